@@ -1,0 +1,1 @@
+"""Gather scores: checkpoints, the store, the harness adapter, the command line."""

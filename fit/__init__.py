@@ -1,0 +1,1 @@
+"""Numbers only: score table, capability space, scaling laws, intervals, figures, report."""

@@ -1,0 +1,53 @@
+"""What can go wrong in ``capspace.fit``.
+
+FitError                bad input or a fit that cannot be trusted; the message says what to do
+├── TableError          a score table that cannot be read or contradicts itself
+├── UnknownNameError    a benchmark, model, family or target that is not there (near matches named)
+├── TooFewModelsError   fewer models than the fit has parameters
+├── DegenerateError     data without the variation the fit needs (constant target, empty side, ...)
+└── NotConvergedError   an optimiser that did not reach a stationary point
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "DegenerateError",
+    "FitError",
+    "NotConvergedError",
+    "TableError",
+    "TooFewModelsError",
+    "UnknownNameError",
+    "near_matches",
+]
+
+
+class FitError(ValueError):
+    """Bad input to a fit, or a fit that cannot be trusted; the message says what to do."""
+
+
+class TableError(FitError):
+    """A score table that cannot be read, or that contradicts itself."""
+
+
+class UnknownNameError(FitError):
+    """A benchmark, model, family or target that is not there."""
+
+
+class TooFewModelsError(FitError):
+    """Fewer models than the fit has parameters."""
+
+
+class DegenerateError(FitError):
+    """Data without the variation the fit needs."""
+
+
+class NotConvergedError(FitError):
+    """An optimiser that did not reach a stationary point."""
+
+
+def near_matches(name: str, known: Iterable[str], n: int = 3) -> str:
+    """Return ``"; did you mean 'a', 'b'?"`` for the names nearest to ``name``, or ``""``."""
+    by_lower = {k.lower(): k for k in known}
+    close = get_close_matches(name.lower(), by_lower, n=n, cutoff=0.5)
+    return f"; did you mean {', '.join(repr(by_lower[c]) for c in close)}?" if close else ""

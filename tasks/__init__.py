@@ -1,0 +1,1 @@
+"""What is measured: panels, protocols, data; plain data that imports nothing of capspace."""
