@@ -1,0 +1,289 @@
+"""Checkpoints: a name or folder resolved once to what identifies its weights and tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from capspace.collect.errors import CheckpointError
+from capspace.collect.identity import canonical_json
+
+__all__ = ["Checkpoint", "resolve", "sha256_file"]
+
+_SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+# What can change an answer besides the weights; everything else in a folder cannot.
+_SETTINGS = re.compile(
+    r"config\.json|generation_config\.json|tokenizer[^/]*\.(json|model)|[^/]*\.tiktoken"
+    r"|vocab\.\w+|merges\.txt|spiece\.model|sentencepiece[^/]*\.model|special_tokens_map\.json"
+    r"|added_tokens\.json|chat_template\.\w+|additional_chat_templates/[^/]+"
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose weights, configuration and tokenizer are known to the byte."""
+
+    name: str
+    """Name shown and kept: the Hub name (``@revision`` if one was asked for) or the folder's."""
+
+    kind: Literal["hub", "local"]
+
+    location: str
+    """Hub repository, or absolute folder."""
+
+    revision: str
+    """Commit of a Hub repository, or hex SHA-256 over a folder's files."""
+
+    dtype: str
+    """dtype that the configuration names, else ``"auto"``."""
+
+    pickled: bool = False
+    """Whether the weights are pickles, whose loading can run code."""
+
+    custom_code: bool = False
+    """Whether loading runs code that comes with the checkpoint."""
+
+    @property
+    def identity(self) -> str:
+        """What no other checkpoint shares: repository and commit, or the content hash."""
+        if self.kind == "hub":
+            return f"hub:{self.location}@{self.revision}"
+        return f"sha256:{self.revision}"
+
+
+def sha256_file(path: Path) -> str:
+    """Return the hex SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def resolve(
+    ref: str,
+    *,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+    token: str | None = None,
+    hash_file: Callable[[Path], str] = sha256_file,
+) -> Checkpoint:
+    """Resolve ``org/model[@revision]`` or a local folder to its identity.
+
+    Parameters
+    ----------
+    ref : str
+        A folder that exists, else a Hub name; a branch, tag or commit may follow after ``@``.
+    allow_pickle : bool
+        Accept weights that come as pickles only.
+    trust_remote_code : bool
+        Accept a checkpoint that needs code of its own, and run that code.
+    token : str, optional
+        Hub token; by default the one that ``hf auth login`` keeps.
+    hash_file : callable
+        Hash of one file; ``Store.hash_file`` remembers those of files that have not changed.
+
+    Raises
+    ------
+    CheckpointError
+        Nothing is there by this name or revision, access is not granted, files are missing, or
+        loading it would run code that was not allowed.
+
+    """
+    folder = Path(ref).expanduser()
+    if folder.is_dir():
+        return _resolve_local(ref, folder.resolve(), allow_pickle, trust_remote_code, hash_file)
+    if folder.exists():
+        raise CheckpointError(f"{ref} is a file; give the folder that holds the checkpoint")
+    if ref.startswith((".", "/", "~")) or ref.count("/") > 1 or "\\" in ref:
+        raise CheckpointError(f"{ref}: no such folder, and not a Hub name (org/model[@revision])")
+    return _resolve_hub(ref, allow_pickle, trust_remote_code, token)
+
+
+def _resolve_local(
+    ref: str,
+    folder: Path,
+    allow_pickle: bool,
+    trust_remote_code: bool,
+    hash_file: Callable[[Path], str],
+) -> Checkpoint:
+    names = {
+        p.relative_to(folder).as_posix()
+        for pattern in ("*", "additional_chat_templates/*")
+        for p in folder.glob(pattern)
+        if p.is_file()
+    }
+    if "config.json" not in names:
+        hint = (
+            "; it is an adapter: merge it into its base model first"
+            if "adapter_config.json" in names
+            else ""
+        )
+        raise CheckpointError(f"{ref}: no config.json in this folder{hint}")
+    config = _read_json(folder / "config.json", ref)
+    pickled = _check_weights(ref, names, allow_pickle)
+    custom_code = _check_code(ref, config, names, trust_remote_code)
+    weights = _weight_files(ref, folder, names, pickled)
+    kept = {n for n in names if _SETTINGS.fullmatch(n)} | weights
+    if custom_code:
+        kept |= {n for n in names if n.endswith(".py")}
+    ordered = sorted(kept)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        hashes = list(pool.map(hash_file, (folder / n for n in ordered)))
+    content = list(zip(ordered, hashes, strict=True))
+    return Checkpoint(
+        name=folder.name,
+        kind="local",
+        location=str(folder),
+        revision=hashlib.sha256(canonical_json(content).encode()).hexdigest(),
+        dtype=_config_dtype(config),
+        pickled=pickled,
+        custom_code=custom_code,
+    )
+
+
+def _weight_files(ref: str, folder: Path, names: set[str], pickled: bool) -> set[str]:
+    whole, index = _PICKLED_WEIGHTS if pickled else _SAFE_WEIGHTS
+    # transformers prefers the single file where both are there.
+    if whole in names:
+        return {whole}
+    shards = set(map(str, _read_json(folder / index, ref).get("weight_map", {}).values()))
+    if not shards:
+        raise CheckpointError(f"{ref}: {index} names no weight files")
+    for shard in sorted(shards):
+        if not (folder / shard).is_file():
+            raise CheckpointError(f"{ref}: {index} names {shard}, which is not there")
+    return {index, *shards}
+
+
+def _resolve_hub(
+    ref: str, allow_pickle: bool, trust_remote_code: bool, token: str | None
+) -> Checkpoint:
+    repo, _, asked = ref.partition("@")
+    commit, names, config_path = _hub_files(ref, repo, asked or "main", token)
+    config = _read_json(config_path, ref)
+    pickled = _check_weights(ref, names, allow_pickle)
+    return Checkpoint(
+        name=ref if asked else repo,
+        kind="hub",
+        location=repo,
+        revision=commit,
+        dtype=_config_dtype(config),
+        pickled=pickled,
+        custom_code=_check_code(ref, config, names, trust_remote_code),
+    )
+
+
+def _hub_files(ref: str, repo: str, revision: str, token: str | None) -> tuple[str, set[str], Path]:
+    """Return commit, file names and path of config.json; from the local cache when offline."""
+    from capspace.collect.extra import require_collect_extra
+
+    require_collect_extra()
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = f"{repo} on the Hub"
+    try:
+        try:
+            info = HfApi(token=token).model_info(repo, revision=revision, timeout=30)
+            commit = str(info.sha)
+            names = {s.rfilename for s in info.siblings or ()}
+            path = Path(hf_hub_download(repo, "config.json", revision=commit, token=token))
+        except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
+            raise
+        # The Hub's error and whatever else its HTTP library raises when nothing answers.
+        except (OSError, HfHubHTTPError.__bases__[0]):
+            path = Path(
+                hf_hub_download(repo, "config.json", revision=revision, local_files_only=True)
+            )
+            commit = path.parent.name
+            names = {
+                p.relative_to(path.parent).as_posix() for p in path.parent.rglob("*") if p.is_file()
+            }
+    except HFValidationError:
+        raise CheckpointError(
+            f"{ref!r} is neither a folder nor a Hub name (org/model[@revision])"
+        ) from None
+    except GatedRepoError:
+        raise CheckpointError(
+            f"{where} is gated: accept its terms on its page, then `hf auth login`"
+        ) from None
+    except RepositoryNotFoundError:
+        raise CheckpointError(
+            f"unknown model {ref!r}: no such folder, and no {where} "
+            "(or it is private: `hf auth login`)"
+        ) from None
+    except RevisionNotFoundError:
+        raise CheckpointError(f"{where} has no revision {revision!r}") from None
+    except LocalEntryNotFoundError:
+        raise CheckpointError(
+            f"unknown model {ref!r}: no such folder, the Hub cannot be reached, "
+            f"and its local cache holds no revision {revision!r} of it"
+        ) from None
+    except EntryNotFoundError:
+        raise CheckpointError(f"{where} has no config.json: not a model for transformers") from None
+    return commit, names, path
+
+
+def _read_json(path: Path, ref: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{ref}: cannot read {path.name}: {error}") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{ref}: {path.name} is not a JSON object")
+    return value
+
+
+def _check_weights(ref: str, names: Iterable[str], allow_pickle: bool) -> bool:
+    """Return whether the weights are pickles."""
+    there = set(names)
+    if there & set(_SAFE_WEIGHTS):
+        return False
+    if not there & set(_PICKLED_WEIGHTS):
+        raise CheckpointError(f"{ref}: no weights ({' or '.join(_SAFE_WEIGHTS)})")
+    if not allow_pickle:
+        raise CheckpointError(
+            f"{ref}: the weights are pickles, and loading a pickle can run any code; "
+            "convert them to safetensors, or pass --allow-pickle if you trust their author"
+        )
+    return True
+
+
+def _check_code(
+    ref: str, config: dict[str, Any], names: Iterable[str], trust_remote_code: bool
+) -> bool:
+    """Return whether loading runs the checkpoint's own code."""
+    if not config.get("auto_map"):
+        return False
+    if trust_remote_code:
+        return True
+    from capspace.collect.extra import require_collect_extra
+
+    require_collect_extra()
+    from transformers import CONFIG_MAPPING
+
+    # A type that transformers knows runs transformers' own code unless told otherwise.
+    if config.get("model_type") in CONFIG_MAPPING:
+        return False
+    raise CheckpointError(
+        f"{ref}: model type {config.get('model_type')!r} needs code that comes with the "
+        "checkpoint; read that code, then pass --trust-remote-code"
+    )
+
+
+def _config_dtype(config: dict[str, Any]) -> str:
+    dtype = config.get("dtype") or config.get("torch_dtype")
+    return dtype if isinstance(dtype, str) else "auto"

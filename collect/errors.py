@@ -1,0 +1,72 @@
+"""What can go wrong in ``capspace.collect``.
+
+CollectError                bad input, or a measurement that could not be made; says what to do
+├── CheckpointError         a checkpoint that cannot be resolved, or must not be loaded as asked
+├── DataRootError           a data set that is not in the data root, or is there twice
+├── HarnessError            a task or metric that lm-eval does not know, or gave no number for
+├── BackendError            a backend that is not there
+├── StoreError              a store that cannot be read or written
+│   └── JournalError        a journal that cannot be read or written
+├── AnswerError             requests that got no answer which may be kept
+├── SandboxError            a sandbox that cannot be set up, or is not installed
+├── NothingMeasuredError    not one cell of a run could be measured
+└── MissingExtraError       lm-eval or torch is not installed
+"""
+
+__all__ = [
+    "AnswerError",
+    "BackendError",
+    "CheckpointError",
+    "CollectError",
+    "DataRootError",
+    "HarnessError",
+    "JournalError",
+    "MissingExtraError",
+    "NothingMeasuredError",
+    "SandboxError",
+    "StoreError",
+]
+
+
+class CollectError(Exception):
+    """Bad input, or a measurement that could not be made; the message says what to do."""
+
+
+class CheckpointError(CollectError):
+    """A checkpoint that cannot be resolved, or that must not be loaded as asked."""
+
+
+class DataRootError(CollectError):
+    """A data set that is not in the data root, or that is there twice."""
+
+
+class HarnessError(CollectError):
+    """A task or metric that lm-eval does not know, or gave no number for."""
+
+
+class BackendError(CollectError):
+    """A backend that is not there."""
+
+
+class StoreError(CollectError):
+    """A store that cannot be read or written."""
+
+
+class JournalError(StoreError):
+    """A journal that cannot be read or written."""
+
+
+class AnswerError(CollectError):
+    """Requests that got no answer which may be kept: not finite, or too long for the memory."""
+
+
+class SandboxError(CollectError):
+    """A sandbox that cannot be set up, or that is not installed."""
+
+
+class NothingMeasuredError(CollectError):
+    """Not one cell of a run could be measured."""
+
+
+class MissingExtraError(CollectError):
+    """lm-eval or torch is not installed."""

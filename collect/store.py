@@ -1,0 +1,452 @@
+"""The store: every measured score, with its identity and samples, in one SQLite file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+
+from capspace.collect.checkpoint import sha256_file
+from capspace.collect.errors import StoreError
+from capspace.collect.identity import canonical_json
+from capspace.fit.table import ScoreTable
+
+__all__ = ["Failure", "Result", "Store", "default_store_path"]
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x63617073  # "caps": tells a store from any other SQLite file
+_FRESH_NS = 2_000_000_000
+_SCHEMA = """
+CREATE TABLE results (
+    key TEXT PRIMARY KEY,
+    model TEXT NOT NULL,
+    revision TEXT NOT NULL,
+    benchmark TEXT NOT NULL,
+    score REAL NOT NULL,
+    stderr REAL,
+    n_items INTEGER NOT NULL,
+    n_shot INTEGER NOT NULL,
+    protocol TEXT NOT NULL,
+    source TEXT NOT NULL,
+    comparable INTEGER NOT NULL,
+    identity TEXT NOT NULL,
+    tasks TEXT NOT NULL,
+    provenance TEXT NOT NULL,
+    measured_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE failures (
+    key TEXT PRIMARY KEY,
+    model TEXT NOT NULL,
+    revision TEXT NOT NULL,
+    benchmark TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    failed_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE file_hashes (
+    path TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    sha256 TEXT NOT NULL
+) STRICT;
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measured score and where it came from."""
+
+    key: str
+    """``Measurement.key``: names the result and its samples."""
+
+    model: str
+    revision: str
+    benchmark: str
+    score: float
+    stderr: float
+    """Standard error on the score's scale; NaN where lm-eval gives none."""
+
+    n_items: int
+    n_shot: int
+    protocol: str
+    source: str
+    comparable: bool
+    """False where the items are not the benchmark's own, so that published scores do not apply."""
+
+    identity: str
+    """Canonical JSON of the measurement's identity."""
+
+    tasks: tuple[dict[str, Any], ...] = ()
+    """Per leaf task: name, score, stderr, n_items."""
+
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Timings, device, batch size, versions, panel: what cannot change the score."""
+
+    measured_at: str = ""
+    """UTC time, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be measured, and why."""
+
+    key: str
+    model: str
+    revision: str
+    benchmark: str
+    reason: str
+    failed_at: str = ""
+
+
+class Store:
+    """Results in ``<path>/store.sqlite``, samples in ``<path>/samples``, logs in ``<path>/logs``.
+
+    A result is on disk, synced, when ``put`` returns; its samples are there before it.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the store, created if it is not there.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written, the file is no store or damaged, or a newer version of
+        capspace wrote it.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().absolute()
+        self.file = self.path / "store.sqlite"
+        if self.path.is_file():
+            raise StoreError(f"{self.path} is a file; a store is a folder")
+        try:
+            for folder in (self.path, self.samples_path, self.logs_path):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the store {self.path}: {error.strerror}; "
+                "choose another with --store or CAPSPACE_STORE"
+            ) from None
+        with self._readable():
+            self._db = sqlite3.connect(self.file, timeout=60, isolation_level=None)
+            try:
+                self._open()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _open(self) -> None:
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # FULL: a result survives a power cut once it is committed. Commits are few.
+        self._db.execute("PRAGMA synchronous = FULL")
+        with self._transaction():
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            owner = self._db.execute("PRAGMA application_id").fetchone()[0]
+            if tables == 0:
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            elif owner != _APPLICATION_ID:
+                raise StoreError(f"{self.file} is an SQLite file, but not a store of capspace")
+            elif version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"{self.file} was written by a newer capspace (store version {version}, "
+                    f"this one reads up to {SCHEMA_VERSION}); upgrade capspace, or choose another "
+                    "with --store"
+                )
+        problem = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise sqlite3.DatabaseError(str(problem))
+
+    @property
+    def samples_path(self) -> Path:
+        """Folder of the compressed per-item records."""
+        return self.path / "samples"
+
+    @property
+    def logs_path(self) -> Path:
+        """Folder of lm-eval's logs."""
+        return self.path / "logs"
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def get(self, key: str) -> Result | None:
+        """Return the result of this key, or None if it was not measured."""
+        found = self._rows("SELECT * FROM results WHERE key = ?", (key,))
+        return _result(found[0]) if found else None
+
+    def results(self, *, model: str | None = None) -> list[Result]:
+        """Return all results, or those of one model, oldest first."""
+        where = "" if model is None else "WHERE model = ?"
+        rows = self._rows(
+            f"SELECT * FROM results {where} ORDER BY measured_at, key",  # noqa: S608 - no input in it
+            () if model is None else (model,),
+        )
+        return [_result(row) for row in rows]
+
+    def failures(self) -> list[Failure]:
+        """Return the cells whose last attempt failed, oldest first."""
+        rows = self._rows("SELECT * FROM failures ORDER BY failed_at, key", ())
+        return [Failure(**row) for row in rows]
+
+    def put(self, result: Result, samples: Iterable[dict[str, Any]] = ()) -> None:
+        """Keep a result and its samples, synced to disk when this returns.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be written.
+
+        """
+        now = _utc_now()
+        with self._writable():
+            write_samples(self.samples_file(result.key), samples)
+            with self._transaction():
+                self._db.execute(
+                    "INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                    (
+                        result.key,
+                        result.model,
+                        result.revision,
+                        result.benchmark,
+                        result.score,
+                        None if result.stderr != result.stderr else result.stderr,
+                        result.n_items,
+                        result.n_shot,
+                        result.protocol,
+                        result.source,
+                        int(result.comparable),
+                        result.identity,
+                        canonical_json(_null_nan(result.tasks)),
+                        canonical_json(_null_nan(result.provenance)),
+                        result.measured_at or now,
+                    ),
+                )
+                self._db.execute("DELETE FROM failures WHERE key = ?", (result.key,))
+
+    def put_failure(self, failure: Failure) -> None:
+        """Keep why a cell could not be measured; a result of the same key replaces it."""
+        with self._writable(), self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO failures VALUES (?,?,?,?,?,?)",
+                (
+                    failure.key,
+                    failure.model,
+                    failure.revision,
+                    failure.benchmark,
+                    failure.reason,
+                    failure.failed_at or _utc_now(),
+                ),
+            )
+
+    def samples_file(self, key: str) -> Path:
+        """Return the path of the per-item records of a result."""
+        if not (key.isalnum() and key.isascii()):
+            raise StoreError(f"{key!r} is not a key of a result")
+        return self.samples_path / f"{key}.jsonl.gz"
+
+    def samples(self, key: str) -> Iterator[dict[str, Any]]:
+        """Yield the per-item records of a result.
+
+        Raises
+        ------
+        StoreError
+            They are not there or damaged.
+
+        """
+        path = self.samples_file(key)
+        try:
+            with gzip.open(path, "rt", encoding="utf-8") as lines:
+                for line in lines:
+                    yield json.loads(line)
+        except (OSError, EOFError, ValueError) as error:
+            raise StoreError(f"{path}: cannot read these samples: {error}") from None
+
+    def to_table(self, results: Iterable[Result] | None = None) -> ScoreTable:
+        """Return results (default: all) as a score table."""
+        return to_table(self.results() if results is None else results)
+
+    def hash_file(self, path: Path) -> str:
+        """Return a file's SHA-256, remembered for as long as path, size and mtime stay the same."""
+        before = path.stat()
+        where = str(path.resolve())
+        with self._readable():
+            # A connection of its own: files are hashed in threads.
+            db = sqlite3.connect(self.file, timeout=60, isolation_level=None)
+            try:
+                known = db.execute(
+                    "SELECT sha256 FROM file_hashes WHERE path = ? AND size = ? AND mtime_ns = ?",
+                    (where, before.st_size, before.st_mtime_ns),
+                ).fetchone()
+                if known:
+                    return str(known[0])
+                digest = sha256_file(path)
+                after = path.stat()
+                stamps = [(s.st_size, s.st_mtime_ns) for s in (before, after)]
+                # A file written a moment ago may be written again within the clock's resolution.
+                if stamps[0] == stamps[1] and time.time_ns() - after.st_mtime_ns > _FRESH_NS:
+                    db.execute(
+                        "INSERT OR REPLACE INTO file_hashes VALUES (?,?,?,?)",
+                        (where, after.st_size, after.st_mtime_ns, digest),
+                    )
+                return digest
+            finally:
+                db.close()
+
+    def _rows(self, query: str, values: tuple[str, ...]) -> list[dict[str, Any]]:
+        with self._readable():
+            return [dict(row) for row in self._db.execute(query, values)]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"cannot use the store {self.file}: {error}; "
+                "choose another with --store or CAPSPACE_STORE"
+            ) from None
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.file} is damaged or no store ({error}); move it away to start anew, "
+                "or restore it from a copy"
+            ) from None
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            with self._readable():
+                yield
+        except OSError as error:
+            raise StoreError(f"cannot write the store {self.path}: {error.strerror}") from None
+
+
+def default_store_path() -> Path:
+    """Return ``CAPSPACE_STORE``, else the user's data folder for capspace."""
+    from platformdirs import user_data_path
+
+    named = os.environ.get("CAPSPACE_STORE")
+    return Path(named) if named else user_data_path("capspace")
+
+
+def to_table(results: Iterable[Result]) -> ScoreTable:
+    """Return results as a score table.
+
+    Two checkpoints with one name (folders called alike) get a short hash behind it.
+
+    Raises
+    ------
+    TableError
+        Two results that no visible column tells apart disagree.
+
+    """
+    rows = list(results)
+    revisions: dict[str, set[str]] = {}
+    for row in rows:
+        revisions.setdefault(row.model, set()).add(row.revision)
+    records = [
+        {
+            "model": r.model if len(revisions[r.model]) == 1 else f"{r.model}@{r.revision[:8]}",
+            "revision": r.revision[:12],
+            "benchmark": r.benchmark,
+            "score": r.score,
+            "stderr": r.stderr,
+            "n_items": r.n_items,
+            "n_shot": r.n_shot,
+            "protocol": r.protocol,
+            "source": r.source,
+        }
+        for r in rows
+    ]
+    if not records:
+        return ScoreTable(pd.DataFrame(), pd.DataFrame())
+    return ScoreTable.from_records(records)
+
+
+def write_samples(path: Path, samples: Iterable[dict[str, Any]]) -> None:
+    """Write one JSON line per record, compressed; a reader sees the whole file or none."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as raw:
+            # Without name and time the same records give the same bytes.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+                for sample in samples:
+                    line = json.dumps(sample, ensure_ascii=False, default=str)
+                    packed.write(line.encode() + b"\n")
+            raw.flush()
+            os.fsync(raw.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _result(row: dict[str, Any]) -> Result:
+    return Result(
+        **row
+        | {
+            "stderr": float("nan") if row["stderr"] is None else row["stderr"],
+            "comparable": bool(row["comparable"]),
+            "tasks": tuple(json.loads(row["tasks"])),
+            "provenance": json.loads(row["provenance"]),
+        }
+    )
+
+
+def _null_nan(value: Any) -> Any:
+    """Return the value with NaN as None: unknown is null in JSON."""
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, dict):
+        return {k: _null_nan(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_null_nan(v) for v in value]
+    return value
+
+
+def _utc_now() -> str:
+    return pd.Timestamp.now("UTC").isoformat(timespec="milliseconds")

@@ -1,0 +1,158 @@
+"""Panels: named, versioned sets of benchmarks with the protocol each is measured by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+__all__ = ["Benchmark", "Panel", "PanelError", "load_panel", "panel_names"]
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class PanelError(ValueError):
+    """A panel that is not there or cannot be read; the message names the file and the field."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Benchmark(_Frozen):
+    """One benchmark and the protocol it is measured by."""
+
+    name: Text
+    """Label under which the score is kept and compared, e.g. ``"ARC-C"``."""
+
+    tasks: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """lm-eval tasks, groups or tags; all leaf tasks below them count once each."""
+
+    n_shot: Annotated[int, Field(ge=0)]
+    """Solved examples in the prompt."""
+
+    metric: Text
+    """lm-eval's name of the metric, e.g. ``"acc_norm"``."""
+
+    filter: Text = "none"
+    """lm-eval's name of the answer filter, e.g. ``"strict-match"``."""
+
+    aggregate: Literal["mean"] = "mean"
+    """How leaf tasks become one score: their unweighted mean."""
+
+    n_tasks: Annotated[int, Field(ge=1)] = 1
+    """Leaf tasks expected; another count is an error, never a silently different mean."""
+
+    folder: Text | None = None
+    """Folder below lm-eval's own tasks that defines them; saves indexing all of its files."""
+
+    chance: Annotated[float, Field(ge=0, le=1)] | None
+    """Score expected from guessing; null where it is not defined."""
+
+    executes_code: bool = False
+    """Whether scoring runs code that the model wrote."""
+
+    source: Text
+    """Where this protocol comes from."""
+
+
+class Panel(_Frozen):
+    """A named, versioned set of benchmarks."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Annotated[int, Field(ge=1)]
+    description: Text
+    benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        seen: set[str] = set()
+        for benchmark in self.benchmarks:
+            if benchmark.name in seen:
+                raise ValueError(f"benchmark {benchmark.name!r} is there twice")
+            seen.add(benchmark.name)
+        return self
+
+    def __getitem__(self, name: str) -> Benchmark:
+        """Return the benchmark of this name.
+
+        Raises
+        ------
+        PanelError
+            No benchmark has it; near matches are named.
+
+        """
+        for benchmark in self.benchmarks:
+            if benchmark.name == name:
+                return benchmark
+        known = [b.name for b in self.benchmarks]
+        raise PanelError(f"panel {self.name} has no benchmark {name!r}{_near(name, known)}")
+
+    def select(self, names: Iterable[str]) -> Panel:
+        """Return the same panel with only these benchmarks, in the panel's own order."""
+        wanted = {self[name].name for name in names}
+        kept = tuple(b for b in self.benchmarks if b.name in wanted)
+        return self.model_copy(update={"benchmarks": kept})
+
+
+def panel_names() -> list[str]:
+    """Return the names of the panels that come with the package, sorted."""
+    folder = files("capspace.tasks") / "panels"
+    names = (path.name for path in folder.iterdir())
+    return sorted(n.removesuffix(".yaml") for n in names if n.endswith(".yaml"))
+
+
+def load_panel(name_or_path: str | Path) -> Panel:
+    """Read a panel: the name of one that comes with the package, or a path to a YAML file.
+
+    Raises
+    ------
+    PanelError
+        No such panel (near matches are named), or the file is not a valid panel (file and field).
+
+    """
+    text = str(name_or_path)
+    if text in panel_names():
+        resource = files("capspace.tasks") / "panels" / f"{text}.yaml"
+        return _parse(resource.read_text(encoding="utf-8"), f"{text}.yaml")
+    path = Path(text)
+    if path.suffix not in {".yaml", ".yml"} and not path.is_file():
+        raise PanelError(
+            f"unknown panel {text!r}{_near(text, panel_names())}; "
+            f"there are {', '.join(panel_names())}, or give a path to a .yaml file"
+        )
+    try:
+        return _parse(path.read_text(encoding="utf-8"), text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PanelError(f"{text}: cannot read this panel: {error}") from None
+
+
+def _parse(text: str, where: str) -> Panel:
+    try:
+        raw: Any = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise PanelError(f"{where}: line {line}: not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise PanelError(f"{where}: not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(raw, dict):
+        raise PanelError(f"{where}: a panel is a mapping with name, version and benchmarks")
+    try:
+        return Panel.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "panel"
+        given = "" if isinstance(first["input"], dict) else f", got {first['input']!r:.60}"
+        message = first["msg"].removeprefix("Value error, ")
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise PanelError(f"{where}: {field}: {message}{given}{more}") from None
+
+
+def _near(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, cutoff=0.5)
+    return f"; did you mean {', '.join(map(repr, close))}?" if close else ""
