@@ -1,0 +1,82 @@
+"""The layout is law: who may import whom, and what a light command must not load."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "lm_eval", "transformers", "datasets", "accelerate")
+
+
+def modules(part: str) -> list[Path]:
+    return sorted((ROOT / part).rglob("*.py"))
+
+
+def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level_only else list(ast.walk(tree))
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("path", modules("fit"), ids=str)
+def test_fit_knows_neither_collect_nor_tasks_nor_the_harness(path: Path) -> None:
+    forbidden = ("capspace.collect", "capspace.tasks", *HEAVY)
+    assert [name for name in imports(path) if name.startswith(forbidden)] == []
+
+
+@pytest.mark.parametrize("path", modules("tasks"), ids=str)
+def test_tasks_imports_nothing_of_ours_but_itself(path: Path) -> None:
+    ours = [name for name in imports(path) if name.startswith("capspace")]
+    assert [name for name in ours if not name.startswith("capspace.tasks")] == []
+
+
+@pytest.mark.parametrize("path", modules("collect"), ids=str)
+def test_only_the_harness_module_calls_the_evaluator(path: Path) -> None:
+    evaluator = [n for n in imports(path) if n.startswith(("lm_eval.evaluator", "lm_eval.tasks"))]
+    assert evaluator == [] or path.name == "harness.py"
+
+
+@pytest.mark.parametrize(
+    "path", [p for part in ("collect", "fit", "tasks") for p in modules(part)], ids=str
+)
+def test_every_module_says_its_idea_in_its_first_line(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the top-level modules that running ``code`` in a fresh interpreter loads."""
+    script = f"{code}\nimport sys; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split("\n")[-2].split())
+
+
+def test_fit_loads_without_torch_and_the_harness() -> None:
+    code = "import capspace.fit as f; [getattr(f, name) for name in f.__all__]"
+    assert loaded_by(code).isdisjoint(HEAVY)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "from capspace.collect.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as stop:\n    assert not stop.code"
+    )
+    assert loaded_by(code).isdisjoint({*HEAVY, "sklearn", "scipy", "matplotlib", "pandas"})
+
+
+def test_every_exported_name_exists() -> None:
+    import capspace.collect
+    import capspace.fit
+    import capspace.tasks
+
+    for package in (capspace.collect, capspace.fit, capspace.tasks):
+        assert list(package.__all__) == sorted(package.__all__, key=str)
+        assert all(hasattr(package, name) for name in package.__all__)
