@@ -53,6 +53,8 @@ class ScoreTable:
         One row per model, indexed by ``model``, columns ``FACT_COLUMNS``: parameters and
         training_tokens are counts, training_flops is in FLOPs, release_date is an ISO date,
         tuning is "base" or "instruct".
+    notes : tuple of str
+        What was assumed in reading the table, such as the unit of a column.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class ScoreTable:
 
     scores: pd.DataFrame
     models: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         scores = _typed(self.scores, SCORE_COLUMNS, _NUMBERS)
@@ -113,9 +116,7 @@ class ScoreTable:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def wide(
-        self, benchmarks: Iterable[str] | None = None, value: str = "score"
-    ) -> pd.DataFrame:
+    def wide(self, benchmarks: Iterable[str] | None = None, value: str = "score") -> pd.DataFrame:
         """Return ``value`` as a (models × benchmarks) frame, NaN where nothing was measured.
 
         Rows follow ``models``; columns follow ``benchmarks`` (default: all).
@@ -175,7 +176,7 @@ class ScoreTable:
         rows = self.scores[self.scores["model"].isin(facts.index)]
         if benchmarks is not None:
             rows = rows[rows["benchmark"].isin(_known(benchmarks, self.benchmarks, "benchmark"))]
-        return ScoreTable(rows, facts)
+        return ScoreTable(rows, facts, self.notes)
 
     def merge(self, other: ScoreTable) -> ScoreTable:
         """Return both tables as one.
@@ -197,7 +198,8 @@ class ScoreTable:
                     facts.at[model, column] = its
                 elif not _is_missing(its) and not _same(mine, its):
                     raise TableError(f"{model}: {column} is {mine} in one table, {its} in another")
-        return ScoreTable(pd.concat([self.scores, other.scores], ignore_index=True), facts)
+        notes = tuple(dict.fromkeys((*self.notes, *other.notes)))
+        return ScoreTable(pd.concat([self.scores, other.scores], ignore_index=True), facts, notes)
 
     def require_fractions(self) -> Self:
         """Return self if every score lies in [0, 1].
@@ -220,20 +222,19 @@ class ScoreTable:
         return self
 
 
-def _typed(
-    frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ...]
-) -> pd.DataFrame:
+def _typed(frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
     out = pd.DataFrame(index=frame.index)
     for column in columns:
         if column in numbers:
-            values = frame[column] if column in frame else np.nan
+            values = frame.get(column, np.nan)
             try:
                 out[column] = pd.to_numeric(pd.Series(values, index=frame.index)).astype(float)
             except (ValueError, TypeError) as error:
-                raise TableError(f"column {column!r} holds something not a number: {error}") from None
+                raise TableError(
+                    f"column {column!r} holds something not a number: {error}"
+                ) from None
         else:
-            values = frame[column] if column in frame else ""
-            text = pd.Series(values, index=frame.index, dtype=object)
+            text = pd.Series(frame.get(column, ""), index=frame.index, dtype=object)
             out[column] = text.where(text.notna(), "").astype(str)
     return out
 
@@ -283,9 +284,11 @@ def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
         if len(bad):
             raise TableError(f"{bad.index[0]}: {column} is {bad[column].iloc[0]:g}; it must be > 0")
     extra = [m for m in dict.fromkeys(scored) if m not in facts.index]
-    return facts.reindex([*facts.index, *extra]).fillna(
-        {c: "" for c in FACT_COLUMNS if c not in _FACT_NUMBERS}
-    ).rename_axis("model")
+    return (
+        facts.reindex([*facts.index, *extra])
+        .fillna({c: "" for c in FACT_COLUMNS if c not in _FACT_NUMBERS})
+        .rename_axis("model")
+    )
 
 
 def _known(names: Iterable[str], known: Iterable[str], what: str) -> list[str]:

@@ -1,0 +1,198 @@
+"""Many small weighted nonlinear least-squares problems at once, by Levenberg–Marquardt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Link", "Solution", "solve"]
+
+Array = NDArray[np.float64]
+Link = Callable[[Array, Array], tuple[Array, Array, Array, Array]]
+
+_GROW, _SHRINK = 4.0, 0.2
+_DAMPING_START, _DAMPING_MIN, _DAMPING_MAX = 1e-3, 1e-15, 1e20
+_NEGLIGIBLE = 1e-13
+_FLAT = 1e-12
+_TINY = 1e-290
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where each of the B problems ended.
+
+    Attributes
+    ----------
+    theta : (B, q) parameters: coefficients of the design, then the levels
+    loss : (B,) weighted sum of ρ(residual), ρ(r) = r²/2 (Huber: linear beyond δ)
+    converged : (B,) whether the point is stationary to tolerance
+    n_iter : (B,) iterations taken
+
+    """
+
+    theta: Array
+    loss: Array
+    converged: NDArray[np.bool_]
+    n_iter: NDArray[np.intp]
+
+
+def solve(
+    link: Link,
+    design: Array,
+    y: Array,
+    weight: Array,
+    start: Array,
+    *,
+    lower: Array | None = None,
+    upper: Array | None = None,
+    delta: float = np.inf,
+    max_iter: int = 400,
+    tol: float = 1e-10,
+) -> Solution:
+    r"""Minimise Σᵢ wᵢ ρ(f(cᵢ, levels) − yᵢ), c = design · β, for B problems side by side.
+
+    Parameters
+    ----------
+    link : callable
+        ``link(c (b, n), levels (b, l)) -> f (b, n), ∂f/∂c (b, n), ∂²f/∂c² (b, n), ∂f/∂levels
+        (b, n, l)``.
+    design : (B, n, m) array
+    y, weight : (B, n) arrays
+    start : (B, m + l) array
+        β, then the levels.
+    lower, upper : (m + l,) arrays
+        Box of the parameters; infinite by default.
+    delta : float
+        Huber's δ, in units of y; infinite is least squares.
+    tol : float
+        A point is stationary when the cosine between the residual and every column of the Jacobian
+        (parameters held at a bound left out) is below ``tol``, when no step promises more than
+        10⁻¹³ of the loss, or when the residual itself vanishes. A curve that sharpens into a step
+        has its optimum at infinity and ends by the second rule.
+
+    Returns
+    -------
+    Solution
+        The caller decides what an unconverged problem means; none is hidden.
+
+    Notes
+    -----
+    A step solves (H + λ diag H) s = −g with the exact gradient g. H is JᵀWJ plus the part of the
+    second-order term along c that is positive, so that it stays semi-definite; W includes Huber's
+    reweighting. A parameter at its bound whose gradient points outward is held for that step.
+
+    References
+    ----------
+    Moré (1978), The Levenberg–Marquardt algorithm: implementation and theory, sections 3 and 7.
+
+    """
+    n_problems, n_parameters = start.shape
+    m = design.shape[2]
+    low = np.full(n_parameters, -np.inf) if lower is None else lower
+    high = np.full(n_parameters, np.inf) if upper is None else upper
+    bounded = bool(np.isfinite(low).any() or np.isfinite(high).any())
+    theta = np.clip(start.astype(float), low, high)
+
+    out = Solution(
+        theta.copy(),
+        np.empty(n_problems),
+        np.zeros(n_problems, dtype=bool),
+        np.zeros(n_problems, dtype=np.intp),
+    )
+    which = np.arange(n_problems)
+    damping = np.full(n_problems, _DAMPING_START)
+    vanished = 1e-28 * np.sum(weight * y * y, axis=1) + _TINY
+    eye = np.eye(n_parameters)
+
+    def look(at: Array) -> tuple[Array, ...]:
+        c = (design @ at[:, :m, None])[..., 0]
+        fitted, slope, bend, by_level = link(c, at[:, m:])
+        return fitted - y, slope, bend, by_level
+
+    state = look(theta)
+    loss = _loss(state[0], weight, delta)
+    for iteration in range(max_iter + 1):
+        gradient, hessian = _derivatives(state, design, weight, delta)
+        if bounded:
+            held = ((theta <= low) & (gradient > 0)) | ((theta >= high) & (gradient < 0))
+            gradient = np.where(held, 0.0, gradient)
+            free = ~held
+            hessian = hessian * (free[:, :, None] & free[:, None, :]) + held[:, :, None] * eye
+        diagonal = np.einsum("bqq->bq", hessian)
+        cosine = np.abs(gradient) / np.sqrt(diagonal * (2 * loss)[:, None] + _TINY)
+        done = (cosine.max(axis=1) <= tol) | (loss <= vanished)
+
+        ridge = damping[:, None] * np.maximum(diagonal, _FLAT * diagonal.max(axis=1)[:, None])
+        step = -np.linalg.solve(hessian + (ridge + _TINY)[:, :, None] * eye, gradient[..., None])[
+            ..., 0
+        ]
+        trial = np.clip(theta + step, low, high) if bounded else theta + step
+        moved = trial - theta
+        promised = -np.sum(gradient * moved, axis=1) - 0.5 * np.einsum(
+            "bq,bqr,br->b", moved, hessian, moved
+        )
+        trial_state = look(trial)
+        trial_loss = _loss(trial_state[0], weight, delta)
+        gain = loss - trial_loss
+        accept = gain > 0
+        done |= (np.abs(promised) <= _NEGLIGIBLE * loss) & (gain <= _NEGLIGIBLE * loss)
+        ended = done | (damping >= _DAMPING_MAX)
+
+        good = accept & (gain > 0.25 * promised)
+        damping = np.where(good, damping * _SHRINK, np.where(accept, damping, damping * _GROW))
+        damping = np.maximum(damping, _DAMPING_MIN)
+        theta = np.where(accept[:, None], trial, theta)
+        state = tuple(
+            np.where(accept.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+            for new, old in zip(trial_state, state, strict=True)
+        )
+        loss = np.where(accept, trial_loss, loss)
+
+        if ended.any() or iteration == max_iter:
+            out.theta[which] = theta
+            out.loss[which] = loss
+            out.converged[which] = done
+            out.n_iter[which] = iteration
+            keep = ~ended
+            if not keep.any() or iteration == max_iter:
+                break
+            which, theta, damping, loss = which[keep], theta[keep], damping[keep], loss[keep]
+            state = tuple(part[keep] for part in state)
+            design, y, weight, vanished = design[keep], y[keep], weight[keep], vanished[keep]
+    return out
+
+
+def _derivatives(
+    state: tuple[Array, ...], design: Array, weight: Array, delta: float
+) -> tuple[Array, Array]:
+    residual, slope, bend, by_level = state
+    if not np.isinf(delta):
+        weight = weight * (delta / np.maximum(np.abs(residual), delta))
+    pull = weight * residual
+    stiff = weight * slope * slope + np.maximum(pull * bend, 0.0)
+    across = design.swapaxes(1, 2)
+    gradient = (across @ (pull * slope)[..., None])[..., 0]
+    hessian = across @ (stiff[..., None] * design)
+    n_levels = by_level.shape[2]
+    if not n_levels:
+        return gradient, hessian
+    m = design.shape[2]
+    whole = np.empty((len(hessian), m + n_levels, m + n_levels))
+    whole[:, :m, :m] = hessian
+    whole[:, :m, m:] = across @ ((weight * slope)[..., None] * by_level)
+    whole[:, m:, :m] = whole[:, :m, m:].swapaxes(1, 2)
+    whole[:, m:, m:] = by_level.swapaxes(1, 2) @ (weight[..., None] * by_level)
+    return np.concatenate(
+        [gradient, (by_level.swapaxes(1, 2) @ pull[..., None])[..., 0]], axis=1
+    ), whole
+
+
+def _loss(residual: Array, weight: Array, delta: float) -> Array:
+    if np.isinf(delta):
+        return np.asarray(0.5 * np.sum(weight * residual * residual, axis=1))
+    size = np.abs(residual)
+    rho = np.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta))
+    return np.asarray(np.sum(weight * rho, axis=1))
