@@ -1,0 +1,35 @@
+"""Figures: each takes fitted results and returns a matplotlib Figure; none fits, none shows."""
+
+from capspace.fit.figures.efficiency import draw_efficiency
+from capspace.fit.figures.gain import Treatment, draw_gain, draw_weights
+from capspace.fit.figures.law import (
+    Curve,
+    NewModel,
+    draw_baselines,
+    draw_error_curves,
+    draw_predicted,
+    draw_target,
+)
+from capspace.fit.figures.placement import draw_predictions, draw_scores
+from capspace.fit.figures.selection import draw_selection
+from capspace.fit.figures.space import draw_map, draw_space
+from capspace.fit.figures.style import save
+
+__all__ = [
+    "Curve",
+    "NewModel",
+    "Treatment",
+    "draw_baselines",
+    "draw_efficiency",
+    "draw_error_curves",
+    "draw_gain",
+    "draw_map",
+    "draw_predicted",
+    "draw_predictions",
+    "draw_scores",
+    "draw_selection",
+    "draw_space",
+    "draw_target",
+    "draw_weights",
+    "save",
+]

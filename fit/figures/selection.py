@@ -1,0 +1,88 @@
+"""Figure of how well a chosen subset of models serves, against random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from capspace.fit.figures.style import ACCENT, BLUE, GREEN, headline, panel, styled
+
+__all__ = ["draw_selection"]
+
+
+@styled
+def draw_selection(
+    budgets: ArrayLike,
+    chosen: ArrayLike,
+    random: Sequence[ArrayLike],
+    *,
+    everything: float | None = None,
+    quality: str = "Test MSE",
+    cost_label: str = "Models measured",
+) -> Figure:
+    """Draw the quality of chosen and of random subsets against the budget.
+
+    Parameters
+    ----------
+    budgets : (m,) array
+        Largest cost allowed.
+    chosen : (m,) array
+        Quality of the chosen subset at each budget, lower is better, positive.
+    random : sequence of m arrays
+        Quality of each random subset at each budget.
+    everything : float, optional
+        Quality with all candidates.
+    quality, cost_label : str
+        Labels of the axes.
+
+    """
+    at = np.asarray(budgets, dtype=float)
+    best = np.asarray(chosen, dtype=float)
+    rows = [np.asarray(r, dtype=float) for r in random]
+    figure, axes = panel(7.2, 4.3)
+    middle = np.array([np.exp(np.nanmean(np.log(r))) for r in rows])
+    low = np.array([np.nanmin(r) for r in rows])
+    high = np.array([np.nanmax(r) for r in rows])
+    axes.fill_between(at, low, high, color=BLUE, alpha=0.12, lw=0)
+    axes.plot(at, middle, "s-", color=BLUE, ms=5.5, mec="white")
+    for x, values in zip(at, rows, strict=True):
+        axes.plot(np.full(len(values), x), values, ".", color=BLUE, ms=4, alpha=0.45)
+    axes.plot(at, best, "o-", color=ACCENT, ms=7.5, mec="white", lw=2.4, zorder=5)
+    ends = [(best[-1], ACCENT, "chosen"), (middle[-1], BLUE, "random, geometric\nmean and range")]
+    if everything is not None:
+        axes.axhline(everything, color=GREEN, lw=1.3, ls=(0, (4, 3)))
+        axes.annotate(
+            "all candidates",
+            (0, everything),
+            (4, -4),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="top",
+            color=GREEN,
+            fontsize=9.5,
+        )
+    for value, colour, text in ends:
+        axes.annotate(
+            text,
+            (at[-1], value),
+            (10, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=10,
+            annotation_clip=False,
+            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"},
+        )
+    axes.set_yscale("log")
+    lowest = min(low.min(), best.min(), everything or np.inf)
+    axes.set_ylim(bottom=0.78 * lowest)
+    axes.set_xticks(at)
+    axes.set_xlabel(cost_label)
+    axes.set_ylabel(f"{quality} (log scale)")
+    sizes = {len(r) for r in rows}
+    count = f"{min(sizes)}" if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
+    headline(axes, "Chosen models against random ones", f"{count} random subsets per budget")
+    return figure

@@ -1,0 +1,208 @@
+"""The house style of all figures: type, colours, markers, and the one way to save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+__all__ = [
+    "ACCENT",
+    "BLUE",
+    "DIVERGING",
+    "GREEN",
+    "GREY",
+    "INK",
+    "LIGHT",
+    "ORANGE",
+    "PURPLE",
+    "SKY",
+    "family_handle",
+    "family_style",
+    "format_flops",
+    "headline",
+    "new_figure",
+    "ordered_families",
+    "panel",
+    "save",
+    "short_name",
+    "signed",
+    "styled",
+]
+
+# Okabe & Ito's colours, told apart with any colour vision; yellow is too light for white paper.
+BLUE, ACCENT, GREEN = "#0072B2", "#D55E00", "#009E73"
+ORANGE, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"
+INK, GREY, LIGHT = "#222222", "#6b6b6b", "#d9d9d9"
+DIVERGING = "PuOr_r"
+
+_RC: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 11,
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 11,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#8a8a8a",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#ececec",
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "xtick.major.size": 3.5,
+    "ytick.major.size": 3.5,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "legend.handletextpad": 0.4,
+    "legend.borderaxespad": 0.2,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    # Outlines instead of text: the figure looks the same where the font is not installed.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "capspace",
+}
+
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "*", "h", "<", ">", "d", "8")
+_COLOURS = (BLUE, ACCENT, GREEN, PURPLE, ORANGE, SKY, "#8c564b", "#444444")
+# Families of the reference, so that each keeps its mark in every figure.
+_FAMILIES = (
+    *("Llama-2", "Llama", "Llama-3", "Llama-3.1", "Qwen1.5", "Qwen", "Qwen2", "Mistral", "Mixtral"),
+    *("Yi", "Yi-1.5", "Gemma", "Gemma-2", "Falcon", "Phi", "Pythia", "BLOOM", "GPT-Neo/J", "OPT"),
+    *("MPT", "XGLM", "CodeLlama", "StarCoder", "StarCoder2", "DeepSeek-Coder", "DeepSeek-V2"),
+    *("DeepSeek-Coder-V2", "Jamba"),
+    *("GPT-4", "Claude-2", "Claude-1", "GPT-3.5-Turbo", "Claude-Instant", "Codellama-Instruct"),
+    *("Vicuna", "Llama-2-Chat", "OpenChat", "WizardLM", "Guanaco", "Koala", "Dolly-v2"),
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function in the house style, leaving matplotlib's settings as they were."""
+
+    @wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        with style.context(_RC):
+            return function(*args, **kwargs)
+
+    return inner
+
+
+def new_figure(width: float = 7.2, height: float = 4.5) -> Figure:
+    """Return an empty figure, in inches, laid out by constraints; no pyplot state is touched."""
+    figure = Figure(figsize=(width, height))
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
+    return figure
+
+
+def panel(width: float = 7.2, height: float = 4.5) -> tuple[Figure, Axes]:
+    """Return a figure with one set of axes."""
+    figure = new_figure(width, height)
+    return figure, figure.add_subplot()
+
+
+def headline(axes: Axes, title: str, subtitle: str = "") -> None:
+    """Write a title flush left, with a quieter line under it."""
+    text = axes.set_title(title, loc="left", pad=24 if subtitle else 8)
+    if subtitle:
+        # Hung on the title itself, which moves up by itself where there is a top axis.
+        axes.annotate(
+            subtitle,
+            (0, 0),
+            (0, -4),
+            xycoords=text,
+            textcoords="offset points",
+            va="top",
+            fontsize=9.5,
+            color=GREY,
+            annotation_clip=False,
+        )
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign, a true minus, and no sign where it rounds to zero."""
+    text = f"{value:+.{digits}f}"
+    if float(text) == 0:
+        return text[1:]
+    return text.replace("-", "−")
+
+
+def family_style(family: str, among: Sequence[str] = ()) -> dict[str, Any]:
+    """Return marker, colour and fill of a family, as keywords of ``Axes.plot``.
+
+    A family of the reference looks the same in every figure; others take the marks that follow, in
+    their order in ``among``.
+    """
+    others = [f for f in dict.fromkeys(among) if f not in _FAMILIES]
+    known = [*_FAMILIES, *others]
+    at = known.index(family) if family in known else len(known)
+    open_mark = (at // len(_MARKERS)) % 2 == 1
+    # The colour cycle is shorter than the markers' and drifts, so that no pair comes twice early.
+    colour = _COLOURS[(at + at // len(_MARKERS) * 3) % len(_COLOURS)]
+    return {
+        "marker": _MARKERS[at % len(_MARKERS)],
+        "color": colour,
+        "markerfacecolor": "white" if open_mark else colour,
+        "markeredgecolor": colour if open_mark else "white",
+        "markeredgewidth": 1.3 if open_mark else 0.6,
+    }
+
+
+def family_handle(family: str, label: str = "", among: Sequence[str] = ()) -> Line2D:
+    """Return a legend entry for a family."""
+    marks = family_style(family, among)
+    return Line2D([], [], linestyle="none", markersize=7, label=label or family, **marks)
+
+
+def ordered_families(families: Iterable[str]) -> list[str]:
+    """Return the distinct families, those of the reference first and in its order."""
+    there = list(dict.fromkeys(families))
+    return [f for f in _FAMILIES if f in there] + [f for f in there if f not in _FAMILIES]
+
+
+def short_name(model: str) -> str:
+    """Return a model's name without its organisation and its ``-hf`` ending."""
+    return model.rstrip("/").rsplit("/", 1)[-1].removesuffix("-hf")
+
+
+def format_flops(flops: float) -> str:
+    """Return FLOPs as mathtext, ``8.4 × 10²²``."""
+    mantissa, exponent = f"{flops:.1e}".split("e")
+    return rf"${mantissa}\times10^{{{int(exponent)}}}$"
+
+
+@styled
+def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> list[Path]:
+    """Write a figure as PNG and as SVG beside each other; return both paths.
+
+    ``path`` may end in .png, .svg or nothing. The same figure gives the same bytes.
+    """
+    stem = Path(path)
+    if stem.suffix in {".png", ".svg"}:
+        stem = stem.with_suffix("")
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    png, svg = (stem.with_name(stem.name + ending) for ending in (".png", ".svg"))
+    figure.savefig(png, dpi=dpi, metadata={"Software": None})
+    figure.savefig(svg, metadata={"Date": None, "Creator": "capspace"})
+    return [png, svg]

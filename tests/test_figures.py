@@ -1,0 +1,204 @@
+"""Every figure: drawn from fitted results, readable, saved the same way twice."""
+
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+from capspace.fit import figures
+from capspace.fit.efficiency import fit_efficiency
+from capspace.fit.figures import Curve, NewModel, Treatment, save
+from capspace.fit.figures.style import _FAMILIES, family_style, short_name, signed
+
+BENCHMARKS = ["MMLU", "ARC-C", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K"]
+FAMILIES = [f for f in _FAMILIES[:20] for _ in range(3)]
+
+
+def draw_all():
+    """Return each figure, by its function's name, on made-up results."""
+    rng = np.random.default_rng(0)
+    n = len(FAMILIES)
+    flops = 10 ** rng.uniform(20, 25, n)
+    points = np.column_stack([0.3 * (np.log10(flops) - 22), rng.normal(0, 0.1, n)])
+    c = 3 * points[:, 0]
+    truth = 1 / (1 + np.exp(-c)) + rng.normal(0, 0.04, n)
+    x = np.linspace(c.min(), c.max(), 50)
+    y = 1 / (1 + np.exp(-x))
+    curve = Curve(x, y, y - 0.1, y + 0.1)
+    test = flops > 1e23
+    loadings = np.linalg.qr(rng.normal(size=(6, 5)))[0].T
+    reference = pd.DataFrame(rng.uniform(0.2, 0.9, (n, 6)), columns=BENCHMARKS)
+    scores = pd.Series([0.5, 0.6, 0.7, np.nan, 0.4, 0.1], index=BENCHMARKS)
+    drawn = {
+        "draw_space": figures.draw_space([0.8, 0.1, 0.05, 0.03, 0.02], loadings, BENCHMARKS),
+        "draw_map": figures.draw_map(
+            points,
+            FAMILIES,
+            explained_variance_ratio=[0.8, 0.1],
+            name="org/a-new-model-7b",
+            mean=points[5],
+            covariance=np.diag([0.01, 0.002]),
+        ),
+        "draw_efficiency": figures.draw_efficiency(
+            fit_efficiency(points[:, 0], flops, FAMILIES, name="PC-1"),
+            points[:, 0],
+            flops,
+            FAMILIES,
+        ),
+        "draw_target": figures.draw_target(
+            c,
+            truth,
+            FAMILIES,
+            curve,
+            label="Word unscrambling",
+            is_test=test,
+            cutoff=1.0,
+            cutoff_label="10²³ FLOPs",
+            log10_flops=(0.9, -19.8),
+            new=NewModel("org/a-new-model-7b", 0.2, 0.55, 0.4, 0.7),
+            subtitle="test MSE 2.6e-3",
+        ),
+        "draw_predicted": figures.draw_predicted(
+            truth, truth + 0.05, truth - 0.1, truth + 0.1, FAMILIES, label="unscrambling"
+        ),
+        "draw_baselines": figures.draw_baselines(
+            {"three components": 1e-3, "FLOPs": 0.04, "size": 0.2, "MMLU": float("nan")},
+            ours="three components",
+            label="Word unscrambling",
+            n_test=19,
+        ),
+        "draw_error_curves": figures.draw_error_curves(
+            {
+                "three components": ([0.6, 0.3, 0.05], [0.1, 0.01, 0.001]),
+                "FLOPs": ([0.6, 0.3, 0.05], [0.2, 0.1, np.nan]),
+            },
+            label="Word unscrambling",
+            ours="three components",
+            areas={"FLOPs": 0.1},
+        ),
+        "draw_gain": figures.draw_gain(
+            c,
+            FAMILIES,
+            [Treatment("5-shot", 0.3 * truth, Curve(x, 0.3 * y)), Treatment("CoT", truth, curve)],
+            Curve(x, 0.7 * y, 0.7 * y - 0.1, 0.7 * y + 0.1),
+            measured_gain=0.7 * truth,
+            label="GSM8K accuracy",
+            is_test=test,
+        ),
+        "draw_weights": figures.draw_weights(
+            pd.DataFrame(rng.normal(0, 3, (2, 6)), index=["5-shot", "CoT"], columns=BENCHMARKS)
+        ),
+        "draw_selection": figures.draw_selection(
+            [4, 8, 12], [0.01, 0.005, 0.003], [rng.uniform(0.01, 0.1, 5)] * 3, everything=0.0028
+        ),
+        "draw_scores": figures.draw_scores(
+            scores,
+            reference,
+            name="org/a-new-model-7b",
+            stderr=pd.Series(0.01, index=BENCHMARKS),
+            chance={"MMLU": 0.25},
+            note="60 reference models",
+        ),
+        "draw_predictions": figures.draw_predictions(
+            ["AgentBench", "GSM8K CoT", "Persian QA"],
+            [0.2, 0.5, 0.9],
+            [0.1, 0.4, 0.7],
+            [0.4, 0.6, 1.0],
+            name="org/a-new-model-7b",
+            inside=[False, True, True],
+            truth=[np.nan, 0.55, 0.8],
+        ),
+    }
+    assert set(drawn) == {name for name in figures.__all__ if name.startswith("draw_")}
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return draw_all()
+
+
+NAMES = sorted(name for name in figures.__all__ if name.startswith("draw_"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_is_cut_off_or_overlaps(drawn, name):
+    figure = drawn[name]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    hidden = hidden_tick_labels(figure)
+    boxes = [
+        (text.get_text(), text.get_window_extent(canvas.get_renderer()))
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text not in hidden
+        # The box of slanted text is larger than the text.
+        if text.get_rotation() in (0, 90)
+    ]
+    width, height = canvas.get_width_height()
+    for text, box in boxes:
+        assert box.x0 >= -1, text
+        assert box.y0 >= -1, text
+        assert box.x1 <= width + 1, text
+        assert box.y1 <= height + 1, text
+    for (one, a), (two, b) in itertools.combinations(boxes, 2):
+        apart = a.x1 <= b.x0 + 1 or b.x1 <= a.x0 + 1 or a.y1 <= b.y0 + 1 or b.y1 <= a.y0 + 1
+        assert apart, f"{one!r} overlaps {two!r}"
+
+
+def hidden_tick_labels(figure):
+    """Return labels of ticks outside the limits, which matplotlib keeps but does not draw."""
+    hidden = set()
+    for axes in figure.findobj(Axes):
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            room = 1e-9 * (high - low)
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if not low - room <= tick.get_loc() <= high + room:
+                    hidden |= {tick.label1, tick.label2}
+    return hidden
+
+
+def test_saved_as_png_and_svg_with_the_same_bytes(tmp_path):
+    name = "draw_predictions"
+    first = save(draw_all()[name], tmp_path / "one" / "figure.png")
+    second = save(draw_all()[name], tmp_path / "two" / "figure")
+    assert [p.name for p in first] == ["figure.png", "figure.svg"]
+    assert first[0].read_bytes().startswith(b"\x89PNG")
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_settings_of_matplotlib_are_left_alone_and_pyplot_is_not_loaded():
+    code = (
+        "import matplotlib, sys; before = matplotlib.rcParams.copy()\n"
+        "from capspace.fit.figures import draw_space, save\n"
+        "draw_space([0.9, 0.1], [[0.6, 0.8], [0.8, -0.6]], ['A', 'B'])\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+        "now = matplotlib.rcParams\n"
+        "assert not [k for k in now if k != 'backend' and now[k] != before[k]]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_each_family_has_its_own_mark():
+    families = [*_FAMILIES, "A family of one's own", "Another"]
+    marks = {
+        (s["marker"], s["color"], s["markerfacecolor"])
+        for s in (family_style(f, families) for f in families)
+    }
+    assert len(marks) == len(families)
+    assert family_style("OPT", ["OPT"]) == family_style("OPT", families)
+
+
+def test_texts():
+    assert short_name("meta-llama/Llama-2-7b-hf") == "Llama-2-7b"
+    assert short_name("runs/step-1000/") == "step-1000"
+    assert signed(-0.001, 2) == "0.00"
+    assert signed(-0.5, 1) == "−0.5"
+    assert signed(0.5, 1) == "+0.5"
