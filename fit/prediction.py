@@ -1,0 +1,358 @@
+"""Predict a target for new models, with an interval and with what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from capspace.fit._factor import fit_factor_model
+from capspace.fit._refit import LawSettings, Training
+from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError, near_matches
+from capspace.fit.intervals import IntervalMethod, TwoView
+from capspace.fit.law import Form, ScalingLaw
+from capspace.fit.reference import Reference, Target, target_training_table
+from capspace.fit.space import CapabilitySpace
+
+__all__ = ["Prediction", "Support", "TargetFit", "fit_target", "predict_target"]
+
+Array = NDArray[np.float64]
+
+_N_COMPLETIONS = 64
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Support:
+    """Whether a model lies within the capabilities seen in fitting.
+
+    Attributes
+    ----------
+    inside : bool
+    distance : float
+        How far the outermost coordinate lies beyond the training models' range, in their standard
+        deviations; 0 inside, NaN where the model has no place.
+    summary : str
+        The same in words, naming the training model at the edge.
+
+    """
+
+    inside: bool
+    distance: float
+    summary: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predicted score with its interval and what it rests on.
+
+    Attributes
+    ----------
+    target, label : str
+        Name of the target, and what tables call it.
+    model : str
+    mean, lower, upper : float
+        Fractions of the perfect score; NaN where nothing can be said.
+    level : float
+        Nominal coverage of (lower, upper).
+    support : Support
+    linear_predictor : float
+        Where the model lies on the law's axis, in logits.
+    missing : tuple of str
+        Benchmarks of the space that the model lacks; their scores were inferred from the others,
+        and the interval is wider for it.
+    models, families : tuple of str
+        What the law was fitted on.
+    method : str
+        Interval method.
+
+    """
+
+    target: str
+    label: str
+    model: str
+    mean: float
+    lower: float
+    upper: float
+    level: float
+    support: Support
+    linear_predictor: float
+    missing: tuple[str, ...]
+    models: tuple[str, ...]
+    families: tuple[str, ...]
+    method: str
+
+    @property
+    def n_models(self) -> int:
+        """How many models the law was fitted on."""
+        return len(self.models)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-safe mapping; what is unknown is null."""
+        return {
+            "target": self.target,
+            "label": self.label,
+            "model": self.model,
+            "mean": _number(self.mean),
+            "lower": _number(self.lower),
+            "upper": _number(self.upper),
+            "level": self.level,
+            "support": {
+                "inside": self.support.inside,
+                "distance": _number(self.support.distance),
+                "summary": self.support.summary,
+            },
+            "linear_predictor": _number(self.linear_predictor),
+            "missing": list(self.missing),
+            "n_models": self.n_models,
+            "models": list(self.models),
+            "families": list(self.families),
+            "method": self.method,
+        }
+
+
+@dataclass(frozen=True)
+class TargetFit:
+    """The law of one target on the reference, ready to predict and to draw.
+
+    Attributes
+    ----------
+    target : Target
+    space : CapabilitySpace
+        Fitted on the training models' benchmarks, the study's estimator.
+    law : ScalingLaw
+    scores : (n × p) DataFrame
+        Training models' benchmark scores.
+    truth : (n,) Series
+        Their scores on the target, fractions of the perfect score.
+    families : (n,) Series
+    capabilities : (n, k) array
+    linear_predictor : (n,) Series
+        C of each training model; the curve is ``law.curve(C)``.
+
+    """
+
+    target: Target
+    space: CapabilitySpace
+    law: ScalingLaw
+    scores: pd.DataFrame
+    truth: pd.Series
+    families: pd.Series
+    capabilities: Array
+    linear_predictor: pd.Series
+    training: Training
+
+    def predict(
+        self,
+        scores: pd.DataFrame,
+        *,
+        level: float = 0.9,
+        stderr: pd.DataFrame | None = None,
+        method: IntervalMethod | None = None,
+    ) -> list[Prediction]:
+        """Predict models by their scores (models × some benchmarks); see ``predict_target``."""
+        method = TwoView() if method is None else method
+        benchmarks = list(self.scores.columns)
+        given = scores.reindex(columns=benchmarks)
+        x = given.to_numpy(dtype=float)
+        placed = ~np.isnan(x).all(axis=1)
+        mean, lower, upper, c = (np.full(len(x), np.nan) for _ in range(4))
+        k = self.space.n_components_
+        capabilities = np.full((len(x), k), np.nan)
+        if placed.any():
+            errors = np.zeros_like(x[placed])
+            if stderr is not None:
+                aligned = stderr.reindex(index=scores.index, columns=benchmarks)
+                errors = np.nan_to_num(aligned.to_numpy(dtype=float)[placed])
+            filled, spread = _complete(self.training, x[placed], errors)
+            interval = method.predict(self.training, filled, level=level, spread=spread)
+            mean[placed], lower[placed], upper[placed] = (
+                interval.mean,
+                interval.lower,
+                interval.upper,
+            )
+            capabilities[placed] = self.space.transform(pd.DataFrame(filled, columns=benchmarks))
+            c[placed] = self.law.linear_predictor(capabilities[placed])
+        return [
+            Prediction(
+                target=self.target.name,
+                label=self.target.label,
+                model=str(model),
+                mean=float(mean[i]),
+                lower=float(lower[i]),
+                upper=float(upper[i]),
+                level=level,
+                support=_support(capabilities[i], self.capabilities, self.scores.index),
+                linear_predictor=float(c[i]),
+                missing=tuple(b for b, v in zip(benchmarks, x[i], strict=True) if np.isnan(v)),
+                models=tuple(map(str, self.scores.index)),
+                families=tuple(map(str, dict.fromkeys(self.families))),
+                method=method.name,
+            )
+            for i, model in enumerate(scores.index)
+        ]
+
+
+def fit_target(
+    reference: Reference,
+    target: str | Target,
+    *,
+    n_components: int = 3,
+    exclude: Collection[str] = (),
+) -> TargetFit:
+    """Fit the law of a target on the reference.
+
+    Parameters
+    ----------
+    reference : Reference
+    target : name, label or Target
+    n_components : int
+        Coordinates of the capability space.
+    exclude : names of models to leave out
+
+    Raises
+    ------
+    UnknownNameError
+        No such target.
+    TooFewModelsError, DegenerateError, NotConvergedError
+        The models left do not determine the law.
+
+    """
+    target = reference.target(target) if isinstance(target, str) else target
+    scores, truth, families = target_training_table(reference, target, exclude=exclude)
+    form = Form(target.link, target.chance, target.perfect)
+    training = Training(
+        scores=scores.to_numpy(dtype=float),
+        target=truth.to_numpy(dtype=float),
+        families=families.to_numpy(dtype=str),
+        chance=reference.chance(scores.columns),
+        benchmarks=tuple(scores.columns),
+        settings=LawSettings(n_components=n_components, form=form),
+    )
+    if len(truth) < training.n_parameters:
+        raise TooFewModelsError(
+            f"{target.name}: {len(truth)} models in the reference for the "
+            f"{training.n_parameters} parameters of its law; use fewer components"
+        )
+    space = CapabilitySpace(n_components=n_components, estimator="pca", clip=(0.0, 1.0)).fit(scores)
+    capabilities = space.transform(scores)
+    law = ScalingLaw(link=target.link, floor=target.chance, ceiling=target.perfect)
+    law.fit(capabilities, training.target)
+    return TargetFit(
+        target=target,
+        space=space,
+        law=law,
+        scores=scores,
+        truth=truth,
+        families=families,
+        capabilities=capabilities,
+        linear_predictor=pd.Series(law.linear_predictor(capabilities), index=scores.index),
+        training=training,
+    )
+
+
+def predict_target(
+    reference: Reference,
+    target: str | Target,
+    scores: pd.DataFrame,
+    *,
+    level: float = 0.9,
+    n_components: int = 3,
+    stderr: pd.DataFrame | None = None,
+    method: IntervalMethod | None = None,
+) -> list[Prediction]:
+    """Predict a target for models, from their benchmark scores.
+
+    Parameters
+    ----------
+    reference : Reference
+    target : name, label or Target
+    scores : DataFrame (models × benchmarks)
+        Fractions, NaN where not measured; benchmarks outside the target's space are ignored.
+        Models of these names in the reference are left out of the fit.
+    level : nominal coverage of the intervals
+    n_components : coordinates of the capability space
+    stderr : DataFrame like ``scores``, standard errors; where given, they widen the interval
+    method : interval method, ``TwoView()`` by default
+
+    Returns
+    -------
+    list of Prediction
+        One per row, in order; all NaN for a model without any benchmark of the space.
+
+    Raises
+    ------
+    UnknownNameError
+        No such target, or no benchmark of its space among the columns.
+    FitError
+        A score outside [0, 1]; or see ``fit_target``.
+
+    """
+    target = reference.target(target) if isinstance(target, str) else target
+    benchmarks = reference.space_benchmarks(target)
+    if not set(benchmarks) & set(scores.columns):
+        first = str(scores.columns[0]) if len(scores.columns) else ""
+        raise UnknownNameError(
+            f"{target.name}: none of its benchmarks ({', '.join(benchmarks)}) is among the columns"
+            f"{near_matches(first, benchmarks)}"
+        )
+    known = scores[[b for b in benchmarks if b in scores.columns]]
+    outside = (known < 0) | (known > 1)
+    if outside.to_numpy().any():
+        model, column = outside.stack().idxmax()
+        raise FitError(
+            f"{model}: {column} is {known.loc[model, column]:g}, outside [0, 1]; give fractions"
+        )
+    fit = fit_target(reference, target, n_components=n_components, exclude=set(scores.index))
+    return fit.predict(scores, level=level, stderr=stderr, method=method)
+
+
+def _complete(training: Training, x: Array, errors: Array) -> tuple[Array, Array | None]:
+    """Infer missing cells of x (m, p), and draw what they and the noise leave open (m, s, p)."""
+    missing = np.isnan(x)
+    if not missing.any() and not errors.any():
+        return x, None
+    table = training.scores
+    n_factors = 2 if len(table) >= 20 else 1
+    model = fit_factor_model(table, np.zeros_like(table), n_factors)
+    factor, covariance = model.posterior(x, errors**2)
+    low, high = training.clip
+    filled = np.where(missing, np.clip(model.mean + factor @ model.loadings.T, low, high), x)
+
+    rng = np.random.default_rng(_SEED)
+    m, p = x.shape
+    root = np.linalg.cholesky(covariance)
+    draws = rng.normal(size=(m, _N_COMPLETIONS, n_factors)) @ root.swapaxes(1, 2)
+    own = rng.normal(size=(m, _N_COMPLETIONS, p)) * np.sqrt(model.noise_variance)
+    inferred = model.mean + (factor[:, None] + draws) @ model.loadings.T + own
+    measured = filled[:, None] + rng.normal(size=(m, _N_COMPLETIONS, p)) * errors[:, None]
+    return filled, np.clip(np.where(missing[:, None], inferred, measured), low, high)
+
+
+def _support(place: Array, training: Array, models: pd.Index) -> Support:
+    if np.isnan(place).any():
+        return Support(False, float("nan"), "no benchmark of the space was measured")
+    unit = training.std(axis=0)
+    unit[unit <= 0] = 1.0
+    above = (place - training.max(axis=0)) / unit
+    below = (training.min(axis=0) - place) / unit
+    beyond = np.maximum(above, below)
+    j = int(beyond.argmax())
+    if beyond[j] <= 0:
+        return Support(True, 0.0, f"inside the capabilities of the {len(training)} training models")
+    edge = training[:, j].argmax() if above[j] > 0 else training[:, j].argmin()
+    side = "above" if above[j] > 0 else "below"
+    return Support(
+        False,
+        float(beyond[j]),
+        f"outside: PC-{j + 1} is {beyond[j]:.1f} standard deviations {side} the outermost training "
+        f"model ({models[edge]})",
+    )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

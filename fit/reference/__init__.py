@@ -1,0 +1,11 @@
+"""The reference: published scores of known models, and the targets they make predictable."""
+
+from capspace.fit.reference._load import (
+    Benchmark,
+    Reference,
+    Target,
+    load_reference,
+    target_training_table,
+)
+
+__all__ = ["Benchmark", "Reference", "Target", "load_reference", "target_training_table"]
