@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from capspace.fit._refit import LawSettings, Training, fit_once, predict_with, refit
 from capspace.fit.errors import DegenerateError, FitError
@@ -123,7 +123,7 @@ class TwoView:
         variance = np.mean(errors) + np.mean(deviations, axis=0) + _SCORE_NOISE
         if spread is not None:
             variance = variance + inputs
-        half = _KAPPA_90 * norm.ppf(0.5 + level / 2) / norm.ppf(0.95) * np.sqrt(variance)
+        half = _KAPPA_90 * ndtri(0.5 + level / 2) / ndtri(0.95) * np.sqrt(variance)
         return Interval(mean, _g_inverse(centre - half), _g_inverse(centre + half), level)
 
 
