@@ -1,0 +1,386 @@
+"""Asking a model in chunks: known answers first, the rest in an order that survives a restart.
+
+The requests of a call are sorted, longest first, and cut at fixed places of that order. A run that
+was killed thus cuts what is left exactly as it would have been cut, so that batches are made of
+the same requests and answers come out the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, NoReturn, Protocol
+
+from capspace.collect.accelerator import NonFiniteWatch, free_memory, is_out_of_memory, seeded
+from capspace.collect.errors import AnswerError
+from capspace.collect.journal import Answer, Failure, Journal, RequestKeys, RequestType, is_sampled
+
+__all__ = ["Asker", "AskingCounts", "Request", "blocks", "request_keys"]
+
+_SMALLEST, _LARGEST = 64, 1024  # requests in the first block, and in those after it has grown
+_CHARACTERS_PER_TOKEN = 4
+_DEFAULT_NEW_TOKENS = 256
+
+
+class Request(Protocol):
+    """What is used of an lm-eval instance."""
+
+    task_name: str | None
+    doc_id: int | None
+    repeats: int | None
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """What the model is given."""
+
+
+@dataclass
+class AskingCounts:
+    """What became of the requests so far.
+
+    Attributes
+    ----------
+    n_requests, n_known, n_asked : int
+        Requests of the harness; those answered from the journal; those the model answered.
+    n_empty : int
+        Generations that came back empty: passed on, and not kept.
+    n_split : int
+        Calls that ran out of memory and were split.
+
+    """
+
+    n_requests: int = 0
+    n_known: int = 0
+    n_asked: int = 0
+    n_empty: int = 0
+    n_split: int = 0
+
+
+class Asker:
+    """Answers lists of requests from a journal and a model.
+
+    Parameters
+    ----------
+    journal, identity, label, description, on_progress, chunk_seconds
+        As in `Recorder`.
+    batch_size : int, optional
+        Requests that the model takes at once; blocks are multiples of it.
+    torch_model : object, optional
+        Watched for logits that are not finite while it generates.
+
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        identity: str,
+        label: str,
+        description: Mapping[str, Any] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+        chunk_seconds: float = 20.0,
+        batch_size: int | None = None,
+        torch_model: object = None,
+    ) -> None:
+        self.counts = AskingCounts()
+        self._journal = journal
+        self._identity = identity
+        self._label = label
+        self._description = description
+        self._on_progress = on_progress or (lambda done, wanted: None)
+        self._chunk_seconds = chunk_seconds
+        self._batch_size = batch_size or 1
+        self._torch_model = torch_model
+
+    def answers(
+        self,
+        request_type: RequestType,
+        requests: Sequence[Request],
+        ask: Callable[[list[Any]], Sequence[Any]],
+    ) -> list[Answer]:
+        """Return one answer per request, in the order of the requests.
+
+        Parameters
+        ----------
+        request_type : str
+            The model's method.
+        requests : sequence of n lm-eval instances
+            What is asked.
+        ask : callable
+            Takes requests and returns as many answers; called with the unknown ones only.
+
+        Raises
+        ------
+        AnswerError
+            An answer is not finite, or a request alone does not fit into memory. All other answers
+            that were given are kept.
+        JournalError
+            A chunk could not be written; those before it are kept.
+
+        """
+        keys = request_keys(request_type, requests)
+        kept = self._journal.known(self._identity)
+        known = {key: kept[key] for key in keys if key in kept}
+        by_key = dict(zip(keys, requests, strict=True))
+        self.counts.n_requests += len(requests)
+        self.counts.n_known += sum(key in known for key in keys)
+        self._on_progress(len(known), len(by_key))
+        if len(known) == len(by_key):
+            return [known[key] for key in keys]
+
+        call = _Call(request_type, ask, self._journal.tuning(self._identity))
+        call.learned = dict(call.tuning)
+        failures: list[Failure] = []
+        empty: dict[bytes, Answer] = {}
+        with NonFiniteWatch(self._torch_model) as watch:
+            order = sorted(by_key, key=lambda key: _place(by_key[key], key))
+            for block in blocks(order, self._batch_size):
+                todo = [key for key in block if key not in known]
+                while todo:
+                    chunk = todo[: call.chunk_size(len(todo), self._chunk_seconds)]
+                    del todo[: len(chunk)]
+                    started = time.monotonic()
+                    got = self._ask_chunk(call, chunk, by_key, failures, watch)
+                    call.learn_pace((time.monotonic() - started) / len(chunk))
+                    self._keep(call, chunk, got, by_key, known, empty)
+                    self._on_progress(len(known) + len(empty), len(by_key))
+        if failures:
+            worst = max(failures, key=lambda failure: failure.characters)
+            raise AnswerError(
+                f"{self._label}: {len(failures)} of {len(by_key)} requests do not fit into memory "
+                f"even alone, the longest with {worst.characters} characters ({worst.task} item "
+                f"{worst.document}); all other answers are kept: use a device with more memory"
+            )
+        known |= empty
+        return [known[key] for key in keys]
+
+    def _keep(
+        self,
+        call: _Call,
+        chunk: list[bytes],
+        got: dict[bytes, Answer],
+        by_key: dict[bytes, Request],
+        known: dict[bytes, Answer],
+        empty: dict[bytes, Answer],
+    ) -> None:
+        good = {key: answer for key, answer in got.items() if _is_finite(answer) and answer != ""}
+        if good:
+            self._journal.append(
+                self._identity,
+                call.request_type,
+                list(good),
+                list(good.values()),
+                description=self._description,
+            )
+        if call.tuning_changed:
+            self._journal.keep_tuning(self._identity, call.tuning)
+            call.learned = dict(call.tuning)
+        self.counts.n_asked += len(got)
+        known |= good
+        for key in chunk:
+            if key in got and key not in good:
+                if got[key] != "":
+                    self._refuse(by_key[key], f"answered {got[key]}")
+                self.counts.n_empty += 1
+                empty[key] = got[key]
+
+    def _ask_chunk(
+        self,
+        call: _Call,
+        chunk: list[bytes],
+        by_key: dict[bytes, Request],
+        failures: list[Failure],
+        watch: NonFiniteWatch,
+    ) -> dict[bytes, Answer]:
+        """Ask in calls as large as fit into memory; a request too large alone becomes a failure."""
+        got: dict[bytes, Answer] = {}
+        rest = list(chunk)
+        while rest:
+            longest = max(_length(by_key[key]) for key in rest)
+            part = rest[: call.call_size(longest)]
+            answers = call.try_asking(part, by_key, self._identity)
+            if watch.take():
+                self._blame(call, part, by_key, watch)
+            if answers is not None:
+                got |= dict(zip(part, answers, strict=True))
+                del rest[: len(part)]
+                continue
+            free_memory()
+            self.counts.n_split += 1
+            call.learn_size(longest, len(part))
+            if len(part) == 1:
+                request = by_key[rest.pop(0)]
+                failure = Failure(
+                    self._identity,
+                    part[0],
+                    time.time(),
+                    request.task_name or "",
+                    request.doc_id,
+                    _length(request),
+                    "out of memory",
+                )
+                self._journal.record_failure(failure)
+                failures.append(failure)
+        return got
+
+    def _blame(
+        self, call: _Call, part: list[bytes], by_key: dict[bytes, Request], watch: NonFiniteWatch
+    ) -> NoReturn:
+        """Find one request of a call that makes the model's logits not finite, and raise."""
+        while len(part) > 1:
+            half = part[: len(part) // 2]
+            call.try_asking(half, by_key, self._identity)
+            part = half if watch.take() else part[len(half) :]
+        self._refuse(by_key[part[0]], "has logits that are NaN or infinite")
+
+    def _refuse(self, request: Request, what: str) -> NoReturn:
+        raise AnswerError(
+            f"{self._label}: item {request.doc_id} of {request.task_name or 'the task'} {what}; "
+            "a score with it would be wrong: check the weights and the dtype (--dtype float32)"
+        )
+
+
+class _Call:
+    """One call of the harness, with what was learned of the model's pace and size."""
+
+    def __init__(
+        self,
+        request_type: RequestType,
+        ask: Callable[[list[Any]], Sequence[Any]],
+        tuning: dict[str, float],
+    ) -> None:
+        self.request_type = request_type
+        self.tuning = tuning
+        self.learned: dict[str, float] = {}
+        self._ask = ask
+
+    @property
+    def tuning_changed(self) -> bool:
+        """Whether something was learned that is worth writing down."""
+        return any(
+            not 0.5 < value / self.learned.get(name, math.inf) < 2.0
+            for name, value in self.tuning.items()
+        )
+
+    def chunk_size(self, n: int, seconds: float) -> int:
+        """Return how many of ``n`` requests to finish before the next write."""
+        pace = self.tuning.get(f"{self.request_type}: seconds", 0.0)
+        while n > 1 and n * pace > seconds:
+            n = (n + 1) // 2
+        return n
+
+    def call_size(self, longest: int) -> int:
+        """Return how many requests of at most ``longest`` characters fit into memory at once."""
+        characters = self.tuning.get(f"{self.request_type}: characters")
+        return 2**30 if characters is None else max(1, int(characters // max(longest, 1)))
+
+    def learn_size(self, longest: int, n: int) -> None:
+        """Take note that ``n`` requests of ``longest`` characters did not fit."""
+        self.tuning[f"{self.request_type}: characters"] = float(max(n // 2, 1) * longest)
+
+    def learn_pace(self, seconds: float) -> None:
+        """Take note of the time one request took."""
+        self.tuning[f"{self.request_type}: seconds"] = seconds
+
+    def try_asking(
+        self, part: list[bytes], by_key: dict[bytes, Request], identity: str
+    ) -> list[Answer] | None:
+        """Return the model's answers, or None where it ran out of memory."""
+        requests = [by_key[key] for key in part]
+        seed = blake2b(identity.encode() + b"".join(part), digest_size=16).digest()
+        try:
+            if any(is_sampled(self.request_type, request.args) for request in requests):
+                with seeded(seed):
+                    answers = self._ask(requests)
+            else:
+                answers = self._ask(requests)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+        if len(answers) != len(requests):
+            raise AnswerError(
+                f"the model gave {len(answers)} answers to {len(requests)} {self.request_type} "
+                "requests"
+            )
+        return [_plain(self.request_type, answer) for answer in answers]
+
+
+def request_keys(request_type: RequestType, requests: Sequence[Request]) -> list[bytes]:
+    """Return the key of each request.
+
+    Repeats of a generation are answers of their own. The harness pads the requests of data-parallel
+    processes with further copies of the last instance: these count as its own repeats again.
+    """
+    digests = RequestKeys(request_type)
+    keys: list[bytes] = []
+    taken: Counter[tuple[bytes, int]] = Counter()
+    first: dict[int, int] = {}
+    copies: Counter[int] = Counter()
+    for request in requests:
+        key = digests.key(request.args)
+        repeats = request.repeats or 1
+        if request_type == "generate_until" and (
+            repeats > 1 or is_sampled(request_type, request.args)
+        ):
+            document = -1 if request.doc_id is None else request.doc_id
+            if id(request) not in first:
+                first[id(request)] = taken[key, document]
+                taken[key, document] += repeats
+            repeat = first[id(request)] + copies[id(request)] % repeats
+            copies[id(request)] += 1
+            key = digests.key(request.args, draw=(document, repeat))
+        keys.append(key)
+    return keys
+
+
+def blocks(keys: Sequence[bytes], batch_size: int = 1) -> Iterator[Sequence[bytes]]:
+    """Cut sorted keys into blocks that double in size, each a multiple of the batch size."""
+    size = batch_size * max(1, math.ceil(_SMALLEST / batch_size))
+    start = 0
+    while start < len(keys):
+        yield keys[start : start + size]
+        start += size
+        if 2 * size <= max(_LARGEST, batch_size):
+            size *= 2
+
+
+def _place(request: Request, key: bytes) -> tuple[int, str, str, bytes]:
+    # Longest first, so that memory runs out at the start; one context's requests side by side.
+    context = request.args[0] if isinstance(request.args[0], str) else ""
+    rest = str(request.args[1:])
+    return -len(context), context, rest, key
+
+
+def _length(request: Request) -> int:
+    """Return the length in characters that a request may reach, for its share of memory."""
+    n = 0
+    for argument in request.args:
+        if isinstance(argument, str):
+            n += len(argument)
+        elif isinstance(argument, Mapping):
+            tokens = argument.get("max_gen_toks", argument.get("max_new_tokens"))
+            n += _CHARACTERS_PER_TOKEN * int(tokens or _DEFAULT_NEW_TOKENS)
+    return n
+
+
+def _plain(request_type: RequestType, answer: Any) -> Answer:
+    """Return a model's answer as built-in types, exactly."""
+    if request_type == "loglikelihood":
+        value, is_greedy = answer
+        return float(value), bool(is_greedy)
+    if request_type == "loglikelihood_rolling":
+        return float(answer[0] if isinstance(answer, tuple) else answer)
+    if not isinstance(answer, str):
+        raise AnswerError(f"the model generated {answer!r}, which is not text")
+    return answer
+
+
+def _is_finite(answer: Answer) -> bool:
+    if isinstance(answer, str):
+        return True
+    return math.isfinite(answer[0] if isinstance(answer, tuple) else answer)

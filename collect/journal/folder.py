@@ -1,0 +1,285 @@
+"""The folder of shards: which are there, sealing, mending what was damaged, merging."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import socket
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from capspace.collect.errors import JournalError
+from capspace.collect.journal.locks import held_lock, try_lock, unlock
+from capspace.collect.journal.shard import (
+    Chunk,
+    ShardContents,
+    ShardWriter,
+    file_digest,
+    fold_log,
+    read_failures,
+    read_shard,
+)
+
+__all__ = ["OpenShard", "ShardFolder"]
+
+_log = logging.getLogger(__name__)
+
+_FULL_GROWN = 64 * 2**20  # bytes; a larger shard is not rewritten to merge it with small ones
+
+
+class OpenShard:
+    """The shard that this process writes, with the lock that tells others its writer is alive."""
+
+    def __init__(self, folder: Path) -> None:
+        name = f"live-{_host()}-{os.getpid()}-{secrets.token_hex(4)}.sqlite"
+        self.path = folder / name
+        self.lock_path = _lock_of(self.path)
+        lock = try_lock(self.lock_path)
+        if lock is None:
+            raise FileExistsError(self.lock_path)
+        self._lock = lock
+        self.writer = ShardWriter(self.path)
+
+    def release(self) -> None:
+        """Let others see that nobody writes here any more."""
+        unlock(self._lock, self.lock_path)
+
+    def abandon(self) -> None:
+        """Leave the file as it is, for the next opening of the folder to seal."""
+        self.writer.abandon()
+        unlock(self._lock)
+
+
+class ShardFolder:
+    """The shards under one folder.
+
+    Attributes
+    ----------
+    notices : list of str
+        What had to be mended, one line each.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notices: list[str] = []
+        self._verified: set[str] = set()
+        self._quarantine = path / "quarantine"
+        self._quarantine.mkdir(parents=True, exist_ok=True)
+        self._merge_lock = path / "merge.lock"
+        self.mend_abandoned()
+
+    def sealed(self) -> list[Path]:
+        """Return the shards that are never written again."""
+        return sorted(self.path.glob("sealed-*.sqlite"))
+
+    def live(self) -> list[Path]:
+        """Return the shards of this machine that a process may be writing."""
+        return sorted(self.path.glob(f"live-{_host()}-*.sqlite"))
+
+    def quarantined(self) -> list[Path]:
+        """Return the damaged files that were put aside."""
+        return sorted(self._quarantine.glob("*.sqlite"))
+
+    def read(self, identity: str | None = None) -> Iterator[tuple[Path, ShardContents]]:
+        """Yield every readable shard with its whole chunks; damaged sealed ones are mended first.
+
+        A shard that is sealed or merged away meanwhile makes the reading start again, so that no
+        chunk is missed; the caller may see a chunk twice.
+        """
+        done: set[str] = set()
+        while True:
+            paths = [(p, False) for p in self.live()] + [(p, True) for p in self.sealed()]
+            todo = [(p, sealed) for p, sealed in paths if p.name not in done]
+            if not todo:
+                return
+            for path, sealed in todo:
+                try:
+                    if sealed and not self._is_verified(path):
+                        self._mend_sealed(path)
+                        break
+                    contents = read_shard(path, sealed=sealed, identity=identity)
+                except FileNotFoundError:  # sealed or merged away since it was listed
+                    break
+                done.add(path.name)
+                yield path, contents
+
+    def seal(self, shard: OpenShard) -> None:
+        """Close this process's shard and give it its last name."""
+        is_folded = shard.writer.close()
+        with held_lock(self._merge_lock):
+            if is_folded:  # else the next opening of the folder does it
+                self._settle(shard.path, read_shard(shard.path, sealed=True))
+            shard.release()
+
+    def mend_abandoned(self) -> None:
+        """Seal the shards whose writers are gone, keeping every whole chunk."""
+        with held_lock(self._merge_lock):
+            for path in sorted(self.path.glob("live-*.sqlite")):
+                lock = try_lock(_lock_of(path))
+                if lock is None:
+                    continue
+                if path.exists() and _finish_log(path):
+                    self._settle(path, read_shard(path, sealed=True))
+                unlock(lock, _lock_of(path))
+            for path in self.path.glob("part-*"):
+                path.unlink()  # of a merge that died; the lock says that none is under way
+
+    def merge(self, drop: Collection[str] = (), *, everything: bool = False) -> tuple[int, int]:
+        """Write the small sealed shards as one; return bytes before and after.
+
+        Parameters
+        ----------
+        drop : collection of str
+            Identities to leave out.
+        everything : bool
+            Rewrite large shards too.
+
+        """
+        with held_lock(self._merge_lock):
+            for path in self.sealed():
+                if not self._is_verified(path):
+                    self._mend(path, read_shard(path, sealed=True))
+            sizes = {p: p.stat().st_size for p in self.sealed()}
+            sources = [p for p, size in sizes.items() if everything or drop or size < _FULL_GROWN]
+            before = sum(sizes[p] for p in sources)
+            if len(sources) < 2 and not drop:
+                return before, before
+            after = self._write_sealed(sources, lambda chunk: chunk.identity not in drop)
+            for path in sources:
+                if path != after:
+                    path.unlink()
+            _sync_folder(self.path)
+        return before, after.stat().st_size if after is not None else 0
+
+    def _is_verified(self, path: Path) -> bool:
+        if path.name not in self._verified and file_digest(path) == _digest_in(path):
+            self._verified.add(path.name)
+        return path.name in self._verified
+
+    def _mend_sealed(self, path: Path) -> None:
+        with held_lock(self._merge_lock):
+            if path.exists():  # else another process has mended it meanwhile
+                self._mend(path, read_shard(path, sealed=True))
+
+    def _settle(self, path: Path, contents: ShardContents) -> None:
+        """Give a shard that nobody writes its sealed name, or mend it; drop it when empty."""
+        if contents.damage:
+            self._mend(path, contents)
+        elif contents.chunks or any(True for _ in read_failures(path, sealed=True)):
+            self._seal_file(path)
+        else:
+            path.unlink()
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+    def _mend(self, path: Path, contents: ShardContents) -> None:
+        """Keep a damaged shard's whole chunks in a new one, and put the file aside."""
+        with _temporary(self.path) as part:
+            if contents.chunks:
+                _write(part, contents.chunks, contents.descriptions)
+                self._seal_file(part)
+        aside = self._quarantine / f"{path.stem}-{secrets.token_hex(4)}.sqlite"
+        path.rename(aside)
+        _sync_folder(self.path)
+        n = sum(chunk.n for chunk in contents.chunks)
+        why = contents.damage or "its bytes changed after it was sealed"
+        self.notices.append(
+            f"{path.name} was damaged ({why}): {n} answers in {len(contents.chunks)} whole chunks "
+            f"were kept, the rest is measured again; the file is now {aside}"
+        )
+        _log.warning(self.notices[-1])
+
+    def _write_sealed(self, sources: list[Path], keep: Callable[[Chunk], bool]) -> Path | None:
+        seen: set[bytes] = set()
+        chunks: list[Chunk] = []
+        descriptions: dict[str, str] = {}
+        for path in sources:
+            contents = read_shard(path, sealed=True)
+            descriptions |= contents.descriptions
+            for chunk in contents.chunks:
+                if chunk.digest not in seen and keep(chunk):
+                    seen.add(chunk.digest)
+                    chunks.append(chunk)
+        if not chunks:
+            return None
+        kept = {c.identity for c in chunks}
+        chunks.sort(key=lambda c: (c.created, c.digest))
+        with _temporary(self.path) as part:
+            _write(part, chunks, {i: d for i, d in descriptions.items() if i in kept})
+            return self._seal_file(part)
+
+    def _seal_file(self, path: Path) -> Path:
+        _sync(path)
+        sealed = self.path / f"sealed-{file_digest(path)}.sqlite"
+        path.rename(sealed)
+        _sync_folder(self.path)
+        self._verified.add(sealed.name)
+        return sealed
+
+
+class _temporary:
+    """A file name in the folder that is gone at the end, unless renamed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f"part-{secrets.token_hex(8)}.sqlite"
+
+    def __enter__(self) -> Path:
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def _write(path: Path, chunks: list[Chunk], descriptions: dict[str, str]) -> None:
+    writer = ShardWriter(path, durable=False)
+    for identity, description in sorted(descriptions.items()):
+        writer.describe(identity, description)
+    for chunk in chunks:
+        writer.append(chunk)
+    writer.close()
+
+
+def _finish_log(path: Path) -> bool:
+    """Fold in what a dead writer left in its write-ahead log; return False where it must wait."""
+    log = path.with_name(path.name + "-wal")
+    if not log.exists() or not log.stat().st_size:
+        return True
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            return fold_log(db)
+    except sqlite3.OperationalError as error:  # no room to fold it in; nothing is damaged
+        raise JournalError(
+            f"cannot finish {path}, which a stopped run left: {error}; make room there, or "
+            "make it writable, and run the same command again"
+        ) from None
+    except sqlite3.DatabaseError as error:
+        _log.warning("%s: its write-ahead log cannot be read (%s)", path.name, error)
+        return True
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "host"
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _digest_in(path: Path) -> str:
+    return path.stem.removeprefix("sealed-")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_sync_folder = _sync  # a rename is on disk once its folder is

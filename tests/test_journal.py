@@ -1,0 +1,394 @@
+"""The journal: what is written stays exactly, whatever happens to the file or its writer."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capspace.collect.errors import JournalError
+from capspace.collect.journal import Failure, Journal, RequestKeys, is_sampled
+from capspace.collect.journal.answers import pack, unpack
+
+# The full counts run in scripts/soak.
+SOAK = "CAPSPACE_SOAK" in os.environ
+CORRUPTIONS = 200 if SOAK else 16
+
+floats = st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text(alphabet=st.characters(), min_size=1)  # lone surrogates too: tokenizers make them
+
+
+def key(i: int) -> bytes:
+    return RequestKeys("loglikelihood").key((f"context {i}", " answer"))
+
+
+def fill(journal: Journal, chunks: int, size: int = 16, identity: str = "model") -> None:
+    for c in range(chunks):
+        items = range(c * size, (c + 1) * size)
+        journal.append(
+            identity,
+            "loglikelihood",
+            [key(i) for i in items],
+            [(-i / 7, i % 2 == 0) for i in items],
+        )
+
+
+def truth(chunks: int, size: int = 16) -> dict[bytes, tuple[float, bool]]:
+    return {key(i): (-i / 7, i % 2 == 0) for i in range(chunks * size)}
+
+
+def shard_of(path: Path) -> Path:
+    (shard,) = path.glob("sealed-*.sqlite")
+    return shard
+
+
+def crashed(path: Path, chunks: int) -> Path:
+    """Leave the shard of a process that was killed after so many chunks."""
+    program = f"""
+        import os, sys
+        from importlib.util import module_from_spec, spec_from_file_location
+        from pathlib import Path
+        from capspace.collect.journal import Journal
+        spec = spec_from_file_location("journal_tests", {__file__!r})
+        tests = module_from_spec(spec); spec.loader.exec_module(tests)
+        journal = Journal(Path({str(path)!r}))
+        tests.fill(journal, {chunks})
+        os.kill(os.getpid(), 9)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (shard,) = path.glob("live-*.sqlite")
+    return shard
+
+
+@given(st.lists(st.tuples(floats, st.booleans())))
+def test_loglikelihoods_come_back_bit_for_bit(values: list[tuple[float, bool]]) -> None:
+    keys = [key(i) for i in range(len(values))]
+    back = unpack("loglikelihood", pack("loglikelihood", keys, values))
+    bits = {k: (struct.pack("d", v), g) for k, (v, g) in zip(keys, values, strict=True)}
+    assert {k: (struct.pack("d", v[0]), v[1]) for k, v in back.items()} == bits
+
+
+@given(st.lists(texts), st.lists(floats))
+def test_texts_and_sums_come_back_exactly(answers: list[str], sums: list[float]) -> None:
+    keys = [key(i) for i in range(len(answers))]
+    packed = pack("generate_until", keys, answers) + b"\0" * 9
+    assert unpack("generate_until", packed) == dict(zip(keys, answers, strict=True))
+    keys = [key(i) for i in range(len(sums))]
+    back = unpack("loglikelihood_rolling", pack("loglikelihood_rolling", keys, sums))
+    assert back == dict(zip(keys, sums, strict=True))
+
+
+def test_key_sees_everything_that_decides_an_answer() -> None:
+    asked = {
+        RequestKeys(kind).key(arguments, draw=draw)
+        for kind in ("loglikelihood", "generate_until")
+        for arguments in (
+            ("a", "b"),
+            ("ab", ""),
+            ("", "ab"),
+            ("a", {"until": ["\n"]}),
+            ("a", {"until": ["\n"], "temperature": 0.5}),
+            ("a", {"until": "\n"}),
+        )
+        for draw in (None, (0, 0), (0, 1), (1, 0))
+    }
+    assert len(asked) == 2 * 6 * 4
+
+
+def test_key_does_not_depend_on_neighbours_or_on_the_order_of_settings() -> None:
+    keys = RequestKeys("generate_until")
+    first = keys.key(("a", {"x": 1, "y": 2}))
+    keys.key(("b", {"x": 1}))
+    assert keys.key(("a", {"y": 2, "x": 1})) == first
+    with pytest.raises(JournalError, match="no stable digest"):
+        keys.key(("a", object()))
+
+
+def test_what_counts_as_sampled() -> None:
+    assert is_sampled("generate_until", ("a", {"do_sample": True}))
+    assert is_sampled("generate_until", ("a", {"temperature": 0.7}))
+    assert not is_sampled("generate_until", ("a", {"temperature": 0.7, "do_sample": False}))
+    assert not is_sampled("generate_until", ("a", {"until": ["\n"], "temperature": 0}))
+    assert not is_sampled("loglikelihood", ("a", "b"))
+
+
+def test_answers_are_seen_at_once_after_closing_and_after_merging(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 3)
+        assert journal.known("model") == truth(3)
+        assert Journal(tmp_path).known("model") == truth(3)
+    for _ in range(12):
+        with Journal(tmp_path) as journal:
+            fill(journal, 4)
+    assert len(list(tmp_path.glob("sealed-*"))) < 12
+    with Journal(tmp_path) as journal:
+        before, after = journal.compact()
+        assert after <= before
+        assert journal.known("model") == truth(4)
+        assert journal.known("another model") == {}
+        assert journal.check().problems == []
+        assert journal.info().n_sealed == 1
+    assert list(tmp_path.glob("live-*")) == list(tmp_path.glob("part-*")) == []
+
+
+def test_first_answer_counts_where_two_were_written(tmp_path: Path) -> None:
+    for value in (-1.0, -2.0):
+        with Journal(tmp_path) as journal:
+            journal.append("model", "loglikelihood_rolling", [key(0)], [value])
+    with Journal(tmp_path) as journal:
+        assert journal.known("model") == {key(0): -1.0}
+        journal.compact()
+        assert journal.known("model") == {key(0): -1.0}
+
+
+def test_remove_drops_one_identity(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 2, identity="a")
+        fill(journal, 2, identity="b")
+    with Journal(tmp_path) as journal:
+        journal.remove(["a"])
+        assert journal.known("a") == {}
+        assert journal.known("b") == truth(2)
+        assert set(journal.info().n_answers) == {"b"}
+        journal.remove(["b"])
+        assert journal.info().n_answers == {}
+
+
+def test_identity_is_described(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.append("m", "loglikelihood", [key(0)], [(-1.0, True)], description={"dtype": "f"})
+    assert Journal(tmp_path).info().descriptions == {"m": {"dtype": "f"}}
+
+
+def test_failure_is_recorded_until_it_is_answered(tmp_path: Path) -> None:
+    failure = Failure("model", key(0), 1.0, "task", 7, 1000, "out of memory")
+    with Journal(tmp_path) as journal:
+        journal.record_failure(failure)
+    journal = Journal(tmp_path)
+    assert journal.failures("model") == [failure]
+    fill(journal, 1)
+    assert journal.failures("model") == []
+    journal.close()
+
+
+def test_killed_writer_loses_nothing_that_was_appended(tmp_path: Path) -> None:
+    crashed(tmp_path, 5)
+    journal = Journal(tmp_path)
+    assert journal.known("model") == truth(5)
+    assert journal.notices == []
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 7, 40])
+def test_power_cut_loses_at_most_the_last_chunk_and_says_so(tmp_path: Path, chunks: int) -> None:
+    shard = crashed(tmp_path / "crash", chunks)
+    whole = shard.read_bytes()
+    cuts = range(len(whole) - 1024, len(whole), 1 if SOAK else 93)
+    for cut in cuts:
+        folder = tmp_path / f"cut{cut}"
+        folder.mkdir()
+        (folder / shard.name).write_bytes(whole[:cut])  # and no write-ahead log
+        journal = Journal(folder)
+        known = journal.known("model")
+        assert known in (truth(chunks), truth(chunks - 1))
+        assert (known == truth(chunks)) or "was damaged" in journal.notices[0]
+        journal.close()
+        shutil.rmtree(folder)
+
+
+def test_dropped_or_cut_log_loses_nothing(tmp_path: Path) -> None:
+    shard = crashed(tmp_path, 6)
+    log = shard.with_name(shard.name + "-wal")
+    with log.open("r+b") as file:
+        file.truncate(log.stat().st_size // 2 + 13)
+    assert Journal(tmp_path).known("model") == truth(6)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_flipped_bytes_are_found_quarantined_and_never_a_wrong_number(
+    tmp_path: Path, sealed: bool
+) -> None:
+    origin = tmp_path / "origin"
+    if sealed:
+        with Journal(origin) as journal:
+            fill(journal, 12)
+        shard = shard_of(origin)
+    else:
+        shard = crashed(origin, 12)
+    whole = shard.read_bytes()
+    n_lost = 0
+    for seed in range(CORRUPTIONS):
+        draw = np.random.default_rng(seed)
+        bad = bytearray(whole)
+        for _ in range(draw.choice([1, 1, 1, 8, 200])):
+            bad[draw.integers(len(bad))] ^= int(draw.integers(1, 256))
+        folder = tmp_path / f"seed{seed}"
+        folder.mkdir()
+        (folder / shard.name).write_bytes(bad)
+        journal = Journal(folder)
+        known = journal.known("model")
+        assert known.items() <= truth(12).items()
+        if sealed or len(known) < len(truth(12)):
+            assert journal.notices, f"seed {seed}: lost or changed without a word"
+            assert list((folder / "quarantine").glob("*.sqlite"))
+        n_lost += len(known) < len(truth(12))
+        fill(journal, 12)  # measured again
+        assert journal.known("model") == truth(12)
+        journal.close()
+        shutil.rmtree(folder)
+    assert n_lost > 0
+
+
+def test_full_disk_stops_with_one_line_and_keeps_finished_chunks(tmp_path: Path) -> None:
+    program = f"""
+        import sys
+        from importlib.util import module_from_spec, spec_from_file_location
+        from pathlib import Path
+        from capspace.collect.errors import JournalError
+        from capspace.collect.journal import Journal
+        spec = spec_from_file_location("journal_tests", {__file__!r})
+        tests = module_from_spec(spec); spec.loader.exec_module(tests)
+        folder = Path({str(tmp_path)!r})
+        filler = folder / "filler"
+        filler.write_bytes(bytes(100_000))
+        done = 0
+        try:
+            with Journal(folder) as journal:
+                for c in range(10_000):
+                    items = range(c * 16, (c + 1) * 16)
+                    keys = [tests.key(i) for i in items]
+                    answers = [(-i / 7, i % 2 == 0) for i in items]
+                    journal.append("model", "loglikelihood", keys, answers)
+                    done += 1
+        except JournalError as error:
+            print(str(error))
+        filler.unlink()
+        journal = Journal(folder)
+        assert journal.notices == []
+        assert done > 5, done
+        assert journal.known("model") == tests.truth(done), (done, len(journal.known("model")))
+    """
+    script = tmp_path.parent / "full.py"
+    script.write_text(textwrap.dedent(program))
+    inside = f"mount -t tmpfs -o size=300k none {tmp_path} && {sys.executable} {script}"
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine gives no user namespaces to mount a small disk in")
+    done = subprocess.run([*unshare, inside], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert "full" in done.stdout
+    assert "run the same command again" in done.stdout
+
+
+def test_store_turned_read_only_stops_with_one_line(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    fill(journal, 2)
+    assert journal._own is not None
+    journal._own.writer._db.execute("PRAGMA query_only = ON")  # SQLite's own read-only error
+    with pytest.raises(JournalError, match=r"readonly.*run the same command again"):
+        fill(journal, 3)
+    journal._abandon()
+    assert Journal(tmp_path).known("model") == truth(2)
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match="cannot use the journal"):
+        Journal(tmp_path / "file" / "journal")
+
+
+def test_newer_version_is_refused(tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    with Journal(tmp_path) as journal:
+        fill(journal, 1)
+    shard = shard_of(tmp_path)
+    with closing(sqlite3.connect(shard)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(JournalError, match="newer version"):
+        Journal(tmp_path).known("model")
+
+
+def test_check_tells_without_mending(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 12)
+    journal = Journal(tmp_path)
+    shard = shard_of(tmp_path)
+    data = bytearray(shard.read_bytes())
+    data[-200] ^= 1
+    shard.write_bytes(data)
+    report = journal.check()
+    assert report.n_chunks == 11
+    assert len(report.problems) == 1
+    assert str(shard) in report.problems[0]
+    assert shard.exists()
+
+
+def test_tuning_is_kept_and_a_torn_file_is_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.keep_tuning("model", {"seconds": 0.25})
+    assert Journal(tmp_path).tuning("model") == {"seconds": 0.25}
+    next((tmp_path / "tuning").glob("*.json")).write_text("{")
+    assert journal.tuning("model") == {}
+    assert math.isnan(journal.tuning("other").get("seconds", math.nan))
+
+
+WRITER = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from capspace.collect.journal import Journal
+spec = spec_from_file_location("journal_tests", sys.argv[1])
+tests = module_from_spec(spec); spec.loader.exec_module(tests)
+who = sys.argv[3]
+for _ in range(3):
+    with Journal(Path(sys.argv[2])) as journal:
+        for c in range(4):
+            tests.fill(journal, 2, identity=f"{who}")
+            journal.known("0")
+            journal.known("1")
+        journal.compact()
+"""
+
+
+def test_processes_that_write_read_and_merge_at_once_lose_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "writer.py"
+    script.write_text(WRITER)
+    folder = tmp_path / "journal"
+    writers = [
+        subprocess.Popen([sys.executable, script, __file__, folder, str(who)]) for who in range(3)
+    ]
+    assert [w.wait(timeout=120) for w in writers] == [0, 0, 0]
+    journal = Journal(folder)
+    for who in range(3):
+        assert journal.known(str(who)) == truth(2)
+    assert journal.check().problems == []
+    assert list(folder.glob("live-*")) == []
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=6))
+def test_journal_equals_a_dictionary(
+    tmp_path_factory: pytest.TempPathFactory, identities: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    model: dict[str, dict[bytes, object]] = {}
+    for i, identity in enumerate(identities):
+        with Journal(folder) as journal:
+            journal.append(identity, "generate_until", [key(i)], [f"answer {i}"])
+        model.setdefault(identity, {})[key(i)] = f"answer {i}"
+    journal = Journal(folder)
+    assert {i: journal.known(i) for i in "abc"} == {i: model.get(i, {}) for i in "abc"}
