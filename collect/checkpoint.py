@@ -187,7 +187,6 @@ def _hub_files(ref: str, repo: str, revision: str, token: str | None) -> tuple[s
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
-        HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
@@ -203,8 +202,7 @@ def _hub_files(ref: str, repo: str, revision: str, token: str | None) -> tuple[s
             path = Path(hf_hub_download(repo, "config.json", revision=commit, token=token))
         except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
             raise
-        # The Hub's error and whatever else its HTTP library raises when nothing answers.
-        except (OSError, HfHubHTTPError.__bases__[0]):
+        except _http_errors():
             path = Path(
                 hf_hub_download(repo, "config.json", revision=revision, local_files_only=True)
             )
@@ -235,6 +233,13 @@ def _hub_files(ref: str, repo: str, revision: str, token: str | None) -> tuple[s
     except EntryNotFoundError:
         raise CheckpointError(f"{where} has no config.json: not a model for transformers") from None
     return commit, names, path
+
+
+def _http_errors() -> tuple[type[Exception], ...]:
+    """Return what the Hub's client raises when nothing answers: it changes its HTTP library."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (OSError, *(b for b in HfHubHTTPError.__bases__ if issubclass(b, Exception)))
 
 
 def _read_json(path: Path, ref: str) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def _content_hash(path: str, size: int, mtime_ns: int) -> str:
     try:
         if path.endswith(".gz"):
             with gzip.open(path) as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # a reader without fileno
+                return hashlib.file_digest(stream, "sha256").hexdigest()
         with Path(path).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, EOFError) as error:

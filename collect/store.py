@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -46,12 +45,12 @@ CREATE TABLE results (
     measured_at TEXT NOT NULL
 ) STRICT;
 CREATE TABLE failures (
-    key TEXT PRIMARY KEY,
     model TEXT NOT NULL,
     revision TEXT NOT NULL,
     benchmark TEXT NOT NULL,
     reason TEXT NOT NULL,
-    failed_at TEXT NOT NULL
+    failed_at TEXT NOT NULL,
+    PRIMARY KEY (model, revision, benchmark)
 ) STRICT;
 CREATE TABLE file_hashes (
     path TEXT PRIMARY KEY,
@@ -98,9 +97,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that could not be measured, and why."""
+    """A cell whose last attempt gave no score, and why."""
 
-    key: str
     model: str
     revision: str
     benchmark: str
@@ -214,7 +212,7 @@ class Store:
 
     def failures(self) -> list[Failure]:
         """Return the cells whose last attempt failed, oldest first."""
-        rows = self._rows("SELECT * FROM failures ORDER BY failed_at, key", ())
+        rows = self._rows("SELECT * FROM failures ORDER BY failed_at", ())
         return [Failure(**row) for row in rows]
 
     def put(self, result: Result, samples: Iterable[dict[str, Any]] = ()) -> None:
@@ -250,15 +248,17 @@ class Store:
                         result.measured_at or now,
                     ),
                 )
-                self._db.execute("DELETE FROM failures WHERE key = ?", (result.key,))
+                self._db.execute(
+                    "DELETE FROM failures WHERE model = ? AND revision = ? AND benchmark = ?",
+                    (result.model, result.revision, result.benchmark),
+                )
 
     def put_failure(self, failure: Failure) -> None:
-        """Keep why a cell could not be measured; a result of the same key replaces it."""
+        """Keep why a cell could not be measured; a later result of the cell removes it."""
         with self._writable(), self._transaction():
             self._db.execute(
-                "INSERT OR REPLACE INTO failures VALUES (?,?,?,?,?,?)",
+                "INSERT OR REPLACE INTO failures VALUES (?,?,?,?,?)",
                 (
-                    failure.key,
                     failure.model,
                     failure.revision,
                     failure.benchmark,
@@ -403,10 +403,9 @@ def to_table(results: Iterable[Result]) -> ScoreTable:
 
 def write_samples(path: Path, samples: Iterable[dict[str, Any]]) -> None:
     """Write one JSON line per record, compressed; a reader sees the whole file or none."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as raw:
+        with temporary.open("wb") as raw:
             # Without name and time the same records give the same bytes.
             with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
                 for sample in samples:

@@ -11,13 +11,11 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from capspace.tasks.errors import PanelError
+
 __all__ = ["Benchmark", "Panel", "PanelError", "load_panel", "panel_names"]
 
 Text = Annotated[str, Field(min_length=1)]
-
-
-class PanelError(ValueError):
-    """A panel that is not there or cannot be read; the message names the file and the field."""
 
 
 class _Frozen(BaseModel):
@@ -53,6 +51,9 @@ class Benchmark(_Frozen):
 
     chance: Annotated[float, Field(ge=0, le=1)] | None
     """Score expected from guessing; null where it is not defined."""
+
+    comparable: bool = True
+    """Whether published scores are measured by this protocol."""
 
     executes_code: bool = False
     """Whether scoring runs code that the model wrote."""

@@ -1,0 +1,121 @@
+"""Backends: the lm-eval model classes that can answer for a Hugging Face checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from capspace.collect.checkpoint import Checkpoint
+from capspace.collect.errors import BackendError
+from capspace.collect.harness import register_models
+from capspace.fit.errors import near_matches
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
+__all__ = ["BACKENDS", "DEFAULT_BACKEND", "LoadOptions", "load_model", "pick_device"]
+
+BACKENDS = ("hf",)
+"""Names in lm-eval's registry of model classes whose arguments are those of its own ``hf``."""
+
+DEFAULT_BACKEND = "hf"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+# lm-eval's own search starts at 64 sequences of full length: minutes on a CPU.
+_BATCH_WITHOUT_CUDA = 8
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How to load a checkpoint.
+
+    Raises
+    ------
+    BackendError
+        An unknown backend or dtype, or a batch size that is neither a count nor "auto".
+
+    """
+
+    backend: str = DEFAULT_BACKEND
+    device: str = "auto"
+    """"auto" (CUDA, else MPS, else CPU) or a torch device."""
+
+    dtype: str = "auto"
+    """"auto" (the checkpoint's own) or a name of torch."""
+
+    batch_size: int | str = "auto"
+    """A count; or "auto", "auto:n": lm-eval's search on CUDA, 8 elsewhere."""
+
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise BackendError(
+                f"unknown backend {self.backend!r}{near_matches(self.backend, BACKENDS)}; "
+                f"there are {', '.join(BACKENDS)}"
+            )
+        if self.dtype not in DTYPES:
+            raise BackendError(f"unknown dtype {self.dtype!r}; there are {', '.join(DTYPES)}")
+        head, _, tail = str(self.batch_size).partition(":")
+        if not (head == "auto" and (tail.isdigit() or not tail)) and not (
+            head.isdigit() and int(head) > 0 and not tail
+        ):
+            raise BackendError(f"batch size {self.batch_size!r} is neither a count nor 'auto'")
+
+    def identity_dtype(self, checkpoint: Checkpoint) -> str:
+        """Return the dtype the weights will have: "auto" is the configuration's."""
+        return checkpoint.dtype if self.dtype == "auto" else self.dtype
+
+
+def pick_device(device: str) -> str:
+    """Return the torch device to use: for "auto" the first of CUDA, MPS and CPU that is there.
+
+    Raises
+    ------
+    BackendError
+        A device that torch does not know or does not have here.
+
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        wanted = torch.device(device)
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackendError(f"device {device!r} cannot be used here: {reason}") from None
+    return device
+
+
+def load_model(checkpoint: Checkpoint, options: LoadOptions) -> LM:
+    """Load a checkpoint as an lm-eval model object.
+
+    Raises
+    ------
+    BackendError
+        The device is not there. What transformers raises for a checkpoint passes through.
+
+    """
+    from lm_eval.api.registry import get_model
+
+    register_models()
+    device = pick_device(options.device)
+    batch_size = options.batch_size
+    if str(batch_size).startswith("auto") and not device.startswith("cuda"):
+        batch_size = _BATCH_WITHOUT_CUDA
+    arguments = {
+        "pretrained": checkpoint.location,
+        "dtype": options.dtype,
+        "trust_remote_code": options.trust_remote_code,
+        # None lets transformers take pickles; that was allowed when the checkpoint was resolved.
+        "use_safetensors": None if checkpoint.pickled else True,
+    }
+    if checkpoint.kind == "hub":
+        arguments["revision"] = checkpoint.revision
+    model: LM = get_model(options.backend).create_from_arg_obj(
+        arguments, {"batch_size": batch_size, "device": device}
+    )
+    return model

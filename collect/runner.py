@@ -1,0 +1,412 @@
+"""The runner: measures the cells of a panel that the store does not hold yet."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from os import getpid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions, load_model
+from capspace.collect.checkpoint import Checkpoint, resolve
+from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
+from capspace.collect.errors import (
+    CollectError,
+    DataRootError,
+    HarnessError,
+    NothingMeasuredError,
+)
+from capspace.collect.extra import require_collect_extra
+from capspace.collect.harness import Evaluation, Harness, harness_version
+from capspace.collect.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
+from capspace.collect.progress import ProgressDisplay, SilentProgress
+from capspace.collect.quiet import logged_to
+from capspace.collect.store import Failure, Result, Store, default_store_path, to_table
+from capspace.fit.table import ScoreTable
+from capspace.tasks.panel import Benchmark, Panel, load_panel
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
+__all__ = ["Collection", "Missing", "collect_scores"]
+
+_log = logging.getLogger("capspace.collect")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A cell of the panel without a score, and why."""
+
+    model: str
+    benchmark: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The scores of some models on a panel."""
+
+    panel: Panel
+    checkpoints: tuple[Checkpoint, ...]
+    results: tuple[Result, ...]
+    """All scores, measured now or before, by model and then in the panel's order."""
+
+    missing: tuple[Missing, ...]
+    n_measured: int
+    """How many of the results were measured by this call; the others were in the store."""
+
+    @property
+    def table(self) -> ScoreTable:
+        """The results as a score table."""
+        return to_table(self.results)
+
+
+def collect_scores(
+    models: str | Sequence[str],
+    *,
+    panel: str | Path | Panel = "classic-8",
+    store: Store | Path | str | None = None,
+    backend: str = DEFAULT_BACKEND,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | str = "auto",
+    limit: int | None = None,
+    seed: int | None = None,
+    data_root: DataRoot | Path | str | None = None,
+    include_path: Path | None = None,
+    chat_template: bool = False,
+    allow_code_execution: bool = False,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+    token: str | None = None,
+    progress: ProgressDisplay | None = None,
+) -> Collection:
+    """Measure models on a panel; what the store holds already is not measured again.
+
+    Parameters
+    ----------
+    models : str or sequence of str
+        Hub names ``org/model[@revision]`` or local folders.
+    panel : str, Path or Panel
+        A panel of the package, a YAML file, or a panel.
+    store : Store, Path or str, optional
+        Where results are kept; by default ``CAPSPACE_STORE`` or the user's data folder.
+    backend : str
+        Which of lm-eval's model classes answers, one of ``capspace.collect.backends.BACKENDS``.
+    device, dtype, batch_size
+        See ``capspace.collect.backends.LoadOptions``.
+    limit : int, optional
+        Items per task; such scores are kept apart from full ones.
+    seed : int, optional
+        One seed for everything random; lm-eval's own four by default.
+    data_root : DataRoot, Path or str, optional
+        Folder that tasks read instead of the Hub; ``"embedded"`` is the one that comes with the
+        package; by default ``CAPSPACE_DATA_ROOT``, else the Hub.
+    include_path : Path, optional
+        Folder with lm-eval task definitions of your own. Loading one runs the code it names.
+    chat_template : bool
+        Put prompts through the checkpoint's chat template.
+    allow_code_execution : bool
+        Score benchmarks that run code written by the model.
+    allow_pickle, trust_remote_code : bool
+        Load pickled weights, or run code that comes with a checkpoint.
+    token : str, optional
+        Hub token; by default the one that ``hf auth login`` keeps.
+    progress : ProgressDisplay, optional
+        What to tell meanwhile; nothing by default.
+
+    Returns
+    -------
+    Collection
+        The scores, and for each cell without one the reason.
+
+    Raises
+    ------
+    CollectError
+        Bad input: a checkpoint, store, data root, backend or limit that cannot be used.
+    PanelError
+        A panel that is not there or not valid.
+    NothingMeasuredError
+        Not one cell has a score, now or before.
+
+    """
+    require_collect_extra()
+    if limit is not None and limit < 1:
+        raise CollectError(f"limit is {limit}; it counts items per task and must be at least 1")
+    options = LoadOptions(
+        backend=backend,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        trust_remote_code=trust_remote_code,
+    )
+    chosen = panel if isinstance(panel, Panel) else load_panel(panel)
+    root = _data_root(data_root)
+    names = [models] if isinstance(models, str) else list(dict.fromkeys(models))
+    if not names:
+        raise CollectError("no model given")
+    with _opened(store) as kept, logged_to(_log_file(kept)):
+        checkpoints = tuple(
+            resolve(
+                name,
+                allow_pickle=allow_pickle,
+                trust_remote_code=trust_remote_code,
+                token=token,
+                hash_file=kept.hash_file,
+            )
+            for name in names
+        )
+        run = _Run(
+            panel=chosen,
+            harness=Harness(chosen.benchmarks, data_root=root, include_path=include_path),
+            store=kept,
+            options=options,
+            seeds=Seeds.of(seed),
+            limit=limit,
+            chat_template=chat_template,
+            allow_code_execution=allow_code_execution,
+            progress=SilentProgress() if progress is None else progress,
+        )
+        try:
+            return run.collect(checkpoints)
+        finally:
+            run.progress.close()
+
+
+@dataclass(frozen=True)
+class _Cell:
+    benchmark: Benchmark
+    measurement: Measurement
+
+
+@dataclass(frozen=True)
+class _Run:
+    panel: Panel
+    harness: Harness
+    store: Store
+    options: LoadOptions
+    seeds: Seeds
+    limit: int | None
+    chat_template: bool
+    allow_code_execution: bool
+    progress: ProgressDisplay
+
+    def collect(self, checkpoints: tuple[Checkpoint, ...]) -> Collection:
+        results: list[Result] = []
+        missing: list[Missing] = []
+        n_measured = 0
+        for checkpoint in checkpoints:
+            cells, skipped = self._cells(checkpoint)
+            missing += skipped
+            todo = [c for c in cells if self.store.get(c.measurement.key) is None]
+            self.progress.model(checkpoint.name, len(todo), len(cells) - len(todo))
+            for cell in skipped:
+                self.progress.missing(cell.benchmark, cell.reason)
+            failed = self._measure_all(checkpoint, todo) if todo else []
+            n_measured += len(todo) - len(failed)
+            missing += failed
+            results += self._results(checkpoint, cells)
+        if not results:
+            reasons = list(dict.fromkeys(f"{m.benchmark}: {m.reason}" for m in missing))
+            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+            raise NothingMeasuredError(f"nothing could be measured; {reasons[0]}{more}")
+        return Collection(
+            panel=self.panel,
+            checkpoints=checkpoints,
+            results=tuple(results),
+            missing=tuple(missing),
+            n_measured=n_measured,
+        )
+
+    def _results(self, checkpoint: Checkpoint, cells: list[_Cell]) -> list[Result]:
+        # The same weights may have been measured under another folder's name or in another panel.
+        return [
+            replace(found, model=checkpoint.name, benchmark=cell.benchmark.name)
+            for cell in cells
+            if (found := self.store.get(cell.measurement.key)) is not None
+        ]
+
+    def _measure_all(self, checkpoint: Checkpoint, cells: list[_Cell]) -> list[Missing]:
+        """Measure cells with the model loaded once; return those that gave no score."""
+        try:
+            lm = load_model(checkpoint, self.options)
+        except CollectError:
+            raise
+        except Exception as error:  # a stranger's checkpoint can raise anything
+            _log.exception("loading %s", checkpoint.location)
+            reason = f"the checkpoint does not load: {_one_line(error)}"
+            return [self._failed(checkpoint, cell.benchmark, reason) for cell in cells]
+        failed = []
+        for index, cell in enumerate(cells, 1):
+            self.progress.benchmark(cell.benchmark.name, index, len(cells))
+            try:
+                self._measure(lm, checkpoint, cell)
+            except (HarnessError, DataRootError) as error:
+                failed.append(self._failed(checkpoint, cell.benchmark, str(error)))
+            except CollectError:
+                raise
+            except Exception as error:  # a stranger's task can raise anything
+                _log.exception("%s on %s", checkpoint.location, cell.benchmark.name)
+                failed.append(self._failed(checkpoint, cell.benchmark, _one_line(error)))
+        del lm
+        _free_memory()
+        return failed
+
+    def _cells(self, checkpoint: Checkpoint) -> tuple[list[_Cell], list[Missing]]:
+        model = ModelIdentity(
+            checkpoint=checkpoint.identity,
+            dtype=self.options.identity_dtype(checkpoint),
+            backend=self.options.backend,
+            chat_template=self.chat_template,
+            custom_code=checkpoint.custom_code,
+        )
+        cells, missing = [], []
+        for benchmark in self.panel.benchmarks:
+            if benchmark.executes_code and not self.allow_code_execution:
+                reason = "skipped: it runs code that the model writes (--allow-code-execution)"
+                missing.append(Missing(checkpoint.name, benchmark.name, reason))
+                continue
+            try:
+                tasks = self.harness.tasks(benchmark)
+            except CollectError as error:
+                missing.append(Missing(checkpoint.name, benchmark.name, str(error)))
+                continue
+            measurement = Measurement(
+                model=model,
+                tasks=tasks,
+                n_shot=benchmark.n_shot,
+                metric=benchmark.metric,
+                filter=benchmark.filter,
+                aggregate=benchmark.aggregate,
+                seeds=self.seeds,
+                limit=self.limit,
+                harness=harness_version(),
+            )
+            cells.append(_Cell(benchmark, measurement))
+        return cells, missing
+
+    def _measure(self, lm: LM, checkpoint: Checkpoint, cell: _Cell) -> None:
+        started = time.perf_counter()
+        evaluation = self.harness.evaluate(
+            lm,
+            cell.benchmark,
+            seeds=self.seeds,
+            limit=self.limit,
+            chat_template=self.chat_template,
+            allow_code_execution=self.allow_code_execution,
+            items_done=self.progress.items,
+        )
+        if evaluation is None:
+            return
+        seconds = time.perf_counter() - started
+        result = self._result(lm, checkpoint, cell, evaluation, seconds)
+        self.store.put(result, evaluation.samples)
+        self.progress.scored(
+            cell.benchmark.name, evaluation.score, evaluation.stderr, evaluation.n_items
+        )
+
+    def _result(
+        self, lm: LM, checkpoint: Checkpoint, cell: _Cell, evaluation: Evaluation, seconds: float
+    ) -> Result:
+        benchmark, measurement = cell.benchmark, cell.measurement
+        root = self.harness.data_root
+        data_comparable = root is None or root.comparable
+        note = f"; {root.label}" if root is not None and root.label else ""
+        return Result(
+            key=measurement.key,
+            model=checkpoint.name,
+            revision=checkpoint.revision,
+            benchmark=benchmark.name,
+            score=evaluation.score,
+            stderr=evaluation.stderr,
+            n_items=evaluation.n_items,
+            n_shot=benchmark.n_shot,
+            protocol=_protocol(benchmark, measurement, root),
+            source=f"measured {datetime.now(UTC):%Y-%m-%d}, key {measurement.key[:12]}{note}",
+            comparable=data_comparable and benchmark.comparable,
+            identity=measurement.canonical,
+            tasks=evaluation.tasks,
+            provenance={
+                "panel": f"{self.panel.name} v{self.panel.version}",
+                "location": checkpoint.location,
+                "device": str(getattr(lm, "device", self.options.device)),
+                "batch_size": str(getattr(lm, "batch_size", self.options.batch_size)),
+                "seconds": round(seconds, 3),
+                **_versions(),
+                **evaluation.environment,
+            },
+        )
+
+    def _failed(self, checkpoint: Checkpoint, benchmark: Benchmark, reason: str) -> Missing:
+        self.store.put_failure(
+            Failure(checkpoint.name, checkpoint.revision, benchmark.name, reason)
+        )
+        self.progress.missing(benchmark.name, reason)
+        return Missing(checkpoint.name, benchmark.name, reason)
+
+
+def _protocol(benchmark: Benchmark, measurement: Measurement, root: DataRoot | None) -> str:
+    """Return the protocol in words that tell any two apart which may differ in score."""
+    versions = sorted({f"v{t.version}" for t in measurement.tasks if t.version})
+    parts = [
+        f"{measurement.harness} {'+'.join(benchmark.tasks)} {'/'.join(versions)} "
+        f"{benchmark.metric}",
+        f"{measurement.model.backend} {measurement.model.dtype}",
+    ]
+    if benchmark.filter != "none":
+        parts[0] += f" ({benchmark.filter})"
+    if root is not None:
+        parts.append(root.label or "local data")
+    if measurement.model.chat_template:
+        parts.append("chat template")
+    if measurement.limit is not None:
+        parts.append(f"limit {measurement.limit}")
+    if measurement.seeds != HARNESS_SEEDS:
+        parts.append(f"seed {measurement.seeds.fewshot}")
+    return "; ".join(parts)
+
+
+def _data_root(given: DataRoot | Path | str | None) -> DataRoot | None:
+    if given is None:
+        return default_data_root()
+    if isinstance(given, DataRoot):
+        return given
+    return embedded_data_root() if str(given) == "embedded" else DataRoot(Path(given))
+
+
+@contextmanager
+def _opened(store: Store | Path | str | None) -> Iterator[Store]:
+    if isinstance(store, Store):
+        yield store
+        return
+    with Store(default_store_path() if store is None else Path(store)) as opened:
+        yield opened
+
+
+def _log_file(store: Store) -> Path:
+    return store.logs_path / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{getpid()}.log"
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("capspace", "lm_eval", "torch", "transformers")}
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
