@@ -165,9 +165,11 @@ def hidden_tick_labels(figure):
 
 
 def test_saved_as_png_and_svg_with_the_same_bytes(tmp_path):
-    name = "draw_predictions"
-    first = save(draw_all()[name], tmp_path / "one" / "figure.png")
-    second = save(draw_all()[name], tmp_path / "two" / "figure")
+    def draw():
+        return figures.draw_predictions(["AgentBench"], [0.2], [0.1], [0.4], name="org/model")
+
+    first = save(draw(), tmp_path / "one" / "figure.png")
+    second = save(draw(), tmp_path / "two" / "figure")
     assert [p.name for p in first] == ["figure.png", "figure.svg"]
     assert first[0].read_bytes().startswith(b"\x89PNG")
     for one, two in zip(first, second, strict=True):

@@ -1,0 +1,145 @@
+"""The gain of an intervention: planted pairs, coverage, and what pairing is worth."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from capspace.fit._refit import LawSettings, Training
+from capspace.fit.errors import FitError, TooFewModelsError
+from capspace.fit.gain import fit_gain
+from capspace.fit.path import linear_predictor, typical_path
+
+LOADINGS = np.array([[0.5, 0.4, 0.6, 0.3], [0.3, -0.4, 0.1, 0.2]])
+BASE, TREATED = np.array([2.0, 0.5]), np.array([4.0, -1.0])
+
+
+def planted(rng, n_families=10, size=4, noise=0.1, shared=1.0):
+    """Return scores, base, treated, families; errors of a pair correlate by ``shared``."""
+    n = n_families * size
+    families = np.repeat([f"family {i}" for i in range(n_families)], size)
+    x = rng.normal(size=(n, 2)) * [0.5, 0.3]
+    scores = 0.5 + x @ LOADINGS * 0.5 + rng.normal(0, 0.005, (n, 4))
+    common, own = rng.normal(0, noise, (2, n))
+    base = expit(-1 + x @ BASE + common)
+    treated = expit(0.3 + x @ TREATED + shared * common + np.sqrt(1 - shared**2) * own)
+    return scores, base, treated, families
+
+
+def training(scores, base, families, n_components=2):
+    return Training(
+        scores=scores,
+        target=base,
+        families=families,
+        chance=np.full(scores.shape[1], -0.5),
+        benchmarks=tuple("ABCD"),
+        settings=LawSettings(n_components=n_components, n_starts=6),
+        clip=(-1.0, 2.0),
+    )
+
+
+def test_laws_of_a_noiseless_pair_are_recovered():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 2)) * [0.5, 0.3]
+    scores = 0.5 + x @ LOADINGS * 0.5
+    families = np.repeat([f"f{i}" for i in range(10)], 3)
+    base, treated = expit(-1 + x @ BASE), expit(0.3 + x @ TREATED)
+    fit = fit_gain(training(scores, base, families), treated)
+    new = 0.5 + np.array([[0.2, 0.1], [-0.4, 0.2]]) @ LOADINGS * 0.5
+    found = fit.predict(new, n_refits=5)
+    np.testing.assert_allclose(found.base, expit([-0.55, -1.7]), atol=1e-4)
+    np.testing.assert_allclose(found.mean, found.treated - found.base)
+    # Weights act on scores as the planted coefficients act on capabilities.
+    for row, beta in zip(fit.weights.to_numpy(), (BASE, TREATED), strict=True):
+        np.testing.assert_allclose(LOADINGS * 0.5 @ row, beta, rtol=1e-3)
+    assert list(fit.weights.columns) == list("ABCD")
+
+
+def test_sensitivity_is_the_derivative_of_the_gain():
+    scores, base, treated, families = planted(np.random.default_rng(1))
+    fit = fit_gain(training(scores, base, families), treated)
+    at, step = scores[:2], 1e-5
+    slope = fit.sensitivity(at)
+    for j in range(4):
+        moved = [fit.predict(at + sign * step * np.eye(4)[j], n_refits=2).mean for sign in (1, -1)]
+        np.testing.assert_allclose((moved[0] - moved[1]) / (2 * step), slope[:, j], rtol=1e-4)
+
+
+@pytest.mark.parametrize("shared", [0.0, 1.0])
+def test_interval_covers_new_families(shared):
+    rng = np.random.default_rng(2)
+    inside, width = [], []
+    for _ in range(25):
+        scores, base, treated, families = planted(rng, n_families=14, size=3, shared=shared)
+        seen = np.isin(families, [f"family {i}" for i in range(8)])
+        fit = fit_gain(training(scores[seen], base[seen], families[seen]), treated[seen])
+        found = fit.predict(scores[~seen], n_refits=10)
+        true = (treated - base)[~seen]
+        inside.extend((found.lower <= true) & (true <= found.upper))
+        width.extend(found.upper - found.lower)
+    # 450 models; the interval's floor of 0.003 makes it conservative on so clean a truth.
+    assert np.mean(inside) >= 0.88
+    assert np.mean(width) < 0.4
+
+
+def test_interval_respects_pairing():
+    """A shared error cancels in the gain; the same margins unpaired leave a wider interval."""
+    scores, base, treated, families = planted(np.random.default_rng(3), noise=0.5)
+    paired = fit_gain(training(scores, base, families), treated).predict(scores, n_refits=10)
+    own, _, other, _ = planted(np.random.default_rng(3), noise=0.5, shared=0.0)
+    assert np.array_equal(own, scores)
+    apart = fit_gain(training(scores, base, families), other).predict(scores, n_refits=10)
+    assert paired.correlation.mean() > 0.7 > 0.4 > apart.correlation.mean()
+    assert (paired.upper - paired.lower).mean() < 0.75 * (apart.upper - apart.lower).mean()
+
+
+def test_an_intervention_that_changes_nothing_gains_nothing_for_sure():
+    scores, base, _, families = planted(np.random.default_rng(4))
+    found = fit_gain(training(scores, base, families), base).predict(scores, n_refits=5)
+    np.testing.assert_allclose(found.mean, 0, atol=1e-12)
+    np.testing.assert_allclose([found.lower, found.upper], 0, atol=1e-3)
+
+
+def test_models_without_both_scores_are_left_out():
+    scores, base, treated, families = planted(np.random.default_rng(5))
+    base[0], treated[1] = np.nan, np.nan
+    fit = fit_gain(training(scores, base, families), treated)
+    assert fit.n_models == len(base) - 2
+    kept = fit_gain(training(scores[2:], base[2:], families[2:]), treated[2:])
+    np.testing.assert_allclose(fit.weights, kept.weights)
+
+
+def test_same_seed_same_numbers_and_json():
+    scores, base, treated, families = planted(np.random.default_rng(6))
+    fit = fit_gain(training(scores, base, families), treated)
+    one, two = (fit.predict(scores[:3], n_refits=5, random_state=1).to_dict() for _ in range(2))
+    assert json.dumps(one, allow_nan=False) == json.dumps(two)
+
+
+def test_bad_input():
+    scores, base, treated, families = planted(np.random.default_rng(7))
+    whole = training(scores, base, families)
+    with pytest.raises(FitError, match="treated has shape"):
+        fit_gain(whole, treated[1:])
+    with pytest.raises(TooFewModelsError, match="parameters"):
+        fit_gain(whole, np.where(np.arange(len(treated)) < 2, treated, np.nan))
+    with pytest.raises(FitError, match="level is 90"):
+        fit_gain(whole, treated).predict(scores, level=90)
+    one = replace(whole, families=np.full(len(families), "only"))
+    with pytest.raises(FitError, match="'only'"):
+        fit_gain(one, treated).predict(scores)
+
+
+def test_typical_path_lies_on_the_law():
+    scores, base, treated, families = planted(np.random.default_rng(8))
+    fit = fit_gain(training(scores, base, families), treated)
+    path = typical_path(fit.treated, -2, 3, n_points=7)
+    np.testing.assert_allclose(path.predictor, np.linspace(-2, 3, 7))
+    np.testing.assert_allclose(linear_predictor(fit.treated, path.scores), path.predictor)
+    # Typical: at the mean predictor it is the mean model.
+    middle = linear_predictor(fit.treated, scores).mean()
+    np.testing.assert_allclose(
+        typical_path(fit.treated, middle, middle + 1, 2).scores[0], scores.mean(axis=0), atol=0.01
+    )
