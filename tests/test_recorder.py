@@ -1,0 +1,280 @@
+"""The recorder: nothing is asked twice, and nothing that is wrong is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("lm_eval", reason="the recorder needs the collect extra")
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+
+from capspace.collect.asking import blocks
+from capspace.collect.errors import AnswerError
+from capspace.collect.journal import Journal
+from capspace.collect.recorder import Recorder
+
+
+class Counting(LM):  # type: ignore[misc]  # lm-eval is untyped
+    """Answers by arithmetic on the request, and remembers what it was asked."""
+
+    def __init__(self, *, holds: int | None = None, bad: str = "") -> None:
+        super().__init__()
+        self.asked: list[tuple[Any, ...]] = []
+        self.calls: list[int] = []
+        self._holds = holds
+        self._bad = bad
+        self.favourite_colour = "green"
+
+    def _take(self, requests: Sequence[Instance]) -> None:
+        longest = max(len(r.args[0]) for r in requests)
+        if self._holds is not None and longest * len(requests) > self._holds:
+            import torch
+
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        self.calls.append(len(requests))
+        self.asked += [r.args for r in requests]
+
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        self._take(requests)
+        return [
+            (math.nan if r.args[0] == self._bad else -len(r.args[0]) / 7, r.args[1] == " a")
+            for r in requests
+        ]
+
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        self._take(requests)
+        return [-len(r.args[0]) / 3 for r in requests]
+
+    def generate_until(self, requests: list[Instance]) -> list[str]:
+        self._take(requests)
+        n = len(self.asked)
+        return [
+            "" if r.args[0] == self._bad else f"{r.args[0]} {n + i}" for i, r in enumerate(requests)
+        ]
+
+
+def choices(n: int, task: str = "quiz") -> list[Instance]:
+    return [
+        Instance("loglikelihood", {}, (f"question {i} " + "x" * (i % 50), f" {c}"), j, (task, i, 1))
+        for i in range(n)
+        for j, c in enumerate("abcd")
+    ]
+
+
+def draws(n: int, repeats: int, *, prompt: str = "question {}") -> list[Instance]:
+    settings = {"do_sample": True, "temperature": 0.7, "until": ["\n"]}
+    instances = [
+        Instance("generate_until", {}, (prompt.format(i), dict(settings)), 0, ("cot", i, repeats))
+        for i in range(n)
+    ]
+    return [instance for instance in instances for _ in range(repeats)]
+
+
+def recorder(journal: Journal, lm: LM, identity: str = "model", **settings: Any) -> Recorder:
+    return Recorder(lm, journal=journal, identity=identity, label="org/model: quiz", **settings)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "journal")
+
+
+def test_second_run_asks_nothing_and_answers_the_same(journal: Journal) -> None:
+    lm = Counting()
+    first = recorder(journal, lm).loglikelihood(choices(300))
+    assert len(lm.asked) == len(set(lm.asked)) == 1200
+    lm = Counting()
+    again = recorder(journal, lm)
+    assert again.loglikelihood(choices(300)) == first
+    assert lm.asked == []
+    assert again.asker.counts.n_known == 1200
+    assert first == Counting().loglikelihood(choices(300))
+
+
+def test_larger_limit_asks_only_new_items_and_order_does_not_matter(journal: Journal) -> None:
+    recorder(journal, Counting()).loglikelihood(choices(100))
+    lm = Counting()
+    turned = choices(500)[::-1]
+    assert recorder(journal, lm).loglikelihood(turned) == Counting().loglikelihood(turned)
+    assert len(lm.asked) == 400 * 4
+
+
+def test_another_identity_is_asked_anew(journal: Journal) -> None:
+    recorder(journal, Counting()).loglikelihood(choices(10))
+    lm = Counting()
+    recorder(journal, lm, identity="same path, new weights").loglikelihood(choices(10))
+    assert len(lm.asked) == 40
+
+
+def test_identical_requests_are_asked_once(journal: Journal) -> None:
+    lm = Counting()
+    requests = choices(5) + choices(5, task="the same under another name")
+    assert recorder(journal, lm).loglikelihood(requests) == Counting().loglikelihood(requests)
+    assert len(lm.asked) == 20
+
+
+def test_rolling(journal: Journal) -> None:
+    requests = [
+        Instance("loglikelihood_rolling", {}, ("text" * i,), 0, ("t", i, 1)) for i in range(1, 9)
+    ]
+    first = recorder(journal, Counting()).loglikelihood_rolling(requests)
+    lm = Counting()
+    assert recorder(journal, lm).loglikelihood_rolling(requests) == first
+    assert lm.asked == []
+    assert first[3] == -16 / 3
+
+
+def test_each_repeat_of_a_sampled_request_is_an_answer_of_its_own(journal: Journal) -> None:
+    lm = Counting()
+    first = recorder(journal, lm).generate_until(draws(20, 8))
+    assert len(set(first)) == len(first) == 160
+    lm = Counting()
+    assert recorder(journal, lm).generate_until(draws(20, 8)) == first
+    assert lm.asked == []
+    more = recorder(journal, lm).generate_until(draws(20, 10))
+    assert len(lm.asked) == 40
+    assert [a for i, a in enumerate(more) if i % 10 < 8] == first
+
+
+def test_documents_with_one_prompt_draw_for_themselves(journal: Journal) -> None:
+    answers = recorder(journal, Counting()).generate_until(draws(4, 3, prompt="the same"))
+    assert len(set(answers)) == 12
+
+
+def test_padding_of_data_parallel_processes_is_not_asked(journal: Journal) -> None:
+    lm = Counting()
+    requests = draws(5, 2)
+    padded = [*requests, *[requests[-1]] * 6]
+    answers = recorder(journal, lm).generate_until(padded)
+    assert len(lm.asked) == 10
+    assert answers[-6:] == [answers[8], answers[9]] * 3
+
+
+def test_greedy_answers_do_not_depend_on_the_document(journal: Journal) -> None:
+    greedy = [
+        Instance("generate_until", {}, ("same", {"until": ["\n"]}), 0, ("t", i, 1))
+        for i in range(3)
+    ]
+    lm = Counting()
+    assert len(set(recorder(journal, lm).generate_until(greedy))) == 1
+    assert len(lm.asked) == 1
+
+
+def test_stopped_run_has_whole_chunks_and_goes_on(journal: Journal) -> None:
+    class Dying(Counting):
+        def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+            if len(self.calls) == 3:
+                raise KeyboardInterrupt
+            return super().loglikelihood(requests)
+
+    dying = Dying()
+    with pytest.raises(KeyboardInterrupt):
+        recorder(journal, dying).loglikelihood(choices(300))
+    lm = Counting()
+    again = recorder(journal, lm)
+    assert again.loglikelihood(choices(300)) == Counting().loglikelihood(choices(300))
+    assert again.asker.counts.n_known == len(dying.asked) == sum(dying.calls)
+    # What is left is cut where it would have been cut without the stop.
+    whole = Counting()
+    recorder(Journal(journal.path / "other"), whole).loglikelihood(choices(300))
+    assert whole.calls == dying.calls + lm.calls
+    assert whole.asked == dying.asked + lm.asked
+
+
+def test_out_of_memory_splits_and_the_size_found_is_used_again(journal: Journal) -> None:
+    lm = Counting(holds=900)
+    first = recorder(journal, lm)
+    assert first.loglikelihood(choices(200)) == Counting().loglikelihood(choices(200))
+    assert len(set(lm.asked)) == len(lm.asked) == 800
+    assert 0 < first.asker.counts.n_split < 8
+    again = recorder(journal, Counting(holds=900))
+    more = [
+        Instance("loglikelihood", {}, (f"other {i} " + "x" * 50, " a"), 0, ("quiz", i, 1))
+        for i in range(200)
+    ]
+    again.loglikelihood(more)
+    assert again.asker.counts.n_split <= 1
+
+
+def test_request_too_long_alone_is_recorded_with_its_length(journal: Journal) -> None:
+    requests = choices(50)
+    requests[40] = Instance("loglikelihood", {}, ("x" * 5000, " a"), 0, ("quiz", 10, 1))
+    lm = Counting(holds=900)
+    with pytest.raises(AnswerError, match=r"org/model: quiz: 1 of 200 .* 5002 .*quiz item 10"):
+        recorder(journal, lm).loglikelihood(requests)
+    (failure,) = journal.failures("model")
+    assert (failure.task, failure.document, failure.characters) == ("quiz", 10, 5002)
+    assert len(lm.asked) == 199
+    bigger = Counting(holds=10_000)
+    recorder(journal, bigger).loglikelihood(requests)
+    assert bigger.asked == [requests[40].args]
+    assert journal.failures("model") == []
+
+
+def test_error_that_is_not_about_memory_is_not_swallowed(journal: Journal) -> None:
+    class Broken(Counting):
+        def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+            raise RuntimeError("device-side assert triggered")
+
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        recorder(journal, Broken()).loglikelihood(choices(10))
+
+
+def test_not_a_number_fails_the_cell_and_names_the_item(journal: Journal) -> None:
+    requests = choices(100)
+    lm = Counting(bad=requests[4 * 30].args[0])
+    with pytest.raises(AnswerError, match=r"org/model: quiz: item 30 of quiz answered \(nan"):
+        recorder(journal, lm).loglikelihood(requests)
+    assert all(math.isfinite(a[0]) for a in journal.known("model").values())  # type: ignore[index]
+
+
+def test_empty_generation_is_passed_on_and_not_kept(journal: Journal) -> None:
+    requests = draws(6, 1)
+    lm = Counting(bad=requests[2].args[0])
+    first = recorder(journal, lm)
+    assert first.generate_until(requests)[2] == ""
+    assert first.asker.counts.n_empty == 1
+    assert len(journal.known("model")) == 5
+
+
+def test_wrong_number_of_answers_is_told(journal: Journal) -> None:
+    class Short(Counting):
+        def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+            return super().loglikelihood(requests)[:-1]
+
+    with pytest.raises(AnswerError, match="39 answers to 40"):
+        recorder(journal, Short()).loglikelihood(choices(10))
+
+
+def test_blocks_cover_everything_in_multiples_of_the_batch() -> None:
+    keys = [bytes([i % 256, i // 256]) for i in range(3000)]
+    for batch_size in (1, 48, 64, 100, 4096):
+        cut = list(blocks(keys, batch_size))
+        assert [k for block in cut for k in block] == keys
+        assert all(len(block) % batch_size == 0 for block in cut[:-1])
+        assert max(map(len, cut)) <= max(1024, batch_size)
+
+
+def test_wrapper_is_the_model_to_the_harness(journal: Journal) -> None:
+    lm = Counting()
+    wrapped = recorder(journal, lm)
+    assert isinstance(wrapped, LM)
+    assert wrapped.favourite_colour == "green"
+    assert (wrapped.rank, wrapped.world_size) == (0, 1)
+    assert not hasattr(wrapped, "no_such_thing")
+
+
+def test_progress_ends_at_all(journal: Journal) -> None:
+    seen: list[tuple[int, int]] = []
+    recorder(journal, Counting(), on_progress=lambda a, b: seen.append((a, b))).loglikelihood(
+        choices(100)
+    )
+    assert seen[0] == (0, 400)
+    assert seen[-1] == (400, 400)
+    assert seen == sorted(seen)
