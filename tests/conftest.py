@@ -1,0 +1,57 @@
+"""Shared by the tests: a tiny real checkpoint, and real items where they lie by the checkout."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+# Before torch is imported: the models here are so small that more threads only cost time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).resolve().parent.parent
+HUB = ROOT.parent / "shared" / "data" / "hub"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the user's store and data root out of every test."""
+    monkeypatch.setenv("CAPSPACE_STORE", str(tmp_path / "default-store"))
+    monkeypatch.delenv("CAPSPACE_DATA_ROOT", raising=False)
+
+
+@pytest.fixture(scope="session")
+def checkpoint_maker() -> ModuleType:
+    """``scripts/make_checkpoint.py`` as a module."""
+    spec = importlib.util.spec_from_file_location(
+        "make_checkpoint", ROOT / "scripts" / "make_checkpoint.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(checkpoint_maker: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama with random weights and a tokenizer of its own, saved as safetensors."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries, while they are imported
+        made = checkpoint_maker.make_checkpoint(folder, hidden=32)
+    assert isinstance(made, Path)
+    return made
+
+
+@pytest.fixture(scope="session")
+def hub() -> Path:
+    """Real benchmark items, laid out as on the Hub."""
+    if not HUB.is_dir():
+        pytest.skip("no ../shared/data/hub: real benchmark items are not part of the checkout")
+    return HUB

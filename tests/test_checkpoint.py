@@ -1,0 +1,273 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from capspace.collect.checkpoint import resolve, sha256_file
+from capspace.collect.errors import CheckpointError
+
+COMMIT = "1234567890abcdef1234567890abcdef12345678"
+
+
+@pytest.fixture
+def folder(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    return copytree(tiny_checkpoint, tmp_path / "model")
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_folder_is_its_content(folder: Path, tmp_path: Path) -> None:
+    first = resolve(str(folder))
+    assert (first.kind, first.name, first.location) == ("local", "model", str(folder))
+    assert first.dtype == "float32"
+    assert first.identity == f"sha256:{first.revision}"
+    assert len(first.revision) == 64
+    elsewhere = copytree(folder, tmp_path / "renamed")
+    assert resolve(str(elsewhere)).identity == first.identity
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "tokenizer.json", "generation_config.json"]
+)
+def test_another_byte_is_another_checkpoint(folder: Path, name: str) -> None:
+    before = resolve(str(folder)).identity
+    path = folder / name
+    path.write_bytes(path.read_bytes() + b" ")
+    assert resolve(str(folder)).identity != before
+
+
+def test_a_new_tokenizer_file_is_another_checkpoint(folder: Path) -> None:
+    before = resolve(str(folder)).identity
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert resolve(str(folder)).identity != before
+
+
+def test_what_cannot_change_an_answer_is_not_in_the_identity(folder: Path) -> None:
+    before = resolve(str(folder)).identity
+    for name in ("README.md", "training_args.bin", "trainer_state.json", "pytorch_model.bin"):
+        (folder / name).write_text("anything")
+    assert resolve(str(folder)).identity == before
+
+
+def test_sharded_weights_count_and_a_missing_shard_is_named(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    shard = weights.rename(folder / "model-00001-of-00001.safetensors")
+    index = {"metadata": {}, "weight_map": {"lm_head.weight": shard.name}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    before = resolve(str(folder)).identity
+    shard.write_bytes(shard.read_bytes() + b" ")
+    assert resolve(str(folder)).identity != before
+    shard.unlink()
+    with pytest.raises(CheckpointError, match=r"names model-00001-of-00001\.safetensors, which is"):
+        resolve(str(folder))
+
+
+def test_pickled_weights_need_permission(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"weights are pickles.*--allow-pickle"):
+        resolve(str(folder))
+    allowed = resolve(str(folder), allow_pickle=True)
+    assert allowed.pickled
+    (folder / "pytorch_model.bin").write_bytes(b"other")
+    assert resolve(str(folder), allow_pickle=True).identity != allowed.identity
+
+
+def test_custom_code_needs_permission_and_is_then_part_of_the_identity(folder: Path) -> None:
+    edit_config(folder, model_type="strange", auto_map={"AutoConfig": "configuration.Strange"})
+    code = folder / "configuration.py"
+    code.write_text("raise SystemExit('this must not run')")
+    with pytest.raises(CheckpointError, match=r"'strange' needs code.*--trust-remote-code"):
+        resolve(str(folder))
+    trusted = resolve(str(folder), trust_remote_code=True)
+    assert trusted.custom_code
+    code.write_text("# other code")
+    assert resolve(str(folder), trust_remote_code=True).identity != trusted.identity
+
+
+def test_a_type_that_transformers_knows_runs_transformers_code(folder: Path) -> None:
+    edit_config(folder, auto_map={"AutoModelForCausalLM": "modeling.Mine"})
+    assert not resolve(str(folder)).custom_code
+
+
+def test_without_a_dtype_in_the_configuration_it_stays_auto(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["dtype"]
+    path.write_text(json.dumps(config))
+    assert resolve(str(folder)).dtype == "auto"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: (f / "config.json").unlink(), r"no config\.json in this folder$"),
+        (
+            lambda f: (f / "config.json").rename(f / "adapter_config.json"),
+            r"it is an adapter: merge it",
+        ),
+        (lambda f: (f / "config.json").write_text("{"), r"cannot read config\.json: "),
+        (lambda f: (f / "config.json").write_text("[]"), r"config\.json is not a JSON object"),
+        (lambda f: (f / "model.safetensors").unlink(), r"no weights \(model\.safetensors or "),
+    ],
+)
+def test_a_folder_that_is_no_checkpoint_says_what_it_lacks(
+    folder: Path, spoil: object, message: str
+) -> None:
+    spoil(folder)  # type: ignore[operator]  # one of the functions above
+    with pytest.raises(CheckpointError, match=message) as caught:
+        resolve(str(folder))
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_path_that_is_no_folder_is_never_asked_of_the_hub(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such folder"):
+        resolve(str(folder / "nothing"))
+    with pytest.raises(CheckpointError, match="is a file; give the folder"):
+        resolve(str(folder / "config.json"))
+
+
+def test_file_hash_is_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+class _Hub(BaseHTTPRequestHandler):
+    """The few answers of the Hub that resolving asks for, in its own words and headers."""
+
+    def do_GET(self) -> None:  # - the name that http.server calls
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def _answer(self, *, with_body: bool) -> None:
+        if self.path.startswith(
+            ("/api/models/org/good/revision/main", f"/api/models/org/good/revision/{COMMIT}")
+        ):
+            self._send(
+                200,
+                {
+                    "id": "org/good",
+                    "modelId": "org/good",
+                    "sha": COMMIT,
+                    "siblings": [{"rfilename": "config.json"}, {"rfilename": "model.safetensors"}],
+                },
+                with_body,
+            )
+        elif self.path == f"/org/good/resolve/{COMMIT}/config.json":
+            self._send(200, {"model_type": "llama", "dtype": "bfloat16"}, with_body)
+        elif self.path.startswith("/api/models/org/good/revision/"):
+            self._send(404, {"error": "Invalid rev id"}, with_body, "RevisionNotFound")
+        elif self.path.startswith("/api/models/org/gated"):
+            self._send(
+                403, {"error": "Access to model org/gated is restricted"}, with_body, "GatedRepo"
+            )
+        else:
+            self._send(401, {"error": "Repository not found"}, with_body, "RepoNotFound")
+
+    def _send(self, status: int, body: object, with_body: bool, error: str = "") -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("ETag", '"0123456789"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        if error:
+            self.send_header("X-Error-Code", error)
+        self.end_headers()
+        if with_body:
+            self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def hub_server() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+_RESOLVE_ALL = """
+import sys
+from capspace.collect.checkpoint import resolve
+from capspace.collect.errors import CheckpointError
+for ref in sys.argv[1:]:
+    try:
+        c = resolve(ref)
+        print(c.name, c.identity, c.dtype, sep="|")
+    except CheckpointError as error:
+        print(error)
+"""
+
+
+def resolve_all(*refs: str, endpoint: str, cache: Path) -> list[str]:
+    """Resolve in a fresh process: the Hub's client reads endpoint and cache when it is imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", _RESOLVE_ALL, *refs],
+        env=os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_TOKEN": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
+    hub_server: str, tmp_path: Path
+) -> None:
+    said = resolve_all(
+        "org/good",
+        "org/good@main",
+        "org/good@v9",
+        "org/gated",
+        "org/nothing",
+        "no spaces please",
+        endpoint=hub_server,
+        cache=tmp_path,
+    )
+    assert said[0] == f"org/good|hub:org/good@{COMMIT}|bfloat16"
+    assert said[1] == f"org/good@main|hub:org/good@{COMMIT}|bfloat16"
+    assert said[2] == "org/good on the Hub has no revision 'v9'"
+    assert said[3].startswith("org/gated on the Hub is gated: accept its terms")
+    assert said[4].startswith("unknown model 'org/nothing': no such folder, and no org/nothing on")
+    assert said[5].startswith("'no spaces please' is neither a folder nor a Hub name")
+    assert len(said) == 6
+
+    # Nothing listens on port 9: what the cache holds still resolves, by branch and by commit.
+    weights = tmp_path / "hub" / "models--org--good" / "snapshots" / COMMIT / "model.safetensors"
+    weights.touch()
+    refs = tmp_path / "hub" / "models--org--good" / "refs"
+    refs.mkdir(exist_ok=True)
+    (refs / "main").write_text(COMMIT)
+    gone = resolve_all(
+        "org/good", f"org/good@{COMMIT}", "org/new", endpoint="http://127.0.0.1:9", cache=tmp_path
+    )
+    assert gone[0] == f"org/good|hub:org/good@{COMMIT}|bfloat16"
+    assert gone[1] == f"org/good@{COMMIT}|hub:org/good@{COMMIT}|bfloat16"
+    assert gone[2].startswith("unknown model 'org/new': no such folder, the Hub cannot be reached")
+
+
+def test_time_is_not_part_of_the_identity(folder: Path) -> None:
+    before = resolve(str(folder)).identity
+    past = time.time() - 1000
+    os.utime(folder / "model.safetensors", (past, past))
+    assert resolve(str(folder)).identity == before
