@@ -1,0 +1,136 @@
+"""The ledger: laws frozen on the packaged reference, scored on models held back, and tampering."""
+
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capspace.fit.errors import DegenerateError, UnknownNameError
+from capspace.fit.ledger import Ledger, LedgerError
+from capspace.fit.prediction import fit_target
+from capspace.fit.reference import load_reference, target_training_table
+
+NEW_FAMILIES = ["Llama-3", "Mistral"]
+THEN = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def case():
+    """Return a law fitted without two families, and these families' scores and truth."""
+    reference = load_reference()
+    target = reference.target("bbh-cot")
+    scores, truth, families = target_training_table(reference, target)
+    new = families.isin(NEW_FAMILIES)
+    fit = fit_target(reference, target, exclude=set(scores.index[new]))
+    return fit, scores[new], truth[new]
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "deep" / "ledger.jsonl")
+
+
+def test_frozen_predictions_are_scored(case, ledger):
+    fit, scores, truth = case
+    law = ledger.add(fit, name="first", scores=scores, now=THEN)
+    assert law.frozen_at == THEN
+    assert law.target == fit.target
+    assert [p["model"] for p in law.predictions] == list(scores.index)
+    # Nothing but the truth is needed once the predictions are frozen.
+    scoring = ledger.score("first", pd.DataFrame(), truth, now=THEN.replace(year=2025))
+    expected = fit.predict(scores)
+    assert [r["mean"] for r in scoring.results] == [p.mean for p in expected]
+    assert all(r["frozen"] for r in scoring.results)
+    errors = np.array([p.mean for p in expected]) - truth
+    assert scoring.mse == pytest.approx(np.mean(errors**2))
+    assert scoring.mae == pytest.approx(np.mean(np.abs(errors)))
+    assert scoring.coverage == np.mean(
+        [p.lower <= t <= p.upper for p, t in zip(expected, truth, strict=True)]
+    )
+    assert ledger.scorings("first") == [scoring]
+
+
+def test_frozen_law_predicts_models_that_came_later(case, ledger):
+    fit, scores, truth = case
+    name = ledger.add(fit, now=THEN).name
+    assert name == "bbh-cot@2024-05-01"
+    scoring = Ledger(ledger.path).score(name, scores, truth)
+    expected = {p.model: p for p in fit.predict(scores)}
+    for result in scoring.results:
+        assert not result["frozen"]
+        assert result["mean"] == pytest.approx(expected[result["model"]].mean, abs=1e-6)
+        assert result["upper"] == pytest.approx(expected[result["model"]].upper, abs=1e-4)
+
+
+def test_law_and_data_are_plain_json(case, ledger):
+    fit, _, _ = case
+    law = ledger.add(fit, name="first")
+    line = json.loads(ledger.path.read_text())
+    assert line["law"]["training"]["scores"] == law.training["scores"]
+    assert len(law.data_sha256) == 64
+    # The frozen numbers alone give the law's linear predictor.
+    complete = fit.scores.notna().all(axis=1)
+    x = (fit.scores[complete] - law.law["mean"]) @ np.array(law.law["components"]).T
+    c = law.law["intercept"] + x @ law.law["coef"]
+    np.testing.assert_allclose(c, fit.linear_predictor[complete], atol=1e-9)
+
+
+def test_models_that_cannot_be_scored_are_named(case, ledger):
+    fit, scores, truth = case
+    ledger.add(fit, name="first")
+    truth = truth.astype(float).copy()
+    unknown, known = truth.index[0], truth.index[1:]
+    truth[unknown] = np.nan
+    truth["org/never-measured"] = 0.5
+    truth[fit.scores.index[0]] = 0.5
+    scoring = ledger.score("first", scores, truth)
+    assert [r["model"] for r in scoring.results] == list(known)
+    assert "not known" in scoring.left_out[unknown]
+    assert "none of its benchmarks" in scoring.left_out["org/never-measured"]
+    assert "fitted on" in scoring.left_out[fit.scores.index[0]]
+    with pytest.raises(DegenerateError, match="no model to score"):
+        ledger.score("first", scores, truth[[unknown]])
+
+
+@pytest.mark.parametrize("change", ["edit", "remove", "garbage", "backdate"])
+def test_a_changed_ledger_is_refused(case, ledger, change):
+    fit, _, _ = case
+    for name in ("first", "second", "third"):
+        ledger.add(fit, name=name, now=THEN)
+    lines = ledger.path.read_text().splitlines()
+    if change == "edit":
+        lines[1] = lines[1].replace("second", "2nd")
+    elif change == "backdate":
+        lines[1] = lines[1].replace("2024-05-01", "2023-05-01")
+    elif change == "remove":
+        del lines[1]
+    else:
+        lines[1] = lines[1][:100]
+    ledger.path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(LedgerError, match="line 2"):
+        ledger.laws()
+
+
+def test_a_law_that_no_longer_refits_is_refused(case, ledger, monkeypatch):
+    fit, scores, truth = case
+    ledger.add(fit, name="first")
+    monkeypatch.setattr("capspace.fit.frozen.fit_target", lambda *a, **k: other)
+    other = fit_target(load_reference(), "bbh")
+    with pytest.raises(LedgerError, match="to another law"):
+        ledger.score("first", scores, truth)
+
+
+def test_names(case, ledger):
+    fit, _, _ = case
+    assert ledger.laws() == []
+    with pytest.raises(UnknownNameError, match="holds none"):
+        ledger.law("first")
+    ledger.add(fit, name="first")
+    with pytest.raises(LedgerError, match="already holds"):
+        ledger.add(fit, name="first")
+    with pytest.raises(UnknownNameError, match="did you mean 'first'"):
+        ledger.law("frist")
+    with pytest.raises(LedgerError, match="among the models the law was fitted on"):
+        ledger.add(fit, name="other", scores=fit.scores)
