@@ -54,8 +54,12 @@ def test_every_module_says_its_idea_in_its_first_line(path: Path) -> None:
 
 def loaded_by(code: str) -> set[str]:
     """Return the top-level modules that running ``code`` in a fresh interpreter loads."""
-    script = f"{code}\nimport sys; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    script = (
+        f"{code}\nimport sys; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     return set(done.stdout.split("\n")[-2].split())
 
 

@@ -2,10 +2,11 @@
 
 from capspace.fit.reference._load import (
     Benchmark,
+    Population,
     Reference,
     Target,
     load_reference,
     target_training_table,
 )
 
-__all__ = ["Benchmark", "Reference", "Target", "load_reference", "target_training_table"]
+__all__ = ["Benchmark", "Population", "Reference", "Target", "load_reference", "target_training_table"]

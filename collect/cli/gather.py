@@ -1,0 +1,235 @@
+"""Commands that measure and show what was measured: place, collect, scores, panels, lm-eval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capspace.collect.cli import options as o
+from capspace.collect.errors import CollectError
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(place)
+    app.command()(collect)
+    app.command()(scores)
+    app.command()(panels)
+    app.command(
+        "lm-eval",
+        context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    )(lm_eval)
+
+
+def place(
+    model: Annotated[str, typer.Argument(help="Hub name org/model[@revision] or local folder.")],
+    panel: o.Panel = "classic-8",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the report. [default: capspace-report/MODEL]",
+                     show_default=False),
+    ] = None,
+    store: o.StorePath = None,
+    target: o.Targets = None,
+    level: o.Level = 0.9,
+    reference: o.Reference = None,
+    data_root: o.DataRoot = None,
+    include_path: o.IncludePath = None,
+    limit: o.Limit = None,
+    seed: o.Seed = None,
+    chat_template: o.ChatTemplate = False,
+    allow_code_execution: o.AllowCode = False,
+    device: o.Device = "auto",
+    dtype: o.Dtype = "auto",
+    batch_size: o.BatchSize = "auto",
+    backend: o.Backend = None,
+    allow_pickle: o.AllowPickle = False,
+    trust_remote_code: o.TrustRemoteCode = False,
+    as_json: o.Json = False,
+) -> None:  # fmt: skip
+    """Measure a checkpoint, place it, predict its other scores, and write the report.
+
+    What the store holds already is not measured again.
+    """
+    from capspace.collect.cli.show import print_placement
+    from capspace.collect.extra import require_collect_extra
+
+    require_collect_extra()
+    from capspace.collect.backends import DEFAULT_BACKEND
+    from capspace.collect.place import place_collection, subtitle
+    from capspace.collect.progress import progress_on
+    from capspace.collect.runner import collect_scores
+    from capspace.fit.reference import load_reference
+
+    known = load_reference(reference)
+    for name in target or []:
+        known.target(name)
+    collection = collect_scores(
+        model,
+        panel=panel,
+        store=store,
+        backend=backend or DEFAULT_BACKEND,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        limit=limit,
+        seed=seed,
+        data_root=data_root,
+        include_path=include_path,
+        chat_template=chat_template,
+        allow_code_execution=allow_code_execution,
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+        progress=progress_on(o.console(stderr=True)),
+    )
+    folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
+    placed = place_collection(collection, reference=known, targets=target, level=level, out=folder)
+    if as_json:
+        o.print_json(placed.placement.to_dict())
+    else:
+        print_placement(placed.placement, subtitle=subtitle(collection), report=placed.report)
+
+
+def collect(
+    models: o.Models,
+    panel: o.Panel = "classic-8",
+    store: o.StorePath = None,
+    data_root: o.DataRoot = None,
+    include_path: o.IncludePath = None,
+    limit: o.Limit = None,
+    seed: o.Seed = None,
+    chat_template: o.ChatTemplate = False,
+    allow_code_execution: o.AllowCode = False,
+    device: o.Device = "auto",
+    dtype: o.Dtype = "auto",
+    batch_size: o.BatchSize = "auto",
+    backend: o.Backend = None,
+    allow_pickle: o.AllowPickle = False,
+    trust_remote_code: o.TrustRemoteCode = False,
+    as_json: o.Json = False,
+) -> None:
+    """Measure checkpoints on a panel and keep every score; nothing is measured twice."""
+    from capspace.collect.extra import require_collect_extra
+
+    require_collect_extra()
+    from capspace.collect.backends import DEFAULT_BACKEND
+    from capspace.collect.cli.show import print_results, result_dict
+    from capspace.collect.progress import progress_on
+    from capspace.collect.runner import collect_scores
+
+    collection = collect_scores(
+        models,
+        panel=panel,
+        store=store,
+        backend=backend or DEFAULT_BACKEND,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        limit=limit,
+        seed=seed,
+        data_root=data_root,
+        include_path=include_path,
+        chat_template=chat_template,
+        allow_code_execution=allow_code_execution,
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+        progress=progress_on(o.console(stderr=True)),
+    )
+    if as_json:
+        o.print_json(
+            {
+                "n_measured": collection.n_measured,
+                "results": [result_dict(r) for r in collection.results],
+                "missing": [vars(m) for m in collection.missing],
+            }
+        )
+        return
+    print_results(collection.results)
+    for gap in collection.missing:
+        o.console().print(f"{gap.model}: {gap.benchmark}: {gap.reason}", markup=False)
+
+
+def scores(
+    model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    store: o.StorePath = None,
+    as_json: o.Json = False,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write them as a long CSV, which predict reads.")
+    ] = None,
+) -> None:
+    """Show what has been measured, and where each number came from."""
+    from capspace.collect.cli.show import print_results, result_dict
+    from capspace.collect.store import Store, default_store_path, to_table
+    from capspace.fit.errors import near_matches
+
+    path = default_store_path() if store is None else store
+    with Store(path) as kept:
+        results = kept.results(model=model)
+        if model is not None and not results:
+            known = dict.fromkeys(r.model for r in kept.results())
+            raise CollectError(f"{path} has no scores of {model!r}{near_matches(model, known)}")
+        failures = [f for f in kept.failures() if model in (None, f.model)]
+    if csv is not None:
+        to_table(results).scores.to_csv(csv, index=False)
+    if as_json:
+        o.print_json(
+            {
+                "results": [result_dict(r) for r in results],
+                "failures": [vars(f) for f in failures],
+            }
+        )
+        return
+    if not results and not failures:
+        o.console().print(f"nothing has been measured yet; the store is {path}", markup=False)
+    print_results(results, sources=True)
+    for failure in failures:
+        o.console().print(
+            f"{failure.model}: {failure.benchmark} failed: {failure.reason}", markup=False
+        )
+
+
+def panels(
+    name: Annotated[str | None, typer.Argument(help="Show this panel's benchmarks.")] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Show what can be measured."""
+    from capspace.tasks.panel import load_panel, panel_names
+
+    chosen = [load_panel(n) for n in (panel_names() if name is None else [name])]
+    if as_json:
+        o.print_json([p.model_dump(mode="json") for p in chosen])
+        return
+    for panel in chosen:
+        o.print_table(
+            f"{panel.name} v{panel.version}: {panel.description}",
+            ("Benchmark", "lm-eval task", "Shots", "Metric", "Chance"),
+            [
+                (
+                    b.name,
+                    ", ".join(b.tasks),
+                    str(b.n_shot),
+                    b.metric if b.filter == "none" else f"{b.metric} ({b.filter})",
+                    "–" if b.chance is None else f"{b.chance:g}",
+                )
+                for b in panel.benchmarks
+            ],
+            numbers=("Shots", "Chance"),
+        )
+
+
+def lm_eval(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="What lm-eval's own command line takes.")
+    ] = None,
+) -> None:
+    """lm-eval's own command line, with capspace's models registered."""
+    from capspace.collect.extra import require_collect_extra
+
+    require_collect_extra()
+    from capspace.collect.harness import lm_eval_main
+
+    lm_eval_main(arguments or [])

@@ -1,0 +1,53 @@
+"""The command line's root: its commands, its version, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from capspace.collect.cli import gather, keep, predict, study
+from capspace.collect.errors import CollectError
+from capspace.fit.errors import FitError
+from capspace.tasks.errors import PanelError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="capspace",
+    help="Predict the benchmark scores you cannot afford to measure, from the ones you can.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for module in (gather, predict, study, keep):
+    module.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"capspace {version('capspace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line with ``args`` (default: the process's own) and exit."""
+    try:
+        app(args=None if args is None else list(args))
+    except (FitError, CollectError, PanelError) as error:
+        typer.secho(f"capspace: {error}", err=True, fg="red")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,186 @@
+"""Options that several commands share, and how they speak."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+__all__ = [
+    "AllowCode",
+    "AllowPickle",
+    "Backend",
+    "BatchSize",
+    "ChatTemplate",
+    "DataRoot",
+    "Device",
+    "Dtype",
+    "IncludePath",
+    "Json",
+    "Level",
+    "Limit",
+    "Models",
+    "Panel",
+    "Reference",
+    "Seed",
+    "StorePath",
+    "Targets",
+    "TrustRemoteCode",
+    "console",
+    "print_json",
+    "print_table",
+]
+
+_PIPE_WIDTH = 160
+
+GATHER = "Measuring"
+LOAD = "Loading the checkpoint"
+PREDICT = "Predicting"
+
+Models = Annotated[
+    list[str], typer.Argument(help="Hub names org/model[@revision] or local folders.")
+]
+Panel = Annotated[
+    str,
+    typer.Option(help="A panel's name, or a path to a YAML file.", rich_help_panel=GATHER),
+]
+StorePath = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        envvar="CAPSPACE_STORE",
+        help="Folder where results are kept. [default: the user's data folder]",
+        show_default=False,
+    ),
+]
+DataRoot = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CAPSPACE_DATA_ROOT",
+        help="Read data sets from this folder, laid out as on the Hub, and ask nothing of the "
+        "network; 'embedded' is the small one that comes with capspace.",
+        rich_help_panel=GATHER,
+    ),
+]
+IncludePath = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with lm-eval tasks of your own. This runs the code they name.",
+        rich_help_panel=GATHER,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(help="Items per task; kept apart from full runs.", rich_help_panel=GATHER),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(help="One seed for everything random. [default: lm-eval's own]",
+                 show_default=False, rich_help_panel=GATHER),
+]  # fmt: skip
+ChatTemplate = Annotated[
+    bool,
+    typer.Option(
+        "--chat-template", help="Use the checkpoint's chat template.", rich_help_panel=GATHER
+    ),
+]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code-execution",
+        help="Measure benchmarks that run code which the model writes (HumanEval).",
+        rich_help_panel=GATHER,
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cuda, cuda:1, mps, cpu.", rich_help_panel=LOAD)]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        help="auto (the checkpoint's own), float32, bfloat16, float16.", rich_help_panel=LOAD
+    ),
+]
+BatchSize = Annotated[str, typer.Option(help="A number, or auto.", rich_help_panel=LOAD)]
+Backend = Annotated[
+    str | None,
+    typer.Option(help="Which model class answers.", rich_help_panel=LOAD, show_default=False),
+]
+AllowPickle = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle",
+        help="Load pickled weights, which can run code.",
+        rich_help_panel=LOAD,
+    ),
+]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code",
+        help="Run code that comes with the checkpoint.",
+        rich_help_panel=LOAD,
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", help="Predict only this target; may be repeated.", rich_help_panel=PREDICT
+    ),
+]
+Level = Annotated[
+    float, typer.Option(help="Nominal coverage of the intervals.", rich_help_panel=PREDICT)
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        help="Your own reference: a folder or a table. [default: the packaged one]",
+        show_default=False,
+        rich_help_panel=PREDICT,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return the console commands print to."""
+    stream = sys.stderr if stderr else sys.stdout
+    # A pipe has no width; 80 columns would fold every table.
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
+    return Console(stderr=stderr, highlight=False, width=width)
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON-safe value."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Sequence[str] = (),
+) -> None:
+    """Print a table; columns named in ``numbers`` are aligned to the right."""
+    from rich import box
+    from rich.markup import escape
+
+    table = Table(
+        title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+        pad_edge=False, show_edge=False, header_style="dim",
+    )  # fmt: skip
+    for i, column in enumerate(columns):
+        right = column in numbers
+        table.add_column(
+            column, justify="right" if right else "left", no_wrap=right or i == 0, overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console().print(table)
+    console().print()

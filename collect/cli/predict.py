@@ -1,0 +1,190 @@
+"""Commands on scores that exist already: predict, targets, models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from capspace.collect.cli import options as o
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from capspace.fit.prediction import Prediction
+    from capspace.fit.reference import Reference, Target
+    from capspace.fit.table import ScoreTable
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(predict)
+    app.command()(targets)
+    app.command()(models)
+
+
+def predict(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SCORES", help="CSV or Parquet, long or wide: a row per score or per model."
+        ),
+    ],
+    target: o.Targets = None,
+    level: o.Level = 0.9,
+    reference: o.Reference = None,
+    as_json: o.Json = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the predictions as a CSV.")] = None,
+) -> None:
+    """Predict scores that were not measured from those that were. Needs no torch, no lm-eval."""
+    from capspace.collect.cli.show import print_predictions
+    from capspace.fit.prediction import predict_target
+    from capspace.fit.read import read_table
+    from capspace.fit.reference import load_reference
+
+    known = load_reference(reference)
+    chosen = [known.target(name) for name in (target or known.targets)]
+    table = read_table(file, benchmarks=[*known.benchmarks, *known.targets])
+    wide, stderr = _benchmarks(table, known, file)
+    found: list[Prediction] = []
+    skipped: list[str] = []
+    for wanted in chosen:
+        usable = set(known.space_benchmarks(wanted)) & set(wide.columns[wide.notna().any()])
+        if not usable and not target:
+            skipped.append(f"{wanted.label}: none of its benchmarks is in the table")
+            continue
+        found += predict_target(known, wanted, wide, level=level, stderr=stderr)
+    found = [p for p in found if p.mean == p.mean]
+    if csv is not None:
+        _write_csv(found, csv)
+    if as_json:
+        o.print_json({"predictions": [p.to_dict() for p in found], "skipped": skipped})
+        return
+    for model in wide.index:
+        own = [p for p in found if p.model == model]
+        print_predictions(str(model), own)
+        lacking = sorted({b for p in own for b in p.missing})
+        if lacking:
+            o.console().print(
+                f"inferred from the other benchmarks: {', '.join(lacking)}", markup=False
+            )
+    for line in (*skipped, *table.notes):
+        o.console().print(line, markup=False)
+
+
+def _benchmarks(
+    table: ScoreTable, reference: Reference, file: Path
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    from capspace.fit.errors import TableError
+
+    known = [b for b in reference.benchmarks if b in table.benchmarks]
+    if not known:
+        raise TableError(
+            f"{file}: no known benchmark; predictions start from {', '.join(reference.benchmarks)}"
+        )
+    own = table.select(benchmarks=known).require_fractions()
+    return own.wide(known), own.wide(known, "stderr")
+
+
+def _write_csv(predictions: list[Prediction], path: Path) -> None:
+    import pandas as pd
+
+    from capspace.fit.errors import FitError
+
+    rows = [
+        {
+            "model": p.model,
+            "target": p.target,
+            "prediction": p.mean,
+            "lower": p.lower,
+            "upper": p.upper,
+            "level": p.level,
+            "inside_support": p.support.inside,
+            "support": p.support.summary,
+            "n_models": p.n_models,
+            "n_families": len(p.families),
+            "method": p.method,
+        }
+        for p in predictions
+    ]
+    try:
+        pd.DataFrame(rows).to_csv(path, index=False)
+    except OSError as error:
+        raise FitError(f"cannot write {path}: {error.strerror}") from None
+
+
+def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
+    """Show what can be predicted."""
+    from capspace.fit.reference import load_reference, target_training_table
+
+    known = load_reference(reference)
+    rows = []
+    for target in known.targets.values():
+        scores, _, families = target_training_table(known, target)
+        rows.append((target, len(scores), families.nunique()))
+    if as_json:
+        o.print_json(
+            [{**t.model_dump(mode="json"), "n_models": n, "n_families": f} for t, n, f in rows]
+        )
+        return
+    o.print_table(
+        "Targets",
+        ("Name", "What", "Fitted on", "Predicted from"),
+        [
+            (
+                t.name,
+                t.description,
+                f"{n} {t.population} models, {f} families",
+                _space(known, t),
+            )
+            for t, n, f in rows
+        ],
+    )
+
+
+def _space(reference: Reference, target: Target) -> str:
+    """Return which benchmarks a target is predicted from, the short way round."""
+    used = reference.space_benchmarks(target)
+    left_out = [b for b in reference.benchmarks if b not in used]
+    return f"all but {', '.join(left_out)}" if left_out else f"all {len(used)} benchmarks"
+
+
+def models(
+    reference: o.Reference = None,
+    family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Show the models of the reference."""
+    from capspace.fit._json import json_safe
+    from capspace.fit.reference import load_reference
+    from capspace.fit.report.words import flops, size
+
+    known = load_reference(reference)
+    table = known.table if family is None else known.table.select(families=[family])
+    n_scores = table.scores.groupby("model")["score"].count()
+    facts = table.models.reset_index().to_dict("records")
+    if as_json:
+        o.print_json(
+            [json_safe({**f, "n_scores": int(n_scores.get(f["model"], 0))}) for f in facts]
+        )
+        return
+    o.print_table(
+        f"{len(table.models)} models",
+        ("Model", "Family", "Tuning", "Parameters", "Tokens", "FLOPs", "Scores"),
+        [
+            (
+                str(m["model"]),
+                str(m["family"]),
+                str(m["tuning"]),
+                size(m["parameters"]),
+                size(m["training_tokens"]),
+                flops(m["training_flops"]),
+                str(n_scores.get(m["model"], 0)),
+            )
+            for m in facts
+        ],
+        numbers=("Parameters", "Tokens", "FLOPs", "Scores"),
+    )

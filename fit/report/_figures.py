@@ -1,0 +1,98 @@
+"""The figures of a placement, from its fitted parts; nothing is fitted to scores here."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from capspace.fit.placement import Placement
+from capspace.fit.prediction import Prediction
+
+__all__ = ["draw_placement"]
+
+_CURVE_POINTS = 200
+_CURVE_MARGIN = 0.05
+
+
+def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
+    """Return the figures with their captions, by file name without suffix."""
+    from capspace.fit.figures import draw_map, draw_predictions, draw_scores
+
+    reference = placement.reference
+    chance = {name: b.chance for name, b in reference.benchmarks.items()}
+    families = reference.table.models["family"].reindex(placement.points.index)
+    note = "" if placement.comparable else "not comparable with published scores"
+    drawn = {
+        "scores": (
+            draw_scores(
+                placement.scores,
+                reference.scores("base"),
+                name=placement.model,
+                stderr=placement.stderr,
+                chance=chance,
+                note=note,
+            ),
+            f"{placement.model} against the {len(placement.points)} base models of the reference.",
+        ),
+        "place": (
+            draw_map(
+                placement.points.to_numpy(),
+                list(families),
+                explained_variance_ratio=placement.space.explained_variance_ratio_,
+                name=placement.model,
+                mean=placement.place.mean[0],
+                covariance=placement.place.covariance[0],
+                level=placement.predictions[0].level if placement.predictions else 0.9,
+            ),
+            "The first two capabilities of the reference models. The ellipse is what missing "
+            "benchmarks and measurement noise leave open.",
+        ),
+    }
+    if not placement.predictions:
+        return drawn
+    drawn["predictions"] = (
+        draw_predictions(
+            [p.label for p in placement.predictions],
+            [p.mean for p in placement.predictions],
+            [p.lower for p in placement.predictions],
+            [p.upper for p in placement.predictions],
+            name=placement.model,
+            inside=[p.support.inside for p in placement.predictions],
+            level=placement.predictions[0].level,
+        ),
+        "Predicted scores with their intervals.",
+    )
+    for prediction in placement.predictions:
+        drawn[f"target-{prediction.target}"] = (
+            _draw_target(placement, prediction),
+            placement.reference.targets[prediction.target].description,
+        )
+    return drawn
+
+
+def _draw_target(placement: Placement, prediction: Prediction) -> Figure:
+    from capspace.fit.figures import Curve, NewModel, draw_target
+
+    fit = placement.fits[prediction.target]
+    c = fit.linear_predictor.to_numpy()
+    ends = np.array([*c, prediction.linear_predictor])
+    margin = _CURVE_MARGIN * np.ptp(ends)
+    grid = np.linspace(ends.min() - margin, ends.max() + margin, _CURVE_POINTS)
+    axis = placement.axes.get(prediction.target)
+    return draw_target(
+        c,
+        fit.truth.to_numpy(),
+        list(fit.families),
+        Curve(grid, fit.law.curve(grid)),
+        label=prediction.label,
+        log10_flops=None if axis is None else (axis.slope, axis.intercept),
+        reference_family="" if axis is None else axis.family,
+        new=NewModel(
+            placement.model,
+            prediction.linear_predictor,
+            prediction.mean,
+            prediction.lower,
+            prediction.upper,
+        ),
+        level=prediction.level,
+    )

@@ -1,0 +1,219 @@
+"""Write a placement as ``report.html``, PNG and SVG figures, and ``result.json``."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from matplotlib.figure import Figure
+
+from capspace.fit.errors import FitError
+from capspace.fit.placement import Placement
+from capspace.fit.report._figures import draw_placement
+from capspace.fit.report.words import count, flops, flops_interval, score, share
+
+__all__ = ["write_report"]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A figure on disk and in the page."""
+
+    uri: str
+    caption: str
+
+
+def write_report(
+    placement: Placement,
+    out: Path,
+    *,
+    subtitle: Iterable[str] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the report of a placement into a folder and return the page's path.
+
+    Parameters
+    ----------
+    placement : Placement
+        What to report.
+    out : Path
+        Folder, made if it is not there; files of an earlier report are replaced.
+    subtitle : iterable of str
+        What tells this measurement from others (revision, dtype, panel, ...).
+    extra : mapping, optional
+        Further entries of ``result.json``.
+
+    Raises
+    ------
+    FitError
+        The folder cannot be written.
+
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        drawn = {
+            name: _drawn(figure, caption, out / name)
+            for name, (figure, caption) in draw_placement(placement).items()
+        }
+        result = {"capspace": version("capspace"), **placement.to_dict(), **(extra or {})}
+        _replace(out / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
+        page = out / "report.html"
+        _replace(page, _render(placement, drawn, subtitle))
+    except OSError as error:
+        raise FitError(f"cannot write the report to {out}: {error.strerror}") from None
+    return page
+
+
+def _render(placement: Placement, drawn: Mapping[str, _Drawn], subtitle: Iterable[str]) -> str:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(
+        (files("capspace.fit.report") / "page.html.j2").read_text(encoding="utf-8")
+    )
+    reference = placement.reference
+    families = reference.models()["family"].nunique()
+    return template.render(
+        model=placement.model,
+        subtitle=[*subtitle, f"{datetime.now(UTC):%d %B %Y}"],
+        notices=placement.notes,
+        cards=_cards(placement),
+        predictions=[_prediction(placement, i) for i in range(len(placement.predictions))],
+        unpredicted=[
+            {"label": reference.targets[name].label, "reason": reason}
+            for name, reason in placement.unpredicted.items()
+        ],
+        level=share(placement.predictions[0].level) if placement.predictions else "",
+        method=placement.predictions[0].method if placement.predictions else "",
+        next_steps=[
+            {
+                "benchmark": n.benchmark,
+                "reason": n.reason,
+                "gain": f"the place would be {share(n.shrinkage)} less uncertain",
+            }
+            for n in placement.next_benchmarks
+        ],
+        figures={
+            "scores": drawn["scores"],
+            "place": drawn["place"],
+            "predictions": drawn.get("predictions"),
+            "targets": [d for name, d in drawn.items() if name.startswith("target-")],
+        },
+        scores=_score_rows(placement),
+        missing=[{"benchmark": b, "reason": r} for b, r in placement.missing.items()],
+        fitted_on=_fitted_on(placement),
+        footer=(
+            f"capspace {version('capspace')}. Reference: {len(reference.models())} models of "
+            f"{families} families. Method: observational scaling laws (Ruan, Maddison & Hashimoto "
+            "2024, arXiv 2405.10938)."
+        ),
+    )
+
+
+def _cards(placement: Placement) -> list[dict[str, str]]:
+    n, of = int(placement.scores.notna().sum()), len(placement.scores)
+    cards = [
+        {"label": "Benchmarks measured", "value": f"{n} of {of}", "note": _missing_note(placement)},
+        {
+            "label": "Nearest reference model",
+            "value": placement.nearest[0].split("/")[-1],
+            "note": "then " + ", ".join(m.split("/")[-1] for m in placement.nearest[1:]),
+        },
+    ]
+    if placement.equivalent is not None:
+        equivalent = placement.equivalent
+        cards.append(
+            {
+                "label": f"Equivalent training compute, {equivalent.family} terms",
+                "value": f"{flops(equivalent.scale[0])} FLOPs",
+                "note": flops_interval(equivalent)
+                + ("" if equivalent.inside[0] else "; beyond the family's own range"),
+            }
+        )
+    inside = sum(p.support.inside for p in placement.predictions)
+    if placement.predictions:
+        cards.append(
+            {
+                "label": "Predictions with support",
+                "value": f"{inside} of {len(placement.predictions)}",
+                "note": "inside the capabilities the law was fitted on",
+            }
+        )
+    return cards
+
+
+def _missing_note(placement: Placement) -> str:
+    return "missing: " + ", ".join(placement.missing) if placement.missing else "none missing"
+
+
+def _prediction(placement: Placement, index: int) -> dict[str, Any]:
+    p = placement.predictions[index]
+    target = placement.reference.targets[p.target]
+    scale = target.published_scale
+    return {
+        "label": p.label,
+        "unit": f"published as 0–{scale:g}" if scale != 1 else "",
+        "description": target.description,
+        "mean": score(p.mean),
+        "lower": score(p.lower),
+        "upper": score(p.upper),
+        "left": round(100 * p.lower, 2),
+        "width": round(100 * (p.upper - p.lower), 2),
+        "at": round(100 * float(np.clip(p.mean, 0, 1)), 2),
+        "inside": p.support.inside,
+        "support": p.support.summary.removeprefix("outside: "),
+        "fitted_on": f"{p.n_models} models, {len(p.families)} families",
+    }
+
+
+def _score_rows(placement: Placement) -> list[dict[str, str]]:
+    return [
+        {
+            "benchmark": str(row["benchmark"]),
+            "score": score(row["score"]),
+            "stderr": score(row["stderr"]),
+            "n_items": count(row["n_items"]),
+            "n_shot": count(row["n_shot"]),
+            "protocol": str(row["protocol"]),
+            "source": str(row["source"]),
+        }
+        for row in placement.table.scores.to_dict("records")
+    ]
+
+
+def _fitted_on(placement: Placement) -> list[dict[str, str]]:
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for p in placement.predictions:
+        groups.setdefault(p.models, []).append(p.label)
+    return [
+        {
+            "title": f"{', '.join(labels)}: fitted on {len(models)} models",
+            "models": ", ".join(models),
+        }
+        for models, labels in groups.items()
+    ]
+
+
+def _drawn(figure: Figure, caption: str, path: Path) -> _Drawn:
+    from capspace.fit.figures import save
+
+    for file in save(figure, path):
+        if file.suffix == ".svg":
+            data = base64.b64encode(file.read_bytes()).decode("ascii")
+    return _Drawn(f"data:image/svg+xml;base64,{data}", caption)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,58 @@
+"""Numbers as tables say them; what is unknown is a dash."""
+
+from __future__ import annotations
+
+import math
+
+from capspace.fit.equivalent import EquivalentScale
+
+__all__ = ["count", "flops", "flops_interval", "score", "share", "size"]
+
+UNKNOWN = "–"
+
+
+def score(value: float) -> str:
+    """Return a fraction with three digits."""
+    return f"{value:.3f}" if math.isfinite(value) else UNKNOWN
+
+
+def share(value: float) -> str:
+    """Return a fraction as a whole percentage."""
+    return f"{100 * value:.0f}%" if math.isfinite(value) else UNKNOWN
+
+
+def count(value: float) -> str:
+    """Return a number of things."""
+    return f"{value:,.0f}" if math.isfinite(value) else UNKNOWN
+
+
+def size(value: float) -> str:
+    """Return a count of parameters or tokens with a unit: K, M, B or T."""
+    for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if value >= unit:
+            return f"{value / unit:.3g} {name}"
+    return count(value)
+
+
+def flops(value: float) -> str:
+    """Return FLOPs with two digits and a power of ten."""
+    if math.isinf(value):
+        return "∞"
+    if not math.isfinite(value):
+        return UNKNOWN
+    if value <= 0:
+        return "0"
+    digits, exponent = f"{value:.1e}".split("e")
+    superscript = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{digits} × 10{superscript}"
+
+
+def flops_interval(equivalent: EquivalentScale) -> str:
+    """Return the interval of one equivalent scale in words, open ends named."""
+    low, high = float(equivalent.lower[0]), float(equivalent.upper[0])
+    level = share(equivalent.level)
+    if math.isnan(low):
+        return f"no {level} interval: the family has too few models"
+    if low <= 0 and math.isinf(high):
+        return f"{level} interval: not bounded by the family's few models"
+    return f"{level} interval {flops(low)} to {flops(high)}"

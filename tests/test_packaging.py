@@ -1,0 +1,80 @@
+"""What pip installs: one wheel, with its data, that predicts where torch and lm-eval are absent."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "lm_eval", "transformers", "datasets", "accelerate", "huggingface_hub")
+BASE_MODEL = (
+    "Model,MMLU,ARC-C,HellaSwag,Winogrande,TruthfulQA,GSM8K,XWinograd,HumanEval\n"
+    "mine,0.62,0.58,0.81,0.77,0.45,0.40,0.80,0.30\n"
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out)]
+    subprocess.run([*pip, str(ROOT)], check=True, capture_output=True, text=True)
+    (path,) = out.glob("*.whl")
+    return path
+
+
+def test_wheel_holds_the_namespace_and_its_data_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {n.split("/")[0] for n in names} == {"capspace", "capspace-0.1.0.dist-info"}
+    for needed in (
+        "capspace/tasks/panels/classic-8.yaml",
+        "capspace/tasks/panels/smoke.yaml",
+        "capspace/fit/reference/targets.yaml",
+        "capspace/fit/report/page.html.j2",
+        "capspace/fit/py.typed",
+    ):
+        assert needed in names
+    assert any(n.startswith("capspace/tasks/data/") and n.endswith(".jsonl") for n in names)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return an environment where the wheel is installed and the heavy packages are not there."""
+    site = tmp_path_factory.mktemp("site")
+    zipfile.ZipFile(wheel).extractall(site)
+    blocker = f"import sys\nsys.modules.update(dict.fromkeys({HEAVY!r}))\n"
+    (site / "sitecustomize.py").write_text(blocker)
+    return {**os.environ, "PYTHONPATH": str(site), "NO_COLOR": "1", "COLUMNS": "120"}
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from capspace.collect.cli import main; main(sys.argv[1:])"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True
+    )
+
+
+def test_predict_works_without_torch_and_the_harness(
+    installed: dict[str, str], tmp_path: Path
+) -> None:
+    scores = tmp_path / "scores.csv"
+    scores.write_text(BASE_MODEL)
+    done = run(installed, "predict", str(scores))
+    assert done.returncode == 0, done.stderr
+    assert "GSM8K" in done.stdout
+    where = subprocess.run(
+        [sys.executable, "-c", "import capspace.fit; print(capspace.fit.__file__)"],
+        env=installed, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert where.stdout.startswith(installed["PYTHONPATH"])
+
+
+def test_place_without_the_collect_extra_says_what_to_install(
+    installed: dict[str, str], tmp_path: Path
+) -> None:
+    done = run(installed, "place", "org/model", "--store", str(tmp_path / "store"))
+    assert done.returncode == 2
+    assert "pip install 'capspace[collect]'" in done.stderr
+    assert "Traceback" not in done.stderr
