@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pandas as pd
-
 from capspace.collect.checkpoint import sha256_file
 from capspace.collect.errors import StoreError
-from capspace.collect.identity import canonical_json
+from capspace.collect.result import Failure, Result, from_row, to_row, to_table
+from capspace.collect.samples import read_samples, write_samples
 from capspace.fit.table import ScoreTable
 
-__all__ = ["Failure", "Result", "Store", "default_store_path"]
+__all__ = ["Failure", "Result", "Store", "default_store_path", "to_table"]
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x63617073  # "caps": tells a store from any other SQLite file
@@ -42,7 +40,8 @@ CREATE TABLE results (
     identity TEXT NOT NULL,
     tasks TEXT NOT NULL,
     provenance TEXT NOT NULL,
-    measured_at TEXT NOT NULL
+    measured_at TEXT NOT NULL,
+    digest TEXT NOT NULL
 ) STRICT;
 CREATE TABLE failures (
     model TEXT NOT NULL,
@@ -59,51 +58,6 @@ CREATE TABLE file_hashes (
     sha256 TEXT NOT NULL
 ) STRICT;
 """
-
-
-@dataclass(frozen=True)
-class Result:
-    """One measured score and where it came from."""
-
-    key: str
-    """``Measurement.key``: names the result and its samples."""
-
-    model: str
-    revision: str
-    benchmark: str
-    score: float
-    stderr: float
-    """Standard error on the score's scale; NaN where lm-eval gives none."""
-
-    n_items: int
-    n_shot: int
-    protocol: str
-    source: str
-    comparable: bool
-    """False where the items are not the benchmark's own, so that published scores do not apply."""
-
-    identity: str
-    """Canonical JSON of the measurement's identity."""
-
-    tasks: tuple[dict[str, Any], ...] = ()
-    """Per leaf task: name, score, stderr, n_items."""
-
-    provenance: dict[str, Any] = field(default_factory=dict)
-    """Timings, device, batch size, versions, panel: what cannot change the score."""
-
-    measured_at: str = ""
-    """UTC time, ISO 8601."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A cell whose last attempt gave no score, and why."""
-
-    model: str
-    revision: str
-    benchmark: str
-    reason: str
-    failed_at: str = ""
 
 
 class Store:
@@ -199,7 +153,7 @@ class Store:
     def get(self, key: str) -> Result | None:
         """Return the result of this key, or None if it was not measured."""
         found = self._rows("SELECT * FROM results WHERE key = ?", (key,))
-        return _result(found[0]) if found else None
+        return from_row(found[0]) if found else None
 
     def results(self, *, model: str | None = None) -> list[Result]:
         """Return all results, or those of one model, oldest first."""
@@ -208,15 +162,17 @@ class Store:
             f"SELECT * FROM results {where} ORDER BY measured_at, key",  # noqa: S608 - no input in it
             () if model is None else (model,),
         )
-        return [_result(row) for row in rows]
+        return [from_row(row) for row in rows]
 
     def failures(self) -> list[Failure]:
         """Return the cells whose last attempt failed, oldest first."""
         rows = self._rows("SELECT * FROM failures ORDER BY failed_at", ())
         return [Failure(**row) for row in rows]
 
-    def put(self, result: Result, samples: Iterable[dict[str, Any]] = ()) -> None:
+    def put(self, result: Result, samples: Iterable[dict[str, Any]] | None = ()) -> None:
         """Keep a result and its samples, synced to disk when this returns.
+
+        ``samples=None`` says that another process has written them to this store already.
 
         Raises
         ------
@@ -224,29 +180,14 @@ class Store:
             The store cannot be written.
 
         """
-        now = _utc_now()
+        row = to_row(replace(result, measured_at=result.measured_at or _utc_now()))
         with self._writable():
-            write_samples(self.samples_file(result.key), samples)
+            if samples is not None:
+                write_samples(self.samples_file(result.key), samples)
             with self._transaction():
                 self._db.execute(
-                    "INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                    (
-                        result.key,
-                        result.model,
-                        result.revision,
-                        result.benchmark,
-                        result.score,
-                        None if result.stderr != result.stderr else result.stderr,
-                        result.n_items,
-                        result.n_shot,
-                        result.protocol,
-                        result.source,
-                        int(result.comparable),
-                        result.identity,
-                        canonical_json(_null_nan(result.tasks)),
-                        canonical_json(_null_nan(result.provenance)),
-                        result.measured_at or now,
-                    ),
+                    f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(row))})",  # noqa: S608 - no input in it
+                    tuple(row.values()),
                 )
                 self._db.execute(
                     "DELETE FROM failures WHERE model = ? AND revision = ? AND benchmark = ?",
@@ -282,13 +223,7 @@ class Store:
             They are not there or damaged.
 
         """
-        path = self.samples_file(key)
-        try:
-            with gzip.open(path, "rt", encoding="utf-8") as lines:
-                for line in lines:
-                    yield json.loads(line)
-        except (OSError, EOFError, ValueError) as error:
-            raise StoreError(f"{path}: cannot read these samples: {error}") from None
+        yield from read_samples(self.samples_file(key))
 
     def to_table(self, results: Iterable[Result] | None = None) -> ScoreTable:
         """Return results (default: all) as a score table."""
@@ -346,8 +281,8 @@ class Store:
             ) from None
         except sqlite3.DatabaseError as error:
             raise StoreError(
-                f"{self.file} is damaged or no store ({error}); move it away to start anew, "
-                "or restore it from a copy"
+                f"{self.file} is damaged or no store ({' '.join(str(error).split())}); "
+                "move it away to start anew, or restore it from a copy"
             ) from None
 
     @contextmanager
@@ -367,85 +302,5 @@ def default_store_path() -> Path:
     return Path(named) if named else user_data_path("capspace")
 
 
-def to_table(results: Iterable[Result]) -> ScoreTable:
-    """Return results as a score table.
-
-    Two checkpoints with one name (folders called alike) get a short hash behind it.
-
-    Raises
-    ------
-    TableError
-        Two results that no visible column tells apart disagree.
-
-    """
-    rows = list(results)
-    revisions: dict[str, set[str]] = {}
-    for row in rows:
-        revisions.setdefault(row.model, set()).add(row.revision)
-    records = [
-        {
-            "model": r.model if len(revisions[r.model]) == 1 else f"{r.model}@{r.revision[:8]}",
-            "revision": r.revision[:12],
-            "benchmark": r.benchmark,
-            "score": r.score,
-            "stderr": r.stderr,
-            "n_items": r.n_items,
-            "n_shot": r.n_shot,
-            "protocol": r.protocol,
-            "source": r.source,
-        }
-        for r in rows
-    ]
-    if not records:
-        return ScoreTable(pd.DataFrame(), pd.DataFrame())
-    return ScoreTable.from_records(records)
-
-
-def write_samples(path: Path, samples: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON line per record, compressed; a reader sees the whole file or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as raw:
-            # Without name and time the same records give the same bytes.
-            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
-                for sample in samples:
-                    line = json.dumps(sample, ensure_ascii=False, default=str)
-                    packed.write(line.encode() + b"\n")
-            raw.flush()
-            os.fsync(raw.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _result(row: dict[str, Any]) -> Result:
-    return Result(
-        **row
-        | {
-            "stderr": float("nan") if row["stderr"] is None else row["stderr"],
-            "comparable": bool(row["comparable"]),
-            "tasks": tuple(json.loads(row["tasks"])),
-            "provenance": json.loads(row["provenance"]),
-        }
-    )
-
-
-def _null_nan(value: Any) -> Any:
-    """Return the value with NaN as None: unknown is null in JSON."""
-    if isinstance(value, float) and value != value:
-        return None
-    if isinstance(value, dict):
-        return {k: _null_nan(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_null_nan(v) for v in value]
-    return value
-
-
 def _utc_now() -> str:
-    return pd.Timestamp.now("UTC").isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

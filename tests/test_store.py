@@ -1,0 +1,277 @@
+import gzip
+import json
+import math
+import os
+import shutil
+import sqlite3
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capspace.collect.errors import StoreError
+from capspace.collect.store import Failure, Result, Store, default_store_path
+from capspace.fit.errors import TableError
+
+RESULT = Result(
+    key="a" * 64,
+    model="org/model",
+    revision="0123456789abcdef",
+    benchmark="ARC-C",
+    score=1 / 3,
+    stderr=0.0137,
+    n_items=1172,
+    n_shot=25,
+    protocol="lm-eval 0.4.13 arc_challenge v1.0 acc_norm; hf bfloat16",
+    source="measured",
+    comparable=True,
+    identity='{"schema":1}',
+    tasks=({"task": "arc_challenge", "score": 1 / 3, "stderr": 0.0137, "n_items": 1172},),
+    provenance={"device": "cpu", "seconds": 12.5},
+    measured_at="2026-01-02T03:04:05.678+00:00",
+)
+SAMPLES = [{"doc_id": 0, "target": "ü", "acc": 1.0}, {"doc_id": 1, "target": "b", "acc": 0.0}]
+
+
+def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
+    with Store(tmp_path / "new" / "store") as store:
+        assert store.get(RESULT.key) is None
+        store.put(RESULT, SAMPLES)
+        assert store.get(RESULT.key) == RESULT
+    with Store(tmp_path / "new" / "store") as again:
+        assert again.results() == [RESULT]
+        assert again.results(model="org/other") == []
+        assert list(again.samples(RESULT.key)) == SAMPLES
+
+
+@settings(max_examples=25, deadline=None)
+@given(score=st.floats(0, 1), stderr=st.floats(0, 1) | st.just(math.nan))
+def test_scores_survive_bit_for_bit(
+    tmp_path_factory: pytest.TempPathFactory, score: float, stderr: float
+) -> None:
+    path = tmp_path_factory.mktemp("store")
+    with Store(path) as store:
+        store.put(replace(RESULT, score=score, stderr=stderr))
+        back = store.results()[0]
+    assert back.score == score
+    assert back.stderr == stderr or (math.isnan(back.stderr) and math.isnan(stderr))
+    shutil.rmtree(path)
+
+
+def test_an_unknown_stderr_is_null_on_disk_and_nan_in_memory(tmp_path: Path) -> None:
+    one = replace(RESULT, stderr=math.nan, tasks=({"task": "x", "stderr": math.nan},))
+    with Store(tmp_path) as store:
+        store.put(one)
+        back = store.results()[0]
+        assert math.isnan(back.stderr)
+        assert back.tasks[0]["stderr"] is None
+        assert math.isnan(store.to_table().scores["stderr"][0])
+
+
+def test_samples_have_no_time_or_name_in_them(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.put(RESULT, SAMPLES)
+        first = store.samples_file(RESULT.key).read_bytes()
+        store.put(RESULT, SAMPLES)
+        assert store.samples_file(RESULT.key).read_bytes() == first
+        assert [json.loads(line) for line in gzip.decompress(first).splitlines()] == SAMPLES
+        assert [p.name for p in store.samples_path.iterdir()] == [f"{RESULT.key}.jsonl.gz"]
+
+
+def test_samples_that_fail_to_be_written_leave_no_result(tmp_path: Path) -> None:
+    def broken() -> object:
+        yield {"doc_id": 0}
+        raise RuntimeError("the power of the example")
+
+    with Store(tmp_path) as store:
+        with pytest.raises(RuntimeError, match="the power"):
+            store.put(RESULT, broken())  # type: ignore[arg-type]  # a generator is iterable
+        assert store.results() == []
+        assert list(store.samples_path.iterdir()) == []
+
+
+def test_damaged_samples_are_one_clear_line(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.put(RESULT, SAMPLES)
+        path = store.samples_file(RESULT.key)
+        path.write_bytes(path.read_bytes()[:-9])
+        with pytest.raises(StoreError, match="cannot read these samples"):
+            list(store.samples(RESULT.key))
+        with pytest.raises(StoreError, match="is not a key"):
+            store.samples_file("../../etc/passwd")
+
+
+def test_a_failure_stays_until_the_cell_has_a_score(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        failure = Failure("org/model", RESULT.revision, "ARC-C", "because", "2026-01-01")
+        store.put_failure(failure)
+        store.put_failure(replace(failure, benchmark="MMLU"))
+        assert store.failures()[0] == failure
+        store.put(RESULT)
+        assert [f.benchmark for f in store.failures()] == ["MMLU"]
+
+
+def test_the_table_names_protocol_and_source(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        assert len(store.to_table()) == 0
+        store.put(RESULT)
+        row = store.to_table().scores.iloc[0]
+    assert row["model"] == "org/model"
+    assert row["revision"] == "0123456789ab"
+    assert (row["score"], row["n_items"], row["n_shot"]) == (1 / 3, 1172, 25)
+    assert (row["protocol"], row["source"]) == (RESULT.protocol, RESULT.source)
+
+
+def test_two_folders_of_one_name_stay_two_models(tmp_path: Path) -> None:
+    other = replace(RESULT, key="b" * 64, revision="fedcba9876543210", score=0.5)
+    with Store(tmp_path) as store:
+        store.put(RESULT)
+        store.put(other)
+        wide = store.to_table().wide()
+    assert wide["ARC-C"].to_dict() == {"org/model@01234567": 1 / 3, "org/model@fedcba98": 0.5}
+
+
+def test_two_scores_that_nothing_visible_tells_apart_are_refused(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.put(RESULT)
+        store.put(replace(RESULT, key="b" * 64, score=0.5, source="another"))
+        with pytest.raises(TableError, match=r"0\.333333 \(measured\) but 0\.5 \(another\)"):
+            store.to_table()
+
+
+def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    with sqlite3.connect(tmp_path / "store.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StoreError, match=r"written by a newer capspace \(store version 99"):
+        Store(tmp_path)
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "store.sqlite") as db:
+        db.execute("CREATE TABLE bookmarks (url TEXT)")
+    db.close()
+    with pytest.raises(StoreError, match="not a store of capspace"):
+        Store(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["head", "middle"])
+def test_a_corrupt_store_is_one_clear_line(tmp_path: Path, where: str) -> None:
+    with Store(tmp_path) as store:
+        for n in range(40):
+            store.put(replace(RESULT, key=f"{n:064x}"))
+    path = tmp_path / "store.sqlite"
+    data = bytearray(path.read_bytes())
+    start = 0 if where == "head" else len(data) // 2
+    data[start : start + 4096] = os.urandom(min(4096, len(data) - start))
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match="is damaged or no store") as caught:
+        Store(tmp_path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_bit_in_a_number_is_found(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.put(RESULT)
+    path = tmp_path / "store.sqlite"
+    data, score = path.read_bytes(), struct.pack(">d", RESULT.score)
+    assert data.count(score) == 1
+    path.write_bytes(data.replace(score, struct.pack(">d", 0.75)))
+    with (
+        Store(tmp_path) as store,
+        pytest.raises(StoreError, match="score of org/model on ARC-C is damaged"),
+    ):
+        store.results()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="is a file; a store is a folder"):
+        Store(tmp_path / "file")
+    with pytest.raises(StoreError, match=r"cannot write the store .*/file/inner.*--store"):
+        Store(tmp_path / "file" / "inner")
+    with pytest.raises(StoreError, match=r"cannot write the store /proc/"):
+        Store(Path("/proc/capspace"))
+
+
+_WRITER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from capspace.collect.store import Store
+from test_store import RESULT
+with Store(Path(sys.argv[2])) as store:
+    for n in range(int(sys.argv[3]), int(sys.argv[4])):
+        store.put(replace(RESULT, key=f"{n:064x}"))
+        print(n, flush=True)
+"""
+
+
+def writer(path: Path, start: int, stop: int) -> subprocess.Popen[str]:
+    here = str(Path(__file__).parent)
+    return subprocess.Popen(
+        [sys.executable, "-c", _WRITER, here, str(path), str(start), str(stop)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_what_put_returned_from_survives_kill_9(tmp_path: Path) -> None:
+    process = writer(tmp_path, 0, 100_000)
+    assert process.stdout is not None
+    said = [int(process.stdout.readline()) for _ in range(5)]
+    process.kill()
+    rest, _ = process.communicate()
+    said += [int(line) for line in rest.splitlines()]
+    with Store(tmp_path) as store:
+        kept = {r.key for r in store.results()}
+    assert {f"{n:064x}" for n in said} <= kept
+    assert len(kept) - len(said) in (0, 1)
+
+
+def test_two_processes_write_one_store(tmp_path: Path) -> None:
+    both = [writer(tmp_path, 0, 20), writer(tmp_path, 20, 40)]
+    assert [p.communicate() and p.returncode for p in both] == [0, 0]
+    with Store(tmp_path) as store:
+        assert len(store.results()) == 40
+
+
+def test_file_hashes_are_remembered_until_the_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+    from capspace.collect import store as module
+
+    original = module.sha256_file
+    monkeypatch.setattr(module, "sha256_file", lambda p: hashed.append(p) or original(p))
+    path = tmp_path / "weights"
+    path.write_bytes(b"abc")
+    with Store(tmp_path / "store") as store:
+        first = store.hash_file(path)
+        store.hash_file(path)
+        assert len(hashed) == 2  # just written: its mtime does not prove anything yet
+        past = time.time() - 100
+        os.utime(path, (past, past))
+        assert store.hash_file(path) == store.hash_file(path) == first
+        assert len(hashed) == 3
+        path.write_bytes(b"abd")
+        assert store.hash_file(path) != first
+        assert len(hashed) == 4
+
+
+def test_the_environment_names_the_default_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPSPACE_STORE", str(tmp_path / "mine"))
+    assert default_store_path() == tmp_path / "mine"
+    monkeypatch.delenv("CAPSPACE_STORE")
+    assert default_store_path().name == "capspace"
