@@ -1,0 +1,15 @@
+"""The scoring engine: every distinct token prefix of a benchmark run is computed once.
+
+Importing this package is cheap; :func:`register` imports torch and lm-eval.
+"""
+
+__all__ = ["MODEL_NAME", "register"]
+
+MODEL_NAME = "capspace"
+
+
+def register() -> None:
+    """Make ``--model capspace`` known to lm-eval; repeated calls are harmless."""
+    from capspace.collect.engine.lm import CapspaceLM
+
+    del CapspaceLM  # importing the class registered it

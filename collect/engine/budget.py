@@ -1,0 +1,52 @@
+"""How many tokens and logit rows one forward pass may hold."""
+
+from __future__ import annotations
+
+import torch
+from transformers.configuration_utils import PretrainedConfig
+
+from capspace.collect.engine.scoring import Budget
+
+__all__ = ["default_budget"]
+
+_CPU_TOKENS = 2048
+_MAX_TOKENS = 16384
+_CPU_LOGIT_BYTES = 256 * 2**20
+
+
+def default_budget(
+    config: PretrainedConfig, device: torch.device, dtype: torch.dtype, max_length: int
+) -> Budget:
+    """Return the largest budget that fits comfortably in the memory that is free now.
+
+    Parameters
+    ----------
+    config : PretrainedConfig
+        Gives hidden, intermediate and vocabulary size.
+    device : torch.device
+        Where the model is.
+    dtype : torch.dtype
+        Precision of the activations.
+    max_length : int
+        Longest input in tokens: the keys of that many ancestors come on top.
+
+    Notes
+    -----
+    On a CPU more than a few thousand tokens in one pass gain nothing, and memory is not what
+    limits. On an accelerator a token costs about ``12 h + 4 m`` activations (hidden size h,
+    intermediate size m) and its row of the attention mask; a fifth of the free memory goes to
+    each of activations, mask and logits.
+
+    """
+    text = config.get_text_config(decoder=True)
+    row_bytes = 3 * 4 * int(text.vocab_size)
+    if device.type != "cuda":
+        return Budget(tokens=_CPU_TOKENS, rows=max(1, _CPU_LOGIT_BYTES // row_bytes))
+    share = torch.cuda.mem_get_info(device)[0] // 5
+    hidden = int(text.hidden_size)
+    inner = int(getattr(text, "intermediate_size", None) or 4 * hidden)
+    by_activations = share // ((12 * hidden + 4 * inner) * dtype.itemsize)
+    mask_cells = share // (1 + dtype.itemsize)
+    by_mask = int(((max_length / 2) ** 2 + mask_cells) ** 0.5 - max_length / 2)
+    tokens = max(1, min(by_activations, by_mask, _MAX_TOKENS))
+    return Budget(tokens=tokens, rows=max(1, min(tokens, share // row_bytes)))

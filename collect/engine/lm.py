@@ -1,0 +1,181 @@
+"""lm-eval's Hugging Face model class with the scoring engine under it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lm_eval import utils
+from lm_eval.api.registry import register_model
+from lm_eval.models.huggingface import HFLM
+from tqdm import tqdm
+
+from capspace.collect.engine import MODEL_NAME
+from capspace.collect.engine.budget import default_budget
+from capspace.collect.engine.scoring import Budget, ScoringStats, Target, score_targets
+from capspace.collect.engine.support import base_model, refusal
+from capspace.collect.engine.tokens import encode_pairs, encode_unique
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+
+__all__ = ["CapspaceLM"]
+
+_log = logging.getLogger(__name__)
+
+Request = tuple[tuple[str, str] | None, list[int], list[int]]
+
+
+@register_model(MODEL_NAME)
+class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
+    """A Hugging Face checkpoint whose requests share every token they have in common.
+
+    Parameters
+    ----------
+    pretrained : str or PreTrainedModel
+        As for lm-eval's ``hf``.
+    token_budget : int, optional
+        Tokens per forward pass; found from the free memory if None. Scores do not depend on it.
+    **kwargs
+        Every argument of lm-eval's ``hf``.
+
+    Attributes
+    ----------
+    refusal : str or None
+        Why requests take lm-eval's own path, None if the engine serves them.
+    stats : ScoringStats
+        Totals of all log-likelihood calls that the engine served.
+
+    """
+
+    def __init__(
+        self, pretrained: Any, token_budget: int | str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(pretrained, **kwargs)
+        self._token_budget = None if token_budget in (None, "auto") else int(token_budget)
+        if self._token_budget is not None and self._token_budget < 1:
+            raise ValueError(f"token_budget={token_budget}: give at least 1, or leave it out")
+        self.stats = ScoringStats()
+        self.refusal = self._refusal(kwargs.get("tp_plan"))
+        if self.refusal is not None:
+            _log.warning("capspace engine: lm-eval's own path is used: %s", self.refusal)
+
+    def _refusal(self, tp_plan: Any) -> str | None:
+        if tp_plan is not None:
+            return "tensor parallelism has not been checked against it"
+        return refusal(self.model, backend=self.backend)
+
+    def loglikelihood(
+        self, requests: list[Instance], disable_tqdm: bool = False
+    ) -> list[tuple[float, bool]]:
+        """Score (context, continuation) pairs; strings that repeat are tokenised once."""
+        if self.refusal is not None or self.enable_thinking:
+            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
+        pairs = [request.args for request in requests]
+        encoded = encode_pairs(self, pairs)
+        return self._loglikelihood_tokens(
+            [(pair, *parts) for pair, parts in zip(pairs, encoded, strict=True)],
+            disable_tqdm=disable_tqdm,
+        )
+
+    def loglikelihood_rolling(
+        self, requests: list[Instance], disable_tqdm: bool = False
+    ) -> list[float]:
+        """Score whole texts, window by window as lm-eval cuts them, all windows in one tree."""
+        if self.refusal is not None:
+            return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
+        texts = [request.args[0] for request in requests]
+        tokens = encode_unique(self, texts)
+        windows: list[Request] = []
+        owner: list[int] = []
+        for i, text in enumerate(texts):
+            for window in utils.get_rolling_token_windows(
+                token_list=tokens[text],
+                prefix_token=self.prefix_token_id,
+                max_seq_len=self.max_length,
+                context_len=1,
+            ):
+                windows.append((None, *utils.make_disjoint_window(window)))
+                owner.append(i)
+        totals = [0.0] * len(texts)
+        scores = self._loglikelihood_tokens(windows, disable_tqdm=disable_tqdm)
+        for i, (score, _) in zip(owner, scores, strict=True):
+            totals[i] += score
+        for text, total in zip(texts, totals, strict=True):
+            self.cache_hook.add_partial("loglikelihood_rolling", (text,), total)
+        return totals
+
+    def _loglikelihood_tokens(
+        self,
+        requests: Sequence[Request],
+        disable_tqdm: bool = False,
+        override_bs: int | None = None,
+    ) -> list[tuple[float, bool]]:
+        if self.refusal is not None:
+            return super()._loglikelihood_tokens(  # type: ignore[no-any-return]  # lm-eval ships no types
+                requests, disable_tqdm=disable_tqdm, override_bs=override_bs
+            )
+        targets = [self._target(context, continuation) for _, context, continuation in requests]
+        longer = sum(
+            len(context) + len(continuation) > len(target.inputs) + 1
+            for (_, context, continuation), target in zip(requests, targets, strict=True)
+        )
+        if longer:
+            _log.warning(
+                "%d of %d requests are cut from the left to the model's %d tokens",
+                longer,
+                len(requests),
+                self.max_length,
+            )
+        quiet = disable_tqdm or self.rank != 0
+        with tqdm(total=len(targets), desc="Scoring requests", disable=quiet) as bar:
+            scores = self._score(targets, lambda done: bar.update(done - bar.n))
+        for (text, _, _), score in zip(requests, scores, strict=True):
+            if text is not None:
+                self.cache_hook.add_partial("loglikelihood", text, score)
+        return scores
+
+    def _target(self, context: list[int], continuation: list[int]) -> Target:
+        """Cut a request to the model's length as lm-eval does: from the left, one token more."""
+        if not context or not continuation:
+            raise ValueError("a request needs at least one context and one continuation token")
+        if len(continuation) > self.max_length:
+            raise ValueError(
+                f"a continuation of {len(continuation)} tokens is longer than the model's "
+                f"{self.max_length}: shorten it or set max_length"
+            )
+        whole = (context + continuation)[-(self.max_length + 1) :]
+        return Target(whole[:-1], continuation)
+
+    def _score(
+        self, targets: list[Target], on_progress: Callable[[int], Any]
+    ) -> list[tuple[float, bool]]:
+        scores, stats = score_targets(
+            self.model,
+            targets,
+            self.budget,
+            softmax_dtype=self.softmax_dtype,
+            autocast=self._autocast,
+            on_progress=on_progress,
+        )
+        self.stats += stats
+        return scores
+
+    @property
+    def budget(self) -> Budget:
+        """Limits of one forward pass, from the memory that is free now."""
+        found = default_budget(
+            base_model(self.model).config, self.device, self.model.dtype, self.max_length
+        )
+        if self._token_budget is None:
+            return found
+        return Budget(self._token_budget, min(self._token_budget, found.rows))
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
+            device_type=self.device.type,
+            dtype=self.mixed_precision_dtype,
+            enabled=self.mixed_precision_dtype is not None,
+        )

@@ -1,0 +1,266 @@
+"""Log-likelihoods of many continuations, each distinct token passing through the model once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+from capspace.collect.engine.attention import ChunkAttention, attention_over_tree
+from capspace.collect.engine.plan import BlockPlanner, Chunk, cascade_blocks, tree_blocks
+from capspace.collect.engine.tree import IntArray, TokenTree, build_tree
+
+__all__ = ["Budget", "ScoringStats", "Target", "score_targets"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One continuation to score.
+
+    Parameters
+    ----------
+    inputs : sequence of int
+        The tokens the model reads: context and continuation without its last token.
+    continuation : sequence of int
+        The tokens to score, at most as many as ``inputs``.
+
+    """
+
+    inputs: Sequence[int]
+    continuation: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much goes through the model at once.
+
+    Parameters
+    ----------
+    tokens : int
+        Tokens per forward pass.
+    rows : int
+        Positions per forward pass whose logits, one per vocabulary entry, are computed.
+
+    """
+
+    tokens: int
+    rows: int
+
+
+@dataclass
+class ScoringStats:
+    """What a scoring call did.
+
+    Attributes
+    ----------
+    requested_tokens : int
+        Tokens a scorer without sharing would read, padding not counted.
+    unique_tokens : int
+        Distinct prefixes among them, the least any scorer can read.
+    fed_tokens : int
+        Tokens read.
+    logit_rows : int
+        Positions whose logits were computed.
+    chunks : int
+        Forward passes.
+
+    """
+
+    requested_tokens: int = 0
+    unique_tokens: int = 0
+    fed_tokens: int = 0
+    logit_rows: int = 0
+    chunks: int = 0
+
+    def __iadd__(self, other: ScoringStats) -> Self:
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+        return self
+
+
+class _PathLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # its base hooks subclasses untyped
+    """Keys and values of the path shared with the next chunk; the others are dropped at once."""
+
+    def __init__(self, kept: _Kept) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+        self._kept = kept
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        keys, values = super().update(key_states, value_states)
+        index = self._kept.index.to(keys.device)
+        self.keys, self.values = keys.index_select(2, index), values.index_select(2, index)
+        return keys, values
+
+
+@dataclass
+class _Kept:
+    """Which of the ancestors and tokens of the running chunk the next one needs."""
+
+    index: Tensor
+
+
+def score_targets(
+    model: nn.Module,
+    targets: Sequence[Target],
+    budget: Budget,
+    *,
+    planner: BlockPlanner | None = None,
+    softmax_dtype: torch.dtype | None = None,
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    on_progress: Callable[[int], Any] | None = None,
+) -> tuple[list[tuple[float, bool]], ScoringStats]:
+    """Score every continuation, reading each distinct prefix of all inputs once.
+
+    Parameters
+    ----------
+    model : Module
+        A causal language model that :func:`~capspace.collect.engine.support.refusal` has no
+        reason against.
+    targets : sequence of Target
+        In any order; shared prefixes are found across all of them.
+    budget : Budget
+        Limits of one forward pass. They change time and memory, and scores by rounding only.
+    planner : callable, optional
+        How attention is cut into blocks; the cascade on CPU and tree attention elsewhere if None.
+    softmax_dtype : dtype, optional
+        Precision of the log-softmax, float32 if None.
+    autocast : callable
+        Makes the context of each forward pass.
+    on_progress : callable, optional
+        Called after each forward pass with the number of targets scored so far.
+
+    Returns
+    -------
+    scores : list of (float, bool)
+        For each target the sum of the log-probabilities of its continuation (nats) and whether
+        every token of it is the most probable one.
+    stats : ScoringStats
+        Tokens asked for and tokens read.
+
+    """
+    tree, located = build_tree(
+        [target.inputs for target in targets], [len(target.continuation) for target in targets]
+    )
+    stats = ScoringStats(
+        requested_tokens=sum(len(target.inputs) for target in targets), unique_tokens=len(tree)
+    )
+    if not targets:
+        return [], stats
+    row = np.concatenate(located)
+    token = np.concatenate([np.asarray(t.continuation, dtype=np.int64) for t in targets])
+    logprob = np.empty(len(row))
+    greedy = np.empty(len(row), dtype=bool)
+    order = np.argsort(row, kind="stable")
+    sorted_row = row[order]
+    device = next(model.parameters()).device
+    if planner is None:
+        planner = cascade_blocks if device.type == "cpu" else tree_blocks
+
+    with attention_over_tree(model) as slot, torch.inference_mode():
+        kept = _Kept(torch.empty(0, dtype=torch.long))
+        cache = DynamicCache()
+        cache.layer_class_to_replicate = partial(_PathLayer, kept)  # type: ignore[assignment]  # called as a class, with no arguments
+        path = np.empty(0, dtype=np.int64)
+        needed = np.unique(sorted_row)
+        last_rows = np.sort([entries[-1] for entries in located])
+        start = 0
+        while start < len(tree):
+            stop = _stop(start, len(tree), needed, budget)
+            keys = np.concatenate([path, np.arange(start, stop)])
+            slot.attention = ChunkAttention(
+                Chunk(len(path), tree.depth[keys], tree.end[keys] - start), planner
+            )
+            next_path = tree.path_after(path, start, stop)
+            kept.index = torch.from_numpy(np.searchsorted(keys, next_path)).to(device)
+            wanted = order[slice(*np.searchsorted(sorted_row, [start, stop]))]
+            rows, row_of = np.unique(row[wanted] - start, return_inverse=True)
+            before = _contents(cache)
+            try:
+                with autocast():
+                    logits = _logits(model, cache, tree, start, stop, rows)
+                chosen = _choose(logits, row_of, token[wanted], softmax_dtype)
+            except torch.OutOfMemoryError:
+                if stop - start == 1:
+                    raise
+                budget = Budget(max(1, (stop - start) // 2), max(1, len(rows) // 2))
+                _restore(cache, before)
+                continue
+            logprob[wanted], greedy[wanted] = chosen[0], chosen[1] != 0
+            stats.fed_tokens += stop - start
+            stats.logit_rows += len(rows)
+            stats.chunks += 1
+            path, start = next_path, stop
+            if on_progress is not None:
+                on_progress(int(np.searchsorted(last_rows, stop)))
+
+    first = np.cumsum([0, *(len(entries) for entries in located)])[:-1]
+    sums = np.add.reduceat(logprob, first)
+    all_greedy = np.logical_and.reduceat(greedy, first)
+    return list(zip(sums.tolist(), all_greedy.tolist(), strict=True)), stats
+
+
+def _stop(start: int, size: int, needed: IntArray, budget: Budget) -> int:
+    """Return where a chunk from ``start`` ends: what is left is cut evenly, within the budget."""
+    left = size - start
+    stop = start + -(-left // -(-left // budget.tokens))
+    first = int(np.searchsorted(needed, start))
+    if first + budget.rows < len(needed):
+        stop = min(stop, int(needed[first + budget.rows]))
+    return stop
+
+
+def _contents(cache: DynamicCache) -> list[tuple[_PathLayer, Tensor | None, Tensor | None]]:
+    return [
+        (layer, layer.keys, layer.values) for layer in cache.layers if isinstance(layer, _PathLayer)
+    ]
+
+
+def _restore(
+    cache: DynamicCache, before: list[tuple[_PathLayer, Tensor | None, Tensor | None]]
+) -> None:
+    """Take back what a failed forward pass added to the cache."""
+    cache.layers = [layer for layer, _, _ in before]
+    for layer, keys, values in before:
+        layer.keys, layer.values = keys, values
+
+
+def _logits(
+    model: nn.Module, cache: DynamicCache, tree: TokenTree, start: int, stop: int, rows: IntArray
+) -> Tensor:
+    """Return the logits, (len(rows), vocabulary), of some rows of one chunk."""
+    device = next(model.parameters()).device
+    # a model asked for no position at all may return all of them, hence always at least one
+    asked = torch.from_numpy(rows if len(rows) else np.zeros(1, dtype=np.int64))
+    logits: Tensor = model(
+        input_ids=torch.from_numpy(tree.tokens[start:stop]).to(device).unsqueeze(0),
+        position_ids=torch.from_numpy(tree.depth[start:stop]).to(device).unsqueeze(0),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=asked.to(device),
+    ).logits
+    return logits[0, : len(rows)]
+
+
+def _choose(
+    logits: Tensor, row_of: IntArray, token: IntArray, dtype: torch.dtype | None
+) -> NDArray[np.float64]:
+    """Return (log-probability, is most probable) of ``token[i]`` at ``logits[row_of[i]]``."""
+    if not len(token):
+        return np.empty((2, 0))
+    rows = torch.from_numpy(row_of).to(logits.device)
+    tokens = torch.from_numpy(token).to(logits.device)
+    best = logits.argmax(-1)[rows] == tokens
+    logits = logits.to(dtype or torch.float32)
+    logprob = logits[rows, tokens] - logits.logsumexp(-1)[rows]
+    chosen: NDArray[np.float64] = torch.stack([logprob.double(), best.double()]).cpu().numpy()
+    return chosen

@@ -1,0 +1,164 @@
+"""Whether the engine can serve a model exactly, and if not, why."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers.configuration_utils import PretrainedConfig
+
+from capspace.collect.engine.scoring import Budget, Target, score_targets
+
+__all__ = ["base_model", "probe", "refusal"]
+
+_KNOWN_LAYERS = {"attention", "full_attention", "sliding_attention"}
+_MOVING_ROPE = {"dynamic", "longrope", "su"}
+
+
+def refusal(model: nn.Module, *, backend: str = "causal") -> str | None:
+    """Return why the engine leaves ``model`` to lm-eval's own path, or None if it serves it.
+
+    Parameters
+    ----------
+    model : Module
+        A model as lm-eval holds it, with an adapter around it or not.
+    backend : str
+        lm-eval's word for the kind of model: ``"causal"`` or ``"seq2seq"``.
+
+    Returns
+    -------
+    str or None
+        A clause that completes "lm-eval's own path is used: ...".
+
+    Notes
+    -----
+    What a configuration states is read from it. Then the engine's log-probabilities of a small
+    tree of tokens are compared with the model's own, :func:`probe`.
+
+    """
+    if backend != "causal":
+        return "it is an encoder-decoder"
+    base = base_model(model)
+    if not isinstance(getattr(base, "config", None), PretrainedConfig):
+        return "it is not a transformers model"
+    return (
+        _by_class(base) or _by_config(base.config) or _by_adapter(model) or _by_weights(base)
+    ) or probe(model)
+
+
+def base_model(model: nn.Module) -> Any:
+    """Return the model inside a PEFT adapter, or ``model`` itself."""
+    inner = getattr(model, "get_base_model", None)
+    return inner() if callable(inner) else model
+
+
+def probe(model: nn.Module) -> str | None:
+    """Compare the engine with the model's own forward pass on a small tree of tokens.
+
+    Returns
+    -------
+    str or None
+        None if they agree within rounding: in half precision three quarters of the
+        log-probabilities within a tenth of their own spread, above it all within a thousandth.
+
+    """
+    vocabulary = int(base_model(model).get_input_embeddings().num_embeddings)
+    generator = np.random.default_rng(0)
+    sequences: list[list[int]] = [[]]
+    for _ in range(3):
+        branches = generator.integers(vocabulary // 8, vocabulary, size=(len(sequences), 2, 5))
+        sequences = [
+            [*sequence, *branch.tolist()]
+            for sequence, pair in zip(sequences, branches, strict=True)
+            for branch in pair
+        ]
+    targets = [
+        Target(sequence[:length], [sequence[length]])
+        for sequence in sequences
+        for length in range(1, len(sequence))
+    ]
+    try:
+        scores, _ = score_targets(model, targets, Budget(tokens=17, rows=17))
+        reference = _own_logprobs(model, sequences)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()
+        return f"its code does not take the engine's inputs ({(reason or [repr(error)])[0]})"
+    gap = np.abs(np.asarray([score for score, _ in scores]) - reference)
+    half = next(model.parameters()).dtype in (torch.float16, torch.bfloat16)
+    worst, tolerance = (float(np.quantile(gap, 0.75)), 0.1) if half else (float(gap.max()), 1e-3)
+    if not worst <= tolerance * float(reference.std()) + 1e-5:
+        return f"its log-probabilities of a small tree of tokens are {worst:.2g} nats off"
+    return None
+
+
+def _own_logprobs(model: nn.Module, sequences: list[list[int]]) -> Any:
+    device = next(model.parameters()).device
+    rows = torch.tensor(sequences, device=device)
+    with torch.inference_mode():
+        logits: Tensor = model(rows).logits
+        logprobs = logits[:, :-1].float().log_softmax(-1)
+        return logprobs.gather(2, rows[:, 1:, None]).double().cpu().numpy().ravel()
+
+
+def _by_class(base: Any) -> str | None:
+    name = type(base).__name__
+    if getattr(base, "_is_stateful", False):
+        return f"{name} carries a recurrent state"
+    if not getattr(base, "_supports_attention_backend", False):
+        return f"{name} does not use transformers' attention interface"
+    takes = inspect.signature(base.forward).parameters
+    missing = {"position_ids", "past_key_values", "logits_to_keep"} - set(takes)
+    if missing:
+        return f"{name}.forward takes no {' and no '.join(sorted(missing))}"
+    return None
+
+
+def _by_config(config: PretrainedConfig) -> str | None:
+    text = config.get_text_config(decoder=True)
+    if getattr(config, "is_encoder_decoder", False):
+        return "it is an encoder-decoder"
+    if getattr(text, "alibi", False) or getattr(text, "position_embedding_type", "") == "alibi":
+        return "its attention uses ALiBi"
+    if getattr(text, "is_causal", True) is False or getattr(
+        text, "use_bidirectional_attention", False
+    ):
+        return "its attention is not causal"
+    if getattr(text, "attention_chunk_size", None) is not None:
+        return "its attention works in chunks of positions"
+    foreign = set(getattr(text, "layer_types", None) or ()) - _KNOWN_LAYERS
+    if foreign:
+        return f"it has layers of type {', '.join(sorted(foreign))}"
+    moving = _MOVING_ROPE & set(_rope_types(text))
+    if moving:
+        return f"its rotary embedding depends on the length of the input ({', '.join(moving)})"
+    return None
+
+
+def _rope_types(text: PretrainedConfig) -> Iterator[str]:
+    """Yield the kinds of rotary embedding, one for all layers or one per type of layer."""
+    for name in ("rope_parameters", "rope_scaling"):
+        settings = getattr(text, name, None)
+        if not isinstance(settings, dict):
+            continue
+        nested = [value for value in settings.values() if isinstance(value, dict)]
+        for entry in [settings, *nested]:
+            kind = entry.get("rope_type", entry.get("type"))
+            if isinstance(kind, str):
+                yield kind
+
+
+def _by_adapter(model: nn.Module) -> str | None:
+    active = getattr(model, "active_peft_config", None)
+    if getattr(active, "is_prompt_learning", False):
+        return "its adapter prepends virtual tokens"
+    return None
+
+
+def _by_weights(base: nn.Module) -> str | None:
+    if any(parameter.is_meta for parameter in base.parameters()):
+        return "some of its weights are offloaded"
+    return None

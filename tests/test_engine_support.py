@@ -1,0 +1,193 @@
+"""Which models the engine serves, and what becomes of the others."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+
+from capspace.collect.engine.lm import CapspaceLM
+from capspace.collect.engine.support import refusal
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+LONG = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0] * 4,
+    "long_factor": [4.0] * 4,
+    "original_max_position_embeddings": 64,
+}
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "mamba": ("MambaConfig", {"state_size": 4}, "Mamba.* carries a recurrent state"),
+    "bloom": ("BloomConfig", {}, "Bloom.* attention interface"),
+    "longrope": ("Phi3Config", {"rope_parameters": LONG}, r"length of the input \(longrope\)"),
+    "dynamic": ("LlamaConfig", {"rope_parameters": DYNAMIC}, r"length of the input \(dynamic\)"),
+    "bidirectional": ("LlamaConfig", {"is_causal": False}, "not causal"),
+    "alibi": ("FalconConfig", {"alibi": True}, "attention interface|ALiBi"),
+}
+
+
+def build(kind: str, settings: dict[str, Any]) -> transformers.PreTrainedModel:
+    config = getattr(transformers, kind)(**{**SMALL, **settings})
+    torch.manual_seed(0)
+    return transformers.AutoModelForCausalLM.from_config(config).eval()
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> transformers.PreTrainedTokenizerFast:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {piece: i for i, piece in enumerate(["<pad>", "<s>", "</s>", *alphabet])}
+    core = Tokenizer(models.BPE(vocabulary, []))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        **{"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"},
+    )
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_models_take_the_path_of_hf(
+    name: str, tokenizer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind, settings, reason = REFUSED[name]
+    model = build(kind, settings)
+    shared = {"tokenizer": tokenizer, "max_length": 128, "batch_size": 2}
+    with caplog.at_level(logging.WARNING, "capspace"):
+        engine = CapspaceLM(model, **shared)
+    assert engine.refusal is not None
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("capspace")]
+    assert lines == [f"capspace engine: lm-eval's own path is used: {engine.refusal}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("capspace.collect.engine.support.probe", lambda model: None)
+        assert refusal(model) is not None  # by what the configuration states, before any probe
+    assert re.search(reason, engine.refusal)
+    requests = [
+        Instance("loglikelihood", {}, pair, 0)
+        for pair in [("a question", " one"), ("a question", " two"), ("", "three")]
+    ]
+    hf = HFLM(model, **shared)
+    assert engine.loglikelihood(requests, disable_tqdm=True) == hf.loglikelihood(
+        requests, disable_tqdm=True
+    )
+    texts = [Instance("loglikelihood_rolling", {}, ("a text to roll over " * 10,), 0)]
+    assert engine.loglikelihood_rolling(texts, disable_tqdm=True) == hf.loglikelihood_rolling(
+        texts, disable_tqdm=True
+    )
+
+
+def test_encoder_decoder() -> None:
+    config = transformers.T5Config(
+        vocab_size=64, d_model=16, d_ff=32, num_layers=1, num_heads=2, d_kv=8
+    )
+    model = transformers.T5ForConditionalGeneration(config).eval()
+    assert refusal(model, backend="seq2seq") == "it is an encoder-decoder"
+
+
+class _BackwardPositions(transformers.LlamaForCausalLM):
+    """Stands for code of the model's own: it numbers its input itself, whatever it is told."""
+
+    def forward(  # type: ignore[override]  # only what the engine and the probe pass
+        self,
+        input_ids: Any = None,
+        position_ids: Any = None,
+        past_key_values: Any = None,
+        logits_to_keep: Any = 0,
+        **settings: Any,
+    ) -> Any:
+        backward = torch.arange(input_ids.shape[1]).flip(0)[None]
+        return super().forward(
+            input_ids=input_ids,
+            position_ids=backward,
+            past_key_values=past_key_values,
+            logits_to_keep=logits_to_keep,
+            **settings,
+        )
+
+
+class _RefusesPositions(transformers.LlamaForCausalLM):
+    def forward(  # type: ignore[override]  # only what the engine and the probe pass
+        self,
+        input_ids: Any = None,
+        position_ids: Any = None,
+        past_key_values: Any = None,
+        logits_to_keep: Any = 0,
+        **settings: Any,
+    ) -> Any:
+        if position_ids is not None:
+            raise ValueError("positions are mine\nto number")
+        return super().forward(input_ids=input_ids, **settings)
+
+
+class _NoLogitsToKeep(transformers.LlamaForCausalLM):
+    def forward(self, input_ids: Any, position_ids: Any = None, past_key_values: Any = None) -> Any:  # type: ignore[override]  # an old signature is the point
+        return super().forward(input_ids=input_ids)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (_BackwardPositions, r"log-probabilities of a small tree of tokens are .* nats off"),
+        (_RefusesPositions, r"does not take the engine's inputs \(positions are mine\)"),
+        (_NoLogitsToKeep, r"takes no logits_to_keep"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_code_of_its_own(kind: Any, reason: str, dtype: torch.dtype) -> None:
+    model = kind(transformers.LlamaConfig(**SMALL)).eval().to(dtype)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.15)
+    found = refusal(model)
+    assert found is not None
+    assert re.search(reason, found)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("kind", ["LlamaConfig", "Gemma2Config"])
+def test_served_in_every_precision(kind: str, dtype: torch.dtype) -> None:
+    assert refusal(build(kind, {}).to(dtype)) is None
+
+
+def test_yarn_is_served() -> None:
+    yarn = {
+        "rope_type": "yarn",
+        "rope_theta": 10000.0,
+        "factor": 4.0,
+        "original_max_position_embeddings": 64,
+    }
+    assert refusal(build("LlamaConfig", {"rope_parameters": yarn})) is None
+
+
+@pytest.mark.parametrize("budget", [0, -3])
+def test_a_budget_below_one_is_refused(budget: int, tokenizer: Any) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        CapspaceLM(build("LlamaConfig", {}), tokenizer=tokenizer, token_budget=budget)
+
+
+def test_adapters() -> None:
+    peft = pytest.importorskip("peft")
+    lora = peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, r=4)
+    assert refusal(peft.get_peft_model(build("LlamaConfig", {}), lora).eval()) is None
+    prompts = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)
+    with_prompts = peft.get_peft_model(build("LlamaConfig", {}), prompts).eval()
+    assert refusal(with_prompts) == "its adapter prepends virtual tokens"

@@ -1,0 +1,114 @@
+"""The prefix tree and the blocks that cover its attention."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capspace.collect.engine.plan import Block, BlockPlanner, Chunk, cascade_blocks, tree_blocks
+from capspace.collect.engine.tree import TokenTree, build_tree
+
+token = st.integers(0, 2)  # few values, so that random sequences share prefixes
+sequences = st.lists(st.lists(token, min_size=1, max_size=30), min_size=1, max_size=25)
+
+
+def ancestors(tree: TokenTree, entry: int) -> list[int]:
+    return [k for k in range(entry + 1) if tree.end[k] > entry]
+
+
+@given(sequences)
+def test_every_distinct_prefix_is_one_entry(rows: list[list[int]]) -> None:
+    tree, _ = build_tree(rows, [0] * len(rows))
+    prefixes = {tuple(row[:n]) for row in rows for n in range(1, len(row) + 1)}
+    spelled = [tuple(tree.tokens[ancestors(tree, i)].tolist()) for i in range(len(tree))]
+    assert len(spelled) == len(prefixes)
+    assert set(spelled) == prefixes
+    assert all(depth == len(word) - 1 for depth, word in zip(tree.depth, spelled, strict=True))
+
+
+@given(sequences, st.data())
+def test_tails_are_located(rows: list[list[int]], data: st.DataObject) -> None:
+    tails = [data.draw(st.integers(0, len(row))) for row in rows]
+    tree, located = build_tree(rows, tails)
+    for row, tail, entries in zip(rows, tails, located, strict=True):
+        assert tree.tokens[entries].tolist() == row[len(row) - tail :]
+        if tail:
+            assert ancestors(tree, int(entries[-1]))[-tail:] == entries.tolist()
+            assert len(ancestors(tree, int(entries[-1]))) == len(row)
+
+
+@given(sequences, st.data())
+def test_path_after_any_cut(rows: list[list[int]], data: st.DataObject) -> None:
+    tree, _ = build_tree(rows, [0] * len(rows))
+    start = data.draw(st.integers(0, len(tree) - 1))
+    stop = data.draw(st.integers(start, len(tree) - 1))
+    path = tree.path_after(np.array(ancestors(tree, start)[:-1], dtype=np.int64), start, stop)
+    assert path.tolist() == ancestors(tree, stop)[:-1]
+
+
+def chunk_of(tree: TokenTree, start: int, stop: int) -> Chunk:
+    keys = np.array([*ancestors(tree, start)[:-1], *range(start, stop)])
+    return Chunk(len(keys) - (stop - start), tree.depth[keys], tree.end[keys] - start)
+
+
+def times_seen(chunk: Chunk, blocks: list[Block]) -> np.ndarray:
+    """How often each (query, key) is attended to over all blocks."""
+    seen = np.zeros((chunk.n_tokens, len(chunk.depth)), dtype=int)
+    for block in blocks:
+        queries = np.arange(block.start, block.stop)
+        keys = np.arange(len(chunk.depth))[block.keys]
+        mask = np.ones((len(queries), len(keys)), dtype=bool) if block.mask is None else block.mask
+        if block.causal:
+            assert block.mask is None
+            mask = np.tri(len(queries), len(keys), dtype=bool)
+        assert block.has_blind_queries or mask.any(axis=1).all()
+        np.add.at(seen, np.ix_(queries, keys), mask.astype(int))
+    return seen
+
+
+@pytest.mark.parametrize("group_tokens", [1, 6, 256])
+@given(rows=sequences, data=st.data())
+@settings(deadline=None)
+def test_cascade_sees_each_ancestor_once(
+    rows: list[list[int]], data: st.DataObject, group_tokens: int
+) -> None:
+    tree, _ = build_tree(rows, [0] * len(rows))
+    start = data.draw(st.integers(0, len(tree) - 1))
+    stop = data.draw(st.integers(start + 1, len(tree)))
+    window = data.draw(st.one_of(st.none(), st.integers(1, 12)))
+    chunk = chunk_of(tree, start, stop)
+    squares, rectangles = cascade_blocks(chunk, window, group_tokens)
+    expected = np.zeros((stop - start, len(chunk.depth)), dtype=int)
+    keys = [*ancestors(tree, start)[:-1], *range(start, stop)]
+    for query in range(start, stop):
+        above = set(ancestors(tree, query))
+        for column, key in enumerate(keys):
+            near = window is None or tree.depth[query] - tree.depth[key] < window
+            expected[query - start, column] = key in above and near
+    np.testing.assert_array_equal(times_seen(chunk, [*squares, *rectangles]), expected)
+    in_squares = np.concatenate([np.arange(block.start, block.stop) for block in squares])
+    np.testing.assert_array_equal(np.sort(in_squares), np.arange(chunk.n_tokens))
+
+
+@pytest.mark.parametrize("planner", [tree_blocks, cascade_blocks])
+def test_a_long_window_changes_nothing(planner: BlockPlanner) -> None:
+    tree, _ = build_tree([[1, 2, 3, 4], [1, 2, 5], [1, 6]], [0, 0, 0])
+    chunk = chunk_of(tree, 0, len(tree))
+    plain, windowed = planner(chunk, None), planner(chunk, 4)
+    np.testing.assert_array_equal(
+        times_seen(chunk, [*plain[0], *plain[1]]), times_seen(chunk, [*windowed[0], *windowed[1]])
+    )
+
+
+def test_a_shared_prefix_costs_one_rectangle() -> None:
+    prefix = list(range(600))
+    rows = [[*prefix, 1000 + i, *range(2000, 2100)] for i in range(40)]
+    tree, _ = build_tree(rows, [0] * len(rows))
+    squares, rectangles = cascade_blocks(chunk_of(tree, 0, len(tree)))
+    assert [(block.start, block.stop, block.keys) for block in rectangles] == [
+        (701, len(tree), slice(0, 600))
+    ]
+    assert squares[0].causal
+    assert max(block.stop - block.start for block in squares[1:]) <= 256 + 101
