@@ -111,7 +111,7 @@ class ScoreTable:
     @property
     def benchmarks(self) -> list[str]:
         """Benchmarks with at least one score, in order of first appearance."""
-        return list(dict.fromkeys(self.scores["benchmark"]))
+        return list(self.scores["benchmark"].unique())
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -130,11 +130,12 @@ class ScoreTable:
             hold only one of them; select first.
 
         """
-        names = self.benchmarks if benchmarks is None else list(benchmarks)
+        known = self.benchmarks
+        names = known if benchmarks is None else list(benchmarks)
         for name in names:
-            if name not in set(self.benchmarks):
+            if name not in known:
                 raise UnknownNameError(
-                    f"no scores of benchmark {name!r}{near_matches(name, self.benchmarks)}"
+                    f"no scores of benchmark {name!r}{near_matches(name, known)}"
                 )
         rows = self.scores[self.scores["benchmark"].isin(names)]
         twice = rows[rows.duplicated(["model", "benchmark"], keep=False)]
