@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "DEFAULT_BACKEND", "LoadOptions", "load_model", "pick_device"]
 
-BACKENDS = ("hf",)
+BACKENDS = ("capspace", "hf")
 """Names in lm-eval's registry of model classes whose arguments are those of its own ``hf``."""
 
-DEFAULT_BACKEND = "hf"
+DEFAULT_BACKEND = "capspace"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 # lm-eval's own search starts at 64 sequences of full length: minutes on a CPU.
 _BATCH_WITHOUT_CUDA = 8

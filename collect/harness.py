@@ -248,6 +248,9 @@ def harness_version() -> str:
 
 def register_models() -> None:
     """Make capspace's own model classes known to lm-eval by name."""
+    from capspace.collect.engine import register
+
+    register()
 
 
 def lm_eval_main(arguments: Sequence[str]) -> None:

@@ -184,6 +184,7 @@ def test_a_budget_below_one_is_refused(budget: int, tokenizer: Any) -> None:
         CapspaceLM(build("LlamaConfig", {}), tokenizer=tokenizer, token_budget=budget)
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft asks transformers
 def test_adapters() -> None:
     peft = pytest.importorskip("peft")
     lora = peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, r=4)
