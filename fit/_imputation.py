@@ -92,8 +92,8 @@ def fit_spaces(
     Benchmarks are standardised by their observed cells. A missing cell is at the fixed point
     z_M = μ_M + v_M t with t = v_O·(z_O − μ_O) / ‖v_O‖², where μ and v are mean and leading axis
     of the filled table and O the model's observed benchmarks. It is the fixed point of projecting
-    and reconstructing the filled row, reached in one step for given μ and v; convergence is tested
-    on the missing cells. A model of weight 0 moves nothing, and is filled as a new one would be.
+    and reconstructing the filled row, reached in one step for given μ and v. The axis is followed by
+    power steps; convergence is tested on the missing cells, with an exact axis. A model of weight 0 moves nothing, and is filled as a new one would be.
 
     References
     ----------
@@ -126,19 +126,21 @@ def fit_spaces(
     w_gaps = weight[:, rows]
     z = np.where(gaps, 0.0, (x0[rows] - centre[:, None]) / spread[:, None])
 
+    axis: Array | None = None
     for n_iter in range(1, max_iter + 1):
         weighted = z * w_gaps[..., None]
         z_mean = (sum_full + weighted.sum(axis=1)) / total[:, None]
         outer = (outer_full + weighted.swapaxes(1, 2) @ z) / total[:, None, None]
         outer -= z_mean[:, :, None] * z_mean[:, None]
-        z_axis = np.linalg.eigh(outer)[1][..., -1]
-        if not len(z[0]):
-            break
-        new = _reconstruct(z, gaps, z_mean, z_axis)
-        moved = float(np.abs(new - z).max())
-        z = new
+        exact = axis is None
+        axis = np.linalg.eigh(outer)[1][..., -1] if axis is None else _follow(outer, axis)
+        new = _reconstruct(z, gaps, z_mean, axis)
+        moved = float(np.abs(new - z).max(initial=0.0))
+        z, z_axis = new, axis
         if moved <= tol:
-            break
+            if exact:
+                break
+            axis = None
     else:
         raise NotConvergedError(
             f"imputation: missing cells still move by {moved:.1e} standard deviations after "
@@ -182,6 +184,14 @@ def orient(components: Array) -> Array:
     total = components[..., 0, :].sum(axis=-1)
     sign[..., 0] = np.where(np.abs(total) > 1e-12, np.sign(total), sign[..., 0])
     return np.asarray(components * sign[..., None])
+
+
+def _follow(outer: Array, axis: Array) -> Array:
+    """Return the leading axes, moved on from nearby ones by power steps."""
+    for _ in range(2):
+        axis = (outer @ axis[..., None])[..., 0]
+        axis = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), _SEEN_AT_LEAST)
+    return axis
 
 
 def _reconstruct(z: Array, gaps: NDArray[np.bool_], z_mean: Array, z_axis: Array) -> Array:

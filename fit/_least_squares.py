@@ -15,7 +15,6 @@ Link = Callable[[Array, Array], tuple[Array, Array, Array, Array]]
 
 _GROW, _SHRINK = 4.0, 0.2
 _DAMPING_START, _DAMPING_MIN, _DAMPING_MAX = 1e-3, 1e-15, 1e20
-_NEGLIGIBLE = 1e-13
 _FLAT = 1e-12
 _TINY = 1e-290
 
@@ -51,6 +50,7 @@ def solve(
     delta: float = np.inf,
     max_iter: int = 400,
     tol: float = 1e-10,
+    negligible: float = 1e-13,
 ) -> Solution:
     r"""Minimise Σᵢ wᵢ ρ(f(cᵢ, levels) − yᵢ), c = design · β, for B problems side by side.
 
@@ -67,10 +67,10 @@ def solve(
         Box of the parameters; infinite by default.
     delta : float
         Huber's δ, in units of y; infinite is least squares.
-    tol : float
+    tol, negligible : float
         A point is stationary when the cosine between the residual and every column of the Jacobian
-        (parameters held at a bound left out) is below ``tol``, when no step promises more than
-        10⁻¹³ of the loss, or when the residual itself vanishes. A curve that sharpens into a step
+        (parameters held at a bound left out) is below ``tol``, when a step neither promises nor
+        brings more than ``negligible`` of the loss, or when the residual vanishes. A curve that sharpens into a step
         has its optimum at infinity and ends by the second rule.
 
     Returns
@@ -138,7 +138,7 @@ def solve(
         trial_loss = _loss(trial_state[0], weight, delta)
         gain = loss - trial_loss
         accept = gain > 0
-        done |= (np.abs(promised) <= _NEGLIGIBLE * loss) & (gain <= _NEGLIGIBLE * loss)
+        done |= (np.abs(promised) <= negligible * loss) & (gain <= negligible * loss)
         ended = done | (damping >= _DAMPING_MAX)
 
         good = accept & (gain > 0.25 * promised)

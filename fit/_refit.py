@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
 
+from capspace.fit._form import Form, link_function
 from capspace.fit._imputation import Spaces, fit_spaces
+from capspace.fit._multistart import Best, fit_best, fit_many, inverse_link
 from capspace.fit.errors import DegenerateError, NotConvergedError, TooFewModelsError
-from capspace.fit.law import Form, best_of, fit_many, link_function, starting_points
 
 __all__ = ["Fitted", "LawSettings", "Training", "fit_once", "predict_with", "refit"]
 
 Array = NDArray[np.float64]
+
+_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class LawSettings:
     n_components: int = 3
     form: Form = field(default_factory=lambda: Form("sigmoid"))
     delta: float = np.inf
-    n_starts: int = 24
+    n_starts: int = 300
     random_state: int = 0
 
 
@@ -66,6 +68,15 @@ class Training:
         """Parameters of the law."""
         return self.settings.n_components + 1 + self.settings.form.n_free
 
+    def part(self, keep: NDArray[np.bool_]) -> Training:
+        """Return the models of ``keep`` (n,) only."""
+        return replace(
+            self,
+            scores=self.scores[keep],
+            target=self.target[keep],
+            families=self.families[keep],
+        )
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -75,13 +86,23 @@ class Fitted:
     ----------
     training : what they were fitted on
     spaces : Spaces of one weighting
-    theta : (q,) parameters of the law
+    best : parameters and loss of the law
 
     """
 
     training: Training
     spaces: Spaces
-    theta: Array
+    best: Best
+
+    @property
+    def theta(self) -> Array:
+        """Parameters (q,) of the law: β₀, β, free levels."""
+        return self.best.theta
+
+    @property
+    def capabilities(self) -> Array:
+        """Coordinates (n, k) of the training models."""
+        return self.spaces.transform(self.training.scores, self.training.settings.n_components)[0]
 
 
 def fit_once(training: Training) -> Fitted:
@@ -109,23 +130,16 @@ def fit_once(training: Training) -> Fitted:
         training.scores, np.ones((1, n)), clip=training.clip, names=training.benchmarks
     )
     x = spaces.transform(training.scores, settings.n_components)[0]
-    starts = starting_points(
+    best = fit_best(
         x,
         target,
         np.ones(n),
         settings.form,
+        delta=settings.delta,
         n_starts=settings.n_starts,
         random_state=settings.random_state,
     )
-    found = fit_many(
-        np.broadcast_to(x, (len(starts), *x.shape)),
-        np.broadcast_to(target, (len(starts), n)),
-        np.ones((len(starts), n)),
-        starts,
-        settings.form,
-        delta=settings.delta,
-    )
-    return Fitted(training, spaces, found.theta[best_of(found)])
+    return Fitted(training, spaces, best)
 
 
 def predict_with(fitted: Fitted, scores: Array) -> Array:
@@ -145,9 +159,13 @@ def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
     Notes
     -----
     Each refit starts from the law of ``fitted``, carried into its own space by way of benchmark
-    space, and from the regression of the inverse link; the lower loss wins.
+    space, and from the regression of the inverse link; the lower loss wins. Refits end once a step
+    gains less than 10⁻⁹ of the loss, far below what they are used to measure.
 
     """
+    if len(weight) > _BATCH:
+        parts = np.array_split(weight, -(-len(weight) // _BATCH))
+        return np.concatenate([refit(fitted, part, scores) for part in parts])
     training = fitted.training
     settings = training.settings
     k = settings.n_components
@@ -157,7 +175,9 @@ def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
             f"a refit without one family leaves {models.min()} training models for the "
             f"{training.n_parameters} parameters of the law; add models or use fewer components"
         )
-    spaces = fit_spaces(training.scores, weight, clip=training.clip, names=training.benchmarks)
+    spaces = fit_spaces(
+        training.scores, weight, clip=training.clip, tol=1e-6, names=training.benchmarks
+    )
     x = spaces.transform(training.scores, k)
     warm = _carry(fitted, spaces)
     cold = _regressed(x, training.target, weight, settings.form, warm)
@@ -169,6 +189,8 @@ def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
         np.concatenate([warm, cold]),
         settings.form,
         delta=settings.delta,
+        tol=1e-6,
+        negligible=1e-9,
     )
     loss = np.where(both.converged, both.loss, np.inf).reshape(2, n_refits)
     best = loss.argmin(axis=0)
@@ -194,13 +216,7 @@ def _carry(fitted: Fitted, spaces: Spaces) -> Array:
 def _regressed(x: Array, y: Array, weight: Array, form: Form, like: Array) -> Array:
     out = like.copy()
     k = x.shape[2]
-    if form.name == "linear":
-        goal = y
-    elif form.name == "exp":
-        goal = np.log(np.maximum(y, 0.02 * max(float(y.max()), 1e-12)))
-    else:
-        low, high = form.bounds[0][0], form.bounds[1][1]
-        goal = logit(np.clip((y - low) / (high - low), 0.05, 0.95))
+    goal = inverse_link(y, form, 0.05)
     design = np.concatenate([np.ones((*x.shape[:2], 1)), x], axis=2)
     weighted = (design * weight[..., None]).swapaxes(1, 2)
     gram = weighted @ design

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from capspace.fit._refit import LawSettings, Training, fit_once, predict_with, refit
+from capspace.fit._refit import Fitted, LawSettings, Training, fit_once, predict_with, refit
 from capspace.fit.errors import DegenerateError, FitError
 
 __all__ = [
@@ -47,13 +47,16 @@ class IntervalMethod(Protocol):
         """How reports call it."""
 
     def predict(
-        self, training: Training, new: Array, *, level: float = 0.9, spread: Array | None = None
+        self, fitted: Fitted, new: Array, *, level: float = 0.9, spread: Array | None = None
     ) -> Interval:
-        """Predict the target of new models (m, p).
+        """Predict the target of new models (m, p) by a fitted law.
 
         ``spread`` (m, s, p), optional, holds s plausible completions of each new model's scores;
         their disagreement widens the interval.
         """
+
+    def leave_family_out(self, fitted: Fitted, *, level: float = 0.9) -> Interval:
+        """Predict every training model from the others, its whole family left out."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,11 @@ class TwoView:
         return "two-view"
 
     def predict(
-        self, training: Training, new: Array, *, level: float = 0.9, spread: Array | None = None
+        self, fitted: Fitted, new: Array, *, level: float = 0.9, spread: Array | None = None
     ) -> Interval:
         """Predict the target of new models (m, p); see ``IntervalMethod``."""
         _check_level(level)
+        training = fitted.training
         n = len(training.target)
         leave_out, family = _leave_out_weights(training)
         rng = np.random.default_rng(self.random_state)
@@ -103,11 +107,11 @@ class TwoView:
         errors, deviations = [], []
         mean = np.empty(len(new))
         centre = np.empty(len(new))
-        for view in _views(training, new, spread):
-            full = fit_once(view.training)
+        for view in _views(fitted, new, spread):
+            full = view.fitted
             draws = rng.exponential(size=(self.n_refits, leave_out.shape[0]))
             weights = np.concatenate([leave_out, draws[:, family]])
-            everyone = np.vstack([view.training.scores, view.new])
+            everyone = np.vstack([full.training.scores, view.new])
             predicted = refit(full, weights, everyone)
             outside = predicted[family, np.arange(n)]
             errors.append(np.mean((_g(outside) - truth) ** 2))
@@ -123,8 +127,36 @@ class TwoView:
         variance = np.mean(errors) + np.mean(deviations, axis=0) + _SCORE_NOISE
         if spread is not None:
             variance = variance + inputs
-        half = _KAPPA_90 * ndtri(0.5 + level / 2) / ndtri(0.95) * np.sqrt(variance)
-        return Interval(mean, _g_inverse(centre - half), _g_inverse(centre + half), level)
+        return _two_view_interval(mean, variance, level)
+
+    def leave_family_out(self, fitted: Fitted, *, level: float = 0.9) -> Interval:
+        """Predict every training model from the others; the same as ``predict``, fold by fold.
+
+        All folds are refitted side by side: leaving out families a and b serves both fold a and
+        fold b.
+        """
+        _check_level(level)
+        training = fitted.training
+        n = len(training.target)
+        folds = _Folds(training)
+        rng = np.random.default_rng(self.random_state)
+        truth = _g(training.target)
+        mean, centre = np.empty(n), np.empty(n)
+        errors = np.zeros(folds.n)
+        deviations = np.zeros(n)
+        for view in _views(fitted, training.scores, None):
+            draws = rng.exponential(size=(self.n_refits, folds.n - 1))
+            weights = folds.random(draws)
+            predicted = refit(view.fitted, np.concatenate([folds.weights, weights]), view.new)
+            if view.first:
+                mean = folds.without_own(predicted)
+                centre = _g(mean)
+            squares = (_g(folds.without_two(predicted)) - truth) ** 2 * folds.leave_out
+            errors += 0.5 * squares.sum(axis=1) / folds.leave_out.sum(axis=1)
+            refits = predicted[len(folds.weights) :].reshape(folds.n, self.n_refits, n)
+            own = _g(refits[folds.family, :, np.arange(n)])
+            deviations += 0.5 * np.mean((own - centre[:, None]) ** 2, axis=1)
+        return _two_view_interval(mean, errors[folds.family] + deviations + _SCORE_NOISE, level)
 
 
 @dataclass(frozen=True)
@@ -150,30 +182,40 @@ class JackknifePlus:
         return "jackknife+"
 
     def predict(
-        self, training: Training, new: Array, *, level: float = 0.9, spread: Array | None = None
+        self, fitted: Fitted, new: Array, *, level: float = 0.9, spread: Array | None = None
     ) -> Interval:
         """Predict the target of new models (m, p); see ``IntervalMethod``."""
         _check_level(level)
+        training = fitted.training
         n = len(training.target)
         leave_out, family = _leave_out_weights(training)
-        full = fit_once(training)
-        predicted = refit(full, leave_out, np.vstack([training.scores, new]))
+        predicted = refit(fitted, leave_out, np.vstack([training.scores, new]))
         residual = np.abs(predicted[family, np.arange(n)] - training.target)
-        without = predicted[family, n:]
+        mean = predict_with(fitted, new)
+        extra = np.zeros(len(new))
         if spread is not None:
             m, s, p = spread.shape
-            each = predict_with(full, spread.reshape(m * s, p)).reshape(m, s)
-            mean = predict_with(full, new)
+            each = predict_with(fitted, spread.reshape(m * s, p)).reshape(m, s)
             extra = np.abs(each - mean[:, None]).max(axis=1)
-        else:
-            mean, extra = predict_with(full, new), np.zeros(len(new))
-        alpha = 1 - level
-        low = np.sort(without - residual[:, None] - extra, axis=0)
-        high = np.sort(without + residual[:, None] + extra, axis=0)
-        down, up = int(np.floor(alpha * (n + 1))), int(np.ceil((1 - alpha) * (n + 1)))
-        lower = low[down - 1] if down >= 1 else np.zeros(len(new))
-        upper = high[up - 1] if up <= n else np.ones(len(new))
-        return Interval(mean, np.clip(lower, 0, 1), np.clip(upper, 0, 1), level)
+        lower, upper = _jackknife_plus(predicted[family, n:], residual, level)
+        return Interval(
+            mean, np.clip(lower - extra, 0.0, 1.0), np.clip(upper + extra, 0.0, 1.0), level
+        )
+
+    def leave_family_out(self, fitted: Fitted, *, level: float = 0.9) -> Interval:
+        """Predict every training model from the others, its whole family left out."""
+        _check_level(level)
+        training = fitted.training
+        folds = _Folds(training)
+        predicted = refit(fitted, folds.weights, training.scores)
+        mean = folds.without_own(predicted)
+        residual = np.abs(folds.without_two(predicted) - training.target)
+        lower, upper = np.empty_like(mean), np.empty_like(mean)
+        for fold in range(folds.n):
+            out = folds.family == fold
+            without = predicted[folds.n + folds.pair[fold, folds.family[~out]]][:, out]
+            lower[out], upper[out] = _jackknife_plus(without, residual[fold, ~out], level)
+        return Interval(mean, np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0), level)
 
 
 def soft_logit(scores: Array, chance: Array) -> Array:
@@ -191,21 +233,58 @@ def soft_logit(scores: Array, chance: Array) -> Array:
 
 @dataclass(frozen=True)
 class _View:
-    training: Training
+    fitted: Fitted
     new: Array
     spread: Array | None
     first: bool
 
 
-def _views(training: Training, new: Array, spread: Array | None) -> tuple[_View, _View]:
+def _views(fitted: Fitted, new: Array, spread: Array | None) -> tuple[_View, _View]:
+    training = fitted.training
     reach = float(soft_logit(np.array(1.0), np.array(0.0)))
     soft = replace(
         training, scores=soft_logit(training.scores, training.chance), clip=(-reach, reach)
     )
     return (
-        _View(training, new, spread, True),
-        _View(soft, soft_logit(new, training.chance), None, False),
+        _View(fitted, new, spread, True),
+        _View(fit_once(soft), soft_logit(new, training.chance), None, False),
     )
+
+
+class _Folds:
+    """Weights that leave out each family, then each pair of families, all in one batch."""
+
+    def __init__(self, training: Training) -> None:
+        self.leave_out, self.family = _leave_out_weights(training)
+        self.n = len(self.leave_out)
+        if self.n < 3:
+            names = ", ".join(np.unique(training.families))
+            raise DegenerateError(
+                f"{self.n} families ({names}): leaving one out and giving an interval needs three"
+            )
+        first, second = np.triu_indices(self.n, 1)
+        self.pair = np.zeros((self.n, self.n), dtype=np.intp)
+        self.pair[first, second] = self.pair[second, first] = np.arange(len(first))
+        pairs = self.leave_out[first] * self.leave_out[second]
+        self.weights = np.concatenate([self.leave_out, pairs])
+
+    def without_own(self, predicted: Array) -> Array:
+        """Return (n,): each model predicted without its own family."""
+        return np.asarray(predicted[self.family, np.arange(len(self.family))])
+
+    def without_two(self, predicted: Array) -> Array:
+        """Return (n_families, n): each model without its own family and that of the fold."""
+        fold = np.arange(self.n)[:, None]
+        return np.asarray(
+            predicted[self.n + self.pair[fold, self.family], np.arange(len(self.family))]
+        )
+
+    def random(self, draws: Array) -> Array:
+        """Return (n_families · s, n): per fold, draws (s, n_families − 1) as family weights."""
+        fold = np.arange(self.n)[:, None]
+        column = np.minimum(self.family - (self.family > fold), self.n - 2)
+        weights = draws.T[column].transpose(0, 2, 1) * self.leave_out[:, None]
+        return weights.reshape(-1, len(self.family))
 
 
 def _leave_out_weights(training: Training) -> tuple[Array, NDArray[np.intp]]:
@@ -215,6 +294,22 @@ def _leave_out_weights(training: Training) -> tuple[Array, NDArray[np.intp]]:
             f"all training models are of the family {families[0]!r}; an interval needs at least two"
         )
     return (family != np.arange(len(families))[:, None]).astype(float), family
+
+
+def _jackknife_plus(without: Array, residual: Array, level: float) -> tuple[Array, Array]:
+    n = len(residual)
+    alpha = 1 - level
+    low = np.sort(without - residual[:, None], axis=0)
+    high = np.sort(without + residual[:, None], axis=0)
+    down, up = int(np.floor(alpha * (n + 1))), int(np.ceil((1 - alpha) * (n + 1)))
+    endless = np.full(without.shape[1], np.inf)
+    return (low[down - 1] if down >= 1 else -endless, high[up - 1] if up <= n else endless)
+
+
+def _two_view_interval(mean: Array, variance: Array, level: float) -> Interval:
+    half = _KAPPA_90 * ndtri(0.5 + level / 2) / ndtri(0.95) * np.sqrt(variance)
+    centre = _g(mean)
+    return Interval(mean, _g_inverse(centre - half), _g_inverse(centre + half), level)
 
 
 def _g(p: Array) -> Array:

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
-from sklearn.base import BaseEstimator, RegressorMixin  # type: ignore[import-untyped] # ships no types
-from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[import-untyped] # ships no types
+from scipy.special import expit
+from sklearn.base import BaseEstimator, RegressorMixin  # type: ignore[import-untyped] # no types
+from sklearn.utils.validation import (  # type: ignore[import-untyped] # ships no types
+    check_is_fitted,
+    validate_data,
+)
 
-from capspace.fit._least_squares import Link, Solution, solve
-from capspace.fit.errors import DegenerateError, FitError, NotConvergedError, TooFewModelsError
+from capspace.fit._form import EXP_CAP, Form, Level, LinkName, link_function
+from capspace.fit._multistart import Best, fit_best
+from capspace.fit._refit import Fitted
+from capspace.fit.errors import DegenerateError, FitError, TooFewModelsError
 
-__all__ = [
-    "STUDY_FLOOR",
-    "Form",
-    "LinkName",
-    "Loss",
-    "ScalingLaw",
-    "best_of",
-    "fit_many",
-    "link_function",
-    "starting_points",
-]
+__all__ = ["Form", "LinkName", "Loss", "ScalingLaw", "link_function"]
 
 Array = NDArray[np.float64]
-LinkName = Literal["sigmoid", "sigmoid-floor", "linear", "exp"]
 Loss = Literal["squared", "huber"]
-Level = float | tuple[float, float]
 
-STUDY_FLOOR = (0.0, 0.2)
 _LINKS = ("sigmoid", "sigmoid-floor", "linear", "exp")
 _LOSSES = ("squared", "huber")
-_EXP_CAP = 700.0
 
 
 class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
@@ -53,7 +43,7 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
     floor, ceiling : float or (low, high)
         Asymptotes f and c in units of y: a number fixes one, a pair fits it within these bounds.
     n_starts : int
-        Starting points; the fit with the lowest loss wins.
+        Starting points; the fit with the lowest loss wins, see ``_multistart.fit_best``.
     max_iter, tol : int, float
         Of each start, see ``capspace.fit._least_squares.solve``.
     random_state : int
@@ -98,7 +88,7 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
         delta: float = 1.0,
         floor: Level = 0.0,
         ceiling: Level = 1.0,
-        n_starts: int = 24,
+        n_starts: int = 300,
         max_iter: int = 400,
         tol: float = 1e-9,
         random_state: int = 0,
@@ -132,29 +122,49 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
             )
         _check_varies(target[used])
         x, target, weight = x[used], target[used], weight[used]
-        starts = starting_points(
-            x, target, weight, form, n_starts=self.n_starts, random_state=self.random_state
-        )
-        found = fit_many(
-            np.broadcast_to(x, (len(starts), *x.shape)),
-            np.broadcast_to(target, (len(starts), len(target))),
-            np.broadcast_to(weight, (len(starts), len(weight))),
-            starts,
+        best = fit_best(
+            x,
+            target,
+            weight,
             form,
             delta=self.delta if self.loss == "huber" else np.inf,
+            n_starts=self.n_starts,
+            random_state=self.random_state,
             max_iter=self.max_iter,
             tol=self.tol,
         )
-        best = best_of(found)
-        theta = found.theta[best]
+        return self._settle(x, target, weight, best)
+
+    @classmethod
+    def of(cls, fitted: Fitted) -> Self:
+        """Return the law of a joint fit of space and law, on that space's coordinates."""
+        training = fitted.training
+        form, delta = training.settings.form, training.settings.delta
+        law = cls(
+            link=form.name,
+            floor=form.bounds[0] if form.free[0] else form.bounds[0][0],
+            ceiling=form.bounds[1] if form.free[1] else form.bounds[1][0],
+            loss="squared" if np.isinf(delta) else "huber",
+            delta=delta if np.isfinite(delta) else 1.0,
+            n_starts=training.settings.n_starts,
+            random_state=training.settings.random_state,
+        )
+        x = fitted.capabilities
+        law.n_features_in_ = x.shape[1]
+        return law._settle(x, training.target, np.ones(len(x)), fitted.best)
+
+    def _settle(self, x: Array, target: Array, weight: Array, best: Best) -> Self:
         k = x.shape[1]
-        self.intercept_ = float(theta[0])
-        self.coef_ = theta[1 : k + 1]
-        self.floor_, self.ceiling_ = (float(v) for v in form.levels(theta[None, k + 1 :])[:, 0])
-        self.loss_ = float(found.loss[best])
-        self.n_iter_ = int(found.n_iter[best])
+        form = self._form()
+        self.intercept_ = float(best.theta[0])
+        self.coef_ = best.theta[1 : k + 1]
+        self.floor_, self.ceiling_ = (
+            float(v) for v in form.levels(best.theta[None, k + 1 :])[:, 0]
+        )
+        self.loss_ = best.loss
+        self.n_iter_ = best.n_iter
         self.converged_ = True
-        self.covariance_ = _covariance(x, target, weight, theta, form)
+        self.covariance_ = _covariance(x, target, weight, best.theta, form)
         return self
 
     def linear_predictor(self, X: ArrayLike) -> Array:
@@ -174,7 +184,7 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
         if self.link == "linear":
             return c
         if self.link == "exp":
-            return np.exp(np.minimum(c, _EXP_CAP))
+            return np.exp(np.minimum(c, EXP_CAP))
         return np.asarray(self.floor_ + (self.ceiling_ - self.floor_) * expit(c))
 
     def __sklearn_tags__(self) -> Any:
@@ -188,219 +198,6 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
         if self.loss not in _LOSSES:
             raise FitError(f"loss {self.loss!r} is none of {', '.join(_LOSSES)}")
         return Form(self.link, self.floor, self.ceiling)
-
-
-class Form:
-    """The shape of a law: its link and which asymptotes are free."""
-
-    def __init__(self, link: LinkName, floor: Level = 0.0, ceiling: Level = 1.0) -> None:
-        self.name = link
-        if link == "sigmoid-floor" and not isinstance(floor, tuple):
-            top = ceiling[1] if isinstance(ceiling, tuple) else ceiling
-            floor = (floor, floor + STUDY_FLOOR[1] * (top - floor))
-        self.bounds = [
-            level if isinstance(level, tuple) else (float(level), float(level))
-            for level in (floor, ceiling)
-        ]
-        for name, (low, high) in zip(("floor", "ceiling"), self.bounds, strict=True):
-            if not low <= high:
-                raise FitError(f"{name}: bounds ({low:g}, {high:g}) are the wrong way round")
-        if not self.bounds[0][0] < self.bounds[1][1]:
-            raise FitError(
-                f"floor {self.bounds[0][0]:g} is not below ceiling {self.bounds[1][1]:g}"
-            )
-        curved = link in ("sigmoid", "sigmoid-floor")
-        self.free = [curved and low < high for low, high in self.bounds]
-        self.n_free = sum(self.free)
-        self.curved = curved
-
-    def levels(self, free: Array) -> Array:
-        """Return floor and ceiling (2, b), given the free ones among them (b, n_free)."""
-        if not self.curved:
-            return np.full((2, len(free)), np.nan)
-        out = np.empty((2, len(free)))
-        out[0] = free[:, 0] if self.free[0] else self.bounds[0][0]
-        out[1] = free[:, -1] if self.free[1] else self.bounds[1][0]
-        return out
-
-    def box(self, k: int) -> tuple[Array, Array]:
-        """Return lower and upper bounds (q,) of the parameters."""
-        free = [b for b, is_free in zip(self.bounds, self.free, strict=True) if is_free]
-        low = np.r_[np.full(k + 1, -np.inf), [b[0] for b in free]]
-        return low, np.r_[np.full(k + 1, np.inf), [b[1] for b in free]]
-
-
-def link_function(form: Form) -> Link:
-    """Return f(c, levels) of a form with its derivatives, as ``solve`` wants them."""
-    if form.name == "linear":
-        return lambda c, levels: (c, np.ones_like(c), np.zeros_like(c), np.empty((*c.shape, 0)))
-    if form.name == "exp":
-
-        def exponential(c: Array, levels: Array) -> tuple[Array, Array, Array, Array]:
-            e = np.exp(np.minimum(c, _EXP_CAP))
-            return e, e, e, np.empty((*c.shape, 0))
-
-        return exponential
-
-    def sigmoid(c: Array, levels: Array) -> tuple[Array, Array, Array, Array]:
-        s = expit(c)
-        floor, ceiling = form.levels(levels)
-        height = (ceiling - floor)[:, None]
-        rising = s * (1 - s)
-        by_level = np.empty((*c.shape, form.n_free))
-        if form.free[0]:
-            by_level[..., 0] = 1 - s
-        if form.free[1]:
-            by_level[..., -1] = s
-        slope = height * rising
-        return floor[:, None] + height * s, slope, slope * (1 - 2 * s), by_level
-
-    return sigmoid
-
-
-def fit_many(
-    x: Array,
-    y: Array,
-    weight: Array,
-    start: Array,
-    form: Form,
-    *,
-    delta: float = np.inf,
-    max_iter: int = 400,
-    tol: float = 1e-9,
-) -> Solution:
-    """Fit B laws side by side from their starting points.
-
-    Parameters
-    ----------
-    x : (B, n, k) capabilities
-    y, weight : (B, n) scores and weights
-    start : (B, q) parameters (β₀, β, free floor, free ceiling)
-    delta : Huber's δ; infinite is least squares
-
-    """
-    k = x.shape[2]
-    total = weight.sum(axis=1)[:, None]
-    centre = (weight[:, None] @ x)[:, 0] / total
-    spread = np.sqrt((weight[:, None] @ (x - centre[:, None]) ** 2)[:, 0] / total)
-    spread = np.where(spread > 1e-9 * np.maximum(np.abs(centre), 1e-12), spread, 1.0)
-    design = np.empty((*x.shape[:2], k + 1))
-    design[..., 0] = 1.0
-    design[..., 1:] = (x - centre[:, None]) / spread[:, None]
-    low, high = form.box(k)
-
-    inner = start.copy()
-    inner[:, 0] += (start[:, 1 : k + 1] * centre).sum(axis=1)
-    inner[:, 1 : k + 1] *= spread
-    found = solve(
-        link_function(form),
-        design,
-        y,
-        weight,
-        inner,
-        lower=low,
-        upper=high,
-        delta=delta,
-        max_iter=max_iter,
-        tol=tol,
-    )
-    theta = found.theta
-    theta[:, 1 : k + 1] /= spread
-    theta[:, 0] -= (theta[:, 1 : k + 1] * centre).sum(axis=1)
-    return found
-
-
-def starting_points(
-    x: Array, y: Array, weight: Array, form: Form, *, n_starts: int, random_state: int
-) -> Array:
-    """Return starting parameters (n_starts, q), in an order that puts the likeliest first.
-
-    The first is the regression of the inverse link of y on x, the second the study's own start
-    (β₀ = 0, βⱼ = 0.03); the rest scale the first, sharpen it along single directions of the
-    whitened capabilities, or draw directions at random.
-    """
-    k = x.shape[1]
-    total = weight.sum()
-    centre = weight @ x / total
-    spread = np.sqrt(weight @ (x - centre) ** 2 / total)
-    spread[spread <= 0] = 1.0
-    z = (x - centre) / spread
-    inverse = _inverse_link(form)
-    levels = np.array([_start_level(i, form) for i in (0, 1) if form.free[i]])
-    starts = []
-
-    def add(intercept: float, slope: Array) -> None:
-        beta = slope / spread
-        starts.append(np.r_[intercept - beta @ centre, beta, levels])
-
-    root = np.sqrt(weight)
-    design = np.column_stack([np.ones(len(z)), z]) * root[:, None]
-    ridge = 1e-6 * total * np.diag(np.r_[0.0, np.ones(k)])
-    for margin in (0.02, 0.1):
-        goal = inverse(y, margin)
-        b = np.linalg.lstsq(design.T @ design + ridge, design.T @ (goal * root), rcond=None)[0]
-        add(b[0], b[1:])
-        if len(starts) == 1:
-            starts.append(np.r_[0.0, np.full(k, 0.03), levels])
-    if form.name == "linear":
-        return np.array(starts[:1])
-    first = starts[0]
-    slope = first[1 : k + 1] * spread
-    middle = first[0] + first[1 : k + 1] @ centre
-    for factor in (2.0, 4.0, 0.5):
-        add(middle * min(factor, 1.0), factor * slope)
-    rng = np.random.default_rng(random_state)
-    level = float(inverse(np.array([weight @ y / total]), 0.02)[0])
-    while len(starts) < n_starts:
-        direction = rng.normal(size=k)
-        direction *= rng.choice([0.5, 1.0, 2.0, 4.0, 8.0]) / np.linalg.norm(direction)
-        corr = weight @ (z @ direction * (y - weight @ y / total))
-        add(level + rng.normal(), direction * (1.0 if corr >= 0 else -1.0))
-    return np.array(starts[:n_starts])
-
-
-def _inverse_link(form: Form) -> Callable[[Array, float], Array]:
-    if form.name == "linear":
-        return lambda y, margin: y
-    if form.name == "exp":
-        return lambda y, margin: np.log(np.maximum(y, margin * max(float(np.max(y)), 1e-12)))
-    low, high = form.bounds[0][0], form.bounds[1][1]
-    if not np.isfinite(high):
-        raise FitError("ceiling: an infinite bound gives the fit no place to start")
-    return lambda y, margin: logit(np.clip((y - low) / (high - low), margin, 1 - margin))
-
-
-def _start_level(i: int, form: Form) -> float:
-    low, high = form.bounds[i]
-    return low if i == 0 else high
-
-
-def best_of(found: Solution) -> int:
-    """Return which start has the lowest loss.
-
-    Raises
-    ------
-    NotConvergedError
-        None converged, or one that did not went lower than all that did.
-
-    """
-    if not found.converged.any():
-        raise NotConvergedError(
-            f"none of {len(found.loss)} starts converged (lowest loss {found.loss.min():.6g}); "
-            "raise max_iter, or use fewer components"
-        )
-    loss = np.where(np.isfinite(found.loss), found.loss, np.inf)
-    best = int(np.argmin(loss))
-    if found.converged[best]:
-        return best
-    settled = np.where(found.converged, loss, np.inf)
-    second = int(np.argmin(settled))
-    if settled[second] <= loss[best] * (1 + 1e-6) + 1e-15:
-        return second
-    raise NotConvergedError(
-        f"the best of {len(found.loss)} starts (loss {loss[best]:.6g}) had not converged after "
-        f"{found.n_iter[best]} iterations; raise max_iter, or use fewer components"
-    )
 
 
 def _covariance(x: Array, y: Array, weight: Array, theta: Array, form: Form) -> Array:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capspace.fit._factor import fit_factor_model
-from capspace.fit._refit import LawSettings, Training
+from capspace.fit._refit import Fitted, LawSettings, Training, fit_once
 from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from capspace.fit.intervals import IntervalMethod, TwoView
 from capspace.fit.law import Form, ScalingLaw
@@ -133,6 +133,8 @@ class TargetFit:
     capabilities : (n, k) array
     linear_predictor : (n,) Series
         C of each training model; the curve is ``law.curve(C)``.
+    fitted : Fitted
+        The joint fit that interval methods refit.
 
     """
 
@@ -144,7 +146,7 @@ class TargetFit:
     families: pd.Series
     capabilities: Array
     linear_predictor: pd.Series
-    training: Training
+    fitted: Fitted
 
     def predict(
         self,
@@ -168,8 +170,8 @@ class TargetFit:
             if stderr is not None:
                 aligned = stderr.reindex(index=scores.index, columns=benchmarks)
                 errors = np.nan_to_num(aligned.to_numpy(dtype=float)[placed])
-            filled, spread = _complete(self.training, x[placed], errors)
-            interval = method.predict(self.training, filled, level=level, spread=spread)
+            filled, spread = _complete(self.fitted.training, x[placed], errors)
+            interval = method.predict(self.fitted, filled, level=level, spread=spread)
             mean[placed], lower[placed], upper[placed] = (
                 interval.mean,
                 interval.lower,
@@ -238,10 +240,10 @@ def fit_target(
             f"{target.name}: {len(truth)} models in the reference for the "
             f"{training.n_parameters} parameters of its law; use fewer components"
         )
+    fitted = fit_once(training)
     space = CapabilitySpace(n_components=n_components, estimator="pca", clip=(0.0, 1.0)).fit(scores)
     capabilities = space.transform(scores)
-    law = ScalingLaw(link=target.link, floor=target.chance, ceiling=target.perfect)
-    law.fit(capabilities, training.target)
+    law = ScalingLaw.of(fitted)
     return TargetFit(
         target=target,
         space=space,
@@ -251,7 +253,7 @@ def fit_target(
         families=families,
         capabilities=capabilities,
         linear_predictor=pd.Series(law.linear_predictor(capabilities), index=scores.index),
-        training=training,
+        fitted=fitted,
     )
 
 
