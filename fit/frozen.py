@@ -211,7 +211,7 @@ def freeze(
         "models": list(map(str, fit.scores.index)),
         "families": list(map(str, fit.families)),
         "benchmarks": list(map(str, fit.scores.columns)),
-        "chance": fit.training.chance.tolist(),
+        "chance": fit.fitted.training.chance.tolist(),
         "scores": json_safe(fit.scores.to_numpy(dtype=float)),
         "truth": fit.truth.astype(float).tolist(),
     }

@@ -1,9 +1,410 @@
-"""Commands of the study."""
+"""Commands that test and use laws of one's own targets: backtest, gain, reproduce."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from capspace.collect.cli import options as o
+from capspace.collect.cli import tables as t
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from capspace.fit.backtest import Backtest, Problem
+    from capspace.fit.splits import Split
+    from capspace.fit.table import ScoreTable
+
 __all__ = ["add_to"]
+
+SPLIT = "Split (one of them)"
+Link = Annotated[
+    Literal["sigmoid", "sigmoid-floor", "linear", "exp"], typer.Option(help="Form of the law.")
+]
+Interval = Annotated[
+    Literal["two-view", "jackknife+"], typer.Option(help="How intervals are made.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
+    app.command()(backtest)
+    app.command()(gain)
+
+
+def backtest(
+    scores: t.Scores,
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    target_scores: t.TargetScores = None,
+    cutoff_flops: Annotated[
+        float | None,
+        typer.Option(help="Train on models of at most these FLOPs.", rich_help_panel=SPLIT),
+    ] = None,
+    cutoff_size: Annotated[
+        float | None,
+        typer.Option(help="Train on models of at most this size.", rich_help_panel=SPLIT),
+    ] = None,
+    cutoff_date: Annotated[
+        str | None,
+        typer.Option(help="Train on models released by this date.", rich_help_panel=SPLIT),
+    ] = None,
+    top: Annotated[
+        float | None,
+        typer.Option(
+            help="Test on the best by the target: a share, or a number.", rich_help_panel=SPLIT
+        ),
+    ] = None,
+    random_share: Annotated[
+        float | None,
+        typer.Option("--random", help="Test on a random share.", rich_help_panel=SPLIT),
+    ] = None,
+    by_family: Annotated[
+        bool, typer.Option("--by-family", help="Leave one family out.", rich_help_panel=SPLIT)
+    ] = False,
+    components: t.Components = 3,
+    drop: t.Drop = None,
+    chance: t.Chance = 0.0,
+    ceiling: Annotated[
+        float, typer.Option(help="Perfect target score; scores above 1 are divided by it.")
+    ] = 1.0,
+    link: Link = "sigmoid",
+    interval: Interval = "two-view",
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Compare with FLOPs, size and benchmarks.")
+    ] = False,
+    error_curve: Annotated[
+        bool, typer.Option("--error-curve", help="Error against how many are held out.")
+    ] = False,
+    level: o.Level = 0.9,
+    seed: Annotated[int, typer.Option(help="Of --random.")] = 0,
+    out: t.Out = None,
+    as_json: o.Json = False,
+) -> None:
+    """Fit a law on some models and see how well it predicts the others.
+
+    Without a split it leaves one family out at a time.
+    """
+    from capspace.fit.backtest import BASELINES
+    from capspace.fit.backtest import backtest as run
+    from capspace.fit.backtest import error_curve as curve_of
+
+    table = t.read_scores(scores, drop=drop)
+    problem, notes = _problem(table, scores, target_scores, target, chance, ceiling, link)
+    split = _split(
+        problem,
+        flops=cutoff_flops,
+        size=cutoff_size,
+        date=cutoff_date,
+        top=top,
+        random_share=random_share,
+        by_family=by_family,
+        seed=seed,
+    )
+    found = run(
+        problem,
+        split,
+        n_components=components,
+        level=level,
+        method=_method(interval),
+        baselines=BASELINES if baselines else (),
+    )
+    curve = curve_of(problem, n_components=components) if error_curve else None
+    if as_json:
+        result = found.to_dict()
+        result["notes"] = [*notes, *result["notes"]]
+        if curve is not None:
+            result["error_curve"] = {
+                "held_out": curve.held_out.tolist(),
+                "mse_test": [None if v != v else v for v in curve.mse_test.tolist()],
+                "area": curve.area,
+            }
+        o.print_json(result)
+    else:
+        _print_backtest(found)
+        t.say_notes([*notes, *found.notes])
+    if out is not None or not as_json:
+        figures = _backtest_figures(found)
+        if curve is not None:
+            from capspace.fit.figures import draw_error_curves
+
+            figures["error-curve"] = draw_error_curves(
+                {"capabilities": (curve.held_out, curve.mse_test)},
+                label=found.target,
+                ours="capabilities",
+                areas={"capabilities": curve.area},
+            )
+        t.save_figures(figures, out or Path("capspace-report", "backtest"))
+
+
+def _problem(
+    table: ScoreTable,
+    scores: Path,
+    target_scores: Path | None,
+    target: str,
+    chance: float,
+    ceiling: float,
+    link: Link,
+) -> tuple[Problem, list[str]]:
+    from capspace.fit.backtest import make_problem
+    from capspace.fit.errors import FitError
+    from capspace.fit.read import read_table
+    from capspace.fit.reference import load_reference
+
+    if not 0 <= chance < ceiling:
+        raise FitError(f"--chance {chance:g} must lie between 0 and --ceiling {ceiling:g}")
+    notes = list(table.notes)
+    if target_scores is None:
+        truth = t.target_column(read_table(scores), target, scores)
+    else:
+        truth = t.read_target(target_scores, target)
+    if ceiling > 1:
+        truth, chance, ceiling, scale = truth / ceiling, chance / ceiling, 1.0, ceiling
+        notes.append(f"{target} was divided by its perfect score, {scale:g}")
+    problem = make_problem(
+        table.wide(),
+        truth,
+        table.models,
+        name=target,
+        chance=chance,
+        ceiling=ceiling,
+        link=link,
+        benchmark_chance=t.chance_of(table.benchmarks, load_reference()),
+    )
+    return problem, notes
+
+
+def _split(
+    problem: Problem,
+    *,
+    flops: float | None,
+    size: float | None,
+    date: str | None,
+    top: float | None,
+    random_share: float | None,
+    by_family: bool,
+    seed: int,
+) -> Split:
+    from capspace.fit import splits
+    from capspace.fit.errors import FitError
+
+    given = [v for v in (flops, size, date, top, random_share) if v is not None]
+    if len(given) + by_family > 1:
+        raise FitError("give one split only: --cutoff-flops, --cutoff-size, --top, --by-family ...")
+    if flops is not None:
+        return splits.by_flops(problem.facts, flops)
+    if size is not None:
+        return splits.by_size(problem.facts, size)
+    if date is not None:
+        return splits.by_date(problem.facts, date)
+    if top is not None:
+        return splits.by_rank(problem.truth, top)
+    if random_share is not None:
+        return splits.randomly(len(problem.truth), random_share, random_state=seed)
+    return splits.by_family()
+
+
+def _method(name: Interval):  # type: ignore[no-untyped-def] # its type needs scipy at import
+    from capspace.fit.intervals import JackknifePlus, TwoView
+
+    return TwoView() if name == "two-view" else JackknifePlus()
+
+
+def _print_backtest(found: Backtest) -> None:
+    from capspace.fit.report.words import score, share
+
+    o.print_table(
+        f"{found.target}: {found.rule}",
+        ("", "Models", "MSE", "MAE"),
+        [
+            ("train", str(found.n_train), f"{found.mse_train:.3g}", f"{found.mae_train:.3g}"),
+            ("test", str(found.n_test), f"{found.mse_test:.3g}", f"{found.mae_test:.3g}"),
+        ],
+        numbers=("Models", "MSE", "MAE"),
+    )
+    o.console().print(
+        f"{share(found.level)} intervals ({found.method}) hold {share(found.coverage)} of the "
+        f"{found.n_test} test models, mean width {found.width:.3f}; rank correlation "
+        f"{score(found.rank_correlation)}\n",
+        markup=False,
+    )
+    if found.baselines:
+        o.print_table(
+            "Test error against other predictors, on the models each can predict",
+            ("Predictor", "Test models", "Its MSE", "The law's"),
+            [
+                (b.name, str(b.n_test), f"{b.mse_test:.3g}", f"{b.law_mse_test:.3g}")
+                for b in sorted(found.baselines, key=lambda b: b.mse_test)
+            ],
+            numbers=("Test models", "Its MSE", "The law's"),
+        )
+    rows = found.models[found.models["side"] == "test"].reset_index(names="model")
+    o.print_table(
+        "Test models",
+        ("Model", "Family", "Truth", "Prediction", "Interval", ""),
+        [
+            (
+                str(r["model"]),
+                str(r["family"]),
+                score(r["truth"]),
+                score(r["prediction"]),
+                f"{score(r['lower'])} – {score(r['upper'])}",
+                "" if r["lower"] <= r["truth"] <= r["upper"] else "outside",
+            )
+            for r in rows.sort_values("truth").to_dict("records")
+        ],
+        numbers=("Truth", "Prediction", "Interval"),
+    )
+
+
+def _backtest_figures(found: Backtest) -> dict[str, Figure]:
+    import numpy as np
+    import pandas as pd
+
+    from capspace.fit.figures import (
+        Curve,
+        draw_baselines,
+        draw_predicted,
+        draw_target,
+        draw_weights,
+    )
+
+    models = found.models
+    c = models["linear_predictor"].to_numpy()
+    test = (models["side"] == "test").to_numpy()
+    grid = np.linspace(c.min(), c.max(), 200)
+    figures = {
+        "target": draw_target(
+            c,
+            models["truth"].to_numpy(),
+            list(models["family"]),
+            Curve(grid, found.law.curve(grid)),
+            label=found.target,
+            is_test=None if test.all() else test,
+            level=found.level,
+            subtitle=found.rule,
+        ),
+        "predicted": draw_predicted(
+            models.loc[test, "truth"].to_numpy(),
+            models.loc[test, "prediction"].to_numpy(),
+            models.loc[test, "lower"].to_numpy(),
+            models.loc[test, "upper"].to_numpy(),
+            list(models.loc[test, "family"]),
+            label=found.target,
+            level=found.level,
+        ),
+        "weights": draw_weights(pd.DataFrame([found.weights], index=[found.target])),
+    }
+    if found.baselines:
+        errors = {b.name: b.mse_test for b in found.baselines if b.n_test == found.n_test}
+        figures["baselines"] = draw_baselines(
+            {"capabilities": found.mse_test, **errors},
+            ours="capabilities",
+            label=found.target,
+            n_test=found.n_test,
+        )
+    return figures
+
+
+def gain(
+    scores: t.Scores,
+    target_scores: Annotated[Path, typer.Option(help="Base and treated scores by model.")],
+    base: Annotated[str, typer.Option(help="Column of the score without the intervention.")],
+    treated: Annotated[str, typer.Option(help="Column of the score with it.")],
+    components: t.Components = 3,
+    drop: t.Drop = None,
+    link: Link = "sigmoid-floor",
+    cutoff_flops: Annotated[
+        float | None, typer.Option(help="Fit on models of at most these FLOPs.")
+    ] = None,
+    level: o.Level = 0.9,
+    as_json: o.Json = False,
+) -> None:
+    """Predict what an intervention gains (chain of thought, self-consistency) by capability."""
+    import numpy as np
+
+    from capspace.fit._json import json_safe
+    from capspace.fit._refit import LawSettings, Training
+    from capspace.fit.errors import DegenerateError
+    from capspace.fit.gain import fit_gain
+    from capspace.fit.law import Form
+    from capspace.fit.reference import load_reference
+    from capspace.fit.report.words import score
+
+    table = t.read_scores(scores, drop=drop)
+    wide = table.wide()
+    before = t.read_target(target_scores, base).reindex(wide.index)
+    after = t.read_target(target_scores, treated).reindex(wide.index)
+    flops = table.models["training_flops"]
+    fits = np.ones(len(wide), bool) if cutoff_flops is None else (flops <= cutoff_flops).to_numpy()
+    both = (before.notna() & after.notna()).to_numpy()
+    if not (fits & both).any():
+        raise DegenerateError(f"no model to fit on has both {base!r} and {treated!r}")
+    chance = t.chance_of(table.benchmarks, load_reference())
+    training = Training(
+        scores=wide[fits].to_numpy(),
+        target=before[fits].to_numpy(),
+        families=t.families_of(table)[fits],
+        chance=np.array([chance.get(str(b), 0.0) for b in wide.columns]),
+        benchmarks=tuple(map(str, wide.columns)),
+        settings=LawSettings(n_components=components, form=Form(link)),
+    )
+    fitted = fit_gain(training, after[fits].to_numpy())
+    shown = both if cutoff_flops is None else both & ~fits
+    predicted = fitted.predict(wide[shown].to_numpy(), level=level)
+    truth = (after - before)[shown].to_numpy()
+    inside = (predicted.lower <= truth) & (truth <= predicted.upper)
+    rows: list[dict[str, Any]] = [
+        {
+            "model": str(model),
+            "base": float(predicted.base[i]),
+            "treated": float(predicted.treated[i]),
+            "gain": float(predicted.mean[i]),
+            "lower": float(predicted.lower[i]),
+            "upper": float(predicted.upper[i]),
+            "measured_gain": float(truth[i]),
+        }
+        for i, model in enumerate(wide.index[shown])
+    ]
+    side = "fitted" if cutoff_flops is None else "test"
+    if as_json:
+        o.print_json(
+            json_safe(
+                {
+                    "n_train": fitted.n_models,
+                    "side": side,
+                    "level": level,
+                    "coverage": float(inside.mean()),
+                    "weights": fitted.weights.to_dict("index"),
+                    "models": rows,
+                }
+            )
+        )
+        return
+    o.print_table(
+        f"Gain of {treated} over {base}, {side} models; laws fitted on {fitted.n_models}",
+        ("Model", "Base", "Treated", "Gain", "Interval", "Measured"),
+        [
+            (
+                str(r["model"]),
+                score(r["base"]),
+                score(r["treated"]),
+                score(r["gain"]),
+                f"{score(r['lower'])} – {score(r['upper'])}",
+                score(r["measured_gain"]),
+            )
+            for r in sorted(rows, key=lambda r: -r["gain"])
+        ],
+        numbers=("Base", "Treated", "Gain", "Interval", "Measured"),
+    )
+    o.print_table(
+        "What drives it: weight of each benchmark, logits per unit of score",
+        ("Law", *map(str, wide.columns)),
+        [
+            (str(name), *(f"{v:+.2f}" for v in row))
+            for name, row in zip(("base", "treated"), fitted.weights.to_numpy(), strict=True)
+        ],
+        numbers=tuple(map(str, wide.columns)),
+    )
+    t.say_notes(table.notes)
