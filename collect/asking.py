@@ -95,6 +95,12 @@ class Asker:
         self._chunk_seconds = chunk_seconds
         self._batch_size = batch_size or 1
         self._torch_model = torch_model
+        self._n_done = self._n_asking = 0
+        self._n_wanted = 1
+
+    def share_done(self, share_of_call: float) -> float:
+        """Return the share of the requests that is done when this share of the model's call is."""
+        return min(1.0, (self._n_done + share_of_call * self._n_asking) / self._n_wanted)
 
     def answers(
         self,
@@ -128,7 +134,8 @@ class Asker:
         by_key = dict(zip(keys, requests, strict=True))
         self.counts.n_requests += len(requests)
         self.counts.n_known += sum(key in known for key in keys)
-        self._on_progress(len(known), len(by_key))
+        self._n_wanted = len(by_key)
+        self._tell(len(known))
         if len(known) == len(by_key):
             return [known[key] for key in keys]
 
@@ -147,7 +154,7 @@ class Asker:
                     got = self._ask_chunk(call, chunk, by_key, failures, watch)
                     call.learn_pace((time.monotonic() - started) / len(chunk))
                     self._keep(call, chunk, got, by_key, known, empty)
-                    self._on_progress(len(known) + len(empty), len(by_key))
+                    self._tell(len(known) + len(empty))
         if failures:
             worst = max(failures, key=lambda failure: failure.characters)
             raise AnswerError(
@@ -157,6 +164,10 @@ class Asker:
             )
         known |= empty
         return [known[key] for key in keys]
+
+    def _tell(self, n_done: int) -> None:
+        self._n_done, self._n_asking = n_done, 0
+        self._on_progress(n_done, self._n_wanted)
 
     def _keep(
         self,
@@ -202,11 +213,13 @@ class Asker:
         while rest:
             longest = max(_length(by_key[key]) for key in rest)
             part = rest[: call.call_size(longest)]
+            self._n_asking = len(part)
             answers = call.try_asking(part, by_key, self._identity)
             if watch.take():
                 self._blame(call, part, by_key, watch)
             if answers is not None:
                 got |= dict(zip(part, answers, strict=True))
+                self._n_done += len(part)
                 del rest[: len(part)]
                 continue
             free_memory()

@@ -20,9 +20,10 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capspace.collect.data_root import DataRoot
+from capspace.collect.data_root import DataRoot, DataSource
 from capspace.collect.errors import HarnessError
 from capspace.collect.identity import Seeds, TaskIdentity
+from capspace.collect.sandbox import SANDBOX_FILTER
 from capspace.fit.errors import near_matches
 from capspace.tasks.panel import Benchmark
 
@@ -30,11 +31,19 @@ if TYPE_CHECKING:
     from lm_eval.api.model import LM
     from lm_eval.tasks import TaskManager
 
-__all__ = ["Evaluation", "Harness", "harness_version", "lm_eval_main", "register_models"]
+__all__ = [
+    "Evaluation",
+    "Harness",
+    "Workload",
+    "harness_version",
+    "lm_eval_main",
+    "register_models",
+]
 
 ItemsDone = Callable[[int, int], None]
 """Called with items answered and items in all, again and again while a model answers."""
 
+_DEFAULT_NEW_TOKENS = 256
 _LABELS = frozenset({"tag", "task_alias", "group", "group_alias"})
 
 
@@ -55,6 +64,18 @@ class Evaluation:
 
     environment: dict[str, Any]
     """Batch sizes and library versions as lm-eval reports them."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a benchmark asks of any model."""
+
+    n_requests: int
+    n_characters: int
+    """Characters of all prompts and continuations."""
+
+    n_generated: int
+    """Most tokens to be generated."""
 
 
 class Harness:
@@ -80,7 +101,7 @@ class Harness:
     ) -> None:
         self.data_root = data_root
         self._include_path = include_path
-        self._folders = {b.folder for b in benchmarks}
+        self._folders: set[str | None] = {b.folder for b in benchmarks if b.folder}
         self._manager: TaskManager | None = None
         self._leaf_names: dict[tuple[str, ...], list[str]] = {}
 
@@ -98,7 +119,11 @@ class Harness:
         identities = []
         for name in self._leaves(benchmark):
             config = self._config(name)
-            data = "hub" if self.data_root is None else self.data_root.source(config).fingerprint
+            _require_sandbox(name, config)
+            source = self._source(config)
+            data = "hub" if source is None else source.fingerprint
+            if "custom_dataset" in config:  # made by code, which the definition's hash covers
+                data = "generated"
             identities.append(
                 TaskIdentity(
                     name=name,
@@ -133,7 +158,7 @@ class Harness:
         from lm_eval import simple_evaluate
 
         manager = self._task_manager()
-        with _metered(items_done):
+        with _metered(items_done, getattr(lm, "share_done", None)):
             results = simple_evaluate(
                 model=lm,
                 tasks=self._load(benchmark),
@@ -149,17 +174,45 @@ class Harness:
             )
         return None if results is None else _evaluation(benchmark, results)
 
+    def workload(self, benchmark: Benchmark, *, limit: int | None = None) -> Workload:
+        """Return what a benchmark asks, counted from its requests; its data sets are loaded.
+
+        Raises
+        ------
+        HarnessError, DataRootError
+            As ``tasks``.
+
+        """
+        n_requests = n_characters = n_generated = 0
+        for task in self._load(benchmark):
+            task.set_config(key="num_fewshot", value=benchmark.n_shot)
+            with _metered(lambda done, total: None):
+                task.build_all_requests(limit=limit)
+            for request in task.instances:
+                n_requests += 1
+                n_characters += sum(len(a) for a in request.args if isinstance(a, str))
+                for argument in request.args:
+                    if isinstance(argument, dict):
+                        n_generated += int(argument.get("max_gen_toks", _DEFAULT_NEW_TOKENS))
+        return Workload(n_requests, n_characters, n_generated)
+
     def _load(self, benchmark: Benchmark) -> list[Any]:
         manager, names = self._task_manager(), self._leaves(benchmark)
         if self.data_root is None:
             return list(manager.load(names)["tasks"].values())
         # lm-eval merges overrides into registered tasks only inside a group.
-        members = [
-            {"task": name, **self.data_root.source(self._config(name)).overrides()}
-            for name in names
-        ]
+        members = []
+        for name in names:
+            source = self._source(self._config(name))
+            members.append({"task": name, **({} if source is None else source.overrides())})
         loaded = manager.load([{"group": "capspace", "task": members}])
         return list(loaded["tasks"].values())
+
+    def _source(self, config: dict[str, Any]) -> DataSource | None:
+        """Return the files that a task reads; None where they are the Hub's or made by code."""
+        if self.data_root is None or "custom_dataset" in config:
+            return None
+        return self.data_root.source(config)
 
     def _leaves(self, benchmark: Benchmark) -> list[str]:
         if benchmark.tasks not in self._leaf_names:
@@ -225,6 +278,8 @@ def _task_manager(
     """
     import lm_eval.tasks
 
+    import capspace.collect.sandbox.scoring  # noqa: F401 - registers the filter our tasks name
+
     paths = [p for p in _own_task_folders()]
     if not everything:
         builtin = Path(lm_eval.tasks.__file__).parent
@@ -265,6 +320,16 @@ def lm_eval_main(arguments: Sequence[str]) -> None:
         cli_evaluate()
     finally:
         sys.argv = before
+
+
+def _require_sandbox(name: str, config: dict[str, Any]) -> None:
+    """Refuse a task that would run a model's code outside the sandbox."""
+    steps = [step for entry in config.get("filter_list") or () for step in entry["filter"]]
+    if config.get("unsafe_code") and SANDBOX_FILTER not in {s["function"] for s in steps}:
+        raise HarnessError(
+            f"task {name} runs code that the model writes outside a sandbox; let a filter "
+            f"{SANDBOX_FILTER} judge it (as humaneval_sandboxed does)"
+        )
 
 
 def _definition_hash(config: dict[str, Any]) -> str:
@@ -331,8 +396,14 @@ def _evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation:
 
 
 @contextmanager
-def _metered(items_done: ItemsDone) -> Iterator[None]:
-    """Turn the progress bars of lm-eval and of our models into calls of ``items_done``."""
+def _metered(
+    items_done: ItemsDone, share_done: Callable[[float], float] | None = None
+) -> Iterator[None]:
+    """Turn the progress bars of lm-eval and of our models into calls of ``items_done``.
+
+    A recorder asks the model piece by piece: its ``share_done`` turns the share of a piece that is
+    done into the share of all requests.
+    """
     from tqdm import tqdm
 
     n_items = 0
@@ -361,7 +432,8 @@ def _metered(items_done: ItemsDone) -> Iterator[None]:
         def update(self, n: float | None = 1) -> bool | None:
             drawn = super().update(n)
             if self.total:
-                items_done(round(n_items * self.n / self.total), n_items)
+                share = self.n / self.total
+                items_done(round(n_items * (share_done(share) if share_done else share)), n_items)
             return drawn
 
     holders = [

@@ -75,6 +75,10 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
         """Return the generated text per request."""
         return self.asker.answers("generate_until", requests, self._lm.generate_until)
 
+    def share_done(self, share_of_call: float) -> float:
+        """Return the share of all requests that is done when this share of the model's call is."""
+        return self.asker.share_done(share_of_call)
+
     # What `LM` itself defines is found before __getattr__ and so has to be passed on by name.
 
     @property

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from os import getpid
 from pathlib import Path
@@ -17,16 +17,21 @@ from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions, load_model
 from capspace.collect.checkpoint import Checkpoint, resolve
 from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
 from capspace.collect.errors import (
+    AnswerError,
     CollectError,
     DataRootError,
     HarnessError,
     NothingMeasuredError,
+    SandboxError,
 )
 from capspace.collect.extra import require_collect_extra
 from capspace.collect.harness import Evaluation, Harness, harness_version
 from capspace.collect.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
+from capspace.collect.journal import Journal
 from capspace.collect.progress import ProgressDisplay, SilentProgress
 from capspace.collect.quiet import logged_to
+from capspace.collect.recording import in_turn, open_journal, recorded
+from capspace.collect.sandbox import check_sandbox
 from capspace.collect.store import Failure, Result, Store, default_store_path, to_table
 from capspace.fit.table import ScoreTable
 from capspace.tasks.panel import Benchmark, Panel, load_panel
@@ -34,7 +39,9 @@ from capspace.tasks.panel import Benchmark, Panel, load_panel
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
-__all__ = ["Collection", "Missing", "collect_scores"]
+    from capspace.collect.recorder import Recorder
+
+__all__ = ["Collection", "Missing", "collect_scores", "measurement"]
 
 _log = logging.getLogger("capspace.collect")
 
@@ -151,7 +158,7 @@ def collect_scores(
     names = [models] if isinstance(models, str) else list(dict.fromkeys(models))
     if not names:
         raise CollectError("no model given")
-    with _opened(store) as kept, logged_to(_log_file(kept)):
+    with _opened(store) as kept, logged_to(_log_file(kept)), open_journal(kept.path) as journal:
         checkpoints = tuple(
             resolve(
                 name,
@@ -166,6 +173,7 @@ def collect_scores(
             panel=chosen,
             harness=Harness(chosen.benchmarks, data_root=root, include_path=include_path),
             store=kept,
+            journal=journal,
             options=options,
             seeds=Seeds.of(seed),
             limit=limit,
@@ -179,6 +187,46 @@ def collect_scores(
             run.progress.close()
 
 
+def measurement(
+    checkpoint: Checkpoint,
+    benchmark: Benchmark,
+    harness: Harness,
+    *,
+    options: LoadOptions,
+    seeds: Seeds,
+    limit: int | None = None,
+    chat_template: bool = False,
+) -> Measurement:
+    """Return the identity of one cell, whose key the store knows its result by; loads no model.
+
+    Raises
+    ------
+    HarnessError
+        lm-eval does not know the benchmark's tasks.
+    DataRootError
+        The data root lacks a data set that a task reads.
+
+    """
+    model = ModelIdentity(
+        checkpoint=checkpoint.identity,
+        dtype=options.identity_dtype(checkpoint),
+        backend=options.backend,
+        chat_template=chat_template,
+        custom_code=checkpoint.custom_code,
+    )
+    return Measurement(
+        model=model,
+        tasks=harness.tasks(benchmark),
+        n_shot=benchmark.n_shot,
+        metric=benchmark.metric,
+        filter=benchmark.filter,
+        aggregate=benchmark.aggregate,
+        seeds=seeds,
+        limit=limit,
+        harness=harness_version(),
+    )
+
+
 @dataclass(frozen=True)
 class _Cell:
     benchmark: Benchmark
@@ -190,6 +238,7 @@ class _Run:
     panel: Panel
     harness: Harness
     store: Store
+    journal: Journal
     options: LoadOptions
     seeds: Seeds
     limit: int | None
@@ -208,8 +257,8 @@ class _Run:
             self.progress.model(checkpoint.name, len(todo), len(cells) - len(todo))
             for cell in skipped:
                 self.progress.missing(cell.benchmark, cell.reason)
-            failed = self._measure_all(checkpoint, todo) if todo else []
-            n_measured += len(todo) - len(failed)
+            n, failed = self._measure_all(checkpoint, todo) if todo else (0, [])
+            n_measured += n
             missing += failed
             results += self._results(checkpoint, cells)
         if not results:
@@ -232,8 +281,10 @@ class _Run:
             if (found := self.store.get(cell.measurement.key)) is not None
         ]
 
-    def _measure_all(self, checkpoint: Checkpoint, cells: list[_Cell]) -> list[Missing]:
-        """Measure cells with the model loaded once; return those that gave no score."""
+    def _measure_all(
+        self, checkpoint: Checkpoint, cells: list[_Cell]
+    ) -> tuple[int, list[Missing]]:
+        """Measure cells with the model loaded once; return how many, and those without a score."""
         try:
             lm = load_model(checkpoint, self.options)
         except CollectError:
@@ -241,31 +292,39 @@ class _Run:
         except Exception as error:  # a stranger's checkpoint can raise anything
             _log.exception("loading %s", checkpoint.location)
             reason = f"the checkpoint does not load: {_one_line(error)}"
-            return [self._failed(checkpoint, cell.benchmark, reason) for cell in cells]
-        failed = []
-        for index, cell in enumerate(cells, 1):
-            self.progress.benchmark(cell.benchmark.name, index, len(cells))
-            try:
-                self._measure(lm, checkpoint, cell)
-            except (HarnessError, DataRootError) as error:
-                failed.append(self._failed(checkpoint, cell.benchmark, str(error)))
-            except CollectError:
-                raise
-            except Exception as error:  # a stranger's task can raise anything
-                _log.exception("%s on %s", checkpoint.location, cell.benchmark.name)
-                failed.append(self._failed(checkpoint, cell.benchmark, _one_line(error)))
+            return 0, [self._failed(checkpoint, cell.benchmark, reason) for cell in cells]
+        failed, n_measured = [], 0
+        with closing(self._turns(lm, cells)) as turns:
+            for cell in turns:
+                index = cells.index(cell) + 1
+                self.progress.benchmark(cell.benchmark.name, index, len(cells))
+                try:
+                    self._measure(lm, checkpoint, cell)
+                    n_measured += 1
+                except (HarnessError, DataRootError, AnswerError, SandboxError) as error:
+                    failed.append(self._failed(checkpoint, cell.benchmark, str(error)))
+                except CollectError:
+                    raise
+                except Exception as error:  # a stranger's task can raise anything
+                    _log.exception("%s on %s", checkpoint.location, cell.benchmark.name)
+                    failed.append(self._failed(checkpoint, cell.benchmark, _one_line(error)))
         del lm
         _free_memory()
-        return failed
+        return n_measured, failed
+
+    def _turns(self, lm: LM, cells: list[_Cell]) -> Generator[_Cell, None, None]:
+        """Yield the cells to measure: those that another run is measuring wait, and may vanish."""
+        if lm.world_size > 1:  # data-parallel processes of one run must all take the same cells
+            yield from cells
+            return
+        yield from in_turn(
+            cells,
+            key=lambda cell: cell.measurement.key,
+            is_done=lambda cell: self.store.get(cell.measurement.key) is not None,
+            journal=self.journal,
+        )
 
     def _cells(self, checkpoint: Checkpoint) -> tuple[list[_Cell], list[Missing]]:
-        model = ModelIdentity(
-            checkpoint=checkpoint.identity,
-            dtype=self.options.identity_dtype(checkpoint),
-            backend=self.options.backend,
-            chat_template=self.chat_template,
-            custom_code=checkpoint.custom_code,
-        )
         cells, missing = [], []
         for benchmark in self.panel.benchmarks:
             if benchmark.executes_code and not self.allow_code_execution:
@@ -273,28 +332,29 @@ class _Run:
                 missing.append(Missing(checkpoint.name, benchmark.name, reason))
                 continue
             try:
-                tasks = self.harness.tasks(benchmark)
+                if benchmark.executes_code:
+                    check_sandbox()
+                cell = measurement(
+                    checkpoint,
+                    benchmark,
+                    self.harness,
+                    options=self.options,
+                    seeds=self.seeds,
+                    limit=self.limit,
+                    chat_template=self.chat_template,
+                )
             except CollectError as error:
                 missing.append(Missing(checkpoint.name, benchmark.name, str(error)))
                 continue
-            measurement = Measurement(
-                model=model,
-                tasks=tasks,
-                n_shot=benchmark.n_shot,
-                metric=benchmark.metric,
-                filter=benchmark.filter,
-                aggregate=benchmark.aggregate,
-                seeds=self.seeds,
-                limit=self.limit,
-                harness=harness_version(),
-            )
-            cells.append(_Cell(benchmark, measurement))
+            cells.append(_Cell(benchmark, cell))
         return cells, missing
 
     def _measure(self, lm: LM, checkpoint: Checkpoint, cell: _Cell) -> None:
         started = time.perf_counter()
+        label = f"{checkpoint.name}: {cell.benchmark.name}"
+        model = recorded(lm, cell.measurement, journal=self.journal, label=label)
         evaluation = self.harness.evaluate(
-            lm,
+            model,
             cell.benchmark,
             seeds=self.seeds,
             limit=self.limit,
@@ -305,14 +365,19 @@ class _Run:
         if evaluation is None:
             return
         seconds = time.perf_counter() - started
-        result = self._result(lm, checkpoint, cell, evaluation, seconds)
+        result = self._result(model, checkpoint, cell, evaluation, seconds)
         self.store.put(result, evaluation.samples)
         self.progress.scored(
             cell.benchmark.name, evaluation.score, evaluation.stderr, evaluation.n_items
         )
 
     def _result(
-        self, lm: LM, checkpoint: Checkpoint, cell: _Cell, evaluation: Evaluation, seconds: float
+        self,
+        lm: Recorder,
+        checkpoint: Checkpoint,
+        cell: _Cell,
+        evaluation: Evaluation,
+        seconds: float,
     ) -> Result:
         benchmark, measurement = cell.benchmark, cell.measurement
         root = self.harness.data_root
@@ -338,6 +403,7 @@ class _Run:
                 "device": str(getattr(lm, "device", self.options.device)),
                 "batch_size": str(getattr(lm, "batch_size", self.options.batch_size)),
                 "seconds": round(seconds, 3),
+                "requests": asdict(lm.asker.counts),
                 **_versions(),
                 **evaluation.environment,
             },

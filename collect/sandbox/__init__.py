@@ -1,6 +1,7 @@
 """Running code that a model wrote where it can reach nothing and forge nothing."""
 
 from capspace.collect.sandbox.judging import (
+    SANDBOX_FILTER,
     Limits,
     Sample,
     Verdict,
@@ -9,4 +10,4 @@ from capspace.collect.sandbox.judging import (
     judge_all,
 )
 
-__all__ = ["Limits", "Sample", "Verdict", "check_sandbox", "judge", "judge_all"]
+__all__ = ["SANDBOX_FILTER", "Limits", "Sample", "Verdict", "check_sandbox", "judge", "judge_all"]

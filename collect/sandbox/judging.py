@@ -19,7 +19,10 @@ from dataclasses import asdict, dataclass, field
 from capspace.collect.errors import SandboxError
 from capspace.collect.sandbox.bubblewrap import Guest, require_bubblewrap
 
-__all__ = ["Limits", "Sample", "Verdict", "check_sandbox", "judge", "judge_all"]
+__all__ = ["SANDBOX_FILTER", "Limits", "Sample", "Verdict", "check_sandbox", "judge", "judge_all"]
+
+SANDBOX_FILTER = "capspace_sandbox"
+"""Name of the lm-eval filter by which a task has its programs judged here."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,83 @@
+"""Recording for the runner: which journal, under which identity, and whose turn it is."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from capspace.collect.identity import Measurement, canonical_json
+from capspace.collect.journal import Journal
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
+    from capspace.collect.recorder import Recorder
+
+__all__ = ["answers_identity", "in_turn", "open_journal", "recorded"]
+
+_POLL_SECONDS = 1.0
+T = TypeVar("T")
+
+
+def open_journal(store: Path) -> Journal:
+    """Return the journal that lies in a store's folder."""
+    return Journal(store / "journal")
+
+
+def answers_identity(measurement: Measurement) -> str:
+    """Return the key of what decides a model's answer to a given request.
+
+    The task, its shots and the limit are not in it: they are in the requests themselves. So a
+    larger limit, or another task with the same prompts, asks only what is new.
+    """
+    return hashlib.sha256(canonical_json(_answering(measurement)).encode()).hexdigest()
+
+
+def recorded(lm: LM, measurement: Measurement, *, journal: Journal, label: str) -> Recorder:
+    """Return the model behind a recorder."""
+    from capspace.collect.recorder import Recorder
+
+    return Recorder(
+        lm,
+        journal=journal,
+        identity=answers_identity(measurement),
+        label=label,
+        description=_answering(measurement),
+    )
+
+
+def in_turn(
+    items: Sequence[T],
+    *,
+    key: Callable[[T], str],
+    is_done: Callable[[T], bool],
+    journal: Journal,
+) -> Iterator[T]:
+    """Yield each item that is not done, claimed for as long as the caller works on it.
+
+    Items that another process works on come last, once that process is done with them or dead.
+    """
+    waiting = list(items)
+    while waiting:
+        busy = []
+        for item in waiting:
+            with journal.claims.hold(key(item)) as claim:
+                if claim is None:
+                    busy.append(item)
+                elif not is_done(item):
+                    yield item
+        waiting = busy
+        if waiting:
+            time.sleep(_POLL_SECONDS)
+
+
+def _answering(measurement: Measurement) -> dict[str, object]:
+    return {
+        "model": asdict(measurement.model),
+        "harness": measurement.harness,
+        "seed": measurement.seeds.torch,
+    }

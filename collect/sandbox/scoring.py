@@ -1,0 +1,42 @@
+"""lm-eval's filter ``capspace_sandbox``: programs in, verdicts out.
+
+A task names it after a filter that makes of each answer a mapping with the fields of `Sample`.
+This module imports lm-eval; import it inside functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lm_eval.api.filter import Filter
+from lm_eval.api.registry import register_filter
+
+from capspace.collect.sandbox.judging import SANDBOX_FILTER, Sample, judge_all
+
+__all__ = ["SandboxFilter"]
+
+
+@register_filter(SANDBOX_FILTER)
+class SandboxFilter(Filter):  # type: ignore[misc]  # as above
+    """Judges each program in a sandbox of its own, side by side over the cores."""
+
+    def apply(
+        self, resps: Sequence[Iterable[dict[str, Any]]], docs: Sequence[dict[str, Any]]
+    ) -> list[list[dict[str, Any]]]:
+        """Return per document and answer the program, whether it passed, and if not why."""
+        samples = [
+            [
+                Sample(r["program"], r["test"], tuple(r["names"]), r.get("preamble", ""))
+                for r in answers
+            ]
+            for answers in resps
+        ]
+        verdicts = iter(judge_all(sample for answers in samples for sample in answers))
+        return [
+            [
+                {"program": sample.program, "passed": v.passed, "reason": v.reason}
+                for sample, v in zip(answers, verdicts, strict=False)
+            ]
+            for answers in samples
+        ]
