@@ -63,27 +63,30 @@ class Form:
 
 def link_function(form: Form) -> Link:
     """Return f(c, levels) of a form with its derivatives, as ``solve`` wants them."""
-    if form.name == "linear":
-        return lambda c, levels: (c, np.ones_like(c), np.zeros_like(c), np.empty((*c.shape, 0)))
-    if form.name == "exp":
 
-        def exponential(c: Array, levels: Array) -> tuple[Array, Array, Array, Array]:
-            e = np.exp(np.minimum(c, EXP_CAP))
-            return e, e, e, np.empty((*c.shape, 0))
+    def linear(c: Array, levels: Array) -> tuple[Array, Array, Array, Array, Array]:
+        none = np.empty((*c.shape, 0))
+        return c, np.ones_like(c), np.zeros_like(c), none, none
 
-        return exponential
+    def exponential(c: Array, levels: Array) -> tuple[Array, Array, Array, Array, Array]:
+        e = np.exp(np.minimum(c, EXP_CAP))
+        none = np.empty((*c.shape, 0))
+        return e, e, e, none, none
 
-    def sigmoid(c: Array, levels: Array) -> tuple[Array, Array, Array, Array]:
+    def sigmoid(c: Array, levels: Array) -> tuple[Array, Array, Array, Array, Array]:
         s = expit(c)
         floor, ceiling = form.levels(levels)
         height = (ceiling - floor)[:, None]
         rising = s * (1 - s)
-        by_level = np.empty((*c.shape, form.n_free))
-        if form.free[0]:
-            by_level[..., 0] = 1 - s
-        if form.free[1]:
-            by_level[..., -1] = s
         slope = height * rising
-        return floor[:, None] + height * s, slope, slope * (1 - 2 * s), by_level
+        by_level = np.empty((*c.shape, form.n_free))
+        mixed = np.empty((*c.shape, form.n_free))
+        if form.free[0]:
+            by_level[..., 0], mixed[..., 0] = 1 - s, -rising
+        if form.free[1]:
+            by_level[..., -1], mixed[..., -1] = s, rising
+        return floor[:, None] + height * s, slope, slope * (1 - 2 * s), by_level, mixed
 
-    return sigmoid
+    if form.curved:
+        return sigmoid
+    return linear if form.name == "linear" else exponential

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Link", "Solution", "solve"]
 
 Array = NDArray[np.float64]
-Link = Callable[[Array, Array], tuple[Array, Array, Array, Array]]
+Link = Callable[[Array, Array], tuple[Array, Array, Array, Array, Array]]
 
 _GROW, _SHRINK = 4.0, 0.2
 _DAMPING_START, _DAMPING_MIN, _DAMPING_MAX = 1e-3, 1e-15, 1e20
@@ -58,7 +58,7 @@ def solve(
     ----------
     link : callable
         ``link(c (b, n), levels (b, l)) -> f (b, n), ∂f/∂c (b, n), ∂²f/∂c² (b, n), ∂f/∂levels
-        (b, n, l)``.
+        (b, n, l), ∂²f/∂c∂levels (b, n, l)``; f is linear in the levels, or nearly.
     design : (B, n, m) array
     y, weight : (B, n) arrays
     start : (B, m + l) array
@@ -80,8 +80,10 @@ def solve(
 
     Notes
     -----
-    A step solves (H + λ diag H) s = −g with the exact gradient g. H is JᵀWJ plus the part of the
-    second-order term along c that is positive, so that it stays semi-definite; W includes Huber's
+    A step solves (H + λ diag H) s = −g with the exact gradient g and H = JᵀWJ. Once a step has been
+    refused, a problem goes on with the whole second derivative, its eigenvalues (in units of
+    its diagonal) taken positive: it follows curved valleys, such as that between floor and intercept,
+    and does not overshoot where the curve saturates. W includes Huber's
     reweighting. A parameter at its bound whose gradient points outward is held for that step.
 
     References
@@ -104,18 +106,19 @@ def solve(
     )
     which = np.arange(n_problems)
     damping = np.full(n_problems, _DAMPING_START)
+    careful = np.zeros(n_problems, dtype=bool)
     vanished = 1e-28 * np.sum(weight * y * y, axis=1) + _TINY
     eye = np.eye(n_parameters)
 
     def look(at: Array) -> tuple[Array, ...]:
         c = (design @ at[:, :m, None])[..., 0]
-        fitted, slope, bend, by_level = link(c, at[:, m:])
-        return fitted - y, slope, bend, by_level
+        fitted, *derivatives = link(c, at[:, m:])
+        return fitted - y, *derivatives
 
     state = look(theta)
     loss = _loss(state[0], weight, delta)
     for iteration in range(max_iter + 1):
-        gradient, hessian = _derivatives(state, design, weight, delta)
+        gradient, hessian = _derivatives(state, design, weight, careful, delta)
         if bounded:
             held = ((theta <= low) & (gradient > 0)) | ((theta >= high) & (gradient < 0))
             gradient = np.where(held, 0.0, gradient)
@@ -144,6 +147,7 @@ def solve(
         good = accept & (gain > 0.25 * promised)
         damping = np.where(good, damping * _SHRINK, np.where(accept, damping, damping * _GROW))
         damping = np.maximum(damping, _DAMPING_MIN)
+        careful |= ~accept
         theta = np.where(accept[:, None], trial, theta)
         state = tuple(
             np.where(accept.reshape(-1, *[1] * (new.ndim - 1)), new, old)
@@ -155,39 +159,54 @@ def solve(
             out.theta[which] = theta
             out.loss[which] = loss
             out.converged[which] = done
-            out.n_iter[which] = iteration
+            out.n_iter[which] = iteration + 1
             keep = ~ended
             if not keep.any() or iteration == max_iter:
                 break
             which, theta, damping, loss = which[keep], theta[keep], damping[keep], loss[keep]
+            careful = careful[keep]
             state = tuple(part[keep] for part in state)
             design, y, weight, vanished = design[keep], y[keep], weight[keep], vanished[keep]
     return out
 
 
 def _derivatives(
-    state: tuple[Array, ...], design: Array, weight: Array, delta: float
+    state: tuple[Array, ...],
+    design: Array,
+    weight: Array,
+    careful: NDArray[np.bool_],
+    delta: float,
 ) -> tuple[Array, Array]:
-    residual, slope, bend, by_level = state
+    """Return the gradient (b, q) and a positive semi-definite Hessian (b, q, q)."""
+    residual, slope, bend, by_level, mixed = state
     if not np.isinf(delta):
         weight = weight * (delta / np.maximum(np.abs(residual), delta))
     pull = weight * residual
-    stiff = weight * slope * slope + np.maximum(pull * bend, 0.0)
-    across = design.swapaxes(1, 2)
-    gradient = (across @ (pull * slope)[..., None])[..., 0]
-    hessian = across @ (stiff[..., None] * design)
-    n_levels = by_level.shape[2]
-    if not n_levels:
-        return gradient, hessian
-    m = design.shape[2]
-    whole = np.empty((len(hessian), m + n_levels, m + n_levels))
-    whole[:, :m, :m] = hessian
-    whole[:, :m, m:] = across @ ((weight * slope)[..., None] * by_level)
-    whole[:, m:, :m] = whole[:, :m, m:].swapaxes(1, 2)
-    whole[:, m:, m:] = by_level.swapaxes(1, 2) @ (weight[..., None] * by_level)
-    return np.concatenate(
-        [gradient, (by_level.swapaxes(1, 2) @ pull[..., None])[..., 0]], axis=1
-    ), whole
+    jacobian = slope[..., None] * design
+    if by_level.shape[2]:
+        jacobian = np.concatenate([jacobian, by_level], axis=2)
+    gradient = (jacobian.swapaxes(1, 2) @ pull[..., None])[..., 0]
+    hessian = jacobian.swapaxes(1, 2) @ (weight[..., None] * jacobian)
+    if careful.any():
+        m = design.shape[2]
+        x, r = design[careful], pull[careful]
+        second = np.zeros((len(x), *hessian.shape[1:]))
+        second[:, :m, :m] = x.swapaxes(1, 2) @ ((r * bend[careful])[..., None] * x)
+        second[:, :m, m:] = x.swapaxes(1, 2) @ (r[..., None] * mixed[careful])
+        second[:, m:, :m] = second[:, :m, m:].swapaxes(1, 2)
+        hessian[careful] = _positive(hessian[careful], second)
+    return gradient, hessian
+
+
+def _positive(gauss_newton: Array, second: Array) -> Array:
+    whole = gauss_newton + second
+    size = np.sqrt(np.einsum("bqq->bq", gauss_newton) + np.abs(np.einsum("bqq->bq", second)))
+    size = np.maximum(size, np.maximum(_FLAT * size.max(axis=1, keepdims=True), 1e-100))
+    unit = size[:, :, None] * size[:, None]
+    values, vectors = np.linalg.eigh(whole / unit)
+    floor = _FLAT * np.abs(values).max(axis=1, keepdims=True)
+    values = np.maximum(np.abs(values), floor)
+    return np.asarray((vectors * values[:, None]) @ vectors.swapaxes(1, 2) * unit)
 
 
 def _loss(residual: Array, weight: Array, delta: float) -> Array:

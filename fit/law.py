@@ -204,7 +204,7 @@ def _covariance(x: Array, y: Array, weight: Array, theta: Array, form: Form) -> 
     q = len(theta)
     design = np.column_stack([np.ones(len(x)), x])
     m = design.shape[1]
-    fitted, slope, _, by_level = link_function(form)((design @ theta[:m])[None], theta[None, m:])
+    fitted, slope, _, by_level, _ = link_function(form)((design @ theta[:m])[None], theta[None, m:])
     jacobian = np.concatenate([slope[..., None] * design, by_level], axis=2)
     low, high = form.box(x.shape[1])
     inner = (theta > low) & (theta < high)
@@ -215,7 +215,7 @@ def _covariance(x: Array, y: Array, weight: Array, theta: Array, form: Form) -> 
     j = jacobian[0][:, inner]
     information = j.T @ (weight[:, None] * j)
     size = np.sqrt(np.diag(information))
-    if (size <= 0).any():
+    if (size <= 1e-100).any():
         return out
     unit = information / np.outer(size, size)
     if np.linalg.cond(unit) > 1e14:
