@@ -6,23 +6,22 @@ the command line starts without it.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capspace.collect.data_root import DataRoot, DataSource
+from capspace.collect.definition import definition_hash
 from capspace.collect.errors import HarnessError
+from capspace.collect.evaluation import Evaluation, read_evaluation
 from capspace.collect.identity import Seeds, TaskIdentity
+from capspace.collect.metering import ItemsDone, metered
 from capspace.collect.sandbox import SANDBOX_FILTER
 from capspace.fit.errors import near_matches
 from capspace.tasks.panel import Benchmark
@@ -40,30 +39,7 @@ __all__ = [
     "register_models",
 ]
 
-ItemsDone = Callable[[int, int], None]
-"""Called with items answered and items in all, again and again while a model answers."""
-
 _DEFAULT_NEW_TOKENS = 256
-_LABELS = frozenset({"tag", "task_alias", "group", "group_alias"})
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What lm-eval measured for one benchmark."""
-
-    score: float
-    stderr: float
-    """Standard error of the score; NaN where lm-eval gives none (a single item)."""
-
-    n_items: int
-    tasks: tuple[dict[str, Any], ...]
-    """Per leaf task: name, score, stderr, n_items."""
-
-    samples: tuple[dict[str, Any], ...]
-    """lm-eval's own record of every item, with its task's name."""
-
-    environment: dict[str, Any]
-    """Batch sizes and library versions as lm-eval reports them."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +104,7 @@ class Harness:
                 TaskIdentity(
                     name=name,
                     version=str((config.get("metadata") or {}).get("version", "")),
-                    definition=_definition_hash(config),
+                    definition=definition_hash(config),
                     data=data,
                 )
             )
@@ -158,7 +134,7 @@ class Harness:
         from lm_eval import simple_evaluate
 
         manager = self._task_manager()
-        with _metered(items_done, getattr(lm, "share_done", None)):
+        with metered(items_done, getattr(lm, "share_done", None)):
             results = simple_evaluate(
                 model=lm,
                 tasks=self._load(benchmark),
@@ -172,7 +148,7 @@ class Harness:
                 confirm_run_unsafe_code=allow_code_execution,
                 task_manager=manager,
             )
-        return None if results is None else _evaluation(benchmark, results)
+        return None if results is None else read_evaluation(benchmark, results)
 
     def workload(self, benchmark: Benchmark, *, limit: int | None = None) -> Workload:
         """Return what a benchmark asks, counted from its requests; its data sets are loaded.
@@ -186,7 +162,7 @@ class Harness:
         n_requests = n_characters = n_generated = 0
         for task in self._load(benchmark):
             task.set_config(key="num_fewshot", value=benchmark.n_shot)
-            with _metered(lambda done, total: None):
+            with metered(lambda done, total: None):
                 task.build_all_requests(limit=limit)
             for request in task.instances:
                 n_requests += 1
@@ -205,7 +181,8 @@ class Harness:
         for name in names:
             source = self._source(self._config(name))
             members.append({"task": name, **({} if source is None else source.overrides())})
-        loaded = manager.load([{"group": "capspace", "task": members}])
+        with _datasets_offline():
+            loaded = manager.load([{"group": "capspace", "task": members}])
         return list(loaded["tasks"].values())
 
     def _source(self, config: dict[str, Any]) -> DataSource | None:
@@ -332,120 +309,14 @@ def _require_sandbox(name: str, config: dict[str, Any]) -> None:
         )
 
 
-def _definition_hash(config: dict[str, Any]) -> str:
-    """Return the hash of a task's configuration with the code of the functions it names."""
-    kept = {k: v for k, v in config.items() if k not in _LABELS}
-    text = json.dumps(_with_code(kept), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _with_code(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _with_code(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_with_code(v) for v in value]
-    # lm-eval's index leaves "!function utils.f" as "<folder>/utils.f".
-    if isinstance(value, str) and value.startswith("/") and "\n" not in value:
-        module, _, function = value.rpartition(".")
-        path = Path(f"{module}.py")
-        if module and path.is_file():
-            return [path.name, function, hashlib.sha256(path.read_bytes()).hexdigest()]
-    return value
-
-
-def _evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation:
-    key = f"{benchmark.metric},{benchmark.filter}"
-    error_key = f"{benchmark.metric}_stderr,{benchmark.filter}"
-    parts = []
-    for task, metrics in results["results"].items():
-        if key not in metrics:
-            known = sorted(k for k in metrics if "," in k and "_stderr" not in k)
-            raise HarnessError(f"task {task} gives no {key}; it gives {'; '.join(known)}")
-        score, stderr = float(metrics[key]), metrics.get(error_key, math.nan)
-        if not math.isfinite(score):
-            raise HarnessError(f"task {task}: {key} is {score}")
-        if results["n-shot"][task] != benchmark.n_shot:
-            raise HarnessError(
-                f"task {task} fixes its examples at {results['n-shot'][task]}, "
-                f"the panel asks for {benchmark.n_shot}"
-            )
-        parts.append(
-            {
-                "task": task,
-                "score": score,
-                "stderr": float(stderr) if isinstance(stderr, (int, float)) else math.nan,
-                "n_items": int(results["n-samples"][task]["effective"]),
-            }
-        )
-    samples = (
-        {"task": task, **sample}
-        for task, records in results["samples"].items()
-        for sample in records
-    )
-    return Evaluation(
-        score=math.fsum(p["score"] for p in parts) / len(parts),
-        stderr=math.sqrt(math.fsum(p["stderr"] ** 2 for p in parts)) / len(parts),
-        n_items=sum(p["n_items"] for p in parts),
-        tasks=tuple(parts),
-        samples=tuple(samples),
-        environment={
-            "batch_sizes": results["config"].get("batch_sizes", []),
-            "transformers": results.get("transformers_version"),
-        },
-    )
-
-
 @contextmanager
-def _metered(
-    items_done: ItemsDone, share_done: Callable[[float], float] | None = None
-) -> Iterator[None]:
-    """Turn the progress bars of lm-eval and of our models into calls of ``items_done``.
+def _datasets_offline() -> Iterator[None]:
+    """Keep ``datasets`` off the network, where it counts even the loading of local files."""
+    import datasets
 
-    A recorder asks the model piece by piece: its ``share_done`` turns the share of a piece that is
-    done into the share of all requests.
-    """
-    from tqdm import tqdm
-
-    n_items = 0
-
-    class Silent(tqdm):  # type: ignore[type-arg]  # generic in the stubs only
-        monitor_interval = 0
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs | {"file": StringIO()})
-
-        def display(self, *args: Any, **kwargs: Any) -> None:
-            """Print nothing."""
-
-    class Prompts(Silent):
-        """The bar over the items whose prompts are built."""
-
-        def close(self) -> None:
-            nonlocal n_items
-            n_items += int(self.total or 0)
-            self.total = 0
-            super().close()
-
-    class Requests(Silent):
-        """The bar over the requests that the model answers."""
-
-        def update(self, n: float | None = 1) -> bool | None:
-            drawn = super().update(n)
-            if self.total:
-                share = self.n / self.total
-                items_done(round(n_items * (share_done(share) if share_done else share)), n_items)
-            return drawn
-
-    holders = [
-        module
-        for name, module in list(sys.modules.items())
-        if name.startswith(("lm_eval.", "capspace.")) and getattr(module, "tqdm", None) is tqdm
-    ]
-    for module in holders:
-        kind = Prompts if module.__name__ == "lm_eval.api.task" else Requests
-        module.tqdm = kind  # type: ignore[attr-defined]  # there: it was looked up above
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = True
     try:
         yield
     finally:
-        for module in holders:
-            module.tqdm = tqdm  # type: ignore[attr-defined]  # as above
+        datasets.config.HF_HUB_OFFLINE = before

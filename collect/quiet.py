@@ -59,9 +59,9 @@ def _redirected(logger: logging.Logger, handler: logging.Handler) -> Iterator[No
 @contextmanager
 def _no_bars() -> Iterator[None]:
     import datasets
-    from huggingface_hub.utils import are_progress_bars_disabled as hub_bars_are_off
-    from huggingface_hub.utils import disable_progress_bars as hub_bars_off
-    from huggingface_hub.utils import enable_progress_bars as hub_bars_on
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled as hub_bars_are_off
+    from huggingface_hub.utils.tqdm import disable_progress_bars as hub_bars_off
+    from huggingface_hub.utils.tqdm import enable_progress_bars as hub_bars_on
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.get_verbosity()
@@ -69,7 +69,7 @@ def _no_bars() -> Iterator[None]:
     models = transformers_logging.is_progress_bar_enabled()
     hub_bars_off()
     datasets.disable_progress_bars()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped there
     try:
         yield
     finally:
@@ -78,4 +78,4 @@ def _no_bars() -> Iterator[None]:
         if data:
             datasets.enable_progress_bars()
         if models:
-            transformers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # too

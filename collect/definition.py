@@ -1,0 +1,33 @@
+"""The definition of an lm-eval task, hashed with the code of the functions it names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["definition_hash"]
+
+_LABELS = frozenset({"tag", "task_alias", "group", "group_alias"})
+
+
+def definition_hash(config: dict[str, Any]) -> str:
+    """Return the hash of a task's configuration with the code of the functions it names."""
+    kept = {k: v for k, v in config.items() if k not in _LABELS}
+    text = json.dumps(_with_code(kept), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_code(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _with_code(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_code(v) for v in value]
+    # lm-eval's index leaves "!function utils.f" as "<folder>/utils.f".
+    if isinstance(value, str) and value.startswith("/") and "\n" not in value:
+        module, _, function = value.rpartition(".")
+        path = Path(f"{module}.py")
+        if module and path.is_file():
+            return [path.name, function, hashlib.sha256(path.read_bytes()).hexdigest()]
+    return value

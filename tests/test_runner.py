@@ -1,0 +1,385 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import numpy as np
+import pytest
+
+from capspace.collect import runner
+from capspace.collect.backends import LoadOptions
+from capspace.collect.errors import (
+    BackendError,
+    CheckpointError,
+    CollectError,
+    DataRootError,
+    NothingMeasuredError,
+)
+from capspace.collect.progress import SilentProgress
+from capspace.collect.runner import collect_scores
+from capspace.collect.store import Store
+from capspace.tasks.errors import PanelError
+from capspace.tasks.panel import Benchmark, Panel, load_panel
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def two() -> Panel:
+    return load_panel("smoke").select(["ARC-C", "Winogrande"])
+
+
+def collect(model: Path | list[str], panel: Panel, store: Path, **changes: Any) -> Any:
+    arguments: dict[str, Any] = {"data_root": "embedded", "device": "cpu", "limit": 3}
+    models = [str(model)] if isinstance(model, Path) else model
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries, while they are imported
+        return collect_scores(models, panel=panel, store=store, **arguments | changes)
+
+
+@pytest.fixture(scope="module")
+def measured(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The whole smoke panel on the embedded items, as ``quickstart`` measures it."""
+    store = tmp_path_factory.mktemp("store")
+    panel = load_panel("smoke")
+    return store, collect(tiny_checkpoint, panel, store, limit=None)
+
+
+def no_model(*arguments: object) -> None:
+    pytest.fail("the model was loaded")
+
+
+def test_the_embedded_default_fills_every_cell_but_humaneval(measured: Any) -> None:
+    _, collection = measured
+    assert collection.n_measured == 7
+    assert [m.benchmark for m in collection.missing] == ["HumanEval"]
+    assert "--allow-code-execution" in collection.missing[0].reason
+    scores = collection.table.wide().iloc[0]
+    assert list(scores.index) == [
+        "MMLU",
+        "ARC-C",
+        "HellaSwag",
+        "Winogrande",
+        "TruthfulQA",
+        "GSM8K",
+        "XWinograd",
+    ]
+    assert np.isfinite(scores).all()
+    items = collection.table.scores.set_index("benchmark")["n_items"].to_dict()
+    assert items["MMLU"] == 64
+    assert items["XWinograd"] == 48
+    for result in collection.results:
+        assert not result.comparable
+        assert "not comparable with published scores" in result.protocol
+        assert "not comparable with published scores" in result.source
+
+
+def test_a_second_run_measures_nothing_and_loads_no_model(
+    measured: Any, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, first = measured
+    monkeypatch.setattr(runner, "load_model", no_model)
+    said: list[tuple[str, int, int]] = []
+
+    class Said(SilentProgress):
+        def model(self, name: str, n_missing: int, n_known: int) -> None:
+            said.append((name, n_missing, n_known))
+
+    again = collect(tiny_checkpoint, load_panel("smoke"), store, limit=None, progress=Said())
+    assert again.n_measured == 0
+    assert again.results == first.results
+    assert said == [("tiny-llama", 0, 7)]
+
+
+def test_batch_size_and_place_are_not_part_of_a_measurement(
+    measured: Any, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, first = measured
+    monkeypatch.setattr(runner, "load_model", no_model)
+    elsewhere = copytree(tiny_checkpoint, tmp_path / "renamed")
+    again = collect(
+        elsewhere, load_panel("smoke"), store, limit=None, batch_size=3, dtype="float32"
+    )
+    assert again.n_measured == 0
+    assert {r.model for r in again.results} == {"renamed"}
+    assert [r.score for r in again.results] == [r.score for r in first.results]
+
+
+def test_what_is_kept_leads_back_to_every_item(measured: Any) -> None:
+    path, collection = measured
+    result = next(r for r in collection.results if r.benchmark == "Winogrande")
+    identity = json.loads(result.identity)
+    assert identity["tasks"][0]["name"] == "winogrande"
+    assert identity["model"]["checkpoint"].startswith("sha256:")
+    assert (identity["n_shot"], identity["limit"]) == (2, None)
+    assert result.provenance["device"] == "cpu"
+    assert result.provenance["panel"] == "smoke v1"
+    assert {"capspace", "lm_eval", "torch", "transformers", "seconds"} <= set(result.provenance)
+    with Store(path) as store:
+        samples = list(store.samples(result.key))
+    assert len(samples) == result.n_items
+    assert np.mean([s["acc"] for s in samples]) == pytest.approx(result.score)
+
+
+def test_a_limit_is_kept_apart_and_shows(tiny_checkpoint: Path, two: Panel, tmp_path: Path) -> None:
+    three = collect(tiny_checkpoint, two, tmp_path, limit=3)
+    four = collect(tiny_checkpoint, two, tmp_path, limit=4)
+    assert (three.n_measured, four.n_measured) == (2, 2)
+    assert [r.n_items for r in four.results] == [4, 4]
+    assert all("limit 4" in r.protocol for r in four.results)
+    with Store(tmp_path) as store:
+        assert len(store.to_table()) == 4
+
+
+def test_new_weights_at_the_same_path_are_measured_again(
+    checkpoint_maker: Any, two: Panel, tmp_path: Path
+) -> None:
+    scores = []
+    for seed in (1, 2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            checkpoint_maker.make_checkpoint(tmp_path / "model", seed=seed, hidden=16)
+        found = collect(tmp_path / "model", two, tmp_path / "store")
+        assert found.n_measured == 2
+        scores.append([r.revision for r in found.results])
+    assert scores[0] != scores[1]
+
+
+def test_another_seed_backend_or_dtype_is_another_measurement(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path
+) -> None:
+    one = two.select(["Winogrande"])
+    for changes in ({}, {"seed": 7}, {"backend": "hf"}, {"dtype": "bfloat16"}):
+        assert collect(tiny_checkpoint, one, tmp_path, limit=2, **changes).n_measured == 1
+    with Store(tmp_path) as store:
+        assert len(set(store.to_table().scores["protocol"])) == 4
+
+
+_COLLECT = """
+import os, sys
+from pathlib import Path
+from capspace.collect.progress import PlainProgress
+from capspace.collect.runner import collect_scores
+from capspace.tasks.panel import load_panel
+asked = []
+def watch(event, arguments):
+    if event in ("socket.getaddrinfo", "socket.connect"):
+        asked.append(f"{event} {arguments[1:] if event == 'socket.connect' else arguments}")
+sys.addaudithook(watch)
+panel = load_panel("smoke").select(["MMLU", "ARC-C", "HellaSwag", "Winogrande"])
+done = collect_scores(
+    sys.argv[1], panel=panel, store=sys.argv[2], data_root="embedded", device="cpu", limit=2,
+    progress=PlainProgress(lambda line: print(line, flush=True)),
+)
+print("measured", done.n_measured)
+print("asked", asked)
+"""
+
+
+def start(checkpoint: Path, store: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _COLLECT, str(checkpoint), str(store)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "0"},
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_killed_loses_no_finished_benchmark(
+    how: signal.Signals, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    process = start(tiny_checkpoint, tmp_path)
+    assert process.stdout is not None
+    finished = []
+    for line in process.stdout:
+        if "±" in line:
+            finished.append(line.split("] ")[1].split(":")[0])
+        if len(finished) == 2:
+            process.send_signal(how)
+            break
+    rest, _ = process.communicate()
+    finished += [line.split("] ")[1].split(":")[0] for line in rest.splitlines() if "±" in line]
+    assert process.returncode != 0
+    with Store(tmp_path) as store:
+        kept = [r.benchmark for r in store.results()]
+    assert kept[: len(finished)] == finished
+    assert len(kept) < 4
+    if how != signal.SIGKILL:
+        return
+
+    out, err = start(tiny_checkpoint, tmp_path).communicate()
+    assert f"measured {4 - len(kept)}" in out
+    # Everything was there: weights in a folder, items in the package. Nothing went to a network.
+    assert out.splitlines()[-1] == "asked []"
+    assert err == ""
+
+
+class OneFails:
+    """A task of a user's own that raises for every item, beside one that works."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        (folder / "mine.yaml").write_text(
+            "task: my_task\n"
+            "dataset_path: allenai/winogrande\ndataset_name: winogrande_xl\n"
+            "output_type: generate_until\nvalidation_split: validation\n"
+            "doc_to_text: '{{sentence}}'\ndoc_to_target: answer\n"
+            "process_results: !function mine.score\n"
+            "metric_list: [{metric: luck, aggregation: mean, higher_is_better: true}]\n"
+            "generation_kwargs: {until: ['.'], max_gen_toks: 2}\n"
+        )
+        (folder / "mine.py").write_text(
+            "def score(doc, results):\n    raise KeyError('no such\\nkey')\n"
+        )
+        self.benchmark = Benchmark(
+            name="Mine",
+            tasks=("my_task",),
+            folder="winogrande",
+            n_shot=0,
+            metric="luck",
+            chance=None,
+            source="here",
+        )
+
+
+def test_a_task_that_raises_is_recorded_and_the_others_go_on(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path
+) -> None:
+    own = OneFails(tmp_path / "own")
+    panel = two.model_copy(update={"benchmarks": (own.benchmark, *two.benchmarks)})
+    found = collect(tiny_checkpoint, panel, tmp_path / "store", include_path=own.folder)
+    assert [r.benchmark for r in found.results] == ["ARC-C", "Winogrande"]
+    (missing,) = found.missing
+    assert (missing.benchmark, missing.reason) == ("Mine", "KeyError: 'no such\\nkey'")
+    with Store(tmp_path / "store") as store:
+        assert [(f.benchmark, f.reason) for f in store.failures()] == [("Mine", missing.reason)]
+        logs = "".join(p.read_text() for p in store.logs_path.iterdir())
+    assert "Traceback" in logs
+    assert "mine.py" in logs
+
+    (own.folder / "mine.py").write_text("def score(doc, results):\n    return {'luck': 1.0}\n")
+    again = collect(tiny_checkpoint, panel, tmp_path / "store", include_path=own.folder)
+    assert again.n_measured == 1
+    with Store(tmp_path / "store") as store:
+        assert store.failures() == []
+
+
+def test_a_checkpoint_that_does_not_load_leaves_the_other_models_alone(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path
+) -> None:
+    broken = copytree(tiny_checkpoint, tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes(b"not a tensor in sight")
+    found = collect([str(broken), str(tiny_checkpoint)], two, tmp_path / "store")
+    assert {r.model for r in found.results} == {"tiny-llama"}
+    assert {(m.model, m.benchmark) for m in found.missing} == {
+        ("broken", "ARC-C"),
+        ("broken", "Winogrande"),
+    }
+    assert all(m.reason.startswith("the checkpoint does not load: ") for m in found.missing)
+    with pytest.raises(NothingMeasuredError, match="ARC-C: the checkpoint does not load"):
+        collect(broken, two, tmp_path / "store")
+
+
+def test_a_data_set_that_is_not_there_is_a_missing_cell(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path
+) -> None:
+    from capspace.collect.data_root import embedded_data_root
+
+    part = tmp_path / "root" / "allenai" / "winogrande"
+    copytree(embedded_data_root().path / "allenai" / "winogrande", part)
+    found = collect(tiny_checkpoint, two, tmp_path / "store", data_root=tmp_path / "root")
+    (missing,) = found.missing
+    assert missing.benchmark == "ARC-C"
+    assert missing.reason == f"data set allenai/ai2_arc: no folder {tmp_path}/root/allenai/ai2_arc"
+    # This root says nothing about itself: its items are taken for the benchmark's own.
+    (result,) = found.results
+    assert "local data" in result.protocol
+    with pytest.raises(NothingMeasuredError, match=r"ai2_arc: no folder"):
+        collect(
+            tiny_checkpoint, two.select(["ARC-C"]), tmp_path / "store", data_root=tmp_path / "root"
+        )
+
+
+def test_pickled_weights_load_only_when_allowed(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    folder = copytree(tiny_checkpoint, tmp_path / "pickled")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="--allow-pickle"):
+        collect(folder, two, tmp_path / "store")
+    pickled = collect(folder, two, tmp_path / "store", allow_pickle=True)
+    safe = collect(tiny_checkpoint, two, tmp_path / "store")
+    assert safe.n_measured == 2  # other files: another checkpoint, though the tensors are equal
+    assert [r.score for r in pickled.results] == [r.score for r in safe.results]
+
+
+def test_nothing_is_printed_but_what_the_display_is_told(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    collect(tiny_checkpoint, two, tmp_path)
+    assert capfd.readouterr() == ("", "")
+    (log,) = (tmp_path / "logs").iterdir()
+    assert "lm_eval" in log.read_text()
+
+
+def test_the_environment_names_store_and_data_root(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPSPACE_DATA_ROOT", str(tmp_path / "nowhere"))
+    with pytest.raises(DataRootError, match="nowhere: no such folder"):
+        collect(tiny_checkpoint, two, tmp_path, data_root=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"limit": 0}, CollectError, "limit is 0"),
+        ({"backend": "vlm"}, BackendError, "unknown backend 'vlm'"),
+        ({"dtype": "int4"}, BackendError, "unknown dtype 'int4'; there are auto, float32"),
+        ({"batch_size": "many"}, BackendError, "batch size 'many' is neither"),
+        ({"batch_size": 0}, BackendError, "batch size 0 is neither"),
+        ({"device": "abacus"}, BackendError, "device 'abacus' cannot be used here"),
+        ({"device": "cuda:77"}, BackendError, "device 'cuda:77' cannot be used here"),
+        ({"panel": "classic-9"}, PanelError, "did you mean 'classic-8'"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    changes: dict[str, Any],
+    error: type[Exception],
+    message: str,
+    tiny_checkpoint: Path,
+    two: Panel,
+    tmp_path: Path,
+) -> None:
+    panel = changes.pop("panel", two)
+    with pytest.raises(error, match=message) as caught:
+        collect(tiny_checkpoint, panel, tmp_path, **changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_models_are_resolved_before_any_is_measured(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "load_model", no_model)
+    with pytest.raises(CheckpointError, match="no such folder"):
+        collect([str(tiny_checkpoint), str(tmp_path / "typo")], two, tmp_path)
+    with pytest.raises(CollectError, match="no model given"):
+        collect([], two, tmp_path)
+
+
+@pytest.mark.parametrize("size", ["auto", "auto:4", 1, "16"])
+def test_batch_sizes_that_are_taken(size: int | str) -> None:
+    assert replace(LoadOptions(), batch_size=size).batch_size == size
