@@ -13,6 +13,8 @@ import pytest
 # Before torch is imported: the models here are so small that more threads only cost time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# No test may wait for the Hub; read when huggingface_hub is imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = ROOT.parent / "shared" / "data" / "hub"

@@ -1,0 +1,400 @@
+"""The command line: every documented command runs; bad input is one clear line and exit code 2."""
+
+import json
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capspace.collect.cli import main
+
+BENCHMARKS = "MMLU,ARC-C,HellaSwag,Winogrande,TruthfulQA,GSM8K,XWinograd,HumanEval"
+MINE = f"Model,{BENCHMARKS}\nmine,0.62,0.58,0.81,0.77,0.45,0.40,0.80,0.30\n"
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """Runs a command in this process, as the console script does."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: object) -> Said:
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([*map(str, arguments)])
+        said = self._capsys.readouterr()
+        code = stop.value.code
+        return Said(code if isinstance(code, int) else int(code is not None), said.out, said.err)
+
+    def refused(self, *arguments: object) -> str:
+        """Run what must be refused and return its one line."""
+        said = self(*arguments)
+        assert said.code == 2, said
+        lines = said.err.strip().splitlines()
+        assert len(lines) == 1, said.err
+        assert lines[0].startswith("capspace: ")
+        return lines[0]
+
+
+@pytest.fixture
+def capspace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return Command(capsys)
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    path = tmp_path / "scores.csv"
+    path.write_text(MINE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wide table, in the study's layout, of 40 models of 8 families and a target."""
+    rng = np.random.default_rng(7)
+    rows = []
+    for family in range(8):
+        for size in range(5):
+            flops = 10.0 ** (0.6 * size + 0.1 * family)
+            skill = 0.5 * np.log10(flops) - 0.7 + 0.1 * rng.normal()
+            sigmoid = 1 / (1 + np.exp(-(skill + rng.normal(0, 0.15, 4))))
+            rows.append(
+                {
+                    "Model": f"org{family}/m{size}",
+                    "Model Family": f"F{family}",
+                    "Model Size (B)": 0.1 * 4**size,
+                    "FLOPs (1E21)": flops,
+                    "MMLU": 0.25 + 0.6 * sigmoid[0],
+                    "ARC-C": 0.25 + 0.5 * sigmoid[1],
+                    "HellaSwag": 0.25 + 0.7 * sigmoid[2],
+                    "GSM8K": 0.8 * sigmoid[3],
+                    "Agents": 1 / (1 + np.exp(-(2 * skill - 0.5))),
+                    "Agents, treated": 1 / (1 + np.exp(-(2 * skill + 0.5))),
+                }
+            )
+    path = tmp_path_factory.mktemp("zoo") / "zoo.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+def test_version_and_help(capspace: Command) -> None:
+    assert capspace("--version").out == "capspace 0.1.0\n"
+    for command in ("place", "collect", "predict", "scores", "panels", "targets", "models"):
+        assert command in capspace("--help").out
+        assert capspace(command, "--help").code == 0
+
+
+def test_panels_targets_and_models(capspace: Command) -> None:
+    assert "classic-8 v1" in capspace("panels").out
+    assert "agentbench" in capspace("targets").out
+    assert "meta-llama/Llama-2-7b-hf" in capspace("models", "--family", "Llama-2").out
+    for command in ("panels", "targets", "models"):
+        assert json.loads(capspace(command, "--json").out)
+
+
+def test_predict_reports_every_target_with_interval_support_and_what_it_was_fitted_on(
+    capspace: Command, mine: Path, tmp_path: Path
+) -> None:
+    csv = tmp_path / "predictions.csv"
+    table = capspace("predict", mine, "--csv", csv)
+    assert table.code == 0
+    assert "AgentBench" in table.out
+    assert "90% interval" in table.out
+
+    found = json.loads(capspace("predict", mine, "--json").out)["predictions"]
+    assert {p["target"] for p in found} == set(pd.read_csv(csv)["target"])
+    for p in found:
+        assert 0 <= p["lower"] <= p["mean"] <= p["upper"] <= 1
+        assert p["n_models"] == len(p["models"])
+        assert p["support"]["summary"]
+
+
+def test_predict_takes_one_target_a_level_and_a_long_table(
+    capspace: Command, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.csv"
+    long.write_text("model,benchmark,score\nmine,MMLU,0.62\nmine,HellaSwag,0.81\nmine,GSM8K,0.4\n")
+    wide = {}
+    for level in (0.5, 0.9):
+        said = capspace("predict", long, "--target", "bbh", "--level", level, "--json")
+        (p,) = json.loads(said.out)["predictions"]
+        assert set(p["missing"]) == set(BENCHMARKS.split(",")) - {"MMLU", "HellaSwag", "GSM8K"}
+        wide[level] = p["upper"] - p["lower"]
+    assert wide[0.5] < wide[0.9]
+
+
+def test_predict_leaves_a_model_of_the_reference_out_of_its_own_fit(
+    capspace: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "known.csv"
+    path.write_text(MINE.replace("mine", "meta-llama/Llama-2-7b-hf"))
+    (p,) = json.loads(capspace("predict", path, "--target", "bbh", "--json").out)["predictions"]
+    assert "meta-llama/Llama-2-7b-hf" not in p["models"]
+
+
+def test_place_collect_and_scores_on_the_embedded_items(
+    capspace: Command, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    store, out = tmp_path / "store", tmp_path / "report"
+    cheap = ["--panel", "smoke", "--data-root", "embedded", "--limit", "2", "--store", store]
+    said = capspace("place", tiny_checkpoint, *cheap, "--target", "bbh", "--out", out)
+    assert said.code == 0, said.err
+    assert "not comparable" in said.out.lower()
+    assert "HumanEval: skipped" in said.out
+    page = (out / "report.html").read_text()
+    assert "not comparable" in page.lower()
+    result = json.loads((out / "result.json").read_text())
+    assert len(result["scores"]) == 7
+    assert {p["target"] for p in result["predictions"]} == {"bbh"}
+    assert (out / "place.png").stat().st_size > 10_000
+
+    again = json.loads(capspace("collect", tiny_checkpoint, *cheap, "--json").out)
+    assert again["n_measured"] == 0
+    assert len(again["results"]) == 7
+    shown = capspace("scores", "--store", store)
+    assert "not comparable" in shown.out
+    csv = tmp_path / "long.csv"
+    assert capspace("scores", "--store", store, "--csv", csv).code == 0
+    assert capspace("predict", csv, "--target", "bbh").code == 0
+
+
+def test_backtest_gain_space_efficiency_and_select(
+    capspace: Command, zoo: Path, tmp_path: Path
+) -> None:
+    one = ("--drop", "Agents", "--drop", "Agents, treated")
+    split = ("--cutoff-flops", "3e22")
+    out = tmp_path / "figures"
+    said = capspace(
+        "backtest", "--scores", zoo, "--target", "Agents", *one, *split, "--baselines",
+        "--error-curve", "--components", "2", "--json", "--out", out,
+    )  # fmt: skip
+    found = json.loads(said.out[: said.out.rindex("}") + 1].split("\nfigures")[0])
+    assert found["n_train"] + found["n_test"] == 40
+    for key in ("mse_train", "mse_test", "mae_test", "coverage", "width"):
+        assert found[key] is not None
+    assert found["mse_test"] < 0.02
+    assert {"flops", "size", "MMLU", "all-benchmarks"} <= set(found["baselines"])
+    assert {m["side"] for m in found["models"]} == {"train", "test"}
+    assert (out / "target.png").exists()
+    assert (out / "error-curve.svg").exists()
+
+    by_family = capspace(
+        "backtest", "--scores", zoo, "--target", "Agents", *one, "--by-family", "--components",
+        "2", "--out", out,
+    )  # fmt: skip
+    assert "leave one family out" in by_family.out
+
+    gained = json.loads(
+        capspace(
+            "gain", "--scores", zoo, *one, "--target-scores", zoo, "--base", "Agents",
+            "--treated", "Agents, treated", "--components", "2", *split, "--json",
+        ).out
+    )  # fmt: skip
+    assert gained["side"] == "test"
+    assert gained["coverage"] > 0.7
+
+    fitted = json.loads(capspace("space", "--scores", zoo, *one, "--json").out)
+    assert fitted["explained_variance_ratio"][0] > 0.8
+    laws = json.loads(capspace("efficiency", "--scores", zoo, *one, "--family", "F1", "--json").out)
+    assert laws["equivalent"]["family"] == "F1"
+    chosen = json.loads(
+        capspace(
+            "select", "--scores", zoo, *one, "--budget", "10", "--include", "F3", "--json"
+        ).out
+    )  # fmt: skip
+    assert "F3" in chosen["units"]
+    assert len(chosen["models"]) <= 10
+
+
+def test_ledger_freezes_shows_and_scores(capspace: Command, mine: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    add = ("ledger", "add", "bbh", "--name", "first", "--scores", mine, "--ledger", ledger)
+    assert "froze first" in capspace(*add).out
+    truth = tmp_path / "truth.csv"
+    truth.write_text("Model,bbh\nmine,0.45\n")
+    scored = capspace(
+        "ledger", "score", "first", "--scores", mine, "--target-scores", truth, "--target", "bbh",
+        "--ledger", ledger,
+    )  # fmt: skip
+    assert "when frozen" in scored.out
+    shown = json.loads(capspace("ledger", "show", "--ledger", ledger, "--json").out)
+    assert shown["scorings"][0]["results"][0]["truth"] == 0.45
+    assert "already holds" in capspace.refused(*add)
+
+
+def test_lm_eval_command_line_knows_our_models(capspace: Command) -> None:
+    said = capspace("lm-eval", "--help")
+    assert said.code == 0
+    assert "lm-eval" in said.out
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ["scores.csv", "empty"]),
+        (MINE.replace("ARC-C", "ARC_C"), ["ARC_C", "ARC-C"]),
+        (MINE.replace("0.62", "62"), ["mine", "MMLU", "62", "percent"]),
+        (MINE + MINE.splitlines()[1].replace("0.62", "0.63") + "\n", ["mine", "MMLU", "0.63"]),
+        ("Model,bbh\nmine,0.4\n", ["no known benchmark", "MMLU"]),
+        (MINE.replace("0.62", "high"), ["MMLU", "high"]),
+        (MINE.replace("0.62", "inf"), ["MMLU", "infinite"]),
+    ],
+    ids=["empty", "column", "percent", "disagree", "no-benchmark", "text", "infinite"],
+)
+def test_bad_score_table(capspace: Command, mine: Path, text: str, names: list[str]) -> None:
+    mine.write_text(text)
+    line = capspace.refused("predict", mine)
+    for name in names:
+        assert name in line
+
+
+def test_missing_score_table(capspace: Command, tmp_path: Path) -> None:
+    assert "nowhere.csv" in capspace.refused("predict", tmp_path / "nowhere.csv")
+
+
+def test_unknown_names_come_with_near_matches(
+    capspace: Command, mine: Path, zoo: Path, tiny_checkpoint: Path
+) -> None:
+    assert "'agentbench'" in capspace.refused("predict", mine, "--target", "agentbnech")
+    assert "'classic-8'" in capspace.refused("panels", "clasic-8")
+    assert "'classic-8'" in capspace.refused("place", tiny_checkpoint, "--panel", "classic8")
+    assert "'bbh'" in capspace.refused("place", tiny_checkpoint, "--target", "bhb")
+    assert "'Llama-2'" in capspace.refused("models", "--family", "Lama-2")
+    line = capspace.refused("backtest", "--scores", zoo, "--target", "Agnets")
+    assert "'Agents'" in line
+
+
+def test_level_outside_its_range(capspace: Command, mine: Path) -> None:
+    assert "level" in capspace.refused("predict", mine, "--level", "90")
+
+
+def test_reference_with_fewer_models_than_parameters(
+    capspace: Command, mine: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.csv"
+    lines = [MINE.splitlines()[0] + ",bbh"]
+    lines += [f"m{i}," + ",".join([f"0.{i + 3}"] * 8) + f",0.{i + 2}" for i in range(3)]
+    own.write_text("\n".join(lines) + "\n")
+    line = capspace.refused("predict", mine, "--reference", own, "--target", "bbh")
+    assert "3 models" in line
+    assert "parameters" in line
+
+
+def test_malformed_panel(capspace: Command, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    panel = tmp_path / "panel.yaml"
+    panel.write_text(
+        "name: mine\nversion: 1\ndescription: x\nbenchmarks:\n- {name: A, tasks: []}\n"
+    )
+    line = capspace.refused("place", tiny_checkpoint, "--panel", panel)
+    assert "panel.yaml" in line
+    assert "benchmarks.0" in line
+
+
+def test_checkpoints_that_cannot_be_used(
+    capspace: Command, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    assert "org/no-such-model" in capspace.refused("collect", "org/no-such-model")
+    assert "no-such-revision" in capspace.refused("collect", "org/model@no-such-revision")
+
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "config.json" in capspace.refused("collect", empty)
+    (empty / "config.json").write_text((tiny_checkpoint / "config.json").read_text())
+    assert "weights" in capspace.refused("collect", empty)
+    weights = load_file(tiny_checkpoint / "model.safetensors")
+    torch.save(weights, empty / "pytorch_model.bin")
+    assert "--allow-pickle" in capspace.refused("collect", empty)
+
+    custom = tmp_path / "custom"
+    custom.mkdir()
+    for file in tiny_checkpoint.iterdir():
+        (custom / file.name).write_bytes(file.read_bytes())
+    config = json.loads((custom / "config.json").read_text())
+    config["model_type"] = "mine"
+    config["auto_map"] = {"AutoModelForCausalLM": "modeling.Mine"}
+    (custom / "config.json").write_text(json.dumps(config))
+    assert "--trust-remote-code" in capspace.refused("collect", custom)
+
+
+def test_stores_that_cannot_be_used(
+    capspace: Command, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    collect = ("collect", tiny_checkpoint, "--panel", "smoke", "--data-root", "embedded")
+    assert str(file) in capspace.refused(*collect, "--store", file / "below")
+
+    newer = tmp_path / "newer"
+    assert capspace("scores", "--store", newer).code == 0
+    with sqlite3.connect(newer / "store.sqlite") as db:
+        db.execute("PRAGMA user_version = 999")
+    assert "newer" in capspace.refused("scores", "--store", newer)
+
+    corrupt = tmp_path / "corrupt"
+    corrupt.mkdir()
+    (corrupt / "store.sqlite").write_bytes(os.urandom(8192))
+    assert "store.sqlite" in capspace.refused("scores", "--store", corrupt)
+
+
+def test_data_root_without_the_data(
+    capspace: Command, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    collect = ("collect", tiny_checkpoint, "--panel", "smoke", "--store", tmp_path / "store")
+    said = capspace(*collect, "--data-root", root)
+    assert said.code == 2
+    line = said.err.splitlines()[-1]
+    assert line.startswith("capspace: nothing could be measured")
+    assert "cais/mmlu" in line
+    assert str(root) in line
+
+
+def test_report_folder_that_cannot_be_written(
+    capspace: Command, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    said = capspace(
+        "place", tiny_checkpoint, "--panel", "smoke", "--data-root", "embedded", "--limit", "1",
+        "--store", tmp_path / "store", "--target", "bbh", "--out", file / "report",
+    )  # fmt: skip
+    assert said.code == 2
+    assert f"cannot write the report to {file}" in said.err.splitlines()[-1]
+
+
+def test_splits_that_leave_a_side_empty_or_are_two(capspace: Command, zoo: Path) -> None:
+    run = ("backtest", "--scores", zoo, "--target", "Agents")
+    assert "no test model" in capspace.refused(*run, "--cutoff-flops", "1e30")
+    assert "one split" in capspace.refused(*run, "--by-family", "--top", "0.1")
+
+
+def test_a_target_that_is_also_a_column_of_the_space_is_dropped_and_said(
+    capspace: Command, zoo: Path, tmp_path: Path
+) -> None:
+    said = capspace(
+        "backtest", "--scores", zoo, "--target", "GSM8K", "--components", "1", "--out", tmp_path
+    )
+    assert "GSM8K is the target and was dropped from the space" in said.out
