@@ -56,10 +56,16 @@ def fit_factor_model(
 
     Parameters
     ----------
-    x : (n, p) scores
-    known : (n, p) variance of each cell's measurement noise, 0 where unknown
-    n_components : k, the number of factors
-    tol : relative gain of the log-likelihood, over one accelerated round, at which EM ends
+    x : (n, p) array
+        Scores, NaN where not measured.
+    known : (n, p) array
+        Variance of each cell's measurement noise, 0 where unknown.
+    n_components : int
+        Factors k.
+    max_iter : int
+        EM rounds at most.
+    tol : float
+        Relative gain of the log-likelihood, over three accelerated rounds, at which EM ends.
 
     Raises
     ------
@@ -70,10 +76,10 @@ def fit_factor_model(
 
     Notes
     -----
-    E-step: z given a model's observed cells is Gaussian with precision I + WᵀDW, D = diag 1/(ψ + e).
-    M-step: (μⱼ, wⱼ) by least squares weighted by 1/(ψⱼ + eᵢⱼ); then ψⱼ from the posterior second
-    moment of s. ψ is kept above 10⁻³ of a benchmark's variance (Heywood cases). Each three rounds
-    are extrapolated (SQUAREM), and taken back where that loses likelihood.
+    E-step: z given a model's observed cells is Gaussian with precision I + WᵀDW, D = diag
+    1/(ψ + e). M-step: (μⱼ, wⱼ) by least squares weighted by 1/(ψⱼ + eᵢⱼ); then ψⱼ from the
+    posterior second moment of s. ψ is kept above 10⁻³ of a benchmark's variance (Heywood cases).
+    Each three rounds are extrapolated (SQUAREM), and taken back where that loses likelihood.
 
     References
     ----------
@@ -99,7 +105,9 @@ def fit_factor_model(
     p = x.shape[1]
     theta = _start(z, seen, n_components)
     loglik = _log_likelihood(theta, z, seen, noise)
-    for n_iter in range(1, max_iter + 1, 3):
+    n_iter, gain = 0, np.inf
+    while n_iter < max_iter:
+        n_iter += 3
         one = _em_round(theta, z, seen, noise)
         two = _em_round(one, z, seen, noise)
         step, bend = one - theta, two - one - (one - theta)
@@ -153,7 +161,7 @@ def _posterior(around: Array, weight: Array, loadings: Array) -> tuple[Array, Ar
     p, k = loadings.shape
     square = (loadings[:, :, None] * loadings[:, None]).reshape(p, k * k)
     precision = np.eye(k) + (weight @ square).reshape(-1, k, k)
-    covariance = np.linalg.inv(precision)
+    covariance = np.asarray(np.linalg.inv(precision), dtype=float)
     return (covariance @ ((weight * around) @ loadings)[..., None])[..., 0], covariance
 
 

@@ -92,8 +92,9 @@ def fit_spaces(
     Benchmarks are standardised by their observed cells. A missing cell is at the fixed point
     z_M = μ_M + v_M t with t = v_O·(z_O − μ_O) / ‖v_O‖², where μ and v are mean and leading axis
     of the filled table and O the model's observed benchmarks. It is the fixed point of projecting
-    and reconstructing the filled row, reached in one step for given μ and v. The axis is followed by
-    power steps; convergence is tested on the missing cells, with an exact axis. A model of weight 0 moves nothing, and is filled as a new one would be.
+    and reconstructing the filled row, reached in one step for given μ and v. The axis is followed
+    by power steps; convergence is tested on the missing cells, with an exact axis. A model of
+    weight 0 moves nothing, and is filled as a new one would be.
 
     References
     ----------
@@ -107,7 +108,8 @@ def fit_spaces(
     if (seen <= 0).any():
         column = int(np.argwhere(seen <= 0)[0, 1])
         raise DegenerateError(
-            f"benchmark {names[column] if names else column} is missing for every training model; drop it from the space"
+            f"benchmark {names[column] if names else column} is missing for every training model; "
+            "drop it from the space"
         )
     origin = x0.sum(axis=0) / np.maximum((~missing).sum(axis=0), 1)
     shifted = np.where(missing, 0.0, x0 - origin)
@@ -127,7 +129,9 @@ def fit_spaces(
     z = np.where(gaps, 0.0, (x0[rows] - centre[:, None]) / spread[:, None])
 
     axis: Array | None = None
-    for n_iter in range(1, max_iter + 1):
+    n_iter = 0
+    while n_iter < max_iter:
+        n_iter += 1
         weighted = z * w_gaps[..., None]
         z_mean = (sum_full + weighted.sum(axis=1)) / total[:, None]
         outer = (outer_full + weighted.swapaxes(1, 2) @ z) / total[:, None, None]

@@ -60,18 +60,24 @@ def solve(
         ``link(c (b, n), levels (b, l)) -> f (b, n), ∂f/∂c (b, n), ∂²f/∂c² (b, n), ∂f/∂levels
         (b, n, l), ∂²f/∂c∂levels (b, n, l)``; f is linear in the levels, or nearly.
     design : (B, n, m) array
-    y, weight : (B, n) arrays
+        Inputs of each problem, a column of ones among them.
+    y : (B, n) array
+        What is to be fitted.
+    weight : (B, n) array
+        Weight of each point.
     start : (B, m + l) array
         β, then the levels.
     lower, upper : (m + l,) arrays
         Box of the parameters; infinite by default.
     delta : float
         Huber's δ, in units of y; infinite is least squares.
+    max_iter : int
+        Steps, refused ones included.
     tol, negligible : float
         A point is stationary when the cosine between the residual and every column of the Jacobian
         (parameters held at a bound left out) is below ``tol``, when a step neither promises nor
-        brings more than ``negligible`` of the loss, or when the residual vanishes. A curve that sharpens into a step
-        has its optimum at infinity and ends by the second rule.
+        brings more than ``negligible`` of the loss, or when the residual vanishes. A curve that
+        sharpens into a step has its optimum at infinity and ends by the second rule.
 
     Returns
     -------
@@ -81,10 +87,10 @@ def solve(
     Notes
     -----
     A step solves (H + λ diag H) s = −g with the exact gradient g and H = JᵀWJ. Once a step has been
-    refused, a problem goes on with the whole second derivative, its eigenvalues (in units of
-    its diagonal) taken positive: it follows curved valleys, such as that between floor and intercept,
-    and does not overshoot where the curve saturates. W includes Huber's
-    reweighting. A parameter at its bound whose gradient points outward is held for that step.
+    refused, a problem goes on with the whole second derivative, its eigenvalues (in units of its
+    diagonal) taken positive: it follows curved valleys, such as that between floor and intercept,
+    and does not overshoot where the curve saturates. W includes Huber's reweighting. A parameter
+    at its bound whose gradient points outward is held for that step.
 
     References
     ----------

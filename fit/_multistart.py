@@ -51,12 +51,24 @@ def fit_best(
 
     Parameters
     ----------
-    x : (n, k) capabilities
-    y, weight : (n,) scores and weights
+    x : (n, k) array
+        Capabilities.
+    y : (n,) array
+        Scores.
+    weight : (n,) array
+        Weight of each model.
     form : Form
-    delta : Huber's δ; infinite is least squares
-    n_starts, random_state : starting points and their seed
-    max_iter, tol : of the final runs, see ``solve``
+        Shape of the law.
+    delta : float
+        Huber's δ; infinite is least squares.
+    n_starts : int
+        Starting points.
+    random_state : int
+        Their seed.
+    max_iter : int
+        Steps of the final runs.
+    tol : float
+        When they end, see ``solve``.
 
     Raises
     ------
@@ -105,10 +117,22 @@ def fit_many(
 
     Parameters
     ----------
-    x : (B, n, k) capabilities
-    y, weight : (B, n) scores and weights
-    start : (B, q) parameters (β₀, β, free floor, free ceiling)
-    delta : Huber's δ; infinite is least squares
+    x : (B, n, k) array
+        Capabilities.
+    y : (B, n) array
+        Scores.
+    weight : (B, n) array
+        Weight of each model.
+    start : (B, q) array
+        Parameters (β₀, β, free floor, free ceiling).
+    form : Form
+        Shape of the laws.
+    delta : float
+        Huber's δ; infinite is least squares.
+    max_iter : int
+        Steps at most.
+    tol, negligible : float
+        When a fit ends, see ``solve``.
 
     """
     k = x.shape[2]

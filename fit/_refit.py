@@ -102,7 +102,8 @@ class Fitted:
     @property
     def capabilities(self) -> Array:
         """Coordinates (n, k) of the training models."""
-        return self.spaces.transform(self.training.scores, self.training.settings.n_components)[0]
+        k = self.training.settings.n_components
+        return np.asarray(self.spaces.transform(self.training.scores, k)[0])
 
 
 def fit_once(training: Training) -> Fitted:
@@ -118,8 +119,8 @@ def fit_once(training: Training) -> Fitted:
     n = len(training.target)
     if n < training.n_parameters:
         raise TooFewModelsError(
-            f"{n} training models for the {training.n_parameters} parameters of the law; add models "
-            "or use fewer components"
+            f"{n} training models for the {training.n_parameters} parameters of the law; "
+            "add models or use fewer components"
         )
     target = training.target
     if np.ptp(target) <= 1e-12:
@@ -146,7 +147,7 @@ def predict_with(fitted: Fitted, scores: Array) -> Array:
     """Return the target (m,) of models with benchmark scores (m, p)."""
     settings = fitted.training.settings
     x = fitted.spaces.transform(scores, settings.n_components)[0]
-    return _curve(fitted.theta[None], x[None], settings.form)[0]
+    return np.asarray(_curve(fitted.theta[None], x[None], settings.form)[0])
 
 
 def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:

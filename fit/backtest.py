@@ -122,15 +122,24 @@ def make_problem(
 
     Parameters
     ----------
-    scores : DataFrame (models × benchmarks)
-    truth : Series of target scores by model, fractions of the perfect score
-    facts : DataFrame by model, as in ``ScoreTable.models``
-    name : of the target; a column of this name is dropped from the space
-    drop : benchmarks left out of the space
-    chance, ceiling : target score of guessing, and the best possible
-    link : form of the law
-    lowest : the lowest score that is no mistake; below 0 for scores already corrected for chance
-    benchmark_chance : score of guessing of each benchmark; 0 where not given
+    scores : (n × p) DataFrame
+        Benchmark scores by model.
+    truth : Series
+        Target scores by model, fractions of the perfect score.
+    facts : DataFrame
+        By model, as in ``ScoreTable.models``.
+    name : str
+        Of the target; a column of this name is dropped from the space.
+    drop : collection of str
+        Benchmarks left out of the space.
+    chance, ceiling : float
+        Target score of guessing, and the best possible.
+    link : str
+        Form of the law.
+    lowest : float
+        The lowest score that is no mistake; below 0 for scores already corrected for chance.
+    benchmark_chance : mapping
+        Score of guessing of each benchmark; 0 where not given.
 
     Raises
     ------
@@ -338,12 +347,19 @@ def backtest(
     Parameters
     ----------
     problem : Problem
+        Target, scores and facts.
     split : Split
-    n_components : coordinates of the capability space
-    delta : Huber's δ, infinite for least squares
-    level : nominal coverage of the intervals
-    method : interval method, ``TwoView()`` by default
-    baselines : some of ``BASELINES``
+        See ``capspace.fit.splits``.
+    n_components : int
+        Coordinates of the capability space.
+    delta : float
+        Huber's δ, infinite for least squares.
+    level : float
+        Nominal coverage of the intervals.
+    method : IntervalMethod
+        ``TwoView()`` by default.
+    baselines : sequence of str
+        Some of ``BASELINES``.
 
     Raises
     ------
@@ -593,8 +609,8 @@ def _check_target(y: pd.Series, name: str, chance: float, ceiling: float) -> Non
 def _rank_correlation(truth: Array, prediction: Array) -> float:
     if len(truth) < 3 or np.ptp(truth) == 0 or np.ptp(prediction) == 0:
         return float("nan")
-    ranks = [pd.Series(v).rank().to_numpy() for v in (truth, prediction)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    one, other = (pd.Series(v).rank().to_numpy(dtype=float) for v in (truth, prediction))
+    return float(np.corrcoef(one, other)[0, 1])
 
 
 def _some(names: pd.Index) -> str:

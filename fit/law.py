@@ -7,11 +7,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from sklearn.base import BaseEstimator, RegressorMixin  # type: ignore[import-untyped] # no types
-from sklearn.utils.validation import (  # type: ignore[import-untyped] # ships no types
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from capspace.fit._form import EXP_CAP, Form, Level, LinkName, link_function
 from capspace.fit._multistart import Best, fit_best
@@ -184,7 +181,7 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
         if self.link == "linear":
             return c
         if self.link == "exp":
-            return np.exp(np.minimum(c, EXP_CAP))
+            return np.asarray(np.exp(np.minimum(c, EXP_CAP)))
         return np.asarray(self.floor_ + (self.ceiling_ - self.floor_) * expit(c))
 
     def __sklearn_tags__(self) -> Any:

@@ -211,10 +211,13 @@ def fit_target(
     Parameters
     ----------
     reference : Reference
-    target : name, label or Target
+        Models to fit on.
+    target : str or Target
+        A target, or its name or label.
     n_components : int
         Coordinates of the capability space.
-    exclude : names of models to leave out
+    exclude : collection of str
+        Models to leave out.
 
     Raises
     ------
@@ -272,14 +275,20 @@ def predict_target(
     Parameters
     ----------
     reference : Reference
-    target : name, label or Target
-    scores : DataFrame (models × benchmarks)
+        Models to fit on.
+    target : str or Target
+        A target, or its name or label.
+    scores : (models × benchmarks) DataFrame
         Fractions, NaN where not measured; benchmarks outside the target's space are ignored.
         Models of these names in the reference are left out of the fit.
-    level : nominal coverage of the intervals
-    n_components : coordinates of the capability space
-    stderr : DataFrame like ``scores``, standard errors; where given, they widen the interval
-    method : interval method, ``TwoView()`` by default
+    level : float
+        Nominal coverage of the intervals.
+    n_components : int
+        Coordinates of the capability space.
+    stderr : DataFrame like ``scores``
+        Standard errors; where given, they widen the interval.
+    method : IntervalMethod
+        ``TwoView()`` by default.
 
     Returns
     -------
@@ -303,11 +312,12 @@ def predict_target(
             f"{near_matches(first, benchmarks)}"
         )
     known = scores[[b for b in benchmarks if b in scores.columns]]
-    outside = (known < 0) | (known > 1)
-    if outside.to_numpy().any():
-        model, column = outside.stack().idxmax()
+    rows, columns = np.nonzero(((known < 0) | (known > 1) | np.isinf(known)).to_numpy())
+    if len(rows):
+        value = known.iloc[rows[0], columns[0]]
         raise FitError(
-            f"{model}: {column} is {known.loc[model, column]:g}, outside [0, 1]; give fractions"
+            f"{known.index[rows[0]]!s}: {known.columns[columns[0]]!s} is {value!s}, "
+            "outside [0, 1]; give fractions"
         )
     fit = fit_target(reference, target, n_components=n_components, exclude=set(scores.index))
     return fit.predict(scores, level=level, stderr=stderr, method=method)
@@ -346,7 +356,7 @@ def _support(place: Array, training: Array, models: pd.Index) -> Support:
     j = int(beyond.argmax())
     if beyond[j] <= 0:
         return Support(True, 0.0, f"inside the capabilities of the {len(training)} training models")
-    edge = training[:, j].argmax() if above[j] > 0 else training[:, j].argmin()
+    edge = int(training[:, j].argmax() if above[j] > 0 else training[:, j].argmin())
     side = "above" if above[j] > 0 else "below"
     return Support(
         False,

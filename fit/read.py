@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from capspace.fit.errors import TableError, near_matches
@@ -66,8 +67,8 @@ def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -
         if "model" in lower:
             return _from_wide(frame, lower["model"], benchmarks)
         raise TableError(
-            f"no column 'Model'; its columns are {', '.join(map(str, frame.columns[:6]))}; expected "
-            "a column per benchmark beside 'Model', or the columns model, benchmark, score"
+            f"no column 'Model'; its columns are {', '.join(map(str, frame.columns[:6]))}; "
+            "expected a column per benchmark beside 'Model', or the columns model, benchmark, score"
         )
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
@@ -174,7 +175,7 @@ def _fact(header: str) -> tuple[str, str, float | None] | None:
             factor = float(unit)
         except ValueError:
             raise TableError(
-                f"column {header!r} has the unit {unit!r}; known are K, M, B, T and powers like 1E21"
+                f"column {header!r} has the unit {unit!r}; known are K, M, B, T and 1E21 and such"
             ) from None
     return name, f"in units of {factor:g}", factor
 
@@ -184,8 +185,8 @@ def _scaled(values: pd.Series, name: str, header: str, factor: float) -> pd.Seri
     low = scaled[(scaled > 0) & (scaled < _UNITLESS_AT_LEAST[name])]
     if len(low):
         raise TableError(
-            f"column {header!r} holds {values[low.index[0]]:g}, read as {low.iloc[0]:g} {name}: too "
-            "few to be true; put the unit into the header, as in 'FLOPs (1E21)', "
+            f"column {header!r} holds {values[low.index[0]]:g}, read as {low.iloc[0]:g} {name}: "
+            "too few to be true; put the unit into the header, as in 'FLOPs (1E21)', "
             "'Model Size (B)', 'Pretraining Data Size (T)'"
         )
     return scaled
@@ -199,12 +200,11 @@ def _label(name: str, benchmarks: Collection[str] | None) -> str:
 
 def _numbers(values: pd.Series, models: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    bad = numbers.isna() & values.notna()
-    if bad.any():
-        first = bad.idxmax()
+    bad = np.flatnonzero(numbers.isna() & values.notna())
+    if len(bad):
         raise TableError(
-            f"{models[first]}: {values.name} is {values[first]!r}, not a number; leave the cell "
-            "empty where nothing was measured"
+            f"{models.iloc[bad[0]]}: {values.name!s} is {values.iloc[bad[0]]!r}, not a number; "
+            "leave the cell empty where nothing was measured"
         )
     return numbers
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin  # type: ignore[import-untyped] # ships no types
-from sklearn.utils.validation import check_is_fitted, validate_data  # type: ignore[import-untyped] # ships no types
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from capspace.fit._factor import FactorModel, fit_factor_model
 from capspace.fit._imputation import Spaces, fit_spaces, orient
@@ -45,7 +45,11 @@ class Place:
     covariance: Array
 
 
-class CapabilitySpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+class CapabilitySpace(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc] # scikit-learn is untyped
+    TransformerMixin,  # type: ignore[misc] # scikit-learn is untyped
+    BaseEstimator,  # type: ignore[misc] # scikit-learn is untyped
+):
     r"""Low-dimensional coordinates of models, from benchmark scores of which some are missing.
 
     Parameters
@@ -90,9 +94,10 @@ class CapabilitySpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     Notes
     -----
-    The coordinates of both estimators are in the scores' units, x ≈ mean + capabilities · components.
-    "factor" rotates its loadings W = U S Rᵀ to the principal axes: components Uᵀ, coordinates S Rᵀz
-    with z the posterior mean, which is shrunk towards the training mean where little is known.
+    The coordinates of both estimators are in the scores' units, x ≈ mean + coordinates ·
+    components. "factor" rotates its loadings W = U S Rᵀ to the principal axes: components Uᵀ,
+    coordinates S Rᵀz with z the posterior mean, shrunk towards the training mean where little is
+    known.
 
     References
     ----------
@@ -127,7 +132,9 @@ class CapabilitySpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : (n, p) DataFrame or array
-        y : ignored
+            Scores, NaN where not measured.
+        y : object
+            Ignored.
         stderr : (n, p), optional
             Standard error of each score ("factor" only); NaN counts as 0.
 
@@ -166,7 +173,8 @@ class CapabilitySpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
         Parameters
         ----------
-        X : (n, q) DataFrame with some of the space's benchmarks, others are ignored; or (n, p)
+        X : (n, q) DataFrame or (n, p) array
+            Scores; a DataFrame may hold some of the space's benchmarks, others are ignored.
         stderr : same shape as X, optional
             Standard errors of the scores; NaN counts as 0.
 
@@ -264,10 +272,10 @@ class CapabilitySpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if isinstance(X, pd.DataFrame) and names is not None:
             known = [c for c in X.columns if c in set(names)]
             if not known:
+                given = ", ".join(map(str, X.columns)) or "no column"
                 raise UnknownNameError(
-                    f"none of {', '.join(map(str, X.columns))} is a benchmark of this space"
-                    f"{near_matches(str(X.columns[0]), map(str, names)) if len(X.columns) else ''}; "
-                    f"it has {', '.join(map(str, names))}"
+                    f"none of {given} is a benchmark of this space{near_matches(given, names)}; "
+                    f"it has {', '.join(names)}"
                 )
             return X.reindex(columns=names).to_numpy(dtype=float)
         x = np.asarray(X, dtype=float)
@@ -303,4 +311,4 @@ def _variance_of(stderr: ArrayLike | None, x: Array) -> Array:
         raise FitError(f"stderr has shape {errors.shape}, the scores {x.shape}")
     if (errors < 0).any() or np.isinf(errors).any():
         raise FitError("stderr must be finite and not negative")
-    return np.nan_to_num(errors) ** 2
+    return np.asarray(np.nan_to_num(errors) ** 2)

@@ -99,13 +99,10 @@ class ScoreTable:
         stderr: pd.DataFrame | None = None,
     ) -> Self:
         """Build a table from a (models × benchmarks) frame of scores; NaN cells become no row."""
-        long = wide.rename_axis(index="model", columns="benchmark").stack().dropna()
-        frame = long.rename("score").reset_index()
-        frame["source"] = source
+        frame = _long(wide, "score").assign(source=source)
         if stderr is not None:
-            cells = pd.MultiIndex.from_frame(frame[["model", "benchmark"]])
-            flat = stderr.rename_axis(index="model", columns="benchmark").stack()
-            frame["stderr"] = flat.reindex(cells).to_numpy()
+            frame["stderr"] = _long(stderr.reindex_like(wide), "stderr")["stderr"]
+        frame = frame.dropna(subset="score")
         return cls(frame, pd.DataFrame() if models is None else models)
 
     @property
@@ -198,7 +195,9 @@ class ScoreTable:
                 if _is_missing(mine):
                     facts.at[model, column] = its
                 elif not _is_missing(its) and not _same(mine, its):
-                    raise TableError(f"{model}: {column} is {mine} in one table, {its} in another")
+                    raise TableError(
+                        f"{model!s}: {column} is {mine!s} in one table, {its!s} in another"
+                    )
         notes = tuple(dict.fromkeys((*self.notes, *other.notes)))
         return ScoreTable(pd.concat([self.scores, other.scores], ignore_index=True), facts, notes)
 
@@ -221,6 +220,11 @@ class ScoreTable:
                 f"{row['model']}: {row['benchmark']} is {row['score']:g}, outside [0, 1]; {hint}"
             )
         return self
+
+
+def _long(wide: pd.DataFrame, value: str) -> pd.DataFrame:
+    named = wide.rename_axis(index="model", columns=None).reset_index()
+    return named.melt("model", var_name="benchmark", value_name=value)
 
 
 def _typed(frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
@@ -264,7 +268,8 @@ def _merge_agreeing(scores: pd.DataFrame) -> pd.DataFrame:
         if rows["score"].max() - rows["score"].min() > _ROUNDING:
             first = rows.iloc[0]
             said = " but ".join(
-                f"{r.score:g} ({r.source or 'no source'})" for r in rows.itertuples()
+                f"{float(s):g} ({o or 'no source'})"
+                for s, o in zip(rows["score"], rows["source"], strict=True)
             )
             raise TableError(f"{first['model']}: {first['benchmark']} is {said}; keep one")
     return scores.drop_duplicates(keys)
@@ -277,7 +282,7 @@ def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
             for column in (c for c in FACT_COLUMNS if c in rows):
                 if rows[column].dropna().nunique() > 1:
                     values = " and ".join(map(str, rows[column].dropna().unique()))
-                    raise TableError(f"{model}: {column} is both {values}")
+                    raise TableError(f"{model!s}: {column} is both {values}")
         frame = frame.groupby(level=0, sort=False).first()
     facts = _typed(frame, FACT_COLUMNS, _FACT_NUMBERS)
     for column in _FACT_NUMBERS:

@@ -9,4 +9,11 @@ from capspace.fit.reference._load import (
     target_training_table,
 )
 
-__all__ = ["Benchmark", "Population", "Reference", "Target", "load_reference", "target_training_table"]
+__all__ = [
+    "Benchmark",
+    "Population",
+    "Reference",
+    "Target",
+    "load_reference",
+    "target_training_table",
+]

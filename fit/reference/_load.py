@@ -18,7 +18,14 @@ from capspace.fit.errors import TableError, UnknownNameError, near_matches
 from capspace.fit.read import read_table
 from capspace.fit.table import ScoreTable
 
-__all__ = ["Benchmark", "Population", "Reference", "Target", "load_reference", "target_training_table"]
+__all__ = [
+    "Benchmark",
+    "Population",
+    "Reference",
+    "Target",
+    "load_reference",
+    "target_training_table",
+]
 
 Population = Literal["base", "instruct"]
 Entry = TypeVar("Entry", bound=BaseModel)
