@@ -32,6 +32,7 @@ from capspace.collect.progress import ProgressDisplay, SilentProgress
 from capspace.collect.quiet import logged_to
 from capspace.collect.recording import in_turn, open_journal, recorded
 from capspace.collect.sandbox import check_sandbox
+from capspace.collect.stopping import terminable
 from capspace.collect.store import Failure, Result, Store, default_store_path, to_table
 from capspace.fit.table import ScoreTable
 from capspace.tasks.panel import Benchmark, Panel, load_panel
@@ -53,6 +54,8 @@ class Missing:
     model: str
     benchmark: str
     reason: str
+    skipped: bool = False
+    """Whether it was left out on purpose, and nothing failed."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,12 @@ def collect_scores(
     names = [models] if isinstance(models, str) else list(dict.fromkeys(models))
     if not names:
         raise CollectError("no model given")
-    with _opened(store) as kept, logged_to(_log_file(kept)), open_journal(kept.path) as journal:
+    with (
+        terminable(),
+        _opened(store) as kept,
+        logged_to(_log_file(kept)),
+        open_journal(kept.path) as journal,
+    ):
         checkpoints = tuple(
             resolve(
                 name,
@@ -329,7 +337,7 @@ class _Run:
         for benchmark in self.panel.benchmarks:
             if benchmark.executes_code and not self.allow_code_execution:
                 reason = "skipped: it runs code that the model writes (--allow-code-execution)"
-                missing.append(Missing(checkpoint.name, benchmark.name, reason))
+                missing.append(Missing(checkpoint.name, benchmark.name, reason, skipped=True))
                 continue
             try:
                 if benchmark.executes_code:

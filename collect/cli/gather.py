@@ -68,24 +68,25 @@ def place(
     known = load_reference(reference)
     for name in target or []:
         known.target(name)
-    collection = collect_scores(
-        model,
-        panel=panel,
-        store=store,
-        backend=backend or DEFAULT_BACKEND,
-        device=device,
-        dtype=dtype,
-        batch_size=batch_size,
-        limit=limit,
-        seed=seed,
-        data_root=data_root,
-        include_path=include_path,
-        chat_template=chat_template,
-        allow_code_execution=allow_code_execution,
-        allow_pickle=allow_pickle,
-        trust_remote_code=trust_remote_code,
-        progress=progress_on(o.console(stderr=True)),
-    )
+    with o.resumable():
+        collection = collect_scores(
+            model,
+            panel=panel,
+            store=store,
+            backend=backend or DEFAULT_BACKEND,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            limit=limit,
+            seed=seed,
+            data_root=data_root,
+            include_path=include_path,
+            chat_template=chat_template,
+            allow_code_execution=allow_code_execution,
+            allow_pickle=allow_pickle,
+            trust_remote_code=trust_remote_code,
+            progress=progress_on(o.console(stderr=True)),
+        )
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(collection, reference=known, targets=target, level=level, out=folder)
     if as_json:
@@ -121,24 +122,25 @@ def collect(
     from capspace.collect.progress import progress_on
     from capspace.collect.runner import collect_scores
 
-    collection = collect_scores(
-        models,
-        panel=panel,
-        store=store,
-        backend=backend or DEFAULT_BACKEND,
-        device=device,
-        dtype=dtype,
-        batch_size=batch_size,
-        limit=limit,
-        seed=seed,
-        data_root=data_root,
-        include_path=include_path,
-        chat_template=chat_template,
-        allow_code_execution=allow_code_execution,
-        allow_pickle=allow_pickle,
-        trust_remote_code=trust_remote_code,
-        progress=progress_on(o.console(stderr=True)),
-    )
+    with o.resumable():
+        collection = collect_scores(
+            models,
+            panel=panel,
+            store=store,
+            backend=backend or DEFAULT_BACKEND,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            limit=limit,
+            seed=seed,
+            data_root=data_root,
+            include_path=include_path,
+            chat_template=chat_template,
+            allow_code_execution=allow_code_execution,
+            allow_pickle=allow_pickle,
+            trust_remote_code=trust_remote_code,
+            progress=progress_on(o.console(stderr=True)),
+        )
     if as_json:
         o.print_json(
             {
@@ -147,10 +149,12 @@ def collect(
                 "missing": [vars(m) for m in collection.missing],
             }
         )
-        return
-    print_results(collection.results)
-    for gap in collection.missing:
-        o.console().print(f"{gap.model}: {gap.benchmark}: {gap.reason}", markup=False)
+    else:
+        print_results(collection.results)
+        for gap in collection.missing:
+            o.console().print(f"{gap.model}: {gap.benchmark}: {gap.reason}", markup=False)
+    if not all(gap.skipped for gap in collection.missing):
+        raise typer.Exit(1)
 
 
 def scores(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,7 @@ __all__ = [
     "console",
     "print_json",
     "print_table",
+    "resumable",
 ]
 
 _PIPE_WIDTH = 160
@@ -184,3 +186,20 @@ def print_table(
         table.add_row(*map(escape, row))
     console().print(table)
     console().print()
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Say how to go on where a run is stopped by Ctrl-C or SIGTERM, and exit as shells expect."""
+    from capspace.collect.stopping import Terminated
+
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        terminated = isinstance(stop, Terminated)
+        console(stderr=True).print(
+            f"\n{'terminated' if terminated else 'interrupted'}: every finished chunk of answers "
+            "is kept; run the same command again to go on from here",
+            markup=False,
+        )
+        raise typer.Exit(143 if terminated else 130) from None
