@@ -50,7 +50,7 @@ def fit_factor_model(
     n_components: int,
     *,
     max_iter: int = 20000,
-    tol: float = 1e-9,
+    tol: float = 1e-8,
 ) -> FactorModel:
     r"""Fit a factor model to x (n, p), NaN where not measured, by maximum likelihood.
 

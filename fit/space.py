@@ -112,7 +112,7 @@ class CapabilitySpace(
         estimator: Estimator = "factor",
         clip: tuple[float, float] | None = None,
         max_iter: int | None = None,
-        tol: float = 1e-9,
+        tol: float = 1e-8,
     ) -> None:
         self.n_components = n_components
         self.estimator = estimator
