@@ -7,11 +7,13 @@ from transformers.configuration_utils import PretrainedConfig
 
 from capspace.collect.engine.scoring import Budget
 
-__all__ = ["default_budget"]
+__all__ = ["default_budget", "default_rows"]
 
 _CPU_TOKENS = 2048
 _MAX_TOKENS = 16384
 _CPU_LOGIT_BYTES = 256 * 2**20
+_CPU_ROWS = 32
+_MAX_ROWS = 256
 
 
 def default_budget(
@@ -50,3 +52,35 @@ def default_budget(
     by_mask = int(((max_length / 2) ** 2 + mask_cells) ** 0.5 - max_length / 2)
     tokens = max(1, min(by_activations, by_mask, _MAX_TOKENS))
     return Budget(tokens=tokens, rows=max(1, min(tokens, share // row_bytes)))
+
+
+def default_rows(
+    config: PretrainedConfig, device: torch.device, dtype: torch.dtype, longest: int
+) -> int:
+    """Return how many generations may run at once.
+
+    Parameters
+    ----------
+    config : PretrainedConfig
+        Gives the size of keys and values.
+    device : torch.device
+        Where the model is.
+    dtype : torch.dtype
+        Precision of keys and values.
+    longest : int
+        Tokens of the longest prompt with its continuation.
+
+    Notes
+    -----
+    On an accelerator two fifths of the free memory may hold keys and values, each generation
+    counted at full length with nothing shared.
+
+    """
+    if device.type != "cuda":
+        return _CPU_ROWS
+    text = config.get_text_config(decoder=True)
+    heads = int(text.num_attention_heads)
+    width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
+    kept = int(getattr(text, "num_key_value_heads", None) or heads) * width
+    row_bytes = 2 * int(text.num_hidden_layers) * kept * dtype.itemsize * longest
+    return max(1, min(_MAX_ROWS, torch.cuda.mem_get_info(device)[0] * 2 // 5 // row_bytes))

@@ -10,10 +10,17 @@ import torch
 from lm_eval import utils
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import (
+    handle_stop_sequences,
+    normalize_gen_kwargs,
+    postprocess_generated_text,
+)
 from tqdm import tqdm
 
 from capspace.collect.engine import MODEL_NAME
-from capspace.collect.engine.budget import default_budget
+from capspace.collect.engine.budget import default_budget, default_rows
+from capspace.collect.engine.decoding import DecodingStats, generate
+from capspace.collect.engine.sampling import StopCheck, UnservedSettingError, read_settings
 from capspace.collect.engine.scoring import Budget, ScoringStats, Target, score_targets
 from capspace.collect.engine.support import base_model, refusal
 from capspace.collect.engine.tokens import encode_pairs, encode_unique
@@ -47,6 +54,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         Why requests take lm-eval's own path, None if the engine serves them.
     stats : ScoringStats
         Totals of all log-likelihood calls that the engine served.
+    decoding_stats : DecodingStats
+        Totals of all generation calls that the engine served.
 
     """
 
@@ -58,6 +67,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         if self._token_budget is not None and self._token_budget < 1:
             raise ValueError(f"token_budget={token_budget}: give at least 1, or leave it out")
         self.stats = ScoringStats()
+        self.decoding_stats = DecodingStats()
         self.refusal = self._refusal(kwargs.get("tp_plan"))
         if self.refusal is not None:
             _log.warning("capspace engine: lm-eval's own path is used: %s", self.refusal)
@@ -87,7 +97,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         if self.refusal is not None:
             return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         texts = [request.args[0] for request in requests]
-        tokens = encode_unique(self, texts)
+        tokens = encode_unique(self, texts, prefix=self.tokenizer.decode(self.prefix_token_id))
         windows: list[Request] = []
         owner: list[int] = []
         for i, text in enumerate(texts):
@@ -136,6 +146,91 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             if text is not None:
                 self.cache_hook.add_partial("loglikelihood", text, score)
         return scores
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Continue contexts until a stop text; prompts share what they have in common."""
+        if self.refusal is not None:
+            return super().generate_until(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
+        groups: dict[str, list[int]] = {}
+        for i, request in enumerate(requests):
+            groups.setdefault(repr(sorted(request.args[1].items())), []).append(i)
+        texts = [""] * len(requests)
+        quiet = disable_tqdm or self.rank != 0
+        with tqdm(total=len(requests), desc="Generating", disable=quiet) as bar:
+            for members in groups.values():
+                chosen = [requests[i] for i in members]
+                try:
+                    found = self._generate(chosen, lambda _: bar.update(1))
+                except UnservedSettingError as setting:
+                    _log.warning("capspace engine: lm-eval's own path is used: %s", setting)
+                    found = super().generate_until(chosen, disable_tqdm=disable_tqdm)
+                for i, text in zip(members, found, strict=True):
+                    texts[i] = text
+        return texts
+
+    def _generate(self, requests: list[Instance], on_finished: Callable[[int], Any]) -> list[str]:
+        """Generate for requests with equal settings."""
+        contexts = [request.args[0] for request in requests]
+        settings = normalize_gen_kwargs(requests[0].args[1], self.max_gen_toks)
+        if "max_length" in settings:
+            raise UnservedSettingError("max_length counts the padding of a batch")
+        end = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
+        stops = handle_stop_sequences(settings.pop("until", None), eos=end)
+        longest = settings.pop("max_gen_toks")
+        room = self.max_length - longest
+        if room <= 0:
+            raise ValueError(
+                f"max_gen_toks={longest} leaves no room for a prompt within the model's "
+                f"{self.max_length} tokens"
+            )
+        seed = int(torch.randint(2**62, (1,))) if settings.get("do_sample") else 0
+        choice = read_settings(self.model.generation_config, settings, seed)
+        encoded = encode_unique(
+            self,
+            contexts,
+            prefix=self.tokenizer.bos_token,
+            truncation=bool(self.truncation),
+        )
+        prompts = [encoded[context][-room:] for context in contexts]
+        if not all(prompts):
+            raise ValueError("a prompt without a token: give it a text or set add_bos_token")
+        budget = self.budget
+        rows = default_rows(
+            base_model(self.model).config,
+            self.device,
+            self.model.dtype,
+            max(map(len, prompts)) + longest,
+        )
+        continuations, stats = generate(
+            self.model,
+            prompts,
+            max_new_tokens=longest,
+            pick=choice,
+            is_finished=StopCheck(self.tokenizer, stops, choice.end_tokens),
+            rows=rows,
+            prefill_tokens=budget.tokens,
+            autocast=self._autocast,
+            on_finished=on_finished,
+        )
+        self.decoding_stats += stats
+        texts = [self._finish(tokens, stops) for tokens in continuations]
+        for request, text in zip(requests, texts, strict=True):
+            self.cache_hook.add_partial("generate_until", request.args, text)
+        return texts
+
+    def _finish(self, tokens: list[int], stops: list[str]) -> str:
+        """Turn generated tokens into the answer, as lm-eval cuts it."""
+        marker = self.think_end_token
+        thought = isinstance(marker, int) and marker in tokens
+        if thought:
+            tokens = tokens[len(tokens) - tokens[::-1].index(marker) :]
+        text: str = self.tok_decode(tokens)
+        answer: str = postprocess_generated_text(
+            text.lstrip() if isinstance(marker, int) else text,
+            stops,
+            marker if isinstance(marker, str) else None,
+        )
+        return answer
 
     def _target(self, context: list[int], continuation: list[int]) -> Target:
         """Cut a request to the model's length as lm-eval does: from the left, one token more."""

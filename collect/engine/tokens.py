@@ -16,7 +16,12 @@ _BATCH = 1024
 
 
 def encode_unique(
-    lm: HFLM, strings: Iterable[str], add_special_tokens: bool | None = None
+    lm: HFLM,
+    strings: Iterable[str],
+    *,
+    prefix: str | None,
+    add_special_tokens: bool | None = None,
+    truncation: bool = False,
 ) -> dict[str, list[int]]:
     """Return what ``lm.tok_encode`` returns for each distinct string.
 
@@ -26,12 +31,15 @@ def encode_unique(
         Its tokenizer and its ``add_bos_token`` decide.
     strings : iterable of str
         May repeat.
+    prefix : str, optional
+        Text of a beginning-of-sequence token.
     add_special_tokens : bool, optional
         As in ``lm.tok_encode``: None leaves it to ``add_bos_token``, then to the tokenizer, except
-        that a string that already starts with the prefix token gets no other.
+        that a string that already starts with ``prefix`` gets no special tokens.
+    truncation : bool
+        Let the tokenizer cut to its own longest length.
 
     """
-    prefix = lm.tokenizer.decode(lm.prefix_token_id)
     default = lm.add_bos_token if add_special_tokens is None else add_special_tokens
     encoded: dict[str, list[int]] = {}
     bare: list[str] = []
@@ -43,7 +51,9 @@ def encode_unique(
         settings = {} if special is None else {"add_special_tokens": special}
         for i in range(0, len(group), _BATCH):
             batch = group[i : i + _BATCH]
-            ids = lm.tokenizer(batch, return_attention_mask=False, **settings)["input_ids"]
+            ids = lm.tokenizer(
+                batch, truncation=truncation, return_attention_mask=False, **settings
+            )["input_ids"]
             encoded.update(zip(batch, ids, strict=True))
     return encoded
 
@@ -58,6 +68,7 @@ def encode_pairs(lm: HFLM, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[
     continuation's own first token where that is the prefix token.
 
     """
+    prefix = lm.tokenizer.decode(lm.prefix_token_id)
     moved = [_move_spaces(context, continuation) for context, continuation in pairs]
     given = [bool(context) for context, _ in pairs]
     whole = encode_unique(
@@ -68,10 +79,12 @@ def encode_pairs(lm: HFLM, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[
             if has_context
             for text in (context, context + continuation)
         ),
+        prefix=prefix,
     )
     alone = encode_unique(
         lm,
         (pair[1] for pair, has_context in zip(moved, given, strict=True) if not has_context),
+        prefix=None,
         add_special_tokens=False,
     )
     encoded = []
