@@ -28,7 +28,7 @@ class Evaluation:
     """lm-eval's own record of every item, with its task's name."""
 
     environment: dict[str, Any]
-    """Batch sizes and library versions as lm-eval reports them."""
+    """Batch sizes and longest input, in tokens, as lm-eval reports them."""
 
 
 def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation:
@@ -80,6 +80,6 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
         samples=tuple(samples),
         environment={
             "batch_sizes": results["config"].get("batch_sizes", []),
-            "transformers": results.get("transformers_version"),
+            "max_length": results.get("max_length"),
         },
     )

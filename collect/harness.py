@@ -134,7 +134,7 @@ class Harness:
         from lm_eval import simple_evaluate
 
         manager = self._task_manager()
-        with metered(items_done, getattr(lm, "share_done", None)):
+        with metered(items_done, getattr(lm, "share_done", None)), _no_survey():
             results = simple_evaluate(
                 model=lm,
                 tasks=self._load(benchmark),
@@ -307,6 +307,22 @@ def _require_sandbox(name: str, config: dict[str, Any]) -> None:
             f"task {name} runs code that the model writes outside a sandbox; let a filter "
             f"{SANDBOX_FILTER} judge it (as humaneval_sandboxed does)"
         )
+
+
+@contextmanager
+def _no_survey() -> Iterator[None]:
+    """Skip lm-eval's survey of machine and git checkout: seconds per call, and kept nowhere."""
+    import lm_eval.evaluator
+
+    survey = {"add_env_info": lambda results: None, "get_git_commit_hash": lambda: None}
+    before = {name: getattr(lm_eval.evaluator, name) for name in survey}
+    for name, nothing in survey.items():
+        setattr(lm_eval.evaluator, name, nothing)
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(lm_eval.evaluator, name, function)
 
 
 @contextmanager

@@ -63,7 +63,9 @@ def metered(
         if name.startswith(("lm_eval.", "capspace.")) and getattr(module, "tqdm", None) is tqdm
     ]
     for module in holders:
-        kind = Prompts if module.__name__ == "lm_eval.api.task" else Requests
+        # Of lm-eval's own bars in lm_eval.api one counts items; the others only tokenise.
+        others = Silent if module.__name__.startswith("lm_eval.api.") else Requests
+        kind = Prompts if module.__name__ == "lm_eval.api.task" else others
         module.tqdm = kind  # type: ignore[attr-defined]  # there: it was looked up above
     try:
         yield

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions, load_model
+from capspace.collect.cells import measurement, protocol_words
 from capspace.collect.checkpoint import Checkpoint, resolve
+from capspace.collect.collection import Collection, Missing
 from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
 from capspace.collect.errors import (
     AnswerError,
@@ -25,16 +27,15 @@ from capspace.collect.errors import (
     SandboxError,
 )
 from capspace.collect.extra import require_collect_extra
-from capspace.collect.harness import Evaluation, Harness, harness_version
-from capspace.collect.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
+from capspace.collect.harness import Evaluation, Harness
+from capspace.collect.identity import Measurement, Seeds
 from capspace.collect.journal import Journal
 from capspace.collect.progress import ProgressDisplay, SilentProgress
 from capspace.collect.quiet import logged_to
 from capspace.collect.recording import in_turn, open_journal, recorded
 from capspace.collect.sandbox import check_sandbox
 from capspace.collect.stopping import terminable
-from capspace.collect.store import Failure, Result, Store, default_store_path, to_table
-from capspace.fit.table import ScoreTable
+from capspace.collect.store import Failure, Result, Store, default_store_path
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
 if TYPE_CHECKING:
@@ -45,36 +46,6 @@ if TYPE_CHECKING:
 __all__ = ["Collection", "Missing", "collect_scores", "measurement"]
 
 _log = logging.getLogger("capspace.collect")
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A cell of the panel without a score, and why."""
-
-    model: str
-    benchmark: str
-    reason: str
-    skipped: bool = False
-    """Whether it was left out on purpose, and nothing failed."""
-
-
-@dataclass(frozen=True)
-class Collection:
-    """The scores of some models on a panel."""
-
-    panel: Panel
-    checkpoints: tuple[Checkpoint, ...]
-    results: tuple[Result, ...]
-    """All scores, measured now or before, by model and then in the panel's order."""
-
-    missing: tuple[Missing, ...]
-    n_measured: int
-    """How many of the results were measured by this call; the others were in the store."""
-
-    @property
-    def table(self) -> ScoreTable:
-        """The results as a score table."""
-        return to_table(self.results)
 
 
 def collect_scores(
@@ -195,46 +166,6 @@ def collect_scores(
             run.progress.close()
 
 
-def measurement(
-    checkpoint: Checkpoint,
-    benchmark: Benchmark,
-    harness: Harness,
-    *,
-    options: LoadOptions,
-    seeds: Seeds,
-    limit: int | None = None,
-    chat_template: bool = False,
-) -> Measurement:
-    """Return the identity of one cell, whose key the store knows its result by; loads no model.
-
-    Raises
-    ------
-    HarnessError
-        lm-eval does not know the benchmark's tasks.
-    DataRootError
-        The data root lacks a data set that a task reads.
-
-    """
-    model = ModelIdentity(
-        checkpoint=checkpoint.identity,
-        dtype=options.identity_dtype(checkpoint),
-        backend=options.backend,
-        chat_template=chat_template,
-        custom_code=checkpoint.custom_code,
-    )
-    return Measurement(
-        model=model,
-        tasks=harness.tasks(benchmark),
-        n_shot=benchmark.n_shot,
-        metric=benchmark.metric,
-        filter=benchmark.filter,
-        aggregate=benchmark.aggregate,
-        seeds=seeds,
-        limit=limit,
-        harness=harness_version(),
-    )
-
-
 @dataclass(frozen=True)
 class _Cell:
     benchmark: Benchmark
@@ -289,9 +220,7 @@ class _Run:
             if (found := self.store.get(cell.measurement.key)) is not None
         ]
 
-    def _measure_all(
-        self, checkpoint: Checkpoint, cells: list[_Cell]
-    ) -> tuple[int, list[Missing]]:
+    def _measure_all(self, checkpoint: Checkpoint, cells: list[_Cell]) -> tuple[int, list[Missing]]:
         """Measure cells with the model loaded once; return how many, and those without a score."""
         try:
             lm = load_model(checkpoint, self.options)
@@ -400,7 +329,7 @@ class _Run:
             stderr=evaluation.stderr,
             n_items=evaluation.n_items,
             n_shot=benchmark.n_shot,
-            protocol=_protocol(benchmark, measurement, root),
+            protocol=protocol_words(benchmark, measurement, root),
             source=f"measured {datetime.now(UTC):%Y-%m-%d}, key {measurement.key[:12]}{note}",
             comparable=data_comparable and benchmark.comparable,
             identity=measurement.canonical,
@@ -423,27 +352,6 @@ class _Run:
         )
         self.progress.missing(benchmark.name, reason)
         return Missing(checkpoint.name, benchmark.name, reason)
-
-
-def _protocol(benchmark: Benchmark, measurement: Measurement, root: DataRoot | None) -> str:
-    """Return the protocol in words that tell any two apart which may differ in score."""
-    versions = sorted({f"v{t.version}" for t in measurement.tasks if t.version})
-    parts = [
-        f"{measurement.harness} {'+'.join(benchmark.tasks)} {'/'.join(versions)} "
-        f"{benchmark.metric}",
-        f"{measurement.model.backend} {measurement.model.dtype}",
-    ]
-    if benchmark.filter != "none":
-        parts[0] += f" ({benchmark.filter})"
-    if root is not None:
-        parts.append(root.label or "local data")
-    if measurement.model.chat_template:
-        parts.append("chat template")
-    if measurement.limit is not None:
-        parts.append(f"limit {measurement.limit}")
-    if measurement.seeds != HARNESS_SEEDS:
-        parts.append(f"seed {measurement.seeds.fewshot}")
-    return "; ".join(parts)
 
 
 def _data_root(given: DataRoot | Path | str | None) -> DataRoot | None:
