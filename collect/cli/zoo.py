@@ -1,0 +1,313 @@
+"""Commands for many checkpoints: zoo plan, run, status, retry, cancel, fit, export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from capspace.collect.cli import options as o
+
+if TYPE_CHECKING:
+    from capspace.collect.store import Store
+    from capspace.collect.zoo.config import ZooFile
+    from capspace.collect.zoo.folder import ZooFolder
+    from capspace.collect.zoo.plan import Plan
+    from capspace.collect.zoo.status import ZooStatus
+
+__all__ = ["add_to"]
+
+_SLURM = "Slurm"
+
+ZooPath = Annotated[Path, typer.Argument(help="The zoo.yaml.", metavar="ZOO_YAML")]
+Budget = Annotated[
+    str | None,
+    typer.Option(help="Only the checkpoints that tell most for so much time: 40gpu-hours, 90m."),
+]
+MaxDisk = Annotated[
+    str | None, typer.Option(help="Room for downloads, such as 200GB; finished ones make way.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line, below ``zoo``."""
+    group = typer.Typer(
+        help="Measure many checkpoints on one machine or on Slurm, and fit the law they follow.",
+        no_args_is_help=True,
+    )
+    for command in (plan, run, status, retry, cancel, fit, export):
+        group.command()(command)
+    app.add_typer(group, name="zoo")
+
+
+def plan(
+    zoo: ZooPath, store: o.StorePath = None, budget: Budget = None, as_json: o.Json = False
+) -> None:
+    """Show what is done and missing, and what the rest costs; nothing is run."""
+    from capspace.collect.cli.zoo_show import print_plan
+    from capspace.collect.zoo.config import read_zoo
+
+    file = read_zoo(zoo)
+    with _open(file, store) as (kept, folder):
+        planned = _plan(file, kept, folder, budget)
+    if as_json:
+        o.print_json(planned.to_dict())
+    else:
+        print_plan(planned)
+
+
+def run(
+    zoo: ZooPath,
+    executor: Annotated[
+        Literal["local", "slurm"], typer.Option(help="This machine, or jobs on a cluster.")
+    ] = "local",
+    store: o.StorePath = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Units at once. [default: one per GPU, or 1]", show_default=False, min=1),
+    ] = None,
+    budget: Budget = None,
+    max_disk: MaxDisk = None,
+    partition: Annotated[str | None, typer.Option(rich_help_panel=_SLURM)] = None,
+    account: Annotated[str | None, typer.Option(rich_help_panel=_SLURM)] = None,
+    gres: Annotated[
+        str | None, typer.Option(help="Such as gpu:1.", rich_help_panel=_SLURM)
+    ] = None,
+    time: Annotated[
+        str, typer.Option(help="Time limit of a job.", rich_help_panel=_SLURM)
+    ] = "04:00:00",
+    array_parallelism: Annotated[
+        int, typer.Option(help="Jobs at once.", rich_help_panel=_SLURM, min=1)
+    ] = 16,
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(help="Any other key=value for #SBATCH.", rich_help_panel=_SLURM),
+    ] = None,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Submit and return; `zoo status` looks again.",
+                     rich_help_panel=_SLURM),
+    ] = False,
+    as_json: o.Json = False,
+) -> None:  # fmt: skip
+    """Measure every missing cell; what is done is never measured again.
+
+    The exit code is 1 where cells were recorded as failed. Ctrl-C keeps what is finished; the same
+    command goes on. On Slurm the jobs go on without this command, which may be run again.
+    """
+    from capspace.collect.cli.zoo_show import print_outcome, watch
+    from capspace.collect.extra import require_collect_extra
+    from capspace.collect.zoo.config import read_zoo
+
+    require_collect_extra()
+    from capspace.collect.zoo.driver import absorb, prepare
+    from capspace.collect.zoo.status import zoo_status
+
+    file = read_zoo(zoo)
+    bound = _max_disk(file, max_disk)
+    with _open(file, store) as (kept, folder):
+        planned = _plan(file, kept, folder, budget)
+        n_units = prepare(file, planned, folder)
+        jobs: list[dict[str, str]] = []
+        if n_units and executor == "local":
+            _run_local(file, planned, folder, kept, workers, bound)
+        elif n_units:
+            from capspace.collect.zoo.slurm import SlurmOptions, SlurmZoo
+
+            cluster = SlurmZoo(
+                folder,
+                SlurmOptions.of(
+                    partition=partition, account=account, gres=gres, time=time,
+                    array_parallelism=array_parallelism, extra=sbatch or [],
+                ),
+            )  # fmt: skip
+            cluster.submit()
+            if not detach:
+
+                def look() -> ZooStatus:
+                    absorb(folder, kept)
+                    cluster.check()
+                    return zoo_status(file.name, folder, kept, jobs=cluster.jobs())
+
+                watch(look, is_over=lambda state: state.is_finished)
+            jobs = cluster.jobs()
+        absorb(folder, kept)
+        state = zoo_status(file.name, folder, kept, jobs=jobs)
+    if as_json:
+        o.print_json(state.to_dict())
+    else:
+        print_outcome(state)
+    if state.n_failed:
+        raise typer.Exit(1)
+
+
+def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> None:
+    """Show what is done, running, queued and failed; live on a terminal, until all is done."""
+    from capspace.collect.cli.zoo_show import print_status, watch
+    from capspace.collect.zoo.config import read_zoo
+    from capspace.collect.zoo.driver import absorb
+    from capspace.collect.zoo.slurm import submitted_jobs
+    from capspace.collect.zoo.status import zoo_status
+
+    file = read_zoo(zoo)
+    with _open(file, store) as (kept, folder):
+
+        def look() -> ZooStatus:
+            absorb(folder, kept)
+            return zoo_status(file.name, folder, kept, jobs=submitted_jobs(folder))
+
+        state = look()
+        if as_json:
+            o.print_json(state.to_dict())
+        elif state.workers and o.console().is_terminal:
+            watch(look, is_over=lambda now: now.is_finished or not (now.workers or now.jobs))
+        else:
+            print_status(state)
+
+
+def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
+    """Forget recorded failures, so that the next run tries those cells again, and only those."""
+    from capspace.collect.zoo.config import read_zoo
+    from capspace.collect.zoo.driver import forget_failures
+
+    file = read_zoo(zoo)
+    with _open(file, store) as (_, folder):
+        dropped = forget_failures(folder)
+    models = sorted({f.model for f in dropped})
+    typer.echo(
+        f"{len(dropped)} failed cells of {len(models)} checkpoints will be tried again by "
+        f"`capspace zoo run {zoo}`"
+        if dropped
+        else "no failed cell is recorded"
+    )
+
+
+def cancel(zoo: ZooPath, store: o.StorePath = None) -> None:
+    """End the zoo's Slurm jobs; what is finished is kept."""
+    from capspace.collect.zoo.config import read_zoo
+    from capspace.collect.zoo.slurm import cancel_jobs
+
+    file = read_zoo(zoo)
+    with _open(file, store) as (_, folder):
+        ended = cancel_jobs(folder)
+    typer.echo(f"cancelled {', '.join(ended)}" if ended else "no job of this zoo is queued")
+
+
+def fit(
+    zoo: ZooPath,
+    store: o.StorePath = None,
+    target_scores: Annotated[
+        Path | None,
+        typer.Option(help="Table with scores of this zoo's models on targets of your own."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the report. [default: capspace-report/NAME]",
+                     show_default=False),
+    ] = None,
+    level: o.Level = 0.9,
+    as_json: o.Json = False,
+) -> None:  # fmt: skip
+    """Fit the measured zoo: its space, efficiency per family, laws, and the largest predicted."""
+    from capspace.collect.cli.zoo_show import print_fit
+    from capspace.collect.zoo.config import read_zoo
+    from capspace.collect.zoo.fitting import fit_zoo, write_report
+    from capspace.collect.zoo.table import zoo_table
+
+    file = read_zoo(zoo)
+    with _open(file, store) as (kept, folder):
+        table, chance = zoo_table(folder, kept)
+    fitted = fit_zoo(file.name, table, chance, target_scores=target_scores, level=level)
+    page = write_report(fitted, out or Path("capspace-report") / file.name)
+    if as_json:
+        o.print_json(fitted.to_dict())
+    else:
+        print_fit(fitted)
+        typer.echo(f"report: {page}")
+
+
+def export(
+    zoo: ZooPath,
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    store: o.StorePath = None,
+) -> None:
+    """Write the measured zoo as a reference that others can predict from (--reference)."""
+    from capspace.collect.zoo.config import read_zoo
+    from capspace.collect.zoo.table import export_reference, zoo_table
+
+    file = read_zoo(zoo)
+    with _open(file, store) as (kept, folder):
+        table, chance = zoo_table(folder, kept)
+    export_reference(table, chance, out)
+    typer.echo(f"{len(table)} scores of {len(table.models)} models: {out}")
+
+
+@contextmanager
+def _open(file: ZooFile, store: Path | None) -> Iterator[tuple[Store, ZooFolder]]:
+    from capspace.collect.zoo.driver import absorb, open_zoo
+    from capspace.collect.zoo.folder import ZooFolder
+
+    with open_zoo(file, store) as kept:
+        folder = ZooFolder.of(kept, file.name)
+        absorb(folder, kept)
+        yield kept, folder
+
+
+def _plan(file: ZooFile, kept: Store, folder: ZooFolder, budget: str | None) -> Plan:
+    from capspace.collect.extra import require_collect_extra
+
+    require_collect_extra()
+    from capspace.collect.zoo.planner import make_plan
+
+    planned = make_plan(file, kept, tell=lambda line: o.console(stderr=True).print(line))
+    if budget is None:
+        return planned
+    from capspace.collect.zoo.budget import parse_budget, within_budget
+
+    return within_budget(planned, parse_budget(budget))
+
+
+def _max_disk(file: ZooFile, given: str | None) -> int | None:
+    from capspace.collect.zoo.config import Limits
+
+    if given is None:
+        return file.config.limits.disk
+    try:
+        return Limits.model_validate({"disk": given}).disk
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is no size such as 200GB") from None
+
+
+def _run_local(
+    file: ZooFile,
+    planned: Plan,
+    folder: ZooFolder,
+    kept: Store,
+    workers: int | None,
+    max_disk: int | None,
+) -> None:
+    from capspace.collect.cli.zoo_show import Watcher
+    from capspace.collect.zoo.downloads import Downloads, check_disk
+    from capspace.collect.zoo.driver import absorb
+    from capspace.collect.zoo.local import local_devices, run_local
+    from capspace.collect.zoo.status import zoo_status
+    from capspace.collect.zoo.worker import stopped_by_signals
+
+    check_disk(planned, max_bytes=max_disk)
+    with Watcher() as watcher, stopped_by_signals() as stop:
+
+        def tick() -> None:
+            if watcher.is_due():
+                absorb(folder, kept)
+                watcher.show(zoo_status(file.name, folder, kept))
+
+        run_local(
+            folder,
+            local_devices(workers),
+            stop=stop,
+            downloads=Downloads(max_bytes=max_disk, tell=watcher.note),
+            tick=tick,
+        )

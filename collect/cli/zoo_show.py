@@ -1,0 +1,227 @@
+"""A zoo's plan, state and fit on a terminal: tables, a live view, or plain lines in a pipe."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich import box
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from capspace.collect.cli.options import console, print_table
+
+if TYPE_CHECKING:
+    from capspace.collect.zoo.cost import Estimate
+    from capspace.collect.zoo.plan import Plan
+    from capspace.collect.zoo.status import ModelStatus, ZooStatus
+
+__all__ = ["Watcher", "duration", "print_outcome", "print_plan", "print_status", "watch"]
+
+_MOST_ROWS = 40
+_LIVE_SECONDS = 1.0
+_PLAIN_SECONDS = 30.0
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it: 45 s, 12 min, 3.4 h; "?" where unknown."""
+    if math.isnan(seconds):
+        return "?"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def size(n_bytes: float) -> str:
+    """Return bytes as a person says them."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= scale:
+            return f"{n_bytes / scale:.3g} {unit}"
+    return f"{n_bytes:.0f} B"
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what is done and missing and what the rest costs."""
+    from capspace.collect.zoo.cost import total
+
+    rows = []
+    order = {u.model.identity: i for i, u in reversed(list(enumerate(plan.units)))}
+    models = sorted(plan.models, key=lambda m: order.get(m.identity, len(plan.units)))
+    for model in models[:_MOST_ROWS]:
+        cells = plan.cells[model.identity]
+        units = [u.estimate for u in plan.units if u.model.identity == model.identity]
+        place = order.get(model.identity)
+        rows.append(
+            (
+                model.name,
+                "" if place is None else str(place + 1),
+                f"{sum(c.is_done for c in cells)}/{len(cells)}",
+                _parameters(model.n_parameters),
+                size(model.memory_bytes),
+                str(model.devices),
+                size(model.n_download_bytes) if model.n_download_bytes else "",
+                _spread(total(units)) if units else "",
+            )
+        )
+    print_table(
+        f"zoo {plan.name}: {plan.n_done} cells done, {plan.n_missing} missing",
+        ("Checkpoint", "Order", "Done", "Params", "Memory", "Devices", "Download", "Time (90%)"),
+        rows,
+        numbers=("Order", "Done", "Params", "Memory", "Devices", "Download"),
+    )
+    if len(models) > _MOST_ROWS:
+        console().print(f"... and {len(models) - _MOST_ROWS} more (--json shows all)\n")
+    if plan.units:
+        console().print(f"total: {_spread(plan.gpu_seconds)} on one device")
+    for notice in plan.notices:
+        console().print(notice, markup=False)
+    for (benchmark, reason), names in _skipped(plan).items():
+        what = f"{len(names)} checkpoints" if len(names) > 1 else names[0]
+        console().print(f"cannot be measured: {benchmark} of {what}: {reason}", markup=False)
+
+
+def print_status(state: ZooStatus) -> None:
+    """Print where a zoo stands."""
+    console().print(_view(state))
+
+
+def print_outcome(state: ZooStatus) -> None:
+    """Print what a run came to: counts, and each failure with its reason."""
+    console().print(_summary(state), markup=False)
+    for model in state.models:
+        for reason in model.reasons:
+            console().print(f"{model.model}: {model.n_failed} failed: {reason}", markup=False)
+
+
+class Watcher:
+    """Shows a zoo while it runs: a live table on a terminal, a line now and then in a pipe."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._live: Live | None = None
+        self._shown = -math.inf
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, transient=True, auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def is_due(self) -> bool:
+        """Return whether it is time to show again."""
+        every = _LIVE_SECONDS if self._live else _PLAIN_SECONDS
+        return time.monotonic() - self._shown > every
+
+    def show(self, state: ZooStatus) -> None:
+        """Show where the zoo stands."""
+        self._shown = time.monotonic()
+        if self._live is not None:
+            self._live.update(_view(state), refresh=True)
+        elif (line := _summary(state)) != self._last:
+            self._last = line
+            self._console.print(line, markup=False)
+
+    def note(self, text: str) -> None:
+        """Print a line above."""
+        self._console.print(text, markup=False)
+
+
+def watch(look: Callable[[], ZooStatus], *, is_over: Callable[[ZooStatus], bool]) -> None:
+    """Show a zoo until it is over; Ctrl-C ends the watching, not the zoo."""
+    with Watcher() as watcher:
+        try:
+            while True:
+                state = look()
+                if watcher.is_due():
+                    watcher.show(state)
+                if is_over(state):
+                    return
+                time.sleep(_LIVE_SECONDS)
+        except KeyboardInterrupt:
+            watcher.note("no longer watching; jobs on the cluster go on")
+
+
+def _view(state: ZooStatus) -> Group:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column("Checkpoint", no_wrap=True)
+    for name in ("Done", "Failed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Now")
+    ranked = sorted(state.models, key=_interest)
+    for model in ranked[:_MOST_ROWS]:
+        now = ", ".join(model.running) or "; ".join(model.reasons)
+        table.add_row(
+            Text(model.model),
+            f"{model.n_done}/{model.n_cells}",
+            Text(str(model.n_failed), style="red") if model.n_failed else "",
+            Text(now),
+        )
+    parts: list[Table | Text] = [Text(_summary(state)), table]
+    if len(ranked) > _MOST_ROWS:
+        parts.append(Text(f"... and {len(ranked) - _MOST_ROWS} more"))
+    for job in state.jobs:
+        parts.append(Text("  ".join(f"{k} {v}" for k, v in job.items()), style="dim"))
+    return Group(*parts)
+
+
+def _interest(model: ModelStatus) -> tuple[int, str]:
+    """Sort what runs first, then failures, then what waits, then what is done."""
+    if model.running:
+        return 0, model.model
+    if model.n_failed:
+        return 1, model.model
+    return (3 if model.n_done == model.n_cells else 2), model.model
+
+
+def _summary(state: ZooStatus) -> str:
+    parts = [f"{state.zoo}: {state.n_done} of {state.n_cells} cells done"]
+    if state.n_running:
+        parts.append(f"{state.n_running} running")
+    if state.n_queued:
+        parts.append(f"{state.n_queued} queued")
+    if state.n_failed:
+        parts.append(f"{state.n_failed} failed")
+    if not math.isnan(state.items_per_second) and state.n_running:
+        parts.append(f"{state.items_per_second:.1f} items/s")
+    if state.seconds_left and not math.isnan(state.seconds_left):
+        parts.append(f"about {duration(state.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def _spread(estimate: Estimate) -> str:
+    return f"{duration(estimate.seconds)} ({duration(estimate.lower)}-{duration(estimate.upper)})"
+
+
+def _parameters(n: float) -> str:
+    for unit, scale in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if n >= scale:
+            return f"{n / scale:.3g}{unit}"
+    return f"{n:.0f}"
+
+
+def _skipped(plan: Plan) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    by_model: dict[tuple[str, str], list[str]] = {}
+    for model, benchmark, reason in plan.skipped:
+        by_model.setdefault((model, reason), []).append(benchmark)
+    for (model, reason), benchmarks in by_model.items():
+        what = benchmarks[0] if len(benchmarks) == 1 else f"{len(benchmarks)} benchmarks"
+        found.setdefault((what, reason), []).append(model)
+    return found

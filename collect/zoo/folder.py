@@ -1,0 +1,416 @@
+"""A zoo's shared folder: what workers and driver know of each other.
+
+Layout, below ``<store>/zoo/<name>``::
+
+    orders.json            what there is to do, in order; written by the driver
+    units/<id>.running     attempts so far of a unit that a worker took
+    units/<id>.done        attempts of a unit that is finished, well or not
+    cells/<key>.json       one result, or why there is none
+    claims/                who has which unit (capspace.collect.journal.claims)
+    workers/<name>.json    what a worker is doing
+    logs/<name>.log        what it said
+
+Every file is written whole under another name and then renamed, so that a reader on any node sees
+all of it or nothing. Nothing here is SQLite: its log cannot be shared between machines.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from capspace.collect.errors import ZooError
+from capspace.collect.journal.claims import Claims
+from capspace.collect.store import Result, Store
+from capspace.collect.zoo.plan import Plan, Unit
+from capspace.tasks.panel import Panel
+
+__all__ = ["Attempt", "CellFailure", "Order", "RunOptions", "WorkerState", "ZooFolder"]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What all units of a zoo share; see ``collect_scores``."""
+
+    limit: int | None = None
+    seed: int | None = None
+    data_root: str | None = None
+    include_path: str | None = None
+    allow_code_execution: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """One unit of work, with all that a worker needs to know.
+
+    Attributes
+    ----------
+    id : str
+        Name of the unit; stays the same when the zoo is planned again.
+    model, ref, revision : str
+        Name shown; what to load; commit or content hash.
+    settings : dict
+        As of ``Model.settings``.
+    panel : str
+        Name of the panel, a key of ``orders.json``'s panels.
+    cells : dict
+        Benchmark name to key, those not done when the plan was made.
+    seconds, seconds_upper : float
+        Estimated time, and its 95% quantile.
+    devices : int
+        Accelerators it takes.
+    n_parameters, n_download_bytes : int
+        Size; bytes to fetch first.
+
+    """
+
+    id: str
+    model: str
+    ref: str
+    revision: str
+    settings: dict[str, Any]
+    panel: str
+    cells: dict[str, str]
+    seconds: float
+    seconds_upper: float
+    devices: int
+    n_parameters: int
+    n_download_bytes: int
+
+    @classmethod
+    def of(cls, unit: Unit) -> Order:
+        """Return the order for a unit of a plan."""
+        estimate = unit.estimate
+        return cls(
+            id=unit.id,
+            model=unit.model.name,
+            ref=unit.model.ref,
+            revision=unit.model.revision,
+            settings=unit.model.settings,
+            panel=unit.panel,
+            cells={c.benchmark: c.key for c in unit.cells},
+            seconds=estimate.seconds,
+            seconds_upper=estimate.upper,
+            devices=unit.model.devices,
+            n_parameters=unit.model.n_parameters,
+            n_download_bytes=unit.model.n_download_bytes,
+        )
+
+
+@dataclass(frozen=True)
+class Orders:
+    """All orders of a zoo, in the order they are taken."""
+
+    wanted: dict[str, dict[str, str]]
+    """All cells of the zoo, done or not: model name, benchmark, key."""
+
+    facts: dict[str, dict[str, Any]]
+    """Facts of each model, and under "counted" which of them were not given."""
+
+    orders: tuple[Order, ...]
+    panels: dict[str, Panel]
+    options: RunOptions
+    timeout: float | None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a unit.
+
+    Attributes
+    ----------
+    worker : str
+        Who tried.
+    started : float
+        Seconds since 1970 by the worker's clock.
+    outcome : {"", "done", "failed", "crashed", "timeout"}
+        "" while it runs, or where the worker itself was lost.
+    reason : str
+        What went wrong.
+    seconds : float or None
+        How long it took.
+
+    """
+
+    worker: str
+    started: float
+    outcome: str = ""
+    reason: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class CellFailure:
+    """Why a cell has no score, after all attempts."""
+
+    key: str
+    model: str
+    revision: str
+    benchmark: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """What a worker is doing now."""
+
+    worker: str
+    host: str
+    pid: int
+    unit: str = ""
+    model: str = ""
+    benchmark: str = ""
+    items_done: int = 0
+    items_total: int = 0
+    items_per_second: float | None = None
+    started: float = 0.0
+    beat: float = 0.0
+
+
+@dataclass
+class ZooFolder:
+    """The folder of one zoo.
+
+    Parameters
+    ----------
+    path : Path
+        Made where it is not there.
+
+    """
+
+    path: Path
+    _orders: tuple[int, Orders] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        try:
+            for name in ("units", "cells", "claims", "workers", "logs"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ZooError(f"cannot write the zoo's folder {self.path}: {error.strerror}") from None
+        self.claims = Claims(self.path / "claims")
+
+    @classmethod
+    def of(cls, store: Store, name: str) -> ZooFolder:
+        """Return the folder of a zoo beside its store."""
+        return cls(store.path / "zoo" / name)
+
+    def write_orders(
+        self,
+        plan: Plan,
+        panels: list[Panel],
+        options: RunOptions,
+        timeout: float | None,
+        *,
+        failed: Collection[str] = (),
+    ) -> int:
+        """Write what there is to do, without cells that ``failed``; return how many units.
+
+        A cell that an earlier plan gave to a unit stays in it for as long as that unit is not
+        finished, however the new plan would cut: a worker may be at it this moment.
+        """
+        new = {
+            order.id: order
+            for order in map(Order.of, plan.units)
+            if not set(order.cells.values()) <= set(failed)
+        }
+        wanted = {key for order in new.values() for key in order.cells.values()}
+        finished = self.finished()
+        kept: dict[str, Order] = {}
+        taken: set[str] = set()
+        for old in self.read_orders().orders if self.has_orders() else ():
+            cells = {b: k for b, k in old.cells.items() if k in wanted}
+            if cells and old.id not in finished:
+                kept[old.id] = Order(**{**vars(old), "cells": cells})
+                taken |= set(cells.values())
+        for order in new.values():
+            if taken.isdisjoint(order.cells.values()):
+                kept[order.id] = order
+                (self.path / "units" / f"{order.id}.done").unlink(missing_ok=True)
+            elif cells := {b: k for b, k in order.cells.items() if k not in taken}:
+                identifier = f"{order.id}-{secrets.token_hex(4)}"
+                kept[identifier] = Order(**{**vars(order), "id": identifier, "cells": cells})
+        ordered = sorted(kept.values(), key=lambda o: (-o.seconds, o.model, o.id))
+        _write_json(
+            self.path / "orders.json",
+            {
+                "version": _VERSION,
+                "options": asdict(options),
+                "timeout": timeout,
+                "panels": {p.name: p.model_dump(mode="json") for p in panels},
+                "orders": [asdict(o) for o in ordered],
+                "facts": {m.name: m.facts | {"counted": list(m.counted)} for m in plan.models},
+                "wanted": {
+                    m.name: {c.benchmark: c.key for c in plan.cells[m.identity]}
+                    for m in plan.models
+                },
+            },
+        )
+        return len(ordered)
+
+    def has_orders(self) -> bool:
+        """Return whether a plan was ever written here."""
+        return (self.path / "orders.json").is_file()
+
+    def read_orders(self) -> Orders:
+        """Return what there is to do; read again only when the driver wrote it again."""
+        path = self.path / "orders.json"
+        try:
+            stamp = path.stat().st_mtime_ns
+            if self._orders is None or self._orders[0] != stamp:
+                self._orders = stamp, _parse_orders(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ZooError(
+                f"{path}: no readable work orders ({error}); `capspace zoo run` writes them"
+            ) from None
+        return self._orders[1]
+
+    def finished(self) -> set[str]:
+        """Return the units that are finished."""
+        return {name for name, kind in self._unit_files() if kind == "done"}
+
+    def is_finished(self, unit: str) -> bool:
+        """Return whether a unit is finished."""
+        return (self.path / "units" / f"{unit}.done").is_file()
+
+    def taken(self) -> set[str]:
+        """Return the units that someone began and nobody finished."""
+        names = list(self._unit_files())
+        done = {name for name, kind in names if kind == "done"}
+        return {name for name, kind in names if kind == "running"} - done
+
+    def _unit_files(self) -> Iterator[tuple[str, str]]:
+        with os.scandir(self.path / "units") as entries:
+            for entry in entries:
+                name, _, kind = entry.name.partition(".")
+                yield name, kind
+
+    def attempts(self, unit: str) -> list[Attempt]:
+        """Return the attempts at a unit so far."""
+        for kind in ("done", "running"):
+            try:
+                said = json.loads((self.path / "units" / f"{unit}.{kind}").read_text())
+            except FileNotFoundError:
+                continue
+            return [Attempt(**a) for a in said]
+        return []
+
+    def write_attempts(self, unit: str, attempts: list[Attempt], *, finished: bool) -> None:
+        """Keep the attempts at a unit."""
+        folder = self.path / "units"
+        _write_json(
+            folder / f"{unit}.{'done' if finished else 'running'}", [asdict(a) for a in attempts]
+        )
+        if finished:
+            (folder / f"{unit}.running").unlink(missing_ok=True)
+
+    def has_outcome(self, key: str) -> bool:
+        """Return whether a cell has a result or a recorded failure here."""
+        return (self.path / "cells" / f"{key}.json").is_file()
+
+    def write_result(self, result: Result) -> None:
+        """Keep a result until the driver takes it into the store."""
+        said = {name: _null(value) for name, value in vars(result).items()}
+        _write_json(self.path / "cells" / f"{result.key}.json", {"result": said})
+
+    def write_failure(self, failure: CellFailure) -> None:
+        """Keep why a cell has no score."""
+        _write_json(self.path / "cells" / f"{failure.key}.json", {"failure": asdict(failure)})
+
+    def outcomes(self, *, known: set[str] | None = None) -> Iterator[Result | CellFailure]:
+        """Yield results and failures, without the cells ``known`` already."""
+        with os.scandir(self.path / "cells") as entries:
+            names = sorted(e.name for e in entries if e.name.endswith(".json"))
+        for name in names:
+            if known and name.removesuffix(".json") in known:
+                continue
+            said = json.loads((self.path / "cells" / name).read_text(encoding="utf-8"))
+            if "result" in said:
+                yield _result(said["result"])
+            else:
+                yield CellFailure(**said["failure"])
+
+    def forget(self, key: str) -> None:
+        """Drop the outcome of a cell, so that it is tried again."""
+        (self.path / "cells" / f"{key}.json").unlink(missing_ok=True)
+
+    def write_worker(self, state: WorkerState) -> None:
+        """Say what a worker is doing."""
+        _write_json(
+            self.path / "workers" / f"{state.worker}.json",
+            asdict(state),
+            sync=False,  # worth nothing after a power cut
+        )
+
+    def remove_worker(self, worker: str) -> None:
+        """Say that a worker has ended."""
+        (self.path / "workers" / f"{worker}.json").unlink(missing_ok=True)
+
+    def workers(self) -> list[WorkerState]:
+        """Return what the workers last said, without those that ended."""
+        states = []
+        for path in sorted((self.path / "workers").glob("*.json")):
+            try:
+                states.append(WorkerState(**json.loads(path.read_text(encoding="utf-8"))))
+            except FileNotFoundError:
+                continue  # it ended just now
+        return states
+
+    def log_path(self, worker: str) -> Path:
+        """Return where a worker's log is."""
+        return self.path / "logs" / f"{worker}.log"
+
+
+def _parse_orders(said: dict[str, Any]) -> Orders:
+    if said["version"] != _VERSION:
+        raise ValueError(f"version {said['version']}, this capspace reads {_VERSION}")
+    return Orders(
+        wanted=said["wanted"],
+        facts=said["facts"],
+        orders=tuple(Order(**o) for o in said["orders"]),
+        panels={name: Panel.model_validate(p) for name, p in said["panels"].items()},
+        options=RunOptions(**said["options"]),
+        timeout=said["timeout"],
+    )
+
+
+def _result(said: dict[str, Any]) -> Result:
+    names = {f.name for f in fields(Result)}
+    values = {name: value for name, value in said.items() if name in names}
+    values["stderr"] = math.nan if values["stderr"] is None else values["stderr"]
+    values["tasks"] = tuple(values["tasks"])
+    return Result(**values)
+
+
+def _null(value: Any) -> Any:
+    """Return JSON data: NaN becomes null."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, (list, tuple)):
+        return [_null(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _null(v) for k, v in value.items()}
+    return value
+
+
+def _write_json(path: Path, value: Any, *, sync: bool = True) -> None:
+    part = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(value, file, ensure_ascii=False, allow_nan=False)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+    part.replace(path)
+
+
+def now() -> float:
+    """Return seconds since 1970."""
+    return time.time()

@@ -1,0 +1,372 @@
+"""The Slurm executor: workers as job arrays, submitted through submitit.
+
+A job is a worker, not a unit: it takes units until none is left or none fits into its time. So a
+job that is requeued, on whichever node, simply goes on, and the driver may be closed meanwhile.
+
+submitit hands a job its callable as a pickle in the zoo's folder. The job's own script removes it
+when the job has ended, and the driver removes those of jobs that were cancelled or killed, so that
+none outlives its job.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import math
+import re
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from capspace.collect.errors import MissingExtraError, ZooError
+from capspace.collect.zoo.config import Seconds
+from capspace.collect.zoo.folder import ZooFolder
+
+__all__ = ["SlurmOptions", "SlurmZoo", "WorkerJob", "cancel_jobs", "submitted_jobs"]
+
+_COMMANDS = ("sbatch", "squeue", "scancel", "scontrol")
+# Slurm warns a job so long before its time is over; a unit in hand is then given back.
+_WARNING_SECONDS = 60
+# Of a job's time, the part that units are planned to fill.
+_FILLED = 0.8
+_TIMEOUTS = 1000  # how often a job may be requeued when its time is over
+_COMMAND_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class SlurmOptions:
+    """How jobs are submitted.
+
+    Attributes
+    ----------
+    seconds : float
+        Time limit of a job.
+    partition, account, gres : str or None
+        As of ``sbatch``.
+    array_parallelism : int
+        Jobs at once.
+    extra : dict
+        Further keys of ``#SBATCH``; True for one without a value.
+
+    """
+
+    seconds: float
+    partition: str | None = None
+    account: str | None = None
+    gres: str | None = None
+    array_parallelism: int = 16
+    extra: dict[str, str | bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        partition: str | None,
+        account: str | None,
+        gres: str | None,
+        time: str,
+        array_parallelism: int,
+        extra: Sequence[str],
+    ) -> Self:
+        """Read options as the command line gives them.
+
+        Raises
+        ------
+        ZooError
+            The time is none, or an extra is not ``key=value``.
+
+        """
+        try:
+            seconds = TypeAdapter(Seconds).validate_python(time)
+        except ValidationError:
+            raise ZooError(f"--time {time!r}: expected a time such as 04:00:00 or 90m") from None
+        pairs: dict[str, str | bool] = {}
+        for text in extra:
+            key, equals, value = text.lstrip("-").partition("=")
+            if not re.fullmatch(r"[a-z][a-z0-9-]*", key):
+                raise ZooError(f"--sbatch {text!r}: expected key=value, as in qos=low")
+            pairs[key] = value if equals else True
+        return cls(seconds, partition, account, gres, array_parallelism, pairs)
+
+    @property
+    def unit_seconds(self) -> float:
+        """Length of units that suits the time limit."""
+        return max(_FILLED * (self.seconds - _WARNING_SECONDS), 1.0)
+
+
+@dataclass
+class WorkerJob:
+    """What a job runs: a worker that knows how long it has, and where the driver's folder is.
+
+    Parameters
+    ----------
+    folder : str
+        The zoo's folder.
+    token : str
+        Content of the folder's token file: whether this node sees the same folder.
+    seconds : float
+        Time limit of the job.
+
+    """
+
+    folder: str
+    token: str
+    seconds: float
+
+    def __call__(self) -> int:
+        """Work, and return how many units were run.
+
+        Raises
+        ------
+        ZooError
+            The folder here is not the driver's.
+
+        """
+        from capspace.collect.zoo.worker import stopped_by_signals, work, worker_name
+
+        began = time.monotonic()
+        check_token(Path(self.folder), self.token)
+        folder = ZooFolder(Path(self.folder))
+        name = worker_name()
+        (folder.path / "slurm" / f"seen-{name}").touch()
+        with stopped_by_signals() as stop:
+            return work(
+                folder,
+                name,
+                stop=stop,
+                seconds_left=lambda: self.seconds - _WARNING_SECONDS - (time.monotonic() - began),
+            )
+
+    def checkpoint(self) -> Any:
+        """Return what a requeued job runs: the same; submitit asks when the time is over."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def check_token(folder: Path, token: str) -> None:
+    """Return if ``folder`` is the one whose token file was written with ``token``.
+
+    Raises
+    ------
+    ZooError
+        There is no token file or another: this machine sees another folder under that name.
+
+    """
+    path = folder / "slurm" / "token"
+    try:
+        there = path.read_text(encoding="utf-8")
+    except OSError:
+        there = ""
+    if there != token:
+        raise ZooError(
+            f"{folder} on this node is not the folder that the driver wrote: put the store on a "
+            "file system that all nodes share (--store)"
+        )
+
+
+class SlurmZoo:
+    """The jobs of one zoo.
+
+    Parameters
+    ----------
+    folder : ZooFolder
+        On a file system that the nodes share.
+    options : SlurmOptions
+        How to submit.
+
+    Raises
+    ------
+    MissingExtraError
+        submitit is not installed.
+    ZooError
+        This machine has no Slurm commands.
+
+    """
+
+    def __init__(self, folder: ZooFolder, options: SlurmOptions) -> None:
+        _require_slurm()
+        self._folder = folder
+        self._options = options
+        self._path = folder.path / "slurm"
+        self._path.mkdir(exist_ok=True)
+
+    def submit(self) -> list[str]:
+        """Submit as many jobs as the open units need; return their numbers.
+
+        Where jobs of this zoo are queued or running already, nothing is submitted: they take the
+        new units too.
+
+        Raises
+        ------
+        ZooError
+            A unit longer than the time limit, or Slurm refuses the jobs.
+
+        """
+        self._sweep()
+        if self.jobs():
+            return []
+        orders = self._open_orders()
+        if not orders:
+            return []
+        longest = max(orders, key=lambda o: o.seconds)
+        available = self._options.seconds - _WARNING_SECONDS
+        if longest.seconds > available:
+            raise ZooError(
+                f"{longest.model} on {', '.join(longest.cells)} takes about "
+                f"{longest.seconds / 60:.0f} min, and --time leaves {max(available, 0) / 60:.0f} "
+                "min of work: raise --time"
+            )
+        total = sum(o.seconds for o in orders)
+        n = min(
+            len(orders),
+            max(self._options.array_parallelism, math.ceil(total / (_FILLED * available))),
+        )
+        ids = self._submit_array(n)
+        _write_ids(self._path, [*_read_ids(self._path), *ids])
+        return ids
+
+    def jobs(self) -> list[dict[str, str]]:
+        """Return this zoo's jobs that are queued or running."""
+        return submitted_jobs(self._folder)
+
+    def check(self) -> None:
+        """Submit again where jobs ended and units are left, as after kills.
+
+        Raises
+        ------
+        ZooError
+            The jobs ended and not one of them saw the folder.
+
+        """
+        if not self._open_orders() or self.jobs():
+            return
+        if not any(self._path.glob("seen-*")):
+            raise ZooError(
+                f"the jobs {', '.join(_read_ids(self._path))} ended, and none of them saw "
+                f"{self._path / 'token'}: put the store on a file system that all nodes share "
+                f"(--store); their logs, where a node could write them: {self._path}"
+            )
+        self.submit()
+
+    def _open_orders(self) -> list[Any]:
+        finished = self._folder.finished()
+        return [o for o in self._folder.read_orders().orders if o.id not in finished]
+
+    def _submit_array(self, n: int) -> list[str]:
+        import submitit
+        from submitit.core.utils import FailedJobError
+
+        token = self._path / "token"
+        if not token.is_file():
+            token.write_text(secrets.token_hex(16), encoding="utf-8")
+        job = WorkerJob(
+            str(self._folder.path), token.read_text(encoding="utf-8"), self._options.seconds
+        )
+        executor = submitit.SlurmExecutor(self._path, max_num_timeout=_TIMEOUTS)
+        mine = f"{self._path}/${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}_0"
+        executor.update_parameters(
+            job_name=f"capspace-{self._folder.path.name}",
+            time=max(1, int(self._options.seconds // 60)),
+            signal_delay_s=_WARNING_SECONDS,
+            array_parallelism=self._options.array_parallelism,
+            stderr_to_stdout=True,
+            # A requeued job reads its pickle again: it goes only with the job's own result.
+            teardown=[
+                f'[ -e "{mine}_result.pkl" ] && rm -f "{mine}_result.pkl" "{mine}_submitted.pkl"'
+            ],
+            additional_parameters={"requeue": True, **self._options.extra},
+            **{
+                key: value
+                for key in ("partition", "account", "gres")
+                if (value := getattr(self._options, key)) is not None
+            },
+        )
+        # Two at least: submitit makes an array of them only then.
+        try:
+            with executor.batch():
+                submitted = [executor.submit(job) for _ in range(max(n, 2))]
+        except (FailedJobError, subprocess.CalledProcessError) as error:
+            raise ZooError(f"Slurm refuses the jobs: {_slurm_words(str(error))}") from None
+        return [j.job_id for j in submitted]
+
+    def _sweep(self) -> None:
+        _remove_pickles(self._path, {j["job"] for j in self.jobs()})
+
+
+def submitted_jobs(folder: ZooFolder) -> list[dict[str, str]]:
+    """Return the zoo's jobs that Slurm has queued or running; none where it was never submitted."""
+    ids = set(_read_ids(folder.path / "slurm"))
+    if not ids or shutil.which("squeue") is None:
+        return []
+    text = _run(["squeue", "-h", "-r", "-u", getpass.getuser(), "-o", "%i|%T|%N|%r"])
+    found = []
+    for line in text.splitlines():
+        job, state, node, reason = (*line.split("|"), "", "", "")[:4]
+        if job in ids:
+            found.append({"job": job, "state": state, "node": node, "reason": reason})
+    return found
+
+
+def cancel_jobs(folder: ZooFolder) -> list[str]:
+    """Cancel the zoo's jobs and return their numbers; what is finished stays."""
+    jobs = [j["job"] for j in submitted_jobs(folder)]
+    if jobs:
+        _run(["scancel", *jobs])
+    _remove_pickles(folder.path / "slurm", set())
+    return jobs
+
+
+def _require_slurm() -> None:
+    if find_spec("submitit") is None:
+        raise MissingExtraError("--executor slurm needs submitit: pip install 'capspace[slurm]'")
+    missing = [name for name in _COMMANDS if shutil.which(name) is None]
+    if missing:
+        raise ZooError(
+            f"no Slurm here (missing {', '.join(missing)}): run this on a node that can submit "
+            "jobs, or leave --executor slurm out"
+        )
+
+
+def _run(command: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - Slurm's own commands, no shell
+            command, capture_output=True, text=True, check=True, timeout=_COMMAND_SECONDS
+        )
+    except subprocess.CalledProcessError as error:
+        raise ZooError(f"{command[0]}: {_slurm_words(error.stderr)}") from None
+    except subprocess.TimeoutExpired:
+        raise ZooError(f"{command[0]} does not answer; is Slurm's controller up?") from None
+    return done.stdout
+
+
+def _slurm_words(text: str) -> str:
+    """Return what Slurm itself said, in one line."""
+    lines = [line.strip() for line in text.splitlines() if "error:" in line]
+    said = [re.sub(r"^.*?error:\s*", "", line) for line in lines]
+    return "; ".join(dict.fromkeys(said)) or " ".join(text.split())
+
+
+def _read_ids(path: Path) -> list[str]:
+    file = path / "jobs.json"
+    return list(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
+
+
+def _write_ids(path: Path, ids: Iterable[str]) -> None:
+    part = path / "jobs.part"
+    part.write_text(json.dumps(list(ids)), encoding="utf-8")
+    part.replace(path / "jobs.json")
+
+
+def _remove_pickles(path: Path, living: set[str]) -> None:
+    for pickle in path.glob("*.pkl"):
+        if not any(pickle.name.startswith(f"{job}_") for job in living):
+            pickle.unlink(missing_ok=True)

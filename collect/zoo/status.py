@@ -1,0 +1,148 @@
+"""Where a zoo stands: counted from its folder and store, on any machine that sees them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from capspace.collect.store import Store
+from capspace.collect.zoo.folder import CellFailure, Order, WorkerState, ZooFolder, now
+
+__all__ = ["ModelStatus", "ZooStatus", "zoo_status"]
+
+# A worker writes every few seconds; one that is silent for so long is shown as silent.
+_SILENT_AFTER = 60.0
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """Cells of one checkpoint."""
+
+    model: str
+    n_cells: int
+    n_done: int
+    n_failed: int
+    running: tuple[str, ...]
+    """Benchmarks being measured now."""
+
+    reasons: tuple[str, ...]
+    """Why cells failed, each reason once."""
+
+
+@dataclass(frozen=True)
+class ZooStatus:
+    """Where a zoo stands.
+
+    Attributes
+    ----------
+    n_cells, n_done, n_failed, n_running : int
+        Cells in all, with a score, recorded as failed, in units that a worker has.
+    items_per_second : float
+        Of all workers together; NaN where none told yet.
+    seconds_left : float
+        Estimated time of what is left, shared by the workers there are; NaN without any.
+    models : tuple of ModelStatus
+    workers : tuple of WorkerState
+    jobs : tuple of dict
+        Slurm's jobs of this zoo, with their state.
+
+    """
+
+    zoo: str
+    n_cells: int
+    n_done: int
+    n_failed: int
+    n_running: int
+    items_per_second: float
+    seconds_left: float
+    models: tuple[ModelStatus, ...]
+    workers: tuple[WorkerState, ...]
+    jobs: tuple[dict[str, str], ...] = ()
+
+    @property
+    def n_queued(self) -> int:
+        """Cells nobody has begun."""
+        return self.n_cells - self.n_done - self.n_failed - self.n_running
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every cell has a score or a recorded failure."""
+        return self.n_done + self.n_failed == self.n_cells
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe values; null where unknown."""
+        said = asdict(self) | {"n_queued": self.n_queued, "is_finished": self.is_finished}
+        for name in ("items_per_second", "seconds_left"):
+            said[name] = None if math.isnan(said[name]) else said[name]
+        return said
+
+
+def zoo_status(
+    name: str, folder: ZooFolder, store: Store, *, jobs: Iterable[dict[str, str]] = ()
+) -> ZooStatus:
+    """Return where a zoo stands.
+
+    Raises
+    ------
+    ZooError
+        The zoo was never run.
+
+    """
+    orders = folder.read_orders().wanted
+    known = {r.key for r in store.results()}
+    outcomes = {o.key: o for o in folder.outcomes()}
+    failures = {k: o for k, o in outcomes.items() if isinstance(o, CellFailure) and k not in known}
+    done = known | {k for k, o in outcomes.items() if not isinstance(o, CellFailure)}
+    workers = tuple(w for w in folder.workers() if now() - w.beat < _SILENT_AFTER)
+    busy = {w.unit: w for w in workers if w.unit}
+    units = {o.id: o for o in folder.read_orders().orders}
+    running = {
+        key
+        for unit in busy
+        if unit in units
+        for key in units[unit].cells.values()
+        if key not in done and key not in failures
+    }
+    rates = [w.items_per_second for w in workers if w.items_per_second is not None]
+    return ZooStatus(
+        zoo=name,
+        n_cells=sum(len(cells) for cells in orders.values()),
+        n_done=sum(k in done for cells in orders.values() for k in cells.values()),
+        n_failed=sum(k in failures for cells in orders.values() for k in cells.values()),
+        n_running=len(running),
+        items_per_second=sum(rates) if rates else math.nan,
+        seconds_left=_seconds_left(units.values(), folder.finished(), busy, len(workers)),
+        models=tuple(
+            ModelStatus(
+                model=model,
+                n_cells=len(cells),
+                n_done=sum(k in done for k in cells.values()),
+                n_failed=sum(k in failures for k in cells.values()),
+                running=tuple(
+                    w.benchmark or "loading" for w in workers if w.unit and w.model == model
+                ),
+                reasons=tuple(
+                    dict.fromkeys(failures[k].reason for k in cells.values() if k in failures)
+                ),
+            )
+            for model, cells in orders.items()
+        ),
+        workers=workers,
+        jobs=tuple(jobs),
+    )
+
+
+def _seconds_left(
+    orders: Iterable[Order], finished: set[str], busy: dict[str, WorkerState], n_workers: int
+) -> float:
+    left = 0.0
+    for order in orders:
+        if order.id in finished:
+            continue
+        passed = now() - busy[order.id].started if order.id in busy else 0.0
+        left += max(order.seconds - passed, 0.0)
+    if left == 0.0:
+        return 0.0
+    return left / n_workers if n_workers else math.nan

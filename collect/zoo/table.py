@@ -1,0 +1,83 @@
+"""The measured zoo as a score table, and as a reference that others can predict from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from capspace.collect.errors import ZooError
+from capspace.collect.store import Store, to_table
+from capspace.collect.zoo.folder import ZooFolder
+from capspace.fit.table import FACT_COLUMNS, ScoreTable
+
+__all__ = ["export_reference", "zoo_table"]
+
+
+def zoo_table(folder: ZooFolder, store: Store) -> tuple[ScoreTable, dict[str, float]]:
+    """Return what is measured of a zoo with the facts of its models, and each chance level.
+
+    Raises
+    ------
+    ZooError
+        The zoo was never run, or nothing of it is measured yet.
+
+    """
+    shared = folder.read_orders()
+    results = []
+    for model, cells in shared.wanted.items():
+        for key in cells.values():
+            if (found := store.get(key)) is not None:
+                # The same bytes may have been measured before under another name.
+                results.append(replace(found, model=model))
+    if not results:
+        raise ZooError("nothing of this zoo is measured yet: `capspace zoo run` first")
+    scores = to_table(results).scores
+    facts = pd.DataFrame.from_dict(
+        {m: {c: f.get(c) for c in FACT_COLUMNS} for m, f in shared.facts.items()}, orient="index"
+    ).rename_axis("model")
+    chance = {
+        b.name: 0.0 if b.chance is None else b.chance
+        for panel in shared.panels.values()
+        for b in panel.benchmarks
+    }
+    return ScoreTable(scores, facts), chance
+
+
+def export_reference(table: ScoreTable, chance: dict[str, float], out: Path) -> None:
+    """Write a folder that ``capspace predict --reference`` takes.
+
+    Every benchmark is also a target, predicted from the others.
+
+    Raises
+    ------
+    ZooError
+        The folder cannot be written.
+
+    """
+    targets = [
+        {
+            "name": name.lower().replace(" ", "-"),
+            "label": name,
+            "description": f"{name}, predicted from the zoo's other benchmarks.",
+            "population": "base",
+            "drop": [name],
+            "link": "sigmoid-floor",
+            "chance": chance[name],
+        }
+        for name in table.benchmarks
+    ]
+    as_targets = table.scores.assign(
+        benchmark=table.scores["benchmark"].map(lambda name: name.lower().replace(" ", "-"))
+    )
+    described = [{"name": name, "chance": chance[name]} for name in table.benchmarks]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        pd.concat([table.scores, as_targets]).to_csv(out / "scores.csv", index=False)
+        table.models.to_csv(out / "models.csv")
+        for name, content in (("benchmarks.yaml", described), ("targets.yaml", targets)):
+            (out / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    except OSError as error:
+        raise ZooError(f"cannot write {out}: {error.strerror}") from None

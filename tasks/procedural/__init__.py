@@ -1,0 +1,1 @@
+"""Generated benchmarks that a model of a few thousand parameters can show skill on."""

@@ -1,0 +1,137 @@
+"""zoo.yaml: every wrong line is pointed at, and patterns become checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capspace.collect.errors import ZooError
+from capspace.collect.zoo.config import read_zoo
+from capspace.collect.zoo.expand import candidates, expand_braces
+
+GOOD = """\
+checkpoints:
+  - org/model@step{1000,4000}
+  - ref: local-*
+    dtype: float32
+    facts: {family: tiny, training_tokens: 1e6}
+panels: smoke
+limits: {disk: 200GB, unit_time: 90m, timeout: 04:00:00}
+"""
+
+
+def zoo(folder: Path, text: str) -> Path:
+    path = folder / "zoo.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def checkpoint(folder: Path, name: str) -> Path:
+    made = folder / name
+    made.mkdir()
+    (made / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    return made
+
+
+def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
+    for name in ("local-a", "local-b", "other"):
+        checkpoint(tmp_path, name)
+    file = read_zoo(zoo(tmp_path, GOOD))
+    found = candidates(file)
+    assert [c.ref for c in found] == [
+        "org/model@step1000",
+        "org/model@step4000",
+        str(tmp_path / "local-a"),
+        str(tmp_path / "local-b"),
+    ]
+    assert found[2].settings.dtype == "float32"
+    assert found[0].settings.dtype is None
+    assert found[3].facts.family == "tiny"
+    assert file.name == "zoo"
+    limits = file.config.limits
+    assert (limits.disk, limits.unit_time, limits.timeout) == (200 * 10**9, 5400.0, 14400.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("checkpoints: [a/b\npanels: smoke", r"zoo\.yaml:2: not YAML"),
+        ("- a/b", r"zoo\.yaml:1: a zoo is a mapping"),
+        ("", r"zoo\.yaml:1: a zoo is a mapping"),
+        ("checkpoints:\n  - a/b\n", r"zoo\.yaml:1: panels: Field required"),
+        (
+            "panels: smoke\ncheckpoints:\n  - a/b\n  - ref: c/d\n    dtype: float8\n",
+            r"zoo\.yaml:5: checkpoints\[1\]\.dtype: .*got 'float8'",
+        ),
+        (
+            "panels: smoke\ncheckpoints:\n  - {ref: a/b, file: names.txt}\n",
+            r"zoo\.yaml:3: checkpoints\[0\]: give either ref or file",
+        ),
+        ("panels: smoke\ncheckpoints: [a/b]\npanel: x\n", r"zoo\.yaml:3: panel: Extra inputs"),
+        ("panels: smoke\ncheckpoints: [a/b]\npanels: x\n", r"zoo\.yaml:3: 'panels' is there twice"),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\nlimits:\n  disk: much\n",
+            r"zoo\.yaml:4: limits\.disk: expected a size such as 200GB, got 'much'",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\nlimits:\n  items: 0\n",
+            r"zoo\.yaml:4: limits\.items: .*greater than or equal to 1, got 0",
+        ),
+    ],
+)
+def test_a_wrong_file_names_line_and_field(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ZooError, match=told) as caught:
+        read_zoo(zoo(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("nothing-*", r"zoo\.yaml:2: 'nothing-\*' matches no folder with a config\.json"),
+        ("a/b@{1,}", r"zoo\.yaml:2: an empty choice in \{1,\}"),
+        ("a/b@{1,2", r"zoo\.yaml:2: a brace without its partner"),
+        ("{file: gone.txt}", r"zoo\.yaml:2: cannot read .*gone\.txt: No such file"),
+        ("{file: empty.txt}", r"zoo\.yaml:2: .*empty\.txt names no checkpoint"),
+        (
+            "a/b\n  - {ref: a/b, dtype: float16}",
+            r"zoo\.yaml:3: a/b was listed with other settings at .*zoo\.yaml:2",
+        ),
+    ],
+)
+def test_a_wrong_entry_names_its_line(tmp_path: Path, entry: str, told: str) -> None:
+    (tmp_path / "empty.txt").write_text("# nothing\n\n")
+    file = read_zoo(zoo(tmp_path, f"checkpoints:\n  - {entry}\npanels: smoke\n"))
+    with pytest.raises(ZooError, match=told):
+        candidates(file)
+
+
+def test_a_text_file_names_checkpoints_and_its_own_lines(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("# pythias\norg/a@{1,2}  # two\n\nnone-*\n")
+    file = read_zoo(zoo(tmp_path, "checkpoints: [{file: names.txt}]\npanels: smoke\n"))
+    with pytest.raises(ZooError, match=r"names\.txt:4: 'none-\*' matches no folder"):
+        candidates(file)
+    checkpoint(tmp_path, "none-1")
+    assert [c.ref for c in candidates(file)] == ["org/a@1", "org/a@2", str(tmp_path / "none-1")]
+
+
+def test_a_checkpoint_listed_twice_alike_is_there_once(tmp_path: Path) -> None:
+    file = read_zoo(zoo(tmp_path, "checkpoints: [a/b, 'a/{b,c}']\npanels: smoke\n"))
+    assert [c.ref for c in candidates(file)] == ["a/b", "a/c"]
+
+
+WORD = st.text("abc/@-123", min_size=1, max_size=5)
+
+
+@given(st.lists(st.one_of(WORD, st.lists(WORD, min_size=1, max_size=3)), max_size=5))
+def test_braces_expand_to_the_product_of_their_choices(parts: list[str | list[str]]) -> None:
+    text = "".join(p if isinstance(p, str) else "{" + ",".join(p) + "}" for p in parts)
+    expected = [""]
+    for part in parts:
+        choices = [part] if isinstance(part, str) else part
+        expected = [head + choice for head in expected for choice in choices]
+    assert expand_braces(text) == expected
