@@ -1,4 +1,4 @@
-"""The typical models along a law: what a curve of it, and an interval band, are drawn at."""
+"""The typical models along a law, and the curve and interval band drawn at them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capspace.fit._refit import Fitted
+from capspace.fit.intervals import IntervalMethod
 from capspace.fit.law import link_function
 
-__all__ = ["Path", "benchmark_weights", "linear_predictor", "score_slope", "typical_path"]
+__all__ = [
+    "Curve",
+    "Path",
+    "benchmark_weights",
+    "fitted_curve",
+    "linear_predictor",
+    "score_slope",
+    "typical_path",
+]
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +39,25 @@ class Path:
 
     predictor: Floats
     scores: Floats
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A fitted curve along the capability axis, with its interval band where there is one.
+
+    Attributes
+    ----------
+    x, y : (m,) arrays
+        Capability (the law's linear predictor) and the target on it.
+    lower, upper : (m,) arrays, optional
+        Band of prediction intervals.
+
+    """
+
+    x: Floats
+    y: Floats
+    lower: Floats | None = None
+    upper: Floats | None = None
 
 
 def linear_predictor(fitted: Fitted, scores: Floats) -> Floats:
@@ -79,3 +107,18 @@ def typical_path(fitted: Fitted, low: float, high: float, n_points: int = 60) ->
     capabilities = centre + along[:, None] * pull
     scores = fitted.spaces.mean[0] + capabilities @ fitted.spaces.components[0, :k]
     return Path(c, scores)
+
+
+def fitted_curve(
+    fitted: Fitted,
+    low: float,
+    high: float,
+    *,
+    method: IntervalMethod,
+    level: float = 0.9,
+    n_points: int = 60,
+) -> Curve:
+    """Return the law's curve from ``low`` to ``high`` with the band of its typical models' intervals."""
+    path = typical_path(fitted, low, high, n_points)
+    interval = method.predict(fitted, path.scores, level=level)
+    return Curve(path.predictor, interval.mean, interval.lower, interval.upper)

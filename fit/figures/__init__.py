@@ -1,9 +1,13 @@
 """Figures: each takes fitted results and returns a matplotlib Figure; none fits, none shows."""
 
+from capspace.fit.figures.backtest import (
+    draw_backtest,
+    draw_backtest_baselines,
+    draw_backtest_predictions,
+)
 from capspace.fit.figures.efficiency import draw_efficiency
 from capspace.fit.figures.gain import Treatment, draw_gain, draw_weights
 from capspace.fit.figures.law import (
-    Curve,
     NewModel,
     draw_baselines,
     draw_error_curves,
@@ -14,11 +18,15 @@ from capspace.fit.figures.placement import draw_predictions, draw_scores
 from capspace.fit.figures.selection import draw_selection
 from capspace.fit.figures.space import draw_map, draw_space
 from capspace.fit.figures.style import save
+from capspace.fit.path import Curve
 
 __all__ = [
     "Curve",
     "NewModel",
     "Treatment",
+    "draw_backtest",
+    "draw_backtest_baselines",
+    "draw_backtest_predictions",
     "draw_baselines",
     "draw_efficiency",
     "draw_error_curves",

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
-from capspace.fit.figures.law import Curve
 from capspace.fit.figures.style import (
     ACCENT,
     BLUE,
@@ -27,6 +26,7 @@ from capspace.fit.figures.style import (
     signed,
     styled,
 )
+from capspace.fit.path import Curve
 
 __all__ = ["Treatment", "draw_gain", "draw_weights"]
 

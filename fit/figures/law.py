@@ -30,6 +30,7 @@ from capspace.fit.figures.style import (
     short_name,
     styled,
 )
+from capspace.fit.path import Curve
 
 __all__ = [
     "Curve",
@@ -41,25 +42,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A fitted curve along the capability axis, with its interval band where there is one.
-
-    Attributes
-    ----------
-    x, y : (m,) arrays
-        Capability (the law's linear predictor) and the target on it.
-    lower, upper : (m,) arrays, optional
-        Band of prediction intervals.
-
-    """
-
-    x: Floats
-    y: Floats
-    lower: Floats | None = None
-    upper: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +155,10 @@ def draw_target(
     axes.margins(x=0.03, y=0.08)
     if log10_flops is not None:
         _equivalent_axis(axes, *log10_flops, reference_family)
-    axes.legend(handles=handles, loc="upper left")
+    # The legend keeps clear of the cutoff and its label.
+    left, right = axes.get_xlim()
+    crossed = cutoff is not None and (cutoff - left) / (right - left) < 0.42
+    axes.legend(handles=handles, loc="lower right" if crossed else "upper left")
     headline(axes, label, subtitle)
     return figure
 

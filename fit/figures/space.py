@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -28,6 +30,12 @@ from capspace.fit.figures.style import (
 )
 
 __all__ = ["draw_map", "draw_space"]
+
+_MOST_NAMED = 30
+_UNNAMED: dict[str, Any] = {
+    "linestyle": "none", "marker": "o", "markersize": 4.5, "color": "#9aa7b1",
+    "markeredgecolor": "white", "markeredgewidth": 0.6,
+}  # fmt: skip
 
 
 @styled
@@ -101,7 +109,8 @@ def draw_map(
     points : (n, >=2) array
         Capabilities of the reference models.
     families : sequence of n str
-        Members of a family are joined by a line in the order of PC-1.
+        Members of a family are joined by a line in the order of PC-1. Where there are many
+        families, those of one or two models are drawn alike and not named.
     explained_variance_ratio : array, optional
         Shares of variance, told on the axes.
     name : str
@@ -115,7 +124,12 @@ def draw_map(
     z = np.asarray(points, dtype=float)[:, :2]
     member = np.asarray(families, dtype=object)
     figure, axes = panel(8.6, 4.9)
-    shown = ordered_families(families)
+    everyone = ordered_families(families)
+    least = 3 if len(everyone) > _MOST_NAMED else 1
+    shown = [f for f in everyone if (member == f).sum() >= least]
+    rest = ~np.isin(member, shown)
+    if rest.any():
+        axes.plot(*z[rest].T, **_UNNAMED)
     for family in shown:
         own = z[member == family]
         own = own[np.argsort(own[:, 0])]
@@ -123,7 +137,10 @@ def draw_map(
         axes.plot(*own.T, lw=0.8, alpha=0.35, color=style["color"])
         axes.plot(*own.T, linestyle="none", markersize=6.5, alpha=0.9, **style)
     handles = [family_handle(f, among=shown) for f in shown]
-    subtitle = f"{len(z)} reference models of {len(shown)} families"
+    if rest.any():
+        label = f"{len(everyone) - len(shown)} small families"
+        handles.append(Line2D([], [], label=label, **_UNNAMED))
+    subtitle = f"{len(z)} reference models of {len(everyone)} families"
     if mean is not None:
         centre = np.asarray(mean, dtype=float)[:2]
         if covariance is not None:

@@ -1,0 +1,83 @@
+"""Figures of a backtest: its law with both sides and the cutoff, and its predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from capspace.fit.backtest import Backtest
+from capspace.fit.efficiency import FamilyLaw
+from capspace.fit.figures.law import draw_baselines, draw_predicted, draw_target
+from capspace.fit.figures.style import format_flops
+from capspace.fit.path import Curve
+
+__all__ = ["draw_backtest", "draw_backtest_baselines", "draw_backtest_predictions"]
+
+
+def draw_backtest(
+    result: Backtest,
+    curve: Curve,
+    *,
+    reference: FamilyLaw | None = None,
+    cutoff_flops: float | None = None,
+) -> Figure:
+    """Draw a backtest's law over its training and test models.
+
+    Parameters
+    ----------
+    result : Backtest
+        The fitted law and its models.
+    curve : Curve
+        From ``capspace.fit.path.fitted_curve`` on ``result.fitted``.
+    reference : FamilyLaw, optional
+        Line of the linear predictor in training FLOPs of a reference family, for the top axis.
+    cutoff_flops : float, optional
+        Where the split lies; drawn where there is a reference.
+
+    """
+    models = result.models
+    line = None if reference is None else (reference.slope, reference.intercept)
+    cutoff = None
+    if reference is not None and cutoff_flops is not None:
+        cutoff = float(reference.predict(cutoff_flops))
+    return draw_target(
+        models["linear_predictor"],
+        models["truth"],
+        list(models["family"]),
+        curve,
+        label=result.target,
+        is_test=(models["side"] == "test").to_numpy(),
+        cutoff=cutoff,
+        cutoff_label="" if cutoff_flops is None else f"{format_flops(cutoff_flops)} FLOPs",
+        log10_flops=line,
+        reference_family="" if reference is None else reference.family,
+        level=result.level,
+        subtitle=f"{result.rule}; test MSE {result.mse_test:.2g}",
+    )
+
+
+def draw_backtest_predictions(result: Backtest) -> Figure:
+    """Draw predicted against measured scores of a backtest's test models."""
+    test = result.models[result.models["side"] == "test"]
+    return draw_predicted(
+        test["truth"],
+        test["prediction"],
+        test["lower"],
+        test["upper"],
+        list(test["family"]),
+        label=result.target,
+        level=result.level,
+    )
+
+
+def draw_backtest_baselines(result: Backtest, *, name: str = "capability law") -> Figure:
+    """Draw a backtest's error beside its baselines' errors.
+
+    A baseline that lacks test models is named with the number it was scored on.
+    """
+    errors = {name: result.mse_test}
+    for baseline in result.baselines:
+        short = baseline.n_test < result.n_test
+        note = f" (on {baseline.n_test} of {result.n_test})" if short else ""
+        errors[baseline.name + note] = baseline.mse_test if baseline.n_test else float(np.nan)
+    return draw_baselines(errors, ours=name, label=result.target, n_test=result.n_test)
