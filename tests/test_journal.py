@@ -53,8 +53,8 @@ def shard_of(path: Path) -> Path:
     return shard
 
 
-def crashed(path: Path, chunks: int) -> Path:
-    """Leave the shard of a process that was killed after so many chunks."""
+def crashed(path: Path, chunks: int, *, at_once: bool = False) -> Path:
+    """Leave the shard of a process that was killed, at once or while it computes a next chunk."""
     program = f"""
         import os, sys
         from importlib.util import module_from_spec, spec_from_file_location
@@ -64,6 +64,8 @@ def crashed(path: Path, chunks: int) -> Path:
         tests = module_from_spec(spec); spec.loader.exec_module(tests)
         journal = Journal(Path({str(path)!r}))
         tests.fill(journal, {chunks})
+        if not {at_once}:
+            journal._own.writer._wait()
         os.kill(os.getpid(), 9)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False)
@@ -184,7 +186,7 @@ def test_failure_is_recorded_until_it_is_answered(tmp_path: Path) -> None:
 
 
 def test_killed_writer_loses_nothing_that_was_appended(tmp_path: Path) -> None:
-    crashed(tmp_path, 5)
+    crashed(tmp_path, 5, at_once=True)
     journal = Journal(tmp_path)
     assert journal.known("model") == truth(5)
     assert journal.notices == []
@@ -207,12 +209,28 @@ def test_power_cut_loses_at_most_the_last_chunk_and_says_so(tmp_path: Path, chun
         shutil.rmtree(folder)
 
 
-def test_dropped_or_cut_log_loses_nothing(tmp_path: Path) -> None:
-    shard = crashed(tmp_path, 6)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_dropped_or_cut_log_loses_at_most_the_last_chunk_and_says_so(
+    tmp_path: Path, at_once: bool
+) -> None:
+    origin = tmp_path / "origin"
+    shard = crashed(origin, 6, at_once=at_once)
     log = shard.with_name(shard.name + "-wal")
-    with log.open("r+b") as file:
-        file.truncate(log.stat().st_size // 2 + 13)
-    assert Journal(tmp_path).known("model") == truth(6)
+    size = log.stat().st_size
+    for cut in (None, 0, 13, size // 2 + 13, size - 1):
+        folder = tmp_path / f"cut{cut}"
+        shutil.copytree(origin, folder)
+        cut_log = folder / log.name
+        cut_log.with_name(shard.name + "-shm").unlink()
+        if cut is None:
+            cut_log.unlink()
+        else:
+            with cut_log.open("r+b") as file:
+                file.truncate(cut)
+        journal = Journal(folder)
+        known = journal.known("model")
+        assert known in ((truth(6), truth(5)) if at_once else (truth(6),))
+        assert known == truth(6) or "has lost 1 of 6 chunks" in journal.notices[0]
 
 
 @pytest.mark.parametrize("sealed", [True, False])

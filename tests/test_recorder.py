@@ -258,7 +258,7 @@ def test_blocks_cover_everything_in_multiples_of_the_batch() -> None:
         cut = list(blocks(keys, batch_size))
         assert [k for block in cut for k in block] == keys
         assert all(len(block) % batch_size == 0 for block in cut[:-1])
-        assert max(map(len, cut)) <= max(1024, batch_size)
+        assert max(map(len, cut)) <= max(2048, batch_size)
 
 
 def test_wrapper_is_the_model_to_the_harness(journal: Journal) -> None:

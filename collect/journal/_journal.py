@@ -140,7 +140,7 @@ class Journal:
 
         """
         chunk = Chunk.of(identity, request_type, keys, answers)
-        self._own_shard().writer.append(chunk, description)
+        self._own_shard().append(chunk, description)
 
     def record_failure(self, failure: Failure) -> None:
         """Keep that a request got no answer; the next run asks it again."""

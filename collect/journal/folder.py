@@ -8,9 +8,10 @@ import re
 import secrets
 import socket
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from capspace.collect.errors import JournalError
 from capspace.collect.journal.locks import held_lock, try_lock, unlock
@@ -43,6 +44,12 @@ class OpenShard:
             raise FileExistsError(self.lock_path)
         self._lock = lock
         self.writer = ShardWriter(self.path)
+
+    def append(self, chunk: Chunk, description: Mapping[str, Any] | None) -> None:
+        """Write a chunk, and note in the lock file how many there are."""
+        self.writer.append(chunk, description)
+        # Not synced: it tells of chunks that went missing, never of chunks that are there.
+        os.pwrite(self._lock, b"%d" % self.writer.n_chunks, 0)
 
     def release(self) -> None:
         """Let others see that nobody writes here any more."""
@@ -124,7 +131,8 @@ class ShardFolder:
                 if lock is None:
                     continue
                 if path.exists() and _finish_log(path):
-                    self._settle(path, read_shard(path, sealed=True))
+                    noted = int(os.pread(lock, 20, 0) or b"0")
+                    self._settle(path, read_shard(path, sealed=True), noted)
                 unlock(lock, _lock_of(path))
             for path in self.path.glob("part-*"):
                 path.unlink()  # of a merge that died; the lock says that none is under way
@@ -166,16 +174,21 @@ class ShardFolder:
             if path.exists():  # else another process has mended it meanwhile
                 self._mend(path, read_shard(path, sealed=True))
 
-    def _settle(self, path: Path, contents: ShardContents) -> None:
+    def _settle(self, path: Path, contents: ShardContents, noted: int = 0) -> None:
         """Give a shard that nobody writes its sealed name, or mend it; drop it when empty."""
         if contents.damage:
             self._mend(path, contents)
-        elif contents.chunks or any(True for _ in read_failures(path, sealed=True)):
+            return
+        if len(contents.chunks) < noted:
+            self._tell(
+                f"{path.name} has lost {noted - len(contents.chunks)} of {noted} chunks of "
+                "answers (a power cut?); they are measured again"
+            )
+        if contents.chunks or any(True for _ in read_failures(path, sealed=True)):
             self._seal_file(path)
         else:
             path.unlink()
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        _drop_log(path)
 
     def _mend(self, path: Path, contents: ShardContents) -> None:
         """Keep a damaged shard's whole chunks in a new one, and put the file aside."""
@@ -186,13 +199,17 @@ class ShardFolder:
         aside = self._quarantine / f"{path.stem}-{secrets.token_hex(4)}.sqlite"
         path.rename(aside)
         _sync_folder(self.path)
+        _drop_log(path)
         n = sum(chunk.n for chunk in contents.chunks)
         why = contents.damage or "its bytes changed after it was sealed"
-        self.notices.append(
+        self._tell(
             f"{path.name} was damaged ({why}): {n} answers in {len(contents.chunks)} whole chunks "
             f"were kept, the rest is measured again; the file is now {aside}"
         )
-        _log.warning(self.notices[-1])
+
+    def _tell(self, notice: str) -> None:
+        self.notices.append(notice)
+        _log.warning(notice)
 
     def _write_sealed(self, sources: list[Path], keep: Callable[[Chunk], bool]) -> Path | None:
         seen: set[bytes] = set()
@@ -260,6 +277,11 @@ def _finish_log(path: Path) -> bool:
     except sqlite3.DatabaseError as error:
         _log.warning("%s: its write-ahead log cannot be read (%s)", path.name, error)
         return True
+
+
+def _drop_log(path: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _host() -> str:

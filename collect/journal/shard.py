@@ -2,8 +2,8 @@
 
 Every chunk is one row with its own digest, in the order of writing, and long enough to spill onto
 pages of its own. So a file cut anywhere in its last page loses at most its last chunk, and a
-flipped byte is found in the chunk it sits in. Each chunk is checkpointed when it is committed:
-without its write-ahead log the file still holds all of them.
+flipped byte is found in the chunk it sits in. Each chunk is folded into the file before the next
+is written: without its write-ahead log the file still holds all but the last.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -106,21 +107,29 @@ class Failure:
 
 
 class ShardWriter:
-    """Appends chunks to a new shard; each is on disk when `append` returns."""
+    """Appends chunks to a new shard; each is on disk when `append` returns.
+
+    A chunk is synced in the write-ahead log first. From there it is folded into the file while
+    the caller goes on, and at the latest before the next chunk is written.
+    """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path
         self.n_chunks = 0
         self._described: set[str] = set()
+        self._folding = ThreadPoolExecutor(1) if durable else None
+        self._folded: Future[bool] | None = None
         with _plain_errors(path):
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute(f"PRAGMA page_size = {_PAGE}")
             self._db.execute(f"PRAGMA journal_mode = {'WAL' if durable else 'OFF'}")
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-            self._db.execute("PRAGMA wal_autocheckpoint = 1")
+            self._db.execute("PRAGMA synchronous = OFF")
+            self._db.execute("PRAGMA wal_autocheckpoint = 0")
             self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
             self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            if durable:  # the empty tables are synced with the first chunk
+                self._db.execute("PRAGMA synchronous = FULL")
 
     def append(self, chunk: Chunk, description: Mapping[str, Any] | None = None) -> None:
         """Write a chunk, and what its identity stands for where that was not yet said.
@@ -132,6 +141,7 @@ class ShardWriter:
 
         """
         row = (chunk.identity, chunk.request_type, chunk.n, chunk.created, chunk.digest)
+        self._wait()
         with _plain_errors(self.path), self._transaction():
             self._db.execute(
                 "INSERT INTO chunks (identity, request_type, n, created, digest, payload) "
@@ -142,6 +152,9 @@ class ShardWriter:
                 self.describe(chunk.identity, json.dumps(description, sort_keys=True))
         self._described.add(chunk.identity)
         self.n_chunks += 1
+        self._fold()
+        if self.n_chunks == 1:  # SQLite drops the log of a file that is still empty
+            self._wait()
 
     def describe(self, identity: str, description: str) -> None:
         """Keep what an identity stands for, as JSON."""
@@ -158,6 +171,7 @@ class ShardWriter:
             "characters": failure.characters,
             "reason": failure.reason,
         }
+        self._wait()
         with _plain_errors(self.path):
             self._db.execute(
                 "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)",
@@ -166,15 +180,38 @@ class ShardWriter:
 
     def close(self) -> bool:
         """Close the file; return whether all of its write-ahead log went into it."""
+        self._wait()
+        if self._folding is not None:
+            self._folding.shutdown()
         with _plain_errors(self.path), closing(self._db):
             return fold_log(self._db)
 
     def abandon(self) -> None:
         """Close without a word, after an error that was already told."""
+        if self._folding is not None:
+            self._folding.shutdown()
         self._db.close()
+
+    def _fold(self) -> None:
+        if self._folding is not None:
+            self._folded = self._folding.submit(_fold_file, self.path)
+
+    def _wait(self) -> None:
+        """Wait until the log is folded in; a reader in the way leaves it to the next chunk."""
+        folded, self._folded = self._folded, None
+        if folded is not None:
+            with _plain_errors(self.path):
+                folded.result()
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
+
+
+def _fold_file(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA synchronous = FULL")
+        busy, _, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return not busy
 
 
 def fold_log(db: sqlite3.Connection) -> bool:
