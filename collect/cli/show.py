@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capspace.collect.cli.options import console, print_table
-from capspace.fit.report.words import count, flops, flops_interval, score, share
+from capspace.fit.report.words import count, flops, flops_interval, outside, score, share
 
 if TYPE_CHECKING:
     from capspace.collect.store import Result
@@ -52,7 +52,9 @@ def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
 def print_predictions(title: str, predictions: Iterable[Prediction]) -> None:
     """Print one model's predictions, and which models they were fitted on."""
     rows = list(predictions)
-    level = share(rows[0].level) if rows else ""
+    if not rows:
+        return
+    level = share(rows[0].level)
     print_table(
         title,
         ("Target", "Prediction", f"{level} interval", "Support", "Fitted on"),
@@ -61,7 +63,7 @@ def print_predictions(title: str, predictions: Iterable[Prediction]) -> None:
                 p.label,
                 score(p.mean),
                 f"{score(p.lower)} – {score(p.upper)}",
-                "inside" if p.support.inside else p.support.summary,
+                "inside" if p.support.inside else f"outside {outside(p)}",
                 f"{p.n_models} models, {len(p.families)} families",
             )
             for p in rows
@@ -104,7 +106,7 @@ def print_placement(
         e = placement.equivalent
         out.print(
             f"equivalent training compute in {e.family} terms: {flops(e.scale[0])} FLOPs "
-            f"({flops_interval(e)})",
+            f"({flops_interval(e)}{'' if e.inside[0] else '; beyond the range of that family'})",
             markup=False,
         )
     for step in placement.next_benchmarks[:1]:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from capspace.fit.errors import FitError
 from capspace.fit.placement import Placement
 from capspace.fit.report._figures import draw_placement
-from capspace.fit.report.words import count, flops, flops_interval, score, share
+from capspace.fit.report.words import count, flops, flops_interval, outside, score, share
 
 __all__ = ["write_report"]
 
@@ -170,7 +170,8 @@ def _prediction(placement: Placement, index: int) -> dict[str, Any]:
         "width": round(100 * (p.upper - p.lower), 2),
         "at": round(100 * float(np.clip(p.mean, 0, 1)), 2),
         "inside": p.support.inside,
-        "support": p.support.summary.removeprefix("outside: "),
+        "support": p.support.summary,
+        "distance": outside(p),
         "fitted_on": f"{p.n_models} models, {len(p.families)} families",
     }
 

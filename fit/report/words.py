@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from capspace.fit.equivalent import EquivalentScale
+from capspace.fit.prediction import Prediction
 
-__all__ = ["count", "flops", "flops_interval", "score", "share", "size"]
+__all__ = ["count", "flops", "flops_interval", "outside", "score", "share", "size"]
 
 UNKNOWN = "–"
 
@@ -56,3 +57,9 @@ def flops_interval(equivalent: EquivalentScale) -> str:
     if low <= 0 and math.isinf(high):
         return f"{level} interval: not bounded by the family's few models"
     return f"{level} interval {flops(low)} to {flops(high)}"
+
+
+def outside(prediction: Prediction) -> str:
+    """Return how far a model lies outside the capabilities seen in fitting; "" inside."""
+    distance = prediction.support.distance
+    return f"by {distance:.1f} sd" if distance > 0 else ""

@@ -1,0 +1,162 @@
+"""The report: one self-contained page that a browser shows, whatever a model is called."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from capspace.fit import ScoreTable, load_reference, place_model, write_report
+from capspace.fit.placement import Placement
+
+HOSTILE = "org/<img src=x onerror=\"document.title='owned'\">\"';--</title><script>1</script>"
+
+
+def placed(
+    name: str, *, missing: tuple[str, ...] = (), targets: tuple[str, ...] = ("bbh",)
+) -> Placement:
+    reference = load_reference()
+    scores = dict(
+        zip(reference.benchmarks, (0.62, 0.58, 0.81, 0.77, 0.45, 0.4, 0.8, 0.3), strict=True)
+    )
+    wide = pd.DataFrame({k: v for k, v in scores.items() if k not in missing}, index=[name])
+    return place_model(
+        ScoreTable.from_wide(wide, source="<b>mine</b>", stderr=wide * 0 + 0.01),
+        reference,
+        targets=targets,
+        missing={b: "skipped <i>here</i>" for b in missing},
+    )
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Placement]:
+    placement = placed(HOSTILE, missing=("HumanEval",))
+    out = tmp_path_factory.mktemp("report")
+    return write_report(placement, out, subtitle=["<u>sub</u>"]), placement
+
+
+def browse(page: Path, profile: Path, *arguments: str) -> str:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    assert chromium is not None, "the page tests need Chromium; scripts/test installs it"
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+        "--no-first-run", "--disable-background-networking", "--disable-component-update",
+        "--disable-sync", "--hide-scrollbars", "--window-size=1200,2400",
+        f"--user-data-dir={profile}", *arguments, page.as_uri(),
+    ]  # fmt: skip
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+def test_a_hostile_name_is_text_in_a_real_browser(
+    hostile: tuple[Path, Placement], tmp_path: Path
+) -> None:
+    page, _ = hostile
+    dom = browse(page, tmp_path / "profile", "--dump-dom")
+    assert "<script" not in dom
+    assert "<title>owned" not in dom
+    images = re.findall(r"<img[^>]*>", dom)
+    assert images
+    assert all(' src="data:image/svg+xml;base64,' in tag for tag in images)
+    assert not any(" onerror=" in re.sub(r'"[^"]*"', "", tag) for tag in images)
+    for tag in ("<u>", "<i>", "<b>mine"):
+        assert tag not in dom
+
+
+def test_the_page_shows_in_a_browser(hostile: tuple[Path, Placement], tmp_path: Path) -> None:
+    page, _ = hostile
+    shot = tmp_path / "page.png"
+    browse(page, tmp_path / "profile", f"--screenshot={shot}")
+    pixels = imread(shot)[..., :3]
+    inked = (pixels.min(axis=2) < 0.9).mean(axis=1)
+    assert pixels.shape[:2] == (2400, 1200)
+    # Text in the upper part, figures below: neither half is blank.
+    assert (inked[:1200] > 0.01).sum() > 100
+    assert (inked[1200:] > 0.01).sum() > 100
+
+
+class Links(HTMLParser):
+    """Collects everything a page would fetch or go to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [v for k, v in attrs if k in {"src", "href", "srcset", "data"} and v]
+
+
+def test_the_page_is_self_contained(hostile: tuple[Path, Placement]) -> None:
+    page, _ = hostile
+    links = Links()
+    text = page.read_text()
+    links.feed(text)
+    assert links.found
+    assert all(link.startswith("data:") for link in links.found)
+    assert "url(" not in text
+
+
+def test_the_page_says_what_was_predicted_from_what(hostile: tuple[Path, Placement]) -> None:
+    page, placement = hostile
+    text = page.read_text()
+    (prediction,) = placement.predictions
+    assert f"{prediction.mean:.3f}" in text
+    assert f"{prediction.lower:.3f} – {prediction.upper:.3f}" in text
+    assert f"{prediction.n_models} models, {len(prediction.families)} families" in text
+    assert "skipped &lt;i&gt;here" in text
+    for model in prediction.models:
+        assert model in text
+
+
+def test_result_json_is_strict_and_complete(hostile: tuple[Path, Placement]) -> None:
+    page, placement = hostile
+    result = json.loads(
+        (page.parent / "result.json").read_text(), parse_constant=lambda c: pytest.fail(c)
+    )
+    assert result["model"] == HOSTILE
+    assert result["missing"] == {"HumanEval": "skipped <i>here</i>"}
+    assert len(result["scores"]) == 7
+    assert result["predictions"][0]["models"] == list(placement.predictions[0].models)
+
+
+def test_figures_are_written_as_png_and_svg(hostile: tuple[Path, Placement]) -> None:
+    folder = hostile[0].parent
+    for name in ("scores", "place", "predictions", "target-bbh"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (folder / f"{name}.svg").read_text()[:600]
+
+
+def test_a_missing_benchmark_widens_the_place_and_is_proposed() -> None:
+    whole, part = placed("m", targets=()), placed("m", missing=("GSM8K", "MMLU"), targets=())
+    assert np.trace(part.place.covariance[0]) > np.trace(whole.place.covariance[0])
+    assert {n.benchmark for n in part.next_benchmarks} == {"GSM8K", "MMLU"}
+    assert all(0 < n.shrinkage < 1 for n in part.next_benchmarks)
+    assert whole.next_benchmarks == ()
+
+
+def test_a_reference_model_is_placed_next_to_itself_without_helping_itself() -> None:
+    reference = load_reference()
+    name = "meta-llama/Llama-2-13b-hf"
+    own = reference.scores("base").loc[[name]]
+    found = place_model(ScoreTable.from_wide(own), reference, targets=["bbh"])
+    assert name not in found.points.index
+    assert name not in found.predictions[0].models
+    renamed = place_model(
+        ScoreTable.from_wide(own.rename({name: "other"})), reference, targets=["bbh"]
+    )
+    assert renamed.nearest[0] == name
+
+
+def test_equivalent_compute_of_the_reference_family_is_its_own() -> None:
+    reference = load_reference()
+    own = reference.scores("base").loc[["meta-llama/Llama-2-13b-hf"]]
+    found = place_model(ScoreTable.from_wide(own.rename(lambda _: "x")), reference, targets=[])
+    assert found.equivalent is not None
+    flops = reference.table.models.loc["meta-llama/Llama-2-13b-hf", "training_flops"]
+    assert found.equivalent.scale[0] == pytest.approx(flops, rel=0.25)
+    assert found.equivalent.lower[0] < flops < found.equivalent.upper[0]
