@@ -7,23 +7,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from capspace.fit.backtest import Backtest, make_problem
+    from capspace.fit.intervals import JackknifePlus, TwoView
     from capspace.fit.law import ScalingLaw
     from capspace.fit.placement import Placement, place_model
-    from capspace.fit.prediction import Prediction, predict_target
+    from capspace.fit.prediction import Prediction, TargetFit, fit_target, predict_target
     from capspace.fit.read import read_table
     from capspace.fit.reference import Reference, load_reference
     from capspace.fit.report import write_report
-    from capspace.fit.space import CapabilitySpace
+    from capspace.fit.space import CapabilitySpace, Place
     from capspace.fit.table import ScoreTable
 
 __all__ = [
+    "Backtest",
     "CapabilitySpace",
+    "JackknifePlus",
+    "Place",
     "Placement",
     "Prediction",
     "Reference",
     "ScalingLaw",
     "ScoreTable",
+    "TargetFit",
+    "TwoView",
+    "fit_target",
     "load_reference",
+    "make_problem",
     "place_model",
     "predict_target",
     "read_table",
@@ -31,13 +40,20 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Backtest": "backtest",
     "CapabilitySpace": "space",
+    "JackknifePlus": "intervals",
+    "Place": "space",
     "Placement": "placement",
     "Prediction": "prediction",
     "Reference": "reference",
     "ScalingLaw": "law",
     "ScoreTable": "table",
+    "TargetFit": "prediction",
+    "TwoView": "intervals",
+    "fit_target": "prediction",
     "load_reference": "reference",
+    "make_problem": "backtest",
     "place_model": "placement",
     "predict_target": "prediction",
     "read_table": "read",
