@@ -132,6 +132,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train-steps", type=int, default=0)
     arguments = parser.parse_args()
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     folder = make_checkpoint(
         arguments.folder, seed=arguments.seed, train_steps=arguments.train_steps
     )

@@ -1,0 +1,50 @@
+import logging
+import warnings
+from pathlib import Path
+
+import pytest
+
+from capspace.collect.quiet import logged_to
+
+
+def state() -> list[object]:
+    import datasets
+    from transformers.utils import logging as transformers_logging
+
+    loggers = [logging.getLogger(n) for n in ("lm_eval", "transformers", "datasets", "py.warnings")]
+    return [
+        datasets.is_progress_bar_enabled(),
+        transformers_logging.is_progress_bar_enabled(),
+        warnings.showwarning,
+        *((list(log.handlers), log.level, log.propagate) for log in loggers),
+    ]
+
+
+def test_logs_and_warnings_go_to_the_file_and_all_is_as_before_afterwards(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with logged_to(tmp_path / "first"):  # the libraries are imported, and set up, by now
+        pass
+    before = state()
+    log = tmp_path / "log"
+    with logged_to(log):
+        logging.getLogger("lm_eval.api.task").info("building")
+        logging.getLogger("transformers.modeling").warning("odd weights")
+        warnings.warn("old name", DeprecationWarning, stacklevel=1)
+        assert state() != before
+    assert state() == before
+    text = log.read_text()
+    for words in ("building", "odd weights", "DeprecationWarning: old name"):
+        assert words in text
+    assert capfd.readouterr() == ("", "")
+
+
+def test_all_is_as_before_also_after_an_error(tmp_path: Path) -> None:
+    with logged_to(tmp_path / "first"):
+        pass
+    before = state()
+    with pytest.raises(KeyboardInterrupt), logged_to(tmp_path / "log"):
+        raise KeyboardInterrupt
+    assert state() == before
+    with pytest.raises(DeprecationWarning, match="old name"):
+        warnings.warn("old name", DeprecationWarning, stacklevel=1)
