@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+pytest_plugins = ["commands"]
+
 # Before torch is imported: the models here are so small that more threads only cost time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

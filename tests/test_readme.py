@@ -1,0 +1,67 @@
+"""What the README says runs, runs: each command and each block of Python."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from commands import MINE, Command
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in blocks("bash")
+    for line in block.splitlines()
+    if line.startswith("capspace ")
+]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the files the README names."""
+    monkeypatch.chdir(tmp_path)
+    Path("scores.csv").write_text(MINE)
+    pd.read_csv(zoo).rename(columns={"Agents, treated": "Treated"}).to_csv("base.csv", index=False)
+    return tmp_path
+
+
+def test_the_readme_has_commands_and_python() -> None:
+    assert len(COMMANDS) >= 12
+    assert blocks("python")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_runs(
+    capspace: Command, desk: Path, tiny_checkpoint: Path, command: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("CAPSPACE_DATA_ROOT", "embedded")
+    shutil.copytree(tiny_checkpoint, "other")
+    words = shlex.split(command)[1:]
+    if words[0] in ("place", "collect"):
+        words = [w for w in words if w not in ("--panel", "classic-8")]
+        words += ["--panel", "smoke", "--limit", "1"]
+    names = {"org/model": str(tiny_checkpoint), "org/other": "other"}
+    said = capspace(*(names.get(word, word) for word in words))
+    assert said.code == 0, said.err
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_runs(desk: Path, code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own README
+    assert "mine: 0." in capsys.readouterr().out
+
+
+def test_pictures_are_there() -> None:
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (Path(__file__).parents[1] / picture).is_file()
