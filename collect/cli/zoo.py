@@ -214,7 +214,8 @@ def fit(
     """Fit the measured zoo: its space, efficiency per family, laws, and the largest predicted."""
     from capspace.collect.cli.zoo_show import print_fit
     from capspace.collect.zoo.config import read_zoo
-    from capspace.collect.zoo.fitting import fit_zoo, write_report
+    from capspace.collect.zoo.fitting import fit_zoo
+    from capspace.collect.zoo.report import write_report
     from capspace.collect.zoo.table import zoo_table
 
     file = read_zoo(zoo)

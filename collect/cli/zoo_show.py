@@ -18,10 +18,19 @@ from capspace.collect.cli.options import console, print_table
 
 if TYPE_CHECKING:
     from capspace.collect.zoo.cost import Estimate
+    from capspace.collect.zoo.fitting import ZooFit
     from capspace.collect.zoo.plan import Plan
     from capspace.collect.zoo.status import ModelStatus, ZooStatus
 
-__all__ = ["Watcher", "duration", "print_outcome", "print_plan", "print_status", "watch"]
+__all__ = [
+    "Watcher",
+    "duration",
+    "print_fit",
+    "print_outcome",
+    "print_plan",
+    "print_status",
+    "watch",
+]
 
 _MOST_ROWS = 40
 _LIVE_SECONDS = 1.0
@@ -225,3 +234,53 @@ def _skipped(plan: Plan) -> dict[tuple[str, str], list[str]]:
         what = benchmarks[0] if len(benchmarks) == 1 else f"{len(benchmarks)} benchmarks"
         found.setdefault((what, reason), []).append(model)
     return found
+
+
+def print_fit(fit: ZooFit) -> None:
+    """Print what a measured zoo shows."""
+    from capspace.collect.zoo.report import verdict
+
+    laws = {} if fit.efficiency is None else fit.efficiency.laws
+    share = fit.space.explained_variance_ratio_[0]
+    print_table(
+        f"zoo {fit.name}: PC-1 explains {share:.0%} of the variance of {len(fit.places)} models",
+        ("Family", "Models", "PC-1 per tenfold compute", "R²"),
+        [
+            (law.family, str(law.n_models), f"{law.slope:+.3f}", _figure(law.r2, 2))
+            for law in laws.values()
+        ],
+        numbers=("Models", "PC-1 per tenfold compute", "R²"),
+    )
+    print_table(
+        f"{fit.largest}, predicted from smaller models",
+        ("Benchmark", "Predicted", f"{fit.level:.0%} interval", "Measured", "From compute alone"),
+        [
+            (
+                f.benchmark,
+                _figure(f.mean, 3),
+                f"{f.lower:.2f}-{f.upper:.2f}",
+                _figure(f.measured, 3) + ("" if f.is_inside else " outside"),
+                _figure(f.compute_only, 3),
+            )
+            for f in fit.forecasts
+            if f.model == fit.largest
+        ],
+        numbers=("Predicted", "Measured", "From compute alone"),
+    )
+    console().print(verdict(fit), markup=False)
+    if fit.targets:
+        print_table(
+            "Targets",
+            ("Model", "Target", "Predicted", f"{fit.level:.0%} interval"),
+            [
+                (f.model, f.benchmark, _figure(f.mean, 3), f"{f.lower:.2f}-{f.upper:.2f}")
+                for f in fit.targets
+            ],
+            numbers=("Predicted",),
+        )
+    for notice in fit.notices:
+        console().print(notice, markup=False)
+
+
+def _figure(value: float, digits: int) -> str:
+    return "?" if math.isnan(value) else f"{value:.{digits}f}"

@@ -1,0 +1,383 @@
+"""The law of a measured zoo: its space, its efficiency, and its largest models predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from capspace.collect.errors import ZooError
+from capspace.fit._form import Form
+from capspace.fit._json import json_safe
+from capspace.fit._refit import LawSettings, Training, fit_once
+from capspace.fit.efficiency import Efficiency, fit_efficiency
+from capspace.fit.errors import FitError
+from capspace.fit.intervals import TwoView
+from capspace.fit.law import ScalingLaw
+from capspace.fit.read import read_table
+from capspace.fit.space import CapabilitySpace
+from capspace.fit.table import ScoreTable
+
+__all__ = ["Forecast", "ZooFit", "fit_zoo"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A score predicted from models that are not it, and what was measured.
+
+    Attributes
+    ----------
+    model, benchmark : str
+    measured : float
+        NaN where it was not measured.
+    mean, lower, upper : float
+        Predicted from the model's other scores.
+    compute_only : float
+        Predicted from its training compute alone, by its own family; NaN where that is unknown.
+
+    """
+
+    model: str
+    benchmark: str
+    measured: float
+    mean: float
+    lower: float
+    upper: float
+    compute_only: float
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the measured score lies within the interval."""
+        return self.lower <= self.measured <= self.upper
+
+
+@dataclass(frozen=True)
+class ZooFit:
+    """What a measured zoo shows.
+
+    Attributes
+    ----------
+    name : str
+    table : ScoreTable
+    space : CapabilitySpace
+        Fitted on all models.
+    places : (n × k) DataFrame
+        Their places, columns PC-1, ...
+    efficiency : Efficiency or None
+        PC-1 against training FLOPs per family; None where no family has FLOPs.
+    largest : str
+        The model with the most training compute (or parameters).
+    held_out : tuple of str
+        All models of its size: nothing below was fitted on them.
+    forecasts : tuple of Forecast
+        Each benchmark of each held-out model.
+    targets : tuple of Forecast
+        Own targets (``--target-scores``) of models without a score there.
+    level : float
+    n_components : int
+        Of the space in which forecasts are made.
+    notices : tuple of str
+
+    """
+
+    name: str
+    table: ScoreTable
+    space: CapabilitySpace
+    places: pd.DataFrame
+    efficiency: Efficiency | None
+    largest: str
+    held_out: tuple[str, ...]
+    forecasts: tuple[Forecast, ...]
+    targets: tuple[Forecast, ...]
+    level: float
+    n_components: int
+    notices: tuple[str, ...]
+
+    @property
+    def coverage(self) -> float:
+        """Share of the forecasts whose interval holds the measured score; NaN without any."""
+        known = [f.is_inside for f in self.forecasts if not np.isnan(f.measured)]
+        return float(np.mean(known)) if known else float("nan")
+
+    def error(self, which: str = "mean") -> float:
+        """Return the mean absolute error of the forecasts, or of ``"compute_only"``."""
+        off = [abs(getattr(f, which) - f.measured) for f in self.forecasts]
+        return float(np.nanmean(off)) if off and not np.isnan(off).all() else float("nan")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe values; what is unknown is null."""
+        safe: dict[str, Any] = json_safe(
+            {
+                "zoo": self.name,
+                "n_models": len(self.places),
+                "n_scores": len(self.table),
+                "explained_variance_ratio": self.space.explained_variance_ratio_,
+                "loadings": {
+                    str(b): self.space.components_[:, i]
+                    for i, b in enumerate(self.space.feature_names_in_)
+                },
+                "places": {str(m): row for m, row in self.places.T.to_dict("list").items()},
+                "efficiency": None if self.efficiency is None else self.efficiency.to_dict(),
+                "largest": self.largest,
+                "held_out": list(self.held_out),
+                "level": self.level,
+                "n_components": self.n_components,
+                "coverage": self.coverage,
+                "mean_absolute_error": self.error(),
+                "mean_absolute_error_compute_only": self.error("compute_only"),
+                "forecasts": [asdict(f) | {"is_inside": f.is_inside} for f in self.forecasts],
+                "targets": [asdict(f) for f in self.targets],
+                "notices": list(self.notices),
+            }
+        )
+        return safe
+
+
+def fit_zoo(
+    name: str,
+    table: ScoreTable,
+    chance: Mapping[str, float],
+    *,
+    target_scores: Path | None = None,
+    level: float = 0.9,
+    n_components: int = 1,
+) -> ZooFit:
+    """Fit a measured zoo, and predict its largest models from the smaller ones.
+
+    Parameters
+    ----------
+    name : str
+        The zoo's.
+    table : ScoreTable
+        Scores and facts.
+    chance : mapping
+        Score of guessing per benchmark.
+    target_scores : Path, optional
+        Table of scores of some of the models on targets of one's own.
+    level : float
+        Nominal coverage of the intervals.
+    n_components : int
+        Coordinates of the space in which forecasts are made.
+
+    Raises
+    ------
+    ZooError
+        Too little is measured to fit anything, or no model of the target table is in the zoo.
+    FitError
+        As the fits that it makes.
+
+    Notes
+    -----
+    Each benchmark b of a held-out model is predicted from its other benchmarks by a sigmoid law
+    with b's chance level as floor, fitted on the smaller models alone; no score of b of any
+    held-out model is used. Checkpoints of one training run depend on each other, so the interval
+    leaves out whole runs (family and size), not single checkpoints.
+
+    References
+    ----------
+    Ruan et al. 2024, arXiv 2405.10938, sections 3 and 4.
+
+    """
+    scores = table.wide().astype(float)
+    scores = scores[scores.notna().any(axis=1)]
+    facts = table.models.loc[scores.index]
+    if len(scores) < 3 or scores.shape[1] < 2:
+        raise ZooError(
+            f"{len(scores)} models with {scores.shape[1]} benchmarks are too few for a space; "
+            "measure more of the zoo"
+        )
+    stderr = table.wide(value="stderr").loc[scores.index].astype(float)
+    space = CapabilitySpace(n_components=min(3, scores.shape[1] - 1)).fit(scores, stderr=stderr)
+    columns = [f"PC-{i + 1}" for i in range(space.n_components_)]
+    places = pd.DataFrame(space.transform(scores), index=scores.index, columns=columns)
+    notices: list[str] = []
+    efficiency = _efficiency(places, facts, notices)
+    largest, held_out = _held_out(facts)
+    forecasts: list[Forecast] = []
+    for benchmark in scores.columns:
+        try:
+            forecasts += _forecasts(
+                scores, facts, held_out, str(benchmark), chance, level, n_components
+            )
+        except FitError as error:
+            notices.append(f"{benchmark}: not predicted: {error}")
+    targets: list[Forecast] = []
+    if target_scores is not None:
+        targets = _targets(scores, facts, target_scores, chance, level, n_components, notices)
+    return ZooFit(
+        name=name,
+        table=table,
+        space=space,
+        places=places,
+        efficiency=efficiency,
+        largest=largest,
+        held_out=held_out,
+        forecasts=tuple(forecasts),
+        targets=tuple(targets),
+        level=level,
+        n_components=n_components,
+        notices=tuple(notices),
+    )
+
+
+def runs(facts: pd.DataFrame) -> NDArray[np.str_]:
+    """Return each model's training run: family and size; its own name where these are unknown."""
+    named = [
+        f"{row.family} {row.parameters:.4g}"
+        if row.family and not np.isnan(row.parameters)
+        else str(row.Index)
+        for row in facts.itertuples()
+    ]
+    return np.array(named)
+
+
+def _efficiency(places: pd.DataFrame, facts: pd.DataFrame, notices: list[str]) -> Efficiency | None:
+    flops = facts["training_flops"].to_numpy(dtype=float)
+    if np.isnan(flops).all():
+        notices.append(
+            "no training compute is known: give `facts` with training_tokens or training_flops"
+        )
+        return None
+    try:
+        return fit_efficiency(places["PC-1"].to_numpy(), flops, list(facts["family"]), name="PC-1")
+    except FitError as error:
+        notices.append(f"no efficiency: {error}")
+        return None
+
+
+def _held_out(facts: pd.DataFrame) -> tuple[str, tuple[str, ...]]:
+    """Return the largest model and all of its size."""
+    compute = facts["training_flops"]
+    ranked = compute if compute.notna().any() else facts["parameters"]
+    if ranked.isna().all():
+        raise ZooError("neither parameters nor training compute of any model is known")
+    largest = str(ranked.idxmax())
+    same = facts["parameters"] >= facts.loc[largest, "parameters"]
+    return largest, tuple(map(str, facts.index[same | (facts.index == largest)]))
+
+
+def _training(
+    scores: pd.DataFrame,
+    target: pd.Series,
+    facts: pd.DataFrame,
+    chance: Mapping[str, float],
+    floor: float,
+    n_components: int,
+) -> Training:
+    benchmarks = tuple(map(str, scores.columns))
+    return Training(
+        scores=scores.to_numpy(dtype=float),
+        target=target.to_numpy(dtype=float),
+        families=runs(facts),
+        chance=np.array([chance[b] for b in benchmarks]),
+        benchmarks=benchmarks,
+        settings=LawSettings(n_components=n_components, form=Form("sigmoid", floor, 1.0)),
+    )
+
+
+def _forecasts(
+    scores: pd.DataFrame,
+    facts: pd.DataFrame,
+    held_out: tuple[str, ...],
+    benchmark: str,
+    chance: Mapping[str, float],
+    level: float,
+    n_components: int,
+) -> list[Forecast]:
+    others = scores.drop(columns=benchmark)
+    small = ~scores.index.isin(held_out) & scores[benchmark].notna() & others.notna().any(axis=1)
+    new = others[scores.index.isin(held_out) & others.notna().any(axis=1)]
+    if not len(new):
+        return []
+    fitted = fit_once(
+        _training(
+            others[small],
+            scores.loc[small, benchmark],
+            facts[small],
+            chance,
+            chance[benchmark],
+            n_components,
+        )
+    )
+    interval = TwoView().predict(fitted, new.to_numpy(dtype=float), level=level)
+    return [
+        Forecast(
+            model=str(model),
+            benchmark=benchmark,
+            measured=float(scores.at[model, benchmark]),
+            mean=float(interval.mean[i]),
+            lower=float(interval.lower[i]),
+            upper=float(interval.upper[i]),
+            compute_only=_from_compute(
+                scores[benchmark][small], facts[small], facts.loc[model], chance[benchmark]
+            ),
+        )
+        for i, model in enumerate(new.index)
+    ]
+
+
+def _from_compute(truth: pd.Series, facts: pd.DataFrame, model: pd.Series, floor: float) -> float:
+    """Return a score predicted by a sigmoid in log10 FLOPs of the model's own family."""
+    own = (facts["family"] == model["family"]) & facts["training_flops"].notna()
+    if np.isnan(model["training_flops"]) or own.sum() < 4:
+        return float("nan")
+    x = np.log10(facts.loc[own, "training_flops"].to_numpy(dtype=float))
+    try:
+        law = ScalingLaw(floor=floor).fit(x[:, None], truth[own].to_numpy(dtype=float))
+    except FitError:
+        return float("nan")  # a baseline that cannot be fitted is shown as unknown
+    return float(law.predict(np.log10([[float(model["training_flops"])]]))[0])
+
+
+def _targets(
+    scores: pd.DataFrame,
+    facts: pd.DataFrame,
+    path: Path,
+    chance: Mapping[str, float],
+    level: float,
+    n_components: int,
+    notices: list[str],
+) -> list[Forecast]:
+    wide = read_table(path).require_fractions().wide()
+    known = wide.index.intersection(scores.index)
+    if not len(known):
+        raise ZooError(
+            f"{path}: none of its models is in the zoo; names must be those of `zoo status`"
+        )
+    found: list[Forecast] = []
+    for target in wide.columns:
+        truth = wide[target].reindex(scores.index)
+        others = scores.drop(columns=[c for c in scores.columns if c == target])
+        has = truth.notna()
+        try:
+            fitted = fit_once(
+                _training(others[has], truth[has], facts[has], chance, 0.0, n_components)
+            )
+            new = others[~has]
+            if not len(new):
+                notices.append(f"{target}: every model of the zoo has a score")
+                continue
+            interval = TwoView().predict(fitted, new.to_numpy(dtype=float), level=level)
+        except FitError as error:
+            notices.append(f"{target}: not predicted: {error}")
+            continue
+        found += [
+            Forecast(
+                str(model),
+                str(target),
+                float("nan"),
+                float(interval.mean[i]),
+                float(interval.lower[i]),
+                float(interval.upper[i]),
+                float("nan"),
+            )
+            for i, model in enumerate(new.index)
+        ]
+    return found

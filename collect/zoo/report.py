@@ -1,0 +1,139 @@
+"""Write a zoo's fit as a self-contained page, its figures, ``zoo.json`` and the score table."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from capspace.collect.errors import ZooError
+from capspace.collect.zoo.fitting import Forecast, ZooFit
+
+__all__ = ["verdict", "write_report"]
+
+
+def write_report(fit: ZooFit, out: Path) -> Path:
+    """Write the report of a zoo into a folder and return the page's path.
+
+    Raises
+    ------
+    ZooError
+        The folder cannot be written.
+
+    """
+    from capspace.collect.zoo.figures import draw_zoo
+    from capspace.fit.figures import draw_space, save
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        picture = save(draw_zoo(fit), out / "zoo")
+        space = save(
+            draw_space(
+                fit.space.explained_variance_ratio_,
+                fit.space.components_,
+                list(map(str, fit.space.feature_names_in_)),
+            ),
+            out / "space",
+        )
+        text = json.dumps(fit.to_dict(), indent=2, allow_nan=False) + "\n"
+        (out / "zoo.json").write_text(text, encoding="utf-8")
+        fit.table.scores.to_csv(out / "scores.csv", index=False)
+        fit.table.models.to_csv(out / "models.csv")
+        page = out / "report.html"
+        page.write_text(_render(fit, picture, space), encoding="utf-8")
+    except OSError as error:
+        raise ZooError(f"cannot write the report to {out}: {error.strerror}") from None
+    return page
+
+
+def verdict(fit: ZooFit) -> str:
+    """Return in one sentence how well the held-out models were predicted."""
+    known = [f for f in fit.forecasts if not math.isnan(f.measured)]
+    if not known:
+        return "nothing was held out, so nothing could be checked"
+    inside = sum(f.is_inside for f in known)
+    alone = fit.error("compute_only")
+    compare = "" if math.isnan(alone) else f"; from compute alone {alone:.3f}"
+    return (
+        f"{len(fit.held_out)} held-out checkpoints of the largest size: {inside} of {len(known)} "
+        f"scores inside their {fit.level:.0%} intervals, mean absolute error {fit.error():.3f}"
+        f"{compare}"
+    )
+
+
+def _render(fit: ZooFit, picture: list[Path], space: list[Path]) -> str:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(
+        (files("capspace.collect.zoo") / "zoo.html.j2").read_text(encoding="utf-8")
+    )
+    wide = fit.table.wide().loc[fit.places.index]
+    facts = fit.table.models.loc[fit.places.index].sort_values(
+        ["family", "parameters", "training_flops"]
+    )
+    laws = {} if fit.efficiency is None else fit.efficiency.laws
+    return template.render(
+        name=fit.name,
+        summary=f"{len(fit.places)} checkpoints, {len(fit.table)} scores, "
+        f"{wide.shape[1]} benchmarks",
+        notices=fit.notices,
+        picture=_uri(picture),
+        space_picture=_uri(space),
+        largest=fit.largest,
+        level=f"{fit.level:.0%}",
+        rows=[_row(f) for f in fit.forecasts if f.model == fit.largest],
+        verdict=verdict(fit),
+        targets=[_row(f) for f in fit.targets],
+        laws=[
+            {
+                "family": law.family or "no family",
+                "n": law.n_models,
+                "slope": f"{law.slope:+.3f}",
+                "r2": _number(law.r2, 2),
+            }
+            for law in laws.values()
+        ],
+        benchmarks=list(map(str, wide.columns)),
+        scores=[_scores_row(str(m), facts.loc[m], wide.loc[m]) for m in facts.index],
+        footer=f"capspace {version('capspace')}. Observational scaling laws (Ruan, Maddison & "
+        "Hashimoto 2024, arXiv 2405.10938). Intervals: two-view, whole training runs left out.",
+    )
+
+
+def _row(forecast: Forecast) -> dict[str, Any]:
+    return {
+        "model": forecast.model,
+        "benchmark": forecast.benchmark,
+        "mean": _number(forecast.mean, 3),
+        "interval": f"{_number(forecast.lower, 2)}-{_number(forecast.upper, 2)}",
+        "measured": _number(forecast.measured, 3),
+        "compute_only": _number(forecast.compute_only, 3),
+        "inside": forecast.is_inside or math.isnan(forecast.measured),
+    }
+
+
+def _scores_row(model: str, facts: pd.Series, scores: pd.Series) -> dict[str, Any]:
+    return {
+        "model": model,
+        "family": facts["family"],
+        "parameters": _number(facts["parameters"], 0),
+        "flops": "" if math.isnan(facts["training_flops"]) else f"{facts['training_flops']:.2g}",
+        "scores": [_number(s, 3) for s in scores],
+    }
+
+
+def _number(value: float, digits: int) -> str:
+    return "" if math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _uri(paths: list[Path]) -> str:
+    png = next(p for p in paths if p.suffix == ".png")
+    return "data:image/png;base64," + base64.b64encode(png.read_bytes()).decode("ascii")
