@@ -98,12 +98,15 @@ class ScoreTable:
         source: str = "",
         stderr: pd.DataFrame | None = None,
     ) -> Self:
-        """Build a table from a (models × benchmarks) frame of scores; NaN cells become no row."""
+        """Build a table from a (models × benchmarks) frame of scores; NaN cells become no row.
+
+        A model of only NaN stays in ``models``.
+        """
         frame = _long(wide, "score").assign(source=source)
         if stderr is not None:
             frame["stderr"] = _long(stderr.reindex_like(wide), "stderr")["stderr"]
         frame = frame.dropna(subset="score")
-        return cls(frame, pd.DataFrame() if models is None else models)
+        return cls(frame, pd.DataFrame(index=wide.index) if models is None else models)
 
     @property
     def benchmarks(self) -> list[str]:
@@ -224,7 +227,8 @@ class ScoreTable:
 
 def _long(wide: pd.DataFrame, value: str) -> pd.DataFrame:
     named = wide.rename_axis(index="model", columns=None).reset_index()
-    return named.melt("model", var_name="benchmark", value_name=value)
+    long = named.melt("model", var_name="benchmark", value_name=value, ignore_index=False)
+    return long.sort_index(kind="stable").reset_index(drop=True)
 
 
 def _typed(frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:

@@ -120,11 +120,11 @@ def test_weights_repeat_models():
 
 def test_fits_that_cannot_be_trusted_are_refused():
     x, y = planted(n=40)
-    with pytest.raises(TooFewModelsError, match="n_samples = 3: too few models for the 4"):
+    with pytest.raises(TooFewModelsError, match=r"n_samples = 3: too few models for the 4"):
         ScalingLaw().fit(x[:3], y[:3])
     with pytest.raises(TooFewModelsError, match="5 parameters"):
         ScalingLaw(link="sigmoid-floor").fit(x[:4], y[:4])
-    with pytest.raises(DegenerateError, match="is 0.25 for every"):
+    with pytest.raises(DegenerateError, match=r"is 0.25 for every"):
         ScalingLaw().fit(x, np.full(40, 0.25))
     with pytest.raises(NotConvergedError, match="had not converged"):
         ScalingLaw(n_starts=1, max_iter=1).fit(x, y)

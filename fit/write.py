@@ -1,0 +1,75 @@
+"""Write score tables so that they read back as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from capspace.fit.errors import TableError
+from capspace.fit.table import FACT_COLUMNS, SCORE_COLUMNS, ScoreTable
+
+__all__ = ["write_table"]
+
+_HEADERS = {
+    "family": ("Model Family", 1.0),
+    "parameters": ("Model Size (B)", 1e9),
+    "training_tokens": ("Pretraining Data Size (T)", 1e12),
+    "training_flops": ("FLOPs (1E21)", 1e21),
+    "release_date": ("Release Date", 1.0),
+    "tuning": ("Tuning", 1.0),
+}
+
+
+def write_table(
+    table: ScoreTable, path: str | Path, *, layout: Literal["long", "wide"] = "long"
+) -> None:
+    """Write a table as CSV, or as Parquet where the name ends in ``.parquet`` or ``.pq``.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        What to write.
+    path : path
+        Where to; an existing file is replaced.
+    layout : {"long", "wide"}
+        "long" keeps everything: a row per score, the model's facts beside it. "wide" is the layout
+        of published studies, a row per model and a column per benchmark, without standard errors,
+        shots and sources.
+
+    Raises
+    ------
+    TableError
+        Two scores would share a cell of a wide table, a model without any score cannot be kept in
+        a long one, or pyarrow is missing.
+
+    """
+    path = Path(path)
+    frame = _wide(table) if layout == "wide" else _long(table)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        try:
+            frame.to_parquet(path, index=False)
+        except ImportError:
+            raise TableError("writing Parquet needs pip install 'capspace[parquet]'") from None
+    else:
+        frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def _long(table: ScoreTable) -> pd.DataFrame:
+    silent = table.models.index.difference(table.scores["model"])
+    if len(silent):
+        raise TableError(
+            f"{silent[0]!s} has no score and would be lost in a long table; select the others first"
+        )
+    return table.scores[list(SCORE_COLUMNS)].join(table.models[list(FACT_COLUMNS)], on="model")
+
+
+def _wide(table: ScoreTable) -> pd.DataFrame:
+    facts = pd.DataFrame(
+        {
+            header: table.models[column] / unit if unit != 1.0 else table.models[column]
+            for column, (header, unit) in _HEADERS.items()
+        }
+    )
+    return facts.join(table.wide()).rename_axis("Model").reset_index()

@@ -1,0 +1,118 @@
+"""The score table keeps what was measured, refuses contradictions, and never invents a zero."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capspace.fit import ScoreTable
+from capspace.fit.errors import TableError, UnknownNameError
+
+
+def row(model="a", benchmark="MMLU", score=0.5, **more):
+    return {"model": model, "benchmark": benchmark, "score": score, **more}
+
+
+FACTS = pd.DataFrame(
+    {"model": ["a", "b"], "family": ["A", "B"], "parameters": [7e9, np.nan], "tuning": "base"}
+)
+
+
+def test_a_missing_cell_is_a_missing_row_and_never_zero():
+    table = ScoreTable.from_records([row(), row("b", "GSM8K", 0.0), row("b", score=None)])
+    assert len(table) == 2
+    wide = table.wide()
+    assert np.isnan(wide.loc["b", "MMLU"])
+    assert wide.loc["b", "GSM8K"] == 0.0
+
+
+def test_wide_and_back():
+    wide = pd.DataFrame(
+        {"MMLU": [0.4, np.nan, 0.6], "GSM8K": [0.1, 0.2, np.nan]}, index=["a", "b", "c"]
+    )
+    stderr = wide * 0.1
+    table = ScoreTable.from_wide(wide, source="paper", stderr=stderr)
+    pd.testing.assert_frame_equal(table.wide(), wide, check_names=False)
+    pd.testing.assert_frame_equal(table.wide(value="stderr"), stderr, check_names=False)
+    assert set(table.scores["source"]) == {"paper"}
+
+
+def test_agreeing_duplicates_merge_and_others_name_both_sources():
+    one, two = row(source="paper"), row(source="leaderboard")
+    assert len(ScoreTable.from_records([one, two])) == 1
+    with pytest.raises(TableError, match=r"a: MMLU is 0.5 \(paper\) but 0.6 \(leaderboard\)"):
+        ScoreTable.from_records([one, {**two, "score": 0.6}])
+
+
+def test_two_protocols_may_stand_beside_each_other_until_a_wide_table_is_asked_for():
+    table = ScoreTable.from_records([row(n_shot=0), row(n_shot=5, score=0.6)])
+    assert len(table) == 2
+    with pytest.raises(TableError, match=r"2 scores of MMLU: .*0-shot.*5-shot"):
+        table.wide()
+
+
+def test_selection_keeps_order_and_models_without_scores():
+    table = ScoreTable(pd.DataFrame([row(), row("b"), row("b", "GSM8K", 0.1)]), FACTS)
+    assert list(table.select(models=["b", "a"]).models.index) == ["b", "a"]
+    only = table.select(benchmarks=["GSM8K"])
+    assert list(only.models.index) == ["a", "b"]
+    assert only.benchmarks == ["GSM8K"]
+    assert list(table.select(families=["B"]).models.index) == ["b"]
+    with pytest.raises(UnknownNameError, match="did you mean 'MMLU'"):
+        table.select(benchmarks=["MMLUU"])
+    with pytest.raises(UnknownNameError, match="GSM8"):
+        table.wide(["GSM8"])
+
+
+def test_merging_fills_gaps_and_refuses_contradictions():
+    one = ScoreTable(pd.DataFrame([row()]), FACTS)
+    more = FACTS.assign(parameters=[7e9, 13e9])
+    both = one.merge(ScoreTable(pd.DataFrame([row("c")]), more))
+    assert both.models.loc["b", "parameters"] == 13e9
+    assert list(both.models.index) == ["a", "b", "c"]
+    with pytest.raises(TableError, match=r"a: parameters is 7"):
+        one.merge(ScoreTable(pd.DataFrame([row()]), FACTS.assign(parameters=[8e9, 1e9])))
+    with pytest.raises(TableError, match="a: MMLU is 0.5"):
+        one.merge(ScoreTable.from_records([row(score=0.7)]))
+
+
+def test_percentages_are_recognised():
+    table = ScoreTable.from_records([row(score=45.0), row("b", score=60.0)])
+    with pytest.raises(TableError, match=r"a: MMLU is 45.*divide by 100"):
+        table.require_fractions()
+    with pytest.raises(TableError, match="check the table"):
+        ScoreTable.from_records([row(score=-0.5)]).require_fractions()
+    fine = ScoreTable.from_records([row()])
+    assert fine.require_fractions() is fine
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([row(score=np.inf)], "score of MMLU is infinite"),
+        ([row(score="many")], "'score' holds something not a number"),
+        ([row(stderr=-0.1)], "stderr of MMLU is negative"),
+        ([row(n_items=-5)], "n_items of MMLU is negative"),
+        ([row(model="")], "row 1 names no model"),
+        ([row(benchmark=None)], "row 1 names no benchmark"),
+        ([row(scores=1)], "unknown column 'scores'; did you mean 'score'"),
+    ],
+)
+def test_bad_records_are_refused(records, message):
+    with pytest.raises(TableError, match=message):
+        ScoreTable.from_records(records)
+
+
+def test_bad_facts_are_refused():
+    scores = pd.DataFrame([row()])
+    with pytest.raises(TableError, match="a: parameters is 0; it must be > 0"):
+        ScoreTable(scores, FACTS.assign(parameters=[0.0, 1.0]))
+    twice = pd.DataFrame({"model": ["a", "a"], "family": ["A", "Z"]})
+    with pytest.raises(TableError, match="a: family is both A and Z"):
+        ScoreTable(scores, twice)
+
+
+def test_notes_travel_with_the_table():
+    one = ScoreTable(pd.DataFrame([row()]), FACTS, ("read in 1E21",))
+    other = ScoreTable(pd.DataFrame([row("c")]), pd.DataFrame(), ("Winograd is Winogrande",))
+    assert one.select(models=["a"]).notes == ("read in 1E21",)
+    assert one.merge(other).notes == ("read in 1E21", "Winograd is Winogrande")
