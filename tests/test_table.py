@@ -71,7 +71,7 @@ def test_merging_fills_gaps_and_refuses_contradictions():
     assert list(both.models.index) == ["a", "b", "c"]
     with pytest.raises(TableError, match=r"a: parameters is 7"):
         one.merge(ScoreTable(pd.DataFrame([row()]), FACTS.assign(parameters=[8e9, 1e9])))
-    with pytest.raises(TableError, match="a: MMLU is 0.5"):
+    with pytest.raises(TableError, match=r"a: MMLU is 0.5"):
         one.merge(ScoreTable.from_records([row(score=0.7)]))
 
 

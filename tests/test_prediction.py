@@ -1,0 +1,187 @@
+"""Predictions: planted truth covered, gaps and noise widen, and what is unknown stays unknown."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from capspace.fit import JackknifePlus, ScoreTable, TwoView, load_reference
+from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError
+from capspace.fit.prediction import fit_target, predict_target
+from capspace.fit.reference import Benchmark, Reference, Target
+
+FAST = TwoView(n_refits=8)
+NAMES = ["B1", "B2", "B3", "B4", "B5"]
+
+
+def planted(seed=0, n_families=14, chance=0.0, noise=0.02):
+    """A reference with a known law, and models it has not seen."""
+    rng = np.random.default_rng(seed)
+    n = n_families * 4 + 40
+    family = np.r_[np.repeat(np.arange(n_families), 4), np.full(40, n_families)]
+    z = rng.normal(size=(n, 2)) + 0.5 * rng.normal(size=(n_families + 1, 2))[family]
+    loadings = np.array([[0.9, 0.8, 0.7, 0.6, 0.8], [0.4, -0.5, 0.3, -0.2, 0.1]])
+    x = np.clip(0.5 + 0.12 * z @ loadings + 0.01 * rng.normal(size=(n, 5)), 0, 1)
+    y = chance + (1 - chance) * expit(-0.3 + 1.0 * z[:, 0] + 0.5 * z[:, 1])
+    y = np.clip(y + noise * rng.normal(size=n), 0, 1)
+    models = pd.Index([f"m{i}" for i in range(n)], name="model")
+    scores = pd.DataFrame(x, models, NAMES)
+    truth = pd.Series(y, models)
+    old = family < n_families
+    facts = pd.DataFrame({"family": [f"F{i}" for i in family], "tuning": "base"}, models)
+    table = ScoreTable.from_wide(scores[old].assign(hard=truth[old]), models=facts[old])
+    reference = Reference(
+        table,
+        {name: Benchmark(name=name, chance=0.0) for name in NAMES},
+        {
+            "hard": Target(
+                name="hard", label="Hard exam", description="", population="base", chance=chance
+            )
+        },
+    )
+    return reference, scores[~old], truth[~old]
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return load_reference()
+
+
+def arrays(predictions):
+    return tuple(np.array([getattr(p, k) for p in predictions]) for k in ("mean", "lower", "upper"))
+
+
+def test_unseen_models_of_a_planted_law_are_predicted_and_covered():
+    inside, wrong = [], []
+    for seed in range(6):
+        reference, scores, truth = planted(seed)
+        mean, lower, upper = arrays(
+            predict_target(reference, "Hard exam", scores, n_components=2, method=FAST)
+        )
+        inside.extend((lower <= truth) & (truth <= upper))
+        wrong.extend(mean - truth)
+    assert np.mean(inside) > 0.88
+    assert np.sqrt(np.mean(np.square(wrong))) < 0.05
+
+
+def test_what_a_prediction_says(reference):
+    scores = reference.scores("base").loc[["mistralai/Mistral-7B-v0.1"]]
+    one = predict_target(reference, "GSM8K CoT", scores, method=FAST)[0]
+    assert (one.target, one.label, one.model) == ("gsm8k-cot", "GSM8K CoT", scores.index[0])
+    assert one.lower < one.mean < one.upper
+    assert one.level == 0.9
+    assert one.method == "two-view"
+    assert scores.index[0] not in one.models
+    assert one.n_models == len(one.models) > 80
+    assert set(one.families) >= {"Llama-2", "Pythia"}
+    assert one.missing == ()
+    assert one.support.inside
+    assert one.support.distance == 0
+    found = json.loads(json.dumps(one.to_dict(), allow_nan=False))
+    assert found["mean"] == one.mean
+    assert found["n_models"] == one.n_models
+
+
+def test_fit_and_prediction_agree(reference):
+    fit = fit_target(reference, "bbh")
+    assert fit.space.n_components_ == 3
+    np.testing.assert_allclose(
+        fit.law.curve(fit.linear_predictor), fit.law.predict(fit.capabilities)
+    )
+    new = fit.scores.iloc[[4]].rename(index=lambda m: "new")
+    one = fit.predict(new, method=FAST)[0]
+    assert one.mean == pytest.approx(float(fit.law.curve(one.linear_predictor)), abs=1e-9)
+    assert one.linear_predictor == pytest.approx(fit.linear_predictor.iloc[4], abs=1e-9)
+
+
+def test_missing_benchmarks_and_noise_widen_the_interval(reference):
+    fit = fit_target(reference, "gsm8k-cot")
+    full = fit.scores.loc[["meta-llama/Llama-2-13b-hf"]].rename(index=lambda m: "new")
+    part = full[["MMLU", "HellaSwag"]]
+    noisy = full * 0 + 0.05
+    wide, missing, unsure = (
+        fit.predict(s, stderr=e, method=FAST)[0]
+        for s, e in ((full, None), (part, None), (full, noisy))
+    )
+    assert set(missing.missing) == set(full.columns) - {"MMLU", "HellaSwag"}
+    assert missing.upper - missing.lower > wide.upper - wide.lower
+    assert unsure.upper - unsure.lower > wide.upper - wide.lower
+    assert unsure.mean == pytest.approx(wide.mean)
+
+
+def test_hidden_benchmarks_leave_coverage_near_its_level():
+    inside = []
+    rng = np.random.default_rng(0)
+    for seed in range(6):
+        reference, scores, truth = planted(seed)
+        hidden = scores.mask(rng.random(scores.shape) < 0.5)
+        hidden.iloc[:, 0] = hidden.iloc[:, 0].fillna(scores.iloc[:, 0])
+        _, lower, upper = arrays(
+            predict_target(reference, "hard", hidden, n_components=2, method=FAST)
+        )
+        inside.extend((lower <= truth) & (truth <= upper))
+    assert np.mean(inside) > 0.85
+
+
+def test_a_model_without_any_benchmark_is_unknown_and_stays_unknown(reference):
+    scores = pd.DataFrame({"MMLU": [0.5, np.nan]}, index=["some", "none"])
+    some, none = predict_target(reference, "bbh", scores, method=FAST)
+    assert np.isfinite(some.mean)
+    assert np.isnan([none.mean, none.lower, none.upper, none.linear_predictor]).all()
+    assert not none.support.inside
+    found = none.to_dict()
+    assert found["mean"] is None
+    assert found["support"]["distance"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_support_says_which_way_and_how_far_outside(reference):
+    fit = fit_target(reference, "gsm8k-cot")
+    strong = pd.DataFrame(1.0, index=["super"], columns=fit.scores.columns)
+    one = fit.predict(strong, method=FAST)[0]
+    assert not one.support.inside
+    assert one.support.distance > 0.3
+    assert "above the outermost training model" in one.support.summary
+    place = fit.space.transform(strong)[0]
+    beyond = (place - fit.capabilities.max(axis=0)) / fit.capabilities.std(axis=0)
+    below = (fit.capabilities.min(axis=0) - place) / fit.capabilities.std(axis=0)
+    assert one.support.distance == pytest.approx(np.maximum(beyond, below).max())
+
+
+def test_rows_do_not_touch_each_other(reference):
+    fit = fit_target(reference, "word-unscrambling")
+    new = fit.scores.iloc[:6].rename(index=lambda m: f"new {m}")
+    new.iloc[2, 1] = np.nan
+    for method in (FAST, JackknifePlus()):
+        together = arrays(fit.predict(new, method=method))
+        alone = arrays([fit.predict(new.iloc[[i]], method=method)[0] for i in (0, 5)])
+        np.testing.assert_allclose(together[0][[0, 5]], alone[0], atol=1e-9)
+        np.testing.assert_allclose(together[1][[0, 5]], alone[1], atol=1e-9)
+
+
+def test_chance_is_the_floor():
+    reference, scores, _ = planted(chance=0.25)
+    fit = fit_target(reference, "hard", n_components=2)
+    assert fit.law.floor_ == 0.25
+    mean, lower, _ = arrays(fit.predict(scores, method=FAST))
+    assert mean.min() > 0.25
+    assert lower.min() < mean.min()
+
+
+def test_bad_input_is_refused(reference):
+    scores = pd.DataFrame({"MMLU": [45.0]}, index=["m"])
+    with pytest.raises(FitError, match=r"m: MMLU is 45.0, outside \[0, 1\]"):
+        predict_target(reference, "bbh", scores)
+    with pytest.raises(UnknownNameError, match=r"none of its benchmarks .*did you mean 'MMLU'"):
+        predict_target(reference, "bbh", scores.rename(columns={"MMLU": "MMLUU"}))
+    with pytest.raises(UnknownNameError, match="unknown target 'bhb'"):
+        predict_target(reference, "bhb", scores / 100)
+    few = Reference(
+        reference.table.select(models=list(reference.models("base").index[:4])),
+        reference.benchmarks,
+        reference.targets,
+    )
+    with pytest.raises(TooFewModelsError, match="4 models in the reference for the 5 parameters"):
+        predict_target(few, "gsm8k-cot", scores / 100)
