@@ -19,7 +19,7 @@ from capspace.fit.reference import Population, Reference
 from capspace.fit.space import CapabilitySpace, Place
 from capspace.fit.table import ScoreTable
 
-__all__ = ["NextBenchmark", "Placement", "place_model"]
+__all__ = ["NextBenchmark", "Placement", "place_model", "reference_line"]
 
 REFERENCE_FAMILY = {"base": "Llama-2", "instruct": "Llama-2-Chat"}
 _N_NEAREST = 3
@@ -184,7 +184,7 @@ def place_model(
     points = pd.DataFrame(space.transform(base), index=base.index, columns=columns)
     place = space.place(wide, stderr=stderr)
 
-    line = _reference_line(points["PC-1"], reference, "base")
+    line = reference_line(points["PC-1"], reference.table.models)
 
     chosen = list(reference.targets) if targets is None else list(targets)
     fits: dict[str, TargetFit] = {}
@@ -202,7 +202,7 @@ def place_model(
             unpredicted[target.name] = prediction.support.summary
             continue
         fits[target.name] = fit
-        axis = _reference_line(fit.linear_predictor, reference, target.population)
+        axis = reference_line(fit.linear_predictor, reference.table.models, target.population)
         if axis is not None:
             axes[target.name] = axis
         predictions.append(prediction)
@@ -250,16 +250,32 @@ def _nearest(points: pd.DataFrame, place: Place) -> tuple[str, ...]:
     return tuple(map(str, points.index[order[:_N_NEAREST]]))
 
 
-def _reference_line(
-    capability: pd.Series, reference: Reference, population: Population
+def reference_line(
+    capability: pd.Series, facts: pd.DataFrame, population: Population = "base"
 ) -> FamilyLaw | None:
-    """Fit a capability (n,) of the reference's models in its family's training FLOPs."""
+    """Fit a capability (n,) in the training FLOPs of the reference family.
+
+    Parameters
+    ----------
+    capability : Series
+        By model.
+    facts : DataFrame
+        By model, with the columns family and training_flops.
+    population : {"base", "instruct"}
+        Decides which family is the reference.
+
+    Returns
+    -------
+    FamilyLaw or None
+        None where fewer than two models of the family are there.
+
+    """
     family = REFERENCE_FAMILY[population]
-    facts = reference.table.models.reindex(capability.index)
-    rows = (facts["family"] == family) & facts["training_flops"].notna()
+    known = facts.reindex(capability.index)
+    rows = (known["family"] == family) & known["training_flops"].notna()
     if rows.sum() < 2:
         return None
-    return fit_family_law(capability[rows], facts.loc[rows, "training_flops"], family=family)
+    return fit_family_law(capability[rows], known.loc[rows, "training_flops"], family=family)
 
 
 def _next_benchmarks(

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 __all__ = [
+    "STUDY",
     "AllowCode",
     "AllowPickle",
     "Backend",
@@ -45,6 +46,7 @@ _PIPE_WIDTH = 160
 GATHER = "Measuring"
 LOAD = "Loading the checkpoint"
 PREDICT = "Predicting"
+STUDY = "Laws of your own targets"
 
 Models = Annotated[
     list[str], typer.Argument(help="Hub names org/model[@revision] or local folders.")

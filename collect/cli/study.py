@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from capspace.fit.backtest import Backtest, Problem
+    from capspace.fit.intervals import IntervalMethod
     from capspace.fit.splits import Split
     from capspace.fit.table import ScoreTable
 
@@ -30,8 +31,9 @@ Interval = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(backtest)
-    app.command()(gain)
+    app.command(rich_help_panel=o.STUDY)(backtest)
+    app.command(rich_help_panel=o.STUDY)(gain)
+    app.command(rich_help_panel=o.STUDY)(reproduce)
 
 
 def backtest(
@@ -125,7 +127,7 @@ def backtest(
         _print_backtest(found)
         t.say_notes([*notes, *found.notes])
     if out is not None or not as_json:
-        figures = _backtest_figures(found)
+        figures = _backtest_figures(found, cutoff_flops)
         if curve is not None:
             from capspace.fit.figures import draw_error_curves
 
@@ -205,7 +207,7 @@ def _split(
     return splits.by_family()
 
 
-def _method(name: Interval):  # type: ignore[no-untyped-def] # its type needs scipy at import
+def _method(name: str) -> IntervalMethod:
     from capspace.fit.intervals import JackknifePlus, TwoView
 
     return TwoView() if name == "two-view" else JackknifePlus()
@@ -258,52 +260,37 @@ def _print_backtest(found: Backtest) -> None:
     )
 
 
-def _backtest_figures(found: Backtest) -> dict[str, Figure]:
-    import numpy as np
+def _backtest_figures(found: Backtest, cutoff_flops: float | None) -> dict[str, Figure]:
     import pandas as pd
 
     from capspace.fit.figures import (
-        Curve,
-        draw_baselines,
-        draw_predicted,
-        draw_target,
+        draw_backtest,
+        draw_backtest_baselines,
+        draw_backtest_predictions,
         draw_weights,
     )
+    from capspace.fit.path import fitted_curve
+    from capspace.fit.placement import reference_line
 
-    models = found.models
-    c = models["linear_predictor"].to_numpy()
-    test = (models["side"] == "test").to_numpy()
-    grid = np.linspace(c.min(), c.max(), 200)
+    c = found.models["linear_predictor"]
     figures = {
-        "target": draw_target(
-            c,
-            models["truth"].to_numpy(),
-            list(models["family"]),
-            Curve(grid, found.law.curve(grid)),
-            label=found.target,
-            is_test=None if test.all() else test,
-            level=found.level,
-            subtitle=found.rule,
+        "target": draw_backtest(
+            found,
+            fitted_curve(
+                found.fitted,
+                float(c.min()),
+                float(c.max()),
+                method=_method(found.method),
+                level=found.level,
+            ),
+            reference=reference_line(c, found.models),
+            cutoff_flops=cutoff_flops,
         ),
-        "predicted": draw_predicted(
-            models.loc[test, "truth"].to_numpy(),
-            models.loc[test, "prediction"].to_numpy(),
-            models.loc[test, "lower"].to_numpy(),
-            models.loc[test, "upper"].to_numpy(),
-            list(models.loc[test, "family"]),
-            label=found.target,
-            level=found.level,
-        ),
+        "predicted": draw_backtest_predictions(found),
         "weights": draw_weights(pd.DataFrame([found.weights], index=[found.target])),
     }
     if found.baselines:
-        errors = {b.name: b.mse_test for b in found.baselines if b.n_test == found.n_test}
-        figures["baselines"] = draw_baselines(
-            {"capabilities": found.mse_test, **errors},
-            ours="capabilities",
-            label=found.target,
-            n_test=found.n_test,
-        )
+        figures["baselines"] = draw_backtest_baselines(found)
     return figures
 
 
@@ -408,3 +395,22 @@ def gain(
         numbers=tuple(map(str, wide.columns)),
     )
     t.say_notes(table.notes)
+
+
+def reproduce(
+    data: Annotated[Path, typer.Option(help="Folder with the study's tables.")],
+    out: Annotated[Path, typer.Option(help="Folder for the page, figures and numbers.")],
+    expected: Annotated[
+        Path | None,
+        typer.Option(help="JSON of the numbers of the study's own code. [default: a summary "
+                     "that comes with capspace]", show_default=False),
+    ] = None,
+) -> None:  # fmt: skip
+    """Run every analysis of the study on its own tables, and set ours beside its numbers."""
+    from capspace.fit.study import reproduce as run
+
+    err = o.console(stderr=True)
+    found = run(data, out, expected=expected, progress=lambda step: err.print(step, style="dim"))
+    for line in found.summary():
+        o.console().print(line, markup=False)
+    o.console().print(f"page: {found.page}\nnumbers: {found.table}", markup=False)
