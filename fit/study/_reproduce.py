@@ -14,11 +14,12 @@ from capspace.fit.figures import save
 from capspace.fit.study.compare import Comparison, read_published
 from capspace.fit.study.data import load_study
 from capspace.fit.study.drawings import study_drawings
+from capspace.fit.study.outcome import page_cards, pooled
 from capspace.fit.study.page import Shown, embed, render_page
 from capspace.fit.study.results import Results, run_study
-from capspace.fit.study.sections import page_cards, page_sections, pooled
+from capspace.fit.study.sections import page_sections
 
-__all__ = ["Reproduction", "reproduce"]
+__all__ = ["Reproduction", "reproduce", "write_reproduction"]
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,24 @@ def reproduce(
     """
     study, published = load_study(data), read_published(expected)
     folder = Path(out)
-    try:
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FitError(f"{folder}: cannot be written ({error.strerror})") from None
+    _prepare(folder)
     results = run_study(study, published, progress=progress)
+    source = "the packaged summary" if expected is None else Path(expected).name
+    return write_reproduction(results, folder, source=source, progress=progress)
+
+
+def write_reproduction(
+    results: Results,
+    folder: Path,
+    *,
+    source: str,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Reproduction:
+    """Write page, figures and table of numbers of the study's results into a folder.
+
+    ``source`` says on the page where the study's numbers are from.
+    """
+    _prepare(folder)
     progress("figures")
     shown: dict[str, list[Shown]] = {}
     written: list[Path] = []
@@ -111,7 +125,7 @@ def reproduce(
         written += files
         shown.setdefault(drawing.section, []).append(embed(files[1], drawing.caption))
     progress("page")
-    source = "the packaged summary" if expected is None else Path(expected).name
+    study = results.study
     page, table = folder / "index.html", folder / "comparison.csv"
     html = render_page(
         page_sections(results, shown),
@@ -123,3 +137,10 @@ def reproduce(
     page.write_text(html, encoding="utf-8")
     pd.DataFrame([asdict(c) for c in results.comparisons]).to_csv(table, index=False)
     return Reproduction(results, page, table, tuple(written))
+
+
+def _prepare(folder: Path) -> None:
+    try:
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FitError(f"{folder}: cannot be written ({error.strerror})") from None

@@ -54,6 +54,8 @@ class Analysis(BaseModel):
     """Only families whose compute is published."""
     reference_family: str = "Llama-2"
     """Of equivalent compute."""
+    error_by_reach: bool = False
+    """Whether it is also fitted with more and more of the strongest models held out."""
 
     @model_validator(mode="after")
     def _one_split(self) -> Analysis:

@@ -192,11 +192,12 @@ def _gain_weights(results: Results) -> Drawing:
     for gain in results.gains:
         rows[gain.plan.base] = gain.fit.weights.loc["base"]
         rows[gain.plan.treated] = gain.fit.weights.loc["treated"]
+    weights, order = pd.DataFrame(rows).T, results.space.scores.columns
     return Drawing(
         "gain",
         "gain-weights",
         "Weights of the laws on each benchmark; laws of GSM8K leave GSM8K out of the space.",
-        partial(figures.draw_weights, pd.DataFrame(rows).T[list(results.space.scores.columns)]),
+        partial(figures.draw_weights, weights[[b for b in order if b in weights]]),
     )
 
 

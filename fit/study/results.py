@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import logit
 
 from capspace.fit.backtest import Backtest, backtest
 from capspace.fit.efficiency import Efficiency, FamilyLaw, fit_family_law
@@ -19,7 +18,8 @@ from capspace.fit.gain import GainFit, GainPrediction, fit_gain
 from capspace.fit.intervals import TwoView
 from capspace.fit.path import Curve, fitted_curve, linear_predictor, typical_path
 from capspace.fit.splits import Split
-from capspace.fit.study.compare import Comparison, compare_fit, lookup
+from capspace.fit.study.compare import Comparison
+from capspace.fit.study.compare_analysis import compare_analysis
 from capspace.fit.study.coverage import Coverage, interval_coverage
 from capspace.fit.study.data import Analysis, Case, Intervention, Study
 from capspace.fit.study.reach import Reach, compare_reach, error_by_reach
@@ -32,7 +32,6 @@ from capspace.fit.study.selection import (
     selection_quality,
 )
 from capspace.fit.study.space import (
-    THEIR_NAMES,
     StudySpace,
     compare_efficiency,
     compare_spaces,
@@ -44,7 +43,6 @@ __all__ = [
     "AnalysisResult",
     "GainResult",
     "Results",
-    "compare_analysis",
     "run_analysis",
     "run_study",
 ]
@@ -52,10 +50,6 @@ __all__ = [
 Floats = NDArray[np.float64]
 LEVEL = 0.9
 HEADLINE = "PC-1..3"
-REACH_LABELS = (
-    *("Word unscrambling", "Persian QA", "3-digit subtraction", "2-digit multiplication"),
-    *("GSM8K, 5-shot", "GSM8K CoT", "GSM8K CoT + SC@5"),
-)
 
 
 @dataclass(frozen=True)
@@ -149,13 +143,12 @@ def run_study(
         progress(analysis.label)
         result = run_analysis(study, analysis)
         analyses.append(result)
-        comparisons += compare_analysis(result, published)
+        comparisons += compare_analysis(result.case, result.fits, published)
     reach = {}
-    for label in REACH_LABELS:
-        progress(f"error by reach: {label}")
-        analysis = study.plan.analysis(label)
-        reach[label] = error_by_reach(study, analysis)
-        comparisons += compare_reach(study, analysis, reach[label], published)
+    for analysis in (a for a in study.plan.analyses if a.error_by_reach):
+        progress(f"error by reach: {analysis.label}")
+        reach[analysis.label] = error_by_reach(study, analysis)
+        comparisons += compare_reach(study, analysis, reach[analysis.label], published)
     progress("gains of interventions")
     gains = [run_gain(study, plan) for plan in study.plan.interventions]
     progress("choice of models")
@@ -232,21 +225,6 @@ def run_gain(study: Study, plan: Intervention) -> GainResult:
     )
 
 
-def compare_analysis(result: AnalysisResult, published: Mapping[str, Any]) -> list[Comparison]:
-    """Compare the errors of every predictor, and the equivalent FLOPs of the headline law."""
-    analysis = result.case.analysis
-    theirs = _published(analysis, published)
-    if theirs is None:
-        return []
-    out = []
-    for name, fit in result.fits.items():
-        numbers = _predictor(theirs, name)
-        out += compare_fit(analysis.label, fit, numbers)
-        if name.startswith("PC-") and lookup(numbers or {}, "equiv") and out[-1].verdict == "same":
-            out.append(_compare_equivalent(result.case, fit, numbers or {}))
-    return out
-
-
 def _gain_errors(found: GainPrediction, true: Floats) -> dict[str, float]:
     return {
         "mse_test": float(np.mean((found.mean - true) ** 2)),
@@ -278,64 +256,3 @@ def _later(study: Study, analysis: Analysis, case: Case) -> pd.DataFrame | None:
     split = Split(kept.train, "pre-registered models")
     found = backtest(kept.problem, split, level=LEVEL).models
     return found.loc[~kept.train, ["family", "truth", "prediction", "lower", "upper"]]
-
-
-def _published(analysis: Analysis, published: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    if analysis.group == "emergent":
-        return _mapping(lookup(published, "emergent", "tasks", analysis.column))
-    if analysis.group == "agentic":
-        found = lookup(published, "agentic", analysis.label)
-        return None if found is None else _mapping(next(iter(found.values())))
-    key = "gsm8k" if analysis.column.startswith("gsm8k") else "bbh_overall"
-    return _mapping(lookup(published, "post_training", key, analysis.column))
-
-
-def _predictor(theirs: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    if name == "all benchmarks":
-        return _mapping(theirs.get("all_benchmarks_EXTRA"))
-    single = _mapping(theirs.get("single_benchmarks_EXTRA")) or {}
-    found = theirs.get(name) or single.get(name) or single.get(THEIR_NAMES.get(name, ""))
-    return _mapping(found)
-
-
-def _mapping(found: Any) -> Mapping[str, Any] | None:
-    return found if isinstance(found, Mapping) else None
-
-
-def _compare_equivalent(case: Case, fit: CaseFit, numbers: Mapping[str, Any]) -> Comparison:
-    """Compare equivalent FLOPs by the model whose two figures are farthest apart.
-
-    Predictions of the study are rounded to eight digits, so that models near the floor, whose
-    linear predictor cannot be told back from them, are left out.
-    """
-    family = case.analysis.reference_family
-    own = (case.facts["family"] == family).to_numpy()
-    law = fit_family_law(
-        fit.linear_predictor[own], case.facts.loc[own, "training_flops"], family=family
-    )
-    height, floor = numbers.get("nonlinear_params_a_b") or [1.0, 0.0]
-    fitted = pd.Series({p["model"]: p["yhat"] for p in numbers.get("predictions", [])}, dtype=float)
-    share = (fitted - floor) / height
-    share = share[(share > 1e-4) & (share < 1 - 1e-4)]
-    c = pd.Series(logit(share)) if len(share) else fit.linear_predictor
-    flops = 10 ** ((c - numbers["equiv"]["b"]) / numbers["equiv"]["w"]) * 1e21
-    ratio = equivalent_scale(fit.linear_predictor[c.index], law).scale / flops.to_numpy()
-    worst = float(ratio[np.argmax(np.abs(np.log(ratio)))])
-    what = "equivalent FLOPs, ours to theirs"
-    if abs(worst - 1) <= 0.01:
-        return Comparison(case.analysis.label, fit.predictor, what, worst, 1.0, "same")
-    lower = fit.mse_train < numbers["mse_train"] * (1 - 1e-9)
-    share_lower = 1 - fit.mse_train / numbers["mse_train"]
-    note = (
-        f"our training MSE is lower by {share_lower:.1e} of it: along a flat direction the study's "
-        "optimiser stopped before the optimum"
-    )
-    return Comparison(
-        case.analysis.label,
-        fit.predictor,
-        what,
-        worst,
-        1.0,
-        "better" if lower else "differs",
-        note if lower else "",
-    )

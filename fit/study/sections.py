@@ -1,4 +1,4 @@
-"""The page's words and tables, from the study's results."""
+"""The page's sections on spaces and laws: words and tables, from the study's results."""
 
 from __future__ import annotations
 
@@ -8,41 +8,13 @@ import numpy as np
 
 from capspace.fit.figures.style import short_name
 from capspace.fit.study.compare import Comparison
-from capspace.fit.study.coverage import Coverage
-from capspace.fit.study.page import Card, Gallery, Section, Shown, Table
-from capspace.fit.study.results import HEADLINE, LEVEL, AnalysisResult, Results
+from capspace.fit.study.outcome import outcome_sections
+from capspace.fit.study.page import Gallery, Section, Shown, Table
+from capspace.fit.study.results import HEADLINE, AnalysisResult, Results
 
-__all__ = ["page_cards", "page_sections", "pooled"]
+__all__ = ["page_sections"]
 
 Figures = Mapping[str, Sequence[Shown]]
-_VERDICT = {"same": "same", "better": "lower loss", "differs": "differs"}
-
-
-def page_cards(results: Results) -> list[Card]:
-    """Return the page's headline numbers."""
-    found = results.comparisons
-    counts = {v: sum(c.verdict == v for c in found) for v in _VERDICT}
-    share = results.space.space.explained_variance_ratio_[:3].sum()
-    coverage, width = pooled(results.coverage)
-    return [
-        Card(
-            "Numbers compared",
-            f"{len(found)}",
-            f"{counts['same']} agree, {counts['better']} at a lower loss or better criterion, "
-            f"{counts['differs']} differ",
-        ),
-        Card("Three components hold", f"{share:.1%}", "of the variance of eight benchmarks"),
-        Card(
-            "PC-1 in training compute",
-            f"R² {results.efficiency[0].r2_mean:.3f}",
-            f"mean over families; {results.efficiency[0].pooled.r2:.3f} for one line through all",
-        ),
-        Card(
-            f"{LEVEL:.0%} intervals hold",
-            f"{coverage:.1%}",
-            f"of test models, mean width {width:.2f}, all targets at three cutoffs",
-        ),
-    ]
 
 
 def page_sections(results: Results, figures: Figures) -> list[Section]:
@@ -50,23 +22,11 @@ def page_sections(results: Results, figures: Figures) -> list[Section]:
     return [
         _space(figures),
         _efficiency(results, figures),
-        *(_analyses(results, figures, *group) for group in _GROUPS),
+        *(_analyses(results, figures, *group) for group in _GROUPS if group[0] in figures),
         _reach(figures),
         _gains(results, figures),
-        _selection(results, figures),
-        _later(results, figures),
-        _coverage(results),
-        _numbers(results.comparisons),
-        _slips(),
+        *outcome_sections(results, figures),
     ]
-
-
-def pooled(rows: Sequence[Coverage]) -> tuple[float, float]:
-    """Return the coverage and mean width over all test models of all targets and cutoffs."""
-    known = [r for r in rows if not r.failure]
-    n = np.array([r.n_test for r in known], dtype=float)
-    coverage, width = (np.array([getattr(r, q) for r in known]) for q in ("coverage", "width"))
-    return float(coverage @ n / n.sum()), float(width @ n / n.sum())
 
 
 _GROUPS = (
@@ -97,7 +57,9 @@ def _space(figures: Figures) -> Section:
         "rank-one fit whose stop rule looks at the missing cells. Signs are fixed so that PC-1 "
         "rises with the benchmarks and each other component with its largest loading."
     )
-    return Section("space", "Capability space", [text], galleries=[Gallery(figures["space"], 1)])
+    return Section(
+        "space", "Capability space", [text], galleries=[Gallery(figures.get("space", ()), 1)]
+    )
 
 
 def _efficiency(results: Results, figures: Figures) -> Section:
@@ -108,7 +70,8 @@ def _efficiency(results: Results, figures: Figures) -> Section:
         rows.append(
             [
                 law.capability,
-                f"{law.r2_mean:.3f}",
+                f"{law.r2_mean:.4f}",
+                _theirs_r2(results.comparisons, law.capability),
                 f"{worst.r2:.3f} ({worst.family})",
                 f"{law.pooled.r2:.3f}",
             ]
@@ -136,7 +99,7 @@ def _efficiency(results: Results, figures: Figures) -> Section:
         ],
         [
             Table(
-                ["Capability", "Mean R² by family", "Lowest R²", "R² of one line"],
+                ["Capability", "Mean R² by family", "study's", "Lowest R²", "R² of one line"],
                 rows,
                 title="Fit of the log-linear law",
                 note="Families of three or more models; two models always lie on a line.",
@@ -150,7 +113,7 @@ def _efficiency(results: Results, figures: Figures) -> Section:
                 folded=True,
             ),
         ],
-        [Gallery(figures["efficiency"], 1)],
+        [Gallery(figures.get("efficiency", ()), 1)],
     )
 
 
@@ -167,24 +130,35 @@ def _analyses(results: Results, figures: Figures, group: str, title: str, text: 
                     "Split",
                     "Models",
                     "Train MSE",
+                    "study's",
                     "Test MSE",
-                    "of FLOPs",
-                    "of size",
+                    "study's",
+                    "by FLOPs",
+                    "by size",
                     "Held",
                     "Width",
                 ],
-                [_analysis_row(a) for a in own],
+                [_analysis_row(a, results.comparisons) for a in own],
                 note="Models: fitted on / tested on. Held: share of test models inside their 90% "
                 "interval, and its mean width as a fraction of the perfect score. Errors are on "
-                "scores with chance at 0 and perfect at 1.",
+                "scores with chance at 0 and perfect at 1. * its optimiser stopped above the "
+                "lowest training error.",
                 text_columns=2,
             )
         ],
         [
-            Gallery(_kind(figures[group], "target")),
-            Gallery(_kind(figures[group], "baselines"), 3, "Against other predictors", folded=True),
+            Gallery(_kind(figures.get(group, ()), "target")),
             Gallery(
-                _kind(figures[group], "predicted"), 3, "Predicted against measured", folded=True
+                _kind(figures.get(group, ()), "baselines"),
+                3,
+                "Against other predictors",
+                folded=True,
+            ),
+            Gallery(
+                _kind(figures.get(group, ()), "predicted"),
+                3,
+                "Predicted against measured",
+                folded=True,
             ),
         ],
     )
@@ -194,7 +168,7 @@ def _kind(figures: Sequence[Shown], kind: str) -> list[Shown]:
     return [f for f in figures if f.name.startswith(f"{kind}-")]
 
 
-def _analysis_row(result: AnalysisResult) -> list[str]:
+def _analysis_row(result: AnalysisResult, found: Sequence[Comparison]) -> list[str]:
     fit, tested = result.fits[HEADLINE], result.backtest
     rivals = [result.fits.get(k) for k in ("Training FLOPs", "Model Size")]
     return [
@@ -202,11 +176,29 @@ def _analysis_row(result: AnalysisResult) -> list[str]:
         tested.rule.replace("<=", "≤"),
         f"{fit.n_train} / {fit.n_test}",
         f"{fit.mse_train:.2g}",
+        _theirs(found, result.case.analysis.label, HEADLINE, "mse_train"),
         f"{fit.mse_test:.2g}",
+        _theirs(found, result.case.analysis.label, HEADLINE, "mse_test"),
         *("–" if r is None else f"{r.mse_test:.2g}" for r in rivals),
         f"{tested.coverage:.0%}",
         f"{tested.width:.2f}",
     ]
+
+
+def _theirs_r2(found: Sequence[Comparison], capability: str) -> str:
+    section = f"{capability} by family in log10 FLOPs_1E21"
+    for c in found:
+        if (c.section, c.item, c.quantity) == (section, "mean", "R²"):
+            return f"{c.published:.4f}"
+    return "–"
+
+
+def _theirs(found: Sequence[Comparison], section: str, item: str, quantity: str) -> str:
+    """Return the study's number, with a mark where its optimiser stopped short; "–" for none."""
+    for c in found:
+        if (c.section, c.item, c.quantity) == (section, item, quantity):
+            return f"{c.published:.2g}" + ("*" if c.verdict == "better" else "")
+    return "–"
 
 
 def _reach(figures: Figures) -> Section:
@@ -216,7 +208,7 @@ def _reach(figures: Figures) -> Section:
         "Every point is the lowest training error over many starts; where that law overfits, the "
         "lower training error has the larger test error, and the curve shows it."
     )
-    return Section("reach", "Error by reach", [text], galleries=[Gallery(figures["reach"])])
+    return Section("reach", "Error by reach", [text], galleries=[Gallery(figures.get("reach", ()))])
 
 
 def _gains(results: Results, figures: Figures) -> Section:
@@ -255,190 +247,7 @@ def _gains(results: Results, figures: Figures) -> Section:
                 "above, of the gain.",
             )
         ],
-        [Gallery(figures["gain"], 1)],
-    )
-
-
-def _selection(results: Results, figures: Figures) -> Section:
-    tables = [
-        Table(
-            ["Budget", "Models", "V", "Families"],
-            [
-                [f"{c.budget:g}", f"{c.n_models}", f"{c.value:.3f}", ", ".join(c.units)]
-                for c in guide.choices
-            ],
-            title=f"V-optimal families, {guide.label}",
-            note=f"{guide.choices[0].method.capitalize()} search, {guide.choices[0].n_evaluated:,} "
-            f"subsets of the families of {len(guide.models)} models.",
-            folded=True,
-        )
-        for guide in results.guides
-    ]
-    unfit = [
-        f"{b:g}"
-        for b, v in zip(results.quality.budgets, results.quality.chosen, strict=True)
-        if np.isnan(v)
-    ]
-    texts = [
-        "Which families to measure when the budget is a number of models: V-optimality minimises "
-        "the summed prediction variance over all candidates. The search looks at every subset.",
-    ]
-    if unfit:
-        texts.append(
-            f"Budget {', '.join(unfit)}: the chosen models are fewer than the five parameters of "
-            "the law, so there is no fit to score; the study scores one all the same."
-        )
-    return Section("selection", "Choice of models", texts, tables, figures["selection"], wide=True)
-
-    return Section(
-        "selection", "Choice of models", texts, tables, [Gallery(figures["selection"], 1)]
-    )
-
-
-def _later(results: Results, figures: Figures) -> Section:
-    rows = []
-    for a in results.analyses:
-        if a.later is None:
-            continue
-        error = a.later["prediction"] - a.later["truth"]
-        inside = (a.later["lower"] <= a.later["truth"]) & (a.later["truth"] <= a.later["upper"])
-        rows.append(
-            [
-                a.case.analysis.label,
-                f"{a.case.train.sum()} / {len(a.later)}",
-                f"{(error**2).mean():.2g}",
-                f"{error.abs().mean():.3f}",
-                f"{inside.mean():.0%}",
-                f"{(a.later['upper'] - a.later['lower']).mean():.2f}",
-            ]
-        )
-    return Section(
-        "preregistered",
-        "Pre-registered predictions",
-        [
-            "Laws fitted on the earlier models below the cutoff, scored on models released after "
-            "the study had fixed them. `capspace ledger` does the same for laws of one's own.",
-        ],
-        [Table(["Target", "Models", "MSE", "MAE", "Held", "Width"], rows)],
-        [Gallery(figures["preregistered"], 3)],
-    )
-
-
-def _coverage(results: Results) -> Section:
-    known = [r for r in results.coverage if not r.failure]
-    worst = min(known, key=lambda r: r.coverage)
-    coverage, width = pooled(results.coverage)
-    rows = [
-        [
-            r.label,
-            r.split.replace("<=", "≤"),
-            f"{r.n_train} / {r.n_test}",
-            *(
-                ["no fit", r.failure.split(";")[0]]
-                if r.failure
-                else [f"{r.coverage:.0%}", f"{r.width:.2f}"]
-            ),
-        ]
-        for r in results.coverage
-    ]
-    return Section(
-        "coverage",
-        "Do the intervals hold?",
-        [
-            f"Over {len(known)} targets and cutoffs, {coverage:.1%} of test models lie inside "
-            f"their {LEVEL:.0%} interval, of mean width {width:.2f}. The worst: {worst.label} "
-            f"({worst.split.replace('<=', '≤')}), {worst.coverage:.0%} at width {worst.width:.2f}: "
-            "where the models to fit on are all at chance, nothing says when the rise begins.",
-        ],
-        [Table(["Target", "Split", "Models", "Held", "Width"], rows, text_columns=2)],
-    )
-
-
-def _numbers(found: Sequence[Comparison]) -> Section:
-    sections: dict[str, list[Comparison]] = {}
-    for c in found:
-        sections.setdefault(c.section, []).append(c)
-    rows = [
-        [
-            name,
-            f"{len(own)}",
-            *(f"{sum(c.verdict == v for c in own)}" for v in _VERDICT),
-        ]
-        for name, own in sections.items()
-    ]
-    apart = [
-        [
-            c.section,
-            c.item,
-            c.quantity,
-            f"{c.ours:.6g}",
-            f"{c.published:.6g}",
-            _VERDICT[c.verdict],
-            c.note,
-        ]
-        for c in found
-        if c.verdict != "same"
-    ]
-    return Section(
-        "numbers",
-        "Ours against the study's",
-        [
-            "Same: errors within 1% or 1e-5, explained variance, loadings and R² within 1e-4, "
-            "equivalent FLOPs within 1%. Lower loss: the study minimises the same loss from one "
-            "start and does not look whether it converged; the fit here has the lower training "
-            "error (or the subset the better criterion), and is what capspace uses. All numbers "
-            "are in comparison.csv beside this page.",
-        ],
-        [
-            Table(
-                ["Analysis", "Compared", "Same", "Lower loss", "Differs"],
-                rows,
-                folded=True,
-                title="By analysis",
-            ),
-            Table(
-                ["Analysis", "Predictor", "Quantity", "Ours", "Study's", "", "Why"],
-                apart,
-                title="Every number that is not the same",
-                text_columns=3,
-                folded=True,
-            ),
-        ],
-    )
-
-
-def _slips() -> Section:
-    rows = [
-        [
-            "cerebras/btlm-3b-8k-base",
-            "tokens given as 627 trillion, hence FLOPs 1,000 times too large",
-            "0.627 trillion in the reference",
-        ],
-        [
-            "Mixtral, DeepSeek-V2, Jamba, Qwen2-57B-A14B, DeepSeek-MoE",
-            "some sizes count all parameters, others those active",
-            "all parameters as size, active ones for compute, in the reference",
-        ],
-        ["column Winograd", "holds WinoGrande scores", "read as Winogrande"],
-        [
-            "axes of size and compute figures",
-            "natural logarithms labelled Log10",
-            "drawn in FLOPs on a logarithmic axis",
-        ],
-        [
-            "predictors compared",
-            "FLOPs is scored without the test models of unknown compute",
-            "the number of test models is told with every error",
-        ],
-    ]
-    return Section(
-        "slips",
-        "Known slips of the published data and code",
-        [
-            "The reproduction above uses the tables as published, so that numbers can be compared; "
-            "the first two touch none of the laws above but the size baseline."
-        ],
-        [Table(["Where", "What", "Here"], rows, text_columns=3)],
+        [Gallery(figures.get("gain", ()), 1)],
     )
 
 

@@ -133,7 +133,7 @@ def compare_guides(guides: Sequence[Guide], published: Mapping[str, Any]) -> lis
 
 
 def selection_quality(
-    study: Study, guide: Guide, *, n_random: int = 10, random_state: int = 0
+    study: Study, guide: Guide, *, n_random: int = 6, random_state: int = 0
 ) -> SelectionQuality:
     """Fit the study's post-training laws on chosen and on random models; test above the cutoff."""
     facts = study.facts["base"]
@@ -166,5 +166,5 @@ def _quality(study: Study, models: list[str] | None) -> float:
         case = study.case(study.plan.analysis(label))
         if models is not None:
             case = case.select(~case.train | case.truth.index.isin(models))
-        errors.append(fit_case(case, "PC-1..3", n_starts=12).mse_test)
+        errors.append(fit_case(case, "PC-1..3", n_starts=40).mse_test)
     return float(np.exp(np.mean(np.log(errors))))
