@@ -52,7 +52,7 @@ def draw_backtest(
         log10_flops=line,
         reference_family="" if reference is None else reference.family,
         level=result.level,
-        subtitle=f"{result.rule}; test MSE {result.mse_test:.2g}",
+        subtitle=f"{result.rule.replace('<=', '≤')}; test MSE {result.mse_test:.2g}",
     )
 
 
