@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -18,10 +19,17 @@ import yaml
 from capspace.collect.errors import DataRootError
 from capspace.collect.identity import canonical_json
 
-__all__ = ["DataRoot", "DataSource", "default_data_root", "embedded_data_root"]
+__all__ = [
+    "DataRoot",
+    "DataSource",
+    "default_data_root",
+    "embedded_data_root",
+    "own_files_fingerprint",
+]
 
 _FORMATS = (".jsonl", ".jsonl.gz", ".parquet")
 _LABEL_FILE = "data-root.yaml"
+_FILE_LOADERS = frozenset({"arrow", "csv", "json", "parquet", "text"})
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,42 @@ class DataRoot:
         if not folder.is_dir() or not folder.resolve().is_relative_to(top.resolve()):
             raise DataRootError(f"data set {dataset}: no configuration {name!r} in {top}")
         return folder
+
+
+def own_files_fingerprint(config: Mapping[str, Any]) -> str | None:
+    """Return the hash of what a task reads from files of its own; None if it names none.
+
+    Such a task gives a loader of ``datasets`` (``json``, ``csv``, ...) and files, or a folder, in
+    place of a data set's name. Addresses count by their text, as their content is not at hand.
+    """
+    path = str(config.get("dataset_path") or "")
+    settings = config.get("dataset_kwargs") or {}
+    if path in _FILE_LOADERS:
+        named = [*_texts(settings.get("data_files")), *_texts(settings.get("data_dir"))]
+    elif Path(path).is_dir():
+        named = [path]
+    else:
+        return None
+    found = [p for name in named for p in _files_below(Path(name))]
+    said = [named, settings, [[str(p), _content_hash(str(p), *_stamp(p))] for p in found]]
+    text = json.dumps(said, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for key in sorted(value) for text in _texts(value[key])]
+    if isinstance(value, (list, tuple)):
+        return [text for item in value for text in _texts(item)]
+    return [] if value is None else [str(value)]
+
+
+def _files_below(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.is_file())
+    if any(c in path.name for c in "*?["):
+        return sorted(p for p in path.parent.glob(path.name) if p.is_file())
+    return [path] if path.is_file() else []
 
 
 def embedded_data_root() -> DataRoot:

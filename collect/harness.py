@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capspace.collect.data_root import DataRoot, DataSource
+from capspace.collect.data_root import DataRoot, DataSource, own_files_fingerprint
 from capspace.collect.definition import definition_hash
 from capspace.collect.errors import HarnessError
 from capspace.collect.evaluation import Evaluation, read_evaluation
@@ -96,16 +96,12 @@ class Harness:
         for name in self._leaves(benchmark):
             config = self._config(name)
             _require_sandbox(name, config)
-            source = self._source(config)
-            data = "hub" if source is None else source.fingerprint
-            if "custom_dataset" in config:  # made by code, which the definition's hash covers
-                data = "generated"
             identities.append(
                 TaskIdentity(
                     name=name,
                     version=str((config.get("metadata") or {}).get("version", "")),
                     definition=definition_hash(config),
-                    data=data,
+                    data=self._data_identity(config),
                 )
             )
         return tuple(identities)
@@ -186,10 +182,16 @@ class Harness:
         return list(loaded["tasks"].values())
 
     def _source(self, config: dict[str, Any]) -> DataSource | None:
-        """Return the files that a task reads; None where they are the Hub's or made by code."""
-        if self.data_root is None or "custom_dataset" in config:
+        """Return the files of the data root that a task reads; None where it reads others."""
+        if self.data_root is None or "custom_dataset" in config or own_files_fingerprint(config):
             return None
         return self.data_root.source(config)
+
+    def _data_identity(self, config: dict[str, Any]) -> str:
+        if "custom_dataset" in config:  # made by code, which the definition's hash covers
+            return "generated"
+        source = self._source(config)
+        return (source and source.fingerprint) or own_files_fingerprint(config) or "hub"
 
     def _leaves(self, benchmark: Benchmark) -> list[str]:
         if benchmark.tasks not in self._leaf_names:
@@ -237,18 +239,23 @@ class Harness:
 
     def _task_manager(self) -> TaskManager:
         if self._manager is None:
-            self._manager = _task_manager(
-                tuple(sorted(f for f in self._folders if f is not None)),
-                None in self._folders,
-                self._include_path,
-            )
+            everything = None in self._folders
+            named = (f for f in self._folders if f is not None)
+            folders = () if everything else tuple(sorted(named))
+            if self._include_path is None:
+                self._manager = _packaged_tasks(folders, everything)
+            else:
+                self._manager = _index(folders, everything, self._include_path)
         return self._manager
 
 
 @cache
-def _task_manager(
-    folders: tuple[str, ...], everything: bool, include_path: Path | None
-) -> TaskManager:
+def _packaged_tasks(folders: tuple[str, ...], everything: bool) -> TaskManager:
+    """Return the index of tasks that come with lm-eval and capspace, which stay as they are."""
+    return _index(folders, everything, None)
+
+
+def _index(folders: tuple[str, ...], everything: bool, include_path: Path | None) -> TaskManager:
     """Return lm-eval's index over some of its task folders, or all, and ours.
 
     Indexing all of lm-eval's 14,000 task files takes ten seconds, a panel's folders one.
@@ -257,11 +264,13 @@ def _task_manager(
 
     import capspace.collect.sandbox.scoring  # noqa: F401 - registers the filter our tasks name
 
-    paths = [p for p in _own_task_folders()]
+    paths = _own_task_folders()
     if not everything:
         builtin = Path(lm_eval.tasks.__file__).parent
         paths += [p for p in (builtin / folder for folder in folders) if p.is_dir()]
     if include_path is not None:
+        if not include_path.is_dir():
+            raise HarnessError(f"{include_path}: no such folder to take tasks from")
         paths.append(include_path)
     return lm_eval.tasks.TaskManager(include_path=paths, include_defaults=everything)
 

@@ -183,10 +183,10 @@ class LiveProgress:
 
     def _end(self, text: str) -> None:
         self.note(text)
+        if self._items is not None and self._benchmarks is not None:
+            self._bars.advance(self._benchmarks)
         self._drop(self._items)
         self._items = None
-        if self._benchmarks is not None:
-            self._bars.advance(self._benchmarks)
 
     def _drop(self, task: TaskID | None) -> None:
         if task is not None:

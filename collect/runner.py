@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from os import getpid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,7 +158,7 @@ def collect_scores(
             limit=limit,
             chat_template=chat_template,
             allow_code_execution=allow_code_execution,
-            progress=SilentProgress() if progress is None else progress,
+            progress=_display(progress),
         )
         try:
             return run.collect(checkpoints)
@@ -200,7 +200,8 @@ class _Run:
             n_measured += n
             missing += failed
             results += self._results(checkpoint, cells)
-        if not results:
+        # A process that only helps another of its group may be done before that one's last result.
+        if not results and not _helps():
             reasons = list(dict.fromkeys(f"{m.benchmark}: {m.reason}" for m in missing))
             more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
             raise NothingMeasuredError(f"nothing could be measured; {reasons[0]}{more}")
@@ -236,8 +237,7 @@ class _Run:
                 index = cells.index(cell) + 1
                 self.progress.benchmark(cell.benchmark.name, index, len(cells))
                 try:
-                    self._measure(lm, checkpoint, cell)
-                    n_measured += 1
+                    n_measured += self._measure(lm, checkpoint, cell)
                 except (HarnessError, DataRootError, AnswerError, SandboxError) as error:
                     failed.append(self._failed(checkpoint, cell.benchmark, str(error)))
                 except CollectError:
@@ -251,7 +251,7 @@ class _Run:
 
     def _turns(self, lm: LM, cells: list[_Cell]) -> Generator[_Cell, None, None]:
         """Yield the cells to measure: those that another run is measuring wait, and may vanish."""
-        if lm.world_size > 1:  # data-parallel processes of one run must all take the same cells
+        if lm.world_size > 1 or _group_size() > 1:  # all processes of one run take the same cells
             yield from cells
             return
         yield from in_turn(
@@ -286,7 +286,8 @@ class _Run:
             cells.append(_Cell(benchmark, cell))
         return cells, missing
 
-    def _measure(self, lm: LM, checkpoint: Checkpoint, cell: _Cell) -> None:
+    def _measure(self, lm: LM, checkpoint: Checkpoint, cell: _Cell) -> bool:
+        """Measure a cell; return whether this process is the one of its group that keeps it."""
         started = time.perf_counter()
         label = f"{checkpoint.name}: {cell.benchmark.name}"
         model = recorded(lm, cell.measurement, journal=self.journal, label=label)
@@ -300,13 +301,14 @@ class _Run:
             items_done=self.progress.items,
         )
         if evaluation is None:
-            return
+            return False
         seconds = time.perf_counter() - started
         result = self._result(model, checkpoint, cell, evaluation, seconds)
         self.store.put(result, evaluation.samples)
         self.progress.scored(
             cell.benchmark.name, evaluation.score, evaluation.stderr, evaluation.n_items
         )
+        return True
 
     def _result(
         self,
@@ -372,7 +374,7 @@ def _opened(store: Store | Path | str | None) -> Iterator[Store]:
 
 
 def _log_file(store: Store) -> Path:
-    return store.logs_path / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{getpid()}.log"
+    return store.logs_path / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
 
 
 def _versions() -> dict[str, str]:
@@ -384,6 +386,23 @@ def _versions() -> dict[str, str]:
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def _display(given: ProgressDisplay | None) -> ProgressDisplay:
+    if given is None or not _helps():
+        return SilentProgress() if given is None else given
+    given.close()
+    return SilentProgress()
+
+
+def _group_size() -> int:
+    """Return how many processes torchrun or accelerate started as one run."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _helps() -> bool:
+    """Return whether this process is not the first of its group, which keeps the results."""
+    return _group_size() > 1 and os.environ.get("RANK", "0") != "0"
 
 
 def _free_memory() -> None:

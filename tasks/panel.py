@@ -15,6 +15,8 @@ from capspace.tasks.errors import PanelError
 
 __all__ = ["Benchmark", "Panel", "PanelError", "load_panel", "panel_names"]
 
+# Tasks can name code to run, so a panel must not reach any that lie elsewhere.
+_INNER_PATH = r"^[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$"
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -46,7 +48,7 @@ class Benchmark(_Frozen):
     n_tasks: Annotated[int, Field(ge=1)] = 1
     """Leaf tasks expected; another count is an error, never a silently different mean."""
 
-    folder: Text | None = None
+    folder: Annotated[str, Field(pattern=_INNER_PATH)] | None = None
     """Folder below lm-eval's own tasks that defines them; saves indexing all of its files."""
 
     chance: Annotated[float, Field(ge=0, le=1)] | None

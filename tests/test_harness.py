@@ -247,6 +247,33 @@ def test_a_users_own_task_is_found_and_its_code_is_part_of_its_identity(
     assert harness(tmp_path / "asked").tasks(benchmark)[0].definition != first.definition
 
 
+@pytest.mark.parametrize("root", [None, "embedded"])
+def test_files_of_a_tasks_own_are_part_of_its_identity(
+    lm: Any, tmp_path: Path, root: str | None
+) -> None:
+    items = tmp_path / "items.jsonl"
+    items.write_text('{"sentence": "one", "answer": "1"}\n{"sentence": "two", "answer": "2"}\n')
+    benchmark = own_task(
+        tmp_path / "mine",
+        dataset_path="json",
+        dataset_name="null",
+        validation_split="train",
+        dataset_kwargs=f"{{data_files: {items}}}",
+    )
+
+    def harness() -> Harness:
+        data_root = None if root is None else embedded_data_root()
+        return Harness([benchmark], data_root=data_root, include_path=tmp_path / "mine")
+
+    (before,) = harness().tasks(benchmark)
+    result = harness().evaluate(lm, benchmark, seeds=HARNESS_SEEDS)
+    assert result is not None
+    assert [s["doc"]["sentence"] for s in result.samples] == ["one", "two"]
+    items.write_text(items.read_text().replace("two", "three"))
+    (after,) = harness().tasks(benchmark)
+    assert (after.definition, after.data != before.data) == (before.definition, True)
+
+
 def test_a_score_that_is_not_a_number_is_an_error(lm: Any, tmp_path: Path) -> None:
     benchmark = own_task(tmp_path / "mine")
     (tmp_path / "mine" / "mine.py").write_text(
@@ -278,6 +305,16 @@ def test_an_unknown_task_names_near_matches_from_all_of_lm_eval(smoke: Panel) ->
     unknown = changed(smoke["Winogrande"], tasks=["winogrand"])
     with pytest.raises(HarnessError, match=r"has no task 'winogrand'; did you mean 'winogrande'"):
         Harness([unknown]).tasks(unknown)
+
+
+def test_a_panel_reaches_no_task_by_its_path(lm: Any, tmp_path: Path) -> None:
+    benchmark = own_task(tmp_path / "mine")
+    (tmp_path / "mine" / "mine.py").write_text("raise SystemExit('this must not run')")
+    by_path = changed(benchmark, tasks=[str(tmp_path / "mine" / "mine.yaml")])
+    with pytest.raises(HarnessError, match="has no task"):
+        Harness([by_path], data_root=embedded_data_root()).tasks(by_path)
+    with pytest.raises(HarnessError, match="no such folder to take tasks from"):
+        Harness([benchmark], include_path=tmp_path / "none").tasks(benchmark)
 
 
 def test_a_missing_data_set_is_named(smoke: Panel, tmp_path: Path) -> None:

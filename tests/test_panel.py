@@ -88,6 +88,8 @@ def test_selecting_keeps_the_panels_order_and_refuses_unknown_names() -> None:
         ({"name": "../up"}, r"name: "),
         ({"version": "new"}, r"version: .*got 'new'"),
         ({"benchmarks": [BENCHMARK | {"chance": 25}]}, r"benchmarks\.0\.chance: .*got 25"),
+        ({"benchmarks": [BENCHMARK | {"folder": "/etc/tasks"}]}, r"benchmarks\.0\.folder: "),
+        ({"benchmarks": [BENCHMARK | {"folder": "arc/../.."}]}, r"benchmarks\.0\.folder: "),
         ({"benchmarks": [{"name": "x"}]}, r"benchmarks\.0\.tasks: .*and 5 more"),
     ],
 )

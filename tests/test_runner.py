@@ -225,6 +225,29 @@ def test_a_run_that_is_killed_loses_no_finished_benchmark(
     assert err == ""
 
 
+def test_processes_started_together_measure_each_cell_and_one_keeps_it(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "both.py"
+    script.write_text(_COLLECT.replace('print("asked", asked)', "print(len(done.results))"))
+    together = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*together, str(script), str(tiny_checkpoint), str(tmp_path / "store")],
+        env=os.environ | {"ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert sorted(line for line in lines if line.startswith("measured")) == [
+        "measured 0",
+        "measured 4",
+    ]
+    assert len([line for line in lines if "±" in line]) == 4
+    with Store(tmp_path / "store") as store:
+        assert len(store.results()) == 4
+
+
 class OneFails:
     """A task of a user's own that raises for every item, beside one that works."""
 
