@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from capspace.collect.recorder import Recorder
 
-__all__ = ["answers_identity", "in_turn", "open_journal", "recorded"]
+__all__ = ["answers_identity", "in_turn", "open_journal", "recorded", "recorded_identity"]
 
 _POLL_SECONDS = 1.0
 T = TypeVar("T")
@@ -34,7 +35,17 @@ def answers_identity(measurement: Measurement) -> str:
     The task, its shots and the limit are not in it: they are in the requests themselves. So a
     larger limit, or another task with the same prompts, asks only what is new.
     """
-    return hashlib.sha256(canonical_json(_answering(measurement)).encode()).hexdigest()
+    return _digest(_answering(measurement))
+
+
+def recorded_identity(canonical: str) -> str:
+    """Return ``answers_identity`` of a measurement that is kept as canonical JSON."""
+    kept = json.loads(canonical)
+    if "model" not in kept:  # imported: no answers of ours lie behind it
+        return ""
+    return _digest(
+        {"model": kept["model"], "harness": kept["harness"], "seed": kept["seeds"]["torch"]}
+    )
 
 
 def recorded(lm: LM, measurement: Measurement, *, journal: Journal, label: str) -> Recorder:
@@ -81,3 +92,7 @@ def _answering(measurement: Measurement) -> dict[str, object]:
         "harness": measurement.harness,
         "seed": measurement.seeds.torch,
     }
+
+
+def _digest(answering: dict[str, object]) -> str:
+    return hashlib.sha256(canonical_json(answering).encode()).hexdigest()

@@ -164,6 +164,14 @@ def scores(
     csv: Annotated[
         Path | None, typer.Option(help="Write them as a long CSV, which predict reads.")
     ] = None,
+    of: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--receipt", metavar="MODEL BENCHMARK", help="Show what one score is made of."
+        ),
+    ] = None,
+    first: Annotated[int, typer.Option(min=0, help="First item of the receipt.")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="Items of the receipt.")] = 10,
 ) -> None:
     """Show what has been measured, and where each number came from."""
     from capspace.collect.cli.show import print_results, result_dict
@@ -171,6 +179,9 @@ def scores(
     from capspace.fit.errors import near_matches
 
     path = default_store_path() if store is None else store
+    if of is not None:
+        _receipt(path, of, first, count, as_json)
+        return
     with Store(path) as kept:
         results = kept.results(model=model)
         if model is not None and not results:
@@ -194,6 +205,20 @@ def scores(
         o.console().print(
             f"{failure.model}: {failure.benchmark} failed: {failure.reason}", markup=False
         )
+
+
+def _receipt(path: Path, of: tuple[str, str], first: int, count: int, as_json: bool) -> None:
+    from capspace.collect.cli.show import print_receipt
+    from capspace.collect.receipt import receipt
+    from capspace.collect.store import Store
+
+    with Store(path) as kept:
+        found = receipt(kept, *of, first=first, count=count)
+    if as_json:
+        o.print_json([r.to_dict() for r in found])
+    else:
+        for one in found:
+            print_receipt(one)
 
 
 def panels(

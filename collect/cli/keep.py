@@ -1,9 +1,91 @@
-"""Commands that keep the store."""
+"""Commands that look after the store: info, check, compact, remove."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from capspace.collect.cli import options as o
+
+if TYPE_CHECKING:
+    from capspace.collect.store import Store
 
 __all__ = ["add_to"]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
+    sub = typer.Typer(help="Look after the store: its size, its integrity.", no_args_is_help=True)
+    for command in (info, check, compact, remove):
+        sub.command()(command)
+    app.add_typer(sub, name="store")
+
+
+def _open(store: Path | None) -> Store:
+    from capspace.collect.store import Store, default_store_path
+
+    return Store(default_store_path() if store is None else store)
+
+
+def info(store: o.StorePath = None, as_json: o.Json = False) -> None:
+    """Show what the store holds and how much room it takes."""
+    from capspace.collect.housekeeping import store_info
+    from capspace.fit.report.words import count
+
+    with _open(store) as kept:
+        found = store_info(kept)
+    if as_json:
+        o.print_json(found.to_dict())
+        return
+    o.console().print(str(found.path), style="bold", markup=False)
+    o.print_table(
+        "",
+        ("Model", "Scores", "Answers"),
+        [
+            (name, count(found.n_results.get(name, 0)), count(found.n_answers.get(name, 0)))
+            for name in dict.fromkeys([*found.n_results, *found.n_answers])
+        ],
+        numbers=("Scores", "Answers"),
+    )
+    parts = ", ".join(f"{part} {n / 1e6:,.1f} MB" for part, n in found.n_bytes.items())
+    o.console().print(f"{parts}; {found.n_quarantined} damaged files put aside", markup=False)
+
+
+def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
+    """Read everything and name what is not whole; exit code 1 if anything is."""
+    from capspace.collect.housekeeping import check_store
+
+    with _open(store) as kept:
+        problems = check_store(kept)
+    if as_json:
+        o.print_json({"problems": problems})
+    else:
+        for line in problems or ["everything is whole"]:
+            o.console().print(line, markup=False)
+    if problems:
+        sys.exit(1)
+
+
+def compact(store: o.StorePath = None) -> None:
+    """Give back room that is not used."""
+    from capspace.collect.housekeeping import compact_store
+
+    with _open(store) as kept:
+        before, after = compact_store(kept)
+    o.console().print(f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB after", markup=False)
+
+
+def remove(
+    model: Annotated[str, typer.Argument(help="Name as capspace scores shows it.")],
+    benchmark: Annotated[str | None, typer.Option(help="Only this score.")] = None,
+    store: o.StorePath = None,
+) -> None:
+    """Remove a model's scores, samples and answers."""
+    from capspace.collect.housekeeping import remove_model
+
+    with _open(store) as kept:
+        n_scores, n_answers = remove_model(kept, model, benchmark=benchmark)
+    o.console().print(f"removed {n_scores} scores and {n_answers} answers", markup=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +12,12 @@ from capspace.collect.cli.options import console, print_table
 from capspace.fit.report.words import count, flops, flops_interval, outside, score, share
 
 if TYPE_CHECKING:
-    from capspace.collect.store import Result
+    from capspace.collect.receipt import Receipt
+    from capspace.collect.result import Result
     from capspace.fit.placement import Placement
     from capspace.fit.prediction import Prediction
 
-__all__ = ["print_placement", "print_predictions", "print_results", "result_dict"]
+__all__ = ["print_placement", "print_predictions", "print_receipt", "print_results", "result_dict"]
 
 
 def result_dict(result: Result) -> dict[str, Any]:
@@ -38,8 +41,8 @@ def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
                     r.benchmark,
                     score(r.score),
                     score(r.stderr),
-                    count(r.n_items),
-                    count(r.n_shot),
+                    _count(r.n_items),
+                    _count(r.n_shot),
                     r.protocol,
                     *([r.source] if sources else []),
                 )
@@ -47,6 +50,43 @@ def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
             ],
             numbers=("Score", "Stderr", "Items", "Shots"),
         )
+
+
+def _count(n: int | None) -> str:
+    return count(math.nan if n is None else n)
+
+
+def print_receipt(receipt: Receipt) -> None:
+    """Print what a score is made of: identity, versions, and a page of items."""
+    out, r = console(), receipt.result
+    out.print(f"{r.model} · {r.benchmark}", style="bold", markup=False)
+    out.print(
+        f"{score(r.score)} ± {score(r.stderr)} over {count(r.n_items)} items; {r.source}",
+        markup=False,
+    )
+    print_table("", ("Identity", ""), [(k, v) for k, v in _flat(json.loads(r.identity))])
+    print_table("", ("Measured", ""), [(k, str(v)) for k, v in r.provenance.items()])
+    for item in receipt.items:
+        measures = ", ".join(f"{k} {v:g}" for k, v in item.metrics.items())
+        out.rule(f"{item.task} {item.item}: {measures}", align="left", style="dim")
+        out.print(item.prompt, markup=False)
+        values = item.log_likelihoods or (None,) * len(item.answers)
+        for answer, value in zip(item.answers, values, strict=True):
+            number = "" if value is None else f"{value:10.4f}  "
+            out.print(f"  {number}{answer!r}", style="cyan", markup=False)
+        out.print(f"  expected {item.expected!r}", style="dim", markup=False)
+    last = receipt.first + len(receipt.items)
+    out.print(f"\nitems {receipt.first} to {last - 1} of {receipt.n_items}", style="dim")
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the leaves of nested mappings as dotted names."""
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            yield from _flat(inner, f"{prefix}{key}.")
+        else:
+            text = inner if isinstance(inner, str) else json.dumps(inner)
+            yield f"{prefix}{key}", text if len(text) < 200 else f"{text[:200]}…"
 
 
 def print_predictions(title: str, predictions: Iterable[Prediction]) -> None:

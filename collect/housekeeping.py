@@ -1,0 +1,147 @@
+"""Looking after a store: what it holds, whether it is whole, and what may go."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capspace.collect.errors import CollectError, StoreError
+from capspace.collect.recording import open_journal, recorded_identity
+from capspace.collect.store import Store
+from capspace.fit.errors import near_matches
+
+__all__ = ["StoreInfo", "check_store", "compact_store", "remove_model", "store_info"]
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store holds.
+
+    Attributes
+    ----------
+    path : Path
+    n_results : mapping of model to number of scores
+    n_answers : mapping of model to number of kept answers
+        Answers of a model without a score count under the checkpoint they name.
+    n_bytes : mapping of part to bytes
+        "scores", "samples", "answers" and "logs".
+    n_quarantined : int
+        Damaged files of answers that were put aside.
+
+    """
+
+    path: Path
+    n_results: dict[str, int]
+    n_answers: dict[str, int]
+    n_bytes: dict[str, int]
+    n_quarantined: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe values."""
+        return {**vars(self), "path": str(self.path)}
+
+
+def store_info(store: Store) -> StoreInfo:
+    """Return what a store holds, and how much room each part takes."""
+    with open_journal(store.path) as journal:
+        kept = journal.info()
+    results = store.results()
+    names = {recorded_identity(r.identity): r.model for r in results}
+    answers: Counter[str] = Counter()
+    for identity, n in kept.n_answers.items():
+        described = kept.descriptions.get(identity, {}).get("model", {})
+        answers[names.get(identity) or str(described.get("checkpoint", identity[:12]))] += n
+    return StoreInfo(
+        path=store.path,
+        n_results=dict(Counter(r.model for r in results)),
+        n_answers=dict(answers),
+        n_bytes={
+            "scores": sum(p.stat().st_size for p in store.path.glob("store.sqlite*")),
+            "samples": _size(store.samples_path),
+            "answers": _size(store.path / "journal"),
+            "logs": _size(store.logs_path),
+        },
+        n_quarantined=kept.n_quarantined,
+    )
+
+
+def check_store(store: Store) -> list[str]:
+    """Read everything and return one line for each thing that is not whole."""
+    problems = []
+    for result in store.results():
+        if not math.isfinite(result.score):
+            problems.append(f"{result.model} {result.benchmark}: its score is {result.score}")
+        imported = not recorded_identity(result.identity)
+        if imported and not store.samples_file(result.key).exists():
+            continue  # a score may be imported without its samples
+        try:
+            n_items = sum(1 for _ in store.samples(result.key))
+        except StoreError as error:
+            problems.append(str(error))
+            continue
+        if result.n_items is not None and n_items < result.n_items:
+            path = store.samples_file(result.key)
+            problems.append(f"{path}: {n_items} of {result.n_items} items")
+    with open_journal(store.path) as journal:
+        problems += journal.check().problems
+    return problems
+
+
+def compact_store(store: Store) -> tuple[int, int]:
+    """Give back room that is not used; return bytes before and after."""
+    before = _size(store.path)
+    store.compact()
+    with open_journal(store.path) as journal:
+        journal.compact()
+    return before, _size(store.path)
+
+
+def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> tuple[int, int]:
+    """Remove a model's scores and samples, and its answers where no other score rests on them.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are.
+    model : str
+        Name as ``capspace scores`` shows it.
+    benchmark : str, optional
+        Only this score; answers stay, as other benchmarks may share them.
+
+    Returns
+    -------
+    tuple of int
+        Scores and answers removed.
+
+    Raises
+    ------
+    CollectError
+        There is no such score; near matches are named.
+    JournalError
+        The model is being measured.
+
+    """
+    everything = store.results()
+    own = [r for r in everything if r.model == model and benchmark in (None, r.benchmark)]
+    if not own:
+        known = dict.fromkeys(r.model for r in everything)
+        what = model if benchmark is None else f"{model} {benchmark}"
+        raise CollectError(f"{store.path} has no scores of {what!r}{near_matches(model, known)}")
+    n_answers = 0
+    if benchmark is None:
+        keys = {r.key for r in own}
+        others = {recorded_identity(r.identity) for r in everything if r.key not in keys}
+        identities = {recorded_identity(r.identity) for r in own} - others
+        with open_journal(store.path) as journal:
+            kept = journal.info().n_answers
+            n_answers = sum(kept.get(identity, 0) for identity in identities)
+            journal.remove(identities)
+    store.remove(r.key for r in own)
+    return len(own), n_answers
+
+
+def _size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())

@@ -1,0 +1,153 @@
+"""Receipts: what a score is made of, down to every prompt and answer."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from capspace.collect.errors import CollectError
+from capspace.collect.result import Result
+from capspace.collect.store import Store
+from capspace.fit._json import json_safe
+from capspace.fit.errors import near_matches
+
+__all__ = ["Item", "Receipt", "receipt"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a benchmark as the model met it.
+
+    Attributes
+    ----------
+    task, item : str, int
+        lm-eval's task, and the number of the item in it.
+    prompt : str
+        What the model was given.
+    answers : tuple of str
+        The continuations it was asked about, or the texts that it generated.
+    log_likelihoods : tuple of float, or None
+        Per continuation; None where texts were generated.
+    expected : str
+        The right answer, as the task states it.
+    metrics : dict
+        The item's own value of each metric: 1 for right and 0 for wrong, mostly.
+
+    """
+
+    task: str
+    item: int
+    prompt: str
+    answers: tuple[str, ...]
+    log_likelihoods: tuple[float, ...] | None
+    expected: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A result with a page of its items.
+
+    Attributes
+    ----------
+    first, n_items : int
+        Number of the page's first item, and how many items there are in all.
+
+    """
+
+    result: Result
+    items: tuple[Item, ...]
+    first: int
+    n_items: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe values; unknown numbers are None."""
+        told: dict[str, Any] = json_safe(
+            {
+                "result": {
+                    **vars(self.result),
+                    "identity": json.loads(self.result.identity),
+                    "tasks": list(self.result.tasks),
+                },
+                "first": self.first,
+                "n_items": self.n_items,
+                "items": [vars(item) for item in self.items],
+            }
+        )
+        return told
+
+
+def receipt(
+    store: Store, model: str, benchmark: str, *, first: int = 0, count: int = 10
+) -> list[Receipt]:
+    """Return the receipts of a model's scores on a benchmark, one per protocol.
+
+    Parameters
+    ----------
+    store : Store
+        Where the scores are.
+    model, benchmark : str
+        Names as ``capspace scores`` shows them.
+    first, count : int
+        The page of items.
+
+    Raises
+    ------
+    CollectError
+        There is no such score; near matches are named.
+    StoreError
+        The samples are gone or damaged.
+
+    """
+    everything = store.results()
+    models = dict.fromkeys(r.model for r in everything)
+    if model not in models:
+        raise CollectError(f"{store.path} has no scores of {model!r}{near_matches(model, models)}")
+    own = [r for r in everything if r.model == model]
+    found = [r for r in own if r.benchmark == benchmark]
+    if not found:
+        known = dict.fromkeys(r.benchmark for r in own)
+        raise CollectError(f"{model} has no score of {benchmark!r}{near_matches(benchmark, known)}")
+    return [_receipt(store, result, first, count) for result in found]
+
+
+def _receipt(store: Store, result: Result, first: int, count: int) -> Receipt:
+    if "imported" in json.loads(result.identity) and not store.samples_file(result.key).exists():
+        return Receipt(result, (), first, 0)  # others kept the samples, or nobody did
+    records = list(store.samples(result.key))
+    page = islice(records, first, first + count)
+    return Receipt(result, tuple(_item(r, result) for r in page), first, len(records))
+
+
+def _item(record: dict[str, Any], result: Result) -> Item:
+    requests = list(_requests(record))
+    texts = [argument[1] for argument, _ in requests if len(argument) > 1]
+    scored = bool(texts) and all(isinstance(text, str) for text in texts)
+    values = tuple(float(answers[0][0]) for _, answers in requests) if scored else None
+    generated = (str(answer) for _, answers in requests for answer in answers)
+    return Item(
+        task=str(record.get("task", result.benchmark)),
+        item=int(record.get("doc_id", 0)),
+        prompt=str(requests[0][0][0]) if requests else "",
+        answers=tuple(texts) if scored else tuple(generated),
+        log_likelihoods=values,
+        expected=str(record.get("target", "")),
+        metrics={n: _number(record.get(n)) for n in record.get("metrics") or ()},
+    )
+
+
+def _requests(record: dict[str, Any]) -> Iterator[tuple[list[Any], list[Any]]]:
+    """Yield what each request of an item asked, and the answers to it."""
+    arguments = record.get("arguments") or []
+    if isinstance(arguments, dict):  # lm-eval's own files name them gen_args_0: {arg_0: ...}
+        arguments = [list(argument.values()) for argument in arguments.values()]
+    for argument, answers in zip(arguments, record.get("resps") or [], strict=False):
+        yield list(argument), list(answers)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (bool, int, float)) else math.nan
