@@ -21,7 +21,7 @@ from capspace.collect.journal import Answer, Failure, Journal, RequestKeys, Requ
 
 __all__ = ["Asker", "AskingCounts", "Request", "blocks", "request_keys"]
 
-_SMALLEST, _LARGEST = 64, 2048  # requests in the first block, and in those after it has grown
+_SMALLEST, _LARGEST = 64, 4096  # requests in the first block, and in those after it has grown
 _CHARACTERS_PER_TOKEN = 4
 _DEFAULT_NEW_TOKENS = 256
 

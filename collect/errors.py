@@ -9,7 +9,9 @@ CollectError                bad input, or a measurement that could not be made; 
 │   └── JournalError        a journal that cannot be read or written
 ├── AnswerError             requests that got no answer which may be kept
 ├── SandboxError            a sandbox that cannot be set up, or is not installed
+├── ImportFileError         a result file of others that cannot be read
 ├── NothingMeasuredError    not one cell of a run could be measured
+├── ZooError                a zoo.yaml that is wrong, or a zoo that cannot be run as asked
 └── MissingExtraError       lm-eval or torch is not installed
 """
 
@@ -20,11 +22,13 @@ __all__ = [
     "CollectError",
     "DataRootError",
     "HarnessError",
+    "ImportFileError",
     "JournalError",
     "MissingExtraError",
     "NothingMeasuredError",
     "SandboxError",
     "StoreError",
+    "ZooError",
 ]
 
 
@@ -64,8 +68,16 @@ class SandboxError(CollectError):
     """A sandbox that cannot be set up, or that is not installed."""
 
 
+class ImportFileError(CollectError):
+    """A result file that others wrote and that cannot be read."""
+
+
 class NothingMeasuredError(CollectError):
     """Not one cell of a run could be measured."""
+
+
+class ZooError(CollectError):
+    """A ``zoo.yaml`` that is wrong, or a zoo that cannot be run as asked."""
 
 
 class MissingExtraError(CollectError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,8 +33,10 @@ class Result:
     stderr: float
     """Standard error on the score's scale; NaN where lm-eval gives none."""
 
-    n_items: int
-    n_shot: int
+    n_items: int | None
+    n_shot: int | None
+    """None where an imported file does not say."""
+
     protocol: str
     source: str
     comparable: bool
@@ -80,8 +83,10 @@ def to_table(results: Iterable[Result]) -> ScoreTable:
         revisions.setdefault(row.model, set()).add(row.revision)
     records = [
         {
-            "model": r.model if len(revisions[r.model]) == 1 else f"{r.model}@{r.revision[:8]}",
-            "revision": r.revision[:12],
+            "model": r.model
+            if len(revisions[r.model]) == 1
+            else f"{r.model}@{_short(r.revision, 8)}",
+            "revision": _short(r.revision, 12),
             "benchmark": r.benchmark,
             "score": r.score,
             "stderr": r.stderr,
@@ -95,6 +100,11 @@ def to_table(results: Iterable[Result]) -> ScoreTable:
     if not records:
         return ScoreTable(pd.DataFrame(), pd.DataFrame())
     return ScoreTable.from_records(records)
+
+
+def _short(revision: str, n: int) -> str:
+    """Return the first characters of a hash; any other revision whole."""
+    return revision[:n] if re.fullmatch("[0-9a-f]{40,}", revision) else revision
 
 
 def to_row(result: Result) -> dict[str, Any]:

@@ -32,8 +32,8 @@ CREATE TABLE results (
     benchmark TEXT NOT NULL,
     score REAL NOT NULL,
     stderr REAL,
-    n_items INTEGER NOT NULL,
-    n_shot INTEGER NOT NULL,
+    n_items INTEGER,
+    n_shot INTEGER,
     protocol TEXT NOT NULL,
     source TEXT NOT NULL,
     comparable INTEGER NOT NULL,
@@ -155,6 +155,10 @@ class Store:
         found = self._rows("SELECT * FROM results WHERE key = ?", (key,))
         return from_row(found[0]) if found else None
 
+    def keys(self) -> set[str]:
+        """Return the keys of all results."""
+        return {str(row["key"]) for row in self._rows("SELECT key FROM results", ())}
+
     def results(self, *, model: str | None = None) -> list[Result]:
         """Return all results, or those of one model, oldest first."""
         where = "" if model is None else "WHERE model = ?"
@@ -194,6 +198,43 @@ class Store:
                     (result.model, result.revision, result.benchmark),
                 )
 
+    def put_all(self, results: Iterable[Result]) -> None:
+        """Keep many results at once, all or none; samples are written before by the caller.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be written.
+
+        """
+        now = _utc_now()
+        rows = [to_row(replace(r, measured_at=r.measured_at or now)) for r in results]
+        with self._writable(), self._transaction():
+            for row in rows:
+                self._db.execute(
+                    f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(row))})",  # noqa: S608 - no input in it
+                    tuple(row.values()),
+                )
+                self._db.execute(
+                    "DELETE FROM failures WHERE model = ? AND revision = ? AND benchmark = ?",
+                    (row["model"], row["revision"], row["benchmark"]),
+                )
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Drop results with their samples; keys that are not there are passed over.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be written.
+
+        """
+        with self._writable():
+            for key in keys:
+                with self._transaction():
+                    self._db.execute("DELETE FROM results WHERE key = ?", (key,))
+                self.samples_file(key).unlink(missing_ok=True)
+
     def put_failure(self, failure: Failure) -> None:
         """Keep why a cell could not be measured; a later result of the cell removes it."""
         with self._writable(), self._transaction():
@@ -207,6 +248,12 @@ class Store:
                     failure.failed_at or _utc_now(),
                 ),
             )
+
+    def compact(self) -> None:
+        """Give back the room of removed results."""
+        with self._writable():
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def samples_file(self, key: str) -> Path:
         """Return the path of the per-item records of a result."""

@@ -22,7 +22,7 @@ from capspace.fit.errors import TableError
 RESULT = Result(
     key="a" * 64,
     model="org/model",
-    revision="0123456789abcdef",
+    revision="0123456789abcdef" * 4,
     benchmark="ARC-C",
     score=1 / 3,
     stderr=0.0137,
@@ -129,7 +129,7 @@ def test_the_table_names_protocol_and_source(tmp_path: Path) -> None:
 
 
 def test_two_folders_of_one_name_stay_two_models(tmp_path: Path) -> None:
-    other = replace(RESULT, key="b" * 64, revision="fedcba9876543210", score=0.5)
+    other = replace(RESULT, key="b" * 64, revision="fedcba9876543210" * 4, score=0.5)
     with Store(tmp_path) as store:
         store.put(RESULT)
         store.put(other)

@@ -61,7 +61,7 @@ def print_receipt(receipt: Receipt) -> None:
     out, r = console(), receipt.result
     out.print(f"{r.model} · {r.benchmark}", style="bold", markup=False)
     out.print(
-        f"{score(r.score)} ± {score(r.stderr)} over {count(r.n_items)} items; {r.source}",
+        f"{score(r.score)} ± {score(r.stderr)} over {_count(r.n_items)} items; {r.source}",
         markup=False,
     )
     print_table("", ("Identity", ""), [(k, v) for k, v in _flat(json.loads(r.identity))])

@@ -205,16 +205,26 @@ class Journal:
             return self._folder.merge(drop=set(identities))
 
     def check(self) -> JournalReport:
-        """Read everything without mending it, and say what is not whole."""
+        """Read everything and say what is not whole."""
+        return self.inspect(self.path)
+
+    @staticmethod
+    def inspect(path: Path) -> JournalReport:
+        """Read everything in a journal's folder without opening it, so that nothing is mended."""
         problems, n_chunks, n_answers = [], 0, 0
-        for path, sealed in self._paths():
-            contents = read_shard(path, sealed=sealed)
+        for shard in sorted(path.glob("*.sqlite")):
+            sealed = shard.name.startswith("sealed-")
+            try:
+                contents = read_shard(shard, sealed=sealed)
+            except FileNotFoundError:  # sealed or merged away by its writer meanwhile
+                continue
             n_chunks += len(contents.chunks)
             n_answers += sum(chunk.n for chunk in contents.chunks)
-            changed = sealed and file_digest(path) != path.stem.removeprefix("sealed-")
+            changed = sealed and file_digest(shard) != shard.stem.removeprefix("sealed-")
             if contents.damage or changed:
-                problems.append(f"{path}: {contents.damage or 'its bytes changed'}")
-        problems += [f"{path}: put aside as damaged" for path in self._folder.quarantined()]
+                problems.append(f"{shard}: {contents.damage or 'its bytes changed'}")
+        aside = sorted((path / "quarantine").glob("*.sqlite"))
+        problems += [f"{shard}: put aside as damaged" for shard in aside]
         return JournalReport(n_chunks, n_answers, problems)
 
     def info(self) -> JournalInfo:

@@ -1,0 +1,86 @@
+"""Commands that exchange scores with others: import and export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from capspace.collect.cli import options as o
+
+if TYPE_CHECKING:
+    from capspace.collect.store import Store
+
+__all__ = ["add_to"]
+
+_MODEL = Annotated[str | None, typer.Argument(help="Only this model.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command("import")(import_)
+    app.command()(export)
+
+
+def import_(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="lm-eval results_*.json, CSV or Parquet tables, or folders of results."
+        ),
+    ],
+    panel: o.Panel = "classic-8",
+    store: o.StorePath = None,
+    as_json: o.Json = False,
+) -> None:
+    """Bring in scores that others measured; what differs from the panel keeps its own name."""
+    from capspace.collect.extra import require_collect_extra
+
+    require_collect_extra()
+    from capspace.collect.cli.show import result_dict
+    from capspace.collect.importing import import_scores
+    from capspace.tasks.panel import load_panel
+
+    with _open(store) as kept:
+        done = import_scores(paths, store=kept, panel=load_panel(panel))
+    if as_json:
+        o.print_json({"results": [result_dict(r) for r in done.results], "notes": done.notes})
+        return
+    out = o.console()
+    names = {b.name for b in load_panel(panel).benchmarks}
+    n = sum(r.benchmark in names for r in done.results)
+    models = len({(r.model, r.revision) for r in done.results})
+    out.print(
+        f"{len(done.results)} scores of {models} models: {n} by the protocol of {panel}, "
+        f"{len(done.results) - n} under names of their own",
+        markup=False,
+    )
+    for note in done.notes:
+        out.print(f"- {note}", markup=False)
+
+
+def export(
+    model: _MODEL = None,
+    form: Annotated[
+        str, typer.Option("--format", help="csv, parquet, lm-eval or every-eval-ever.")
+    ] = "csv",
+    out: Annotated[
+        Path | None, typer.Option(help="File or folder. [default: ./capspace-scores...]")
+    ] = None,
+    store: o.StorePath = None,
+) -> None:
+    """Write scores for other tools, in their own formats."""
+    from capspace.collect.exporting import export_scores
+
+    place = out or Path(f"capspace-scores.{form}" if form in {"csv", "parquet"} else f"./{form}")
+    with _open(store) as kept:
+        results = kept.results(model=model)
+        written = export_scores(results, store=kept, form=form, out=place)
+    o.console().print(f"{len(results)} scores in {len(written)} files: {place}", markup=False)
+
+
+def _open(store: Path | None) -> Store:
+    from capspace.collect.store import Store, default_store_path
+
+    return Store(default_store_path() if store is None else store)
