@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from os.path import commonprefix
 from typing import Any
 
 from capspace.collect.errors import CollectError
@@ -129,11 +130,15 @@ def _item(record: dict[str, Any], result: Result) -> Item:
     scored = bool(texts) and all(isinstance(text, str) for text in texts)
     values = tuple(float(answers[0][0]) for _, answers in requests) if scored else None
     generated = (str(answer) for _, answers in requests for answer in answers)
+    prompts = [str(argument[0]) for argument, _ in requests]
+    # Where the choices differ in the context (Winogrande), the prompt is what they share.
+    prompt = prompts[0] if len(set(prompts)) == 1 else commonprefix(prompts)
+    asked = [p[len(prompt) :] + text for p, text in zip(prompts, texts, strict=False)]
     return Item(
         task=str(record.get("task", result.benchmark)),
         item=int(record.get("doc_id", 0)),
-        prompt=str(requests[0][0][0]) if requests else "",
-        answers=tuple(texts) if scored else tuple(generated),
+        prompt=prompt,
+        answers=tuple(asked) if scored else tuple(generated),
         log_likelihoods=values,
         expected=str(record.get("target", "")),
         metrics={n: _number(record.get(n)) for n in record.get("metrics") or ()},
