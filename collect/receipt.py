@@ -131,8 +131,7 @@ def _item(record: dict[str, Any], result: Result) -> Item:
     values = tuple(float(answers[0][0]) for _, answers in requests) if scored else None
     generated = (str(answer) for _, answers in requests for answer in answers)
     prompts = [str(argument[0]) for argument, _ in requests]
-    # Where the choices differ in the context (Winogrande), the prompt is what they share.
-    prompt = prompts[0] if len(set(prompts)) == 1 else commonprefix(prompts)
+    prompt = prompts[0] if len(set(prompts)) == 1 else _shared(prompts)
     asked = [p[len(prompt) :] + text for p, text in zip(prompts, texts, strict=False)]
     return Item(
         task=str(record.get("task", result.benchmark)),
@@ -143,6 +142,12 @@ def _item(record: dict[str, Any], result: Result) -> Item:
         expected=str(record.get("target", "")),
         metrics={n: _number(record.get(n)) for n in record.get("metrics") or ()},
     )
+
+
+def _shared(prompts: list[str]) -> str:
+    """Return the words that all prompts begin with: Winogrande's choices lie in the context."""
+    prefix = commonprefix(prompts)  # noqa: RUF071 - of characters, not of paths
+    return prefix[: prefix.rfind(" ") + 1]
 
 
 def _requests(record: dict[str, Any]) -> Iterator[tuple[list[Any], list[Any]]]:
