@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from capspace.collect.data_root import DataRoot
-from capspace.collect.store import Failure, Result, Store, default_store_path
+from capspace.collect.store import Failure, Store, default_store_path
 from capspace.collect.zoo.config import ZooFile
 from capspace.collect.zoo.folder import CellFailure, RunOptions, ZooFolder
 from capspace.collect.zoo.plan import Plan
 from capspace.collect.zoo.planner import zoo_data_root, zoo_panels
 
 __all__ = ["Absorbed", "absorb", "forget_failures", "open_zoo", "prepare"]
+
+_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def prepare(zoo: ZooFile, plan: Plan, folder: ZooFolder) -> int:
         include_path=None if include is None else str(zoo.beside(include)),
         allow_code_execution=zoo.config.allow_code_execution,
     )
-    failed = {f.key for f in folder.outcomes() if isinstance(f, CellFailure)}
+    failed = {f.key for f in folder.failures()}
     return folder.write_orders(
         plan, zoo_panels(zoo), options, zoo.config.limits.timeout, failed=failed
     )
@@ -50,25 +53,25 @@ def prepare(zoo: ZooFile, plan: Plan, folder: ZooFolder) -> int:
 
 def absorb(folder: ZooFolder, store: Store) -> Absorbed:
     """Take results and failures from a zoo's folder into the store; what it has is left alone."""
-    n, failures = 0, []
-    known = {r.key for r in store.results()}
-    for outcome in folder.outcomes(known=known):
-        if isinstance(outcome, Result):
-            store.put(outcome, None)
-            n += 1
-        else:
-            failures.append(outcome)
-            store.put_failure(
-                Failure(outcome.model, outcome.revision, outcome.benchmark, outcome.reason)
-            )
-    return Absorbed(n, tuple(failures))
+    failed = folder.failures()
+    recorded = {(f.model, f.revision, f.benchmark, f.reason) for f in store.failures()}
+    for failure in failed:
+        words = (failure.model, failure.revision, failure.benchmark, failure.reason)
+        if words not in recorded:
+            store.put_failure(Failure(*words))
+    new = folder.results(but=store.keys())
+    n = 0
+    while batch := list(islice(new, _BATCH)):
+        store.put_all(batch)
+        n += len(batch)
+    return Absorbed(n, tuple(failed))
 
 
 def forget_failures(
     folder: ZooFolder, wanted: Callable[[CellFailure], bool] = lambda failure: True
 ) -> list[CellFailure]:
     """Drop recorded failures, so that the next run tries those cells again; return them."""
-    dropped = [f for f in folder.outcomes() if isinstance(f, CellFailure) and wanted(f)]
+    dropped = [f for f in folder.failures() if wanted(f)]
     for failure in dropped:
         folder.forget(failure.key)
     return dropped

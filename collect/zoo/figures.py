@@ -80,7 +80,7 @@ def _draw_compute(axes: Axes, fit: ZooFit) -> None:
     share = fit.space.explained_variance_ratio_[0]
     headline(
         axes,
-        "Capability is log-linear in compute",
+        "Capability against training compute",
         f"{len(fit.places)} checkpoints, {fit.space.n_features_in_} benchmarks; PC-1 explains "
         f"{share:.0%} of their variance",
     )

@@ -230,10 +230,10 @@ def fit_zoo(
 def runs(facts: pd.DataFrame) -> NDArray[np.str_]:
     """Return each model's training run: family and size; its own name where these are unknown."""
     named = [
-        f"{row.family} {row.parameters:.4g}"
-        if row.family and not np.isnan(row.parameters)
-        else str(row.Index)
-        for row in facts.itertuples()
+        f"{family} {size:.4g}" if family and not np.isnan(size) else str(model)
+        for model, family, size in zip(
+            facts.index, facts["family"], facts["parameters"].astype(float), strict=True
+        )
     ]
     return np.array(named)
 
@@ -307,11 +307,12 @@ def _forecasts(
         )
     )
     interval = TwoView().predict(fitted, new.to_numpy(dtype=float), level=level)
+    truth = scores[benchmark].astype(float)
     return [
         Forecast(
             model=str(model),
             benchmark=benchmark,
-            measured=float(scores.at[model, benchmark]),
+            measured=float(truth.loc[model]),
             mean=float(interval.mean[i]),
             lower=float(interval.lower[i]),
             upper=float(interval.upper[i]),

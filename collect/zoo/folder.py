@@ -189,6 +189,7 @@ class ZooFolder:
 
     path: Path
     _orders: tuple[int, Orders] | None = field(default=None, repr=False)
+    _kinds: dict[str, CellFailure | None] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         try:
@@ -325,22 +326,39 @@ class ZooFolder:
         """Keep why a cell has no score."""
         _write_json(self.path / "cells" / f"{failure.key}.json", {"failure": asdict(failure)})
 
-    def outcomes(self, *, known: set[str] | None = None) -> Iterator[Result | CellFailure]:
-        """Yield results and failures, without the cells ``known`` already."""
+    def results(self, *, but: Collection[str] = ()) -> Iterator[Result]:
+        """Yield the results here, without those of the keys ``but``."""
+        failed = {f.key for f in self.failures()}
+        for key in sorted(self._outcome_keys().difference(but, failed)):
+            yield _result(self._read_outcome(key)["result"])
+
+    def failures(self) -> list[CellFailure]:
+        """Return the cells that are recorded as failed; each file is read once."""
+        there = self._outcome_keys()
+        for key in there - self._kinds.keys():
+            said = self._read_outcome(key)
+            self._kinds[key] = CellFailure(**said["failure"]) if "failure" in said else None
+        for key in self._kinds.keys() - there:
+            del self._kinds[key]
+        return [f for key in sorted(there) if (f := self._kinds[key]) is not None]
+
+    def results_done(self) -> set[str]:
+        """Return the keys of the results here."""
+        return self._outcome_keys() - {f.key for f in self.failures()}
+
+    def _outcome_keys(self) -> set[str]:
         with os.scandir(self.path / "cells") as entries:
-            names = sorted(e.name for e in entries if e.name.endswith(".json"))
-        for name in names:
-            if known and name.removesuffix(".json") in known:
-                continue
-            said = json.loads((self.path / "cells" / name).read_text(encoding="utf-8"))
-            if "result" in said:
-                yield _result(said["result"])
-            else:
-                yield CellFailure(**said["failure"])
+            return {e.name.removesuffix(".json") for e in entries if not e.name.startswith(".")}
+
+    def _read_outcome(self, key: str) -> dict[str, Any]:
+        text = (self.path / "cells" / f"{key}.json").read_text(encoding="utf-8")
+        said: dict[str, Any] = json.loads(text)
+        return said
 
     def forget(self, key: str) -> None:
         """Drop the outcome of a cell, so that it is tried again."""
         (self.path / "cells" / f"{key}.json").unlink(missing_ok=True)
+        self._kinds.pop(key, None)
 
     def write_worker(self, state: WorkerState) -> None:
         """Say what a worker is doing."""

@@ -129,7 +129,10 @@ def main(arguments: list[str]) -> None:
     out = _own_standard_output()
     orders: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(orders, scratch), daemon=True).start()
+    _import_libraries()
     with private_store(scratch, folder.path.parent.parent) as store:
+        out.write('{"event": "ready"}\n')
+        out.flush()
         while True:
             said = orders.get()
             order = Order(**said["order"])
@@ -153,6 +156,15 @@ def main(arguments: list[str]) -> None:
                         folder.write_result(result)
                 missing = {m.benchmark: m.reason for m in collection.missing}
                 progress.tell("finished", missing=missing)
+
+
+def _import_libraries() -> None:
+    """Import what measuring needs, before any unit's time begins."""
+    import lm_eval
+    import torch
+    import transformers
+
+    del lm_eval, torch, transformers
 
 
 def _own_standard_output() -> TextIO:

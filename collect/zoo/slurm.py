@@ -13,6 +13,7 @@ from __future__ import annotations
 import getpass
 import json
 import math
+import os
 import re
 import secrets
 import shutil
@@ -39,6 +40,9 @@ _WARNING_SECONDS = 60
 _FILLED = 0.8
 _TIMEOUTS = 1000  # how often a job may be requeued when its time is over
 _COMMAND_SECONDS = 60
+# Slurm kills what does not end by itself within its KillWait, 30 s by default.
+_ENDED_WITHIN = 60.0
+_SUBMIT_EVERY = 20.0
 
 
 @dataclass(frozen=True)
@@ -137,10 +141,13 @@ class WorkerJob:
         folder = ZooFolder(Path(self.folder))
         name = worker_name()
         (folder.path / "slurm" / f"seen-{name}").touch()
+        # What Slurm gave this job, which torch does not look at.
+        cores = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE", "1")
         with stopped_by_signals() as stop:
             return work(
                 folder,
                 name,
+                environment={"OMP_NUM_THREADS": cores},
                 stop=stop,
                 seconds_left=lambda: self.seconds - _WARNING_SECONDS - (time.monotonic() - began),
             )
@@ -198,12 +205,12 @@ class SlurmZoo:
         self._options = options
         self._path = folder.path / "slurm"
         self._path.mkdir(exist_ok=True)
+        self._submitted = -math.inf
 
     def submit(self) -> list[str]:
-        """Submit as many jobs as the open units need; return their numbers.
+        """Submit as many jobs as the open units still need; return their numbers.
 
-        Where jobs of this zoo are queued or running already, nothing is submitted: they take the
-        new units too.
+        Jobs of this zoo that are queued or running count: they take the new units too.
 
         Raises
         ------
@@ -211,10 +218,9 @@ class SlurmZoo:
             A unit longer than the time limit, or Slurm refuses the jobs.
 
         """
-        self._sweep()
-        if self.jobs():
-            return []
         orders = self._open_orders()
+        jobs = self.jobs()
+        _remove_pickles(self._path, {j["job"] for j in jobs})
         if not orders:
             return []
         longest = max(orders, key=lambda o: o.seconds)
@@ -225,13 +231,13 @@ class SlurmZoo:
                 f"{longest.seconds / 60:.0f} min, and --time leaves {max(available, 0) / 60:.0f} "
                 "min of work: raise --time"
             )
-        total = sum(o.seconds for o in orders)
-        n = min(
-            len(orders),
-            max(self._options.array_parallelism, math.ceil(total / (_FILLED * available))),
-        )
-        ids = self._submit_array(n)
+        by_time = math.ceil(sum(o.seconds for o in orders) / (_FILLED * available))
+        wanted = min(len(orders), max(self._options.array_parallelism, by_time))
+        if wanted <= len(jobs):
+            return []
+        ids = self._submit_array(wanted - len(jobs))
         _write_ids(self._path, [*_read_ids(self._path), *ids])
+        self._submitted = time.monotonic()
         return ids
 
     def jobs(self) -> list[dict[str, str]]:
@@ -239,7 +245,7 @@ class SlurmZoo:
         return submitted_jobs(self._folder)
 
     def check(self) -> None:
-        """Submit again where jobs ended and units are left, as after kills.
+        """Submit again where jobs were lost and units are left, as after kills.
 
         Raises
         ------
@@ -247,9 +253,9 @@ class SlurmZoo:
             The jobs ended and not one of them saw the folder.
 
         """
-        if not self._open_orders() or self.jobs():
+        if time.monotonic() - self._submitted < _SUBMIT_EVERY:
             return
-        if not any(self._path.glob("seen-*")):
+        if self._open_orders() and not self.jobs() and not any(self._path.glob("seen-*")):
             raise ZooError(
                 f"the jobs {', '.join(_read_ids(self._path))} ended, and none of them saw "
                 f"{self._path / 'token'}: put the store on a file system that all nodes share "
@@ -272,7 +278,8 @@ class SlurmZoo:
             str(self._folder.path), token.read_text(encoding="utf-8"), self._options.seconds
         )
         executor = submitit.SlurmExecutor(self._path, max_num_timeout=_TIMEOUTS)
-        mine = f"{self._path}/${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}_0"
+        number = "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}" if n > 1 else "${SLURM_JOB_ID}"
+        mine = f"{self._path}/{number}"
         executor.update_parameters(
             job_name=f"capspace-{self._folder.path.name}",
             time=max(1, int(self._options.seconds // 60)),
@@ -281,7 +288,8 @@ class SlurmZoo:
             stderr_to_stdout=True,
             # A requeued job reads its pickle again: it goes only with the job's own result.
             teardown=[
-                f'[ -e "{mine}_result.pkl" ] && rm -f "{mine}_result.pkl" "{mine}_submitted.pkl"'
+                f'if [ -e "{mine}_0_result.pkl" ]; then '
+                f'rm -f "{mine}_0_result.pkl" "{mine}_submitted.pkl"; fi'
             ],
             additional_parameters={"requeue": True, **self._options.extra},
             **{
@@ -290,16 +298,12 @@ class SlurmZoo:
                 if (value := getattr(self._options, key)) is not None
             },
         )
-        # Two at least: submitit makes an array of them only then.
         try:
             with executor.batch():
-                submitted = [executor.submit(job) for _ in range(max(n, 2))]
+                submitted = [executor.submit(job) for _ in range(n)]
         except (FailedJobError, subprocess.CalledProcessError) as error:
             raise ZooError(f"Slurm refuses the jobs: {_slurm_words(str(error))}") from None
         return [j.job_id for j in submitted]
-
-    def _sweep(self) -> None:
-        _remove_pickles(self._path, {j["job"] for j in self.jobs()})
 
 
 def submitted_jobs(folder: ZooFolder) -> list[dict[str, str]]:
@@ -321,6 +325,9 @@ def cancel_jobs(folder: ZooFolder) -> list[str]:
     jobs = [j["job"] for j in submitted_jobs(folder)]
     if jobs:
         _run(["scancel", *jobs])
+    deadline = time.monotonic() + _ENDED_WITHIN
+    while submitted_jobs(folder) and time.monotonic() < deadline:
+        time.sleep(1)  # a worker gives its unit back before it ends
     _remove_pickles(folder.path / "slurm", set())
     return jobs
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from capspace.collect.store import Store
-from capspace.collect.zoo.folder import CellFailure, Order, WorkerState, ZooFolder, now
+from capspace.collect.zoo.folder import Order, WorkerState, ZooFolder, now
 
 __all__ = ["ModelStatus", "ZooStatus", "zoo_status"]
 
@@ -91,10 +91,8 @@ def zoo_status(
 
     """
     orders = folder.read_orders().wanted
-    known = {r.key for r in store.results()}
-    outcomes = {o.key: o for o in folder.outcomes()}
-    failures = {k: o for k, o in outcomes.items() if isinstance(o, CellFailure) and k not in known}
-    done = known | {k for k, o in outcomes.items() if not isinstance(o, CellFailure)}
+    done = store.keys() | folder.results_done()
+    failures = {f.key: f for f in folder.failures() if f.key not in done}
     workers = tuple(w for w in folder.workers() if now() - w.beat < _SILENT_AFTER)
     busy = {w.unit: w for w in workers if w.unit}
     units = {o.id: o for o in folder.read_orders().orders}

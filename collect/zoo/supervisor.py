@@ -33,6 +33,7 @@ _ATTEMPTS = 2
 _LOST_ATTEMPTS = 3
 _LEAST_TIMEOUT = 1800.0
 _STATE_EVERY = 2.0
+_START_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ class Supervisor:
             items_done=0, items_total=0, items_per_second=None,
         )  # fmt: skip
         self._write_state(force=True)
-        deadline = time.monotonic() + limit
+        # A unit's time begins when its process is ready: imports on a busy file system are not its.
+        deadline = time.monotonic() + (limit if child.is_ready else _START_SECONDS)
         child.send({"order": asdict(order), "batch_size": batch_size})
         try:
             while True:
@@ -157,13 +159,19 @@ class Supervisor:
                     self._end_child()
                     return None
                 if time.monotonic() > deadline:
+                    what = f"took longer than {limit:.0f} s"
+                    if not child.is_ready:
+                        what = f"its process was not ready within {_START_SECONDS:.0f} s"
                     self._end_child()
-                    return _Outcome("timeout", f"took longer than {limit:.0f} s", {})
+                    return _Outcome("timeout", what, {})
                 said = child.receive(timeout=min(1.0, max(0.05, deadline - time.monotonic())))
                 if said is None:
                     if (code := child.exit_code()) is not None:
                         self._end_child()
                         return _Outcome("crashed", _death(code), {})
+                elif said["event"] == "ready":
+                    child.is_ready = True
+                    deadline = time.monotonic() + limit
                 elif said["event"] == "finished":
                     missing = said["missing"]
                     if missing:
@@ -238,6 +246,7 @@ class _Child:
 
     def __init__(self, folder: ZooFolder, worker: str, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
+        self.is_ready = False
         # On this machine: what is in it is worth nothing to others.
         self._scratch = tempfile.mkdtemp(prefix="capspace-zoo-")
         with folder.log_path(worker).open("ab") as log:

@@ -6,17 +6,15 @@ import os
 import secrets
 import signal
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from capspace.collect.zoo.folder import Order, ZooFolder
 from capspace.collect.zoo.supervisor import Supervisor
 
-__all__ = ["Fits", "claimed_units", "main", "work"]
+__all__ = ["Fits", "claimed_units", "stopped_by_signals", "work", "worker_name"]
 
 Fits = Callable[[Order], bool]
 _POLL_SECONDS = 2.0
@@ -62,11 +60,16 @@ def claimed_units(
 
 
 def work(
-    folder: ZooFolder, name: str, *, stop: threading.Event, seconds_left: Callable[[], float]
+    folder: ZooFolder,
+    name: str,
+    *,
+    environment: Mapping[str, str],
+    stop: threading.Event,
+    seconds_left: Callable[[], float],
 ) -> int:
     """Run units until none is left, or none fits into the time left; return how many were run."""
     n = 0
-    with Supervisor(folder, name, stop=stop) as supervisor:
+    with Supervisor(folder, name, environment=environment, stop=stop) as supervisor:
         for order in claimed_units(
             folder, stop=stop, wait=stop.wait, fits=lambda o: o.seconds <= seconds_left()
         ):
@@ -79,20 +82,6 @@ def worker_name() -> str:
     where = os.environ.get("SLURM_JOB_ID")
     place = f"slurm-{where}" if where else f"{os.getpid()}"
     return f"{socket.gethostname()}-{place}-{secrets.token_hex(3)}"
-
-
-def main(arguments: list[str]) -> None:
-    """Work on a zoo, on this machine or as one task of a Slurm job: ``worker FOLDER [SECONDS]``."""
-    folder = ZooFolder(Path(arguments[0]))
-    limit = float(arguments[1]) if len(arguments) > 1 else float("inf")
-    began = time.monotonic()
-    with stopped_by_signals() as stop:
-        work(
-            folder,
-            worker_name(),
-            stop=stop,
-            seconds_left=lambda: limit - (time.monotonic() - began),
-        )
 
 
 @contextmanager
@@ -108,7 +97,3 @@ def stopped_by_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,0 +1,203 @@
+"""A zoo on this machine: what is healthy is measured as ever, what is not is recorded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from zoo_parts import CRASH, HANG, small_panel, untrained, with_code, with_nan
+
+from capspace.collect.runner import collect_scores
+from capspace.collect.store import Store, to_table
+from capspace.collect.zoo.config import read_zoo
+from capspace.collect.zoo.downloads import Downloads
+from capspace.collect.zoo.driver import absorb, forget_failures, prepare
+from capspace.collect.zoo.folder import ZooFolder
+from capspace.collect.zoo.local import Devices, run_local
+from capspace.collect.zoo.plan import Plan
+from capspace.collect.zoo.planner import DeviceKind, make_plan
+from capspace.collect.zoo.status import ZooStatus, zoo_status
+from capspace.collect.zoo.table import export_reference, zoo_table
+from capspace.fit.reference import load_reference
+
+HEALTHY = ("good-a", "good-b")
+CPU = DeviceKind("cpu", None)
+
+
+@dataclass
+class Ran:
+    path: Path
+    store: Store
+    folder: ZooFolder
+    plan: Plan
+    status: ZooStatus
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with two healthy checkpoints and a panel."""
+    at = tmp_path_factory.mktemp("zoo")
+    untrained(at / "good-a", "wren", 16)
+    untrained(at / "good-b", "finch", 16, seed=1)
+    small_panel(at / "small.yaml", ["Copying", "Depth"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_MODULES_CACHE", str(at / "modules"))
+        yield at
+
+
+@contextmanager
+def run_zoo(at: Path, name: str, checkpoints: list[object], **limits: object) -> Iterator[Ran]:
+    """Run a zoo with two workers."""
+    (at / f"{name}.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "checkpoints": checkpoints,
+                "panels": "small.yaml",
+                "defaults": {"backend": "hf"},
+                "limits": {"items": 12, **limits},
+            }
+        )
+    )
+    file = read_zoo(at / f"{name}.yaml")
+    with Store(at / f"{name}-store") as store:
+        plan = make_plan(file, store, device=CPU)
+        folder = ZooFolder.of(store, file.name)
+        prepare(file, plan, folder)
+        run_local(folder, Devices([], 2), stop=threading.Event(), downloads=Downloads())
+        absorb(folder, store)
+        yield Ran(at, store, folder, plan, zoo_status(file.name, folder, store))
+
+
+@pytest.fixture(scope="module")
+def ran(places: Path) -> Iterator[Ran]:
+    """One zoo with all but a hang, run once."""
+    shutil.copytree(places / "good-a", places / "good-a-again")
+    with_code(places / "good-a", places / "crash", CRASH)
+    with_nan(places / "good-a", places / "nan")
+    torn = shutil.copytree(places / "good-a", places / "torn")
+    weights = (torn / "model.safetensors").read_bytes()
+    (torn / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    checkpoints = [
+        {"ref": "good-*", "facts": {"family": "good"}},
+        {"ref": "crash", "trust_remote_code": True},
+        "nan",
+        "torn",
+        "missing-one",
+    ]
+    with run_zoo(places, "zoo", checkpoints) as done:
+        yield done
+
+
+def reasons(ran: Ran, model: str) -> str:
+    return " ".join(next(m for m in ran.status.models if m.model == model).reasons)
+
+
+def outcomes(ran: Ran, model: str) -> list[str]:
+    order = next(o for o in ran.folder.read_orders().orders if o.model == model)
+    return [a.outcome for a in ran.folder.attempts(order.id)]
+
+
+def test_healthy_checkpoints_have_the_scores_of_a_plain_run(ran: Ran, tmp_path: Path) -> None:
+    plain = collect_scores(
+        [str(ran.path / name) for name in HEALTHY],
+        panel=ran.path / "small.yaml",
+        store=tmp_path / "plain",
+        backend="hf",
+        limit=12,
+    )
+    ours = [r for r in ran.store.results() if r.model in HEALTHY]
+
+    def csv(results: list[object]) -> str:
+        ordered = sorted(results, key=lambda r: (r.model, r.benchmark))  # type: ignore[attr-defined]
+        return to_table(ordered).scores.drop(columns="source").to_csv()  # type: ignore[arg-type]
+
+    assert csv(ours) == csv(list(plain.results))
+    for result in plain.results:
+        mine = list(ran.store.samples(result.key))
+        assert [s["doc_id"] for s in mine] == list(range(12))
+
+
+def test_the_rest_never_notices(ran: Ran) -> None:
+    assert ran.status.is_finished
+    assert (ran.status.n_done, ran.status.n_failed) == (4, 6)
+    assert ran.status.n_running == 0
+
+
+def test_a_segfault_is_tried_twice_and_recorded(ran: Ran) -> None:
+    assert "SIGSEGV" in reasons(ran, "crash")
+    assert outcomes(ran, "crash") == ["crashed", "crashed"]
+
+
+def test_a_hang_ends_at_its_timeout(places: Path) -> None:
+    with_code(places / "good-a", places / "hang", HANG)
+    checkpoints = [{"ref": "hang", "trust_remote_code": True}]
+    # Nothing healthy is in this zoo: on a busy machine so short a time would end that too.
+    with run_zoo(places, "hanging", checkpoints, timeout="5s") as done:
+        assert "took longer than 5 s" in reasons(done, "hang")
+        assert outcomes(done, "hang") == ["timeout", "timeout"]
+
+
+def test_nan_weights_give_a_reason_and_no_score(ran: Ran) -> None:
+    assert "nan" in reasons(ran, "nan").lower()
+    assert not [r for r in ran.store.results() if r.model == "nan"]
+
+
+def test_a_checkpoint_that_cannot_load_says_why(ran: Ran) -> None:
+    assert "does not load" in reasons(ran, "torn")
+
+
+def test_what_is_not_there_is_named(ran: Ran) -> None:
+    assert {m for m, _, r in ran.plan.skipped if "missing-one" in r} == {"missing-one"}
+
+
+def test_the_same_bytes_are_measured_once(ran: Ran) -> None:
+    assert any("good-a-again" in n and "measured once" in n for n in ran.plan.notices)
+    assert next(m for m in ran.plan.models if m.name == "good-a").aliases == ("good-a-again",)
+
+
+def test_a_second_run_has_nothing_to_do(ran: Ran) -> None:
+    file = read_zoo(ran.path / "zoo.yaml")
+    plan = make_plan(file, ran.store, device=CPU)
+    assert plan.n_done == 4
+    before = {p.name: p.stat().st_mtime_ns for p in (ran.folder.path / "cells").iterdir()}
+    assert prepare(file, plan, ran.folder) == 0
+    after = {p.name: p.stat().st_mtime_ns for p in (ran.folder.path / "cells").iterdir()}
+    assert before == after
+
+
+def test_retry_takes_up_failed_cells_and_only_those(ran: Ran, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(ran.store.path, copy)
+    file = read_zoo(ran.path / "zoo.yaml")
+    with Store(copy) as store:
+        folder = ZooFolder.of(store, file.name)
+        failed = {f.key for f in forget_failures(folder)}
+        prepare(file, make_plan(file, store, device=CPU), folder)
+        orders = folder.read_orders().orders
+        assert {k for o in orders for k in o.cells.values()} == failed
+        assert not folder.finished() & {o.id for o in orders}
+
+
+def test_facts_are_counted_where_not_given_and_say_so(ran: Ran) -> None:
+    model = next(m for m in ran.plan.models if m.name == "good-a")
+    assert model.facts["family"] == "good"
+    assert model.facts["parameters"] == model.n_parameters > 0
+    assert model.counted == ("parameters",)
+    assert json.loads(json.dumps(ran.plan.to_dict()))["n_missing"] == 10
+
+
+def test_an_exported_zoo_is_a_reference_that_loads(ran: Ran, tmp_path: Path) -> None:
+    table, chance = zoo_table(ran.folder, ran.store)
+    assert set(table.scores["model"]) == set(HEALTHY)
+    export_reference(table, chance, tmp_path / "reference")
+    reference = load_reference(tmp_path / "reference")
+    assert set(reference.benchmarks) == {"Copying", "Depth"}
+    assert reference.target("depth").chance == 0.25
+    assert reference.space_benchmarks(reference.target("depth")) == ["Copying"]
