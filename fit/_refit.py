@@ -151,7 +151,7 @@ def predict_with(fitted: Fitted, scores: Array) -> Array:
 
 
 def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
-    """Refit space and law under B weightings (B, n) and predict models with ``scores`` (m, p).
+    """Refit under B weightings (B, n) and predict models with ``scores`` (m, p).
 
     Returns
     -------
@@ -159,7 +159,8 @@ def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
 
     Notes
     -----
-    Each refit starts from the law of ``fitted``, carried into its own space by way of benchmark
+    The weights are those of the law; the space is fitted on the models of positive weight, each
+    counting once. Each refit starts from the law of ``fitted``, carried into its own space by way of benchmark
     space, and from the regression of the inverse link; the lower loss wins. Refits end once a step
     gains less than 10⁻⁹ of the loss, far below what they are used to measure.
 
@@ -176,11 +177,16 @@ def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
             f"a refit without one family leaves {models.min()} training models for the "
             f"{training.n_parameters} parameters of the law; add models or use fewer components"
         )
+    present, of = np.unique(weight > 0, axis=0, return_inverse=True)
     spaces = fit_spaces(
-        training.scores, weight, clip=training.clip, tol=1e-6, names=training.benchmarks
+        training.scores,
+        present.astype(float),
+        clip=training.clip,
+        tol=1e-6,
+        names=training.benchmarks,
     )
-    x = spaces.transform(training.scores, k)
-    warm = _carry(fitted, spaces)
+    x = spaces.transform(training.scores, k)[of]
+    warm = _carry(fitted, spaces)[of]
     cold = _regressed(x, training.target, weight, settings.form, warm)
     n_refits, n = weight.shape
     both = fit_many(
@@ -201,7 +207,7 @@ def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
             "fewer components"
         )
     theta = both.theta.reshape(2, n_refits, -1)[best, np.arange(n_refits)]
-    return _curve(theta, spaces.transform(scores, k), settings.form)
+    return _curve(theta, spaces.transform(scores, k)[of], settings.form)
 
 
 def _carry(fitted: Fitted, spaces: Spaces) -> Array:

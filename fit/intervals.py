@@ -79,10 +79,10 @@ class TwoView:
 
     clipped to [0, 1]. τ² is the mean squared error, on the scale of g, of leave-one-family-out
     predictions of the training models, averaged over two views of the scores: as they are, and
-    ``soft_logit``. s² is the mean squared deviation from p̂ of refits of both views under
+    ``soft_logit``. s² is the mean squared deviation from p̂ of refits of both views' laws under
     exponential(1) weights per family. 0.003 is about what 80 items leave open on this scale. It
     widens where two equally plausible scales of the inputs disagree, which is extrapolation.
-    Space and law are refitted in each leave-out and each refit.
+    Leaving a family out refits space and law.
 
     """
 
