@@ -16,7 +16,7 @@ from capspace.fit.errors import DegenerateError, FitError
 from capspace.fit.intervals import soft_logit
 from capspace.fit.path import benchmark_weights, score_slope
 
-__all__ = ["GainFit", "GainPrediction", "fit_gain"]
+__all__ = ["GainFit", "GainPrediction", "error_covariance", "fit_gain"]
 
 Floats = NDArray[np.float64]
 
@@ -107,38 +107,9 @@ class GainFit:
             raise FitError(f"level is {level:g}; it must lie between 0 and 1, as in 0.9")
         pair = (self.base, self.treated)
         mean = [predict_with(f, scores) for f in pair]
-        centre = [_angle(m) for m in mean]
         rng = np.random.default_rng(random_state)
-        training = self.base.training
-        families, family = np.unique(training.families, return_inverse=True)
-        if len(families) < 2:
-            raise DegenerateError(
-                f"all models are of the family {families[0]!r}; an interval needs at least two"
-            )
-        leave_out = (family != np.arange(len(families))[:, None]).astype(float)
-        n, rows = len(family), np.arange(len(family))
-        errors, deviations = [], []
-        for soft in (False, True):
-            weights = np.vstack(
-                [leave_out, rng.exponential(size=(n_refits, len(families)))[:, family]]
-            )
-            lofo, spread = [], []
-            for fitted, at in zip(pair, centre, strict=True):
-                view, new = (
-                    (_softened(fitted), soft_logit(scores, training.chance))
-                    if soft
-                    else (fitted, scores)
-                )
-                angles = _angle(refit(view, weights, np.vstack([view.training.scores, new])))
-                lofo.append(angles[family, rows] - _angle(fitted.training.target))
-                spread.append(angles[len(families) :, n:] - at)
-            errors.append(np.einsum("an,bn->ab", lofo, lofo) / n)
-            deviations.append(np.einsum("arm,brm->mab", spread, spread) / n_refits)
-        left_out = np.mean(errors, axis=0)
-        scale = np.sqrt(np.diag(left_out))
-        noise = _SCORE_NOISE * left_out / np.outer(scale, scale)
-        covariance = left_out + noise + np.mean(deviations, axis=0)
-        lower, upper = _quantiles(np.array(centre), covariance, level, rng)
+        covariance = error_covariance(pair, scores, n_refits, rng)
+        lower, upper = _quantiles(_angle(np.array(mean)), covariance, level, rng)
         size = np.sqrt(covariance[:, 0, 0] * covariance[:, 1, 1])
         return GainPrediction(
             mean[0], mean[1], mean[1] - mean[0], lower, upper, level, covariance[:, 0, 1] / size
@@ -174,6 +145,40 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
         families=training.families[both],
     )
     return GainFit(fit_once(kept), fit_once(replace(kept, target=after[both])))
+
+
+def error_covariance(
+    pair: tuple[Fitted, Fitted], scores: Floats, n_refits: int, rng: np.random.Generator
+) -> Floats:
+    """Return the covariance (m, 2, 2) of the errors of a pair's predictions on the angle's scale.
+
+    Its diagonal is the variance of the two-view interval of either prediction alone.
+    """
+    training = pair[0].training
+    families, family = np.unique(training.families, return_inverse=True)
+    if len(families) < 2:
+        raise DegenerateError(
+            f"all models are of the family {families[0]!r}; an interval needs at least two"
+        )
+    leave_out = (family != np.arange(len(families))[:, None]).astype(float)
+    n, rows = len(family), np.arange(len(family))
+    errors, deviations = [], []
+    for soft in (False, True):
+        draws = rng.exponential(size=(n_refits, len(families)))
+        weights = np.vstack([leave_out, draws[:, family]])
+        new = soft_logit(scores, training.chance) if soft else scores
+        lofo, spread = [], []
+        for fitted in pair:
+            view = _softened(fitted) if soft else fitted
+            angles = _angle(refit(view, weights, np.vstack([view.training.scores, new])))
+            lofo.append(angles[family, rows] - _angle(fitted.training.target))
+            spread.append(angles[len(families) :, n:] - _angle(predict_with(fitted, scores)))
+        errors.append(np.einsum("an,bn->ab", lofo, lofo) / n)
+        deviations.append(np.einsum("arm,brm->mab", spread, spread) / n_refits)
+    left_out = np.mean(errors, axis=0)
+    scale = np.sqrt(np.diag(left_out))
+    noise = _SCORE_NOISE * left_out / np.outer(scale, scale)
+    return np.asarray(left_out + noise + np.mean(deviations, axis=0))
 
 
 def _softened(fitted: Fitted) -> Fitted:

@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.special import expit
+from scipy.stats import norm
 
 from capspace.fit._refit import LawSettings, Training
 from capspace.fit.errors import FitError, TooFewModelsError
-from capspace.fit.gain import fit_gain
+from capspace.fit.gain import error_covariance, fit_gain
+from capspace.fit.intervals import TwoView
 from capspace.fit.path import linear_predictor, typical_path
 
 LOADINGS = np.array([[0.5, 0.4, 0.6, 0.3], [0.3, -0.4, 0.1, 0.2]])
@@ -93,6 +95,18 @@ def test_interval_respects_pairing():
     apart = fit_gain(training(scores, base, families), other).predict(scores, n_refits=10)
     assert paired.correlation.mean() > 0.7 > 0.4 > apart.correlation.mean()
     assert (paired.upper - paired.lower).mean() < 0.75 * (apart.upper - apart.lower).mean()
+
+
+def test_either_margin_is_the_two_view_interval():
+    scores, base, treated, families = planted(np.random.default_rng(9))
+    fit = fit_gain(training(scores, base, families), treated)
+    method = TwoView(n_refits=10, random_state=3)
+    covariance = error_covariance((fit.base, fit.treated), scores[:4], 10, np.random.default_rng(3))
+    for i, law in enumerate((fit.base, fit.treated)):
+        found = method.predict(law, scores[:4], level=0.5)
+        angle = np.arcsin(np.sqrt([found.lower, found.upper]))
+        half = 1.56 * norm.ppf(0.75) / norm.ppf(0.95) * np.sqrt(covariance[:, i, i])
+        np.testing.assert_allclose((angle[1] - angle[0]) / 2, half, rtol=1e-6)
 
 
 def test_an_intervention_that_changes_nothing_gains_nothing_for_sure():
