@@ -249,7 +249,7 @@ def requests() -> dict[str, list[Instance]]:
         tasks[name].set_fewshot_seed(0)
         if name == "gsm8k":
             tasks[name].set_config("num_fewshot", 1)
-        tasks[name].build_all_requests(limit=6, rank=0, world_size=1)
+        tasks[name].build_all_requests(limit=4, rank=0, world_size=1)
         found[name] = tasks[name].instances
     return found
 
@@ -280,8 +280,15 @@ def with_settings(requests: list[Instance], **settings: Any) -> list[Instance]:
     ]
 
 
-@pytest.mark.parametrize("task", ["gsm8k", "gsm8k_cot"])
-@pytest.mark.parametrize("name", ["llama", "mistral_window", "gemma2"])
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("llama", "gsm8k"),
+        ("llama", "gsm8k_cot"),
+        ("mistral_window", "gsm8k_cot"),
+        ("gemma2", "gsm8k"),
+    ],
+)
 def test_greedy_texts_of_real_prompts(
     name: str, task: str, requests: dict[str, list[Instance]], tokenizer: Any
 ) -> None:
@@ -289,7 +296,7 @@ def test_greedy_texts_of_real_prompts(
     shared = {"tokenizer": tokenizer, "max_length": 2048 if task == "gsm8k_cot" else 400}
     engine = CapspaceLM(model, **shared)
     asked = [
-        *with_settings(requests[task], until=["q", "the"], max_gen_toks=40, do_sample=False),
+        *with_settings(requests[task], until=["q", "the"], max_gen_toks=24, do_sample=False),
         *with_settings(requests[task][:2], until=["\n\n"], max_gen_toks=8, temperature=0.0),
         *with_settings(requests[task][:2], max_gen_toks=12),
     ]
@@ -357,3 +364,18 @@ def test_stop_texts_spelled_otherwise(tokenizer: Any) -> None:
     assert len(tokenizer.encode("the end")) + 2 >= len("the end")
     assert check(letters)
     assert not check([*letters, letters[0]])  # it ended one token ago: found then, or never
+
+
+def test_attention_that_changes_its_values_takes_the_path_of_hf(
+    requests: dict[str, list[Instance]], tokenizer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.manual_seed(0)
+    config = transformers.DiffLlamaConfig(**SIZES)
+    model = transformers.DiffLlamaForCausalLM(config).eval()
+    shared = {"tokenizer": tokenizer, "max_length": 400}
+    engine = CapspaceLM(model, **shared)
+    assert engine.refusal is None  # scores are served
+    asked = with_settings(requests["gsm8k"][:2], until=["zq"], max_gen_toks=6)
+    ours = engine.generate_until(asked, disable_tqdm=True)
+    assert "changes the keys and values it keeps" in caplog.text
+    assert ours == HFLM(model, **shared).generate_until(asked, disable_tqdm=True)

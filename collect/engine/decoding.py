@@ -114,7 +114,10 @@ def generate(
 
     """
     with attention_over_tree(model) as slot, torch.inference_mode():
-        run = _Run(model, slot, pick, autocast, share_prompts(prompts))
+        shared = share_prompts(prompts)
+        longest = max((len(prompt.tail) for prompt in shared), default=0) + max_new_tokens
+        store = RowStore(min(rows, len(shared)), longest)
+        run = _Run(model, slot, pick, autocast, shared, store)
         continuations: list[list[int]] = [[] for _ in prompts]
         run.stats.prompt_tokens = sum(len(prompt) for prompt in prompts)
 
@@ -148,13 +151,14 @@ class _Run:
         pick: Picker,
         autocast: Callable[[], AbstractContextManager[Any]],
         prompts: list[Prompt],
+        store: RowStore,
     ) -> None:
         self.model, self.slot, self.pick, self.autocast = model, slot, pick, autocast
         self.device = next(model.parameters()).device
         self.planner: BlockPlanner = cascade_blocks if self.device.type == "cpu" else tree_blocks
         self.waiting = deque(prompts)
         self.active: list[_Row] = []
-        self.store = RowStore()
+        self.store = store
         self.stored: set[Segment] = set()
         self.users = Counter(segment for prompt in prompts for segment in prompt.chain)
         self.stats = DecodingStats()

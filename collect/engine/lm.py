@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lm_eval import utils
+from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import (
@@ -18,15 +19,14 @@ from lm_eval.models.utils import (
 from tqdm import tqdm
 
 from capspace.collect.engine import MODEL_NAME
+from capspace.collect.engine.attention import UnsupportedAttentionError
 from capspace.collect.engine.budget import default_budget, default_rows
 from capspace.collect.engine.decoding import DecodingStats, generate
+from capspace.collect.engine.division import divided
 from capspace.collect.engine.sampling import StopCheck, UnservedSettingError, read_settings
 from capspace.collect.engine.scoring import Budget, ScoringStats, Target, score_targets
 from capspace.collect.engine.support import base_model, refusal
 from capspace.collect.engine.tokens import encode_pairs, encode_unique
-
-if TYPE_CHECKING:
-    from lm_eval.api.instance import Instance
 
 __all__ = ["CapspaceLM"]
 
@@ -141,7 +141,16 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             )
         quiet = disable_tqdm or self.rank != 0
         with tqdm(total=len(targets), desc="Scoring requests", disable=quiet) as bar:
-            scores = self._score(targets, lambda done: bar.update(done - bar.n))
+
+            def work(part: list[Target]) -> list[tuple[float, bool]]:
+                bar.reset(total=len(part))
+                return self._score(part, lambda done: bar.update(done - bar.n))
+
+            if self.world_size > 1:
+                inputs = [target.inputs for target in targets]
+                scores = divided(targets, inputs, work, self.rank)
+            else:
+                scores = work(targets)
         for (text, _, _), score in zip(requests, scores, strict=True):
             if text is not None:
                 self.cache_hook.add_partial("loglikelihood", text, score)
@@ -151,50 +160,62 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         """Continue contexts until a stop text; prompts share what they have in common."""
         if self.refusal is not None:
             return super().generate_until(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
-        groups: dict[str, list[int]] = {}
-        for i, request in enumerate(requests):
-            groups.setdefault(repr(sorted(request.args[1].items())), []).append(i)
-        texts = [""] * len(requests)
+        prompts = [(request.args[0], request.args[1]) for request in requests]
         quiet = disable_tqdm or self.rank != 0
-        with tqdm(total=len(requests), desc="Generating", disable=quiet) as bar:
-            for members in groups.values():
-                chosen = [requests[i] for i in members]
-                try:
-                    found = self._generate(chosen, lambda _: bar.update(1))
-                except UnservedSettingError as setting:
-                    _log.warning("capspace engine: lm-eval's own path is used: %s", setting)
-                    found = super().generate_until(chosen, disable_tqdm=disable_tqdm)
-                for i, text in zip(members, found, strict=True):
-                    texts[i] = text
+        with tqdm(total=len(prompts), desc="Generating", disable=quiet) as bar:
+
+            def work(part: list[tuple[str, dict[str, Any]]]) -> list[str]:
+                bar.reset(total=len(part))
+                return self._generate_groups(part, lambda _: bar.update(1))
+
+            if self.world_size > 1:
+                encoded = encode_unique(
+                    self, (context for context, _ in prompts), prefix=self.tokenizer.bos_token
+                )
+                inputs = [encoded[context] for context, _ in prompts]
+                texts = divided(prompts, inputs, work, self.rank)
+            else:
+                texts = work(prompts)
+        for prompt, text in zip(prompts, texts, strict=True):
+            self.cache_hook.add_partial("generate_until", prompt, text)
         return texts
 
-    def _generate(self, requests: list[Instance], on_finished: Callable[[int], Any]) -> list[str]:
-        """Generate for requests with equal settings."""
-        contexts = [request.args[0] for request in requests]
-        settings = normalize_gen_kwargs(requests[0].args[1], self.max_gen_toks)
+    def _generate_groups(
+        self, prompts: list[tuple[str, dict[str, Any]]], on_finished: Callable[[int], Any]
+    ) -> list[str]:
+        """Generate for prompts with settings of their own: equal settings run together."""
+        groups: dict[str, list[int]] = {}
+        for i, (_, settings) in enumerate(prompts):
+            groups.setdefault(repr(sorted(settings.items())), []).append(i)
+        texts = [""] * len(prompts)
+        for members in groups.values():
+            contexts, settings = [prompts[i][0] for i in members], prompts[members[0]][1]
+            try:
+                found = self._generate(contexts, settings, on_finished)
+            except (UnservedSettingError, UnsupportedAttentionError) as reason:
+                _log.warning("capspace engine: lm-eval's own path is used: %s", reason)
+                requests = [
+                    Instance("generate_until", {}, prompts[i], place)
+                    for place, i in enumerate(members)
+                ]
+                found = super().generate_until(requests, disable_tqdm=True)
+            for i, text in zip(members, found, strict=True):
+                texts[i] = text
+        return texts
+
+    def _generate(
+        self, contexts: list[str], asked: dict[str, Any], on_finished: Callable[[int], Any]
+    ) -> list[str]:
+        """Generate for contexts with equal settings."""
+        settings = normalize_gen_kwargs(asked, self.max_gen_toks)
         if "max_length" in settings:
             raise UnservedSettingError("max_length counts the padding of a batch")
         end = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
         stops = handle_stop_sequences(settings.pop("until", None), eos=end)
         longest = settings.pop("max_gen_toks")
-        room = self.max_length - longest
-        if room <= 0:
-            raise ValueError(
-                f"max_gen_toks={longest} leaves no room for a prompt within the model's "
-                f"{self.max_length} tokens"
-            )
+        prompts = self._prompts(contexts, longest)
         seed = int(torch.randint(2**62, (1,))) if settings.get("do_sample") else 0
         choice = read_settings(self.model.generation_config, settings, seed)
-        encoded = encode_unique(
-            self,
-            contexts,
-            prefix=self.tokenizer.bos_token,
-            truncation=bool(self.truncation),
-        )
-        prompts = [encoded[context][-room:] for context in contexts]
-        if not all(prompts):
-            raise ValueError("a prompt without a token: give it a text or set add_bos_token")
-        budget = self.budget
         rows = default_rows(
             base_model(self.model).config,
             self.device,
@@ -208,15 +229,28 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             pick=choice,
             is_finished=StopCheck(self.tokenizer, stops, choice.end_tokens),
             rows=rows,
-            prefill_tokens=budget.tokens,
+            prefill_tokens=self.budget.tokens,
             autocast=self._autocast,
             on_finished=on_finished,
         )
         self.decoding_stats += stats
-        texts = [self._finish(tokens, stops) for tokens in continuations]
-        for request, text in zip(requests, texts, strict=True):
-            self.cache_hook.add_partial("generate_until", request.args, text)
-        return texts
+        return [self._finish(tokens, stops) for tokens in continuations]
+
+    def _prompts(self, contexts: list[str], longest: int) -> list[list[int]]:
+        """Encode contexts and cut them from the left to leave room for ``longest`` new tokens."""
+        room = self.max_length - longest
+        if room <= 0:
+            raise ValueError(
+                f"max_gen_toks={longest} leaves no room for a prompt within the model's "
+                f"{self.max_length} tokens"
+            )
+        encoded = encode_unique(
+            self, contexts, prefix=self.tokenizer.bos_token, truncation=bool(self.truncation)
+        )
+        prompts = [encoded[context][-room:] for context in contexts]
+        if not all(prompts):
+            raise ValueError("a prompt without a token: give it a text or set add_bos_token")
+        return prompts
 
     def _finish(self, tokens: list[int], stops: list[str]) -> str:
         """Turn generated tokens into the answer, as lm-eval cuts it."""

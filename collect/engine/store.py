@@ -15,8 +15,6 @@ from capspace.collect.engine.segments import Segment
 
 __all__ = ["DecodeAttention", "Decoding", "Prefilling", "RowStore"]
 
-_GRAIN = 64
-
 
 @dataclass(frozen=True)
 class Prefilling:
@@ -58,15 +56,15 @@ class _Step:
 
     work: Prefilling | Decoding | None = None
     layer: _Layer | None = None
-    handed_out: Tensor | None = None
+    handed_out: tuple[Tensor, Tensor] | None = None
 
 
 class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # its base hooks subclasses untyped
     """Keys and values of one layer of the model."""
 
-    def __init__(self, step: _Step) -> None:
+    def __init__(self, step: _Step, size: tuple[int, int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-        self._step = step
+        self._step, self._size = step, size
         self.segments: dict[Segment, tuple[Tensor, Tensor]] = {}
         self.rows: tuple[Tensor, Tensor] | None = None
 
@@ -78,12 +76,12 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # its base hooks s
             return self._prefill(work, key_states, value_states)
         if work is None:
             raise UnsupportedAttentionError("its attention runs outside the generation loop")
-        rows = self._rows(key_states, value_states, len(work.lengths), int(work.lengths.max()) + 1)
+        rows = self._rows(key_states, value_states)
         lengths = work.lengths.to(key_states.device)
         index = torch.arange(len(lengths), device=key_states.device)
         for buffer, states in zip(rows, (key_states, value_states), strict=True):
             buffer[index, :, lengths] = states[0].transpose(0, 1)
-        self._step.layer, self._step.handed_out = self, key_states
+        self._step.layer, self._step.handed_out = self, (key_states, value_states)
         return key_states, value_states
 
     def _prefill(self, work: Prefilling, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,9 +89,7 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # its base hooks s
             self.segments[segment] = (key[:, :, where].clone(), value[:, :, where].clone())
         for row, where in work.tails:
             length = where.stop - where.start
-            for buffer, states in zip(
-                self._rows(key, value, row + 1, length), (key, value), strict=True
-            ):
+            for buffer, states in zip(self._rows(key, value), (key, value), strict=True):
                 buffer[row, :, :length] = states[0, :, where]
         past = [self.segments[segment] for segment in work.past]
         return (
@@ -101,28 +97,29 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # its base hooks s
             torch.cat([*(values for _, values in past), value], 2),
         )
 
-    def _rows(self, key: Tensor, value: Tensor, rows: int, length: int) -> tuple[Tensor, Tensor]:
-        """Return the buffers, (n_rows, n_kv_heads, length, d), at least of this size."""
-        if self.rows is not None:
-            held = self.rows[0].shape
-            if held[0] >= rows and held[2] >= length:
-                return self.rows
-            rows, length = max(rows, held[0]), max(length, held[2])
-        size = -(-length * 5 // 4 // _GRAIN) * _GRAIN + _GRAIN
-        grown = []
-        for i, states in enumerate((key, value)):
-            buffer = states.new_zeros(rows, states.shape[1], size, states.shape[3])
-            if self.rows is not None:
-                old = self.rows[i]
-                buffer[: old.shape[0], :, : old.shape[2]] = old
-            grown.append(buffer)
-        self.rows = (grown[0], grown[1])
+    def _rows(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the buffers, (n_rows, n_kv_heads, length, d)."""
+        if self.rows is None:
+            rows, length = self._size
+            # zeros: keys that a mask hides still enter products, and must not be NaN there
+            keys, values = (
+                states.new_zeros(rows, states.shape[1], length, states.shape[3])
+                for states in (key, value)
+            )
+            self.rows = (keys, values)
         return self.rows
 
 
 @dataclass
 class RowStore:
     """The cache that a model's forward passes are given while it generates.
+
+    Parameters
+    ----------
+    rows : int
+        Most generations at once.
+    length : int
+        Most tokens of its own that one of them has.
 
     Attributes
     ----------
@@ -133,6 +130,8 @@ class RowStore:
 
     """
 
+    rows: int
+    length: int
     step: _Step = field(default_factory=_Step)
     cache: DynamicCache = field(init=False)
 
@@ -141,7 +140,7 @@ class RowStore:
         self.cache.layer_class_to_replicate = self._new_layer  # type: ignore[assignment]  # called as a class, with no arguments
 
     def _new_layer(self) -> _Layer:
-        return _Layer(self.step)
+        return _Layer(self.step, (self.rows, self.length))
 
     @property
     def _layers(self) -> list[_Layer]:
@@ -186,9 +185,11 @@ class DecodeAttention:
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, layer: Layer) -> Tensor:
         """Attend from the new token of every row, all (1, n_heads, n_rows, d)."""
-        held = self.store.step.layer
-        if held is None or held.rows is None or key is not self.store.step.handed_out:
-            raise UnsupportedAttentionError("a layer of it reads keys that another one computed")
+        held, given = self.store.step.layer, self.store.step.handed_out
+        if held is None or held.rows is None or given is None:
+            raise UnsupportedAttentionError("its layers keep no keys and values")
+        if key is not given[0] or value is not given[1]:
+            raise UnsupportedAttentionError("its attention changes the keys and values it keeps")
         mask, bias = self._mask(layer.window, query)
         n_rows, length = mask.shape[0], mask.shape[-1]
         keys, values = (buffer[:n_rows, :, :length] for buffer in held.rows)
