@@ -12,9 +12,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from capspace.fit import figures
-from capspace.fit.efficiency import fit_efficiency
+from capspace.fit.backtest import backtest, make_problem
+from capspace.fit.efficiency import fit_efficiency, fit_family_law
 from capspace.fit.figures import Curve, NewModel, Treatment, save
 from capspace.fit.figures.style import _FAMILIES, family_style, short_name, signed
+from capspace.fit.intervals import TwoView
+from capspace.fit.path import fitted_curve
+from capspace.fit.splits import by_flops
 
 BENCHMARKS = ["MMLU", "ARC-C", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K"]
 FAMILIES = [f for f in _FAMILIES[:20] for _ in range(3)]
@@ -115,8 +119,45 @@ def draw_all():
             truth=[np.nan, 0.55, 0.8],
         ),
     }
+    drawn |= draw_of_backtest()
     assert set(drawn) == {name for name in figures.__all__ if name.startswith("draw_")}
     return drawn
+
+
+def draw_of_backtest():
+    """Return the figures of a backtest of planted models."""
+    rng = np.random.default_rng(1)
+    models = [f"org/{family}-{i}" for i, family in enumerate(FAMILIES)]
+    flops = 10 ** rng.uniform(20, 25, len(models))
+    x = 0.3 * (np.log10(flops) - 22)
+    scores = pd.DataFrame(
+        np.clip(0.5 + np.outer(x, [0.5, 0.4, 0.3, 0.2]) + rng.normal(0, 0.02, (60, 4)), 0, 1),
+        index=models,
+        columns=BENCHMARKS[:4],
+    )
+    truth = pd.Series(1 / (1 + np.exp(-4 * x)), index=models)
+    facts = pd.DataFrame(
+        {"family": FAMILIES, "training_flops": flops, "parameters": 1e9, "release_date": ""},
+        index=models,
+    )
+    problem = make_problem(scores, truth, facts, name="Word unscrambling")
+    result = backtest(
+        problem,
+        by_flops(facts, 1e23),
+        n_components=2,
+        method=TwoView(n_refits=4),
+        baselines=["flops", "all-benchmarks"],
+    )
+    curve = fitted_curve(result.fitted, -3, 3, method=TwoView(n_refits=4))
+    own = result.models[result.models["family"] == "Llama-2"]
+    reference = fit_family_law(own["linear_predictor"], own["training_flops"], family="Llama-2")
+    return {
+        "draw_backtest": figures.draw_backtest(
+            result, curve, reference=reference, cutoff_flops=1e23
+        ),
+        "draw_backtest_predictions": figures.draw_backtest_predictions(result),
+        "draw_backtest_baselines": figures.draw_backtest_baselines(result),
+    }
 
 
 @pytest.fixture(scope="module")
