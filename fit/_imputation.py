@@ -148,7 +148,8 @@ def fit_spaces(
     else:
         raise NotConvergedError(
             f"imputation: missing cells still move by {moved:.1e} standard deviations after "
-            f"{max_iter} rounds; too many scores are missing for these models"
+            f"{max_iter} rounds; too many scores are missing: drop models of few benchmarks, "
+            "or use estimator='factor'"
         )
 
     filled = np.broadcast_to(x0, (len(weight), *x.shape)).copy()
