@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from capspace.collect.asking import AskingCounts
 from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions, load_model
 from capspace.collect.cells import measurement, protocol_words
 from capspace.collect.checkpoint import Checkpoint, resolve
@@ -303,12 +304,27 @@ class _Run:
         if evaluation is None:
             return False
         seconds = time.perf_counter() - started
+        self._note(cell.benchmark.name, model.asker.counts)
         result = self._result(model, checkpoint, cell, evaluation, seconds)
         self.store.put(result, evaluation.samples)
         self.progress.scored(
             cell.benchmark.name, evaluation.score, evaluation.stderr, evaluation.n_items
         )
         return True
+
+    def _note(self, benchmark: str, counts: AskingCounts) -> None:
+        """Say what the recorder has to say of a cell."""
+        for notice in self.journal.take_notices():
+            self.progress.note(notice)
+        if counts.n_known:
+            self.progress.note(
+                f"{benchmark}: {counts.n_known:,} of {counts.n_requests:,} answers were known"
+            )
+        if counts.n_empty:
+            self.progress.note(
+                f"{benchmark}: {counts.n_empty:,} of {counts.n_requests:,} answers came back "
+                "empty; they are scored as they are, and asked again next time"
+            )
 
     def _result(
         self,

@@ -26,6 +26,7 @@ from capspace.collect.backends import LoadOptions, load_model
 from capspace.collect.checkpoint import resolve
 from capspace.collect.errors import AnswerError
 from capspace.collect.journal import Journal
+from capspace.collect.progress import SilentProgress
 from capspace.collect.recorder import Recorder
 from capspace.collect.store import Store
 
@@ -114,7 +115,7 @@ def _bytes_written(store: Path) -> int:
         return 0
 
 
-def collect(checkpoint: Path, panel: Any, store: Path, tasks: Path) -> Any:
+def collect(checkpoint: Path, panel: Any, store: Path, tasks: Path, progress: Any = None) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries, while they are imported
         return runner.collect_scores(
@@ -125,6 +126,7 @@ def collect(checkpoint: Path, panel: Any, store: Path, tasks: Path) -> Any:
             device="cpu",
             batch_size=8,
             backend="hf",
+            progress=progress,
         )
 
 
@@ -250,3 +252,37 @@ def test_larger_limit_and_another_batch_size_ask_only_what_is_new(
     assert (full["n_known"], full["n_asked"]) == (100, 60)
     with Store(tmp_path / "store") as kept:
         assert sorted(r.n_items for r in kept.results()) == [10, 25, 40]
+
+
+def test_new_weights_at_the_same_path_are_asked_everything(
+    driver: ModuleType, tiny_checkpoint: Path, tasks: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    class Notes(SilentProgress):
+        def __init__(self) -> None:
+            self.told: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.told.append(text)
+
+    folder, panel = tmp_path / "same-path", driver.PANEL.select(["Choice"])
+    shutil.copytree(tiny_checkpoint, folder)
+    first = collect(folder, panel, tmp_path / "store", tasks).results[0]
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name: value * 1.5 for name, value in weights.items()},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    second = collect(folder, panel, tmp_path / "store", tasks).results[0]
+    for result in (first, second):
+        assert result.provenance["requests"]["n_known"] == 0
+        assert result.provenance["requests"]["n_asked"] == 160
+    assert first.revision != second.revision
+    with Store(tmp_path / "store") as kept:
+        kept.remove([second.key])
+    notes = Notes()
+    again = collect(folder, panel, tmp_path / "store", tasks, progress=notes).results[0]
+    assert again.score == second.score
+    assert notes.told == ["Choice: 160 of 160 answers were known"]

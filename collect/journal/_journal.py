@@ -99,6 +99,11 @@ class Journal:
         """What opening and reading had to mend so far, one line each, to be shown to a person."""
         return list(self._folder.notices)
 
+    def take_notices(self) -> list[str]:
+        """Return the notices since the last call, so that each is shown once."""
+        taken, self._folder.notices = self._folder.notices, []
+        return taken
+
     def known(self, identity: str) -> dict[bytes, Answer]:
         """Return every answer kept for an identity, by request key.
 
