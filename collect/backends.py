@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from capspace.collect.checkpoint import Checkpoint
+from capspace.collect.download import checkpoint_folder
 from capspace.collect.errors import BackendError
 from capspace.collect.harness import register_models
 from capspace.fit.errors import near_matches
@@ -46,6 +47,9 @@ class LoadOptions:
     """A count; or "auto", "auto:n": lm-eval's search on CUDA, 8 elsewhere."""
 
     trust_remote_code: bool = False
+
+    token: str | None = field(default=None, repr=False)
+    """Hub token; by default the one that ``hf auth login`` keeps."""
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
@@ -107,14 +111,12 @@ def load_model(checkpoint: Checkpoint, options: LoadOptions) -> LM:
     if str(batch_size).startswith("auto") and not device.startswith("cuda"):
         batch_size = _BATCH_WITHOUT_CUDA
     arguments = {
-        "pretrained": checkpoint.location,
+        "pretrained": checkpoint_folder(checkpoint, token=options.token),
         "dtype": options.dtype,
         "trust_remote_code": options.trust_remote_code,
         # None lets transformers take pickles; that was allowed when the checkpoint was resolved.
         "use_safetensors": None if checkpoint.pickled else True,
     }
-    if checkpoint.kind == "hub":
-        arguments["revision"] = checkpoint.revision
     model: LM = get_model(options.backend).create_from_arg_obj(
         arguments, {"batch_size": batch_size, "device": device}
     )

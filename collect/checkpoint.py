@@ -50,6 +50,9 @@ class Checkpoint:
     custom_code: bool = False
     """Whether loading runs code that comes with the checkpoint."""
 
+    offline: bool = False
+    """Whether the Hub could not be reached, so that its local cache has to do."""
+
     @property
     def identity(self) -> str:
         """What no other checkpoint shares: repository and commit, or the content hash."""
@@ -164,22 +167,31 @@ def _resolve_hub(
     ref: str, allow_pickle: bool, trust_remote_code: bool, token: str | None
 ) -> Checkpoint:
     repo, _, asked = ref.partition("@")
-    commit, names, config_path = _hub_files(ref, repo, asked or "main", token)
-    config = _read_json(config_path, ref)
-    pickled = _check_weights(ref, names, allow_pickle)
+    found = _hub_files(ref, repo, asked or "main", token)
+    config = _read_json(found.config, ref)
+    pickled = _check_weights(ref, found.names, allow_pickle)
     return Checkpoint(
         name=ref if asked else repo,
         kind="hub",
         location=repo,
-        revision=commit,
+        revision=found.commit,
         dtype=_config_dtype(config),
         pickled=pickled,
-        custom_code=_check_code(ref, config, names, trust_remote_code),
+        custom_code=_check_code(ref, config, found.names, trust_remote_code),
+        offline=found.offline,
     )
 
 
-def _hub_files(ref: str, repo: str, revision: str, token: str | None) -> tuple[str, set[str], Path]:
-    """Return commit, file names and path of config.json; from the local cache when offline."""
+@dataclass(frozen=True)
+class _HubFiles:
+    commit: str
+    names: set[str]
+    config: Path
+    offline: bool
+
+
+def _hub_files(ref: str, repo: str, revision: str, token: str | None) -> _HubFiles:
+    """Return what the Hub holds of a checkpoint, or its local cache when nothing answers."""
     from capspace.collect.extra import require_collect_extra
 
     require_collect_extra()
@@ -200,16 +212,17 @@ def _hub_files(ref: str, repo: str, revision: str, token: str | None) -> tuple[s
             commit = str(info.sha)
             names = {s.rfilename for s in info.siblings or ()}
             path = Path(hf_hub_download(repo, "config.json", revision=commit, token=token))
+            return _HubFiles(commit, names, path, offline=False)
         except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
             raise
         except _http_errors():
             path = Path(
                 hf_hub_download(repo, "config.json", revision=revision, local_files_only=True)
             )
-            commit = path.parent.name
             names = {
                 p.relative_to(path.parent).as_posix() for p in path.parent.rglob("*") if p.is_file()
             }
+            return _HubFiles(path.parent.name, names, path, offline=True)
     except HFValidationError:
         raise CheckpointError(
             f"{ref!r} is neither a folder nor a Hub name (org/model[@revision])"
@@ -232,7 +245,6 @@ def _hub_files(ref: str, repo: str, revision: str, token: str | None) -> tuple[s
         ) from None
     except EntryNotFoundError:
         raise CheckpointError(f"{where} has no config.json: not a model for transformers") from None
-    return commit, names, path
 
 
 def _http_errors() -> tuple[type[Exception], ...]:

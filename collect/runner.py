@@ -127,6 +127,7 @@ def collect_scores(
         dtype=dtype,
         batch_size=batch_size,
         trust_remote_code=trust_remote_code,
+        token=token,
     )
     chosen = panel if isinstance(panel, Panel) else load_panel(panel)
     root = _data_root(data_root)

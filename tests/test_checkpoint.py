@@ -223,7 +223,8 @@ def resolve_all(*refs: str, endpoint: str, cache: Path) -> list[str]:
     """Resolve in a fresh process: the Hub's client reads endpoint and cache when it is imported."""
     done = subprocess.run(
         [sys.executable, "-c", _RESOLVE_ALL, *refs],
-        env=os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_TOKEN": ""},
+        env=os.environ
+        | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_TOKEN": "", "HF_HUB_OFFLINE": "0"},
         capture_output=True,
         text=True,
         check=True,

@@ -248,6 +248,36 @@ def test_processes_started_together_measure_each_cell_and_one_keeps_it(
         assert len(store.results()) == 4
 
 
+def test_a_cached_hub_checkpoint_is_measured_where_no_network_is(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    commit = "1234567890abcdef1234567890abcdef12345678"
+    cached = tmp_path / "home" / "hub" / "models--org--tiny"
+    copytree(tiny_checkpoint, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    done = subprocess.run(
+        [sys.executable, "-c", _COLLECT, "org/tiny", str(tmp_path / "store")],
+        env=os.environ
+        | {
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_ENDPOINT": "http://127.0.0.1:9",
+            "HF_TOKEN": "",
+            "HF_HUB_OFFLINE": "0",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # Once for the checkpoint's commit; nothing more is asked once nothing has answered.
+    asked = done.stdout.splitlines()[-1]
+    assert "measured 4" in done.stdout
+    assert asked.count("socket.connect") <= 3
+    with Store(tmp_path / "store") as store:
+        identity = json.loads(store.results()[0].identity)
+    assert identity["model"]["checkpoint"] == f"hub:org/tiny@{commit}"
+
+
 class OneFails:
     """A task of a user's own that raises for every item, beside one that works."""
 
