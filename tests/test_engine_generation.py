@@ -235,13 +235,16 @@ def requests() -> dict[str, list[Instance]]:
     """GSM8K prompts: shots drawn per question, and the fixed chain-of-thought shots."""
     if not HUB.is_dir():
         pytest.skip(f"real benchmark items are not there: {HUB}")
-    from lm_eval.tasks import TaskManager
+    import lm_eval.tasks
 
+    builtin = Path(lm_eval.tasks.__file__).parent
+    folders = [str(builtin / name) for name in ("gsm8k",)]
+    manager = lm_eval.tasks.TaskManager(include_path=folders, include_defaults=False)
     names = ["gsm8k", "gsm8k_cot"]
     before = Path.cwd()
     os.chdir(HUB)  # datasets finds a data set of this name in the working directory
     try:
-        tasks = TaskManager().load(names)["tasks"]
+        tasks = manager.load(names)["tasks"]
     finally:
         os.chdir(before)
     found = {}

@@ -1,4 +1,4 @@
-"""How many tokens and logit rows one forward pass may hold."""
+"""How many tokens, logit rows and generations one forward pass may hold."""
 
 from __future__ import annotations
 
@@ -7,44 +7,48 @@ from transformers.configuration_utils import PretrainedConfig
 
 from capspace.collect.engine.scoring import Budget
 
-__all__ = ["default_budget", "default_rows"]
+__all__ = ["free_memory", "generation_rows", "scoring_budget"]
 
 _CPU_TOKENS = 2048
-_MAX_TOKENS = 16384
-_CPU_LOGIT_BYTES = 256 * 2**20
 _CPU_ROWS = 32
+_CPU_LOGIT_BYTES = 256 * 2**20
+_MAX_TOKENS = 16384
 _MAX_ROWS = 256
 
 
-def default_budget(
-    config: PretrainedConfig, device: torch.device, dtype: torch.dtype, max_length: int
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes free on a CUDA device; None elsewhere, where memory is not what limits."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+
+
+def scoring_budget(
+    config: PretrainedConfig, dtype: torch.dtype, max_length: int, free: int | None
 ) -> Budget:
-    """Return the largest budget that fits comfortably in the memory that is free now.
+    """Return the largest budget that fits comfortably.
 
     Parameters
     ----------
     config : PretrainedConfig
         Gives hidden, intermediate and vocabulary size.
-    device : torch.device
-        Where the model is.
     dtype : torch.dtype
         Precision of the activations.
     max_length : int
         Longest input in tokens: the keys of that many ancestors come on top.
+    free : int, optional
+        Bytes of memory; None on a CPU, where more than a few thousand tokens gain nothing.
 
     Notes
     -----
-    On a CPU more than a few thousand tokens in one pass gain nothing, and memory is not what
-    limits. On an accelerator a token costs about ``12 h + 4 m`` activations (hidden size h,
-    intermediate size m) and its row of the attention mask; a fifth of the free memory goes to
-    each of activations, mask and logits.
+    On an accelerator a token costs about ``12 h + 4 m`` activations (hidden size h, intermediate
+    size m) and its row of the attention mask, which is as wide as the ancestors and the pass; a
+    fifth of the free memory goes to each of activations, mask and logits.
 
     """
     text = config.get_text_config(decoder=True)
     row_bytes = 3 * 4 * int(text.vocab_size)
-    if device.type != "cuda":
+    if free is None:
         return Budget(tokens=_CPU_TOKENS, rows=max(1, _CPU_LOGIT_BYTES // row_bytes))
-    share = torch.cuda.mem_get_info(device)[0] // 5
+    share = free // 5
     hidden = int(text.hidden_size)
     inner = int(getattr(text, "intermediate_size", None) or 4 * hidden)
     by_activations = share // ((12 * hidden + 4 * inner) * dtype.itemsize)
@@ -54,8 +58,8 @@ def default_budget(
     return Budget(tokens=tokens, rows=max(1, min(tokens, share // row_bytes)))
 
 
-def default_rows(
-    config: PretrainedConfig, device: torch.device, dtype: torch.dtype, longest: int
+def generation_rows(
+    config: PretrainedConfig, dtype: torch.dtype, longest: int, free: int | None
 ) -> int:
     """Return how many generations may run at once.
 
@@ -63,12 +67,12 @@ def default_rows(
     ----------
     config : PretrainedConfig
         Gives the size of keys and values.
-    device : torch.device
-        Where the model is.
     dtype : torch.dtype
         Precision of keys and values.
     longest : int
         Tokens of the longest prompt with its continuation.
+    free : int, optional
+        Bytes of memory; None on a CPU.
 
     Notes
     -----
@@ -76,11 +80,11 @@ def default_rows(
     counted at full length with nothing shared.
 
     """
-    if device.type != "cuda":
+    if free is None:
         return _CPU_ROWS
     text = config.get_text_config(decoder=True)
     heads = int(text.num_attention_heads)
     width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
     kept = int(getattr(text, "num_key_value_heads", None) or heads) * width
     row_bytes = 2 * int(text.num_hidden_layers) * kept * dtype.itemsize * longest
-    return max(1, min(_MAX_ROWS, torch.cuda.mem_get_info(device)[0] * 2 // 5 // row_bytes))
+    return max(1, min(_MAX_ROWS, free * 2 // 5 // row_bytes))

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from capspace.collect.engine import MODEL_NAME
 from capspace.collect.engine.attention import UnsupportedAttentionError
-from capspace.collect.engine.budget import default_budget, default_rows
+from capspace.collect.engine.budget import free_memory, generation_rows, scoring_budget
 from capspace.collect.engine.decoding import DecodingStats, generate
 from capspace.collect.engine.division import divided
 from capspace.collect.engine.sampling import StopCheck, UnservedSettingError, read_settings
@@ -216,11 +216,11 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         prompts = self._prompts(contexts, longest)
         seed = int(torch.randint(2**62, (1,))) if settings.get("do_sample") else 0
         choice = read_settings(self.model.generation_config, settings, seed)
-        rows = default_rows(
+        rows = generation_rows(
             base_model(self.model).config,
-            self.device,
             self.model.dtype,
             max(map(len, prompts)) + longest,
+            free_memory(self.device),
         )
         continuations, stats = generate(
             self.model,
@@ -295,8 +295,11 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     @property
     def budget(self) -> Budget:
         """Limits of one forward pass, from the memory that is free now."""
-        found = default_budget(
-            base_model(self.model).config, self.device, self.model.dtype, self.max_length
+        found = scoring_budget(
+            base_model(self.model).config,
+            self.model.dtype,
+            self.max_length,
+            free_memory(self.device),
         )
         if self._token_budget is None:
             return found

@@ -108,9 +108,9 @@ class Choice:
             scores = TopKLogitsWarper(self.top_k)(unread, scores)
         if self.top_p < 1:
             scores = TopPLogitsWarper(self.top_p)(unread, scores)
-        reached = scores.double().softmax(-1).cumsum(-1)
+        reached = scores.softmax(-1).cpu().double().cumsum(-1)
         drawn = [[self._stream(prompt).random()] for prompt in prompts]
-        wanted = torch.tensor(drawn, dtype=torch.float64).to(reached.device) * reached[:, -1:]
+        wanted = torch.tensor(drawn, dtype=torch.float64) * reached[:, -1:]
         chosen: list[int] = torch.searchsorted(reached, wanted, right=True)[:, 0].tolist()
         return chosen
 

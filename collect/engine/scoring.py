@@ -262,5 +262,7 @@ def _choose(
     best = logits.argmax(-1)[rows] == tokens
     logits = logits.to(dtype or torch.float32)
     logprob = logits[rows, tokens] - logits.logsumexp(-1)[rows]
-    chosen: NDArray[np.float64] = torch.stack([logprob.double(), best.double()]).cpu().numpy()
+    chosen: NDArray[np.float64] = (
+        torch.stack([logprob, best.to(logprob.dtype)]).cpu().double().numpy()
+    )
     return chosen

@@ -1,0 +1,45 @@
+"""Budgets follow from the memory that is free."""
+
+from __future__ import annotations
+
+import torch
+import transformers
+
+from capspace.collect.engine.budget import free_memory, generation_rows, scoring_budget
+
+GIB = 2**30
+EIGHT_BILLION = transformers.LlamaConfig(
+    vocab_size=128256,
+    hidden_size=4096,
+    intermediate_size=14336,
+    num_hidden_layers=32,
+    num_attention_heads=32,
+    num_key_value_heads=8,
+)
+
+
+def test_a_cpu_reports_no_limit() -> None:
+    assert free_memory(torch.device("cpu")) is None
+    budget = scoring_budget(EIGHT_BILLION, torch.float32, 4096, None)
+    assert budget.tokens == 2048
+    assert budget.rows * 128256 * 4 <= GIB
+
+
+def test_what_a_pass_takes_fits_in_what_is_free() -> None:
+    for free in (GIB, 8 * GIB, 60 * GIB):
+        budget = scoring_budget(EIGHT_BILLION, torch.bfloat16, 4096, free)
+        mask = budget.tokens * (budget.tokens + 4096) * 3
+        activations = budget.tokens * (12 * 4096 + 4 * 14336) * 2
+        logits = budget.rows * 128256 * 4 * 3
+        assert mask + activations + logits <= 0.6 * free
+        assert 1 <= budget.rows <= budget.tokens
+    assert budget.tokens > 8192
+    assert scoring_budget(EIGHT_BILLION, torch.bfloat16, 4096, 1) == type(budget)(1, 1)
+
+
+def test_keys_and_values_of_all_rows_fit() -> None:
+    for longest in (100, 1000, 100_000):
+        rows = generation_rows(EIGHT_BILLION, torch.bfloat16, longest, 40 * GIB)
+        assert rows >= 1
+        assert rows == 1 or rows * longest * 131072 <= 16 * GIB
+    assert generation_rows(EIGHT_BILLION, torch.bfloat16, 1000, None) == 32
