@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from capspace.collect.errors import CheckpointError
+from capspace.collect.hub import hub_files
 from capspace.collect.identity import canonical_json
 
 __all__ = ["Checkpoint", "resolve", "sha256_file"]
@@ -167,7 +168,7 @@ def _resolve_hub(
     ref: str, allow_pickle: bool, trust_remote_code: bool, token: str | None
 ) -> Checkpoint:
     repo, _, asked = ref.partition("@")
-    found = _hub_files(ref, repo, asked or "main", token)
+    found = hub_files(ref, repo, asked or "main", token)
     config = _read_json(found.config, ref)
     pickled = _check_weights(ref, found.names, allow_pickle)
     return Checkpoint(
@@ -180,78 +181,6 @@ def _resolve_hub(
         custom_code=_check_code(ref, config, found.names, trust_remote_code),
         offline=found.offline,
     )
-
-
-@dataclass(frozen=True)
-class _HubFiles:
-    commit: str
-    names: set[str]
-    config: Path
-    offline: bool
-
-
-def _hub_files(ref: str, repo: str, revision: str, token: str | None) -> _HubFiles:
-    """Return what the Hub holds of a checkpoint, or its local cache when nothing answers."""
-    from capspace.collect.extra import require_collect_extra
-
-    require_collect_extra()
-    from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    where = f"{repo} on the Hub"
-    try:
-        try:
-            info = HfApi(token=token).model_info(repo, revision=revision, timeout=30)
-            commit = str(info.sha)
-            names = {s.rfilename for s in info.siblings or ()}
-            path = Path(hf_hub_download(repo, "config.json", revision=commit, token=token))
-            return _HubFiles(commit, names, path, offline=False)
-        except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
-            raise
-        except _http_errors():
-            path = Path(
-                hf_hub_download(repo, "config.json", revision=revision, local_files_only=True)
-            )
-            names = {
-                p.relative_to(path.parent).as_posix() for p in path.parent.rglob("*") if p.is_file()
-            }
-            return _HubFiles(path.parent.name, names, path, offline=True)
-    except HFValidationError:
-        raise CheckpointError(
-            f"{ref!r} is neither a folder nor a Hub name (org/model[@revision])"
-        ) from None
-    except GatedRepoError:
-        raise CheckpointError(
-            f"{where} is gated: accept its terms on its page, then `hf auth login`"
-        ) from None
-    except RepositoryNotFoundError:
-        raise CheckpointError(
-            f"unknown model {ref!r}: no such folder, and no {where} "
-            "(or it is private: `hf auth login`)"
-        ) from None
-    except RevisionNotFoundError:
-        raise CheckpointError(f"{where} has no revision {revision!r}") from None
-    except LocalEntryNotFoundError:
-        raise CheckpointError(
-            f"unknown model {ref!r}: no such folder, the Hub cannot be reached, "
-            f"and its local cache holds no revision {revision!r} of it"
-        ) from None
-    except EntryNotFoundError:
-        raise CheckpointError(f"{where} has no config.json: not a model for transformers") from None
-
-
-def _http_errors() -> tuple[type[Exception], ...]:
-    """Return what the Hub's client raises when nothing answers: it changes its HTTP library."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return (OSError, *(b for b in HfHubHTTPError.__bases__ if issubclass(b, Exception)))
 
 
 def _read_json(path: Path, ref: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from shutil import copytree
@@ -154,36 +155,36 @@ class _Hub(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, *, with_body: bool) -> None:
-        if self.path.startswith(
-            ("/api/models/org/good/revision/main", f"/api/models/org/good/revision/{COMMIT}")
-        ):
-            self._send(
-                200,
-                {
-                    "id": "org/good",
-                    "modelId": "org/good",
-                    "sha": COMMIT,
-                    "siblings": [{"rfilename": "config.json"}, {"rfilename": "model.safetensors"}],
-                },
-                with_body,
-            )
-        elif self.path == f"/org/good/resolve/{COMMIT}/config.json":
-            self._send(200, {"model_type": "llama", "dtype": "bfloat16"}, with_body)
-        elif self.path.startswith("/api/models/org/good/revision/"):
-            self._send(404, {"error": "Invalid rev id"}, with_body, "RevisionNotFound")
-        elif self.path.startswith("/api/models/org/gated"):
-            self._send(
-                403, {"error": "Access to model org/gated is restricted"}, with_body, "GatedRepo"
-            )
+        folder: Path = self.server.folder  # type: ignore[attr-defined]  # set by the fixture
+        path = self.path.partition("?")[0]
+        files = {"README.md": b"read me", "pytorch_model.bin": b"a pickle"}
+        files |= {p.name: p.read_bytes() for p in folder.iterdir()}
+        name = path.removeprefix("/org/good/resolve/").partition("/")[2]
+        if path in (f"/api/models/org/good/revision/{r}" for r in ("main", COMMIT)):
+            siblings = [{"rfilename": name} for name in files]
+            model = {"id": "org/good", "modelId": "org/good", "sha": COMMIT, "siblings": siblings}
+            self._send(200, json.dumps(model).encode(), with_body)
+        elif path in (f"/org/good/resolve/{r}/{name}" for r in ("main", COMMIT)) and name in files:
+            self.server.fetched.add(name)  # type: ignore[attr-defined]  # as above
+            self._send(200, files[name], with_body)
+        elif path.startswith(f"/api/models/org/good/tree/{COMMIT}"):
+            tree = [
+                {"type": "file", "path": name, "size": len(data), "oid": sha256(data).hexdigest()}
+                for name, data in files.items()
+            ]
+            self._send(200, json.dumps(tree).encode(), with_body)
+        elif path.startswith("/api/models/org/good/revision/"):
+            self._send(404, b'{"error": "Invalid rev id"}', with_body, "RevisionNotFound")
+        elif path.startswith("/api/models/org/gated"):
+            self._send(403, b'{"error": "Access is restricted"}', with_body, "GatedRepo")
         else:
-            self._send(401, {"error": "Repository not found"}, with_body, "RepoNotFound")
+            self._send(401, b'{"error": "Repository not found"}', with_body, "RepoNotFound")
 
-    def _send(self, status: int, body: object, with_body: bool, error: str = "") -> None:
-        data = json.dumps(body).encode()
+    def _send(self, status: int, data: bytes, with_body: bool, error: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
-        self.send_header("ETag", '"0123456789"')
+        self.send_header("ETag", f'"{sha256(data).hexdigest()}"')
         self.send_header("X-Repo-Commit", COMMIT)
         if error:
             self.send_header("X-Error-Code", error)
@@ -195,12 +196,25 @@ class _Hub(BaseHTTPRequestHandler):
         """Keep the test's output clean."""
 
 
+class _Server(ThreadingHTTPServer):
+    """Serves one checkpoint, and knows which of its files were asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Hub)
+        self.folder = folder
+        self.fetched: set[str] = set()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
 @pytest.fixture
-def hub_server() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
+def hub_server(tiny_checkpoint: Path) -> Iterator[_Server]:
+    server = _Server(tiny_checkpoint)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield server
     server.shutdown()
     thread.join()
     server.server_close()
@@ -208,12 +222,15 @@ def hub_server() -> Iterator[str]:
 
 _RESOLVE_ALL = """
 import sys
+from pathlib import Path
 from capspace.collect.checkpoint import resolve
+from capspace.collect.download import checkpoint_folder
 from capspace.collect.errors import CheckpointError
 for ref in sys.argv[1:]:
     try:
         c = resolve(ref)
-        print(c.name, c.identity, c.dtype, sep="|")
+        files = sorted(p.name for p in Path(checkpoint_folder(c)).iterdir())
+        print(c.name, c.identity, c.dtype, *files, sep="|")
     except CheckpointError as error:
         print(error)
 """
@@ -233,7 +250,7 @@ def resolve_all(*refs: str, endpoint: str, cache: Path) -> list[str]:
 
 
 def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
-    hub_server: str, tmp_path: Path
+    hub_server: _Server, tmp_path: Path
 ) -> None:
     said = resolve_all(
         "org/good",
@@ -242,11 +259,14 @@ def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
         "org/gated",
         "org/nothing",
         "no spaces please",
-        endpoint=hub_server,
+        endpoint=hub_server.endpoint,
         cache=tmp_path,
     )
-    assert said[0] == f"org/good|hub:org/good@{COMMIT}|bfloat16"
-    assert said[1] == f"org/good@main|hub:org/good@{COMMIT}|bfloat16"
+    files = sorted(p.name for p in hub_server.folder.iterdir())
+    known = "|".join([f"hub:org/good@{COMMIT}", "float32", *files])
+    assert said[0] == f"org/good|{known}"
+    assert said[1] == f"org/good@main|{known}"
+    assert hub_server.fetched == set(files)  # neither the pickle nor what loading does not need
     assert said[2] == "org/good on the Hub has no revision 'v9'"
     assert said[3].startswith("org/gated on the Hub is gated: accept its terms")
     assert said[4].startswith("unknown model 'org/nothing': no such folder, and no org/nothing on")
@@ -254,16 +274,11 @@ def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
     assert len(said) == 6
 
     # Nothing listens on port 9: what the cache holds still resolves, by branch and by commit.
-    weights = tmp_path / "hub" / "models--org--good" / "snapshots" / COMMIT / "model.safetensors"
-    weights.touch()
-    refs = tmp_path / "hub" / "models--org--good" / "refs"
-    refs.mkdir(exist_ok=True)
-    (refs / "main").write_text(COMMIT)
     gone = resolve_all(
         "org/good", f"org/good@{COMMIT}", "org/new", endpoint="http://127.0.0.1:9", cache=tmp_path
     )
-    assert gone[0] == f"org/good|hub:org/good@{COMMIT}|bfloat16"
-    assert gone[1] == f"org/good@{COMMIT}|hub:org/good@{COMMIT}|bfloat16"
+    assert gone[0] == f"org/good|{known}"
+    assert gone[1] == f"org/good@{COMMIT}|{known}"
     assert gone[2].startswith("unknown model 'org/new': no such folder, the Hub cannot be reached")
 
 

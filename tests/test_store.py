@@ -238,6 +238,42 @@ def test_what_put_returned_from_survives_kill_9(tmp_path: Path) -> None:
     assert len(kept) - len(said) in (0, 1)
 
 
+_FULL_DISK = """
+import resource, signal, sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from capspace.collect.errors import StoreError
+from capspace.collect.store import Store
+from test_store import RESULT
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with Store(Path(sys.argv[2])) as store:
+    store.put(RESULT)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    try:
+        for n in range(1000):
+            store.put(replace(RESULT, key=f"{n:064x}"), [{"doc": "x" * 100}])
+            print(n, flush=True)
+    except StoreError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(Path(__file__).parent), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *written, message = done.stdout.splitlines()
+    assert str(tmp_path) in message
+    assert message.startswith("cannot ")
+    assert len(written) > 5
+    with Store(tmp_path) as store:
+        assert len(store.results()) == len(written) + 1
+
+
 def test_two_processes_write_one_store(tmp_path: Path) -> None:
     both = [writer(tmp_path, 0, 20), writer(tmp_path, 20, 40)]
     assert [p.communicate() and p.returncode for p in both] == [0, 0]

@@ -1,0 +1,96 @@
+"""The Hub: which commit a name stands for now, and which files that commit has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from capspace.collect.errors import CheckpointError
+
+__all__ = ["HubFiles", "hub_files"]
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """The files of one commit."""
+
+    commit: str
+    names: set[str]
+    config: Path
+    """config.json, downloaded."""
+
+    offline: bool
+    """Whether nothing answered, so that these are the files of the local cache."""
+
+
+def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles:
+    """Return what the Hub holds of a checkpoint, or its local cache when nothing answers.
+
+    Raises
+    ------
+    CheckpointError
+        No such repository or revision, no access, or no configuration of a model in it.
+
+    """
+    from capspace.collect.extra import require_collect_extra
+
+    require_collect_extra()
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = f"{repo} on the Hub"
+    try:
+        try:
+            info = HfApi(token=token).model_info(repo, revision=revision, timeout=30)
+        except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError):
+            raise
+        except _http_errors():
+            path = Path(
+                hf_hub_download(repo, "config.json", revision=revision, local_files_only=True)
+            )
+            cached = (p for p in path.parent.rglob("*") if p.is_file())
+            names = {p.relative_to(path.parent).as_posix() for p in cached}
+            return HubFiles(path.parent.name, names, path, offline=True)
+        # By the name that was asked for: so the cache learns which commit that is, for a time
+        # when nothing answers.
+        path = Path(hf_hub_download(repo, "config.json", revision=revision, token=token))
+        if path.parent.name != info.sha:  # the branch moved on in between
+            info = HfApi(token=token).model_info(repo, revision=path.parent.name, timeout=30)
+        names = {s.rfilename for s in info.siblings or ()}
+        return HubFiles(path.parent.name, names, path, offline=False)
+    except HFValidationError:
+        raise CheckpointError(
+            f"{ref!r} is neither a folder nor a Hub name (org/model[@revision])"
+        ) from None
+    except GatedRepoError:
+        raise CheckpointError(
+            f"{where} is gated: accept its terms on its page, then `hf auth login`"
+        ) from None
+    except RepositoryNotFoundError:
+        raise CheckpointError(
+            f"unknown model {ref!r}: no such folder, and no {where} "
+            "(or it is private: `hf auth login`)"
+        ) from None
+    except RevisionNotFoundError:
+        raise CheckpointError(f"{where} has no revision {revision!r}") from None
+    except LocalEntryNotFoundError:
+        raise CheckpointError(
+            f"unknown model {ref!r}: no such folder, the Hub cannot be reached, "
+            f"and its local cache holds no revision {revision!r} of it"
+        ) from None
+    except EntryNotFoundError:
+        raise CheckpointError(f"{where} has no config.json: not a model for transformers") from None
+
+
+def _http_errors() -> tuple[type[Exception], ...]:
+    """Return what the Hub's client raises when nothing answers: it changes its HTTP library."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (OSError, *(b for b in HfHubHTTPError.__bases__ if issubclass(b, Exception)))
