@@ -175,6 +175,8 @@ def test_chance_moves_the_floor_and_the_units_of_the_errors():
         method=FAST,
     )
     assert chance.mse_test == pytest.approx(plain.mse_test, rel=1e-4)
+    assert chance.mse_train == pytest.approx(plain.mse_train, rel=1e-4)
+    assert chance.mae_train == pytest.approx(plain.mae_train, rel=1e-4)
     np.testing.assert_allclose(
         chance.models["prediction"], 0.25 + 0.75 * plain.models["prediction"], atol=1e-6
     )

@@ -148,6 +148,12 @@ def test_support_says_which_way_and_how_far_outside(reference):
     beyond = (place - fit.capabilities.max(axis=0)) / fit.capabilities.std(axis=0)
     below = (fit.capabilities.min(axis=0) - place) / fit.capabilities.std(axis=0)
     assert one.support.distance == pytest.approx(np.maximum(beyond, below).max())
+    weak = pd.DataFrame(0.0, index=["none"], columns=fit.scores.columns)
+    other = fit.predict(weak, method=FAST)[0]
+    assert "below the outermost training model" in other.support.summary
+    place = fit.space.transform(weak)[0]
+    under = (fit.capabilities.min(axis=0) - place) / fit.capabilities.std(axis=0)
+    assert other.support.distance == pytest.approx(under.max())
 
 
 def test_rows_do_not_touch_each_other(reference):

@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from capspace.fit import CapabilitySpace
 from capspace.fit._factor import fit_factor_model
-from capspace.fit._imputation import fit_spaces
+from capspace.fit._imputation import fit_spaces, orient
 from capspace.fit.errors import DegenerateError, FitError, NotConvergedError, UnknownNameError
 from capspace.fit.read import read_table
 
@@ -129,6 +129,13 @@ def test_signs_follow_the_benchmarks(estimator):
         assert space.components_[0].sum() > 0
         for axis in space.components_[1:]:
             assert axis[np.abs(axis).argmax()] > 0
+
+
+def test_the_first_sign_is_of_the_sum_and_the_others_of_the_largest_loading():
+    axes = np.array([[-0.8, 0.45, 0.4], [-0.9, 0.3, 0.3], [0.1, 0.7, -0.7]])
+    np.testing.assert_array_equal(
+        orient(axes), [[-0.8, 0.45, 0.4], [0.9, -0.3, -0.3], [0.1, 0.7, -0.7]]
+    )
 
 
 def test_complete_tables_give_scikit_learns_principal_components():
