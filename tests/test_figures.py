@@ -15,13 +15,15 @@ from capspace.fit import figures
 from capspace.fit.backtest import backtest, make_problem
 from capspace.fit.efficiency import fit_efficiency, fit_family_law
 from capspace.fit.figures import Curve, NewModel, Treatment, save
-from capspace.fit.figures.style import _FAMILIES, family_style, short_name, signed
+from capspace.fit.figures.marks import FAMILIES as KNOWN
+from capspace.fit.figures.marks import family_style
+from capspace.fit.figures.style import short_name, signed
 from capspace.fit.intervals import TwoView
 from capspace.fit.path import fitted_curve
 from capspace.fit.splits import by_flops
 
 BENCHMARKS = ["MMLU", "ARC-C", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K"]
-FAMILIES = [f for f in _FAMILIES[:20] for _ in range(3)]
+FAMILIES = [f for f in KNOWN[:20] for _ in range(3)]
 
 
 def draw_all():
@@ -230,9 +232,9 @@ def test_settings_of_matplotlib_are_left_alone_and_pyplot_is_not_loaded():
 
 
 def test_each_family_has_its_own_mark():
-    families = [*_FAMILIES, "A family of one's own", "Another"]
+    families = [*KNOWN, "A family of one's own", "Another"]
     marks = {
-        (s["marker"], s["color"], s["markerfacecolor"])
+        (str(s["marker"]), s["color"], s["markerfacecolor"])
         for s in (family_style(f, families) for f in families)
     }
     assert len(marks) == len(families)

@@ -10,17 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from capspace.collect.zoo.fitting import Forecast, ZooFit
+from capspace.fit.figures.marks import family_handle, family_style, ordered_families
 from capspace.fit.figures.style import (
     ACCENT,
     BLUE,
     GREY,
     INK,
     LIGHT,
-    family_handle,
-    family_style,
     headline,
     new_figure,
-    ordered_families,
     styled,
 )
 
@@ -59,7 +57,7 @@ def _draw_compute(axes: Axes, fit: ZooFit) -> None:
     for family in shown:
         rows = families == family
         style = family_style(family, shown)
-        axes.plot(flops[rows], pc1[rows], linestyle="none", markersize=6.5, **style)
+        axes.plot(flops[rows], pc1[rows], linestyle="none", **style)
         label = family
         if fit.efficiency is not None and (law := fit.efficiency.laws.get(family)) is not None:
             ends = np.array(law.scale_range)

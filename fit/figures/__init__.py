@@ -6,14 +6,9 @@ from capspace.fit.figures.backtest import (
     draw_backtest_predictions,
 )
 from capspace.fit.figures.efficiency import draw_efficiency
+from capspace.fit.figures.errors import draw_baselines, draw_error_curves, draw_predicted
 from capspace.fit.figures.gain import Treatment, draw_gain, draw_weights
-from capspace.fit.figures.law import (
-    NewModel,
-    draw_baselines,
-    draw_error_curves,
-    draw_predicted,
-    draw_target,
-)
+from capspace.fit.figures.law import NewModel, draw_target
 from capspace.fit.figures.placement import draw_predictions, draw_scores
 from capspace.fit.figures.selection import draw_selection
 from capspace.fit.figures.space import draw_map, draw_space

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from capspace.fit.backtest import Backtest
 from capspace.fit.efficiency import FamilyLaw
-from capspace.fit.figures.law import draw_baselines, draw_predicted, draw_target
+from capspace.fit.figures.errors import draw_baselines, draw_predicted
+from capspace.fit.figures.law import draw_target
 from capspace.fit.figures.style import format_flops
 from capspace.fit.path import Curve
 

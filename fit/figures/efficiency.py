@@ -9,11 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from capspace.fit.efficiency import Efficiency
+from capspace.fit.figures.marks import family_handle, family_style, ordered_families
 from capspace.fit.figures.style import (
-    family_handle,
-    family_style,
     headline,
-    ordered_families,
     panel,
     styled,
 )
@@ -52,7 +50,7 @@ def draw_efficiency(
     for family in shown:
         rows = member == family
         style = family_style(family, shown)
-        axes.plot(x[rows], y[rows], linestyle="none", markersize=6.5, **style)
+        axes.plot(x[rows], y[rows], linestyle="none", **style)
         label = family
         law = efficiency.laws.get(family)
         if law is not None:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
+from capspace.fit.figures.marks import family_style
 from capspace.fit.figures.style import (
     ACCENT,
     BLUE,
@@ -19,7 +20,6 @@ from capspace.fit.figures.style import (
     GREY,
     INK,
     ORANGE,
-    family_style,
     headline,
     new_figure,
     panel,
@@ -121,12 +121,13 @@ def draw_gain(
     for held_out, colour in ((False, BLUE), (True, ACCENT)):
         for family in dict.fromkeys(families):
             rows = (test == held_out) & (np.asarray(families, dtype=object) == family)
+            style = family_style(family, families, size=5.8)
             right.plot(
                 x[rows],
                 true[rows],
-                marker=family_style(family, families)["marker"],
+                marker=style["marker"],
                 ls="none",
-                ms=5.8,
+                ms=style["markersize"],
                 color=colour,
                 mec="white",
                 mew=0.6,

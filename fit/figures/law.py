@@ -1,8 +1,8 @@
-"""Figures of a target's law: the curve, its predictions, its rivals, and its error by cutoff."""
+"""Figure of a target's law: models, curve, band, cutoff, and a new model on it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,33 +13,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
+from capspace.fit.figures.marks import dot, family_key, scatter_families
 from capspace.fit.figures.style import (
     ACCENT,
     BLUE,
-    GREEN,
     GREY,
     INK,
     LIGHT,
-    ORANGE,
-    PURPLE,
-    SKY,
-    family_style,
     headline,
-    ordered_families,
     panel,
     short_name,
     styled,
 )
 from capspace.fit.path import Curve
 
-__all__ = [
-    "Curve",
-    "NewModel",
-    "draw_baselines",
-    "draw_error_curves",
-    "draw_predicted",
-    "draw_target",
-]
+__all__ = ["NewModel", "draw_target"]
 
 Floats = NDArray[np.float64]
 
@@ -106,17 +94,17 @@ def draw_target(
     """
     x, y = np.asarray(capability, dtype=float), np.asarray(truth, dtype=float)
     test = np.zeros(len(x), bool) if is_test is None else np.asarray(is_test, dtype=bool)
-    figure, axes = panel(7.4, 4.9)
+    figure, axes = panel(8.6, 4.9)
     handles: list[Artist] = []
     if curve.lower is not None and curve.upper is not None:
         axes.fill_between(curve.x, curve.lower, curve.upper, color=BLUE, alpha=0.12, lw=0)
         handles.append(Patch(color=BLUE, alpha=0.2, lw=0, label=f"{level:.0%} interval"))
     axes.plot(curve.x, curve.y, color=INK, lw=1.8, zorder=3)
     for side, colour, name in ((~test, BLUE, "fitted on"), (test, ACCENT, "held out")):
-        _scatter(axes, x, y, families, side, colour)
+        scatter_families(axes, x, y, families, side, colour)
         if side.any():
             text = f"{name} ({side.sum()})" if test.any() else f"reference models ({side.sum()})"
-            handles.append(_dot(colour, text))
+            handles.append(dot(colour, text))
     if cutoff is not None:
         axes.axvline(cutoff, color=GREY, lw=1, ls=(0, (4, 3)), zorder=1)
         axes.annotate(
@@ -158,184 +146,10 @@ def draw_target(
     # The legend keeps clear of the cutoff and its label.
     left, right = axes.get_xlim()
     crossed = cutoff is not None and (cutoff - left) / (right - left) < 0.42
-    axes.legend(handles=handles, loc="lower right" if crossed else "upper left")
+    sides = axes.legend(handles=handles, loc="lower right" if crossed else "upper left")
+    family_key(axes, sides, families)
     headline(axes, label, subtitle)
     return figure
-
-
-@styled
-def draw_predicted(
-    truth: ArrayLike,
-    mean: ArrayLike,
-    lower: ArrayLike,
-    upper: ArrayLike,
-    families: Sequence[str],
-    *,
-    label: str,
-    level: float = 0.9,
-) -> Figure:
-    """Draw predicted against true values with their intervals; misses stand out.
-
-    Parameters
-    ----------
-    truth, mean, lower, upper : (n,) arrays
-        Measured target, prediction and interval of models not used in the fit.
-    families : sequence of n str
-        Each model's family; it has its own marker.
-    label : str
-        The target's name.
-    level : float
-        Nominal coverage.
-
-    """
-    t, p, lo, hi = (np.asarray(a, dtype=float) for a in (truth, mean, lower, upper))
-    figure, axes = panel(5.8, 5.4)
-    missed = (t < lo) | (t > hi)
-    ends = min(t.min(), lo.min()), max(t.max(), hi.max())
-    axes.plot(ends, ends, color=GREY, lw=1, ls=(0, (4, 3)), zorder=1)
-    for side, colour in ((~missed, BLUE), (missed, ACCENT)):
-        axes.vlines(t[side], lo[side], hi[side], color=colour, lw=1.6, alpha=0.35)
-        _scatter(axes, t, p, families, side, colour)
-    axes.set_xlabel(f"Measured {label}")
-    axes.set_ylabel(f"Predicted {label}")
-    room = 0.04 * (ends[1] - ends[0])
-    axes.set_xlim(ends[0] - room, ends[1] + room)
-    axes.set_ylim(ends[0] - room, ends[1] + room)
-    axes.set_aspect("equal")
-    axes.legend(
-        handles=[
-            _dot(BLUE, f"inside its interval ({(~missed).sum()})"),
-            _dot(ACCENT, f"outside ({missed.sum()})"),
-        ],
-        loc="upper left",
-    )
-    covered = f"{(~missed).mean():.0%} of {len(t)} models inside"
-    headline(axes, "Predicted against measured", f"{level:.0%} intervals: {covered}")
-    return figure
-
-
-@styled
-def draw_baselines(
-    errors: Mapping[str, float], *, ours: str, label: str, n_test: int | None = None
-) -> Figure:
-    """Draw test errors of the law and its baselines side by side, best first.
-
-    Parameters
-    ----------
-    errors : mapping of name to test MSE
-        All on the same test models; NaN entries are named as not available.
-    ours : str
-        The entry to stand out.
-    label : str
-        The target's name.
-    n_test : int, optional
-        Number of test models, for the subtitle.
-
-    """
-    known = sorted((v, k) for k, v in errors.items() if np.isfinite(v))
-    names = [k for _, k in known]
-    values = np.array([v for v, _ in known])
-    figure, axes = panel(7.2, 1.5 + 0.32 * max(len(names), 4))
-    for i, (name, value) in enumerate(zip(names, values, strict=True)):
-        colour = ACCENT if name == ours else "#8f9aa3"
-        axes.hlines(i, values.min() * 0.7, value, color=colour, lw=1.4, alpha=0.6)
-        axes.plot(value, i, "o", color=colour, ms=8)
-        axes.annotate(
-            f"{value:#.2g}",
-            (value, i),
-            (9, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9.5,
-            color=INK if name == ours else GREY,
-            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"},
-        )
-    axes.set_yticks(range(len(names)), names)
-    for tick, name in zip(axes.get_yticklabels(), names, strict=True):
-        tick.set_fontweight("bold" if name == ours else "normal")
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlim(values.min() * 0.7, values.max() * 1.9)
-    axes.set_xlabel("Test MSE (log scale)")
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    missing = [k for k, v in errors.items() if not np.isfinite(v)]
-    parts = [f"{n_test} test models" if n_test else "", f"no fit: {', '.join(missing)}"]
-    headline(axes, f"{label}: law and baselines", "; ".join(parts if missing else parts[:1]))
-    return figure
-
-
-@styled
-def draw_error_curves(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    *,
-    label: str,
-    ours: str,
-    areas: Mapping[str, float] | None = None,
-) -> Figure:
-    """Draw test error against the share of models held out, one line per predictor.
-
-    Parameters
-    ----------
-    curves : mapping of name to (fraction, mse)
-        Share of models held out, strongest first, in [0, 1], and test MSE; NaN breaks the line.
-    label : str
-        The target's name.
-    ours : str
-        The entry to stand out.
-    areas : mapping of name to float, optional
-        Area under each curve, for the legend.
-
-    """
-    figure, axes = panel(7.4, 4.3)
-    rivals = iter([BLUE, GREEN, ORANGE, PURPLE, SKY, INK, GREY] * 3)
-    for name, (fraction, mse) in curves.items():
-        area = f"  (area {areas[name]:.2g})" if areas and name in areas else ""
-        mine = name == ours
-        axes.plot(
-            np.asarray(fraction, dtype=float),
-            np.asarray(mse, dtype=float),
-            color=ACCENT if mine else next(rivals),
-            lw=2.6 if mine else 1.4,
-            zorder=4 if mine else 2,
-            label=name + area,
-        )
-    axes.set_yscale("log")
-    axes.invert_xaxis()
-    axes.xaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
-    axes.set_xlabel("Share of models held out, strongest first")
-    axes.set_ylabel("Test MSE (log scale)")
-    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), labelspacing=0.7)
-    headline(axes, label, "error against how far the law must reach")
-    return figure
-
-
-def _scatter(
-    axes: Axes, x: Floats, y: Floats, families: Sequence[str], rows: NDArray[np.bool_], colour: str
-) -> None:
-    """Draw ``rows``, each family with its own marker in one colour."""
-    member = np.asarray(families, dtype=object)
-    for family in ordered_families(families):
-        own = rows & (member == family)
-        style = family_style(family, families)
-        hollow = style["markerfacecolor"] == "white"
-        axes.plot(
-            x[own],
-            y[own],
-            linestyle="none",
-            marker=style["marker"],
-            markersize=6.2,
-            alpha=0.85,
-            markerfacecolor="white" if hollow else colour,
-            markeredgecolor=colour if hollow else "white",
-            markeredgewidth=1.2 if hollow else 0.6,
-            zorder=4,
-        )
-
-
-def _dot(colour: str, label: str) -> Line2D:
-    return Line2D([], [], marker="o", ms=7, ls="none", color=colour, mec="white", label=label)
 
 
 def _equivalent_axis(axes: Axes, slope: float, intercept: float, family: str) -> None:

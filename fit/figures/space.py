@@ -12,17 +12,15 @@ from matplotlib.patches import Ellipse
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from capspace.fit.figures.marks import family_handle, family_style, ordered_families
 from capspace.fit.figures.style import (
     ACCENT,
     BLUE,
     DIVERGING,
     INK,
     LIGHT,
-    family_handle,
-    family_style,
     headline,
     new_figure,
-    ordered_families,
     panel,
     short_name,
     signed,
@@ -135,7 +133,7 @@ def draw_map(
         own = own[np.argsort(own[:, 0])]
         style = family_style(family, shown)
         axes.plot(*own.T, lw=0.8, alpha=0.35, color=style["color"])
-        axes.plot(*own.T, linestyle="none", markersize=6.5, alpha=0.9, **style)
+        axes.plot(*own.T, linestyle="none", alpha=0.9, **style)
     handles = [family_handle(f, among=shown) for f in shown]
     if rest.any():
         label = f"{len(everyone) - len(shown)} small families"

@@ -1,8 +1,8 @@
-"""The house style of all figures: type, colours, markers, and the one way to save."""
+"""The house style of all figures: type, colours, and the one way to save."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -11,7 +11,6 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
 
 __all__ = [
     "ACCENT",
@@ -24,12 +23,9 @@ __all__ = [
     "ORANGE",
     "PURPLE",
     "SKY",
-    "family_handle",
-    "family_style",
     "format_flops",
     "headline",
     "new_figure",
-    "ordered_families",
     "panel",
     "save",
     "short_name",
@@ -81,18 +77,6 @@ _RC: dict[str, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "capspace",
 }
-
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "*", "h", "<", ">", "d", "8")
-_COLOURS = (BLUE, ACCENT, GREEN, PURPLE, ORANGE, SKY, "#8c564b", "#444444")
-# Families of the reference, so that each keeps its mark in every figure.
-_FAMILIES = (
-    *("Llama-2", "Llama", "Llama-3", "Llama-3.1", "Qwen1.5", "Qwen", "Qwen2", "Mistral", "Mixtral"),
-    *("Yi", "Yi-1.5", "Gemma", "Gemma-2", "Falcon", "Phi", "Pythia", "BLOOM", "GPT-Neo/J", "OPT"),
-    *("MPT", "XGLM", "CodeLlama", "StarCoder", "StarCoder2", "DeepSeek-Coder", "DeepSeek-V2"),
-    *("DeepSeek-Coder-V2", "Jamba"),
-    *("GPT-4", "Claude-2", "Claude-1", "GPT-3.5-Turbo", "Claude-Instant", "Codellama-Instruct"),
-    *("Vicuna", "Llama-2-Chat", "OpenChat", "WizardLM", "Guanaco", "Koala", "Dolly-v2"),
-)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -146,39 +130,6 @@ def signed(value: float, digits: int) -> str:
     if float(text) == 0:
         return text[1:]
     return text.replace("-", "−")
-
-
-def family_style(family: str, among: Sequence[str] = ()) -> dict[str, Any]:
-    """Return marker, colour and fill of a family, as keywords of ``Axes.plot``.
-
-    A family of the reference looks the same in every figure; others take the marks that follow, in
-    their order in ``among``.
-    """
-    others = [f for f in dict.fromkeys(among) if f not in _FAMILIES]
-    known = [*_FAMILIES, *others]
-    at = known.index(family) if family in known else len(known)
-    open_mark = (at // len(_MARKERS)) % 2 == 1
-    # The colour cycle is shorter than the markers' and drifts, so that no pair comes twice early.
-    colour = _COLOURS[(at + at // len(_MARKERS) * 3) % len(_COLOURS)]
-    return {
-        "marker": _MARKERS[at % len(_MARKERS)],
-        "color": colour,
-        "markerfacecolor": "white" if open_mark else colour,
-        "markeredgecolor": colour if open_mark else "white",
-        "markeredgewidth": 1.3 if open_mark else 0.6,
-    }
-
-
-def family_handle(family: str, label: str = "", among: Sequence[str] = ()) -> Line2D:
-    """Return a legend entry for a family."""
-    marks = family_style(family, among)
-    return Line2D([], [], linestyle="none", markersize=7, label=label or family, **marks)
-
-
-def ordered_families(families: Iterable[str]) -> list[str]:
-    """Return the distinct families, those of the reference first and in its order."""
-    there = list(dict.fromkeys(families))
-    return [f for f in _FAMILIES if f in there] + [f for f in there if f not in _FAMILIES]
 
 
 def short_name(model: str) -> str:
