@@ -104,6 +104,15 @@ def test_verdicts_say_why() -> None:
 
 
 @needs_sandbox
+def test_standard_library_is_whole() -> None:
+    names = "zlib, bz2, lzma, ctypes, hashlib, ssl, sqlite3, decimal, array, heapq, itertools, re"
+    sample = Sample(
+        f"import {names}, math\ndef f(x): return math.sqrt(x)", "assert f(4) == 2", ("f",)
+    )
+    assert judge(sample).reason == ""
+
+
+@needs_sandbox
 def test_test_may_use_what_the_prompt_defines() -> None:
     sample = Sample(
         "def double(x): return 0\ndef f(x): return x // 2",

@@ -158,8 +158,16 @@ def _files() -> tuple[tuple[str, str], ...]:
         (str(executable), _python_inside()),
         (str(library), inside),
         (str(_GUEST), _INSIDE),
-        *((path, _inside(path)) for path in libraries),
+        *((path, _inside(name)) for path in libraries for name in _names(path)),
     )
+
+
+def _names(path: str) -> list[str]:
+    """Return a library's path and those of the links by whose names others ask for it."""
+    library = Path(path)
+    stem = library.name.partition(".so")[0]
+    links = (p for p in library.parent.glob(f"{stem}.so*") if p.is_symlink())
+    return [path, *(str(p) for p in links if p.resolve() == library.resolve())]
 
 
 def _inside(path: str) -> str:
