@@ -8,7 +8,7 @@ import secrets
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -80,6 +80,11 @@ class Claims:
         """Return the claim of the living process that has the cell, or None."""
         with held_lock(self._path / "claims.lock"):
             return self._holder(cell)
+
+    def living(self, cells: Iterable[str]) -> set[str]:
+        """Return those of many cells that a living process has, under one lock for all."""
+        with held_lock(self._path / "claims.lock"):
+            return {cell for cell in cells if self._holder(cell) is not None}
 
     def beat(self, claim: Claim) -> bool:
         """Say that the claim's owner lives; return whether it still has the claim."""

@@ -12,7 +12,7 @@ from capspace.collect.errors import ZooError
 from capspace.collect.zoo.downloads import Downloads
 from capspace.collect.zoo.folder import ZooFolder
 from capspace.collect.zoo.supervisor import Supervisor
-from capspace.collect.zoo.worker import claimed_units, worker_name
+from capspace.collect.zoo.worker import claimed_units, patiently, worker_name
 
 __all__ = ["Devices", "local_devices", "run_local"]
 
@@ -105,7 +105,7 @@ def run_local(
     def worker() -> None:
         try:
             with Supervisor(folder, worker_name(), stop=stop) as supervisor:
-                for order in claimed_units(folder, stop=stop, wait=stop.wait):
+                for order in patiently(claimed_units(folder), stop):
                     downloads.fetch_ahead(folder, order)
                     with devices.lend(order.devices) as environment:
                         supervisor.run(

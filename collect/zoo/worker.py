@@ -7,56 +7,63 @@ import secrets
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 
 from capspace.collect.zoo.folder import Order, ZooFolder
 from capspace.collect.zoo.supervisor import Supervisor
 
-__all__ = ["Fits", "claimed_units", "stopped_by_signals", "work", "worker_name"]
+__all__ = ["Fits", "claimed_units", "patiently", "stopped_by_signals", "work", "worker_name"]
 
 Fits = Callable[[Order], bool]
-_POLL_SECONDS = 2.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
-def claimed_units(
-    folder: ZooFolder,
-    *,
-    stop: threading.Event | None = None,
-    wait: Callable[[float], object] = time.sleep,
-    fits: Fits = lambda order: True,
-) -> Iterator[Order]:
+def claimed_units(folder: ZooFolder, *, fits: Fits = lambda order: True) -> Generator[Order | None]:
     """Yield units in their order, each claimed for as long as the caller works on it.
 
-    Units that nobody has begun come first. Then those that someone began: their claim is free if
-    that worker died. As long as living workers have units, this waits, for one of them may die.
+    A unit whose worker died is taken up where it stands in the order. Where living workers have
+    all that is left, None is yielded: one of them may still die, so look again after a while. It
+    ends when nothing is left.
 
     Parameters
     ----------
     folder : ZooFolder
         The zoo.
-    stop : threading.Event, optional
-        Set to end.
-    wait : callable
-        Takes seconds; called where every unit left has a living worker.
     fits : callable
         Whether this worker may take a unit at all.
 
     """
-    while stop is None or not stop.is_set():
+    while True:
         finished, taken = folder.finished(), folder.taken()
         left = [o for o in folder.read_orders().orders if o.id not in finished and fits(o)]
         if not left:
             return
-        for order in sorted(left, key=lambda o: o.id in taken):  # stable: longest first within
+        living = folder.claims.living(taken)
+        for order in left:
+            if order.id in living:
+                continue
             with folder.claims.hold(order.id) as claim:
                 if claim is None or folder.is_finished(order.id):
                     continue
                 yield order
                 break
         else:
-            wait(_POLL_SECONDS)
+            yield None
+
+
+def patiently(orders: Iterable[Order | None], stop: threading.Event) -> Generator[Order]:
+    """Yield the units of ``claimed_units``, waiting longer each time that there is none."""
+    pause = _FIRST_PAUSE
+    for order in orders:
+        if order is None:
+            stop.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        else:
+            pause = _FIRST_PAUSE
+            yield order
+        if stop.is_set():
+            return
 
 
 def work(
@@ -70,10 +77,10 @@ def work(
     """Run units until none is left, or none fits into the time left; return how many were run."""
     n = 0
     with Supervisor(folder, name, environment=environment, stop=stop) as supervisor:
-        for order in claimed_units(
-            folder, stop=stop, wait=stop.wait, fits=lambda o: o.seconds <= seconds_left()
-        ):
-            n += supervisor.run(order, timeout=folder.read_orders().timeout)
+        units = claimed_units(folder, fits=lambda o: o.seconds <= seconds_left())
+        with closing(patiently(units, stop)) as mine:
+            for order in mine:
+                n += supervisor.run(order, timeout=folder.read_orders().timeout)
     return n
 
 
