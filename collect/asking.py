@@ -69,6 +69,9 @@ class Asker:
         As in `Recorder`.
     batch_size : int, optional
         Requests that the model takes at once; blocks are multiples of it.
+    by_prefix : bool
+        Ask in the order of the texts, not of their lengths: for a model that computes what
+        neighbours share once.
     torch_model : object, optional
         Watched for logits that are not finite while it generates.
 
@@ -84,6 +87,7 @@ class Asker:
         on_progress: Callable[[int, int], None] | None = None,
         chunk_seconds: float = 20.0,
         batch_size: int | None = None,
+        by_prefix: bool = False,
         torch_model: object = None,
     ) -> None:
         self.counts = AskingCounts()
@@ -94,6 +98,7 @@ class Asker:
         self._on_progress = on_progress or (lambda done, wanted: None)
         self._chunk_seconds = chunk_seconds
         self._batch_size = batch_size or 1
+        self._by_prefix = by_prefix
         self._torch_model = torch_model
         self._n_done = self._n_asking = 0
         self._n_wanted = 1
@@ -144,7 +149,7 @@ class Asker:
         failures: list[Failure] = []
         empty: dict[bytes, Answer] = {}
         with NonFiniteWatch(self._torch_model) as watch:
-            order = sorted(by_key, key=lambda key: _place(by_key[key], key))
+            order = sorted(by_key, key=lambda key: _place(by_key[key], key, self._by_prefix))
             for block in blocks(order, self._batch_size):
                 todo = [key for key in block if key not in known]
                 while todo:
@@ -362,11 +367,11 @@ def blocks(keys: Sequence[bytes], batch_size: int = 1) -> Iterator[Sequence[byte
             size *= 2
 
 
-def _place(request: Request, key: bytes) -> tuple[int, str, str, bytes]:
+def _place(request: Request, key: bytes, by_prefix: bool) -> tuple[int, str, str, bytes]:
     # Longest first, so that memory runs out at the start; one context's requests side by side.
     context = request.args[0] if isinstance(request.args[0], str) else ""
     rest = str(request.args[1:])
-    return -len(context), context, rest, key
+    return 0 if by_prefix else -len(context), context, rest, key
 
 
 def _length(request: Request) -> int:

@@ -60,6 +60,7 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
             on_progress=on_progress,
             chunk_seconds=chunk_seconds,
             batch_size=_batch_size(lm),
+            by_prefix=getattr(lm, "shares_prefixes", False) is True,
             torch_model=getattr(lm, "model", None),
         )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -13,7 +15,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from capspace.collect.engine.lm import CapspaceLM
+from capspace.collect.engine.scoring import ScoringStats
 from capspace.collect.engine.support import refusal
+from capspace.collect.journal import Journal
+from capspace.collect.recorder import Recorder
 
 SMALL: dict[str, Any] = {
     "vocab_size": 300,
@@ -184,7 +189,9 @@ def test_a_budget_below_one_is_refused(budget: int, tokenizer: Any) -> None:
         CapspaceLM(build("LlamaConfig", {}), tokenizer=tokenizer, token_budget=budget)
 
 
-@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft asks transformers
+@pytest.mark.filterwarnings(
+    "ignore:.*is_gradient_checkpointing:FutureWarning"
+)  # peft asks transformers
 def test_adapters() -> None:
     peft = pytest.importorskip("peft")
     lora = peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, r=4)
@@ -192,3 +199,28 @@ def test_adapters() -> None:
     prompts = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)
     with_prompts = peft.get_peft_model(build("LlamaConfig", {}), prompts).eval()
     assert refusal(with_prompts) == "its adapter prepends virtual tokens"
+
+
+def test_the_recorder_asks_for_neighbours_together(tokenizer: Any, tmp_path: Path) -> None:
+    engine = CapspaceLM(build("LlamaConfig", {}), tokenizer=tokenizer, max_length=1024)
+    rng = np.random.default_rng(0)
+    requests = []
+    for subject in range(4):
+        shots = f"subject {subject} " + "".join(rng.choice(list("abcdefgh "), 300))
+        for _ in range(60):
+            question = "".join(rng.choice(list("abcdefgh "), rng.integers(10, 60)))
+            requests += [
+                Instance("loglikelihood", {}, (shots + question, f" {c}"), 0) for c in "AB"
+            ]
+    order = rng.permutation(len(requests))
+    asked = [requests[i] for i in order]
+    expected = engine.loglikelihood(asked, disable_tqdm=True)
+    distinct, engine.stats = engine.stats.unique_tokens, ScoringStats()
+    with Journal(tmp_path / "journal") as journal:
+        recorder = Recorder(engine, journal=journal, identity="a" * 64, label="model, task")
+        answers = recorder.loglikelihood(asked)
+    np.testing.assert_allclose(
+        [score for score, _ in answers], [score for score, _ in expected], atol=1e-4
+    )
+    assert engine.stats.chunks > 1
+    assert engine.stats.fed_tokens <= 1.25 * distinct

@@ -77,6 +77,11 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             return "tensor parallelism has not been checked against it"
         return refusal(self.model, backend=self.backend)
 
+    @property
+    def shares_prefixes(self) -> bool:
+        """Whether requests with a common beginning cost less in one call than in several."""
+        return self.refusal is None
+
     def loglikelihood(
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[tuple[float, bool]]:
@@ -143,7 +148,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         with tqdm(total=len(targets), desc="Scoring requests", disable=quiet) as bar:
 
             def work(part: list[Target]) -> list[tuple[float, bool]]:
-                bar.reset(total=len(part))
+                if len(part) != bar.total:
+                    bar.reset(total=len(part))
                 return self._score(part, lambda done: bar.update(done - bar.n))
 
             if self.world_size > 1:
@@ -165,7 +171,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         with tqdm(total=len(prompts), desc="Generating", disable=quiet) as bar:
 
             def work(part: list[tuple[str, dict[str, Any]]]) -> list[str]:
-                bar.reset(total=len(part))
+                if len(part) != bar.total:
+                    bar.reset(total=len(part))
                 return self._generate_groups(part, lambda _: bar.update(1))
 
             if self.world_size > 1:
