@@ -230,7 +230,7 @@ def test_processes_started_together_measure_each_cell_and_one_keeps_it(
 ) -> None:
     script = tmp_path / "both.py"
     script.write_text(_COLLECT.replace('print("asked", asked)', "print(len(done.results))"))
-    together = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    together = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     done = subprocess.run(
         [*together, str(script), str(tiny_checkpoint), str(tmp_path / "store")],
         env=os.environ | {"ACCELERATE_USE_CPU": "true"},
