@@ -160,9 +160,9 @@ def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
     Notes
     -----
     The weights are those of the law; the space is fitted on the models of positive weight, each
-    counting once. Each refit starts from the law of ``fitted``, carried into its own space by way of benchmark
-    space, and from the regression of the inverse link; the lower loss wins. Refits end once a step
-    gains less than 10⁻⁹ of the loss, far below what they are used to measure.
+    counting once. Each refit starts from the law of ``fitted``, carried into its own space by way
+    of benchmark space, and from the regression of the inverse link; the lower loss wins. Refits end
+    once a step gains less than 10⁻⁹ of the loss, far below what they are used to measure.
 
     """
     if len(weight) > _BATCH:

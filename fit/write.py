@@ -57,10 +57,11 @@ def write_table(
 
 
 def _long(table: ScoreTable) -> pd.DataFrame:
-    silent = table.models.index.difference(table.scores["model"])
-    if len(silent):
+    scored = set(table.scores["model"])
+    silent = [str(model) for model in table.models.index if model not in scored]
+    if silent:
         raise TableError(
-            f"{silent[0]!s} has no score and would be lost in a long table; select the others first"
+            f"{silent[0]} has no score and would be lost in a long table; select the others first"
         )
     return table.scores[list(SCORE_COLUMNS)].join(table.models[list(FACT_COLUMNS)], on="model")
 
