@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capspace.fit._refit import Fitted
+from capspace.fit.errors import DegenerateError
 from capspace.fit.intervals import IntervalMethod
 from capspace.fit.law import link_function
 
@@ -90,6 +91,11 @@ def score_slope(fitted: Fitted, scores: Floats) -> Floats:
 def typical_path(fitted: Fitted, low: float, high: float, n_points: int = 60) -> Path:
     """Return typical models whose linear predictor runs from ``low`` to ``high``.
 
+    Raises
+    ------
+    DegenerateError
+        The law's predictor is the same for all training models.
+
     Notes
     -----
     Many models share one value c of C = β₀ + βᵀx. The typical one is the expectation of x given c
@@ -103,7 +109,10 @@ def typical_path(fitted: Fitted, low: float, high: float, n_points: int = 60) ->
     centre = x.mean(axis=0)
     pull = np.cov(x.T, bias=True).reshape(k, k) @ beta
     c = np.linspace(low, high, n_points)
-    along = (c - (fitted.theta[0] + centre @ beta)) / float(beta @ pull)
+    reach = float(beta @ pull)
+    if not reach > 0:
+        raise DegenerateError("the law does not vary over the training models: it has no curve")
+    along = (c - (fitted.theta[0] + centre @ beta)) / reach
     capabilities = centre + along[:, None] * pull
     scores = fitted.spaces.mean[0] + capabilities @ fitted.spaces.components[0, :k]
     return Path(c, scores)
@@ -118,7 +127,7 @@ def fitted_curve(
     level: float = 0.9,
     n_points: int = 60,
 ) -> Curve:
-    """Return the law's curve from ``low`` to ``high`` with the band of its typical models' intervals."""
+    """Return the law's curve from ``low`` to ``high``, with its typical models' intervals."""
     path = typical_path(fitted, low, high, n_points)
     interval = method.predict(fitted, path.scores, level=level)
     return Curve(path.predictor, interval.mean, interval.lower, interval.upper)

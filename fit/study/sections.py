@@ -141,8 +141,8 @@ def _analyses(results: Results, figures: Figures, group: str, title: str, text: 
                 [_analysis_row(a, results.comparisons) for a in own],
                 note="Models: fitted on / tested on. Held: share of test models inside their 90% "
                 "interval, and its mean width as a fraction of the perfect score. Errors are on "
-                "scores with chance at 0 and perfect at 1. * its optimiser stopped above the "
-                "lowest training error.",
+                "scores with chance at 0 and perfect at 1. * The study's optimiser stopped "
+                "above the lowest training error.",
                 text_columns=2,
             )
         ],
