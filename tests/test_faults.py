@@ -91,7 +91,12 @@ def test_signal_ends_a_run_that_the_same_command_resumes(
     driver.write_tasks(folder, n=1500)
     panel = tmp_path / "panel.yaml"
     panel.write_text(json.dumps(driver.PANEL.select(["Choice"]).model_dump(mode="json")))
-    command = [sys.executable, "-c", "from capspace.collect.cli import main; main()", "collect"]
+    # A shell that starts the tests in the background has SIGINT ignored, and children inherit that.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from capspace.collect.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "collect"]
     command += [tiny_checkpoint, "--panel", panel, "--include-path", folder, "--store", store]
     command += ["--device", "cpu", "--batch-size", "8", "--backend", "hf"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as run:
