@@ -203,7 +203,7 @@ class _Run:
             missing += failed
             results += self._results(checkpoint, cells)
         # A process that only helps another of its group may be done before that one's last result.
-        if not results and not _helps():
+        if not results and not is_helper():
             reasons = list(dict.fromkeys(f"{m.benchmark}: {m.reason}" for m in missing))
             more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
             raise NothingMeasuredError(f"nothing could be measured; {reasons[0]}{more}")
@@ -406,7 +406,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _display(given: ProgressDisplay | None) -> ProgressDisplay:
-    if given is None or not _helps():
+    if given is None or not is_helper():
         return SilentProgress() if given is None else given
     given.close()
     return SilentProgress()
@@ -417,8 +417,8 @@ def _group_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _helps() -> bool:
-    """Return whether this process is not the first of its group, which keeps the results."""
+def is_helper() -> bool:
+    """Return whether another process of this run keeps and shows the results."""
     return _group_size() > 1 and os.environ.get("RANK", "0") != "0"
 
 

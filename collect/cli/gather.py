@@ -62,7 +62,7 @@ def place(
     from capspace.collect.backends import DEFAULT_BACKEND
     from capspace.collect.place import place_collection, subtitle
     from capspace.collect.progress import progress_on
-    from capspace.collect.runner import collect_scores
+    from capspace.collect.runner import collect_scores, is_helper
     from capspace.fit.reference import load_reference
 
     known = load_reference(reference)
@@ -87,6 +87,8 @@ def place(
             trust_remote_code=trust_remote_code,
             progress=progress_on(o.console(stderr=True)),
         )
+    if is_helper():
+        return
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(collection, reference=known, targets=target, level=level, out=folder)
     if as_json:
@@ -120,7 +122,7 @@ def collect(
     from capspace.collect.backends import DEFAULT_BACKEND
     from capspace.collect.cli.show import print_results, result_dict
     from capspace.collect.progress import progress_on
-    from capspace.collect.runner import collect_scores
+    from capspace.collect.runner import collect_scores, is_helper
 
     with o.resumable():
         collection = collect_scores(
@@ -141,6 +143,8 @@ def collect(
             trust_remote_code=trust_remote_code,
             progress=progress_on(o.console(stderr=True)),
         )
+    if is_helper():
+        return
     if as_json:
         o.print_json(
             {
