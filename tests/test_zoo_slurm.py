@@ -20,9 +20,10 @@ from capspace.collect.journal import Journal
 from capspace.collect.runner import collect_scores
 from capspace.collect.store import Result, Store, to_table
 from capspace.collect.zoo.config import ZooFile, read_zoo
+from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.driver import absorb, prepare
 from capspace.collect.zoo.folder import ZooFolder
-from capspace.collect.zoo.planner import DeviceKind, make_plan
+from capspace.collect.zoo.planner import make_plan
 from capspace.collect.zoo.slurm import (
     SlurmOptions,
     SlurmZoo,
@@ -156,6 +157,22 @@ def test_killed_workers_a_failed_node_and_a_cancelled_run_lose_and_repeat_nothin
     assert sum(r["n_requests"] for r in requests) == sum(r["n_requests"] for r in once)
 
 
+def test_a_node_that_sees_another_folder_is_told_of(
+    zoo: Zoo, cluster: Callable[[str], None]
+) -> None:
+    jobs = zoo.cluster_zoo(array_parallelism=1)
+    token = zoo.folder.path / "slurm" / "token"
+    token.write_text("as the driver wrote it")
+    jobs.submit()
+    token.write_text("as a folder of the node's own would have it")
+    deadline = time.monotonic() + WAIT
+    while submitted_jobs(zoo.folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)  # the cluster is another program: nothing tells us
+    with pytest.raises(ZooError, match=r"none of them saw .*token.*all nodes share"):
+        zoo.cluster_zoo().check()
+
+
 def test_an_unknown_partition_is_slurm_s_own_word(zoo: Zoo, cluster: Callable[[str], None]) -> None:
     with pytest.raises(ZooError, match=r"Slurm refuses the jobs: .*[Ii]nvalid partition") as caught:
         zoo.cluster_zoo(partition="nowhere").submit()
@@ -196,6 +213,8 @@ def test_wrong_options_are_named(changes: dict[str, object], told: str) -> None:
 
 
 def test_options_reach_sbatch_as_they_are() -> None:
+    assert options(gres="gpu:2").device.kind == "cuda"
+    assert options().device.kind == "cpu"
     made = options(time="1-02:00:00", extra=["--qos=low", "exclusive"])
     assert made.seconds == 26 * 3600
     assert made.extra == {"qos": "low", "exclusive": True}

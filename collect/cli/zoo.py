@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from capspace.collect.zoo.config import ZooFile
     from capspace.collect.zoo.folder import ZooFolder
     from capspace.collect.zoo.plan import Plan
+    from capspace.collect.zoo.slurm import SlurmOptions
     from capspace.collect.zoo.status import ZooStatus
 
 __all__ = ["add_to"]
@@ -51,8 +52,8 @@ def plan(
     from capspace.collect.zoo.config import read_zoo
 
     file = read_zoo(zoo)
-    with _open(file, store) as (kept, folder):
-        planned = _plan(file, kept, folder, budget)
+    with _open(file, store) as (kept, _):
+        planned = _plan(file, kept, budget)
     if as_json:
         o.print_json(planned.to_dict())
     else:
@@ -98,7 +99,7 @@ def run(
     The exit code is 1 where cells were recorded as failed. Ctrl-C keeps what is finished; the same
     command goes on. On Slurm the jobs go on without this command, which may be run again.
     """
-    from capspace.collect.cli.zoo_show import print_outcome, watch
+    from capspace.collect.cli.zoo_show import print_outcome
     from capspace.collect.extra import require_collect_extra
     from capspace.collect.zoo.config import read_zoo
 
@@ -108,32 +109,22 @@ def run(
 
     file = read_zoo(zoo)
     bound = _max_disk(file, max_disk)
+    options = None
+    if executor == "slurm":
+        from capspace.collect.zoo.slurm import SlurmOptions
+
+        options = SlurmOptions.of(
+            partition=partition, account=account, gres=gres, time=time,
+            array_parallelism=array_parallelism, extra=sbatch or [],
+        )  # fmt: skip
     with _open(file, store) as (kept, folder):
-        planned = _plan(file, kept, folder, budget)
+        planned = _plan(file, kept, budget, options)
         n_units = prepare(file, planned, folder)
         jobs: list[dict[str, str]] = []
-        if n_units and executor == "local":
+        if n_units and options is None:
             _run_local(file, planned, folder, kept, workers, bound)
-        elif n_units:
-            from capspace.collect.zoo.slurm import SlurmOptions, SlurmZoo
-
-            cluster = SlurmZoo(
-                folder,
-                SlurmOptions.of(
-                    partition=partition, account=account, gres=gres, time=time,
-                    array_parallelism=array_parallelism, extra=sbatch or [],
-                ),
-            )  # fmt: skip
-            cluster.submit()
-            if not detach:
-
-                def look() -> ZooStatus:
-                    absorb(folder, kept)
-                    cluster.check()
-                    return zoo_status(file.name, folder, kept, jobs=cluster.jobs())
-
-                watch(look, is_over=lambda state: state.is_finished)
-            jobs = cluster.jobs()
+        elif n_units and options is not None:
+            jobs = _run_slurm(file, folder, kept, options, detach)
         absorb(folder, kept)
         state = zoo_status(file.name, folder, kept, jobs=jobs)
     if as_json:
@@ -257,13 +248,21 @@ def _open(file: ZooFile, store: Path | None) -> Iterator[tuple[Store, ZooFolder]
         yield kept, folder
 
 
-def _plan(file: ZooFile, kept: Store, folder: ZooFolder, budget: str | None) -> Plan:
+def _plan(
+    file: ZooFile, kept: Store, budget: str | None, options: SlurmOptions | None = None
+) -> Plan:
     from capspace.collect.extra import require_collect_extra
 
     require_collect_extra()
     from capspace.collect.zoo.planner import make_plan
 
-    planned = make_plan(file, kept, tell=lambda line: o.console(stderr=True).print(line))
+    planned = make_plan(
+        file,
+        kept,
+        device=None if options is None else options.device,
+        unit_seconds=None if options is None else options.unit_seconds,
+        tell=lambda line: o.console(stderr=True).print(line),
+    )
     if budget is None:
         return planned
     from capspace.collect.zoo.budget import parse_budget, within_budget
@@ -312,3 +311,25 @@ def _run_local(
             downloads=Downloads(max_bytes=max_disk, tell=watcher.note),
             tick=tick,
         )
+
+
+def _run_slurm(
+    file: ZooFile, folder: ZooFolder, kept: Store, options: SlurmOptions, detach: bool
+) -> list[dict[str, str]]:
+    """Submit jobs, watch them unless ``detach``, and return those still queued or running."""
+    from capspace.collect.cli.zoo_show import watch
+    from capspace.collect.zoo.driver import absorb
+    from capspace.collect.zoo.slurm import SlurmZoo
+    from capspace.collect.zoo.status import zoo_status
+
+    cluster = SlurmZoo(folder, options)
+    cluster.submit()
+
+    def look() -> ZooStatus:
+        absorb(folder, kept)
+        cluster.check()
+        return zoo_status(file.name, folder, kept, jobs=cluster.jobs())
+
+    if not detach:
+        watch(look, is_over=lambda state: state.is_finished)
+    return cluster.jobs()

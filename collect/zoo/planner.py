@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions, pick_device
+from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions
 from capspace.collect.checkpoint import Checkpoint, resolve
 from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
 from capspace.collect.errors import CheckpointError, CollectError, ZooError
@@ -27,35 +28,18 @@ from capspace.collect.zoo.cost import (
     fit_throughput,
     forward_flops,
 )
+from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.expand import Candidate, candidates
 from capspace.collect.zoo.plan import Cell, Model, Plan, Unit, cut_into_units, longest_first
 from capspace.collect.zoo.weights import Weights, is_downloaded, weigh
 from capspace.fit.table import FACT_COLUMNS
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
-__all__ = ["DeviceKind", "make_plan", "zoo_data_root", "zoo_panels"]
+__all__ = ["make_plan", "zoo_data_root", "zoo_panels"]
 
 Tell = Callable[[str], None]
 # Of a GPU's memory, the part that weights, activations and caches may take.
 _USABLE = 0.9
-
-
-@dataclass(frozen=True)
-class DeviceKind:
-    """What the zoo runs on: the kind of device and the memory of one, in bytes."""
-
-    kind: Literal["cpu", "cuda", "mps"]
-    memory: int | None
-
-    @classmethod
-    def here(cls) -> DeviceKind:
-        """Return what this machine has."""
-        import torch
-
-        name = pick_device("auto")
-        if name == "cuda":
-            return cls("cuda", int(torch.cuda.get_device_properties(0).total_memory))
-        return cls("mps" if name == "mps" else "cpu", None)
 
 
 @dataclass(frozen=True)
@@ -84,7 +68,12 @@ def zoo_data_root(zoo: ZooFile) -> DataRoot | None:
 
 
 def make_plan(
-    zoo: ZooFile, store: Store, *, device: DeviceKind | None = None, tell: Tell = lambda text: None
+    zoo: ZooFile,
+    store: Store,
+    *,
+    device: DeviceKind | None = None,
+    unit_seconds: float | None = None,
+    tell: Tell = lambda text: None,
 ) -> Plan:
     """Return what is done, what is missing, and what the missing costs; nothing is measured.
 
@@ -96,6 +85,8 @@ def make_plan(
         Where results are; file hashes and counted workloads are remembered there.
     device : DeviceKind, optional
         What the zoo will run on; by default this machine's.
+    unit_seconds : float, optional
+        Longest unit to cut, where a job's time asks for shorter ones than the zoo's limits.
     tell : callable
         Takes a line for a person now and then.
 
@@ -147,7 +138,7 @@ def make_plan(
                 panel.name,
                 [c for c in planned[model.identity] if c.panel == panel.name],
                 load=speed.load(model.n_bytes),
-                unit_seconds=zoo.config.limits.unit_time,
+                unit_seconds=min(zoo.config.limits.unit_time, unit_seconds or math.inf),
             )
     return Plan(
         name=zoo.name,

@@ -29,6 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from capspace.collect.errors import MissingExtraError, ZooError
 from capspace.collect.zoo.config import Seconds
+from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.folder import ZooFolder
 
 __all__ = ["SlurmOptions", "SlurmZoo", "WorkerJob", "cancel_jobs", "submitted_jobs"]
@@ -99,6 +100,12 @@ class SlurmOptions:
                 raise ZooError(f"--sbatch {text!r}: expected key=value, as in qos=low")
             pairs[key] = value if equals else True
         return cls(seconds, partition, account, gres, array_parallelism, pairs)
+
+    @property
+    def device(self) -> DeviceKind:
+        """What jobs run on, which this machine need not have: GPUs where ``gres`` names them."""
+        asked = f"{self.gres or ''} {' '.join(self.extra)}"
+        return DeviceKind("cuda" if "gpu" in asked else "cpu", None)
 
     @property
     def unit_seconds(self) -> float:
