@@ -10,40 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit._factor import fit_factor_model
+from capspace.fit._completion import complete
 from capspace.fit._refit import Fitted, LawSettings, Training, fit_once
 from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from capspace.fit.intervals import IntervalMethod, TwoView
 from capspace.fit.law import Form, ScalingLaw
 from capspace.fit.reference import Reference, Target, target_training_table
 from capspace.fit.space import CapabilitySpace
+from capspace.fit.support import Support, support_of
 
 __all__ = ["Prediction", "Support", "TargetFit", "fit_target", "predict_target"]
 
 Array = NDArray[np.float64]
-
-_N_COMPLETIONS = 64
-_SEED = 0
-
-
-@dataclass(frozen=True)
-class Support:
-    """Whether a model lies within the capabilities seen in fitting.
-
-    Attributes
-    ----------
-    inside : bool
-    distance : float
-        How far the outermost coordinate lies beyond the training models' range, in their standard
-        deviations; 0 inside, NaN where the model has no place.
-    summary : str
-        The same in words, naming the training model at the edge.
-
-    """
-
-    inside: bool
-    distance: float
-    summary: str
 
 
 @dataclass(frozen=True)
@@ -170,7 +148,7 @@ class TargetFit:
             if stderr is not None:
                 aligned = stderr.reindex(index=scores.index, columns=benchmarks)
                 errors = np.nan_to_num(aligned.to_numpy(dtype=float)[placed])
-            filled, spread = _complete(self.fitted.training, x[placed], errors)
+            filled, spread = complete(self.fitted.training, x[placed], errors)
             interval = method.predict(self.fitted, filled, level=level, spread=spread)
             mean[placed], lower[placed], upper[placed] = (
                 interval.mean,
@@ -188,7 +166,7 @@ class TargetFit:
                 lower=float(lower[i]),
                 upper=float(upper[i]),
                 level=level,
-                support=_support(capabilities[i], self.capabilities, self.scores.index),
+                support=support_of(capabilities[i], self.capabilities, self.scores.index),
                 linear_predictor=float(c[i]),
                 missing=tuple(b for b, v in zip(benchmarks, x[i], strict=True) if np.isnan(v)),
                 models=tuple(map(str, self.scores.index)),
@@ -321,49 +299,6 @@ def predict_target(
         )
     fit = fit_target(reference, target, n_components=n_components, exclude=set(scores.index))
     return fit.predict(scores, level=level, stderr=stderr, method=method)
-
-
-def _complete(training: Training, x: Array, errors: Array) -> tuple[Array, Array | None]:
-    """Infer missing cells of x (m, p), and draw what they and the noise leave open (m, s, p)."""
-    missing = np.isnan(x)
-    if not missing.any() and not errors.any():
-        return x, None
-    table = training.scores
-    n_factors = 2 if len(table) >= 20 else 1
-    model = fit_factor_model(table, np.zeros_like(table), n_factors)
-    factor, covariance = model.posterior(x, errors**2)
-    low, high = training.clip
-    filled = np.where(missing, np.clip(model.mean + factor @ model.loadings.T, low, high), x)
-
-    rng = np.random.default_rng(_SEED)
-    m, p = x.shape
-    root = np.linalg.cholesky(covariance)
-    draws = rng.normal(size=(m, _N_COMPLETIONS, n_factors)) @ root.swapaxes(1, 2)
-    own = rng.normal(size=(m, _N_COMPLETIONS, p)) * np.sqrt(model.noise_variance)
-    inferred = model.mean + (factor[:, None] + draws) @ model.loadings.T + own
-    measured = filled[:, None] + rng.normal(size=(m, _N_COMPLETIONS, p)) * errors[:, None]
-    return filled, np.clip(np.where(missing[:, None], inferred, measured), low, high)
-
-
-def _support(place: Array, training: Array, models: pd.Index) -> Support:
-    if np.isnan(place).any():
-        return Support(False, float("nan"), "no benchmark of the space was measured")
-    unit = training.std(axis=0)
-    unit[unit <= 0] = 1.0
-    above = (place - training.max(axis=0)) / unit
-    below = (training.min(axis=0) - place) / unit
-    beyond = np.maximum(above, below)
-    j = int(beyond.argmax())
-    if beyond[j] <= 0:
-        return Support(True, 0.0, f"inside the capabilities of the {len(training)} training models")
-    edge = int(training[:, j].argmax() if above[j] > 0 else training[:, j].argmin())
-    side = "above" if above[j] > 0 else "below"
-    return Support(
-        False,
-        float(beyond[j]),
-        f"outside: PC-{j + 1} is {beyond[j]:.1f} standard deviations {side} the outermost training "
-        f"model ({models[edge]})",
-    )
 
 
 def _number(value: float) -> float | None:
