@@ -15,6 +15,7 @@ from capspace.fit.study.compare import compare_fit, read_published
 from capspace.fit.study.compare_analysis import compare_analysis
 from capspace.fit.study.coverage import three_splits
 from capspace.fit.study.data import study_plan
+from capspace.fit.study.more import further_analyses
 from capspace.fit.study.page import Card, Section, Table, render_page
 from capspace.fit.study.reach import compare_reach, error_by_reach
 from capspace.fit.study.results import run_study
@@ -79,6 +80,20 @@ def test_errors_equivalent_compute_and_weights(study, expected, analysis):
     for c in found:
         if c.verdict == "better":
             assert c.note
+
+
+def test_other_cutoffs_and_spaces_and_single_bbh_tasks(study, expected):
+    """Every twelfth of the further fits; ``scripts/bench_fit`` compares them all."""
+    found = list(further_analyses(study, expected))
+    if not EXPECTED.is_file():
+        pytest.skip(f"the study's full numbers are not at {EXPECTED}")
+    assert len(found) == 64
+    for section, analysis, numbers in found[::12]:
+        case = study.case(analysis)
+        for predictor in ("Training FLOPs", "PC-1..3"):
+            if predictor in numbers:
+                fit = fit_case(case, predictor)
+                assert_met(compare_fit(section, fit, numbers[predictor]), 2)
 
 
 def test_headline_of_subtraction_is_the_global_optimum(study):

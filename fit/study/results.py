@@ -22,6 +22,7 @@ from capspace.fit.study.compare import Comparison
 from capspace.fit.study.compare_analysis import compare_analysis
 from capspace.fit.study.coverage import Coverage, interval_coverage
 from capspace.fit.study.data import Analysis, Case, Intervention, Study
+from capspace.fit.study.more import compare_more
 from capspace.fit.study.reach import Reach, compare_reach, error_by_reach
 from capspace.fit.study.run import CaseFit, fit_case, predictors
 from capspace.fit.study.selection import (
@@ -144,6 +145,8 @@ def run_study(
         result = run_analysis(study, analysis)
         analyses.append(result)
         comparisons += compare_analysis(result.case, result.fits, published)
+    progress("other cutoffs and spaces, single BBH tasks")
+    comparisons += compare_more(study, published)
     reach = {}
     for analysis in (a for a in study.plan.analyses if a.error_by_reach):
         progress(f"error by reach: {analysis.label}")
