@@ -7,9 +7,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class NamespaceLinks(BuildHookInterface):  # type: ignore[type-arg]
-    """Link ``build/dev/capspace/<part>`` to ``<part>``, which ``dev-mode-dirs`` puts on the path."""
+    """Link ``build/dev/capspace/<part>``, on the path by ``dev-mode-dirs``, to ``<part>``."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Make the links, before hatchling writes an editable wheel."""
         if version != "editable":
             return
         namespace = Path(self.root, "build", "dev", "capspace")
