@@ -7,35 +7,18 @@ the same requests and answers come out the same to the last bit.
 
 from __future__ import annotations
 
-import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
-from capspace.collect.accelerator import NonFiniteWatch, free_memory, is_out_of_memory, seeded
+from capspace.collect.accelerator import NonFiniteWatch, free_memory
+from capspace.collect.calling import Call, is_finite
 from capspace.collect.errors import AnswerError
-from capspace.collect.journal import Answer, Failure, Journal, RequestKeys, RequestType, is_sampled
+from capspace.collect.journal import Answer, Failure, Journal, RequestType
+from capspace.collect.request_order import Request, blocks, length, place, request_keys
 
-__all__ = ["Asker", "AskingCounts", "Request", "blocks", "request_keys"]
-
-_SMALLEST, _LARGEST = 64, 4096  # requests in the first block, and in those after it has grown
-_CHARACTERS_PER_TOKEN = 4
-_DEFAULT_NEW_TOKENS = 256
-
-
-class Request(Protocol):
-    """What is used of an lm-eval instance."""
-
-    task_name: str | None
-    doc_id: int | None
-    repeats: int | None
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """What the model is given."""
+__all__ = ["Asker", "AskingCounts"]
 
 
 @dataclass
@@ -144,12 +127,14 @@ class Asker:
         if len(known) == len(by_key):
             return [known[key] for key in keys]
 
-        call = _Call(request_type, ask, self._journal.tuning(self._identity))
+        call = Call(request_type, ask, self._journal.tuning(self._identity))
         call.learned = dict(call.tuning)
         failures: list[Failure] = []
         empty: dict[bytes, Answer] = {}
-        with NonFiniteWatch(self._torch_model) as watch:
-            order = sorted(by_key, key=lambda key: _place(by_key[key], key, self._by_prefix))
+        # A log-likelihood shows by itself that something was not finite; a text does not.
+        watched = self._torch_model if request_type == "generate_until" else None
+        with NonFiniteWatch(watched) as watch:
+            order = sorted(by_key, key=lambda key: place(by_key[key], key, self._by_prefix))
             for block in blocks(order, self._batch_size):
                 todo = [key for key in block if key not in known]
                 while todo:
@@ -176,14 +161,14 @@ class Asker:
 
     def _keep(
         self,
-        call: _Call,
+        call: Call,
         chunk: list[bytes],
         got: dict[bytes, Answer],
         by_key: dict[bytes, Request],
         known: dict[bytes, Answer],
         empty: dict[bytes, Answer],
     ) -> None:
-        good = {key: answer for key, answer in got.items() if _is_finite(answer) and answer != ""}
+        good = {key: answer for key, answer in got.items() if is_finite(answer) and answer != ""}
         if good:
             self._journal.append(
                 self._identity,
@@ -206,7 +191,7 @@ class Asker:
 
     def _ask_chunk(
         self,
-        call: _Call,
+        call: Call,
         chunk: list[bytes],
         by_key: dict[bytes, Request],
         failures: list[Failure],
@@ -216,7 +201,7 @@ class Asker:
         got: dict[bytes, Answer] = {}
         rest = list(chunk)
         while rest:
-            longest = max(_length(by_key[key]) for key in rest)
+            longest = max(length(by_key[key]) for key in rest)
             part = rest[: call.call_size(longest)]
             self._n_asking = len(part)
             answers = call.try_asking(part, by_key, self._identity)
@@ -238,7 +223,7 @@ class Asker:
                     time.time(),
                     request.task_name or "",
                     request.doc_id,
-                    _length(request),
+                    length(request),
                     "out of memory",
                 )
                 self._journal.record_failure(failure)
@@ -246,7 +231,7 @@ class Asker:
         return got
 
     def _blame(
-        self, call: _Call, part: list[bytes], by_key: dict[bytes, Request], watch: NonFiniteWatch
+        self, call: Call, part: list[bytes], by_key: dict[bytes, Request], watch: NonFiniteWatch
     ) -> NoReturn:
         """Find one request of a call that makes the model's logits not finite, and raise."""
         while len(part) > 1:
@@ -260,145 +245,3 @@ class Asker:
             f"{self._label}: item {request.doc_id} of {request.task_name or 'the task'} {what}; "
             "a score with it would be wrong: check the weights and the dtype (--dtype float32)"
         )
-
-
-class _Call:
-    """One call of the harness, with what was learned of the model's pace and size."""
-
-    def __init__(
-        self,
-        request_type: RequestType,
-        ask: Callable[[list[Any]], Sequence[Any]],
-        tuning: dict[str, float],
-    ) -> None:
-        self.request_type = request_type
-        self.tuning = tuning
-        self.learned: dict[str, float] = {}
-        self._ask = ask
-
-    @property
-    def tuning_changed(self) -> bool:
-        """Whether something was learned that is worth writing down."""
-        return any(
-            not 0.5 < value / self.learned.get(name, math.inf) < 2.0
-            for name, value in self.tuning.items()
-        )
-
-    def chunk_size(self, n: int, seconds: float) -> int:
-        """Return how many of ``n`` requests to finish before the next write."""
-        pace = self.tuning.get(f"{self.request_type}: seconds", 0.0)
-        while n > 1 and n * pace > seconds:
-            n = (n + 1) // 2
-        return n
-
-    def call_size(self, longest: int) -> int:
-        """Return how many requests of at most ``longest`` characters fit into memory at once."""
-        characters = self.tuning.get(f"{self.request_type}: characters")
-        return 2**30 if characters is None else max(1, int(characters // max(longest, 1)))
-
-    def learn_size(self, longest: int, n: int) -> None:
-        """Take note that ``n`` requests of ``longest`` characters did not fit."""
-        self.tuning[f"{self.request_type}: characters"] = float(max(n // 2, 1) * longest)
-
-    def learn_pace(self, seconds: float) -> None:
-        """Take note of the time one request took."""
-        self.tuning[f"{self.request_type}: seconds"] = seconds
-
-    def try_asking(
-        self, part: list[bytes], by_key: dict[bytes, Request], identity: str
-    ) -> list[Answer] | None:
-        """Return the model's answers, or None where it ran out of memory."""
-        requests = [by_key[key] for key in part]
-        seed = blake2b(identity.encode() + b"".join(part), digest_size=16).digest()
-        try:
-            if any(is_sampled(self.request_type, request.args) for request in requests):
-                with seeded(seed):
-                    answers = self._ask(requests)
-            else:
-                answers = self._ask(requests)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            return None
-        if len(answers) != len(requests):
-            raise AnswerError(
-                f"the model gave {len(answers)} answers to {len(requests)} {self.request_type} "
-                "requests"
-            )
-        return [_plain(self.request_type, answer) for answer in answers]
-
-
-def request_keys(request_type: RequestType, requests: Sequence[Request]) -> list[bytes]:
-    """Return the key of each request.
-
-    Repeats of a generation are answers of their own. The harness pads the requests of data-parallel
-    processes with further copies of the last instance: these count as its own repeats again.
-    """
-    digests = RequestKeys(request_type)
-    keys: list[bytes] = []
-    taken: Counter[tuple[bytes, int]] = Counter()
-    first: dict[int, int] = {}
-    copies: Counter[int] = Counter()
-    for request in requests:
-        key = digests.key(request.args)
-        repeats = request.repeats or 1
-        if request_type == "generate_until" and (
-            repeats > 1 or is_sampled(request_type, request.args)
-        ):
-            document = -1 if request.doc_id is None else request.doc_id
-            if id(request) not in first:
-                first[id(request)] = taken[key, document]
-                taken[key, document] += repeats
-            repeat = first[id(request)] + copies[id(request)] % repeats
-            copies[id(request)] += 1
-            key = digests.key(request.args, draw=(document, repeat))
-        keys.append(key)
-    return keys
-
-
-def blocks(keys: Sequence[bytes], batch_size: int = 1) -> Iterator[Sequence[bytes]]:
-    """Cut sorted keys into blocks that double in size, each a multiple of the batch size."""
-    size = batch_size * max(1, math.ceil(_SMALLEST / batch_size))
-    start = 0
-    while start < len(keys):
-        yield keys[start : start + size]
-        start += size
-        if 2 * size <= max(_LARGEST, batch_size):
-            size *= 2
-
-
-def _place(request: Request, key: bytes, by_prefix: bool) -> tuple[int, str, str, bytes]:
-    # Longest first, so that memory runs out at the start; one context's requests side by side.
-    context = request.args[0] if isinstance(request.args[0], str) else ""
-    rest = str(request.args[1:])
-    return 0 if by_prefix else -len(context), context, rest, key
-
-
-def _length(request: Request) -> int:
-    """Return the length in characters that a request may reach, for its share of memory."""
-    n = 0
-    for argument in request.args:
-        if isinstance(argument, str):
-            n += len(argument)
-        elif isinstance(argument, Mapping):
-            tokens = argument.get("max_gen_toks", argument.get("max_new_tokens"))
-            n += _CHARACTERS_PER_TOKEN * int(tokens or _DEFAULT_NEW_TOKENS)
-    return n
-
-
-def _plain(request_type: RequestType, answer: Any) -> Answer:
-    """Return a model's answer as built-in types, exactly."""
-    if request_type == "loglikelihood":
-        value, is_greedy = answer
-        return float(value), bool(is_greedy)
-    if request_type == "loglikelihood_rolling":
-        return float(answer[0] if isinstance(answer, tuple) else answer)
-    if not isinstance(answer, str):
-        raise AnswerError(f"the model generated {answer!r}, which is not text")
-    return answer
-
-
-def _is_finite(answer: Answer) -> bool:
-    if isinstance(answer, str):
-        return True
-    return math.isfinite(answer[0] if isinstance(answer, tuple) else answer)

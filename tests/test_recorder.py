@@ -14,10 +14,10 @@ pytest.importorskip("lm_eval", reason="the recorder needs the collect extra")
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from capspace.collect.asking import blocks
 from capspace.collect.errors import AnswerError
 from capspace.collect.journal import Journal
 from capspace.collect.recorder import Recorder
+from capspace.collect.request_order import blocks
 
 
 class Counting(LM):  # type: ignore[misc]  # lm-eval is untyped

@@ -7,9 +7,9 @@ shards are merged from time to time. Whoever reads sees all of them together.
 
 from capspace.collect.journal._journal import Journal, JournalInfo, JournalReport
 from capspace.collect.journal.answers import Answer, RequestType
+from capspace.collect.journal.chunk import Failure
 from capspace.collect.journal.claims import Claim, Claims
 from capspace.collect.journal.keys import RequestKeys, is_sampled
-from capspace.collect.journal.shard import Failure
 
 __all__ = [
     "Answer",

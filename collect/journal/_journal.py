@@ -15,9 +15,10 @@ from typing import Any, Self
 
 from capspace.collect.errors import JournalError
 from capspace.collect.journal.answers import Answer, RequestType
+from capspace.collect.journal.chunk import Chunk, Failure
 from capspace.collect.journal.claims import Claims
 from capspace.collect.journal.folder import OpenShard, ShardFolder
-from capspace.collect.journal.shard import Chunk, Failure, file_digest, read_failures, read_shard
+from capspace.collect.journal.reader import file_digest, read_failures, read_shard
 
 __all__ = ["Journal", "JournalInfo", "JournalReport"]
 

@@ -14,16 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from capspace.collect.errors import JournalError
+from capspace.collect.journal.chunk import Chunk
 from capspace.collect.journal.locks import held_lock, try_lock, unlock
-from capspace.collect.journal.shard import (
-    Chunk,
-    ShardContents,
-    ShardWriter,
-    file_digest,
-    fold_log,
-    read_failures,
-    read_shard,
-)
+from capspace.collect.journal.reader import ShardContents, file_digest, read_failures, read_shard
+from capspace.collect.journal.writer import ShardWriter, fold_log
 
 __all__ = ["OpenShard", "ShardFolder"]
 

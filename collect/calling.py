@@ -1,0 +1,100 @@
+"""Calling a model: how much it takes at once, how long that takes, its answers as plain data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+from capspace.collect.accelerator import is_out_of_memory, seeded
+from capspace.collect.errors import AnswerError
+from capspace.collect.journal import Answer, RequestType, is_sampled
+from capspace.collect.request_order import Request
+
+__all__ = ["Call", "is_finite"]
+
+
+class Call:
+    """One call of the harness, with what was learned of the model's pace and size."""
+
+    def __init__(
+        self,
+        request_type: RequestType,
+        ask: Callable[[list[Any]], Sequence[Any]],
+        tuning: dict[str, float],
+    ) -> None:
+        self.request_type = request_type
+        self.tuning = tuning
+        self.learned: dict[str, float] = {}
+        self._ask = ask
+
+    @property
+    def tuning_changed(self) -> bool:
+        """Whether something was learned that is worth writing down."""
+        return any(
+            not 0.5 < value / self.learned.get(name, math.inf) < 2.0
+            for name, value in self.tuning.items()
+        )
+
+    def chunk_size(self, n: int, seconds: float) -> int:
+        """Return how many of ``n`` requests to finish before the next write."""
+        pace = self.tuning.get(f"{self.request_type}: seconds", 0.0)
+        while n > 1 and n * pace > seconds:
+            n = (n + 1) // 2
+        return n
+
+    def call_size(self, longest: int) -> int:
+        """Return how many requests of at most ``longest`` characters fit into memory at once."""
+        characters = self.tuning.get(f"{self.request_type}: characters")
+        return 2**30 if characters is None else max(1, int(characters // max(longest, 1)))
+
+    def learn_size(self, longest: int, n: int) -> None:
+        """Take note that ``n`` requests of ``longest`` characters did not fit."""
+        self.tuning[f"{self.request_type}: characters"] = float(max(n // 2, 1) * longest)
+
+    def learn_pace(self, seconds: float) -> None:
+        """Take note of the time one request took."""
+        self.tuning[f"{self.request_type}: seconds"] = seconds
+
+    def try_asking(
+        self, part: list[bytes], by_key: dict[bytes, Request], identity: str
+    ) -> list[Answer] | None:
+        """Return the model's answers, or None where it ran out of memory."""
+        requests = [by_key[key] for key in part]
+        seed = blake2b(identity.encode() + b"".join(part), digest_size=16).digest()
+        try:
+            if any(is_sampled(self.request_type, request.args) for request in requests):
+                with seeded(seed):
+                    answers = self._ask(requests)
+            else:
+                answers = self._ask(requests)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+        if len(answers) != len(requests):
+            raise AnswerError(
+                f"the model gave {len(answers)} answers to {len(requests)} {self.request_type} "
+                "requests"
+            )
+        return [_plain(self.request_type, answer) for answer in answers]
+
+
+def _plain(request_type: RequestType, answer: Any) -> Answer:
+    """Return a model's answer as built-in types, exactly."""
+    if request_type == "loglikelihood":
+        value, is_greedy = answer
+        return float(value), bool(is_greedy)
+    if request_type == "loglikelihood_rolling":
+        return float(answer[0] if isinstance(answer, tuple) else answer)
+    if not isinstance(answer, str):
+        raise AnswerError(f"the model generated {answer!r}, which is not text")
+    return answer
+
+
+def is_finite(answer: Answer) -> bool:
+    """Return whether an answer holds no NaN and no infinity; a text holds neither."""
+    if isinstance(answer, str):
+        return True
+    return math.isfinite(answer[0] if isinstance(answer, tuple) else answer)

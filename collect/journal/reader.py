@@ -1,0 +1,173 @@
+"""Reading a shard: the chunks that are whole, however damaged the file is."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import cast
+
+from capspace.collect.errors import JournalError
+from capspace.collect.journal.answers import RequestType
+from capspace.collect.journal.chunk import APPLICATION_ID, VERSION, Chunk, Failure
+
+__all__ = ["ShardContents", "file_digest", "read_failures", "read_shard"]
+
+
+@dataclass(frozen=True)
+class ShardContents:
+    """What could be read of one shard.
+
+    Attributes
+    ----------
+    chunks : list of Chunk
+        The whole chunks, in the order of writing.
+    damage : str
+        What is wrong with the file, or "".
+
+    """
+
+    chunks: list[Chunk]
+    descriptions: dict[str, str]
+    damage: str
+
+
+def read_shard(path: Path, *, sealed: bool, identity: str | None = None) -> ShardContents:
+    """Read the chunks of a shard that are whole, however damaged the file is.
+
+    Parameters
+    ----------
+    path : Path
+        The shard.
+    sealed : bool
+        Whether it is never written again: then no lock is taken and no log is looked for.
+    identity : str, optional
+        Only chunks of this identity.
+
+    Raises
+    ------
+    JournalError
+        The shard was written by a newer version.
+    FileNotFoundError
+        It is not there (any more).
+
+    """
+    damage: list[str] = []
+    chunks: list[Chunk] = []
+    descriptions: dict[str, str] = {}
+    with closing(_open(path, sealed=sealed)) as db:
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            mark = db.execute("PRAGMA application_id").fetchone()[0]
+            empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            _require(path)
+            return ShardContents([], {}, str(error))
+        if empty:  # its writer died before the first chunk
+            return ShardContents([], {}, "")
+        if mark == APPLICATION_ID and version > VERSION:
+            raise JournalError(f"{path} was written by a newer version of capspace; update it")
+        owners, damaged = _owners(db)
+        damage += damaged
+        if len(owners) != max(owners, default=0):
+            damage.append("chunks are missing")
+        for number in sorted(owners):
+            if identity is not None and owners[number] != identity.encode():
+                continue
+            try:
+                chunk = _chunk(db, number)
+            except sqlite3.DatabaseError as error:
+                damage.append(f"chunk {number}: {error}")
+                continue
+            if chunk.is_whole:
+                chunks.append(chunk)
+            else:
+                damage.append(f"chunk {number} fails its checksum")
+        try:
+            descriptions = dict(db.execute("SELECT identity, description FROM identities"))
+            if any(not isinstance(t, str) for pair in descriptions.items() for t in pair):
+                raise sqlite3.DatabaseError("a description is not text")
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            damage.append(f"descriptions: {error}")
+            descriptions = {}
+    if damage:
+        _require(path)
+    return ShardContents(chunks, descriptions, "; ".join(damage[:3]))
+
+
+def read_failures(path: Path, *, sealed: bool) -> Iterator[Failure]:
+    """Yield the failed requests that a shard records; a damaged table yields what it has."""
+    with closing(_open(path, sealed=sealed)) as db:
+        try:
+            rows = db.execute("SELECT identity, key, created, failure FROM failures").fetchall()
+            told = [json.loads(row[3]) for row in rows]
+        except (sqlite3.DatabaseError, ValueError):
+            return  # a damaged shard is told of, and mended, where its answers are read
+    for (identity, key, created, _), what in zip(rows, told, strict=True):
+        yield Failure(identity, key, created, **what)
+
+
+def file_digest(path: Path) -> str:
+    """Return the digest of a file's bytes, as its sealed name carries it."""
+    digest = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _open(path: Path, *, sealed: bool) -> sqlite3.Connection:
+    mode = "mode=ro&immutable=1" if sealed else "mode=ro"
+    _require(path)
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+    except sqlite3.OperationalError:
+        _require(path)
+        raise
+    db.execute("PRAGMA busy_timeout = 10000")
+    # Nothing can be written here; it makes SQLite read what is left of a file that was cut short.
+    db.execute("PRAGMA writable_schema = ON")
+    return db
+
+
+def _require(path: Path) -> None:
+    """Raise FileNotFoundError where a shard has gone while it was read."""
+    path.stat()
+
+
+def _owners(db: sqlite3.Connection) -> tuple[dict[int, bytes], list[str]]:
+    """Return chunk number -> identity for all that either end reaches, and what stood in the way.
+
+    The payloads stay untouched on their own pages.
+    """
+    found: dict[int, bytes] = {}
+    damage: list[str] = []
+    query = "SELECT id, CAST(identity AS BLOB) FROM chunks ORDER BY id "
+    for direction in ("ASC", "DESC"):
+        try:
+            found.update(iter(db.execute(query + direction)))
+        except sqlite3.DatabaseError as error:
+            damage = [str(error)]
+        else:
+            break
+    return found, damage
+
+
+def _chunk(db: sqlite3.Connection, number: int) -> Chunk:
+    fields = db.execute(
+        "SELECT CAST(identity AS BLOB), CAST(request_type AS BLOB), n, created, digest, payload "
+        "FROM chunks WHERE id = ?",
+        (number,),
+    ).fetchone()
+    if fields is None:
+        raise sqlite3.DatabaseError("its page no longer holds it")
+    who, kind, n, created, digest, payload = fields
+    try:
+        request_type = cast("RequestType", kind.decode())
+        return Chunk(who.decode(), request_type, int(n), float(created), digest, bytes(payload))
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        raise sqlite3.DatabaseError("its columns hold other types") from None
