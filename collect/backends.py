@@ -48,6 +48,9 @@ class LoadOptions:
 
     trust_remote_code: bool = False
 
+    n_devices: int = 1
+    """GPUs that hold the weights together, each some of the layers; more than 1 needs CUDA."""
+
     token: str | None = field(default=None, repr=False)
     """Hub token; by default the one that ``hf auth login`` keeps."""
 
@@ -117,6 +120,8 @@ def load_model(checkpoint: Checkpoint, options: LoadOptions) -> LM:
         # None lets transformers take pickles; that was allowed when the checkpoint was resolved.
         "use_safetensors": None if checkpoint.pickled else True,
     }
+    if options.n_devices > 1 and device.startswith("cuda"):
+        arguments["parallelize"] = True  # lm-eval's own: layers over the GPUs this process sees
     model: LM = get_model(options.backend).create_from_arg_obj(
         arguments, {"batch_size": batch_size, "device": device}
     )

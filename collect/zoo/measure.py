@@ -62,6 +62,7 @@ def measure_order(
         store=store,
         dtype=settings.get("dtype", "auto"),
         batch_size=batch_size,
+        n_devices=order.devices,
         limit=options.limit,
         seed=options.seed,
         data_root=options.data_root,
