@@ -201,8 +201,10 @@ class Asker:
         got: dict[bytes, Answer] = {}
         rest = list(chunk)
         while rest:
-            longest = max(length(by_key[key]) for key in rest)
-            part = rest[: call.call_size(longest)]
+            n = len(rest)
+            if call.knows_size:
+                n = call.call_size(max(length(by_key[key]) for key in rest))
+            part = rest[:n]
             self._n_asking = len(part)
             answers = call.try_asking(part, by_key, self._identity)
             if watch.take():
@@ -214,7 +216,7 @@ class Asker:
                 continue
             free_memory()
             self.counts.n_split += 1
-            call.learn_size(longest, len(part))
+            call.learn_size(max(length(by_key[key]) for key in part), len(part))
             if len(part) == 1:
                 request = by_key[rest.pop(0)]
                 failure = Failure(

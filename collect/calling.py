@@ -44,10 +44,15 @@ class Call:
             n = (n + 1) // 2
         return n
 
+    @property
+    def knows_size(self) -> bool:
+        """Whether memory has run out before, so that there is a size to keep to."""
+        return f"{self.request_type}: characters" in self.tuning
+
     def call_size(self, longest: int) -> int:
         """Return how many requests of at most ``longest`` characters fit into memory at once."""
-        characters = self.tuning.get(f"{self.request_type}: characters")
-        return 2**30 if characters is None else max(1, int(characters // max(longest, 1)))
+        characters = self.tuning[f"{self.request_type}: characters"]
+        return max(1, int(characters // max(longest, 1)))
 
     def learn_size(self, longest: int, n: int) -> None:
         """Take note that ``n`` requests of ``longest`` characters did not fit."""

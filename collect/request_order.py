@@ -11,7 +11,7 @@ from capspace.collect.journal import RequestKeys, RequestType, is_sampled
 
 __all__ = ["Request", "blocks", "length", "place", "request_keys"]
 
-_SMALLEST, _LARGEST = 64, 4096  # requests in the first block, and in those after it has grown
+_SMALLEST, _GROWTH, _LARGEST = 64, 4, 4096  # requests in a block
 _CHARACTERS_PER_TOKEN = 4
 _DEFAULT_NEW_TOKENS = 256
 
@@ -57,14 +57,14 @@ def request_keys(request_type: RequestType, requests: Sequence[Request]) -> list
 
 
 def blocks(keys: Sequence[bytes], batch_size: int = 1) -> Iterator[Sequence[bytes]]:
-    """Cut sorted keys into blocks that double in size, each a multiple of the batch size."""
+    """Cut sorted keys into blocks that grow, each a multiple of the batch size."""
     size = batch_size * max(1, math.ceil(_SMALLEST / batch_size))
     start = 0
     while start < len(keys):
         yield keys[start : start + size]
         start += size
-        if 2 * size <= max(_LARGEST, batch_size):
-            size *= 2
+        if _GROWTH * size <= max(_LARGEST, batch_size):
+            size *= _GROWTH
 
 
 def place(request: Request, key: bytes, by_prefix: bool) -> tuple[int, str, str, bytes]:

@@ -169,7 +169,7 @@ def test_greedy_answers_do_not_depend_on_the_document(journal: Journal) -> None:
 def test_stopped_run_has_whole_chunks_and_goes_on(journal: Journal) -> None:
     class Dying(Counting):
         def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-            if len(self.calls) == 3:
+            if len(self.calls) == 2:
                 raise KeyboardInterrupt
             return super().loglikelihood(requests)
 
