@@ -258,7 +258,7 @@ def print_fit(fit: ZooFit) -> None:
             (
                 f.benchmark,
                 _figure(f.mean, 3),
-                f"{f.lower:.2f}-{f.upper:.2f}",
+                f"{f.lower:.3f}-{f.upper:.3f}",
                 _figure(f.measured, 3) + ("" if f.is_inside else " outside"),
                 _figure(f.compute_only, 3),
             )
@@ -273,7 +273,7 @@ def print_fit(fit: ZooFit) -> None:
             "Targets",
             ("Model", "Target", "Predicted", f"{fit.level:.0%} interval"),
             [
-                (f.model, f.benchmark, _figure(f.mean, 3), f"{f.lower:.2f}-{f.upper:.2f}")
+                (f.model, f.benchmark, _figure(f.mean, 3), f"{f.lower:.3f}-{f.upper:.3f}")
                 for f in fit.targets
             ],
             numbers=("Predicted",),

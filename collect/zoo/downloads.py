@@ -40,7 +40,7 @@ class Downloads:
 
     def fetch_ahead(self, folder: ZooFolder, current: Order) -> None:
         """Begin to fetch the first checkpoint after ``current`` that is not here, in background."""
-        finished = folder.finished() | folder.taken()
+        finished = set().union(*folder.progress())
         for order in folder.read_orders().orders:
             if order.id in finished or order.id == current.id or not order.n_download_bytes:
                 continue

@@ -276,23 +276,21 @@ class ZooFolder:
 
     def finished(self) -> set[str]:
         """Return the units that are finished."""
-        return {name for name, kind in self._unit_files() if kind == "done"}
+        return self.progress()[0]
 
     def is_finished(self, unit: str) -> bool:
         """Return whether a unit is finished."""
         return (self.path / "units" / f"{unit}.done").is_file()
 
-    def taken(self) -> set[str]:
-        """Return the units that someone began and nobody finished."""
-        names = list(self._unit_files())
-        done = {name for name, kind in names if kind == "done"}
-        return {name for name, kind in names if kind == "running"} - done
-
-    def _unit_files(self) -> Iterator[tuple[str, str]]:
+    def progress(self) -> tuple[set[str], set[str]]:
+        """Return the units that are finished, and those that someone began and nobody finished."""
+        kinds: dict[str, set[str]] = {"done": set(), "running": set()}
         with os.scandir(self.path / "units") as entries:
             for entry in entries:
                 name, _, kind = entry.name.partition(".")
-                yield name, kind
+                if kind in kinds:
+                    kinds[kind].add(name)
+        return kinds["done"], kinds["running"] - kinds["done"]
 
     def attempts(self, unit: str) -> list[Attempt]:
         """Return the attempts at a unit so far."""

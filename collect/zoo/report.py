@@ -113,7 +113,7 @@ def _row(forecast: Forecast) -> dict[str, Any]:
         "model": forecast.model,
         "benchmark": forecast.benchmark,
         "mean": _number(forecast.mean, 3),
-        "interval": f"{_number(forecast.lower, 2)}-{_number(forecast.upper, 2)}",
+        "interval": f"{_number(forecast.lower, 3)}-{_number(forecast.upper, 3)}",
         "measured": _number(forecast.measured, 3),
         "compute_only": _number(forecast.compute_only, 3),
         "inside": forecast.is_inside or math.isnan(forecast.measured),

@@ -35,7 +35,7 @@ def claimed_units(folder: ZooFolder, *, fits: Fits = lambda order: True) -> Gene
 
     """
     while True:
-        finished, taken = folder.finished(), folder.taken()
+        finished, taken = folder.progress()
         left = [o for o in folder.read_orders().orders if o.id not in finished and fits(o)]
         if not left:
             return
