@@ -9,9 +9,9 @@ from capspace.collect.engine.scoring import Budget
 
 __all__ = ["free_memory", "generation_rows", "scoring_budget"]
 
-_CPU_TOKENS = 2048
+_CPU_TOKENS = 1024
 _CPU_ROWS = 32
-_CPU_LOGIT_BYTES = 256 * 2**20
+_CPU_LOGIT_BYTES = 96 * 2**20
 _MAX_TOKENS = 16384
 _MAX_ROWS = 256
 
@@ -35,7 +35,7 @@ def scoring_budget(
     max_length : int
         Longest input in tokens: the keys of that many ancestors come on top.
     free : int, optional
-        Bytes of memory; None on a CPU, where more than a few thousand tokens gain nothing.
+        Bytes of memory; None on a CPU, where more than a thousand tokens at once gain nothing.
 
     Notes
     -----
