@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from capspace.collect.checkpoint import Checkpoint
 from capspace.collect.download import checkpoint_folder
+from capspace.collect.engine import ARITHMETIC, MODEL_NAME
 from capspace.collect.errors import BackendError
 from capspace.collect.harness import register_models
 from capspace.fit.errors import near_matches
@@ -67,6 +68,11 @@ class LoadOptions:
             head.isdigit() and int(head) > 0 and not tail
         ):
             raise BackendError(f"batch size {self.batch_size!r} is neither a count nor 'auto'")
+
+    @property
+    def identity_settings(self) -> tuple[tuple[str, str], ...]:
+        """What of the backend itself can move a score, for the identity of a measurement."""
+        return (("arithmetic", ARITHMETIC),) if self.backend == MODEL_NAME else ()
 
     def identity_dtype(self, checkpoint: Checkpoint) -> str:
         """Return the dtype the weights will have: "auto" is the configuration's."""

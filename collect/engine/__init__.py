@@ -3,9 +3,12 @@
 Importing this package is cheap; :func:`register` imports torch and lm-eval.
 """
 
-__all__ = ["MODEL_NAME", "register"]
+__all__ = ["ARITHMETIC", "MODEL_NAME", "register"]
 
 MODEL_NAME = "capspace"
+
+ARITHMETIC = "1"
+"""Part of every measurement's identity: raise it with any change that can move a score."""
 
 
 def register() -> None:
