@@ -157,6 +157,27 @@ def test_killed_workers_a_failed_node_and_a_cancelled_run_lose_and_repeat_nothin
     assert sum(r["n_requests"] for r in requests) == sum(r["n_requests"] for r in once)
 
 
+def test_a_preempted_job_goes_on_where_it_stopped(zoo: Zoo, cluster: Callable[[str], None]) -> None:
+    jobs = zoo.cluster_zoo(array_parallelism=1)
+    jobs.submit()
+    zoo.until(jobs, lambda n: n >= 2)
+    (job,) = [j["job"] for j in submitted_jobs(zoo.folder) if j["state"] == "RUNNING"]
+    # What Slurm does to a job that it preempts: signal it, then put it back into the queue.
+    subprocess.run(["scontrol", "requeue", job], check=True)
+    shown = subprocess.run(
+        ["scontrol", "show", "job", job], check=True, capture_output=True, text=True
+    )
+    assert "Restarts=1" in shown.stdout
+    zoo.until(jobs, lambda n: n == 16)
+    cancel_jobs(zoo.folder)
+    absorb(zoo.folder, zoo.store)
+    assert len(zoo.store.results()) == 16
+    report = Journal(zoo.store.path / "journal").check()
+    assert report.problems == []
+    asked = [r.provenance["requests"]["n_requests"] for r in zoo.store.results()]
+    assert report.n_answers == sum(asked)  # no answer is there twice, and none is missing
+
+
 def test_a_node_that_sees_another_folder_is_told_of(
     zoo: Zoo, cluster: Callable[[str], None]
 ) -> None:
