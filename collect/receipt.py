@@ -126,18 +126,23 @@ def _receipt(store: Store, result: Result, first: int, count: int) -> Receipt:
 
 def _item(record: dict[str, Any], result: Result) -> Item:
     requests = list(_requests(record))
-    texts = [argument[1] for argument, _ in requests if len(argument) > 1]
-    scored = bool(texts) and all(isinstance(text, str) for text in texts)
-    values = tuple(float(answers[0][0]) for _, answers in requests) if scored else None
-    generated = (str(answer) for _, answers in requests for answer in answers)
     prompts = [str(argument[0]) for argument, _ in requests]
     prompt = prompts[0] if len(set(prompts)) == 1 else _shared(prompts)
-    asked = [p[len(prompt) :] + text for p, text in zip(prompts, texts, strict=False)]
+    # A continuation is text; what follows a prompt to be continued are settings.
+    scored = all(len(argument) > 1 and isinstance(argument[1], str) for argument, _ in requests)
+    if scored:
+        answers = tuple(
+            p[len(prompt) :] + a[1] for p, (a, _) in zip(prompts, requests, strict=True)
+        )
+        values = tuple(float(replies[0][0]) for _, replies in requests)
+    else:
+        answers = tuple(str(reply) for _, replies in requests for reply in replies)
+        values = None
     return Item(
         task=str(record.get("task", result.benchmark)),
         item=int(record.get("doc_id", 0)),
         prompt=prompt,
-        answers=tuple(asked) if scored else tuple(generated),
+        answers=answers,
         log_likelihoods=values,
         expected=str(record.get("target", "")),
         metrics={n: _number(record.get(n)) for n in record.get("metrics") or ()},
