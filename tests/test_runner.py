@@ -165,6 +165,9 @@ def test_another_seed_backend_or_dtype_is_another_measurement(
 
 
 _COLLECT = """
+import signal
+# A shell that starts tests in the background leaves SIGINT ignored in all its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import os, sys
 from pathlib import Path
 from capspace.collect.progress import PlainProgress
