@@ -291,6 +291,16 @@ def test_data_root_without_the_data(
     assert str(root) in line
 
 
+def test_a_folder_of_tasks_is_said_to_run_code(
+    capspace: Command, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    said = capspace(
+        "collect", tiny_checkpoint, "--panel", "smoke", "--data-root", tmp_path,
+        "--store", tmp_path / "store", "--include-path", tmp_path,
+    )  # fmt: skip
+    assert "this runs the code" in said.err
+
+
 def test_report_folder_that_cannot_be_written(
     capspace: Command, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

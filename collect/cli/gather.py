@@ -68,6 +68,7 @@ def place(
     known = load_reference(reference)
     for name in target or []:
         known.target(name)
+    o.say_what_runs(include_path)
     with o.resumable():
         collection = collect_scores(
             model,
@@ -124,6 +125,7 @@ def collect(
     from capspace.collect.progress import progress_on
     from capspace.collect.runner import collect_scores, is_helper
 
+    o.say_what_runs(include_path)
     with o.resumable():
         collection = collect_scores(
             models,

@@ -39,6 +39,7 @@ __all__ = [
     "print_json",
     "print_table",
     "resumable",
+    "say_what_runs",
 ]
 
 _PIPE_WIDTH = 160
@@ -157,6 +158,16 @@ def console(*, stderr: bool = False) -> Console:
     # A pipe has no width; 80 columns would fold every table.
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
     return Console(stderr=stderr, highlight=False, width=width)
+
+
+def say_what_runs(include_path: Path | None) -> None:
+    """Say that a folder of tasks runs code, where one was given."""
+    if include_path is not None:
+        console(stderr=True).print(
+            f"--include-path: this runs the code that the tasks in {include_path} name",
+            style="yellow",
+            markup=False,
+        )
 
 
 def print_json(value: Any) -> None:
