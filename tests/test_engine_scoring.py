@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from engine_parts import by_levels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from capspace.collect.engine.lm import CapspaceLM
-from capspace.collect.engine.plan import BlockPlanner, cascade_blocks, tree_blocks
 from capspace.collect.engine.scoring import Budget, Target, score_targets
+from capspace.collect.engine.ways import Way, cascade, masked
 
 HUB = Path(__file__).parents[1] / ".." / "shared" / "data" / "hub"
 VOCABULARY = 600
@@ -87,6 +88,9 @@ def build_model(name: str) -> transformers.PreTrainedModel:
     return model
 
 
+WAYS = [masked, cascade, by_levels]
+
+
 def own_score(model: torch.nn.Module, target: Target) -> tuple[float, bool]:
     with torch.inference_mode():
         logits = model(torch.tensor([target.inputs])).logits[0, -len(target.continuation) :]
@@ -120,15 +124,15 @@ def with_greedy(model: torch.nn.Module, targets: list[Target]) -> list[Target]:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_architecture_and_both_ways(name: str) -> None:
+def test_every_architecture_and_every_way(name: str) -> None:
     model = build_model(name)
     targets = with_greedy(model, random_targets(0))
     expected = [own_score(model, target) for target in targets]
     assert any(greedy for _, greedy in expected)
     assert not all(greedy for _, greedy in expected)
-    for planner in (tree_blocks, cascade_blocks):
+    for way in WAYS:
         for budget in (Budget(4096, 4096), Budget(37, 5)):
-            scores, stats = score_targets(model, targets, budget, planner=planner)
+            scores, stats = score_targets(model, targets, budget, way=way)
             np.testing.assert_allclose(
                 [score for score, _ in scores], [score for score, _ in expected], atol=ABSOLUTE
             )
@@ -155,7 +159,7 @@ def drawn_model(request: pytest.FixtureRequest) -> transformers.PreTrainedModel:
     rows=st.lists(st.lists(st.integers(3, 5), min_size=2, max_size=40), min_size=1, max_size=8),
     tokens=st.integers(1, 64),
     rows_at_once=st.integers(1, 64),
-    planner=st.sampled_from([tree_blocks, cascade_blocks]),
+    way=st.sampled_from(WAYS),
     data=st.data(),
 )
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
@@ -164,11 +168,11 @@ def test_random_trees(
     rows: list[list[int]],
     tokens: int,
     rows_at_once: int,
-    planner: BlockPlanner,
+    way: Way,
     data: st.DataObject,
 ) -> None:
     targets = [Target(row[:-1], row[-data.draw(st.integers(1, len(row) - 1)) :]) for row in rows]
-    scores, _ = score_targets(drawn_model, targets, Budget(tokens, rows_at_once), planner=planner)
+    scores, _ = score_targets(drawn_model, targets, Budget(tokens, rows_at_once), way=way)
     expected = [own_score(drawn_model, target) for target in targets]
     np.testing.assert_allclose(
         [score for score, _ in scores], [score for score, _ in expected], atol=ABSOLUTE

@@ -82,7 +82,7 @@ def test_refused_models_take_the_path_of_hf(
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("capspace")]
     assert lines == [f"capspace engine: lm-eval's own path is used: {engine.refusal}"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("capspace.collect.engine.support.probe", lambda model: None)
+        patch.setattr("capspace.collect.engine.support.probe", lambda *_: None)
         assert refusal(model) is not None  # by what the configuration states, before any probe
     assert re.search(reason, engine.refusal)
     requests = [

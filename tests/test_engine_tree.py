@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from capspace.collect.engine.plan import Block, BlockPlanner, Chunk, cascade_blocks, tree_blocks
 from capspace.collect.engine.tree import TokenTree, build_tree
+from capspace.collect.engine.varlen import levels
 
 token = st.integers(0, 2)  # few values, so that random sequences share prefixes
 sequences = st.lists(st.lists(token, min_size=1, max_size=30), min_size=1, max_size=25)
@@ -90,6 +93,33 @@ def test_cascade_sees_each_ancestor_once(
     np.testing.assert_array_equal(times_seen(chunk, [*squares, *rectangles]), expected)
     in_squares = np.concatenate([np.arange(block.start, block.stop) for block in squares])
     np.testing.assert_array_equal(np.sort(in_squares), np.arange(chunk.n_tokens))
+
+
+@given(rows=sequences, data=st.data())
+@settings(deadline=None)
+def test_levels_see_each_ancestor_once(rows: list[list[int]], data: st.DataObject) -> None:
+    tree, _ = build_tree(rows, [0] * len(rows))
+    start = data.draw(st.integers(0, len(tree) - 1))
+    stop = data.draw(st.integers(start + 1, len(tree)))
+    chunk = chunk_of(tree, start, stop)
+    first, *further = levels(chunk)
+    assert first.queries.tolist() == list(range(chunk.n_tokens))
+    assert first.keys.tolist() == list(range(chunk.n_past, chunk.n_past + chunk.n_tokens))
+    seen = np.zeros((chunk.n_tokens, len(chunk.depth)), dtype=int)
+    parts = np.zeros(chunk.n_tokens, dtype=int)
+    for level in (first, *further):
+        assert len(np.unique(level.queries)) == len(level.queries)
+        ends = zip(
+            itertools.pairwise(level.query_ends), itertools.pairwise(level.key_ends), strict=True
+        )
+        for queries, keys in ends:
+            block = np.ix_(level.queries[slice(*queries)], level.keys[slice(*keys)])
+            shape = seen[block].shape
+            seen[block] += np.tri(*shape, dtype=int) if level.causal else 1
+        parts[level.queries] += 1
+    whole = chunk.visible(np.arange(chunk.n_tokens), np.arange(len(chunk.depth)), None)
+    np.testing.assert_array_equal(seen, whole)
+    assert len(further) + 1 == parts.max()
 
 
 @pytest.mark.parametrize("planner", [tree_blocks, cascade_blocks])

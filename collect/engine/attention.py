@@ -114,8 +114,7 @@ class ChunkAttention:
         return output.transpose(1, 2).to(query.dtype)
 
     def _blocks(self, window: int | None) -> tuple[list[Block], list[Block]]:
-        if window is not None and window > int(self.chunk.depth.max()):
-            window = None
+        window = self.chunk.reached_by(window)
         if window not in self._plans:
             self._plans[window] = self.planner(self.chunk, window)
         return self._plans[window]

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from capspace.collect.engine.attention import ChunkAttention, Slot, attention_over_tree
-from capspace.collect.engine.plan import BlockPlanner, Chunk, cascade_blocks, tree_blocks
+from capspace.collect.engine.attention import Slot, attention_over_tree
+from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.segments import Prompt, Segment, share_prompts
 from capspace.collect.engine.store import DecodeAttention, Decoding, Prefilling, RowStore
+from capspace.collect.engine.ways import Way, ways
 
 __all__ = ["DecodingStats", "Picker", "generate"]
 
@@ -78,6 +79,7 @@ def generate(
     is_finished: Callable[[list[int]], bool],
     rows: int,
     prefill_tokens: int,
+    way: Way | None = None,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     on_finished: Callable[[int], Any] | None = None,
 ) -> tuple[list[list[int]], DecodingStats]:
@@ -100,6 +102,9 @@ def generate(
         Generations that run at once.
     prefill_tokens : int
         Prompt tokens per forward pass; a longer prompt goes alone.
+    way : callable, optional
+        How attention over prompts is computed, as for
+        :func:`~capspace.collect.engine.scoring.score_targets`.
     autocast : callable
         Makes the context of each forward pass.
     on_finished : callable, optional
@@ -117,7 +122,7 @@ def generate(
         shared = share_prompts(prompts)
         longest = max((len(prompt.tail) for prompt in shared), default=0) + max_new_tokens
         store = RowStore(min(rows, len(shared)), longest)
-        run = _Run(model, slot, pick, autocast, shared, store)
+        run = _Run(model, slot, pick, way or ways(model)[0], autocast, shared, store)
         continuations: list[list[int]] = [[] for _ in prompts]
         run.stats.prompt_tokens = sum(len(prompt) for prompt in prompts)
 
@@ -149,13 +154,14 @@ class _Run:
         model: nn.Module,
         slot: Slot,
         pick: Picker,
+        way: Way,
         autocast: Callable[[], AbstractContextManager[Any]],
         prompts: list[Prompt],
         store: RowStore,
     ) -> None:
-        self.model, self.slot, self.pick, self.autocast = model, slot, pick, autocast
+        self.model, self.slot, self.pick, self.way = model, slot, pick, way
+        self.autocast = autocast
         self.device = next(model.parameters()).device
-        self.planner: BlockPlanner = cascade_blocks if self.device.type == "cpu" else tree_blocks
         self.waiting = deque(prompts)
         self.active: list[_Row] = []
         self.store = store
@@ -219,7 +225,7 @@ class _Run:
             [(owner, span) for owner, span in where if isinstance(owner, Segment)],
             [(owner, span) for owner, span in where if isinstance(owner, int)],
         )
-        self.slot.attention = ChunkAttention(chunk, self.planner)
+        self.slot.attention = self.way(chunk)
         last = [span.stop - 1 for owner, span in where if isinstance(owner, int)]
         self.active.extend(new)
         self.stats.fed_prompt_tokens += size

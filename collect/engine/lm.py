@@ -27,6 +27,7 @@ from capspace.collect.engine.sampling import StopCheck, UnservedSettingError, re
 from capspace.collect.engine.scoring import Budget, ScoringStats, Target, score_targets
 from capspace.collect.engine.support import base_model, refusal
 from capspace.collect.engine.tokens import encode_pairs, encode_unique
+from capspace.collect.engine.ways import Way, ways
 
 __all__ = ["CapspaceLM"]
 
@@ -68,14 +69,21 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             raise ValueError(f"token_budget={token_budget}: give at least 1, or leave it out")
         self.stats = ScoringStats()
         self.decoding_stats = DecodingStats()
-        self.refusal = self._refusal(kwargs.get("tp_plan"))
+        self.refusal = "tensor parallelism has not been checked against it"
+        if kwargs.get("tp_plan") is None:
+            self._way, self.refusal = self._find_way()
         if self.refusal is not None:
             _log.warning("capspace engine: lm-eval's own path is used: %s", self.refusal)
 
-    def _refusal(self, tp_plan: Any) -> str | None:
-        if tp_plan is not None:
-            return "tensor parallelism has not been checked against it"
-        return refusal(self.model, backend=self.backend)
+    def _find_way(self) -> tuple[Way, str | None]:
+        """Return the fastest way to compute attention that is exact, or why there is none."""
+        found = ways(self.model)
+        reasons = [refusal(self.model, backend=self.backend, way=found[0])]
+        while reasons[-1] is not None and len(reasons) < len(found):
+            reasons.append(refusal(self.model, backend=self.backend, way=found[len(reasons)]))
+        if reasons[-1] is None and len(reasons) > 1:
+            _log.warning("capspace engine: its slower masked attention is used: %s", reasons[0])
+        return found[len(reasons) - 1], reasons[-1]
 
     @property
     def shares_prefixes(self) -> bool:
@@ -237,6 +245,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             is_finished=StopCheck(self.tokenizer, stops, choice.end_tokens),
             rows=rows,
             prefill_tokens=self.budget.tokens,
+            way=self._way,
             autocast=self._autocast,
             on_finished=on_finished,
         )
@@ -292,6 +301,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self.model,
             targets,
             self.budget,
+            way=self._way,
             softmax_dtype=self.softmax_dtype,
             autocast=self._autocast,
             on_progress=on_progress,

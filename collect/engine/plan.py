@@ -44,6 +44,10 @@ class Chunk:
         """Number of tokens to evaluate."""
         return len(self.depth) - self.n_past
 
+    def reached_by(self, window: int | None) -> int | None:
+        """Return ``window``, or None where it is longer than every sequence and hides nothing."""
+        return None if window is not None and window > int(self.depth.max()) else window
+
     def visible(self, queries: IntArray, keys: IntArray, window: int | None) -> BoolArray:
         """Return which of ``keys`` each of ``queries`` attends to, (n_queries, n_keys)."""
         query_key = queries[:, None] + self.n_past

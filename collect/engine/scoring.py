@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from capspace.collect.engine.attention import ChunkAttention, attention_over_tree
-from capspace.collect.engine.plan import BlockPlanner, Chunk, cascade_blocks, tree_blocks
+from capspace.collect.engine.attention import attention_over_tree
+from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.tree import IntArray, TokenTree, build_tree
+from capspace.collect.engine.ways import Way, ways
 
 __all__ = ["Budget", "ScoringStats", "Target", "score_targets"]
 
@@ -114,7 +115,7 @@ def score_targets(
     targets: Sequence[Target],
     budget: Budget,
     *,
-    planner: BlockPlanner | None = None,
+    way: Way | None = None,
     softmax_dtype: torch.dtype | None = None,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     on_progress: Callable[[int], Any] | None = None,
@@ -130,8 +131,8 @@ def score_targets(
         In any order; shared prefixes are found across all of them.
     budget : Budget
         Limits of one forward pass. They change time and memory, and scores by rounding only.
-    planner : callable, optional
-        How attention is cut into blocks; the cascade on CPU and tree attention elsewhere if None.
+    way : callable, optional
+        How attention is computed; the first of :func:`~capspace.collect.engine.ways.ways` if None.
     softmax_dtype : dtype, optional
         Precision of the log-softmax, float32 if None.
     autocast : callable
@@ -163,8 +164,7 @@ def score_targets(
     order = np.argsort(row, kind="stable")
     sorted_row = row[order]
     device = next(model.parameters()).device
-    if planner is None:
-        planner = cascade_blocks if device.type == "cpu" else tree_blocks
+    way = way or ways(model)[0]
 
     with attention_over_tree(model) as slot, torch.inference_mode():
         kept = _Kept(torch.empty(0, dtype=torch.long))
@@ -177,9 +177,7 @@ def score_targets(
         while start < len(tree):
             stop = _stop(start, len(tree), needed, budget)
             keys = np.concatenate([path, np.arange(start, stop)])
-            slot.attention = ChunkAttention(
-                Chunk(len(path), tree.depth[keys], tree.end[keys] - start), planner
-            )
+            slot.attention = way(Chunk(len(path), tree.depth[keys], tree.end[keys] - start))
             next_path = tree.path_after(path, start, stop)
             kept.index = torch.from_numpy(np.searchsorted(keys, next_path)).to(device)
             wanted = order[slice(*np.searchsorted(sorted_row, [start, stop]))]

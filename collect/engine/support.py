@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers.configuration_utils import PretrainedConfig
 
 from capspace.collect.engine.scoring import Budget, Target, score_targets
+from capspace.collect.engine.ways import Way
 
 __all__ = ["base_model", "probe", "refusal"]
 
@@ -19,7 +20,7 @@ _KNOWN_LAYERS = {"attention", "full_attention", "sliding_attention"}
 _MOVING_ROPE = {"dynamic", "longrope", "su"}
 
 
-def refusal(model: nn.Module, *, backend: str = "causal") -> str | None:
+def refusal(model: nn.Module, *, backend: str = "causal", way: Way | None = None) -> str | None:
     """Return why the engine leaves ``model`` to lm-eval's own path, or None if it serves it.
 
     Parameters
@@ -28,6 +29,9 @@ def refusal(model: nn.Module, *, backend: str = "causal") -> str | None:
         A model as lm-eval holds it, with an adapter around it or not.
     backend : str
         lm-eval's word for the kind of model: ``"causal"`` or ``"seq2seq"``.
+    way : callable, optional
+        How attention would be computed, as for
+        :func:`~capspace.collect.engine.scoring.score_targets`.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def refusal(model: nn.Module, *, backend: str = "causal") -> str | None:
         return "it is not a transformers model"
     return (
         _by_class(base) or _by_config(base.config) or _by_adapter(model) or _by_weights(base)
-    ) or probe(model)
+    ) or probe(model, way)
 
 
 def base_model(model: nn.Module) -> Any:
@@ -56,7 +60,7 @@ def base_model(model: nn.Module) -> Any:
     return inner() if callable(inner) else model
 
 
-def probe(model: nn.Module) -> str | None:
+def probe(model: nn.Module, way: Way | None = None) -> str | None:
     """Compare the engine with the model's own forward pass on a small tree of tokens.
 
     Returns
@@ -82,7 +86,7 @@ def probe(model: nn.Module) -> str | None:
         for length in range(1, len(sequence))
     ]
     try:
-        scores, _ = score_targets(model, targets, Budget(tokens=17, rows=17))
+        scores, _ = score_targets(model, targets, Budget(tokens=17, rows=17), way=way)
         reference = _own_logprobs(model, sequences)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()

@@ -1,0 +1,172 @@
+"""Attention by levels of the tree, and which way of computing it a model gets."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from engine_parts import BlockByBlock, by_levels
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from capspace.collect.engine import lm as engine
+from capspace.collect.engine.attention import Attention, Layer
+from capspace.collect.engine.decoding import generate
+from capspace.collect.engine.kernels import Scores
+from capspace.collect.engine.plan import Chunk
+from capspace.collect.engine.sampling import Choice
+from capspace.collect.engine.scoring import Budget, Target, score_targets
+from capspace.collect.engine.tree import build_tree
+from capspace.collect.engine.varlen import FlashVarlen, LevelAttention, levels
+from capspace.collect.engine.ways import cascade, masked, ways
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+TREE = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 7, 8], [1, 2, 3, 7, 9, 10], [1, 11, 12]]
+
+
+def build_model() -> transformers.PreTrainedModel:
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.2)
+    return model
+
+
+def chunk_of(rows: list[list[int]]) -> Chunk:
+    tree, _ = build_tree(rows, [0] * len(rows))
+    return Chunk(0, tree.depth, tree.end)
+
+
+class Counting(BlockByBlock):
+    """Counts its calls."""
+
+    def __init__(self, *, takes: bool = True) -> None:
+        self.calls, self._takes = 0, takes
+
+    def takes(self, query: torch.Tensor, value: torch.Tensor) -> bool:
+        return self._takes
+
+    def __call__(self, *args: Any, **settings: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        self.calls += 1
+        return super().__call__(*args, **settings)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "layer", "by_kernel"),
+    [
+        (Counting(), Layer(Scores(0.3)), True),
+        (Counting(), Layer(Scores(0.3), sinks=torch.tensor([0.5, -1.0, 2.0, 0.0])), True),
+        (Counting(), Layer(Scores(0.3), window=6), True),  # as long as the longest sequence
+        (Counting(), Layer(Scores(0.3), window=3), False),
+        (Counting(), Layer(Scores(0.3, softcap=5.0)), False),
+        (Counting(takes=False), Layer(Scores(0.3)), False),
+    ],
+)
+def test_one_call_per_level_or_one_masked_rectangle(
+    kernel: Counting, layer: Layer, by_kernel: bool
+) -> None:
+    chunk = chunk_of(TREE)
+    torch.manual_seed(1)
+    query, key, value = (torch.randn(1, heads, chunk.n_tokens, 8) for heads in (4, 2, 2))
+    found = LevelAttention(chunk, kernel)(query, key, value, layer)
+    torch.testing.assert_close(found, masked(chunk)(query, key, value, layer))
+    assert kernel.calls == (len(levels(chunk)) if by_kernel else 0)
+
+
+def test_prompts_are_read_by_levels_too() -> None:
+    model = build_model()
+    rng = np.random.default_rng(0)
+    prefix = rng.integers(3, 300, 50).tolist()
+    prompts = [prefix + rng.integers(3, 300, n).tolist() for n in (4, 1, 9, 40)]
+    settings: dict[str, Any] = {
+        "max_new_tokens": 12,
+        "pick": Choice(),
+        "is_finished": lambda new: False,
+        "rows": 8,
+        "prefill_tokens": 64,
+    }
+    expected, _ = generate(model, prompts, **settings, way=masked)
+    found, _ = generate(model, prompts, **settings, way=by_levels)
+    assert found == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("causal", [True, False])
+def test_flash_is_called_as_torch_defines_it(dtype: torch.dtype, causal: bool) -> None:
+    """Shapes and types alone, on tensors without content: they need no GPU."""
+    if not FlashVarlen.is_there():
+        pytest.skip(f"torch {torch.__version__} has no public varlen attention")
+
+    def empty(*shape: int, dtype: torch.dtype = dtype) -> torch.Tensor:
+        return torch.empty(shape, device="cuda", dtype=dtype)
+
+    kernel = FlashVarlen()
+    with FakeTensorMode():
+        query, key, ends = empty(10, 4, 64), empty(12, 2, 64), empty(3, dtype=torch.int32)
+        assert kernel.takes(query, key)
+        assert not kernel.takes(query, empty(12, 2, 64, dtype=torch.float32))
+        assert not kernel.takes(query, empty(12, 2, 32))
+        assert not kernel.takes(empty(10, 4, 4), empty(12, 2, 4))
+        assert not kernel.takes(empty(10, 4, 512), empty(12, 2, 512))
+        output, weight = kernel(query, key, key, ends, ends, (5, 6), Scores(0.1), causal=causal)
+    assert (output.shape, output.dtype) == ((10, 4, 64), dtype)
+    assert (weight.shape, weight.dtype) == ((10, 4), torch.float32)
+
+
+def test_ways_by_device() -> None:
+    model = build_model()
+    assert ways(model) == [cascade]
+    assert ways(model.to("meta")) == [masked]
+
+
+def wrong(chunk: Chunk) -> Attention:
+    """Attend to everything but the past."""
+    return masked(Chunk(chunk.n_past, chunk.depth, chunk.end.clip(max=chunk.n_tokens // 2)))
+
+
+def test_a_way_that_is_not_exact_gives_place_to_the_next(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = build_model()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=_letters(), **{"eos_token": "</s>", "pad_token": "</s>"}
+    )
+    monkeypatch.setattr(engine, "ways", lambda model: [wrong, masked])
+    with caplog.at_level(logging.WARNING, "capspace"):
+        found = engine.CapspaceLM(model, tokenizer=tokenizer)
+    assert found.refusal is None
+    assert found._way is masked
+    assert "slower masked attention is used: its log-probabilities of a small tree" in caplog.text
+    monkeypatch.setattr(engine, "ways", lambda model: [wrong])
+    assert engine.CapspaceLM(model, tokenizer=tokenizer).refusal is not None
+
+
+def _letters() -> Any:
+    from tokenizers import Tokenizer, models
+
+    words = {"</s>": 0, "a": 1, "b": 2}
+    return Tokenizer(models.WordLevel(words, unk_token="</s>"))  # noqa: S106  # no password
+
+
+def test_levels_of_a_chunk_in_the_middle_of_a_tree() -> None:
+    model = build_model()
+    targets = [Target(row[:-1], row[1:]) for row in TREE]
+    expected, _ = score_targets(model, targets, Budget(64, 64), way=masked)
+    for tokens in (1, 2, 3, 5):
+        found, stats = score_targets(model, targets, Budget(tokens, 64), way=by_levels)
+        assert stats.chunks > 1
+        np.testing.assert_allclose(
+            [score for score, _ in found], [score for score, _ in expected], atol=1e-5
+        )
