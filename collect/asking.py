@@ -1,14 +1,16 @@
 """Asking a model in chunks: known answers first, the rest in an order that survives a restart.
 
-The requests of a call are sorted, longest first, and cut at fixed places of that order. A run that
-was killed thus cuts what is left exactly as it would have been cut, so that batches are made of
-the same requests and answers come out the same to the last bit.
+The requests of a call are sorted and cut at fixed places of that order: into blocks that grow from
+one batch, and a block that would take too long, at the pace kept in the journal, into halves. A run
+that was killed thus cuts what is left as it would have been cut, so that batches are made of the
+same requests and answers come out the same to the last bit. Only of a model so slow that blocks
+are halved may two runs, at paces that differ, ask in other batches, as with another batch size.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -16,9 +18,18 @@ from capspace.collect.accelerator import NonFiniteWatch, free_memory
 from capspace.collect.calling import Call, is_finite
 from capspace.collect.errors import AnswerError
 from capspace.collect.journal import Answer, Failure, Journal, RequestType
-from capspace.collect.request_order import Request, blocks, length, place, request_keys
+from capspace.collect.request_order import (
+    Request,
+    blocks,
+    length,
+    pieces,
+    place,
+    request_keys,
+)
 
 __all__ = ["Asker", "AskingCounts"]
+
+_HANDFUL = 8  # requests of the first chunk, where a model does not say how many it takes at once
 
 
 @dataclass
@@ -80,7 +91,8 @@ class Asker:
         self._description = description
         self._on_progress = on_progress or (lambda done, wanted: None)
         self._chunk_seconds = chunk_seconds
-        self._batch_size = batch_size or 1
+        self._knows_batch = batch_size is not None
+        self._batch_size = batch_size or _HANDFUL
         self._by_prefix = by_prefix
         self._torch_model = torch_model
         self._n_done = self._n_asking = 0
@@ -135,16 +147,13 @@ class Asker:
         watched = self._torch_model if request_type == "generate_until" else None
         with NonFiniteWatch(watched) as watch:
             order = sorted(by_key, key=lambda key: place(by_key[key], key, self._by_prefix))
-            for block in blocks(order, self._batch_size):
-                todo = [key for key in block if key not in known]
-                while todo:
-                    chunk = todo[: call.chunk_size(len(todo), self._chunk_seconds)]
-                    del todo[: len(chunk)]
-                    started = time.monotonic()
-                    got = self._ask_chunk(call, chunk, by_key, failures, watch)
-                    call.learn_pace((time.monotonic() - started) / len(chunk))
-                    self._keep(call, chunk, got, by_key, known, empty)
-                    self._tell(len(known) + len(empty))
+            for piece in self._cut(order, call, by_key, known):
+                chunk = [key for key in piece if key not in known]
+                started = time.monotonic()
+                got = self._ask_chunk(call, chunk, by_key, failures, watch)
+                call.learn_pace(time.monotonic() - started, _characters(chunk, by_key))
+                self._keep(call, chunk, got, by_key, known, empty)
+                self._tell(len(known) + len(empty))
         if failures:
             worst = max(failures, key=lambda failure: failure.characters)
             raise AnswerError(
@@ -154,6 +163,21 @@ class Asker:
             )
         known |= empty
         return [known[key] for key in keys]
+
+    def _cut(
+        self,
+        order: list[bytes],
+        call: Call,
+        by_key: dict[bytes, Request],
+        known: dict[bytes, Answer],
+    ) -> Iterator[Sequence[bytes]]:
+        def fits(piece: Sequence[bytes]) -> bool:
+            return call.fits(
+                _characters(piece, by_key), self._chunk_seconds, knows_batch=self._knows_batch
+            )
+
+        for block in blocks(order, self._batch_size):
+            yield from pieces(block, self._batch_size, known, fits)
 
     def _tell(self, n_done: int) -> None:
         self._n_done, self._n_asking = n_done, 0
@@ -247,3 +271,7 @@ class Asker:
             f"{self._label}: item {request.doc_id} of {request.task_name or 'the task'} {what}; "
             "a score with it would be wrong: check the weights and the dtype (--dtype float32)"
         )
+
+
+def _characters(keys: Sequence[bytes], by_key: Mapping[bytes, Request]) -> int:
+    return sum(length(by_key[key]) for key in keys)

@@ -28,21 +28,22 @@ class Call:
         self.tuning = tuning
         self.learned: dict[str, float] = {}
         self._ask = ask
+        self._shortest = f"{request_type}: seconds of the shortest chunk"
 
     @property
     def tuning_changed(self) -> bool:
         """Whether something was learned that is worth writing down."""
-        return any(
-            not 0.5 < value / self.learned.get(name, math.inf) < 2.0
-            for name, value in self.tuning.items()
-        )
+        return self.tuning != self.learned
 
-    def chunk_size(self, n: int, seconds: float) -> int:
-        """Return how many of ``n`` requests to finish before the next write."""
-        pace = self.tuning.get(f"{self.request_type}: seconds", 0.0)
-        while n > 1 and n * pace > seconds:
-            n = (n + 1) // 2
-        return n
+    def fits(self, characters: int, seconds: float, *, knows_batch: bool) -> bool:
+        """Return whether requests of so many characters are expected to take at most ``seconds``.
+
+        A model that does not say how many it computes at once may take no longer for more: then
+        more are let through for as long as they take less than thrice the shortest chunk.
+        """
+        pace = self.tuning.get(f"{self.request_type}: seconds per character", 0.0)
+        shortest = 0.0 if knows_batch else self.tuning.get(self._shortest, 0.0)
+        return characters * pace <= max(seconds, 3 * shortest)
 
     @property
     def knows_size(self) -> bool:
@@ -58,9 +59,13 @@ class Call:
         """Take note that ``n`` requests of ``longest`` characters did not fit."""
         self.tuning[f"{self.request_type}: characters"] = float(max(n // 2, 1) * longest)
 
-    def learn_pace(self, seconds: float) -> None:
-        """Take note of the time one request took."""
-        self.tuning[f"{self.request_type}: seconds"] = seconds
+    def learn_pace(self, seconds: float, characters: int) -> None:
+        """Take note of the time that requests of so many characters took."""
+        name = f"{self.request_type}: seconds per character"
+        self.tuning[name] = _steady(seconds / max(characters, 1), self.tuning.get(name, 0.0))
+        self.tuning[self._shortest] = min(
+            _steady(seconds, 0.0), self.tuning.get(self._shortest, math.inf)
+        )
 
     def try_asking(
         self, part: list[bytes], by_key: dict[bytes, Request], identity: str
@@ -84,6 +89,16 @@ class Call:
                 "requests"
             )
         return [_plain(self.request_type, answer) for answer in answers]
+
+
+def _steady(seconds: float, before: float) -> float:
+    """Return a timing rounded up by at most a fifth, or the one before where that is near.
+
+    Timings vary from run to run; what is cut by them must not vary with every one.
+    """
+    if before / 1.5 < seconds <= before:
+        return before
+    return float(2.0 ** (math.ceil(4 * math.log2(max(seconds, 1e-12))) / 4))
 
 
 def _plain(request_type: RequestType, answer: Any) -> Answer:

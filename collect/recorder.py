@@ -35,7 +35,8 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
     on_progress : callable, optional
         Called with the answers there are and the answers wanted, of the current call.
     chunk_seconds : float
-        Aimed length of a chunk: the work that a killed run repeats.
+        Longest that a chunk may knowingly take: the work that a killed run repeats. A batch is
+        never cut; a model that does not say what a batch is may take thrice its shortest chunk.
 
     """
 

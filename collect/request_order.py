@@ -1,17 +1,17 @@
-"""Requests of the harness: the key of each, their order, and the blocks it is cut into."""
+"""Requests of the harness: the key of each, their order, and the places where it is cut."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from capspace.collect.journal import RequestKeys, RequestType, is_sampled
 
-__all__ = ["Request", "blocks", "length", "place", "request_keys"]
+__all__ = ["Request", "blocks", "length", "pieces", "place", "request_keys"]
 
-_SMALLEST, _GROWTH, _LARGEST = 64, 4, 4096  # requests in a block
+_GROWTH, _LARGEST = 4, 4096  # requests in a block
 _CHARACTERS_PER_TOKEN = 4
 _DEFAULT_NEW_TOKENS = 256
 
@@ -57,14 +57,36 @@ def request_keys(request_type: RequestType, requests: Sequence[Request]) -> list
 
 
 def blocks(keys: Sequence[bytes], batch_size: int = 1) -> Iterator[Sequence[bytes]]:
-    """Cut sorted keys into blocks that grow, each a multiple of the batch size."""
-    size = batch_size * max(1, math.ceil(_SMALLEST / batch_size))
-    start = 0
+    """Cut sorted keys into blocks that grow from one batch, each a multiple of the batch size."""
+    size, start = batch_size, 0
     while start < len(keys):
         yield keys[start : start + size]
         start += size
-        if _GROWTH * size <= max(_LARGEST, batch_size):
+        if _GROWTH * size <= _LARGEST:
             size *= _GROWTH
+
+
+def pieces(
+    block: Sequence[bytes],
+    batch_size: int,
+    known: Container[bytes],
+    fits: Callable[[Sequence[bytes]], bool],
+) -> Iterator[Sequence[bytes]]:
+    """Halve a block until each piece fits or is one batch; yield those with unknown keys.
+
+    What fits is asked again for each piece when its turn comes. A block of which a beginning alone
+    is known was being asked in pieces when its run was stopped, and is cut as it was cut then.
+    """
+    n_known = sum(key in known for key in block)
+    if n_known == len(block):
+        return
+    begun = n_known > 0 and not n_known % batch_size and all(k in known for k in block[:n_known])
+    if len(block) <= batch_size or (fits(block) and not begun):
+        yield block
+        return
+    half = batch_size * math.ceil(len(block) / 2 / batch_size)
+    yield from pieces(block[:half], batch_size, known, fits)
+    yield from pieces(block[half:], batch_size, known, fits)
 
 
 def place(request: Request, key: bytes, by_prefix: bool) -> tuple[int, str, str, bytes]:

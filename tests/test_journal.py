@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from capspace.collect.errors import JournalError
 from capspace.collect.journal import Failure, Journal, RequestKeys, is_sampled
 from capspace.collect.journal.answers import pack, unpack
+from capspace.collect.journal.reader import file_digest
+from capspace.collect.journal.writer import SLACK_BYTES
 
 # The full counts run in scripts/soak.
 SOAK = "CAPSPACE_SOAK" in os.environ
@@ -35,13 +37,13 @@ def key(i: int) -> bytes:
 
 def fill(journal: Journal, chunks: int, size: int = 16, identity: str = "model") -> None:
     for c in range(chunks):
-        items = range(c * size, (c + 1) * size)
-        journal.append(
-            identity,
-            "loglikelihood",
-            [key(i) for i in items],
-            [(-i / 7, i % 2 == 0) for i in items],
-        )
+        fill_one(journal, c, size, identity)
+
+
+def fill_one(journal: Journal, c: int, size: int = 16, identity: str = "model") -> None:
+    items = range(c * size, (c + 1) * size)
+    answers = [(-i / 7, i % 2 == 0) for i in items]
+    journal.append(identity, "loglikelihood", [key(i) for i in items], answers)
 
 
 def truth(chunks: int, size: int = 16) -> dict[bytes, tuple[float, bool]]:
@@ -53,8 +55,12 @@ def shard_of(path: Path) -> Path:
     return shard
 
 
-def crashed(path: Path, chunks: int, *, at_once: bool = False) -> Path:
-    """Leave the shard of a process that was killed, at once or while it computes a next chunk."""
+def crashed(path: Path, chunks: int, *, when: str = "later") -> Path:
+    """Leave the shard of a process that was killed after its last chunk.
+
+    It was killed while it computed the next chunk ("later"), while the last was folded in ("at
+    once") or before ("unfolded").
+    """
     program = f"""
         import os, sys
         from importlib.util import module_from_spec, spec_from_file_location
@@ -63,8 +69,11 @@ def crashed(path: Path, chunks: int, *, at_once: bool = False) -> Path:
         spec = spec_from_file_location("journal_tests", {__file__!r})
         tests = module_from_spec(spec); spec.loader.exec_module(tests)
         journal = Journal(Path({str(path)!r}))
-        tests.fill(journal, {chunks})
-        if not {at_once}:
+        tests.fill(journal, {chunks - 1})
+        if {when!r} == "unfolded":
+            journal._own_shard().writer._fold = lambda: None
+        tests.fill_one(journal, {chunks - 1})
+        if {when!r} == "later":
             journal._own.writer._wait()
         os.kill(os.getpid(), 9)
     """
@@ -186,35 +195,46 @@ def test_failure_is_recorded_until_it_is_answered(tmp_path: Path) -> None:
 
 
 def test_killed_writer_loses_nothing_that_was_appended(tmp_path: Path) -> None:
-    crashed(tmp_path, 5, at_once=True)
+    crashed(tmp_path, 5, when="at once")
     journal = Journal(tmp_path)
     assert journal.known("model") == truth(5)
     assert journal.notices == []
 
 
+@pytest.mark.parametrize("when", ["unfolded", "later"])
 @pytest.mark.parametrize("chunks", [1, 2, 7, 40])
-def test_power_cut_loses_at_most_the_last_chunk_and_says_so(tmp_path: Path, chunks: int) -> None:
-    shard = crashed(tmp_path / "crash", chunks)
+def test_power_cut_loses_at_most_the_last_chunk_and_says_so(
+    tmp_path: Path, chunks: int, when: str
+) -> None:
+    """The file is cut in its last page, or in the last that holds anything, and the log is gone."""
+    shard = crashed(tmp_path / "crash", chunks, when=when)
     whole = shard.read_bytes()
-    cuts = range(len(whole) - 1024, len(whole), 1 if SOAK else 93)
-    for cut in cuts:
+    used = len(whole)
+    if chunks > 1 or when == "later":
+        used -= SLACK_BYTES
+        assert not any(whole[used:])
+    # Before it is folded in, the last chunk is in the log alone: the page before is another's.
+    ends = {len(whole), used if when == "later" else len(whole)}
+    for cut in (c for end in ends for c in range(max(0, end - 1024), end + 1, 1 if SOAK else 93)):
         folder = tmp_path / f"cut{cut}"
         folder.mkdir()
-        (folder / shard.name).write_bytes(whole[:cut])  # and no write-ahead log
+        (folder / shard.name).write_bytes(whole[:cut])
+        shutil.copy(shard.with_suffix(".lock"), folder)  # it says how many chunks there were
         journal = Journal(folder)
         known = journal.known("model")
         assert known in (truth(chunks), truth(chunks - 1))
-        assert (known == truth(chunks)) or "was damaged" in journal.notices[0]
+        said = " ".join(journal.notices)
+        assert (known == truth(chunks)) or "was damaged" in said or "has lost 1 of" in said
         journal.close()
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("when", ["unfolded", "at once", "later"])
 def test_dropped_or_cut_log_loses_at_most_the_last_chunk_and_says_so(
-    tmp_path: Path, at_once: bool
+    tmp_path: Path, when: str
 ) -> None:
     origin = tmp_path / "origin"
-    shard = crashed(origin, 6, at_once=at_once)
+    shard = crashed(origin, 6, when=when)
     log = shard.with_name(shard.name + "-wal")
     size = log.stat().st_size
     for cut in (None, 0, 13, size // 2 + 13, size - 1):
@@ -229,7 +249,7 @@ def test_dropped_or_cut_log_loses_at_most_the_last_chunk_and_says_so(
                 file.truncate(cut)
         journal = Journal(folder)
         known = journal.known("model")
-        assert known in ((truth(6), truth(5)) if at_once else (truth(6),))
+        assert known in ((truth(6),) if when == "later" else (truth(6), truth(5)))
         assert known == truth(6) or "has lost 1 of 6 chunks" in journal.notices[0]
 
 
@@ -336,8 +356,13 @@ def test_newer_version_is_refused(tmp_path: Path) -> None:
     shard = shard_of(tmp_path)
     with closing(sqlite3.connect(shard)) as db:
         db.execute("PRAGMA user_version = 99")
+    newer = shard.rename(tmp_path / f"sealed-{file_digest(shard)}.sqlite")
     with pytest.raises(JournalError, match="newer version"):
         Journal(tmp_path).known("model")
+    newer.rename(shard)  # now it is a shard of ours whose bytes changed
+    journal = Journal(tmp_path)
+    assert journal.known("model") == truth(1)
+    assert "was damaged" in journal.notices[0]
 
 
 def test_check_tells_without_mending(tmp_path: Path) -> None:

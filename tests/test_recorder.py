@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("lm_eval", reason="the recorder needs the collect extra")
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
+from capspace.collect import asking
 from capspace.collect.errors import AnswerError
 from capspace.collect.journal import Journal
 from capspace.collect.recorder import Recorder
-from capspace.collect.request_order import blocks
+from capspace.collect.request_order import blocks, pieces
 
 
 class Counting(LM):  # type: ignore[misc]  # lm-eval is untyped
@@ -52,8 +56,8 @@ class Counting(LM):  # type: ignore[misc]  # lm-eval is untyped
         return [-len(r.args[0]) / 3 for r in requests]
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
-        self._take(requests)
         n = len(self.asked)
+        self._take(requests)
         return [
             "" if r.args[0] == self._bad else f"{r.args[0]} {n + i}" for i, r in enumerate(requests)
         ]
@@ -187,6 +191,105 @@ def test_stopped_run_has_whole_chunks_and_goes_on(journal: Journal) -> None:
     assert whole.asked == dying.asked + lm.asked
 
 
+class Clock:
+    """Time that passes only where a model says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(asking, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return time.time()
+
+
+class Slow(Counting):
+    """Takes time by the clock, and stops at a call where asked to."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        request: float = 0.0,
+        call: float = 0.0,
+        first: float = 0.0,
+        batch_size: int | None = None,
+        stop_at: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self._clock, self._first, self._stop_at = clock, first, stop_at
+        self._request, self._call = request, call
+
+    def _take(self, requests: Sequence[Instance]) -> None:
+        if len(self.calls) == self._stop_at:
+            raise KeyboardInterrupt
+        self._clock.now += self._call + self._request * len(requests)
+        self._clock.now += 0 if self.calls else self._first
+        super()._take(requests)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def same_length(n: int) -> list[Instance]:
+    return [Instance("loglikelihood", {}, (f"item {i:04}", " a"), 0, ("t", i, 1)) for i in range(n)]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.8, 3.0, 19.0])
+def test_no_chunk_is_knowingly_longer_than_its_bound(
+    journal: Journal, clock: Clock, seconds: float
+) -> None:
+    lm = Slow(clock, request=seconds, batch_size=1)
+    recorder(journal, lm).loglikelihood(same_length(300))
+    assert lm.calls[0] == 1
+    assert max(lm.calls) * seconds <= 20.0
+    assert max(lm.calls) * seconds >= min(6.0, 64 * seconds)  # nor much shorter, once it is known
+
+
+def test_batch_is_never_cut_and_grows_where_that_costs_no_time(
+    journal: Journal, clock: Clock
+) -> None:
+    whole = Slow(clock, request=60 / 16, batch_size=16)  # a minute for each batch
+    recorder(journal, whole).loglikelihood(same_length(480))
+    assert set(whole.calls) == {16}
+    wide = Slow(clock, call=60, request=0.01)  # a minute for a call, however much is in it
+    recorder(journal, wide, identity="wide").loglikelihood(same_length(2000))
+    assert wide.calls[0] == 8
+    assert len(wide.calls) < 20
+
+
+def test_fast_model_is_asked_in_few_large_calls(journal: Journal, clock: Clock) -> None:
+    lm = Slow(clock, request=0.0001, first=3.0)
+    recorder(journal, lm).loglikelihood(same_length(10_000))
+    assert lm.calls[0] == 8
+    assert len(lm.calls) <= 16
+    assert max(lm.calls) >= 2048
+
+
+@pytest.mark.parametrize(
+    "speed", [{"request": 0.9}, {"request": 0.2, "first": 40.0}, {"call": 30.0, "request": 0.5}]
+)
+def test_slow_run_stopped_anywhere_goes_on_with_the_same_calls(
+    tmp_path: Path, clock: Clock, speed: dict[str, float]
+) -> None:
+    whole = Slow(clock, **speed)
+    answers = recorder(Journal(tmp_path / "whole"), whole).generate_until(draws(30, 5))
+    for stop_at in range(1, len(whole.calls)):
+        journal = Journal(tmp_path / str(stop_at))
+        dying = Slow(clock, **speed, stop_at=stop_at)
+        with pytest.raises(KeyboardInterrupt):
+            recorder(journal, dying).generate_until(draws(30, 5))
+        lm = Slow(clock, **speed | {"first": 0.0})
+        lm.asked = list(dying.asked)  # it numbers its answers
+        assert recorder(journal, lm).generate_until(draws(30, 5)) == answers
+        assert dying.calls + lm.calls == whole.calls
+
+
 def test_out_of_memory_splits_and_the_size_found_is_used_again(journal: Journal) -> None:
     lm = Counting(holds=900)
     first = recorder(journal, lm)
@@ -248,7 +351,7 @@ def test_wrong_number_of_answers_is_told(journal: Journal) -> None:
         def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
             return super().loglikelihood(requests)[:-1]
 
-    with pytest.raises(AnswerError, match="39 answers to 40"):
+    with pytest.raises(AnswerError, match="7 answers to 8"):
         recorder(journal, Short()).loglikelihood(choices(10))
 
 
@@ -257,8 +360,24 @@ def test_blocks_cover_everything_in_multiples_of_the_batch() -> None:
     for batch_size in (1, 48, 64, 100, 4096):
         cut = list(blocks(keys, batch_size))
         assert [k for block in cut for k in block] == keys
+        assert len(cut[0]) == batch_size
         assert all(len(block) % batch_size == 0 for block in cut[:-1])
         assert max(map(len, cut)) <= max(4096, batch_size)
+
+
+@given(st.integers(0, 200), st.integers(1, 9), st.integers(1, 60), st.sets(st.integers(0, 200)))
+def test_pieces_hold_everything_unknown_and_fit_or_are_one_batch(
+    n: int, batch_size: int, most: int, known: set[int]
+) -> None:
+    block = [bytes([i]) for i in range(n)]
+    have = {bytes([i]) for i in known}
+    cut = list(pieces(block, batch_size, have, lambda piece: len(piece) <= most))
+    assert all(len(piece) <= max(most, batch_size) for piece in cut)
+    assert [k for piece in cut for k in piece if k not in have] == [
+        k for k in block if k not in have
+    ]
+    starts = [block.index(piece[0]) for piece in cut]
+    assert all(start % batch_size == 0 for start in starts)
 
 
 def test_wrapper_is_the_model_to_the_harness(journal: Journal) -> None:

@@ -14,6 +14,9 @@ __all__ = ["APPLICATION_ID", "PAGE_BYTES", "VERSION", "Chunk", "Failure"]
 
 APPLICATION_ID = 0x6361706A  # "capj": tells a shard from any other SQLite file
 VERSION = 1
+"""Told by sealed shards; a later version has to give its live ones, whose bytes no digest
+vouches for yet, another name."""
+
 PAGE_BYTES = 1024
 """A chunk is longer than a page, so that it spills onto pages that it shares with no other."""
 

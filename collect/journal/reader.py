@@ -69,7 +69,7 @@ def read_shard(path: Path, *, sealed: bool, identity: str | None = None) -> Shar
             return ShardContents([], {}, str(error))
         if empty:  # its writer died before the first chunk
             return ShardContents([], {}, "")
-        if mark == APPLICATION_ID and version > VERSION:
+        if mark == APPLICATION_ID and version > VERSION and not _changed(path):
             raise JournalError(f"{path} was written by a newer version of capspace; update it")
         owners, damaged = _owners(db)
         damage += damaged
@@ -87,6 +87,8 @@ def read_shard(path: Path, *, sealed: bool, identity: str | None = None) -> Shar
                 chunks.append(chunk)
             else:
                 damage.append(f"chunk {number} fails its checksum")
+        if version != VERSION:
+            damage.append(f"it says to be of version {version}")
         try:
             descriptions = dict(db.execute("SELECT identity, description FROM identities"))
             if any(not isinstance(t, str) for pair in descriptions.items() for t in pair):
@@ -118,6 +120,11 @@ def file_digest(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _changed(path: Path) -> bool:
+    """Return whether a shard is not, or no longer, what its sealed name says."""
+    return path.stem != f"sealed-{file_digest(path)}"
 
 
 def _open(path: Path, *, sealed: bool) -> sqlite3.Connection:

@@ -1,14 +1,16 @@
 """One shard: a SQLite file to which one process appends chunks of answers.
 
 Every chunk is one row with its own digest, in the order of writing, and long enough to spill onto
-pages of its own. So a file cut anywhere in its last page loses at most its last chunk, and a
-flipped byte is found in the chunk it sits in. Each chunk is folded into the file before the next
-is written: without its write-ahead log the file still holds all but the last.
+pages of its own, so that a flipped byte is found in the chunk it sits in. Each chunk is folded into
+the file before the next is written, and behind the last lies a block that holds nothing. So a file
+whose end is cut off and whose write-ahead log is gone, both at once, has still lost at most its
+last chunk. (A synced log that vanishes in the milliseconds while it is folded in may take more.)
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +21,10 @@ from typing import Any
 from capspace.collect.errors import JournalError
 from capspace.collect.journal.chunk import APPLICATION_ID, PAGE_BYTES, VERSION, Chunk, Failure
 
-__all__ = ["ShardWriter", "fold_log"]
+__all__ = ["SLACK_BYTES", "ShardWriter", "fold_log"]
+
+SLACK_BYTES = 4096
+"""Bytes that hold nothing behind the last chunk: a block of the file system."""
 
 _SCHEMA = """
 CREATE TABLE chunks (
@@ -44,7 +49,7 @@ class ShardWriter:
         self.n_chunks = 0
         self._described: set[str] = set()
         self._folding = ThreadPoolExecutor(1) if durable else None
-        self._folded: Future[bool] | None = None
+        self._folded: Future[None] | None = None
         with _plain_errors(path):
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -109,8 +114,13 @@ class ShardWriter:
         self._wait()
         if self._folding is not None:
             self._folding.shutdown()
-        with _plain_errors(self.path), closing(self._db):
-            return fold_log(self._db)
+        with _plain_errors(self.path):
+            with closing(self._db):
+                is_folded = fold_log(self._db)
+                n_pages = self._db.execute("PRAGMA page_count").fetchone()[0]
+            if is_folded:
+                os.truncate(self.path, n_pages * PAGE_BYTES)
+        return is_folded
 
     def abandon(self) -> None:
         """Close without a word, after an error that was already told."""
@@ -133,11 +143,13 @@ class ShardWriter:
         return _Transaction(self._db)
 
 
-def _fold_file(path: Path) -> bool:
+def _fold_file(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA synchronous = FULL")
-        busy, _, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    return not busy
+        busy, in_log, folded = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        n_pages = db.execute("PRAGMA page_count").fetchone()[0]
+    if not busy and in_log == folded:
+        os.truncate(path, n_pages * PAGE_BYTES + SLACK_BYTES)
 
 
 def fold_log(db: sqlite3.Connection) -> bool:
@@ -162,7 +174,7 @@ class _Transaction:
 
 
 class _plain_errors:
-    """Turns SQLite's errors while writing into one line that says what to do."""
+    """Turns errors while writing into one line that says what to do."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -171,7 +183,7 @@ class _plain_errors:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, (sqlite3.Error, OSError)):
             raise JournalError(
                 f"cannot write the journal in {self._path.parent}: {error}; every finished chunk "
                 "is kept: make room there, or make it writable, and run the same command again"
