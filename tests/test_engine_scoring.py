@@ -400,18 +400,31 @@ def test_budgets(budget: int, tasks: dict[str, Any], tokenizer: Any) -> None:
     )
 
 
-def test_bfloat16_is_as_near_to_fp32_as_hf_is(tasks: dict[str, Any], tokenizer: Any) -> None:
+@pytest.mark.parametrize("name", CONFIGS)
+def test_bfloat16(name: str, tasks: dict[str, Any], tokenizer: Any) -> None:
+    """The most probable tokens and the answers chosen are hf's; the error is what hf's own is.
+
+    On a CPU hf's log-likelihoods of one length do not depend on its batch size at all, so that
+    its spread is no measure there.
+    """
     shared = {"tokenizer": tokenizer, "max_length": 256, "softmax_dtype": "float32"}
-    requests = build(tasks)
-    hf, _ = both("llama", tokenizer)
-    exact = hf.loglikelihood(requests, disable_tqdm=True)
+    requests = build(tasks, limit=4)
+    hf, _ = both(name, tokenizer)
+    runs = [hf.loglikelihood(requests, disable_tqdm=True)]
     model = hf.model.to(torch.bfloat16)
-    theirs = HFLM(model, batch_size=8, logits_cache=False, **shared).loglikelihood(
-        requests, disable_tqdm=True
-    )
-    ours = CapspaceLM(model, **shared).loglikelihood(requests, disable_tqdm=True)
-    scores = np.array([[score for score, _ in run] for run in (ours, theirs, exact)])
-    error, usual = np.abs(scores[:2] - scores[2]).mean(axis=1)
-    assert 0 < error <= 1.5 * usual
-    greedy = np.array([[hit for _, hit in run] for run in (ours, theirs, exact)])
-    assert (greedy[0] != greedy[2]).sum() <= (greedy[1] != greedy[2]).sum()
+    for lm in (
+        HFLM(model, batch_size=8, logits_cache=False, **shared),
+        CapspaceLM(model, **shared),
+    ):
+        runs.append(lm.loglikelihood(requests, disable_tqdm=True))
+    exact, theirs, ours = (np.array([score for score, _ in run]) for run in runs)
+    usual, error = np.abs(theirs - exact), np.abs(ours - exact)
+    assert 0 < error.mean() <= 1.2 * usual.mean()
+    items: dict[tuple[Any, ...], list[int]] = {}
+    for i, request in enumerate(requests):
+        items.setdefault((request.task_name, request.doc_id), []).append(i)
+    for choices in map(np.array, items.values()):
+        chosen, best = choices[ours[choices].argmax()], choices[theirs[choices].argmax()]
+        # a choice as good as tied in fp32 may go either way, with hf too
+        assert abs(exact[chosen] - exact[best]) <= 2 * usual.max()
+    assert [greedy for _, greedy in runs[2]] == [greedy for _, greedy in runs[1]]

@@ -201,6 +201,59 @@ def test_adapters() -> None:
     assert refusal(with_prompts) == "its adapter prepends virtual tokens"
 
 
+def wide(kind: str) -> transformers.PreTrainedModel:
+    """Return a model whose log-probabilities all move where its attention is wrong anywhere."""
+    model = build(kind, {})
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.15)
+    return model
+
+
+def assert_scores_as_hf_does(model: Any, tokenizer: Any) -> None:
+    shared = {"tokenizer": tokenizer, "max_length": 256}
+    engine = CapspaceLM(model, **shared)
+    assert engine.refusal is None
+    shots = "a question and its answer " * 6
+    requests = [
+        Instance("loglikelihood", {}, (shots + question, answer), 0)
+        for question in ("who?", "who was it?", "how many?")
+        for answer in (" one", " two", " nobody")
+    ]
+    ours = engine.loglikelihood(requests, disable_tqdm=True)
+    theirs = HFLM(model, **shared).loglikelihood(requests, disable_tqdm=True)
+    np.testing.assert_allclose([s for s, _ in ours], [s for s, _ in theirs], atol=1e-4)
+    assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
+    assert engine.stats.fed_tokens == engine.stats.unique_tokens
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torchao
+def test_quantised_weights(tokenizer: Any) -> None:
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    model = wide("LlamaConfig")
+    quantize_(model, Int8WeightOnlyConfig())
+    assert type(model.model.layers[0].mlp.up_proj.weight).__name__ == "Int8Tensor"
+    assert_scores_as_hf_does(model, tokenizer)
+    # activations rounded by what else is in the batch have no score of their own to reproduce
+    whole_batch = torch.ao.quantization.quantize_dynamic(wide("LlamaConfig"), {torch.nn.Linear})
+    assert re.search("small tree of tokens are .* nats off", refusal(whole_batch) or "")
+
+
+@pytest.mark.parametrize("kind", ["LlamaConfig", "Gemma2Config"])
+def test_layers_behind_the_hooks_of_a_device_map(kind: str, tokenizer: Any) -> None:
+    from accelerate import dispatch_model
+
+    model = wide(kind)
+    places = {name: "cpu" for name, _ in model.model.named_children() if name != "layers"}
+    places = {f"model.{name}": place for name, place in places.items()} | {"lm_head": "cpu"}
+    places |= {f"model.layers.{i}": "cpu" for i in range(len(model.model.layers))}
+    model = dispatch_model(model, device_map=places, main_device="cpu", force_hooks=True)
+    assert hasattr(model.model.layers[1], "_hf_hook")
+    assert_scores_as_hf_does(model, tokenizer)
+
+
 def test_the_recorder_asks_for_neighbours_together(tokenizer: Any, tmp_path: Path) -> None:
     engine = CapspaceLM(build("LlamaConfig", {}), tokenizer=tokenizer, max_length=1024)
     rng = np.random.default_rng(0)
