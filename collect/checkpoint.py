@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,6 +53,9 @@ class Checkpoint:
 
     offline: bool = False
     """Whether the Hub could not be reached, so that its local cache has to do."""
+
+    files: tuple[tuple[str, int | None], ...] = field(default=(), repr=False, compare=False)
+    """Files of a Hub repository's commit, with their bytes where the Hub says them."""
 
     @property
     def identity(self) -> str:
@@ -170,7 +173,7 @@ def _resolve_hub(
     repo, _, asked = ref.partition("@")
     found = hub_files(ref, repo, asked or "main", token)
     config = _read_json(found.config, ref)
-    pickled = _check_weights(ref, found.names, allow_pickle)
+    pickled = _check_weights(ref, found.sizes, allow_pickle)
     return Checkpoint(
         name=ref if asked else repo,
         kind="hub",
@@ -178,8 +181,9 @@ def _resolve_hub(
         revision=found.commit,
         dtype=_config_dtype(config),
         pickled=pickled,
-        custom_code=_check_code(ref, config, found.names, trust_remote_code),
+        custom_code=_check_code(ref, config, found.sizes, trust_remote_code),
         offline=found.offline,
+        files=tuple(sorted(found.sizes.items())),
     )
 
 

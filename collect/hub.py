@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from capspace.collect.errors import CheckpointError
 
-__all__ = ["HubFiles", "hub_files"]
+if TYPE_CHECKING:
+    from huggingface_hub import ModelInfo
+
+__all__ = ["HubFiles", "http_errors", "hub_files"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,9 @@ class HubFiles:
     """The files of one commit."""
 
     commit: str
-    names: set[str]
+    sizes: dict[str, int | None]
+    """Bytes of each file; None where the Hub does not say."""
+
     config: Path
     """config.json, downloaded."""
 
@@ -35,7 +41,7 @@ def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles
     from capspace.collect.extra import require_collect_extra
 
     require_collect_extra()
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -48,23 +54,24 @@ def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles
     where = f"{repo} on the Hub"
     try:
         try:
-            info = HfApi(token=token).model_info(repo, revision=revision, timeout=30)
+            info = _model_info(repo, revision, token)
         except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError):
             raise
-        except _http_errors():
+        except http_errors():
             path = Path(
                 hf_hub_download(repo, "config.json", revision=revision, local_files_only=True)
             )
-            cached = (p for p in path.parent.rglob("*") if p.is_file())
-            names = {p.relative_to(path.parent).as_posix() for p in cached}
-            return HubFiles(path.parent.name, names, path, offline=True)
+            folder = path.parent
+            cached = (p for p in folder.rglob("*") if p.is_file())
+            sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in cached}
+            return HubFiles(folder.name, dict(sizes), path, offline=True)
         # By the name that was asked for: so the cache learns which commit that is, for a time
         # when nothing answers.
         path = Path(hf_hub_download(repo, "config.json", revision=revision, token=token))
         if path.parent.name != info.sha:  # the branch moved on in between
-            info = HfApi(token=token).model_info(repo, revision=path.parent.name, timeout=30)
-        names = {s.rfilename for s in info.siblings or ()}
-        return HubFiles(path.parent.name, names, path, offline=False)
+            info = _model_info(repo, path.parent.name, token)
+        told = {s.rfilename: s.size for s in info.siblings or ()}
+        return HubFiles(path.parent.name, told, path, offline=False)
     except HFValidationError:
         raise CheckpointError(
             f"{ref!r} is neither a folder nor a Hub name (org/model[@revision])"
@@ -89,7 +96,14 @@ def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles
         raise CheckpointError(f"{where} has no config.json: not a model for transformers") from None
 
 
-def _http_errors() -> tuple[type[Exception], ...]:
+def _model_info(repo: str, revision: str, token: str | None) -> ModelInfo:
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token)
+    return api.model_info(repo, revision=revision, timeout=30, files_metadata=True)
+
+
+def http_errors() -> tuple[type[Exception], ...]:
     """Return what the Hub's client raises when nothing answers: it changes its HTTP library."""
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -2,20 +2,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from shutil import copytree
 
 import pytest
+from hub_server import HubServer, serving
 
 from capspace.collect.checkpoint import resolve, sha256_file
 from capspace.collect.errors import CheckpointError
-
-COMMIT = "1234567890abcdef1234567890abcdef12345678"
 
 
 @pytest.fixture
@@ -145,79 +141,19 @@ def test_file_hash_is_sha256(tmp_path: Path) -> None:
     assert sha256_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-class _Hub(BaseHTTPRequestHandler):
-    """The few answers of the Hub that resolving asks for, in its own words and headers."""
-
-    def do_GET(self) -> None:  # - the name that http.server calls
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def _answer(self, *, with_body: bool) -> None:
-        folder: Path = self.server.folder  # type: ignore[attr-defined]  # set by the fixture
-        path = self.path.partition("?")[0]
-        files = {"README.md": b"read me", "pytorch_model.bin": b"a pickle"}
-        files |= {p.name: p.read_bytes() for p in folder.iterdir()}
-        name = path.removeprefix("/org/good/resolve/").partition("/")[2]
-        if path in (f"/api/models/org/good/revision/{r}" for r in ("main", COMMIT)):
-            siblings = [{"rfilename": name} for name in files]
-            model = {"id": "org/good", "modelId": "org/good", "sha": COMMIT, "siblings": siblings}
-            self._send(200, json.dumps(model).encode(), with_body)
-        elif path in (f"/org/good/resolve/{r}/{name}" for r in ("main", COMMIT)) and name in files:
-            self.server.fetched.add(name)  # type: ignore[attr-defined]  # as above
-            self._send(200, files[name], with_body)
-        elif path.startswith(f"/api/models/org/good/tree/{COMMIT}"):
-            tree = [
-                {"type": "file", "path": name, "size": len(data), "oid": sha256(data).hexdigest()}
-                for name, data in files.items()
-            ]
-            self._send(200, json.dumps(tree).encode(), with_body)
-        elif path.startswith("/api/models/org/good/revision/"):
-            self._send(404, b'{"error": "Invalid rev id"}', with_body, "RevisionNotFound")
-        elif path.startswith("/api/models/org/gated"):
-            self._send(403, b'{"error": "Access is restricted"}', with_body, "GatedRepo")
-        else:
-            self._send(401, b'{"error": "Repository not found"}', with_body, "RepoNotFound")
-
-    def _send(self, status: int, data: bytes, with_body: bool, error: str = "") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("ETag", f'"{sha256(data).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        if error:
-            self.send_header("X-Error-Code", error)
-        self.end_headers()
-        if with_body:
-            self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the test's output clean."""
-
-
-class _Server(ThreadingHTTPServer):
-    """Serves one checkpoint, and knows which of its files were asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Hub)
-        self.folder = folder
-        self.fetched: set[str] = set()
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
 @pytest.fixture
-def hub_server(tiny_checkpoint: Path) -> Iterator[_Server]:
-    server = _Server(tiny_checkpoint)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def hub_server(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[HubServer]:
+    """A Hub with a good checkpoint, beside files that loading does not need, and a gated one."""
+    good = copytree(tiny_checkpoint, tmp_path / "good")
+    (good / "README.md").write_text("read me")
+    (good / "pytorch_model.bin").write_text("a pickle")
+    (good / "consolidated.safetensors").write_text("another format")
+    (good / "onnx").mkdir()
+    (good / "onnx" / "config.json").write_text("{}")
+    with serving() as server:
+        server.repository("org/good").add(good, branch="main")
+        server.gated.add("org/gated")
+        yield server
 
 
 _RESOLVE_ALL = """
@@ -231,8 +167,8 @@ for ref in sys.argv[1:]:
         c = resolve(ref)
         files = sorted(p.name for p in Path(checkpoint_folder(c)).iterdir())
         print(c.name, c.identity, c.dtype, *files, sep="|")
-    except CheckpointError as error:
-        print(error)
+    except (CheckpointError, OSError) as error:
+        print(*str(error).splitlines()[:1])
 """
 
 
@@ -250,8 +186,9 @@ def resolve_all(*refs: str, endpoint: str, cache: Path) -> list[str]:
 
 
 def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
-    hub_server: _Server, tmp_path: Path
+    hub_server: HubServer, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
+    commit = hub_server.repository("org/good").branches["main"]
     said = resolve_all(
         "org/good",
         "org/good@main",
@@ -262,11 +199,11 @@ def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
         endpoint=hub_server.endpoint,
         cache=tmp_path,
     )
-    files = sorted(p.name for p in hub_server.folder.iterdir())
-    known = "|".join([f"hub:org/good@{COMMIT}", "float32", *files])
+    files = sorted(p.name for p in tiny_checkpoint.iterdir())
+    known = "|".join([f"hub:org/good@{commit}", "float32", *files])
     assert said[0] == f"org/good|{known}"
     assert said[1] == f"org/good@main|{known}"
-    assert hub_server.fetched == set(files)  # neither the pickle nor what loading does not need
+    assert {r.file for r in hub_server.log if r.file} == set(files)  # no pickle, no other format
     assert said[2] == "org/good on the Hub has no revision 'v9'"
     assert said[3].startswith("org/gated on the Hub is gated: accept its terms")
     assert said[4].startswith("unknown model 'org/nothing': no such folder, and no org/nothing on")
@@ -275,11 +212,26 @@ def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
 
     # Nothing listens on port 9: what the cache holds still resolves, by branch and by commit.
     gone = resolve_all(
-        "org/good", f"org/good@{COMMIT}", "org/new", endpoint="http://127.0.0.1:9", cache=tmp_path
+        "org/good", f"org/good@{commit}", "org/new", endpoint="http://127.0.0.1:9", cache=tmp_path
     )
     assert gone[0] == f"org/good|{known}"
-    assert gone[1] == f"org/good@{COMMIT}|{known}"
+    assert gone[1] == f"org/good@{commit}|{known}"
     assert gone[2].startswith("unknown model 'org/new': no such folder, the Hub cannot be reached")
+
+
+def test_a_download_that_was_cut_short_is_never_loaded(
+    hub_server: HubServer, tmp_path: Path
+) -> None:
+    hub_server.spoil = lambda r: 500 if r.gets("generation_config.json") else None
+    (failed,) = resolve_all("org/good", endpoint=hub_server.endpoint, cache=tmp_path)
+    assert "500" in failed
+    # Weights come last, so where they are here, all they are loaded with is here, too.
+    assert not hub_server.fetched("model.safetensors")
+    (gone,) = resolve_all("org/good", endpoint="http://127.0.0.1:9", cache=tmp_path)
+    assert gone == "org/good: no weights (model.safetensors or model.safetensors.index.json)"
+    hub_server.spoil = lambda r: None
+    (good,) = resolve_all("org/good", endpoint=hub_server.endpoint, cache=tmp_path)
+    assert "|generation_config.json|" in good
 
 
 def test_time_is_not_part_of_the_identity(folder: Path) -> None:

@@ -21,7 +21,7 @@ from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.downloads import Downloads
 from capspace.collect.zoo.driver import absorb, forget_failures, prepare
 from capspace.collect.zoo.folder import ZooFolder
-from capspace.collect.zoo.local import Devices, run_local
+from capspace.collect.zoo.local import run_local
 from capspace.collect.zoo.plan import Plan
 from capspace.collect.zoo.planner import make_plan
 from capspace.collect.zoo.status import ZooStatus, zoo_status
@@ -29,7 +29,7 @@ from capspace.collect.zoo.table import export_reference, zoo_table
 from capspace.fit.reference import load_reference
 
 HEALTHY = ("good-a", "good-b")
-CPU = DeviceKind("cpu", None)
+CPU = DeviceKind("cpu")
 
 
 @dataclass
@@ -71,7 +71,8 @@ def run_zoo(at: Path, name: str, checkpoints: list[object], **limits: object) ->
         plan = make_plan(file, store, device=CPU)
         folder = ZooFolder.of(store, file.name)
         prepare(file, plan, folder)
-        run_local(folder, Devices([], 2), stop=threading.Event(), downloads=Downloads())
+        downloads = Downloads(folder)
+        run_local(folder, CPU, n_workers=2, stop=threading.Event(), downloads=downloads)
         absorb(folder, store)
         yield Ran(at, store, folder, plan, zoo_status(file.name, folder, store))
 
@@ -155,7 +156,7 @@ def test_a_checkpoint_that_cannot_load_says_why(ran: Ran) -> None:
 
 
 def test_what_is_not_there_is_named(ran: Ran) -> None:
-    assert {m for m, _, r in ran.plan.skipped if "missing-one" in r} == {"missing-one"}
+    assert {c.model for c in ran.plan.unmeasurable if "missing-one" in c.reason} == {"missing-one"}
 
 
 def test_the_same_bytes_are_measured_once(ran: Ran) -> None:

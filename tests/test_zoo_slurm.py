@@ -111,7 +111,7 @@ def zoo(tmp_path: Path) -> Iterator[Zoo]:
     file = read_zoo(tmp_path / "zoo.yaml")
     with Store(tmp_path / "store") as store:
         folder = ZooFolder.of(store, file.name)
-        prepare(file, make_plan(file, store, device=DeviceKind("cpu", None)), folder)
+        prepare(file, make_plan(file, store, device=DeviceKind("cpu")), folder)
         yield Zoo(file, store, folder)
 
 

@@ -96,10 +96,11 @@ def run(
 ) -> None:  # fmt: skip
     """Measure every missing cell; what is done is never measured again.
 
-    The exit code is 1 where cells were recorded as failed. Ctrl-C keeps what is finished; the same
-    command goes on. On Slurm the jobs go on without this command, which may be run again.
+    The exit code is 1 where cells failed or cannot be measured as asked. Ctrl-C keeps what is
+    finished; the same command goes on. On Slurm the jobs go on without this command, which may be
+    run again.
     """
-    from capspace.collect.cli.zoo_show import print_outcome
+    from capspace.collect.cli.zoo_show import print_outcome, unmeasurable
     from capspace.collect.extra import require_collect_extra
     from capspace.collect.zoo.config import read_zoo
 
@@ -119,6 +120,8 @@ def run(
         )  # fmt: skip
     with _open(file, store) as (kept, folder):
         planned = _plan(file, kept, budget, options)
+        for line in unmeasurable(planned):
+            o.console(stderr=True).print(line, markup=False)
         n_units = prepare(file, planned, folder)
         jobs: list[dict[str, str]] = []
         if n_units and options is None:
@@ -131,7 +134,7 @@ def run(
         o.print_json(state.to_dict())
     else:
         print_outcome(state)
-    if state.n_failed:
+    if state.n_failed or not all(cell.skipped for cell in planned.unmeasurable):
         raise typer.Exit(1)
 
 
@@ -290,14 +293,21 @@ def _run_local(
     max_disk: int | None,
 ) -> None:
     from capspace.collect.cli.zoo_show import Watcher
+    from capspace.collect.quiet import logged_to
+    from capspace.collect.zoo.device import DeviceKind
     from capspace.collect.zoo.downloads import Downloads, check_disk
     from capspace.collect.zoo.driver import absorb
-    from capspace.collect.zoo.local import local_devices, run_local
+    from capspace.collect.zoo.local import run_local
     from capspace.collect.zoo.status import zoo_status
     from capspace.collect.zoo.worker import stopped_by_signals
 
-    check_disk(planned, max_bytes=max_disk)
-    with Watcher() as watcher, stopped_by_signals() as stop:
+    with (
+        logged_to(kept.logs_path / "zoo-run.log"),
+        Watcher() as watcher,
+        stopped_by_signals() as stop,
+    ):
+        downloads = Downloads(folder, max_bytes=max_disk, tell=watcher.note)
+        check_disk(planned, max_bytes=max_disk, spare_bytes=downloads.spare_bytes())
 
         def tick() -> None:
             if watcher.is_due():
@@ -306,9 +316,10 @@ def _run_local(
 
         run_local(
             folder,
-            local_devices(workers),
+            DeviceKind.here(),
+            n_workers=workers,
             stop=stop,
-            downloads=Downloads(max_bytes=max_disk, tell=watcher.note),
+            downloads=downloads,
             tick=tick,
         )
 

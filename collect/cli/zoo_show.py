@@ -29,6 +29,7 @@ __all__ = [
     "print_outcome",
     "print_plan",
     "print_status",
+    "unmeasurable",
     "watch",
 ]
 
@@ -91,9 +92,8 @@ def print_plan(plan: Plan) -> None:
         console().print(f"total: {_spread(plan.gpu_seconds)} on one device")
     for notice in plan.notices:
         console().print(notice, markup=False)
-    for (benchmark, reason), names in _skipped(plan).items():
-        what = f"{len(names)} checkpoints" if len(names) > 1 else names[0]
-        console().print(f"cannot be measured: {benchmark} of {what}: {reason}", markup=False)
+    for line in unmeasurable(plan):
+        console().print(line, markup=False)
 
 
 def print_status(state: ZooStatus) -> None:
@@ -225,15 +225,20 @@ def _parameters(n: float) -> str:
     return f"{n:.0f}"
 
 
-def _skipped(plan: Plan) -> dict[tuple[str, str], list[str]]:
+def unmeasurable(plan: Plan) -> list[str]:
+    """Return a line for each reason why cells cannot be measured."""
     found: dict[tuple[str, str], list[str]] = {}
     by_model: dict[tuple[str, str], list[str]] = {}
-    for model, benchmark, reason in plan.skipped:
-        by_model.setdefault((model, reason), []).append(benchmark)
+    for cell in plan.unmeasurable:
+        by_model.setdefault((cell.model, cell.reason), []).append(cell.benchmark)
     for (model, reason), benchmarks in by_model.items():
         what = benchmarks[0] if len(benchmarks) == 1 else f"{len(benchmarks)} benchmarks"
         found.setdefault((what, reason), []).append(model)
-    return found
+    return [
+        f"cannot be measured: {what} of "
+        f"{names[0] if len(names) == 1 else f'{len(names)} checkpoints'}: {reason}"
+        for (what, reason), names in found.items()
+    ]
 
 
 def print_fit(fit: ZooFit) -> None:

@@ -2,90 +2,182 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from capspace.collect.errors import ZooError
+from capspace.collect.checkpoint import resolve
+from capspace.collect.download import checkpoint_folder
+from capspace.collect.errors import CheckpointError, ZooError
+from capspace.collect.hub import http_errors
 from capspace.collect.zoo.folder import Order, ZooFolder
 from capspace.collect.zoo.plan import Plan
 
 __all__ = ["Downloads", "check_disk", "evict", "fetch"]
 
-# What loading needs; other formats of the same weights are left on the Hub.
-_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py")
+_WAKE_SECONDS = 0.5
 
 
 class Downloads:
-    """Fetches checkpoints of coming units, and evicts what it fetched when a bound is reached.
+    """Fetches checkpoints ahead of their units, and evicts finished ones where a bound asks for it.
+
+    Only what a zoo itself fetched onto this machine is ever evicted; which that is, is kept in the
+    zoo's folder from run to run. What units still need is never evicted.
 
     Parameters
     ----------
+    folder : ZooFolder
+        The zoo, with its orders.
     max_bytes : int, optional
-        Room for what is fetched here; a checkpoint that was on the machine before is never evicted.
+        Room for what the zoo fetches.
     tell : callable
         Takes a line for a person.
 
     """
 
     def __init__(
-        self, *, max_bytes: int | None = None, tell: Callable[[str], None] = lambda text: None
+        self,
+        folder: ZooFolder,
+        *,
+        max_bytes: int | None = None,
+        tell: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._max = max_bytes
+        self._folder = folder
         self._tell = tell
         self._lock = threading.Lock()
-        self._fetched: dict[str, int] = {}
-        self._threads: dict[str, threading.Thread] = {}
+        self._record = folder.path / f"downloads-{socket.gethostname()}.json"
+        # Bytes by checkpoint, those fetched first in front.
+        self._held = {ref: n for ref, n in _read(self._record).items() if _present(ref)}
+        self._in_use: Counter[str] = Counter()
+        self._fetches: dict[str, threading.Event] = {}
+        self._max = max_bytes
+        if max_bytes is not None:  # planning has read the settings of all
+            planned = {o.ref for o in folder.read_orders().orders if o.n_download_bytes}
+            self._max = max_bytes - sum(map(_present, planned - self._held.keys()))
 
-    def fetch_ahead(self, folder: ZooFolder, current: Order) -> None:
-        """Begin to fetch the first checkpoint after ``current`` that is not here, in background."""
-        finished = set().union(*folder.progress())
-        for order in folder.read_orders().orders:
-            if order.id in finished or order.id == current.id or not order.n_download_bytes:
-                continue
-            with self._lock:
-                if order.ref in self._threads or not self._has_room(order):
-                    return
-                self._fetched[order.ref] = order.n_download_bytes
-                thread = threading.Thread(target=self._fetch, args=(order.ref,), daemon=True)
-                self._threads[order.ref] = thread
-            thread.start()
-            return
-
-    def finished(self, folder: ZooFolder, order: Order) -> None:
-        """Take note that a unit is done; its checkpoint makes way when no other unit needs it."""
-        if not order.n_download_bytes:
-            return
-        finished = folder.finished()
-        orders = folder.read_orders().orders
-        if any(o.ref == order.ref and o.id not in finished for o in orders):
-            return
+    def take(self, order: Order) -> bool:
+        """Return whether a unit's checkpoint is here or has room now; until `release` it stays."""
         with self._lock:
-            self._fetched.setdefault(order.ref, order.n_download_bytes)
-            if (
-                self._max is None
-                or sum(self._fetched.values()) + _next(orders, finished) <= self._max
-            ):
+            if not self._is_ours(order):
+                return True
+            if not self._hold(order):
+                return False
+            self._in_use[order.ref] += 1
+            return True
+
+    def wait(
+        self, order: Order, stop: threading.Event, *, waiting: Callable[[], None] = lambda: None
+    ) -> None:
+        """Return when the checkpoint of a unit is here, could not be fetched, or ``stop`` is set.
+
+        Meanwhile ``waiting`` is called twice a second. Where fetching failed, the unit's own
+        process tries again, and records what it meets as the unit's failure.
+        """
+        with self._lock:
+            if not self._is_ours(order):
                 return
-            self._fetched.pop(order.ref)
-        freed = evict([order.ref])
-        self._tell(f"evicted {order.model}: {freed / 1e9:.1f} GB of disk")
+            fetched = self._fetches.get(order.ref) or self._begin(order)
+        while not stop.is_set() and not fetched.wait(_WAKE_SECONDS):
+            waiting()
 
-    def _has_room(self, order: Order) -> bool:
-        used = sum(self._fetched.values())
-        return self._max is None or used + order.n_download_bytes <= self._max
+    def release(self, order: Order) -> None:
+        """Say that a unit has no more use of its checkpoint."""
+        with self._lock:
+            self._in_use[order.ref] -= 1
+            self._in_use += Counter()  # drops what nobody uses
 
-    def _fetch(self, ref: str) -> None:
+    def fetch_next(self) -> None:
+        """Begin to fetch, in background, the next checkpoint that nobody has asked for yet.
+
+        One at a time, and at most as many ahead as are in use.
+        """
+        with self._lock:
+            finished = self._folder.finished()
+            left = [o for o in self._folder.read_orders().orders if o.id not in finished]
+            ahead = {o.ref for o in left if o.ref in self._fetches and o.ref not in self._in_use}
+            if len(ahead) >= max(1, len(self._in_use)) or self._fetching():
+                return
+            begun = self._fetches.keys() | self._in_use.keys()
+            order = next((o for o in left if self._is_ours(o) and o.ref not in begun), None)
+            if order is not None and self._hold(order):
+                self._begin(order)
+
+    def spare_bytes(self) -> int:
+        """Return the bytes of checkpoints that can be evicted now."""
+        with self._lock:
+            return sum(self._held[ref] for ref in self._spare())
+
+    def _is_ours(self, order: Order) -> bool:
+        """Return whether the zoo fetches this checkpoint, or did so before."""
+        return bool(order.n_download_bytes) or order.ref in self._held
+
+    def _hold(self, order: Order) -> bool:
+        if order.ref not in self._held:
+            if not self._make_room(order.n_download_bytes):
+                return False
+            self._held[order.ref] = order.n_download_bytes
+            _write(self._record, self._held)
+        return True
+
+    def _make_room(self, n_bytes: int) -> bool:
+        if self._max is None:
+            return True
+        excess = sum(self._held.values()) + n_bytes - self._max
+        going = []
+        for ref in self._spare():
+            if excess <= 0:
+                break
+            going.append(ref)
+            excess -= self._held[ref]
+        if excess > 0:
+            return False
+        for ref in going:
+            freed = evict([ref])
+            del self._held[ref]
+            self._fetches.pop(ref, None)
+            self._tell(f"evicted {self._name(ref)}: {freed / 1e9:.3g} GB of disk")
+        return True
+
+    def _name(self, ref: str) -> str:
+        named = (o.model for o in self._folder.read_orders().orders if o.ref == ref)
+        return next(named, ref)
+
+    def _spare(self) -> list[str]:
+        """Return the checkpoints of ours that no unit needs any more."""
+        finished = self._folder.finished()
+        needed = {o.ref for o in self._folder.read_orders().orders if o.id not in finished}
+        # Commits of one repository share files: what comes may link to what would go.
+        changing = {_repository(ref) for ref in self._fetching()}
+        return [
+            ref
+            for ref in self._held
+            if ref not in needed and ref not in self._in_use and _repository(ref) not in changing
+        ]
+
+    def _fetching(self) -> list[str]:
+        return [ref for ref, fetched in self._fetches.items() if not fetched.is_set()]
+
+    def _begin(self, order: Order) -> threading.Event:
+        fetched = self._fetches[order.ref] = threading.Event()
+        threading.Thread(target=self._fetch, args=(order, fetched), daemon=True).start()
+        return fetched
+
+    def _fetch(self, order: Order, fetched: threading.Event) -> None:
         try:
-            fetch(ref)
+            fetch(order)
         except ZooError as error:
-            # The unit's own process will meet the same and record it as the unit's failure.
             self._tell(str(error))
+        finally:
+            fetched.set()
+        self.fetch_next()
 
 
-def fetch(ref: str) -> Path:
-    """Download ``org/model@commit`` and return its folder.
+def fetch(order: Order) -> Path:
+    """Download the checkpoint of a unit and return its folder.
 
     Raises
     ------
@@ -93,14 +185,16 @@ def fetch(ref: str) -> Path:
         The Hub does not give it.
 
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    repo, _, commit = ref.partition("@")
+    refusals: tuple[type[Exception], ...] = (CheckpointError, *http_errors())
     try:
-        return Path(snapshot_download(repo, revision=commit, allow_patterns=list(_PATTERNS)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ZooError(f"cannot download {ref}: {str(error).splitlines()[0]}") from None
+        checkpoint = resolve(
+            order.ref,
+            allow_pickle=order.settings.get("allow_pickle", False),
+            trust_remote_code=order.settings.get("trust_remote_code", False),
+        )
+        return Path(checkpoint_folder(checkpoint))
+    except refusals as error:
+        raise ZooError(f"cannot download {order.model}: {_one_line(error)}") from None
 
 
 def evict(refs: Iterable[str]) -> int:
@@ -117,8 +211,17 @@ def evict(refs: Iterable[str]) -> int:
     return int(strategy.expected_freed_size)
 
 
-def check_disk(plan: Plan, *, max_bytes: int | None) -> None:
+def check_disk(plan: Plan, *, max_bytes: int | None, spare_bytes: int = 0) -> None:
     """Return if what must be downloaded fits.
+
+    Parameters
+    ----------
+    plan : Plan
+        What will be run.
+    max_bytes : int, optional
+        Room for downloads.
+    spare_bytes : int
+        Of the disk, what can be evicted.
 
     Raises
     ------
@@ -135,24 +238,51 @@ def check_disk(plan: Plan, *, max_bytes: int | None) -> None:
     cache = Path(HF_HUB_CACHE)
     existing = next(p for p in (cache, *cache.parents) if p.exists())
     free = shutil.disk_usage(existing).free
-    room = free if max_bytes is None else min(free, max_bytes)
+    if max_bytes is not None:
+        free += spare_bytes
     largest = max(wanted.values(), key=lambda m: m.n_download_bytes)
-    if largest.n_download_bytes > room:
+    told = f"{largest.name} is {largest.n_download_bytes / 1e9:.3g} GB to download"
+    if max_bytes is not None and largest.n_download_bytes > max_bytes:
+        raise ZooError(f"{told}, and --max-disk is {max_bytes / 1e9:.3g} GB; raise it")
+    if largest.n_download_bytes > free:
         raise ZooError(
-            f"{largest.name} is {largest.n_download_bytes / 1e9:.1f} GB to download, and there is "
-            f"room for {room / 1e9:.1f} GB in {cache}; set HF_HOME to a larger disk"
+            f"{told}, and there is room for {free / 1e9:.3g} GB in {cache}; set HF_HOME to a "
+            "larger disk"
         )
     total = sum(m.n_download_bytes for m in wanted.values())
     if max_bytes is None and total > free:
         raise ZooError(
-            f"this zoo is {total / 1e9:.1f} GB to download, and {cache} has {free / 1e9:.1f} GB "
+            f"this zoo is {total / 1e9:.3g} GB to download, and {cache} has {free / 1e9:.3g} GB "
             f"free; bound it with --max-disk {0.8 * free / 1e9:.0f}GB, so that finished "
             "checkpoints make way"
         )
 
 
-def _next(orders: Iterable[Order], finished: set[str]) -> int:
-    """Return the bytes of the next checkpoint to come."""
-    return next(
-        (o.n_download_bytes for o in orders if o.id not in finished and o.n_download_bytes), 0
-    )
+def _repository(ref: str) -> str:
+    return ref.partition("@")[0]
+
+
+def _present(ref: str) -> int:
+    """Return the bytes of ``org/model@commit`` in the local cache."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    repo, _, commit = ref.partition("@")
+    folder = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "snapshots" / commit
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
+def _read(path: Path) -> dict[str, int]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+
+
+def _write(path: Path, held: dict[str, int]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(held), encoding="utf-8")
+    part.replace(path)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

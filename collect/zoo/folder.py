@@ -68,8 +68,8 @@ class Order:
         Estimated time, and its 95% quantile.
     devices : int
         Accelerators it takes.
-    n_parameters, n_download_bytes : int
-        Size; bytes to fetch first.
+    n_parameters, n_download_bytes, memory_bytes : int
+        Size; bytes to fetch first; memory it needs.
 
     """
 
@@ -85,6 +85,7 @@ class Order:
     devices: int
     n_parameters: int
     n_download_bytes: int
+    memory_bytes: int = 0
 
     @classmethod
     def of(cls, unit: Unit) -> Order:
@@ -103,6 +104,7 @@ class Order:
             devices=unit.model.devices,
             n_parameters=unit.model.n_parameters,
             n_download_bytes=unit.model.n_download_bytes,
+            memory_bytes=unit.model.memory_bytes,
         )
 
 

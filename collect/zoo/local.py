@@ -4,77 +4,29 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field
 
 from capspace.collect.errors import ZooError
+from capspace.collect.zoo.allotment import Lender, Need
+from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.downloads import Downloads
-from capspace.collect.zoo.folder import ZooFolder
+from capspace.collect.zoo.folder import Order, ZooFolder
 from capspace.collect.zoo.supervisor import Supervisor
 from capspace.collect.zoo.worker import claimed_units, patiently, worker_name
 
-__all__ = ["Devices", "local_devices", "run_local"]
+__all__ = ["run_local"]
 
-
-@dataclass
-class Devices:
-    """Accelerators of this machine, lent to units.
-
-    Parameters
-    ----------
-    ids : list of str
-        Values for ``CUDA_VISIBLE_DEVICES``; empty on a machine without.
-    n_workers : int
-        Units at once.
-
-    """
-
-    ids: list[str]
-    n_workers: int
-
-    def __post_init__(self) -> None:
-        self._free = list(self.ids)
-        self._changed = threading.Condition()
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def lend(self, n: int) -> Iterator[dict[str, str]]:
-        """Yield the environment of a unit that takes ``n`` devices; waits until they are free.
-
-        A unit that waits for many is next in turn: smaller ones cannot overtake it for ever.
-        """
-        if not self.ids:
-            threads = max(1, (os.cpu_count() or 1) // self.n_workers)
-            yield {"OMP_NUM_THREADS": str(threads)}
-            return
-        n = min(n, len(self.ids))
-        with self._turn, self._changed:
-            self._changed.wait_for(lambda: len(self._free) >= n)
-            mine, self._free = self._free[:n], self._free[n:]
-        try:
-            yield {"CUDA_VISIBLE_DEVICES": ",".join(mine)}
-        finally:
-            with self._changed:
-                self._free = sorted([*self._free, *mine])
-                self._changed.notify_all()
-
-
-def local_devices(n_workers: int | None) -> Devices:
-    """Return this machine's accelerators; without any, ``n_workers`` units share the cores."""
-    import torch
-
-    if torch.cuda.is_available():
-        named = os.environ.get("CUDA_VISIBLE_DEVICES")
-        ids = named.split(",") if named else [str(i) for i in range(torch.cuda.device_count())]
-        return Devices(ids, n_workers or len(ids))
-    return Devices([], n_workers or 1)
+# On one machine another unit's end soon makes room for a checkpoint.
+_LONGEST_PAUSE = 5.0
 
 
 def run_local(
     folder: ZooFolder,
-    devices: Devices,
+    machine: DeviceKind,
     *,
+    n_workers: int | None = None,
     stop: threading.Event,
     downloads: Downloads,
     tick: Callable[[], None] = lambda: None,
@@ -85,12 +37,14 @@ def run_local(
     ----------
     folder : ZooFolder
         The zoo, with its orders.
-    devices : Devices
+    machine : DeviceKind
         What to run on.
+    n_workers : int, optional
+        Units at once; by default one per accelerator, or one where there is none.
     stop : threading.Event
         Set to end; units in hand are given back.
     downloads : Downloads
-        Fetches the checkpoints of units that come next.
+        Fetches the checkpoints of units.
     tick : callable
         Called twice a second from the calling thread.
 
@@ -100,32 +54,69 @@ def run_local(
         A worker ended by an error of the zoo itself.
 
     """
-    errors: list[BaseException] = []
-
-    def worker() -> None:
-        try:
-            with Supervisor(folder, worker_name(), stop=stop) as supervisor:
-                for order in patiently(claimed_units(folder), stop):
-                    downloads.fetch_ahead(folder, order)
-                    with devices.lend(order.devices) as environment:
-                        supervisor.run(
-                            order,
-                            timeout=folder.read_orders().timeout,
-                            environment=environment,
-                        )
-                    downloads.finished(folder, order)
-        except BaseException as error:
-            errors.append(error)
-            stop.set()
-
-    threads = [threading.Thread(target=worker) for _ in range(devices.n_workers)]
+    run = _Run(folder, machine, n_workers or len(machine.devices) or 1, stop, downloads)
+    threads = [threading.Thread(target=run.work) for _ in range(run.n_workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         while thread.is_alive():
             thread.join(timeout=0.5)  # short, so that Ctrl-C is heard
             tick()
-    if errors:
-        if isinstance(errors[0], Exception) and not isinstance(errors[0], ZooError):
-            raise errors[0]
-        raise ZooError(str(errors[0])) from errors[0]
+    if run.errors:
+        if isinstance(run.errors[0], Exception) and not isinstance(run.errors[0], ZooError):
+            raise run.errors[0]
+        raise ZooError(str(run.errors[0])) from run.errors[0]
+
+
+@dataclass
+class _Run:
+    folder: ZooFolder
+    machine: DeviceKind
+    n_workers: int
+    stop: threading.Event
+    downloads: Downloads
+    errors: list[BaseException] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lender = Lender(self.machine.devices, variable=self.machine.variable)
+
+    def work(self) -> None:
+        """Be one worker."""
+        units = claimed_units(self.folder, take=self.downloads.take)
+        try:
+            with (
+                Supervisor(self.folder, worker_name(), stop=self.stop) as supervisor,
+                closing(patiently(units, self.stop, longest=_LONGEST_PAUSE)) as mine,
+            ):
+                for order in mine:
+                    try:
+                        self._measure(order, supervisor)
+                    finally:
+                        self.downloads.release(order)
+        except BaseException as error:
+            self.errors.append(error)
+            self.stop.set()
+
+    def _measure(self, order: Order, supervisor: Supervisor) -> None:
+        self.downloads.wait(
+            order, self.stop, waiting=lambda: supervisor.announce(order, "downloading")
+        )
+        self.downloads.fetch_next()
+        with self._devices(order, supervisor) as environment:
+            if not self.stop.is_set():
+                supervisor.run(
+                    order, timeout=self.folder.read_orders().timeout, environment=environment
+                )
+
+    def _devices(
+        self, order: Order, supervisor: Supervisor
+    ) -> AbstractContextManager[dict[str, str]]:
+        """Return the environment that gives a unit its devices, or its share of the cores."""
+        if not self.machine.devices:
+            cores = max(1, (os.cpu_count() or 1) // self.n_workers)
+            return nullcontext({"OMP_NUM_THREADS": str(cores)})
+        return self._lender.lend(
+            Need(order.devices, order.memory_bytes),
+            stop=self.stop,
+            waiting=lambda: supervisor.announce(order, "waiting for devices"),
+        )

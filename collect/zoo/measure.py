@@ -13,6 +13,7 @@ import shutil
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -111,7 +112,7 @@ class Messenger:
         """Keep the result in the zoo's folder and say so."""
         result = self._store.get(self._order.cells[name])
         if result is not None:
-            self._folder.write_result(result)
+            self._folder.write_result(replace(result, model=self._order.model))
         self.tell("scored", benchmark=name, score=score)
 
     def missing(self, name: str, reason: str) -> None:
@@ -154,7 +155,7 @@ def main(arguments: list[str]) -> None:
                 # A cell that another run had measured meanwhile is in the store, not told yet.
                 for result in collection.results:
                     if not folder.has_outcome(result.key):
-                        folder.write_result(result)
+                        folder.write_result(replace(result, model=order.model))
                 missing = {m.benchmark: m.reason for m in collection.missing}
                 progress.tell("finished", missing=missing)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from capspace.collect.collection import Missing
 from capspace.collect.zoo.cost import Estimate, total
 from capspace.tasks.panel import Benchmark
 
@@ -122,8 +123,8 @@ class Plan:
         Cells of each model, by its identity.
     units : tuple of Unit
         Missing cells, longest first.
-    skipped : tuple of (str, str, str)
-        Model, benchmark and reason of cells that cannot be measured as asked.
+    unmeasurable : tuple of Missing
+        Cells that cannot be measured as asked, and why; they are not among ``cells``.
     notices : tuple of str
         What a person should know.
 
@@ -133,7 +134,7 @@ class Plan:
     models: tuple[Model, ...]
     cells: dict[str, tuple[Cell, ...]]
     units: tuple[Unit, ...]
-    skipped: tuple[tuple[str, str, str], ...] = ()
+    unmeasurable: tuple[Missing, ...] = ()
     notices: tuple[str, ...] = ()
 
     @property
@@ -175,7 +176,7 @@ class Plan:
             "n_units": len(self.units),
             "device_seconds": _estimate_dict(cost),
             "models": [self._model_dict(m) for m in self.models],
-            "skipped": [{"model": m, "benchmark": b, "reason": r} for m, b, r in self.skipped],
+            "unmeasurable": [vars(m) for m in self.unmeasurable],
             "notices": list(self.notices),
         }
 

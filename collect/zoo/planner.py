@@ -14,7 +14,9 @@ import pandas as pd
 
 from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions
 from capspace.collect.checkpoint import Checkpoint, resolve
+from capspace.collect.collection import Missing
 from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
+from capspace.collect.download import missing_bytes
 from capspace.collect.errors import CheckpointError, CollectError, ZooError
 from capspace.collect.harness import Harness, Workload
 from capspace.collect.identity import Measurement, Seeds, canonical_json
@@ -38,8 +40,6 @@ from capspace.tasks.panel import Benchmark, Panel, load_panel
 __all__ = ["make_plan", "zoo_data_root", "zoo_panels"]
 
 Tell = Callable[[str], None]
-# Of a GPU's memory, the part that weights, activations and caches may take.
-_USABLE = 0.9
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,11 @@ def make_plan(
         else zoo.beside(zoo.config.include_path),
     )
     tell(f"resolving {len(wanted)} checkpoints")
-    found, skipped = _resolved(wanted, panels, store)
+    found, missing = _resolved(wanted, panels, store)
     merged, notices = _merged(found)
     models = [_model(f, aliases, table, device) for f, aliases in merged]
     with logged_to(store.logs_path / "zoo-plan.log"):
-        cells, skipped_cells, benchmarks = _keys(zoo, panels, harness, merged, allowed=models)
+        cells, missing_cells, benchmarks = _keys(zoo, panels, harness, merged, allowed=models)
         works = _workloads(zoo, benchmarks, harness, store, tell)
     speed = fit_throughput(
         _observations(store, models, cells, works, device), Throughput.guess(device.kind)
@@ -120,6 +120,7 @@ def make_plan(
     planned: dict[str, tuple[Cell, ...]] = {}
     units: list[Unit] = []
     for model in models:
+        too_large = _too_large(model, device)
         planned[model.identity] = tuple(
             Cell(
                 key=cell.key,
@@ -132,6 +133,10 @@ def make_plan(
             )
             for panel, benchmark, cell in cells[model.identity]
         )
+        if too_large:
+            open_cells = [c for c in planned[model.identity] if not c.is_done]
+            missing += [Missing(model.name, c.benchmark, too_large) for c in open_cells]
+            planned[model.identity] = tuple(c for c in planned[model.identity] if c.is_done)
         for panel in panels:
             units += cut_into_units(
                 model,
@@ -145,15 +150,15 @@ def make_plan(
         models=tuple(models),
         cells=planned,
         units=longest_first(units),
-        skipped=(*skipped, *skipped_cells),
+        unmeasurable=(*missing, *missing_cells),
         notices=(*notices, _speed_notice(speed, device)),
     )
 
 
 def _resolved(
     wanted: Sequence[Candidate], panels: Sequence[Panel], store: Store
-) -> tuple[list[_Found], list[tuple[str, str, str]]]:
-    found, skipped = [], []
+) -> tuple[list[_Found], list[Missing]]:
+    found, missing = [], []
     for candidate in wanted:
         settings = candidate.settings
         try:
@@ -165,12 +170,12 @@ def _resolved(
             )
         except CheckpointError as error:
             name = Path(candidate.ref).name if candidate.ref.startswith("/") else candidate.ref
-            skipped += [(name, b.name, str(error)) for p in panels for b in p.benchmarks]
+            missing += [Missing(name, b.name, str(error)) for p in panels for b in p.benchmarks]
             continue
         found.append(_Found(candidate, checkpoint, settings))
     if not found:
-        raise ZooError(f"no checkpoint of this zoo can be used; {skipped[0][2]}")
-    return found, skipped
+        raise ZooError(f"no checkpoint of this zoo can be used; {missing[0].reason}")
+    return found, missing
 
 
 def _merged(found: Sequence[_Found]) -> tuple[list[tuple[_Found, tuple[str, ...]]], list[str]]:
@@ -213,13 +218,32 @@ def _model(
         counted=counted,
         n_parameters=weights.n_parameters,
         n_bytes=n_bytes,
-        n_download_bytes=0 if is_downloaded(checkpoint) else weights.n_bytes,
+        n_download_bytes=0 if is_downloaded(checkpoint) else _download_bytes(checkpoint, weights),
         devices=settings.devices or 1,
     )
-    if settings.devices is None and device.memory is not None:
-        needed = -(-model.memory_bytes // int(_USABLE * device.memory))
-        model = replace(model, devices=max(1, needed))
+    if settings.devices is None:
+        # One more than there are where all of them are too small.
+        needed = device.devices_for(model.memory_bytes) or len(device.devices) + 1
+        model = replace(model, devices=needed)
     return model
+
+
+def _too_large(model: Model, device: DeviceKind) -> str | None:
+    """Return why a model cannot run on these devices, if so."""
+    there = len(device.devices)
+    if not there or model.devices <= there:
+        return None
+    if device.devices_for(model.memory_bytes) is None:
+        return (
+            f"it needs about {model.memory_bytes / 1e9:.3g} GB of memory, more than the {there} "
+            "GPUs that one process can have here hold"
+        )
+    return f"it is to have {model.devices} GPUs, and one process can have {there} here"
+
+
+def _download_bytes(checkpoint: Checkpoint, weights: Weights) -> int:
+    told = missing_bytes(checkpoint)
+    return weights.n_bytes if told is None else told
 
 
 def _exact_ref(checkpoint: Checkpoint) -> str:
@@ -277,18 +301,21 @@ def _keys(
     merged: Sequence[tuple[_Found, tuple[str, ...]]],
     *,
     allowed: Sequence[Model],
-) -> tuple[_Keys, list[tuple[str, str, str]], list[tuple[Panel, Benchmark]]]:
+) -> tuple[_Keys, list[Missing], list[tuple[Panel, Benchmark]]]:
     """Return each model's cells, the cells that cannot be measured, and the benchmarks used."""
     known = {m.identity for m in allowed}
     keys: _Keys = {identity: [] for identity in known}
-    skipped: list[tuple[str, str, str]] = []
+    missing: list[Missing] = []
     used: list[tuple[Panel, Benchmark]] = []
     seeds = Seeds.of(zoo.config.seed)
     for panel in panels:
         for benchmark in panel.benchmarks:
             if benchmark.executes_code and not zoo.config.allow_code_execution:
                 reason = "skipped: it runs code that the model writes (allow_code_execution: true)"
-                skipped += [(f.checkpoint.name, benchmark.name, reason) for f, _ in merged]
+                missing += [
+                    Missing(f.checkpoint.name, benchmark.name, reason, skipped=True)
+                    for f, _ in merged
+                ]
                 continue
             try:
                 for found, _ in merged:
@@ -304,8 +331,10 @@ def _keys(
                     keys[found.checkpoint.identity].append((panel, benchmark, cell))
                 used.append((panel, benchmark))
             except CollectError as error:
-                skipped += [(f.checkpoint.name, benchmark.name, str(error)) for f, _ in merged]
-    return keys, skipped, used
+                missing += [
+                    Missing(f.checkpoint.name, benchmark.name, str(error)) for f, _ in merged
+                ]
+    return keys, missing, used
 
 
 def load_options(settings: Settings) -> LoadOptions:

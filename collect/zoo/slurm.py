@@ -28,6 +28,7 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from capspace.collect.errors import MissingExtraError, ZooError
+from capspace.collect.zoo.allotment import Device
 from capspace.collect.zoo.config import Seconds
 from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.folder import ZooFolder
@@ -44,6 +45,8 @@ _COMMAND_SECONDS = 60
 # Slurm kills what does not end by itself within its KillWait, 30 s by default.
 _ENDED_WITHIN = 60.0
 _SUBMIT_EVERY = 20.0
+# gpu:2, gpu:a100:2, gpu, gpus-per-node=a100:2, gres=gpu:2
+_GPUS = re.compile(r"\bgpus?\b(?:-per-\w+)?(?:[:=][a-z_][\w.-]*)?(?:[:=](\d+))?")
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,9 @@ class SlurmOptions:
     @property
     def device(self) -> DeviceKind:
         """What jobs run on, which this machine need not have: GPUs where ``gres`` names them."""
-        asked = f"{self.gres or ''} {' '.join(self.extra)}"
-        return DeviceKind("cuda" if "gpu" in asked else "cpu", None)
+        asked = [self.gres or "", *(f"{key}={value}" for key, value in self.extra.items())]
+        n = max((int(found[1] or 1) for a in asked if (found := _GPUS.search(a))), default=0)
+        return DeviceKind("cuda" if n else "cpu", tuple(Device(str(i)) for i in range(n)))
 
     @property
     def unit_seconds(self) -> float:

@@ -88,6 +88,14 @@ class Supervisor:
         self._end_child()
         self._folder.remove_worker(self._name)
 
+    def announce(self, order: Order, what: str) -> None:
+        """Say what keeps a unit, which this worker has, from being run."""
+        if self._state.benchmark != what:
+            self._state = replace(
+                self._state, unit=order.id, model=order.model, benchmark=what, started=now()
+            )
+        self._write_state()
+
     def run(
         self, order: Order, *, timeout: float | None, environment: Mapping[str, str] | None = None
     ) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from capspace.collect.checkpoint import Checkpoint
+from capspace.collect.download import hub_folder
 from capspace.collect.errors import CheckpointError
 
-__all__ = ["Weights", "hub_folder", "is_downloaded", "weigh"]
+__all__ = ["Weights", "is_downloaded", "weigh"]
 
 _BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
@@ -60,15 +61,6 @@ def weigh(checkpoint: Checkpoint) -> Weights:
         return _hub_size(checkpoint)
     n = _config_size(checkpoint)
     return Weights(n, n * _DTYPE_BYTES.get(checkpoint.dtype, 4), "config")
-
-
-def hub_folder(checkpoint: Checkpoint) -> Path | None:
-    """Return the folder of a Hub checkpoint in the local cache, if its commit is there at all."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    repo = "models--" + checkpoint.location.replace("/", "--")
-    folder = Path(HF_HUB_CACHE) / repo / "snapshots" / checkpoint.revision
-    return folder if folder.is_dir() else None
 
 
 def is_downloaded(checkpoint: Checkpoint) -> bool:

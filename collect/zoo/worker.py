@@ -19,11 +19,13 @@ Fits = Callable[[Order], bool]
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
-def claimed_units(folder: ZooFolder, *, fits: Fits = lambda order: True) -> Generator[Order | None]:
+def claimed_units(
+    folder: ZooFolder, *, fits: Fits = lambda order: True, take: Fits = lambda order: True
+) -> Generator[Order | None]:
     """Yield units in their order, each claimed for as long as the caller works on it.
 
     A unit whose worker died is taken up where it stands in the order. Where living workers have
-    all that is left, None is yielded: one of them may still die, so look again after a while. It
+    all that can be taken, None is yielded: look again after a while, one of them may still die. It
     ends when nothing is left.
 
     Parameters
@@ -32,6 +34,8 @@ def claimed_units(folder: ZooFolder, *, fits: Fits = lambda order: True) -> Gene
         The zoo.
     fits : callable
         Whether this worker may take a unit at all.
+    take : callable
+        Whether it can take a unit, already claimed, now: where not, a later one may do.
 
     """
     while True:
@@ -44,7 +48,7 @@ def claimed_units(folder: ZooFolder, *, fits: Fits = lambda order: True) -> Gene
             if order.id in living:
                 continue
             with folder.claims.hold(order.id) as claim:
-                if claim is None or folder.is_finished(order.id):
+                if claim is None or folder.is_finished(order.id) or not take(order):
                     continue
                 yield order
                 break
@@ -52,13 +56,15 @@ def claimed_units(folder: ZooFolder, *, fits: Fits = lambda order: True) -> Gene
             yield None
 
 
-def patiently(orders: Iterable[Order | None], stop: threading.Event) -> Generator[Order]:
+def patiently(
+    orders: Iterable[Order | None], stop: threading.Event, *, longest: float = _LONGEST_PAUSE
+) -> Generator[Order]:
     """Yield the units of ``claimed_units``, waiting longer each time that there is none."""
     pause = _FIRST_PAUSE
     for order in orders:
         if order is None:
             stop.wait(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = min(2 * pause, longest)
         else:
             pause = _FIRST_PAUSE
             yield order
