@@ -7,6 +7,7 @@ CollectError                bad input, or a measurement that could not be made; 
 ├── BackendError            a backend that is not there
 ├── StoreError              a store that cannot be read or written
 │   └── JournalError        a journal that cannot be read or written
+│       └── NoRoomError     its disk is full, or read-only
 ├── AnswerError             requests that got no answer which may be kept
 ├── SandboxError            a sandbox that cannot be set up, or is not installed
 ├── ImportFileError         a result file of others that cannot be read
@@ -25,6 +26,7 @@ __all__ = [
     "ImportFileError",
     "JournalError",
     "MissingExtraError",
+    "NoRoomError",
     "NothingMeasuredError",
     "SandboxError",
     "StoreError",
@@ -58,6 +60,10 @@ class StoreError(CollectError):
 
 class JournalError(StoreError):
     """A journal that cannot be read or written."""
+
+
+class NoRoomError(JournalError):
+    """A journal that cannot be written: its disk is full, or read-only."""
 
 
 class AnswerError(CollectError):

@@ -31,6 +31,8 @@ class StoreInfo:
         "scores", "samples", "answers" and "logs".
     n_quarantined : int
         Damaged files of answers that were put aside.
+    notices : tuple of str
+        What reading the answers had to mend, or could not.
 
     """
 
@@ -39,6 +41,7 @@ class StoreInfo:
     n_answers: dict[str, int]
     n_bytes: dict[str, int]
     n_quarantined: int
+    notices: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values."""
@@ -47,8 +50,9 @@ class StoreInfo:
 
 def store_info(store: Store) -> StoreInfo:
     """Return what a store holds, and how much room each part takes."""
-    with open_journal(store.path) as journal:
+    with open_journal(store.path, must_write=False) as journal:
         kept = journal.info()
+        notices = journal.take_notices()
     results = store.results()
     names = {recorded_identity(r.identity): r.model for r in results}
     answers: Counter[str] = Counter()
@@ -66,6 +70,7 @@ def store_info(store: Store) -> StoreInfo:
             "logs": _size(store.logs_path),
         },
         n_quarantined=kept.n_quarantined,
+        notices=tuple(notices),
     )
 
 

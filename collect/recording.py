@@ -24,9 +24,9 @@ _POLL_SECONDS = 1.0
 T = TypeVar("T")
 
 
-def open_journal(store: Path) -> Journal:
+def open_journal(store: Path, *, must_write: bool = True) -> Journal:
     """Return the journal that lies in a store's folder."""
-    return Journal(store / "journal")
+    return Journal(store / "journal", must_write=must_write)
 
 
 def answers_identity(measurement: Measurement) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from capspace.collect.checkpoint import sha256_file
 from capspace.collect.errors import StoreError
 from capspace.collect.result import Failure, Result, from_row, to_row, to_table
 from capspace.collect.samples import read_samples, write_samples
+from capspace.collect.unwritable import is_unwritable, open_unwritable
 from capspace.fit.table import ScoreTable
 
 __all__ = ["Failure", "Result", "Store", "default_store_path", "to_table"]
@@ -69,6 +71,13 @@ class Store:
     ----------
     path : Path
         Folder of the store, created if it is not there.
+    must_write : bool
+        False opens, for reading, also what cannot be written: a full disk, a read-only mount.
+
+    Attributes
+    ----------
+    notices : list of str
+        One line where the store could be opened for reading only.
 
     Raises
     ------
@@ -78,49 +87,51 @@ class Store:
 
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, must_write: bool = True) -> None:
         self.path = path.expanduser().absolute()
         self.file = self.path / "store.sqlite"
+        self.notices: list[str] = []
         if self.path.is_file():
             raise StoreError(f"{self.path} is a file; a store is a folder")
-        try:
-            for folder in (self.path, self.samples_path, self.logs_path):
-                folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"cannot write the store {self.path}: {error.strerror}; "
-                "choose another with --store or CAPSPACE_STORE"
-            ) from None
-        with self._readable():
-            self._db = sqlite3.connect(self.file, timeout=60, isolation_level=None)
+        with self._writable(), ExitStack() as opened:
             try:
-                self._open()
-            except BaseException:
-                self._db.close()
-                raise
+                for folder in (self.path, self.samples_path, self.logs_path):
+                    folder.mkdir(parents=True, exist_ok=True)
+                self._db = opened.enter_context(closing(_connect(self.file)))
+                self._create()
+            except (OSError, sqlite3.OperationalError) as error:
+                if must_write or not is_unwritable(error) or not self.file.exists():
+                    raise
+                why = error.strerror if isinstance(error, OSError) else error
+                self.notices.append(f"cannot write the store {self.path} ({why}): it is only read")
+                self._db = opened.enter_context(open_unwritable(self.file))
+            self._db.row_factory = sqlite3.Row
+            self._recognise()
+            self._open = opened.pop_all()
 
-    def _open(self) -> None:
-        self._db.row_factory = sqlite3.Row
+    def _create(self) -> None:
+        if not os.access(self.file, os.W_OK):  # SQLite says so only when something is written
+            raise OSError(errno.EROFS, "it is read-only")
         self._db.execute("PRAGMA journal_mode = WAL")
         # FULL: a result survives a power cut once it is committed. Commits are few.
         self._db.execute("PRAGMA synchronous = FULL")
         with self._transaction():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            owner = self._db.execute("PRAGMA application_id").fetchone()[0]
-            if tables == 0:
+            if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            elif owner != _APPLICATION_ID:
-                raise StoreError(f"{self.file} is an SQLite file, but not a store of capspace")
-            elif version > SCHEMA_VERSION:
-                raise StoreError(
-                    f"{self.file} was written by a newer capspace (store version {version}, "
-                    f"this one reads up to {SCHEMA_VERSION}); upgrade capspace, or choose another "
-                    "with --store"
-                )
+
+    def _recognise(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if self._db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+            raise StoreError(f"{self.file} is an SQLite file, but not a store of capspace")
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.file} was written by a newer capspace (store version {version}, "
+                f"this one reads up to {SCHEMA_VERSION}); upgrade capspace, or choose another "
+                "with --store"
+            )
         problem = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
             raise sqlite3.DatabaseError(str(problem))
@@ -137,7 +148,7 @@ class Store:
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self
@@ -282,7 +293,7 @@ class Store:
         where = str(path.resolve())
         with self._readable():
             # A connection of its own: files are hashed in threads.
-            db = sqlite3.connect(self.file, timeout=60, isolation_level=None)
+            db = _connect(self.file)
             try:
                 known = db.execute(
                     "SELECT sha256 FROM file_hashes WHERE path = ? AND size = ? AND mtime_ns = ?",
@@ -338,7 +349,14 @@ class Store:
             with self._readable():
                 yield
         except OSError as error:
-            raise StoreError(f"cannot write the store {self.path}: {error.strerror}") from None
+            raise StoreError(
+                f"cannot write the store {self.path}: {error.strerror}; "
+                "make room there, or choose another with --store or CAPSPACE_STORE"
+            ) from None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=60, isolation_level=None)
 
 
 def default_store_path() -> Path:

@@ -6,9 +6,12 @@ kills do not cost fifty imports. Prints one JSON object.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -26,7 +29,9 @@ import numpy as np
 from capspace.collect import runner
 from capspace.collect.backends import LoadOptions, load_model
 from capspace.collect.checkpoint import resolve
+from capspace.collect.cli import main as capspace
 from capspace.collect.harness import Harness
+from capspace.collect.journal import Journal
 from capspace.collect.store import Store
 from capspace.tasks.panel import Panel
 
@@ -113,16 +118,20 @@ class Nursery:
         Harness(PANEL.benchmarks, include_path=tasks).workload(PANEL["Choice"])  # imports all
 
     @contextmanager
-    def _logged(self, log: Path) -> Iterator[None]:
+    def _logged(self, log: Path, on_call: Callable[[int], None]) -> Iterator[None]:
         """Note each request at the moment that the model answers it."""
+        n_calls = 0
 
         def noting(answer: Callable[..., Any]) -> Callable[..., Any]:
             def noted(requests: list[Any], **settings: Any) -> Any:
+                nonlocal n_calls
                 answers = answer(requests, **settings)
                 asked = "".join(f"{json.dumps([r.args[0], str(r.args[1])])}\n" for r in requests)
                 descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
                 os.write(descriptor, asked.encode())
                 os.close(descriptor)
+                n_calls += 1
+                on_call(n_calls)
                 return answers
 
             return noted
@@ -132,28 +141,45 @@ class Nursery:
             setattr(self._lm, name, noting(original))
         yield
 
-    def start(self, store: Path, log: Path) -> int:
-        """Fork a run and return its process number."""
+    def start(
+        self,
+        store: Path,
+        log: Path,
+        command: list[str] | None = None,
+        on_call: Callable[[int], None] = lambda n: None,
+        panel: Panel = PANEL,
+    ) -> int:
+        """Fork a run, or a command, and return its process number."""
         pid = os.fork()
         if pid:
             return pid
         status = 1
         try:
             runner.load_model = lambda checkpoint, options: self._lm
-            with self._logged(log), Path(os.devnull).open("w") as nowhere:
+            with self._logged(log, on_call), Path(os.devnull).open("w") as nowhere:
                 os.dup2(nowhere.fileno(), 1)
-                self.collect(store)
+                if command is None:
+                    self.collect(store, panel)
+                else:
+                    with log.with_suffix(".out").open("w") as out:
+                        os.dup2(out.fileno(), 1)
+                    with log.with_suffix(".err").open("w") as err:
+                        os.dup2(err.fileno(), 2)
+                    capspace(command)
             status = 0
+        except SystemExit as stop:
+            sys.stdout.flush()
+            status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(status)
 
-    def collect(self, store: Path) -> None:
+    def collect(self, store: Path, panel: Panel) -> None:
         """Collect in this process."""
         runner.collect_scores(
             str(self._checkpoint),
-            panel=PANEL,
+            panel=panel,
             store=store,
             include_path=self._tasks,
             device="cpu",
@@ -227,11 +253,110 @@ def pairs(nursery: Nursery, folder: Path, n_pairs: int) -> dict[str, Any]:
     return {"pairs": n_pairs, "requests": sum(once.values())}
 
 
+def _run(*command: str | Path) -> None:
+    subprocess.run([str(part) for part in command], check=True)
+
+
+def _fill(disk: Path) -> None:
+    """Leave no byte of a disk free."""
+    with (disk / "filler").open("ab", buffering=0) as filler:
+        for size in (65536, 4096, 1):
+            try:
+                while True:
+                    filler.write(bytes(size))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC  # noqa: PT017 - what was waited for
+
+
+def unwritable(nursery: Nursery, checkpoint: Path, begun: Path, how: str) -> dict[str, Any]:
+    """Take the room or the right to write from a run in its middle; read, then resume.
+
+    Needs to be root in a mount namespace of its own. ``begun`` is a store with the first score.
+    ``how``: "full" fills the disk; "read-only" puts a read-only mount over the store; "remounted"
+    kills the run and mounts its disk read-only.
+    """
+    folder = begun.parent / how
+    disk, store = folder / "disk", folder / "disk" / "store"
+    disk.mkdir(parents=True)
+    _run("mount", "-t", "tmpfs", "-o", "size=2m", "none", disk)
+    shutil.copytree(begun, store)
+    panel = folder / "panel.json"
+    panel.write_text(json.dumps(PANEL.model_dump(mode="json")))
+    n_commands = 0
+
+    def run(
+        *command: str | Path, log: str = "", on_call: Callable[[int], None] = lambda n: None
+    ) -> dict[str, Any]:
+        nonlocal n_commands
+        n_commands += 1
+        file = folder / (log or f"command{n_commands}")
+        words = [*map(str, command), "--store", str(store)]
+        status = os.waitpid(nursery.start(store, file, words, on_call), 0)[1]
+        out, err = (file.with_suffix(end).read_text() for end in (".out", ".err"))
+        return {"code": os.waitstatus_to_exitcode(status), "out": out, "err": err}
+
+    def collect(log: str, on_call: Callable[[int], None] = lambda n: None) -> dict[str, Any]:
+        settings = ["--include-path", begun.parent / "tasks", "--device", "cpu"]
+        return run(
+            "collect", checkpoint, "--panel", panel, *settings, "--batch-size", "8",
+            log=log, on_call=on_call,
+        )  # fmt: skip
+
+    def spoil(n_calls: int) -> None:
+        if n_calls != 3:
+            return
+        if how == "full":
+            _fill(disk)
+        elif how == "read-only":
+            _run("mount", "--bind", store, store)
+            _run("mount", "-o", "remount,bind,ro", store)
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    told: dict[str, Any] = {"stop": collect("log", spoil)}
+    if how == "remounted":
+        _run("mount", "-o", "remount,ro", disk)
+    model = checkpoint.name
+    told["scores"] = run("scores")
+    told["receipt"] = run("scores", "--receipt", model, "Answer")
+    told["info"] = run("store", "info", "--json")
+    told["check"] = run("store", "check")
+    told["export"] = run("export", "--format", "every-eval-ever", "--out", folder / "exported")
+    if how == "read-only":
+        told["again"] = collect("again")
+    with Journal(store / "journal", must_write=False) as journal:
+        (identity,) = journal.info().n_answers
+        told["known"] = len(journal.known(identity))
+    if how == "full":
+        (disk / "filler").unlink()
+    elif how == "read-only":
+        _run("umount", store)
+    else:
+        _run("mount", "-o", "remount,rw", disk)
+    resumed = collect("log")
+    assert resumed["code"] == 0, resumed
+    told["outcome"] = outcome(store)
+    told["repeated"] = (asked(folder / "log") - Counter(set(asked(folder / "log")))).total()
+    return told
+
+
 def main(what: str, checkpoint: str, folder: str, count: str) -> None:
-    """Run one of the two experiments and print what came of it."""
+    """Run one of the experiments and print what came of it."""
     here = Path(folder)
     write_tasks(here / "tasks")
     nursery = Nursery(Path(checkpoint), here / "tasks")
+    if what == "unwritable":
+        for store, panel in (("quiet", PANEL), ("begun", PANEL.select(["Answer"]))):
+            pid = nursery.start(here / store, here / f"{store}.log", panel=panel)
+            assert os.waitpid(pid, 0)[1] == 0
+        quiet = outcome(here / "quiet")
+        found = {}
+        for how in ("full", "read-only", "remounted"):
+            told = unwritable(nursery, Path(checkpoint), here / "begun", how)
+            assert told.pop("outcome") == quiet, f"{how}: other scores or samples"
+            found[how] = told
+        print(json.dumps(found))
+        return
     done = (
         kills(nursery, here, int(count), seed=0)
         if what == "kills"

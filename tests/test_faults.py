@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,9 +48,11 @@ def driver() -> ModuleType:
     return module
 
 
-def drive(what: str, checkpoint: Path, folder: Path, count: int) -> dict[str, Any]:
+def drive(
+    what: str, checkpoint: Path, folder: Path, count: int, *, inside: Sequence[str] = ()
+) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, DRIVER, what, checkpoint, folder, str(count)],
+        [*inside, sys.executable, DRIVER, what, checkpoint, folder, str(count)],
         capture_output=True,
         text=True,
         check=False,
@@ -71,6 +73,37 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_scores_and_samples(
 
 def test_two_runs_of_the_same_cells_share_them(tiny_checkpoint: Path, tmp_path: Path) -> None:
     assert drive("pairs", tiny_checkpoint, tmp_path / "pairs", PAIRS)["pairs"] == PAIRS
+
+
+def test_full_disk_and_read_only_store_stop_a_run_and_can_still_be_read(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    inside = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine gives no user namespaces to mount a small disk in")
+    found = drive("unwritable", tiny_checkpoint, tmp_path / "unwritable", 1, inside=inside)
+    for how, told in found.items():
+        stop = told["stop"]
+        if how == "remounted":  # the run was killed, then its disk mounted read-only
+            assert stop["code"] == -signal.SIGKILL
+        else:
+            assert stop["code"] == 2
+            (line,) = (x for x in stop["err"].splitlines() if x.startswith("capspace: "))
+            assert re.search(r"No space left|disk is full|readonly", line)
+            assert line.endswith("run the same command again")
+        assert told["known"] >= 150 + 8 + 32  # of the first run, and before the room was gone
+        assert told["info"]["code"] == 0
+        info = json.loads(told["info"]["out"])
+        assert info["n_results"] == {"tiny-llama": 1}
+        assert info["n_answers"] == {"tiny-llama": told["known"]}
+        assert (told["check"]["code"], told["check"]["out"]) == (0, "everything is whole\n")
+        for command in ("scores", "receipt", "export"):
+            assert told[command]["code"] == 0, told[command]
+            assert len(told[command]["err"].splitlines()) == (how != "full"), told[command]
+        assert "Answer" in told["scores"]["out"]
+        assert "What is 0 and on?" in told["receipt"]["out"]
+        assert told.get("again", {"code": 2})["code"] == 2
+        assert told["repeated"] <= 432  # at most the chunk that could not be written
 
 
 @pytest.fixture

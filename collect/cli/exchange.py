@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from capspace.collect.cli import options as o
-
-if TYPE_CHECKING:
-    from capspace.collect.store import Store
 
 __all__ = ["add_to"]
 
@@ -42,7 +39,7 @@ def import_(
     from capspace.collect.importing import import_scores
     from capspace.tasks.panel import load_panel
 
-    with _open(store) as kept:
+    with o.open_store(store) as kept:
         done = import_scores(paths, store=kept, panel=load_panel(panel))
     if as_json:
         o.print_json({"results": [result_dict(r) for r in done.results], "notes": done.notes})
@@ -74,13 +71,7 @@ def export(
     from capspace.collect.exporting import export_scores
 
     place = out or Path(f"capspace-scores.{form}" if form in {"csv", "parquet"} else f"./{form}")
-    with _open(store) as kept:
+    with o.open_store(store, must_write=False) as kept:
         results = kept.results(model=model)
         written = export_scores(results, store=kept, form=form, out=place)
     o.console().print(f"{len(results)} scores in {len(written)} files: {place}", markup=False)
-
-
-def _open(store: Path | None) -> Store:
-    from capspace.collect.store import Store, default_store_path
-
-    return Store(default_store_path() if store is None else store)

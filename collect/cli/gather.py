@@ -181,14 +181,14 @@ def scores(
 ) -> None:
     """Show what has been measured, and where each number came from."""
     from capspace.collect.cli.show import print_results, result_dict
-    from capspace.collect.store import Store, default_store_path, to_table
+    from capspace.collect.store import to_table
     from capspace.fit.errors import near_matches
 
-    path = default_store_path() if store is None else store
     if of is not None:
-        _receipt(path, of, first, count, as_json)
+        _receipt(store, of, first, count, as_json)
         return
-    with Store(path) as kept:
+    with o.open_store(store, must_write=False) as kept:
+        path = kept.path
         results = kept.results(model=model)
         if model is not None and not results:
             known = dict.fromkeys(r.model for r in kept.results())
@@ -213,12 +213,13 @@ def scores(
         )
 
 
-def _receipt(path: Path, of: tuple[str, str], first: int, count: int, as_json: bool) -> None:
+def _receipt(
+    store: Path | None, of: tuple[str, str], first: int, count: int, as_json: bool
+) -> None:
     from capspace.collect.cli.show import print_receipt
     from capspace.collect.receipt import receipt
-    from capspace.collect.store import Store
 
-    with Store(path) as kept:
+    with o.open_store(store, must_write=False) as kept:
         found = receipt(kept, *of, first=first, count=count)
     if as_json:
         o.print_json([r.to_dict() for r in found])

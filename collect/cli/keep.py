@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from capspace.collect.cli import options as o
-
-if TYPE_CHECKING:
-    from capspace.collect.store import Store
 
 __all__ = ["add_to"]
 
@@ -24,18 +20,12 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(sub, name="store")
 
 
-def _open(store: Path | None) -> Store:
-    from capspace.collect.store import Store, default_store_path
-
-    return Store(default_store_path() if store is None else store)
-
-
 def info(store: o.StorePath = None, as_json: o.Json = False) -> None:
     """Show what the store holds and how much room it takes."""
     from capspace.collect.housekeeping import store_info
     from capspace.fit.report.words import count
 
-    with _open(store) as kept:
+    with o.open_store(store, must_write=False) as kept:
         found = store_info(kept)
     if as_json:
         o.print_json(found.to_dict())
@@ -58,7 +48,7 @@ def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
     """Read everything and name what is not whole; exit code 1 if anything is."""
     from capspace.collect.housekeeping import check_store
 
-    with _open(store) as kept:
+    with o.open_store(store, must_write=False) as kept:
         problems = check_store(kept)
     if as_json:
         o.print_json({"problems": problems})
@@ -73,7 +63,7 @@ def compact(store: o.StorePath = None) -> None:
     """Give back room that is not used."""
     from capspace.collect.housekeeping import compact_store
 
-    with _open(store) as kept:
+    with o.open_store(store) as kept:
         before, after = compact_store(kept)
     o.console().print(f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB after", markup=False)
 
@@ -86,6 +76,6 @@ def remove(
     """Remove a model's scores, samples and answers."""
     from capspace.collect.housekeeping import remove_model
 
-    with _open(store) as kept:
+    with o.open_store(store) as kept:
         n_scores, n_answers = remove_model(kept, model, benchmark=benchmark)
     o.console().print(f"removed {n_scores} scores and {n_answers} answers", markup=False)

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from capspace.collect.store import Store
 
 __all__ = [
     "STUDY",
@@ -36,6 +39,7 @@ __all__ = [
     "Targets",
     "TrustRemoteCode",
     "console",
+    "open_store",
     "print_json",
     "print_table",
     "resumable",
@@ -158,6 +162,16 @@ def console(*, stderr: bool = False) -> Console:
     # A pipe has no width; 80 columns would fold every table.
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
     return Console(stderr=stderr, highlight=False, width=width)
+
+
+def open_store(path: Path | None, *, must_write: bool = True) -> Store:
+    """Open the store named, or the user's own; say where it can be read only."""
+    from capspace.collect.store import Store, default_store_path
+
+    store = Store(default_store_path() if path is None else path, must_write=must_write)
+    for notice in store.notices:
+        console(stderr=True).print(notice, style="yellow", markup=False, soft_wrap=True)
+    return store
 
 
 def say_what_runs(include_path: Path | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sqlite3
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from capspace.collect.errors import JournalError
 from capspace.collect.journal.answers import Answer, RequestType
 from capspace.collect.journal.chunk import Chunk, Failure
 from capspace.collect.journal.claims import Claims
-from capspace.collect.journal.folder import OpenShard, ShardFolder
+from capspace.collect.journal.folder import ShardFolder
+from capspace.collect.journal.live import OpenShard
 from capspace.collect.journal.reader import file_digest, read_failures, read_shard
 
 __all__ = ["Journal", "JournalInfo", "JournalReport"]
@@ -53,6 +55,8 @@ class Journal:
     ----------
     path : Path
         The folder; it is made where it is not there.
+    must_write : bool
+        False opens, for reading, also what cannot be written: a full disk, a read-only mount.
 
     Attributes
     ----------
@@ -73,13 +77,12 @@ class Journal:
 
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, must_write: bool = True) -> None:
         self.path = Path(path)
+        self.claims = Claims(self.path / "claims")
         self._own: OpenShard | None = None
         with _plain_errors(self.path):
-            self._folder = ShardFolder(self.path)
-            (self.path / "tuning").mkdir(exist_ok=True)
-            self.claims = Claims(self.path / "claims")
+            self._folder = ShardFolder(self.path, must_write=must_write)
 
     def __enter__(self) -> Self:
         return self
@@ -174,6 +177,7 @@ class Journal:
         """Keep numbers that make the next run of this identity faster; they change no answer."""
         path = self._tuning_path(identity)
         with _plain_errors(self.path):
+            path.parent.mkdir(exist_ok=True)
             part = path.with_suffix(f".{secrets.token_hex(4)}")
             part.write_text(json.dumps(dict(tuning)))
             part.replace(path)
@@ -184,7 +188,7 @@ class Journal:
             if self._own is not None:
                 own, self._own = self._own, None
                 self._folder.seal(own)
-            if len(self._folder.sealed()) > _MERGE_ABOVE:
+            if self._folder.is_writable and len(self._folder.sealed()) > _MERGE_ABOVE:
                 self._folder.merge()
 
     def compact(self) -> tuple[int, int]:
@@ -289,9 +293,9 @@ class _plain_errors:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
-        if isinstance(error, OSError):
+        if isinstance(error, (OSError, sqlite3.OperationalError)):
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise JournalError(
-                f"cannot use the journal in {self._path}: {error.strerror or error}; every "
-                "finished chunk is kept: make room there, or make it writable, and run the same "
-                "command again"
+                f"cannot use the journal in {self._path}: {why}; every finished chunk is kept: "
+                "make room there, or make it writable, and run the same command again"
             ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import socket
@@ -18,6 +19,8 @@ from pathlib import Path
 from capspace.collect.journal.locks import held_lock
 
 __all__ = ["Claim", "Claims"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Claims:
     Parameters
     ----------
     path : Path
-        The folder; it is made where it is not there.
+        The folder; it is made with the first claim.
     expiry : float
         Seconds without a heartbeat after which an owner on another machine counts as dead. On the
         same machine a dead owner is seen at once.
@@ -65,13 +68,12 @@ class Claims:
     def __init__(self, path: Path, *, expiry: float = 120.0) -> None:
         self._path = path
         self._expiry = expiry
-        path.mkdir(parents=True, exist_ok=True)
 
     def acquire(self, cell: str) -> Claim | None:
         """Claim a cell and return the claim, or None where a living process has it."""
         pid, token = os.getpid(), secrets.token_hex(8)
         claim = Claim(cell, socket.gethostname(), pid, _started(pid), _namespace(), token)
-        with held_lock(self._path / "claims.lock"):
+        with self._lock():
             if self._holder(cell) is not None:
                 return None
             self._write(claim)
@@ -79,17 +81,17 @@ class Claims:
 
     def holder(self, cell: str) -> Claim | None:
         """Return the claim of the living process that has the cell, or None."""
-        with held_lock(self._path / "claims.lock"):
+        with self._lock():
             return self._holder(cell)
 
     def living(self, cells: Iterable[str]) -> set[str]:
         """Return those of many cells that a living process has, under one lock for all."""
-        with held_lock(self._path / "claims.lock"):
+        with self._lock():
             return {cell for cell in cells if self._holder(cell) is not None}
 
     def beat(self, claim: Claim) -> bool:
         """Say that the claim's owner lives; return whether it still has the claim."""
-        with held_lock(self._path / "claims.lock"):
+        with self._lock():
             if self._read(claim.cell) != claim:
                 return False
             os.utime(self._file(claim.cell))
@@ -97,7 +99,7 @@ class Claims:
 
     def release(self, claim: Claim) -> None:
         """Give the cell back; a claim that was lost meanwhile is left to its new owner."""
-        with held_lock(self._path / "claims.lock"):
+        with self._lock():
             if self._read(claim.cell) == claim:
                 self._file(claim.cell).unlink()
 
@@ -116,12 +118,24 @@ class Claims:
         finally:
             stop.set()
             beats.join()
-            self.release(claim)
+            try:
+                self.release(claim)
+            except OSError as error:  # the claim of a process that ended is nobody's anyway
+                _log.warning("the claim on %s stays until this process ends: %s", cell, error)
 
     def _beat_until(self, claim: Claim, stop: threading.Event) -> None:
         while not stop.wait(self._expiry / 6):
-            if not self.beat(claim):
-                return
+            try:
+                if not self.beat(claim):
+                    return
+            except OSError as error:  # as long as this lasts, the claim only grows old
+                _log.warning("cannot renew the claim on %s: %s", claim.cell, error)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self._path.mkdir(parents=True, exist_ok=True)
+        with held_lock(self._path / "claims.lock"):
+            yield
 
     def _holder(self, cell: str) -> Claim | None:
         claim = self._read(cell)

@@ -4,83 +4,68 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import secrets
-import socket
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 from capspace.collect.errors import JournalError
 from capspace.collect.journal.chunk import Chunk
+from capspace.collect.journal.live import OpenShard, host_name, lock_of
 from capspace.collect.journal.locks import held_lock, try_lock, unlock
 from capspace.collect.journal.reader import ShardContents, file_digest, read_failures, read_shard
 from capspace.collect.journal.writer import ShardWriter, fold_log
+from capspace.collect.unwritable import is_unwritable
 
-__all__ = ["OpenShard", "ShardFolder"]
+__all__ = ["ShardFolder"]
 
 _log = logging.getLogger(__name__)
 
 _FULL_GROWN = 64 * 2**20  # bytes; a larger shard is not rewritten to merge it with small ones
 
 
-class OpenShard:
-    """The shard that this process writes, with the lock that tells others its writer is alive."""
-
-    def __init__(self, folder: Path) -> None:
-        name = f"live-{_host()}-{os.getpid()}-{secrets.token_hex(4)}.sqlite"
-        self.path = folder / name
-        self.lock_path = _lock_of(self.path)
-        lock = try_lock(self.lock_path)
-        if lock is None:
-            raise FileExistsError(self.lock_path)
-        self._lock = lock
-        self.writer = ShardWriter(self.path)
-
-    def append(self, chunk: Chunk, description: Mapping[str, Any] | None) -> None:
-        """Write a chunk, and note in the lock file how many there are."""
-        self.writer.append(chunk, description)
-        # Not synced: it tells of chunks that went missing, never of chunks that are there.
-        os.pwrite(self._lock, b"%d" % self.writer.n_chunks, 0)
-
-    def release(self) -> None:
-        """Let others see that nobody writes here any more."""
-        unlock(self._lock, self.lock_path)
-
-    def abandon(self) -> None:
-        """Leave the file as it is, for the next opening of the folder to seal."""
-        self.writer.abandon()
-        unlock(self._lock)
-
-
 class ShardFolder:
     """The shards under one folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    must_write : bool
+        False leaves everything as it is where the folder cannot be written.
 
     Attributes
     ----------
     notices : list of str
         What had to be mended, one line each.
+    is_writable : bool
+        Whether the folder could be written when it was opened.
 
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, must_write: bool = True) -> None:
         self.path = path
         self.notices: list[str] = []
+        self.is_writable = True
         self._verified: set[str] = set()
         self._quarantine = path / "quarantine"
-        self._quarantine.mkdir(parents=True, exist_ok=True)
         self._merge_lock = path / "merge.lock"
-        self.mend_abandoned()
+        self._must_write = must_write
+        with self._unless_unwritable():
+            self._quarantine.mkdir(parents=True, exist_ok=True)
+            self.mend_abandoned()
 
     def sealed(self) -> list[Path]:
         """Return the shards that are never written again."""
         return sorted(self.path.glob("sealed-*.sqlite"))
 
     def live(self) -> list[Path]:
-        """Return the shards of this machine that a process may be writing."""
-        return sorted(self.path.glob(f"live-{_host()}-*.sqlite"))
+        """Return the shards of this machine that a process may be writing.
+
+        In a folder that cannot be written, those of all machines: nobody will finish them.
+        """
+        return sorted(self.path.glob(f"live-{host_name() if self.is_writable else '*'}-*.sqlite"))
 
     def quarantined(self) -> list[Path]:
         """Return the damaged files that were put aside."""
@@ -101,8 +86,12 @@ class ShardFolder:
             for path, sealed in todo:
                 try:
                     if sealed and not self._is_verified(path):
-                        self._mend_sealed(path)
-                        break
+                        with self._unless_unwritable():
+                            if self.is_writable:
+                                self._mend_sealed(path)
+                                break
+                        self._verified.add(path.name)
+                        self._tell(f"{path.name} is damaged: its whole chunks are read")
                     contents = read_shard(path, sealed=sealed, identity=identity)
                 except FileNotFoundError:  # sealed or merged away since it was listed
                     break
@@ -121,13 +110,17 @@ class ShardFolder:
         """Seal the shards whose writers are gone, keeping every whole chunk."""
         with held_lock(self._merge_lock):
             for path in sorted(self.path.glob("live-*.sqlite")):
-                lock = try_lock(_lock_of(path))
+                lock = try_lock(lock_of(path))
                 if lock is None:
                     continue
-                if path.exists() and _finish_log(path):
-                    noted = int(os.pread(lock, 20, 0) or b"0")
-                    self._settle(path, read_shard(path, sealed=True), noted)
-                unlock(lock, _lock_of(path))
+                is_finished = False
+                try:
+                    if path.exists() and _finish_log(path):
+                        noted = int(os.pread(lock, 20, 0) or b"0")
+                        self._settle(path, read_shard(path, sealed=True), noted)
+                    is_finished = True
+                finally:  # the lock's file counts the chunks of a shard that is left as it is
+                    unlock(lock, lock_of(path) if is_finished else None)
             for path in self.path.glob("part-*"):
                 path.unlink()  # of a merge that died; the lock says that none is under way
 
@@ -201,6 +194,21 @@ class ShardFolder:
             f"were kept, the rest is measured again; the file is now {aside}"
         )
 
+    @contextmanager
+    def _unless_unwritable(self) -> Iterator[None]:
+        """From the first time that mending finds no room, mend no more; only read."""
+        try:
+            yield
+        except (OSError, sqlite3.OperationalError, JournalError) as error:
+            if self._must_write or not is_unwritable(error):
+                raise
+            self.is_writable = False
+            why = error.strerror if isinstance(error, OSError) else error
+            self._tell(
+                f"the journal in {self.path} cannot be written ({why}): it is read as it is, and "
+                "what a stopped run left there is finished later"
+            )
+
     def _tell(self, notice: str) -> None:
         self.notices.append(notice)
         _log.warning(notice)
@@ -263,11 +271,8 @@ def _finish_log(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(path)) as db:
             return fold_log(db)
-    except sqlite3.OperationalError as error:  # no room to fold it in; nothing is damaged
-        raise JournalError(
-            f"cannot finish {path}, which a stopped run left: {error}; make room there, or "
-            "make it writable, and run the same command again"
-        ) from None
+    except sqlite3.OperationalError:  # no room to fold it in; nothing is damaged
+        raise
     except sqlite3.DatabaseError as error:
         _log.warning("%s: its write-ahead log cannot be read (%s)", path.name, error)
         return True
@@ -276,14 +281,6 @@ def _finish_log(path: Path) -> bool:
 def _drop_log(path: Path) -> None:
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "host"
-
-
-def _lock_of(path: Path) -> Path:
-    return path.with_suffix(".lock")
 
 
 def _digest_in(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import cast
 from capspace.collect.errors import JournalError
 from capspace.collect.journal.answers import RequestType
 from capspace.collect.journal.chunk import APPLICATION_ID, VERSION, Chunk, Failure
+from capspace.collect.unwritable import is_unwritable, open_unwritable
 
 __all__ = ["ShardContents", "file_digest", "read_failures", "read_shard"]
 
@@ -59,7 +60,7 @@ def read_shard(path: Path, *, sealed: bool, identity: str | None = None) -> Shar
     damage: list[str] = []
     chunks: list[Chunk] = []
     descriptions: dict[str, str] = {}
-    with closing(_open(path, sealed=sealed)) as db:
+    with _opened(path, sealed=sealed) as db:
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             mark = db.execute("PRAGMA application_id").fetchone()[0]
@@ -103,7 +104,7 @@ def read_shard(path: Path, *, sealed: bool, identity: str | None = None) -> Shar
 
 def read_failures(path: Path, *, sealed: bool) -> Iterator[Failure]:
     """Yield the failed requests that a shard records; a damaged table yields what it has."""
-    with closing(_open(path, sealed=sealed)) as db:
+    with _opened(path, sealed=sealed) as db:
         try:
             rows = db.execute("SELECT identity, key, created, failure FROM failures").fetchall()
             told = [json.loads(row[3]) for row in rows]
@@ -127,18 +128,37 @@ def _changed(path: Path) -> bool:
     return path.stem != f"sealed-{file_digest(path)}"
 
 
-def _open(path: Path, *, sealed: bool) -> sqlite3.Connection:
-    mode = "mode=ro&immutable=1" if sealed else "mode=ro"
+@contextmanager
+def _opened(path: Path, *, sealed: bool) -> Iterator[sqlite3.Connection]:
     _require(path)
+    uri = f"{path.absolute().as_uri()}?{'mode=ro&immutable=1' if sealed else 'mode=ro'}"
+    with ExitStack() as stack:
+        try:
+            db = stack.enter_context(closing(sqlite3.connect(uri, uri=True)))
+        except sqlite3.OperationalError:
+            _require(path)
+            raise
+        _prepare(db)
+        if not sealed and _lacks_room(db, path):
+            db = stack.enter_context(open_unwritable(path))
+            _prepare(db)
+        yield db
+
+
+def _lacks_room(db: sqlite3.Connection, path: Path) -> bool:
+    """Return whether a shard cannot be read where it lies, for want of an index of its log."""
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
-    except sqlite3.OperationalError:
+        db.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as error:  # damage is told of where the chunks are read
         _require(path)
-        raise
+        return is_unwritable(error)
+    return False
+
+
+def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA busy_timeout = 10000")
-    # Nothing can be written here; it makes SQLite read what is left of a file that was cut short.
+    # Nothing is written here; it makes SQLite read what is left of a file that was cut short.
     db.execute("PRAGMA writable_schema = ON")
-    return db
 
 
 def _require(path: Path) -> None:

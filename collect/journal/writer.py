@@ -18,8 +18,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from capspace.collect.errors import JournalError
+from capspace.collect.errors import JournalError, NoRoomError
 from capspace.collect.journal.chunk import APPLICATION_ID, PAGE_BYTES, VERSION, Chunk, Failure
+from capspace.collect.unwritable import is_unwritable
 
 __all__ = ["SLACK_BYTES", "ShardWriter", "fold_log"]
 
@@ -184,7 +185,8 @@ class _plain_errors:
 
     def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
         if isinstance(error, (sqlite3.Error, OSError)):
-            raise JournalError(
+            kind = NoRoomError if is_unwritable(error) else JournalError
+            raise kind(
                 f"cannot write the journal in {self._path.parent}: {error}; every finished chunk "
                 "is kept: make room there, or make it writable, and run the same command again"
             ) from None
