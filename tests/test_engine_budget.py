@@ -21,8 +21,8 @@ EIGHT_BILLION = transformers.LlamaConfig(
 def test_a_cpu_reports_no_limit() -> None:
     assert free_memory(torch.device("cpu")) is None
     budget = scoring_budget(EIGHT_BILLION, torch.float32, 4096, None)
-    assert budget.tokens == 1024
-    assert budget.rows * 128256 * 4 <= GIB / 16
+    # logits of no more positions than a text of common length has, which hf computes all of
+    assert budget.rows <= 256 <= budget.tokens <= 1024
 
 
 def test_what_a_pass_takes_fits_in_what_is_free() -> None:

@@ -9,9 +9,9 @@ from capspace.collect.engine.scoring import Budget
 
 __all__ = ["free_memory", "generation_rows", "scoring_budget"]
 
-_CPU_TOKENS = 1024
-_CPU_ROWS = 32
-_CPU_LOGIT_BYTES = 96 * 2**20
+_ON_CPU = Budget(tokens=384, rows=128)
+"""About as fast as passes four times as large; the memory of one text at a time."""
+_CPU_GENERATIONS = 32
 _MAX_TOKENS = 16384
 _MAX_ROWS = 256
 
@@ -35,7 +35,7 @@ def scoring_budget(
     max_length : int
         Longest input in tokens: the keys of that many ancestors come on top.
     free : int, optional
-        Bytes of memory; None on a CPU, where more than a thousand tokens at once gain nothing.
+        Bytes of memory; None on a CPU, where larger passes gain nothing.
 
     Notes
     -----
@@ -45,10 +45,10 @@ def scoring_budget(
 
     """
     text = config.get_text_config(decoder=True)
-    row_bytes = 3 * 4 * int(text.vocab_size)
     if free is None:
-        return Budget(tokens=_CPU_TOKENS, rows=max(1, _CPU_LOGIT_BYTES // row_bytes))
+        return _ON_CPU
     share = free // 5
+    row_bytes = 3 * 4 * int(text.vocab_size)
     hidden = int(text.hidden_size)
     inner = int(getattr(text, "intermediate_size", None) or 4 * hidden)
     by_activations = share // ((12 * hidden + 4 * inner) * dtype.itemsize)
@@ -81,7 +81,7 @@ def generation_rows(
 
     """
     if free is None:
-        return _CPU_ROWS
+        return _CPU_GENERATIONS
     text = config.get_text_config(decoder=True)
     heads = int(text.num_attention_heads)
     width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
