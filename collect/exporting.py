@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from capspace.collect.eee_export import write_every_eval_ever
 from capspace.collect.errors import CollectError
+from capspace.collect.exported_runs import file_name, limit_of, metric_and_filter, runs
 from capspace.collect.result import Result, to_table
+from capspace.collect.samples import json_line
 from capspace.collect.store import Store
 
 __all__ = ["EXPORT_FORMATS", "export_scores"]
-
-_SCHEMA_VERSION = "0.3.0"
 
 
 def export_scores(results: Sequence[Result], *, store: Store, form: str, out: Path) -> list[Path]:
@@ -72,8 +72,9 @@ def _lm_eval(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
     """Write one results file per model and limit, with the samples of each task beside it."""
     written = []
     stamps: set[str] = set()
-    for (model, revision, limit), own in _grouped(results, _run).items():
-        folder = out / _file_name(model)
+    for own in runs(results):
+        model, revision, limit = own[0].model, own[0].revision, limit_of(own[0])
+        folder = out / file_name(model)
         folder.mkdir(parents=True, exist_ok=True)
         stamp = _stamp(own, stamps)
         told: dict[str, Any] = {
@@ -101,7 +102,7 @@ def _lm_eval(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
 def _add_tasks(told: dict[str, Any], result: Result) -> None:
     identity = json.loads(result.identity)
     versions = {task["name"]: task["version"] for task in identity.get("tasks", ())}
-    metric, chosen = _metric(result)
+    metric, chosen = metric_and_filter(result)
     if identity.get("harness"):
         told["lm_eval_version"] = identity["harness"].removeprefix("lm-eval ")
     if identity.get("model", {}).get("chat_template"):
@@ -124,122 +125,22 @@ def _write_samples(store: Store, result: Result, folder: Path, stamp: str) -> li
     lines: dict[str, list[str]] = {}
     for record in store.samples(result.key):
         task = str(record.pop("task", result.benchmark))
-        lines.setdefault(task, []).append(json.dumps(record, ensure_ascii=False))
+        lines.setdefault(task, []).append(json_line(record))
     paths = []
     for task, own in lines.items():
-        path = folder / f"samples_{_file_name(task)}_{stamp}.jsonl"
+        path = folder / f"samples_{file_name(task)}_{stamp}.jsonl"
         path.write_text("\n".join(own) + "\n", encoding="utf-8")
         paths.append(path)
     return paths
-
-
-def _every_eval_ever(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
-    """Write one record per model and day's library, with a result per benchmark."""
-    written = []
-    now = f"{datetime.now(UTC).timestamp():.3f}"
-    for (model, revision, limit), own in _grouped(results, _run).items():
-        identity = json.loads(own[0].identity)
-        measured = "harness" in identity
-        library = identity["harness"].split() if measured else ["unknown", "unknown"]
-        parts = (_file_name(model), revision[:12], f"limit{limit}" if limit else "")
-        name = "-".join(filter(None, parts))
-        record = {
-            "schema_version": _SCHEMA_VERSION,
-            "evaluation_id": f"capspace/{name}/{now}",
-            "evaluation_timestamp": own[0].measured_at,
-            "retrieved_timestamp": now,
-            "source_metadata": {
-                "source_name": "capspace" if measured else "scores imported into capspace",
-                "source_type": "evaluation_run" if measured else "documentation",
-                "source_organization_name": "unknown",
-                "evaluator_relationship": "other",
-            },
-            "eval_library": {"name": library[0].replace("-", "_"), "version": library[-1]},
-            "model_info": {
-                "name": model,
-                "id": model,
-                "additional_details": {
-                    "deployment_type": "self_deployed" if measured else "unknown",
-                    "model_availability": "unknown",
-                    "revision": revision,
-                    **{k: str(v) for k, v in sorted(identity.get("model", {}).items())},
-                },
-            },
-            "evaluation_results": [_evaluation_result(result) for result in own],
-        }
-        out.mkdir(parents=True, exist_ok=True)
-        path = out / f"{name}.json"
-        path.write_text(_json(record), encoding="utf-8")
-        written.append(path)
-    return written
-
-
-def _evaluation_result(result: Result) -> dict[str, Any]:
-    metric, chosen = _metric(result)
-    details = {"protocol": result.protocol, "source": result.source, "capspace_key": result.key}
-    score: dict[str, Any] = {
-        "score": result.score,
-        "details": details | {"comparable_with_published_scores": str(result.comparable).lower()},
-    }
-    uncertainty: dict[str, Any] = {}
-    if math.isfinite(result.stderr):
-        uncertainty["standard_error"] = {"value": result.stderr}
-    if result.n_items is not None:
-        uncertainty["num_samples"] = result.n_items
-    if uncertainty:
-        score["uncertainty"] = uncertainty
-    shots = {} if result.n_shot is None else {"n_shot": str(result.n_shot)}
-    return {
-        "evaluation_result_id": result.key,
-        "evaluation_name": result.benchmark,
-        "evaluation_timestamp": result.measured_at,
-        "source_data": {
-            "dataset_name": result.benchmark,
-            "source_type": "other",
-            "additional_details": {"tasks": ", ".join(t["task"] for t in result.tasks)},
-        },
-        "metric_config": {
-            "metric_name": metric or "score",
-            "lower_is_better": "perplexity" in metric or metric == "ppl",
-            "score_type": "continuous",
-            **(
-                {}
-                if "perplexity" in metric or metric == "ppl"
-                else {"min_score": 0, "max_score": 1}
-            ),
-            "additional_details": {"filter": chosen, **shots},
-        },
-        "score_details": score,
-    }
 
 
 EXPORT_FORMATS: dict[str, Callable[[Sequence[Result], Store, Path], list[Path]]] = {
     "csv": _csv,
     "parquet": _parquet,
     "lm-eval": _lm_eval,
-    "every-eval-ever": _every_eval_ever,
+    "every-eval-ever": write_every_eval_ever,
 }
 """Names of the formats, and what writes each."""
-
-
-def _run(result: Result) -> tuple[str, str, int | None]:
-    """Return what the results of one file have in common."""
-    return result.model, result.revision, json.loads(result.identity).get("limit")
-
-
-def _grouped(
-    results: Iterable[Result], key: Callable[[Result], tuple[str, str, int | None]]
-) -> dict[tuple[str, str, int | None], list[Result]]:
-    groups: dict[tuple[str, str, int | None], list[Result]] = {}
-    for result in results:
-        groups.setdefault(key(result), []).append(result)
-    return groups
-
-
-def _metric(result: Result) -> tuple[str, str]:
-    identity = json.loads(result.identity)
-    first = (identity.get("scores") or [identity])[0]
-    return str(first.get("metric", "")), str(first.get("filter", "none"))
 
 
 def _stamp(results: Sequence[Result], taken: set[str]) -> str:
@@ -250,12 +151,6 @@ def _stamp(results: Sequence[Result], taken: set[str]) -> str:
         stamp = f"{stamp[:-6]}{int(stamp[-6:]) + 1:06d}"
     taken.add(stamp)
     return stamp
-
-
-def _file_name(name: str) -> str:
-    """Return a name as a single file name: no name leads out of the folder."""
-    plain = re.sub(r"[^A-Za-z0-9._-]", "__", name).lstrip(".")
-    return plain or "model"
 
 
 def _json(record: dict[str, Any]) -> str:

@@ -6,17 +6,17 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from os.path import commonprefix
 from typing import Any
 
 from capspace.collect.errors import CollectError
+from capspace.collect.exported_runs import metric_and_filter
 from capspace.collect.result import Result
 from capspace.collect.store import Store
 from capspace.fit._json import json_safe
 from capspace.fit.errors import near_matches
 
-__all__ = ["Item", "Receipt", "receipt"]
+__all__ = ["Item", "Receipt", "items", "receipt"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Item:
         The continuations it was asked about, or the texts that it generated.
     log_likelihoods : tuple of float, or None
         Per continuation; None where texts were generated.
+    extracted : str
+        What the task's filter made of a generated text; "" for continuations.
     expected : str
         The right answer, as the task states it.
     metrics : dict
@@ -45,6 +47,7 @@ class Item:
     prompt: str
     answers: tuple[str, ...]
     log_likelihoods: tuple[float, ...] | None
+    extracted: str
     expected: str
     metrics: dict[str, float]
 
@@ -116,12 +119,27 @@ def receipt(
     return [_receipt(store, result, first, count) for result in found]
 
 
+def items(store: Store, result: Result) -> Iterator[Item]:
+    """Yield the items of a result as the model met them.
+
+    Raises
+    ------
+    StoreError
+        The samples are gone or damaged.
+
+    """
+    _, chosen = metric_and_filter(result)
+    for record in store.samples(result.key):
+        # A task with several filters has a record per item and filter.
+        if record.get("filter", chosen) == chosen:
+            yield _item(record, result)
+
+
 def _receipt(store: Store, result: Result, first: int, count: int) -> Receipt:
     if "imported" in json.loads(result.identity) and not store.samples_file(result.key).exists():
         return Receipt(result, (), first, 0)  # others kept the samples, or nobody did
-    records = list(store.samples(result.key))
-    page = islice(records, first, first + count)
-    return Receipt(result, tuple(_item(r, result) for r in page), first, len(records))
+    everything = list(items(store, result))
+    return Receipt(result, tuple(everything[first : first + count]), first, len(everything))
 
 
 def _item(record: dict[str, Any], result: Result) -> Item:
@@ -144,6 +162,7 @@ def _item(record: dict[str, Any], result: Result) -> Item:
         prompt=prompt,
         answers=answers,
         log_likelihoods=values,
+        extracted="" if scored else _first_text(record.get("filtered_resps")),
         expected=str(record.get("target", "")),
         metrics={n: _number(record.get(n)) for n in record.get("metrics") or ()},
     )
@@ -162,6 +181,13 @@ def _requests(record: dict[str, Any]) -> Iterator[tuple[list[Any], list[Any]]]:
         arguments = [list(argument.values()) for argument in arguments.values()]
     for argument, answers in zip(arguments, record.get("resps") or [], strict=False):
         yield list(argument), list(answers)
+
+
+def _first_text(answers: Any) -> str:
+    """Return the first of the filtered answers, however deep it lies."""
+    while isinstance(answers, list) and answers:
+        answers = answers[0]
+    return answers if isinstance(answers, str) else ""
 
 
 def _number(value: Any) -> float:

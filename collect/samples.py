@@ -11,7 +11,19 @@ from typing import Any
 
 from capspace.collect.errors import StoreError
 
-__all__ = ["read_samples", "write_samples"]
+__all__ = ["json_line", "read_samples", "write_samples"]
+
+
+def json_line(record: dict[str, Any]) -> str:
+    """Return a record as one line of JSON that has a form in UTF-8."""
+    line = json.dumps(record, ensure_ascii=False, default=str)
+    if line.isascii():
+        return line
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # half a character, as byte-level tokenizers make them
+        return json.dumps(record, default=str)
+    return line
 
 
 def write_samples(path: Path, samples: Iterable[dict[str, Any]]) -> None:
@@ -22,8 +34,7 @@ def write_samples(path: Path, samples: Iterable[dict[str, Any]]) -> None:
             # Without name and time the same records give the same bytes.
             with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
                 for sample in samples:
-                    line = json.dumps(sample, ensure_ascii=False, default=str)
-                    packed.write(line.encode() + b"\n")
+                    packed.write(json_line(sample).encode() + b"\n")
             raw.flush()
             os.fsync(raw.fileno())
         temporary.replace(path)

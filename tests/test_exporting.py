@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from capspace.collect import every_eval_ever as eee
 from capspace.collect.errors import CollectError
 from capspace.collect.exporting import EXPORT_FORMATS, export_scores
 from capspace.collect.identity import canonical_json
@@ -70,25 +73,22 @@ def test_limits_and_models_go_to_files_of_their_own(store: Store, tmp_path: Path
         assert len(set(files)) == 4
 
 
-def test_every_eval_ever_has_what_its_schema_requires(store: Store, tmp_path: Path) -> None:
-    """Required fields and types of version 0.3.0; the records were also validated against it."""
+def aggregates(files: list[Path]) -> list[Any]:
+    return [
+        json.loads(file.read_text(), parse_constant=lambda text: pytest.fail(text))
+        for file in files
+        if file.suffix == ".json"
+    ]
+
+
+def test_every_eval_ever_says_what_is_known(store: Store, tmp_path: Path) -> None:
     odd = result("m", benchmark="X", stderr=math.nan, n_items=None, n_shot=None)
-    (file,) = export_scores([result("m"), odd], store=store, form="every-eval-ever", out=tmp_path)
-    told = json.loads(file.read_text(), parse_constant=lambda text: pytest.fail(text))
-    assert told.keys() >= {
-        "schema_version",
-        "evaluation_id",
-        "retrieved_timestamp",
-        "source_metadata",
-        "model_info",
-        "eval_library",
-        "evaluation_results",
-    }
+    files = export_scores([result("m"), odd], store=store, form="every-eval-ever", out=tmp_path)
+    (told,) = aggregates(files)
     assert told["eval_library"] == {"name": "lm_eval", "version": "0.4.13"}
     assert told["source_metadata"]["source_type"] == "evaluation_run"
     details = told["model_info"]["additional_details"]
-    assert details.keys() >= {"deployment_type", "model_availability"}
-    assert all(isinstance(value, str) for value in details.values())
+    assert details.keys() >= {"deployment_type", "model_availability", "dtype"}
     first, second = told["evaluation_results"]
     assert first["score_details"]["score"] == 0.5
     assert first["score_details"]["uncertainty"] == {
@@ -96,13 +96,213 @@ def test_every_eval_ever_has_what_its_schema_requires(store: Store, tmp_path: Pa
         "num_samples": 100,
     }
     assert "uncertainty" not in second["score_details"]
+    assert "detailed_evaluation_results" not in told
+    assert "null" not in files[0].read_text()
+
+
+@pytest.mark.parametrize(
+    ("metric", "score", "stated"),
+    [
+        ("acc_norm", 0.5, (False, "continuous", 0, 1)),
+        ("exact_match", 40.0, (False, None, None, None)),  # in percent: not a share
+        ("word_perplexity", 12.5, (True, "continuous", 1, "Infinity")),
+        ("bits_per_byte", 0.9, (True, None, None, None)),
+        ("bleu", 34.0, (False, None, None, None)),
+        ("", 0.4, (False, None, None, None)),
+    ],
+)
+def test_every_eval_ever_states_bounds_of_known_metrics_only(
+    store: Store, tmp_path: Path, metric: str, score: float, stated: tuple[object, ...]
+) -> None:
+    identity = canonical_json({"imported": "abc", "scores": [{"metric": metric}]})
+    foreign = result("org/m", score=score, identity=identity)
+    files = export_scores([foreign], store=store, form="every-eval-ever", out=tmp_path)
+    (told,) = aggregates(files)
+    assert told["source_metadata"]["source_type"] == "documentation"
+    found = told["evaluation_results"][0]["metric_config"]
+    names = ("lower_is_better", "score_type", "min_score", "max_score")
+    assert tuple(found.get(name) for name in names) == stated
+
+
+def choice(doc: int, values: tuple[float, float], right: bool, **more: Any) -> dict[str, Any]:
+    return {
+        "task": "arc_challenge",
+        "doc_id": doc,
+        "arguments": [["Which?", " a long answer"], ["Which?", " b"]],
+        "resps": [[[value, False]] for value in values],
+        "filter": "none",
+        "metrics": ["acc_norm"],
+        "acc_norm": float(right),
+        "target": 0,
+        **more,
+    }
+
+
+def test_every_eval_ever_has_a_record_per_item_behind_a_score(store: Store, tmp_path: Path) -> None:
+    store.put(
+        result("org/model"),
+        [
+            choice(0, (-9.0, -2.0), True),
+            choice(0, (-9.0, -2.0), False, filter="another filter"),
+            choice(1, (-30.0, -1.5), False, target="half a \ud83d character"),
+            choice(2, (-1.0, -2.0), True, acc_norm="not a number"),
+        ],
+    )
+    files = export_scores(store.results(), store=store, form="every-eval-ever", out=tmp_path)
+    lines, aggregate = files
+    (told,) = aggregates(files)
+    link = told["detailed_evaluation_results"]
+    assert tmp_path / link["file_path"] == lines
+    assert lines.name == f"{aggregate.stem}_samples.jsonl"
+    assert link["checksum"] == hashlib.sha256(lines.read_bytes()).hexdigest()
+    first, second = map(json.loads, lines.read_text().splitlines())
+    assert link["total_rows"] == 2
     for one in (first, second):
-        assert one.keys() >= {"evaluation_name", "source_data", "metric_config", "score_details"}
-        assert one["metric_config"]["lower_is_better"] is False
-        assert all(isinstance(v, str) for v in one["score_details"]["details"].values())
+        assert one["evaluation_id"] == told["evaluation_id"]
+        assert one["evaluation_result_id"] == told["evaluation_results"][0]["evaluation_result_id"]
+        assert one["model_id"] == told["model_info"]["id"]
+        assert one["input"]["choices"] == [" a long answer", " b"]
+    # The metric counts log-likelihood per character.
+    assert first["answer_attribution"][0]["extracted_value"] == " a long answer"
+    assert first["evaluation"] == {"score": 1.0, "is_correct": True}
+    assert second["answer_attribution"][0]["extracted_value"] == " b"
+    assert second["evaluation"] == {"score": 0.0, "is_correct": False}
+    assert json.loads(second["metadata"]["log_likelihoods"]) == [-30.0, -1.5]
+    again = export_scores(store.results(), store=store, form="every-eval-ever", out=tmp_path)
+    assert again == files  # replaced, not piled up
 
 
-@pytest.mark.parametrize("name", ["../../up", "/etc/passwd", "..", "a/../../b", "<img onerror=x>"])
+def test_every_eval_ever_of_generated_text(store: Store, tmp_path: Path) -> None:
+    sample = {
+        "task": "gsm8k",
+        "doc_id": 3,
+        "arguments": [["1 + 1?", {"until": ["\n"]}]],
+        "resps": [["It is 2."]],
+        "filtered_resps": ["2"],
+        "filter": "none",
+        "metrics": ["acc_norm"],
+        "acc_norm": 1.0,
+        "target": "2",
+    }
+    store.put(result("m"), [sample])
+    lines, _ = export_scores(store.results(), store=store, form="every-eval-ever", out=tmp_path)
+    told = json.loads(lines.read_text())
+    assert told["input"] == {"raw": "1 + 1?", "reference": ["2"]}
+    assert told["output"] == {"raw": ["It is 2."]}
+    assert told["answer_attribution"][0]["extracted_value"] == "2"
+    assert told["sample_id"] == "gsm8k/3"
+
+
+def valid() -> dict[str, Any]:
+    """Return a record with every part that can be written."""
+    log = eee.EvaluationLog(
+        evaluation_id="a/b/1",
+        evaluation_timestamp="2026-01-02",
+        retrieved_timestamp="1",
+        source_metadata=eee.SourceMetadata(
+            source_name="s",
+            source_type="evaluation_run",
+            source_organization_name="o",
+            evaluator_relationship="other",
+        ),
+        eval_library=eee.EvalLibrary(name="lm_eval", version="1"),
+        model_info=eee.ModelInfo(
+            name="m",
+            id="m",
+            additional_details=eee.ModelDetails(
+                deployment_type="unknown", model_availability="unknown"
+            ),
+        ),
+        evaluation_results=[
+            eee.EvaluationResult(
+                evaluation_result_id="k",
+                evaluation_name="e",
+                evaluation_timestamp="t",
+                source_data=eee.SourceData(dataset_name="d", additional_details={}),
+                metric_config=eee.MetricConfig(
+                    metric_name="acc",
+                    lower_is_better=False,
+                    score_type="continuous",
+                    min_score=0.0,
+                    max_score=1.0,
+                    additional_details={},
+                ),
+                score_details=eee.ScoreDetails(
+                    score=0.5,
+                    details={},
+                    uncertainty=eee.Uncertainty(
+                        standard_error=eee.StandardError(value=0.1), num_samples=3
+                    ),
+                ),
+            )
+        ],
+        detailed_evaluation_results=eee.SampleFile(
+            file_path="data/c/d/m/8ad2fc8d-a1c3-4ff1-a970-35e786f8f5d2_samples.jsonl",
+            checksum="0",
+            total_rows=1,
+        ),
+    )
+    told: dict[str, Any] = json.loads(log.to_json())
+    return told
+
+
+METRIC = "evaluation_results.0.metric_config"
+SCORE = "evaluation_results.0.score_details"
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("more", "x"),
+        ("schema_version", "9"),
+        ("evaluation_id", 1),
+        ("evaluation_id", None),
+        ("evaluation_results", {}),
+        ("source_metadata.source_type", "leaderboard"),
+        ("source_metadata.evaluator_relationship", "friend"),
+        ("source_metadata.source_organization_name", None),
+        ("eval_library.version", None),
+        ("eval_library.more", "x"),
+        ("model_info.additional_details.deployment_type", "cloud"),
+        ("model_info.additional_details.model_availability", None),
+        ("model_info.additional_details.layers", 12),
+        ("evaluation_results.0.source_data.source_type", "url"),
+        ("evaluation_results.0.source_data.additional_details", {"n": 1}),
+        (f"{METRIC}.lower_is_better", None),
+        (f"{METRIC}.lower_is_better", 0),
+        (f"{METRIC}.score_type", "levels"),
+        (f"{METRIC}.max_score", None),
+        (f"{METRIC}.min_score", "Infinity"),
+        (f"{SCORE}.score", None),
+        (f"{SCORE}.score", True),
+        (f"{SCORE}.score", "0.5"),
+        (f"{SCORE}.score", math.nan),
+        (f"{SCORE}.details", {"n": 1}),
+        (f"{SCORE}.uncertainty.num_samples", 0.5),
+        (f"{SCORE}.uncertainty.standard_error", {}),
+        (f"{SCORE}.uncertainty.standard_error.value", math.inf),
+        ("detailed_evaluation_results.file_path", "m_samples.jsonl"),
+        ("detailed_evaluation_results.total_rows", 0),
+    ],
+)
+def test_record_that_the_schema_refuses_cannot_be_built(where: str, value: object) -> None:
+    told = valid()
+    eee.EvaluationLog.model_validate_json(json.dumps(told))
+    *path, last = where.split(".")
+    place: Any = told
+    for name in path:
+        place = place[int(name)] if isinstance(place, list) else place[name]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    with pytest.raises(ValidationError):
+        eee.EvaluationLog.model_validate_json(json.dumps(told))
+
+
+@pytest.mark.parametrize(
+    "name", ["../../up", "/etc/passwd", "..", "a/../../b", "<img onerror=x>", "data/CON.x", "a/.."]
+)
 def test_names_never_lead_out_of_the_folder(store: Store, tmp_path: Path, name: str) -> None:
     out = tmp_path / "inside" / "out"
     odd = result(name, tasks=({"task": f"../{name}", "score": 0, "stderr": 0, "n_items": 1},))

@@ -53,6 +53,8 @@ def test_a_receipt_shows_identity_prompts_answers_and_log_likelihoods(
     (item,) = page["items"]
     assert item["item"] == 1
     assert item["log_likelihoods"] is None
+    assert page["n_items"] == 2  # of the filter that the score is of, not of both
+    assert item["metrics"] == {"exact_match": 0.0}
     assert "GSM8K" in capspace(*ask, "GSM8K").out
     assert "'Winogrande'" in capspace.refused(*ask, "Winogrnde")
 

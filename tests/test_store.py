@@ -145,6 +145,13 @@ def test_two_scores_that_nothing_visible_tells_apart_are_refused(tmp_path: Path)
             store.to_table()
 
 
+def test_samples_with_half_a_character_come_back(tmp_path: Path) -> None:
+    sample = {"text": "half \ud83d", "other": "whole é"}
+    with Store(tmp_path) as store:
+        store.put(RESULT, [sample])
+        assert list(store.samples(RESULT.key)) == [sample]
+
+
 def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     Store(tmp_path).close()
     with sqlite3.connect(tmp_path / "store.sqlite") as db:
