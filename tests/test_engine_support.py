@@ -228,14 +228,20 @@ def assert_scores_as_hf_does(model: Any, tokenizer: Any) -> None:
     assert engine.stats.fed_tokens == engine.stats.unique_tokens
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torchao
-def test_quantised_weights(tokenizer: Any) -> None:
-    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch.ao
+@pytest.mark.parametrize("weights", ["qint8", "qint4"])
+def test_quantised_weights(weights: str, tokenizer: Any) -> None:
+    from optimum import quanto
 
     model = wide("LlamaConfig")
-    quantize_(model, Int8WeightOnlyConfig())
-    assert type(model.model.layers[0].mlp.up_proj.weight).__name__ == "Int8Tensor"
+    quanto.quantize(model, weights=getattr(quanto, weights))
+    quanto.freeze(model)
+    assert isinstance(model.model.layers[0].mlp.up_proj.weight, quanto.QTensor)
     assert_scores_as_hf_does(model, tokenizer)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch.ao
+def test_activations_rounded_by_their_batch() -> None:
     # activations rounded by what else is in the batch have no score of their own to reproduce
     whole_batch = torch.ao.quantization.quantize_dynamic(wide("LlamaConfig"), {torch.nn.Linear})
     assert re.search("small tree of tokens are .* nats off", refusal(whole_batch) or "")

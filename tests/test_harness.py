@@ -1,4 +1,5 @@
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from capspace.collect.identity import HARNESS_SEEDS, Seeds
 from capspace.collect.quiet import logged_to
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
-LIMIT = 3
+SOAK = "CAPSPACE_SOAK" in os.environ
+LIMIT = 20 if SOAK else 3
 MEASURED_ALIKE = [
     "MMLU",
     "ARC-C",
@@ -71,9 +73,9 @@ def by_lm_eval_alone(
 
 
 def alike(name: str) -> Benchmark:
-    """Return a benchmark of classic-8; of MMLU's 57 subjects four, which keeps the test short."""
+    """Return a benchmark of classic-8; of MMLU's 57 subjects four where the test is to be short."""
     benchmark = load_panel("classic-8")[name]
-    if name != "MMLU":
+    if SOAK or name != "MMLU":
         return benchmark
     return changed(benchmark, tasks=load_panel("smoke")["MMLU"].tasks, n_tasks=4)
 

@@ -118,7 +118,7 @@ def generate(
         Tokens read and generated.
 
     """
-    with attention_over_tree(model) as slot, torch.inference_mode():
+    with attention_over_tree(model) as slot, torch.no_grad():
         shared = share_prompts(prompts)
         longest = max((len(prompt.tail) for prompt in shared), default=0) + max_new_tokens
         store = RowStore(min(rows, len(shared)), longest)

@@ -166,7 +166,8 @@ def score_targets(
     device = next(model.parameters()).device
     way = way or ways(model)[0]
 
-    with attention_over_tree(model) as slot, torch.inference_mode():
+    # no inference mode: weights that unpack themselves, as quantised ones do, fail under it
+    with attention_over_tree(model) as slot, torch.no_grad():
         kept = _Kept(torch.empty(0, dtype=torch.long))
         cache = DynamicCache()
         cache.layer_class_to_replicate = partial(_PathLayer, kept)  # type: ignore[assignment]  # called as a class, with no arguments

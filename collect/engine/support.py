@@ -102,7 +102,7 @@ def probe(model: nn.Module, way: Way | None = None) -> str | None:
 def _own_logprobs(model: nn.Module, sequences: list[list[int]]) -> Any:
     device = next(model.parameters()).device
     rows = torch.tensor(sequences, device=device)
-    with torch.inference_mode():
+    with torch.no_grad():
         logits: Tensor = model(rows).logits
         logprobs = logits[:, :-1].float().log_softmax(-1)
         return logprobs.gather(2, rows[:, 1:, None]).double().cpu().numpy().ravel()
