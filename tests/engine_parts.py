@@ -1,13 +1,27 @@
-"""A kernel of GPUs, computed on a CPU."""
+"""What the tests of the engine share: a size of models, a kernel of GPUs computed on a CPU."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 
 from capspace.collect.engine.attention import Attention
 from capspace.collect.engine.kernels import Scores, partial_attention
 from capspace.collect.engine.plan import Chunk
-from capspace.collect.engine.varlen import LevelAttention
+from capspace.collect.engine.varlen import LevelAttention, PlacedLevel
+
+SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+"""Settings of a configuration, all but the size of the vocabulary."""
 
 
 class BlockByBlock:
@@ -21,20 +35,16 @@ class BlockByBlock:
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        query_ends: torch.Tensor,
-        key_ends: torch.Tensor,
-        longest: tuple[int, int],
+        level: PlacedLevel,
         scores: Scores,
-        *,
-        causal: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        sizes = query_ends.diff().tolist(), key_ends.diff().tolist()
-        assert longest == (max(sizes[0]), max(sizes[1]))
-        assert len(query) == query_ends[-1]
-        assert len(key) == len(value) == key_ends[-1]
+        sizes = level.query_ends.diff().tolist(), level.key_ends.diff().tolist()
+        assert level.longest == (max(sizes[0]), max(sizes[1]))
+        assert len(query) == level.query_ends[-1]
+        assert len(key) == len(value) == level.key_ends[-1]
         parts = [
             partial_attention(
-                *(states.transpose(0, 1)[None] for states in block), scores, causal=causal
+                *(states.transpose(0, 1)[None] for states in block), scores, causal=level.causal
             )
             for block in zip(
                 query.split(sizes[0]), key.split(sizes[1]), value.split(sizes[1]), strict=True

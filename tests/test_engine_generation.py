@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from engine_parts import SIZES
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
@@ -29,17 +30,6 @@ from capspace.collect.engine.segments import share_prompts
 HUB = Path(__file__).parents[1] / ".." / "shared" / "data" / "hub"
 VOCABULARY = 400
 WINDOW = 20
-SIZES: dict[str, Any] = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", {}),
     "gpt2": ("GPT2Config", {"n_embd": 32, "n_layer": 2, "n_head": 4}),
@@ -59,7 +49,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def build_model(name: str) -> transformers.PreTrainedModel:
     kind, settings = CONFIGS[name]
-    config = getattr(transformers, kind)(**{**SIZES, **settings})
+    config = getattr(transformers, kind)(**{**SIZES, "vocab_size": VOCABULARY, **settings})
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
@@ -373,7 +363,7 @@ def test_attention_that_changes_its_values_takes_the_path_of_hf(
     requests: dict[str, list[Instance]], tokenizer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     torch.manual_seed(0)
-    config = transformers.DiffLlamaConfig(**SIZES)
+    config = transformers.DiffLlamaConfig(**SIZES, vocab_size=VOCABULARY)
     model = transformers.DiffLlamaForCausalLM(config).eval()
     shared = {"tokenizer": tokenizer, "max_length": 400}
     engine = CapspaceLM(model, **shared)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import by_levels
+from engine_parts import SIZES, by_levels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
@@ -22,17 +22,6 @@ from capspace.collect.engine.ways import Way, cascade, masked
 
 HUB = Path(__file__).parents[1] / ".." / "shared" / "data" / "hub"
 VOCABULARY = 600
-SIZES: dict[str, Any] = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
 EXPERTS = {"num_experts_per_tok": 2}
 WINDOW = 24
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -76,7 +65,7 @@ FP32_SUM = 2e-7
 
 def build_model(name: str) -> transformers.PreTrainedModel:
     kind, settings = CONFIGS[name]
-    config = getattr(transformers, kind)(**{**SIZES, **settings})
+    config = getattr(transformers, kind)(**{**SIZES, "vocab_size": VOCABULARY, **settings})
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():

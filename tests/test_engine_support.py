@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from engine_parts import SIZES
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
@@ -20,17 +21,7 @@ from capspace.collect.engine.support import refusal
 from capspace.collect.journal import Journal
 from capspace.collect.recorder import Recorder
 
-SMALL: dict[str, Any] = {
-    "vocab_size": 300,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
+SMALL = {**SIZES, "vocab_size": 300}
 LONG = {
     "rope_type": "longrope",
     "rope_theta": 10000.0,

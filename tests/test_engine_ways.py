@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import BlockByBlock, by_levels
+from engine_parts import SIZES, BlockByBlock, by_levels
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from capspace.collect.engine import lm as engine
@@ -20,23 +20,15 @@ from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.sampling import Choice
 from capspace.collect.engine.scoring import Budget, Target, score_targets
 from capspace.collect.engine.tree import build_tree
-from capspace.collect.engine.varlen import FlashVarlen, LevelAttention, levels
+from capspace.collect.engine.varlen import FlashVarlen, LevelAttention, PlacedLevel, levels
 from capspace.collect.engine.ways import cascade, masked, ways
 
-SIZES: dict[str, Any] = {
-    "vocab_size": 300,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
 TREE = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 7, 8], [1, 2, 3, 7, 9, 10], [1, 11, 12]]
 
 
 def build_model() -> transformers.PreTrainedModel:
     torch.manual_seed(0)
-    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES)).eval()
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES, vocab_size=300)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
@@ -120,7 +112,8 @@ def test_flash_is_called_as_torch_defines_it(dtype: torch.dtype, causal: bool) -
         assert not kernel.takes(query, empty(12, 2, 32))
         assert not kernel.takes(empty(10, 4, 4), empty(12, 2, 4))
         assert not kernel.takes(empty(10, 4, 512), empty(12, 2, 512))
-        output, weight = kernel(query, key, key, ends, ends, (5, 6), Scores(0.1), causal=causal)
+        level = PlacedLevel(ends, ends, ends, ends, (5, 6), causal)
+        output, weight = kernel(query, key, key, level, Scores(0.1))
     assert (output.shape, output.dtype) == ((10, 4, 64), dtype)
     assert (weight.shape, weight.dtype) == ((10, 4), torch.float32)
 

@@ -69,7 +69,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             raise ValueError(f"token_budget={token_budget}: give at least 1, or leave it out")
         self.stats = ScoringStats()
         self.decoding_stats = DecodingStats()
-        self.refusal = "tensor parallelism has not been checked against it"
+        self.refusal: str | None = "tensor parallelism has not been checked against it"
         if kwargs.get("tp_plan") is None:
             self._way, self.refusal = self._find_way()
         if self.refusal is not None:

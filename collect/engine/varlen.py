@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -18,7 +17,7 @@ from capspace.collect.engine.kernels import Scores, add_part, apply_sinks
 from capspace.collect.engine.plan import Block, Chunk, cascade_blocks, tree_blocks
 from capspace.collect.engine.tree import IntArray
 
-__all__ = ["FlashVarlen", "Level", "LevelAttention", "VarlenKernel", "levels"]
+__all__ = ["FlashVarlen", "Level", "LevelAttention", "PlacedLevel", "VarlenKernel", "levels"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,42 @@ def levels(chunk: Chunk) -> list[Level]:
     return [Level.of(squares, causal=True), *map(Level.of, dealt)]
 
 
+@dataclass(frozen=True)
+class PlacedLevel:
+    """A level on a device.
+
+    Attributes
+    ----------
+    queries, keys : int64 tensors of shape (n_queries,), (n_keys,)
+    query_ends, key_ends : int32 tensors of shape (n_blocks + 1,)
+        As in `Level`.
+    longest : (int, int)
+        Most queries and most keys of one block.
+    causal : bool
+        As in `Level`.
+
+    """
+
+    queries: Tensor
+    keys: Tensor
+    query_ends: Tensor
+    key_ends: Tensor
+    longest: tuple[int, int]
+    causal: bool
+
+    @classmethod
+    def of(cls, level: Level, device: torch.device) -> PlacedLevel:
+        """Return ``level`` on ``device``."""
+        return cls(
+            torch.from_numpy(level.queries).to(device),
+            torch.from_numpy(level.keys).to(device),
+            torch.from_numpy(level.query_ends.astype(np.int32)).to(device),
+            torch.from_numpy(level.key_ends.astype(np.int32)).to(device),
+            (int(np.diff(level.query_ends).max()), int(np.diff(level.key_ends).max())),
+            level.causal,
+        )
+
+
 class VarlenKernel(Protocol):
     """Attention of many blocks of different sizes in one call."""
 
@@ -92,16 +127,7 @@ class VarlenKernel(Protocol):
         """Return whether the kernel computes attention of these types and head sizes."""
 
     def __call__(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        query_ends: Tensor,
-        key_ends: Tensor,
-        longest: tuple[int, int],
-        scores: Scores,
-        *,
-        causal: bool,
+        self, query: Tensor, key: Tensor, value: Tensor, level: PlacedLevel, scores: Scores
     ) -> tuple[Tensor, Tensor]:
         """Attend within each block.
 
@@ -111,14 +137,10 @@ class VarlenKernel(Protocol):
             Queries of all blocks, block after block.
         key, value : tensors of shape (n_keys, n_kv_heads, d)
             Keys and values likewise.
-        query_ends, key_ends : int32 tensors of shape (n_blocks + 1,)
-            Where each block's begin and end.
-        longest : (int, int)
-            Most queries and most keys of one block.
+        level : PlacedLevel
+            Where each block begins and ends.
         scores : Scores
             Scale; no soft cap.
-        causal : bool
-            As in `Level`.
 
         Returns
         -------
@@ -149,16 +171,7 @@ class FlashVarlen:
         return query.is_cuda and half and size == value.shape[-1] and size % 8 == 0 and size <= 256
 
     def __call__(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        query_ends: Tensor,
-        key_ends: Tensor,
-        longest: tuple[int, int],
-        scores: Scores,
-        *,
-        causal: bool,
+        self, query: Tensor, key: Tensor, value: Tensor, level: PlacedLevel, scores: Scores
     ) -> tuple[Tensor, Tensor]:
         """Attend within each block."""
         from torch.nn.attention.varlen import AuxRequest, varlen_attn
@@ -167,28 +180,16 @@ class FlashVarlen:
             query,
             key,
             value,
-            query_ends,
-            key_ends,
-            *longest,
+            level.query_ends,
+            level.key_ends,
+            *level.longest,
             return_aux=AuxRequest(lse=True),
             scale=scores.scale,
-            window_size=(-1, 0) if causal else (-1, -1),
+            window_size=(-1, 0) if level.causal else (-1, -1),
             enable_gqa=query.shape[1] != key.shape[1],
         )
         # documented as (n_queries, n_heads); the kernel of torch 2.13 gives (n_heads, n_queries)
         return output, weight if weight.shape == query.shape[:2] else weight.T
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """A level on a device."""
-
-    queries: Tensor
-    keys: Tensor
-    query_ends: Tensor
-    key_ends: Tensor
-    longest: tuple[int, int]
-    causal: bool
 
 
 @dataclass
@@ -209,7 +210,7 @@ class LevelAttention:
 
     chunk: Chunk
     kernel: VarlenKernel
-    _placed: dict[torch.device, list[_Placed]] = field(default_factory=dict)
+    _placed: dict[torch.device, list[PlacedLevel]] = field(default_factory=dict)
 
     @cached_property
     def _masked(self) -> ChunkAttention:
@@ -231,16 +232,16 @@ class LevelAttention:
         rows, keys, values = (states[0].transpose(0, 1) for states in (query, key, value))
         first, *further = self._on(query.device)
         past = self.chunk.n_past
-        output, total = self._compute(first, rows, keys[past:], values[past:], layer.scores)
+        output, total = self.kernel(rows, keys[past:], values[past:], first, layer.scores)
         if further or layer.sinks is not None:
             inner = torch.float32 if query.dtype in (torch.float16, torch.bfloat16) else query.dtype
             output, total = output.to(inner, copy=True), total.to(inner, copy=True)
         for level in further:
-            part, weight = self._compute(
-                level,
+            part, weight = self.kernel(
                 rows.index_select(0, level.queries),
                 keys.index_select(0, level.keys),
                 values.index_select(0, level.keys),
+                level,
                 layer.scores,
             )
             some, sums = output.index_select(0, level.queries), total.index_select(0, level.queries)
@@ -251,39 +252,7 @@ class LevelAttention:
             apply_sinks(output.transpose(0, 1)[None], total.T[None], layer.sinks)
         return output.to(query.dtype)[None]
 
-    def _compute(
-        self, level: _Placed, query: Tensor, key: Tensor, value: Tensor, scores: Scores
-    ) -> tuple[Tensor, Tensor]:
-        return self.kernel(
-            query,
-            key,
-            value,
-            level.query_ends,
-            level.key_ends,
-            level.longest,
-            scores,
-            causal=level.causal,
-        )
-
-    def _on(self, device: torch.device) -> list[_Placed]:
+    def _on(self, device: torch.device) -> list[PlacedLevel]:
         if device not in self._placed:
-            self._placed[device] = [_place(level, device) for level in self._levels]
+            self._placed[device] = [PlacedLevel.of(level, device) for level in self._levels]
         return self._placed[device]
-
-
-def _place(level: Level, device: torch.device) -> _Placed:
-    def ends(array: IntArray) -> Tensor:
-        return torch.from_numpy(array.astype(np.int32)).to(device)
-
-    return _Placed(
-        torch.from_numpy(level.queries).to(device),
-        torch.from_numpy(level.keys).to(device),
-        ends(level.query_ends),
-        ends(level.key_ends),
-        (_longest(level.query_ends.tolist()), _longest(level.key_ends.tolist())),
-        level.causal,
-    )
-
-
-def _longest(ends: Iterable[int]) -> int:
-    return max(stop - start for start, stop in itertools.pairwise(ends))
