@@ -11,21 +11,17 @@ from lm_eval import utils
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
-from lm_eval.models.utils import (
-    handle_stop_sequences,
-    normalize_gen_kwargs,
-    postprocess_generated_text,
-)
 from tqdm import tqdm
 
 from capspace.collect.engine import MODEL_NAME
 from capspace.collect.engine.attention import UnsupportedAttentionError
-from capspace.collect.engine.budget import free_memory, generation_rows, scoring_budget
-from capspace.collect.engine.decoding import DecodingStats, generate
+from capspace.collect.engine.budget import free_memory, scoring_budget
+from capspace.collect.engine.decoding import DecodingStats
 from capspace.collect.engine.division import divided
-from capspace.collect.engine.sampling import StopCheck, UnservedSettingError, read_settings
+from capspace.collect.engine.sampling import UnservedSettingError
 from capspace.collect.engine.scoring import Budget, ScoringStats, Target, score_targets
 from capspace.collect.engine.support import base_model, refusal
+from capspace.collect.engine.texts import generate_texts
 from capspace.collect.engine.tokens import encode_pairs, encode_unique
 from capspace.collect.engine.ways import Way, ways
 
@@ -206,7 +202,10 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         for members in groups.values():
             contexts, settings = [prompts[i][0] for i in members], prompts[members[0]][1]
             try:
-                found = self._generate(contexts, settings, on_finished)
+                found, stats = generate_texts(
+                    self, contexts, settings, way=self._way, on_finished=on_finished
+                )
+                self.decoding_stats += stats
             except (UnservedSettingError, UnsupportedAttentionError) as reason:
                 _log.warning("capspace engine: lm-eval's own path is used: %s", reason)
                 requests = [
@@ -217,70 +216,6 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             for i, text in zip(members, found, strict=True):
                 texts[i] = text
         return texts
-
-    def _generate(
-        self, contexts: list[str], asked: dict[str, Any], on_finished: Callable[[int], Any]
-    ) -> list[str]:
-        """Generate for contexts with equal settings."""
-        settings = normalize_gen_kwargs(asked, self.max_gen_toks)
-        if "max_length" in settings:
-            raise UnservedSettingError("max_length counts the padding of a batch")
-        end = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
-        stops = handle_stop_sequences(settings.pop("until", None), eos=end)
-        longest = settings.pop("max_gen_toks")
-        prompts = self._prompts(contexts, longest)
-        seed = int(torch.randint(2**62, (1,))) if settings.get("do_sample") else 0
-        choice = read_settings(self.model.generation_config, settings, seed)
-        rows = generation_rows(
-            base_model(self.model).config,
-            self.model.dtype,
-            max(map(len, prompts)) + longest,
-            free_memory(self.device),
-        )
-        continuations, stats = generate(
-            self.model,
-            prompts,
-            max_new_tokens=longest,
-            pick=choice,
-            is_finished=StopCheck(self.tokenizer, stops, choice.end_tokens),
-            rows=rows,
-            prefill_tokens=self.budget.tokens,
-            way=self._way,
-            autocast=self._autocast,
-            on_finished=on_finished,
-        )
-        self.decoding_stats += stats
-        return [self._finish(tokens, stops) for tokens in continuations]
-
-    def _prompts(self, contexts: list[str], longest: int) -> list[list[int]]:
-        """Encode contexts and cut them from the left to leave room for ``longest`` new tokens."""
-        room = self.max_length - longest
-        if room <= 0:
-            raise ValueError(
-                f"max_gen_toks={longest} leaves no room for a prompt within the model's "
-                f"{self.max_length} tokens"
-            )
-        encoded = encode_unique(
-            self, contexts, prefix=self.tokenizer.bos_token, truncation=bool(self.truncation)
-        )
-        prompts = [encoded[context][-room:] for context in contexts]
-        if not all(prompts):
-            raise ValueError("a prompt without a token: give it a text or set add_bos_token")
-        return prompts
-
-    def _finish(self, tokens: list[int], stops: list[str]) -> str:
-        """Turn generated tokens into the answer, as lm-eval cuts it."""
-        marker = self.think_end_token
-        thought = isinstance(marker, int) and marker in tokens
-        if thought:
-            tokens = tokens[len(tokens) - tokens[::-1].index(marker) :]
-        text: str = self.tok_decode(tokens)
-        answer: str = postprocess_generated_text(
-            text.lstrip() if isinstance(marker, int) else text,
-            stops,
-            marker if isinstance(marker, str) else None,
-        )
-        return answer
 
     def _target(self, context: list[int], continuation: list[int]) -> Target:
         """Cut a request to the model's length as lm-eval does: from the left, one token more."""
@@ -303,7 +238,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self.budget,
             way=self._way,
             softmax_dtype=self.softmax_dtype,
-            autocast=self._autocast,
+            autocast=self.autocast,
             on_progress=on_progress,
         )
         self.stats += stats
@@ -322,7 +257,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             return found
         return Budget(self._token_budget, min(self._token_budget, found.rows))
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """Return the context of each forward pass."""
         return torch.autocast(
             device_type=self.device.type,
             dtype=self.mixed_precision_dtype,
