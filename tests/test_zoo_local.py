@@ -24,6 +24,7 @@ from capspace.collect.zoo.folder import ZooFolder
 from capspace.collect.zoo.local import run_local
 from capspace.collect.zoo.plan import Plan
 from capspace.collect.zoo.planner import make_plan
+from capspace.collect.zoo.records import Attempt
 from capspace.collect.zoo.status import ZooStatus, zoo_status
 from capspace.collect.zoo.table import export_reference, zoo_table
 from capspace.fit.reference import load_reference
@@ -54,8 +55,10 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @contextmanager
-def run_zoo(at: Path, name: str, checkpoints: list[object], **limits: object) -> Iterator[Ran]:
-    """Run a zoo with two workers."""
+def run_zoo(
+    at: Path, name: str, checkpoints: list[object], *, stopped: float = 0.0, **limits: object
+) -> Iterator[Ran]:
+    """Run a zoo with two workers, its units stopped before after so many seconds each."""
     (at / f"{name}.yaml").write_text(
         yaml.safe_dump(
             {
@@ -71,6 +74,10 @@ def run_zoo(at: Path, name: str, checkpoints: list[object], **limits: object) ->
         plan = make_plan(file, store, device=CPU)
         folder = ZooFolder.of(store, file.name)
         prepare(file, plan, folder)
+        if stopped:
+            before = Attempt("another", 0.0, "stopped", seconds=stopped)
+            for order in folder.read_orders().orders:
+                folder.write_attempts(order.id, [before], finished=False)
         downloads = Downloads(folder)
         run_local(folder, CPU, n_workers=2, stop=threading.Event(), downloads=downloads)
         absorb(folder, store)
@@ -146,8 +153,19 @@ def test_a_hang_ends_at_its_timeout(places: Path) -> None:
         assert outcomes(done, "hang") == ["timeout", "timeout"]
 
 
+def test_the_time_of_a_unit_that_was_stopped_counts(places: Path) -> None:
+    checkpoints = [{"ref": "good-a"}]
+    with run_zoo(places, "stopped", checkpoints, stopped=1e6) as done:
+        # One that hangs would go from job to job for ever: it is tried afresh, then recorded.
+        assert outcomes(done, "good-a") == ["stopped", "timeout", "done"]
+        assert done.status.n_done == 2
+
+
 def test_nan_weights_give_a_reason_and_no_score(ran: Ran) -> None:
-    assert "nan" in reasons(ran, "nan").lower()
+    told = next(m for m in ran.status.models if m.model == "nan").reasons
+    # Each benchmark's own reason, and the checkpoint is named once.
+    assert sorted(r.split(" ")[0] for r in told) == ["Copying:", "Depth:"]
+    assert all("(nan, " in r for r in told)
     assert not [r for r in ran.store.results() if r.model == "nan"]
 
 
@@ -157,6 +175,11 @@ def test_a_checkpoint_that_cannot_load_says_why(ran: Ran) -> None:
 
 def test_what_is_not_there_is_named(ran: Ran) -> None:
     assert {c.model for c in ran.plan.unmeasurable if "missing-one" in c.reason} == {"missing-one"}
+    # Whoever asks later where the zoo stands is told, too.
+    assert list(ran.status.to_dict()["unmeasurable"]) == [
+        {"model": "missing-one", "benchmark": b, "reason": c.reason, "skipped": False}
+        for b, c in zip(("Copying", "Depth"), ran.plan.unmeasurable, strict=True)
+    ]
 
 
 def test_the_same_bytes_are_measured_once(ran: Ran) -> None:

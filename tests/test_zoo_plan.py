@@ -27,8 +27,9 @@ from capspace.collect.zoo.cost import (
     total,
 )
 from capspace.collect.zoo.downloads import check_disk
-from capspace.collect.zoo.folder import CellFailure, RunOptions, ZooFolder
+from capspace.collect.zoo.folder import ZooFolder
 from capspace.collect.zoo.plan import Cell, Model, Plan, cut_into_units, longest_first
+from capspace.collect.zoo.records import CellFailure, RunOptions
 from capspace.collect.zoo.supervisor import smaller_batch
 from capspace.collect.zoo.weights import weigh
 from capspace.collect.zoo.worker import claimed_units

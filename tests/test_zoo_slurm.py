@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from zoo_parts import ROOT, small_panel, untrained
+from zoo_parts import ROOT, small_panel, untrained, with_code
 
 from capspace.collect.errors import ZooError
 from capspace.collect.journal import Journal
@@ -24,19 +25,25 @@ from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.driver import absorb, prepare
 from capspace.collect.zoo.folder import ZooFolder
 from capspace.collect.zoo.planner import make_plan
-from capspace.collect.zoo.slurm import (
-    SlurmOptions,
-    SlurmZoo,
-    WorkerJob,
-    cancel_jobs,
-    check_token,
-    submitted_jobs,
-)
+from capspace.collect.zoo.slurm import SlurmZoo, cancel_jobs, submitted_jobs
+from capspace.collect.zoo.slurm_job import WorkerJob, check_token
+from capspace.collect.zoo.slurm_options import SlurmOptions
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install 'capspace[slurm]'")
 
 CLUSTER = ROOT.parent / "shared" / "slurm" / "cluster"
 WAIT = 300.0
+NAPPING = """\
+import os, time
+
+from transformers import LlamaForCausalLM
+
+
+class Model(LlamaForCausalLM):
+    def forward(self, *args, **kwargs):
+        time.sleep(float(os.environ["NAP"]))
+        return super().forward(*args, **kwargs)
+"""
 
 
 def options(**changes: object) -> SlurmOptions:
@@ -81,9 +88,9 @@ class Zoo:
     def cluster_zoo(self, **changes: object) -> SlurmZoo:
         return SlurmZoo(self.folder, options(**changes))
 
-    def until(self, jobs: SlurmZoo, enough: Callable[[int], bool]) -> None:
+    def until(self, jobs: SlurmZoo, enough: Callable[[int], bool], *, within: float = WAIT) -> None:
         """Do what the driver does until enough cells are done."""
-        deadline = time.monotonic() + WAIT
+        deadline = time.monotonic() + within
         while not enough(len(self.folder.results_done())):
             assert time.monotonic() < deadline, submitted_jobs(self.folder)
             jobs.check()
@@ -178,6 +185,64 @@ def test_a_preempted_job_goes_on_where_it_stopped(zoo: Zoo, cluster: Callable[[s
     assert report.n_answers == sum(asked)  # no answer is there twice, and none is missing
 
 
+@pytest.mark.skipif("CAPSPACE_SOAK" not in os.environ, reason="takes minutes: scripts/soak")
+def test_a_unit_longer_than_a_job_s_time_goes_on_in_the_next(
+    zoo: Zoo, tmp_path: Path, cluster: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A model far slower than was thought: planned for seconds, it takes more than one job.
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setenv("NAP", "5")
+    with_code(tmp_path / "models" / "wren-16", tmp_path / "slow", NAPPING)
+    small_panel(tmp_path / "one.yaml", ["Copying"])
+    (tmp_path / "slow.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "checkpoints": [{"ref": "slow", "trust_remote_code": True, "backend": "hf"}],
+                "panels": "one.yaml",
+                "limits": {"items": 200},
+            }
+        )
+    )
+    file = read_zoo(tmp_path / "slow.yaml")
+    folder = ZooFolder.of(zoo.store, file.name)
+    prepare(file, make_plan(file, zoo.store, device=DeviceKind("cpu")), folder)
+    (order,) = folder.read_orders().orders
+    slow = Zoo(file, zoo.store, folder)
+    jobs = slow.cluster_zoo(time="3m")
+    (job,) = jobs.submit()
+    began = time.monotonic()
+    slow.until(jobs, lambda n: n == 1, within=1200.0)
+    print(f"{time.monotonic() - began:.0f} s in all")
+    shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True)
+    print(*(line for line in shown.stdout.splitlines() if "Restarts" in line or "Time" in line))
+    attempts = folder.attempts(order.id)
+    print(*attempts, sep="\n")
+    outcomes = [a.outcome for a in attempts]
+    assert outcomes[-1] == "done"
+    assert set(outcomes[:-1]) == {"stopped"}
+    assert f"Restarts={len(outcomes) - 1} " in shown.stdout  # one job, requeued, and no other
+    cancel_jobs(folder)
+
+    absorb(folder, zoo.store)
+    monkeypatch.setenv("NAP", "0")
+    plain = collect_scores(
+        str(tmp_path / "slow"),
+        panel=tmp_path / "one.yaml",
+        store=tmp_path / "plain",
+        backend="hf",
+        limit=200,
+        trust_remote_code=True,
+    )
+    assert csv(zoo.store.results()) == csv(list(plain.results))
+    report = Journal(zoo.store.path / "journal").check()
+    assert report.problems == []
+    requests = plain.results[0].provenance["requests"]["n_requests"]
+    assert report.n_answers == requests  # no answer is there twice
+    # The last job asked only for what the others had left.
+    asked = zoo.store.results()[0].provenance["requests"]
+    assert 0 < asked["n_known"] < asked["n_requests"] == requests
+
+
 def test_a_node_that_sees_another_folder_is_told_of(
     zoo: Zoo, cluster: Callable[[str], None]
 ) -> None:
@@ -198,6 +263,31 @@ def test_an_unknown_partition_is_slurm_s_own_word(zoo: Zoo, cluster: Callable[[s
     with pytest.raises(ZooError, match=r"Slurm refuses the jobs: .*[Ii]nvalid partition") as caught:
         zoo.cluster_zoo(partition="nowhere").submit()
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_asked_of_slurm_reaches_it(zoo: Zoo, cluster: Callable[[str], None]) -> None:
+    extra = ["--comment=a zoo", "nice=7", "begin=now+1hour", "cpus-per-task=1", "exclusive"]
+    jobs = zoo.cluster_zoo(partition="main", account="lab", time="90s", extra=extra)
+    with pytest.raises(ZooError, match=r"Slurm refuses the jobs: .*[Gg]eneric resource"):
+        zoo.cluster_zoo(gres="gpu:1").submit()  # the cluster has none, and says so itself
+    ids = jobs.submit()
+    shown = subprocess.run(
+        ["scontrol", "show", "job", ids[0]], check=True, capture_output=True, text=True
+    ).stdout
+    assert cancel_jobs(zoo.folder) == ids
+    for word in (
+        "Partition=main",
+        "Account=lab",
+        "Comment=a zoo",
+        "Nice=7",
+        "TimeLimit=00:02:00",  # Slurm counts minutes
+        "CPUs/Task=1",
+        "OverSubscribe=NO",
+        "Requeue=1",
+    ):
+        assert word in shown, shown
+    times = dict(re.findall(r"(SubmitTime|EligibleTime)=(\S+)", shown))
+    assert times["SubmitTime"] < times["EligibleTime"]
 
 
 def test_a_time_limit_shorter_than_a_unit_is_refused(
@@ -226,7 +316,12 @@ def test_a_cluster_without_slurm_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"time": "soon"}, "--time 'soon'"), ({"extra": ["=x"]}, "expected key=value")],
+    [
+        ({"time": "soon"}, "--time 'soon'"),
+        ({"extra": ["=x"]}, "expected key=value"),
+        ({"extra": ["time=5"]}, "--sbatch 'time=5': use --time"),
+        ({"extra": ["--signal=USR1@9"]}, "the zoo's jobs need their own; leave it out"),
+    ],
 )
 def test_wrong_options_are_named(changes: dict[str, object], told: str) -> None:
     with pytest.raises(ZooError, match=told):
@@ -234,8 +329,19 @@ def test_wrong_options_are_named(changes: dict[str, object], told: str) -> None:
 
 
 def test_options_reach_sbatch_as_they_are() -> None:
-    assert options(gres="gpu:2").device.kind == "cuda"
     assert options().device.kind == "cpu"
+    assert options(extra=["qos=gpu-low"]).device.kind == "cpu"
+    for gres, extra, n in [
+        ("gpu:2", [], 2),
+        ("gpu", [], 1),
+        ("gpu:a100:4", [], 4),
+        ("shard:3,gpu:h100:2", [], 2),
+        (None, ["gpus-per-node=8"], 8),
+        (None, ["gpus=a100:2"], 2),
+        (None, ["gpus-per-task=1"], 1),
+    ]:
+        device = options(gres=gres, extra=extra).device
+        assert (device.kind, len(device.devices)) == ("cuda", n)
     made = options(time="1-02:00:00", extra=["--qos=low", "exclusive"])
     assert made.seconds == 26 * 3600
     assert made.extra == {"qos": "low", "exclusive": True}

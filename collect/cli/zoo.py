@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from capspace.collect.zoo.config import ZooFile
     from capspace.collect.zoo.folder import ZooFolder
     from capspace.collect.zoo.plan import Plan
-    from capspace.collect.zoo.slurm import SlurmOptions
+    from capspace.collect.zoo.slurm_options import SlurmOptions
     from capspace.collect.zoo.status import ZooStatus
 
 __all__ = ["add_to"]
@@ -112,7 +112,9 @@ def run(
     bound = _max_disk(file, max_disk)
     options = None
     if executor == "slurm":
-        from capspace.collect.zoo.slurm import SlurmOptions
+        if max_disk is not None:
+            raise typer.BadParameter("--max-disk bounds a local run; a job's node has its own disk")
+        from capspace.collect.zoo.slurm_options import SlurmOptions
 
         options = SlurmOptions.of(
             partition=partition, account=account, gres=gres, time=time,
@@ -120,7 +122,7 @@ def run(
         )  # fmt: skip
     with _open(file, store) as (kept, folder):
         planned = _plan(file, kept, budget, options)
-        for line in unmeasurable(planned):
+        for line in unmeasurable(planned.unmeasurable):
             o.console(stderr=True).print(line, markup=False)
         n_units = prepare(file, planned, folder)
         jobs: list[dict[str, str]] = []

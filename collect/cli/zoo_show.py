@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -17,9 +17,11 @@ from rich.text import Text
 from capspace.collect.cli.options import console, print_table
 
 if TYPE_CHECKING:
+    from capspace.collect.collection import Missing
     from capspace.collect.zoo.cost import Estimate
     from capspace.collect.zoo.fitting import ZooFit
     from capspace.collect.zoo.plan import Plan
+    from capspace.collect.zoo.records import WorkerState
     from capspace.collect.zoo.status import ModelStatus, ZooStatus
 
 __all__ = [
@@ -92,13 +94,15 @@ def print_plan(plan: Plan) -> None:
         console().print(f"total: {_spread(plan.gpu_seconds)} on one device")
     for notice in plan.notices:
         console().print(notice, markup=False)
-    for line in unmeasurable(plan):
+    for line in unmeasurable(plan.unmeasurable):
         console().print(line, markup=False)
 
 
 def print_status(state: ZooStatus) -> None:
     """Print where a zoo stands."""
     console().print(_view(state))
+    for line in unmeasurable(state.unmeasurable):
+        console().print(line, markup=False)
 
 
 def print_outcome(state: ZooStatus) -> None:
@@ -106,7 +110,7 @@ def print_outcome(state: ZooStatus) -> None:
     console().print(_summary(state), markup=False)
     for model in state.models:
         for reason in model.reasons:
-            console().print(f"{model.model}: {model.n_failed} failed: {reason}", markup=False)
+            console().print(f"{model.model}: {reason}", markup=False)
 
 
 class Watcher:
@@ -175,7 +179,9 @@ def _view(state: ZooStatus) -> Group:
     table.add_column("Now")
     ranked = sorted(state.models, key=_interest)
     for model in ranked[:_MOST_ROWS]:
-        now = ", ".join(model.running) or "; ".join(model.reasons)
+        at_it = [_doing(w) for w in state.workers if w.unit and w.model == model.model]
+        more = f" (and {len(model.reasons) - 1} more)" if len(model.reasons) > 1 else ""
+        now = ", ".join(at_it) or "".join(model.reasons[:1]) + more
         table.add_row(
             Text(model.model),
             f"{model.n_done}/{model.n_cells}",
@@ -188,6 +194,13 @@ def _view(state: ZooStatus) -> Group:
     for job in state.jobs:
         parts.append(Text("  ".join(f"{k} {v}" for k, v in job.items()), style="dim"))
     return Group(*parts)
+
+
+def _doing(worker: WorkerState) -> str:
+    said = worker.benchmark or "loading"
+    if worker.items_total:
+        said += f" {worker.items_done}/{worker.items_total}"
+    return said + (f" (try {worker.attempt})" if worker.attempt > 1 else "")
 
 
 def _interest(model: ModelStatus) -> tuple[int, str]:
@@ -207,6 +220,8 @@ def _summary(state: ZooStatus) -> str:
         parts.append(f"{state.n_queued} queued")
     if state.n_failed:
         parts.append(f"{state.n_failed} failed")
+    if n := sum(not cell.skipped for cell in state.unmeasurable):
+        parts.append(f"{n} cannot be measured")
     if not math.isnan(state.items_per_second) and state.n_running:
         parts.append(f"{state.items_per_second:.1f} items/s")
     if state.seconds_left and not math.isnan(state.seconds_left):
@@ -225,11 +240,11 @@ def _parameters(n: float) -> str:
     return f"{n:.0f}"
 
 
-def unmeasurable(plan: Plan) -> list[str]:
+def unmeasurable(cells: Iterable[Missing]) -> list[str]:
     """Return a line for each reason why cells cannot be measured."""
     found: dict[tuple[str, str], list[str]] = {}
     by_model: dict[tuple[str, str], list[str]] = {}
-    for cell in plan.unmeasurable:
+    for cell in cells:
         by_model.setdefault((cell.model, cell.reason), []).append(cell.benchmark)
     for (model, reason), benchmarks in by_model.items():
         what = benchmarks[0] if len(benchmarks) == 1 else f"{len(benchmarks)} benchmarks"

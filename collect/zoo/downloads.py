@@ -14,8 +14,9 @@ from capspace.collect.checkpoint import resolve
 from capspace.collect.download import checkpoint_folder
 from capspace.collect.errors import CheckpointError, ZooError
 from capspace.collect.hub import http_errors
-from capspace.collect.zoo.folder import Order, ZooFolder
+from capspace.collect.zoo.folder import ZooFolder
 from capspace.collect.zoo.plan import Plan
+from capspace.collect.zoo.records import Order
 
 __all__ = ["Downloads", "check_disk", "evict", "fetch"]
 

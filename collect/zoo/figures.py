@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from capspace.collect.zoo.fitting import Forecast, ZooFit
+from capspace.collect.zoo.fitting import ZooFit
+from capspace.collect.zoo.forecasts import Forecast
 from capspace.fit.figures.marks import family_handle, family_style, ordered_families
 from capspace.fit.figures.style import (
     ACCENT,

@@ -9,53 +9,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from capspace.collect.errors import ZooError
-from capspace.fit._form import Form
+from capspace.collect.zoo.forecasts import Forecast, held_out_forecasts, target_forecasts
 from capspace.fit._json import json_safe
-from capspace.fit._refit import LawSettings, Training, fit_once
 from capspace.fit.efficiency import Efficiency, fit_efficiency
 from capspace.fit.errors import FitError
-from capspace.fit.intervals import TwoView
-from capspace.fit.law import ScalingLaw
-from capspace.fit.read import read_table
 from capspace.fit.space import CapabilitySpace
 from capspace.fit.table import ScoreTable
 
-__all__ = ["Forecast", "ZooFit", "fit_zoo"]
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """A score predicted from models that are not it, and what was measured.
-
-    Attributes
-    ----------
-    model, benchmark : str
-    measured : float
-        NaN where it was not measured.
-    mean, lower, upper : float
-        Predicted from the model's other scores.
-    compute_only : float
-        Predicted from its training compute alone, by its own family; NaN where that is unknown.
-
-    """
-
-    model: str
-    benchmark: str
-    measured: float
-    mean: float
-    lower: float
-    upper: float
-    compute_only: float
-
-    @property
-    def is_inside(self) -> bool:
-        """Whether the measured score lies within the interval."""
-        return self.lower <= self.measured <= self.upper
+__all__ = ["ZooFit", "fit_zoo"]
 
 
 @dataclass(frozen=True)
@@ -203,14 +166,16 @@ def fit_zoo(
     forecasts: list[Forecast] = []
     for benchmark in scores.columns:
         try:
-            forecasts += _forecasts(
+            forecasts += held_out_forecasts(
                 scores, facts, held_out, str(benchmark), chance, level, n_components
             )
         except FitError as error:
             notices.append(f"{benchmark}: not predicted: {error}")
     targets: list[Forecast] = []
     if target_scores is not None:
-        targets = _targets(scores, facts, target_scores, chance, level, n_components, notices)
+        targets = target_forecasts(
+            scores, facts, target_scores, chance, level, n_components, notices
+        )
     return ZooFit(
         name=name,
         table=table,
@@ -225,17 +190,6 @@ def fit_zoo(
         n_components=n_components,
         notices=tuple(notices),
     )
-
-
-def runs(facts: pd.DataFrame) -> NDArray[np.str_]:
-    """Return each model's training run: family and size; its own name where these are unknown."""
-    named = [
-        f"{family} {size:.4g}" if family and not np.isnan(size) else str(model)
-        for model, family, size in zip(
-            facts.index, facts["family"], facts["parameters"].astype(float), strict=True
-        )
-    ]
-    return np.array(named)
 
 
 def _efficiency(places: pd.DataFrame, facts: pd.DataFrame, notices: list[str]) -> Efficiency | None:
@@ -261,124 +215,3 @@ def _held_out(facts: pd.DataFrame) -> tuple[str, tuple[str, ...]]:
     largest = str(ranked.idxmax())
     same = facts["parameters"] >= facts.loc[largest, "parameters"]
     return largest, tuple(map(str, facts.index[same | (facts.index == largest)]))
-
-
-def _training(
-    scores: pd.DataFrame,
-    target: pd.Series,
-    facts: pd.DataFrame,
-    chance: Mapping[str, float],
-    floor: float,
-    n_components: int,
-) -> Training:
-    benchmarks = tuple(map(str, scores.columns))
-    return Training(
-        scores=scores.to_numpy(dtype=float),
-        target=target.to_numpy(dtype=float),
-        families=runs(facts),
-        chance=np.array([chance[b] for b in benchmarks]),
-        benchmarks=benchmarks,
-        settings=LawSettings(n_components=n_components, form=Form("sigmoid", floor, 1.0)),
-    )
-
-
-def _forecasts(
-    scores: pd.DataFrame,
-    facts: pd.DataFrame,
-    held_out: tuple[str, ...],
-    benchmark: str,
-    chance: Mapping[str, float],
-    level: float,
-    n_components: int,
-) -> list[Forecast]:
-    others = scores.drop(columns=benchmark)
-    small = ~scores.index.isin(held_out) & scores[benchmark].notna() & others.notna().any(axis=1)
-    new = others[scores.index.isin(held_out) & others.notna().any(axis=1)]
-    if not len(new):
-        return []
-    fitted = fit_once(
-        _training(
-            others[small],
-            scores.loc[small, benchmark],
-            facts[small],
-            chance,
-            chance[benchmark],
-            n_components,
-        )
-    )
-    interval = TwoView().predict(fitted, new.to_numpy(dtype=float), level=level)
-    truth = scores[benchmark].astype(float)
-    return [
-        Forecast(
-            model=str(model),
-            benchmark=benchmark,
-            measured=float(truth.loc[model]),
-            mean=float(interval.mean[i]),
-            lower=float(interval.lower[i]),
-            upper=float(interval.upper[i]),
-            compute_only=_from_compute(
-                scores[benchmark][small], facts[small], facts.loc[model], chance[benchmark]
-            ),
-        )
-        for i, model in enumerate(new.index)
-    ]
-
-
-def _from_compute(truth: pd.Series, facts: pd.DataFrame, model: pd.Series, floor: float) -> float:
-    """Return a score predicted by a sigmoid in log10 FLOPs of the model's own family."""
-    own = (facts["family"] == model["family"]) & facts["training_flops"].notna()
-    if np.isnan(model["training_flops"]) or own.sum() < 4:
-        return float("nan")
-    x = np.log10(facts.loc[own, "training_flops"].to_numpy(dtype=float))
-    try:
-        law = ScalingLaw(floor=floor).fit(x[:, None], truth[own].to_numpy(dtype=float))
-    except FitError:
-        return float("nan")  # a baseline that cannot be fitted is shown as unknown
-    return float(law.predict(np.log10([[float(model["training_flops"])]]))[0])
-
-
-def _targets(
-    scores: pd.DataFrame,
-    facts: pd.DataFrame,
-    path: Path,
-    chance: Mapping[str, float],
-    level: float,
-    n_components: int,
-    notices: list[str],
-) -> list[Forecast]:
-    wide = read_table(path).require_fractions().wide()
-    known = wide.index.intersection(scores.index)
-    if not len(known):
-        raise ZooError(
-            f"{path}: none of its models is in the zoo; names must be those of `zoo status`"
-        )
-    found: list[Forecast] = []
-    for target in wide.columns:
-        truth = wide[target].reindex(scores.index)
-        others = scores.drop(columns=[c for c in scores.columns if c == target])
-        has = truth.notna()
-        try:
-            fitted = fit_once(
-                _training(others[has], truth[has], facts[has], chance, 0.0, n_components)
-            )
-            new = others[~has]
-            if not len(new):
-                notices.append(f"{target}: every model of the zoo has a score")
-                continue
-            interval = TwoView().predict(fitted, new.to_numpy(dtype=float), level=level)
-        except FitError as error:
-            notices.append(f"{target}: not predicted: {error}")
-            continue
-        found += [
-            Forecast(
-                str(model),
-                str(target),
-                float("nan"),
-                float(interval.mean[i]),
-                float(interval.lower[i]),
-                float(interval.upper[i]),
-                float("nan"),
-            )
-            for i, model in enumerate(new.index)
-        ]
-    return found

@@ -17,165 +17,32 @@ all of it or nothing. Nothing here is SQLite: its log cannot be shared between m
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
-import time
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from capspace.collect.errors import ZooError
 from capspace.collect.journal.claims import Claims
 from capspace.collect.store import Result, Store
-from capspace.collect.zoo.plan import Plan, Unit
+from capspace.collect.zoo.plan import Plan
+from capspace.collect.zoo.records import (
+    Attempt,
+    CellFailure,
+    Order,
+    Orders,
+    RunOptions,
+    WorkerState,
+    orders_json,
+    parse_orders,
+    parse_result,
+    result_json,
+)
 from capspace.tasks.panel import Panel
 
-__all__ = ["Attempt", "CellFailure", "Order", "RunOptions", "WorkerState", "ZooFolder"]
-
-_VERSION = 1
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What all units of a zoo share; see ``collect_scores``."""
-
-    limit: int | None = None
-    seed: int | None = None
-    data_root: str | None = None
-    include_path: str | None = None
-    allow_code_execution: bool = False
-
-
-@dataclass(frozen=True)
-class Order:
-    """One unit of work, with all that a worker needs to know.
-
-    Attributes
-    ----------
-    id : str
-        Name of the unit; stays the same when the zoo is planned again.
-    model, ref, revision : str
-        Name shown; what to load; commit or content hash.
-    settings : dict
-        As of ``Model.settings``.
-    panel : str
-        Name of the panel, a key of ``orders.json``'s panels.
-    cells : dict
-        Benchmark name to key, those not done when the plan was made.
-    seconds, seconds_upper : float
-        Estimated time, and its 95% quantile.
-    devices : int
-        Accelerators it takes.
-    n_parameters, n_download_bytes, memory_bytes : int
-        Size; bytes to fetch first; memory it needs.
-
-    """
-
-    id: str
-    model: str
-    ref: str
-    revision: str
-    settings: dict[str, Any]
-    panel: str
-    cells: dict[str, str]
-    seconds: float
-    seconds_upper: float
-    devices: int
-    n_parameters: int
-    n_download_bytes: int
-    memory_bytes: int = 0
-
-    @classmethod
-    def of(cls, unit: Unit) -> Order:
-        """Return the order for a unit of a plan."""
-        estimate = unit.estimate
-        return cls(
-            id=unit.id,
-            model=unit.model.name,
-            ref=unit.model.ref,
-            revision=unit.model.revision,
-            settings=unit.model.settings,
-            panel=unit.panel,
-            cells={c.benchmark: c.key for c in unit.cells},
-            seconds=estimate.seconds,
-            seconds_upper=estimate.upper,
-            devices=unit.model.devices,
-            n_parameters=unit.model.n_parameters,
-            n_download_bytes=unit.model.n_download_bytes,
-            memory_bytes=unit.model.memory_bytes,
-        )
-
-
-@dataclass(frozen=True)
-class Orders:
-    """All orders of a zoo, in the order they are taken."""
-
-    wanted: dict[str, dict[str, str]]
-    """All cells of the zoo, done or not: model name, benchmark, key."""
-
-    facts: dict[str, dict[str, Any]]
-    """Facts of each model, and under "counted" which of them were not given."""
-
-    orders: tuple[Order, ...]
-    panels: dict[str, Panel]
-    options: RunOptions
-    timeout: float | None
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One try at a unit.
-
-    Attributes
-    ----------
-    worker : str
-        Who tried.
-    started : float
-        Seconds since 1970 by the worker's clock.
-    outcome : {"", "done", "failed", "crashed", "timeout"}
-        "" while it runs, or where the worker itself was lost.
-    reason : str
-        What went wrong.
-    seconds : float or None
-        How long it took.
-
-    """
-
-    worker: str
-    started: float
-    outcome: str = ""
-    reason: str = ""
-    seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class CellFailure:
-    """Why a cell has no score, after all attempts."""
-
-    key: str
-    model: str
-    revision: str
-    benchmark: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class WorkerState:
-    """What a worker is doing now."""
-
-    worker: str
-    host: str
-    pid: int
-    unit: str = ""
-    model: str = ""
-    benchmark: str = ""
-    items_done: int = 0
-    items_total: int = 0
-    items_per_second: float | None = None
-    started: float = 0.0
-    beat: float = 0.0
+__all__ = ["ZooFolder"]
 
 
 @dataclass
@@ -242,21 +109,18 @@ class ZooFolder:
                 identifier = f"{order.id}-{secrets.token_hex(4)}"
                 kept[identifier] = Order(**{**vars(order), "id": identifier, "cells": cells})
         ordered = sorted(kept.values(), key=lambda o: (-o.seconds, o.model, o.id))
-        _write_json(
-            self.path / "orders.json",
-            {
-                "version": _VERSION,
-                "options": asdict(options),
-                "timeout": timeout,
-                "panels": {p.name: p.model_dump(mode="json") for p in panels},
-                "orders": [asdict(o) for o in ordered],
-                "facts": {m.name: m.facts | {"counted": list(m.counted)} for m in plan.models},
-                "wanted": {
-                    m.name: {c.benchmark: c.key for c in plan.cells[m.identity]}
-                    for m in plan.models
-                },
+        orders = Orders(
+            wanted={
+                m.name: {c.benchmark: c.key for c in plan.cells[m.identity]} for m in plan.models
             },
+            facts={m.name: m.facts | {"counted": list(m.counted)} for m in plan.models},
+            orders=tuple(ordered),
+            panels={p.name: p for p in panels},
+            options=options,
+            timeout=timeout,
+            unmeasurable=plan.unmeasurable,
         )
+        _write_json(self.path / "orders.json", orders_json(orders))
         return len(ordered)
 
     def has_orders(self) -> bool:
@@ -269,7 +133,7 @@ class ZooFolder:
         try:
             stamp = path.stat().st_mtime_ns
             if self._orders is None or self._orders[0] != stamp:
-                self._orders = stamp, _parse_orders(json.loads(path.read_text(encoding="utf-8")))
+                self._orders = stamp, parse_orders(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ZooError(
                 f"{path}: no readable work orders ({error}); `capspace zoo run` writes them"
@@ -319,8 +183,7 @@ class ZooFolder:
 
     def write_result(self, result: Result) -> None:
         """Keep a result until the driver takes it into the store."""
-        said = {name: _null(value) for name, value in vars(result).items()}
-        _write_json(self.path / "cells" / f"{result.key}.json", {"result": said})
+        _write_json(self.path / "cells" / f"{result.key}.json", {"result": result_json(result)})
 
     def write_failure(self, failure: CellFailure) -> None:
         """Keep why a cell has no score."""
@@ -330,7 +193,7 @@ class ZooFolder:
         """Yield the results here, without those of the keys ``but``."""
         failed = {f.key for f in self.failures()}
         for key in sorted(self._outcome_keys().difference(but, failed)):
-            yield _result(self._read_outcome(key)["result"])
+            yield parse_result(self._read_outcome(key)["result"])
 
     def failures(self) -> list[CellFailure]:
         """Return the cells that are recorded as failed; each file is read once."""
@@ -387,38 +250,6 @@ class ZooFolder:
         return self.path / "logs" / f"{worker}.log"
 
 
-def _parse_orders(said: dict[str, Any]) -> Orders:
-    if said["version"] != _VERSION:
-        raise ValueError(f"version {said['version']}, this capspace reads {_VERSION}")
-    return Orders(
-        wanted=said["wanted"],
-        facts=said["facts"],
-        orders=tuple(Order(**o) for o in said["orders"]),
-        panels={name: Panel.model_validate(p) for name, p in said["panels"].items()},
-        options=RunOptions(**said["options"]),
-        timeout=said["timeout"],
-    )
-
-
-def _result(said: dict[str, Any]) -> Result:
-    names = {f.name for f in fields(Result)}
-    values = {name: value for name, value in said.items() if name in names}
-    values["stderr"] = math.nan if values["stderr"] is None else values["stderr"]
-    values["tasks"] = tuple(values["tasks"])
-    return Result(**values)
-
-
-def _null(value: Any) -> Any:
-    """Return JSON data: NaN becomes null."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, (list, tuple)):
-        return [_null(v) for v in value]
-    if isinstance(value, dict):
-        return {k: _null(v) for k, v in value.items()}
-    return value
-
-
 def _write_json(path: Path, value: Any, *, sync: bool = True) -> None:
     part = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
     with part.open("w", encoding="utf-8") as file:
@@ -427,8 +258,3 @@ def _write_json(path: Path, value: Any, *, sync: bool = True) -> None:
         if sync:
             os.fsync(file.fileno())
     part.replace(path)
-
-
-def now() -> float:
-    """Return seconds since 1970."""
-    return time.time()

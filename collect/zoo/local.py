@@ -12,7 +12,8 @@ from capspace.collect.errors import ZooError
 from capspace.collect.zoo.allotment import Lender, Need
 from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.downloads import Downloads
-from capspace.collect.zoo.folder import Order, ZooFolder
+from capspace.collect.zoo.folder import ZooFolder
+from capspace.collect.zoo.records import Order
 from capspace.collect.zoo.supervisor import Supervisor
 from capspace.collect.zoo.worker import claimed_units, patiently, worker_name
 

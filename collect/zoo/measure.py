@@ -17,10 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from capspace.collect.errors import CollectError
+from capspace.collect.errors import CollectError, NothingMeasuredError
 from capspace.collect.runner import Collection, collect_scores
 from capspace.collect.store import Store
-from capspace.collect.zoo.folder import Order, RunOptions, ZooFolder
+from capspace.collect.zoo.folder import ZooFolder
+from capspace.collect.zoo.records import Order, RunOptions
 from capspace.tasks.panel import Panel
 
 __all__ = ["main", "measure_order", "private_store"]
@@ -87,6 +88,8 @@ class Messenger:
         self._out = out
         self._benchmark = ""
         self._told = 0.0
+        self.reasons: dict[str, str] = {}
+        """Why cells have no score, by benchmark."""
 
     def tell(self, event: str, **said: Any) -> None:
         """Write one line."""
@@ -116,7 +119,10 @@ class Messenger:
         self.tell("scored", benchmark=name, score=score)
 
     def missing(self, name: str, reason: str) -> None:
-        """Say nothing: what is missing is told at the end."""
+        """Keep the reason: what is missing is told at the end."""
+        # Whose answer it was is known there: the label "model: benchmark: " is left out.
+        label, found, rest = reason.partition(f": {name}: ")
+        self.reasons[name] = rest if found and " " not in label else reason
 
     def note(self, text: str) -> None:
         """Say nothing."""
@@ -149,6 +155,8 @@ def main(arguments: list[str]) -> None:
                     store=store,
                     progress=progress,
                 )
+            except NothingMeasuredError:
+                progress.tell("finished", missing=progress.reasons)
             except CollectError as error:
                 progress.tell("failed", reason=str(error))
             else:
@@ -156,8 +164,7 @@ def main(arguments: list[str]) -> None:
                 for result in collection.results:
                     if not folder.has_outcome(result.key):
                         folder.write_result(replace(result, model=order.model))
-                missing = {m.benchmark: m.reason for m in collection.missing}
-                progress.tell("finished", missing=missing)
+                progress.tell("finished", missing=progress.reasons)
 
 
 def _import_libraries() -> None:

@@ -6,24 +6,19 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions
-from capspace.collect.checkpoint import Checkpoint, resolve
 from capspace.collect.collection import Missing
 from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
-from capspace.collect.download import missing_bytes
-from capspace.collect.errors import CheckpointError, CollectError, ZooError
+from capspace.collect.errors import CollectError
 from capspace.collect.harness import Harness, Workload
 from capspace.collect.identity import Measurement, Seeds, canonical_json
 from capspace.collect.quiet import logged_to
 from capspace.collect.runner import measurement
 from capspace.collect.store import Store
-from capspace.collect.zoo.config import Facts, Settings, ZooFile
+from capspace.collect.zoo.config import Settings, ZooFile
 from capspace.collect.zoo.cost import (
     Observation,
     Throughput,
@@ -31,22 +26,14 @@ from capspace.collect.zoo.cost import (
     forward_flops,
 )
 from capspace.collect.zoo.device import DeviceKind
-from capspace.collect.zoo.expand import Candidate, candidates
+from capspace.collect.zoo.expand import candidates
+from capspace.collect.zoo.models import Found, facts_table, make_model, merge, refusal, resolve_all
 from capspace.collect.zoo.plan import Cell, Model, Plan, Unit, cut_into_units, longest_first
-from capspace.collect.zoo.weights import Weights, is_downloaded, weigh
-from capspace.fit.table import FACT_COLUMNS
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
 __all__ = ["make_plan", "zoo_data_root", "zoo_panels"]
 
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class _Found:
-    candidate: Candidate
-    checkpoint: Checkpoint
-    settings: Settings
 
 
 def zoo_panels(zoo: ZooFile) -> list[Panel]:
@@ -99,7 +86,7 @@ def make_plan(
     device = device or DeviceKind.here()
     panels = zoo_panels(zoo)
     wanted = candidates(zoo)
-    table = _facts_table(zoo)
+    table = facts_table(zoo)
     harness = Harness(
         [b for p in panels for b in p.benchmarks],
         data_root=zoo_data_root(zoo),
@@ -108,9 +95,9 @@ def make_plan(
         else zoo.beside(zoo.config.include_path),
     )
     tell(f"resolving {len(wanted)} checkpoints")
-    found, missing = _resolved(wanted, panels, store)
-    merged, notices = _merged(found)
-    models = [_model(f, aliases, table, device) for f, aliases in merged]
+    found, missing = resolve_all(wanted, panels, store)
+    merged, notices = merge(found)
+    models = [make_model(f, aliases, table, device) for f, aliases in merged]
     with logged_to(store.logs_path / "zoo-plan.log"):
         cells, missing_cells, benchmarks = _keys(zoo, panels, harness, merged, allowed=models)
         works = _workloads(zoo, benchmarks, harness, store, tell)
@@ -120,7 +107,7 @@ def make_plan(
     planned: dict[str, tuple[Cell, ...]] = {}
     units: list[Unit] = []
     for model in models:
-        too_large = _too_large(model, device)
+        reason = refusal(model, device)
         planned[model.identity] = tuple(
             Cell(
                 key=cell.key,
@@ -133,9 +120,9 @@ def make_plan(
             )
             for panel, benchmark, cell in cells[model.identity]
         )
-        if too_large:
+        if reason is not None:
             open_cells = [c for c in planned[model.identity] if not c.is_done]
-            missing += [Missing(model.name, c.benchmark, too_large) for c in open_cells]
+            missing += [Missing(model.name, c.benchmark, reason) for c in open_cells]
             planned[model.identity] = tuple(c for c in planned[model.identity] if c.is_done)
         for panel in panels:
             units += cut_into_units(
@@ -155,142 +142,6 @@ def make_plan(
     )
 
 
-def _resolved(
-    wanted: Sequence[Candidate], panels: Sequence[Panel], store: Store
-) -> tuple[list[_Found], list[Missing]]:
-    found, missing = [], []
-    for candidate in wanted:
-        settings = candidate.settings
-        try:
-            checkpoint = resolve(
-                candidate.ref,
-                allow_pickle=bool(settings.allow_pickle),
-                trust_remote_code=bool(settings.trust_remote_code),
-                hash_file=store.hash_file,
-            )
-        except CheckpointError as error:
-            name = Path(candidate.ref).name if candidate.ref.startswith("/") else candidate.ref
-            missing += [Missing(name, b.name, str(error)) for p in panels for b in p.benchmarks]
-            continue
-        found.append(_Found(candidate, checkpoint, settings))
-    if not found:
-        raise ZooError(f"no checkpoint of this zoo can be used; {missing[0].reason}")
-    return found, missing
-
-
-def _merged(found: Sequence[_Found]) -> tuple[list[tuple[_Found, tuple[str, ...]]], list[str]]:
-    """Return each checkpoint once, with the other names that the same bytes go by."""
-    first: dict[str, _Found] = {}
-    others: dict[str, list[str]] = {}
-    notices = []
-    for item in found:
-        same = first.setdefault(item.checkpoint.identity, item)
-        if same is item:
-            continue
-        if same.settings != item.settings:
-            raise ZooError(
-                f"{item.candidate.where}: {item.checkpoint.name} is the same checkpoint as "
-                f"{same.checkpoint.name} ({same.candidate.where}) with other settings; keep one"
-            )
-        others.setdefault(item.checkpoint.identity, []).append(item.checkpoint.name)
-        notices.append(
-            f"{item.checkpoint.name} ({item.candidate.where}) is the same checkpoint as "
-            f"{same.checkpoint.name}: measured once"
-        )
-    return [(f, tuple(others.get(i, ()))) for i, f in first.items()], notices
-
-
-def _model(
-    found: _Found, aliases: tuple[str, ...], table: pd.DataFrame, device: DeviceKind
-) -> Model:
-    checkpoint, settings = found.checkpoint, found.settings
-    weights = weigh(checkpoint)
-    facts, counted = _facts(checkpoint.name, found.candidate.facts, table, weights)
-    n_bytes = weights.bytes_as(settings.dtype or "auto")
-    model = Model(
-        name=checkpoint.name,
-        ref=_exact_ref(checkpoint),
-        identity=checkpoint.identity,
-        revision=checkpoint.revision,
-        aliases=aliases,
-        settings=settings.model_dump(exclude={"devices"}, exclude_none=True),
-        facts=facts,
-        counted=counted,
-        n_parameters=weights.n_parameters,
-        n_bytes=n_bytes,
-        n_download_bytes=0 if is_downloaded(checkpoint) else _download_bytes(checkpoint, weights),
-        devices=settings.devices or 1,
-    )
-    if settings.devices is None:
-        # One more than there are where all of them are too small.
-        needed = device.devices_for(model.memory_bytes) or len(device.devices) + 1
-        model = replace(model, devices=needed)
-    return model
-
-
-def _too_large(model: Model, device: DeviceKind) -> str | None:
-    """Return why a model cannot run on these devices, if so."""
-    there = len(device.devices)
-    if not there or model.devices <= there:
-        return None
-    if device.devices_for(model.memory_bytes) is None:
-        return (
-            f"it needs about {model.memory_bytes / 1e9:.3g} GB of memory, more than the {there} "
-            "GPUs that one process can have here hold"
-        )
-    return f"it is to have {model.devices} GPUs, and one process can have {there} here"
-
-
-def _download_bytes(checkpoint: Checkpoint, weights: Weights) -> int:
-    told = missing_bytes(checkpoint)
-    return weights.n_bytes if told is None else told
-
-
-def _exact_ref(checkpoint: Checkpoint) -> str:
-    """Return what loads exactly this checkpoint, whatever a branch points to later."""
-    if checkpoint.kind == "local":
-        return checkpoint.location
-    return f"{checkpoint.location}@{checkpoint.revision}"
-
-
-def _facts_table(zoo: ZooFile) -> pd.DataFrame:
-    if zoo.config.facts is None:
-        return pd.DataFrame(columns=list(FACT_COLUMNS))
-    path = zoo.beside(zoo.config.facts)
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise ZooError(f"{zoo.at('facts')}: cannot read {path}: {error}") from None
-    unknown = [c for c in table.columns if c not in (*FACT_COLUMNS, "model")]
-    if "model" not in table.columns or unknown:
-        raise ZooError(
-            f"{zoo.at('facts')}: {path} needs the column model and may have "
-            f"{', '.join(FACT_COLUMNS)}{f'; {unknown[0]!r} is none of them' if unknown else ''}"
-        )
-    if table["model"].duplicated().any():
-        twice = table.loc[table["model"].duplicated(), "model"].iloc[0]
-        raise ZooError(f"{zoo.at('facts')}: {path} has {twice} twice")
-    return table.set_index("model")
-
-
-def _facts(
-    name: str, given: Facts, table: pd.DataFrame, weights: Weights
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    facts: dict[str, Any] = dict.fromkeys(FACT_COLUMNS)
-    if name in table.index:
-        row = table.loc[name].dropna().to_dict()
-        facts |= {str(k): v.item() if hasattr(v, "item") else v for k, v in row.items()}
-    facts |= given.model_dump(exclude_none=True)
-    counted = []
-    if facts["parameters"] is None:
-        facts["parameters"] = float(weights.n_parameters)
-        counted.append("parameters")
-    if facts["training_flops"] is None and facts["training_tokens"] is not None:
-        facts["training_flops"] = 6.0 * facts["parameters"] * facts["training_tokens"]
-        counted.append("training_flops")
-    return facts, tuple(counted)
-
-
 _Keys = dict[str, list[tuple[Panel, Benchmark, Measurement]]]
 
 
@@ -298,7 +149,7 @@ def _keys(
     zoo: ZooFile,
     panels: Sequence[Panel],
     harness: Harness,
-    merged: Sequence[tuple[_Found, tuple[str, ...]]],
+    merged: Sequence[tuple[Found, tuple[str, ...]]],
     *,
     allowed: Sequence[Model],
 ) -> tuple[_Keys, list[Missing], list[tuple[Panel, Benchmark]]]:
@@ -323,7 +174,7 @@ def _keys(
                         found.checkpoint,
                         benchmark,
                         harness,
-                        options=load_options(found.settings),
+                        options=_load_options(found.settings),
                         seeds=seeds,
                         limit=zoo.config.limits.items,
                         chat_template=bool(found.settings.chat_template),
@@ -335,16 +186,6 @@ def _keys(
                     Missing(f.checkpoint.name, benchmark.name, str(error)) for f, _ in merged
                 ]
     return keys, missing, used
-
-
-def load_options(settings: Settings) -> LoadOptions:
-    """Return how a checkpoint with these settings is loaded."""
-    return LoadOptions(
-        backend=settings.backend or DEFAULT_BACKEND,
-        dtype=settings.dtype or "auto",
-        batch_size=settings.batch_size or "auto",
-        trust_remote_code=bool(settings.trust_remote_code),
-    )
 
 
 def _workloads(
@@ -406,3 +247,13 @@ def _speed_notice(speed: Throughput, device: DeviceKind) -> str:
     if not speed.n_observations:
         return f"no earlier run on {device.kind}: times are a guess, right within a factor of five"
     return f"times rest on {speed.n_observations} cells measured on {device.kind}"
+
+
+def _load_options(settings: Settings) -> LoadOptions:
+    """Return how a checkpoint with these settings is loaded."""
+    return LoadOptions(
+        backend=settings.backend or DEFAULT_BACKEND,
+        dtype=settings.dtype or "auto",
+        batch_size=settings.batch_size or "auto",
+        trust_remote_code=bool(settings.trust_remote_code),
+    )

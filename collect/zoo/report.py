@@ -14,7 +14,8 @@ import jinja2
 import pandas as pd
 
 from capspace.collect.errors import ZooError
-from capspace.collect.zoo.fitting import Forecast, ZooFit
+from capspace.collect.zoo.fitting import ZooFit
+from capspace.collect.zoo.forecasts import Forecast
 
 __all__ = ["verdict", "write_report"]
 

@@ -13,182 +13,29 @@ from __future__ import annotations
 import getpass
 import json
 import math
-import os
 import re
 import secrets
 import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from capspace.collect.errors import MissingExtraError, ZooError
-from capspace.collect.zoo.allotment import Device
-from capspace.collect.zoo.config import Seconds
-from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.folder import ZooFolder
+from capspace.collect.zoo.slurm_job import WorkerJob
+from capspace.collect.zoo.slurm_options import FILLED, WARNING_SECONDS, SlurmOptions
 
-__all__ = ["SlurmOptions", "SlurmZoo", "WorkerJob", "cancel_jobs", "submitted_jobs"]
+__all__ = ["SlurmZoo", "cancel_jobs", "submitted_jobs"]
 
 _COMMANDS = ("sbatch", "squeue", "scancel", "scontrol")
-# Slurm warns a job so long before its time is over; a unit in hand is then given back.
-_WARNING_SECONDS = 60
-# Of a job's time, the part that units are planned to fill.
-_FILLED = 0.8
 _TIMEOUTS = 1000  # how often a job may be requeued when its time is over
 _COMMAND_SECONDS = 60
 # Slurm kills what does not end by itself within its KillWait, 30 s by default.
 _ENDED_WITHIN = 60.0
 _SUBMIT_EVERY = 20.0
-# gpu:2, gpu:a100:2, gpu, gpus-per-node=a100:2, gres=gpu:2
-_GPUS = re.compile(r"\bgpus?\b(?:-per-\w+)?(?:[:=][a-z_][\w.-]*)?(?:[:=](\d+))?")
-
-
-@dataclass(frozen=True)
-class SlurmOptions:
-    """How jobs are submitted.
-
-    Attributes
-    ----------
-    seconds : float
-        Time limit of a job.
-    partition, account, gres : str or None
-        As of ``sbatch``.
-    array_parallelism : int
-        Jobs at once.
-    extra : dict
-        Further keys of ``#SBATCH``; True for one without a value.
-
-    """
-
-    seconds: float
-    partition: str | None = None
-    account: str | None = None
-    gres: str | None = None
-    array_parallelism: int = 16
-    extra: dict[str, str | bool] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        partition: str | None,
-        account: str | None,
-        gres: str | None,
-        time: str,
-        array_parallelism: int,
-        extra: Sequence[str],
-    ) -> Self:
-        """Read options as the command line gives them.
-
-        Raises
-        ------
-        ZooError
-            The time is none, or an extra is not ``key=value``.
-
-        """
-        try:
-            seconds = TypeAdapter(Seconds).validate_python(time)
-        except ValidationError:
-            raise ZooError(f"--time {time!r}: expected a time such as 04:00:00 or 90m") from None
-        pairs: dict[str, str | bool] = {}
-        for text in extra:
-            key, equals, value = text.lstrip("-").partition("=")
-            if not re.fullmatch(r"[a-z][a-z0-9-]*", key):
-                raise ZooError(f"--sbatch {text!r}: expected key=value, as in qos=low")
-            pairs[key] = value if equals else True
-        return cls(seconds, partition, account, gres, array_parallelism, pairs)
-
-    @property
-    def device(self) -> DeviceKind:
-        """What jobs run on, which this machine need not have: GPUs where ``gres`` names them."""
-        asked = [self.gres or "", *(f"{key}={value}" for key, value in self.extra.items())]
-        n = max((int(found[1] or 1) for a in asked if (found := _GPUS.search(a))), default=0)
-        return DeviceKind("cuda" if n else "cpu", tuple(Device(str(i)) for i in range(n)))
-
-    @property
-    def unit_seconds(self) -> float:
-        """Length of units that suits the time limit."""
-        return max(_FILLED * (self.seconds - _WARNING_SECONDS), 1.0)
-
-
-@dataclass
-class WorkerJob:
-    """What a job runs: a worker that knows how long it has, and where the driver's folder is.
-
-    Parameters
-    ----------
-    folder : str
-        The zoo's folder.
-    token : str
-        Content of the folder's token file: whether this node sees the same folder.
-    seconds : float
-        Time limit of the job.
-
-    """
-
-    folder: str
-    token: str
-    seconds: float
-
-    def __call__(self) -> int:
-        """Work, and return how many units were run.
-
-        Raises
-        ------
-        ZooError
-            The folder here is not the driver's.
-
-        """
-        from capspace.collect.zoo.worker import stopped_by_signals, work, worker_name
-
-        began = time.monotonic()
-        check_token(Path(self.folder), self.token)
-        folder = ZooFolder(Path(self.folder))
-        name = worker_name()
-        (folder.path / "slurm" / f"seen-{name}").touch()
-        # What Slurm gave this job, which torch does not look at.
-        cores = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE", "1")
-        with stopped_by_signals() as stop:
-            return work(
-                folder,
-                name,
-                environment={"OMP_NUM_THREADS": cores},
-                stop=stop,
-                seconds_left=lambda: self.seconds - _WARNING_SECONDS - (time.monotonic() - began),
-            )
-
-    def checkpoint(self) -> Any:
-        """Return what a requeued job runs: the same; submitit asks when the time is over."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self)
-
-
-def check_token(folder: Path, token: str) -> None:
-    """Return if ``folder`` is the one whose token file was written with ``token``.
-
-    Raises
-    ------
-    ZooError
-        There is no token file or another: this machine sees another folder under that name.
-
-    """
-    path = folder / "slurm" / "token"
-    try:
-        there = path.read_text(encoding="utf-8")
-    except OSError:
-        there = ""
-    if there != token:
-        raise ZooError(
-            f"{folder} on this node is not the folder that the driver wrote: put the store on a "
-            "file system that all nodes share (--store)"
-        )
 
 
 class SlurmZoo:
@@ -235,14 +82,14 @@ class SlurmZoo:
         if not orders:
             return []
         longest = max(orders, key=lambda o: o.seconds)
-        available = self._options.seconds - _WARNING_SECONDS
+        available = self._options.seconds - WARNING_SECONDS
         if longest.seconds > available:
             raise ZooError(
                 f"{longest.model} on {', '.join(longest.cells)} takes about "
                 f"{longest.seconds / 60:.0f} min, and --time leaves {max(available, 0) / 60:.0f} "
                 "min of work: raise --time"
             )
-        by_time = math.ceil(sum(o.seconds for o in orders) / (_FILLED * available))
+        by_time = math.ceil(sum(o.seconds for o in orders) / (FILLED * available))
         wanted = min(len(orders), max(self._options.array_parallelism, by_time))
         if wanted <= len(jobs):
             return []
@@ -293,8 +140,8 @@ class SlurmZoo:
         mine = f"{self._path}/{number}"
         executor.update_parameters(
             job_name=f"capspace-{self._folder.path.name}",
-            time=max(1, int(self._options.seconds // 60)),
-            signal_delay_s=_WARNING_SECONDS,
+            time=int(self._options.seconds // 60),
+            signal_delay_s=WARNING_SECONDS,
             array_parallelism=self._options.array_parallelism,
             stderr_to_stdout=True,
             # A requeued job reads its pickle again: it goes only with the job's own result.

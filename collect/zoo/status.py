@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from capspace.collect.collection import Missing
 from capspace.collect.store import Store
-from capspace.collect.zoo.folder import Order, WorkerState, ZooFolder, now
+from capspace.collect.zoo.folder import ZooFolder
+from capspace.collect.zoo.records import CellFailure, Order, WorkerState, now
 
 __all__ = ["ModelStatus", "ZooStatus", "zoo_status"]
 
@@ -28,7 +30,7 @@ class ModelStatus:
     """Benchmarks being measured now."""
 
     reasons: tuple[str, ...]
-    """Why cells failed, each reason once."""
+    """Why cells failed, each reason once, after the benchmarks where they have several."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,14 @@ class ZooStatus:
     items_per_second : float
         Of all workers together; NaN where none told yet.
     seconds_left : float
-        Estimated time of what is left, shared by the workers there are; NaN without any.
+        Estimated time of what is left, shared by the workers there are, and no less than that of
+        the longest unit; NaN without any worker.
     models : tuple of ModelStatus
     workers : tuple of WorkerState
     jobs : tuple of dict
         Slurm's jobs of this zoo, with their state.
+    unmeasurable : tuple of Missing
+        Cells that cannot be measured as asked, and why; they are not counted elsewhere.
 
     """
 
@@ -60,6 +65,7 @@ class ZooStatus:
     models: tuple[ModelStatus, ...]
     workers: tuple[WorkerState, ...]
     jobs: tuple[dict[str, str], ...] = ()
+    unmeasurable: tuple[Missing, ...] = ()
 
     @property
     def n_queued(self) -> int:
@@ -90,12 +96,13 @@ def zoo_status(
         The zoo was never run.
 
     """
-    orders = folder.read_orders().wanted
+    shared = folder.read_orders()
+    orders = shared.wanted
     done = store.keys() | folder.results_done()
     failures = {f.key: f for f in folder.failures() if f.key not in done}
     workers = tuple(w for w in folder.workers() if now() - w.beat < _SILENT_AFTER)
     busy = {w.unit: w for w in workers if w.unit}
-    units = {o.id: o for o in folder.read_orders().orders}
+    units = {o.id: o for o in shared.orders}
     running = {
         key
         for unit in busy
@@ -103,7 +110,7 @@ def zoo_status(
         for key in units[unit].cells.values()
         if key not in done and key not in failures
     }
-    rates = [w.items_per_second for w in workers if w.items_per_second is not None]
+    rates = [w.items_per_second for w in workers if w.unit and w.items_per_second is not None]
     return ZooStatus(
         zoo=name,
         n_cells=sum(len(cells) for cells in orders.values()),
@@ -121,26 +128,34 @@ def zoo_status(
                 running=tuple(
                     w.benchmark or "loading" for w in workers if w.unit and w.model == model
                 ),
-                reasons=tuple(
-                    dict.fromkeys(failures[k].reason for k in cells.values() if k in failures)
-                ),
+                reasons=_reasons([failures[k] for k in cells.values() if k in failures]),
             )
             for model, cells in orders.items()
         ),
         workers=workers,
         jobs=tuple(jobs),
+        unmeasurable=shared.unmeasurable,
     )
+
+
+def _reasons(failures: Iterable[CellFailure]) -> tuple[str, ...]:
+    benchmarks: dict[str, list[str]] = {}
+    for failure in failures:
+        benchmarks.setdefault(failure.reason, []).append(failure.benchmark)
+    if len(benchmarks) == 1:
+        return tuple(benchmarks)
+    return tuple(f"{', '.join(names)}: {reason}" for reason, names in benchmarks.items())
 
 
 def _seconds_left(
     orders: Iterable[Order], finished: set[str], busy: dict[str, WorkerState], n_workers: int
 ) -> float:
-    left = 0.0
+    left = [0.0]
     for order in orders:
         if order.id in finished:
             continue
         passed = now() - busy[order.id].started if order.id in busy else 0.0
-        left += max(order.seconds - passed, 0.0)
-    if left == 0.0:
+        left.append(max(order.seconds - passed, 0.0))
+    if not any(left):
         return 0.0
-    return left / n_workers if n_workers else math.nan
+    return max(sum(left) / n_workers, *left) if n_workers else math.nan

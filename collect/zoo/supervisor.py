@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import queue
-import shutil
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from capspace.collect.zoo.folder import (
-    Attempt,
-    CellFailure,
-    Order,
-    WorkerState,
-    ZooFolder,
-    now,
-)
+from capspace.collect.zoo.child import Child, death
+from capspace.collect.zoo.folder import ZooFolder
+from capspace.collect.zoo.records import Attempt, CellFailure, Order, WorkerState, now
 
 __all__ = ["Supervisor", "smaller_batch"]
 
@@ -71,7 +59,7 @@ class Supervisor:
         self._name = name
         self._environment = dict(environment or {})
         self._stop = stop or threading.Event()
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._state = WorkerState(name, socket.gethostname(), os.getpid())
         self._stated = 0.0
 
@@ -103,7 +91,9 @@ class Supervisor:
 
         A unit that fails, kills its process or takes too long is tried once more in a fresh
         process with a smaller batch; then what is missing is recorded as failed. An attempt whose
-        supervisor was lost (a node failure, a preemption) does not count, until there are three.
+        supervisor was lost (a node failure) does not count, until there are three. One that was
+        stopped (a preemption, the end of a job's time) counts with its time alone: the next goes
+        on from the journal, and all together have the time of one.
 
         Parameters
         ----------
@@ -123,19 +113,27 @@ class Supervisor:
             if not open_cells:
                 self._folder.write_attempts(order.id, attempts, finished=True)
                 return True
-            ended = [a for a in attempts if a.outcome]
+            ended = [a for a in attempts if a.outcome not in {"", "stopped"}]
             lost = [a for a in attempts if not a.outcome]
             if len(ended) >= _ATTEMPTS or len(lost) >= _LOST_ATTEMPTS:
                 self._record_failures(order, open_cells, attempts, {})
                 return True
+            if (spent := _seconds_stopped(attempts)) >= limit:
+                attempts.append(Attempt(self._name, now(), "timeout", _too_long(limit), 0.0))
+                continue
             began = Attempt(self._name, now())
             self._folder.write_attempts(order.id, [*attempts, began], finished=False)
             retried = smaller_batch(batch_size) if ended else batch_size
-            outcome = self._attempt(
-                replace(order, cells=open_cells), retried, limit, dict(environment or {})
-            )
+            rest = replace(order, cells=open_cells)
+            try:
+                outcome = self._attempt(
+                    rest, len(ended) + 1, retried, limit, spent, environment or {}
+                )
+            except (SystemExit, KeyboardInterrupt):  # so a job ends when its time is over
+                self._give_back(order, attempts, began)
+                raise
             if outcome is None:
-                self._folder.write_attempts(order.id, attempts, finished=False)
+                self._give_back(order, attempts, began)
                 return False
             attempts.append(
                 replace(
@@ -150,16 +148,22 @@ class Supervisor:
                 return True
 
     def _attempt(
-        self, order: Order, batch_size: int | str, limit: float, environment: Mapping[str, str]
+        self,
+        order: Order,
+        number: int,
+        batch_size: int | str,
+        limit: float,
+        spent: float,
+        environment: Mapping[str, str],
     ) -> _Outcome | None:
         child = self._ready_child(environment)
         self._state = replace(
-            self._state, unit=order.id, model=order.model, benchmark="", started=now(),
-            items_done=0, items_total=0, items_per_second=None,
+            self._state, unit=order.id, model=order.model, benchmark="", attempt=number,
+            started=now(), items_done=0, items_total=0, items_per_second=None,
         )  # fmt: skip
         self._write_state(force=True)
         # A unit's time begins when its process is ready: imports on a busy file system are not its.
-        deadline = time.monotonic() + (limit if child.is_ready else _START_SECONDS)
+        deadline = time.monotonic() + (limit - spent if child.is_ready else _START_SECONDS)
         child.send({"order": asdict(order), "batch_size": batch_size})
         try:
             while True:
@@ -167,7 +171,7 @@ class Supervisor:
                     self._end_child()
                     return None
                 if time.monotonic() > deadline:
-                    what = f"took longer than {limit:.0f} s"
+                    what = _too_long(limit)
                     if not child.is_ready:
                         what = f"its process was not ready within {_START_SECONDS:.0f} s"
                     self._end_child()
@@ -176,10 +180,10 @@ class Supervisor:
                 if said is None:
                     if (code := child.exit_code()) is not None:
                         self._end_child()
-                        return _Outcome("crashed", _death(code), {})
+                        return _Outcome("crashed", death(code), {})
                 elif said["event"] == "ready":
                     child.is_ready = True
-                    deadline = time.monotonic() + limit
+                    deadline = time.monotonic() + limit - spent
                 elif said["event"] == "finished":
                     missing = said["missing"]
                     if missing:
@@ -191,10 +195,14 @@ class Supervisor:
                     return _Outcome("failed", said["reason"], {})
                 else:
                     self._take_note(said)
-                self._write_state()
+                self._write_state(force=said is not None and said["event"] == "benchmark")
         finally:
-            self._state = replace(self._state, unit="", model="", benchmark="")
+            self._state = WorkerState(self._name, self._state.host, self._state.pid)
             self._write_state(force=True)
+
+    def _give_back(self, order: Order, attempts: list[Attempt], began: Attempt) -> None:
+        stopped = replace(began, outcome="stopped", seconds=round(now() - began.started, 3))
+        self._folder.write_attempts(order.id, [*attempts, stopped], finished=False)
 
     def _take_note(self, said: dict[str, Any]) -> None:
         if said["event"] == "benchmark":
@@ -228,13 +236,13 @@ class Supervisor:
                 )
         self._folder.write_attempts(order.id, attempts, finished=True)
 
-    def _ready_child(self, environment: Mapping[str, str]) -> _Child:
+    def _ready_child(self, environment: Mapping[str, str]) -> Child:
         wanted = {**self._environment, **environment}
         if self._child is not None and self._child.environment != wanted:
             self._end_child()
         if self._child is None or self._child.exit_code() is not None:
             self._end_child()
-            self._child = _Child(self._folder, self._name, wanted)
+            self._child = Child(self._folder, self._name, wanted)
         return self._child
 
     def _end_child(self) -> None:
@@ -249,96 +257,21 @@ class Supervisor:
             self._folder.write_worker(self._state)
 
 
-class _Child:
-    """The measuring process, its pipe, and a thread that reads it."""
-
-    def __init__(self, folder: ZooFolder, worker: str, environment: Mapping[str, str]) -> None:
-        self.environment = dict(environment)
-        self.is_ready = False
-        # On this machine: what is in it is worth nothing to others.
-        self._scratch = tempfile.mkdtemp(prefix="capspace-zoo-")
-        with folder.log_path(worker).open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, no shell
-                [
-                    sys.executable,
-                    "-m",
-                    "capspace.collect.zoo.measure",
-                    str(folder.path),
-                    self._scratch,
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, **environment},
-                start_new_session=True,  # so that all it started can be ended with it
-            )
-        self._said: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def send(self, order: dict[str, Any]) -> None:
-        """Give an order; a child that is dead already is noticed by its exit code."""
-        if self._process.stdin is None:
-            return
-        try:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            return
-
-    def receive(self, *, timeout: float) -> dict[str, Any] | None:
-        """Return what the child said next, or None when it says nothing for so long."""
-        try:
-            return self._said.get(timeout=timeout)
-        except queue.Empty:
-            return None
-
-    def exit_code(self) -> int | None:
-        """Return how the child ended, or None while it lives or has more to say."""
-        return self._process.poll() if self._said.empty() else None
-
-    def end(self) -> None:
-        """End the child and all it started."""
-        if self._process.poll() is None:
-            _kill_group(self._process.pid)
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                _close(stream.close)
-        shutil.rmtree(self._scratch, ignore_errors=True)
-
-    def _read(self) -> None:
-        if self._process.stdout is None:
-            return
-        for line in self._process.stdout:
-            self._said.put(json.loads(line))
-        self._said.put(None)  # wakes whoever waits: the child has closed its pipe
-
-
 def smaller_batch(batch_size: int | str) -> int:
     """Return the batch size of a retry: a quarter, or 1 where it was left to the machine."""
     return max(1, batch_size // 4) if isinstance(batch_size, int) else 1
 
 
-def _death(code: int) -> str:
-    if code >= 0:
-        return f"its process ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    hint = " (out of memory, or killed by someone)" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{hint}"
+def _seconds_stopped(attempts: list[Attempt]) -> float:
+    """Return the time of the attempts that were stopped since one last came to an end."""
+    seconds = 0.0
+    for attempt in attempts:
+        if attempt.outcome == "stopped":
+            seconds += attempt.seconds or 0.0
+        elif attempt.outcome:
+            seconds = 0.0
+    return seconds
 
 
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def _close(close: Callable[[], None]) -> None:
-    try:
-        close()
-    except BrokenPipeError:
-        return
+def _too_long(limit: float) -> str:
+    return f"took longer than {limit:.0f} s"

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
-from capspace.collect.zoo.folder import Order, ZooFolder
+from capspace.collect.zoo.folder import ZooFolder
+from capspace.collect.zoo.records import Order
 from capspace.collect.zoo.supervisor import Supervisor
 
 __all__ = ["Fits", "claimed_units", "patiently", "stopped_by_signals", "work", "worker_name"]

@@ -1,0 +1,225 @@
+"""Forecasts: scores of a zoo's models, predicted by laws that were fitted without them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from capspace.collect.errors import ZooError
+from capspace.fit._form import Form
+from capspace.fit._refit import LawSettings, Training, fit_once
+from capspace.fit.errors import FitError
+from capspace.fit.intervals import TwoView
+from capspace.fit.law import ScalingLaw
+from capspace.fit.read import read_table
+
+__all__ = ["Forecast", "held_out_forecasts", "runs", "target_forecasts"]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A score predicted from models that are not it, and what was measured.
+
+    Attributes
+    ----------
+    model, benchmark : str
+    measured : float
+        NaN where it was not measured.
+    mean, lower, upper : float
+        Predicted from the model's other scores.
+    compute_only : float
+        Predicted from its training compute alone, by its own family; NaN where that is unknown.
+
+    """
+
+    model: str
+    benchmark: str
+    measured: float
+    mean: float
+    lower: float
+    upper: float
+    compute_only: float
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the measured score lies within the interval."""
+        return self.lower <= self.measured <= self.upper
+
+
+def runs(facts: pd.DataFrame) -> NDArray[np.str_]:
+    """Return each model's training run: family and size; its own name where these are unknown."""
+    named = [
+        f"{family} {size:.4g}" if family and not np.isnan(size) else str(model)
+        for model, family, size in zip(
+            facts.index, facts["family"], facts["parameters"].astype(float), strict=True
+        )
+    ]
+    return np.array(named)
+
+
+def held_out_forecasts(
+    scores: pd.DataFrame,
+    facts: pd.DataFrame,
+    held_out: tuple[str, ...],
+    benchmark: str,
+    chance: Mapping[str, float],
+    level: float,
+    n_components: int,
+) -> list[Forecast]:
+    """Return a benchmark of the held-out models, predicted from their others by smaller models.
+
+    Parameters
+    ----------
+    scores : (n × m) DataFrame
+        Scores, NaN where not measured.
+    facts : DataFrame
+        Facts of the same models.
+    held_out : tuple of str
+        Models whose scores of the benchmark no law sees.
+    benchmark : str
+        What is predicted.
+    chance : mapping
+        Score of guessing per benchmark.
+    level : float
+        Nominal coverage of the intervals.
+    n_components : int
+        Coordinates of the space.
+
+    Raises
+    ------
+    FitError
+        As the fits that it makes.
+
+    """
+    others = scores.drop(columns=benchmark)
+    small = ~scores.index.isin(held_out) & scores[benchmark].notna() & others.notna().any(axis=1)
+    new = others[scores.index.isin(held_out) & others.notna().any(axis=1)]
+    if not len(new):
+        return []
+    fitted = fit_once(
+        _training(
+            others[small],
+            scores.loc[small, benchmark],
+            facts[small],
+            chance,
+            chance[benchmark],
+            n_components,
+        )
+    )
+    interval = TwoView().predict(fitted, new.to_numpy(dtype=float), level=level)
+    truth = scores[benchmark].astype(float)
+    return [
+        Forecast(
+            model=str(model),
+            benchmark=benchmark,
+            measured=float(truth.loc[model]),
+            mean=float(interval.mean[i]),
+            lower=float(interval.lower[i]),
+            upper=float(interval.upper[i]),
+            compute_only=_from_compute(
+                scores[benchmark][small], facts[small], facts.loc[model], chance[benchmark]
+            ),
+        )
+        for i, model in enumerate(new.index)
+    ]
+
+
+def target_forecasts(
+    scores: pd.DataFrame,
+    facts: pd.DataFrame,
+    path: Path,
+    chance: Mapping[str, float],
+    level: float,
+    n_components: int,
+    notices: list[str],
+) -> list[Forecast]:
+    """Return own targets of the models without a score there; what has no law goes to ``notices``.
+
+    Parameters
+    ----------
+    scores, facts, chance, level, n_components
+        As of ``held_out_forecasts``.
+    path : Path
+        Table of scores of some of the models.
+    notices : list of str
+        Takes a line for each target that is not predicted.
+
+    Raises
+    ------
+    ZooError
+        No model of the table is in the zoo.
+
+    """
+    wide = read_table(path).require_fractions().wide()
+    known = wide.index.intersection(scores.index)
+    if not len(known):
+        raise ZooError(
+            f"{path}: none of its models is in the zoo; names must be those of `zoo status`"
+        )
+    found: list[Forecast] = []
+    for target in wide.columns:
+        truth = wide[target].reindex(scores.index)
+        others = scores.drop(columns=[c for c in scores.columns if c == target])
+        has = truth.notna()
+        try:
+            fitted = fit_once(
+                _training(others[has], truth[has], facts[has], chance, 0.0, n_components)
+            )
+            new = others[~has]
+            if not len(new):
+                notices.append(f"{target}: every model of the zoo has a score")
+                continue
+            interval = TwoView().predict(fitted, new.to_numpy(dtype=float), level=level)
+        except FitError as error:
+            notices.append(f"{target}: not predicted: {error}")
+            continue
+        found += [
+            Forecast(
+                str(model),
+                str(target),
+                float("nan"),
+                float(interval.mean[i]),
+                float(interval.lower[i]),
+                float(interval.upper[i]),
+                float("nan"),
+            )
+            for i, model in enumerate(new.index)
+        ]
+    return found
+
+
+def _training(
+    scores: pd.DataFrame,
+    target: pd.Series,
+    facts: pd.DataFrame,
+    chance: Mapping[str, float],
+    floor: float,
+    n_components: int,
+) -> Training:
+    benchmarks = tuple(map(str, scores.columns))
+    return Training(
+        scores=scores.to_numpy(dtype=float),
+        target=target.to_numpy(dtype=float),
+        families=runs(facts),
+        chance=np.array([chance[b] for b in benchmarks]),
+        benchmarks=benchmarks,
+        settings=LawSettings(n_components=n_components, form=Form("sigmoid", floor, 1.0)),
+    )
+
+
+def _from_compute(truth: pd.Series, facts: pd.DataFrame, model: pd.Series, floor: float) -> float:
+    """Return a score predicted by a sigmoid in log10 FLOPs of the model's own family."""
+    own = (facts["family"] == model["family"]) & facts["training_flops"].notna()
+    if np.isnan(model["training_flops"]) or own.sum() < 4:
+        return float("nan")
+    x = np.log10(facts.loc[own, "training_flops"].to_numpy(dtype=float))
+    try:
+        law = ScalingLaw(floor=floor).fit(x[:, None], truth[own].to_numpy(dtype=float))
+    except FitError:
+        return float("nan")  # a baseline that cannot be fitted is shown as unknown
+    return float(law.predict(np.log10([[float(model["training_flops"])]]))[0])
