@@ -1,4 +1,4 @@
-"""The adapter to lm-eval: its tasks, its evaluation and its command line, and nothing else of it.
+"""The adapter to lm-eval: its tasks and its evaluation, and nothing else of it.
 
 Only this module touches lm-eval's evaluation API. lm-eval is imported inside functions, so that
 the command line starts without it.
@@ -6,8 +6,7 @@ the command line starts without it.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -35,8 +34,8 @@ __all__ = [
     "Harness",
     "Workload",
     "harness_version",
-    "lm_eval_main",
     "register_models",
+    "wrapped_in_evaluator",
 ]
 
 _DEFAULT_NEW_TOKENS = 256
@@ -294,20 +293,6 @@ def register_models() -> None:
     register()
 
 
-def lm_eval_main(arguments: Sequence[str]) -> None:
-    """Run lm-eval's command line with capspace's models registered."""
-    from lm_eval.__main__ import cli_evaluate
-
-    register_models()
-    before = sys.argv
-    # lm-eval reads and edits sys.argv itself.
-    sys.argv = ["capspace lm-eval", *arguments]
-    try:
-        cli_evaluate()
-    finally:
-        sys.argv = before
-
-
 def _require_sandbox(name: str, config: dict[str, Any]) -> None:
     """Refuse a task that would run a model's code outside the sandbox."""
     steps = [step for entry in config.get("filter_list") or () for step in entry["filter"]]
@@ -319,19 +304,28 @@ def _require_sandbox(name: str, config: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _no_survey() -> Iterator[None]:
-    """Skip lm-eval's survey of machine and git checkout: seconds per call, and kept nowhere."""
+def wrapped_in_evaluator(**wrappers: Callable[[Any], Any]) -> Iterator[None]:
+    """Put what a wrapper makes of one of the evaluator's functions in its place, by name."""
     import lm_eval.evaluator
 
-    survey = {"add_env_info": lambda results: None, "get_git_commit_hash": lambda: None}
-    before = {name: getattr(lm_eval.evaluator, name) for name in survey}
-    for name, nothing in survey.items():
-        setattr(lm_eval.evaluator, name, nothing)
+    before = {name: getattr(lm_eval.evaluator, name) for name in wrappers}
+    for name, wrap in wrappers.items():
+        setattr(lm_eval.evaluator, name, wrap(before[name]))
     try:
         yield
     finally:
         for name, function in before.items():
             setattr(lm_eval.evaluator, name, function)
+
+
+@contextmanager
+def _no_survey() -> Iterator[None]:
+    """Skip lm-eval's survey of machine and git checkout: seconds per call, and kept nowhere."""
+    with wrapped_in_evaluator(
+        add_env_info=lambda survey: lambda results: None,
+        get_git_commit_hash=lambda survey: lambda: None,
+    ):
+        yield
 
 
 @contextmanager

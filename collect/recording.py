@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from capspace.collect.identity import Measurement, canonical_json
+from capspace.collect.identity import Measurement, ModelIdentity, canonical_json
 from capspace.collect.journal import Journal
 
 if TYPE_CHECKING:
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
     from capspace.collect.recorder import Recorder
 
-__all__ = ["answers_identity", "in_turn", "open_journal", "recorded", "recorded_identity"]
+__all__ = [
+    "answers_identity",
+    "in_turn",
+    "open_journal",
+    "recorded",
+    "recorded_answers",
+    "recorded_identity",
+]
 
 _POLL_SECONDS = 1.0
 T = TypeVar("T")
@@ -35,7 +42,7 @@ def answers_identity(measurement: Measurement) -> str:
     The task, its shots and the limit are not in it: they are in the requests themselves. So a
     larger limit, or another task with the same prompts, asks only what is new.
     """
-    return _digest(_answering(measurement))
+    return _digest(_answering(measurement.model, measurement.harness, measurement.seeds.torch))
 
 
 def recorded_identity(canonical: str) -> str:
@@ -50,14 +57,37 @@ def recorded_identity(canonical: str) -> str:
 
 def recorded(lm: LM, measurement: Measurement, *, journal: Journal, label: str) -> Recorder:
     """Return the model behind a recorder."""
+    return recorded_answers(
+        lm,
+        measurement.model,
+        seed=measurement.seeds.torch,
+        harness=measurement.harness,
+        journal=journal,
+        label=label,
+    )
+
+
+def recorded_answers(
+    lm: LM,
+    model: ModelIdentity,
+    *,
+    seed: int,
+    harness: str,
+    journal: Journal,
+    label: str,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Recorder:
+    """Return a model of this identity behind a recorder, whatever it is asked."""
     from capspace.collect.recorder import Recorder
 
+    answering = _answering(model, harness, seed)
     return Recorder(
         lm,
         journal=journal,
-        identity=answers_identity(measurement),
+        identity=_digest(answering),
         label=label,
-        description=_answering(measurement),
+        description=answering,
+        on_progress=on_progress,
     )
 
 
@@ -86,12 +116,8 @@ def in_turn(
             time.sleep(_POLL_SECONDS)
 
 
-def _answering(measurement: Measurement) -> dict[str, object]:
-    return {
-        "model": asdict(measurement.model),
-        "harness": measurement.harness,
-        "seed": measurement.seeds.torch,
-    }
+def _answering(model: ModelIdentity, harness: str, seed: int) -> dict[str, object]:
+    return {"model": asdict(model), "harness": harness, "seed": seed}
 
 
 def _digest(answering: dict[str, object]) -> str:

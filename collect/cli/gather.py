@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -261,11 +262,26 @@ def lm_eval(
     arguments: Annotated[
         list[str] | None, typer.Argument(help="What lm-eval's own command line takes.")
     ] = None,
+    store: o.StorePath = None,
+    no_record: Annotated[
+        bool, typer.Option("--no-record", help="Keep no answers, and use none that are kept.")
+    ] = False,
 ) -> None:
-    """lm-eval's own command line, with capspace's models registered."""
+    """lm-eval's own command line, with capspace's models registered.
+
+    Answers of a Hugging Face checkpoint are kept as ``capspace collect`` keeps them: a run that
+    was killed goes on where it stopped.
+    """
     from capspace.collect.extra import require_collect_extra
 
     require_collect_extra()
-    from capspace.collect.harness import lm_eval_main
+    from capspace.collect.lm_eval_run import lm_eval_main
+    from capspace.collect.stopping import terminable
+    from capspace.collect.store import default_store_path
 
-    lm_eval_main(arguments or [])
+    def say(line: str) -> None:
+        o.console(stderr=True).print(f"capspace: {line}", markup=False, soft_wrap=True)
+
+    place = None if no_record else store or default_store_path()
+    with o.resumable() if place else nullcontext(), terminable():
+        lm_eval_main(arguments or [], store=place, say=say)

@@ -1,0 +1,128 @@
+"""lm-eval's own command line, whose runs keep every answer and go on where they stopped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from capspace.collect.errors import CollectError
+from capspace.collect.harness import harness_version, register_models, wrapped_in_evaluator
+from capspace.collect.metering import metered
+from capspace.collect.recording import open_journal, recorded_answers
+from capspace.collect.run_identity import RunModel, identify
+from capspace.collect.store import Store
+
+__all__ = ["lm_eval_main"]
+
+Say = Callable[[str], None]
+
+
+def lm_eval_main(arguments: Sequence[str], *, store: Path | None, say: Say) -> None:
+    """Run lm-eval's command line with capspace's models registered.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What lm-eval's own command line takes.
+    store : Path, optional
+        Store whose journal keeps the answers; None keeps none.
+    say : callable
+        Told, in a line, what became of the answers.
+
+    Raises
+    ------
+    JournalError
+        Answers cannot be kept any more; those before are.
+
+    """
+    from lm_eval.__main__ import cli_evaluate
+
+    register_models()
+    before = sys.argv
+    # lm-eval reads and edits sys.argv itself.
+    sys.argv = ["capspace lm-eval", *arguments]
+    try:
+        if store is None:
+            cli_evaluate()
+        else:
+            wrap = partial(_run_recorded, store=store, say=say)
+            with wrapped_in_evaluator(simple_evaluate=wrap):
+                cli_evaluate()
+    finally:
+        sys.argv = before
+
+
+def _run_recorded(simple_evaluate: Any, store: Path, say: Say) -> Any:
+    """Return lm-eval's function for a whole run, with a recorder around the model it loads."""
+
+    def run(**settings: Any) -> Any:
+        try:
+            if settings.get("use_cache") is not None:
+                raise CollectError("--use_cache keeps them in lm-eval's own cache")
+            seed = _torch_seed(settings)
+            with Store(store) as kept:
+                found = identify(
+                    settings["model"],
+                    settings["model_args"] or {},
+                    chat_template=settings.get("apply_chat_template") or False,
+                    hash_file=kept.hash_file,
+                )
+        except CollectError as reason:
+            say(f"answers are not kept: {reason}")
+            return simple_evaluate(**settings)
+        settings["model_args"] = found.arguments
+        with wrapped_in_evaluator(
+            evaluate=partial(_evaluation_recorded, store=store, found=found, seed=seed, say=say)
+        ):
+            return simple_evaluate(**settings)
+
+    return run
+
+
+def _torch_seed(settings: dict[str, Any]) -> int:
+    seed = settings.get("torch_random_seed")
+    if seed is None:
+        raise CollectError("--seed leaves torch without one")
+    return int(seed)
+
+
+def _evaluation_recorded(
+    evaluate: Any, *, store: Path, found: RunModel, seed: int, say: Say
+) -> Any:
+    """Return lm-eval's function for evaluating a loaded model, with a recorder around that."""
+    from tqdm import tqdm
+
+    def recorded(lm: Any, **settings: Any) -> Any:
+        with open_journal(store) as journal, tqdm(disable=lm.rank > 0, unit="request") as bar:
+
+            def progress(done: int, wanted: int) -> None:
+                bar.total, bar.n = wanted, done
+                bar.refresh()
+
+            recorder = recorded_answers(
+                lm,
+                found.identity,
+                seed=seed,
+                harness=harness_version(),
+                journal=journal,
+                label=found.checkpoint.name,
+                on_progress=progress,
+            )
+            with metered(lambda done, total: None):  # one bar instead of one per chunk
+                results = evaluate(lm=recorder, **settings)
+            counts = recorder.asker.counts
+            notices = journal.take_notices()
+        if lm.rank == 0:
+            for notice in notices:
+                say(notice)
+            empty = f" but {counts.n_empty:,} that came back empty" if counts.n_empty else ""
+            say(
+                f"{counts.n_known:,} of {counts.n_requests:,} answers were known; all{empty} are "
+                f"kept in {store}"
+            )
+        return results
+
+    return recorded

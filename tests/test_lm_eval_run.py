@@ -1,0 +1,177 @@
+"""lm-eval's own command keeps every answer, under the identity that its arguments name."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("lm_eval", reason="lm-eval's command line needs the collect extra")
+
+from commands import Command
+
+from capspace.collect.backends import LoadOptions
+from capspace.collect.checkpoint import resolve
+from capspace.collect.engine import ARITHMETIC
+from capspace.collect.errors import BackendError, CheckpointError
+from capspace.collect.identity import ModelIdentity
+from capspace.collect.journal import Journal
+from capspace.collect.run_identity import identify
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
+
+
+def identity(checkpoint: Path, model: str = "hf", **arguments: Any) -> ModelIdentity:
+    return identify(model, {"pretrained": str(checkpoint), **arguments}).identity
+
+
+@pytest.mark.parametrize(("model", "backend"), [("hf", "hf"), ("capspace", "capspace")])
+def test_identity_is_the_one_of_collect(tiny_checkpoint: Path, model: str, backend: str) -> None:
+    checkpoint = resolve(str(tiny_checkpoint))
+    options = LoadOptions(backend=backend, dtype="bfloat16")
+    assert identity(tiny_checkpoint, model, dtype="bfloat16", revision="main") == ModelIdentity(
+        checkpoint=checkpoint.identity,
+        dtype="bfloat16",
+        backend=backend,
+        backend_settings=options.identity_settings,
+    )
+    assert (("arithmetic", ARITHMETIC) in options.identity_settings) == (model == "capspace")
+    assert identity(tiny_checkpoint, "huggingface") == identity(tiny_checkpoint, "hf")
+
+
+def test_what_can_move_an_answer_is_told_apart_and_nothing_else(tiny_checkpoint: Path) -> None:
+    plain = identity(tiny_checkpoint)
+    for without_effect in (
+        {"batch_size": 3},
+        {"parallelize": True},
+        {"device": "cuda:1", "max_batch_size": 9},
+        {"max_length": None},
+    ):
+        assert identity(tiny_checkpoint, **without_effect) == plain
+    told_apart = [
+        {"dtype": "float16"},
+        {"max_length": 64},
+        {"max_length": 65},
+        {"add_bos_token": True},
+        {"enable_thinking": False},
+        {"chat_template_args": {"a": 1}},
+        {"softmax_dtype": "float32"},
+    ]
+    found = {identity(tiny_checkpoint, **arguments).key for arguments in told_apart}
+    assert len(found | {plain.key}) == len(told_apart) + 1
+    arguments = {"pretrained": str(tiny_checkpoint)}
+    templates = {
+        identify("hf", arguments, chat_template=template).identity.key
+        for template in (False, True, "tool_use")
+    }
+    assert len(templates) == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "reason"),
+    [
+        ("vllm", {}, "--model vllm does not say which checkpoint"),
+        ("hf", {"peft": "org/adapter"}, "what peft=org/adapter stands for"),
+        ("hf", {"tokenizer": "other"}, "what tokenizer=other stands for"),
+        ("hf", {"load_in_4bit": True}, "what load_in_4bit=True stands for"),
+        ("capspace", {"delta": "x"}, "what delta=x stands for"),
+        ("hf", {"dtype": "torch.half"}, "unknown dtype"),
+    ],
+)
+def test_what_cannot_be_told_apart_is_refused(
+    tiny_checkpoint: Path, model: str, arguments: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(BackendError, match=reason):
+        identify(model, {"pretrained": str(tiny_checkpoint), **arguments})
+
+
+def test_model_that_is_not_named_or_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="names no pretrained"):
+        identify("hf", {})
+    with pytest.raises(CheckpointError, match="no such folder"):
+        identify("hf", {"pretrained": str(tmp_path / "nothing")})
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = Path(__file__).with_name("fault_driver.py")
+    spec = importlib.util.spec_from_file_location("fault_driver", path)
+    assert spec is not None
+    assert spec.loader is not None
+    driver = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(driver)
+    folder = tmp_path_factory.mktemp("lm-eval") / "tasks"
+    driver.write_tasks(folder, n=1000)
+    return folder
+
+
+def words(checkpoint: Path, tasks: Path, store: Path, out: Path, *more: object) -> list[str]:
+    """Return a command that measures 1,000 multiple-choice items with lm-eval's own class."""
+    given = [
+        "lm-eval", "run", "--model", "hf", "--model_args", f"pretrained={checkpoint}",
+        "dtype=float32", "--tasks", "fault_choice", "--include_path", tasks, "--device", "cpu",
+        "--batch_size", "8", "--output_path", out, "--log_samples", "--store", store, *more,
+    ]  # fmt: skip
+    return [str(word) for word in given]
+
+
+def results(out: Path) -> tuple[Any, list[Any]]:
+    """Return the newest scores and samples that lm-eval wrote."""
+    scores, samples = max(out.rglob("results_*.json")), max(out.rglob("samples_*.jsonl"))
+    lines = [json.loads(line) for line in samples.read_text().splitlines()]
+    return json.loads(scores.read_text())["results"], lines
+
+
+def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
+    capspace: Command, tiny_checkpoint: Path, tasks: Path, tmp_path: Path
+) -> None:
+    whole = capspace(*words(tiny_checkpoint, tasks, tmp_path / "whole", tmp_path / "a"))
+    assert whole.code == 0, whole.err
+    assert "capspace: 0 of 4,000 answers were known; all are kept in" in whole.err
+
+    store, out = tmp_path / "store", tmp_path / "b"
+    program = "from capspace.collect.cli import main; main()"
+    command = [sys.executable, "-c", program, *words(tiny_checkpoint, tasks, store, out)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        while run.poll() is None and not any(
+            p.stat().st_size > 8000 for p in (store / "journal").glob("live-*.sqlite")
+        ):
+            threading.Event().wait(0.005)
+        run.kill()
+    assert run.returncode == -signal.SIGKILL
+    with Journal(store / "journal") as journal:
+        known = sum(journal.info().n_answers.values())
+    assert 8 <= known < 4000
+
+    again = capspace(*words(tiny_checkpoint, tasks, store, out))
+    assert again.code == 0, again.err
+    assert f"capspace: {known:,} of 4,000 answers were known" in again.err
+    assert results(out) == results(tmp_path / "a")
+
+    plain = capspace(*words(tiny_checkpoint, tasks, store, tmp_path / "c", "--no-record"))
+    assert plain.code == 0, plain.err
+    assert "were known" not in plain.err
+    ours, theirs = results(out)[0]["fault_choice"], results(tmp_path / "c")[0]["fault_choice"]
+    assert ours == theirs
+
+
+def test_run_that_cannot_be_told_apart_is_not_kept_and_says_so(
+    capspace: Command, tasks: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    said = capspace(
+        "lm-eval", "run", "--model", "dummy", "--tasks", "fault_choice", "--include_path", tasks,
+        "--limit", "5", "--store", store,
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    line = "capspace: answers are not kept: --model dummy does not say which checkpoint answers"
+    assert line in said.err
+    assert "fault_choice" in said.out
+    assert not list(store.glob("journal/*.sqlite"))
