@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit._refit import Fitted, LawSettings, fit_once, predict_with
+from capspace.fit._refit import Fitted, fit_once, predict_with
 from capspace.fit.baselines import BASELINES, BaselineResult, expand_baselines, fit_baseline
 from capspace.fit.error_curve import ErrorCurve, error_curve
 from capspace.fit.errors import UnknownNameError
 from capspace.fit.intervals import IntervalMethod, TwoView
-from capspace.fit.law import Form, ScalingLaw
+from capspace.fit.law import ScalingLaw
 from capspace.fit.problem import Problem, check_target, make_problem
 from capspace.fit.splits import Split
 
@@ -180,9 +180,7 @@ def backtest(
         if name not in BASELINES:
             raise UnknownNameError(f"unknown baseline {name!r}; known are {', '.join(BASELINES)}")
     method = TwoView() if method is None else method
-    form = Form(problem.link, problem.chance, problem.ceiling)
-    settings = LawSettings(n_components=n_components, form=form, delta=delta)
-    everyone = problem.training(settings)
+    everyone = problem.training(problem.settings(n_components, delta=delta))
     train = np.ones(len(problem.truth), dtype=bool) if split.train is None else split.train
     training = everyone.part(train)
     check_target(problem.truth[train], problem.name, problem.chance, problem.ceiling)
@@ -207,7 +205,7 @@ def backtest(
     beta = fitted.theta[1 : n_components + 1]
     components = fitted.spaces.components[0, :n_components]
     x = fitted.spaces.transform(everyone.scores, n_components)[0]
-    levels = form.levels(fitted.theta[None, n_components + 1 :])[:, 0]
+    levels = training.settings.form.levels(fitted.theta[None, n_components + 1 :])[:, 0]
     notes = [*problem.notes]
     if split.unknown:
         notes.append(f"tested on for want of the value to split by: {', '.join(split.unknown)}")

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from capspace.fit._refit import LawSettings, fit_once, predict_with
+from capspace.fit._refit import fit_once, predict_with
 from capspace.fit.errors import DegenerateError, FitError
-from capspace.fit.law import Form
 from capspace.fit.problem import Problem
 from capspace.fit.splits import by_rank
 
@@ -51,12 +50,7 @@ def error_curve(
     ``held_out`` defaults to 30 shares from 0.6 down to 0.05, as in the study.
     """
     shares = np.linspace(0.6, 0.05, 30) if held_out is None else np.asarray(held_out, dtype=float)
-    settings = LawSettings(
-        n_components=n_components,
-        form=Form(problem.link, problem.chance, problem.ceiling),
-        delta=delta,
-    )
-    everyone = problem.training(settings)
+    everyone = problem.training(problem.settings(n_components, delta=delta))
     mse = np.full(len(shares), np.nan)
     failures = {}
     for i, share in enumerate(shares):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +15,11 @@ from capspace.fit._json import json_safe
 from capspace.fit._refit import Fitted, Training, fit_once, predict_with, refit
 from capspace.fit.errors import DegenerateError, FitError
 from capspace.fit.intervals import soft_logit
+from capspace.fit.law import LinkName
 from capspace.fit.path import benchmark_weights, score_slope
+from capspace.fit.problem import Problem, make_problem
 
-__all__ = ["GainFit", "GainPrediction", "error_covariance", "fit_gain"]
+__all__ = ["GainFit", "GainPrediction", "error_covariance", "fit_gain", "gain_problem"]
 
 Floats = NDArray[np.float64]
 
@@ -145,6 +148,63 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
         families=training.families[both],
     )
     return GainFit(fit_once(kept), fit_once(replace(kept, target=after[both])))
+
+
+def gain_problem(
+    scores: pd.DataFrame,
+    before: pd.Series,
+    after: pd.Series,
+    facts: pd.DataFrame,
+    *,
+    base: str,
+    treated: str,
+    link: LinkName = "sigmoid-floor",
+    benchmark_chance: Mapping[str, float] | None = None,
+) -> tuple[Problem, Floats]:
+    """Join scores with the base and treated scores of the models that have both.
+
+    Parameters
+    ----------
+    scores : (n × p) DataFrame
+        Benchmark scores by model; columns named ``base`` or ``treated`` are left out of the space.
+    before, after : Series
+        Base and treated scores by model.
+    facts : DataFrame
+        By model, as in ``ScoreTable.models``.
+    base, treated : str
+        Names of the two scores.
+    link, benchmark_chance
+        As for ``make_problem``.
+
+    Returns
+    -------
+    problem : Problem
+        The base score as the target.
+    treated : (n,) array
+        The treated score of the same models.
+
+    Raises
+    ------
+    UnknownNameError, DegenerateError, FitError
+        As ``make_problem``; also where no model has both.
+
+    """
+    both = before.index[before.notna() & after.reindex(before.index).notna()]
+    if both.empty:
+        raise DegenerateError(f"no model has both {base!r} and {treated!r}")
+    problem = make_problem(
+        scores,
+        before[both],
+        facts,
+        name=base,
+        drop=[treated] if treated in scores.columns else [],
+        link=link,
+        benchmark_chance=benchmark_chance,
+    )
+    if treated in scores.columns:
+        dropped = f"{treated} is the treated score and was dropped from the space"
+        problem = replace(problem, notes=(*problem.notes, dropped))
+    return problem, after[problem.truth.index].to_numpy(dtype=float)
 
 
 def error_covariance(

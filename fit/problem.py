@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from capspace.fit._form import Form
 from capspace.fit._refit import LawSettings, Training
 from capspace.fit.errors import DegenerateError, FitError, UnknownNameError
 from capspace.fit.law import LinkName
@@ -75,6 +76,11 @@ class Problem:
             self.lowest,
             self.notes,
         )
+
+    def settings(self, n_components: int, *, delta: float = np.inf) -> LawSettings:
+        """Return how a law of the target's form is fitted; ``delta`` is Huber's δ."""
+        form = Form(self.link, self.chance, self.ceiling)
+        return LawSettings(n_components=n_components, form=form, delta=delta)
 
     def training(self, settings: LawSettings) -> Training:
         """Return what a law is fitted on."""

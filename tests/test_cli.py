@@ -121,11 +121,13 @@ def test_backtest_gain_space_efficiency_and_select(
 
     gained = json.loads(
         capspace(
-            "gain", "--scores", zoo, *one, "--target-scores", zoo, "--base", "Agents",
+            "gain", "--scores", zoo, "--target-scores", zoo, "--base", "Agents",
             "--treated", "Agents, treated", "--components", "2", *split, "--json",
         ).out
     )  # fmt: skip
     assert gained["side"] == "test"
+    # both stand in the same table as the benchmarks, and neither helps to build the space
+    assert not {"Agents", "Treated"} & set(gained["weights"]["base"])
     assert gained["coverage"] > 0.7
 
     fitted = json.loads(capspace("space", "--scores", zoo, *one, "--json").out)

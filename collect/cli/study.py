@@ -312,35 +312,31 @@ def gain(
     import numpy as np
 
     from capspace.fit._json import json_safe
-    from capspace.fit._refit import LawSettings, Training
     from capspace.fit.errors import DegenerateError
-    from capspace.fit.gain import fit_gain
-    from capspace.fit.law import Form
+    from capspace.fit.gain import fit_gain, gain_problem
     from capspace.fit.reference import load_reference
     from capspace.fit.report.words import score
 
     table = t.read_scores(scores, drop=drop)
-    wide = table.wide()
-    before = t.read_target(target_scores, base).reindex(wide.index)
-    after = t.read_target(target_scores, treated).reindex(wide.index)
-    flops = table.models["training_flops"]
-    fits = np.ones(len(wide), bool) if cutoff_flops is None else (flops <= cutoff_flops).to_numpy()
-    both = (before.notna() & after.notna()).to_numpy()
-    if not (fits & both).any():
-        raise DegenerateError(f"no model to fit on has both {base!r} and {treated!r}")
-    chance = t.chance_of(table.benchmarks, load_reference())
-    training = Training(
-        scores=wide[fits].to_numpy(),
-        target=before[fits].to_numpy(),
-        families=t.families_of(table)[fits],
-        chance=np.array([chance.get(str(b), 0.0) for b in wide.columns]),
-        benchmarks=tuple(map(str, wide.columns)),
-        settings=LawSettings(n_components=components, form=Form(link)),
+    problem, after = gain_problem(
+        table.wide(),
+        t.read_target(target_scores, base),
+        t.read_target(target_scores, treated),
+        table.models,
+        base=base,
+        treated=treated,
+        link=link,
+        benchmark_chance=t.chance_of(table.benchmarks, load_reference()),
     )
-    fitted = fit_gain(training, after[fits].to_numpy())
-    shown = both if cutoff_flops is None else both & ~fits
-    predicted = fitted.predict(wide[shown].to_numpy(), level=level)
-    truth = (after - before)[shown].to_numpy()
+    flops = problem.facts["training_flops"]
+    fits = np.ones(len(flops), bool) if cutoff_flops is None else (flops <= cutoff_flops).to_numpy()
+    shown = fits if cutoff_flops is None else ~fits
+    if not (fits.any() and shown.any()):
+        side = "to fit on has" if shown.any() else "above --cutoff-flops has"
+        raise DegenerateError(f"no model {side} both {base!r} and {treated!r}")
+    fitted = fit_gain(problem.select(fits).training(problem.settings(components)), after[fits])
+    predicted = fitted.predict(problem.scores[shown].to_numpy(), level=level)
+    truth = (after - problem.truth.to_numpy())[shown]
     inside = (predicted.lower <= truth) & (truth <= predicted.upper)
     rows: list[dict[str, Any]] = [
         {
@@ -352,7 +348,7 @@ def gain(
             "upper": float(predicted.upper[i]),
             "measured_gain": float(truth[i]),
         }
-        for i, model in enumerate(wide.index[shown])
+        for i, model in enumerate(problem.scores.index[shown])
     ]
     side = "fitted" if cutoff_flops is None else "test"
     if as_json:
@@ -387,14 +383,14 @@ def gain(
     )
     o.print_table(
         "What drives it: weight of each benchmark, logits per unit of score",
-        ("Law", *map(str, wide.columns)),
+        ("Law", *fitted.weights.columns),
         [
             (str(name), *(f"{v:+.2f}" for v in row))
             for name, row in zip(("base", "treated"), fitted.weights.to_numpy(), strict=True)
         ],
-        numbers=tuple(map(str, wide.columns)),
+        numbers=tuple(fitted.weights.columns),
     )
-    t.say_notes(table.notes)
+    t.say_notes([*table.notes, *problem.notes])
 
 
 def reproduce(

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from capspace.fit._imputation import Spaces, fit_spaces
-from capspace.fit._refit import LawSettings, Training
+from capspace.fit._refit import Training
 from capspace.fit.backtest import Problem, make_problem
 from capspace.fit.errors import TableError, UnknownNameError, near_matches
-from capspace.fit.law import Form
 from capspace.fit.read import read_table
 from capspace.fit.splits import Split
 
@@ -154,10 +153,8 @@ class Case:
 
     def training(self, n_components: int = 3) -> Training:
         """Return the training models, for the interval methods and the gain."""
-        problem = self.problem
-        form = Form(problem.link, problem.chance, problem.ceiling)
-        settings = LawSettings(n_components=n_components, form=form)
-        return problem.select(self.train).training(settings)
+        problem = self.problem.select(self.train)
+        return problem.training(problem.settings(n_components))
 
     @property
     def split(self) -> Split:
