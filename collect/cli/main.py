@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from capspace.collect.cli import exchange, gather, keep, ledger, predict, space, study, zoo
+from capspace.collect.cli import (
+    backtest,
+    exchange,
+    gather,
+    keep,
+    ledger,
+    predict,
+    space,
+    study,
+    zoo,
+)
 from capspace.collect.errors import CollectError
 from capspace.fit.errors import FitError
 from capspace.tasks.errors import PanelError
@@ -23,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (gather, zoo, predict, study, space, ledger, keep, exchange):
+for module in (gather, zoo, predict, backtest, study, space, ledger, keep, exchange):
     module.add_to(app)
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from capspace.collect.cli import options as o
 from capspace.collect.cli import tables as t
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+    from capspace.fit.space import CapabilitySpace
+    from capspace.fit.table import ScoreTable
 
 __all__ = ["add_to"]
 
@@ -112,11 +119,11 @@ def efficiency(
     sizes = table.models[fact].to_numpy(dtype=float)
     families = t.families_of(table)
     laws = fit_efficiency(capability, sizes, list(families), name=of)
-    variance: object = 0.0
+    variance: ArrayLike = 0.0
     if of in points:
         i = list(points.columns).index(of)
         variance = fitted.place(wide).covariance[:, i, i]
-    same = equivalent_scale(capability, laws.law(family), variance=variance, level=level)  # type: ignore[arg-type] # an array or 0.0
+    same = equivalent_scale(capability, laws.law(family), variance=variance, level=level)
     if as_json:
         o.print_json(
             json_safe(
@@ -301,7 +308,10 @@ def _costs(path: Path, models: list[str]) -> list[float]:
     return [float(cost[m]) for m in models]
 
 
-def _fit(table, components: int, estimator: str):  # type: ignore[no-untyped-def] # types need pandas
+def _fit(
+    table: ScoreTable, components: int, estimator: Literal["factor", "pca"]
+) -> tuple[pd.DataFrame, CapabilitySpace, pd.DataFrame]:
+    """Return the scores of the models that have any, the space fitted on them, their places."""
     import pandas as pd
 
     from capspace.fit.space import CapabilitySpace
@@ -309,6 +319,6 @@ def _fit(table, components: int, estimator: str):  # type: ignore[no-untyped-def
     wide = table.wide()
     wide = wide[wide.notna().any(axis=1)]
     clip = (0.0, 1.0) if estimator == "pca" else None
-    fitted = CapabilitySpace(n_components=components, estimator=estimator, clip=clip).fit(wide)  # type: ignore[arg-type] # checked by fit
+    fitted = CapabilitySpace(n_components=components, estimator=estimator, clip=clip).fit(wide)
     columns = [f"PC-{i + 1}" for i in range(fitted.n_components_)]
     return wide, fitted, pd.DataFrame(fitted.transform(wide), wide.index, columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,6 +24,7 @@ __all__ = [
     "Components",
     "Drop",
     "Estimator",
+    "Link",
     "Out",
     "Scores",
     "TargetScores",
@@ -49,7 +50,10 @@ Drop = Annotated[
     list[str] | None, typer.Option(help="Leave this benchmark out of the space; may be repeated.")
 ]
 Chance = Annotated[float, typer.Option(help="Target score of guessing: the law's floor.")]
-Estimator = Annotated[str, typer.Option(help="factor, or pca: the study's.")]
+Estimator = Annotated[Literal["factor", "pca"], typer.Option(help="factor, or pca: the study's.")]
+Link = Annotated[
+    Literal["sigmoid", "sigmoid-floor", "linear", "exp"], typer.Option(help="Form of the law.")
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder for the figures. [default: capspace-report/COMMAND]",
