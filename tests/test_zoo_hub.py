@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -233,6 +234,11 @@ def test_a_second_run_measures_what_is_new_within_the_same_bound(
     said = json.loads(ladder.zoo("status", "--json").stdout)
     assert (said["n_done"], said["is_finished"]) == (5, True)
     assert ladder.server.log == []
+    # What a killed run left half is removed once it is nobody's.
+    blobs = ladder.cache / "models--org--ladder" / "blobs"
+    for name, age in (("old.incomplete", 7200), ("young.incomplete", 60)):
+        (blobs / name).write_bytes(b"half")
+        os.utime(blobs / name, (time.time() - age,) * 2)
     # Three more, two at a time: what the first run left makes way, and the third has no room yet.
     for i in (5, 6, 7):
         ladder.server.repository("org/ladder").add(sizes[i], branch=f"step{i}000")
@@ -240,6 +246,7 @@ def test_a_second_run_measures_what_is_new_within_the_same_bound(
     again = ladder.zoo("run", "--json", "--workers", "2", "--max-disk", str(bound(sizes)))
     assert json.loads(again.stdout)["n_done"] == 8
     assert len(ladder.server.fetched(WEIGHTS)) == 3
+    assert [p.name for p in blobs.glob("*.incomplete")] == ["young.incomplete"]
     assert max(ladder.seen) - ladder.before <= bound(sizes)
 
 
@@ -266,6 +273,11 @@ def test_a_pattern_without_a_match_and_a_checkpoint_larger_than_the_bound_are_on
             assert told in lines[0]
             assert "Traceback" not in done.stderr
         assert not server.fetched(WEIGHTS)
+    hub.write_zoo(["org/ladder@v*"])  # and now nothing answers at all
+    done = hub.zoo("plan")
+    assert done.returncode == 2
+    assert "zoo.yaml:2: cannot list the revisions of org/ladder: " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_download_that_fails_is_that_checkpoint_s_failure_alone(

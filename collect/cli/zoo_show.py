@@ -91,7 +91,9 @@ def print_plan(plan: Plan) -> None:
     if len(models) > _MOST_ROWS:
         console().print(f"... and {len(models) - _MOST_ROWS} more (--json shows all)\n")
     if plan.units:
-        console().print(f"total: {_spread(plan.gpu_seconds)} on one device")
+        to_come = {u.model.ref: u.model.n_download_bytes for u in plan.units}
+        download = f", {size(n)} to download" if (n := sum(to_come.values())) else ""
+        console().print(f"total: {_spread(plan.gpu_seconds)} on one device{download}")
     for notice in plan.notices:
         console().print(notice, markup=False)
     for line in unmeasurable(plan.unmeasurable):

@@ -106,7 +106,7 @@ class Limits(_Strict):
     """Items per task; such scores are kept apart from full ones."""
 
     disk: Bytes | None = None
-    """Room for downloaded checkpoints; finished ones make way."""
+    """Room for what a local run downloads; finished checkpoints make way."""
 
     unit_time: Seconds = 3600.0
     """Work is cut into units of about this length at most."""

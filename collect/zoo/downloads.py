@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,6 +22,8 @@ from capspace.collect.zoo.records import Order
 __all__ = ["Downloads", "check_disk", "evict", "fetch"]
 
 _WAKE_SECONDS = 0.5
+# A download that wrote nothing for so long is nobody's any more.
+_TORN_AFTER = 3600.0
 
 
 class Downloads:
@@ -53,6 +56,8 @@ class Downloads:
         self._record = folder.path / f"downloads-{socket.gethostname()}.json"
         # Bytes by checkpoint, those fetched first in front.
         self._held = {ref: n for ref, n in _read(self._record).items() if _present(ref)}
+        for ref in self._held:
+            _remove_torn(ref)
         self._in_use: Counter[str] = Counter()
         self._fetches: dict[str, threading.Event] = {}
         self._max = max_bytes
@@ -263,12 +268,23 @@ def _repository(ref: str) -> str:
     return ref.partition("@")[0]
 
 
-def _present(ref: str) -> int:
-    """Return the bytes of ``org/model@commit`` in the local cache."""
+def _cached(ref: str) -> Path:
+    """Return the folder of the repository of ``org/model@commit`` in the local cache."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    repo, _, commit = ref.partition("@")
-    folder = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "snapshots" / commit
+    return Path(HF_HUB_CACHE) / f"models--{_repository(ref).replace('/', '--')}"
+
+
+def _remove_torn(ref: str) -> None:
+    """Remove what a killed process had downloaded half, which the Hub's client never does."""
+    for path in (_cached(ref) / "blobs").glob("*.incomplete"):
+        if time.time() - path.stat().st_mtime > _TORN_AFTER:
+            path.unlink(missing_ok=True)
+
+
+def _present(ref: str) -> int:
+    """Return the bytes of ``org/model@commit`` in the local cache."""
+    folder = _cached(ref) / "snapshots" / ref.partition("@")[2]
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 

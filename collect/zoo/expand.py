@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 
 from capspace.collect.errors import ZooError
+from capspace.collect.hub import http_errors
 from capspace.collect.zoo.config import Entry, Facts, Settings, ZooFile
 
 __all__ = ["Candidate", "candidates", "expand_braces"]
@@ -124,11 +125,12 @@ def _revisions(repo: str, pattern: str, where: str) -> list[str]:
 
     require_collect_extra()
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError
 
+    unlisted: tuple[type[Exception], ...] = (HFValidationError, *http_errors())
     try:
         refs = HfApi().list_repo_refs(repo)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except unlisted as error:
         raise ZooError(
             f"{where}: cannot list the revisions of {repo}: {str(error).splitlines()[0]}; "
             "name them in braces instead: @{a,b}"

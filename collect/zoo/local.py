@@ -102,6 +102,8 @@ class _Run:
         self.downloads.wait(
             order, self.stop, waiting=lambda: supervisor.announce(order, "downloading")
         )
+        if self.stop.is_set():
+            return
         self.downloads.fetch_next()
         with self._devices(order, supervisor) as environment:
             if not self.stop.is_set():

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from capspace.collect.checkpoint import Checkpoint
 from capspace.collect.download import hub_folder
 from capspace.collect.errors import CheckpointError
+from capspace.collect.hub import http_errors
 
 __all__ = ["Weights", "is_downloaded", "weigh"]
 
@@ -108,11 +109,16 @@ def _header_size(path: Path) -> tuple[int, int]:
 def _hub_size(checkpoint: Checkpoint) -> Weights:
     """Ask the Hub for the headers alone: a few kilobytes per file."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, NotASafetensorsRepoError
+    from huggingface_hub.errors import NotASafetensorsRepoError, SafetensorsParsingError
 
+    untold: tuple[type[Exception], ...] = (
+        NotASafetensorsRepoError,
+        SafetensorsParsingError,
+        *http_errors(),
+    )
     try:
         found = HfApi().get_safetensors_metadata(checkpoint.location, revision=checkpoint.revision)
-    except (HfHubHTTPError, NotASafetensorsRepoError, OSError):
+    except untold:
         n = _config_size(checkpoint)
         return Weights(n, n * _DTYPE_BYTES.get(checkpoint.dtype, 4), "config")
     n = sum(found.parameter_count.values())
