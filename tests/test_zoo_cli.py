@@ -14,7 +14,11 @@ import yaml
 from zoo_parts import ROOT, small_panel, untrained
 
 from capspace.collect.cli import main
+from capspace.collect.cli.zoo_show import print_status
+from capspace.collect.collection import Missing
 from capspace.collect.zoo.downloads import evict
+from capspace.collect.zoo.records import WorkerState
+from capspace.collect.zoo.status import ModelStatus, ZooStatus
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -80,11 +84,51 @@ def test_plan_run_status_and_run_again(
     assert (zoo.parent / "shared" / "scores.csv").is_file()
 
 
+def test_status_says_what_runs_what_failed_and_where_jobs_wait(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    at_it = WorkerState("w", "n1", 7, "unit", "org/a", "Copying", 2, 3, 8, 1.5)
+    jobs = [
+        {"job": f"9_{i}", "state": state, "node": node, "reason": reason}
+        for i, (state, node, reason) in enumerate(
+            [("RUNNING", "n1", "None"), ("PENDING", "", "Resources"), ("PENDING", "", "Resources")]
+        )
+    ]
+    state = ZooStatus(
+        zoo="mine",
+        n_cells=4,
+        n_done=1,
+        n_failed=2,
+        n_running=1,
+        items_per_second=1.5,
+        seconds_left=100.0,
+        models=(
+            ModelStatus("org/a", 2, 1, 0, ("Copying",), ()),
+            ModelStatus("org/b", 2, 0, 2, (), ("Copying: it is broken", "Depth: it is not there")),
+        ),
+        workers=(at_it,),
+        jobs=tuple(jobs),
+        unmeasurable=(Missing("org/c", "Copying", "no such thing"),),
+    )
+    print_status(state)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == (
+        "mine: 1 of 4 cells done, 1 running, 2 failed, 1 cannot be measured, 1.5 items/s, "
+        "about 2 min left"
+    )
+    assert lines[3] == "org/a 1/2 Copying 3/8 (try 2)"
+    assert lines[4] == "org/b 0/2 2 Copying: it is broken (and 1 more)"
+    assert lines[5] == "jobs: 1 running (n1), 2 pending (Resources)"
+    assert lines[6] == "cannot be measured: Copying of org/c: no such thing"
+
+
 def test_bad_input_is_one_line(zoo: Path, capspace: Run, tmp_path: Path) -> None:
     for words, told in [
         (("status", zoo), "`capspace zoo run` writes them"),
         (("run", zoo, "--budget", "lots"), "--budget 'lots': expected a time"),
         (("run", zoo, "--executor", "slurm", "--time", "soon"), "--time 'soon': expected"),
+        (("run", zoo, "--executor", "slurm", "--max-disk", "9GB"), "--max-disk bounds a local run"),
         (("plan", tmp_path / "gone.yaml"), "gone.yaml: cannot read this zoo"),
     ]:
         code, _, err = capspace("zoo", *words, "--store", tmp_path / "other")

@@ -161,6 +161,13 @@ def test_the_time_of_a_unit_that_was_stopped_counts(places: Path) -> None:
         assert done.status.n_done == 2
 
 
+def test_a_unit_that_was_stopped_has_both_its_tries(places: Path) -> None:
+    with_nan(places / "good-a", places / "not-finite")
+    with run_zoo(places, "stopped-too", [{"ref": "not-finite"}], stopped=1.0) as done:
+        assert outcomes(done, "not-finite") == ["stopped", "done", "done"]
+        assert done.status.n_failed == 2
+
+
 def test_nan_weights_give_a_reason_and_no_score(ran: Ran) -> None:
     told = next(m for m in ran.status.models if m.model == "nan").reasons
     # Each benchmark's own reason, and the checkpoint is named once.

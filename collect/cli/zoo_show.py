@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _MOST_ROWS = 40
+_MOST_PLACES = 4
 _LIVE_SECONDS = 1.0
 _PLAIN_SECONDS = 30.0
 
@@ -193,9 +194,23 @@ def _view(state: ZooStatus) -> Group:
     parts: list[Table | Text] = [Text(_summary(state)), table]
     if len(ranked) > _MOST_ROWS:
         parts.append(Text(f"... and {len(ranked) - _MOST_ROWS} more"))
-    for job in state.jobs:
-        parts.append(Text("  ".join(f"{k} {v}" for k, v in job.items()), style="dim"))
+    if state.jobs:
+        parts.append(Text(_jobs(state.jobs), style="dim"))
     return Group(*parts)
+
+
+def _jobs(jobs: Iterable[dict[str, str]]) -> str:
+    """Return Slurm's jobs in a line: how many are in each state, and where or why."""
+    groups: dict[str, list[str]] = {}
+    for job in jobs:
+        groups.setdefault(job["state"].lower(), []).append(job["node"] or job["reason"])
+    told = []
+    for state, places in groups.items():
+        names = [name for name in dict.fromkeys(places) if name]
+        more = ", ..." if len(names) > _MOST_PLACES else ""
+        where = f" ({', '.join(names[:_MOST_PLACES])}{more})" if names else ""
+        told.append(f"{len(places)} {state}{where}")
+    return f"jobs: {', '.join(told)}"
 
 
 def _doing(worker: WorkerState) -> str:

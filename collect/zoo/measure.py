@@ -17,8 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from capspace.collect.collection import Collection
 from capspace.collect.errors import CollectError, NothingMeasuredError
-from capspace.collect.runner import Collection, collect_scores
+from capspace.collect.runner import collect_scores
 from capspace.collect.store import Store
 from capspace.collect.zoo.folder import ZooFolder
 from capspace.collect.zoo.records import Order, RunOptions

@@ -10,13 +10,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions
+from capspace.collect.cells import measurement
 from capspace.collect.collection import Missing
 from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
 from capspace.collect.errors import CollectError
 from capspace.collect.harness import Harness, Workload
 from capspace.collect.identity import Measurement, Seeds, canonical_json
 from capspace.collect.quiet import logged_to
-from capspace.collect.runner import measurement
 from capspace.collect.store import Store
 from capspace.collect.zoo.config import Settings, ZooFile
 from capspace.collect.zoo.cost import (

@@ -17,6 +17,7 @@ from capspace.collect.zoo.records import Attempt, CellFailure, Order, WorkerStat
 
 __all__ = ["Supervisor", "smaller_batch"]
 
+_ENDS = {"done", "failed", "crashed", "timeout"}
 _ATTEMPTS = 2
 _LOST_ATTEMPTS = 3
 _LEAST_TIMEOUT = 1800.0
@@ -113,7 +114,7 @@ class Supervisor:
             if not open_cells:
                 self._folder.write_attempts(order.id, attempts, finished=True)
                 return True
-            ended = [a for a in attempts if a.outcome not in {"", "stopped"}]
+            ended = [a for a in attempts if a.outcome in _ENDS]
             lost = [a for a in attempts if not a.outcome]
             if len(ended) >= _ATTEMPTS or len(lost) >= _LOST_ATTEMPTS:
                 self._record_failures(order, open_cells, attempts, {})
@@ -143,7 +144,7 @@ class Supervisor:
                     seconds=round(now() - began.started, 3),
                 )
             )
-            if outcome.kind == "done" and len([a for a in attempts if a.outcome]) >= _ATTEMPTS:
+            if outcome.kind == "done" and len(ended) + 1 >= _ATTEMPTS:
                 self._record_failures(order, open_cells, attempts, outcome.missing)
                 return True
 
