@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capspace.collect.runner import Collection
+from capspace.collect.collection import Collection
 from capspace.fit.placement import Placement, place_model
 
 if TYPE_CHECKING:

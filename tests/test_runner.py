@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from capspace.collect import runner
+from capspace.collect import measuring
 from capspace.collect.backends import LoadOptions
 from capspace.collect.errors import (
     BackendError,
@@ -84,7 +84,7 @@ def test_a_second_run_measures_nothing_and_loads_no_model(
     measured: Any, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, first = measured
-    monkeypatch.setattr(runner, "load_model", no_model)
+    monkeypatch.setattr(measuring, "load_model", no_model)
     said: list[tuple[str, int, int]] = []
 
     class Said(SilentProgress):
@@ -101,7 +101,7 @@ def test_batch_size_and_place_are_not_part_of_a_measurement(
     measured: Any, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, first = measured
-    monkeypatch.setattr(runner, "load_model", no_model)
+    monkeypatch.setattr(measuring, "load_model", no_model)
     elsewhere = copytree(tiny_checkpoint, tmp_path / "renamed")
     again = collect(
         elsewhere, load_panel("smoke"), store, limit=None, batch_size=3, dtype="float32"
@@ -437,7 +437,7 @@ def test_bad_input_is_one_clear_line(
 def test_all_models_are_resolved_before_any_is_measured(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "load_model", no_model)
+    monkeypatch.setattr(measuring, "load_model", no_model)
     with pytest.raises(CheckpointError, match="no such folder"):
         collect([str(tiny_checkpoint), str(tmp_path / "typo")], two, tmp_path)
     with pytest.raises(CollectError, match="no model given"):

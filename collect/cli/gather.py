@@ -62,8 +62,9 @@ def place(
     require_collect_extra()
     from capspace.collect.backends import DEFAULT_BACKEND
     from capspace.collect.place import place_collection, subtitle
+    from capspace.collect.process_group import is_helper
     from capspace.collect.progress import progress_on
-    from capspace.collect.runner import collect_scores, is_helper
+    from capspace.collect.runner import collect_scores
     from capspace.fit.reference import load_reference
 
     known = load_reference(reference)
@@ -123,8 +124,9 @@ def collect(
     require_collect_extra()
     from capspace.collect.backends import DEFAULT_BACKEND
     from capspace.collect.cli.show import print_results, result_dict
+    from capspace.collect.process_group import is_helper
     from capspace.collect.progress import progress_on
-    from capspace.collect.runner import collect_scores, is_helper
+    from capspace.collect.runner import collect_scores
 
     o.say_what_runs(include_path)
     with o.resumable():
