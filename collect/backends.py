@@ -49,8 +49,8 @@ class LoadOptions:
 
     trust_remote_code: bool = False
 
-    n_devices: int = 1
-    """GPUs that hold the weights together, each some of the layers; more than 1 needs CUDA."""
+    parallelize: bool = False
+    """Spread the layers over all GPUs that the process sees; needs CUDA."""
 
     token: str | None = field(default=None, repr=False)
     """Hub token; by default the one that ``hf auth login`` keeps."""
@@ -109,7 +109,8 @@ def load_model(checkpoint: Checkpoint, options: LoadOptions) -> LM:
     Raises
     ------
     BackendError
-        The device is not there. What transformers raises for a checkpoint passes through.
+        The device is not there, or layers are to be spread over GPUs where it is none. What
+        transformers raises for a checkpoint passes through.
 
     """
     from lm_eval.api.registry import get_model
@@ -126,8 +127,10 @@ def load_model(checkpoint: Checkpoint, options: LoadOptions) -> LM:
         # None lets transformers take pickles; that was allowed when the checkpoint was resolved.
         "use_safetensors": None if checkpoint.pickled else True,
     }
-    if options.n_devices > 1 and device.startswith("cuda"):
-        arguments["parallelize"] = True  # lm-eval's own: layers over the GPUs this process sees
+    if options.parallelize:
+        if not device.startswith("cuda"):
+            raise BackendError(f"layers are spread over GPUs, and the device is {device}")
+        arguments["parallelize"] = True  # lm-eval's own
     model: LM = get_model(options.backend).create_from_arg_obj(
         arguments, {"batch_size": batch_size, "device": device}
     )

@@ -37,7 +37,7 @@ def collect_scores(
     device: str = "auto",
     dtype: str = "auto",
     batch_size: int | str = "auto",
-    n_devices: int = 1,
+    parallelize: bool = False,
     limit: int | None = None,
     seed: int | None = None,
     data_root: DataRoot | Path | str | None = None,
@@ -61,7 +61,7 @@ def collect_scores(
         Where results are kept; by default ``CAPSPACE_STORE`` or the user's data folder.
     backend : str
         Which of lm-eval's model classes answers, one of ``capspace.collect.backends.BACKENDS``.
-    device, dtype, batch_size, n_devices
+    device, dtype, batch_size, parallelize
         See ``capspace.collect.backends.LoadOptions``.
     limit : int, optional
         Items per task; such scores are kept apart from full ones.
@@ -106,7 +106,7 @@ def collect_scores(
         device=device,
         dtype=dtype,
         batch_size=batch_size,
-        n_devices=n_devices,
+        parallelize=parallelize,
         trust_remote_code=trust_remote_code,
         token=token,
     )

@@ -417,6 +417,7 @@ def test_the_environment_names_store_and_data_root(
         ({"batch_size": 0}, BackendError, "batch size 0 is neither"),
         ({"device": "abacus"}, BackendError, "device 'abacus' cannot be used here"),
         ({"device": "cuda:77"}, BackendError, "device 'cuda:77' cannot be used here"),
+        ({"parallelize": True}, BackendError, "spread over GPUs, and the device is cpu"),
         ({"panel": "classic-9"}, PanelError, "did you mean 'classic-8'"),
     ],
 )

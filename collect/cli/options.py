@@ -33,6 +33,7 @@ __all__ = [
     "Limit",
     "Models",
     "Panel",
+    "Parallelize",
     "Reference",
     "Seed",
     "StorePath",
@@ -119,6 +120,14 @@ BatchSize = Annotated[str, typer.Option(help="A number, or auto.", rich_help_pan
 Backend = Annotated[
     str | None,
     typer.Option(help="Which model class answers.", rich_help_panel=LOAD, show_default=False),
+]
+Parallelize = Annotated[
+    bool,
+    typer.Option(
+        "--parallelize",
+        help="Spread the layers over all GPUs that CUDA_VISIBLE_DEVICES leaves visible.",
+        rich_help_panel=LOAD,
+    ),
 ]
 AllowPickle = Annotated[
     bool,

@@ -58,6 +58,8 @@ def measure_order(
         As ``collect_scores``.
 
     """
+    import torch
+
     settings = order.settings
     return collect_scores(
         order.ref,
@@ -65,7 +67,7 @@ def measure_order(
         store=store,
         dtype=settings.get("dtype", "auto"),
         batch_size=batch_size,
-        n_devices=order.devices,
+        parallelize=order.devices > 1 and torch.cuda.is_available(),
         limit=options.limit,
         seed=options.seed,
         data_root=options.data_root,
