@@ -4,7 +4,8 @@ The requests of a call are sorted and cut at fixed places of that order: into bl
 one batch, and a block that would take too long, at the pace kept in the journal, into halves. A run
 that was killed thus cuts what is left as it would have been cut, so that batches are made of the
 same requests and answers come out the same to the last bit. Only of a model so slow that blocks
-are halved may two runs, at paces that differ, ask in other batches, as with another batch size.
+are halved may two runs ask in other batches, where their paces differ by a third or more; answers
+then differ as with another batch size.
 """
 
 from __future__ import annotations
@@ -94,6 +95,9 @@ class Asker:
         self._knows_batch = batch_size is not None
         self._batch_size = batch_size or _HANDFUL
         self._by_prefix = by_prefix
+        # Texts are drawn a call at a time. Where a call of one batch costs no more per text than a
+        # larger one, calls are that, and draws depend on no cut that follows the pace.
+        self._batch_by_batch = self._knows_batch and not by_prefix
         self._torch_model = torch_model
         self._n_done = self._n_asking = 0
         self._n_wanted = 1
@@ -151,7 +155,11 @@ class Asker:
                 chunk = [key for key in piece if key not in known]
                 started = time.monotonic()
                 got = self._ask_chunk(call, chunk, by_key, failures, watch)
-                call.learn_pace(time.monotonic() - started, _characters(chunk, by_key))
+                call.learn_pace(
+                    time.monotonic() - started,
+                    _characters(chunk, by_key),
+                    is_first=not self.counts.n_asked,
+                )
                 self._keep(call, chunk, got, by_key, known, empty)
                 self._tell(len(known) + len(empty))
         if failures:
@@ -228,6 +236,8 @@ class Asker:
             n = len(rest)
             if call.knows_size:
                 n = call.call_size(max(length(by_key[key]) for key in rest))
+            if self._batch_by_batch and call.request_type == "generate_until":
+                n = min(n, self._batch_size)
             part = rest[:n]
             self._n_asking = len(part)
             answers = call.try_asking(part, by_key, self._identity)

@@ -14,6 +14,10 @@ from capspace.collect.request_order import Request
 
 __all__ = ["Call", "is_finite"]
 
+# Timings vary from run to run, and where a call is cut must not: a pace is kept with a margin, and
+# stands until one is seen that is slower than it, or this much faster.
+_MARGIN, _BAND = 1.3, 2.0
+
 
 class Call:
     """One call of the harness, with what was learned of the model's pace and size."""
@@ -59,13 +63,18 @@ class Call:
         """Take note that ``n`` requests of ``longest`` characters did not fit."""
         self.tuning[f"{self.request_type}: characters"] = float(max(n // 2, 1) * longest)
 
-    def learn_pace(self, seconds: float, characters: int) -> None:
-        """Take note of the time that requests of so many characters took."""
+    def learn_pace(self, seconds: float, characters: int, *, is_first: bool) -> None:
+        """Take note of the time that requests of so many characters took.
+
+        Where nothing was asked in this process before, what is slow may be its start.
+        """
         name = f"{self.request_type}: seconds per character"
-        self.tuning[name] = _steady(seconds / max(characters, 1), self.tuning.get(name, 0.0))
-        self.tuning[self._shortest] = min(
-            _steady(seconds, 0.0), self.tuning.get(self._shortest, math.inf)
-        )
+        pace, before = seconds / max(characters, 1), self.tuning.get(name)
+        if before is None or pace < before / _BAND or (pace > before and not is_first):
+            self.tuning[name] = _MARGIN * pace
+        shortest = self.tuning.get(self._shortest, math.inf)
+        if seconds < shortest / _MARGIN:
+            self.tuning[self._shortest] = seconds
 
     def try_asking(
         self, part: list[bytes], by_key: dict[bytes, Request], identity: str
@@ -89,16 +98,6 @@ class Call:
                 "requests"
             )
         return [_plain(self.request_type, answer) for answer in answers]
-
-
-def _steady(seconds: float, before: float) -> float:
-    """Return a timing rounded up by at most a fifth, or the one before where that is near.
-
-    Timings vary from run to run; what is cut by them must not vary with every one.
-    """
-    if before / 1.5 < seconds <= before:
-        return before
-    return float(2.0 ** (math.ceil(4 * math.log2(max(seconds, 1e-12))) / 4))
 
 
 def _plain(request_type: RequestType, answer: Any) -> Answer:

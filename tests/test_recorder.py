@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -217,17 +218,20 @@ class Slow(Counting):
         first: float = 0.0,
         batch_size: int | None = None,
         stop_at: int | None = None,
+        jitter: int = 0,
     ) -> None:
         super().__init__()
         self.batch_size = batch_size
+        self._draw = np.random.default_rng(jitter)
+        self._jitter = 0.12 if jitter else 0.0
         self._clock, self._first, self._stop_at = clock, first, stop_at
         self._request, self._call = request, call
 
     def _take(self, requests: Sequence[Instance]) -> None:
         if len(self.calls) == self._stop_at:
             raise KeyboardInterrupt
-        self._clock.now += self._call + self._request * len(requests)
-        self._clock.now += 0 if self.calls else self._first
+        seconds = self._call + self._request * len(requests) + (0 if self.calls else self._first)
+        self._clock.now += seconds * self._draw.uniform(1 - self._jitter, 1 + self._jitter)
         super()._take(requests)
 
 
@@ -272,22 +276,55 @@ def test_fast_model_is_asked_in_few_large_calls(journal: Journal, clock: Clock) 
 
 
 @pytest.mark.parametrize(
-    "speed", [{"request": 0.9}, {"request": 0.2, "first": 40.0}, {"call": 30.0, "request": 0.5}]
+    ("speed", "jitter"),
+    [({"request": 0.9}, 1), ({"request": 0.2, "first": 4.0}, 1), ({"call": 30, "request": 0.5}, 0)],
 )
+@pytest.mark.parametrize("batch_size", [None, 4])
 def test_slow_run_stopped_anywhere_goes_on_with_the_same_calls(
-    tmp_path: Path, clock: Clock, speed: dict[str, float]
+    tmp_path: Path, clock: Clock, speed: dict[str, float], jitter: int, batch_size: int | None
 ) -> None:
-    whole = Slow(clock, **speed)
+    """Though a start may be slow, and no two calls take quite the same time."""
+    whole = Slow(clock, batch_size=batch_size, jitter=jitter, **speed)
     answers = recorder(Journal(tmp_path / "whole"), whole).generate_until(draws(30, 5))
-    for stop_at in range(1, len(whole.calls)):
+    assert len(whole.calls) > 4
+    for stop_at in range(2, len(whole.calls)):
         journal = Journal(tmp_path / str(stop_at))
-        dying = Slow(clock, **speed, stop_at=stop_at)
+        seeds = (jitter * (10 + stop_at), jitter * (100 + stop_at))
+        dying = Slow(clock, batch_size=batch_size, jitter=seeds[0], stop_at=stop_at, **speed)
         with pytest.raises(KeyboardInterrupt):
             recorder(journal, dying).generate_until(draws(30, 5))
-        lm = Slow(clock, **speed | {"first": 0.0})
-        lm.asked = list(dying.asked)  # it numbers its answers
+        lm = Slow(clock, batch_size=batch_size, jitter=seeds[1], **speed)
+        lm.asked = whole.asked[: len(journal.known("model"))]  # it numbers its answers
+        n_kept = len(lm.asked)
         assert recorder(journal, lm).generate_until(draws(30, 5)) == answers
+        assert lm.asked[n_kept:] == whole.asked[n_kept:]
+        assert lm.calls == whole.calls[-len(lm.calls) :]
+
+
+def test_block_that_was_cut_before_its_pace_was_known_is_cut_there_again(
+    tmp_path: Path, clock: Clock
+) -> None:
+    requests = same_length(150)
+    slow_start = {"request": 0.2, "first": 40.0}
+    whole = Slow(clock, batch_size=4, **slow_start)
+    recorder(Journal(tmp_path / "whole"), whole).loglikelihood(requests)
+    assert whole.calls[:4] == [4, 4, 4, 8]  # the second block is 16, and would fit
+    for stop_at in range(2, len(whole.calls)):
+        journal = Journal(tmp_path / str(stop_at))
+        dying = Slow(clock, batch_size=4, stop_at=stop_at, **slow_start)
+        with pytest.raises(KeyboardInterrupt):
+            recorder(journal, dying).loglikelihood(requests)
+        lm = Slow(clock, batch_size=4, **slow_start)
+        recorder(journal, lm).loglikelihood(requests)
         assert dying.calls + lm.calls == whole.calls
+        assert dying.asked + lm.asked == whole.asked
+
+
+def test_texts_are_asked_for_a_batch_at_a_time_at_any_pace(journal: Journal, clock: Clock) -> None:
+    for seconds in (0.0, 0.5, 5.0):
+        lm = Slow(clock, request=seconds, batch_size=4)
+        recorder(journal, lm, identity=f"at {seconds}").generate_until(draws(30, 3))
+        assert lm.calls == [4] * 22 + [2]
 
 
 def test_out_of_memory_splits_and_the_size_found_is_used_again(journal: Journal) -> None:
