@@ -68,11 +68,13 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_scores_and_samples(
 ) -> None:
     told = drive("kills", tiny_checkpoint, tmp_path / "kills", KILLS)
     assert told["kills"] == KILLS
+    assert told["requests"] == 750  # each run was watched as it asked
     assert told["repeated_per_kill"] <= 432  # the largest chunk of this task
 
 
 def test_two_runs_of_the_same_cells_share_them(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    assert drive("pairs", tiny_checkpoint, tmp_path / "pairs", PAIRS)["pairs"] == PAIRS
+    told = drive("pairs", tiny_checkpoint, tmp_path / "pairs", PAIRS)
+    assert told == {"pairs": PAIRS, "requests": 750}
 
 
 def test_full_disk_and_read_only_store_stop_a_run_and_can_still_be_read(
