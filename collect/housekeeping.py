@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from capspace.collect.errors import CollectError, StoreError
-from capspace.collect.journal import Journal
+from capspace.collect.journal import Journal, JournalInfo
 from capspace.collect.recording import open_journal, recorded_identity
 from capspace.collect.store import Store
 from capspace.fit.errors import near_matches
@@ -57,8 +57,7 @@ def store_info(store: Store) -> StoreInfo:
     names = {recorded_identity(r.identity): r.model for r in results}
     answers: Counter[str] = Counter()
     for identity, n in kept.n_answers.items():
-        described = kept.descriptions.get(identity, {}).get("model", {})
-        answers[names.get(identity) or str(described.get("checkpoint", identity[:12]))] += n
+        answers[names.get(identity) or _checkpoint(kept, identity)] += n
     return StoreInfo(
         path=store.path,
         n_results=dict(Counter(r.model for r in results)),
@@ -112,7 +111,7 @@ def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> t
     store : Store
         Where they are.
     model : str
-        Name as ``capspace scores`` shows it.
+        Name as ``capspace store info`` shows it: of answers without a score, their checkpoint.
     benchmark : str, optional
         Only this score; answers stay, as other benchmarks may share them.
 
@@ -124,28 +123,37 @@ def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> t
     Raises
     ------
     CollectError
-        There is no such score; near matches are named.
+        There is nothing of this name; near matches are named.
     JournalError
         The model is being measured.
 
     """
     everything = store.results()
     own = [r for r in everything if r.model == model and benchmark in (None, r.benchmark)]
-    if not own:
-        known = dict.fromkeys(r.model for r in everything)
-        what = model if benchmark is None else f"{model} {benchmark}"
-        raise CollectError(f"{store.path} has no scores of {what!r}{near_matches(model, known)}")
-    n_answers = 0
-    if benchmark is None:
-        keys = {r.key for r in own}
-        others = {recorded_identity(r.identity) for r in everything if r.key not in keys}
-        identities = {recorded_identity(r.identity) for r in own} - others
-        with open_journal(store.path) as journal:
-            kept = journal.info().n_answers
-            n_answers = sum(kept.get(identity, 0) for identity in identities)
+    keys = {r.key for r in own}
+    others = {recorded_identity(r.identity) for r in everything if r.key not in keys}
+    with open_journal(store.path) as journal:
+        kept = journal.info()
+        scored = others | {recorded_identity(r.identity) for r in own}
+        named = {i: _checkpoint(kept, i) for i in kept.n_answers.keys() - scored}
+        identities = {i for i, checkpoint in named.items() if checkpoint == model}
+        if not own and not (identities and benchmark is None):
+            known = dict.fromkeys([*(r.model for r in everything), *named.values()])
+            what = model if benchmark is None else f"{model} {benchmark}"
+            raise CollectError(f"{store.path} has nothing of {what!r}{near_matches(model, known)}")
+        n_answers = 0
+        if benchmark is None:
+            identities |= {recorded_identity(r.identity) for r in own} - others
+            n_answers = sum(kept.n_answers.get(identity, 0) for identity in identities)
             journal.remove(identities)
-    store.remove(r.key for r in own)
+    store.remove(keys)
     return len(own), n_answers
+
+
+def _checkpoint(kept: JournalInfo, identity: str) -> str:
+    """Return the checkpoint that answers without a score name."""
+    described = kept.descriptions.get(identity, {}).get("model", {})
+    return str(described.get("checkpoint", identity[:12]))
 
 
 def _size(folder: Path) -> int:

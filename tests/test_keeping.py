@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from commands import Command
 
+from capspace.collect.journal import Journal
+
 SECRET = "hf_" + "S3cretThatMustNotBeKept" * 2
 
 
@@ -82,6 +84,27 @@ def test_info_check_compact_and_remove(capspace: Command, store: Path) -> None:
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_results"] == info["n_answers"] == {}
     assert "'tiny-llama'" in capspace.refused("store", "remove", "tiny-llama", *of)
+
+
+def test_answers_without_a_score_are_removed_by_their_checkpoint(
+    capspace: Command, store: Path
+) -> None:
+    of = ("--store", store)
+    with Journal(store / "journal") as journal:
+        journal.append(
+            "another identity",
+            "loglikelihood",
+            [bytes(16)],
+            [(-1.0, True)],
+            description={"model": {"checkpoint": "hub:org/model@0123"}},
+        )
+    info = json.loads(capspace("store", "info", *of, "--json").out)
+    assert info["n_answers"] == {"tiny-llama": 6, "hub:org/model@0123": 1}
+    said = capspace("store", "remove", "hub:org/model@0123", *of)
+    assert "removed 0 scores and 1 answers" in said.out
+    info = json.loads(capspace("store", "info", *of, "--json").out)
+    assert info["n_answers"] == {"tiny-llama": 6}
+    assert info["n_results"] == {"tiny-llama": 2}
 
 
 def test_no_secret_of_the_environment_is_kept(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -288,6 +287,8 @@ def lm_eval(
     def say(line: str) -> None:
         o.console(stderr=True).print(f"capspace: {line}", markup=False, soft_wrap=True)
 
-    place = None if no_record else store or default_store_path()
-    with o.resumable() if place else nullcontext(), terminable():
-        lm_eval_main(arguments or [], store=place, say=say)
+    if no_record:
+        lm_eval_main(arguments or [], store=None, say=say)
+        return
+    with o.resumable(), terminable():
+        lm_eval_main(arguments or [], store=store or default_store_path(), say=say)

@@ -69,7 +69,7 @@ def compact(store: o.StorePath = None) -> None:
 
 
 def remove(
-    model: Annotated[str, typer.Argument(help="Name as capspace scores shows it.")],
+    model: Annotated[str, typer.Argument(help="Name as capspace store info shows it.")],
     benchmark: Annotated[str | None, typer.Option(help="Only this score.")] = None,
     store: o.StorePath = None,
 ) -> None:
