@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo_parts import ROOT, untrained
+from zoo_parts import ROOT, small_panel, untrained
 
 from capspace.collect.checkpoint import resolve
 from capspace.collect.errors import CheckpointError, ZooError
 from capspace.collect.harness import Workload
+from capspace.collect.store import Store
 from capspace.collect.zoo.budget import parse_budget, within_budget
+from capspace.collect.zoo.config import read_zoo
 from capspace.collect.zoo.cost import (
     Estimate,
     Observation,
@@ -26,9 +28,11 @@ from capspace.collect.zoo.cost import (
     forward_flops,
     total,
 )
+from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.downloads import check_disk
 from capspace.collect.zoo.folder import ZooFolder
 from capspace.collect.zoo.plan import Cell, Model, Plan, cut_into_units, longest_first
+from capspace.collect.zoo.planner import make_plan
 from capspace.collect.zoo.records import CellFailure, RunOptions
 from capspace.collect.zoo.supervisor import smaller_batch
 from capspace.collect.zoo.weights import weigh
@@ -260,6 +264,20 @@ def test_weights_are_counted_from_their_headers(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\xff" * 8 + blob[8:])
     with pytest.raises(CheckpointError, match="no readable safetensors header"):
         weigh(checkpoint)
+
+
+def test_a_checkpoint_with_a_damaged_header_is_left_out_alone(tmp_path: Path) -> None:
+    good, bad = (untrained(tmp_path / name, "wren", 16) for name in ("good", "bad"))
+    blob = (good / "model.safetensors").read_bytes()
+    (bad / "model.safetensors").write_bytes(b"\xff" * 8 + blob[8:])
+    small_panel(tmp_path / "small.yaml", ["Copying"])
+    (tmp_path / "zoo.yaml").write_text("checkpoints: [good, bad]\npanels: small.yaml\n")
+    with Store(tmp_path / "store") as store:
+        plan = make_plan(read_zoo(tmp_path / "zoo.yaml"), store, device=DeviceKind("cpu"))
+    assert [m.name for m in plan.models] == ["good"]
+    (left_out,) = plan.unmeasurable
+    assert left_out.model == "bad"
+    assert "no readable safetensors header" in left_out.reason
 
 
 def test_weights_that_are_not_there_are_counted_from_the_configuration(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from capspace.tasks.panel import Panel
 
 __all__ = ["Found", "facts_table", "make_model", "merge", "refusal", "resolve_all"]
 
+_REQUESTS_AT_ONCE = 8
+
 
 @dataclass(frozen=True)
 class Found:
@@ -32,6 +35,7 @@ class Found:
     candidate: Candidate
     checkpoint: Checkpoint
     settings: Settings
+    weights: Weights
 
 
 def resolve_all(
@@ -45,8 +49,8 @@ def resolve_all(
         Not one is there.
 
     """
-    found, missing = [], []
-    for candidate in wanted:
+
+    def find(candidate: Candidate) -> Found | CheckpointError:
         settings = candidate.settings
         try:
             checkpoint = resolve(
@@ -55,11 +59,21 @@ def resolve_all(
                 trust_remote_code=bool(settings.trust_remote_code),
                 hash_file=store.hash_file,
             )
+            return Found(candidate, checkpoint, settings, weigh(checkpoint))
         except CheckpointError as error:
+            return error
+
+    found, missing = [], []
+    with ThreadPoolExecutor(max_workers=_REQUESTS_AT_ONCE) as pool:
+        # The Hub is asked about several at once; folders are hashed one after another.
+        asked = {c.ref: pool.submit(find, c) for c in wanted if not Path(c.ref).is_dir()}
+        for candidate in wanted:
+            answer = asked[candidate.ref].result() if candidate.ref in asked else find(candidate)
+            if isinstance(answer, Found):
+                found.append(answer)
+                continue
             name = Path(candidate.ref).name if candidate.ref.startswith("/") else candidate.ref
-            missing += [Missing(name, b.name, str(error)) for p in panels for b in p.benchmarks]
-            continue
-        found.append(Found(candidate, checkpoint, settings))
+            missing += [Missing(name, b.name, str(answer)) for p in panels for b in p.benchmarks]
     if not found:
         raise ZooError(f"no checkpoint of this zoo can be used; {missing[0].reason}")
     return found, missing
@@ -97,16 +111,8 @@ def merge(found: Sequence[Found]) -> tuple[list[tuple[Found, tuple[str, ...]]], 
 def make_model(
     found: Found, aliases: tuple[str, ...], table: pd.DataFrame, device: DeviceKind
 ) -> Model:
-    """Return a checkpoint with its size, its facts, and the devices it takes of these.
-
-    Raises
-    ------
-    CheckpointError
-        Its size cannot be told.
-
-    """
-    checkpoint, settings = found.checkpoint, found.settings
-    weights = weigh(checkpoint)
+    """Return a checkpoint with its size, its facts, and the devices it takes of these."""
+    checkpoint, settings, weights = found.checkpoint, found.settings, found.weights
     facts, counted = _facts(checkpoint.name, found.candidate.facts, table, weights)
     n_bytes = weights.bytes_as(settings.dtype or "auto")
     model = Model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ __all__ = ["Weights", "is_downloaded", "weigh"]
 
 _BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
+_building = threading.Lock()  # transformers imports what it builds, and not for threads
 _HEADER_LIMIT = 100_000_000
 
 
@@ -133,13 +135,14 @@ def _config_size(checkpoint: Checkpoint) -> int:
 
     revision = checkpoint.revision if checkpoint.kind == "hub" else None
     try:
-        config = AutoConfig.from_pretrained(
-            checkpoint.location, revision=revision, trust_remote_code=checkpoint.custom_code
-        )
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]  # transformers'
-                config, trust_remote_code=checkpoint.custom_code
+        with _building:
+            config = AutoConfig.from_pretrained(
+                checkpoint.location, revision=revision, trust_remote_code=checkpoint.custom_code
             )
+            with torch.device("meta"):
+                model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]  # theirs
+                    config, trust_remote_code=checkpoint.custom_code
+                )
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(
             f"{checkpoint.name}: its parameters cannot be counted from its configuration: "
