@@ -5,7 +5,8 @@ one batch, and a block that would take too long, at the pace kept in the journal
 that was killed thus cuts what is left as it would have been cut, so that batches are made of the
 same requests and answers come out the same to the last bit. Only of a model so slow that blocks
 are halved may two runs ask in other batches, where their paces differ by a third or more; answers
-then differ as with another batch size.
+then differ as with another batch size. A sampled text is drawn from a seed of its own where the
+model can do that, as capspace's engine can, and then depends on no cut.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from capspace.collect.accelerator import NonFiniteWatch, free_memory
-from capspace.collect.calling import Call, is_finite
+from capspace.collect.calling import Call, Draw, is_finite
 from capspace.collect.errors import AnswerError
 from capspace.collect.journal import Answer, Failure, Journal, RequestType
 from capspace.collect.request_order import (
@@ -111,6 +112,7 @@ class Asker:
         request_type: RequestType,
         requests: Sequence[Request],
         ask: Callable[[list[Any]], Sequence[Any]],
+        draw: Draw | None = None,
     ) -> list[Answer]:
         """Return one answer per request, in the order of the requests.
 
@@ -122,6 +124,9 @@ class Asker:
             What is asked.
         ask : callable
             Takes requests and returns as many answers; called with the unknown ones only.
+        draw : callable, optional
+            The same for sampled requests, given a seed for each of them; without it, torch is
+            seeded before a call.
 
         Raises
         ------
@@ -143,7 +148,7 @@ class Asker:
         if len(known) == len(by_key):
             return [known[key] for key in keys]
 
-        call = Call(request_type, ask, self._journal.tuning(self._identity))
+        call = Call(request_type, ask, self._journal.tuning(self._identity), draw)
         call.learned = dict(call.tuning)
         failures: list[Failure] = []
         empty: dict[bytes, Answer] = {}

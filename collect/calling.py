@@ -12,11 +12,15 @@ from capspace.collect.errors import AnswerError
 from capspace.collect.journal import Answer, RequestType, is_sampled
 from capspace.collect.request_order import Request
 
-__all__ = ["Call", "is_finite"]
+__all__ = ["Call", "Draw", "is_finite"]
 
 # Timings vary from run to run, and where a call is cut must not: a pace is kept with a margin, and
 # stands until one is seen that is slower than it, or this much faster.
 _MARGIN, _BAND = 1.3, 2.0
+
+
+Draw = Callable[[list[Any], list[int]], Sequence[Any]]
+"""From requests and a seed for each to as many sampled answers, each of its own seed alone."""
 
 
 class Call:
@@ -27,11 +31,13 @@ class Call:
         request_type: RequestType,
         ask: Callable[[list[Any]], Sequence[Any]],
         tuning: dict[str, float],
+        draw: Draw | None = None,
     ) -> None:
         self.request_type = request_type
         self.tuning = tuning
         self.learned: dict[str, float] = {}
         self._ask = ask
+        self._draw = draw
         self._shortest = f"{request_type}: seconds of the shortest chunk"
 
     @property
@@ -85,7 +91,7 @@ class Call:
         try:
             if any(is_sampled(self.request_type, request.args) for request in requests):
                 with seeded(seed):
-                    answers = self._ask(requests)
+                    answers = self._drawn(requests, part, identity)
             else:
                 answers = self._ask(requests)
         except Exception as error:
@@ -98,6 +104,12 @@ class Call:
                 "requests"
             )
         return [_plain(self.request_type, answer) for answer in answers]
+
+    def _drawn(self, requests: list[Request], part: list[bytes], identity: str) -> Sequence[Any]:
+        if self._draw is None:
+            return self._ask(requests)
+        seeds = [blake2b(identity.encode() + key, digest_size=7).digest() for key in part]
+        return self._draw(requests, [int.from_bytes(seed, "little") for seed in seeds])
 
 
 def _plain(request_type: RequestType, answer: Any) -> Answer:

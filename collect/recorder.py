@@ -75,7 +75,8 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def generate_until(self, requests: list[Instance]) -> list[Answer]:
         """Return the generated text per request."""
-        return self.asker.answers("generate_until", requests, self._lm.generate_until)
+        draw = getattr(self._lm, "generate_from_seeds", None)
+        return self.asker.answers("generate_until", requests, self._lm.generate_until, draw)
 
     def share_done(self, share_of_call: float) -> float:
         """Return the share of all requests that is done when this share of the model's call is."""

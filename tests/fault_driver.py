@@ -123,9 +123,9 @@ class Nursery:
         n_calls = 0
 
         def noting(answer: Callable[..., Any]) -> Callable[..., Any]:
-            def noted(requests: list[Any], **settings: Any) -> Any:
+            def noted(requests: list[Any], *seeds: Any, **settings: Any) -> Any:
                 nonlocal n_calls
-                answers = answer(requests, **settings)
+                answers = answer(requests, *seeds, **settings)
                 asked = "".join(f"{json.dumps([r.args[0], str(r.args[1])])}\n" for r in requests)
                 descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
                 os.write(descriptor, asked.encode())
@@ -136,9 +136,8 @@ class Nursery:
 
             return noted
 
-        originals = {n: getattr(self._lm, n) for n in ("loglikelihood", "generate_until")}
-        for name, original in originals.items():
-            setattr(self._lm, name, noting(original))
+        for name in ("loglikelihood", "generate_from_seeds"):
+            setattr(self._lm, name, noting(getattr(self._lm, name)))
         yield
 
     def start(

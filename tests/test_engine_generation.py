@@ -26,6 +26,8 @@ from capspace.collect.engine.sampling import (
     read_settings,
 )
 from capspace.collect.engine.segments import share_prompts
+from capspace.collect.journal import Journal
+from capspace.collect.recorder import Recorder
 
 HUB = Path(__file__).parents[1] / ".." / "shared" / "data" / "hub"
 VOCABULARY = 400
@@ -165,27 +167,27 @@ def test_segments_spell_the_prompts(prompts: list[list[int]], min_shared: int) -
 
 def test_settings_of_model_and_task() -> None:
     own = GenerationConfig(top_p=0.8, eos_token_id=[5, 6], do_sample=True, temperature=0.7)
-    assert read_settings(own, {"do_sample": False}, 0) == Choice(end_tokens=frozenset({5, 6}))
-    assert read_settings(own, {"temperature": 0.2}, 3) == Choice(
-        0.2, 50, 0.8, frozenset({5, 6}), seed=3
+    assert read_settings(own, {"do_sample": False}, ()) == Choice(end_tokens=frozenset({5, 6}))
+    assert read_settings(own, {"temperature": 0.2}, [3]) == Choice(
+        0.2, 50, 0.8, frozenset({5, 6}), [3]
     )
-    assert read_settings(GenerationConfig(), {"do_sample": True, "top_k": 0}, 0) == Choice(1.0, 0)
+    assert read_settings(GenerationConfig(), {"do_sample": True, "top_k": 0}, ()) == Choice(1.0, 0)
     for unserved in ({"num_beams": 2}, {"repetition_penalty": 1.1}, {"min_p": 0.1}):
         with pytest.raises(UnservedSettingError, match=next(iter(unserved))):
-            read_settings(GenerationConfig(), unserved, 0)
+            read_settings(GenerationConfig(), unserved, ())
     with pytest.raises(UnservedSettingError, match=r"repetition_penalty=1\.05"):
-        read_settings(GenerationConfig(repetition_penalty=1.05), {}, 0)
+        read_settings(GenerationConfig(repetition_penalty=1.05), {}, ())
     with pytest.raises(UnservedSettingError, match="temperature=0"):
-        read_settings(GenerationConfig(), {"do_sample": True, "temperature": 0.0}, 0)
+        read_settings(GenerationConfig(), {"do_sample": True, "temperature": 0.0}, ())
 
 
 @pytest.mark.parametrize(
     ("choice", "allowed"),
     [
-        (Choice(1.0), [0.5, 0.3, 0.15, 0.05]),
-        (Choice(0.5), [0.25, 0.09, 0.0225, 0.0025]),
-        (Choice(1.0, top_k=2), [0.5, 0.3, 0, 0]),
-        (Choice(1.0, top_p=0.9), [0.5, 0.3, 0.15, 0]),
+        (Choice(1.0, seeds=range(8000)), [0.5, 0.3, 0.15, 0.05]),
+        (Choice(0.5, seeds=range(8000)), [0.25, 0.09, 0.0225, 0.0025]),
+        (Choice(1.0, top_k=2, seeds=range(8000)), [0.5, 0.3, 0, 0]),
+        (Choice(1.0, top_p=0.9, seeds=range(8000)), [0.5, 0.3, 0.15, 0]),
     ],
 )
 def test_samples_follow_their_distribution(choice: Choice, allowed: list[float]) -> None:
@@ -201,19 +203,20 @@ def test_a_sample_depends_on_its_prompt_and_seed_alone() -> None:
     model = build_model("llama")
     prompts = [prompts_of(0)[0]] * 8 + prompts_of(1)[:4]
 
-    def run(rows: int, seed: int) -> list[list[int]]:
+    def run(rows: int, first_seed: int, kept: slice = slice(None)) -> list[list[int]]:
         return generate(
             model,
-            prompts,
+            prompts[kept],
             max_new_tokens=10,
-            pick=Choice(0.7, seed=seed),
+            pick=Choice(0.7, seeds=range(first_seed, first_seed + len(prompts))[kept]),
             is_finished=lambda new: False,
             rows=rows,
             prefill_tokens=500,
         )[0]
 
     assert run(3, 0) == run(12, 0)
-    assert run(3, 0) != run(3, 1)
+    assert run(3, 0) != run(3, 100)
+    assert run(3, 0)[4:9] == run(5, 0, slice(4, 9))
     assert len({tuple(tokens) for tokens in run(3, 0)[:8]}) > 1  # samples of one prompt differ
 
 
@@ -299,6 +302,36 @@ def test_greedy_texts_of_real_prompts(
         assert ours == hf.generate_until(asked, disable_tqdm=True)
     assert len({len(text) for text in ours}) > 2
     assert engine.decoding_stats.new_tokens > 0
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 1e9])
+def test_recorded_samples_depend_on_no_cut(
+    seconds: float, requests: dict[str, list[Instance]], tokenizer: Any, tmp_path: Path
+) -> None:
+    """A run whose chunks are one batch, or never end, and that another has begun: the same."""
+    engine = CapspaceLM(build_model("llama"), tokenizer=tokenizer, max_length=200)
+    settings = {"until": ["\n\n"], "max_gen_toks": 8, "do_sample": True, "temperature": 0.9}
+    asked = [
+        Instance("generate_until", {}, (request.args[0], settings), 0, ("task", i, 9))
+        for i, request in enumerate(requests["gsm8k"][:4])
+        for _ in range(9)
+    ]
+
+    def record(part: list[Instance], folder: str, chunk_seconds: float) -> list[str]:
+        with Journal(tmp_path / folder) as journal:
+            recorder = Recorder(
+                engine,
+                journal=journal,
+                identity="a" * 64,
+                label="model: task",
+                chunk_seconds=chunk_seconds,
+            )
+            return recorder.generate_until(part)
+
+    expected = record(asked, "whole", 20.0)
+    assert len(set(expected)) > 20
+    assert record(asked[9:27], "begun", seconds) == expected[9:27]
+    assert record(asked, "begun", seconds) == expected
 
 
 def test_left_truncation_and_thinking(requests: dict[str, list[Instance]], tokenizer: Any) -> None:

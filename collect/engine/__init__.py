@@ -7,7 +7,7 @@ __all__ = ["ARITHMETIC", "MODEL_NAME", "register"]
 
 MODEL_NAME = "capspace"
 
-ARITHMETIC = "1"
+ARITHMETIC = "2"
 """Part of every measurement's identity: raise it with any change that can move a score."""
 
 

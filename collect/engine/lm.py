@@ -30,6 +30,7 @@ __all__ = ["CapspaceLM"]
 _log = logging.getLogger(__name__)
 
 Request = tuple[tuple[str, str] | None, list[int], list[int]]
+_Prompt = tuple[str, dict[str, Any], int]  # context, generation settings, seed
 
 
 @register_model(MODEL_NAME)
@@ -168,48 +169,75 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Continue contexts until a stop text; prompts share what they have in common."""
+        seeds = torch.randint(2**62, (len(requests),)).tolist()
+        return self.generate_from_seeds(requests, seeds, disable_tqdm=disable_tqdm)
+
+    def generate_from_seeds(
+        self, requests: list[Instance], seeds: Sequence[int], disable_tqdm: bool = False
+    ) -> list[str]:
+        """Continue contexts, each sampled text drawn from a seed of its own.
+
+        Parameters
+        ----------
+        requests : list of n Instance
+            As for ``generate_until``.
+        seeds : sequence of n int
+            Not negative. A text depends on its own alone, not on what else is asked for; lm-eval's
+            own path draws from torch's state instead.
+        disable_tqdm : bool
+            Show no progress.
+
+        """
         if self.refusal is not None:
             return super().generate_until(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
-        prompts = [(request.args[0], request.args[1]) for request in requests]
+        prompts = [
+            (request.args[0], request.args[1], seed)
+            for request, seed in zip(requests, seeds, strict=True)
+        ]
         quiet = disable_tqdm or self.rank != 0
         with tqdm(total=len(prompts), desc="Generating", disable=quiet) as bar:
 
-            def work(part: list[tuple[str, dict[str, Any]]]) -> list[str]:
+            def work(part: list[_Prompt]) -> list[str]:
                 if len(part) != bar.total:
                     bar.reset(total=len(part))
                 return self._generate_groups(part, lambda _: bar.update(1))
 
             if self.world_size > 1:
                 encoded = encode_unique(
-                    self, (context for context, _ in prompts), prefix=self.tokenizer.bos_token
+                    self, (context for context, _, _ in prompts), prefix=self.tokenizer.bos_token
                 )
-                inputs = [encoded[context] for context, _ in prompts]
+                inputs = [encoded[context] for context, _, _ in prompts]
                 texts = divided(prompts, inputs, work, self.rank)
             else:
                 texts = work(prompts)
-        for prompt, text in zip(prompts, texts, strict=True):
-            self.cache_hook.add_partial("generate_until", prompt, text)
+        for (context, settings, _), text in zip(prompts, texts, strict=True):
+            self.cache_hook.add_partial("generate_until", (context, settings), text)
         return texts
 
     def _generate_groups(
-        self, prompts: list[tuple[str, dict[str, Any]]], on_finished: Callable[[int], Any]
+        self, prompts: list[_Prompt], on_finished: Callable[[int], Any]
     ) -> list[str]:
         """Generate for prompts with settings of their own: equal settings run together."""
         groups: dict[str, list[int]] = {}
-        for i, (_, settings) in enumerate(prompts):
+        for i, (_, settings, _) in enumerate(prompts):
             groups.setdefault(repr(sorted(settings.items())), []).append(i)
         texts = [""] * len(prompts)
         for members in groups.values():
             contexts, settings = [prompts[i][0] for i in members], prompts[members[0]][1]
             try:
                 found, stats = generate_texts(
-                    self, contexts, settings, way=self._way, on_finished=on_finished
+                    self,
+                    contexts,
+                    settings,
+                    seeds=[prompts[i][2] for i in members],
+                    way=self._way,
+                    on_finished=on_finished,
                 )
                 self.decoding_stats += stats
             except (UnservedSettingError, UnsupportedAttentionError) as reason:
                 _log.warning("capspace engine: lm-eval's own path is used: %s", reason)
                 requests = [
-                    Instance("generate_until", {}, prompts[i], place)
+                    Instance("generate_until", {}, prompts[i][:2], place)
                     for place, i in enumerate(members)
                 ]
                 found = super().generate_until(requests, disable_tqdm=True)

@@ -84,9 +84,9 @@ class Choice:
         Sample among the most probable tokens that together reach this probability.
     end_tokens : frozenset of int
         Tokens that end a continuation.
-    seed : int
-        With the index of a prompt, the seed of its own stream of random numbers: a sample does not
-        depend on what else runs.
+    seeds : sequence of int
+        For each prompt the seed of its own stream of random numbers: a sample does not depend on
+        what else runs. Read only where there is a temperature.
 
     """
 
@@ -94,7 +94,7 @@ class Choice:
     top_k: int = 0
     top_p: float = 1.0
     end_tokens: frozenset[int] = frozenset()
-    seed: int = 0
+    seeds: Sequence[int] = ()
     _streams: dict[int, np.random.Generator] = field(default_factory=dict, compare=False)
 
     def __call__(self, logits: Tensor, prompts: list[int]) -> list[int]:
@@ -116,11 +116,13 @@ class Choice:
 
     def _stream(self, prompt: int) -> np.random.Generator:
         if prompt not in self._streams:
-            self._streams[prompt] = np.random.default_rng([self.seed, prompt])
+            self._streams[prompt] = np.random.default_rng(self.seeds[prompt])
         return self._streams[prompt]
 
 
-def read_settings(config: GenerationConfig, asked: Mapping[str, Any], seed: int) -> Choice:
+def read_settings(
+    config: GenerationConfig, asked: Mapping[str, Any], seeds: Sequence[int]
+) -> Choice:
     """Combine a model's own generation settings with those a task asks for.
 
     Parameters
@@ -129,8 +131,8 @@ def read_settings(config: GenerationConfig, asked: Mapping[str, Any], seed: int)
         The model's.
     asked : mapping
         The task's, which win; lm-eval's ``normalize_gen_kwargs`` went over them.
-    seed : int
-        Seed of the samples.
+    seeds : sequence of int
+        Seed of each prompt's sample.
 
     Raises
     ------
@@ -153,7 +155,7 @@ def read_settings(config: GenerationConfig, asked: Mapping[str, Any], seed: int)
     temperature, top_k = float(settings.get("temperature", 1.0)), int(settings.get("top_k", 50))
     if temperature <= 0:
         raise UnservedSettingError(f"do_sample=True with temperature={temperature}")
-    return Choice(temperature, top_k, float(settings.get("top_p", 1.0)), end_tokens, seed)
+    return Choice(temperature, top_k, float(settings.get("top_p", 1.0)), end_tokens, seeds)
 
 
 class StopCheck:

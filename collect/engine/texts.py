@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from lm_eval.models.utils import (
     handle_stop_sequences,
     normalize_gen_kwargs,
@@ -30,6 +29,7 @@ def generate_texts(
     contexts: Sequence[str],
     asked: dict[str, Any],
     *,
+    seeds: Sequence[int],
     way: Way,
     on_finished: Callable[[int], Any],
 ) -> tuple[list[str], DecodingStats]:
@@ -43,6 +43,8 @@ def generate_texts(
         Prompts; they may repeat.
     asked : dict
         The generation settings of lm-eval's requests.
+    seeds : sequence of n int
+        What each text is drawn from, where texts are sampled.
     way : callable
         How attention over the prompts is computed.
     on_finished : callable
@@ -70,8 +72,7 @@ def generate_texts(
     stops = handle_stop_sequences(settings.pop("until", None), eos=end)
     longest = settings.pop("max_gen_toks")
     prompts = _prompts(lm, contexts, longest)
-    seed = int(torch.randint(2**62, (1,))) if settings.get("do_sample") else 0
-    choice = read_settings(lm.model.generation_config, settings, seed)
+    choice = read_settings(lm.model.generation_config, settings, seeds)
     rows = generation_rows(
         base_model(lm.model).config,
         lm.model.dtype,
