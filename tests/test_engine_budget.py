@@ -42,4 +42,5 @@ def test_keys_and_values_of_all_rows_fit() -> None:
         rows = generation_rows(EIGHT_BILLION, torch.bfloat16, longest, 40 * GIB)
         assert rows >= 1
         assert rows == 1 or rows * longest * 131072 <= 16 * GIB
-    assert generation_rows(EIGHT_BILLION, torch.bfloat16, 1000, None) == 32
+    on_a_cpu = [generation_rows(EIGHT_BILLION, torch.bfloat16, n, None) for n in (100, 1000, 9000)]
+    assert on_a_cpu == [32, 12, 8]

@@ -11,7 +11,8 @@ __all__ = ["free_memory", "generation_rows", "scoring_budget"]
 
 _ON_CPU = Budget(tokens=384, rows=128)
 """About as fast as passes four times as large; the memory of one text at a time."""
-_CPU_GENERATIONS = 32
+_CPU_GENERATIONS = 8, 32  # of long texts, of short ones
+_CPU_GENERATED_TOKENS = 12288
 _MAX_TOKENS = 16384
 _MAX_ROWS = 256
 
@@ -76,12 +77,14 @@ def generation_rows(
 
     Notes
     -----
-    On an accelerator two fifths of the free memory may hold keys and values, each generation
+    On a CPU, where many at once gain little, memory is what a few long texts take. On an
+    accelerator two fifths of the free memory may hold keys and values, each generation
     counted at full length with nothing shared.
 
     """
     if free is None:
-        return _CPU_GENERATIONS
+        fewest, most = _CPU_GENERATIONS
+        return min(most, max(fewest, _CPU_GENERATED_TOKENS // longest))
     text = config.get_text_config(decoder=True)
     heads = int(text.num_attention_heads)
     width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
