@@ -481,6 +481,17 @@ def test_processes_that_write_read_and_merge_at_once_lose_nothing(tmp_path: Path
     assert list(folder.glob("live-*")) == []
 
 
+def test_what_a_reader_left_of_a_shard_that_was_sealed_meanwhile_is_removed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    fill(journal, 2)
+    mine = sorted(tmp_path.glob("live-*-shm"))
+    stray = tmp_path / "live-elsewhere-1-00000000.sqlite-shm"
+    stray.write_bytes(bytes(32))
+    assert Journal(tmp_path).known("model") == truth(2)
+    assert not stray.exists()
+    assert sorted(tmp_path.glob("live-*-shm")) == mine  # of a shard that is there
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=6))
 def test_journal_equals_a_dictionary(

@@ -123,6 +123,9 @@ class ShardFolder:
                     unlock(lock, lock_of(path) if is_finished else None)
             for path in self.path.glob("part-*"):
                 path.unlink()  # of a merge that died; the lock says that none is under way
+            for path in self.path.glob("live-*.sqlite-shm"):
+                if not path.with_name(path.name.removesuffix("-shm")).exists():
+                    path.unlink(missing_ok=True)  # of a reader that opened a shard being sealed
 
     def merge(self, drop: Collection[str] = (), *, everything: bool = False) -> tuple[int, int]:
         """Write the small sealed shards as one; return bytes before and after.
