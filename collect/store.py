@@ -200,14 +200,7 @@ class Store:
             if samples is not None:
                 write_samples(self.samples_file(result.key), samples)
             with self._transaction():
-                self._db.execute(
-                    f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(row))})",  # noqa: S608 - no input in it
-                    tuple(row.values()),
-                )
-                self._db.execute(
-                    "DELETE FROM failures WHERE model = ? AND revision = ? AND benchmark = ?",
-                    (result.model, result.revision, result.benchmark),
-                )
+                self._insert(row)
 
     def put_all(self, results: Iterable[Result]) -> None:
         """Keep many results at once, all or none; samples are written before by the caller.
@@ -222,14 +215,18 @@ class Store:
         rows = [to_row(replace(r, measured_at=r.measured_at or now)) for r in results]
         with self._writable(), self._transaction():
             for row in rows:
-                self._db.execute(
-                    f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(row))})",  # noqa: S608 - no input in it
-                    tuple(row.values()),
-                )
-                self._db.execute(
-                    "DELETE FROM failures WHERE model = ? AND revision = ? AND benchmark = ?",
-                    (row["model"], row["revision"], row["benchmark"]),
-                )
+                self._insert(row)
+
+    def _insert(self, row: dict[str, Any]) -> None:
+        """Write a result and take back that its cell had failed."""
+        self._db.execute(
+            f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(row))})",  # noqa: S608 - no input in it
+            tuple(row.values()),
+        )
+        self._db.execute(
+            "DELETE FROM failures WHERE model = ? AND revision = ? AND benchmark = ?",
+            (row["model"], row["revision"], row["benchmark"]),
+        )
 
     def remove(self, keys: Iterable[str]) -> None:
         """Drop results with their samples; keys that are not there are passed over.

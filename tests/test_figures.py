@@ -207,6 +207,24 @@ def hidden_tick_labels(figure):
     return hidden
 
 
+@pytest.mark.parametrize("place", [(0.0, 0.0), (-3.0, -0.7), (0.5, 0.7)])
+def test_the_label_of_a_model_does_not_hide_its_star(place):
+    rng = np.random.default_rng(2)
+    figure = figures.draw_map(
+        rng.normal(0, 0.3, (60, 2)), FAMILIES, name="org/tiny-llama",
+        mean=place, covariance=np.diag([0.01, 0.01]),
+    )  # fmt: skip
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (axes,) = figure.axes
+    (label,) = [text for text in axes.texts if text.get_text() == "tiny-llama"]
+    star = axes.transData.transform(place)
+    box = Text.get_window_extent(label, canvas.get_renderer())  # an annotation's holds its arrow
+    nearest = np.clip(star, *box.get_points())
+    radius = 19 / 2 / 72 * figure.dpi  # of a star of 19 points
+    assert np.linalg.norm(nearest - star) > radius
+
+
 def test_saved_as_png_and_svg_with_the_same_bytes(tmp_path):
     def draw():
         return figures.draw_predictions(["AgentBench"], [0.2], [0.1], [0.4], name="org/model")

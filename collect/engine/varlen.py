@@ -43,9 +43,9 @@ class Level:
 
     @classmethod
     def of(cls, blocks: Sequence[Block], *, causal: bool = False) -> Level:
-        """Return the level that holds these blocks; their keys are slices."""
+        """Return the level that holds these blocks."""
         queries = [np.arange(block.start, block.stop) for block in blocks]
-        keys = [np.arange(block.keys.start, block.keys.stop) for block in blocks]  # type: ignore[union-attr]  # a plan without grouping has slices only
+        keys = [np.r_[block.keys] for block in blocks]  # a slice or an array
         return cls(
             np.concatenate(queries),
             np.concatenate(keys),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
@@ -148,7 +149,7 @@ def draw_map(
         axes.annotate(
             short_name(name),
             (float(centre[0]), float(centre[1])),
-            _free_spot(z, centre),
+            _free_spot(axes, z, centre),
             textcoords="axes fraction",
             ha="center",
             va="center",
@@ -174,12 +175,11 @@ def draw_map(
     return figure
 
 
-def _free_spot(points: np.ndarray, centre: np.ndarray) -> tuple[float, float]:
+def _free_spot(axes: Axes, points: np.ndarray, centre: np.ndarray) -> tuple[float, float]:
     """Return a place for a label, in axes fractions, near ``centre`` and clear of the points."""
-    everything = np.vstack([points, centre])
-    low, span = everything.min(axis=0), np.ptp(everything, axis=0)
-    taken = 0.05 + 0.9 * (points - low) / span
-    here = 0.05 + 0.9 * (centre - low) / span
+    axes.autoscale_view()  # the ellipse reaches further than the points
+    fractions = axes.transData + axes.transAxes.inverted()
+    taken, here = fractions.transform(points[:, :2]), fractions.transform(centre)
     across, up = np.meshgrid(np.linspace(0.16, 0.84, 35), np.linspace(0.06, 0.94, 45))
     spots = np.column_stack([across.ravel(), up.ravel()])
     # A label is some five times as wide as high: measure distances to points accordingly.
