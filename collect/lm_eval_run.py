@@ -8,19 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from capspace.collect.errors import CollectError
+from capspace.collect.errors import AnswerError, BackendError, CollectError
 from capspace.collect.harness import harness_version, register_models, wrapped_in_evaluator
 from capspace.collect.metering import metered
 from capspace.collect.recording import open_journal, recorded_answers
-from capspace.collect.run_identity import RunModel, identify
+from capspace.collect.run_identity import RunModel, identify, identify_by_name
 from capspace.collect.store import Store
 
 __all__ = ["lm_eval_main"]
 
 Say = Callable[[str], None]
+_CLIENTS = {"aiohttp", "requests"}  # by which lm-eval asks a server
 
 
-def lm_eval_main(arguments: Sequence[str], *, store: Path | None, say: Say) -> None:
+def lm_eval_main(
+    arguments: Sequence[str], *, store: Path | None, answers_of: str | None = None, say: Say
+) -> None:
     """Run lm-eval's command line with capspace's models registered.
 
     Parameters
@@ -29,11 +32,15 @@ def lm_eval_main(arguments: Sequence[str], *, store: Path | None, say: Say) -> N
         What lm-eval's own command line takes.
     store : Path, optional
         Store whose journal keeps the answers; None keeps none.
+    answers_of : str, optional
+        The user's own name for what answers; None where the arguments name a checkpoint.
     say : callable
         Told, in a line, what became of the answers.
 
     Raises
     ------
+    AnswerError
+        A model's server does not answer.
     JournalError
         Answers cannot be kept any more; those before are.
 
@@ -48,30 +55,31 @@ def lm_eval_main(arguments: Sequence[str], *, store: Path | None, say: Say) -> N
         if store is None:
             cli_evaluate()
         else:
-            wrap = partial(_run_recorded, store=store, say=say)
+            wrap = partial(_run_recorded, store=store, answers_of=answers_of, say=say)
             with wrapped_in_evaluator(simple_evaluate=wrap):
                 cli_evaluate()
     finally:
         sys.argv = before
 
 
-def _run_recorded(simple_evaluate: Any, store: Path, say: Say) -> Any:
+def _run_recorded(simple_evaluate: Any, store: Path, answers_of: str | None, say: Say) -> Any:
     """Return lm-eval's function for a whole run, with a recorder around the model it loads."""
 
     def run(**settings: Any) -> Any:
+        model, given = settings["model"], settings["model_args"] or {}
+        template = settings.get("apply_chat_template") or False
+        if answers_of is not None:
+            found = identify_by_name(answers_of, model, given, chat_template=template)
         try:
             if settings.get("use_cache") is not None:
                 raise CollectError("--use_cache keeps them in lm-eval's own cache")
             seed = _torch_seed(settings)
-            with Store(store) as kept:
-                found = identify(
-                    settings["model"],
-                    settings["model_args"] or {},
-                    chat_template=settings.get("apply_chat_template") or False,
-                    hash_file=kept.hash_file,
-                )
+            if answers_of is None:
+                with Store(store) as kept:
+                    found = identify(model, given, chat_template=template, hash_file=kept.hash_file)
         except CollectError as reason:
-            say(f"answers are not kept: {reason}")
+            way = "; --answers-of NAME keeps them" if isinstance(reason, BackendError) else ""
+            say(f"answers are not kept: {reason}{way}")
             return simple_evaluate(**settings)
         settings["model_args"] = found.arguments
         with wrapped_in_evaluator(
@@ -108,11 +116,19 @@ def _evaluation_recorded(
                 seed=seed,
                 harness=harness_version(),
                 journal=journal,
-                label=found.checkpoint.name,
+                label=found.name,
                 on_progress=progress,
             )
             with metered(lambda done, total: None):  # one bar instead of one per chunk
-                results = evaluate(lm=recorder, **settings)
+                try:
+                    results = evaluate(lm=recorder, **settings)
+                except Exception as error:
+                    if type(error).__module__.partition(".")[0] not in _CLIENTS:
+                        raise
+                    raise AnswerError(
+                        f"{found.name}: its server gave no answer ({error}); all answers before "
+                        "are kept: run the same command again to go on from there"
+                    ) from None
             counts = recorder.asker.counts
             notices = journal.take_notices()
         if lm.rank == 0:

@@ -118,9 +118,9 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-    ) -> str:
-        """Render a conversation as the model wants it."""
-        return str(self._lm.apply_chat_template(chat_history, add_generation_prompt))
+    ) -> Any:
+        """Render a conversation as the model wants it: a text, or what its API takes."""
+        return self._lm.apply_chat_template(chat_history, add_generation_prompt)
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         """Return the chat template's text."""

@@ -95,8 +95,7 @@ def place(request: Request, key: bytes, by_prefix: bool) -> tuple[int, str, str,
     Longest first, so that memory runs out at the start; or, for a model that shares prefixes, by
     text, so that what can be shared is together.
     """
-    context = request.args[0] if isinstance(request.args[0], str) else ""
-    rest = str(request.args[1:])
+    context, rest = str(request.args[0]), str(request.args[1:])  # a text, or an API's messages
     return 0 if by_prefix else -len(context), context, rest, key
 
 
@@ -104,9 +103,9 @@ def length(request: Request) -> int:
     """Return the length in characters that a request may reach, for its share of memory."""
     n = 0
     for argument in request.args:
-        if isinstance(argument, str):
-            n += len(argument)
-        elif isinstance(argument, Mapping):
+        if isinstance(argument, Mapping):
             tokens = argument.get("max_gen_toks", argument.get("max_new_tokens"))
             n += _CHARACTERS_PER_TOKEN * int(tokens or _DEFAULT_NEW_TOKENS)
+        else:
+            n += len(str(argument))
     return n

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capspace.collect.backends import LoadOptions
-from capspace.collect.checkpoint import Checkpoint, resolve, sha256_file
+from capspace.collect.backends import BACKENDS, LoadOptions
+from capspace.collect.checkpoint import resolve, sha256_file
 from capspace.collect.errors import BackendError
 from capspace.collect.identity import ModelIdentity, canonical_json
 
-__all__ = ["RunModel", "identify"]
+__all__ = ["RunModel", "identify", "identify_by_name"]
 
-_BACKENDS = {"capspace": "capspace", "hf": "hf", "hf-auto": "hf", "huggingface": "hf"}
+# lm-eval's model classes that take a checkpoint as `pretrained`, by their names in its registry.
+_CLASSES = {
+    "capspace": "capspace",
+    "hf": "hf",
+    "hf-auto": "hf",
+    "huggingface": "hf",
+    "sglang": "sglang",
+    "vllm": "vllm",
+}
 _OWN = {"pretrained", "revision", "dtype", "trust_remote_code"}
 # What can move an answer, and is told apart by its value alone.
 _SETTINGS = {
@@ -22,27 +31,55 @@ _SETTINGS = {
     "attn_implementation",
     "backend",
     "chat_template_args",
+    "context_length",
     "enable_thinking",
+    "kv_cache_dtype",
+    "load_format",
     "logits_cache",
     "max_gen_toks",
     "max_length",
+    "max_model_len",
     "mixed_precision_dtype",
     "prefix_token_id",
+    "quantization",
+    "seed",
     "softmax_dtype",
     "think_end_token",
+    "tokenizer_mode",
     "truncation",
+    "truncation_side",
     "use_fast_tokenizer",
     "use_safetensors",
 }
 _WITHOUT_EFFECT = {
     "batch_size",
+    "chunked_prefill_size",
+    "data_parallel_size",
     "device",
+    "dp_size",
+    "gpu_memory_utilization",
     "max_batch_size",
     "max_cpu_memory",
     "max_memory_per_gpu",
+    "mem_fraction_static",
     "offload_folder",
     "parallelize",
+    "swap_space",
+    "tensor_parallel_size",
     "token_budget",
+    "tp_size",
+}
+# How a server is reached; its name, given by the user, says what answers there.
+_CONNECTION = {
+    "api_key",
+    "auth_token",
+    "base_url",
+    "ca_cert_path",
+    "header",
+    "max_retries",
+    "num_concurrent",
+    "timeout",
+    "verify_certificate",
 }
 
 
@@ -52,7 +89,8 @@ class RunModel:
 
     Attributes
     ----------
-    checkpoint : Checkpoint
+    name : str
+        What messages call it.
     identity : ModelIdentity
         The same that ``capspace collect`` would give it, where no argument sets more.
     arguments : dict
@@ -60,7 +98,7 @@ class RunModel:
 
     """
 
-    checkpoint: Checkpoint
+    name: str
     identity: ModelIdentity
     arguments: dict[str, Any]
 
@@ -94,9 +132,9 @@ def identify(
         The checkpoint cannot be resolved.
 
     """
-    if model not in _BACKENDS:
+    if model not in _CLASSES:
         raise BackendError(f"--model {model} does not say which checkpoint answers")
-    given = {name: value for name, value in arguments.items() if value is not None}
+    given = _given(arguments)
     strange = sorted(given.keys() - _OWN - _SETTINGS - _WITHOUT_EFFECT)
     if strange:
         raise BackendError(f"what {strange[0]}={given[strange[0]]} stands for is not known")
@@ -108,20 +146,73 @@ def identify(
     checkpoint = resolve(
         f"{pretrained}{asked}",
         allow_pickle=True,  # lm-eval loads them without being asked; here they are named only
-        trust_remote_code=given.get("trust_remote_code") is True,
+        trust_remote_code=given.get("trust_remote_code", model == "sglang") is True,
         hash_file=hash_file,
     )
-    options = LoadOptions(backend=_BACKENDS[model], dtype=str(given.get("dtype", "auto")))
+    backend, dtype = _CLASSES[model], str(given.get("dtype", "auto"))
     settings = {name: canonical_json(given[name]) for name in given.keys() & _SETTINGS}
-    if isinstance(chat_template, str):
-        settings["chat_template"] = canonical_json(chat_template)
+    if backend in BACKENDS:
+        options = LoadOptions(backend=backend, dtype=dtype)
+        dtype = options.identity_dtype(checkpoint)
+        settings |= dict(options.identity_settings)
     identity = ModelIdentity(
         checkpoint=checkpoint.identity,
-        dtype=options.identity_dtype(checkpoint),
-        backend=options.backend,
-        backend_settings=tuple(sorted({**dict(options.identity_settings), **settings}.items())),
+        dtype=dtype,  # where it is another engine's, "auto" is as that engine takes it
+        backend=backend,
+        backend_settings=_sorted(settings, chat_template),
         chat_template=bool(chat_template),
         custom_code=checkpoint.custom_code,
     )
     pinned = {} if checkpoint.kind == "local" else {"revision": checkpoint.revision}
-    return RunModel(checkpoint, identity, {**arguments, **pinned})
+    return RunModel(checkpoint.name, identity, {**arguments, **pinned})
+
+
+def identify_by_name(
+    name: str, model: str, arguments: Mapping[str, Any], *, chat_template: bool | str = False
+) -> RunModel:
+    """Return the model that a user's own name stands for, of whatever class.
+
+    Arguments tell answers apart here too, but for those that only say how a server is reached.
+    Those that are not known to be harmless are kept as digests: they may hold secrets.
+
+    Parameters
+    ----------
+    name : str
+        The user's word for what answers.
+    model, arguments, chat_template
+        As in `identify`.
+
+    Raises
+    ------
+    BackendError
+        An empty name.
+
+    """
+    if not name.strip():
+        raise BackendError("an empty name does not say what answers")
+    given = _given(arguments)
+    settings = {
+        key: value if key in _SETTINGS else hashlib.sha256(value.encode()).hexdigest()
+        for key in given.keys() - _WITHOUT_EFFECT - _CONNECTION - {"dtype"}
+        for value in [canonical_json(given[key])]
+    }
+    identity = ModelIdentity(
+        checkpoint=f"named:{name.strip()}",
+        dtype=str(given.get("dtype", "auto")),
+        backend=model,
+        backend_settings=_sorted(settings, chat_template),
+        chat_template=bool(chat_template),
+        custom_code=given.get("trust_remote_code") is True,
+    )
+    return RunModel(name.strip(), identity, dict(arguments))
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _sorted(settings: dict[str, str], chat_template: bool | str) -> tuple[tuple[str, str], ...]:
+    """Return settings as an identity keeps them, with a chat template that was chosen by name."""
+    if isinstance(chat_template, str):
+        settings = {**settings, "chat_template": canonical_json(chat_template)}
+    return tuple(sorted(settings.items()))

@@ -54,6 +54,16 @@ def tiny_checkpoint(checkpoint_maker: ModuleType, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="session")
+def fault_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the two tasks of the fault tests, of 1,000 items each."""
+    from fault_driver import write_tasks
+
+    folder = tmp_path_factory.mktemp("lm-eval") / "tasks"
+    write_tasks(folder, n=1000)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def hub() -> Path:
     """Real benchmark items, laid out as on the Hub."""
     if not HUB.is_dir():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import signal
 import subprocess
 import sys
@@ -16,14 +14,14 @@ import pytest
 pytest.importorskip("lm_eval", reason="lm-eval's command line needs the collect extra")
 
 from commands import Command
+from lm_eval_parts import n_kept, results
 
 from capspace.collect.backends import LoadOptions
 from capspace.collect.checkpoint import resolve
 from capspace.collect.engine import ARITHMETIC
 from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.identity import ModelIdentity
-from capspace.collect.journal import Journal
-from capspace.collect.run_identity import identify
+from capspace.collect.run_identity import identify, identify_by_name
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
 
@@ -77,7 +75,8 @@ def test_what_can_move_an_answer_is_told_apart_and_nothing_else(tiny_checkpoint:
 @pytest.mark.parametrize(
     ("model", "arguments", "reason"),
     [
-        ("vllm", {}, "--model vllm does not say which checkpoint"),
+        ("local-completions", {}, "--model local-completions does not say which checkpoint"),
+        ("vllm", {"lora_local_path": "x"}, "what lora_local_path=x stands for"),
         ("hf", {"peft": "org/adapter"}, "what peft=org/adapter stands for"),
         ("hf", {"tokenizer": "other"}, "what tokenizer=other stands for"),
         ("hf", {"load_in_4bit": True}, "what load_in_4bit=True stands for"),
@@ -92,24 +91,41 @@ def test_what_cannot_be_told_apart_is_refused(
         identify(model, {"pretrained": str(tiny_checkpoint), **arguments})
 
 
+@pytest.mark.parametrize("model", ["vllm", "sglang"])
+def test_other_engines_of_a_checkpoint_are_told_apart(tiny_checkpoint: Path, model: str) -> None:
+    plain = identity(tiny_checkpoint, model)
+    assert plain.checkpoint == identity(tiny_checkpoint, "hf").checkpoint
+    assert (plain.backend, plain.dtype) == (model, "auto")
+    spread = {"tensor_parallel_size": 2, "tp_size": 2, "gpu_memory_utilization": 0.8}
+    assert identity(tiny_checkpoint, model, **spread) == plain
+    for setting in ({"quantization": "fp8"}, {"max_model_len": 99}, {"load_format": "dummy"}):
+        assert identity(tiny_checkpoint, model, **setting).key != plain.key
+
+
+def test_what_a_user_names_is_told_apart_by_its_arguments_and_keeps_no_secret() -> None:
+    def named(name: str = "served", **arguments: Any) -> ModelIdentity:
+        return identify_by_name(name, "local-completions", arguments).identity
+
+    plain = named(model="m")
+    assert named(model="m", base_url="http://x", auth_token="hf_s3cret", timeout=9) == plain  # noqa: S106 - made up
+    others = [
+        named("another", model="m"),
+        named(model="n"),
+        named(model="m", max_gen_toks=9),
+        named(model="m", their_key="hf_s3cret"),
+        identify_by_name("served", "dummy", {"model": "m"}).identity,
+    ]
+    assert len({plain.key, *(other.key for other in others)}) == 6
+    assert "s3cret" not in repr(others)
+    with pytest.raises(BackendError, match="an empty name"):
+        named(" ")
+
+
 def test_model_that_is_not_named_or_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="names no pretrained"):
         identify("hf", {})
     with pytest.raises(CheckpointError, match="no such folder"):
         identify("hf", {"pretrained": str(tmp_path / "nothing")})
-
-
-@pytest.fixture(scope="module")
-def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = Path(__file__).with_name("fault_driver.py")
-    spec = importlib.util.spec_from_file_location("fault_driver", path)
-    assert spec is not None
-    assert spec.loader is not None
-    driver = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(driver)
-    folder = tmp_path_factory.mktemp("lm-eval") / "tasks"
-    driver.write_tasks(folder, n=1000)
-    return folder
 
 
 def words(checkpoint: Path, tasks: Path, store: Path, out: Path, *more: object) -> list[str]:
@@ -122,23 +138,16 @@ def words(checkpoint: Path, tasks: Path, store: Path, out: Path, *more: object) 
     return [str(word) for word in given]
 
 
-def results(out: Path) -> tuple[Any, list[Any]]:
-    """Return the newest scores and samples that lm-eval wrote."""
-    scores, samples = max(out.rglob("results_*.json")), max(out.rglob("samples_*.jsonl"))
-    lines = [json.loads(line) for line in samples.read_text().splitlines()]
-    return json.loads(scores.read_text())["results"], lines
-
-
 def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
-    capspace: Command, tiny_checkpoint: Path, tasks: Path, tmp_path: Path
+    capspace: Command, tiny_checkpoint: Path, fault_tasks: Path, tmp_path: Path
 ) -> None:
-    whole = capspace(*words(tiny_checkpoint, tasks, tmp_path / "whole", tmp_path / "a"))
+    whole = capspace(*words(tiny_checkpoint, fault_tasks, tmp_path / "whole", tmp_path / "a"))
     assert whole.code == 0, whole.err
     assert "capspace: 0 of 4,000 answers were known; all are kept in" in whole.err
 
     store, out = tmp_path / "store", tmp_path / "b"
     program = "from capspace.collect.cli import main; main()"
-    command = [sys.executable, "-c", program, *words(tiny_checkpoint, tasks, store, out)]
+    command = [sys.executable, "-c", program, *words(tiny_checkpoint, fault_tasks, store, out)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         while run.poll() is None and not any(
             p.stat().st_size > 8000 for p in (store / "journal").glob("live-*.sqlite")
@@ -146,16 +155,15 @@ def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
             threading.Event().wait(0.005)
         run.kill()
     assert run.returncode == -signal.SIGKILL
-    with Journal(store / "journal") as journal:
-        known = sum(journal.info().n_answers.values())
+    known = n_kept(store)
     assert 8 <= known < 4000
 
-    again = capspace(*words(tiny_checkpoint, tasks, store, out))
+    again = capspace(*words(tiny_checkpoint, fault_tasks, store, out))
     assert again.code == 0, again.err
     assert f"capspace: {known:,} of 4,000 answers were known" in again.err
     assert results(out) == results(tmp_path / "a")
 
-    plain = capspace(*words(tiny_checkpoint, tasks, store, tmp_path / "c", "--no-record"))
+    plain = capspace(*words(tiny_checkpoint, fault_tasks, store, tmp_path / "c", "--no-record"))
     assert plain.code == 0, plain.err
     assert "were known" not in plain.err
     ours, theirs = results(out)[0]["fault_choice"], results(tmp_path / "c")[0]["fault_choice"]
@@ -163,15 +171,15 @@ def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
 
 
 def test_run_that_cannot_be_told_apart_is_not_kept_and_says_so(
-    capspace: Command, tasks: Path, tmp_path: Path
+    capspace: Command, fault_tasks: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
     said = capspace(
-        "lm-eval", "run", "--model", "dummy", "--tasks", "fault_choice", "--include_path", tasks,
-        "--limit", "5", "--store", store,
+        "lm-eval", "run", "--model", "dummy", "--tasks", "fault_choice", "--include_path",
+        fault_tasks, "--limit", "5", "--store", store,
     )  # fmt: skip
     assert said.code == 0, said.err
-    line = "capspace: answers are not kept: --model dummy does not say which checkpoint answers"
+    line = "capspace: answers are not kept: --model dummy does not say which checkpoint answers;"
     assert line in said.err
     assert "fault_choice" in said.out
     assert not list(store.glob("journal/*.sqlite"))

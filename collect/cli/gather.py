@@ -271,6 +271,14 @@ def lm_eval(
     no_record: Annotated[
         bool, typer.Option("--no-record", help="Keep no answers, and use none that are kept.")
     ] = False,
+    answers_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Keep answers of any model class, such as an API's, under this name: your word "
+            "for what answers.",
+        ),
+    ] = None,
 ) -> None:
     """lm-eval's own command line, with capspace's models registered.
 
@@ -291,4 +299,6 @@ def lm_eval(
         lm_eval_main(arguments or [], store=None, say=say)
         return
     with o.resumable(), terminable():
-        lm_eval_main(arguments or [], store=store or default_store_path(), say=say)
+        lm_eval_main(
+            arguments or [], store=store or default_store_path(), answers_of=answers_of, say=say
+        )
