@@ -69,9 +69,9 @@ def test_conversations_reach_a_chat_server_as_they_are(
             server.prompts.clear()
             said = capspace(
                 "lm-eval", "run", "--model", "local-chat-completions", "--model_args",
-                "model=tiny", f"base_url={server.url}/chat/completions", "--tasks", "fault_answer",
-                "--include_path", fault_tasks, "--limit", "20", "--apply_chat_template",
-                "--output_path", tmp_path / out, "--log_samples", *more,
+                "model=tiny", f"base_url={server.url}/chat/completions", "num_concurrent=4",
+                "--tasks", "fault_answer", "--include_path", fault_tasks, "--limit", "20",
+                "--apply_chat_template", "--output_path", tmp_path / out, "--log_samples", *more,
             )  # fmt: skip
             assert said.code == 0, said.err
             return sorted(server.prompts)
