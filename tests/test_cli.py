@@ -162,7 +162,9 @@ def test_ledger_freezes_shows_and_scores(capspace: Command, mine: Path, tmp_path
 def test_lm_eval_command_line_knows_our_models(capspace: Command) -> None:
     said = capspace("lm-eval", "--help")
     assert said.code == 0
-    assert "lm-eval" in said.out
+    ours, theirs = said.out.split("usage: ")
+    assert "--answers-of" in ours
+    assert theirs.startswith("lm-eval")
 
 
 # --- bad input ----------------------------------------------------------------------------------

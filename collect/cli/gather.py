@@ -264,6 +264,7 @@ def panels(
 
 
 def lm_eval(
+    context: typer.Context,
     arguments: Annotated[
         list[str] | None, typer.Argument(help="What lm-eval's own command line takes.")
     ] = None,
@@ -282,9 +283,11 @@ def lm_eval(
 ) -> None:
     """lm-eval's own command line, with capspace's models registered.
 
-    Answers of a Hugging Face checkpoint are kept as ``capspace collect`` keeps them: a run that
+    Answers of a Hugging Face checkpoint are kept as 'capspace collect' keeps them: a run that
     was killed goes on where it stopped.
     """
+    if {"-h", "--help"} & {*(arguments or [])}:
+        typer.echo(f"{context.get_help()}\n")  # then lm-eval prints its own
     from capspace.collect.extra import require_collect_extra
 
     require_collect_extra()
