@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from capspace.collect.redacting import RedactingFormatter
+
 __all__ = ["logged_to"]
 
 _LOGGERS = (
@@ -25,10 +27,10 @@ _LOGGERS = (
 def logged_to(path: Path) -> Iterator[None]:
     """Send the loggers of lm-eval and its libraries, and warnings, to a file while inside.
 
-    Handlers, levels and progress bars are as before afterwards.
+    The file holds no secrets. Handlers, levels and progress bars are as before afterwards.
     """
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     with ExitStack() as stack:
         stack.callback(handler.close)
         # Warnings first: importing the libraries warns, too.

@@ -31,10 +31,11 @@ def test_logs_and_warnings_go_to_the_file_and_all_is_as_before_afterwards(
         logging.getLogger("lm_eval.api.task").info("building")
         logging.getLogger("transformers.modeling").warning("odd weights")
         warnings.warn("old name", DeprecationWarning, stacklevel=1)
+        logging.getLogger("huggingface_hub").error("no http://me:SECRETPW@h/a?sig=SIGNED")
         assert state() != before
     assert state() == before
     text = log.read_text()
-    for words in ("building", "odd weights", "DeprecationWarning: old name"):
+    for words in ("building", "odd weights", "DeprecationWarning: old name", "no http://h/a\n"):
         assert words in text
     assert capfd.readouterr() == ("", "")
 
