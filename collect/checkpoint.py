@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from capspace.collect.errors import CheckpointError
+from capspace.collect.errors import CheckpointError, NoCheckpointError
 from capspace.collect.hub import hub_files
 from capspace.collect.identity import canonical_json
 
@@ -96,6 +96,8 @@ def resolve(
 
     Raises
     ------
+    NoCheckpointError
+        The name is neither a folder nor a Hub name.
     CheckpointError
         Nothing is there by this name or revision, access is not granted, files are missing, or
         loading it would run code that was not allowed.
@@ -105,9 +107,9 @@ def resolve(
     if folder.is_dir():
         return _resolve_local(ref, folder.resolve(), allow_pickle, trust_remote_code, hash_file)
     if folder.exists():
-        raise CheckpointError(f"{ref} is a file; give the folder that holds the checkpoint")
+        raise NoCheckpointError(f"{ref} is a file; give the folder that holds the checkpoint")
     if ref.startswith((".", "/", "~")) or ref.count("/") > 1 or "\\" in ref:
-        raise CheckpointError(f"{ref}: no such folder, and not a Hub name (org/model[@revision])")
+        raise NoCheckpointError(f"{ref}: no such folder, and not a Hub name (org/model[@revision])")
     return _resolve_hub(ref, allow_pickle, trust_remote_code, token)
 
 

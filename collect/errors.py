@@ -26,6 +26,7 @@ __all__ = [
     "ImportFileError",
     "JournalError",
     "MissingExtraError",
+    "NoCheckpointError",
     "NoRoomError",
     "NothingMeasuredError",
     "SandboxError",
@@ -40,6 +41,10 @@ class CollectError(Exception):
 
 class CheckpointError(CollectError):
     """A checkpoint that cannot be resolved, or that must not be loaded as asked."""
+
+
+class NoCheckpointError(CheckpointError):
+    """A name stands for no checkpoint at all: a slip of the pen."""
 
 
 class DataRootError(CollectError):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from capspace.collect.asking import AskingCounts
@@ -30,6 +31,7 @@ from capspace.collect.journal import Journal
 from capspace.collect.process_group import group_size, is_helper
 from capspace.collect.progress import ProgressDisplay
 from capspace.collect.recording import in_turn, recorded
+from capspace.collect.redacting import redacted
 from capspace.collect.sandbox import check_sandbox
 from capspace.collect.store import Failure, Result, Store
 from capspace.tasks.panel import Benchmark, Panel
@@ -78,8 +80,19 @@ class PanelRun:
     allow_code_execution: bool
     progress: ProgressDisplay
 
-    def collect(self, checkpoints: tuple[Checkpoint, ...]) -> Collection:
+    def collect(
+        self,
+        checkpoints: tuple[Checkpoint, ...],
+        unusable: Mapping[str, str],
+    ) -> Collection:
         """Measure the cells that the store does not hold, one checkpoint after the other.
+
+        Parameters
+        ----------
+        checkpoints : tuple of Checkpoint
+            What is measured.
+        unusable : mapping
+            By name, why other checkpoints cannot be.
 
         Raises
         ------
@@ -90,20 +103,28 @@ class PanelRun:
         results: list[Result] = []
         missing: list[Missing] = []
         n_measured = 0
+        for name, why in unusable.items():
+            self.progress.model(name, len(self.panel.benchmarks), 0)
+            missing += [self._failed(name, "", b.name, why) for b in self.panel.benchmarks]
         for checkpoint in checkpoints:
-            cells, skipped = self._cells(checkpoint)
-            missing += skipped
+            cells, skipped, failing = self._cells(checkpoint)
             todo = [c for c in cells if self.store.get(c.measurement.key) is None]
             self.progress.model(checkpoint.name, len(todo), len(cells) - len(todo))
-            for cell in skipped:
-                self.progress.missing(cell.benchmark, cell.reason)
+            for gap in skipped:
+                self.progress.missing(gap.benchmark, gap.reason)
+            missing += skipped
+            missing += [
+                self._failed(checkpoint.name, checkpoint.revision, benchmark, reason)
+                for benchmark, reason in failing.items()
+            ]
             n, failed = self._measure_all(checkpoint, todo) if todo else (0, [])
             n_measured += n
             missing += failed
             results += self._results(checkpoint, cells)
         # A process that only helps another of its group may be done before that one's last result.
         if not results and not is_helper():
-            reasons = list(dict.fromkeys(f"{m.benchmark}: {m.reason}" for m in missing))
+            failed_first = sorted(missing, key=lambda gap: gap.skipped)
+            reasons = list(dict.fromkeys(f"{m.benchmark}: {m.reason}" for m in failed_first))
             more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
             raise NothingMeasuredError(f"nothing could be measured; {reasons[0]}{more}")
         return Collection(
@@ -116,14 +137,18 @@ class PanelRun:
 
     def _results(self, checkpoint: Checkpoint, cells: list[_Cell]) -> list[Result]:
         # The same weights may have been measured under another folder's name or in another panel.
+        found = [(cell, self.store.get(cell.measurement.key)) for cell in cells]
+        kept = [(cell, result) for cell, result in found if result is not None]
+        for other in dict.fromkeys(r.model for _, r in kept if r.model != checkpoint.name):
+            self.progress.note(f"its scores are kept as those of {other}: the same weights")
         return [
-            replace(found, model=checkpoint.name, benchmark=cell.benchmark.name)
-            for cell in cells
-            if (found := self.store.get(cell.measurement.key)) is not None
+            replace(result, model=checkpoint.name, benchmark=cell.benchmark.name)
+            for cell, result in kept
         ]
 
     def _measure_all(self, checkpoint: Checkpoint, cells: list[_Cell]) -> tuple[int, list[Missing]]:
         """Measure cells with the model loaded once; return how many, and those without a score."""
+        failed_cell = partial(self._failed, checkpoint.name, checkpoint.revision)
         try:
             lm = load_model(checkpoint, self.options)
         except CollectError:
@@ -131,7 +156,7 @@ class PanelRun:
         except Exception as error:  # a stranger's checkpoint can raise anything
             _log.exception("loading %s", checkpoint.location)
             reason = f"the checkpoint does not load: {_one_line(error)}"
-            return 0, [self._failed(checkpoint, cell.benchmark, reason) for cell in cells]
+            return 0, [failed_cell(cell.benchmark.name, reason) for cell in cells]
         failed, n_measured = [], 0
         with closing(self._turns(lm, cells)) as turns:
             for cell in turns:
@@ -140,12 +165,12 @@ class PanelRun:
                 try:
                     n_measured += self._measure(lm, checkpoint, cell)
                 except (HarnessError, DataRootError, AnswerError, SandboxError) as error:
-                    failed.append(self._failed(checkpoint, cell.benchmark, str(error)))
+                    failed.append(failed_cell(cell.benchmark.name, str(error)))
                 except CollectError:
                     raise
                 except Exception as error:  # a stranger's task can raise anything
                     _log.exception("%s on %s", checkpoint.location, cell.benchmark.name)
-                    failed.append(self._failed(checkpoint, cell.benchmark, _one_line(error)))
+                    failed.append(failed_cell(cell.benchmark.name, _one_line(error)))
         del lm
         _free_memory()
         return n_measured, failed
@@ -162,12 +187,13 @@ class PanelRun:
             journal=self.journal,
         )
 
-    def _cells(self, checkpoint: Checkpoint) -> tuple[list[_Cell], list[Missing]]:
-        cells, missing = [], []
+    def _cells(self, checkpoint: Checkpoint) -> tuple[list[_Cell], list[Missing], dict[str, str]]:
+        """Return what can be measured, what is skipped, and by benchmark why others cannot be."""
+        cells, skipped, reasons = [], [], {}
         for benchmark in self.panel.benchmarks:
             if benchmark.executes_code and not self.allow_code_execution:
                 reason = "skipped: it runs code that the model writes (--allow-code-execution)"
-                missing.append(Missing(checkpoint.name, benchmark.name, reason, skipped=True))
+                skipped.append(Missing(checkpoint.name, benchmark.name, reason, skipped=True))
                 continue
             try:
                 if benchmark.executes_code:
@@ -182,10 +208,10 @@ class PanelRun:
                     chat_template=self.chat_template,
                 )
             except CollectError as error:
-                missing.append(Missing(checkpoint.name, benchmark.name, str(error)))
+                reasons[benchmark.name] = str(error)
                 continue
             cells.append(_Cell(benchmark, cell))
-        return cells, missing
+        return cells, skipped, reasons
 
     def _measure(self, lm: LM, checkpoint: Checkpoint, cell: _Cell) -> bool:
         """Measure a cell; return whether this process is the one of its group that keeps it."""
@@ -264,12 +290,12 @@ class PanelRun:
             },
         )
 
-    def _failed(self, checkpoint: Checkpoint, benchmark: Benchmark, reason: str) -> Missing:
-        self.store.put_failure(
-            Failure(checkpoint.name, checkpoint.revision, benchmark.name, reason)
-        )
-        self.progress.missing(benchmark.name, reason)
-        return Missing(checkpoint.name, benchmark.name, reason)
+    def _failed(self, model: str, revision: str, benchmark: str, reason: str) -> Missing:
+        """Keep and tell why a cell has no score; no secret of the environment is in that."""
+        told = redacted(reason)
+        self.store.put_failure(Failure(model, revision, benchmark, told))
+        self.progress.missing(benchmark, told)
+        return Missing(model, benchmark, told)
 
 
 def _versions() -> dict[str, str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions
-from capspace.collect.checkpoint import resolve
+from capspace.collect.checkpoint import Checkpoint, resolve
 from capspace.collect.collection import Collection
 from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
-from capspace.collect.errors import CollectError
+from capspace.collect.errors import CheckpointError, CollectError, NoCheckpointError
 from capspace.collect.extra import require_collect_extra
 from capspace.collect.harness import Harness
 from capspace.collect.identity import Seeds
@@ -21,6 +22,7 @@ from capspace.collect.process_group import is_helper
 from capspace.collect.progress import ProgressDisplay, SilentProgress
 from capspace.collect.quiet import logged_to
 from capspace.collect.recording import open_journal
+from capspace.collect.redacting import redacted
 from capspace.collect.stopping import terminable
 from capspace.collect.store import Store, default_store_path
 from capspace.tasks.panel import Panel, load_panel
@@ -91,7 +93,9 @@ def collect_scores(
     Raises
     ------
     CollectError
-        Bad input: a checkpoint, store, data root, backend or limit that cannot be used.
+        Bad input: a store, data root, backend or limit that cannot be used, a name that stands
+        for no checkpoint, or no checkpoint that can be used; one that cannot be among others is
+        passed over, and its cells are missing.
     PanelError
         A panel that is not there or not valid.
     NothingMeasuredError
@@ -121,16 +125,14 @@ def collect_scores(
         logged_to(_log_file(kept)),
         open_journal(kept.path) as journal,
     ):
-        checkpoints = tuple(
-            resolve(
-                name,
-                allow_pickle=allow_pickle,
-                trust_remote_code=trust_remote_code,
-                token=token,
-                hash_file=kept.hash_file,
-            )
-            for name in names
+        find = partial(
+            resolve,
+            allow_pickle=allow_pickle,
+            trust_remote_code=trust_remote_code,
+            token=token,
+            hash_file=kept.hash_file,
         )
+        checkpoints, unusable = _resolve_all(names, find)
         run = PanelRun(
             panel=chosen,
             harness=Harness(chosen.benchmarks, data_root=root, include_path=include_path),
@@ -144,9 +146,28 @@ def collect_scores(
             progress=_display(progress),
         )
         try:
-            return run.collect(checkpoints)
+            return run.collect(checkpoints, unusable)
         finally:
             run.progress.close()
+
+
+def _resolve_all(
+    names: Sequence[str], find: Callable[[str], Checkpoint]
+) -> tuple[tuple[Checkpoint, ...], dict[str, str]]:
+    """Return the checkpoints, and by name why others cannot be used; one must be usable."""
+    checkpoints: list[Checkpoint] = []
+    unusable: dict[str, str] = {}
+    for name in names:
+        try:
+            checkpoints.append(find(name))
+        except NoCheckpointError:
+            raise
+        except CheckpointError as error:
+            if len(unusable) == len(names) - 1:
+                raise
+            folder = Path(name).expanduser()
+            unusable[folder.resolve().name if folder.is_dir() else name] = redacted(str(error))
+    return tuple(checkpoints), unusable
 
 
 def _data_root(given: DataRoot | Path | str | None) -> DataRoot | None:

@@ -9,6 +9,10 @@ import pandas as pd
 import pytest
 from commands import BENCHMARKS, MINE, Command
 
+from capspace.collect.cli import options
+from capspace.collect.cli.show import print_results
+from capspace.collect.result import Result
+
 # --- commands -----------------------------------------------------------------------------------
 
 
@@ -157,6 +161,34 @@ def test_ledger_freezes_shows_and_scores(capspace: Command, mine: Path, tmp_path
     shown = json.loads(capspace("ledger", "show", "--ledger", ledger, "--json").out)
     assert shown["scorings"][0]["results"][0]["truth"] == 0.45
     assert "already holds" in capspace.refused(*add)
+
+
+def test_names_of_strangers_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    options.console().print("a \x1b[31mred\x9b0m [bold]name\tand\n", markup=False)
+    options.print_table("\x1b]0;title\x07", ("Model",), [("\x1b[2J",)])
+    said = capsys.readouterr().out
+    assert "[31mred" in said
+    assert "[bold]name" in said
+    assert not {"\x1b", "\x9b", "\x07"} & {*said}
+
+
+def test_models_of_one_name_are_shown_by_their_revisions(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def result(revision: str, score: float) -> Result:
+        return Result(
+            key=revision, model="m", revision=revision, benchmark="ARC-C", score=score,
+            stderr=0.1, n_items=9, n_shot=25, protocol="acc", source="here", comparable=True,
+            identity="{}",
+        )  # fmt: skip
+
+    one, other = result("a" * 64, 0.25), result("b" * 64, 0.5)
+    print_results([one])
+    assert capsys.readouterr().out.startswith("m ")
+    print_results([one, other])
+    said = capsys.readouterr().out
+    assert "m @ aaaaaaaaaaaa" in said
+    assert "m @ bbbbbbbbbbbb" in said
 
 
 def test_lm_eval_command_line_knows_our_models(capspace: Command) -> None:

@@ -348,6 +348,50 @@ def test_a_checkpoint_that_does_not_load_leaves_the_other_models_alone(
         collect(broken, two, tmp_path / "store")
 
 
+def test_a_checkpoint_that_cannot_be_used_is_recorded_and_the_others_go_on(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path
+) -> None:
+    empty = copytree(tiny_checkpoint, tmp_path / "empty")
+    (empty / "model.safetensors").rename(tmp_path / "weights")
+    store = tmp_path / "store"
+    found = collect([str(empty), str(tiny_checkpoint)], two, store)
+    assert {r.model for r in found.results} == {"tiny-llama"}
+    assert {(m.model, m.benchmark) for m in found.missing} == {
+        ("empty", "ARC-C"),
+        ("empty", "Winogrande"),
+    }
+    assert all("no weights" in m.reason for m in found.missing)
+    with Store(store) as kept:
+        kept_failures = {(f.model, f.benchmark, f.reason) for f in kept.failures()}
+    assert kept_failures == {(m.model, m.benchmark, m.reason) for m in found.missing}
+    with pytest.raises(CheckpointError, match="no weights"):
+        collect(empty, two, store)
+
+    (tmp_path / "weights").rename(empty / "model.safetensors")
+    collect(empty, two, store, seed=7)
+    with Store(store) as kept:
+        assert kept.failures() == []
+
+
+def test_the_same_weights_by_another_name_say_where_their_scores_are(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path
+) -> None:
+    class Notes(SilentProgress):
+        def __init__(self) -> None:
+            self.told: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.told.append(text)
+
+    collect(tiny_checkpoint, two, tmp_path / "store")
+    notes = Notes()
+    copy = copytree(tiny_checkpoint, tmp_path / "copy")
+    found = collect(copy, two, tmp_path / "store", progress=notes)
+    assert found.n_measured == 0
+    assert [r.model for r in found.results] == ["copy", "copy"]
+    assert notes.told == ["its scores are kept as those of tiny-llama: the same weights"]
+
+
 def test_a_data_set_that_is_not_there_is_a_missing_cell(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:
@@ -359,6 +403,8 @@ def test_a_data_set_that_is_not_there_is_a_missing_cell(
     (missing,) = found.missing
     assert missing.benchmark == "ARC-C"
     assert missing.reason == f"data set allenai/ai2_arc: no folder {tmp_path}/root/allenai/ai2_arc"
+    with Store(tmp_path / "store") as store:
+        assert [(f.benchmark, f.reason) for f in store.failures()] == [("ARC-C", missing.reason)]
     # This root says nothing about itself: its items are taken for the benchmark's own.
     (result,) = found.results
     assert "local data" in result.protocol

@@ -125,7 +125,7 @@ def collect(
 
     require_collect_extra()
     from capspace.collect.backends import DEFAULT_BACKEND
-    from capspace.collect.cli.show import print_results, result_dict
+    from capspace.collect.cli.show import print_reasons, print_results, result_dict
     from capspace.collect.process_group import is_helper
     from capspace.collect.progress import progress_on
     from capspace.collect.runner import collect_scores
@@ -163,8 +163,7 @@ def collect(
         )
     else:
         print_results(collection.results)
-        for gap in collection.missing:
-            o.console().print(f"{gap.model}: {gap.benchmark}: {gap.reason}", markup=False)
+        print_reasons((m.model, m.benchmark, m.reason) for m in collection.missing)
     if not all(gap.skipped for gap in collection.missing):
         raise typer.Exit(1)
 
@@ -186,7 +185,7 @@ def scores(
     count: Annotated[int, typer.Option(min=1, help="Items of the receipt.")] = 10,
 ) -> None:
     """Show what has been measured, and where each number came from."""
-    from capspace.collect.cli.show import print_results, result_dict
+    from capspace.collect.cli.show import print_reasons, print_results, result_dict
     from capspace.collect.store import to_table
     from capspace.fit.errors import near_matches
 
@@ -213,10 +212,7 @@ def scores(
     if not results and not failures:
         o.console().print(f"nothing has been measured yet; the store is {path}", markup=False)
     print_results(results, sources=True)
-    for failure in failures:
-        o.console().print(
-            f"{failure.model}: {failure.benchmark} failed: {failure.reason}", markup=False
-        )
+    print_reasons((f.model, f.benchmark, f"failed: {f.reason}") for f in failures)
 
 
 def _receipt(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from capspace.collect.store import Store
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _PIPE_WIDTH = 160
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the end of a line
 
 GATHER = "Measuring"
 LOAD = "Loading the checkpoint"
@@ -165,12 +168,20 @@ Reference = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+class _PlainConsole(Console):
+    """Prints texts without control characters: names and reasons come from strangers."""
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """Return a text as it is printed."""
+        return super().render_str(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), **settings)
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return the console commands print to."""
     stream = sys.stderr if stderr else sys.stdout
     # A pipe has no width; 80 columns would fold every table.
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Console(stderr=stderr, highlight=False, width=width)
+    return _PlainConsole(stderr=stderr, highlight=False, width=width)
 
 
 def open_store(path: Path | None, *, must_write: bool = True) -> Store:

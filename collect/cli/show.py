@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
     from capspace.fit.placement import Placement
     from capspace.fit.prediction import Prediction
 
-__all__ = ["print_placement", "print_predictions", "print_receipt", "print_results", "result_dict"]
+__all__ = [
+    "print_placement",
+    "print_predictions",
+    "print_reasons",
+    "print_receipt",
+    "print_results",
+    "result_dict",
+]
 
 
 def result_dict(result: Result) -> dict[str, Any]:
@@ -29,12 +37,15 @@ def result_dict(result: Result) -> dict[str, Any]:
 
 
 def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
-    """Print stored results, a table per model."""
-    for model in dict.fromkeys(r.model for r in results):
-        own = [r for r in results if r.model == model]
+    """Print stored results, a table per model; models of one name by their revisions."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.model, result.revision), []).append(result)
+    n_revisions = Counter(model for model, _ in groups)
+    for (model, revision), own in groups.items():
         columns = ["Benchmark", "Score", "Stderr", "Items", "Shots", "Protocol"]
         print_table(
-            model,
+            model if n_revisions[model] == 1 else f"{model} @ {revision[:12]}",
             [*columns, "Source"] if sources else columns,
             [
                 (
@@ -50,6 +61,15 @@ def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
             ],
             numbers=("Score", "Stderr", "Items", "Shots"),
         )
+
+
+def print_reasons(cells: Iterable[tuple[str, str, str]]) -> None:
+    """Print why cells have no score, given as (model, benchmark, reason): a line per reason."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for model, benchmark, reason in cells:
+        groups.setdefault((model, reason), []).append(benchmark)
+    for (model, reason), benchmarks in groups.items():
+        console().print(f"{model}: {', '.join(benchmarks)}: {reason}", markup=False)
 
 
 def _count(n: int | None) -> str:
