@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from capspace.collect.checkpoint import sha256_file
 from capspace.collect.errors import StoreError
+from capspace.collect.file_hashes import HASHES_SCHEMA, remembered_hash
 from capspace.collect.result import Failure, Result, from_row, to_row, to_table
 from capspace.collect.samples import read_samples, write_samples
 from capspace.collect.unwritable import is_unwritable, open_unwritable
@@ -23,10 +23,11 @@ from capspace.fit.table import ScoreTable
 
 __all__ = ["Failure", "Result", "Store", "default_store_path", "to_table"]
 
-SCHEMA_VERSION = 1
+_log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x63617073  # "caps": tells a store from any other SQLite file
-_FRESH_NS = 2_000_000_000
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE results (
     key TEXT PRIMARY KEY,
     model TEXT NOT NULL,
@@ -53,12 +54,7 @@ CREATE TABLE failures (
     failed_at TEXT NOT NULL,
     PRIMARY KEY (model, revision, benchmark)
 ) STRICT;
-CREATE TABLE file_hashes (
-    path TEXT PRIMARY KEY,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    sha256 TEXT NOT NULL
-) STRICT;
+{HASHES_SCHEMA};
 """
 
 
@@ -84,6 +80,12 @@ class Store:
     StoreError
         The folder cannot be written, the file is no store or damaged, or a newer version of
         capspace wrote it.
+
+    Notes
+    -----
+    Processes and machines may share the folder where its file system honours POSIX locks between
+    them: local ones, NFS v4 or v3 with lockd, Lustre mounted with ``flock``, GPFS, CephFS. So the
+    file has a rollback journal: SQLite's write-ahead log needs memory that machines cannot share.
 
     """
 
@@ -112,7 +114,6 @@ class Store:
     def _create(self) -> None:
         if not os.access(self.file, os.W_OK):  # SQLite says so only when something is written
             raise OSError(errno.EROFS, "it is read-only")
-        self._db.execute("PRAGMA journal_mode = WAL")
         # FULL: a result survives a power cut once it is committed. Commits are few.
         self._db.execute("PRAGMA synchronous = FULL")
         with self._transaction():
@@ -121,10 +122,21 @@ class Store:
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            elif self._marks() == (_APPLICATION_ID, 1):  # its hashes were by size and mtime only
+                self._db.execute(HASHES_SCHEMA)
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if self._marks() == (_APPLICATION_ID, SCHEMA_VERSION):
+            _leave_wal(self._db)
+
+    def _marks(self) -> tuple[int, int]:
+        """Return what says whose file it is, and of which version."""
+        names = ("application_id", "user_version")
+        whose, version = (self._db.execute(f"PRAGMA {n}").fetchone()[0] for n in names)
+        return whose, version
 
     def _recognise(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if self._db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+        whose, version = self._marks()
+        if whose != _APPLICATION_ID:
             raise StoreError(f"{self.file} is an SQLite file, but not a store of capspace")
         if version > SCHEMA_VERSION:
             raise StoreError(
@@ -223,8 +235,9 @@ class Store:
             f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(row))})",  # noqa: S608 - no input in it
             tuple(row.values()),
         )
+        # A checkpoint that could not be used at all had no revision.
         self._db.execute(
-            "DELETE FROM failures WHERE model = ? AND revision = ? AND benchmark = ?",
+            "DELETE FROM failures WHERE model = ? AND revision IN (?, '') AND benchmark = ?",
             (row["model"], row["revision"], row["benchmark"]),
         )
 
@@ -261,7 +274,6 @@ class Store:
         """Give back the room of removed results."""
         with self._writable():
             self._db.execute("VACUUM")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def samples_file(self, key: str) -> Path:
         """Return the path of the per-item records of a result."""
@@ -285,31 +297,10 @@ class Store:
         return to_table(self.results() if results is None else results)
 
     def hash_file(self, path: Path) -> str:
-        """Return a file's SHA-256, remembered for as long as path, size and mtime stay the same."""
-        before = path.stat()
-        where = str(path.resolve())
-        with self._readable():
-            # A connection of its own: files are hashed in threads.
-            db = _connect(self.file)
-            try:
-                known = db.execute(
-                    "SELECT sha256 FROM file_hashes WHERE path = ? AND size = ? AND mtime_ns = ?",
-                    (where, before.st_size, before.st_mtime_ns),
-                ).fetchone()
-                if known:
-                    return str(known[0])
-                digest = sha256_file(path)
-                after = path.stat()
-                stamps = [(s.st_size, s.st_mtime_ns) for s in (before, after)]
-                # A file written a moment ago may be written again within the clock's resolution.
-                if stamps[0] == stamps[1] and time.time_ns() - after.st_mtime_ns > _FRESH_NS:
-                    db.execute(
-                        "INSERT OR REPLACE INTO file_hashes VALUES (?,?,?,?)",
-                        (where, after.st_size, after.st_mtime_ns, digest),
-                    )
-                return digest
-            finally:
-                db.close()
+        """Return a file's SHA-256, remembered until anything says that the file has changed."""
+        # A connection of its own: files are hashed in threads.
+        with self._readable(), closing(_connect(self.file)) as db:
+            return remembered_hash(db, path)
 
     def _rows(self, query: str, values: tuple[str, ...]) -> list[dict[str, Any]]:
         with self._readable():
@@ -354,6 +345,15 @@ class Store:
 
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=60, isolation_level=None)
+
+
+def _leave_wal(db: sqlite3.Connection) -> None:
+    """Give a store of an earlier version a rollback journal, unless others have it open."""
+    try:
+        db.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
 
 
 def default_store_path() -> Path:

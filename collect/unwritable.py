@@ -1,6 +1,7 @@
 """Reading SQLite files where nothing can be written: a full disk, a read-only mount.
 
-SQLite reads a file with a write-ahead log only where it can write an index beside it.
+SQLite reads a file with a write-ahead log only where it can write an index beside it, and one that
+a killed writer left in the middle of a transaction only where it can undo that.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def is_unwritable(error: BaseException) -> bool:
 
 @contextmanager
 def open_unwritable(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a file without writing beside it: where it has a log, a copy of both elsewhere.
+    """Open a file without writing beside it: where it has a log, a copy of all elsewhere.
 
     Raises
     ------
@@ -47,8 +48,8 @@ def open_unwritable(path: Path) -> Iterator[sqlite3.Connection]:
         There is no room for the copy in the folder for temporary files either.
 
     """
-    log = _log_of(path)
-    if not (log.exists() and log.stat().st_size):
+    logs = [log for log in map(path.with_name, _log_names(path)) if _is_filled(log)]
+    if not logs:
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
             yield db
@@ -56,10 +57,12 @@ def open_unwritable(path: Path) -> Iterator[sqlite3.Connection]:
     with _temporary_folder() as folder:
         copy = folder / path.name
         state = None
-        while state != (state := [(p.stat().st_size, p.stat().st_mtime_ns) for p in (path, log)]):
+        while state != (
+            state := [(s.st_size, s.st_mtime_ns) for s in map(Path.stat, (path, *logs))]
+        ):
             # A writer that can still write must not be caught between file and log.
-            shutil.copyfile(path, copy)
-            shutil.copyfile(log, _log_of(copy))
+            for source in (path, *logs):
+                shutil.copyfile(source, folder / source.name)
         with closing(sqlite3.connect(copy, isolation_level=None)) as db:
             db.execute("PRAGMA query_only = ON")  # what was written here would be lost
             yield db
@@ -81,5 +84,9 @@ def _temporary_folder() -> Iterator[Path]:
         raise OSError(error.errno, why) from None
 
 
-def _log_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
+def _log_names(path: Path) -> tuple[str, str]:
+    return f"{path.name}-wal", f"{path.name}-journal"
+
+
+def _is_filled(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0

@@ -7,7 +7,6 @@ import sqlite3
 import struct
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -288,27 +287,103 @@ def test_two_processes_write_one_store(tmp_path: Path) -> None:
         assert len(store.results()) == 40
 
 
-def test_file_hashes_are_remembered_until_the_file_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hashed = []
-    from capspace.collect import store as module
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that are hashed, in turn."""
+    from capspace.collect import file_hashes
 
-    original = module.sha256_file
-    monkeypatch.setattr(module, "sha256_file", lambda p: hashed.append(p) or original(p))
+    seen: list[Path] = []
+    original = file_hashes.sha256_file
+    monkeypatch.setattr(file_hashes, "sha256_file", lambda p: seen.append(p) or original(p))
+    return seen
+
+
+def test_file_hashes_are_remembered_until_the_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[Path]
+) -> None:
     path = tmp_path / "weights"
     path.write_bytes(b"abc")
     with Store(tmp_path / "store") as store:
         first = store.hash_file(path)
         store.hash_file(path)
-        assert len(hashed) == 2  # just written: its mtime does not prove anything yet
-        past = time.time() - 100
-        os.utime(path, (past, past))
+        assert len(hashed) == 2  # just written: its times do not prove anything yet
+        monkeypatch.setattr("capspace.collect.file_hashes._FRESH_NS", -1)
         assert store.hash_file(path) == store.hash_file(path) == first
         assert len(hashed) == 3
         path.write_bytes(b"abd")
         assert store.hash_file(path) != first
         assert len(hashed) == 4
+
+
+@pytest.mark.parametrize("how", ["renamed", "in place"])
+def test_other_weights_of_the_same_size_and_time_are_hashed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[Path], how: str
+) -> None:
+    monkeypatch.setattr("capspace.collect.file_hashes._FRESH_NS", -1)
+    path, other = tmp_path / "weights", tmp_path / "weights.new"
+    path.write_bytes(b"abc")
+    times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    with Store(tmp_path / "store") as store:
+        first = store.hash_file(path)
+        assert store.hash_file(path) == first
+        assert len(hashed) == 1
+        new = other if how == "renamed" else path
+        new.write_bytes(b"xyz")
+        os.utime(new, ns=times)  # as rsync -t, cp -p and tar do
+        new.replace(path)
+        assert path.stat().st_mtime_ns == times[1]
+        assert store.hash_file(path) != first
+
+
+def earlier_store(path: Path) -> sqlite3.Connection:
+    """Make a store as version 1 made them, with a score in it, and leave it open."""
+    with Store(path) as store:
+        store.put(RESULT, SAMPLES)
+    db = sqlite3.connect(path / "store.sqlite", isolation_level=None)
+    db.execute("DROP TABLE file_stamps")
+    db.execute(
+        "CREATE TABLE file_hashes (path TEXT PRIMARY KEY, size INTEGER NOT NULL, "
+        "mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL) STRICT"
+    )
+    db.execute("PRAGMA user_version = 1")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA quick_check")  # from its first reading on it holds the log
+    return db
+
+
+def test_a_store_of_the_first_version_opens_and_hashes_anew(tmp_path: Path) -> None:
+    earlier_store(tmp_path).close()
+    path = tmp_path / "weights"
+    path.write_bytes(b"abc")
+    for _ in range(2):
+        with Store(tmp_path) as store:
+            assert store.results() == [RESULT]
+            assert store.hash_file(path).startswith("ba7816bf")
+
+
+def journal_mode(path: Path) -> str:
+    db = sqlite3.connect(path / "store.sqlite")
+    (mode,) = db.execute("PRAGMA journal_mode").fetchone()
+    db.close()
+    return str(mode)
+
+
+def test_a_store_has_no_write_ahead_log_which_machines_cannot_share(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.put(RESULT, SAMPLES)
+        assert journal_mode(tmp_path) == "delete"
+        assert not list(tmp_path.glob("store.sqlite-*"))
+
+
+def test_a_store_with_a_log_loses_it_once_nobody_else_has_it_open(tmp_path: Path) -> None:
+    db = earlier_store(tmp_path)
+    with Store(tmp_path) as store:  # a run of the earlier version is still going on
+        store.put(replace(RESULT, key="b" * 64))
+        assert journal_mode(tmp_path) == "wal"
+    db.close()
+    with Store(tmp_path) as store:
+        assert len(store.results()) == 2
+        assert journal_mode(tmp_path) == "delete"
 
 
 def test_the_environment_names_the_default_store(

@@ -16,7 +16,7 @@ STORE = """
 import os, shutil
 from dataclasses import replace
 from capspace.collect.errors import StoreError
-from capspace.collect.store import Store
+from capspace.collect.store import Failure, Store
 from test_store import RESULT
 
 def one_line(work):
@@ -25,13 +25,34 @@ def one_line(work):
     except StoreError as error:
         print(error)
 
+def killed(last_acts):
+    if not os.fork():
+        last_acts(Store(path))
+        os.kill(os.getpid(), 9)
+    os.wait()
+
 path = disk / "store"
-if not os.fork():  # a run that is killed: its score is in the write-ahead log alone
-    store = Store(path)
+"""
+WITH_LOG = """
+def last_acts(store):  # as the first version did it: the score is in the write-ahead log alone
+    store._db.execute("PRAGMA journal_mode = WAL")
     store.put(RESULT, [{"doc": 1}])
-    os.kill(os.getpid(), 9)
-os.wait()
+
+killed(last_acts)
 assert (path / "store.sqlite-wal").stat().st_size
+"""
+WITH_JOURNAL = """
+def last_acts(store):  # the killed transaction is half in the file
+    store.put(RESULT, [{"doc": 1}])
+    store._db.execute("PRAGMA cache_size = 1")
+    store._db.execute("BEGIN IMMEDIATE")
+    store._db.execute("DELETE FROM results")
+    for n in range(20):
+        reason = Failure("m", "r", f"{n}", "x" * 2000)
+        store._db.execute("INSERT INTO failures VALUES (?,?,?,?,?)", tuple(vars(reason).values()))
+
+killed(last_acts)
+assert (path / "store.sqlite-journal").stat().st_size
 """
 CHECK = """
 with Store(path, must_write=False) as store:
@@ -51,22 +72,37 @@ def test_store_of_a_killed_run_is_read_where_nothing_can_be_written(
     spoil = "fill()" if how == "full" else 'mount("-o", "remount,ro", disk)'
     if how != "read-only":
         spoil = f'(path / "store.sqlite-shm").unlink()\n{spoil}'
-    notice, *refused = on_a_small_disk(tmp_path, f"{STORE}\n{spoil}\n{CHECK}").splitlines()
+    program = f"{STORE}{WITH_LOG}\n{spoil}\n{CHECK}"
+    notice, *refused = on_a_small_disk(tmp_path, program).splitlines()
     assert "cannot write the store" in notice
     assert notice.endswith("it is only read")
     assert len(refused) == 3
     assert all("--store" in line for line in refused)
 
 
-def test_store_that_was_closed_is_read_from_a_read_only_disk(tmp_path: Path) -> None:
-    program = """
-    with Store(path) as store:
-        pass
-    assert not (path / "store.sqlite-wal").exists()
-    mount("-o", "remount,ro", disk)
-    """
-    said = on_a_small_disk(tmp_path, STORE + program.replace("\n    ", "\n") + CHECK)
-    assert len(said.splitlines()) == 4
+def test_store_killed_while_writing_is_read_from_a_read_only_disk(tmp_path: Path) -> None:
+    program = f'{STORE}{WITH_JOURNAL}\nmount("-o", "remount,ro", disk)\n{CHECK}'
+    said = on_a_small_disk(tmp_path, program).splitlines()
+    assert len(said) == 4
+    assert said[0].endswith("it is only read")
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_store_that_was_closed_is_read_where_nothing_can_be_written(
+    tmp_path: Path, how: str
+) -> None:
+    spoil = "fill()" if how == "full" else 'mount("-o", "remount,ro", disk)'
+    program = f"""
+with Store(path) as store:
+    store.put(RESULT, [{{"doc": 1}}])
+assert len(list(path.glob("store.sqlite*"))) == 1
+{spoil}
+{CHECK}
+"""
+    said = on_a_small_disk(tmp_path, STORE + program).splitlines()
+    # A full disk is in the way of nothing but writing.
+    assert len(said) == 4 - (how == "full")
+    assert all("store" in line for line in said if line)
 
 
 def test_store_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
@@ -127,6 +163,6 @@ fill()
 one_line(lambda: Store(path, must_write=False))
 assert not list(disk.glob("capspace-*"))
 """
-    (line,) = on_a_small_disk(tmp_path, STORE + program).splitlines()
+    (line,) = on_a_small_disk(tmp_path, STORE + WITH_LOG + program).splitlines()
     assert "No space left on device" in line
     assert "set TMPDIR" in line
