@@ -172,6 +172,14 @@ def test_names_of_strangers_cannot_command_the_terminal(capsys: pytest.CaptureFi
     assert not {"\x1b", "\x9b", "\x07"} & {*said}
 
 
+def test_refusals_tell_no_secret_and_command_no_terminal(
+    capspace: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_TOKEN", "hf_0123456789")
+    line = capspace.refused("collect", "./nowhere-hf_0123456789-\x1b[2J")
+    assert "nowhere-***-\N{REPLACEMENT CHARACTER}[2J: no such folder" in line
+
+
 def test_models_of_one_name_are_shown_by_their_revisions(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

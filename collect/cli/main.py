@@ -20,7 +20,9 @@ from capspace.collect.cli import (
     study,
     zoo,
 )
+from capspace.collect.cli.options import console
 from capspace.collect.errors import CollectError
+from capspace.collect.redacting import redacted
 from capspace.fit.errors import FitError
 from capspace.tasks.errors import PanelError
 
@@ -56,7 +58,8 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         app(args=None if args is None else list(args))
     except (FitError, CollectError, PanelError) as error:
-        typer.secho(f"capspace: {error}", err=True, fg="red")
+        line = redacted(f"capspace: {error}")
+        console(stderr=True).print(line, style="red", markup=False, soft_wrap=True)
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()
