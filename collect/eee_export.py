@@ -31,7 +31,7 @@ from capspace.collect.every_eval_ever import (
     StandardError,
     Uncertainty,
 )
-from capspace.collect.exported_runs import file_name, limit_of, metric_and_filter, runs
+from capspace.collect.exported_runs import Run, file_name, metric_and_filter, runs
 from capspace.collect.receipt import Item, items
 from capspace.collect.result import Result
 from capspace.collect.store import Store
@@ -44,7 +44,7 @@ _LOWER_IS_BETTER = (*_PERPLEXITIES, "bits_per_byte", "brier_score", "ter", "wer"
 
 
 def write_every_eval_ever(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
-    """Write one record per model, revision and limit, laid out as the project's data store is.
+    """Write one record per run, laid out as the project's data store is.
 
     Raises
     ------
@@ -55,22 +55,22 @@ def write_every_eval_ever(results: Sequence[Result], store: Store, out: Path) ->
 
     """
     now = f"{datetime.now(UTC).timestamp():.3f}"
-    return [path for own in runs(results) for path in _write_run(own, store, out, now)]
+    return [path for run in runs(results) for path in _write_run(run, store, out, now)]
 
 
-def _write_run(own: list[Result], store: Store, out: Path, now: str) -> Iterator[Path]:
-    model, revision, limit = own[0].model, own[0].revision, limit_of(own[0])
-    organisation, _, plain = model.rpartition("/")
+def _write_run(run: Run, store: Store, out: Path, now: str) -> Iterator[Path]:
+    organisation, _, plain = run.model.rpartition("/")
     folder = Path("data", "capspace", _part(organisation or "unknown"), _part(plain))
     # The same run is written to the same file again: a UUID of random bits would pile them up.
-    digest = hashlib.sha256(json.dumps([model, revision, limit]).encode()).digest()
-    stem = str(uuid.UUID(bytes=digest[:16], version=4))
-    parts = (file_name(model), revision[:12], f"limit{limit}" if limit else "")
+    stem = str(uuid.UUID(bytes=run.digest[:16], version=4))
+    parts = (file_name(run.model), run.revision[:12], run.digest.hex()[:8])
     evaluation_id = f"capspace/{'-'.join(filter(None, parts))}/{now}"
     (out / folder).mkdir(parents=True, exist_ok=True)
 
     lines = [
-        log.to_json() for result in own for log in _instance_logs(result, store, evaluation_id)
+        log.to_json()
+        for result in run.results
+        for log in _instance_logs(result, store, evaluation_id)
     ]
     samples = None
     if lines:
@@ -83,25 +83,26 @@ def _write_run(own: list[Result], store: Store, out: Path, now: str) -> Iterator
             total_rows=len(lines),
         )
         yield out / place
-    log = _evaluation_log(own, evaluation_id, now, samples)
+    log = _evaluation_log(run, evaluation_id, now, samples)
     path = out / folder / f"{stem}.json"
     path.write_text(log.to_json(indent=2) + "\n", encoding="utf-8")
     yield path
 
 
 def _evaluation_log(
-    own: list[Result], evaluation_id: str, now: str, samples: SampleFile | None
+    run: Run, evaluation_id: str, now: str, samples: SampleFile | None
 ) -> EvaluationLog:
-    identity = json.loads(own[0].identity)
-    measured = "harness" in identity
-    library = identity["harness"].split() if measured else ["unknown", "unknown"]
+    measured, first = run.is_measured, run.results[0]
+    library, _, version = run.harness.partition(" ")
     known: dict[str, Any] = {
-        "revision": own[0].revision,
-        **{name: str(value) for name, value in sorted(identity.get("model", {}).items())},
+        "revision": run.revision,
+        **{name: str(value) for name, value in sorted(run.model_identity.items())},
     }
+    if run.conditions:
+        known["conditions"] = "; ".join(run.conditions)
     return EvaluationLog(
         evaluation_id=evaluation_id,
-        evaluation_timestamp=own[0].measured_at,
+        evaluation_timestamp=first.measured_at,
         retrieved_timestamp=now,
         source_metadata=SourceMetadata(
             source_name="capspace" if measured else "scores imported into capspace",
@@ -109,17 +110,19 @@ def _evaluation_log(
             source_organization_name="unknown",
             evaluator_relationship="other",
         ),
-        eval_library=EvalLibrary(name=library[0].replace("-", "_"), version=library[-1]),
+        eval_library=EvalLibrary(
+            name=library.replace("-", "_") or "unknown", version=version or "unknown"
+        ),
         model_info=ModelInfo(
-            name=own[0].model,
-            id=own[0].model,
+            name=run.model,
+            id=run.model,
             additional_details=ModelDetails(
                 deployment_type="self_deployed" if measured else "unknown",
                 model_availability="unknown",
                 **known,
             ),
         ),
-        evaluation_results=[_evaluation_result(result) for result in own],
+        evaluation_results=[_evaluation_result(result) for result in run.results],
         detailed_evaluation_results=samples,
     )
 

@@ -5,18 +5,45 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from capspace.collect.eee_export import write_every_eval_ever
 from capspace.collect.errors import CollectError
-from capspace.collect.exported_runs import file_name, limit_of, metric_and_filter, runs
+from capspace.collect.exported_runs import (
+    Run,
+    file_name,
+    metric_and_filter,
+    runs,
+    versions_of,
+    without_collisions,
+)
 from capspace.collect.result import Result, to_table
 from capspace.collect.samples import json_line
 from capspace.collect.store import Store
 
-__all__ = ["EXPORT_FORMATS", "export_scores"]
+__all__ = ["EXPORT_FORMATS", "export_scores", "require_format"]
+
+_SEEDS = {
+    "python": "random_seed",
+    "numpy": "numpy_seed",
+    "torch": "torch_seed",
+    "fewshot": "fewshot_seed",
+}
+
+
+def require_format(form: str) -> None:
+    """Refuse a format that is not there.
+
+    Raises
+    ------
+    CollectError
+        The formats that there are are named.
+
+    """
+    if form not in EXPORT_FORMATS:
+        raise CollectError(f"unknown format {form!r}; there are {', '.join(EXPORT_FORMATS)}")
 
 
 def export_scores(results: Sequence[Result], *, store: Store, form: str, out: Path) -> list[Path]:
@@ -43,8 +70,7 @@ def export_scores(results: Sequence[Result], *, store: Store, form: str, out: Pa
     ``every-eval-ever`` follows version 0.3.0 of the schema of that name (evaleval on GitHub).
 
     """
-    if form not in EXPORT_FORMATS:
-        raise CollectError(f"unknown format {form!r}; there are {', '.join(EXPORT_FORMATS)}")
+    require_format(form)
     if not results:
         raise CollectError("there are no scores to export")
     try:
@@ -69,44 +95,57 @@ def _parquet(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
 
 
 def _lm_eval(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
-    """Write one results file per model and limit, with the samples of each task beside it."""
+    """Write a results file per run, or several where one cannot hold it, with samples beside."""
     written = []
     stamps: set[str] = set()
-    for own in runs(results):
-        model, revision, limit = own[0].model, own[0].revision, limit_of(own[0])
-        folder = out / file_name(model)
+    for run in runs(results):
+        folder = out / file_name(run.model)
         folder.mkdir(parents=True, exist_ok=True)
-        stamp = _stamp(own, stamps)
-        told: dict[str, Any] = {
-            "results": {},
-            "versions": {},
-            "n-shot": {},
-            "n-samples": {},
-            "config": {"model": "capspace", "model_args": {"pretrained": model}, "limit": limit}
-            | {"model_sha": revision},
-            "model_name": model,
-            "date": datetime.fromisoformat(own[0].measured_at).timestamp(),
-        }
-        # Behind the task and the backend a protocol names what was out of the ordinary.
-        special = [words for r in own for words in r.protocol.split("; ")[2:]]
-        told["capspace"] = {"conditions": list(dict.fromkeys(special))}
-        for result in own:
-            _add_tasks(told, result)
-            written += _write_samples(store, result, folder, stamp)
-        path = folder / f"results_{stamp}.json"
-        path.write_text(_json(told), encoding="utf-8")
-        written.append(path)
+        for own in without_collisions(run.results):
+            stamp = _stamp(own, stamps)
+            told = _run_record(run, own[0].measured_at)
+            for result in own:
+                _add_tasks(told, result)
+            written += _write_samples(store, own, folder, stamp)
+            path = folder / f"results_{stamp}.json"
+            path.write_text(_json(told), encoding="utf-8")
+            written.append(path)
     return written
 
 
-def _add_tasks(told: dict[str, Any], result: Result) -> None:
-    identity = json.loads(result.identity)
-    versions = {task["name"]: task["version"] for task in identity.get("tasks", ())}
-    metric, chosen = metric_and_filter(result)
-    if identity.get("harness"):
-        told["lm_eval_version"] = identity["harness"].removeprefix("lm-eval ")
-    if identity.get("model", {}).get("chat_template"):
+def _run_record(run: Run, measured_at: str) -> dict[str, Any]:
+    """Return what lm-eval's layout says of a run as a whole."""
+    arguments = {"pretrained": run.model}
+    if "dtype" in run.model_identity:
+        arguments["dtype"] = run.model_identity["dtype"]
+    told: dict[str, Any] = {
+        "results": {},
+        "versions": {},
+        "n-shot": {},
+        "n-samples": {},
+        "config": {
+            "model": run.model_identity.get("backend", "capspace"),
+            "model_args": arguments,
+            "model_sha": run.revision,
+            "limit": run.limit,
+            **{_SEEDS[name]: seed for name, seed in run.seeds.items()},
+        },
+        "model_name": run.model,
+        "date": datetime.fromisoformat(measured_at).timestamp(),
+        # What lm-eval's layout has no place for.
+        "capspace": {"conditions": list(run.conditions), "model": run.model_identity},
+    }
+    version = run.harness.removeprefix("lm-eval").strip()
+    if version:
+        told["lm_eval_version"] = version
+    if run.model_identity.get("chat_template"):
         told["chat_template"] = "the model's own"
+    return told
+
+
+def _add_tasks(told: dict[str, Any], result: Result) -> None:
+    versions = versions_of(result)
+    metric, chosen = metric_and_filter(result)
     for task in result.tasks:
         name = task["task"]
         told["results"].setdefault(name, {"alias": name})
@@ -119,17 +158,19 @@ def _add_tasks(told: dict[str, Any], result: Result) -> None:
         told["n-samples"][name] = {"effective": task["n_items"]}
 
 
-def _write_samples(store: Store, result: Result, folder: Path, stamp: str) -> list[Path]:
-    if not store.samples_file(result.key).exists():
-        return []
-    lines: dict[str, list[str]] = {}
-    for record in store.samples(result.key):
-        task = str(record.pop("task", result.benchmark))
-        lines.setdefault(task, []).append(json_line(record))
+def _write_samples(store: Store, own: list[Result], folder: Path, stamp: str) -> list[Path]:
+    """Write a file per task; several metrics of one task have the same samples."""
+    lines: dict[str, dict[str, None]] = {}
+    for result in own:
+        if not store.samples_file(result.key).exists():
+            continue
+        for record in store.samples(result.key):
+            task = str(record.pop("task", result.benchmark))
+            lines.setdefault(file_name(task), {})[json_line(record)] = None
     paths = []
-    for task, own in lines.items():
-        path = folder / f"samples_{file_name(task)}_{stamp}.jsonl"
-        path.write_text("\n".join(own) + "\n", encoding="utf-8")
+    for name, of_task in lines.items():
+        path = folder / f"samples_{name}_{stamp}.jsonl"
+        path.write_text("\n".join(of_task) + "\n", encoding="utf-8")
         paths.append(path)
     return paths
 
@@ -146,9 +187,8 @@ EXPORT_FORMATS: dict[str, Callable[[Sequence[Result], Store, Path], list[Path]]]
 def _stamp(results: Sequence[Result], taken: set[str]) -> str:
     """Return the time of the last result in lm-eval's form, moved on where it is taken."""
     moment = max(datetime.fromisoformat(result.measured_at) for result in results)
-    stamp = moment.strftime("%Y-%m-%dT%H-%M-%S.%f")
-    while stamp in taken:
-        stamp = f"{stamp[:-6]}{int(stamp[-6:]) + 1:06d}"
+    while (stamp := moment.strftime("%Y-%m-%dT%H-%M-%S.%f")) in taken:
+        moment += timedelta(microseconds=1)
     taken.add(stamp)
     return stamp
 

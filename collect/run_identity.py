@@ -13,7 +13,7 @@ from capspace.collect.checkpoint import resolve, sha256_file
 from capspace.collect.errors import BackendError
 from capspace.collect.identity import ModelIdentity, canonical_json
 
-__all__ = ["RunModel", "identify", "identify_by_name"]
+__all__ = ["SETTINGS", "WITHOUT_EFFECT", "RunModel", "identify", "identify_by_name"]
 
 # lm-eval's model classes that take a checkpoint as `pretrained`, by their names in its registry.
 _CLASSES = {
@@ -26,7 +26,7 @@ _CLASSES = {
 }
 _OWN = {"pretrained", "revision", "dtype", "trust_remote_code"}
 # What can move an answer, and is told apart by its value alone.
-_SETTINGS = {
+SETTINGS = {
     "add_bos_token",
     "attn_implementation",
     "backend",
@@ -51,7 +51,7 @@ _SETTINGS = {
     "use_fast_tokenizer",
     "use_safetensors",
 }
-_WITHOUT_EFFECT = {
+WITHOUT_EFFECT = {
     "batch_size",
     "chunked_prefill_size",
     "data_parallel_size",
@@ -135,7 +135,7 @@ def identify(
     if model not in _CLASSES:
         raise BackendError(f"--model {model} does not say which checkpoint answers")
     given = _given(arguments)
-    strange = sorted(given.keys() - _OWN - _SETTINGS - _WITHOUT_EFFECT)
+    strange = sorted(given.keys() - _OWN - SETTINGS - WITHOUT_EFFECT)
     if strange:
         raise BackendError(f"what {strange[0]}={given[strange[0]]} stands for is not known")
     pretrained = given.get("pretrained")
@@ -150,7 +150,7 @@ def identify(
         hash_file=hash_file,
     )
     backend, dtype = _CLASSES[model], str(given.get("dtype", "auto"))
-    settings = {name: canonical_json(given[name]) for name in given.keys() & _SETTINGS}
+    settings = {name: canonical_json(given[name]) for name in given.keys() & SETTINGS}
     if backend in BACKENDS:
         options = LoadOptions(backend=backend, dtype=dtype)
         dtype = options.identity_dtype(checkpoint)
@@ -192,8 +192,8 @@ def identify_by_name(
         raise BackendError("an empty name does not say what answers")
     given = _given(arguments)
     settings = {
-        key: value if key in _SETTINGS else hashlib.sha256(value.encode()).hexdigest()
-        for key in given.keys() - _WITHOUT_EFFECT - _CONNECTION - {"dtype"}
+        key: value if key in SETTINGS else hashlib.sha256(value.encode()).hexdigest()
+        for key in given.keys() - WITHOUT_EFFECT - _CONNECTION - {"dtype"}
         for value in [canonical_json(given[key])]
     }
     identity = ModelIdentity(

@@ -60,6 +60,15 @@ def lm_eval_file(folder: Path, **changes: Any) -> Path:
     return path
 
 
+def arguments(more: str) -> dict[str, Any]:
+    return {"config": {"model": "hf", "model_args": f"pretrained=org/model,{more}"}}
+
+
+def seeds(**other: int | None) -> dict[str, Any]:
+    usual = {"random_seed": 0, "numpy_seed": 1234, "torch_seed": 1234, "fewshot_seed": 1234}
+    return {"config": {"model_args": {"pretrained": "org/model"}, **usual, **other}}
+
+
 def bring(store: Store, panel: Panel, *paths: Path) -> Imported:
     return import_scores(list(paths), store=store, panel=panel)
 
@@ -109,6 +118,14 @@ def test_same_protocol_gets_the_panels_name_and_its_samples(
             "filter first, not none",
         ),
         ({"capspace": {"conditions": ["embedded items"]}}, "embedded items"),
+        ({"n-samples": {"arc_challenge": {"original": 1172, "effective": 3}}}, "limit 3"),
+        (arguments("load_in_4bit=True"), "load_in_4bit=True"),
+        (arguments("gptqmodel=True,autogptq=False"), "gptqmodel=True"),
+        (arguments('add_bos_token=True,chat_template_args={"a":1,"b":2}'), '={"a":1,"b":2}'),
+        (arguments("tokenizer=/home/me/mine"), "tokenizer=mine"),
+        (seeds(fewshot_seed=7), "fewshot_seed 7"),
+        (seeds(numpy_seed=None), "numpy_seed None"),
+        (seeds(random_seed=5, numpy_seed=5, torch_seed=5, fewshot_seed=5), "seed 5"),
     ],
 )
 def test_any_difference_keeps_a_score_apart_and_is_said(
@@ -119,6 +136,58 @@ def test_any_difference_keeps_a_score_apart_and_is_said(
     assert all(name.startswith("arc_challenge acc") for name in names(done))
     assert not any(r.comparable for r in done.results)
     assert any(why in note for note in done.notes), done.notes
+
+
+def test_what_cannot_move_a_score_does_not_keep_it_apart(
+    store: Store, panel: Panel, tmp_path: Path
+) -> None:
+    plain = "dtype=float16,device=cuda,batch_size=8,parallelize=True,load_in_4bit=False,peft=None"
+    path = lm_eval_file(tmp_path, **arguments(plain))
+    path = lm_eval_file(tmp_path, config=json.loads(path.read_text())["config"] | seeds()["config"])
+    assert names(bring(store, panel, path)) == ["ARC-C", "arc_challenge acc"]
+
+
+@pytest.mark.parametrize("kind", ["peft", "delta"])
+def test_adapter_is_another_model(store: Store, panel: Panel, tmp_path: Path, kind: str) -> None:
+    done = bring(store, panel, lm_eval_file(tmp_path, **arguments(f"{kind}=/home/me/lora/")))
+    assert {r.model for r in done.results} == {"org/model+lora"}
+    assert "ARC-C" not in names(done)
+    assert f"{kind}=lora" in done.notes[0]
+
+
+def test_what_may_be_a_secret_is_named_only(store: Store, panel: Panel, tmp_path: Path) -> None:
+    told = "api_key=hush,hf_token=hush,password=hush,base_url=http://me:hush@there,proxy=a://hush"
+    done = bring(store, panel, lm_eval_file(tmp_path, **arguments(told + ",think_end_token=end")))
+    assert "api_key, base_url, hf_token, password, proxy, think_end_token=end" in done.notes[0]
+    kept = json.dumps([vars(result) for result in store.results()])
+    assert "hush" not in kept + str(done.notes)
+
+
+def test_model_behind_an_api_has_its_own_name(store: Store, panel: Panel, tmp_path: Path) -> None:
+    config = {"model": "openai-completions", "model_args": "model=gpt-x,num_concurrent=4"}
+    done = bring(store, panel, lm_eval_file(tmp_path, config=config))
+    assert (done.results[0].model, done.results[0].benchmark) == ("gpt-x", "ARC-C")
+
+
+def test_dtypes_do_not_contradict_each_other(store: Store, panel: Panel, tmp_path: Path) -> None:
+    paths = []
+    for i, dtype in enumerate(("float16", "float32")):
+        (tmp_path / dtype).mkdir()
+        metrics = {"arc_challenge": {"acc_norm,none": 0.4 + i / 100}}
+        told = arguments(f"dtype={dtype}") | {"results": metrics}
+        paths.append(lm_eval_file(tmp_path / dtype, **told))
+    assert names(bring(store, panel, *paths)) == ["ARC-C", "ARC-C"]
+    # Nor do they after a way to others and back.
+    for form in ("lm-eval", "every-eval-ever"):
+        out = tmp_path / form
+        files = export_scores(store.results(), store=store, form=form, out=out)
+        assert len(files) == 2
+        assert {d for f in files for d in ("float16", "float32") if d in f.read_text()} == {
+            "float16",
+            "float32",
+        }
+    back = bring(Store(tmp_path / "other"), panel, tmp_path / "lm-eval")
+    assert {r.score for r in back.results} == {r.score for r in store.results()}
 
 
 def test_group_of_tasks_is_averaged_only_when_it_is_whole(
@@ -215,6 +284,10 @@ def test_sources_that_contradict_each_other_are_left_out_and_named(
     assert [r.score for r in store.results()] == [0.7]
 
 
+def run(metrics: str, task: str = "t", model_name: str = "m") -> str:
+    return f'{{"results": {{"{task}": {{{metrics}}}}}, "model_name": "{model_name}"}}'
+
+
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
@@ -229,13 +302,33 @@ def test_sources_that_contradict_each_other_are_left_out_and_named(
         ),
         ("a.csv", "", "neither lm-eval's JSON nor a table"),
         ("a.csv", "x,y\n1,2\n", "a.csv"),
+        ("a.json", "[" * 100_000, "not JSON"),
+        ("a.json", b"\xff", "not JSON"),
+        ("a.json", run('"acc": 1' + "0" * 400), "acc: score: Input should be a valid number"),
+        ("a.json", run('"acc": 0.5, "acc_stderr": Infinity'), "stderr: a standard error is"),
+        ("a.json", run('"acc": 0.5, "acc_stderr": -1'), "stderr: a standard error is"),
+        ("a.json", run('"acc": 44.0'), "m: t acc is 44, outside .* divide by 100"),
+        ("a.json", run('"acc": -3.0'), "m: t acc is -3, outside .* check the file"),
+        ("a.json", run('"acc": 0.5', task="t" * 400), "at most 200 characters"),
+        ("a.json", run('"acc": 0.5', task="x|t|five"), "'five' is no number of shots"),
+        ("a.json", run('"acc": 0.5', model_name="half \\ud800"), "not JSON"),
+        ("a.json", run('"acc": 0.5', model_name="."), "which model"),
+        ("a.csv", "model,benchmark,metric,value\nm,b,acc,abc\n", "row 2: value is 'abc', not a"),
+        ("a.csv", "model,benchmark,metric,value\n,b,acc,0.5\n", "row 2 names no model"),
+        ("a.csv", "model,benchmark,metric,value\nm,b,acc,44\n", "is 44, outside"),
+        ("a.csv", "Model,ARC-C\nm,44\n", "m: ARC-C is 44, outside .* divide by 100"),
+        ("a.csv", "model,benchmark,score,n_shot\nm,b,0.5,2.5\n", "n_shot: .* integer, not 2.5"),
+        ("a.csv", "model,benchmark,score,n_shot\nm,b,0.5,1e300\n", "n_shot: .* less than"),
+        ("a.csv", "model,Model,benchmark,score\nm,m,b,0.5\n", "two columns are called 'model'"),
+        ("a.csv.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff", "nor a table"),
+        ("a.parquet", b"PAR1junkPAR1", "nor a table"),
     ],
 )
 def test_file_that_is_none_of_these_is_refused_in_one_line(
-    store: Store, panel: Panel, tmp_path: Path, name: str, text: str, why: str
+    store: Store, panel: Panel, tmp_path: Path, name: str, text: str | bytes, why: str
 ) -> None:
     path = tmp_path / name
-    path.write_text(text)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ImportFileError, match=why) as caught:
         bring(store, panel, path)
     assert "\n" not in str(caught.value)
@@ -243,6 +336,96 @@ def test_file_that_is_none_of_these_is_refused_in_one_line(
     with pytest.raises(ImportFileError, match="no such file"):
         bring(store, panel, tmp_path / "nowhere.json")
     assert store.results() == []
+
+
+WRONG_TYPES = {
+    "config": ["x", [1], {"limit": "10"}, {"model_args": ["pretrained=x"]}, {"fewshot_seed": "7"}],
+    "n-shot": [[1], {"arc_challenge": "x"}, {"arc_challenge": -1}],
+    "n-samples": [[1], {"arc_challenge": 5}, {"arc_challenge": {"effective": "many"}}],
+    "versions": [[1], {"arc_challenge": []}],
+    "group_subtasks": [["arc_challenge"], {"arc_challenge": "x"}],
+    "capspace": ["x", {"conditions": 3}],
+    "model_name": [{"a": 1}],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, vs in WRONG_TYPES.items() for v in vs])
+def test_field_of_a_wrong_type_is_named(
+    store: Store, panel: Panel, tmp_path: Path, field: str, value: object
+) -> None:
+    path = lm_eval_file(tmp_path, **{field: value})
+    with pytest.raises(ImportFileError, match=f"{path}: {field}.*: Input should be") as caught:
+        bring(store, panel, path)
+    assert "\n" not in str(caught.value)
+
+
+SAMPLE = {"doc_id": 0, "arguments": [["a", "b"]], "resps": [[[-1.5, True]]], "metrics": []}
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("{not json}", "line 2 is not JSON"),
+        ("[1, 2]", "line 2 is list, not the record"),
+        ("[" * 90_000, "line 2 is nested too deeply"),
+        (json.dumps(SAMPLE | {"x": 0})[:-2] + "[" * 900 + "]" * 900 + "}", "nested too deeply"),
+        (json.dumps(SAMPLE | {"doc_id": "x"}), "line 2: doc_id: Input should be a valid integer"),
+        (json.dumps(SAMPLE | {"arguments": 5}), "arguments"),
+        (json.dumps(SAMPLE | {"arguments": [[]]}), "arguments"),
+        (json.dumps(SAMPLE | {"arguments": []}), "0 requests and answers to 1"),
+        (json.dumps(SAMPLE | {"resps": [[]]}), "resps.0"),
+        (json.dumps(SAMPLE | {"resps": [[["zz"]]]}), "'zz' is no number"),
+        (json.dumps(SAMPLE | {"resps": [["plain"]]}), "None is no number"),
+        (json.dumps(SAMPLE | {"metrics": 7}), "metrics"),
+        (json.dumps(SAMPLE | {"metrics": ["m"], "m": 10**400}), "is no number"),
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}", "line 2 is not JSON"),
+    ],
+)
+def test_wrong_sample_is_told_before_anything_is_kept(
+    store: Store, panel: Panel, tmp_path: Path, line: str, why: str
+) -> None:
+    good, bad = tmp_path / "a", tmp_path / "b"
+    for folder, last in ((good, json.dumps(SAMPLE)), (bad, line)):
+        folder.mkdir()
+        lm_eval_file(folder, model_name=folder.name)
+        beside = folder / "samples_arc_challenge_2026-01-02T03-04-05.678901.jsonl"
+        beside.write_bytes(f"{json.dumps(SAMPLE)}\n{last}\n".encode("latin-1"))
+    with pytest.raises(ImportFileError, match=why) as caught:
+        bring(store, panel, good, bad)
+    assert "\n" not in str(caught.value)
+    assert store.results() == []
+    assert list(store.samples_path.iterdir()) == []
+
+
+def test_samples_of_scores_that_are_left_out_are_not_kept(
+    store: Store, panel: Panel, tmp_path: Path
+) -> None:
+    for name, score in (("a", 0.4), ("b", 0.5)):
+        (tmp_path / name).mkdir()
+        lm_eval_file(tmp_path / name, results={"arc_challenge": {"acc_norm,none": score}})
+        beside = tmp_path / name / "samples_arc_challenge_2026-01-02T03-04-05.678901.jsonl"
+        beside.write_text(json.dumps(SAMPLE) + "\n")
+    bring(store, panel, tmp_path / "a", tmp_path / "b")
+    assert len(list(store.samples_path.iterdir())) == len(store.results()) == 1
+
+
+def test_task_whose_name_is_a_path_is_read_without_leading_anywhere(
+    store: Store, panel: Panel, tmp_path: Path
+) -> None:
+    path = lm_eval_file(tmp_path, results={"hf/../../x": {"acc,none": 0.4}})
+    assert names(bring(store, panel, path)) == ["hf/../../x acc"]
+
+
+def test_folder_says_what_of_it_is_not_read(store: Store, panel: Panel, tmp_path: Path) -> None:
+    with pytest.raises(ImportFileError, match=r"no results\*\.json in this folder$"):
+        bring(store, panel, tmp_path)
+    (tmp_path / "more.csv").write_text("model,benchmark,score\nm,b,0.5\n")
+    with pytest.raises(ImportFileError, match=r"a table is named itself, as more\.csv"):
+        bring(store, panel, tmp_path)
+    path = lm_eval_file(tmp_path)
+    done = bring(store, panel, tmp_path, path)
+    assert names(done) == ["ARC-C", "arc_challenge acc"]  # the file is named twice, and read once
+    assert done.notes == (f"{tmp_path}: not read, as tables are named themselves: more.csv",)
 
 
 def test_import_again_changes_nothing(store: Store, panel: Panel, tmp_path: Path) -> None:
@@ -269,6 +452,21 @@ def test_pythias_published_results(store: Store, panel: Panel, tmp_path: Path) -
     assert [(r.benchmark, r.n_shot) for r in own] == [
         (f"lambada_openai {row['metric']}", row["num_fewshot"])
     ]
+
+
+def test_conditions_and_versions_survive_an_export(
+    store: Store, panel: Panel, tmp_path: Path
+) -> None:
+    config = {"model": "hf", "model_args": "pretrained=org/model,peft=org/lora", "limit": 100}
+    bring(store, panel, lm_eval_file(tmp_path, config=config, chat_template="x"))
+    export_scores(store.results(), store=store, form="lm-eval", out=tmp_path / "out")
+    other = Store(tmp_path / "other")
+    bring(other, panel, tmp_path / "out")
+    want = {(r.benchmark, r.protocol, r.model, r.revision) for r in store.results()}
+    assert {(r.benchmark, r.protocol, r.model, r.revision) for r in other.results()} == want
+    assert all(
+        "v1.0 acc" in r.protocol and "limit 100; chat" in r.protocol for r in other.results()
+    )
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "lm-eval"])

@@ -68,8 +68,9 @@ def export(
     store: o.StorePath = None,
 ) -> None:
     """Write scores for other tools, in their own formats."""
-    from capspace.collect.exporting import export_scores
+    from capspace.collect.exporting import export_scores, require_format
 
+    require_format(form)
     place = out or Path(f"capspace-scores.{form}" if form in {"csv", "parquet"} else f"./{form}")
     with o.open_store(store, must_write=False) as kept:
         results = kept.results(model=model)
