@@ -15,6 +15,7 @@ from capspace.collect.checkpoint import resolve
 from capspace.collect.download import checkpoint_folder
 from capspace.collect.errors import CheckpointError, ZooError
 from capspace.collect.hub import http_errors
+from capspace.collect.redacting import redacted
 from capspace.collect.zoo.folder import ZooFolder
 from capspace.collect.zoo.plan import Plan
 from capspace.collect.zoo.records import Order
@@ -302,4 +303,4 @@ def _write(path: Path, held: dict[str, int]) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return redacted(" ".join(str(error).split()))[:300]

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from capspace.collect.collection import Collection
 from capspace.collect.errors import CollectError, NothingMeasuredError
+from capspace.collect.redacting import redacted
 from capspace.collect.runner import collect_scores
 from capspace.collect.store import Store
 from capspace.collect.zoo.folder import ZooFolder
@@ -161,7 +162,7 @@ def main(arguments: list[str]) -> None:
             except NothingMeasuredError:
                 progress.tell("finished", missing=progress.reasons)
             except CollectError as error:
-                progress.tell("failed", reason=str(error))
+                progress.tell("failed", reason=redacted(str(error)))
             else:
                 # A cell that another run had measured meanwhile is in the store, not told yet.
                 for result in collection.results:
