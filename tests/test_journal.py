@@ -6,10 +6,13 @@ import math
 import os
 import shutil
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,8 @@ from small_disk import on_a_small_disk
 from capspace.collect.errors import JournalError
 from capspace.collect.journal import Failure, Journal, RequestKeys, is_sampled
 from capspace.collect.journal.answers import pack, unpack
+from capspace.collect.journal.live import lock_of
+from capspace.collect.journal.locks import try_lock, unlock
 from capspace.collect.journal.reader import file_digest
 from capspace.collect.journal.writer import SLACK_BYTES
 
@@ -54,6 +59,13 @@ def truth(chunks: int, size: int = 16) -> dict[bytes, tuple[float, bool]]:
 def shard_of(path: Path) -> Path:
     (shard,) = path.glob("sealed-*.sqlite")
     return shard
+
+
+def spoil(shard: Path) -> None:
+    """Flip a bit near a shard's end, in the padding of its last chunk."""
+    data = bytearray(shard.read_bytes())
+    data[-200] ^= 1
+    shard.write_bytes(data)
 
 
 def crashed(path: Path, chunks: int, *, when: str = "later") -> Path:
@@ -192,6 +204,125 @@ def test_failure_is_recorded_until_it_is_answered(tmp_path: Path) -> None:
     fill(journal, 1)
     assert journal.failures("model") == []
     journal.close()
+
+
+def test_failures_survive_merging_and_mending_and_go_with_their_identity(tmp_path: Path) -> None:
+    failures = [
+        Failure(who, key(n), float(n), "task", n, 1000 + n, "out of memory")
+        for who in ("a", "b")
+        for n in (100, 101)
+    ]
+    with Journal(tmp_path) as journal:
+        fill(journal, 1, identity="a")
+        for failure in failures:
+            journal.record_failure(replace(failure, created=0.5, reason="an earlier attempt"))
+    with Journal(tmp_path) as journal:
+        fill(journal, 1, identity="b")
+        for failure in failures:
+            journal.record_failure(failure)
+    with Journal(tmp_path) as journal:
+        journal.compact()
+        assert journal.failures("a") + journal.failures("b") == failures
+        assert journal.info().unanswered == failures
+    spoil(shard_of(tmp_path))
+    with Journal(tmp_path) as journal:
+        assert journal.failures("a") + journal.failures("b") == failures
+        assert "was damaged" in journal.notices[0]
+        journal.remove(["a"])
+        assert journal.failures("a") == []
+        assert journal.failures("b") == failures[2:]
+    with Journal(tmp_path) as journal:
+        journal.remove(["b"])
+        assert journal.info().unanswered == []
+        assert journal.info().n_sealed == 0
+
+
+def test_damaged_record_of_a_failure_is_told_and_the_others_are_kept(tmp_path: Path) -> None:
+    failure = Failure("model", key(0), 1.0, "task", 7, 1000, "out of memory")
+    with Journal(tmp_path) as journal:
+        journal.record_failure(failure)
+        journal.record_failure(replace(failure, key=key(1)))
+    with closing(sqlite3.connect(shard_of(tmp_path), isolation_level=None)) as db:
+        db.execute("UPDATE failures SET failure = '{' WHERE key = ?", (key(1),))
+    with Journal(tmp_path) as journal:
+        assert journal.failures("model") == [failure]
+        assert "a record of a failed request cannot be read" in journal.notices[0]
+
+
+_HELD = """
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from capspace.collect.journal import Journal
+sys.path.insert(0, sys.argv[1])
+import test_journal as tests
+journal = Journal(Path(sys.argv[2]))
+tests.fill(journal, 1, identity="a")
+print("written", flush=True)
+sys.stdin.readline()
+journal.close()
+"""
+
+
+def test_answers_that_another_process_writes_are_not_removed(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        for identity in "ab":
+            fill(journal, 2, identity=identity)
+    words = [sys.executable, "-c", _HELD, str(Path(__file__).parent), str(tmp_path)]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    with Journal(tmp_path) as journal:
+        with pytest.raises(JournalError, match=r"still writing answers.* to .*/live-.*stop it"):
+            journal.remove(["a"])
+        assert journal.known("a") == truth(2)
+        journal.remove(["b"])  # those of others may go meanwhile
+        assert journal.known("b") == {}
+    process.communicate("\n")
+    with Journal(tmp_path) as journal:
+        journal.remove(["a"])
+        assert journal.info().n_answers == {}
+
+
+def test_nothing_is_removed_while_another_machine_writes(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 1, identity="a")
+    theirs = tmp_path / "live-another_machine-1-00000000.sqlite"
+    theirs.touch()
+    lock = try_lock(lock_of(theirs))
+    assert lock is not None
+    with Journal(tmp_path) as journal, pytest.raises(JournalError, match="another_machine"):
+        journal.remove(["a"])
+    unlock(lock, lock_of(theirs))
+    with Journal(tmp_path) as journal:
+        journal.remove(["a"])
+        assert journal.known("a") == {}
+
+
+def test_own_answers_that_are_still_being_written_are_removed(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 1, identity="a")
+        journal.remove(["a"])
+        assert journal.known("a") == {}
+
+
+@pytest.mark.parametrize("tidy", ["compact", "remove"])
+def test_damaged_files_that_were_put_aside_are_deleted_when_asked(
+    tmp_path: Path, tidy: str
+) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 12)
+    spoil(shard_of(tmp_path))
+    with Journal(tmp_path) as journal:
+        kept = journal.known("model")
+        (line,) = journal.check().problems
+        assert "put aside as damaged" in line
+        assert "'capspace store compact' deletes it" in line
+        journal.compact() if tidy == "compact" else journal.remove(["another"])
+        assert journal.check().problems == []
+        assert journal.info().n_quarantined == 0
+        assert journal.known("model") == kept
 
 
 def test_killed_writer_loses_nothing_that_was_appended(tmp_path: Path) -> None:
@@ -429,9 +560,7 @@ def test_check_tells_without_mending(tmp_path: Path) -> None:
         fill(journal, 12)
     journal = Journal(tmp_path)
     shard = shard_of(tmp_path)
-    data = bytearray(shard.read_bytes())
-    data[-200] ^= 1
-    shard.write_bytes(data)
+    spoil(shard)
     report = journal.check()
     assert report.n_chunks == 11
     assert len(report.problems) == 1
@@ -450,6 +579,8 @@ def test_tuning_is_kept_and_a_torn_file_is_nothing(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from capspace.collect.journal import Journal
 sys.path.insert(0, sys.argv[1])

@@ -20,7 +20,7 @@ from capspace.collect.journal.chunk import Chunk, Failure
 from capspace.collect.journal.claims import Claims
 from capspace.collect.journal.folder import ShardFolder
 from capspace.collect.journal.live import OpenShard
-from capspace.collect.journal.reader import file_digest, read_failures, read_shard
+from capspace.collect.journal.reader import file_digest, read_shard
 
 __all__ = ["Journal", "JournalInfo", "JournalReport"]
 
@@ -29,11 +29,19 @@ _MERGE_ABOVE = 8  # sealed shards; each process that wrote adds one
 
 @dataclass(frozen=True)
 class JournalInfo:
-    """What a journal holds: per identity the answers, their bytes and what the identity is."""
+    """What a journal holds: per identity the answers, their bytes and what the identity is.
+
+    Attributes
+    ----------
+    unanswered : list of Failure
+        The requests of all identities that were asked and never answered.
+
+    """
 
     n_answers: dict[str, int]
     n_bytes: dict[str, int]
     descriptions: dict[str, dict[str, Any]]
+    unanswered: list[Failure]
     n_sealed: int
     n_live: int
     n_quarantined: int
@@ -158,12 +166,10 @@ class Journal:
     def failures(self, identity: str) -> list[Failure]:
         """Return the requests of an identity that were asked and never answered."""
         known = self.known(identity)
-        latest: dict[bytes, Failure] = {}
-        for path, sealed in self._paths():
-            for failure in read_failures(path, sealed=sealed):
-                if failure.identity == identity and failure.key not in known:
-                    latest[failure.key] = failure
-        return list(latest.values())
+        with _plain_errors(self.path):
+            found = [f for _, contents in self._folder.read(identity) for f in contents.failures]
+        ordered = sorted(found, key=lambda f: (f.created, f.key))
+        return list({f.key: f for f in ordered if f.key not in known}.values())
 
     def tuning(self, identity: str) -> dict[str, float]:
         """Return what was learned of an identity's speed and size on this machine, or nothing."""
@@ -185,33 +191,38 @@ class Journal:
     def close(self) -> None:
         """Seal this process's shard, and merge the shards where they have become many."""
         with _plain_errors(self.path):
-            if self._own is not None:
-                own, self._own = self._own, None
-                self._folder.seal(own)
+            self._seal_own()
             if self._folder.is_writable and len(self._folder.sealed()) > _MERGE_ABOVE:
                 self._folder.merge()
 
     def compact(self) -> tuple[int, int]:
-        """Merge all sealed shards into one; return bytes before and after."""
+        """Merge all sealed shards into one; return bytes before and after.
+
+        Damaged files that were put aside before are deleted.
+        """
         with _plain_errors(self.path):
+            self._folder.drop_quarantined()
             return self._folder.merge(everything=True)
 
     def remove(self, identities: Collection[str]) -> tuple[int, int]:
-        """Drop all answers of these identities; return bytes before and after.
+        """Drop all answers and failures of these identities; return bytes before and after.
+
+        Damaged files that were put aside go too: whose answers are in them, nobody can tell.
 
         Raises
         ------
         JournalError
-            Another process is still writing one of them.
+            Another process is still writing one of them, or may be on another machine.
 
         """
-        for path in self._folder.live():
-            for identity in identities:
-                if self.claims.holder(identity) is not None:
-                    raise JournalError(
-                        f"{identity[:12]} is being measured ({path.name}); stop that run first"
-                    )
         with _plain_errors(self.path):
+            self._seal_own()
+            for path in self._folder.writers(identities):
+                raise JournalError(
+                    f"a run is still writing answers that are to be removed, to {path}; wait for "
+                    "it or stop it, then remove them"
+                )
+            self._folder.drop_quarantined()
             return self._folder.merge(drop=set(identities))
 
     def check(self) -> JournalReport:
@@ -234,7 +245,11 @@ class Journal:
             if contents.damage or changed:
                 problems.append(f"{shard}: {contents.damage or 'its bytes changed'}")
         aside = sorted((path / "quarantine").glob("*.sqlite"))
-        problems += [f"{shard}: put aside as damaged" for shard in aside]
+        problems += [
+            f"{shard}: put aside as damaged, its whole chunks were kept; 'capspace store compact' "
+            "deletes it"
+            for shard in aside
+        ]
         return JournalReport(n_chunks, n_answers, problems)
 
     def info(self) -> JournalInfo:
@@ -243,6 +258,7 @@ class Journal:
         n_bytes: Counter[str] = Counter()
         descriptions: dict[str, dict[str, Any]] = {}
         seen: set[bytes] = set()
+        failed: set[str] = set()
         for _, contents in self._folder.read():
             for chunk in contents.chunks:
                 if chunk.digest in seen:
@@ -250,12 +266,14 @@ class Journal:
                 seen.add(chunk.digest)
                 n_answers[chunk.identity] += chunk.n
                 n_bytes[chunk.identity] += len(chunk.payload)
+            failed |= {failure.identity for failure in contents.failures}
             for identity, text in contents.descriptions.items():
                 descriptions[identity] = json.loads(text)
         return JournalInfo(
             dict(n_answers),
             dict(n_bytes),
             descriptions,
+            [failure for identity in sorted(failed) for failure in self.failures(identity)],
             len(self._folder.sealed()),
             len(self._folder.live()),
             len(self._folder.quarantined()),
@@ -267,15 +285,16 @@ class Journal:
                 self._own = OpenShard(self.path)
         return self._own
 
+    def _seal_own(self) -> None:
+        if self._own is not None:
+            own, self._own = self._own, None
+            self._folder.seal(own)
+
     def _abandon(self) -> None:
         """Leave the shard as it is, after an error that was told; the next opening mends it."""
         if self._own is not None:
             own, self._own = self._own, None
             own.abandon()
-
-    def _paths(self) -> list[tuple[Path, bool]]:
-        live = [(path, False) for path in self._folder.live()]
-        return live + [(path, True) for path in self._folder.sealed()]
 
     def _tuning_path(self, identity: str) -> Path:
         where = f"{os.uname().nodename}\0{identity}"

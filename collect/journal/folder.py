@@ -6,15 +6,15 @@ import logging
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from capspace.collect.errors import JournalError
-from capspace.collect.journal.chunk import Chunk
-from capspace.collect.journal.live import OpenShard, host_name, lock_of
+from capspace.collect.journal.chunk import Chunk, Failure
+from capspace.collect.journal.live import OpenShard, has_writer, host_name, lock_of
 from capspace.collect.journal.locks import held_lock, try_lock, unlock
-from capspace.collect.journal.reader import ShardContents, file_digest, read_failures, read_shard
+from capspace.collect.journal.reader import ShardContents, file_digest, read_shard
 from capspace.collect.journal.writer import ShardWriter, fold_log
 from capspace.collect.unwritable import is_unwritable
 
@@ -98,6 +98,30 @@ class ShardFolder:
                 done.add(path.name)
                 yield path, contents
 
+    def writers(self, identities: Collection[str]) -> list[Path]:
+        """Return the shards that living processes write and that may hold these identities.
+
+        Which identities a process of another machine writes cannot be seen from here.
+        """
+        found, own = [], self.live()
+        for path in self.path.glob("live-*.sqlite"):
+            if not has_writer(path):
+                continue
+            if path in own:
+                try:
+                    contents = read_shard(path, sealed=False)
+                except FileNotFoundError:  # sealed meanwhile
+                    continue
+                if contents.identities.isdisjoint(identities):
+                    continue
+            found.append(path)
+        return found
+
+    def drop_quarantined(self) -> None:
+        """Delete the damaged files that were put aside: their whole chunks were kept."""
+        for path in self.quarantined():
+            path.unlink()
+
     def seal(self, shard: OpenShard) -> None:
         """Close this process's shard and give it its last name."""
         is_folded = shard.writer.close()
@@ -147,7 +171,7 @@ class ShardFolder:
             before = sum(sizes[p] for p in sources)
             if len(sources) < 2 and not drop:
                 return before, before
-            after = self._write_sealed(sources, lambda chunk: chunk.identity not in drop)
+            after = self._write_sealed(sources, drop)
             for path in sources:
                 if path != after:
                     path.unlink()
@@ -174,7 +198,7 @@ class ShardFolder:
                 f"{path.name} has lost {noted - len(contents.chunks)} of {noted} chunks of "
                 "answers (a power cut?); they are measured again"
             )
-        if contents.chunks or any(True for _ in read_failures(path, sealed=True)):
+        if contents.chunks or contents.failures:
             self._seal_file(path)
         else:
             path.unlink()
@@ -183,8 +207,8 @@ class ShardFolder:
     def _mend(self, path: Path, contents: ShardContents) -> None:
         """Keep a damaged shard's whole chunks in a new one, and put the file aside."""
         with _temporary(self.path) as part:
-            if contents.chunks:
-                _write(part, contents.chunks, contents.descriptions)
+            if contents.chunks or contents.failures:
+                _write(part, contents.chunks, contents.failures, contents.descriptions)
                 self._seal_file(part)
         aside = self._quarantine / f"{path.stem}-{secrets.token_hex(4)}.sqlite"
         path.rename(aside)
@@ -216,23 +240,26 @@ class ShardFolder:
         self.notices.append(notice)
         _log.warning(notice)
 
-    def _write_sealed(self, sources: list[Path], keep: Callable[[Chunk], bool]) -> Path | None:
-        seen: set[bytes] = set()
-        chunks: list[Chunk] = []
+    def _write_sealed(self, sources: list[Path], drop: Collection[str]) -> Path | None:
+        chunks: dict[bytes, Chunk] = {}
+        failures: dict[tuple[str, bytes], Failure] = {}
         descriptions: dict[str, str] = {}
         for path in sources:
             contents = read_shard(path, sealed=True)
             descriptions |= contents.descriptions
-            for chunk in contents.chunks:
-                if chunk.digest not in seen and keep(chunk):
-                    seen.add(chunk.digest)
-                    chunks.append(chunk)
-        if not chunks:
+            chunks |= {c.digest: c for c in contents.chunks if c.identity not in drop}
+            for failure in contents.failures:
+                name = (failure.identity, failure.key)
+                known = failures.get(name, failure)
+                if failure.identity not in drop and failure.created >= known.created:
+                    failures[name] = failure
+        kept = {c.identity for c in chunks.values()} | {identity for identity, _ in failures}
+        if not kept:
             return None
-        kept = {c.identity for c in chunks}
-        chunks.sort(key=lambda c: (c.created, c.digest))
+        ordered = sorted(chunks.values(), key=lambda c: (c.created, c.digest))
+        described = {i: d for i, d in descriptions.items() if i in kept}
         with _temporary(self.path) as part:
-            _write(part, chunks, {i: d for i, d in descriptions.items() if i in kept})
+            _write(part, ordered, [failures[name] for name in sorted(failures)], described)
             return self._seal_file(part)
 
     def _seal_file(self, path: Path) -> Path:
@@ -257,12 +284,16 @@ class _temporary:
         self._path.unlink(missing_ok=True)
 
 
-def _write(path: Path, chunks: list[Chunk], descriptions: dict[str, str]) -> None:
+def _write(
+    path: Path, chunks: list[Chunk], failures: list[Failure], descriptions: dict[str, str]
+) -> None:
     writer = ShardWriter(path, durable=False)
     for identity, description in sorted(descriptions.items()):
         writer.describe(identity, description)
     for chunk in chunks:
         writer.append(chunk)
+    for failure in failures:
+        writer.record_failure(failure)
     writer.close()
 
 

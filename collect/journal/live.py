@@ -14,7 +14,7 @@ from capspace.collect.journal.chunk import Chunk
 from capspace.collect.journal.locks import try_lock, unlock
 from capspace.collect.journal.writer import ShardWriter
 
-__all__ = ["OpenShard", "host_name", "lock_of"]
+__all__ = ["OpenShard", "has_writer", "host_name", "lock_of"]
 
 
 class OpenShard:
@@ -53,6 +53,15 @@ class OpenShard:
 def host_name() -> str:
     """Return this machine's name as shards carry it."""
     return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "host"
+
+
+def has_writer(path: Path) -> bool:
+    """Return whether the process that writes a live shard is alive, on whatever machine."""
+    lock = try_lock(lock_of(path))
+    if lock is None:
+        return True
+    unlock(lock)  # its file stays: it counts the chunks
+    return False
 
 
 def lock_of(path: Path) -> Path:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+from pydantic import TypeAdapter
 
 from capspace.collect.errors import JournalError
 from capspace.collect.journal.answers import RequestType
 from capspace.collect.journal.chunk import APPLICATION_ID, VERSION, Chunk, Failure
 from capspace.collect.unwritable import is_unwritable, open_unwritable
 
-__all__ = ["ShardContents", "file_digest", "read_failures", "read_shard"]
+__all__ = ["ShardContents", "file_digest", "read_shard"]
+
+_FAILURE = TypeAdapter(Failure)
+_TOLD = TypeAdapter(dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,22 @@ class ShardContents:
     ----------
     chunks : list of Chunk
         The whole chunks, in the order of writing.
+    failures : list of Failure
+        The requests that got no answer; others may have answered them since.
     damage : str
         What is wrong with the file, or "".
 
     """
 
     chunks: list[Chunk]
+    failures: list[Failure]
     descriptions: dict[str, str]
     damage: str
+
+    @property
+    def identities(self) -> set[str]:
+        """Whose chunks and failures there are."""
+        return {c.identity for c in self.chunks} | {f.identity for f in self.failures}
 
 
 def read_shard(path: Path, *, sealed: bool, identity: str | None = None) -> ShardContents:
@@ -47,7 +59,7 @@ def read_shard(path: Path, *, sealed: bool, identity: str | None = None) -> Shar
     sealed : bool
         Whether it is never written again: then no lock is taken and no log is looked for.
     identity : str, optional
-        Only chunks of this identity.
+        Only chunks and failures of this identity.
 
     Raises
     ------
@@ -58,8 +70,6 @@ def read_shard(path: Path, *, sealed: bool, identity: str | None = None) -> Shar
 
     """
     damage: list[str] = []
-    chunks: list[Chunk] = []
-    descriptions: dict[str, str] = {}
     with _opened(path, sealed=sealed) as db:
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -67,51 +77,19 @@ def read_shard(path: Path, *, sealed: bool, identity: str | None = None) -> Shar
             empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         except sqlite3.DatabaseError as error:
             _require(path)
-            return ShardContents([], {}, str(error))
+            return ShardContents([], [], {}, str(error))
         if empty:  # its writer died before the first chunk
-            return ShardContents([], {}, "")
+            return ShardContents([], [], {}, "")
         if mark == APPLICATION_ID and version > VERSION and not _changed(path):
             raise JournalError(f"{path} was written by a newer version of capspace; update it")
-        owners, damaged = _owners(db)
-        damage += damaged
-        if len(owners) != max(owners, default=0):
-            damage.append("chunks are missing")
-        for number in sorted(owners):
-            if identity is not None and owners[number] != identity.encode():
-                continue
-            try:
-                chunk = _chunk(db, number)
-            except sqlite3.DatabaseError as error:
-                damage.append(f"chunk {number}: {error}")
-                continue
-            if chunk.is_whole:
-                chunks.append(chunk)
-            else:
-                damage.append(f"chunk {number} fails its checksum")
+        chunks = _chunks(db, identity, damage)
         if version != VERSION:
             damage.append(f"it says to be of version {version}")
-        try:
-            descriptions = dict(db.execute("SELECT identity, description FROM identities"))
-            if any(not isinstance(t, str) for pair in descriptions.items() for t in pair):
-                raise sqlite3.DatabaseError("a description is not text")
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            damage.append(f"descriptions: {error}")
-            descriptions = {}
+        descriptions = _descriptions(db, damage)
+        failures = [f for f in _failures(db, damage) if identity in (None, f.identity)]
     if damage:
         _require(path)
-    return ShardContents(chunks, descriptions, "; ".join(damage[:3]))
-
-
-def read_failures(path: Path, *, sealed: bool) -> Iterator[Failure]:
-    """Yield the failed requests that a shard records; a damaged table yields what it has."""
-    with _opened(path, sealed=sealed) as db:
-        try:
-            rows = db.execute("SELECT identity, key, created, failure FROM failures").fetchall()
-            told = [json.loads(row[3]) for row in rows]
-        except (sqlite3.DatabaseError, ValueError):
-            return  # a damaged shard is told of, and mended, where its answers are read
-    for (identity, key, created, _), what in zip(rows, told, strict=True):
-        yield Failure(identity, key, created, **what)
+    return ShardContents(chunks, failures, descriptions, "; ".join(damage[:3]))
 
 
 def file_digest(path: Path) -> str:
@@ -164,6 +142,57 @@ def _prepare(db: sqlite3.Connection) -> None:
 def _require(path: Path) -> None:
     """Raise FileNotFoundError where a shard has gone while it was read."""
     path.stat()
+
+
+def _chunks(db: sqlite3.Connection, identity: str | None, damage: list[str]) -> list[Chunk]:
+    """Return the whole chunks, and add what is wrong with the others to the damage."""
+    owners, damaged = _owners(db)
+    damage += damaged
+    if len(owners) != max(owners, default=0):
+        damage.append("chunks are missing")
+    chunks = []
+    for number in sorted(owners):
+        if identity is not None and owners[number] != identity.encode():
+            continue
+        try:
+            chunk = _chunk(db, number)
+        except sqlite3.DatabaseError as error:
+            damage.append(f"chunk {number}: {error}")
+            continue
+        if chunk.is_whole:
+            chunks.append(chunk)
+        else:
+            damage.append(f"chunk {number} fails its checksum")
+    return chunks
+
+
+def _descriptions(db: sqlite3.Connection, damage: list[str]) -> dict[str, str]:
+    try:
+        descriptions = dict(db.execute("SELECT identity, description FROM identities"))
+        if any(not isinstance(t, str) for pair in descriptions.items() for t in pair):
+            raise sqlite3.DatabaseError("a description is not text")
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        damage.append(f"descriptions: {error}")
+        return {}
+    return descriptions
+
+
+def _failures(db: sqlite3.Connection, damage: list[str]) -> list[Failure]:
+    try:
+        rows = db.execute("SELECT identity, key, created, failure FROM failures").fetchall()
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        damage.append(f"failures: {error}")
+        return []
+    failures = []
+    for identity, key, created, told in rows:
+        try:
+            what = _TOLD.validate_json(told) | {
+                "identity": identity, "key": key, "created": created,
+            }  # fmt: skip
+            failures.append(_FAILURE.validate_python(what))
+        except ValueError:
+            damage.append("a record of a failed request cannot be read")
+    return failures
 
 
 def _owners(db: sqlite3.Connection) -> tuple[dict[int, bytes], list[str]]:
