@@ -123,7 +123,8 @@ def load_model(checkpoint: Checkpoint, options: LoadOptions) -> LM:
     arguments = {
         "pretrained": checkpoint_folder(checkpoint, token=options.token),
         "dtype": options.dtype,
-        "trust_remote_code": options.trust_remote_code,
+        # Where a checkpoint has no code of its own, the permission must not change what is loaded.
+        "trust_remote_code": checkpoint.custom_code and options.trust_remote_code,
         # None lets transformers take pickles; that was allowed when the checkpoint was resolved.
         "use_safetensors": None if checkpoint.pickled else True,
     }

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from capspace.collect.errors import CheckpointError, NoCheckpointError
-from capspace.collect.hub import hub_files
+from capspace.collect.hub import hub_file, hub_files
 from capspace.collect.identity import canonical_json
+from capspace.collect.own_code import runs_own_code
 
-__all__ = ["Checkpoint", "resolve", "sha256_file"]
+__all__ = ["Checkpoint", "refuse_pickles", "resolve", "sha256_file"]
 
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -120,12 +121,7 @@ def _resolve_local(
     trust_remote_code: bool,
     hash_file: Callable[[Path], str],
 ) -> Checkpoint:
-    names = {
-        p.relative_to(folder).as_posix()
-        for pattern in ("*", "additional_chat_templates/*")
-        for p in folder.glob(pattern)
-        if p.is_file()
-    }
+    names = _file_names(folder)
     if "config.json" not in names:
         hint = (
             "; it is an adapter: merge it into its base model first"
@@ -135,11 +131,13 @@ def _resolve_local(
         raise CheckpointError(f"{ref}: no config.json in this folder{hint}")
     config = _read_json(folder / "config.json", ref)
     pickled = _check_weights(ref, names, allow_pickle)
-    custom_code = _check_code(ref, config, names, trust_remote_code)
+    custom_code = runs_own_code(
+        ref, names, lambda name: _read_json(folder / name, ref), trust_remote_code
+    )
     weights = _weight_files(ref, folder, names, pickled)
     kept = {n for n in names if _SETTINGS.fullmatch(n)} | weights
     if custom_code:
-        kept |= {n for n in names if n.endswith(".py")}
+        kept |= {p.relative_to(folder).as_posix() for p in folder.rglob("*.py") if p.is_file()}
     ordered = sorted(kept)
     with ThreadPoolExecutor(max_workers=4) as pool:
         hashes = list(pool.map(hash_file, (folder / n for n in ordered)))
@@ -153,6 +151,35 @@ def _resolve_local(
         pickled=pickled,
         custom_code=custom_code,
     )
+
+
+def refuse_pickles(ref: str) -> None:
+    """Refuse a folder or Hub checkpoint whose weights come as pickles only.
+
+    Raises
+    ------
+    CheckpointError
+        They do; or nothing is there by this name or revision.
+
+    """
+    folder = Path(ref).expanduser()
+    if folder.is_dir():
+        names = _file_names(folder)
+    else:
+        repo, _, asked = ref.partition("@")
+        names = set(hub_files(ref, repo, asked or "main", None).sizes)
+    if not names & set(_SAFE_WEIGHTS) and names & set(_PICKLED_WEIGHTS):
+        _check_weights(ref, names, allow_pickle=False)
+
+
+def _file_names(folder: Path) -> set[str]:
+    """Return the files of a folder, and of those inside it that transformers reads, too."""
+    return {
+        p.relative_to(folder).as_posix()
+        for pattern in ("*", "additional_chat_templates/*", "custom_generate/*")
+        for p in folder.glob(pattern)
+        if p.is_file()
+    }
 
 
 def _weight_files(ref: str, folder: Path, names: set[str], pickled: bool) -> set[str]:
@@ -174,7 +201,11 @@ def _resolve_hub(
 ) -> Checkpoint:
     repo, _, asked = ref.partition("@")
     found = hub_files(ref, repo, asked or "main", token)
-    config = _read_json(found.config, ref)
+
+    def read(name: str) -> dict[str, Any]:
+        return _read_json(hub_file(repo, name, found, token), ref)
+
+    config = read("config.json")
     pickled = _check_weights(ref, found.sizes, allow_pickle)
     return Checkpoint(
         name=ref if asked else repo,
@@ -183,7 +214,7 @@ def _resolve_hub(
         revision=found.commit,
         dtype=_config_dtype(config),
         pickled=pickled,
-        custom_code=_check_code(ref, config, found.sizes, trust_remote_code),
+        custom_code=runs_own_code(ref, found.sizes, read, trust_remote_code),
         offline=found.offline,
         files=tuple(sorted(found.sizes.items())),
     )
@@ -212,28 +243,6 @@ def _check_weights(ref: str, names: Iterable[str], allow_pickle: bool) -> bool:
             "convert them to safetensors, or pass --allow-pickle if you trust their author"
         )
     return True
-
-
-def _check_code(
-    ref: str, config: dict[str, Any], names: Iterable[str], trust_remote_code: bool
-) -> bool:
-    """Return whether loading runs the checkpoint's own code."""
-    if not config.get("auto_map"):
-        return False
-    if trust_remote_code:
-        return True
-    from capspace.collect.extra import require_collect_extra
-
-    require_collect_extra()
-    from transformers import CONFIG_MAPPING
-
-    # A type that transformers knows runs transformers' own code unless told otherwise.
-    if config.get("model_type") in CONFIG_MAPPING:
-        return False
-    raise CheckpointError(
-        f"{ref}: model type {config.get('model_type')!r} needs code that comes with the "
-        "checkpoint; read that code, then pass --trust-remote-code"
-    )
 
 
 def _config_dtype(config: dict[str, Any]) -> str:

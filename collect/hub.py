@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capspace.collect.errors import CheckpointError
+from capspace.collect.redacting import redacted
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
 
-__all__ = ["HubFiles", "http_errors", "hub_files"]
+__all__ = ["HubFiles", "http_errors", "hub_file", "hub_files"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,30 @@ def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles
         ) from None
     except EntryNotFoundError:
         raise CheckpointError(f"{where} has no config.json: not a model for transformers") from None
+
+
+def hub_file(repo: str, name: str, found: HubFiles, token: str | None) -> Path:
+    """Return one file of a commit, downloaded where it is not here yet.
+
+    Raises
+    ------
+    CheckpointError
+        The Hub does not give it.
+
+    """
+    if name == found.config.name:
+        return found.config
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(
+            hf_hub_download(
+                repo, name, revision=found.commit, local_files_only=found.offline, token=token
+            )
+        )
+    except http_errors() as error:
+        reason = redacted(" ".join(str(error).split()))
+        raise CheckpointError(f"{repo} on the Hub does not give {name}: {reason}") from None
 
 
 def _model_info(repo: str, revision: str, token: str | None) -> ModelInfo:

@@ -162,9 +162,10 @@ from pathlib import Path
 from capspace.collect.checkpoint import resolve
 from capspace.collect.download import checkpoint_folder
 from capspace.collect.errors import CheckpointError
-for ref in sys.argv[1:]:
+trust, *refs = sys.argv[1:]
+for ref in refs:
     try:
-        c = resolve(ref)
+        c = resolve(ref, trust_remote_code=bool(trust))
         files = sorted(p.name for p in Path(checkpoint_folder(c)).iterdir())
         print(c.name, c.identity, c.dtype, *files, sep="|")
     except (CheckpointError, OSError) as error:
@@ -172,10 +173,10 @@ for ref in sys.argv[1:]:
 """
 
 
-def resolve_all(*refs: str, endpoint: str, cache: Path) -> list[str]:
+def resolve_all(*refs: str, endpoint: str, cache: Path, trust: bool = False) -> list[str]:
     """Resolve in a fresh process: the Hub's client reads endpoint and cache when it is imported."""
     done = subprocess.run(
-        [sys.executable, "-c", _RESOLVE_ALL, *refs],
+        [sys.executable, "-c", _RESOLVE_ALL, "yes" if trust else "", *refs],
         env=os.environ
         | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_TOKEN": "", "HF_HUB_OFFLINE": "0"},
         capture_output=True,
