@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Command
 from pydantic import ValidationError
 
 from capspace.collect import every_eval_ever as eee
@@ -20,9 +21,10 @@ from capspace.collect.store import Store
 
 
 def result(model: str, **changes: Any) -> Result:
+    dtype = changes.pop("dtype", "float32")
     identity = {
         "harness": "lm-eval 0.4.13",
-        "model": {"checkpoint": "sha256:1", "dtype": "float32", "chat_template": False},
+        "model": {"checkpoint": "sha256:1", "dtype": dtype, "chat_template": False},
         "metric": "acc_norm",
         "filter": "none",
         "limit": changes.pop("limit", None),
@@ -71,6 +73,137 @@ def test_limits_and_models_go_to_files_of_their_own(store: Store, tmp_path: Path
     for form in ("lm-eval", "every-eval-ever"):
         files = export_scores(results, store=store, form=form, out=tmp_path / form)
         assert len(set(files)) == 4
+
+
+def odd_ones_out() -> list[Result]:
+    """Return scores of one task of one model that differ in one thing each, scores included."""
+
+    def one(score: float, **changes: Any) -> Result:
+        task = {"task": "arc_challenge", "score": score, "stderr": 0.01, "n_items": 100}
+        return result(
+            "m", key=f"key{score}".replace(".", ""), score=score, tasks=(task,), **changes
+        )
+
+    other = json.loads(result("m").identity)
+    foreign = {"task": "arc_challenge", "metric": "acc_norm", "filter": "none", "version": "1.0"}
+
+    def with_identity(**changes: Any) -> dict[str, str]:
+        return {"identity": canonical_json({**other, **changes})}
+
+    def imported(**changes: Any) -> dict[str, str]:
+        return {"identity": canonical_json({"imported": "a", "scores": [{**foreign, **changes}]})}
+
+    return [
+        one(0.1),
+        one(0.2, dtype="bfloat16"),
+        one(0.3, n_shot=0),
+        one(0.4, limit=5),
+        one(0.5, **with_identity(harness="lm-eval 0.4.12")),
+        one(0.6, **with_identity(seeds={"python": 7, "numpy": 7, "torch": 7, "fewshot": 7})),
+        one(0.7, **with_identity(tasks=[{"name": "arc_challenge", "version": "2.0"}])),
+        one(0.8, protocol="lm-eval 0.4.13 arc_challenge v1.0 acc_norm; hf float32; embedded items"),
+        one(0.9, **imported()),
+        one(0.91, **imported(conditions=["limit 100"])),
+        one(0.92, **imported(harness="lm-eval 0.4.9")),
+        one(0.93, **imported(version="3.0")),
+        one(0.94, **imported(protocol="a paper's")),
+        one(0.95, **imported(), provenance={"backend": "hf", "dtype": "float16"}),
+        one(0.96, **with_identity(model={**other["model"], "adapter": "hub:a@b"})),
+    ]
+
+
+def test_lm_eval_layout_holds_every_score_under_its_own_conditions(
+    store: Store, tmp_path: Path
+) -> None:
+    everything = odd_ones_out()
+    files = export_scores(everything, store=store, form="lm-eval", out=tmp_path)
+    assert len(set(files)) == len(everything)
+    told = {}
+    for run in aggregates(files):
+        ((_, metrics),) = run["results"].items()
+        told[metrics["acc_norm,none"]] = run
+    assert told.keys() == {r.score for r in everything}
+    assert told[0.1]["config"]["model_args"]["dtype"] == "float32"
+    assert told[0.2]["config"]["model_args"]["dtype"] == "bfloat16"
+    assert [told[s]["n-shot"]["arc_challenge"] for s in (0.1, 0.3)] == [25, 0]
+    assert [told[s]["config"]["limit"] for s in (0.1, 0.4)] == [None, 5]
+    assert [told[s]["lm_eval_version"] for s in (0.1, 0.5, 0.92)] == ["0.4.13", "0.4.12", "0.4.9"]
+    assert told[0.6]["config"]["fewshot_seed"] == 7
+    versions = [told[s]["versions"]["arc_challenge"] for s in (0.1, 0.7, 0.9, 0.93)]
+    assert versions == ["1.0", "2.0", "1.0", "3.0"]
+    conditions = [told[s]["capspace"]["conditions"] for s in (0.1, 0.8, 0.91, 0.94)]
+    assert conditions == [[], ["embedded items"], ["limit 100"], ["a paper's"]]
+    assert told[0.95]["config"]["model_args"]["dtype"] == "float16"
+
+
+def test_every_eval_ever_labels_no_score_with_the_conditions_of_another(
+    store: Store, tmp_path: Path
+) -> None:
+    everything = odd_ones_out()
+    files = export_scores(everything, store=store, form="every-eval-ever", out=tmp_path)
+    assert len(set(files)) == len(files)
+    told = {}
+    for log in aggregates(files):
+        for one in log["evaluation_results"]:
+            told[one["score_details"]["score"]] = log
+    assert told.keys() == {r.score for r in everything}
+    details = {s: log["model_info"]["additional_details"] for s, log in told.items()}
+    assert [details[s]["dtype"] for s in (0.1, 0.2, 0.3, 0.95)] == [
+        "float32",
+        "bfloat16",
+        "float32",
+        "float16",
+    ]
+    assert "dtype" not in details[0.9]
+    assert details[0.96]["adapter"] == "hub:a@b"
+    assert [details[s].get("conditions") for s in (0.1, 0.91)] == [None, "limit 100"]
+    kinds = {s: log["source_metadata"]["source_type"] for s, log in told.items()}
+    assert (kinds[0.1], kinds[0.9]) == ("evaluation_run", "documentation")
+    versions = [told[s]["eval_library"]["version"] for s in (0.1, 0.5, 0.9, 0.92)]
+    assert versions == ["0.4.13", "0.4.12", "unknown", "0.4.9"]
+    assert len({log["evaluation_id"] for log in aggregates(files)}) == len(aggregates(files))
+
+
+def test_metrics_of_one_task_share_a_file_and_its_samples(store: Store, tmp_path: Path) -> None:
+    identity = json.loads(result("m").identity) | {"metric": "acc"}
+    both = [result("m"), result("m", key="other", identity=canonical_json(identity))]
+    for one in both:
+        store.put(one, [{"task": "arc_challenge", "doc_id": i} for i in range(2)])
+    files = export_scores(both, store=store, form="lm-eval", out=tmp_path)
+    assert len(files) == len(set(files)) == 2
+    assert len(files[0].read_text().splitlines()) == 2
+    assert json.loads(files[1].read_text())["results"]["arc_challenge"].keys() >= {
+        "acc,none",
+        "acc_norm,none",
+    }
+
+
+def test_tasks_with_one_file_name_go_to_files_of_their_own(store: Store, tmp_path: Path) -> None:
+    names = ("a/b", "a__b", "c" * 400)
+    for i, name in enumerate(names):
+        task = {"task": name, "score": 0.5, "stderr": 0.0, "n_items": 1}
+        store.put(result("m", key=f"key{i}", tasks=(task,)), [{"task": name, "doc_id": i}])
+    files = export_scores(store.results(), store=store, form="lm-eval", out=tmp_path)
+    samples = [f for f in files if f.suffix == ".jsonl"]
+    assert {json.loads(f.read_text())["doc_id"] for f in samples} == {0, 1, 2}
+    assert {task for told in aggregates(files) for task in told["results"]} == set(names)
+
+
+def test_runs_of_one_moment_have_names_of_their_own(store: Store, tmp_path: Path) -> None:
+    moment = "2026-12-31T23:59:59.999999+00:00"
+    some = [result("m", measured_at=moment, limit=limit) for limit in (1, 2, 3)]
+    files = export_scores(some, store=store, form="lm-eval", out=tmp_path)
+    assert [f.stem for f in files] == [
+        "results_2026-12-31T23-59-59.999999",
+        "results_2027-01-01T00-00-00.000000",
+        "results_2027-01-01T00-00-00.000001",
+    ]
+
+
+def test_unknown_format_is_told_before_a_store_is_opened(capspace: Command, tmp_path: Path) -> None:
+    said = capspace.refused("export", "--format", "nosuch", "--store", tmp_path / "store")
+    assert "unknown format 'nosuch'; there are csv" in said
+    assert not (tmp_path / "store").exists()
 
 
 def aggregates(files: list[Path]) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from commands import Command
 
 pytest.importorskip("lm_eval", reason="import compares with the installed lm-eval's tasks")
 
@@ -426,6 +427,11 @@ def test_folder_says_what_of_it_is_not_read(store: Store, panel: Panel, tmp_path
     done = bring(store, panel, tmp_path, path)
     assert names(done) == ["ARC-C", "arc_challenge acc"]  # the file is named twice, and read once
     assert done.notes == (f"{tmp_path}: not read, as tables are named themselves: more.csv",)
+
+
+def test_import_that_brings_nothing_is_refused(capspace: Command, tmp_path: Path) -> None:
+    said = capspace.refused("import", tmp_path, "--store", tmp_path / "store")
+    assert f"{tmp_path}: there is no results*.json in this folder" in said
 
 
 def test_import_again_changes_nothing(store: Store, panel: Panel, tmp_path: Path) -> None:
