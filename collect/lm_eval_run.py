@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ from capspace.collect.errors import AnswerError, BackendError, CollectError
 from capspace.collect.harness import harness_version, register_models, wrapped_in_evaluator
 from capspace.collect.metering import metered
 from capspace.collect.recording import open_journal, recorded_answers
-from capspace.collect.run_identity import RunModel, identify, identify_by_name
+from capspace.collect.run_identity import (
+    RunModel,
+    identify,
+    identify_by_name,
+    refuse_pickled_run,
+)
 from capspace.collect.store import Store
 
 __all__ = ["lm_eval_main"]
@@ -22,7 +28,12 @@ _CLIENTS = {"aiohttp", "requests"}  # by which lm-eval asks a server
 
 
 def lm_eval_main(
-    arguments: Sequence[str], *, store: Path | None, answers_of: str | None = None, say: Say
+    arguments: Sequence[str],
+    *,
+    store: Path | None,
+    answers_of: str | None = None,
+    allow_pickle: bool = False,
+    say: Say,
 ) -> None:
     """Run lm-eval's command line with capspace's models registered.
 
@@ -34,6 +45,8 @@ def lm_eval_main(
         Store whose journal keeps the answers; None keeps none.
     answers_of : str, optional
         The user's own name for what answers; None where the arguments name a checkpoint.
+    allow_pickle : bool
+        Load weights that come as pickles only.
     say : callable
         Told, in a line, what became of the answers.
 
@@ -41,6 +54,8 @@ def lm_eval_main(
     ------
     AnswerError
         A model's server does not answer.
+    CheckpointError
+        The weights are pickles, and those are not allowed; or there is no such checkpoint.
     JournalError
         Answers cannot be kept any more; those before are.
 
@@ -52,14 +67,25 @@ def lm_eval_main(
     # lm-eval reads and edits sys.argv itself.
     sys.argv = ["capspace lm-eval", *arguments]
     try:
-        if store is None:
+        with ExitStack() as wrappers:
+            if store is not None:
+                recorded = partial(_run_recorded, store=store, answers_of=answers_of, say=say)
+                wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=recorded))
+            if not allow_pickle:
+                wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_unpickled))
             cli_evaluate()
-        else:
-            wrap = partial(_run_recorded, store=store, answers_of=answers_of, say=say)
-            with wrapped_in_evaluator(simple_evaluate=wrap):
-                cli_evaluate()
     finally:
         sys.argv = before
+
+
+def _run_unpickled(simple_evaluate: Any) -> Any:
+    """Return lm-eval's function for a whole run, which loads no pickles."""
+
+    def run(**settings: Any) -> Any:
+        refuse_pickled_run(settings["model"], settings["model_args"] or {})
+        return simple_evaluate(**settings)
+
+    return run
 
 
 def _run_recorded(simple_evaluate: Any, store: Path, answers_of: str | None, say: Say) -> Any:

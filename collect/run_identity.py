@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from capspace.collect.backends import BACKENDS, LoadOptions
-from capspace.collect.checkpoint import resolve, sha256_file
-from capspace.collect.errors import BackendError
+from capspace.collect.checkpoint import refuse_pickles, resolve, sha256_file
+from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.identity import ModelIdentity, canonical_json
 
-__all__ = ["SETTINGS", "WITHOUT_EFFECT", "RunModel", "identify", "identify_by_name"]
+__all__ = [
+    "SETTINGS",
+    "WITHOUT_EFFECT",
+    "RunModel",
+    "identify",
+    "identify_by_name",
+    "refuse_pickled_run",
+]
 
 # lm-eval's model classes that take a checkpoint as `pretrained`, by their names in its registry.
 _CLASSES = {
@@ -23,6 +30,22 @@ _CLASSES = {
     "huggingface": "hf",
     "sglang": "sglang",
     "vllm": "vllm",
+}
+# Others of its classes that load one by transformers or torch.
+_LOADING = _CLASSES.keys() | {
+    "habana",
+    "hf-audiolm-qwen",
+    "hf-mistral3",
+    "hf-multimodal",
+    "ipex",
+    "mamba_ssm",
+    "steered",
+    "vllm-vlm",
+}
+# Values of arguments that choose a file of weights, by which it is the one that is hashed.
+_CHOOSING: dict[str, tuple[Any, ...]] = {
+    "use_safetensors": (True,),
+    "load_format": ("auto", "safetensors", "fastsafetensors", "runai_streamer", "dummy"),
 }
 _OWN = {"pretrained", "revision", "dtype", "trust_remote_code"}
 # What can move an answer, and is told apart by its value alone.
@@ -137,15 +160,17 @@ def identify(
     given = _given(arguments)
     strange = sorted(given.keys() - _OWN - SETTINGS - WITHOUT_EFFECT)
     if strange:
-        raise BackendError(f"what {strange[0]}={given[strange[0]]} stands for is not known")
-    pretrained = given.get("pretrained")
-    if not isinstance(pretrained, str):
+        # Never its value, which may be a secret.
+        raise BackendError(f"what the model argument {strange[0]} stands for is not known")
+    other = _choosing_others(given)
+    if other is not None:
+        raise BackendError(f"{other} may load other weights than those that tell models apart")
+    ref = _checkpoint_named(given)
+    if ref is None:
         raise BackendError("--model_args names no pretrained=")
-    is_local = Path(pretrained).expanduser().is_dir()
-    asked = "" if is_local or "revision" not in given else f"@{given['revision']}"
     checkpoint = resolve(
-        f"{pretrained}{asked}",
-        allow_pickle=True,  # lm-eval loads them without being asked; here they are named only
+        ref,
+        allow_pickle=True,  # `refuse_pickled_run` decides about loading; here they are named only
         trust_remote_code=given.get("trust_remote_code", model == "sglang") is True,
         hash_file=hash_file,
     )
@@ -205,6 +230,47 @@ def identify_by_name(
         custom_code=given.get("trust_remote_code") is True,
     )
     return RunModel(name.strip(), identity, dict(arguments))
+
+
+def refuse_pickled_run(model: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a run of lm-eval's that would load weights which are pickles.
+
+    Raises
+    ------
+    CheckpointError
+        It would; or the checkpoint that its arguments name is not there.
+
+    """
+    given = _given(arguments)
+    ref = _checkpoint_named(given)
+    if model not in _LOADING or ref is None or "gguf_file" in given:
+        return
+    other = _choosing_others(given)
+    if other is not None:
+        raise CheckpointError(
+            f"{ref}: {other} may load weights that are pickles, and loading a pickle can run any "
+            "code; leave it out, or pass --allow-pickle if you trust their author"
+        )
+    refuse_pickles(ref)
+
+
+def _choosing_others(given: Mapping[str, Any]) -> str | None:
+    """Return the argument that chooses other weights than those that are hashed, if one does."""
+    for name, hashed in _CHOOSING.items():
+        value = given.get(name, hashed[0])
+        if not any(value is one or (isinstance(one, str) and value == one) for one in hashed):
+            return f"{name}={value}"
+    return None
+
+
+def _checkpoint_named(given: Mapping[str, Any]) -> str | None:
+    """Return the folder, or the Hub name with its revision, that arguments name."""
+    pretrained = given.get("pretrained")
+    if not isinstance(pretrained, str):
+        return None
+    is_local = Path(pretrained).expanduser().is_dir()
+    asked = "" if is_local or "revision" not in given else f"@{given['revision']}"
+    return f"{pretrained}{asked}"
 
 
 def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from capspace.collect.checkpoint import resolve
 from capspace.collect.engine import ARITHMETIC
 from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.identity import ModelIdentity
-from capspace.collect.run_identity import identify, identify_by_name
+from capspace.collect.run_identity import identify, identify_by_name, refuse_pickled_run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
 
@@ -76,12 +77,15 @@ def test_what_can_move_an_answer_is_told_apart_and_nothing_else(tiny_checkpoint:
     ("model", "arguments", "reason"),
     [
         ("local-completions", {}, "--model local-completions does not say which checkpoint"),
-        ("vllm", {"lora_local_path": "x"}, "what lora_local_path=x stands for"),
-        ("hf", {"peft": "org/adapter"}, "what peft=org/adapter stands for"),
-        ("hf", {"tokenizer": "other"}, "what tokenizer=other stands for"),
-        ("hf", {"load_in_4bit": True}, "what load_in_4bit=True stands for"),
-        ("capspace", {"delta": "x"}, "what delta=x stands for"),
+        ("vllm", {"lora_local_path": "x"}, "what the model argument lora_local_path stands for"),
+        ("hf", {"peft": "org/adapter"}, "what the model argument peft stands for"),
+        ("hf", {"tokenizer": "other"}, "what the model argument tokenizer stands for"),
+        ("hf", {"load_in_4bit": True}, "what the model argument load_in_4bit stands for"),
+        ("capspace", {"delta": "x"}, "what the model argument delta stands for"),
         ("hf", {"dtype": "torch.half"}, "unknown dtype"),
+        ("hf", {"use_safetensors": False}, "use_safetensors=False may load other weights"),
+        ("hf", {"use_safetensors": 1}, "use_safetensors=1 may load other weights"),
+        ("vllm", {"load_format": "pt"}, "load_format=pt may load other weights"),
     ],
 )
 def test_what_cannot_be_told_apart_is_refused(
@@ -89,6 +93,65 @@ def test_what_cannot_be_told_apart_is_refused(
 ) -> None:
     with pytest.raises(BackendError, match=reason):
         identify(model, {"pretrained": str(tiny_checkpoint), **arguments})
+
+
+def test_no_message_tells_the_value_of_an_unknown_argument(tiny_checkpoint: Path) -> None:
+    with pytest.raises(BackendError, match="the model argument token ") as refused:
+        identify("hf", {"pretrained": str(tiny_checkpoint), "token": "hf_s3cret"})
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.fixture
+def both_formats(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """A checkpoint that comes as safetensors and, with other weights, as a pickle."""
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    folder = copytree(tiny_checkpoint, tmp_path / "both")
+    weights = load_file(folder / "model.safetensors")
+    torch.save({name: 2 * w for name, w in weights.items()}, folder / "pytorch_model.bin")
+    return folder
+
+
+def test_weights_that_are_pickles_are_refused(both_formats: Path) -> None:
+    both = {"pretrained": str(both_formats)}
+    refuse_pickled_run("hf", both)
+    for model, other in [
+        ("hf", {"use_safetensors": False}),
+        ("vllm", {"load_format": "pt"}),
+    ]:
+        with pytest.raises(CheckpointError, match=r"may load weights that are pickles.*leave it"):
+            refuse_pickled_run(model, both | other)
+    (both_formats / "model.safetensors").unlink()
+    for model in ("hf", "capspace", "vllm", "sglang", "mamba_ssm"):
+        with pytest.raises(CheckpointError, match=r"the weights are pickles.*--allow-pickle"):
+            refuse_pickled_run(model, both)
+    refuse_pickled_run("local-completions", both)  # a server's, which this process does not load
+
+
+@pytest.mark.parametrize("more", ["--no-record", "--log_samples"])
+def test_a_run_that_would_load_pickles_ends_in_one_line(
+    capspace: Command, both_formats: Path, fault_tasks: Path, tmp_path: Path, more: str
+) -> None:
+    (both_formats / "model.safetensors").unlink()
+    given = words(both_formats, fault_tasks, tmp_path / "store", tmp_path / "out", more)
+    said = capspace(*given)
+    assert said.code == 2
+    line = said.err.splitlines()[-1]  # after lm-eval's own
+    assert line.startswith(f"capspace: {both_formats}: the weights are pickles")
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_run_that_is_allowed_to_loads_pickles(
+    capspace: Command, both_formats: Path, fault_tasks: Path, tmp_path: Path
+) -> None:
+    (both_formats / "model.safetensors").unlink()
+    said = capspace(
+        *words(both_formats, fault_tasks, tmp_path / "store", tmp_path / "out"),
+        "--limit", "2", "--allow-pickle",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    assert "0 of 8 answers were known" in said.err
 
 
 @pytest.mark.parametrize("model", ["vllm", "sglang"])

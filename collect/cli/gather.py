@@ -276,6 +276,7 @@ def lm_eval(
             "for what answers.",
         ),
     ] = None,
+    allow_pickle: o.AllowPickle = False,
 ) -> None:
     """lm-eval's own command line, with capspace's models registered.
 
@@ -295,9 +296,13 @@ def lm_eval(
         o.console(stderr=True).print(f"capspace: {line}", markup=False, soft_wrap=True)
 
     if no_record:
-        lm_eval_main(arguments or [], store=None, say=say)
+        lm_eval_main(arguments or [], store=None, allow_pickle=allow_pickle, say=say)
         return
     with o.resumable(), terminable():
         lm_eval_main(
-            arguments or [], store=store or default_store_path(), answers_of=answers_of, say=say
+            arguments or [],
+            store=store or default_store_path(),
+            answers_of=answers_of,
+            allow_pickle=allow_pickle,
+            say=say,
         )
