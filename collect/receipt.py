@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from os.path import commonprefix
 from typing import Any
 
-from capspace.collect.errors import CollectError
+from capspace.collect.errors import CollectError, StoreError
 from capspace.collect.exported_runs import metric_and_filter
 from capspace.collect.result import Result
 from capspace.collect.store import Store
@@ -125,14 +125,21 @@ def items(store: Store, result: Result) -> Iterator[Item]:
     Raises
     ------
     StoreError
-        The samples are gone or damaged.
+        The samples are gone or damaged, or not of lm-eval's shape.
 
     """
     _, chosen = metric_and_filter(result)
-    for record in store.samples(result.key):
-        # A task with several filters has a record per item and filter.
-        if record.get("filter", chosen) == chosen:
-            yield _item(record, result)
+    for line, record in enumerate(store.samples(result.key), start=1):
+        try:
+            # A task with several filters has a record per item and filter.
+            item = _item(record, result) if record.get("filter", chosen) == chosen else None
+        except (TypeError, ValueError, OverflowError, AttributeError, LookupError):
+            raise StoreError(
+                f"{store.samples_file(result.key)}: line {line} is no item as lm-eval writes them, "
+                f"so {result.benchmark} of {result.model} has no receipt; its score is not affected"
+            ) from None
+        if item is not None:
+            yield item
 
 
 def _receipt(store: Store, result: Result, first: int, count: int) -> Receipt:

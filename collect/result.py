@@ -12,11 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from capspace.collect.errors import StoreError
 from capspace.collect.identity import canonical_json
 from capspace.fit.table import ScoreTable
 
-__all__ = ["Failure", "Result", "from_row", "to_row", "to_table"]
+__all__ = ["DamagedResult", "Failure", "Result", "from_row", "to_row", "to_table"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,32 @@ class Failure:
     benchmark: str
     reason: str
     failed_at: str = ""
+
+
+@dataclass(frozen=True)
+class DamagedResult:
+    """A stored row that is not what was written; its names may be what is damaged."""
+
+    row: int
+    """SQLite's number of the row."""
+
+    key: str
+    model: str
+    benchmark: str
+
+    @property
+    def name(self) -> str:
+        """What ``capspace store remove`` calls it."""
+        is_key = self.key.isascii() and self.key.isalnum()
+        return self.key[:12] if is_key else f"row-{self.row}"
+
+    @property
+    def problem(self) -> str:
+        """Say what it is and what to do, in one line."""
+        return (
+            f"the score of {self.model!r} on {self.benchmark!r} is damaged and left out; measure "
+            f"it again, or drop it with 'capspace store remove {self.name}'"
+        )
 
 
 def to_table(results: Iterable[Result]) -> ScoreTable:
@@ -134,30 +159,22 @@ def _digest(row: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json(list(row.values())).encode()).hexdigest()
 
 
-def from_row(row: dict[str, Any]) -> Result:
-    """Return the result that ``to_row`` made these columns of.
-
-    Raises
-    ------
-    StoreError
-        The digest does not fit the columns.
-
-    """
-    digest = row.pop("digest")
-    if _digest(row) != digest:
-        raise StoreError(
-            f"the store's score of {row['model']} on {row['benchmark']} is damaged "
-            f"(key {row['key'][:12]}); restore the store from a copy, or measure into a new one"
-        )
-    return Result(
-        **row
-        | {
+def from_row(row: dict[str, Any]) -> Result | DamagedResult:
+    """Return the result that ``to_row`` made these columns of, unless they have changed since."""
+    columns = dict(row)
+    number, digest = columns.pop("row"), columns.pop("digest")
+    try:
+        if _digest(columns) != digest or not isinstance(json.loads(row["identity"]), dict):
+            raise ValueError("not what was written")
+        known = {
             "stderr": float("nan") if row["stderr"] is None else row["stderr"],
             "comparable": bool(row["comparable"]),
             "tasks": tuple(json.loads(row["tasks"])),
             "provenance": json.loads(row["provenance"]),
         }
-    )
+    except ValueError:
+        return DamagedResult(number, row["key"], row["model"], row["benchmark"])
+    return Result(**columns | known)
 
 
 def _null_nan(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sqlite3
@@ -15,47 +14,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from capspace.collect.errors import StoreError
-from capspace.collect.file_hashes import HASHES_SCHEMA, remembered_hash
-from capspace.collect.result import Failure, Result, from_row, to_row, to_table
+from capspace.collect.file_hashes import remembered_hash
+from capspace.collect.result import DamagedResult, Failure, Result, from_row, to_row, to_table
 from capspace.collect.samples import read_samples, write_samples
+from capspace.collect.store_file import connect, create, recognise, transaction
 from capspace.collect.unwritable import is_unwritable, open_unwritable
 from capspace.fit.table import ScoreTable
 
 __all__ = ["Failure", "Result", "Store", "default_store_path", "to_table"]
 
 _log = logging.getLogger(__name__)
-
-SCHEMA_VERSION = 2
-_APPLICATION_ID = 0x63617073  # "caps": tells a store from any other SQLite file
-_SCHEMA = f"""
-CREATE TABLE results (
-    key TEXT PRIMARY KEY,
-    model TEXT NOT NULL,
-    revision TEXT NOT NULL,
-    benchmark TEXT NOT NULL,
-    score REAL NOT NULL,
-    stderr REAL,
-    n_items INTEGER,
-    n_shot INTEGER,
-    protocol TEXT NOT NULL,
-    source TEXT NOT NULL,
-    comparable INTEGER NOT NULL,
-    identity TEXT NOT NULL,
-    tasks TEXT NOT NULL,
-    provenance TEXT NOT NULL,
-    measured_at TEXT NOT NULL,
-    digest TEXT NOT NULL
-) STRICT;
-CREATE TABLE failures (
-    model TEXT NOT NULL,
-    revision TEXT NOT NULL,
-    benchmark TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    failed_at TEXT NOT NULL,
-    PRIMARY KEY (model, revision, benchmark)
-) STRICT;
-{HASHES_SCHEMA};
-"""
 
 
 class Store:
@@ -93,60 +61,23 @@ class Store:
         self.path = path.expanduser().absolute()
         self.file = self.path / "store.sqlite"
         self.notices: list[str] = []
+        self._told: set[int] = set()
         if self.path.is_file():
             raise StoreError(f"{self.path} is a file; a store is a folder")
         with self._writable(), ExitStack() as opened:
             try:
                 for folder in (self.path, self.samples_path, self.logs_path):
                     folder.mkdir(parents=True, exist_ok=True)
-                self._db = opened.enter_context(closing(_connect(self.file)))
-                self._create()
+                self._db = opened.enter_context(closing(connect(self.file)))
+                create(self._db, self.file)
             except (OSError, sqlite3.OperationalError) as error:
                 if must_write or not is_unwritable(error) or not self.file.exists():
                     raise
                 why = error.strerror if isinstance(error, OSError) else error
                 self.notices.append(f"cannot write the store {self.path} ({why}): it is only read")
                 self._db = opened.enter_context(open_unwritable(self.file))
-            self._db.row_factory = sqlite3.Row
-            self._recognise()
+            recognise(self._db, self.file)
             self._open = opened.pop_all()
-
-    def _create(self) -> None:
-        if not os.access(self.file, os.W_OK):  # SQLite says so only when something is written
-            raise OSError(errno.EROFS, "it is read-only")
-        # FULL: a result survives a power cut once it is committed. Commits are few.
-        self._db.execute("PRAGMA synchronous = FULL")
-        with self._transaction():
-            if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            elif self._marks() == (_APPLICATION_ID, 1):  # its hashes were by size and mtime only
-                self._db.execute(HASHES_SCHEMA)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        if self._marks() == (_APPLICATION_ID, SCHEMA_VERSION):
-            _leave_wal(self._db)
-
-    def _marks(self) -> tuple[int, int]:
-        """Return what says whose file it is, and of which version."""
-        names = ("application_id", "user_version")
-        whose, version = (self._db.execute(f"PRAGMA {n}").fetchone()[0] for n in names)
-        return whose, version
-
-    def _recognise(self) -> None:
-        whose, version = self._marks()
-        if whose != _APPLICATION_ID:
-            raise StoreError(f"{self.file} is an SQLite file, but not a store of capspace")
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.file} was written by a newer capspace (store version {version}, "
-                f"this one reads up to {SCHEMA_VERSION}); upgrade capspace, or choose another "
-                "with --store"
-            )
-        problem = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if problem != "ok":
-            raise sqlite3.DatabaseError(str(problem))
 
     @property
     def samples_path(self) -> Path:
@@ -174,22 +105,26 @@ class Store:
         self.close()
 
     def get(self, key: str) -> Result | None:
-        """Return the result of this key, or None if it was not measured."""
-        found = self._rows("SELECT * FROM results WHERE key = ?", (key,))
-        return from_row(found[0]) if found else None
+        """Return the result of this key, or None if it was not measured or is damaged."""
+        found, _ = self._read("WHERE key = ?", (key,))
+        return found[0] if found else None
 
     def keys(self) -> set[str]:
         """Return the keys of all results."""
         return {str(row["key"]) for row in self._rows("SELECT key FROM results", ())}
 
     def results(self, *, model: str | None = None) -> list[Result]:
-        """Return all results, or those of one model, oldest first."""
-        where = "" if model is None else "WHERE model = ?"
-        rows = self._rows(
-            f"SELECT * FROM results {where} ORDER BY measured_at, key",  # noqa: S608 - no input in it
-            () if model is None else (model,),
-        )
-        return [from_row(row) for row in rows]
+        """Return all results, or those of one model, oldest first.
+
+        Damaged ones are left out, each with a warning.
+        """
+        if model is None:
+            return self._read()[0]
+        return self._read("WHERE model = ?", (model,))[0]
+
+    def damaged(self) -> list[DamagedResult]:
+        """Return the results that can no longer be read; none of them is warned of after that."""
+        return self._read(warn=False)[1]
 
     def failures(self) -> list[Failure]:
         """Return the cells whose last attempt failed, oldest first."""
@@ -211,7 +146,7 @@ class Store:
         with self._writable():
             if samples is not None:
                 write_samples(self.samples_file(result.key), samples)
-            with self._transaction():
+            with transaction(self._db):
                 self._insert(row)
 
     def put_all(self, results: Iterable[Result]) -> None:
@@ -225,7 +160,7 @@ class Store:
         """
         now = _utc_now()
         rows = [to_row(replace(r, measured_at=r.measured_at or now)) for r in results]
-        with self._writable(), self._transaction():
+        with self._writable(), transaction(self._db):
             for row in rows:
                 self._insert(row)
 
@@ -252,13 +187,42 @@ class Store:
         """
         with self._writable():
             for key in keys:
-                with self._transaction():
+                with transaction(self._db):
                     self._db.execute("DELETE FROM results WHERE key = ?", (key,))
                 self.samples_file(key).unlink(missing_ok=True)
 
+    def remove_damaged(self, damaged: Iterable[DamagedResult]) -> None:
+        """Drop results that can no longer be read.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be written.
+
+        """
+        with self._writable(), transaction(self._db):
+            for one in damaged:
+                self._db.execute("DELETE FROM results WHERE rowid = ?", (one.row,))
+
+    def remove_failures(self, failures: Iterable[Failure]) -> None:
+        """Forget that cells could not be measured.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be written.
+
+        """
+        with self._writable(), transaction(self._db):
+            for one in failures:
+                self._db.execute(
+                    "DELETE FROM failures WHERE model = ? AND revision = ? AND benchmark = ?",
+                    (one.model, one.revision, one.benchmark),
+                )
+
     def put_failure(self, failure: Failure) -> None:
         """Keep why a cell could not be measured; a later result of the cell removes it."""
-        with self._writable(), self._transaction():
+        with self._writable(), transaction(self._db):
             self._db.execute(
                 "INSERT OR REPLACE INTO failures VALUES (?,?,?,?,?)",
                 (
@@ -299,22 +263,30 @@ class Store:
     def hash_file(self, path: Path) -> str:
         """Return a file's SHA-256, remembered until anything says that the file has changed."""
         # A connection of its own: files are hashed in threads.
-        with self._readable(), closing(_connect(self.file)) as db:
+        with self._readable(), closing(connect(self.file)) as db:
             return remembered_hash(db, path)
+
+    def _read(
+        self, where: str = "", values: tuple[str, ...] = (), *, warn: bool = True
+    ) -> tuple[list[Result], list[DamagedResult]]:
+        """Return the results that are whole, oldest first, and the others."""
+        whole: list[Result] = []
+        damaged: list[DamagedResult] = []
+        query = f"SELECT rowid AS row, * FROM results {where} ORDER BY measured_at, key"  # noqa: S608 - no input in it
+        for row in self._rows(query, values):
+            found = from_row(row)
+            if isinstance(found, Result):
+                whole.append(found)
+                continue
+            damaged.append(found)
+            if warn and found.row not in self._told:
+                _log.warning("%s: %s", self.file, found.problem)
+            self._told.add(found.row)
+        return whole, damaged
 
     def _rows(self, query: str, values: tuple[str, ...]) -> list[dict[str, Any]]:
         with self._readable():
             return [dict(row) for row in self._db.execute(query, values)]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -341,19 +313,6 @@ class Store:
                 f"cannot write the store {self.path}: {error.strerror}; "
                 "make room there, or choose another with --store or CAPSPACE_STORE"
             ) from None
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=60, isolation_level=None)
-
-
-def _leave_wal(db: sqlite3.Connection) -> None:
-    """Give a store of an earlier version a rollback journal, unless others have it open."""
-    try:
-        db.execute("PRAGMA journal_mode = DELETE")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-            raise
 
 
 def default_store_path() -> Path:

@@ -270,16 +270,16 @@ def test_answers_that_another_process_writes_are_not_removed(tmp_path: Path) -> 
         for identity in "ab":
             fill(journal, 2, identity=identity)
     words = [sys.executable, "-c", _HELD, str(Path(__file__).parent), str(tmp_path)]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "written\n"
-    with Journal(tmp_path) as journal:
-        with pytest.raises(JournalError, match=r"still writing answers.* to .*/live-.*stop it"):
-            journal.remove(["a"])
-        assert journal.known("a") == truth(2)
-        journal.remove(["b"])  # those of others may go meanwhile
-        assert journal.known("b") == {}
-    process.communicate("\n")
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"written\n"
+        with Journal(tmp_path) as journal:
+            with pytest.raises(JournalError, match=r"still writing answers.* to .*/live-.*stop it"):
+                journal.remove(["a"])
+            assert journal.known("a") == truth(2)
+            journal.remove(["b"])  # those of others may go meanwhile
+            assert journal.known("b") == {}
+        process.communicate(b"\n")
     with Journal(tmp_path) as journal:
         journal.remove(["a"])
         assert journal.info().n_answers == {}

@@ -2,13 +2,19 @@
 
 import gzip
 import json
+import os
 import sqlite3
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commands import Command
+from test_store import RESULT, SAMPLES
 
-from capspace.collect.journal import Journal
+from capspace.collect.journal import Failure, Journal
+from capspace.collect.store import Failure as FailedCell
+from capspace.collect.store import Store
 
 SECRET = "hf_" + "S3cretThatMustNotBeKept" * 2
 
@@ -120,3 +126,127 @@ def test_no_secret_of_the_environment_is_kept(
         assert SECRET.encode() not in text, path
     with sqlite3.connect(store / "store.sqlite") as db:
         assert SECRET not in "".join(db.iterdump())
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A store with a score of each of two models."""
+    path = tmp_path / "kept"
+    with Store(path) as store:
+        store.put(replace(RESULT, n_items=2), SAMPLES)
+        store.put(replace(RESULT, n_items=2, key="b" * 64, model="org/other"), SAMPLES)
+    return path
+
+
+def test_a_damaged_score_is_told_left_out_and_removed(capspace: Command, kept: Path) -> None:
+    of = ("--store", kept)
+    with sqlite3.connect(kept / "store.sqlite") as db:
+        db.execute("UPDATE results SET identity = '{' WHERE model = 'org/model'")
+    db.close()
+    said = capspace("store", "check", *of)
+    assert said.code == 1
+    (line,) = said.out.splitlines()
+    assert "the score of 'org/model' on 'ARC-C' is damaged" in line
+    assert "'capspace store remove aaaaaaaaaaaa'" in line
+    shown = capspace("scores", *of, "--json")
+    assert [r["model"] for r in json.loads(shown.out)["results"]] == ["org/other"]
+    assert json.loads(capspace("store", "info", *of, "--json").out)["n_results"] == {"org/other": 1}
+    assert capspace("scores", *of, "--receipt", "org/other", "ARC-C").code == 0
+    assert capspace("export", *of, "--out", kept.parent / "scores.csv").code == 0
+    assert "removed 1 scores" in capspace("store", "remove", "aaaaaaaaaaaa", *of).out
+    info = json.loads(capspace("store", "info", *of, "--json").out)
+    assert info["n_results"] == {"org/other": 1}
+
+
+def test_a_model_that_only_failed_is_removed(capspace: Command, kept: Path) -> None:
+    of = ("--store", kept)
+    with Store(kept) as store:
+        for benchmark in ("MMLU", "GSM8K"):
+            store.put_failure(FailedCell("org/broken", "", benchmark, "it does not load"))
+        store.put_failure(FailedCell("org/other", "r", "GSM8K", "out of memory"))
+    assert "'org/broken'" in capspace.refused("store", "remove", "org/broke", *of)
+    said = capspace("store", "remove", "org/broken", "--benchmark", "MMLU", *of)
+    assert said.out == "removed 0 scores and 0 answers, and 1 failures\n"
+    assert capspace("store", "remove", "org/broken", *of).code == 0
+    assert capspace("store", "remove", "org/other", *of).code == 0
+    told = json.loads(capspace("scores", *of, "--json").out)
+    assert told["failures"] == []
+    assert [r["model"] for r in told["results"]] == ["org/model"]
+
+
+def test_requests_without_an_answer_are_counted_and_removed(capspace: Command, kept: Path) -> None:
+    of = ("--store", kept)
+    with Journal(kept / "journal") as journal:
+        for n, length in enumerate((70, 12_040, 800)):
+            journal.record_failure(
+                Failure("ab" * 32, bytes([n]) * 16, 1.0, "quiz", n, length, "out of memory")
+            )
+    assert "3 requests got no answer; the longest has 12,040 characters" in (
+        capspace("store", "info", *of).out
+    )
+    info = json.loads(capspace("store", "info", *of, "--json").out)
+    assert (info["n_unanswered"], info["longest_unanswered"]) == (3, 12_040)
+    assert info["n_answers"] == {"abababababab": 0}
+    assert capspace("store", "remove", "abababababab", *of).code == 0
+    assert json.loads(capspace("store", "info", *of, "--json").out)["n_unanswered"] == 0
+
+
+def test_what_stopped_runs_left_behind_is_told_and_deleted(capspace: Command, kept: Path) -> None:
+    of, samples = ("--store", kept), kept / "samples"
+    for name in ("orphan", "young", "inzoo"):
+        (samples / f"{name}.jsonl.gz").touch()
+    (samples / ".half.jsonl.gz.1234.part").touch()
+    cells = kept / "zoo" / "mine" / "cells"
+    cells.mkdir(parents=True)
+    (cells / "inzoo.json").touch()
+    long_ago = time.time() - 7200
+    for path in samples.iterdir():
+        if "young" not in path.name:
+            os.utime(path, (long_ago, long_ago))
+    said = capspace("store", "check", *of)
+    assert said.code == 1
+    assert [Path(line.split(": ")[0]).name for line in said.out.splitlines()] == [
+        ".half.jsonl.gz.1234.part",
+        "orphan.jsonl.gz",
+    ]
+    assert "'capspace store compact' deletes it" in said.out
+    assert capspace("store", "compact", *of).code == 0
+    assert capspace("store", "check", *of).out == "everything is whole\n"
+    left = {p.name.split(".")[0] for p in samples.iterdir()}
+    assert left == {"a" * 64, "b" * 64, "inzoo", "young"}
+
+
+def test_damaged_answers_are_no_problem_for_ever(capspace: Command, kept: Path) -> None:
+    of = ("--store", kept)
+    with Journal(kept / "journal") as journal:
+        journal.append("model", "loglikelihood", [bytes(16)], [(-1.0, True)])
+    (shard,) = (kept / "journal").glob("sealed-*.sqlite")
+    data = bytearray(shard.read_bytes())
+    data[-200] ^= 1
+    shard.write_bytes(data)
+    capspace("store", "info", *of)  # reading the answers puts the file aside
+    said = capspace("store", "check", *of)
+    assert (said.code, "'capspace store compact' deletes it" in said.out) == (1, True)
+    assert capspace("store", "compact", *of).code == 0
+    assert capspace("store", "check", *of).code == 0
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        [1, 2],
+        {"doc_id": 0, "arguments": [[]], "resps": [["a"]]},
+        {"doc_id": 0, "arguments": [["p", "a"]], "resps": [[["no number"]]]},
+        {"doc_id": None},
+        {"doc_id": 0, "arguments": 7, "resps": [["a"]]},
+        {"doc_id": 0, "metrics": 7},
+    ],
+)
+def test_samples_of_another_shape_are_one_line(
+    capspace: Command, kept: Path, record: object
+) -> None:
+    path = kept / "samples" / f"{RESULT.key}.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"doc_id": 0}\n' + json.dumps(record).encode() + b"\n"))
+    line = capspace.refused("scores", "--store", kept, "--receipt", "org/model", "ARC-C")
+    assert f"{path}: " in line
+    assert "line 2 is" in line

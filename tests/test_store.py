@@ -184,18 +184,58 @@ def test_a_corrupt_store_is_one_clear_line(tmp_path: Path, where: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_flipped_bit_in_a_number_is_found(tmp_path: Path) -> None:
+def test_a_flipped_bit_in_a_number_is_found(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with Store(tmp_path) as store:
         store.put(RESULT)
     path = tmp_path / "store.sqlite"
     data, score = path.read_bytes(), struct.pack(">d", RESULT.score)
     assert data.count(score) == 1
     path.write_bytes(data.replace(score, struct.pack(">d", 0.75)))
-    with (
-        Store(tmp_path) as store,
-        pytest.raises(StoreError, match="score of org/model on ARC-C is damaged"),
-    ):
-        store.results()
+    with Store(tmp_path) as store:
+        assert store.results() == store.results() == []
+        assert store.get(RESULT.key) is None
+        (line,) = caplog.messages
+        assert str(path) in line
+        assert "the score of 'org/model' on 'ARC-C' is damaged and left out" in line
+        store.put(RESULT)  # it was measured again
+        assert store.results() == [RESULT]
+        assert store.damaged() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "identity = '{'",
+        "provenance = '[}'",
+        "model = CAST(x'6f7267ff0a' AS TEXT)",
+        "key = CAST(x'ff0a' AS TEXT)",
+    ],
+)
+def test_a_damaged_result_hides_no_other(
+    tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = replace(RESULT, key="b" * 64, benchmark="MMLU")
+    with Store(tmp_path) as store:
+        store.put(RESULT, SAMPLES)
+        store.put(other, SAMPLES)
+    db = sqlite3.connect(tmp_path / "store.sqlite")
+    db.execute(f"UPDATE results SET {change} WHERE benchmark = 'ARC-C'")  # noqa: S608 - ours
+    db.commit()
+    db.close()
+    with Store(tmp_path) as store:
+        assert store.results() == [other]
+        assert store.get(other.key) == other
+        (one,) = store.damaged()
+        assert one.name in ("a" * 12, f"row-{one.row}")
+        (line,) = caplog.messages
+        assert one.problem in line
+        assert f"'capspace store remove {one.name}'" in line
+        assert "\n" not in line
+        store.remove_damaged([one])
+        assert store.damaged() == []
+        assert store.results() == [other]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -42,6 +42,12 @@ def info(store: o.StorePath = None, as_json: o.Json = False) -> None:
     )
     parts = ", ".join(f"{part} {n / 1e6:,.1f} MB" for part, n in found.n_bytes.items())
     o.console().print(f"{parts}; {found.n_quarantined} damaged files put aside", markup=False)
+    if found.longest_unanswered is not None:
+        o.console().print(
+            f"{count(found.n_unanswered)} requests got no answer; the longest has "
+            f"{count(found.longest_unanswered)} characters",
+            markup=False,
+        )
 
 
 def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
@@ -54,13 +60,13 @@ def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
         o.print_json({"problems": problems})
     else:
         for line in problems or ["everything is whole"]:
-            o.console().print(line, markup=False)
+            o.console().print(line, markup=False, soft_wrap=True)
     if problems:
         sys.exit(1)
 
 
 def compact(store: o.StorePath = None) -> None:
-    """Give back room that is not used."""
+    """Give back room that is not used, and delete what stopped runs and damage left behind."""
     from capspace.collect.housekeeping import compact_store
 
     with o.open_store(store) as kept:
@@ -69,13 +75,16 @@ def compact(store: o.StorePath = None) -> None:
 
 
 def remove(
-    model: Annotated[str, typer.Argument(help="Name as capspace store info shows it.")],
+    model: Annotated[str, typer.Argument(help="Name as capspace store info or scores shows it.")],
     benchmark: Annotated[str | None, typer.Option(help="Only this score.")] = None,
     store: o.StorePath = None,
 ) -> None:
-    """Remove a model's scores, samples and answers."""
+    """Remove a model's scores, samples, answers and failures."""
     from capspace.collect.housekeeping import remove_model
 
     with o.open_store(store) as kept:
-        n_scores, n_answers = remove_model(kept, model, benchmark=benchmark)
-    o.console().print(f"removed {n_scores} scores and {n_answers} answers", markup=False)
+        gone = remove_model(kept, model, benchmark=benchmark)
+    failures = f", and {gone.n_failures} failures" if gone.n_failures else ""
+    o.console().print(
+        f"removed {gone.n_scores} scores and {gone.n_answers} answers{failures}", markup=False
+    )
