@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capspace.collect.answer_code import evaluator_of_answers
 from capspace.collect.data_root import DataRoot, DataSource, own_files_fingerprint
 from capspace.collect.definition import definition_hash
 from capspace.collect.errors import HarnessError
@@ -86,7 +87,8 @@ class Harness:
         Raises
         ------
         HarnessError
-            lm-eval has no such task, or not as many as the panel says.
+            lm-eval has no such task, or not as many as the panel says; or it would run what a
+            model writes.
         DataRootError
             The data root lacks a data set that a task reads.
 
@@ -294,12 +296,18 @@ def register_models() -> None:
 
 
 def _require_sandbox(name: str, config: dict[str, Any]) -> None:
-    """Refuse a task that would run a model's code outside the sandbox."""
+    """Refuse a task that would run what a model writes outside the sandbox."""
     steps = [step for entry in config.get("filter_list") or () for step in entry["filter"]]
     if config.get("unsafe_code") and SANDBOX_FILTER not in {s["function"] for s in steps}:
         raise HarnessError(
             f"task {name} runs code that the model writes outside a sandbox; let a filter "
             f"{SANDBOX_FILTER} judge it (as humaneval_sandboxed does)"
+        )
+    evaluator = evaluator_of_answers(config)
+    if evaluator is not None:
+        raise HarnessError(
+            f"task {name} runs text that the model writes as code, outside a sandbox "
+            f"({evaluator}); take another task"
         )
 
 
