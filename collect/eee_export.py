@@ -175,13 +175,13 @@ def _metric_config(result: Result) -> MetricConfig:
 
 
 def _instance_logs(result: Result, store: Store, evaluation_id: str) -> Iterator[InstanceLog]:
-    """Yield a record per item, where samples are there and state the metric item by item."""
+    """Yield a record per item, where samples state its answers and the metric item by item."""
     metric, chosen = metric_and_filter(result)
     if not store.samples_file(result.key).exists():
         return
     for item in items(store, result):
         score = item.metrics.get(metric, math.nan)
-        if not math.isfinite(score):
+        if not math.isfinite(score) or not item.answers:
             continue
         answer, how = _answer(item, metric, chosen)
         hashed = hashlib.sha256(f"{item.prompt}{item.expected}".encode("utf-8", "surrogatepass"))

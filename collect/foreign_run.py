@@ -41,7 +41,7 @@ class _Config(_Seeds):
     model_sha: str | None = None
     model_revision: str | None = None
     model_dtype: str | None = None
-    limit: int | FiniteFloat | None = None
+    limit: FiniteFloat | None = None
     max_samples: int | None = None
     """The leaderboard's word for a limit."""
 
@@ -193,7 +193,8 @@ def _setup(config: _Config, arguments: dict[str, JsonValue]) -> str:
 
 
 def _conditions(told: _Run, config: _Config, arguments: dict[str, JsonValue]) -> list[str]:
-    found = [] if config.limit is None else [f"limit {config.limit:g}"]
+    limit = config.limit  # a share of the items, or their number
+    found = [] if limit is None else [f"limit {int(limit) if limit.is_integer() else limit}"]
     if config.max_samples is not None:
         found.append(f"limit {config.max_samples}")
     if told.chat_template:

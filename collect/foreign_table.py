@@ -16,9 +16,12 @@ from capspace.collect.foreign_score import ForeignScore, first_problem
 from capspace.fit.errors import TableError
 from capspace.fit.read import read_table
 
-__all__ = ["PARQUET_SUFFIXES", "read_score_table"]
+__all__ = ["TABLE_ENDINGS", "read_score_table"]
 
-PARQUET_SUFFIXES = {".parquet", ".pq"}
+_PARQUET = (".parquet", ".pq")
+TABLE_ENDINGS = (".csv", ".csv.gz", *_PARQUET)
+"""How names of files end that are most likely tables."""
+
 _TIDY = {"model", "benchmark", "metric", "value"}
 _TIDY_NUMBERS = ("value", "stderr", "num_fewshot", "step")
 # What pandas and pyarrow raise for files that are no table; their own kinds are kinds of these.
@@ -46,7 +49,7 @@ def read_score_table(path: Path) -> Iterator[ForeignScore]:
 
 
 def _load(path: Path) -> pd.DataFrame:
-    parquet = path.suffix.lower() in PARQUET_SUFFIXES
+    parquet = path.suffix.lower() in _PARQUET
     try:
         return pd.read_parquet(path) if parquet else pd.read_csv(path)
     except ImportError:
@@ -65,10 +68,13 @@ def _check_names(frame: pd.DataFrame, path: Path) -> None:
     if twice:
         raise ImportFileError(f"{path}: two columns are called {twice[0]!r}")
     for column, header in zip(frame.columns, headers, strict=True):
+        is_name = header in {"model", "benchmark", "metric"}
+        if not is_name and pd.api.types.is_numeric_dtype(frame[column]):
+            continue
         for number, value in enumerate(frame[column], 2):
             if not pd.api.types.is_scalar(value):
                 raise ImportFileError(f"{path}: row {number}: {column} is not a single value")
-            if header in {"model", "benchmark", "metric"} and (pd.isna(value) or value == ""):
+            if is_name and (pd.isna(value) or not str(value).strip()):
                 raise ImportFileError(f"{path}: row {number} names no {header}")
 
 

@@ -12,7 +12,7 @@ from capspace.collect.checkpoint import sha256_file
 from capspace.collect.errors import ImportFileError, StoreError
 from capspace.collect.foreign import ForeignScore, read_foreign
 from capspace.collect.foreign_samples import read_foreign_samples
-from capspace.collect.foreign_table import PARQUET_SUFFIXES
+from capspace.collect.foreign_table import TABLE_ENDINGS
 from capspace.collect.matching import Brought, Protocols
 from capspace.collect.result import Result
 from capspace.collect.samples import write_samples
@@ -122,7 +122,7 @@ def _files(paths: Sequence[Path], notes: Counter[str]) -> Iterator[Path]:
             yield path
             continue
         inside = sorted(file for file in path.rglob("*") if file.is_file())
-        tables = [file.name for file in inside if file.suffix in {".csv", *PARQUET_SUFFIXES}]
+        tables = [file.name for file in inside if file.name.endswith(TABLE_ENDINGS)]
         told = f"{', '.join(tables[:3])}{', ...' if len(tables) > 3 else ''}"
         results = [f for f in inside if f.name.startswith("results") and f.suffix == ".json"]
         if not results:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,10 @@ def read_samples(path: Path) -> Iterator[dict[str, Any]]:
     """
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
-    except (OSError, EOFError, ValueError) as error:
+            for number, line in enumerate(lines, 1):
+                record = json.loads(line)
+                if not isinstance(record, dict):
+                    raise ValueError(f"line {number} is {type(record).__name__}, not a record")
+                yield record
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise StoreError(f"{path}: cannot read these samples: {error}") from None

@@ -279,6 +279,7 @@ def test_every_eval_ever_has_a_record_per_item_behind_a_score(store: Store, tmp_
             choice(0, (-9.0, -2.0), False, filter="another filter"),
             choice(1, (-30.0, -1.5), False, target="half a \ud83d character"),
             choice(2, (-1.0, -2.0), True, acc_norm="not a number"),
+            choice(3, (-1.0, -2.0), True, arguments=[], resps=[]),
         ],
     )
     files = export_scores(store.results(), store=store, form="every-eval-ever", out=tmp_path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ from commands import Command
 
 pytest.importorskip("lm_eval", reason="import compares with the installed lm-eval's tasks")
 
-from capspace.collect.errors import ImportFileError
+from capspace.collect import importing
+from capspace.collect.errors import ImportFileError, StoreError
 from capspace.collect.exporting import export_scores
 from capspace.collect.harness import harness_version
 from capspace.collect.importing import Imported, import_scores
 from capspace.collect.receipt import receipt
+from capspace.collect.samples import write_samples
 from capspace.collect.store import Store
 from capspace.tasks.panel import Panel, load_panel
 
@@ -124,6 +128,8 @@ def test_same_protocol_gets_the_panels_name_and_its_samples(
         (arguments("gptqmodel=True,autogptq=False"), "gptqmodel=True"),
         (arguments('add_bos_token=True,chat_template_args={"a":1,"b":2}'), '={"a":1,"b":2}'),
         (arguments("tokenizer=/home/me/mine"), "tokenizer=mine"),
+        ({"config": {"model_args": "pretrained=a", "limit": 0.125}}, "limit 0.125"),
+        ({"config": {"model_args": "pretrained=a", "limit": 1_000_000}}, "limit 1000000"),
         (seeds(fewshot_seed=7), "fewshot_seed 7"),
         (seeds(numpy_seed=None), "numpy_seed None"),
         (seeds(random_seed=5, numpy_seed=5, torch_seed=5, fewshot_seed=5), "seed 5"),
@@ -245,6 +251,36 @@ def test_old_lm_eval_and_leaderboard_files_keep_their_own_names(
     assert [r.n_shot for r in done.results] == [25, 25, 25]
     assert done.results[2].model == "org/board"
     assert "task version 0, not 1.0" in done.notes[0]
+
+
+def test_table_of_more_than_single_values_is_refused(
+    store: Store, panel: Panel, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"model": ["m"], "benchmark": ["b"], "score": [[0.5, 0.6]]}).to_parquet(path)
+    with pytest.raises(ImportFileError, match="row 2: score is not a single value"):
+        bring(store, panel, path)
+
+
+def test_full_disk_keeps_neither_results_nor_samples(
+    store: Store, panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm_eval_file(tmp_path)
+    beside = tmp_path / "samples_arc_challenge_2026-01-02T03-04-05.678901.jsonl"
+    beside.write_text(json.dumps(SAMPLE) + "\n")
+    written = []
+
+    def write(path: Path, samples: Iterable[dict[str, Any]]) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(path)
+        write_samples(path, samples)
+
+    monkeypatch.setattr(importing, "write_samples", write)
+    with pytest.raises(StoreError, match=r"cannot write the store .*: No space left"):
+        bring(store, panel, tmp_path)
+    assert store.results() == []
+    assert list(store.samples_path.iterdir()) == []
 
 
 def test_table_without_a_protocol_is_not_mixed_in(
@@ -421,12 +457,17 @@ def test_folder_says_what_of_it_is_not_read(store: Store, panel: Panel, tmp_path
     with pytest.raises(ImportFileError, match=r"no results\*\.json in this folder$"):
         bring(store, panel, tmp_path)
     (tmp_path / "more.csv").write_text("model,benchmark,score\nm,b,0.5\n")
-    with pytest.raises(ImportFileError, match=r"a table is named itself, as more\.csv"):
+    (tmp_path / "more.csv.gz").write_bytes(b"")
+    with pytest.raises(
+        ImportFileError, match=r"a table is named itself, as more\.csv, more\.csv\.gz$"
+    ):
         bring(store, panel, tmp_path)
     path = lm_eval_file(tmp_path)
     done = bring(store, panel, tmp_path, path)
     assert names(done) == ["ARC-C", "arc_challenge acc"]  # the file is named twice, and read once
-    assert done.notes == (f"{tmp_path}: not read, as tables are named themselves: more.csv",)
+    assert done.notes == (
+        f"{tmp_path}: not read, as tables are named themselves: more.csv, more.csv.gz",
+    )
 
 
 def test_import_that_brings_nothing_is_refused(capspace: Command, tmp_path: Path) -> None:
