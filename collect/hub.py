@@ -95,6 +95,8 @@ def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles
         ) from None
     except EntryNotFoundError:
         raise CheckpointError(f"{where} has no config.json: not a model for transformers") from None
+    except http_errors() as error:
+        raise _not_given(repo, "config.json", error) from None
 
 
 def hub_file(repo: str, name: str, found: HubFiles, token: str | None) -> Path:
@@ -117,8 +119,12 @@ def hub_file(repo: str, name: str, found: HubFiles, token: str | None) -> Path:
             )
         )
     except http_errors() as error:
-        reason = redacted(" ".join(str(error).split()))
-        raise CheckpointError(f"{repo} on the Hub does not give {name}: {reason}") from None
+        raise _not_given(repo, name, error) from None
+
+
+def _not_given(repo: str, name: str, error: Exception) -> CheckpointError:
+    reason = redacted(" ".join(str(error).split()))
+    return CheckpointError(f"{repo} on the Hub does not give {name}: {reason}")
 
 
 def _model_info(repo: str, revision: str, token: str | None) -> ModelInfo:

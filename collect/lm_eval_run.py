@@ -13,6 +13,7 @@ from capspace.collect.errors import AnswerError, BackendError, CollectError
 from capspace.collect.harness import harness_version, register_models, wrapped_in_evaluator
 from capspace.collect.metering import metered
 from capspace.collect.recording import open_journal, recorded_answers
+from capspace.collect.redacting import redacted
 from capspace.collect.run_identity import (
     RunModel,
     identify,
@@ -105,7 +106,7 @@ def _run_recorded(simple_evaluate: Any, store: Path, answers_of: str | None, say
                     found = identify(model, given, chat_template=template, hash_file=kept.hash_file)
         except CollectError as reason:
             way = "; --answers-of NAME keeps them" if isinstance(reason, BackendError) else ""
-            say(f"answers are not kept: {reason}{way}")
+            say(f"answers are not kept: {redacted(str(reason))}{way}")
             return simple_evaluate(**settings)
         settings["model_args"] = found.arguments
         with wrapped_in_evaluator(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from hub_server import serving
 
 from capspace.collect.redacting import RedactingFormatter, redacted
 
@@ -57,3 +63,39 @@ def test_a_logged_traceback_holds_none() -> None:
     assert "http://h/a" in line
     assert "SECRETPW" not in line
     assert "SIGNED" not in line
+
+
+@pytest.mark.parametrize("missing", ["model.safetensors", "config.json"])
+def test_a_failed_download_leaves_no_secret_anywhere(
+    tiny_checkpoint: Path, tmp_path: Path, missing: str
+) -> None:
+    pytest.importorskip("lm_eval")
+    store = tmp_path / "store"
+
+    def capspace(*words: str) -> subprocess.CompletedProcess[str]:
+        given = {
+            "HF_ENDPOINT": server.endpoint.replace("://", "://user:SECRETPW@"),
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_TOKEN": "hf_planted_TOKEN",
+            "HF_HUB_OFFLINE": "0",
+        }
+        program = "from capspace.collect.cli import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", program, *words, "--store", str(store), "--json"],
+            env=os.environ | given, capture_output=True, text=True,
+        )  # fmt: skip
+
+    with serving() as server:
+        server.repository("org/model").add(tiny_checkpoint, branch="main")
+        server.spoil = lambda request: 403 if request.gets(missing) else None
+        failed = capspace("collect", "org/model", "--panel", "smoke", "--device", "cpu")
+        kept = capspace("scores")
+    assert failed.returncode in (1, 2), failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert json.loads(kept.stdout)["results"] == []
+    told = [one.stdout + one.stderr for one in (failed, kept)]
+    told += [p.read_bytes().decode(errors="replace") for p in store.rglob("*") if p.is_file()]
+    for text in told:
+        assert "SECRETPW" not in text
+        assert "planted_TOKEN" not in text
+    assert "127.0.0.1" in "".join(told)  # the rest of its address stays

@@ -13,6 +13,7 @@ from capspace.collect.checkpoint import Checkpoint
 from capspace.collect.download import hub_folder
 from capspace.collect.errors import CheckpointError
 from capspace.collect.hub import http_errors
+from capspace.collect.redacting import redacted
 
 __all__ = ["Weights", "is_downloaded", "weigh"]
 
@@ -146,6 +147,6 @@ def _config_size(checkpoint: Checkpoint) -> int:
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(
             f"{checkpoint.name}: its parameters cannot be counted from its configuration: "
-            f"{str(error).splitlines()[0]}; give `facts: {{parameters: ...}}`"
+            f"{redacted(str(error)).splitlines()[0]}; give `facts: {{parameters: ...}}`"
         ) from None
     return sum(p.numel() for p in model.parameters())
