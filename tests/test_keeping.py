@@ -250,3 +250,21 @@ def test_samples_of_another_shape_are_one_line(
     line = capspace.refused("scores", "--store", kept, "--receipt", "org/model", "ARC-C")
     assert f"{path}: " in line
     assert "line 2 is" in line
+
+
+def test_nothing_is_removed_of_a_model_that_is_being_measured(
+    capspace: Command, kept: Path
+) -> None:
+    model = "hub:org/model@0123"
+    asked = ("store", "remove", model, "--store", kept)
+    with Journal(kept / "journal") as run:
+        run.append(
+            "its identity",
+            "loglikelihood",
+            [bytes(16)],
+            [(-1.0, True)],
+            description={"model": {"checkpoint": model}},
+        )
+        assert "a run is still writing answers that are to be removed" in capspace.refused(*asked)
+        assert run.known("its identity") == {bytes(16): (-1.0, True)}
+    assert "removed 0 scores and 1 answers" in capspace(*asked).out
