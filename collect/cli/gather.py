@@ -195,10 +195,10 @@ def scores(
     with o.open_store(store, must_write=False) as kept:
         path = kept.path
         results = kept.results(model=model)
-        if model is not None and not results:
+        failures = [f for f in kept.failures() if model in (None, f.model)]
+        if model is not None and not results and not failures:
             known = dict.fromkeys(r.model for r in kept.results())
             raise CollectError(f"{path} has no scores of {model!r}{near_matches(model, known)}")
-        failures = [f for f in kept.failures() if model in (None, f.model)]
     if csv is not None:
         to_table(results).scores.to_csv(csv, index=False)
     if as_json:
