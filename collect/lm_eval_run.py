@@ -74,6 +74,7 @@ def lm_eval_main(
                 wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=recorded))
             if not allow_pickle:
                 wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_unpickled))
+            wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_untrusting))
             cli_evaluate()
     finally:
         sys.argv = before
@@ -84,6 +85,18 @@ def _run_unpickled(simple_evaluate: Any) -> Any:
 
     def run(**settings: Any) -> Any:
         refuse_pickled_run(settings["model"], settings["model_args"] or {})
+        return simple_evaluate(**settings)
+
+    return run
+
+
+def _run_untrusting(simple_evaluate: Any) -> Any:
+    """Return lm-eval's function for a whole run, in which code of a checkpoint's is asked for."""
+
+    def run(**settings: Any) -> Any:
+        if settings["model"] == "sglang":  # lm-eval's class runs it unless told otherwise
+            given = settings["model_args"] or {}
+            settings["model_args"] = {"trust_remote_code": False, **given}
         return simple_evaluate(**settings)
 
     return run

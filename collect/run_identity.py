@@ -11,6 +11,7 @@ from typing import Any
 from capspace.collect.backends import BACKENDS, LoadOptions
 from capspace.collect.checkpoint import refuse_pickles, resolve, sha256_file
 from capspace.collect.errors import BackendError, CheckpointError
+from capspace.collect.hub import http_errors
 from capspace.collect.identity import ModelIdentity, canonical_json
 
 __all__ = [
@@ -42,6 +43,7 @@ _LOADING = _CLASSES.keys() | {
     "steered",
     "vllm-vlm",
 }
+_ADAPTER = "adapter_model.safetensors"
 # Values of arguments that choose a file of weights, by which it is the one that is hashed.
 _CHOOSING: dict[str, tuple[Any, ...]] = {
     "use_safetensors": (True,),
@@ -171,7 +173,7 @@ def identify(
     checkpoint = resolve(
         ref,
         allow_pickle=True,  # `refuse_pickled_run` decides about loading; here they are named only
-        trust_remote_code=given.get("trust_remote_code", model == "sglang") is True,
+        trust_remote_code=given.get("trust_remote_code") is True,
         hash_file=hash_file,
     )
     backend, dtype = _CLASSES[model], str(given.get("dtype", "auto"))
@@ -252,6 +254,33 @@ def refuse_pickled_run(model: str, arguments: Mapping[str, Any]) -> None:
             "code; leave it out, or pass --allow-pickle if you trust their author"
         )
     refuse_pickles(ref)
+    if isinstance(given.get("delta"), str):
+        refuse_pickles(given["delta"])
+    if isinstance(given.get("peft"), str):
+        _refuse_pickled_adapter(given["peft"], str(given.get("revision", "main")))
+
+
+def _refuse_pickled_adapter(ref: str, revision: str) -> None:
+    """Refuse an adapter, a folder or of the Hub, that has no safetensors: those are preferred."""
+    folder = Path(ref).expanduser()
+    if (folder / _ADAPTER).is_file() or (not folder.is_dir() and _is_on_hub(ref, revision)):
+        return
+    raise CheckpointError(
+        f"{ref}: no {_ADAPTER} was found, and loading a pickle can run any code; convert the "
+        "adapter to safetensors, or pass --allow-pickle if you trust its author"
+    )
+
+
+def _is_on_hub(ref: str, revision: str) -> bool:
+    from huggingface_hub import file_exists, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    unanswered: tuple[type[Exception], ...] = (*http_errors(), HFValidationError)
+    try:
+        cached = try_to_load_from_cache(ref, _ADAPTER, revision=revision)
+        return isinstance(cached, str) or file_exists(ref, _ADAPTER, revision=revision)
+    except unanswered:  # or no name of the Hub
+        return False
 
 
 def _choosing_others(given: Mapping[str, Any]) -> str | None:

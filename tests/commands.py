@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from capspace.collect.cli import main
+from capspace.collect.progress import SilentProgress
 
 BENCHMARKS = "MMLU,ARC-C,HellaSwag,Winogrande,TruthfulQA,GSM8K,XWinograd,HumanEval"
 MINE = f"Model,{BENCHMARKS}\nmine,0.62,0.58,0.81,0.77,0.45,0.40,0.80,0.30\n"
@@ -42,6 +43,17 @@ class Command:
         assert len(lines) == 1, said.err
         assert lines[0].startswith("capspace: ")
         return lines[0]
+
+
+class Notes(SilentProgress):
+    """Remembers the notes of a run."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Remember it."""
+        self.told.append(text)
 
 
 @pytest.fixture

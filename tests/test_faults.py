@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from commands import Notes
 
 pytest.importorskip("lm_eval", reason="collecting needs the collect extra")
 
@@ -26,7 +27,6 @@ from capspace.collect.backends import LoadOptions, load_model
 from capspace.collect.checkpoint import resolve
 from capspace.collect.errors import AnswerError
 from capspace.collect.journal import Journal
-from capspace.collect.progress import SilentProgress
 from capspace.collect.recorder import Recorder
 from capspace.collect.store import Store
 
@@ -298,13 +298,6 @@ def test_new_weights_at_the_same_path_are_asked_everything(
     driver: ModuleType, tiny_checkpoint: Path, tasks: Path, tmp_path: Path
 ) -> None:
     from safetensors.torch import load_file, save_file
-
-    class Notes(SilentProgress):
-        def __init__(self) -> None:
-            self.told: list[str] = []
-
-        def note(self, text: str) -> None:
-            self.told.append(text)
 
     folder, panel = tmp_path / "same-path", driver.PANEL.select(["Choice"])
     shutil.copytree(tiny_checkpoint, folder)

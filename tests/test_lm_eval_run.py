@@ -22,6 +22,7 @@ from capspace.collect.checkpoint import resolve
 from capspace.collect.engine import ARITHMETIC
 from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.identity import ModelIdentity
+from capspace.collect.lm_eval_run import lm_eval_main
 from capspace.collect.run_identity import identify, identify_by_name, refuse_pickled_run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
@@ -127,6 +128,34 @@ def test_weights_that_are_pickles_are_refused(both_formats: Path) -> None:
         with pytest.raises(CheckpointError, match=r"the weights are pickles.*--allow-pickle"):
             refuse_pickled_run(model, both)
     refuse_pickled_run("local-completions", both)  # a server's, which this process does not load
+
+
+def test_no_model_class_runs_a_checkpoint_s_code_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lm_eval import evaluator
+
+    asked: list[Any] = []
+    monkeypatch.setattr(evaluator, "simple_evaluate", lambda **settings: asked.append(settings))
+    for more in ((), ("trust_remote_code=True",)):
+        lm_eval_main(
+            ["run", "--model", "sglang", "--model_args", "pretrained=org/model", *more,
+             "--tasks", "arc_easy"],
+            store=None, allow_pickle=True, say=print,
+        )  # fmt: skip
+    assert [settings["model_args"]["trust_remote_code"] for settings in asked] == [False, True]
+
+
+def test_pickles_on_top_of_a_checkpoint_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    model = {"pretrained": str(tiny_checkpoint)}
+    refuse_pickled_run("hf", model | {"delta": str(tiny_checkpoint)})
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(CheckpointError, match=r"the weights are pickles.*--allow-pickle"):
+        refuse_pickled_run("hf", model | {"delta": str(tmp_path)})
+    for adapter in (str(tmp_path), "org/not-on-this-machine", "no/such/folder"):
+        with pytest.raises(CheckpointError, match=r"no adapter_model.safetensors.*--allow-pickle"):
+            refuse_pickled_run("hf", model | {"peft": adapter})
+    (tmp_path / "adapter_model.safetensors").touch()
+    refuse_pickled_run("hf", model | {"peft": str(tmp_path)})
 
 
 @pytest.mark.parametrize("more", ["--no-record", "--log_samples"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import Notes
 
 from capspace.collect import measuring
 from capspace.collect.backends import LoadOptions
@@ -376,13 +377,6 @@ def test_a_checkpoint_that_cannot_be_used_is_recorded_and_the_others_go_on(
 def test_the_same_weights_by_another_name_say_where_their_scores_are(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:
-    class Notes(SilentProgress):
-        def __init__(self) -> None:
-            self.told: list[str] = []
-
-        def note(self, text: str) -> None:
-            self.told.append(text)
-
     collect(tiny_checkpoint, two, tmp_path / "store")
     notes = Notes()
     copy = copytree(tiny_checkpoint, tmp_path / "copy")

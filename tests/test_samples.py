@@ -20,6 +20,8 @@ from capspace.collect.samples import read_samples
         (gzip.compress(b"")[:10] + b"\xff" * 20, "invalid block type"),
         (b"plain", "gzipped"),
     ],
+    # The bytes hold the time, and names must be the same in all processes that collect tests.
+    ids=["list", "deep", "cut", "flipped", "plain"],
 )
 def test_damaged_samples_are_one_line(tmp_path: Path, raw: bytes, why: str) -> None:
     path = tmp_path / "a.jsonl.gz"

@@ -184,6 +184,7 @@ def draw_predictions(
             mec="white" if known else ACCENT,
             mew=1.0 if known else 1.8,
             zorder=4,
+            clip_on=False,  # a score of 0 or 1 lies on the edge
         )
         axes.annotate(
             f"{value:.2f}  [{lo[i]:.2f}, {hi[i]:.2f}]",
