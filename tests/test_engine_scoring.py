@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from capspace.collect.engine._ways import Way, cascade, masked
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import Budget, Target, score_targets
-from capspace.collect.engine.ways import Way, cascade, masked
 
 HUB = Path(__file__).parents[1] / ".." / "shared" / "data" / "hub"
 VOCABULARY = 600

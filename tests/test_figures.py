@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from capspace.fit import figures
-from capspace.fit.backtest import backtest, make_problem
+from capspace.fit._backtest import backtest, make_problem
 from capspace.fit.efficiency import fit_efficiency, fit_family_law
 from capspace.fit.figures import Curve, NewModel, Treatment, save
 from capspace.fit.figures.marks import FAMILIES as KNOWN

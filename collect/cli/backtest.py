@@ -13,7 +13,7 @@ from capspace.collect.cli import tables as t
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from capspace.fit.backtest import Backtest
+    from capspace.fit._backtest import Backtest
     from capspace.fit.intervals import IntervalMethod
     from capspace.fit.law import LinkName
     from capspace.fit.problem import Problem
@@ -85,9 +85,9 @@ def backtest(
 
     Without a split it leaves one family out at a time.
     """
-    from capspace.fit.backtest import BASELINES
-    from capspace.fit.backtest import backtest as run
-    from capspace.fit.backtest import error_curve as curve_of
+    from capspace.fit._backtest import BASELINES
+    from capspace.fit._backtest import backtest as run
+    from capspace.fit._backtest import error_curve as curve_of
 
     table = t.read_scores(scores, drop=drop)
     problem, notes = _problem(table, scores, target_scores, target, chance, ceiling, link)
@@ -146,7 +146,7 @@ def _problem(
     ceiling: float,
     link: LinkName,
 ) -> tuple[Problem, list[str]]:
-    from capspace.fit.backtest import make_problem
+    from capspace.fit._backtest import make_problem
     from capspace.fit.errors import FitError
     from capspace.fit.read import read_table
     from capspace.fit.reference import load_reference

@@ -60,8 +60,8 @@ def place(
     from capspace.collect.extra import require_collect_extra
 
     require_collect_extra()
+    from capspace.collect._place import place_collection, subtitle
     from capspace.collect.backends import DEFAULT_BACKEND
-    from capspace.collect.place import place_collection, subtitle
     from capspace.collect.process_group import is_helper
     from capspace.collect.progress import progress_on
     from capspace.collect.runner import collect_scores
@@ -218,8 +218,8 @@ def scores(
 def _receipt(
     store: Path | None, of: tuple[str, str], first: int, count: int, as_json: bool
 ) -> None:
+    from capspace.collect._receipt import receipt
     from capspace.collect.cli.show import print_receipt
-    from capspace.collect.receipt import receipt
 
     with o.open_store(store, must_write=False) as kept:
         found = receipt(kept, *of, first=first, count=count)

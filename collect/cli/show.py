@@ -13,7 +13,7 @@ from capspace.collect.cli.options import console, print_table
 from capspace.fit.report.words import count, flops, flops_interval, outside, score, share
 
 if TYPE_CHECKING:
-    from capspace.collect.receipt import Receipt
+    from capspace.collect._receipt import Receipt
     from capspace.collect.result import Result
     from capspace.fit.placement import Placement
     from capspace.fit.prediction import Prediction

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from capspace.collect.engine._ways import Way, ways
 from capspace.collect.engine.attention import Slot, attention_over_tree
 from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.segments import Prompt, Segment, share_prompts
 from capspace.collect.engine.store import DecodeAttention, Decoding, Prefilling, RowStore
-from capspace.collect.engine.ways import Way, ways
 
 __all__ = ["DecodingStats", "Picker", "generate"]
 

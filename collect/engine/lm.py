@@ -14,6 +14,7 @@ from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
 from capspace.collect.engine import MODEL_NAME
+from capspace.collect.engine._ways import Way, ways
 from capspace.collect.engine.attention import UnsupportedAttentionError
 from capspace.collect.engine.budget import free_memory, scoring_budget
 from capspace.collect.engine.decoding import DecodingStats
@@ -23,7 +24,6 @@ from capspace.collect.engine.scoring import Budget, ScoringStats, Target, score_
 from capspace.collect.engine.support import base_model, refusal
 from capspace.collect.engine.texts import generate_texts
 from capspace.collect.engine.tokens import encode_pairs, encode_unique
-from capspace.collect.engine.ways import Way, ways
 
 __all__ = ["CapspaceLM"]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from capspace.collect.engine._ways import Way, ways
 from capspace.collect.engine.attention import attention_over_tree
 from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.tree import IntArray, TokenTree, build_tree
-from capspace.collect.engine.ways import Way, ways
 
 __all__ = ["Budget", "ScoringStats", "Target", "score_targets"]
 
@@ -132,7 +132,7 @@ def score_targets(
     budget : Budget
         Limits of one forward pass. They change time and memory, and scores by rounding only.
     way : callable, optional
-        How attention is computed; the first of :func:`~capspace.collect.engine.ways.ways` if None.
+        How attention is computed; the first of :func:`~capspace.collect.engine._ways.ways` if None.
     softmax_dtype : dtype, optional
         Precision of the log-softmax, float32 if None.
     autocast : callable

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from transformers.configuration_utils import PretrainedConfig
 
+from capspace.collect.engine._ways import Way
 from capspace.collect.engine.scoring import Budget, Target, score_targets
-from capspace.collect.engine.ways import Way
 
 __all__ = ["base_model", "probe", "refusal"]
 

@@ -11,12 +11,12 @@ from lm_eval.models.utils import (
     postprocess_generated_text,
 )
 
+from capspace.collect.engine._ways import Way
 from capspace.collect.engine.budget import free_memory, generation_rows
 from capspace.collect.engine.decoding import DecodingStats, generate
 from capspace.collect.engine.sampling import StopCheck, UnservedSettingError, read_settings
 from capspace.collect.engine.support import base_model
 from capspace.collect.engine.tokens import encode_unique
-from capspace.collect.engine.ways import Way
 
 if TYPE_CHECKING:
     from capspace.collect.engine.lm import CapspaceLM

@@ -14,9 +14,9 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from capspace.fit._backtest import Problem, make_problem
 from capspace.fit._imputation import Spaces, fit_spaces
 from capspace.fit._refit import Training
-from capspace.fit.backtest import Problem, make_problem
 from capspace.fit.errors import TableError, UnknownNameError, near_matches
 from capspace.fit.read import read_table
 from capspace.fit.splits import Split
