@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import SIZES
+from engine_parts import SIZES, with_cache_called
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
@@ -85,11 +85,14 @@ def prompts_of(seed: int) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize(("rows", "prefill"), [(3, 64), (32, 4096)])
-def test_greedy_tokens(name: str, rows: int, prefill: int) -> None:
+@pytest.mark.parametrize(
+    ("rows", "prefill", "cache"), [(3, 64, "cache"), (32, 4096, "past_key_values")]
+)
+def test_greedy_tokens(name: str, rows: int, prefill: int, cache: str) -> None:
     model = build_model(name)
     prompts = prompts_of(0)
     expected = [own_continuation(model, prompt, 25, end=7) for prompt in prompts]
+    model = with_cache_called(cache, model)
     finished: list[int] = []
     found, stats = generate(
         model,
@@ -400,7 +403,7 @@ def test_attention_that_changes_its_values_takes_the_path_of_hf(
     model = transformers.DiffLlamaForCausalLM(config).eval()
     shared = {"tokenizer": tokenizer, "max_length": 400}
     engine = CapspaceLM(model, **shared)
-    assert engine.refusal is None  # scores are served
+    assert engine.unsupported_reason is None  # scores are served
     asked = with_settings(requests["gsm8k"][:2], until=["zq"], max_gen_toks=6)
     ours = engine.generate_until(asked, disable_tqdm=True)
     assert "changes the keys and values it keeps" in caplog.text

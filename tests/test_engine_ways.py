@@ -139,11 +139,11 @@ def test_a_way_that_is_not_exact_gives_place_to_the_next(
     monkeypatch.setattr(engine, "ways", lambda model: [wrong, masked])
     with caplog.at_level(logging.WARNING, "capspace"):
         found = engine.CapspaceLM(model, tokenizer=tokenizer)
-    assert found.refusal is None
+    assert found.unsupported_reason is None
     assert found._way is masked
     assert "slower masked attention is used: its log-probabilities of a small tree" in caplog.text
     monkeypatch.setattr(engine, "ways", lambda model: [wrong])
-    assert engine.CapspaceLM(model, tokenizer=tokenizer).refusal is not None
+    assert engine.CapspaceLM(model, tokenizer=tokenizer).unsupported_reason is not None
 
 
 def _letters() -> Any:

@@ -18,9 +18,10 @@ from capspace.collect.engine.attention import UnsupportedAttentionError
 from capspace.collect.engine.budget import free_memory, scoring_budget
 from capspace.collect.engine.decoding import DecodingStats
 from capspace.collect.engine.division import divided
+from capspace.collect.engine.forward import forward_of
 from capspace.collect.engine.sampling import UnservedSettingError
 from capspace.collect.engine.scoring import Budget, ScoringStats, Target, score_targets
-from capspace.collect.engine.support import base_model, refusal
+from capspace.collect.engine.support import base_model, unsupported_reason
 from capspace.collect.engine.texts import generate_texts
 from capspace.collect.engine.tokens import encode_pairs, encode_unique
 from capspace.collect.engine.ways import Way, ways
@@ -48,7 +49,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
 
     Attributes
     ----------
-    refusal : str or None
+    unsupported_reason : str or None
         Why requests take lm-eval's own path, None if the engine serves them.
     stats : ScoringStats
         Totals of all log-likelihood calls that the engine served.
@@ -66,18 +67,18 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             raise ValueError(f"token_budget={token_budget}: give at least 1, or leave it out")
         self.stats = ScoringStats()
         self.decoding_stats = DecodingStats()
-        self.refusal: str | None = "tensor parallelism has not been checked against it"
+        self.unsupported_reason: str | None = "tensor parallelism has not been checked against it"
         if kwargs.get("tp_plan") is None:
-            self._way, self.refusal = self._find_way()
-        if self.refusal is not None:
-            _log.warning("capspace engine: lm-eval's own path is used: %s", self.refusal)
+            self._way, self.unsupported_reason = self._find_way()
+        if self.unsupported_reason is not None:
+            _log.warning("capspace engine: lm-eval's own path is used: %s", self.unsupported_reason)
 
     def _find_way(self) -> tuple[Way, str | None]:
         """Return the fastest way to compute attention that is exact, or why there is none."""
         found = ways(self.model)
-        reasons = [refusal(self.model, backend=self.backend, way=found[0])]
+        reasons = [unsupported_reason(self.model, backend=self.backend, way=found[0])]
         while reasons[-1] is not None and len(reasons) < len(found):
-            reasons.append(refusal(self.model, backend=self.backend, way=found[len(reasons)]))
+            reasons.append(unsupported_reason(self.model, backend=self.backend, way=found[len(reasons)]))
         if reasons[-1] is None and len(reasons) > 1:
             _log.warning("capspace engine: its slower masked attention is used: %s", reasons[0])
         return found[len(reasons) - 1], reasons[-1]
@@ -85,13 +86,13 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     @property
     def shares_prefixes(self) -> bool:
         """Whether requests with a common beginning cost less in one call than in several."""
-        return self.refusal is None
+        return self.unsupported_reason is None
 
     def loglikelihood(
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[tuple[float, bool]]:
         """Score (context, continuation) pairs; strings that repeat are tokenised once."""
-        if self.refusal is not None or self.enable_thinking:
+        if self.unsupported_reason is not None or self.enable_thinking:
             return super().loglikelihood(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         pairs = [request.args for request in requests]
         encoded = encode_pairs(self, pairs)
@@ -104,7 +105,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[float]:
         """Score whole texts, window by window as lm-eval cuts them, all windows in one tree."""
-        if self.refusal is not None:
+        if self.unsupported_reason is not None:
             return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         texts = [request.args[0] for request in requests]
         tokens = encode_unique(self, texts, prefix=self.tokenizer.decode(self.prefix_token_id))
@@ -133,7 +134,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         disable_tqdm: bool = False,
         override_bs: int | None = None,
     ) -> list[tuple[float, bool]]:
-        if self.refusal is not None:
+        if self.unsupported_reason is not None:
             return super()._loglikelihood_tokens(  # type: ignore[no-any-return]  # lm-eval ships no types
                 requests, disable_tqdm=disable_tqdm, override_bs=override_bs
             )
@@ -188,7 +189,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             Show no progress.
 
         """
-        if self.refusal is not None:
+        if self.unsupported_reason is not None:
             return super().generate_until(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         prompts = [
             (request.args[0], request.args[1], seed)
@@ -281,6 +282,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self.max_length,
             free_memory(self.device),
         )
+        if self.unsupported_reason is None and not forward_of(self.model).picks_rows:
+            found = Budget(min(found.tokens, found.rows), found.rows)
         if self._token_budget is None:
             return found
         return Budget(self._token_budget, min(self._token_budget, found.rows))

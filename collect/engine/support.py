@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,16 +10,18 @@ import torch
 from torch import Tensor, nn
 from transformers.configuration_utils import PretrainedConfig
 
+from capspace.collect.engine.attention import UnsupportedAttentionError
+from capspace.collect.engine.forward import UnsupportedForwardError, first_line
 from capspace.collect.engine.scoring import Budget, Target, score_targets
 from capspace.collect.engine.ways import Way
 
-__all__ = ["base_model", "probe", "refusal"]
+__all__ = ["base_model", "probe", "unsupported_reason"]
 
 _KNOWN_LAYERS = {"attention", "full_attention", "sliding_attention"}
 _MOVING_ROPE = {"dynamic", "longrope", "su"}
 
 
-def refusal(model: nn.Module, *, backend: str = "causal", way: Way | None = None) -> str | None:
+def unsupported_reason(model: nn.Module, *, backend: str = "causal", way: Way | None = None) -> str | None:
     """Return why the engine leaves ``model`` to lm-eval's own path, or None if it serves it.
 
     Parameters
@@ -40,8 +41,8 @@ def refusal(model: nn.Module, *, backend: str = "causal", way: Way | None = None
 
     Notes
     -----
-    What a configuration states is read from it. Then the engine's log-probabilities of a small
-    tree of tokens are compared with the model's own, :func:`probe`.
+    What a configuration states is read from it; what its code does is found by trying: the engine's
+    log-probabilities of a small tree of tokens are compared with the model's own, :func:`probe`.
 
     """
     if backend != "causal":
@@ -88,9 +89,10 @@ def probe(model: nn.Module, way: Way | None = None) -> str | None:
     try:
         scores, _ = score_targets(model, targets, Budget(tokens=17, rows=17), way=way)
         reference = _own_logprobs(model, sequences)
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()
-        return f"its code does not take the engine's inputs ({(reason or [repr(error)])[0]})"
+    except (UnsupportedForwardError, UnsupportedAttentionError) as error:
+        return str(error)  # a clause already
+    except Exception as error:  # a stranger's code may raise anything
+        return f"its code does not take the engine's inputs ({first_line(error)})"
     gap = np.abs(np.asarray([score for score, _ in scores]) - reference)
     half = next(model.parameters()).dtype in (torch.float16, torch.bfloat16)
     worst, tolerance = (float(np.quantile(gap, 0.75)), 0.1) if half else (float(gap.max()), 1e-3)
@@ -114,10 +116,6 @@ def _by_class(base: Any) -> str | None:
         return f"{name} carries a recurrent state"
     if not getattr(base, "_supports_attention_backend", False):
         return f"{name} does not use transformers' attention interface"
-    takes = inspect.signature(base.forward).parameters
-    missing = {"position_ids", "past_key_values", "logits_to_keep"} - set(takes)
-    if missing:
-        return f"{name}.forward takes no {' and no '.join(sorted(missing))}"
     return None
 
 
