@@ -89,8 +89,8 @@ def generate(
     Parameters
     ----------
     model : Module
-        A causal language model that :func:`~capspace.collect.engine.support.unsupported_reason` has no
-        reason against.
+        A causal language model that the engine serves, see
+        :func:`~capspace.collect.engine.support.unsupported_reason`.
     prompts : sequence of token id sequences
         None of them empty; they may repeat.
     max_new_tokens : int

@@ -17,7 +17,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from capspace.collect.engine.attention import attention_over_tree
 from capspace.collect.engine.forward import forward_of
 from capspace.collect.engine.plan import Chunk
-from capspace.collect.engine.tree import IntArray, TokenTree, build_tree
+from capspace.collect.engine.tree import IntArray, build_tree
 from capspace.collect.engine.ways import Way, ways
 
 __all__ = ["Budget", "ScoringStats", "Target", "score_targets"]
@@ -126,8 +126,8 @@ def score_targets(
     Parameters
     ----------
     model : Module
-        A causal language model that :func:`~capspace.collect.engine.support.unsupported_reason` has no
-        reason against.
+        A causal language model that the engine serves, see
+        :func:`~capspace.collect.engine.support.unsupported_reason`.
     targets : sequence of Target
         In any order; shared prefixes are found across all of them.
     budget : Budget
