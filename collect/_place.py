@@ -90,7 +90,11 @@ def place_collection(
         from capspace.fit.report import write_report
 
         report = write_report(
-            placement, out, subtitle=subtitle(collection), extra=_extra(collection)
+            placement,
+            out,
+            subtitle=subtitle(collection),
+            foot=_foot(collection),
+            extra=_extra(collection),
         )
     return PlacedModel(collection, placement, report)
 
@@ -121,6 +125,21 @@ def _notes(collection: Collection) -> list[str]:
     return notes
 
 
+def _foot(collection: Collection) -> list[str]:
+    """Return what the measurement did without, for the foot of the page."""
+    benchmarks: dict[str, list[str]] = {}
+    for result in collection.results:
+        engine = result.provenance.get("engine") or {}
+        if reason := engine.get("unsupported_reason"):
+            newer = f"; {engine['newer']}" if engine.get("newer") else ""
+            benchmarks.setdefault(f"{reason}{newer}", []).append(result.benchmark)
+    return [
+        "Measured on lm-eval's own path, without the scoring engine: "
+        f"{', '.join(names)} ({reason})."
+        for reason, names in benchmarks.items()
+    ]
+
+
 def _extra(collection: Collection) -> dict[str, object]:
     (checkpoint,) = collection.checkpoints
     return {
@@ -128,7 +147,12 @@ def _extra(collection: Collection) -> dict[str, object]:
         "panel": f"{collection.panel.name} v{collection.panel.version}",
         "n_measured_now": collection.n_measured,
         "results": [
-            {"benchmark": r.benchmark, "key": r.key, "measured_at": r.measured_at}
+            {
+                "benchmark": r.benchmark,
+                "key": r.key,
+                "measured_at": r.measured_at,
+                "engine": r.provenance.get("engine"),
+            }
             for r in collection.results
         ],
     }

@@ -17,6 +17,13 @@ from capspace.collect.backends import LoadOptions, load_model
 from capspace.collect.cells import measurement, protocol_words
 from capspace.collect.checkpoint import Checkpoint
 from capspace.collect.collection import Collection, Missing
+from capspace.collect.engine.served import (
+    EngineRecord,
+    engine_lines,
+    engine_record,
+    known_reasons,
+    unserved_requests,
+)
 from capspace.collect.errors import (
     AnswerError,
     CollectError,
@@ -157,6 +164,7 @@ class PanelRun:
             _log.exception("loading %s", checkpoint.location)
             reason = f"the checkpoint does not load: {_one_line(error)}"
             return 0, [failed_cell(cell.benchmark.name, reason) for cell in cells]
+        self.progress.notices(checkpoint.name, engine_lines(lm))
         failed, n_measured = [], 0
         with closing(self._turns(lm, cells)) as turns:
             for cell in turns:
@@ -216,6 +224,7 @@ class PanelRun:
     def _measure(self, lm: LM, checkpoint: Checkpoint, cell: _Cell) -> bool:
         """Measure a cell; return whether this process is the one of its group that keeps it."""
         started = time.perf_counter()
+        before = unserved_requests(lm)
         label = f"{checkpoint.name}: {cell.benchmark.name}"
         model = recorded(lm, cell.measurement, journal=self.journal, label=label)
         evaluation = self.harness.evaluate(
@@ -231,7 +240,9 @@ class PanelRun:
             return False
         seconds = time.perf_counter() - started
         self._note(cell.benchmark.name, model.asker.counts)
-        result = self._result(model, checkpoint, cell, evaluation, seconds)
+        engine = engine_record(lm, unserved_requests(lm) - before)
+        self._note_engine(cell.benchmark.name, lm, engine)
+        result = self._result(model, checkpoint, cell, evaluation, seconds, engine)
         self.store.put(result, evaluation.samples)
         self.progress.scored(
             cell.benchmark.name, evaluation.score, evaluation.stderr, evaluation.n_items
@@ -252,6 +263,15 @@ class PanelRun:
                 "empty; they are scored as they are, and asked again next time"
             )
 
+    def _note_engine(self, benchmark: str, lm: LM, engine: EngineRecord | None) -> None:
+        """Say what left the engine in this cell alone: what holds of the model was said before."""
+        if engine is None or engine["unsupported_reason"] in (None, *known_reasons(lm)):
+            return
+        self.progress.note(
+            f"{benchmark}: lm-eval's own path, which takes longer, answered what the engine does "
+            f"not serve ({engine['unsupported_reason']})"
+        )
+
     def _result(
         self,
         lm: Recorder,
@@ -259,6 +279,7 @@ class PanelRun:
         cell: _Cell,
         evaluation: Evaluation,
         seconds: float,
+        engine: EngineRecord | None,
     ) -> Result:
         benchmark, measurement = cell.benchmark, cell.measurement
         root = self.harness.data_root
@@ -285,6 +306,7 @@ class PanelRun:
                 "batch_size": str(getattr(lm, "batch_size", self.options.batch_size)),
                 "seconds": round(seconds, 3),
                 "requests": asdict(lm.asker.counts),
+                "engine": engine,
                 **_versions(),
                 **evaluation.environment,
             },

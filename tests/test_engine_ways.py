@@ -20,6 +20,7 @@ from capspace.collect.engine.kernels import Scores
 from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.sampling import Choice
 from capspace.collect.engine.scoring import Budget, Target, score_targets
+from capspace.collect.engine.served import engine_record
 from capspace.collect.engine.tree import build_tree
 from capspace.collect.engine.varlen import FlashVarlen, LevelAttention, PlacedLevel, levels
 
@@ -139,11 +140,19 @@ def test_a_way_that_is_not_exact_gives_place_to_the_next(
     monkeypatch.setattr(engine, "ways", lambda model: [wrong, masked])
     with caplog.at_level(logging.WARNING, "capspace"):
         found = engine.CapspaceLM(model, tokenizer=tokenizer)
-    assert found.refusal is None
+    assert found.unsupported_reason is None
     assert found._way is masked
-    assert "slower masked attention is used: its log-probabilities of a small tree" in caplog.text
+    assert "uses its masked attention, which is slower" in caplog.text
+    assert str(found.slower_reason).startswith("its log-probabilities of a small tree of tokens")
+    assert str(found.slower_reason) in caplog.text
+    assert engine_record(found, {}) == {
+        "served": True,
+        "unsupported_reason": None,
+        "slower_reason": found.slower_reason,
+        "newer": None,
+    }
     monkeypatch.setattr(engine, "ways", lambda model: [wrong])
-    assert engine.CapspaceLM(model, tokenizer=tokenizer).refusal is not None
+    assert engine.CapspaceLM(model, tokenizer=tokenizer).unsupported_reason is not None
 
 
 def _letters() -> Any:

@@ -85,7 +85,7 @@ def print_receipt(receipt: Receipt) -> None:
         markup=False,
     )
     print_table("", ("Identity", ""), [(k, v) for k, v in _flat(json.loads(r.identity))])
-    print_table("", ("Measured", ""), [(k, str(v)) for k, v in r.provenance.items()])
+    print_table("", ("Measured", ""), [*_flat(r.provenance)])
     for item in receipt.items:
         measures = ", ".join(f"{k} {v:g}" for k, v in item.metrics.items())
         out.rule(f"{item.task} {item.item}: {measures}", align="left", style="dim")

@@ -312,6 +312,7 @@ def _run_local(
         check_disk(planned, max_bytes=max_disk, spare_bytes=downloads.spare_bytes())
 
         def tick() -> None:
+            watcher.note_new(folder.notices())
             if watcher.is_due():
                 absorb(folder, kept)
                 watcher.show(zoo_status(file.name, folder, kept))

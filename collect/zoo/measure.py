@@ -13,6 +13,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -130,6 +131,10 @@ class Messenger:
 
     def note(self, text: str) -> None:
         """Say nothing."""
+
+    def notices(self, model: str, lines: Sequence[str]) -> None:
+        """Keep the lines in the zoo's folder, for whoever looks at it."""
+        self._folder.write_notices(self._order.model, lines)
 
     def close(self) -> None:
         """Do nothing."""
