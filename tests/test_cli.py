@@ -107,7 +107,7 @@ def test_backtest_gain_space_efficiency_and_select(
         "backtest", "--scores", zoo, "--target", "Agents", *one, *split, "--baselines",
         "--error-curve", "--components", "2", "--json", "--out", out,
     )  # fmt: skip
-    found = json.loads(said.out[: said.out.rindex("}") + 1].split("\nfigures")[0])
+    found = json.loads(said.out)
     assert found["n_train"] + found["n_test"] == 40
     for key in ("mse_train", "mse_test", "mae_test", "coverage", "width"):
         assert found[key] is not None
