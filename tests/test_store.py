@@ -7,6 +7,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from capspace.collect.errors import StoreError
 from capspace.collect.store import Failure, Result, Store, default_store_path
+from capspace.collect.store_file import connect, transaction
 from capspace.fit.errors import TableError
 
 RESULT = Result(
@@ -433,3 +435,15 @@ def test_the_environment_names_the_default_store(
     assert default_store_path() == tmp_path / "mine"
     monkeypatch.delenv("CAPSPACE_STORE")
     assert default_store_path().name == "capspace"
+
+
+def test_a_transaction_that_the_disk_has_ended_says_why(tmp_path: Path) -> None:
+    def fails(db: sqlite3.Connection) -> None:
+        with transaction(db):
+            db.execute("ROLLBACK")  # as SQLite itself does after such an error
+            raise OSError("disk I/O error")
+
+    with closing(connect(tmp_path / "a.sqlite")) as db:
+        with pytest.raises(OSError, match="disk I/O error"):
+            fails(db)
+        assert not db.in_transaction

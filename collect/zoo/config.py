@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from capspace.collect.zoo.marked import Lines, read_model
+from capspace.collect.errors import ZooError
+from capspace.tasks.errors import YamlError
+from capspace.tasks.yaml_model import Lines, parse_model
 
 __all__ = ["Entry", "Facts", "Limits", "Settings", "ZooConfig", "ZooFile", "read_zoo"]
 
@@ -37,6 +40,11 @@ def _duration(value: Any) -> Any:
         days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
         return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
     raise ValueError("expected a time such as 90m, 4h or 04:00:00")
+
+
+def _iso_date(value: Any) -> Any:
+    """Return a date as text: YAML reads 2024-04-18 without quotes as a date."""
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _listed(value: Any) -> Any:
@@ -73,7 +81,7 @@ class Facts(_Strict):
     parameters: Annotated[float, Field(gt=0)] | None = None
     training_tokens: Annotated[float, Field(gt=0)] | None = None
     training_flops: Annotated[float, Field(gt=0)] | None = None
-    release_date: Text | None = None
+    release_date: Annotated[Text, BeforeValidator(_iso_date)] | None = None
     tuning: Literal["base", "instruct"] | None = None
 
 
@@ -170,8 +178,16 @@ def read_zoo(path: Path) -> ZooFile:
     Raises
     ------
     ZooError
-        The file cannot be read or has a wrong field; file, line and field are named.
+        The file cannot be read or has wrong fields: one line for each, with file, line and field.
 
     """
-    config, lines = read_model(path, ZooConfig)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ZooError(f"{path}: cannot read this zoo: {reason}") from None
+    try:
+        config, lines = parse_model(text, str(path), ZooConfig, kind="zoo")
+    except YamlError as error:
+        raise ZooError(str(error)) from None
     return ZooFile(path=path, config=config, lines=lines)

@@ -11,7 +11,8 @@ Layout, below ``<store>/zoo/<name>``::
     logs/<name>.log        what it said
 
 Every file is written whole under another name and then renamed, so that a reader on any node sees
-all of it or nothing. Nothing here is SQLite: its log cannot be shared between machines.
+all of it or nothing. Nothing here is SQLite, whose file not every shared file system keeps whole
+(see ``capspace.collect.store.Store``): only the driver, on one machine, writes to the store.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ _TELL_EVERY = 1.0
 def private_store(mine: Path, main: Path) -> Store:
     """Return a store in the folder ``mine`` that shares samples and journal with the main one.
 
-    SQLite cannot be shared between machines; files that are written whole can.
+    Not every file system that machines share keeps a SQLite file whole that several write (see
+    ``Store``); it does keep files that one process writes, as those here are.
     """
     for name in ("samples", "journal"):
         (main / name).mkdir(exist_ok=True)
