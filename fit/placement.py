@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from capspace.fit.efficiency import FamilyLaw, fit_family_law
 from capspace.fit.equivalent import EquivalentScale, equivalent_scale
 from capspace.fit.errors import TooFewModelsError, UnknownNameError
 from capspace.fit.intervals import IntervalMethod
+from capspace.fit.overlap import find_overlap
 from capspace.fit.prediction import Prediction, TargetFit, fit_target
 from capspace.fit.reference import Population, Reference
 from capspace.fit.space import CapabilitySpace, Place
@@ -143,7 +144,8 @@ def place_model(
     table : ScoreTable
         Scores of the model, fractions in [0, 1]; others' are ignored.
     reference : Reference
-        A model of the same name in it is left out of every fit.
+        Models in it that are, or likely are, this one are left out of every fit; ``notes`` says
+        which.
     model : str, optional
         Which model of the table; may be left out where it has only one.
     targets : iterable of str, optional
@@ -177,8 +179,9 @@ def place_model(
     wide = own.wide(known).reindex(columns=list(reference.benchmarks))
     stderr = own.wide(known, "stderr").reindex(columns=list(reference.benchmarks))
 
+    overlap = find_overlap(name, wide.iloc[0], reference.scores())
     base = reference.scores("base")
-    base = base[base.notna().any(axis=1) & (base.index != name)]
+    base = base[base.notna().any(axis=1) & ~base.index.isin(list(overlap.reasons))]
     space = CapabilitySpace().fit(base)
     columns = [f"PC-{i + 1}" for i in range(space.n_components_)]
     points = pd.DataFrame(space.transform(base), index=base.index, columns=columns)
@@ -193,7 +196,7 @@ def place_model(
     predictions = []
     for target in map(reference.target, chosen):
         try:
-            fit = fit_target(reference, target, exclude={name})
+            fit = fit_target(reference, target, exclude=overlap.reasons.keys())
             (prediction,) = fit.predict(wide, level=level, stderr=stderr, method=method)
         except TooFewModelsError as error:
             unpredicted[target.name] = str(error)
@@ -205,7 +208,7 @@ def place_model(
         axis = reference_line(fit.linear_predictor, reference.table.models, target.population)
         if axis is not None:
             axes[target.name] = axis
-        predictions.append(prediction)
+        predictions.append(replace(prediction, left_out=overlap.note()))
 
     reasons = {b: (missing or {}).get(b, "not measured") for b in wide.columns if b not in known}
     return Placement(
@@ -230,7 +233,7 @@ def place_model(
         unpredicted=unpredicted,
         next_benchmarks=_next_benchmarks(space, wide, stderr, place, reasons),
         comparable=comparable,
-        notes=tuple(notes),
+        notes=tuple(n for n in (*notes, overlap.note()) if n),
     )
 
 

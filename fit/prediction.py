@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from capspace.fit._refit import Fitted, LawSettings, Training, fit_once
 from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from capspace.fit.intervals import IntervalMethod, TwoView
 from capspace.fit.law import Form, ScalingLaw
+from capspace.fit.overlap import find_overlap
 from capspace.fit.reference import Reference, Target, target_training_table
 from capspace.fit.space import CapabilitySpace
 from capspace.fit.support import Support, support_of
@@ -47,6 +48,9 @@ class Prediction:
         What the law was fitted on.
     method : str
         Interval method.
+    left_out : str
+        Which models of the reference were left out of the fit because they are, or likely are,
+        this model, and why, in one line; "" where none was, or only the very same name.
 
     """
 
@@ -63,6 +67,7 @@ class Prediction:
     models: tuple[str, ...]
     families: tuple[str, ...]
     method: str
+    left_out: str = ""
 
     @property
     def n_models(self) -> int:
@@ -90,6 +95,7 @@ class Prediction:
             "models": list(self.models),
             "families": list(self.families),
             "method": self.method,
+            "left_out": self.left_out,
         }
 
 
@@ -258,7 +264,6 @@ def predict_target(
         A target, or its name or label.
     scores : (models × benchmarks) DataFrame
         Fractions, NaN where not measured; benchmarks outside the target's space are ignored.
-        Models of these names in the reference are left out of the fit.
     level : float
         Nominal coverage of the intervals.
     n_components : int
@@ -280,6 +285,11 @@ def predict_target(
     FitError
         A score outside [0, 1]; or see ``fit_target``.
 
+    Notes
+    -----
+    Each model is predicted by a law fitted without the reference models that it is or likely is
+    (see ``capspace.fit.overlap``), so that its prediction does not depend on its company.
+
     """
     target = reference.target(target) if isinstance(target, str) else target
     benchmarks = reference.space_benchmarks(target)
@@ -297,8 +307,20 @@ def predict_target(
             f"{known.index[rows[0]]!s}: {known.columns[columns[0]]!s} is {value!s}, "
             "outside [0, 1]; give fractions"
         )
-    fit = fit_target(reference, target, n_components=n_components, exclude=set(scores.index))
-    return fit.predict(scores, level=level, stderr=stderr, method=method)
+    fitted_on = target_training_table(reference, target)[0].index
+    published = reference.scores()
+    overlaps = [find_overlap(str(model), row, published) for model, row in scores.iterrows()]
+    groups: dict[frozenset[str], list[int]] = {}
+    for i, overlap in enumerate(overlaps):
+        groups.setdefault(frozenset(fitted_on).intersection(overlap.reasons), []).append(i)
+    predictions: dict[int, Prediction] = {}
+    for exclude, members in groups.items():
+        fit = fit_target(reference, target, n_components=n_components, exclude=exclude)
+        errors = None if stderr is None else stderr.reindex(index=scores.index).iloc[members]
+        found = fit.predict(scores.iloc[members], level=level, stderr=errors, method=method)
+        for i, prediction in zip(members, found, strict=True):
+            predictions[i] = replace(prediction, left_out=overlaps[i].note(exclude))
+    return [predictions[i] for i in range(len(scores))]
 
 
 def _number(value: float) -> float | None:

@@ -40,17 +40,25 @@ def add(
     ledger: File = _FILE,
     as_json: o.Json = False,
 ) -> None:
-    """Freeze a target's law with its data's hash and today's date."""
+    """Freeze a target's law with its data's hash and today's date.
+
+    Models of the reference that --scores holds under any spelling are left out of the law.
+    """
     from capspace.fit.ledger import Ledger
+    from capspace.fit.overlap import find_overlap
     from capspace.fit.prediction import fit_target
     from capspace.fit.reference import load_reference
 
     known = load_reference(reference)
     wide = None if scores is None else t.read_scores(scores).wide()
-    law = Ledger(ledger).add(fit_target(known, target), name=name, scores=wide, level=level)
+    rows = () if wide is None else wide.iterrows()
+    overlaps = [find_overlap(str(model), row, known.scores()) for model, row in rows]
+    fit = fit_target(known, target, exclude={name for found in overlaps for name in found.reasons})
+    law = Ledger(ledger).add(fit, name=name, scores=wide, level=level)
     if as_json:
         o.print_json(law.to_dict())
         return
+    t.say_notes([found.note() for found in overlaps if found.note()])
     n = 0 if wide is None else len(wide)
     o.console().print(
         f"{ledger}: froze {law.name}, data {law.data_sha256[:12]}, with predictions for {n} models",

@@ -71,6 +71,8 @@ def predict(
             o.console().print(
                 f"inferred from the other benchmarks: {', '.join(lacking)}", markup=False
             )
+        for line in dict.fromkeys(p.left_out for p in own if p.left_out):
+            o.console().print(line, markup=False)
     for line in (*skipped, *table.notes):
         o.console().print(line, markup=False)
 
