@@ -142,6 +142,12 @@ def _difference(own: _Parts, other: _Parts) -> str | None:
     kinds = [kind for kind, _ in releases]
     if len(kinds) > len(set(kinds)):  # both have one of a kind, and not the same
         return None
+    if releases and not (
+        _is_telling(own.essence)
+        or own.releases & other.releases
+        or own.organisation == other.organisation != ()
+    ):
+        return None  # "tiny-llama" is not TinyLlama v1.1
     words = [*added, *sorted(own.variants ^ other.variants), *sorted(text for _, text in releases)]
     if words:
         shown = [*words[:_SHOWN], "…"] if len(words) > _SHOWN else words

@@ -67,8 +67,9 @@ class Placement:
     nearest : tuple of str
         Reference models next to it, in standard units of the space.
     equivalent : EquivalentScale or None
-        Training FLOPs at which the reference family reaches its PC-1; None where the reference has
-        too few models of the family.
+        Training FLOPs at which the reference family reaches its PC-1, without a number where that
+        lies below or above all reference models; None where the reference has too few models of
+        the family.
     predictions : tuple of Prediction
     fits : mapping of target to TargetFit
     axes : mapping of target to FamilyLaw
@@ -225,7 +226,11 @@ def place_model(
         equivalent=None
         if line is None
         else equivalent_scale(
-            place.mean[:, 0], line, variance=place.covariance[:, 0, 0], level=level
+            place.mean[:, 0],
+            line,
+            variance=place.covariance[:, 0, 0],
+            level=level,
+            among=points["PC-1"],
         ),
         predictions=tuple(predictions),
         fits=fits,
