@@ -13,6 +13,7 @@ from capspace.fit._json import json_safe
 from capspace.fit.efficiency import FamilyLaw, fit_family_law
 from capspace.fit.equivalent import EquivalentScale, equivalent_scale
 from capspace.fit.errors import TooFewModelsError, UnknownNameError
+from capspace.fit.facts import family_key
 from capspace.fit.intervals import IntervalMethod
 from capspace.fit.overlap import find_overlap
 from capspace.fit.prediction import Prediction, TargetFit, fit_target
@@ -280,7 +281,8 @@ def reference_line(
     """
     family = REFERENCE_FAMILY[population]
     known = facts.reindex(capability.index)
-    rows = (known["family"] == family) & known["training_flops"].notna()
+    own = known["family"].map(family_key) == family_key(family)
+    rows = own & known["training_flops"].notna()
     if rows.sum() < 2:
         return None
     return fit_family_law(capability[rows], known.loc[rows, "training_flops"], family=family)

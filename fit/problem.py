@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from capspace.fit._form import Form
 from capspace.fit._refit import LawSettings, Training
 from capspace.fit.errors import DegenerateError, FitError, UnknownNameError
+from capspace.fit.facts import one_spelling
 from capspace.fit.law import LinkName
 
 __all__ = ["Problem", "check_target", "make_problem"]
@@ -59,8 +60,9 @@ class Problem:
     @property
     def families(self) -> NDArray[np.str_]:
         """Family of each model; one without a known family is its own."""
-        family = self.facts["family"].replace("", None)
-        return family.where(family.notna(), family.index.to_series()).to_numpy(dtype=str)
+        spelled = one_spelling(self.facts["family"])
+        models = map(str, self.facts.index)
+        return np.array([f or m for f, m in zip(spelled, models, strict=True)], dtype=str)
 
     def select(self, keep: NDArray[np.bool_]) -> Problem:
         """Return the models of ``keep`` (n,) only."""

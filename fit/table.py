@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from capspace.fit.errors import TableError, UnknownNameError, near_matches
+from capspace.fit.facts import family_key, one_spelling, read_date
 
 __all__ = ["FACT_COLUMNS", "KEY_COLUMNS", "SCORE_COLUMNS", "ScoreTable"]
 
@@ -51,15 +52,17 @@ class ScoreTable:
         and number columns NaN.
     models : DataFrame
         One row per model, indexed by ``model``, columns ``FACT_COLUMNS``: parameters and
-        training_tokens are counts, training_flops is in FLOPs, release_date is an ISO date,
-        tuning is "base" or "instruct".
+        training_tokens are counts, training_flops is in FLOPs, release_date is an ISO date, month
+        or year, tuning is "base" or "instruct". Families that differ only in case or blanks are
+        one, under its first spelling.
     notes : tuple of str
         What was assumed in reading the table, such as the unit of a column.
 
     Raises
     ------
     TableError
-        A score or fact that is infinite, a negative count, or two rows that disagree on one key.
+        A score or fact that is infinite, a negative count, a date that is not ISO, or two rows
+        that disagree on one key.
 
     """
 
@@ -172,7 +175,9 @@ class ScoreTable:
         if models is not None:
             facts = facts.loc[_known(models, facts.index, "model")]
         if families is not None:
-            wanted = _known(families, facts["family"].unique(), "family")
+            spelled = {family_key(f): f for f in facts["family"]}
+            asked = [spelled.get(family_key(f), f) for f in families]
+            wanted = _known(asked, facts["family"].unique(), "family")
             facts = facts[facts["family"].isin(wanted)]
         rows = self.scores[self.scores["model"].isin(facts.index)]
         if benchmarks is not None:
@@ -197,6 +202,8 @@ class ScoreTable:
                 mine, its = facts.at[model, column], theirs[column]
                 if _is_missing(mine):
                     facts.at[model, column] = its
+                elif column == "family" and family_key(mine) == family_key(its):
+                    continue
                 elif not _is_missing(its) and not _same(mine, its):
                     raise TableError(
                         f"{model!s}: {column} is {mine!s} in one table, {its!s} in another"
@@ -281,6 +288,14 @@ def _merge_agreeing(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
     frame = models.set_index("model") if "model" in models.columns else models
+    if "family" in frame:
+        frame = frame.assign(family=one_spelling(frame["family"]))
+        frame["family"] = frame["family"].replace("", None)
+    if "tuning" in frame:
+        frame = frame.assign(tuning=frame["tuning"].astype(object).map(_lower, na_action="ignore"))
+    if "release_date" in frame:
+        dates = [read_date(d, f"{m!s}: release_date") for m, d in frame["release_date"].items()]
+        frame = frame.assign(release_date=[d or None for d in dates])
     if frame.index.has_duplicates:
         for model, rows in frame[frame.index.duplicated(keep=False)].groupby(level=0):
             for column in (c for c in FACT_COLUMNS if c in rows):
@@ -299,6 +314,10 @@ def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
         .fillna({c: "" for c in FACT_COLUMNS if c not in _FACT_NUMBERS})
         .rename_axis("model")
     )
+
+
+def _lower(text: Any) -> str:
+    return str(text).strip().lower()
 
 
 def _known(names: Iterable[str], known: Iterable[str], what: str) -> list[str]:

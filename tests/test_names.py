@@ -105,7 +105,7 @@ def test_what_is_likely_one_model_is_not_sure(name, model, why, known):
     [
         *("Llama-3-7B", "Sheared-LLaMA-2.7B", "mistral-7b-v0.3", "gpt-4o", "gpt2-tiny"),
         *("Qwen/Qwen2.5-7B", "DeepSeek-V3", "SmolLM2-1.7B", "gemma-3-2b", "phi-3", "bloomz-7b1"),
-        *("mine", "tiny-llama", "org1/m1", "checkpoint-1000", "7b", "", "@main", "/", "open_llama_70b"),
+        *("mine", "tiny-llama", "org1/m1", "checkpoint-1000", "7b", "", "@main", "/"),
     ],
 )  # fmt: skip
 def test_other_sizes_versions_and_families_are_other_models(name, known):

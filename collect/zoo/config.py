@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from capspace.collect.zoo.marked import Lines, read_model
+from capspace.fit.facts import read_date
 
 __all__ = ["Entry", "Facts", "Limits", "Settings", "ZooConfig", "ZooFile", "read_zoo"]
 
@@ -43,6 +44,15 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _family(value: Any) -> Any:
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+def _date(value: Any) -> str:
+    """Return an ISO date, month or year; YAML reads a day as a date and a year as a number."""
+    return read_date(value, "it")
+
+
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Seconds = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 
@@ -69,11 +79,13 @@ class Settings(_Strict):
 class Facts(_Strict):
     """What is known about a checkpoint; what is not given is counted where it can be."""
 
-    family: Text | None = None
+    family: Annotated[Text, BeforeValidator(_family)] | None = None
     parameters: Annotated[float, Field(gt=0)] | None = None
     training_tokens: Annotated[float, Field(gt=0)] | None = None
     training_flops: Annotated[float, Field(gt=0)] | None = None
-    release_date: Text | None = None
+    release_date: Annotated[Text, BeforeValidator(_date)] | None = None
+    """ISO: 2024-04-18, or 2024-04 or 2024 where the day is not known."""
+
     tuning: Literal["base", "instruct"] | None = None
 
 
