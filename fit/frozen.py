@@ -263,7 +263,8 @@ def score(
     left_out: dict[str, str] = {}
     fresh = []
     for model in map(str, truth.index):
-        own = scores.loc[model] if model in scores.index else pd.Series(dtype=float)
+        rows = scores[scores.index == model]
+        own = rows.iloc[0] if len(rows) else pd.Series(dtype=float)
         if model not in frozen and (seen := _seen(model, own, training)):
             left_out[model] = f"it {seen}"
         elif np.isnan(float(truth[model])):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from capspace.fit._json import json_safe
+from capspace.fit.doubtful import leave_out_doubtful
 from capspace.fit.efficiency import FamilyLaw, fit_family_law
 from capspace.fit.equivalent import EquivalentScale, equivalent_scale
 from capspace.fit.errors import TooFewModelsError, UnknownNameError
@@ -138,6 +139,7 @@ def place_model(
     missing: Mapping[str, str] | None = None,
     comparable: bool = True,
     notes: Iterable[str] = (),
+    keep: bool = False,
 ) -> Placement:
     """Place a model by its scores and predict its scores on targets.
 
@@ -162,6 +164,8 @@ def place_model(
         Whether the scores may be compared with published ones.
     notes : iterable of str
         What a reader must know.
+    keep : bool
+        Use scores far below chance, too, which otherwise count as not measured.
 
     Raises
     ------
@@ -172,14 +176,18 @@ def place_model(
 
     """
     name = _only_model(table) if model is None else model
-    own = table.select(models=[name]).require_fractions()
+    own = replace(table.select(models=[name]).require_fractions(), notes=())
+    used = leave_out_doubtful(own, reference.chance_levels, keep=keep)
     known = [b for b in reference.benchmarks if b in own.benchmarks]
     if not known:
         raise UnknownNameError(
             f"{name} has none of the reference's benchmarks ({', '.join(reference.benchmarks)})"
         )
-    wide = own.wide(known).reindex(columns=list(reference.benchmarks))
-    stderr = own.wide(known, "stderr").reindex(columns=list(reference.benchmarks))
+    usable = [b for b in known if b in used.benchmarks]
+    if not usable:
+        raise UnknownNameError(f"{name}: no score is left to place it by; {used.notes[0]}")
+    wide = used.wide(usable).reindex(columns=list(reference.benchmarks))
+    stderr = used.wide(usable, "stderr").reindex(columns=list(reference.benchmarks))
 
     overlap = find_overlap(name, wide.iloc[0], reference.scores())
     base = reference.scores("base")
@@ -210,9 +218,10 @@ def place_model(
         axis = reference_line(fit.linear_predictor, reference.table.models, target.population)
         if axis is not None:
             axes[target.name] = axis
-        predictions.append(replace(prediction, left_out=overlap.note()))
+        predictions.append(prediction)
 
-    reasons = {b: (missing or {}).get(b, "not measured") for b in wide.columns if b not in known}
+    why = {**dict.fromkeys(known, "its score is far below chance"), **(missing or {})}
+    reasons = {b: why.get(b, "not measured") for b in wide.columns if b not in usable}
     return Placement(
         model=name,
         table=own,
@@ -239,7 +248,7 @@ def place_model(
         unpredicted=unpredicted,
         next_benchmarks=_next_benchmarks(space, wide, stderr, place, reasons),
         comparable=comparable,
-        notes=tuple(n for n in (*notes, overlap.note()) if n),
+        notes=tuple(n for n in (*notes, *used.notes, overlap.note()) if n),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from capspace.fit._completion import complete
 from capspace.fit._refit import Fitted, LawSettings, Training, fit_once
+from capspace.fit.doubtful import is_far_below_chance, leave_out_doubtful
 from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from capspace.fit.intervals import IntervalMethod, TwoView
 from capspace.fit.law import Form, ScalingLaw
@@ -19,6 +20,7 @@ from capspace.fit.overlap import find_overlap
 from capspace.fit.reference import Reference, Target, target_training_table
 from capspace.fit.space import CapabilitySpace
 from capspace.fit.support import Support, support_of
+from capspace.fit.table import ScoreTable
 
 __all__ = ["Prediction", "Support", "TargetFit", "fit_target", "predict_target"]
 
@@ -48,9 +50,9 @@ class Prediction:
         What the law was fitted on.
     method : str
         Interval method.
-    left_out : str
+    notes : tuple of str
         Which models of the reference were left out of the fit because they are, or likely are,
-        this model, and why, in one line; "" where none was, or only the very same name.
+        this model, and which of its scores were left out as doubtful, and why.
 
     """
 
@@ -67,7 +69,7 @@ class Prediction:
     models: tuple[str, ...]
     families: tuple[str, ...]
     method: str
-    left_out: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def n_models(self) -> int:
@@ -95,7 +97,7 @@ class Prediction:
             "models": list(self.models),
             "families": list(self.families),
             "method": self.method,
-            "left_out": self.left_out,
+            "notes": list(self.notes),
         }
 
 
@@ -253,6 +255,7 @@ def predict_target(
     n_components: int = 3,
     stderr: pd.DataFrame | None = None,
     method: IntervalMethod | None = None,
+    keep: bool = False,
 ) -> list[Prediction]:
     """Predict a target for models, from their benchmark scores.
 
@@ -272,6 +275,8 @@ def predict_target(
         Standard errors; where given, they widen the interval.
     method : IntervalMethod
         ``TwoView()`` by default.
+    keep : bool
+        Predict from scores far below chance, too, which otherwise count as not measured.
 
     Returns
     -------
@@ -307,6 +312,7 @@ def predict_target(
             f"{known.index[rows[0]]!s}: {known.columns[columns[0]]!s} is {value!s}, "
             "outside [0, 1]; give fractions"
         )
+    scores, doubts = (scores, [()] * len(scores)) if keep else _usable(scores, known, reference)
     fitted_on = target_training_table(reference, target)[0].index
     published = reference.scores()
     overlaps = [find_overlap(str(model), row, published) for model, row in scores.iterrows()]
@@ -319,8 +325,24 @@ def predict_target(
         errors = None if stderr is None else stderr.reindex(index=scores.index).iloc[members]
         found = fit.predict(scores.iloc[members], level=level, stderr=errors, method=method)
         for i, prediction in zip(members, found, strict=True):
-            predictions[i] = replace(prediction, left_out=overlaps[i].note(exclude))
+            lines = (*doubts[i], overlaps[i].note(exclude))
+            predictions[i] = replace(prediction, notes=tuple(line for line in lines if line))
     return [predictions[i] for i in range(len(scores))]
+
+
+def _usable(
+    scores: pd.DataFrame, known: pd.DataFrame, reference: Reference
+) -> tuple[pd.DataFrame, list[tuple[str, ...]]]:
+    """Return the scores without those far below chance, and what is to be said of each row."""
+    far = is_far_below_chance(known, reference.chance(known.columns))
+    notes: list[tuple[str, ...]] = [()] * len(scores)
+    usable = scores.copy()
+    for i in np.flatnonzero(far.any(axis=1)):
+        row = leave_out_doubtful(ScoreTable.from_wide(known.iloc[[i]]), reference.chance_levels)
+        left = [b for b in known.columns if b not in row.benchmarks]
+        usable.iloc[i, usable.columns.get_indexer(pd.Index(left))] = np.nan
+        notes[i] = row.notes
+    return usable, notes
 
 
 def _number(value: float) -> float | None:

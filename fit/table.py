@@ -24,6 +24,7 @@ SCORE_COLUMNS = (
     "n_shot",
     "protocol",
     "source",
+    "comparable",
 )
 KEY_COLUMNS = ("model", "revision", "benchmark", "n_shot", "protocol")
 FACT_COLUMNS = (
@@ -37,6 +38,8 @@ FACT_COLUMNS = (
 _NUMBERS = ("score", "stderr", "n_items", "n_shot")
 _FACT_NUMBERS = ("parameters", "training_tokens", "training_flops")
 _ROUNDING = 1e-9
+_LARGEST_STDERR = 0.51  # of one half, from two items on
+_YES, _NO = ("yes", "true", "1", "1.0"), ("no", "false", "0", "0.0")
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class ScoreTable:
     scores : DataFrame
         One row per measured score, columns ``SCORE_COLUMNS``. A score that was not measured has no
         row. ``score`` is a fraction in [0, 1] unless its benchmark says otherwise; ``stderr`` is on
-        the same scale; ``n_items`` counts items; text columns hold ``""`` where nothing is known
-        and number columns NaN.
+        the same scale; ``n_items`` counts items; ``comparable`` is "yes" or "no" for whether
+        published scores of the benchmark can be set beside it. Text columns hold ``""`` where
+        nothing is known and number columns NaN.
     models : DataFrame
         One row per model, indexed by ``model``, columns ``FACT_COLUMNS``: parameters and
         training_tokens are counts, training_flops is in FLOPs, release_date is an ISO date, month
@@ -73,6 +77,7 @@ class ScoreTable:
     def __post_init__(self) -> None:
         scores = _typed(self.scores, SCORE_COLUMNS, _NUMBERS)
         scores = scores[scores["score"].notna()]
+        scores = scores.assign(comparable=_comparable(scores))
         _check_scores(scores)
         scores = _merge_agreeing(scores)
         facts = _facts(self.models, scores["model"].unique())
@@ -218,6 +223,7 @@ class ScoreTable:
         ------
         TableError
             A score lies outside; where the benchmark looks like percentages, the message says so.
+            Or a standard error is larger than such a score can have.
 
         """
         outside = self.scores[(self.scores["score"] < 0) | (self.scores["score"] > 1)]
@@ -226,8 +232,17 @@ class ScoreTable:
             column = self.scores.loc[self.scores["benchmark"] == row["benchmark"], "score"]
             percent = column.max() <= 100 and column.min() >= 0
             hint = "these look like percentages: divide by 100" if percent else "check the table"
+            if percent and (column <= 1).mean() > 0.5:
+                hint = "the others of this benchmark are fractions: bring it to their scale"
             raise TableError(
                 f"{row['model']}: {row['benchmark']} is {row['score']:g}, outside [0, 1]; {hint}"
+            )
+        wide = self.scores[self.scores["stderr"] > _LARGEST_STDERR]
+        if len(wide):
+            row = wide.iloc[0]
+            raise TableError(
+                f"{row['model']}: the stderr of {row['benchmark']} is {row['stderr']:g}, more than "
+                "a score in [0, 1] can have; bring it to the score's scale"
             )
         return self
 
@@ -252,6 +267,21 @@ def _typed(frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ..
         else:
             text = pd.Series(frame.get(column, ""), index=frame.index, dtype=object)
             out[column] = text.where(text.notna(), "").astype(str)
+    return out
+
+
+def _comparable(scores: pd.DataFrame) -> pd.Series:
+    marks = scores["comparable"].str.strip().str.lower()
+    # Tables that capspace 0.1 wrote have the mark in their source only.
+    unmarked = (marks == "") & scores["source"].str.contains("not comparable", case=False)
+    out = marks.mask(marks.isin(_YES), "yes").mask(marks.isin(_NO) | unmarked, "no")
+    wrong = scores[~out.isin(["yes", "no", ""])]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise TableError(
+            f"{row['model']}: comparable of {row['benchmark']} is {row['comparable']!r}; it is "
+            "yes, no or empty"
+        )
     return out
 
 
@@ -295,7 +325,7 @@ def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
         frame = frame.assign(tuning=frame["tuning"].astype(object).map(_lower, na_action="ignore"))
     if "release_date" in frame:
         dates = [read_date(d, f"{m!s}: release_date") for m, d in frame["release_date"].items()]
-        frame = frame.assign(release_date=[d or None for d in dates])
+        frame = frame.assign(release_date=pd.Series(dates, frame.index).replace("", None))
     if frame.index.has_duplicates:
         for model, rows in frame[frame.index.duplicated(keep=False)].groupby(level=0):
             for column in (c for c in FACT_COLUMNS if c in rows):

@@ -37,25 +37,25 @@ def test_every_spelling_is_predicted_without_the_model_itself(reference):
     found = predicted(reference, names)
     assert len({p.mean for p in found}) == 1
     assert all(LLAMA not in p.models for p in found)
-    assert found[0].left_out == ""  # the very same name
-    assert f"left out of its fits: {LLAMA} (another spelling)" in found[1].left_out
+    assert found[0].notes == ()  # the very same name
+    assert f"left out of its fits: {LLAMA} (another spelling)" in found[1].notes[0]
 
 
 def test_a_likely_match_is_left_out_and_named(reference):
     (one,) = predicted(reference, ["Llama-2-7b-dpo"])
     assert LLAMA not in one.models
-    assert one.left_out == (
+    assert one.notes == (
         f"Llama-2-7b-dpo: left out of its fits: {LLAMA} "
-        "(likely the same: only dpo tells them apart)"
+        "(likely the same: only dpo tells them apart)",
     )
-    assert json.loads(json.dumps(one.to_dict()))["left_out"] == one.left_out
+    assert json.loads(json.dumps(one.to_dict()))["notes"] == list(one.notes)
 
 
 def test_a_model_with_the_scores_of_a_reference_model_is_likely_that_model(reference):
     own = reference.scores().loc[LLAMA]
     (one,) = predicted(reference, ["secret"], **own.to_dict())
     assert LLAMA not in one.models
-    assert f"{LLAMA} (likely the same: equal scores on 8 benchmarks)" in one.left_out
+    assert f"{LLAMA} (likely the same: equal scores on 8 benchmarks)" in one.notes[0]
     three = own.copy()
     three[["MMLU", "ARC-C", "HellaSwag", "Winogrande", "GSM8K"]] += 0.004
     assert find_overlap("secret", three, reference.scores()).reasons == {}
