@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capspace.collect.collection import Collection
+from capspace.fit.doubtful import not_comparable_note
 from capspace.fit.placement import Placement, place_model
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def place_collection(
     targets: Iterable[str] | None = None,
     level: float = 0.9,
     out: Path | None = None,
+    keep: bool = False,
 ) -> PlacedModel:
-    """Place the one model of a collection; see ``place``."""
+    """Place the one model of a collection; see ``place`` and ``place_model``."""
     from capspace.fit.reference import load_reference
 
     (checkpoint,) = collection.checkpoints
@@ -84,6 +86,7 @@ def place_collection(
         missing={m.benchmark: m.reason for m in collection.missing},
         comparable=comparable,
         notes=_notes(collection),
+        keep=keep,
     )
     report = None
     if out is not None:
@@ -110,12 +113,7 @@ def _notes(collection: Collection) -> list[str]:
     notes = []
     odd = [r.benchmark for r in collection.results if not r.comparable]
     if odd:
-        notes.append(
-            f"Not comparable with published scores: {', '.join(odd)} "
-            f"{'was' if len(odd) == 1 else 'were'} measured on other items or by another protocol "
-            "than the reference's. Its place and predictions show how the report looks, not what "
-            "the model can do."
-        )
+        notes.append(not_comparable_note(odd))
     limits = [r.benchmark for r in collection.results if "; limit " in r.protocol]
     if limits:
         notes.append(

@@ -119,6 +119,7 @@ def to_table(results: Iterable[Result]) -> ScoreTable:
             "n_shot": r.n_shot,
             "protocol": r.protocol,
             "source": r.source,
+            "comparable": "yes" if r.comparable else "no",
         }
         for r in rows
     ]

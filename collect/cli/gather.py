@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from capspace.collect.cli import options as o
+from capspace.collect.cli.tables import Keep
 from capspace.collect.errors import CollectError
 
 __all__ = ["add_to"]
@@ -37,6 +38,7 @@ def place(
     target: o.Targets = None,
     level: o.Level = 0.9,
     reference: o.Reference = None,
+    keep: Keep = False,
     data_root: o.DataRoot = None,
     include_path: o.IncludePath = None,
     limit: o.Limit = None,
@@ -94,7 +96,9 @@ def place(
     if is_helper():
         return
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
-    placed = place_collection(collection, reference=known, targets=target, level=level, out=folder)
+    placed = place_collection(
+        collection, reference=known, targets=target, level=level, out=folder, keep=keep
+    )
     if as_json:
         o.print_json(placed.placement.to_dict())
     else:

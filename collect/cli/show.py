@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capspace.collect.cli.options import console, print_table
-from capspace.fit.report.words import count, flops, flops_interval, outside, score, share
+from capspace.fit.report.words import count, equivalent_flops, outside, score, share
 
 if TYPE_CHECKING:
     from capspace.collect._receipt import Receipt
@@ -163,10 +163,10 @@ def print_placement(
     out.print("\nPlace", style="bold")
     out.print(f"nearest: {', '.join(placement.nearest)}", markup=False)
     if placement.equivalent is not None:
-        e = placement.equivalent
+        value, note = equivalent_flops(placement.equivalent)
         out.print(
-            f"equivalent training compute in {e.family} terms: {flops(e.scale[0])} FLOPs "
-            f"({flops_interval(e)}{'' if e.inside[0] else '; beyond the range of that family'})",
+            f"equivalent training compute in {placement.equivalent.family} terms: {value}"
+            f"{f' ({note})' if note else ''}",
             markup=False,
         )
     for step in placement.next_benchmarks[:1]:

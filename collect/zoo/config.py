@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from capspace.collect.errors import ZooError
+from capspace.fit.facts import read_date
 from capspace.tasks.errors import YamlError
 from capspace.tasks.yaml_model import Lines, parse_model
 
@@ -42,13 +42,17 @@ def _duration(value: Any) -> Any:
     raise ValueError("expected a time such as 90m, 4h or 04:00:00")
 
 
-def _iso_date(value: Any) -> Any:
-    """Return a date as text: YAML reads 2024-04-18 without quotes as a date."""
-    return value.isoformat() if isinstance(value, date) else value
-
-
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _family(value: Any) -> Any:
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+def _date(value: Any) -> str:
+    """Return an ISO date, month or year; YAML reads a day as a date and a year as a number."""
+    return read_date(value, "it")
 
 
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
@@ -77,11 +81,13 @@ class Settings(_Strict):
 class Facts(_Strict):
     """What is known about a checkpoint; what is not given is counted where it can be."""
 
-    family: Text | None = None
+    family: Annotated[Text, BeforeValidator(_family)] | None = None
     parameters: Annotated[float, Field(gt=0)] | None = None
     training_tokens: Annotated[float, Field(gt=0)] | None = None
     training_flops: Annotated[float, Field(gt=0)] | None = None
-    release_date: Annotated[Text, BeforeValidator(_iso_date)] | None = None
+    release_date: Annotated[Text, BeforeValidator(_date)] | None = None
+    """ISO: 2024-04-18, or 2024-04 or 2024 where the day is not known."""
+
     tuning: Literal["base", "instruct"] | None = None
 
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from capspace.fit.errors import FitError
 from capspace.fit.placement import Placement
 from capspace.fit.report._figures import draw_placement
-from capspace.fit.report.words import count, flops, flops_interval, outside, score, share
+from capspace.fit.report.words import count, equivalent_flops, outside, score, share
 
 __all__ = ["write_report"]
 
@@ -139,15 +139,9 @@ def _cards(placement: Placement) -> list[dict[str, str]]:
         },
     ]
     if placement.equivalent is not None:
-        equivalent = placement.equivalent
-        cards.append(
-            {
-                "label": f"Equivalent training compute, {equivalent.family} terms",
-                "value": f"{flops(equivalent.scale[0])} FLOPs",
-                "note": flops_interval(equivalent)
-                + ("" if equivalent.inside[0] else "; beyond the family's own range"),
-            }
-        )
+        value, note = equivalent_flops(placement.equivalent)
+        label = f"Equivalent training compute, {placement.equivalent.family} terms"
+        cards.append({"label": label, "value": value, "note": note})
     inside = sum(p.support.inside for p in placement.predictions)
     if placement.predictions:
         cards.append(

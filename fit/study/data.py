@@ -149,6 +149,7 @@ class Case:
             link=self.analysis.link,
             lowest=-1.0,
             benchmark_chance=dict(zip(self.scores.columns, self.chance.tolist(), strict=True)),
+            keep=True,
         )
 
     def training(self, n_components: int = 3) -> Training:
