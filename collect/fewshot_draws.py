@@ -23,15 +23,15 @@ def positions_of(samples: Sequence[int] | None) -> Sequence[int] | None:
 
 
 @contextmanager
-def whole_run_draws(task: Any, samples: Sequence[int] | None) -> Iterator[None]:
+def whole_run_draws(task: Any, subset: Sequence[int] | None) -> Iterator[None]:
     """Give each document that is built within the examples it has in the whole plain run.
 
     Parameters
     ----------
     task : lm_eval.api.task.ConfigurableTask
         Its sampler's seed is set and nothing is drawn yet.
-    samples : sequence of int, optional
-        The item subset that is built; None for all documents, or the first of them.
+    subset : sequence of int, optional
+        The positions of an item subset, ascending; None for all documents, or the first of them.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def whole_run_draws(task: Any, samples: Sequence[int] | None) -> Iterator[None]:
     if sampler is None or type(sampler).sample is FirstNSampler.sample:  # draws nothing
         yield
         return
-    draws = _Draws(task, sampler.sample, positions_of(samples))
+    draws = _Draws(task, sampler.sample, subset)
     task.doc_iterator, sampler.sample = draws.doc_iterator, draws.sample
     try:
         yield

@@ -61,13 +61,16 @@ def plain_prompts(python_seed: int | None, numpy_seed: int | None) -> Iterator[N
 
     @wraps(build)
     def built(self: Any, **settings: Any) -> None:
+        subset = positions_of(settings.get("samples"))
         if hasattr(self, _STREAM):
             with _own_stream(getattr(self, _STREAM)):
                 _build_whole(self, build, settings)
                 setattr(self, _STREAM, _state())
-            return
-        with whole_run_draws(self, settings.get("samples")):
-            build(self, **settings)
+        else:
+            with whole_run_draws(self, subset):
+                build(self, **settings)
+        for instance in self.instances if subset else ():
+            instance.position = subset[instance.doc_id]
 
     # mypy: the replacements have the signatures of what they stand for.
     ConfigurableTask.__init__, ConfigurableTask.build_all_requests = made, built
