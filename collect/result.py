@@ -45,7 +45,7 @@ class Result:
     """Canonical JSON of the measurement's identity."""
 
     tasks: tuple[dict[str, Any], ...] = ()
-    """Per leaf task: name, score, stderr, n_items."""
+    """Per leaf task: name, score, stderr, n_items, and the hash of its prompts."""
 
     provenance: dict[str, Any] = field(default_factory=dict)
     """Timings, device, batch size, versions, panel: what cannot change the score."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -109,9 +110,25 @@ class Store:
         self.close()
 
     def get(self, key: str) -> Result | None:
-        """Return the result of this key, or None if it was not measured or is damaged."""
+        """Return the result of this key, or None if it was not measured or is damaged.
+
+        None too for a score of earlier versions that several processes shared: each drew other
+        few-shot examples than the run that the key stands for.
+        """
         found, _ = self._read("WHERE key = ?", (key,))
-        return found[0] if found else None
+        if not found or self._shared_draws(found[0]):
+            return None
+        return found[0]
+
+    def _shared_draws(self, result: Result) -> bool:
+        if not result.n_shot or any("prompts" in task for task in result.tasks):
+            return False
+        try:
+            with closing(self.samples(result.key)) as samples:
+                first = [record.get("doc_id") for record in islice(samples, 2)]
+        except StoreError:  # an imported score, or samples that are gone: nothing speaks against it
+            return False
+        return first[:1] == [0] and first[1:] not in ([], [0], [1])
 
     def keys(self) -> set[str]:
         """Return the keys of all results."""
@@ -249,7 +266,7 @@ class Store:
             raise StoreError(f"{key!r} is not a key of a result")
         return self.samples_path / f"{key}.jsonl.gz"
 
-    def samples(self, key: str) -> Iterator[dict[str, Any]]:
+    def samples(self, key: str) -> Generator[dict[str, Any], None, None]:
         """Yield the per-item records of a result.
 
         Raises

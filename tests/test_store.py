@@ -51,6 +51,27 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
         assert list(again.samples(RESULT.key)) == SAMPLES
 
 
+@pytest.mark.parametrize(
+    ("doc_ids", "n_shot", "prompts", "is_there"),
+    [
+        pytest.param([0, 1, 2, 3], 25, {}, True, id="one-process"),
+        pytest.param([0, 2, 1, 3], 25, {}, False, id="two-processes"),
+        pytest.param([0, 2, 1, 3], 0, {}, True, id="two-processes-without-examples"),
+        pytest.param([0, 2, 1, 3], 25, {"prompts": "f" * 64}, True, id="two-processes-since-then"),
+        pytest.param([0, 0, 1, 1], 25, {}, True, id="two-filters"),
+        pytest.param([], 25, {}, True, id="no-samples"),
+    ],
+)
+def test_a_score_of_other_examples_than_its_key_says_is_not_taken(
+    tmp_path: Path, doc_ids: list[int], n_shot: int, prompts: dict[str, str], is_there: bool
+) -> None:
+    kept = replace(RESULT, n_shot=n_shot, tasks=({**RESULT.tasks[0], **prompts},))
+    with Store(tmp_path) as store:
+        store.put(kept, [{"doc_id": i} for i in doc_ids])
+        assert store.get(RESULT.key) == (kept if is_there else None)
+        assert store.results() == [kept]
+
+
 @settings(max_examples=25, deadline=None)
 @given(score=st.floats(0, 1), stderr=st.floats(0, 1) | st.just(math.nan))
 def test_scores_survive_bit_for_bit(
