@@ -26,6 +26,7 @@ from capspace.collect.engine.served import (
 )
 from capspace.collect.errors import (
     AnswerError,
+    CheckpointError,
     CollectError,
     DataRootError,
     HarnessError,
@@ -124,7 +125,12 @@ class PanelRun:
                 self._failed(checkpoint.name, checkpoint.revision, benchmark, reason)
                 for benchmark, reason in failing.items()
             ]
-            n, failed = self._measure_all(checkpoint, todo) if todo else (0, [])
+            try:
+                n, failed = self._measure_all(checkpoint, todo) if todo else (0, [])
+            except CheckpointError as error:
+                if len(checkpoints) == 1 and not unusable:
+                    raise
+                n, failed = 0, self._all_failed(checkpoint, todo, str(error))
             n_measured += n
             missing += failed
             results += self._results(checkpoint, cells)
@@ -157,14 +163,14 @@ class PanelRun:
         """Measure cells with the model loaded once; return how many, and those without a score."""
         failed_cell = partial(self._failed, checkpoint.name, checkpoint.revision)
         try:
-            lm = load_model(checkpoint, self.options)
+            lm = load_model(checkpoint, self.options, chat_template=self.chat_template)
         except CollectError:
             raise
         except Exception as error:  # a stranger's checkpoint can raise anything
             _log.exception("loading %s", checkpoint.location)
             reason = f"the checkpoint does not load: {_one_line(error)}"
             return 0, [failed_cell(cell.benchmark.name, reason) for cell in cells]
-        self.progress.notices(checkpoint.name, engine_lines(lm))
+        self.progress.notices(checkpoint.name, [*lm.notes, *engine_lines(lm)])
         failed, n_measured = [], 0
         with closing(self._turns(lm, cells)) as turns:
             for cell in turns:
@@ -312,12 +318,23 @@ class PanelRun:
             },
         )
 
+    def _all_failed(self, checkpoint: Checkpoint, cells: list[_Cell], reason: str) -> list[Missing]:
+        """Keep why a checkpoint cannot be measured for each of its cells, and tell it once."""
+        self.progress.note(f"no scores: {redacted(reason)}")
+        names = (cell.benchmark.name for cell in cells)
+        return [self._keep_failure(checkpoint.name, checkpoint.revision, n, reason) for n in names]
+
     def _failed(self, model: str, revision: str, benchmark: str, reason: str) -> Missing:
-        """Keep and tell why a cell has no score; no secret of the environment is in that."""
-        told = redacted(reason)
-        self.store.put_failure(Failure(model, revision, benchmark, told))
-        self.progress.missing(benchmark, told)
-        return Missing(model, benchmark, told)
+        """Keep and tell why a cell has no score."""
+        missing = self._keep_failure(model, revision, benchmark, reason)
+        self.progress.missing(benchmark, missing.reason)
+        return missing
+
+    def _keep_failure(self, model: str, revision: str, benchmark: str, reason: str) -> Missing:
+        """Keep why a cell has no score; no secret of the environment is in that."""
+        reason = redacted(reason)
+        self.store.put_failure(Failure(model, revision, benchmark, reason))
+        return Missing(model, benchmark, reason)
 
 
 def _versions() -> dict[str, str]:
