@@ -25,7 +25,10 @@ from capspace.collect.identity import ModelIdentity
 from capspace.collect.lm_eval_run import lm_eval_main
 from capspace.collect.run_identity import identify, identify_by_name, refuse_pickled_run
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
+pytestmark = [
+    pytest.mark.usefixtures("forked"),
+    pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
+]
 
 
 def identity(checkpoint: Path, model: str = "hf", **arguments: Any) -> ModelIdentity:
