@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from capspace.collect.place import place
+    from capspace.collect._place import place
     from capspace.collect.runner import collect_scores
     from capspace.collect.store import Store
 
 __all__ = ["Store", "collect_scores", "place"]
 
-_MODULES = {"Store": "store", "collect_scores": "runner", "place": "place"}
+_MODULES = {"Store": "store", "collect_scores": "runner", "place": "_place"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capspace.collect.checkpoint import Checkpoint
 from capspace.collect.download import checkpoint_folder
 from capspace.collect.engine import ARITHMETIC, MODEL_NAME
-from capspace.collect.errors import BackendError
+from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.harness import register_models
 from capspace.fit.errors import near_matches
 
 if TYPE_CHECKING:
-    from lm_eval.api.model import LM
+    from capspace.collect.checked_model import CheckedModel, LoadRules
 
-__all__ = ["BACKENDS", "DEFAULT_BACKEND", "LoadOptions", "load_model", "pick_device"]
+__all__ = [
+    "BACKENDS",
+    "DEFAULT_BACKEND",
+    "LoadOptions",
+    "checked_models",
+    "load_model",
+    "pick_device",
+]
 
 BACKENDS = ("capspace", "hf")
 """Names in lm-eval's registry of model classes whose arguments are those of its own ``hf``."""
@@ -103,17 +112,32 @@ def pick_device(device: str) -> str:
     return device
 
 
-def load_model(checkpoint: Checkpoint, options: LoadOptions) -> LM:
+def load_model(
+    checkpoint: Checkpoint, options: LoadOptions, *, chat_template: bool = False
+) -> CheckedModel:
     """Load a checkpoint as an lm-eval model object.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        What is loaded.
+    options : LoadOptions
+        How.
+    chat_template : bool
+        Whether prompts will go through its chat template, which it must have then.
 
     Raises
     ------
     BackendError
-        The device is not there, or layers are to be spread over GPUs where it is none. What
-        transformers raises for a checkpoint passes through.
+        The device is not there, or layers are to be spread over GPUs where it is none.
+    CheckpointError
+        What would be loaded is not the checkpoint named: weights are missing, or the tokenizer
+        does not belong to them. What transformers raises for a checkpoint passes through.
 
     """
     from lm_eval.api.registry import get_model
+
+    from capspace.collect.checked_model import LoadRules, checked
 
     register_models()
     device = pick_device(options.device)
@@ -132,7 +156,30 @@ def load_model(checkpoint: Checkpoint, options: LoadOptions) -> LM:
         if not device.startswith("cuda"):
             raise BackendError(f"layers are spread over GPUs, and the device is {device}")
         arguments["parallelize"] = True  # lm-eval's own
-    model: LM = get_model(options.backend).create_from_arg_obj(
+    rules = LoadRules(name=checkpoint.name, chat_template=chat_template)
+    model_class: Any = checked(get_model(options.backend), rules)
+    model: CheckedModel = model_class.create_from_arg_obj(
         arguments, {"batch_size": batch_size, "device": device}
     )
+    unforeseen = dict(model.identity_settings).items() - set(checkpoint.identity_settings)
+    if unforeseen:
+        raise CheckpointError(
+            f"{checkpoint.name}: its tokenizer puts a token behind every text, which its files do "
+            "not say; save it with add_eos_token=False"
+        )
     return model
+
+
+@contextmanager
+def checked_models(rules: LoadRules) -> Iterator[None]:
+    """Let lm-eval load models of Hugging Face checkpoints by rules."""
+    import lm_eval.api.registry as registry
+
+    from capspace.collect.checked_model import checked
+
+    before = registry.get_model
+    registry.get_model = lambda name: checked(before(name), rules)
+    try:
+        yield
+    finally:
+        registry.get_model = before

@@ -36,7 +36,7 @@ def measurement(
         checkpoint=checkpoint.identity,
         dtype=options.identity_dtype(checkpoint),
         backend=options.backend,
-        backend_settings=options.identity_settings,
+        backend_settings=tuple(sorted(options.identity_settings + checkpoint.identity_settings)),
         chat_template=chat_template,
         custom_code=checkpoint.custom_code,
     )

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from capspace.collect.checkpoint_files import (
+    CONFIG,
+    configuration_name,
+    loaded_files,
+    refuse_adapter_beside,
+)
 from capspace.collect.errors import CheckpointError, NoCheckpointError
 from capspace.collect.hub import hub_file, hub_files
 from capspace.collect.identity import canonical_json
 from capspace.collect.own_code import runs_own_code
+from capspace.collect.tokenizer_files import appends_a_token
 
-__all__ = ["Checkpoint", "refuse_pickles", "resolve", "sha256_file"]
+__all__ = ["APPENDED_REMOVED", "Checkpoint", "refuse_pickles", "resolve", "sha256_file"]
+
+APPENDED_REMOVED = ("appended_tokens", "removed")
+"""In an identity: the tokenizer puts a token behind every text, and requests go without it."""
 
 _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-# What can change an answer besides the weights; everything else in a folder cannot.
-_SETTINGS = re.compile(
-    r"config\.json|generation_config\.json|tokenizer[^/]*\.(json|model)|[^/]*\.tiktoken"
-    r"|vocab\.\w+|merges\.txt|spiece\.model|sentencepiece[^/]*\.model|special_tokens_map\.json"
-    r"|added_tokens\.json|chat_template\.\w+|additional_chat_templates/[^/]+"
-)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class Checkpoint:
     custom_code: bool = False
     """Whether loading runs code that comes with the checkpoint."""
 
+    appends_token: bool = False
+    """Whether its tokenizer's files ask for a token behind every text, which is left out."""
+
     offline: bool = False
     """Whether the Hub could not be reached, so that its local cache has to do."""
 
@@ -64,6 +70,11 @@ class Checkpoint:
         if self.kind == "hub":
             return f"hub:{self.location}@{self.revision}"
         return f"sha256:{self.revision}"
+
+    @property
+    def identity_settings(self) -> tuple[tuple[str, str], ...]:
+        """What is done with it otherwise than its files say, for the identity of a measurement."""
+        return (APPENDED_REMOVED,) if self.appends_token else ()
 
 
 def sha256_file(path: Path) -> str:
@@ -122,23 +133,20 @@ def _resolve_local(
     hash_file: Callable[[Path], str],
 ) -> Checkpoint:
     names = _file_names(folder)
-    if "config.json" not in names:
+    if CONFIG not in names:
         hint = (
             "; it is an adapter: merge it into its base model first"
             if "adapter_config.json" in names
             else ""
         )
         raise CheckpointError(f"{ref}: no config.json in this folder{hint}")
-    config = _read_json(folder / "config.json", ref)
+    refuse_adapter_beside(ref, names)
+    read = _reader(lambda name: _read_json(folder / name, ref))
+    config = read(CONFIG)
     pickled = _check_weights(ref, names, allow_pickle)
-    custom_code = runs_own_code(
-        ref, names, lambda name: _read_json(folder / name, ref), trust_remote_code
-    )
+    custom_code = runs_own_code(ref, names, read, trust_remote_code)
     weights = _weight_files(ref, folder, names, pickled)
-    kept = {n for n in names if _SETTINGS.fullmatch(n)} | weights
-    if custom_code:
-        kept |= {p.relative_to(folder).as_posix() for p in folder.rglob("*.py") if p.is_file()}
-    ordered = sorted(kept)
+    ordered = loaded_files(folder, names, weights, read, custom_code=custom_code)
     with ThreadPoolExecutor(max_workers=4) as pool:
         hashes = list(pool.map(hash_file, (folder / n for n in ordered)))
     content = list(zip(ordered, hashes, strict=True))
@@ -150,6 +158,7 @@ def _resolve_local(
         dtype=_config_dtype(config),
         pickled=pickled,
         custom_code=custom_code,
+        appends_token=_appends(config, names, read),
     )
 
 
@@ -202,10 +211,9 @@ def _resolve_hub(
     repo, _, asked = ref.partition("@")
     found = hub_files(ref, repo, asked or "main", token)
 
-    def read(name: str) -> dict[str, Any]:
-        return _read_json(hub_file(repo, name, found, token), ref)
-
-    config = read("config.json")
+    refuse_adapter_beside(ref, found.sizes)
+    read = _reader(lambda name: _read_json(hub_file(repo, name, found, token), ref))
+    config = read(CONFIG)
     pickled = _check_weights(ref, found.sizes, allow_pickle)
     return Checkpoint(
         name=ref if asked else repo,
@@ -215,9 +223,25 @@ def _resolve_hub(
         dtype=_config_dtype(config),
         pickled=pickled,
         custom_code=runs_own_code(ref, found.sizes, read, trust_remote_code),
+        appends_token=_appends(config, found.sizes, read),
         offline=found.offline,
         files=tuple(sorted(found.sizes.items())),
     )
+
+
+def _reader(read: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+    """Return a reader that reads the configuration from where transformers takes it."""
+    plain = read(CONFIG)
+    name = configuration_name(plain)
+    config = plain if name == CONFIG else read(name)
+    return lambda wanted: config if wanted == CONFIG else read(wanted)
+
+
+def _appends(
+    config: dict[str, Any], names: Collection[str], read: Callable[[str], dict[str, Any]]
+) -> bool:
+    """Return whether a token stands behind every text; an encoder is meant to see one."""
+    return config.get("is_encoder_decoder") is not True and appends_a_token(names, read)
 
 
 def _read_json(path: Path, ref: str) -> dict[str, Any]:

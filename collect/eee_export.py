@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from capspace.collect._receipt import Item, items
 from capspace.collect.every_eval_ever import (
     AnswerAttribution,
     EvalLibrary,
@@ -32,7 +33,6 @@ from capspace.collect.every_eval_ever import (
     Uncertainty,
 )
 from capspace.collect.exported_runs import Run, file_name, metric_and_filter, runs
-from capspace.collect.receipt import Item, items
 from capspace.collect.result import Result
 from capspace.collect.store import Store
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +25,7 @@ class Evaluation:
 
     n_items: int
     tasks: tuple[dict[str, Any], ...]
-    """Per leaf task: name, score, stderr, n_items."""
+    """Per leaf task: name, score, stderr, n_items, and the hash of what was asked."""
 
     samples: tuple[dict[str, Any], ...]
     """lm-eval's own record of every item, with its task's name."""
@@ -65,6 +68,7 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
                 "score": score,
                 "stderr": float(stderr) if isinstance(stderr, (int, float)) else math.nan,
                 "n_items": int(results["n-samples"][task]["effective"]),
+                "prompts": _prompts_hash(results["samples"][task]),
             }
         )
     samples = (
@@ -83,3 +87,12 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
             "max_length": results.get("max_length"),
         },
     )
+
+
+def _prompts_hash(samples: Iterable[dict[str, Any]]) -> str:
+    """Return the SHA-256 of what was asked of each item, in the order of the items."""
+    asked = {int(sample["doc_id"]): sample["arguments"] for sample in samples}
+    digest = hashlib.sha256()
+    for item in sorted(asked.items()):
+        digest.update(json.dumps(item, default=str).encode() + b"\n")
+    return digest.hexdigest()

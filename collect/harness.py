@@ -20,8 +20,10 @@ from capspace.collect.data_root import DataRoot, DataSource, own_files_fingerpri
 from capspace.collect.definition import definition_hash
 from capspace.collect.errors import HarnessError
 from capspace.collect.evaluation import Evaluation, read_evaluation
-from capspace.collect.identity import Seeds, TaskIdentity
+from capspace.collect.identity import HARNESS_SEEDS, Seeds, TaskIdentity
 from capspace.collect.metering import ItemsDone, metered
+from capspace.collect.plain_prompts import plain_prompts
+from capspace.collect.random_code import random_code
 from capspace.collect.sandbox import SANDBOX_FILTER
 from capspace.fit.errors import near_matches
 from capspace.tasks.panel import Benchmark
@@ -101,7 +103,7 @@ class Harness:
                 TaskIdentity(
                     name=name,
                     version=str((config.get("metadata") or {}).get("version", "")),
-                    definition=definition_hash(config),
+                    definition=definition_hash(_with_order(config)),
                     data=self._data_identity(config),
                 )
             )
@@ -131,7 +133,11 @@ class Harness:
         from lm_eval import simple_evaluate
 
         manager = self._task_manager()
-        with metered(items_done, getattr(lm, "share_done", None)), _no_survey():
+        with (
+            plain_prompts(seeds.python, seeds.numpy),
+            metered(items_done, getattr(lm, "share_done", None)),
+            _no_survey(),
+        ):
             results = simple_evaluate(
                 model=lm,
                 tasks=self._load(benchmark),
@@ -157,8 +163,11 @@ class Harness:
 
         """
         n_requests = n_characters = n_generated = 0
-        for task in self._load(benchmark):
+        with plain_prompts(HARNESS_SEEDS.python, HARNESS_SEEDS.numpy):
+            tasks = self._load(benchmark)
+        for task in tasks:
             task.set_config(key="num_fewshot", value=benchmark.n_shot)
+            task.set_fewshot_seed(HARNESS_SEEDS.fewshot)
             with metered(lambda done, total: None):
                 task.build_all_requests(limit=limit)
             for request in task.instances:
@@ -293,6 +302,14 @@ def register_models() -> None:
     from capspace.collect.engine import register
 
     register()
+
+
+def _with_order(config: dict[str, Any]) -> dict[str, Any]:
+    """Add how a task's items are drawn, where they are.
+
+    Before prompts were a function of the seeds, a score of such a task was of any order.
+    """
+    return {**config, "drawn": "as its plain run alone"} if random_code(config) else config
 
 
 def _require_sandbox(name: str, config: dict[str, Any]) -> None:

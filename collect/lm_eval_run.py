@@ -9,9 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from capspace.collect.engine.served import engine_lines
 from capspace.collect.errors import AnswerError, BackendError, CollectError
+from capspace.collect.fewshot_draws import positions_of
 from capspace.collect.harness import harness_version, register_models, wrapped_in_evaluator
 from capspace.collect.metering import metered
+from capspace.collect.plain_prompts import plain_prompts
 from capspace.collect.recording import open_journal, recorded_answers
 from capspace.collect.redacting import redacted
 from capspace.collect.run_identity import (
@@ -72,9 +75,13 @@ def lm_eval_main(
             if store is not None:
                 recorded = partial(_run_recorded, store=store, answers_of=answers_of, say=say)
                 wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=recorded))
+            announced = partial(_evaluation_announced, say=say)
+            wrappers.enter_context(wrapped_in_evaluator(evaluate=announced))
             if not allow_pickle:
                 wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_unpickled))
             wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_untrusting))
+            prompted = partial(_run_plain_prompts, say=say)
+            wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=prompted))
             cli_evaluate()
     finally:
         sys.argv = before
@@ -98,6 +105,22 @@ def _run_untrusting(simple_evaluate: Any) -> Any:
             given = settings["model_args"] or {}
             settings["model_args"] = {"trust_remote_code": False, **given}
         return simple_evaluate(**settings)
+
+    return run
+
+
+def _run_plain_prompts(simple_evaluate: Any, say: Say) -> Any:
+    """Return lm-eval's function for a whole run, in which each prompt is the plain run's."""
+
+    def run(**settings: Any) -> Any:
+        if settings.get("cache_requests"):
+            say("--cache_requests is left out: lm-eval's cache of prompts knows of no seed or data")
+            settings |= {"cache_requests": False, "rewrite_requests_cache": False}
+        if settings.get("samples") is not None:
+            # lm-eval numbers what it takes in ascending order as if it were in the order given.
+            settings["samples"] = {n: positions_of(s) for n, s in settings["samples"].items()}
+        with plain_prompts(settings["random_seed"], settings["numpy_random_seed"]):
+            return simple_evaluate(**settings)
 
     return run
 
@@ -128,6 +151,18 @@ def _run_recorded(simple_evaluate: Any, store: Path, answers_of: str | None, say
             return simple_evaluate(**settings)
 
     return run
+
+
+def _evaluation_announced(evaluate: Any, *, say: Say) -> Any:
+    """Return lm-eval's function for evaluating a loaded model, which first says what it lacks."""
+
+    def announced(lm: Any, **settings: Any) -> Any:
+        if lm.rank == 0:
+            for line in engine_lines(lm):
+                say(line)
+        return evaluate(lm=lm, **settings)
+
+    return announced
 
 
 def _torch_seed(settings: dict[str, Any]) -> int:

@@ -17,8 +17,16 @@ from capspace.collect.backends import LoadOptions, load_model
 from capspace.collect.cells import measurement, protocol_words
 from capspace.collect.checkpoint import Checkpoint
 from capspace.collect.collection import Collection, Missing
+from capspace.collect.engine.served import (
+    EngineRecord,
+    engine_lines,
+    engine_record,
+    known_reasons,
+    unserved_requests,
+)
 from capspace.collect.errors import (
     AnswerError,
+    CheckpointError,
     CollectError,
     DataRootError,
     HarnessError,
@@ -117,7 +125,12 @@ class PanelRun:
                 self._failed(checkpoint.name, checkpoint.revision, benchmark, reason)
                 for benchmark, reason in failing.items()
             ]
-            n, failed = self._measure_all(checkpoint, todo) if todo else (0, [])
+            try:
+                n, failed = self._measure_all(checkpoint, todo) if todo else (0, [])
+            except CheckpointError as error:
+                if len(checkpoints) == 1 and not unusable:
+                    raise
+                n, failed = 0, self._all_failed(checkpoint, todo, str(error))
             n_measured += n
             missing += failed
             results += self._results(checkpoint, cells)
@@ -150,13 +163,16 @@ class PanelRun:
         """Measure cells with the model loaded once; return how many, and those without a score."""
         failed_cell = partial(self._failed, checkpoint.name, checkpoint.revision)
         try:
-            lm = load_model(checkpoint, self.options)
+            lm = load_model(checkpoint, self.options, chat_template=self.chat_template)
         except CollectError:
             raise
         except Exception as error:  # a stranger's checkpoint can raise anything
             _log.exception("loading %s", checkpoint.location)
             reason = f"the checkpoint does not load: {_one_line(error)}"
             return 0, [failed_cell(cell.benchmark.name, reason) for cell in cells]
+        for note in lm.notes:
+            self.progress.note(note)
+        self.progress.notices(checkpoint.name, engine_lines(lm))
         failed, n_measured = [], 0
         with closing(self._turns(lm, cells)) as turns:
             for cell in turns:
@@ -216,6 +232,7 @@ class PanelRun:
     def _measure(self, lm: LM, checkpoint: Checkpoint, cell: _Cell) -> bool:
         """Measure a cell; return whether this process is the one of its group that keeps it."""
         started = time.perf_counter()
+        before = unserved_requests(lm)
         label = f"{checkpoint.name}: {cell.benchmark.name}"
         model = recorded(lm, cell.measurement, journal=self.journal, label=label)
         evaluation = self.harness.evaluate(
@@ -231,7 +248,9 @@ class PanelRun:
             return False
         seconds = time.perf_counter() - started
         self._note(cell.benchmark.name, model.asker.counts)
-        result = self._result(model, checkpoint, cell, evaluation, seconds)
+        engine = engine_record(lm, unserved_requests(lm) - before)
+        self._note_engine(cell.benchmark.name, lm, engine)
+        result = self._result(model, checkpoint, cell, evaluation, seconds, engine)
         self.store.put(result, evaluation.samples)
         self.progress.scored(
             cell.benchmark.name, evaluation.score, evaluation.stderr, evaluation.n_items
@@ -252,6 +271,15 @@ class PanelRun:
                 "empty; they are scored as they are, and asked again next time"
             )
 
+    def _note_engine(self, benchmark: str, lm: LM, engine: EngineRecord | None) -> None:
+        """Say what left the engine in this cell alone: what holds of the model was said before."""
+        if engine is None or engine["unsupported_reason"] in (None, *known_reasons(lm)):
+            return
+        self.progress.note(
+            f"{benchmark}: lm-eval's own path, which takes longer, answered what the engine does "
+            f"not serve ({engine['unsupported_reason']})"
+        )
+
     def _result(
         self,
         lm: Recorder,
@@ -259,6 +287,7 @@ class PanelRun:
         cell: _Cell,
         evaluation: Evaluation,
         seconds: float,
+        engine: EngineRecord | None,
     ) -> Result:
         benchmark, measurement = cell.benchmark, cell.measurement
         root = self.harness.data_root
@@ -285,17 +314,29 @@ class PanelRun:
                 "batch_size": str(getattr(lm, "batch_size", self.options.batch_size)),
                 "seconds": round(seconds, 3),
                 "requests": asdict(lm.asker.counts),
+                "engine": engine,
                 **_versions(),
                 **evaluation.environment,
             },
         )
 
+    def _all_failed(self, checkpoint: Checkpoint, cells: list[_Cell], reason: str) -> list[Missing]:
+        """Keep why a checkpoint cannot be measured for each of its cells, and tell it once."""
+        self.progress.note(f"no scores: {redacted(reason)}")
+        names = (cell.benchmark.name for cell in cells)
+        return [self._keep_failure(checkpoint.name, checkpoint.revision, n, reason) for n in names]
+
     def _failed(self, model: str, revision: str, benchmark: str, reason: str) -> Missing:
-        """Keep and tell why a cell has no score; no secret of the environment is in that."""
-        told = redacted(reason)
-        self.store.put_failure(Failure(model, revision, benchmark, told))
-        self.progress.missing(benchmark, told)
-        return Missing(model, benchmark, told)
+        """Keep and tell why a cell has no score."""
+        missing = self._keep_failure(model, revision, benchmark, reason)
+        self.progress.missing(benchmark, missing.reason)
+        return missing
+
+    def _keep_failure(self, model: str, revision: str, benchmark: str, reason: str) -> Missing:
+        """Keep why a cell has no score; no secret of the environment is in that."""
+        reason = redacted(reason)
+        self.store.put_failure(Failure(model, revision, benchmark, reason))
+        return Missing(model, benchmark, reason)
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rich.console import Console
@@ -40,6 +40,9 @@ class ProgressDisplay(Protocol):
     def note(self, text: str) -> None:
         """Tell anything else."""
 
+    def notices(self, model: str, lines: Sequence[str]) -> None:
+        """Tell, before a model's first benchmark, what its run does without; mostly nothing."""
+
     def close(self) -> None:
         """End the run."""
 
@@ -63,6 +66,9 @@ class SilentProgress:
         """Say nothing."""
 
     def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def notices(self, model: str, lines: Sequence[str]) -> None:
         """Say nothing."""
 
     def close(self) -> None:
@@ -122,6 +128,11 @@ class PlainProgress:
         """Write the text."""
         self._write(text)
 
+    def notices(self, model: str, lines: Sequence[str]) -> None:
+        """Write a line for each."""
+        for line in lines:
+            self._write(f"{model}: {line}")
+
     def close(self) -> None:
         """Do nothing: every line is out."""
 
@@ -176,6 +187,11 @@ class LiveProgress:
     def note(self, text: str) -> None:
         """Print the text above the bars."""
         self._console.print(text, markup=False, highlight=False)
+
+    def notices(self, model: str, lines: Sequence[str]) -> None:
+        """Print a line for each above the bars."""
+        for line in lines:
+            self.note(f"{model}: {line}")
 
     def close(self) -> None:
         """Take the bars away."""

@@ -67,16 +67,25 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def loglikelihood(self, requests: list[Instance]) -> list[Answer]:
         """Return (log-likelihood, is greedy) per request."""
+        self._check("loglikelihood", requests)
         return self.asker.answers("loglikelihood", requests, self._lm.loglikelihood)
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[Answer]:
         """Return the log-likelihood of each whole text."""
+        self._check("loglikelihood_rolling", requests)
         return self.asker.answers("loglikelihood_rolling", requests, self._lm.loglikelihood_rolling)
 
     def generate_until(self, requests: list[Instance]) -> list[Answer]:
         """Return the generated text per request."""
+        self._check("generate_until", requests)
         draw = getattr(self._lm, "generate_from_seeds", None)
         return self.asker.answers("generate_until", requests, self._lm.generate_until, draw)
+
+    def _check(self, request_type: str, requests: list[Instance]) -> None:
+        """Let the model refuse all requests of a call, before it is asked for any of them."""
+        check = getattr(self._lm, "check_requests", None)
+        if check is not None:
+            check(request_type, requests)
 
     def share_done(self, share_of_call: float) -> float:
         """Return the share of all requests that is done when this share of the model's call is."""

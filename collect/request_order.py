@@ -31,12 +31,14 @@ class Request(Protocol):
 def request_keys(request_type: RequestType, requests: Sequence[Request]) -> list[bytes]:
     """Return the key of each request.
 
-    Repeats of a generation are answers of their own. The harness pads the requests of data-parallel
-    processes with further copies of the last instance: these count as its own repeats again.
+    Repeats of a generation are answers of their own, counted for each document of each task: a
+    document is given the same draws alone and in company. The harness pads the requests of
+    data-parallel processes with further copies of the last instance: these count as its own repeats
+    again.
     """
     digests = RequestKeys(request_type)
     keys: list[bytes] = []
-    taken: Counter[tuple[bytes, int]] = Counter()
+    taken: Counter[tuple[str | None, bytes, int]] = Counter()
     first: dict[int, int] = {}
     copies: Counter[int] = Counter()
     for request in requests:
@@ -45,10 +47,13 @@ def request_keys(request_type: RequestType, requests: Sequence[Request]) -> list
         if request_type == "generate_until" and (
             repeats > 1 or is_sampled(request_type, request.args)
         ):
-            document = -1 if request.doc_id is None else request.doc_id
+            # Where an item subset is asked, lm-eval's doc_id counts within it.
+            index: int | None = getattr(request, "position", request.doc_id)
+            document = -1 if index is None else index
             if id(request) not in first:
-                first[id(request)] = taken[key, document]
-                taken[key, document] += repeats
+                counted = request.task_name, key, document
+                first[id(request)] = taken[counted]
+                taken[counted] += repeats
             repeat = first[id(request)] + copies[id(request)] % repeats
             copies[id(request)] += 1
             key = digests.key(request.args, draw=(document, repeat))

@@ -45,7 +45,7 @@ class Result:
     """Canonical JSON of the measurement's identity."""
 
     tasks: tuple[dict[str, Any], ...] = ()
-    """Per leaf task: name, score, stderr, n_items."""
+    """Per leaf task: name, score, stderr, n_items, and the hash of its prompts."""
 
     provenance: dict[str, Any] = field(default_factory=dict)
     """Timings, device, batch size, versions, panel: what cannot change the score."""
@@ -119,6 +119,7 @@ def to_table(results: Iterable[Result]) -> ScoreTable:
             "n_shot": r.n_shot,
             "protocol": r.protocol,
             "source": r.source,
+            "comparable": "yes" if r.comparable else "no",
         }
         for r in rows
     ]

@@ -181,7 +181,7 @@ def identify(
     if backend in BACKENDS:
         options = LoadOptions(backend=backend, dtype=dtype)
         dtype = options.identity_dtype(checkpoint)
-        settings |= dict(options.identity_settings)
+        settings |= dict(options.identity_settings + checkpoint.identity_settings)
     identity = ModelIdentity(
         checkpoint=checkpoint.identity,
         dtype=dtype,  # where it is another engine's, "auto" is as that engine takes it

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -51,9 +52,13 @@ class Store:
 
     Notes
     -----
-    Processes and machines may share the folder where its file system honours POSIX locks between
-    them: local ones, NFS v4 or v3 with lockd, Lustre mounted with ``flock``, GPFS, CephFS. So the
-    file has a rollback journal: SQLite's write-ahead log needs memory that machines cannot share.
+    Processes of one machine may write to one store at once. Several machines may where a lock also
+    makes them see what the others wrote: NFS version 4.1 did in a trial of two Linux clients
+    (2 x 100 results at once, all there), so the file has a rollback journal, since SQLite's
+    write-ahead log needs memory that machines cannot share. GlusterFS as it comes did not: it
+    honours the locks but caches pages, and two nodes lost 45 to 86 of 300 results and damaged the
+    file. Elsewhere let one machine write: a zoo's workers write whole files, which its driver
+    takes into the store.
 
     """
 
@@ -105,9 +110,25 @@ class Store:
         self.close()
 
     def get(self, key: str) -> Result | None:
-        """Return the result of this key, or None if it was not measured or is damaged."""
+        """Return the result of this key, or None if it was not measured or is damaged.
+
+        None too for a score of earlier versions that several processes shared: each drew other
+        few-shot examples than the run that the key stands for.
+        """
         found, _ = self._read("WHERE key = ?", (key,))
-        return found[0] if found else None
+        if not found or self._shared_draws(found[0]):
+            return None
+        return found[0]
+
+    def _shared_draws(self, result: Result) -> bool:
+        if not result.n_shot or any("prompts" in task for task in result.tasks):
+            return False
+        try:
+            with closing(self.samples(result.key)) as samples:
+                first = [record.get("doc_id") for record in islice(samples, 2)]
+        except StoreError:  # an imported score, or samples that are gone: nothing speaks against it
+            return False
+        return first[:1] == [0] and first[1:] not in ([], [0], [1])
 
     def keys(self) -> set[str]:
         """Return the keys of all results."""
@@ -245,7 +266,7 @@ class Store:
             raise StoreError(f"{key!r} is not a key of a result")
         return self.samples_path / f"{key}.jsonl.gz"
 
-    def samples(self, key: str) -> Iterator[dict[str, Any]]:
+    def samples(self, key: str) -> Generator[dict[str, Any], None, None]:
         """Yield the per-item records of a result.
 
         Raises

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from capspace.fit.backtest import Backtest, make_problem
+    from capspace.fit._backtest import Backtest, backtest, make_problem
     from capspace.fit.intervals import JackknifePlus, TwoView
     from capspace.fit.law import ScalingLaw
     from capspace.fit.placement import Placement, place_model
@@ -30,6 +30,7 @@ __all__ = [
     "ScoreTable",
     "TargetFit",
     "TwoView",
+    "backtest",
     "fit_target",
     "load_reference",
     "make_problem",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Backtest": "backtest",
+    "Backtest": "_backtest",
     "CapabilitySpace": "space",
     "JackknifePlus": "intervals",
     "Place": "space",
@@ -51,9 +52,10 @@ _MODULES = {
     "ScoreTable": "table",
     "TargetFit": "prediction",
     "TwoView": "intervals",
+    "backtest": "_backtest",
     "fit_target": "prediction",
     "load_reference": "reference",
-    "make_problem": "backtest",
+    "make_problem": "_backtest",
     "place_model": "placement",
     "predict_target": "prediction",
     "read_table": "read",

@@ -17,6 +17,7 @@ from capspace.fit.errors import (
     UnknownNameError,
     near_matches,
 )
+from capspace.fit.facts import family_key
 from capspace.fit.search import Pool, exchange, exhaustive, n_subsets_bound
 
 __all__ = ["Choice", "choose_models", "choose_over_budgets", "random_choices"]
@@ -289,7 +290,11 @@ def _checked(
 def _allowed(
     names: list[str], include: Iterable[str], exclude: Iterable[str]
 ) -> tuple[list[int], list[int]]:
-    inside, outside = list(dict.fromkeys(include)), list(dict.fromkeys(exclude))
+    spelled = {family_key(name): name for name in names}
+    inside, outside = (
+        list(dict.fromkeys(u if u in names else spelled.get(family_key(u), u) for u in units))
+        for units in (include, exclude)
+    )
     for name in [*inside, *outside]:
         if name not in names:
             raise UnknownNameError(f"no candidate {name!r}{near_matches(name, names)}")

@@ -18,6 +18,7 @@ from capspace.fit.errors import (
     UnknownNameError,
     near_matches,
 )
+from capspace.fit.facts import family_key, one_spelling
 
 __all__ = [
     "Efficiency",
@@ -133,6 +134,8 @@ class Efficiency:
             The family is there but allows no law; the reason is told.
 
         """
+        spelled = {family_key(f): f for f in (*self.laws, *self.left_out)}
+        family = spelled.get(family_key(family), family)
         if family in self.laws:
             return self.laws[family]
         if family in self.left_out:
@@ -221,7 +224,7 @@ def fit_efficiency(
     scale : (n,) array
         Training FLOPs or parameters, in units; NaN where unknown.
     families : sequence of n str
-        Each model's family.
+        Each model's family; case and outer blanks do not count.
     name : str
         What the capability is, for messages and figures.
 
@@ -236,11 +239,12 @@ def fit_efficiency(
 
     """
     y, x = np.asarray(capability, dtype=float), np.asarray(scale, dtype=float)
-    member = np.asarray(families, dtype=object)
+    spelled = one_spelling(families)
+    member = np.asarray(spelled, dtype=object)
     pooled = fit_family_law(y, x, family="all models")
     laws: dict[str, FamilyLaw] = {}
     left_out: dict[str, str] = {}
-    for family in dict.fromkeys(families):
+    for family in dict.fromkeys(spelled):
         rows = member == family
         known = rows & ~(np.isnan(x) | np.isnan(y))
         if known.sum() < 2:

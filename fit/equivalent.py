@@ -28,11 +28,15 @@ class EquivalentScale:
         The reference family.
     scale, lower, upper : (n,) arrays
         FLOPs (or parameters) and their interval. ``lower`` is 0 or ``upper`` infinite where the
-        data do not bound them; both NaN where the family has two models only.
+        data do not bound them; both NaN where the family has two models only. All NaN where
+        ``reason`` says why there is no number.
     level : float
         Nominal coverage.
     inside : (n,) bool array
         Whether the scale lies within the family's own range, else it is an extrapolation.
+    reason : (n,) tuple of str
+        Why there is no number: "below every reference model" or "above every reference model"; ""
+        where there is one.
 
     """
 
@@ -42,10 +46,12 @@ class EquivalentScale:
     upper: Floats
     level: float
     inside: NDArray[np.bool_]
+    reason: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists; unknown or unbounded ends are None."""
-        return {k: json_safe(v) for k, v in vars(self).items()}
+        """Return plain lists; unknown or unbounded ends, and an empty reason, are None."""
+        reason = [text or None for text in self.reason]
+        return {**{k: json_safe(v) for k, v in vars(self).items()}, "reason": reason}
 
 
 def equivalent_scale(
@@ -54,6 +60,7 @@ def equivalent_scale(
     *,
     variance: ArrayLike = 0.0,
     level: float = 0.9,
+    among: ArrayLike | None = None,
 ) -> EquivalentScale:
     """Return the scale, with its interval, at which a family would reach a capability.
 
@@ -67,6 +74,9 @@ def equivalent_scale(
         Variance of each capability (from the covariance of its place), 0 if taken as exact.
     level : float
         Nominal coverage of the interval.
+    among : (m,) array, optional
+        Capabilities of the reference models. A capability outside theirs gets no number, however
+        far the line is drawn.
 
     Raises
     ------
@@ -100,8 +110,26 @@ def equivalent_scale(
     with np.errstate(over="ignore"):
         scale = 10.0 ** (law.mean_log10_scale + above / law.slope)
         low, high = (10.0 ** (law.mean_log10_scale + end) for end in (lower, upper))
+    reason = _outside(y, among)
+    known = np.array([not text for text in reason])
+    scale, low, high = (np.where(known, end, np.nan) for end in (scale, low, high))
     inside = (scale >= law.scale_range[0]) & (scale <= law.scale_range[1])
-    return EquivalentScale(law.family, scale, low, high, level, inside)
+    return EquivalentScale(law.family, scale, low, high, level, inside, reason)
+
+
+def _outside(y: Floats, among: ArrayLike | None) -> tuple[str, ...]:
+    """Return for each capability whether it lies below or above all others', in words."""
+    if among is None:
+        return ("",) * len(y)
+    lowest, highest = np.nanmin(among), np.nanmax(among)
+    return tuple(
+        "below every reference model"
+        if value < lowest
+        else "above every reference model"
+        if value > highest
+        else ""
+        for value in y
+    )
 
 
 def _fieller(above: Floats, slope: float, q: float, c: Floats) -> tuple[Floats, Floats]:

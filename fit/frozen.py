@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from capspace.fit._json import json_safe
 from capspace.fit.errors import DegenerateError, FitError
+from capspace.fit.overlap import find_overlap
 from capspace.fit.prediction import Prediction, TargetFit, fit_target
 from capspace.fit.reference import Benchmark, Reference, Target
 from capspace.fit.table import ScoreTable
@@ -203,7 +204,7 @@ def freeze(
     Raises
     ------
     LedgerError
-        A model to predict is among those the law was fitted on.
+        A model to predict is, or likely is, among those the law was fitted on.
 
     """
     when = _second(now)
@@ -217,8 +218,8 @@ def freeze(
     }
     predictions: list[Prediction] = []
     if scores is not None:
-        known = _unseen(scores, training["models"])
-        predictions = fit.predict(scores.loc[known], level=level)
+        _require_unseen(scores, fit.scores)
+        predictions = fit.predict(scores, level=level)
     return FrozenLaw(
         name=name or f"{fit.target.name}@{when:%Y-%m-%d}",
         frozen_at=when,
@@ -257,11 +258,15 @@ def score(
 
     """
     frozen = {p["model"]: p for p in law.predictions}
+    data = law.training
+    training = _frame(data["scores"], data["models"], data["benchmarks"])
     left_out: dict[str, str] = {}
     fresh = []
     for model in map(str, truth.index):
-        if model in law.training["models"]:
-            left_out[model] = "it is among the models the law was fitted on"
+        rows = scores[scores.index == model]
+        own = rows.iloc[0] if len(rows) else pd.Series(dtype=float)
+        if model not in frozen and (seen := _seen(model, own, training)):
+            left_out[model] = f"it {seen}"
         elif np.isnan(float(truth[model])):
             left_out[model] = "its target is not known"
         elif model not in frozen and model not in scores.index:
@@ -311,14 +316,19 @@ def _law(fit: TargetFit) -> dict[str, Any]:
     }
 
 
-def _unseen(scores: pd.DataFrame, training: list[str]) -> list[str]:
-    seen = [m for m in scores.index if m in training]
-    if seen:
-        raise LedgerError(
-            f"{seen[0]} is among the models the law was fitted on; fit without it to pre-register "
-            "its prediction"
-        )
-    return list(scores.index)
+def _require_unseen(scores: pd.DataFrame, training: pd.DataFrame) -> None:
+    for model, row in scores.iterrows():
+        if seen := _seen(str(model), row, training):
+            raise LedgerError(f"{model!s} {seen}; fit without it to pre-register its prediction")
+
+
+def _seen(model: str, scores: pd.Series, training: pd.DataFrame) -> str:
+    """Return in words which training model a model is or likely is; "" for a new one."""
+    for name, reason in find_overlap(model, scores, training).reasons.items():
+        if not reason:
+            return "is among the models the law was fitted on"
+        return f"is or may be {name}, which the law was fitted on ({reason})"
+    return ""
 
 
 def _second(now: datetime | None) -> datetime:

@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from capspace.fit._json import json_safe
 from capspace.fit._refit import Fitted, Training, fit_once, predict_with, refit
+from capspace.fit.columns import same_as_target
 from capspace.fit.errors import DegenerateError, FitError
 from capspace.fit.intervals import soft_logit
 from capspace.fit.law import LinkName
@@ -160,6 +161,7 @@ def gain_problem(
     treated: str,
     link: LinkName = "sigmoid-floor",
     benchmark_chance: Mapping[str, float] | None = None,
+    keep: bool = False,
 ) -> tuple[Problem, Floats]:
     """Join scores with the base and treated scores of the models that have both.
 
@@ -173,7 +175,7 @@ def gain_problem(
         By model, as in ``ScoreTable.models``.
     base, treated : str
         Names of the two scores.
-    link, benchmark_chance
+    link, benchmark_chance, keep
         As for ``make_problem``.
 
     Returns
@@ -192,18 +194,24 @@ def gain_problem(
     both = before.index[before.notna() & after.reindex(before.index).notna()]
     if both.empty:
         raise DegenerateError(f"no model has both {base!r} and {treated!r}")
+    notes = []
+    own = [treated] if treated in scores.columns else []
+    if own:
+        notes.append(f"{treated} is the treated score and was dropped from the space")
+    others = scores.drop(columns=[*own, *(c for c in scores.columns if c == base)])
+    odd = same_as_target(others, after[both], treated)
+    notes += [f"{c} {'stays in' if keep else 'left out of'} the space: {w}" for c, w in odd.items()]
     problem = make_problem(
         scores,
         before[both],
         facts,
         name=base,
-        drop=[treated] if treated in scores.columns else [],
+        drop=[*own, *([] if keep else odd)],
         link=link,
         benchmark_chance=benchmark_chance,
+        keep=keep,
     )
-    if treated in scores.columns:
-        dropped = f"{treated} is the treated score and was dropped from the space"
-        problem = replace(problem, notes=(*problem.notes, dropped))
+    problem = replace(problem, notes=(*problem.notes, *notes))
     return problem, after[problem.truth.index].to_numpy(dtype=float)
 
 

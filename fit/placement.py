@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from capspace.fit._json import json_safe
+from capspace.fit.doubtful import leave_out_doubtful
 from capspace.fit.efficiency import FamilyLaw, fit_family_law
 from capspace.fit.equivalent import EquivalentScale, equivalent_scale
 from capspace.fit.errors import TooFewModelsError, UnknownNameError
+from capspace.fit.facts import family_key
 from capspace.fit.intervals import IntervalMethod
+from capspace.fit.overlap import find_overlap
 from capspace.fit.prediction import Prediction, TargetFit, fit_target
 from capspace.fit.reference import Population, Reference
 from capspace.fit.space import CapabilitySpace, Place
@@ -66,8 +69,9 @@ class Placement:
     nearest : tuple of str
         Reference models next to it, in standard units of the space.
     equivalent : EquivalentScale or None
-        Training FLOPs at which the reference family reaches its PC-1; None where the reference has
-        too few models of the family.
+        Training FLOPs at which the reference family reaches its PC-1, without a number where that
+        lies below or above all reference models; None where the reference has too few models of
+        the family.
     predictions : tuple of Prediction
     fits : mapping of target to TargetFit
     axes : mapping of target to FamilyLaw
@@ -135,6 +139,7 @@ def place_model(
     missing: Mapping[str, str] | None = None,
     comparable: bool = True,
     notes: Iterable[str] = (),
+    keep: bool = False,
 ) -> Placement:
     """Place a model by its scores and predict its scores on targets.
 
@@ -143,7 +148,8 @@ def place_model(
     table : ScoreTable
         Scores of the model, fractions in [0, 1]; others' are ignored.
     reference : Reference
-        A model of the same name in it is left out of every fit.
+        Models in it that are, or likely are, this one are left out of every fit; ``notes`` says
+        which.
     model : str, optional
         Which model of the table; may be left out where it has only one.
     targets : iterable of str, optional
@@ -158,6 +164,8 @@ def place_model(
         Whether the scores may be compared with published ones.
     notes : iterable of str
         What a reader must know.
+    keep : bool
+        Use scores far below chance, too, which otherwise count as not measured.
 
     Raises
     ------
@@ -168,17 +176,22 @@ def place_model(
 
     """
     name = _only_model(table) if model is None else model
-    own = table.select(models=[name]).require_fractions()
+    own = replace(table.select(models=[name]).require_fractions(), notes=())
+    used = leave_out_doubtful(own, reference.chance_levels, keep=keep)
     known = [b for b in reference.benchmarks if b in own.benchmarks]
     if not known:
         raise UnknownNameError(
             f"{name} has none of the reference's benchmarks ({', '.join(reference.benchmarks)})"
         )
-    wide = own.wide(known).reindex(columns=list(reference.benchmarks))
-    stderr = own.wide(known, "stderr").reindex(columns=list(reference.benchmarks))
+    usable = [b for b in known if b in used.benchmarks]
+    if not usable:
+        raise UnknownNameError(f"{name}: no score is left to place it by; {used.notes[0]}")
+    wide = used.wide(usable).reindex(columns=list(reference.benchmarks))
+    stderr = used.wide(usable, "stderr").reindex(columns=list(reference.benchmarks))
 
+    overlap = find_overlap(name, wide.iloc[0], reference.scores())
     base = reference.scores("base")
-    base = base[base.notna().any(axis=1) & (base.index != name)]
+    base = base[base.notna().any(axis=1) & ~base.index.isin(list(overlap.reasons))]
     space = CapabilitySpace().fit(base)
     columns = [f"PC-{i + 1}" for i in range(space.n_components_)]
     points = pd.DataFrame(space.transform(base), index=base.index, columns=columns)
@@ -193,7 +206,7 @@ def place_model(
     predictions = []
     for target in map(reference.target, chosen):
         try:
-            fit = fit_target(reference, target, exclude={name})
+            fit = fit_target(reference, target, exclude=overlap.reasons.keys())
             (prediction,) = fit.predict(wide, level=level, stderr=stderr, method=method)
         except TooFewModelsError as error:
             unpredicted[target.name] = str(error)
@@ -207,7 +220,8 @@ def place_model(
             axes[target.name] = axis
         predictions.append(prediction)
 
-    reasons = {b: (missing or {}).get(b, "not measured") for b in wide.columns if b not in known}
+    why = {**dict.fromkeys(known, "its score is far below chance"), **(missing or {})}
+    reasons = {b: why.get(b, "not measured") for b in wide.columns if b not in usable}
     return Placement(
         model=name,
         table=own,
@@ -222,7 +236,11 @@ def place_model(
         equivalent=None
         if line is None
         else equivalent_scale(
-            place.mean[:, 0], line, variance=place.covariance[:, 0, 0], level=level
+            place.mean[:, 0],
+            line,
+            variance=place.covariance[:, 0, 0],
+            level=level,
+            among=points["PC-1"],
         ),
         predictions=tuple(predictions),
         fits=fits,
@@ -230,7 +248,7 @@ def place_model(
         unpredicted=unpredicted,
         next_benchmarks=_next_benchmarks(space, wide, stderr, place, reasons),
         comparable=comparable,
-        notes=tuple(notes),
+        notes=tuple(n for n in (*notes, *used.notes, overlap.note()) if n),
     )
 
 
@@ -272,7 +290,8 @@ def reference_line(
     """
     family = REFERENCE_FAMILY[population]
     known = facts.reindex(capability.index)
-    rows = (known["family"] == family) & known["training_flops"].notna()
+    own = known["family"].map(family_key) == family_key(family)
+    rows = own & known["training_flops"].notna()
     if rows.sum() < 2:
         return None
     return fit_family_law(capability[rows], known.loc[rows, "training_flops"], family=family)

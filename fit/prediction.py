@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from capspace.fit._completion import complete
 from capspace.fit._refit import Fitted, LawSettings, Training, fit_once
+from capspace.fit.doubtful import is_far_below_chance, leave_out_doubtful
 from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from capspace.fit.intervals import IntervalMethod, TwoView
 from capspace.fit.law import Form, ScalingLaw
+from capspace.fit.overlap import find_overlap
 from capspace.fit.reference import Reference, Target, target_training_table
 from capspace.fit.space import CapabilitySpace
 from capspace.fit.support import Support, support_of
+from capspace.fit.table import ScoreTable
 
 __all__ = ["Prediction", "Support", "TargetFit", "fit_target", "predict_target"]
 
@@ -47,6 +50,9 @@ class Prediction:
         What the law was fitted on.
     method : str
         Interval method.
+    notes : tuple of str
+        Which models of the reference were left out of the fit because they are, or likely are,
+        this model, and which of its scores were left out as doubtful, and why.
 
     """
 
@@ -63,6 +69,7 @@ class Prediction:
     models: tuple[str, ...]
     families: tuple[str, ...]
     method: str
+    notes: tuple[str, ...] = ()
 
     @property
     def n_models(self) -> int:
@@ -90,6 +97,7 @@ class Prediction:
             "models": list(self.models),
             "families": list(self.families),
             "method": self.method,
+            "notes": list(self.notes),
         }
 
 
@@ -247,6 +255,7 @@ def predict_target(
     n_components: int = 3,
     stderr: pd.DataFrame | None = None,
     method: IntervalMethod | None = None,
+    keep: bool = False,
 ) -> list[Prediction]:
     """Predict a target for models, from their benchmark scores.
 
@@ -258,7 +267,6 @@ def predict_target(
         A target, or its name or label.
     scores : (models × benchmarks) DataFrame
         Fractions, NaN where not measured; benchmarks outside the target's space are ignored.
-        Models of these names in the reference are left out of the fit.
     level : float
         Nominal coverage of the intervals.
     n_components : int
@@ -267,6 +275,8 @@ def predict_target(
         Standard errors; where given, they widen the interval.
     method : IntervalMethod
         ``TwoView()`` by default.
+    keep : bool
+        Predict from scores far below chance, too, which otherwise count as not measured.
 
     Returns
     -------
@@ -279,6 +289,11 @@ def predict_target(
         No such target, or no benchmark of its space among the columns.
     FitError
         A score outside [0, 1]; or see ``fit_target``.
+
+    Notes
+    -----
+    Each model is predicted by a law fitted without the reference models that it is or likely is
+    (see ``capspace.fit.overlap``), so that its prediction does not depend on its company.
 
     """
     target = reference.target(target) if isinstance(target, str) else target
@@ -297,8 +312,37 @@ def predict_target(
             f"{known.index[rows[0]]!s}: {known.columns[columns[0]]!s} is {value!s}, "
             "outside [0, 1]; give fractions"
         )
-    fit = fit_target(reference, target, n_components=n_components, exclude=set(scores.index))
-    return fit.predict(scores, level=level, stderr=stderr, method=method)
+    scores, doubts = (scores, [()] * len(scores)) if keep else _usable(scores, known, reference)
+    fitted_on = target_training_table(reference, target)[0].index
+    published = reference.scores()
+    overlaps = [find_overlap(str(model), row, published) for model, row in scores.iterrows()]
+    groups: dict[frozenset[str], list[int]] = {}
+    for i, overlap in enumerate(overlaps):
+        groups.setdefault(frozenset(fitted_on).intersection(overlap.reasons), []).append(i)
+    predictions: dict[int, Prediction] = {}
+    for exclude, members in groups.items():
+        fit = fit_target(reference, target, n_components=n_components, exclude=exclude)
+        errors = None if stderr is None else stderr.reindex(index=scores.index).iloc[members]
+        found = fit.predict(scores.iloc[members], level=level, stderr=errors, method=method)
+        for i, prediction in zip(members, found, strict=True):
+            lines = (*doubts[i], overlaps[i].note(exclude))
+            predictions[i] = replace(prediction, notes=tuple(line for line in lines if line))
+    return [predictions[i] for i in range(len(scores))]
+
+
+def _usable(
+    scores: pd.DataFrame, known: pd.DataFrame, reference: Reference
+) -> tuple[pd.DataFrame, list[tuple[str, ...]]]:
+    """Return the scores without those far below chance, and what is to be said of each row."""
+    far = is_far_below_chance(known, reference.chance(known.columns))
+    notes: list[tuple[str, ...]] = [()] * len(scores)
+    usable = scores.copy()
+    for i in np.flatnonzero(far.any(axis=1)):
+        row = leave_out_doubtful(ScoreTable.from_wide(known.iloc[[i]]), reference.chance_levels)
+        left = [b for b in known.columns if b not in row.benchmarks]
+        usable.iloc[i, usable.columns.get_indexer(pd.Index(left))] = np.nan
+        notes[i] = row.notes
+    return usable, notes
 
 
 def _number(value: float) -> float | None:

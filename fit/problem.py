@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from capspace.fit._form import Form
 from capspace.fit._refit import LawSettings, Training
+from capspace.fit.columns import find_averages, same_as_target
 from capspace.fit.errors import DegenerateError, FitError, UnknownNameError
+from capspace.fit.facts import one_spelling
 from capspace.fit.law import LinkName
 
 __all__ = ["Problem", "check_target", "make_problem"]
@@ -59,8 +61,9 @@ class Problem:
     @property
     def families(self) -> NDArray[np.str_]:
         """Family of each model; one without a known family is its own."""
-        family = self.facts["family"].replace("", None)
-        return family.where(family.notna(), family.index.to_series()).to_numpy(dtype=str)
+        spelled = one_spelling(self.facts["family"])
+        models = map(str, self.facts.index)
+        return np.array([f or m for f, m in zip(spelled, models, strict=True)], dtype=str)
 
     def select(self, keep: NDArray[np.bool_]) -> Problem:
         """Return the models of ``keep`` (n,) only."""
@@ -106,6 +109,7 @@ def make_problem(
     link: LinkName = "sigmoid",
     lowest: float = 0.0,
     benchmark_chance: Mapping[str, float] | None = None,
+    keep: bool = False,
 ) -> Problem:
     """Join scores, a target and facts by model, and check that a law can be fitted.
 
@@ -129,13 +133,17 @@ def make_problem(
         The lowest score that is no mistake; below 0 for scores already corrected for chance.
     benchmark_chance : mapping
         Score of guessing of each benchmark; 0 where not given.
+    keep : bool
+        Keep columns in the space that are the target under another name, or an average of others;
+        the notes tell of them in either case.
 
     Raises
     ------
     UnknownNameError
         A benchmark to drop is not there.
     DegenerateError
-        No model joins, or the target does not vary, or lies at floor or ceiling throughout.
+        No model joins, no column is left for the space, or the target does not vary, or lies at
+        floor or ceiling throughout.
     FitError
         A target score is outside [0, 1].
 
@@ -174,6 +182,17 @@ def make_problem(
     y = known.loc[x.index].astype(float)
     _check_range(y, name, lowest)
     check_target(y, name, chance, ceiling)
+    odd = same_as_target(x, y, name)
+    odd |= find_averages(x.drop(columns=list(odd)).assign(**{name: y}))
+    if name in odd:
+        notes.append(f"the target {name} is {odd.pop(name)}: its law is arithmetic")
+    state = "stays in" if keep else "left out of"
+    notes += [f"{column} {state} the space: {why}" for column, why in odd.items()]
+    if not keep:
+        columns = [c for c in columns if str(c) not in odd]
+        if not columns:
+            raise DegenerateError(f"no benchmark is left to predict {name} from; {notes[-1]}")
+        x = x[columns]
     levels = benchmark_chance or {}
     return Problem(
         name,

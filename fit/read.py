@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from capspace.fit.errors import TableError, near_matches
+from capspace.fit.facts import read_date
 from capspace.fit.table import FACT_COLUMNS, SCORE_COLUMNS, ScoreTable
 
 __all__ = ["BENCHMARK_ALIASES", "canonical_benchmark", "read_table"]
@@ -108,6 +109,8 @@ def _from_long(frame: pd.DataFrame, benchmarks: Collection[str] | None) -> Score
     known = (*SCORE_COLUMNS, *FACT_COLUMNS)
     _refuse_unknown([c for c in frame.columns if c not in known], known)
     frame = frame.assign(benchmark=[_label(b, benchmarks) for b in frame["benchmark"].astype(str)])
+    if "release_date" in frame:
+        frame["release_date"] = _dates(frame["release_date"], frame["model"], "release_date")
     for column in ("score", "stderr", "n_items", "n_shot"):
         if column in frame:
             frame[column] = _numbers(frame[column], frame["model"])
@@ -136,6 +139,8 @@ def _from_wide(
             if name in facts:
                 raise TableError(f"two columns give {name}: the second is {header!r}")
             facts[name] = frame[header]
+            if name == "release_date":
+                facts[name] = _dates(frame[header], models, header)
             if factor is not None:
                 facts[name] = _scaled(_numbers(frame[header], models), name, str(header), factor)
                 notes.append(f"{header!r} read as {name} {unit}")
@@ -190,6 +195,14 @@ def _scaled(values: pd.Series, name: str, header: str, factor: float) -> pd.Seri
             "'Model Size (B)', 'Pretraining Data Size (T)'"
         )
     return scaled
+
+
+def _dates(values: pd.Series, models: pd.Series, header: object) -> list[str]:
+    """Return ISO dates; a wrong one is refused with its row, counted as in a spreadsheet."""
+    return [
+        read_date(value, f"row {row} ({model}): {str(header).strip()!r}")
+        for row, (value, model) in enumerate(zip(values, models, strict=True), start=2)
+    ]
 
 
 def _label(name: str, benchmarks: Collection[str] | None) -> str:

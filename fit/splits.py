@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit.errors import DegenerateError, FitError
+from capspace.fit.errors import DegenerateError, FitError, TableError
+from capspace.fit.facts import last_day, read_date
 
 __all__ = [
     "Split",
@@ -70,16 +71,35 @@ def by_size(facts: pd.DataFrame, cutoff: float) -> Split:
 
 
 def by_date(facts: pd.DataFrame, cutoff: str) -> Split:
-    """Train on models released up to an ISO date; models without a date are tested on."""
-    dates = pd.to_datetime(facts["release_date"].replace("", None), errors="coerce")
-    limit = pd.to_datetime(cutoff, errors="coerce")
-    if pd.isna(limit):
-        raise FitError(f"{cutoff!r} is not a date; give one like 2024-05-01")
+    """Train on models released up to an ISO date; models without a date are tested on.
+
+    A month or a year counts as its last day, for a model and for the cutoff: a model whose day is
+    not known is trained on only where it was surely released by then.
+
+    Raises
+    ------
+    FitError
+        The cutoff is not a date.
+    TableError
+        A model's date is not ISO.
+    DegenerateError
+        No model has a date, or one side is empty.
+
+    """
+    known = [read_date(d, f"{m!s}: release_date") for m, d in facts["release_date"].items()]
+    try:
+        limit = last_day(read_date(cutoff, "the cutoff"))
+    except (TableError, ValueError):
+        raise FitError(f"{cutoff!r} is not a date; give one like 2024-05-01") from None
+    days = [last_day(d) if d else None for d in known]
+    dates = pd.Series(pd.to_datetime(pd.Series(days, dtype=object)).to_numpy(), facts.index)
     if dates.isna().all():
         raise DegenerateError("no model has a release date; split by compute, size or family")
     unknown = tuple(map(str, facts.index[dates.isna()]))
     hint = f"release dates go from {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
-    return _checked((dates <= limit).to_numpy(), f"released by {cutoff}", hint, unknown)
+    return _checked(
+        (dates <= pd.Timestamp(limit)).to_numpy(), f"released by {cutoff}", hint, unknown
+    )
 
 
 def by_rank(truth: pd.Series, top: float) -> Split:

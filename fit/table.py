@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from capspace.fit.errors import TableError, UnknownNameError, near_matches
+from capspace.fit.facts import family_key, one_spelling, read_date
 
 __all__ = ["FACT_COLUMNS", "KEY_COLUMNS", "SCORE_COLUMNS", "ScoreTable"]
 
@@ -23,6 +24,7 @@ SCORE_COLUMNS = (
     "n_shot",
     "protocol",
     "source",
+    "comparable",
 )
 KEY_COLUMNS = ("model", "revision", "benchmark", "n_shot", "protocol")
 FACT_COLUMNS = (
@@ -36,6 +38,8 @@ FACT_COLUMNS = (
 _NUMBERS = ("score", "stderr", "n_items", "n_shot")
 _FACT_NUMBERS = ("parameters", "training_tokens", "training_flops")
 _ROUNDING = 1e-9
+_LARGEST_STDERR = 0.51  # of one half, from two items on
+_YES, _NO = ("yes", "true", "1", "1.0"), ("no", "false", "0", "0.0")
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,22 @@ class ScoreTable:
     scores : DataFrame
         One row per measured score, columns ``SCORE_COLUMNS``. A score that was not measured has no
         row. ``score`` is a fraction in [0, 1] unless its benchmark says otherwise; ``stderr`` is on
-        the same scale; ``n_items`` counts items; text columns hold ``""`` where nothing is known
-        and number columns NaN.
+        the same scale; ``n_items`` counts items; ``comparable`` is "yes" or "no" for whether
+        published scores of the benchmark can be set beside it. Text columns hold ``""`` where
+        nothing is known and number columns NaN.
     models : DataFrame
         One row per model, indexed by ``model``, columns ``FACT_COLUMNS``: parameters and
-        training_tokens are counts, training_flops is in FLOPs, release_date is an ISO date,
-        tuning is "base" or "instruct".
+        training_tokens are counts, training_flops is in FLOPs, release_date is an ISO date, month
+        or year, tuning is "base" or "instruct". Families that differ only in case or blanks are
+        one, under its first spelling.
     notes : tuple of str
         What was assumed in reading the table, such as the unit of a column.
 
     Raises
     ------
     TableError
-        A score or fact that is infinite, a negative count, or two rows that disagree on one key.
+        A score or fact that is infinite, a negative count, a date that is not ISO, or two rows
+        that disagree on one key.
 
     """
 
@@ -70,6 +77,7 @@ class ScoreTable:
     def __post_init__(self) -> None:
         scores = _typed(self.scores, SCORE_COLUMNS, _NUMBERS)
         scores = scores[scores["score"].notna()]
+        scores = scores.assign(comparable=_comparable(scores))
         _check_scores(scores)
         scores = _merge_agreeing(scores)
         facts = _facts(self.models, scores["model"].unique())
@@ -172,7 +180,9 @@ class ScoreTable:
         if models is not None:
             facts = facts.loc[_known(models, facts.index, "model")]
         if families is not None:
-            wanted = _known(families, facts["family"].unique(), "family")
+            spelled = {family_key(f): f for f in facts["family"]}
+            asked = [spelled.get(family_key(f), f) for f in families]
+            wanted = _known(asked, facts["family"].unique(), "family")
             facts = facts[facts["family"].isin(wanted)]
         rows = self.scores[self.scores["model"].isin(facts.index)]
         if benchmarks is not None:
@@ -197,6 +207,8 @@ class ScoreTable:
                 mine, its = facts.at[model, column], theirs[column]
                 if _is_missing(mine):
                     facts.at[model, column] = its
+                elif column == "family" and family_key(mine) == family_key(its):
+                    continue
                 elif not _is_missing(its) and not _same(mine, its):
                     raise TableError(
                         f"{model!s}: {column} is {mine!s} in one table, {its!s} in another"
@@ -211,6 +223,7 @@ class ScoreTable:
         ------
         TableError
             A score lies outside; where the benchmark looks like percentages, the message says so.
+            Or a standard error is larger than such a score can have.
 
         """
         outside = self.scores[(self.scores["score"] < 0) | (self.scores["score"] > 1)]
@@ -219,8 +232,17 @@ class ScoreTable:
             column = self.scores.loc[self.scores["benchmark"] == row["benchmark"], "score"]
             percent = column.max() <= 100 and column.min() >= 0
             hint = "these look like percentages: divide by 100" if percent else "check the table"
+            if percent and (column <= 1).mean() > 0.5:
+                hint = "the others of this benchmark are fractions: bring it to their scale"
             raise TableError(
                 f"{row['model']}: {row['benchmark']} is {row['score']:g}, outside [0, 1]; {hint}"
+            )
+        wide = self.scores[self.scores["stderr"] > _LARGEST_STDERR]
+        if len(wide):
+            row = wide.iloc[0]
+            raise TableError(
+                f"{row['model']}: the stderr of {row['benchmark']} is {row['stderr']:g}, more than "
+                "a score in [0, 1] can have; bring it to the score's scale"
             )
         return self
 
@@ -245,6 +267,21 @@ def _typed(frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ..
         else:
             text = pd.Series(frame.get(column, ""), index=frame.index, dtype=object)
             out[column] = text.where(text.notna(), "").astype(str)
+    return out
+
+
+def _comparable(scores: pd.DataFrame) -> pd.Series:
+    marks = scores["comparable"].str.strip().str.lower()
+    # Tables that capspace 0.1 wrote have the mark in their source only.
+    unmarked = (marks == "") & scores["source"].str.contains("not comparable", case=False)
+    out = marks.mask(marks.isin(_YES), "yes").mask(marks.isin(_NO) | unmarked, "no")
+    wrong = scores[~out.isin(["yes", "no", ""])]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise TableError(
+            f"{row['model']}: comparable of {row['benchmark']} is {row['comparable']!r}; it is "
+            "yes, no or empty"
+        )
     return out
 
 
@@ -281,6 +318,14 @@ def _merge_agreeing(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
     frame = models.set_index("model") if "model" in models.columns else models
+    if "family" in frame:
+        frame = frame.assign(family=one_spelling(frame["family"]))
+        frame["family"] = frame["family"].replace("", None)
+    if "tuning" in frame:
+        frame = frame.assign(tuning=frame["tuning"].astype(object).map(_lower, na_action="ignore"))
+    if "release_date" in frame:
+        dates = [read_date(d, f"{m!s}: release_date") for m, d in frame["release_date"].items()]
+        frame = frame.assign(release_date=pd.Series(dates, frame.index).replace("", None))
     if frame.index.has_duplicates:
         for model, rows in frame[frame.index.duplicated(keep=False)].groupby(level=0):
             for column in (c for c in FACT_COLUMNS if c in rows):
@@ -299,6 +344,10 @@ def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
         .fillna({c: "" for c in FACT_COLUMNS if c not in _FACT_NUMBERS})
         .rename_axis("model")
     )
+
+
+def _lower(text: Any) -> str:
+    return str(text).strip().lower()
 
 
 def _known(names: Iterable[str], known: Iterable[str], what: str) -> list[str]:

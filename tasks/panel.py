@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from capspace.tasks.errors import PanelError
+from capspace.tasks.errors import PanelError, YamlError
+from capspace.tasks.yaml_model import near_names, parse_model
 
 __all__ = ["Benchmark", "Panel", "PanelError", "load_panel", "panel_names"]
 
@@ -94,7 +93,7 @@ class Panel(_Frozen):
             if benchmark.name == name:
                 return benchmark
         known = [b.name for b in self.benchmarks]
-        raise PanelError(f"panel {self.name} has no benchmark {name!r}{_near(name, known)}")
+        raise PanelError(f"panel {self.name} has no benchmark {name!r}{near_names(name, known)}")
 
     def select(self, names: Iterable[str]) -> Panel:
         """Return the same panel with only these benchmarks, in the panel's own order."""
@@ -126,36 +125,19 @@ def load_panel(name_or_path: str | Path) -> Panel:
     path = Path(text)
     if path.suffix not in {".yaml", ".yml"} and not path.is_file():
         raise PanelError(
-            f"unknown panel {text!r}{_near(text, panel_names())}; "
+            f"unknown panel {text!r}{near_names(text, panel_names())}; "
             f"there are {', '.join(panel_names())}, or give a path to a .yaml file"
         )
     try:
-        return _parse(path.read_text(encoding="utf-8"), text)
+        content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PanelError(f"{text}: cannot read this panel: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise PanelError(f"{text}: cannot read this panel: {reason}") from None
+    return _parse(content, text)
 
 
 def _parse(text: str, where: str) -> Panel:
     try:
-        raw: Any = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise PanelError(f"{where}: line {line}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise PanelError(f"{where}: not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(raw, dict):
-        raise PanelError(f"{where}: a panel is a mapping with name, version and benchmarks")
-    try:
-        return Panel.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "panel"
-        given = "" if isinstance(first["input"], dict) else f", got {first['input']!r:.60}"
-        message = first["msg"].removeprefix("Value error, ")
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise PanelError(f"{where}: {field}: {message}{given}{more}") from None
-
-
-def _near(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, cutoff=0.5)
-    return f"; did you mean {', '.join(map(repr, close))}?" if close else ""
+        return parse_model(text, where, Panel, kind="panel")[0]
+    except YamlError as error:
+        raise PanelError(str(error)) from None

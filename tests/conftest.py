@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from forked_popen import Servers, forked_interpreters
 
 pytest_plugins = ["commands"]
 
@@ -69,3 +71,18 @@ def hub() -> Path:
     if not HUB.is_dir():
         pytest.skip("no ../shared/data/hub: real benchmark items are not part of the checkout")
     return HUB
+
+
+@pytest.fixture(scope="session")
+def fork_servers() -> Iterator[Servers]:
+    """What this process has started to fork interpreters, ended with the tests."""
+    servers = Servers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="module")
+def forked(fork_servers: Servers) -> Iterator[None]:
+    """Start this module's interpreters as forks of one that has imported torch and lm-eval."""
+    with forked_interpreters(fork_servers):
+        yield

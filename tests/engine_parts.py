@@ -1,12 +1,16 @@
-"""What the tests of the engine share: a size of models, a kernel of GPUs computed on a CPU."""
+"""What the tests of the engine share: sizes of models, both names of the cache, a GPU's kernel."""
 
 from __future__ import annotations
 
+import inspect
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+import transformers
 
 from capspace.collect.engine.attention import Attention
+from capspace.collect.engine.forward import CACHE_NAMES
 from capspace.collect.engine.kernels import Scores, partial_attention
 from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.varlen import LevelAttention, PlacedLevel
@@ -22,6 +26,41 @@ SIZES: dict[str, Any] = {
     "eos_token_id": 2,
 }
 """Settings of a configuration, all but the size of the vocabulary."""
+
+
+OWN_NAME = next(
+    name
+    for name in CACHE_NAMES
+    if name in inspect.signature(transformers.LlamaForCausalLM.forward).parameters
+)
+"""What the installed transformers calls the cache."""
+
+OTHER_NAME = next(name for name in CACHE_NAMES if name != OWN_NAME)
+
+
+def with_cache_called(name: str, model: Any) -> Any:
+    """Return the model with its cache under a name, where it goes in and where it comes out.
+
+    As in transformers itself, an argument of a name that is not known is taken and not used.
+    """
+    if name == OWN_NAME:
+        return model
+    own = model.forward
+
+    def forward(
+        input_ids: torch.Tensor, position_ids: Any = None, logits_to_keep: Any = 0, **others: Any
+    ) -> SimpleNamespace:
+        output = own(
+            input_ids=input_ids,
+            position_ids=position_ids,
+            logits_to_keep=logits_to_keep,
+            use_cache=others.get("use_cache"),
+            **{OWN_NAME: others.get(name)},
+        )
+        return SimpleNamespace(logits=output.logits, **{name: output.get(OWN_NAME)})
+
+    model.forward = forward
+    return model
 
 
 class BlockByBlock:

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 from capspace.fit import JackknifePlus, TwoView
-from capspace.fit.backtest import backtest, error_curve, make_problem
+from capspace.fit._backtest import backtest, error_curve, make_problem
 from capspace.fit.errors import (
     DegenerateError,
     FitError,

@@ -107,7 +107,7 @@ def test_backtest_gain_space_efficiency_and_select(
         "backtest", "--scores", zoo, "--target", "Agents", *one, *split, "--baselines",
         "--error-curve", "--components", "2", "--json", "--out", out,
     )  # fmt: skip
-    found = json.loads(said.out[: said.out.rindex("}") + 1].split("\nfigures")[0])
+    found = json.loads(said.out)
     assert found["n_train"] + found["n_test"] == 40
     for key in ("mse_train", "mse_test", "mae_test", "coverage", "width"):
         assert found[key] is not None
@@ -265,11 +265,12 @@ def test_reference_with_fewer_models_than_parameters(
 def test_malformed_panel(capspace: Command, tiny_checkpoint: Path, tmp_path: Path) -> None:
     panel = tmp_path / "panel.yaml"
     panel.write_text(
-        "name: mine\nversion: 1\ndescription: x\nbenchmarks:\n- {name: A, tasks: []}\n"
+        "name: mine\nversion: 1\ndescription: x\nbenchmarks:\n"
+        "- {name: A, tasks: [], n_shot: 0, metric: acc, chance: 0, source: here}\n"
     )
     line = capspace.refused("place", tiny_checkpoint, "--panel", panel)
     assert "panel.yaml" in line
-    assert "benchmarks.0" in line
+    assert "benchmarks[0].tasks" in line
 
 
 def test_checkpoints_that_cannot_be_used(

@@ -59,6 +59,21 @@ def test_equivalent_scale_point_and_range():
     assert (found.scale < found.upper).all()
 
 
+def test_beyond_all_reference_models_there_is_a_reason_and_no_number():
+    law = fit_family_law(planted(np.random.default_rng(2), 1)[0], SCALES, family="Llama-2")
+    among = law.predict(np.array([1e19, 1e22, 1e25]))
+    found = equivalent_scale(law.predict([9e18, 1e19, 1e25, 2e25]), law, among=among)
+    below, above = "below every reference model", "above every reference model"
+    assert found.reason == (below, "", "", above)
+    known = np.array([False, True, True, False])
+    for values in (found.scale, found.lower, found.upper):
+        assert (~np.isnan(values) == known).all()
+    assert not found.inside[[0, 3]].any()
+    shown = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert [v is None for v in shown["scale"]] == (~known).tolist()
+    assert shown["reason"] == [below, None, None, above]
+
+
 def test_equivalent_scale_falls_with_a_falling_line():
     law = fit_family_law(-planted(np.random.default_rng(2), 1)[0], SCALES)
     found = equivalent_scale(law.predict(2e22), law)

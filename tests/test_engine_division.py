@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from capspace.collect.engine.division import divide
 from capspace.collect.engine.tree import build_tree
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 token = st.integers(0, 2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import SIZES
+from engine_parts import SIZES, with_cache_called
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
@@ -85,11 +86,14 @@ def prompts_of(seed: int) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize(("rows", "prefill"), [(3, 64), (32, 4096)])
-def test_greedy_tokens(name: str, rows: int, prefill: int) -> None:
+@pytest.mark.parametrize(
+    ("rows", "prefill", "cache"), [(3, 64, "cache"), (32, 4096, "past_key_values")]
+)
+def test_greedy_tokens(name: str, rows: int, prefill: int, cache: str) -> None:
     model = build_model(name)
     prompts = prompts_of(0)
     expected = [own_continuation(model, prompt, 25, end=7) for prompt in prompts]
+    model = with_cache_called(cache, model)
     finished: list[int] = []
     found, stats = generate(
         model,
@@ -358,7 +362,42 @@ def test_unserved_settings_take_the_path_of_hf(
     ours = engine.generate_until(asked, disable_tqdm=True)
     assert ours == HFLM(model, **shared).generate_until(asked, disable_tqdm=True)
     assert engine.decoding_stats.new_tokens == 0
+    assert engine.unsupported_generation is None  # it is the task's setting
+    assert engine.unserved == {"repetition_penalty=1.3": 2}
     assert "lm-eval's own path is used: repetition_penalty=1.3" in caplog.text
+
+
+def test_a_model_whose_own_settings_are_unserved_says_so_at_once(
+    requests: dict[str, list[Instance]], tokenizer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = build_model("llama")
+    model.generation_config = GenerationConfig(repetition_penalty=1.05)
+    engine = CapspaceLM(model, tokenizer=tokenizer, max_length=400)
+    assert engine.unsupported_generation == "repetition_penalty=1.05"
+    assert "does not generate this model's texts (repetition_penalty=1.05)" in caplog.text
+    aside = with_settings(requests["gsm8k"][:2], max_gen_toks=4, repetition_penalty=1.0)
+    engine.generate_until(aside, disable_tqdm=True)
+    assert engine.decoding_stats.new_tokens > 0
+    assert engine.unserved == {}
+
+
+class _WritesAfresh(transformers.LlamaForCausalLM):
+    """Right over many tokens at once, and wrong over a few, as generation gives them."""
+
+    def forward(self, input_ids: Any, **settings: Any) -> Any:  # type: ignore[override]  # the rest is passed on
+        output = super().forward(input_ids=input_ids, **settings)
+        if input_ids.shape[1] == 2:
+            output.logits = output.logits.roll(1, -1)
+        return output
+
+
+def test_texts_that_come_out_wrong_are_found_before_any_request(tokenizer: Any) -> None:
+    model = build_model("llama")
+    wrong = _WritesAfresh(model.config).eval()
+    wrong.load_state_dict(model.state_dict())
+    engine = CapspaceLM(wrong, tokenizer=tokenizer, max_length=400)
+    assert engine.unsupported_reason is None
+    assert re.search("of a short text are .* nats off", str(engine.unsupported_generation))
 
 
 def test_no_room_for_a_prompt(requests: dict[str, list[Instance]], tokenizer: Any) -> None:
@@ -400,8 +439,11 @@ def test_attention_that_changes_its_values_takes_the_path_of_hf(
     model = transformers.DiffLlamaForCausalLM(config).eval()
     shared = {"tokenizer": tokenizer, "max_length": 400}
     engine = CapspaceLM(model, **shared)
-    assert engine.refusal is None  # scores are served
+    assert engine.unsupported_reason is None  # scores are served
+    reason = "its attention changes the keys and values it keeps"
+    assert engine.unsupported_generation == reason
+    assert f"does not generate this model's texts ({reason})" in caplog.text  # before any request
     asked = with_settings(requests["gsm8k"][:2], until=["zq"], max_gen_toks=6)
     ours = engine.generate_until(asked, disable_tqdm=True)
-    assert "changes the keys and values it keeps" in caplog.text
+    assert engine.unserved == {reason: 2}
     assert ours == HFLM(model, **shared).generate_until(asked, disable_tqdm=True)

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import SIZES, by_levels
+from engine_parts import OTHER_NAME, OWN_NAME, SIZES, by_levels, with_cache_called
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from capspace.collect.engine._ways import Way, cascade, masked
+from capspace.collect.engine.forward import CACHE_NAMES
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import Budget, Target, score_targets
-from capspace.collect.engine.ways import Way, cascade, masked
 
 HUB = Path(__file__).parents[1] / ".." / "shared" / "data" / "hub"
 VOCABULARY = 600
@@ -119,8 +120,10 @@ def test_every_architecture_and_every_way(name: str) -> None:
     expected = [own_score(model, target) for target in targets]
     assert any(greedy for _, greedy in expected)
     assert not all(greedy for _, greedy in expected)
-    for way in WAYS:
-        for budget in (Budget(4096, 4096), Budget(37, 5)):
+    budgets = dict(zip(CACHE_NAMES, (Budget(4096, 4096), Budget(37, 5)), strict=True))
+    for cache, budget in budgets.items():
+        model = with_cache_called(cache, build_model(name))
+        for way in WAYS:
             scores, stats = score_targets(model, targets, budget, way=way)
             np.testing.assert_allclose(
                 [score for score, _ in scores], [score for score, _ in expected], atol=ABSOLUTE
@@ -309,11 +312,13 @@ def rolling(tasks: dict[str, Any]) -> list[Instance]:
     return [Instance("loglikelihood_rolling", {}, (text,), i) for i, text in enumerate(texts)]
 
 
-def both(name: str, tokenizer: Any, **settings: Any) -> tuple[HFLM, CapspaceLM]:
+def both(
+    name: str, tokenizer: Any, *, cache: str = OWN_NAME, **settings: Any
+) -> tuple[HFLM, CapspaceLM]:
     model = build_model(name)
     shared = {"tokenizer": tokenizer, "max_length": 256, **settings}
-    engine = CapspaceLM(model, **shared)
-    assert engine.refusal is None
+    engine = CapspaceLM(with_cache_called(cache, build_model(name)), **shared)
+    assert engine.unsupported_reason is None
     return HFLM(model, batch_size=16, logits_cache=False, **shared), engine
 
 
@@ -327,7 +332,7 @@ def assert_same(ours: list[tuple[float, bool]], theirs: list[tuple[float, bool]]
 @pytest.mark.filterwarnings("ignore:.*pretrained.*:UserWarning")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_real_items(name: str, tasks: dict[str, Any], tokenizer: Any) -> None:
-    hf, engine = both(name, tokenizer)
+    hf, engine = both(name, tokenizer, cache=OTHER_NAME)
     requests = [*build(tasks), *awkward()]
     assert_same(
         engine.loglikelihood(requests, disable_tqdm=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import SIZES
+from engine_parts import OWN_NAME, SIZES, with_cache_called
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from capspace.collect.engine.forward import CACHE_NAMES, Forward, forward_of
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import ScoringStats
-from capspace.collect.engine.support import refusal
+from capspace.collect.engine.support import unsupported_reason
 from capspace.collect.journal import Journal
 from capspace.collect.recorder import Recorder
 
@@ -69,13 +71,18 @@ def test_refused_models_take_the_path_of_hf(
     shared = {"tokenizer": tokenizer, "max_length": 128, "batch_size": 2}
     with caplog.at_level(logging.WARNING, "capspace"):
         engine = CapspaceLM(model, **shared)
-    assert engine.refusal is not None
+    assert engine.unsupported_reason is not None
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("capspace")]
-    assert lines == [f"capspace engine: lm-eval's own path is used: {engine.refusal}"]
+    assert lines == [
+        f"capspace engine: the engine does not serve this model ({engine.unsupported_reason}): "
+        "lm-eval's own path is used, about 5 times slower on multiple choice and about 2 times on "
+        "generated texts"
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("capspace.collect.engine.support.probe", lambda *_: None)
-        assert refusal(model) is not None  # by what the configuration states, before any probe
-    assert re.search(reason, engine.refusal)
+        # by what the configuration states, before any probe
+        assert unsupported_reason(model) is not None
+    assert re.search(reason, engine.unsupported_reason)
     requests = [
         Instance("loglikelihood", {}, pair, 0)
         for pair in [("a question", " one"), ("a question", " two"), ("", "three")]
@@ -88,6 +95,7 @@ def test_refused_models_take_the_path_of_hf(
     assert engine.loglikelihood_rolling(texts, disable_tqdm=True) == hf.loglikelihood_rolling(
         texts, disable_tqdm=True
     )
+    assert engine.unserved == {engine.unsupported_reason: len(requests) + len(texts)}
 
 
 def test_encoder_decoder() -> None:
@@ -95,73 +103,130 @@ def test_encoder_decoder() -> None:
         vocab_size=64, d_model=16, d_ff=32, num_layers=1, num_heads=2, d_kv=8
     )
     model = transformers.T5ForConditionalGeneration(config).eval()
-    assert refusal(model, backend="seq2seq") == "it is an encoder-decoder"
+    assert unsupported_reason(model, backend="seq2seq") == "it is an encoder-decoder"
 
 
 class _BackwardPositions(transformers.LlamaForCausalLM):
-    """Stands for code of the model's own: it numbers its input itself, whatever it is told."""
+    """Stands for code of the model's own: it numbers its input itself, whatever it is given."""
 
-    def forward(  # type: ignore[override]  # only what the engine and the probe pass
-        self,
-        input_ids: Any = None,
-        position_ids: Any = None,
-        past_key_values: Any = None,
-        logits_to_keep: Any = 0,
-        **settings: Any,
-    ) -> Any:
+    def forward(self, input_ids: Any, position_ids: Any = None, **settings: Any) -> Any:  # type: ignore[override]  # only what the engine and the probe pass
         backward = torch.arange(input_ids.shape[1]).flip(0)[None]
-        return super().forward(
-            input_ids=input_ids,
-            position_ids=backward,
-            past_key_values=past_key_values,
-            logits_to_keep=logits_to_keep,
-            **settings,
-        )
+        return super().forward(input_ids=input_ids, position_ids=backward, **settings)
 
 
 class _RefusesPositions(transformers.LlamaForCausalLM):
-    def forward(  # type: ignore[override]  # only what the engine and the probe pass
-        self,
-        input_ids: Any = None,
-        position_ids: Any = None,
-        past_key_values: Any = None,
-        logits_to_keep: Any = 0,
-        **settings: Any,
-    ) -> Any:
+    def forward(self, input_ids: Any, position_ids: Any = None, **settings: Any) -> Any:  # type: ignore[override]  # only what the engine and the probe pass
         if position_ids is not None:
             raise ValueError("positions are mine\nto number")
         return super().forward(input_ids=input_ids, **settings)
 
 
-class _NoLogitsToKeep(transformers.LlamaForCausalLM):
-    def forward(self, input_ids: Any, position_ids: Any = None, past_key_values: Any = None) -> Any:  # type: ignore[override]  # an old signature is the point
-        return super().forward(input_ids=input_ids)
+class _NoPositions(transformers.LlamaForCausalLM):
+    def forward(self, input_ids: Any, logits_to_keep: Any = 0) -> Any:  # type: ignore[override]  # an old signature is the point
+        return super().forward(input_ids=input_ids, logits_to_keep=logits_to_keep)
 
 
-@pytest.mark.parametrize(
-    ("kind", "reason"),
-    [
-        (_BackwardPositions, r"log-probabilities of a small tree of tokens are .* nats off"),
-        (_RefusesPositions, r"does not take the engine's inputs \(positions are mine\)"),
-        (_NoLogitsToKeep, r"takes no logits_to_keep"),
-    ],
-)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_code_of_its_own(kind: Any, reason: str, dtype: torch.dtype) -> None:
+class _NoCache(transformers.LlamaForCausalLM):
+    """Takes any argument, and uses few of them."""
+
+    def forward(self, input_ids: Any, position_ids: Any = None, **unread: Any) -> Any:  # type: ignore[override]  # unread arguments are the point
+        return super().forward(input_ids=input_ids, position_ids=position_ids)
+
+
+class _ReadsNoCache(transformers.LlamaForCausalLM):
+    """Fills the cache that it is given, and reads each chunk as if there were none."""
+
+    def forward(self, input_ids: Any, position_ids: Any = None, **settings: Any) -> Any:  # type: ignore[override]  # only what the engine and the probe pass
+        super().forward(input_ids=input_ids, position_ids=position_ids, **settings)
+        return super().forward(
+            input_ids=input_ids,
+            position_ids=position_ids,
+            logits_to_keep=settings.get("logits_to_keep", 0),
+            **{OWN_NAME: transformers.DynamicCache()},
+        )
+
+
+class _AllLogits(transformers.LlamaForCausalLM):
+    """Knows no logits_to_keep."""
+
+    def forward(  # type: ignore[override]  # an old signature is the point
+        self,
+        input_ids: Any,
+        position_ids: Any = None,
+        past_key_values: Any = None,
+        use_cache: Any = None,
+    ) -> Any:
+        return super().forward(
+            input_ids=input_ids,
+            position_ids=position_ids,
+            use_cache=use_cache,
+            **{OWN_NAME: past_key_values},
+        )
+
+
+class _AllLogitsWhateverIsAsked(_AllLogits):
+    def forward(self, input_ids: Any, logits_to_keep: Any = 0, **settings: Any) -> Any:  # type: ignore[override]  # an unread argument is the point
+        settings.pop("cache", None)
+        return super().forward(input_ids, **settings)
+
+
+def build_own(kind: Any, dtype: torch.dtype = torch.float32) -> Any:
+    """Return a model of this class whose log-probabilities all move where it is wrong anywhere."""
+    torch.manual_seed(0)
     model = kind(transformers.LlamaConfig(**SMALL)).eval().to(dtype)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(std=0.15)
-    found = refusal(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (_BackwardPositions, r"^its log-probabilities of a small tree of tokens are .* nats off$"),
+        (_RefusesPositions, r"does not take the engine's inputs \(positions are mine\)$"),
+        (_NoPositions, r"\(.*unexpected keyword argument 'position_ids'\)$"),
+        (_NoCache, r"\(the cache that it is given stays empty\)$"),
+        (_ReadsNoCache, r"^its attention reads other keys than those of the cache$"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_code_of_its_own(kind: Any, reason: str, dtype: torch.dtype) -> None:
+    found = unsupported_reason(build_own(kind, dtype))
     assert found is not None
     assert re.search(reason, found)
+
+
+@pytest.mark.parametrize("kind", [_AllLogits, _AllLogitsWhateverIsAsked])
+def test_code_of_its_own_that_gives_all_logits_is_served(kind: Any, tokenizer: Any) -> None:
+    model = build_own(kind)
+    assert forward_of(model) == Forward("past_key_values", picks_rows=False)
+    assert_scores_as_hf_does(model, tokenizer)
+    budget = CapspaceLM(model, tokenizer=tokenizer).budget
+    assert budget.tokens <= budget.rows  # all logits of a pass have room
+
+
+@pytest.mark.parametrize("name", CACHE_NAMES)
+def test_the_cache_has_the_name_that_works(name: str) -> None:
+    model = with_cache_called(name, build_own(transformers.LlamaForCausalLM))
+    assert unsupported_reason(model) is None
+    assert forward_of(model) == Forward(name)
+
+
+def test_no_name_that_goes_out_of_use_is_passed() -> None:
+    model = build_own(transformers.LlamaForCausalLM)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert unsupported_reason(model) is None
+        assert forward_of(model) == Forward(OWN_NAME)
+    assert [str(warning.message) for warning in seen] == []
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("kind", ["LlamaConfig", "Gemma2Config"])
 def test_served_in_every_precision(kind: str, dtype: torch.dtype) -> None:
-    assert refusal(build(kind, {}).to(dtype)) is None
+    assert unsupported_reason(build(kind, {}).to(dtype)) is None
 
 
 def test_yarn_is_served() -> None:
@@ -171,7 +236,7 @@ def test_yarn_is_served() -> None:
         "factor": 4.0,
         "original_max_position_embeddings": 64,
     }
-    assert refusal(build("LlamaConfig", {"rope_parameters": yarn})) is None
+    assert unsupported_reason(build("LlamaConfig", {"rope_parameters": yarn})) is None
 
 
 @pytest.mark.parametrize("budget", [0, -3])
@@ -186,10 +251,14 @@ def test_a_budget_below_one_is_refused(budget: int, tokenizer: Any) -> None:
 def test_adapters() -> None:
     peft = pytest.importorskip("peft")
     lora = peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, r=4)
-    assert refusal(peft.get_peft_model(build("LlamaConfig", {}), lora).eval()) is None
+    for name in CACHE_NAMES:
+        base = with_cache_called(name, build("LlamaConfig", {}))
+        adapted = peft.get_peft_model(base, lora).eval()
+        assert unsupported_reason(adapted) is None
+        assert forward_of(adapted) == Forward(name)
     prompts = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)
     with_prompts = peft.get_peft_model(build("LlamaConfig", {}), prompts).eval()
-    assert refusal(with_prompts) == "its adapter prepends virtual tokens"
+    assert unsupported_reason(with_prompts) == "its adapter prepends virtual tokens"
 
 
 def wide(kind: str) -> transformers.PreTrainedModel:
@@ -205,7 +274,7 @@ def wide(kind: str) -> transformers.PreTrainedModel:
 def assert_scores_as_hf_does(model: Any, tokenizer: Any) -> None:
     shared = {"tokenizer": tokenizer, "max_length": 256}
     engine = CapspaceLM(model, **shared)
-    assert engine.refusal is None
+    assert engine.unsupported_reason is None
     shots = "a question and its answer " * 6
     requests = [
         Instance("loglikelihood", {}, (shots + question, answer), 0)
@@ -235,7 +304,7 @@ def test_quantised_weights(weights: str, tokenizer: Any) -> None:
 def test_activations_rounded_by_their_batch() -> None:
     # activations rounded by what else is in the batch have no score of their own to reproduce
     whole_batch = torch.ao.quantization.quantize_dynamic(wide("LlamaConfig"), {torch.nn.Linear})
-    assert re.search("small tree of tokens are .* nats off", refusal(whole_batch) or "")
+    assert re.search("small tree of tokens are .* nats off", unsupported_reason(whole_batch) or "")
 
 
 @pytest.mark.parametrize("kind", ["LlamaConfig", "Gemma2Config"])

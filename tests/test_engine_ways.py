@@ -13,15 +13,16 @@ from engine_parts import SIZES, BlockByBlock, by_levels
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from capspace.collect.engine import lm as engine
+from capspace.collect.engine._ways import cascade, masked, ways
 from capspace.collect.engine.attention import Attention, Layer
 from capspace.collect.engine.decoding import generate
 from capspace.collect.engine.kernels import Scores
 from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.sampling import Choice
 from capspace.collect.engine.scoring import Budget, Target, score_targets
+from capspace.collect.engine.served import engine_record
 from capspace.collect.engine.tree import build_tree
 from capspace.collect.engine.varlen import FlashVarlen, LevelAttention, PlacedLevel, levels
-from capspace.collect.engine.ways import cascade, masked, ways
 
 TREE = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 7, 8], [1, 2, 3, 7, 9, 10], [1, 11, 12]]
 
@@ -139,11 +140,19 @@ def test_a_way_that_is_not_exact_gives_place_to_the_next(
     monkeypatch.setattr(engine, "ways", lambda model: [wrong, masked])
     with caplog.at_level(logging.WARNING, "capspace"):
         found = engine.CapspaceLM(model, tokenizer=tokenizer)
-    assert found.refusal is None
+    assert found.unsupported_reason is None
     assert found._way is masked
-    assert "slower masked attention is used: its log-probabilities of a small tree" in caplog.text
+    assert "uses its masked attention, which is slower" in caplog.text
+    assert str(found.slower_reason).startswith("its log-probabilities of a small tree of tokens")
+    assert str(found.slower_reason) in caplog.text
+    assert engine_record(found, {}) == {
+        "served": True,
+        "unsupported_reason": None,
+        "slower_reason": found.slower_reason,
+        "newer": None,
+    }
     monkeypatch.setattr(engine, "ways", lambda model: [wrong])
-    assert engine.CapspaceLM(model, tokenizer=tokenizer).refusal is not None
+    assert engine.CapspaceLM(model, tokenizer=tokenizer).unsupported_reason is not None
 
 
 def _letters() -> Any:

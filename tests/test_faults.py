@@ -35,7 +35,10 @@ SOAK = "CAPSPACE_SOAK" in os.environ
 KILLS, PAIRS = (50, 20) if SOAK else (3, 1)
 DRIVER = Path(__file__).with_name("fault_driver.py")
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("forked"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module")

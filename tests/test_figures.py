@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from capspace.fit import figures
-from capspace.fit.backtest import backtest, make_problem
+from capspace.fit._backtest import backtest, make_problem
 from capspace.fit.efficiency import fit_efficiency, fit_family_law
 from capspace.fit.figures import Curve, NewModel, Treatment, save
 from capspace.fit.figures.marks import FAMILIES as KNOWN
@@ -265,3 +266,9 @@ def test_texts():
     assert signed(-0.001, 2) == "0.00"
     assert signed(-0.5, 1) == "−0.5"
     assert signed(0.5, 1) == "+0.5"
+
+
+def test_a_space_of_models_that_are_all_alike_is_drawn(tmp_path: Path) -> None:
+    figure = figures.draw_space([1e-30, 0.0], [[0.0, 0.0], [0.0, 0.0]], ["ARC-C", "HellaSwag"])
+    save(figure, tmp_path / "space")
+    assert (tmp_path / "space.png").stat().st_size > 1000

@@ -15,11 +15,11 @@ from commands import Command
 pytest.importorskip("lm_eval", reason="import compares with the installed lm-eval's tasks")
 
 from capspace.collect import importing
+from capspace.collect._receipt import receipt
 from capspace.collect.errors import ImportFileError, StoreError
 from capspace.collect.exporting import export_scores
 from capspace.collect.harness import harness_version
 from capspace.collect.importing import Imported, import_scores
-from capspace.collect.receipt import receipt
 from capspace.collect.samples import write_samples
 from capspace.collect.store import Store
 from capspace.tasks.panel import Panel, load_panel

@@ -25,7 +25,10 @@ from capspace.collect.identity import ModelIdentity
 from capspace.collect.lm_eval_run import lm_eval_main
 from capspace.collect.run_identity import identify, identify_by_name, refuse_pickled_run
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
+pytestmark = [
+    pytest.mark.usefixtures("forked"),
+    pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
+]
 
 
 def identity(checkpoint: Path, model: str = "hf", **arguments: Any) -> ModelIdentity:
@@ -275,3 +278,24 @@ def test_run_that_cannot_be_told_apart_is_not_kept_and_says_so(
     assert line in said.err
     assert "fault_choice" in said.out
     assert not list(store.glob("journal/*.sqlite"))
+
+
+def test_chosen_items_have_the_examples_of_the_whole_run(
+    capspace: Command, fault_tasks: Path, tmp_path: Path
+) -> None:
+    def asked(name: str, *more: str) -> dict[int, Any]:
+        out = tmp_path / name
+        done = capspace(
+            "lm-eval", "run", "--model", "dummy", "--tasks", "fault_choice", "--include_path",
+            fault_tasks, "--num_fewshot", "2", "--output_path", out, "--log_samples", *more,
+            "--store", tmp_path / "store",
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        assert ("--cache_requests is left out" in done.err) == ("--cache_requests" in more)
+        return {s["doc_id"]: (s["doc"], s["arguments"]) for s in results(out)[1]}
+
+    first = asked("first", "--limit", "12")
+    assert sorted(first) == list(range(12))
+    chosen = asked("chosen", "--samples", '{"fault_choice": [9, 2, 5]}', "--cache_requests", "true")
+    assert chosen == {i: first[i] for i in (2, 5, 9)}
+    assert asked("alone", "--samples", '{"fault_choice": [9]}', "--no-record") == {9: first[9]}

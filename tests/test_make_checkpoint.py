@@ -9,6 +9,8 @@ import pytest
 
 from capspace.collect.checkpoint import resolve
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 ROOT = Path(__file__).parents[1]
 
 

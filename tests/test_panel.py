@@ -81,16 +81,19 @@ def test_selecting_keeps_the_panels_order_and_refuses_unknown_names() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"benchmarks": [BENCHMARK | {"n_shot": -1}]}, r"benchmarks\.0\.n_shot: .*got -1"),
-        ({"benchmarks": [BENCHMARK | {"shots": 5}]}, r"benchmarks\.0\.shots: Extra"),
+        ({"benchmarks": [BENCHMARK | {"n_shot": -1}]}, r"benchmarks\[0\]\.n_shot: .*got -1"),
+        (
+            {"benchmarks": [BENCHMARK | {"shots": 5}]},
+            r"`benchmarks\[0\]\.shots` is unknown; did you mean `n_shot`",
+        ),
         ({"benchmarks": [BENCHMARK, BENCHMARK]}, r"'ARC-C' is there twice"),
         ({"benchmarks": []}, r"benchmarks: "),
         ({"name": "../up"}, r"name: "),
         ({"version": "new"}, r"version: .*got 'new'"),
-        ({"benchmarks": [BENCHMARK | {"chance": 25}]}, r"benchmarks\.0\.chance: .*got 25"),
-        ({"benchmarks": [BENCHMARK | {"folder": "/etc/tasks"}]}, r"benchmarks\.0\.folder: "),
-        ({"benchmarks": [BENCHMARK | {"folder": "arc/../.."}]}, r"benchmarks\.0\.folder: "),
-        ({"benchmarks": [{"name": "x"}]}, r"benchmarks\.0\.tasks: .*and 5 more"),
+        ({"benchmarks": [BENCHMARK | {"chance": 25}]}, r"benchmarks\[0\]\.chance: .*got 25"),
+        ({"benchmarks": [BENCHMARK | {"folder": "/etc/tasks"}]}, r"benchmarks\[0\]\.folder: "),
+        ({"benchmarks": [BENCHMARK | {"folder": "arc/../.."}]}, r"benchmarks\[0\]\.folder: "),
+        ({"benchmarks": [BENCHMARK | {"metric": None}]}, r"benchmarks\[0\]\.metric: "),
     ],
 )
 def test_a_malformed_panel_names_file_and_field(
@@ -99,18 +102,28 @@ def test_a_malformed_panel_names_file_and_field(
     path = write(tmp_path / "mine.yaml", **changes)
     with pytest.raises(PanelError, match=message) as caught:
         load_panel(path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:")
+    assert all(line.startswith(f"{path}:") for line in str(caught.value).splitlines())
+
+
+def test_every_field_that_is_missing_is_listed(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.yaml", benchmarks=[{"name": "x", "task": ["t"]}])
+    with pytest.raises(PanelError) as caught:
+        load_panel(path)
+    texts = [line.partition(": ")[2] for line in str(caught.value).splitlines()]
+    assert texts[0] == "`benchmarks[0].task` is unknown; did you mean `tasks`?"
+    missing = ["chance", "metric", "n_shot", "source", "tasks"]
+    assert texts[1:] == [f"`benchmarks[0].{name}` is missing" for name in missing]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: [1, 2", r"mine\.yaml: line 1: not YAML"),
-        ("a: b: c", r"mine\.yaml: line 1: not YAML"),
-        ("- one", r"mine\.yaml: a panel is a mapping"),
-        ("", r"mine\.yaml: a panel is a mapping"),
-        ("x: !!python/object/apply:os.system ['true']", r"mine\.yaml: line 1: not YAML"),
+        ("name: [1, 2", r"mine\.yaml:1: not YAML"),
+        ("a: b: c", r"mine\.yaml:1: not YAML"),
+        ("- one", r"mine\.yaml:1: a panel is a mapping"),
+        ("", r"mine\.yaml:1: a panel is a mapping"),
+        ("x: !!python/object/apply:os.system ['true']", r"mine\.yaml:1: not YAML"),
     ],
 )
 def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from commands import MINE, Command
 
+from capspace.collect.zoo.config import read_zoo
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
@@ -58,6 +60,25 @@ def test_command_runs(
 def test_python_runs(desk: Path, code: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own README
     assert "mine: 0." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_zoo_file_is_right(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "zoo.yaml"
+    path.write_text(text)
+    config = read_zoo(path).config
+    assert [entry.ref for entry in config.checkpoints][-1] == "org/model"
+    assert config.limits.disk == 500 * 10**9
+
+
+def test_names_it_imports_from_the_packages_are_functions_and_classes() -> None:
+    inline = re.findall(r"`(from capspace\.\w+ import [\w, ]+)`", README)
+    assert "from capspace.collect import collect_scores, place" in inline
+    for line in inline:
+        names: dict[str, object] = {}
+        exec(line, names)  # noqa: S102 - our own README
+        names.pop("__builtins__")
+        assert all(callable(value) for value in names.values())
 
 
 def test_pictures_are_there() -> None:

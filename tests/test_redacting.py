@@ -14,6 +14,8 @@ from hub_server import serving
 
 from capspace.collect.redacting import RedactingFormatter, redacted
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 @pytest.mark.parametrize(
     ("told", "kept"),

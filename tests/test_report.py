@@ -12,19 +12,26 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from capspace.collect.cli.show import print_placement
 from capspace.fit import ScoreTable, load_reference, place_model, write_report
 from capspace.fit.placement import Placement
+from capspace.fit.report._figures import draw_placement
 
 HOSTILE = "org/<img src=x onerror=\"document.title='owned'\">\"';--</title><script>1</script>"
 
 
+MIDDLING = (0.62, 0.58, 0.81, 0.77, 0.45, 0.4, 0.8, 0.3)
+
+
 def placed(
-    name: str, *, missing: tuple[str, ...] = (), targets: tuple[str, ...] = ("bbh",)
+    name: str,
+    *,
+    missing: tuple[str, ...] = (),
+    targets: tuple[str, ...] = ("bbh",),
+    values: tuple[float, ...] = MIDDLING,
 ) -> Placement:
     reference = load_reference()
-    scores = dict(
-        zip(reference.benchmarks, (0.62, 0.58, 0.81, 0.77, 0.45, 0.4, 0.8, 0.3), strict=True)
-    )
+    scores = dict(zip(reference.benchmarks, values, strict=True))
     wide = pd.DataFrame({k: v for k, v in scores.items() if k not in missing}, index=[name])
     return place_model(
         ScoreTable.from_wide(wide, source="<b>mine</b>", stderr=wide * 0 + 0.01),
@@ -146,17 +153,53 @@ def test_a_reference_model_is_placed_next_to_itself_without_helping_itself() -> 
     found = place_model(ScoreTable.from_wide(own), reference, targets=["bbh"])
     assert name not in found.points.index
     assert name not in found.predictions[0].models
-    renamed = place_model(
-        ScoreTable.from_wide(own.rename({name: "other"})), reference, targets=["bbh"]
-    )
+    other = own.rename({name: "other"}) + 0.002  # equal scores would be taken for the same model
+    renamed = place_model(ScoreTable.from_wide(other), reference, targets=["bbh"])
     assert renamed.nearest[0] == name
 
 
 def test_equivalent_compute_of_the_reference_family_is_its_own() -> None:
     reference = load_reference()
     own = reference.scores("base").loc[["meta-llama/Llama-2-13b-hf"]]
-    found = place_model(ScoreTable.from_wide(own.rename(lambda _: "x")), reference, targets=[])
+    other = own.rename(lambda _: "x") + 0.002
+    found = place_model(ScoreTable.from_wide(other), reference, targets=[])
     assert found.equivalent is not None
     flops = reference.table.models.loc["meta-llama/Llama-2-13b-hf", "training_flops"]
     assert found.equivalent.scale[0] == pytest.approx(flops, rel=0.25)
     assert found.equivalent.lower[0] < flops < found.equivalent.upper[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "side"),
+    [
+        ((0.19, 0.2, 0.25, 0.5, 0.18, 0.0, 0.48, 0.0), "below"),
+        ((0.97, 0.98, 0.97, 0.95, 0.8, 0.98, 0.97, 0.97), "above"),
+    ],
+    ids=["below", "above"],
+)
+def test_a_place_beyond_all_reference_models_has_no_equivalent_compute(
+    values: tuple[float, ...], side: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    placement = placed("mine", values=values, targets=())
+    words = f"{side} every reference model"
+    shown = json.loads((write_report(placement, tmp_path).parent / "result.json").read_text())
+    assert shown["equivalent_flops"]["scale"] == [None]
+    assert shown["equivalent_flops"]["reason"] == [words]
+    assert f'<div class="value">{words}</div>' in (tmp_path / "report.html").read_text()
+    print_placement(placement)
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if "equivalent" in x]
+    assert line == f"equivalent training compute in Llama-2 terms: {words}"
+
+
+def test_the_axis_of_equivalent_compute_ends_with_the_reference_models() -> None:
+    placement = placed("mine", values=(0.19, 0.2, 0.25, 0.5, 0.18, 0.0, 0.48, 0.0))
+    figure, _ = draw_placement(placement)["target-bbh"]
+    (axes,) = figure.axes
+    (top,) = axes.child_axes
+    figure.canvas.draw()
+    axis, seen = placement.axes["bbh"], placement.fits["bbh"].linear_predictor
+    low, high = ((end - axis.intercept) / axis.slope for end in (seen.min(), seen.max()))
+    ticks = top.get_xticks()
+    assert len(ticks)
+    assert low <= min(ticks)
+    assert max(ticks) <= high

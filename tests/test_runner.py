@@ -28,7 +28,10 @@ from capspace.collect.store import Store
 from capspace.tasks.errors import PanelError
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("forked"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from hypothesis import strategies as st
 
 from capspace.collect.errors import StoreError
 from capspace.collect.store import Failure, Result, Store, default_store_path
+from capspace.collect.store_file import connect, transaction
 from capspace.fit.errors import TableError
+
+pytestmark = pytest.mark.usefixtures("forked")
 
 RESULT = Result(
     key="a" * 64,
@@ -47,6 +51,27 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
         assert again.results() == [RESULT]
         assert again.results(model="org/other") == []
         assert list(again.samples(RESULT.key)) == SAMPLES
+
+
+@pytest.mark.parametrize(
+    ("doc_ids", "n_shot", "prompts", "is_there"),
+    [
+        pytest.param([0, 1, 2, 3], 25, {}, True, id="one-process"),
+        pytest.param([0, 2, 1, 3], 25, {}, False, id="two-processes"),
+        pytest.param([0, 2, 1, 3], 0, {}, True, id="two-processes-without-examples"),
+        pytest.param([0, 2, 1, 3], 25, {"prompts": "f" * 64}, True, id="two-processes-since-then"),
+        pytest.param([0, 0, 1, 1], 25, {}, True, id="two-filters"),
+        pytest.param([], 25, {}, True, id="no-samples"),
+    ],
+)
+def test_a_score_of_other_examples_than_its_key_says_is_not_taken(
+    tmp_path: Path, doc_ids: list[int], n_shot: int, prompts: dict[str, str], is_there: bool
+) -> None:
+    kept = replace(RESULT, n_shot=n_shot, tasks=({**RESULT.tasks[0], **prompts},))
+    with Store(tmp_path) as store:
+        store.put(kept, [{"doc_id": i} for i in doc_ids])
+        assert store.get(RESULT.key) == (kept if is_there else None)
+        assert store.results() == [kept]
 
 
 @settings(max_examples=25, deadline=None)
@@ -433,3 +458,15 @@ def test_the_environment_names_the_default_store(
     assert default_store_path() == tmp_path / "mine"
     monkeypatch.delenv("CAPSPACE_STORE")
     assert default_store_path().name == "capspace"
+
+
+def test_a_transaction_that_the_disk_has_ended_says_why(tmp_path: Path) -> None:
+    def fails(db: sqlite3.Connection) -> None:
+        with transaction(db):
+            db.execute("ROLLBACK")  # as SQLite itself does after such an error
+            raise OSError("disk I/O error")
+
+    with closing(connect(tmp_path / "a.sqlite")) as db:
+        with pytest.raises(OSError, match="disk I/O error"):
+            fails(db)
+        assert not db.in_transaction

@@ -10,9 +10,9 @@ import pytest
 
 from capspace.fit.errors import FitError, TableError, UnknownNameError
 from capspace.fit.study import load_study, reproduce
+from capspace.fit.study._compare_analysis import compare_analysis
 from capspace.fit.study._reproduce import write_reproduction
 from capspace.fit.study.compare import compare_fit, read_published
-from capspace.fit.study.compare_analysis import compare_analysis
 from capspace.fit.study.coverage import three_splits
 from capspace.fit.study.data import study_plan
 from capspace.fit.study.more import further_analyses

@@ -20,6 +20,8 @@ from capspace.collect.zoo.downloads import evict
 from capspace.collect.zoo.records import WorkerState
 from capspace.collect.zoo.status import ModelStatus, ZooStatus
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 Run = Callable[..., tuple[int, str, str]]
 
 

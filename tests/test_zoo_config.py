@@ -62,7 +62,7 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
         ("checkpoints: [a/b\npanels: smoke", r"zoo\.yaml:2: not YAML"),
         ("- a/b", r"zoo\.yaml:1: a zoo is a mapping"),
         ("", r"zoo\.yaml:1: a zoo is a mapping"),
-        ("checkpoints:\n  - a/b\n", r"zoo\.yaml:1: panels: Field required"),
+        ("checkpoints:\n  - a/b\n", r"zoo\.yaml:1: `panels` is missing"),
         (
             "panels: smoke\ncheckpoints:\n  - a/b\n  - ref: c/d\n    dtype: float8\n",
             r"zoo\.yaml:5: checkpoints\[1\]\.dtype: .*got 'float8'",
@@ -71,7 +71,30 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
             "panels: smoke\ncheckpoints:\n  - {ref: a/b, file: names.txt}\n",
             r"zoo\.yaml:3: checkpoints\[0\]: give either ref or file",
         ),
-        ("panels: smoke\ncheckpoints: [a/b]\npanel: x\n", r"zoo\.yaml:3: panel: Extra inputs"),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\nsets: x\n",
+            r"zoo\.yaml:3: `sets` is unknown; there "
+            "are name, checkpoints, panels",
+        ),
+        (
+            "checkpoints: [a/b]\nlimits:\n  dsk: 1GB\npanels: x\n",
+            r"zoo\.yaml:3: `limits\.dsk` is "
+            r"unknown; did you mean `disk`\?",
+        ),
+        (
+            "panels: x\ncheckpoints:\n  - {ref: a, fact: {}}\n",
+            r"zoo\.yaml:3: `checkpoints\[0\]\.fact`"
+            r" is unknown; did you mean `facts`\?",
+        ),
+        (
+            "panels: x\ncheckpoints:\n  - {ref: a, facts: {famly: b}}\n",
+            r"zoo\.yaml:3: "
+            r"`checkpoints\[0\]\.facts\.famly` is unknown; did you mean `family`\?",
+        ),
+        ('panels: x\ncheckpoints: [a]\nseed: "\x00"\n', r"zoo\.yaml:1: not YAML"),
+        ("panels: x\nname: 2024-13-45\n", r"zoo\.yaml:1: not YAML: month must be"),
+        ("panels: x\nname: " + 2000 * "[", r"zoo\.yaml:1: not YAML that can be read"),
+        ("panels: x\nname: &a [*a]\ncheckpoints: [a]\n", r"zoo\.yaml:2: name: "),
         ("panels: smoke\ncheckpoints: [a/b]\npanels: x\n", r"zoo\.yaml:3: 'panels' is there twice"),
         (
             "panels: smoke\ncheckpoints: [a/b]\nlimits:\n  disk: much\n",
@@ -135,3 +158,28 @@ def test_braces_expand_to_the_product_of_their_choices(parts: list[str | list[st
         choices = [part] if isinstance(part, str) else part
         expected = [head + choice for head in expected for choice in choices]
     assert expand_braces(text) == expected
+
+
+def test_all_wrong_fields_are_listed_and_slips_come_first(tmp_path: Path) -> None:
+    text = "checkpoints:\n  - ref: a/b\n    dtype: float8\nlimits: {items: 0}\npanel: smoke\n"
+    with pytest.raises(ZooError) as caught:
+        read_zoo(zoo(tmp_path, text))
+    lines = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+    assert lines[0] == "zoo.yaml:5: `panel` is unknown; did you mean `panels`?"
+    assert lines[1] == "zoo.yaml:1: `panels` is missing"
+    assert lines[2].startswith("zoo.yaml:3: checkpoints[0].dtype: Input should be 'auto', ")
+    assert lines[3].startswith("zoo.yaml:4: limits.items: Input should be greater")
+    assert len(lines) == 4
+
+
+def test_a_field_of_two_kinds_is_told_of_once(tmp_path: Path) -> None:
+    text = "panels: smoke\ncheckpoints: [a/b]\ndefaults: {batch_size: many}\n"
+    with pytest.raises(ZooError, match=r"zoo\.yaml:3: defaults\.batch_size: .*; or ") as caught:
+        read_zoo(zoo(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_release_date_needs_no_quotes(tmp_path: Path) -> None:
+    text = "panels: x\ncheckpoints:\n  - {ref: a/b, facts: {release_date: 2024-04-18}}\n"
+    (entry,) = read_zoo(zoo(tmp_path, text)).config.checkpoints
+    assert entry.facts.release_date == "2024-04-18"

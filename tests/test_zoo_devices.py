@@ -30,6 +30,8 @@ from capspace.collect.zoo.folder import ZooFolder
 from capspace.collect.zoo.local import run_local
 from capspace.collect.zoo.planner import make_plan
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 GB = 10**9
 
 

@@ -13,7 +13,7 @@ from capspace.collect.cli import tables as t
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from capspace.fit.backtest import Backtest
+    from capspace.fit._backtest import Backtest
     from capspace.fit.intervals import IntervalMethod
     from capspace.fit.law import LinkName
     from capspace.fit.problem import Problem
@@ -64,6 +64,7 @@ def backtest(
     ] = False,
     components: t.Components = 3,
     drop: t.Drop = None,
+    keep: t.Keep = False,
     chance: t.Chance = 0.0,
     ceiling: Annotated[
         float, typer.Option(help="Perfect target score; scores above 1 are divided by it.")
@@ -85,12 +86,12 @@ def backtest(
 
     Without a split it leaves one family out at a time.
     """
-    from capspace.fit.backtest import BASELINES
-    from capspace.fit.backtest import backtest as run
-    from capspace.fit.backtest import error_curve as curve_of
+    from capspace.fit._backtest import BASELINES
+    from capspace.fit._backtest import backtest as run
+    from capspace.fit._backtest import error_curve as curve_of
 
-    table = t.read_scores(scores, drop=drop)
-    problem, notes = _problem(table, scores, target_scores, target, chance, ceiling, link)
+    table = t.read_scores(scores, drop=drop, keep=keep)
+    problem, notes = _problem(table, scores, target_scores, target, chance, ceiling, link, keep)
     split = _split(
         problem,
         flops=cutoff_flops,
@@ -145,8 +146,10 @@ def _problem(
     chance: float,
     ceiling: float,
     link: LinkName,
+    keep: bool,
 ) -> tuple[Problem, list[str]]:
-    from capspace.fit.backtest import make_problem
+    from capspace.fit._backtest import make_problem
+    from capspace.fit.doubtful import is_far_below_chance
     from capspace.fit.errors import FitError
     from capspace.fit.read import read_table
     from capspace.fit.reference import load_reference
@@ -161,6 +164,14 @@ def _problem(
     if ceiling > 1:
         truth, chance, ceiling, scale = truth / ceiling, chance / ceiling, 1.0, ceiling
         notes.append(f"{target} was divided by its perfect score, {scale:g}")
+    if chance > 0:
+        far = is_far_below_chance(truth, chance)
+        notes += [
+            f"{model}: {target} is {truth[model]:g}, far below chance: "
+            f"{'kept' if keep else 'left out (--keep uses it)'}"
+            for model in truth.index[far]
+        ]
+        truth = truth if keep else truth.mask(far)
     problem = make_problem(
         table.wide(),
         truth,
@@ -170,6 +181,7 @@ def _problem(
         ceiling=ceiling,
         link=link,
         benchmark_chance=t.chance_of(table.benchmarks, load_reference()),
+        keep=keep,
     )
     return problem, notes
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from capspace.collect.cli import options as o
+from capspace.collect.cli.tables import Keep
 from capspace.collect.errors import CollectError
 
 __all__ = ["add_to"]
@@ -37,6 +38,7 @@ def place(
     target: o.Targets = None,
     level: o.Level = 0.9,
     reference: o.Reference = None,
+    keep: Keep = False,
     data_root: o.DataRoot = None,
     include_path: o.IncludePath = None,
     limit: o.Limit = None,
@@ -60,8 +62,8 @@ def place(
     from capspace.collect.extra import require_collect_extra
 
     require_collect_extra()
+    from capspace.collect._place import place_collection, subtitle
     from capspace.collect.backends import DEFAULT_BACKEND
-    from capspace.collect.place import place_collection, subtitle
     from capspace.collect.process_group import is_helper
     from capspace.collect.progress import progress_on
     from capspace.collect.runner import collect_scores
@@ -94,7 +96,9 @@ def place(
     if is_helper():
         return
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
-    placed = place_collection(collection, reference=known, targets=target, level=level, out=folder)
+    placed = place_collection(
+        collection, reference=known, targets=target, level=level, out=folder, keep=keep
+    )
     if as_json:
         o.print_json(placed.placement.to_dict())
     else:
@@ -218,8 +222,8 @@ def scores(
 def _receipt(
     store: Path | None, of: tuple[str, str], first: int, count: int, as_json: bool
 ) -> None:
+    from capspace.collect._receipt import receipt
     from capspace.collect.cli.show import print_receipt
-    from capspace.collect.receipt import receipt
 
     with o.open_store(store, must_write=False) as kept:
         found = receipt(kept, *of, first=first, count=count)

@@ -37,20 +37,31 @@ def add(
     ] = "",
     level: o.Level = 0.9,
     reference: o.Reference = None,
+    keep: t.Keep = False,
     ledger: File = _FILE,
     as_json: o.Json = False,
 ) -> None:
-    """Freeze a target's law with its data's hash and today's date."""
+    """Freeze a target's law with its data's hash and today's date.
+
+    Models of the reference that --scores holds under any spelling are left out of the law.
+    """
     from capspace.fit.ledger import Ledger
+    from capspace.fit.overlap import find_overlap
     from capspace.fit.prediction import fit_target
     from capspace.fit.reference import load_reference
 
     known = load_reference(reference)
-    wide = None if scores is None else t.read_scores(scores).wide()
-    law = Ledger(ledger).add(fit_target(known, target), name=name, scores=wide, level=level)
+    table = None if scores is None else t.read_scores(scores, keep=keep)
+    wide = None if table is None else table.wide()
+    rows = () if wide is None else wide.iterrows()
+    overlaps = [find_overlap(str(model), row, known.scores()) for model, row in rows]
+    fit = fit_target(known, target, exclude={name for found in overlaps for name in found.reasons})
+    law = Ledger(ledger).add(fit, name=name, scores=wide, level=level)
     if as_json:
         o.print_json(law.to_dict())
         return
+    left_out = [found.note() for found in overlaps if found.note()]
+    t.say_notes([*left_out, *(() if table is None else table.notes)])
     n = 0 if wide is None else len(wide)
     o.console().print(
         f"{ledger}: froze {law.name}, data {law.data_sha256[:12]}, with predictions for {n} models",
@@ -63,6 +74,7 @@ def score(
     scores: t.Scores,
     target: Annotated[str, typer.Option(help="Column with the measured target.")],
     target_scores: t.TargetScores = None,
+    keep: t.Keep = False,
     ledger: File = _FILE,
     as_json: o.Json = False,
 ) -> None:
@@ -71,17 +83,18 @@ def score(
     from capspace.fit.read import read_table
 
     if target_scores is None:
-        table = read_table(scores)
-        truth = t.target_column(table, target, scores)
-        wide = table.wide([b for b in table.benchmarks if b != target])
+        truth = t.target_column(read_table(scores), target, scores)
+        table = t.read_scores(scores, drop=[target], keep=keep)
     else:
         truth = t.read_target(target_scores, target)
-        wide = t.read_scores(scores).wide()
+        table = t.read_scores(scores, keep=keep)
+    wide = table.wide()
     found = Ledger(ledger).score(name, wide, truth)
     if as_json:
         o.print_json(found.to_dict())
         return
     _print_scoring(found.to_dict(), found.n_models)
+    t.say_notes([*(f"{m}: not scored: {why}" for m, why in found.left_out.items()), *table.notes])
 
 
 def show(

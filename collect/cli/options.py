@@ -7,9 +7,10 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -42,6 +43,7 @@ __all__ = [
     "Targets",
     "TrustRemoteCode",
     "console",
+    "only_json_on_stdout",
     "open_store",
     "print_json",
     "print_table",
@@ -165,7 +167,31 @@ Reference = Annotated[
         rich_help_panel=PREDICT,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_JSON_STREAM: ContextVar[TextIO | None] = ContextVar("json_stream", default=None)
+
+
+@contextmanager
+def only_json_on_stdout() -> Iterator[None]:
+    """Leave standard output to ``print_json``: whatever else is printed goes to standard error."""
+    _JSON_STREAM.set(sys.stdout)
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+def _while_the_command_runs(context: typer.Context, is_wanted: bool) -> bool:
+    if is_wanted:
+        context.with_resource(only_json_on_stdout())
+    return is_wanted
+
+
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON document, and anything else on standard error.",
+        callback=_while_the_command_runs,
+    ),
+]
 
 
 class _PlainConsole(Console):
@@ -181,7 +207,7 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     # A pipe has no width; 80 columns would fold every table.
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return _PlainConsole(stderr=stderr, highlight=False, width=width)
+    return _PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
 
 def open_store(path: Path | None, *, must_write: bool = True) -> Store:
@@ -205,8 +231,11 @@ def say_what_runs(include_path: Path | None) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a JSON-safe value."""
-    typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+    """Print a value as the JSON document of a command; what JSON lacks, such as NaN, is null."""
+    from capspace.fit._json import json_safe
+
+    document = json.dumps(json_safe(value), indent=2, allow_nan=False, ensure_ascii=False)
+    typer.echo(document, file=_JSON_STREAM.get())
 
 
 def print_table(
@@ -218,10 +247,9 @@ def print_table(
 ) -> None:
     """Print a table; columns named in ``numbers`` are aligned to the right."""
     from rich import box
-    from rich.markup import escape
 
     table = Table(
-        title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
         pad_edge=False, show_edge=False, header_style="dim",
     )  # fmt: skip
     for i, column in enumerate(columns):
@@ -230,7 +258,7 @@ def print_table(
             column, justify="right" if right else "left", no_wrap=right or i == 0, overflow="fold"
         )
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*row)
     console().print(table)
     console().print()
 

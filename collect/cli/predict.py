@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capspace.collect.cli import options as o
+from capspace.collect.cli import tables as t
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from capspace.fit.prediction import Prediction
     from capspace.fit.reference import Reference, Target
     from capspace.fit.table import ScoreTable
@@ -36,6 +35,7 @@ def predict(
     target: o.Targets = None,
     level: o.Level = 0.9,
     reference: o.Reference = None,
+    keep: t.Keep = False,
     as_json: o.Json = False,
     csv: Annotated[Path | None, typer.Option(help="Write the predictions as a CSV.")] = None,
 ) -> None:
@@ -48,7 +48,9 @@ def predict(
     known = load_reference(reference)
     chosen = [known.target(name) for name in (target or known.targets)]
     table = read_table(file, benchmarks=[*known.benchmarks, *known.targets])
-    wide, stderr = _benchmarks(table, known, file)
+    own = _benchmarks(table, known, file, keep)
+    wide, stderr = own.wide(), own.wide(value="stderr")
+    notes = [*_not_comparable(own, known), *own.notes]
     found: list[Prediction] = []
     skipped: list[str] = []
     for wanted in chosen:
@@ -56,28 +58,40 @@ def predict(
         if not usable and not target:
             skipped.append(f"{wanted.label}: none of its benchmarks is in the table")
             continue
-        found += predict_target(known, wanted, wide, level=level, stderr=stderr)
+        found += predict_target(known, wanted, wide, level=level, stderr=stderr, keep=True)
     found = [p for p in found if p.mean == p.mean]
     if csv is not None:
         _write_csv(found, csv)
     if as_json:
-        o.print_json({"predictions": [p.to_dict() for p in found], "skipped": skipped})
+        o.print_json(
+            {"predictions": [p.to_dict() for p in found], "skipped": skipped, "notes": notes}
+        )
         return
     for model in wide.index:
-        own = [p for p in found if p.model == model]
-        print_predictions(str(model), own)
-        lacking = sorted({b for p in own for b in p.missing})
+        rows = [p for p in found if p.model == model]
+        print_predictions(str(model), rows)
+        lacking = sorted({b for p in rows for b in p.missing})
         if lacking:
             o.console().print(
                 f"inferred from the other benchmarks: {', '.join(lacking)}", markup=False
             )
-    for line in (*skipped, *table.notes):
+        for line in dict.fromkeys(note for p in rows for note in p.notes):
+            o.console().print(line, markup=False)
+    for line in skipped:
         o.console().print(line, markup=False)
+    for line in notes:
+        o.console().print(line, style="yellow", markup=False)
 
 
-def _benchmarks(
-    table: ScoreTable, reference: Reference, file: Path
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _not_comparable(table: ScoreTable, reference: Reference) -> list[str]:
+    from capspace.fit.doubtful import not_comparable, not_comparable_note
+
+    marked = not_comparable(table, reference.table)
+    return [f"{model}: {not_comparable_note(names)}" for model, names in marked.items()]
+
+
+def _benchmarks(table: ScoreTable, reference: Reference, file: Path, keep: bool) -> ScoreTable:
+    """Return the usable scores of the reference's benchmarks."""
     from capspace.fit.errors import TableError
 
     known = [b for b in reference.benchmarks if b in table.benchmarks]
@@ -86,7 +100,10 @@ def _benchmarks(
             f"{file}: no known benchmark; predictions start from {', '.join(reference.benchmarks)}"
         )
     own = table.select(benchmarks=known).require_fractions()
-    return own.wide(known), own.wide(known, "stderr")
+    usable = t.without_doubtful(own, keep=keep, chance=reference.chance_levels)
+    if not usable.benchmarks:
+        raise TableError(f"{file}: no score is left to predict from; {'; '.join(usable.notes)}")
+    return usable
 
 
 def _write_csv(predictions: list[Prediction], path: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capspace.collect.cli.options import console, print_table
-from capspace.fit.report.words import count, flops, flops_interval, outside, score, share
+from capspace.fit.report.words import count, equivalent_flops, outside, score, share
 
 if TYPE_CHECKING:
-    from capspace.collect.receipt import Receipt
+    from capspace.collect._receipt import Receipt
     from capspace.collect.result import Result
     from capspace.fit.placement import Placement
     from capspace.fit.prediction import Prediction
@@ -85,7 +85,7 @@ def print_receipt(receipt: Receipt) -> None:
         markup=False,
     )
     print_table("", ("Identity", ""), [(k, v) for k, v in _flat(json.loads(r.identity))])
-    print_table("", ("Measured", ""), [(k, str(v)) for k, v in r.provenance.items()])
+    print_table("", ("Measured", ""), [*_flat(r.provenance)])
     for item in receipt.items:
         measures = ", ".join(f"{k} {v:g}" for k, v in item.metrics.items())
         out.rule(f"{item.task} {item.item}: {measures}", align="left", style="dim")
@@ -163,10 +163,10 @@ def print_placement(
     out.print("\nPlace", style="bold")
     out.print(f"nearest: {', '.join(placement.nearest)}", markup=False)
     if placement.equivalent is not None:
-        e = placement.equivalent
+        value, note = equivalent_flops(placement.equivalent)
         out.print(
-            f"equivalent training compute in {e.family} terms: {flops(e.scale[0])} FLOPs "
-            f"({flops_interval(e)}{'' if e.inside[0] else '; beyond the range of that family'})",
+            f"equivalent training compute in {placement.equivalent.family} terms: {value}"
+            f"{f' ({note})' if note else ''}",
             markup=False,
         )
     for step in placement.next_benchmarks[:1]:

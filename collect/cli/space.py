@@ -32,6 +32,7 @@ def space(
     components: t.Components = 5,
     estimator: t.Estimator = "factor",
     drop: t.Drop = None,
+    keep: t.Keep = False,
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
@@ -39,7 +40,7 @@ def space(
     from capspace.fit._json import json_safe
     from capspace.fit.report.words import share
 
-    table = t.read_scores(scores, drop=drop)
+    table = t.read_scores(scores, drop=drop, keep=keep, averages=True)
     wide, fitted, points = _fit(table, components, estimator)
     names = list(map(str, points.columns))
     if as_json:
@@ -52,6 +53,7 @@ def space(
                     "benchmarks": list(map(str, wide.columns)),
                     "loadings": fitted.components_,
                     "places": {str(m): row for m, row in points.T.to_dict("list").items()},
+                    "notes": table.notes,
                 }
             )
         )
@@ -96,6 +98,7 @@ def efficiency(
     components: t.Components = 3,
     estimator: t.Estimator = "factor",
     drop: t.Drop = None,
+    keep: t.Keep = False,
     level: o.Level = 0.9,
     out: t.Out = None,
     as_json: o.Json = False,
@@ -109,7 +112,7 @@ def efficiency(
     from capspace.fit.errors import UnknownNameError, near_matches
     from capspace.fit.report.words import flops, score
 
-    table = t.read_scores(scores, drop=drop)
+    table = t.read_scores(scores, drop=drop, keep=keep, averages=True)
     wide, fitted, points = _fit(table, components, estimator)
     columns = {**{str(c): points[c] for c in points}, **{str(c): wide[c] for c in wide}}
     if of not in columns:
@@ -144,6 +147,7 @@ def efficiency(
                             for i, m in enumerate(wide.index)
                         },
                     },
+                    "notes": table.notes,
                 }
             )
         )
@@ -207,6 +211,7 @@ def select(
     components: t.Components = 3,
     estimator: t.Estimator = "pca",
     drop: t.Drop = None,
+    keep: t.Keep = False,
     seed: Annotated[int, typer.Option(help="Of the random subsets it is compared with.")] = 0,
     as_json: o.Json = False,
 ) -> None:
@@ -217,7 +222,7 @@ def select(
     from capspace.fit.design import choose_models, random_choices
     from capspace.fit.errors import DegenerateError
 
-    table = t.read_scores(scores, drop=drop)
+    table = t.read_scores(scores, drop=drop, keep=keep, averages=True)
     sizes = table.models["parameters"]
     notes = list(table.notes)
     if max_size is not None:

@@ -26,6 +26,7 @@ def gain(
     treated: Annotated[str, typer.Option(help="Column of the score with it.")],
     components: t.Components = 3,
     drop: t.Drop = None,
+    keep: t.Keep = False,
     link: t.Link = "sigmoid-floor",
     cutoff_flops: Annotated[
         float | None, typer.Option(help="Fit on models of at most these FLOPs.")
@@ -42,7 +43,7 @@ def gain(
     from capspace.fit.reference import load_reference
     from capspace.fit.report.words import score
 
-    table = t.read_scores(scores, drop=drop)
+    table = t.read_scores(scores, drop=drop, keep=keep)
     problem, after = gain_problem(
         table.wide(),
         t.read_target(target_scores, base),
@@ -52,6 +53,7 @@ def gain(
         treated=treated,
         link=link,
         benchmark_chance=t.chance_of(table.benchmarks, load_reference()),
+        keep=keep,
     )
     flops = problem.facts["training_flops"]
     fits = np.ones(len(flops), bool) if cutoff_flops is None else (flops <= cutoff_flops).to_numpy()
@@ -86,6 +88,7 @@ def gain(
                     "coverage": float(inside.mean()),
                     "weights": fitted.weights.to_dict("index"),
                     "models": rows,
+                    "notes": [*table.notes, *problem.notes],
                 }
             )
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,6 +26,7 @@ __all__ = [
     "Components",
     "Drop",
     "Estimator",
+    "Keep",
     "Link",
     "Out",
     "Scores",
@@ -35,6 +38,7 @@ __all__ = [
     "save_figures",
     "say_notes",
     "target_column",
+    "without_doubtful",
 ]
 
 Scores = Annotated[
@@ -49,6 +53,14 @@ Components = Annotated[int, typer.Option(min=1, help="Coordinates of the capabil
 Drop = Annotated[
     list[str] | None, typer.Option(help="Leave this benchmark out of the space; may be repeated.")
 ]
+Keep = Annotated[
+    bool,
+    typer.Option(
+        "--keep",
+        help="Use what is otherwise left out as doubtful: scores far below chance, and columns "
+        "that are an average of others or the target under another name.",
+    ),
+]
 Chance = Annotated[float, typer.Option(help="Target score of guessing: the law's floor.")]
 Estimator = Annotated[Literal["factor", "pca"], typer.Option(help="factor, or pca: the study's.")]
 Link = Annotated[
@@ -61,8 +73,14 @@ Out = Annotated[
 ]  # fmt: skip
 
 
-def read_scores(path: Path, *, drop: list[str] | None = None) -> ScoreTable:
-    """Read benchmark scores, fractions in [0, 1], without the benchmarks of ``drop``."""
+def read_scores(
+    path: Path, *, drop: list[str] | None = None, keep: bool = False, averages: bool = False
+) -> ScoreTable:
+    """Read benchmark scores, fractions in [0, 1], without the benchmarks of ``drop``.
+
+    Scores far below chance, and with ``averages`` columns that average others, are left out unless
+    ``keep``; the table's notes tell of them.
+    """
     from capspace.fit.read import canonical_benchmark, read_table
 
     table = read_table(path)
@@ -76,7 +94,36 @@ def read_scores(path: Path, *, drop: list[str] | None = None) -> ScoreTable:
     kept = [b for b in table.benchmarks if b not in left_out]
     if not kept:
         raise DegenerateError(f"{path}: no benchmark is left")
-    return table.select(benchmarks=kept).require_fractions()
+    table = without_doubtful(table.select(benchmarks=kept).require_fractions(), keep=keep)
+    return _without_averages(table, keep=keep) if averages else table
+
+
+def without_doubtful(
+    table: ScoreTable, *, keep: bool, chance: Mapping[str, float] | None = None
+) -> ScoreTable:
+    """Return a table without scores far below chance, as reference and panels know it."""
+    from capspace.fit.doubtful import leave_out_doubtful
+    from capspace.fit.reference import load_reference
+    from capspace.tasks.panel import load_panel, panel_names
+
+    panels = [b for name in panel_names() for b in load_panel(name).benchmarks]
+    known = {b.name: b.chance for b in panels if b.chance is not None}
+    levels = {**known, **load_reference().chance_levels, **(chance or {})}
+    checked = leave_out_doubtful(table, levels, keep=keep)
+    if keep or len(checked) == len(table):
+        return checked
+    return replace(checked, notes=(*checked.notes, "--keep uses what was left out"))
+
+
+def _without_averages(table: ScoreTable, *, keep: bool) -> ScoreTable:
+    from capspace.fit.columns import find_averages
+
+    odd = find_averages(table.wide())
+    notes = [f"{c} {'stays in' if keep else 'left out of'} the space: {w}" for c, w in odd.items()]
+    if keep or not odd:
+        return replace(table, notes=(*table.notes, *notes))
+    left = [b for b in table.benchmarks if b not in odd]
+    return replace(table.select(benchmarks=left), notes=(*table.notes, *notes))
 
 
 def read_target(path: Path, column: str) -> pd.Series:
@@ -97,8 +144,8 @@ def target_column(table: ScoreTable, column: str, path: Path) -> pd.Series:
 
 def chance_of(benchmarks: list[str], reference: Reference) -> dict[str, float]:
     """Return the score of guessing of the benchmarks that the reference describes."""
-    known = reference.benchmarks
-    return {b: known[b].chance for b in benchmarks if b in known}
+    known = reference.chance_levels
+    return {b: known[b] for b in benchmarks if b in known}
 
 
 def families_of(table: ScoreTable) -> NDArray[np.str_]:

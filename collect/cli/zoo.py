@@ -1,4 +1,4 @@
-"""Commands for many checkpoints: zoo plan, run, status, retry, cancel, fit, export."""
+"""Commands for many checkpoints: zoo init, plan, run, status, retry, cancel, fit, export."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from capspace.collect.cli import options as o
+from capspace.collect.cli.zoo_init import init
 
 if TYPE_CHECKING:
     from capspace.collect.store import Store
@@ -39,7 +40,7 @@ def add_to(app: typer.Typer) -> None:
         help="Measure many checkpoints on one machine or on Slurm, and fit the law they follow.",
         no_args_is_help=True,
     )
-    for command in (plan, run, status, retry, cancel, fit, export):
+    for command in (init, plan, run, status, retry, cancel, fit, export):
         group.command()(command)
     app.add_typer(group, name="zoo")
 
@@ -312,6 +313,7 @@ def _run_local(
         check_disk(planned, max_bytes=max_disk, spare_bytes=downloads.spare_bytes())
 
         def tick() -> None:
+            watcher.note_new(folder.notices())
             if watcher.is_due():
                 absorb(folder, kept)
                 watcher.show(zoo_status(file.name, folder, kept))

@@ -104,7 +104,7 @@ def print_plan(plan: Plan) -> None:
 def print_status(state: ZooStatus) -> None:
     """Print where a zoo stands."""
     console().print(_view(state))
-    for line in unmeasurable(state.unmeasurable):
+    for line in (*unmeasurable(state.unmeasurable), *state.notices):
         console().print(line, markup=False)
 
 
@@ -114,6 +114,8 @@ def print_outcome(state: ZooStatus) -> None:
     for model in state.models:
         for reason in model.reasons:
             console().print(f"{model.model}: {reason}", markup=False)
+    for line in state.notices:
+        console().print(line, markup=False, soft_wrap=True)
 
 
 class Watcher:
@@ -124,6 +126,7 @@ class Watcher:
         self._live: Live | None = None
         self._shown = -math.inf
         self._last = ""
+        self._noted: set[str] = set()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -148,11 +151,19 @@ class Watcher:
     def show(self, state: ZooStatus) -> None:
         """Show where the zoo stands."""
         self._shown = time.monotonic()
+        self.note_new(state.notices)
         if self._live is not None:
             self._live.update(_view(state), refresh=True)
         elif (line := _summary(state)) != self._last:
             self._last = line
             self._console.print(line, markup=False)
+
+    def note_new(self, lines: Iterable[str]) -> None:
+        """Print above those of the lines that were not printed before."""
+        for line in lines:
+            if line not in self._noted:
+                self._noted.add(line)
+                self.note(line)
 
     def note(self, text: str) -> None:
         """Print a line above."""

@@ -23,6 +23,7 @@ __all__ = [
     "Slot",
     "UnsupportedAttentionError",
     "attention_over_tree",
+    "check_keys",
 ]
 
 _NAME = "capspace_tree"
@@ -54,6 +55,12 @@ class Layer:
 
 Attention = Callable[[Tensor, Tensor, Tensor, Layer], Tensor]
 """From queries (1, n_heads, q, d), keys, values and layer to outputs (1, q, n_heads, d)."""
+
+
+def check_keys(chunk: Chunk, key: Tensor) -> None:
+    """Raise unless a layer brings the keys of a chunk's ancestors and tokens, and no others."""
+    if key.shape[2] != len(chunk.depth):
+        raise UnsupportedAttentionError("its attention reads other keys than those of the cache")
 
 
 @dataclass
@@ -94,6 +101,7 @@ class ChunkAttention:
         tensor of shape (1, n_tokens, n_heads, d)
 
         """
+        check_keys(self.chunk, key)
         _, n_heads, n_tokens, _ = query.shape
         squares, rectangles = self._blocks(layer.window)
         alone = not rectangles and layer.sinks is None

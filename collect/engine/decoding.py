@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from capspace.collect.engine._ways import Way, ways
 from capspace.collect.engine.attention import Slot, attention_over_tree
+from capspace.collect.engine.forward import Forward, forward_of
 from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.segments import Prompt, Segment, share_prompts
 from capspace.collect.engine.store import DecodeAttention, Decoding, Prefilling, RowStore
-from capspace.collect.engine.ways import Way, ways
 
 __all__ = ["DecodingStats", "Picker", "generate"]
 
@@ -88,8 +89,8 @@ def generate(
     Parameters
     ----------
     model : Module
-        A causal language model that :func:`~capspace.collect.engine.support.refusal` has no
-        reason against.
+        A causal language model that the engine serves, see
+        :func:`~capspace.collect.engine.support.unsupported_reason`.
     prompts : sequence of token id sequences
         None of them empty; they may repeat.
     max_new_tokens : int
@@ -118,11 +119,13 @@ def generate(
         Tokens read and generated.
 
     """
+    forward = forward_of(model)
     with attention_over_tree(model) as slot, torch.no_grad():
         shared = share_prompts(prompts)
         longest = max((len(prompt.tail) for prompt in shared), default=0) + max_new_tokens
         store = RowStore(min(rows, len(shared)), longest)
-        run = _Run(model, slot, pick, way or ways(model)[0], autocast, shared, store)
+        way = way or ways(model)[0]
+        run = _Run(model, forward, slot, pick, way, autocast, shared, store)
         continuations: list[list[int]] = [[] for _ in prompts]
         run.stats.prompt_tokens = sum(len(prompt) for prompt in prompts)
 
@@ -152,6 +155,7 @@ class _Run:
     def __init__(
         self,
         model: nn.Module,
+        forward: Forward,
         slot: Slot,
         pick: Picker,
         way: Way,
@@ -159,9 +163,9 @@ class _Run:
         prompts: list[Prompt],
         store: RowStore,
     ) -> None:
-        self.model, self.slot, self.pick, self.way = model, slot, pick, way
+        self.model, self.forward, self.slot = model, forward, slot
+        self.pick, self.way = pick, way
         self.autocast = autocast
-        self.device = next(model.parameters()).device
         self.waiting = deque(prompts)
         self.active: list[_Row] = []
         self.store = store
@@ -258,13 +262,7 @@ class _Run:
         rows: list[_Row],
     ) -> None:
         with self.autocast():
-            logits = self.model(
-                input_ids=torch.from_numpy(tokens).to(self.device).unsqueeze(0),
-                position_ids=torch.from_numpy(depth).to(self.device).unsqueeze(0),
-                past_key_values=self.store.cache,
-                use_cache=True,
-                logits_to_keep=torch.tensor(last, device=self.device),
-            ).logits[0]
+            logits = self.forward(self.model, tokens, depth, np.array(last), self.store.cache)
         picked = self.pick(logits, [row.prompt.index for row in rows])
         for row, token in zip(rows, picked, strict=True):
             row.new.append(token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,16 +15,18 @@ from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
 from capspace.collect.engine import MODEL_NAME
+from capspace.collect.engine._ways import Way, ways
 from capspace.collect.engine.attention import UnsupportedAttentionError
 from capspace.collect.engine.budget import free_memory, scoring_budget
 from capspace.collect.engine.decoding import DecodingStats
 from capspace.collect.engine.division import divided
-from capspace.collect.engine.sampling import UnservedSettingError
+from capspace.collect.engine.forward import forward_of
+from capspace.collect.engine.sampling import UnservedSettingError, read_settings
 from capspace.collect.engine.scoring import Budget, ScoringStats, Target, score_targets
-from capspace.collect.engine.support import base_model, refusal
+from capspace.collect.engine.served import engine_lines
+from capspace.collect.engine.support import base_model, generation_probe, unsupported_reason
 from capspace.collect.engine.texts import generate_texts
 from capspace.collect.engine.tokens import encode_pairs, encode_unique
-from capspace.collect.engine.ways import Way, ways
 
 __all__ = ["CapspaceLM"]
 
@@ -48,8 +51,14 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
 
     Attributes
     ----------
-    refusal : str or None
-        Why requests take lm-eval's own path, None if the engine serves them.
+    unsupported_reason : str or None
+        Why all requests take lm-eval's own path, None if the engine serves them.
+    unsupported_generation : str or None
+        Why texts are generated on lm-eval's own path, None if the engine generates them.
+    slower_reason : str or None
+        Why the fastest attention for this device is not used, None if it is.
+    unserved : Counter
+        How many requests took lm-eval's own path so far, by reason.
     stats : ScoringStats
         Totals of all log-likelihood calls that the engine served.
     decoding_stats : DecodingStats
@@ -66,32 +75,56 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             raise ValueError(f"token_budget={token_budget}: give at least 1, or leave it out")
         self.stats = ScoringStats()
         self.decoding_stats = DecodingStats()
-        self.refusal: str | None = "tensor parallelism has not been checked against it"
+        self.unserved: Counter[str] = Counter()
+        self.unsupported_reason: str | None = "tensor parallelism has not been checked against it"
+        self.unsupported_generation: str | None = None
+        self.slower_reason: str | None = None
         if kwargs.get("tp_plan") is None:
-            self._way, self.refusal = self._find_way()
-        if self.refusal is not None:
-            _log.warning("capspace engine: lm-eval's own path is used: %s", self.refusal)
+            self._way, self.unsupported_reason = self._find_way()
+        self._generation_fault: str | None = None
+        if self.unsupported_reason is None:
+            self._generation_fault = generation_probe(self.model, self._way)
+            self.unsupported_generation = self._generation_fault or self._own_setting()
+        for line in engine_lines(self):
+            _log.warning("capspace engine: %s", line)
 
     def _find_way(self) -> tuple[Way, str | None]:
         """Return the fastest way to compute attention that is exact, or why there is none."""
-        found = ways(self.model)
-        reasons = [refusal(self.model, backend=self.backend, way=found[0])]
-        while reasons[-1] is not None and len(reasons) < len(found):
-            reasons.append(refusal(self.model, backend=self.backend, way=found[len(reasons)]))
-        if reasons[-1] is None and len(reasons) > 1:
-            _log.warning("capspace engine: its slower masked attention is used: %s", reasons[0])
-        return found[len(reasons) - 1], reasons[-1]
+        reasons: list[str] = []
+        for way in ways(self.model):
+            reason = unsupported_reason(self.model, backend=self.backend, way=way)
+            if reason is None:
+                self.slower_reason = reasons[0] if reasons else None
+                return way, None
+            reasons.append(reason)
+        return way, reasons[-1]
+
+    def _own_setting(self) -> str | None:
+        """Return the model's own generation setting that the engine does not serve, if it has one.
+
+        A task may still set it aside.
+        """
+        try:
+            read_settings(self.model.generation_config, {}, ())
+        except UnservedSettingError as reason:
+            return str(reason)
+        return None
+
+    def _count_unserved(self, n_requests: int) -> None:
+        if self.unsupported_reason is not None:
+            self.unserved[self.unsupported_reason] += n_requests
 
     @property
     def shares_prefixes(self) -> bool:
         """Whether requests with a common beginning cost less in one call than in several."""
-        return self.refusal is None
+        return self.unsupported_reason is None
 
     def loglikelihood(
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[tuple[float, bool]]:
         """Score (context, continuation) pairs; strings that repeat are tokenised once."""
-        if self.refusal is not None or self.enable_thinking:
+        if self.unsupported_reason is not None or self.enable_thinking:
+            self._count_unserved(len(requests))
             return super().loglikelihood(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         pairs = [request.args for request in requests]
         encoded = encode_pairs(self, pairs)
@@ -104,7 +137,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[float]:
         """Score whole texts, window by window as lm-eval cuts them, all windows in one tree."""
-        if self.refusal is not None:
+        if self.unsupported_reason is not None:
+            self._count_unserved(len(requests))
             return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         texts = [request.args[0] for request in requests]
         tokens = encode_unique(self, texts, prefix=self.tokenizer.decode(self.prefix_token_id))
@@ -133,7 +167,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         disable_tqdm: bool = False,
         override_bs: int | None = None,
     ) -> list[tuple[float, bool]]:
-        if self.refusal is not None:
+        if self.unsupported_reason is not None:
             return super()._loglikelihood_tokens(  # type: ignore[no-any-return]  # lm-eval ships no types
                 requests, disable_tqdm=disable_tqdm, override_bs=override_bs
             )
@@ -188,7 +222,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             Show no progress.
 
         """
-        if self.refusal is not None:
+        if self.unsupported_reason is not None:
+            self._count_unserved(len(requests))
             return super().generate_until(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         prompts = [
             (request.args[0], request.args[1], seed)
@@ -225,6 +260,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         for members in groups.values():
             contexts, settings = [prompts[i][0] for i in members], prompts[members[0]][1]
             try:
+                if self._generation_fault is not None:
+                    raise UnservedSettingError(self._generation_fault)
                 found, stats = generate_texts(
                     self,
                     contexts,
@@ -235,6 +272,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                 )
                 self.decoding_stats += stats
             except (UnservedSettingError, UnsupportedAttentionError) as reason:
+                self.unserved[str(reason)] += len(members)
                 _log.warning("capspace engine: lm-eval's own path is used: %s", reason)
                 requests = [
                     Instance("generate_until", {}, prompts[i][:2], place)
@@ -281,6 +319,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self.max_length,
             free_memory(self.device),
         )
+        if self.unsupported_reason is None and not forward_of(self.model).picks_rows:
+            found = Budget(min(found.tokens, found.rows), found.rows)
         if self._token_budget is None:
             return found
         return Budget(self._token_budget, min(self._token_budget, found.rows))

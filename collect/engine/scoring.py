@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from capspace.collect.engine._ways import Way, ways
 from capspace.collect.engine.attention import attention_over_tree
+from capspace.collect.engine.forward import forward_of
 from capspace.collect.engine.plan import Chunk
-from capspace.collect.engine.tree import IntArray, TokenTree, build_tree
-from capspace.collect.engine.ways import Way, ways
+from capspace.collect.engine.tree import IntArray, build_tree
 
 __all__ = ["Budget", "ScoringStats", "Target", "score_targets"]
 
@@ -125,14 +126,14 @@ def score_targets(
     Parameters
     ----------
     model : Module
-        A causal language model that :func:`~capspace.collect.engine.support.refusal` has no
-        reason against.
+        A causal language model that the engine serves, see
+        :func:`~capspace.collect.engine.support.unsupported_reason`.
     targets : sequence of Target
         In any order; shared prefixes are found across all of them.
     budget : Budget
         Limits of one forward pass. They change time and memory, and scores by rounding only.
     way : callable, optional
-        How attention is computed; the first of :func:`~capspace.collect.engine.ways.ways` if None.
+        How attention is computed; the first of :func:`~capspace.collect.engine._ways.ways` if None.
     softmax_dtype : dtype, optional
         Precision of the log-softmax, float32 if None.
     autocast : callable
@@ -165,6 +166,7 @@ def score_targets(
     sorted_row = row[order]
     device = next(model.parameters()).device
     way = way or ways(model)[0]
+    forward = forward_of(model)
 
     # no inference mode: weights that unpack themselves, as quantised ones do, fail under it
     with attention_over_tree(model) as slot, torch.no_grad():
@@ -186,7 +188,9 @@ def score_targets(
             before = _contents(cache)
             try:
                 with autocast():
-                    logits = _logits(model, cache, tree, start, stop, rows)
+                    logits = forward(
+                        model, tree.tokens[start:stop], tree.depth[start:stop], rows, cache
+                    )
                 chosen = _choose(logits, row_of, token[wanted], softmax_dtype)
             except torch.OutOfMemoryError:
                 if stop - start == 1:
@@ -231,23 +235,6 @@ def _restore(
     cache.layers = [layer for layer, _, _ in before]
     for layer, keys, values in before:
         layer.keys, layer.values = keys, values
-
-
-def _logits(
-    model: nn.Module, cache: DynamicCache, tree: TokenTree, start: int, stop: int, rows: IntArray
-) -> Tensor:
-    """Return the logits, (len(rows), vocabulary), of some rows of one chunk."""
-    device = next(model.parameters()).device
-    # a model asked for no position at all may return all of them, hence always at least one
-    asked = torch.from_numpy(rows if len(rows) else np.zeros(1, dtype=np.int64))
-    logits: Tensor = model(
-        input_ids=torch.from_numpy(tree.tokens[start:stop]).to(device).unsqueeze(0),
-        position_ids=torch.from_numpy(tree.depth[start:stop]).to(device).unsqueeze(0),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=asked.to(device),
-    ).logits
-    return logits[0, : len(rows)]
 
 
 def _choose(

@@ -10,7 +10,7 @@ import numpy as np
 
 from capspace.collect.engine.tree import IntArray, shared_prefix_length, sort_key
 
-__all__ = ["Prompt", "Segment", "share_prompts"]
+__all__ = ["MIN_SHARED", "Prompt", "Segment", "share_prompts"]
 
 MIN_SHARED = 32
 """Shorter stretches are computed for each prompt: one more part to merge costs more."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,23 @@ import torch
 from torch import Tensor, nn
 from transformers.configuration_utils import PretrainedConfig
 
+from capspace.collect.engine._ways import Way
+from capspace.collect.engine.attention import UnsupportedAttentionError
+from capspace.collect.engine.decoding import generate
+from capspace.collect.engine.forward import UnsupportedForwardError, first_line
 from capspace.collect.engine.scoring import Budget, Target, score_targets
-from capspace.collect.engine.ways import Way
+from capspace.collect.engine.segments import MIN_SHARED
+from capspace.collect.engine.tree import IntArray
 
-__all__ = ["base_model", "probe", "refusal"]
+__all__ = ["base_model", "generation_probe", "probe", "unsupported_reason"]
 
 _KNOWN_LAYERS = {"attention", "full_attention", "sliding_attention"}
 _MOVING_ROPE = {"dynamic", "longrope", "su"}
 
 
-def refusal(model: nn.Module, *, backend: str = "causal", way: Way | None = None) -> str | None:
+def unsupported_reason(
+    model: nn.Module, *, backend: str = "causal", way: Way | None = None
+) -> str | None:
     """Return why the engine leaves ``model`` to lm-eval's own path, or None if it serves it.
 
     Parameters
@@ -40,8 +46,8 @@ def refusal(model: nn.Module, *, backend: str = "causal", way: Way | None = None
 
     Notes
     -----
-    What a configuration states is read from it. Then the engine's log-probabilities of a small
-    tree of tokens are compared with the model's own, :func:`probe`.
+    What a configuration states is read from it; what its code does is found by trying: the engine's
+    log-probabilities of a small tree of tokens are compared with the model's own, :func:`probe`.
 
     """
     if backend != "causal":
@@ -70,11 +76,9 @@ def probe(model: nn.Module, way: Way | None = None) -> str | None:
         log-probabilities within a tenth of their own spread, above it all within a thousandth.
 
     """
-    vocabulary = int(base_model(model).get_input_embeddings().num_embeddings)
-    generator = np.random.default_rng(0)
     sequences: list[list[int]] = [[]]
-    for _ in range(3):
-        branches = generator.integers(vocabulary // 8, vocabulary, size=(len(sequences), 2, 5))
+    for level in range(3):
+        branches = _draw(model, (len(sequences), 2, 5), seed=level)
         sequences = [
             [*sequence, *branch.tolist()]
             for sequence, pair in zip(sequences, branches, strict=True)
@@ -85,27 +89,86 @@ def probe(model: nn.Module, way: Way | None = None) -> str | None:
         for sequence in sequences
         for length in range(1, len(sequence))
     ]
-    try:
+
+    def scored() -> list[float]:
         scores, _ = score_targets(model, targets, Budget(tokens=17, rows=17), way=way)
-        reference = _own_logprobs(model, sequences)
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()
-        return f"its code does not take the engine's inputs ({(reason or [repr(error)])[0]})"
-    gap = np.abs(np.asarray([score for score, _ in scores]) - reference)
+        return [score for score, _ in scores]
+
+    return _compare(model, scored, sequences, first=1, what="a small tree of tokens")
+
+
+def generation_probe(model: nn.Module, way: Way | None = None) -> str | None:
+    """Compare the engine with the model's own forward pass on short texts, given token by token.
+
+    Returns
+    -------
+    str or None
+        As for `probe`: None if their log-probabilities agree.
+
+    """
+    n_new = 4
+    shared, own = _draw(model, (MIN_SHARED + 1,), seed=3), _draw(model, (2, 3 + n_new), seed=4)
+    sequences = [[*shared.tolist(), *tail.tolist()] for tail in own]
+    first = len(sequences[0]) - n_new
+    logprobs: list[list[float]] = [[] for _ in sequences]
+
+    def give_next(logits: Tensor, prompts: list[int]) -> list[int]:
+        tokens = [sequences[i][first + len(logprobs[i])] for i in prompts]
+        for row, i, token in zip(logits.float().log_softmax(-1), prompts, tokens, strict=True):
+            logprobs[i].append(float(row[token]))
+        return tokens
+
+    def generated() -> list[float]:
+        generate(
+            model,
+            [sequence[:first] for sequence in sequences],
+            max_new_tokens=n_new,
+            pick=give_next,
+            is_finished=lambda new: False,
+            rows=len(sequences),
+            prefill_tokens=len(sequences[0]),
+            way=way,
+        )
+        return [logprob for row in logprobs for logprob in row]
+
+    return _compare(model, generated, sequences, first=first, what="a short text")
+
+
+def _draw(model: nn.Module, shape: tuple[int, ...], *, seed: int) -> IntArray:
+    vocabulary = int(base_model(model).get_input_embeddings().num_embeddings)
+    return np.random.default_rng(seed).integers(vocabulary // 8, vocabulary, size=shape)
+
+
+def _compare(
+    model: nn.Module,
+    engine: Callable[[], list[float]],
+    sequences: list[list[int]],
+    *,
+    first: int,
+    what: str,
+) -> str | None:
+    """Return how far the engine is from the model's own log-probabilities, from token ``first``."""
+    try:
+        reference = _own_logprobs(model, sequences, first)
+        gap = np.abs(np.asarray(engine()) - reference)
+    except (UnsupportedForwardError, UnsupportedAttentionError) as error:
+        return str(error)  # a clause already
+    except Exception as error:  # a stranger's code may raise anything
+        return f"its code does not take the engine's inputs ({first_line(error)})"
     half = next(model.parameters()).dtype in (torch.float16, torch.bfloat16)
     worst, tolerance = (float(np.quantile(gap, 0.75)), 0.1) if half else (float(gap.max()), 1e-3)
     if not worst <= tolerance * float(reference.std()) + 1e-5:
-        return f"its log-probabilities of a small tree of tokens are {worst:.2g} nats off"
+        return f"its log-probabilities of {what} are {worst:.2g} nats off"
     return None
 
 
-def _own_logprobs(model: nn.Module, sequences: list[list[int]]) -> Any:
+def _own_logprobs(model: nn.Module, sequences: list[list[int]], first: int) -> Any:
     device = next(model.parameters()).device
     rows = torch.tensor(sequences, device=device)
     with torch.no_grad():
         logits: Tensor = model(rows).logits
-        logprobs = logits[:, :-1].float().log_softmax(-1)
-        return logprobs.gather(2, rows[:, 1:, None]).double().cpu().numpy().ravel()
+        logprobs = logits[:, first - 1 : -1].float().log_softmax(-1)
+        return logprobs.gather(2, rows[:, first:, None]).double().cpu().numpy().ravel()
 
 
 def _by_class(base: Any) -> str | None:
@@ -114,10 +177,6 @@ def _by_class(base: Any) -> str | None:
         return f"{name} carries a recurrent state"
     if not getattr(base, "_supports_attention_backend", False):
         return f"{name} does not use transformers' attention interface"
-    takes = inspect.signature(base.forward).parameters
-    missing = {"position_ids", "past_key_values", "logits_to_keep"} - set(takes)
-    if missing:
-        return f"{name}.forward takes no {' and no '.join(sorted(missing))}"
     return None
 
 

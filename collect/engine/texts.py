@@ -11,12 +11,12 @@ from lm_eval.models.utils import (
     postprocess_generated_text,
 )
 
+from capspace.collect.engine._ways import Way
 from capspace.collect.engine.budget import free_memory, generation_rows
 from capspace.collect.engine.decoding import DecodingStats, generate
 from capspace.collect.engine.sampling import StopCheck, UnservedSettingError, read_settings
 from capspace.collect.engine.support import base_model
 from capspace.collect.engine.tokens import encode_unique
-from capspace.collect.engine.ways import Way
 
 if TYPE_CHECKING:
     from capspace.collect.engine.lm import CapspaceLM
@@ -68,7 +68,9 @@ def generate_texts(
     settings = normalize_gen_kwargs(asked, lm.max_gen_toks)
     if "max_length" in settings:
         raise UnservedSettingError("max_length counts the padding of a batch")
-    end = lm.tok_decode(lm.eot_token_id, skip_special_tokens=False)
+    end = None
+    if lm.eot_token_id is not None:  # else only the ids of the configuration end a text
+        end = lm.tok_decode(lm.eot_token_id, skip_special_tokens=False)
     stops = handle_stop_sequences(settings.pop("until", None), eos=end)
     longest = settings.pop("max_gen_toks")
     prompts = _prompts(lm, contexts, longest)

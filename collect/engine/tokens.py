@@ -68,7 +68,7 @@ def encode_pairs(lm: HFLM, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[
     continuation's own first token where that is the prefix token.
 
     """
-    prefix = lm.tokenizer.decode(lm.prefix_token_id)
+    prefix = None if lm.prefix_token_id is None else lm.tokenizer.decode(lm.prefix_token_id)
     moved = [_move_spaces(context, continuation) for context, continuation in pairs]
     given = [bool(context) for context, _ in pairs]
     whole = encode_unique(
@@ -93,6 +93,8 @@ def encode_pairs(lm: HFLM, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[
             ids = whole[context]
             encoded.append((ids, whole[context + continuation][len(ids) :]))
         else:
+            if lm.prefix_token_id is None:
+                raise ValueError("no BOS or EOS token to begin a text that has no context with")
             ids = alone[continuation]
             starts = ids[:1] == [lm.prefix_token_id]
             encoded.append((ids[:1], ids[1:]) if starts else ([lm.prefix_token_id], ids))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from capspace.collect.engine.attention import ChunkAttention, Layer
+from capspace.collect.engine.attention import ChunkAttention, Layer, check_keys
 from capspace.collect.engine.kernels import Scores, add_part, apply_sinks
 from capspace.collect.engine.plan import Block, Chunk, cascade_blocks, tree_blocks
 from capspace.collect.engine.tree import IntArray
@@ -229,6 +229,7 @@ class LevelAttention:
         windowed = self.chunk.reached_by(layer.window) is not None
         if windowed or layer.scores.softcap is not None or not self.kernel.takes(query, value):
             return self._masked(query, key, value, layer)
+        check_keys(self.chunk, key)
         rows, keys, values = (states[0].transpose(0, 1) for states in (query, key, value))
         first, *further = self._on(query.device)
         past = self.chunk.n_past

@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from capspace.collect.zoo.marked import Lines, read_model
+from capspace.collect.errors import ZooError
+from capspace.fit.facts import read_date
+from capspace.tasks.errors import YamlError
+from capspace.tasks.yaml_model import Lines, parse_model
 
 __all__ = ["Entry", "Facts", "Limits", "Settings", "ZooConfig", "ZooFile", "read_zoo"]
 
@@ -43,6 +46,15 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _family(value: Any) -> Any:
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+def _date(value: Any) -> str:
+    """Return an ISO date, month or year; YAML reads a day as a date and a year as a number."""
+    return read_date(value, "it")
+
+
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Seconds = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 
@@ -69,11 +81,13 @@ class Settings(_Strict):
 class Facts(_Strict):
     """What is known about a checkpoint; what is not given is counted where it can be."""
 
-    family: Text | None = None
+    family: Annotated[Text, BeforeValidator(_family)] | None = None
     parameters: Annotated[float, Field(gt=0)] | None = None
     training_tokens: Annotated[float, Field(gt=0)] | None = None
     training_flops: Annotated[float, Field(gt=0)] | None = None
-    release_date: Text | None = None
+    release_date: Annotated[Text, BeforeValidator(_date)] | None = None
+    """ISO: 2024-04-18, or 2024-04 or 2024 where the day is not known."""
+
     tuning: Literal["base", "instruct"] | None = None
 
 
@@ -170,8 +184,16 @@ def read_zoo(path: Path) -> ZooFile:
     Raises
     ------
     ZooError
-        The file cannot be read or has a wrong field; file, line and field are named.
+        The file cannot be read or has wrong fields: one line for each, with file, line and field.
 
     """
-    config, lines = read_model(path, ZooConfig)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ZooError(f"{path}: cannot read this zoo: {reason}") from None
+    try:
+        config, lines = parse_model(text, str(path), ZooConfig, kind="zoo")
+    except YamlError as error:
+        raise ZooError(str(error)) from None
     return ZooFile(path=path, config=config, lines=lines)

@@ -114,7 +114,10 @@ def _matches(text: str, zoo: ZooFile, where: str) -> list[str]:
         folders = root.glob(str(pattern.relative_to(root)))
         found = sorted(str(p) for p in folders if (p / "config.json").is_file())
         if not found:
-            raise ZooError(f"{where}: {text!r} matches no folder with a config.json")
+            raise ZooError(
+                f"{where}: {text!r} matches no folder with a config.json; put checkpoints there, "
+                "or name others"
+            )
         return found
     local = zoo.beside(Path(text))
     return [str(local)] if local.is_dir() else [text]

@@ -20,6 +20,7 @@ from capspace.fit.figures.style import (
     LIGHT,
     headline,
     new_figure,
+    short_name,
     styled,
 )
 
@@ -70,7 +71,7 @@ def _draw_compute(axes: Axes, fit: ZooFit) -> None:
     axes.plot(flops[at], pc1[at], "o", ms=15, mfc="none", mec=ACCENT, mew=1.8)
     handles.append(
         Line2D([], [], marker="o", ls="none", ms=11, mfc="none", mec=ACCENT, mew=1.6,
-               label=f"{fit.largest}, predicted on the right")
+               label=f"{short_name(fit.largest)}, predicted on the right")
     )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlabel("Training compute (FLOPs)")
@@ -119,7 +120,7 @@ def _draw_forecasts(axes: Axes, own: Sequence[Forecast], fit: ZooFit) -> None:
     n_small = len(fit.places) - len(fit.held_out)
     headline(
         axes,
-        f"{fit.largest}, predicted from smaller models",
+        f"{short_name(fit.largest)}, predicted from smaller models",
         f"laws fitted on {n_small} smaller checkpoints; each score from the others"
         if own
         else "nothing could be predicted",

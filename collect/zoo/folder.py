@@ -11,15 +11,17 @@ Layout, below ``<store>/zoo/<name>``::
     logs/<name>.log        what it said
 
 Every file is written whole under another name and then renamed, so that a reader on any node sees
-all of it or nothing. Nothing here is SQLite: its log cannot be shared between machines.
+all of it or nothing. Nothing here is SQLite, whose file not every shared file system keeps whole
+(see ``capspace.collect.store.Store``): only the driver, on one machine, writes to the store.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -222,6 +224,26 @@ class ZooFolder:
         """Drop the outcome of a cell, so that it is tried again."""
         (self.path / "cells" / f"{key}.json").unlink(missing_ok=True)
         self._kinds.pop(key, None)
+
+    def write_notices(self, model: str, lines: Sequence[str]) -> None:
+        """Keep what the run of a model does without, in place of what was kept before."""
+        path = self.path / "notices" / f"{hashlib.sha256(model.encode()).hexdigest()[:16]}.json"
+        if lines:
+            path.parent.mkdir(exist_ok=True)
+            _write_json(path, {"model": model, "lines": list(lines)})
+        else:
+            path.unlink(missing_ok=True)
+
+    def notices(self) -> list[str]:
+        """Return what the runs of models do without, a line for each."""
+        lines = []
+        for path in sorted((self.path / "notices").glob("*.json")):
+            try:
+                kept = json.loads(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                continue  # it was dropped just now
+            lines += [f"{kept['model']}: {line}" for line in kept["lines"]]
+        return lines
 
     def write_worker(self, state: WorkerState) -> None:
         """Say what a worker is doing."""

@@ -13,6 +13,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -34,7 +35,8 @@ _TELL_EVERY = 1.0
 def private_store(mine: Path, main: Path) -> Store:
     """Return a store in the folder ``mine`` that shares samples and journal with the main one.
 
-    SQLite cannot be shared between machines; files that are written whole can.
+    Not every file system that machines share keeps a SQLite file whole that several write (see
+    ``Store``); it does keep files that one process writes, as those here are.
     """
     for name in ("samples", "journal"):
         (main / name).mkdir(exist_ok=True)
@@ -130,6 +132,10 @@ class Messenger:
 
     def note(self, text: str) -> None:
         """Say nothing."""
+
+    def notices(self, model: str, lines: Sequence[str]) -> None:
+        """Keep the lines in the zoo's folder, for whoever looks at it."""
+        self._folder.write_notices(self._order.model, lines)
 
     def close(self) -> None:
         """Do nothing."""

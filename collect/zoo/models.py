@@ -20,6 +20,8 @@ from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.expand import Candidate
 from capspace.collect.zoo.plan import Model
 from capspace.collect.zoo.weights import Weights, is_downloaded, weigh
+from capspace.fit.errors import TableError
+from capspace.fit.facts import read_date
 from capspace.fit.table import FACT_COLUMNS
 from capspace.tasks.panel import Panel
 
@@ -174,7 +176,7 @@ def facts_table(zoo: ZooFile) -> pd.DataFrame:
         return pd.DataFrame(columns=list(FACT_COLUMNS))
     path = zoo.beside(zoo.config.facts)
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype={"release_date": str})
     except (OSError, ValueError) as error:
         raise ZooError(f"{zoo.at('facts')}: cannot read {path}: {error}") from None
     unknown = [c for c in table.columns if c not in (*FACT_COLUMNS, "model")]
@@ -186,6 +188,15 @@ def facts_table(zoo: ZooFile) -> pd.DataFrame:
     if table["model"].duplicated().any():
         twice = table.loc[table["model"].duplicated(), "model"].iloc[0]
         raise ZooError(f"{zoo.at('facts')}: {path} has {twice} twice")
+    if "release_date" in table:
+        rows = zip(table["release_date"], table["model"], strict=True)
+        try:
+            table["release_date"] = [
+                read_date(value, f"row {row} ({model}): release_date") or None
+                for row, (value, model) in enumerate(rows, start=2)
+            ]
+        except TableError as error:
+            raise ZooError(f"{zoo.at('facts')}: {path}: {error}") from None
     return table.set_index("model")
 
 

@@ -52,6 +52,8 @@ class ZooStatus:
         Slurm's jobs of this zoo, with their state.
     unmeasurable : tuple of Missing
         Cells that cannot be measured as asked, and why; they are not counted elsewhere.
+    notices : tuple of str
+        What the runs of checkpoints do without, such as the scoring engine.
 
     """
 
@@ -66,6 +68,7 @@ class ZooStatus:
     workers: tuple[WorkerState, ...]
     jobs: tuple[dict[str, str], ...] = ()
     unmeasurable: tuple[Missing, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def n_queued(self) -> int:
@@ -135,6 +138,7 @@ def zoo_status(
         workers=workers,
         jobs=tuple(jobs),
         unmeasurable=shared.unmeasurable,
+        notices=tuple(folder.notices()),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from capspace.fit.backtest import Backtest
+from capspace.fit._backtest import Backtest
 from capspace.fit.efficiency import FamilyLaw
 from capspace.fit.figures.errors import draw_baselines, draw_predicted
 from capspace.fit.figures.law import draw_target

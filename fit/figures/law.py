@@ -142,7 +142,7 @@ def draw_target(
     axes.set_ylabel(label)
     axes.margins(x=0.03, y=0.08)
     if log10_flops is not None:
-        _equivalent_axis(axes, *log10_flops, reference_family)
+        _equivalent_axis(axes, *log10_flops, reference_family, (float(x.min()), float(x.max())))
     # The legend keeps clear of the cutoff and its label.
     left, right = axes.get_xlim()
     crossed = cutoff is not None and (cutoff - left) / (right - left) < 0.42
@@ -152,8 +152,13 @@ def draw_target(
     return figure
 
 
-def _equivalent_axis(axes: Axes, slope: float, intercept: float, family: str) -> None:
-    """Add a top axis of FLOPs at which the reference family reaches the capability."""
+def _equivalent_axis(
+    axes: Axes, slope: float, intercept: float, family: str, seen: tuple[float, float]
+) -> None:
+    """Add a top axis of FLOPs at which the reference family reaches the capability.
+
+    It is marked over the capabilities ``seen`` only: beyond them there is no equivalent.
+    """
 
     def to_log(c: ArrayLike) -> Floats:
         return (np.asarray(c, dtype=float) - intercept) / slope
@@ -162,7 +167,7 @@ def _equivalent_axis(axes: Axes, slope: float, intercept: float, family: str) ->
         return intercept + slope * np.asarray(log, dtype=float)
 
     top = axes.secondary_xaxis("top", functions=(to_log, from_log))
-    low, high = sorted((end - intercept) / slope for end in axes.get_xlim())
+    low, high = sorted((end - intercept) / slope for end in seen)
     step = max(1, int(np.ceil((high - low) / 7)))
     ticks = np.arange(np.ceil(low), np.floor(high) + 1, step)
     top.set_xticks(ticks, [rf"$10^{{{int(t)}}}$" for t in ticks])

@@ -62,7 +62,7 @@ def draw_space(
     left.barh(labels, share, color=[BLUE] * top + [LIGHT] * (len(share) - top), height=0.66)
     for i, value in enumerate(share):
         left.text(value + 0.015, i, f"{value:.1%}", va="center", fontsize=10)
-    left.set_xlim(0, max(share) * 1.25)
+    left.set_xlim(0, max(*share, 0.2) * 1.25)  # all shares are nearly 0 where all scores are alike
     left.set_ylim(len(share) - 0.5, -0.5)
     left.grid(visible=False)
     left.spines[["bottom", "left"]].set_visible(False)

@@ -129,6 +129,11 @@ class Reference:
         names = target.space or tuple(self.benchmarks)
         return [n for n in names if n not in target.drop and n != target.name]
 
+    @property
+    def chance_levels(self) -> dict[str, float]:
+        """The score of guessing of each benchmark."""
+        return {name: b.chance for name, b in self.benchmarks.items()}
+
     def chance(self, benchmarks: Collection[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Return the chance level of each benchmark; 0 for one the reference does not describe."""
         return np.array(

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from capspace.fit.errors import FitError
 from capspace.fit.placement import Placement
 from capspace.fit.report._figures import draw_placement
-from capspace.fit.report.words import count, flops, flops_interval, outside, score, share
+from capspace.fit.report.words import count, equivalent_flops, outside, score, share
 
 __all__ = ["write_report"]
 
@@ -37,6 +37,7 @@ def write_report(
     out: Path,
     *,
     subtitle: Iterable[str] = (),
+    foot: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report of a placement into a folder and return the page's path.
@@ -49,6 +50,8 @@ def write_report(
         Folder, made if it is not there; files of an earlier report are replaced.
     subtitle : iterable of str
         What tells this measurement from others (revision, dtype, panel, ...).
+    foot : iterable of str
+        Further sentences of the page's foot: how the scores were measured.
     extra : mapping, optional
         Further entries of ``result.json``.
 
@@ -67,13 +70,18 @@ def write_report(
         result = {"capspace": version("capspace"), **placement.to_dict(), **(extra or {})}
         _replace(out / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
         page = out / "report.html"
-        _replace(page, _render(placement, drawn, subtitle))
+        _replace(page, _render(placement, drawn, subtitle, foot))
     except OSError as error:
         raise FitError(f"cannot write the report to {out}: {error.strerror}") from None
     return page
 
 
-def _render(placement: Placement, drawn: Mapping[str, _Drawn], subtitle: Iterable[str]) -> str:
+def _render(
+    placement: Placement,
+    drawn: Mapping[str, _Drawn],
+    subtitle: Iterable[str],
+    foot: Iterable[str],
+) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -111,11 +119,12 @@ def _render(placement: Placement, drawn: Mapping[str, _Drawn], subtitle: Iterabl
         scores=_score_rows(placement),
         missing=[{"benchmark": b, "reason": r} for b, r in placement.missing.items()],
         fitted_on=_fitted_on(placement),
-        footer=(
+        footer=[
             f"capspace {version('capspace')}. Reference: {len(reference.models())} models of "
             f"{families} families. Method: observational scaling laws (Ruan, Maddison & Hashimoto "
-            "2024, arXiv 2405.10938)."
-        ),
+            "2024, arXiv 2405.10938).",
+            *foot,
+        ],
     )
 
 
@@ -130,15 +139,9 @@ def _cards(placement: Placement) -> list[dict[str, str]]:
         },
     ]
     if placement.equivalent is not None:
-        equivalent = placement.equivalent
-        cards.append(
-            {
-                "label": f"Equivalent training compute, {equivalent.family} terms",
-                "value": f"{flops(equivalent.scale[0])} FLOPs",
-                "note": flops_interval(equivalent)
-                + ("" if equivalent.inside[0] else "; beyond the family's own range"),
-            }
-        )
+        value, note = equivalent_flops(placement.equivalent)
+        label = f"Equivalent training compute, {placement.equivalent.family} terms"
+        cards.append({"label": label, "value": value, "note": note})
     inside = sum(p.support.inside for p in placement.predictions)
     if placement.predictions:
         cards.append(

@@ -7,7 +7,7 @@ import math
 from capspace.fit.equivalent import EquivalentScale
 from capspace.fit.prediction import Prediction
 
-__all__ = ["count", "flops", "flops_interval", "outside", "score", "share", "size"]
+__all__ = ["count", "equivalent_flops", "flops", "outside", "score", "share", "size"]
 
 UNKNOWN = "–"
 
@@ -48,7 +48,15 @@ def flops(value: float) -> str:
     return f"{digits} × 10{superscript}"
 
 
-def flops_interval(equivalent: EquivalentScale) -> str:
+def equivalent_flops(equivalent: EquivalentScale) -> tuple[str, str]:
+    """Return one equivalent scale in words, and what must be known beside it ("" for nothing)."""
+    if equivalent.reason[0]:
+        return equivalent.reason[0], ""
+    beyond = "" if equivalent.inside[0] else "; beyond the range of that family"
+    return f"{flops(equivalent.scale[0])} FLOPs", f"{_flops_interval(equivalent)}{beyond}"
+
+
+def _flops_interval(equivalent: EquivalentScale) -> str:
     """Return the interval of one equivalent scale in words, open ends named."""
     low, high = float(equivalent.lower[0]), float(equivalent.upper[0])
     level = share(equivalent.level)

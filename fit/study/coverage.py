@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capspace.fit.backtest import Backtest, backtest
+from capspace.fit._backtest import Backtest, backtest
 from capspace.fit.errors import FitError
 from capspace.fit.intervals import IntervalMethod
 from capspace.fit.splits import Split

@@ -14,9 +14,9 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from capspace.fit._backtest import Problem, make_problem
 from capspace.fit._imputation import Spaces, fit_spaces
 from capspace.fit._refit import Training
-from capspace.fit.backtest import Problem, make_problem
 from capspace.fit.errors import TableError, UnknownNameError, near_matches
 from capspace.fit.read import read_table
 from capspace.fit.splits import Split
@@ -149,6 +149,7 @@ class Case:
             link=self.analysis.link,
             lowest=-1.0,
             benchmark_chance=dict(zip(self.scores.columns, self.chance.tolist(), strict=True)),
+            keep=True,
         )
 
     def training(self, n_components: int = 3) -> Training:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit.backtest import Backtest, backtest
+from capspace.fit._backtest import Backtest, backtest
 from capspace.fit.efficiency import Efficiency, FamilyLaw, fit_family_law
 from capspace.fit.equivalent import EquivalentScale, equivalent_scale
 from capspace.fit.errors import FitError
@@ -18,8 +18,8 @@ from capspace.fit.gain import GainFit, GainPrediction, fit_gain
 from capspace.fit.intervals import TwoView
 from capspace.fit.path import Curve, fitted_curve, linear_predictor, typical_path
 from capspace.fit.splits import Split
+from capspace.fit.study._compare_analysis import compare_analysis
 from capspace.fit.study.compare import Comparison
-from capspace.fit.study.compare_analysis import compare_analysis
 from capspace.fit.study.coverage import Coverage, interval_coverage
 from capspace.fit.study.data import Analysis, Case, Intervention, Study
 from capspace.fit.study.more import compare_more

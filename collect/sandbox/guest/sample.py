@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from capspace.collect.sandbox.guest import wire
-from capspace.collect.sandbox.guest.confine import confine
+from capspace.collect.sandbox.guest._confine import confine
 
 
 def main(incoming: int, outgoing: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from capspace.collect.sandbox.guest import wire
-from capspace.collect.sandbox.guest.confine import confine
+from capspace.collect.sandbox.guest._confine import confine
 
 
 class SampleError(Exception):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from typer.core import TyperGroup
 
 from capspace.collect.cli import (
     backtest,
@@ -28,8 +31,28 @@ from capspace.tasks.errors import PanelError
 
 __all__ = ["app", "main"]
 
+
+class LiteralGroup(TyperGroup):
+    """The root of all commands: its help texts are shown as written, ``[brackets]`` included."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        _escape_help(self)
+
+
+def _escape_help(command: Any) -> None:
+    """Mark the help of a command, of its parameters and of its subcommands as no markup."""
+    inner = getattr(command, "commands", {}).values()
+    for described in (command, *command.params):
+        if getattr(described, "help", None):
+            described.help = escape(described.help)
+    for subcommand in inner:
+        _escape_help(subcommand)
+
+
 app = typer.Typer(
     name="capspace",
+    cls=LiteralGroup,
     help="Predict the benchmark scores you cannot afford to measure, from the ones you can.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -56,7 +79,8 @@ def _root(
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line with ``args`` (default: the process's own) and exit."""
     try:
-        app(args=None if args is None else list(args))
+        with redirect_stdout(sys.stdout):  # back to it even where --json stops half-way
+            app(args=None if args is None else list(args))
     except (FitError, CollectError, PanelError) as error:
         line = redacted(f"capspace: {error}")
         console(stderr=True).print(line, style="red", markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capspace.collect.collection import Collection
+from capspace.fit.doubtful import not_comparable_note
 from capspace.fit.placement import Placement, place_model
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def place_collection(
     targets: Iterable[str] | None = None,
     level: float = 0.9,
     out: Path | None = None,
+    keep: bool = False,
 ) -> PlacedModel:
-    """Place the one model of a collection; see ``place``."""
+    """Place the one model of a collection; see ``place`` and ``place_model``."""
     from capspace.fit.reference import load_reference
 
     (checkpoint,) = collection.checkpoints
@@ -84,13 +86,18 @@ def place_collection(
         missing={m.benchmark: m.reason for m in collection.missing},
         comparable=comparable,
         notes=_notes(collection),
+        keep=keep,
     )
     report = None
     if out is not None:
         from capspace.fit.report import write_report
 
         report = write_report(
-            placement, out, subtitle=subtitle(collection), extra=_extra(collection)
+            placement,
+            out,
+            subtitle=subtitle(collection),
+            foot=_foot(collection),
+            extra=_extra(collection),
         )
     return PlacedModel(collection, placement, report)
 
@@ -106,12 +113,7 @@ def _notes(collection: Collection) -> list[str]:
     notes = []
     odd = [r.benchmark for r in collection.results if not r.comparable]
     if odd:
-        notes.append(
-            f"Not comparable with published scores: {', '.join(odd)} "
-            f"{'was' if len(odd) == 1 else 'were'} measured on other items or by another protocol "
-            "than the reference's. Its place and predictions show how the report looks, not what "
-            "the model can do."
-        )
+        notes.append(not_comparable_note(odd))
     limits = [r.benchmark for r in collection.results if "; limit " in r.protocol]
     if limits:
         notes.append(
@@ -121,6 +123,21 @@ def _notes(collection: Collection) -> list[str]:
     return notes
 
 
+def _foot(collection: Collection) -> list[str]:
+    """Return what the measurement did without, for the foot of the page."""
+    benchmarks: dict[str, list[str]] = {}
+    for result in collection.results:
+        engine = result.provenance.get("engine") or {}
+        if reason := engine.get("unsupported_reason"):
+            newer = f"; {engine['newer']}" if engine.get("newer") else ""
+            benchmarks.setdefault(f"{reason}{newer}", []).append(result.benchmark)
+    return [
+        "Measured on lm-eval's own path, without the scoring engine: "
+        f"{', '.join(names)} ({reason})."
+        for reason, names in benchmarks.items()
+    ]
+
+
 def _extra(collection: Collection) -> dict[str, object]:
     (checkpoint,) = collection.checkpoints
     return {
@@ -128,7 +145,12 @@ def _extra(collection: Collection) -> dict[str, object]:
         "panel": f"{collection.panel.name} v{collection.panel.version}",
         "n_measured_now": collection.n_measured,
         "results": [
-            {"benchmark": r.benchmark, "key": r.key, "measured_at": r.measured_at}
+            {
+                "benchmark": r.benchmark,
+                "key": r.key,
+                "measured_at": r.measured_at,
+                "engine": r.provenance.get("engine"),
+            }
             for r in collection.results
         ],
     }

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from capspace.fit._error_curve import ErrorCurve, error_curve
 from capspace.fit._refit import Fitted, fit_once, predict_with
 from capspace.fit.baselines import BASELINES, BaselineResult, expand_baselines, fit_baseline
-from capspace.fit.error_curve import ErrorCurve, error_curve
 from capspace.fit.errors import UnknownNameError
 from capspace.fit.intervals import IntervalMethod, TwoView
 from capspace.fit.law import ScalingLaw

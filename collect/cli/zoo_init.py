@@ -1,0 +1,27 @@
+"""The command that begins a zoo: zoo init."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capspace.collect.cli import options as o
+
+__all__ = ["init"]
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("zoo.yaml"),
+) -> None:
+    """Write a zoo.yaml with comments that names the checkpoints beside it; nothing is overwritten.
+
+    It runs as it stands, on items that come with capspace. Edit it to name other checkpoints.
+    """
+    from capspace.collect.zoo.example import write_example
+
+    found = write_example(path)
+    names = ", ".join(found)
+    what = f"it names {names}" if found else "put checkpoints into models/, or name them there"
+    o.console().print(f"wrote {path}: {what}; then `capspace zoo plan {path}`", soft_wrap=True)

@@ -1,0 +1,127 @@
+"""What the engine leaves to lm-eval's own path: as lines for a user, and as a record of a result.
+
+Such a run gives the same scores and takes longer, so it says so before it begins and keeps it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, TypedDict
+
+from packaging.version import Version
+
+__all__ = [
+    "CHECKED_WITH",
+    "EngineRecord",
+    "engine_lines",
+    "engine_record",
+    "known_reasons",
+    "newer_than_checked",
+    "unserved_requests",
+]
+
+CHECKED_WITH = {"lm_eval": "0.4.13", "torch": "2.13.0", "transformers": "5.24.0"}
+"""The newest releases that the engine was checked with, those of ``scripts/constraints.txt``."""
+
+# Medians measured on a CPU, rounded: scripts/BENCHMARKS.md, "Scoring engine".
+SLOWER_SCORES = 5
+SLOWER_TEXTS = 2
+
+
+class EngineRecord(TypedDict):
+    """What a result keeps of the engine; no part of the measurement's identity.
+
+    Attributes
+    ----------
+    served : bool
+        Whether no request of the result took lm-eval's own path.
+    unsupported_reason : str or None
+        Why some did.
+    slower_reason : str or None
+        Why the fastest attention for the device was not used.
+    newer : str or None
+        Where either is so, the libraries that are newer than those the engine was checked with.
+
+    """
+
+    served: bool
+    unsupported_reason: str | None
+    slower_reason: str | None
+    newer: str | None
+
+
+def known_reasons(lm: Any) -> list[str]:
+    """Return why a loaded model's requests take lm-eval's own path, as far as it is known at once.
+
+    Parameters
+    ----------
+    lm : object
+        An lm-eval model; one that is no `CapspaceLM` has no reasons.
+
+    """
+    names = ("unsupported_reason", "unsupported_generation")
+    return [reason for name in names if (reason := getattr(lm, name, None)) is not None]
+
+
+def unserved_requests(lm: Any) -> Counter[str]:
+    """Return how many requests of a model took lm-eval's own path so far, by reason."""
+    return Counter(getattr(lm, "unserved", {}))
+
+
+def engine_lines(lm: Any) -> list[str]:
+    """Return a line for each thing that a loaded model's run does without; mostly none."""
+    lines = []
+    if (reason := getattr(lm, "unsupported_reason", None)) is not None:
+        lines.append(
+            f"the engine does not serve this model ({reason}): lm-eval's own path is used, "
+            f"about {SLOWER_SCORES} times slower on multiple choice and about {SLOWER_TEXTS} times "
+            "on generated texts"
+        )
+    if (reason := getattr(lm, "unsupported_generation", None)) is not None:
+        lines.append(
+            f"the engine does not generate this model's texts ({reason}): lm-eval's own path is "
+            f"used for them, about {SLOWER_TEXTS} times slower"
+        )
+    if (reason := getattr(lm, "slower_reason", None)) is not None:
+        lines.append(
+            "the engine uses its masked attention, which is slower: the fastest one does not suit "
+            f"this model ({reason})"
+        )
+    newer = newer_than_checked() if lines else ""
+    return [f"{line}; {newer}" if newer else line for line in lines]
+
+
+def engine_record(lm: Any, unserved: Mapping[str, int]) -> EngineRecord | None:
+    """Return what a result keeps of the engine; None where the engine was not asked for.
+
+    Parameters
+    ----------
+    lm : object
+        The lm-eval model that answered.
+    unserved : mapping
+        How many of the result's requests took lm-eval's own path, by reason.
+
+    """
+    if not hasattr(lm, "unserved"):
+        return None
+    whole = lm.unsupported_reason
+    reasons = [*unserved] if whole is None else [whole]
+    is_slower = bool(reasons) or lm.slower_reason is not None
+    return EngineRecord(
+        served=not reasons,
+        unsupported_reason="; ".join(reasons) or None,
+        slower_reason=lm.slower_reason,
+        newer=(newer_than_checked() or None) if is_slower else None,
+    )
+
+
+def newer_than_checked() -> str:
+    """Return which libraries are newer than those that capspace was checked with, as a clause."""
+    newer = [
+        f"{name.replace('_', '-')} {installed} is newer than {checked}"
+        for name, checked in CHECKED_WITH.items()
+        if Version(installed := Version(version(name)).public) > Version(checked)
+    ]
+    return f"{', '.join(newer)}, with which capspace was checked" if newer else ""

@@ -1,0 +1,59 @@
+"""What a tokenizer's files say before it is loaded: whether it puts a token behind every text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+__all__ = ["TOKENIZER_FILES", "appends_a_token", "has_tokenizer_files"]
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json with merges.txt",
+    "spiece.model",
+    "tekken.json",
+    "*.tiktoken",
+)
+"""The usual formats, in words for a message."""
+
+_WHOLE = re.compile(r"tokenizer(\.[\d.]+)?\.json")
+_VOCABULARY = re.compile(
+    r"tokenizer(\.[\d.]+)?\.json|.*\.(model|tiktoken|spm|bpe)(\..*)?|tekken\.json|vocab\..*"
+    r"|.*vocab\.(json|txt)"
+)
+
+
+def has_tokenizer_files(names: Collection[str]) -> bool:
+    """Return whether one of the files holds the vocabulary of a tokenizer."""
+    return any(_VOCABULARY.fullmatch(name) for name in names)
+
+
+def appends_a_token(names: Collection[str], read: Callable[[str], dict[str, Any]]) -> bool:
+    """Return whether a checkpoint's tokenizer asks for a token behind every text it encodes.
+
+    Parameters
+    ----------
+    names : collection of str
+        The checkpoint's files.
+    read : callable
+        Reads one that is JSON.
+
+    """
+    config = "tokenizer_config.json"
+    if config in names and read(config).get("add_eos_token") is True:
+        return True
+    whole = (name for name in sorted(names) if _WHOLE.fullmatch(name))
+    return any(_puts_behind(read(name).get("post_processor")) for name in whole)
+
+
+def _puts_behind(processor: Any) -> bool:
+    match processor:
+        case {"type": "Sequence", "processors": [*parts]}:
+            return any(_puts_behind(part) for part in parts)
+        case {"type": "TemplateProcessing", "single": [*_, {"SpecialToken": _}]}:
+            return True
+        case {"type": "BertProcessing" | "RobertaProcessing"}:
+            return True
+    return False

@@ -1,0 +1,130 @@
+"""Scores that no model gets: far below the chance level, as a missing score written as 0 is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from capspace.fit.table import ScoreTable
+
+__all__ = ["is_far_below_chance", "leave_out_doubtful", "not_comparable", "not_comparable_note"]
+
+_N_ITEMS = 100
+_N_STDERR = 3.0
+_SHOWN = 3
+
+
+def is_far_below_chance(
+    scores: ArrayLike, chance: ArrayLike, n_items: ArrayLike = np.nan
+) -> NDArray[np.bool_]:
+    """Return which scores (n,) are less than half of chance and three standard errors below it.
+
+    Parameters
+    ----------
+    scores : (n,) array
+        Fractions; NaN where not measured.
+    chance : (n,) array or float
+        Expected score of guessing; 0 or NaN where there is none, of which nothing is far below.
+    n_items : (n,) array or float
+        Items of each score; 100, fewer than benchmarks have, where it is NaN.
+
+    Notes
+    -----
+    The standard error is that of guessing, √(c (1 − c) / n). Both conditions are asked for: real
+    models of few parameters lie up to four standard errors below the chance level of large
+    benchmarks, at 0.8 of it, as length-normalised likelihoods prefer wrong answers.
+
+    """
+    value, level = np.asarray(scores, dtype=float), np.asarray(chance, dtype=float)
+    n = np.asarray(n_items, dtype=float)
+    stderr = np.sqrt(level * (1 - level) / np.where(n > 0, n, _N_ITEMS))
+    return np.asarray((value < level / 2) & (value < level - _N_STDERR * stderr))
+
+
+def leave_out_doubtful(
+    table: ScoreTable, chance: Mapping[str, float], *, keep: bool = False
+) -> ScoreTable:
+    """Return a table without the scores far below chance; its notes say which, or that they stay.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        Fractions.
+    chance : mapping of benchmark to score
+        Expected score of guessing; a benchmark that is not in it has none. Case does not count.
+    keep : bool
+        Tell of the scores but leave them in.
+
+    Notes
+    -----
+    A score of exactly 0 where chance is 0 may be true. It goes with a 0 of the same model that is
+    far below chance: that table writes 0 for what is missing. A model with several others is told
+    of.
+
+    """
+    rows = table.scores
+    levels = {name.casefold(): level for name, level in chance.items()}
+    at = rows["benchmark"].map(lambda b: levels.get(str(b).casefold(), 0.0)).astype(float)
+    far = is_far_below_chance(rows["score"], at, rows["n_items"])
+    is_zero = rows["score"] == 0
+    with_it = is_zero & ~far & rows["model"].isin(rows.loc[far & is_zero, "model"])
+    notes = []
+    state = "kept" if keep else "left out"
+    if far.any():
+        shown = [
+            f"{r.model}: {r.benchmark} is {r.score:g} (chance {level:g})"
+            for r, level in zip(rows[far].itertuples(), at[far], strict=True)
+        ]
+        notes.append(f"far below chance, {state}: {_some(shown)}")
+    if with_it.any():
+        notes.append(f"0 beside a 0 far below chance, {state}: {_some(_by_model(rows[with_it]))}")
+    zeros = rows[is_zero & ~far & ~with_it]
+    several = zeros[zeros.duplicated("model", keep=False)]
+    if len(several):
+        notes.append(
+            f"exactly 0 and used: {_some(_by_model(several))}; leave a cell empty where nothing "
+            "was measured"
+        )
+    if not notes:
+        return table
+    scores = rows if keep else rows[~(far | with_it)]
+    return replace(table, scores=scores, notes=(*table.notes, *notes))
+
+
+def not_comparable(table: ScoreTable, reference: ScoreTable | None = None) -> dict[str, list[str]]:
+    """Return the benchmarks of each model that are marked as not comparable with published scores.
+
+    Those that the ``reference`` marks in the same way are compared like with like and left out.
+    """
+    alike: set[str] = set()
+    if reference is not None:
+        unlike = reference.scores.loc[reference.scores["comparable"] != "no", "benchmark"]
+        alike = set(reference.benchmarks) - set(unlike)
+    rows = table.scores
+    odd = rows[(rows["comparable"] == "no") & ~rows["benchmark"].isin(alike)]
+    return {str(m): list(own["benchmark"]) for m, own in odd.groupby("model", sort=False)}
+
+
+def not_comparable_note(benchmarks: Iterable[str]) -> str:
+    """Return in words that benchmarks were not measured as the reference's were."""
+    names = list(benchmarks)
+    return (
+        f"Not comparable with published scores: {', '.join(names)} "
+        f"{'was' if len(names) == 1 else 'were'} measured on other items or by another protocol "
+        "than the reference's. Its place and predictions show how the report looks, not what "
+        "the model can do."
+    )
+
+
+def _by_model(rows: pd.DataFrame) -> list[str]:
+    groups = rows.groupby("model", sort=False)
+    return [f"{model}: {', '.join(own['benchmark'])}" for model, own in groups]
+
+
+def _some(texts: list[str]) -> str:
+    more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
+    return "; ".join([*texts[:_SHOWN], *more])

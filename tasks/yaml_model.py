@@ -1,0 +1,168 @@
+"""YAML files as pydantic models: every wrong field is listed, with its line and what was meant."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from capspace.tasks.errors import YamlError
+
+__all__ = ["Lines", "near_names", "parse_model"]
+
+Place = tuple[str | int, ...]
+Lines = dict[Place, int]
+Model = TypeVar("Model", bound=BaseModel)
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def parse_model(text: str, where: str, model: type[Model], *, kind: str) -> tuple[Model, Lines]:
+    """Read the text of a YAML file into a pydantic model.
+
+    Parameters
+    ----------
+    text : str
+        Content of the file.
+    where : str
+        The file's name, for messages.
+    model : type of BaseModel
+        What the file holds.
+    kind : str
+        What such a file is called: "panel".
+
+    Returns
+    -------
+    model : BaseModel
+        The validated content.
+    lines : dict
+        Line number, counted from 1, of each field by its path of names and indices.
+
+    Raises
+    ------
+    YamlError
+        It is not YAML, or has wrong fields: one line for each, with file, line and field; those
+        that look like a slip of a known name come first.
+
+    """
+    try:
+        content, lines = _load(text, where)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise YamlError(f"{where}:{line}: not YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError) as error:  # a control character; a date such as 2024-13-01
+        raise YamlError(f"{where}:1: not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise YamlError(f"{where}:1: not YAML that can be read: nested too deeply") from None
+    if not isinstance(content, dict):
+        needed = [n for n, field in model.model_fields.items() if field.is_required()]
+        raise YamlError(
+            f"{where}:1: a {kind} is a mapping with {', '.join(needed[:-1])} and {needed[-1]}"
+        )
+    try:
+        return model.model_validate(content), lines
+    except ValidationError as error:
+        told = sorted(_problems(error, model, content, lines, kind))
+        raise YamlError("\n".join(f"{where}:{line}: {text}" for _, line, text in told)) from None
+
+
+def near_names(name: str, known: list[str]) -> str:
+    """Return ``"; did you mean 'a', 'b'?"`` for the names nearest to ``name``, or ``""``."""
+    close = get_close_matches(name, known, cutoff=0.5)
+    return f"; did you mean {', '.join(map(repr, close))}?" if close else ""
+
+
+def _load(text: str, where: str) -> tuple[Any, Lines]:
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        lines: Lines = {}
+        if node is not None:
+            _mark(node, (), lines, where, set())
+        lines.setdefault((), 1)
+        return (loader.construct_document(node) if node else None), lines
+    finally:
+        loader.dispose()
+
+
+def _mark(node: yaml.Node, at: Place, lines: Lines, where: str, seen: set[int]) -> None:
+    """Note the line of every field; what an alias repeats is marked where it stands."""
+    lines.setdefault(at, node.start_mark.line + 1)
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = (*at, str(key.value))
+            if name in lines:  # YAML's own loader would silently keep the last
+                raise YamlError(
+                    f"{where}:{key.start_mark.line + 1}: {key.value!r} is there twice; "
+                    f"it was first given on line {lines[name]}"
+                )
+            lines[name] = key.start_mark.line + 1
+            _mark(value, name, lines, where, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _mark(value, (*at, index), lines, where, seen)
+
+
+def _problems(
+    error: ValidationError, model: type[BaseModel], content: Any, lines: Lines, kind: str
+) -> Iterator[tuple[bool, int, str]]:
+    """Yield for each wrong field whether nothing similar is known, its line, and what is wrong."""
+    messages: dict[Place, list[str]] = {}
+    given: dict[Place, str] = {}
+    for found in error.errors():
+        place, name = _in_the_file(found["loc"], lines), str((found["loc"] or ("",))[-1])
+        if found["type"] == "extra_forbidden":
+            known = _fields(model, place[:-1])
+            free = [k for k in known if (*place[:-1], k) not in lines]
+            near = get_close_matches(name, free, n=1) or get_close_matches(name, known, n=1)
+            meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
+            yield not near, lines[place], f"`{_dotted(place)}` is unknown; {meant}"
+        elif found["type"] == "missing":
+            yield True, lines[place], f"`{_dotted((*place, name))}` is missing"
+        elif found["type"] == "too_short" and len(found["input"]) >= found["ctx"]["min_length"]:
+            continue  # a list whose entries are wrong, each of which has a message
+        else:  # a union's branches each have a message of their own
+            messages.setdefault(place, []).append(found["msg"].removeprefix("Value error, "))
+            if not isinstance(found["input"], dict):
+                given[place] = f", got {_SHORT.repr(found['input'])}"
+    for place, told in messages.items():
+        what = f"{_dotted(place) or kind}: {'; or '.join(dict.fromkeys(told))}"
+        yield True, lines[place], what + given.get(place, "")
+
+
+def _in_the_file(loc: Place, lines: Lines) -> Place:
+    """Return the part of a path that is a place in the file: it may end in a union's branch."""
+    place = tuple(loc)
+    while place not in lines:
+        place = place[:-1]
+    return place
+
+
+def _dotted(path: Place) -> str:
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
+
+
+def _fields(model: type[BaseModel], path: Place) -> list[str]:
+    """Return the names of the fields of the model at a path below another."""
+    for step in path:
+        if isinstance(step, str):
+            inner = _model_in(model.model_fields[step].annotation)
+            if inner is None:
+                return []
+            model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a type such as ``tuple[Model, ...]`` is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -1,0 +1,179 @@
+"""The process that `forked_popen` forks: it imports, and then forks whatever it is asked for.
+
+Its standard input is a socket that takes a request with the three standard streams of the new
+process, and gives its number. It forks twice, and the process between ends at once, so that the new
+one becomes the child of whoever asked. Each new process has a server of its own, forked before its
+program begins, for the interpreters that this starts in its turn.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.util
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from forked_popen import Server, Servers, forked_interpreters
+
+_LENGTH = 8
+# The environment moves nothing in these while they are imported, but for what a server is fixed to.
+_FIRST = (
+    "hypothesis",
+    "numpy",
+    "pandas",
+    "pyarrow.dataset",
+    "pytest",
+    "scipy.optimize",
+    "sklearn.linear_model",
+    "torch",
+)
+# These read the environment, and are imported in the server of each.
+_THEN = (
+    "datasets",
+    "transformers.models.auto.modeling_auto",
+    "lm_eval.evaluator",
+    "lm_eval.tasks",
+    "lm_eval.models.huggingface",
+    "capspace.collect.cli",
+    "capspace.collect.runner",
+)
+
+
+def _import(names: tuple[str, ...]) -> None:
+    for name in names:
+        if importlib.util.find_spec(name.partition(".")[0]) is not None:
+            importlib.import_module(name)
+    tasks = Path("/proc/self/task").iterdir()
+    threads = [task.joinpath("comm").read_text().strip() for task in tasks]
+    # Arrow's allocator has a thread of its own, and starts it anew in a fork.
+    others = [name for name in threads if not name.startswith("jemalloc")]
+    if len(others) != 1:
+        raise RuntimeError(f"a fork would lose all but one of the threads {others}")
+
+
+def _forked(asking: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Fork whatever is asked for; return in each fork, with its request and its streams."""
+    while True:
+        length, streams, _, _ = socket.recv_fds(asking, _LENGTH, 3)
+        if not length:
+            os._exit(0)  # whoever asked has ended
+        data = asking.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL)
+        number, told = os.pipe()
+        between = os.fork()
+        if between == 0:
+            os.close(number)
+            waiting, held = os.pipe()
+            child = os.fork()
+            if child:
+                os.write(told, child.to_bytes(_LENGTH, "big"))
+                os._exit(0)
+            asking.close()
+            os.close(told)
+            os.close(held)
+            os.read(waiting, 1)  # until the process between has ended, and this has its parent
+            os.close(waiting)
+            return json.loads(data), streams
+        os.close(told)
+        os.waitpid(between, 0)
+        asking.sendall(os.read(number, _LENGTH))
+        os.close(number)
+        for stream in streams:
+            os.close(stream)
+
+
+def _run(words: list[str]) -> None:
+    """Run a program as the interpreter does that has these arguments."""
+    how, *rest = words
+    if how == "-m":
+        sys.argv, sys.path[0] = rest, str(Path.cwd())
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        return
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    if how == "-c":
+        sys.argv, sys.path[0] = ["-c", *rest[1:]], ""
+        code = compile(rest[0], "<string>", "exec")
+    else:
+        sys.argv, sys.path[0] = words, str(Path(how).resolve().parent)
+        main.__file__ = how
+        code = compile(Path(how).read_bytes(), how, "exec")
+    exec(code, main.__dict__)  # noqa: S102 - the program that the tests start
+
+
+def _serve() -> tuple[dict[str, Any], Servers]:
+    """Be a server, and in each fork return what it is to run."""
+    asking = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    _import(_FIRST)
+    while True:
+        request, streams = _forked(asking)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        if "serve" in request:
+            asking = socket.socket(fileno=streams[0])
+            _import(_THEN)
+            continue
+        if request["session"]:
+            os.setsid()
+        ours, theirs = socket.socketpair()
+        spare = os.fork()
+        if spare == 0:
+            ours.close()
+            for stream in streams:
+                os.close(stream)
+            asking = theirs
+            continue
+        theirs.close()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        os.chdir(request["folder"])
+        return request, Servers(only=Server(spare, ours))
+
+
+def _ended(error: BaseException | None) -> int:
+    """Say how a program has ended, as the interpreter does, and return its exit status."""
+    if error is None or (isinstance(error, SystemExit) and error.code is None):
+        return 0
+    if isinstance(error, SystemExit):
+        if isinstance(error.code, int):
+            return error.code & 0xFF
+        print(error.code, file=sys.stderr)
+        return 1
+    sys.excepthook(type(error), error, error.__traceback__)
+    return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _exit(status: int) -> NoReturn:
+    """End this process without taking apart all its modules, which takes a second of a core."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BrokenPipeError):  # nobody reads any more
+            stream.flush()
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    its_request, its_servers = _serve()
+    sys.modules["numpy"].random.seed()  # a fork has its parent's state; Python's own has not
+    how_it_ended: BaseException | None = None
+    with forked_interpreters(its_servers):
+        try:
+            _run(its_request["words"])
+        except BaseException as its_error:
+            how_it_ended = its_error
+        _exit(_ended(how_it_ended))

@@ -1,0 +1,276 @@
+"""A document has the prompt of lm-eval's plain run, whatever it is measured together with."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("lm_eval", reason="prompts are built by lm-eval, of the collect extra")
+
+from capspace.collect.data_root import DataRoot, embedded_data_root
+from capspace.collect.definition import definition_hash
+from capspace.collect.errors import HarnessError
+from capspace.collect.harness import Harness
+from capspace.collect.identity import HARNESS_SEEDS
+from capspace.collect.plain_prompts import plain_prompts
+from capspace.tasks.panel import Benchmark, load_panel
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
+
+FEWSHOT = HARNESS_SEEDS.fewshot
+GPQA = ("gpqa_main_zeroshot", "gpqa_main_n_shot", "gpqa_main_cot_n_shot", "leaderboard_gpqa_main")
+N_ITEMS = 24
+
+
+@pytest.fixture(autouse=True)
+def _quiet_and_own_stream(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.CRITICAL)
+    before = random.getstate()
+    yield
+    random.setstate(before)
+
+
+def fresh_machine(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let ``datasets`` cache in a folder that holds nothing yet."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+
+
+def benchmark(task: str, folder: str, n_shot: int = 0) -> Benchmark:
+    return Benchmark(
+        name="It",
+        tasks=(task,),
+        folder=folder,
+        n_shot=n_shot,
+        metric="acc",
+        chance=None,
+        source="here",
+    )
+
+
+def prompts(task: Any, n_shot: int, **part: Any) -> dict[int, list[Any]]:
+    """Build documents as lm-eval does, and return what is asked of each by its index."""
+    task.set_config(key="num_fewshot", value=n_shot)
+    task.set_fewshot_seed(FEWSHOT)
+    task.build_all_requests(**part)
+    found: dict[int, list[Any]] = {}
+    for instance in task.instances:
+        found.setdefault(instance.doc_id, []).append(instance.args)
+    return found
+
+
+class Drawn:
+    """A benchmark's task, loaded by lm-eval alone or in capspace's way."""
+
+    def __init__(self, harness: Harness, benchmark: Benchmark) -> None:
+        self._harness, self._benchmark = harness, benchmark
+
+    def plain(self, **part: Any) -> dict[int, list[Any]]:
+        return prompts(self._load(), self._benchmark.n_shot, **part)
+
+    def ours(self, *, seed: int = 0, **part: Any) -> dict[int, list[Any]]:
+        with plain_prompts(seed, HARNESS_SEEDS.numpy):
+            return prompts(self._load(), self._benchmark.n_shot, **part)
+
+    def _load(self) -> Any:
+        (task,) = self._harness._load(self._benchmark)
+        return task
+
+
+OWN = """
+task: own_questions
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {folder}/questions.jsonl}}}}
+test_split: test
+fewshot_split: test
+output_type: loglikelihood
+doc_to_text: "{{{{question}}}}"
+doc_to_target: "{{{{answer}}}}"
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task whose examples are its own items, some of which are there twice."""
+    folder = tmp_path_factory.mktemp("own")
+    items = [{"question": f"{i % 9} + 1?", "answer": f"{i % 9 + 1}"} for i in range(12)]
+    (folder / "questions.jsonl").write_text("".join(json.dumps(i) + "\n" for i in items))
+    (folder / "own.yaml").write_text(OWN.format(folder=folder))
+    return folder
+
+
+@pytest.fixture(params=["ARC-C", "Winogrande", "MMLU", "own"])
+def drawn(request: pytest.FixtureRequest, own_folder: Path) -> Drawn:
+    """Examples of another split, of several inputs, the first n, and of the items themselves."""
+    if request.param == "own":
+        own = benchmark("own_questions", "none", 2)
+        return Drawn(Harness([own], include_path=own_folder), own)
+    chosen = load_panel("smoke")[request.param]
+    chosen = chosen.model_copy(update={"tasks": chosen.tasks[:1], "n_tasks": 1, "n_shot": 2})
+    return Drawn(Harness([chosen], data_root=embedded_data_root()), chosen)
+
+
+def test_any_share_of_a_run_has_the_prompts_of_the_plain_whole_run(drawn: Drawn) -> None:
+    whole = drawn.plain()
+    assert len(whole) > 6
+    assert drawn.ours() == whole
+    for n_processes in (2, 3):
+        shares = [drawn.ours(rank=r, world_size=n_processes) for r in range(n_processes)]
+        assert [sorted(share) for share in shares] == [
+            list(range(r, len(whole), n_processes)) for r in range(n_processes)
+        ]
+        assert {i: asked for share in shares for i, asked in share.items()} == whole
+    for rank, world_size in ((0, 1), (1, 2), (2, 3)):
+        limited = drawn.ours(limit=5, rank=rank, world_size=world_size)
+        assert limited == {i: whole[i] for i in range(rank, 5, world_size)}
+
+
+def test_an_item_subset_has_the_prompts_of_the_plain_whole_run(drawn: Drawn) -> None:
+    whole, last = drawn.plain(), len(drawn.plain()) - 1
+    assert drawn.ours(samples=[4]) == {0: whole[4]}
+    assert drawn.ours(samples=[last, 2, 5, 2]) == {0: whole[2], 1: whole[5], 2: whole[last]}
+    halves = [drawn.ours(samples=[1, 3, 4], rank=rank, world_size=2) for rank in range(2)]
+    assert halves == [{0: whole[1], 2: whole[4]}, {1: whole[3]}]
+
+
+def test_lm_eval_itself_gives_a_document_other_examples_in_company(own_folder: Path) -> None:
+    own = benchmark("own_questions", "none", 2)
+    task = Drawn(Harness([own], include_path=own_folder), own)
+    assert task.plain(rank=1, world_size=2)[1] != task.plain()[1]
+    assert task.plain(samples=[4])[0] != task.plain()[4]
+
+
+def test_a_task_that_draws_twice_for_a_document_is_refused(own_folder: Path) -> None:
+    own = benchmark("own_questions", "none", 2)
+    harness = Harness([own], include_path=own_folder)
+    with plain_prompts(0, 0):
+        (task,) = harness._load(own)
+        once = task.fewshot_context
+        task.fewshot_context = lambda *a, **b: (once(*a, **b), once(*a, **b))[0]
+        with pytest.raises(HarnessError, match="own_questions does not draw its examples once"):
+            prompts(task, 2, rank=1, world_size=2)
+
+
+@pytest.fixture(scope="module")
+def gpqa_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Invented items in the columns of GPQA, laid out as on the Hub."""
+    root = tmp_path_factory.mktemp("hub")
+    items = [
+        {
+            "Question": f"What is {i} times {i}?",
+            "Correct Answer": str(i * i),
+            **{f"Incorrect Answer {k}": str(i * i + k) for k in (1, 2, 3)},
+        }
+        for i in range(N_ITEMS)
+    ]
+    for name in ("gpqa_main", "gpqa_diamond"):
+        folder = root / "Idavidrein" / "gpqa" / name
+        folder.mkdir(parents=True)
+        (folder / "train.jsonl").write_text("".join(json.dumps(i) + "\n" for i in items))
+    return root
+
+
+@pytest.fixture(params=GPQA)
+def gpqa(request: pytest.FixtureRequest, gpqa_root: Path) -> Drawn:
+    folder = "leaderboard" if "leaderboard" in request.param else "gpqa"
+    n_shot = 2 if request.param.endswith("n_shot") else 0
+    chosen = benchmark(request.param, folder, n_shot)
+    return Drawn(Harness([chosen], data_root=DataRoot(gpqa_root)), chosen)
+
+
+def test_the_order_of_options_is_the_seeds_alone(
+    gpqa: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh_machine(monkeypatch, tmp_path / "first")
+    here = gpqa.ours()
+    # Another machine, on which lm-eval has left its own order; and in other company.
+    fresh_machine(monkeypatch, tmp_path / "second")
+    random.seed(99)
+    gpqa.plain()
+    assert gpqa.ours() == here
+    assert gpqa.ours(limit=3) == {i: here[i] for i in range(3)}
+    halves = [gpqa.ours(rank=rank, world_size=2) for rank in range(2)]
+    assert halves[0] | halves[1] == here
+    assert gpqa.ours(samples=[7])[0] == here[7]
+
+
+@pytest.mark.parametrize("name", ["gpqa_main_zeroshot", "leaderboard_gpqa_main"])
+def test_the_order_of_a_seed_is_that_of_a_fresh_plain_run(
+    name: str, gpqa_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = benchmark(name, "leaderboard" if "leaderboard" in name else "gpqa")
+    task = Drawn(Harness([chosen], data_root=DataRoot(gpqa_root)), chosen)
+    orders = []
+    for seed in (0, 7):
+        fresh_machine(monkeypatch, tmp_path / str(seed))
+        random.seed(seed)
+        orders.append(task.plain())
+        assert task.ours(seed=seed) == orders[-1]
+    assert orders[0] != orders[1]
+
+
+def test_what_is_asked_is_what_is_scored(
+    gpqa_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh_machine(monkeypatch, tmp_path)
+    chosen = benchmark("gpqa_main_n_shot", "gpqa", 2)
+    harness = Harness([chosen], data_root=DataRoot(gpqa_root))
+    with plain_prompts(0, 0):
+        (task,) = harness._load(chosen)
+        prompts(task, 2)
+        scored = dict(task.doc_iterator())
+    assert all(dict(i.doc) == scored[i.doc_id] for i in task.instances)
+    # The generator of this task is its module's: 42 is its seed, and not what went before.
+    with plain_prompts(5, 5):
+        (again,) = harness._load(chosen)
+    assert list(again.eval_docs) == [scored[i] for i in range(N_ITEMS)]
+
+
+RANDOM_PROMPT = """
+task: own_random_prompt
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {folder}/questions.jsonl}}}}
+test_split: test
+output_type: loglikelihood
+doc_to_text: !function chance.text
+doc_to_target: "{{{{answer}}}}"
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+"""
+
+
+def test_a_prompt_that_is_drawn_as_it_is_made_is_the_seeds_alone(
+    own_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "own.yaml").write_text(RANDOM_PROMPT.format(folder=own_folder))
+    (tmp_path / "chance.py").write_text(
+        "import random\n\n\ndef text(doc):\n    return f'{doc[\"question\"]} {random.random()}'\n"
+    )
+    chosen = benchmark("own_random_prompt", "none")
+    task = Drawn(Harness([chosen], include_path=tmp_path), chosen)
+    random.seed(99)
+    whole = task.ours()
+    assert task.ours() == whole
+    assert task.ours(seed=1) != whole
+    halves = [task.ours(rank=rank, world_size=2) for rank in range(2)]
+    assert halves[0] | halves[1] == whole
+    assert task.ours(samples=[9, 3]) == {0: whole[3], 1: whole[9]}
+
+
+def test_only_tasks_that_draw_their_items_have_another_identity(gpqa_root: Path) -> None:
+    smoke = load_panel("smoke")
+    harness = Harness(smoke.benchmarks, data_root=embedded_data_root())
+    for plain in smoke.benchmarks:
+        for task in harness.tasks(plain):
+            assert task.definition == definition_hash(harness._config(task.name))
+    chosen = benchmark("gpqa_main_zeroshot", "gpqa")
+    harness = Harness([chosen], data_root=DataRoot(gpqa_root))
+    (task,) = harness.tasks(chosen)
+    assert task.definition != definition_hash(harness._config(task.name))
