@@ -38,7 +38,7 @@ Details = dict[str, str]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
 
     def to_json(self, indent: int | None = None) -> str:
         """Return the JSON text; what is unknown is left out, as the schema has no null for it."""
@@ -64,7 +64,7 @@ class EvalLibrary(_Record):
 class ModelDetails(_Record):
     """How the model was run, and whatever else is known of it, as text."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
     __pydantic_extra__: Details
 
     deployment_type: Literal["self_deployed", "externally_managed", "unknown"]

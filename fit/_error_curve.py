@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
 from capspace.fit._refit import fit_once, predict_with
 from capspace.fit.errors import DegenerateError, FitError
@@ -69,5 +70,5 @@ def error_curve(
             f"{problem.name}: a law could be fitted for {known.sum()} of {len(shares)} cutoffs; "
             f"the first failed with: {next(iter(failures.values()))}"
         )
-    area = abs(float(np.trapezoid(mse[known], shares[known])))
+    area = abs(float(trapezoid(mse[known], shares[known])))
     return ErrorCurve(shares, mse, area, failures)

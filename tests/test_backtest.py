@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.integrate import trapezoid
 from scipy.special import expit
 
 from capspace.fit import JackknifePlus, TwoView
@@ -187,7 +188,7 @@ def test_the_error_curve_holds_out_more_and_more():
     curve = error_curve(problem(), n_components=2, held_out=np.linspace(0.5, 0.1, 5))
     assert len(curve.mse_test) == 5
     assert curve.mse_test[-1] < curve.mse_test[0]
-    known = np.abs(np.trapezoid(curve.mse_test, curve.held_out))
+    known = np.abs(trapezoid(curve.mse_test, curve.held_out))
     assert curve.area == pytest.approx(known)
     few = error_curve(problem(), n_components=2, held_out=[0.97, 0.3, 0.2])
     assert list(few.failures) == [0.97]

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from packaging.version import Version
 from torch import Tensor, nn
 
 __all__ = ["Scores", "add_part", "apply_sinks", "partial_attention"]
+
+
+# Before torch 2.9 the flash kernel for CPUs takes as many heads of keys as there are of queries: given
+# fewer it does not complain but reads past their end.
+_KERNEL_GROUPS_HEADS = Version(torch.__version__) >= Version("2.9")
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ def partial_attention(
     if scores.softcap is None and query.shape[-1] == value.shape[-1] and query.device.type == "cpu":
         if mask is not None and bias is None:
             bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
+        if not _KERNEL_GROUPS_HEADS:
+            key, value = _repeated_heads(query, key, value)
         output, weight = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=bias, scale=scores.scale
         )
@@ -80,8 +88,7 @@ def partial_attention(
             weight = weight.masked_fill(blind, -torch.inf)
             output = output.masked_fill(blind.unsqueeze(-1), 0.0)
         return output, weight
-    groups = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    key, value = _repeated_heads(query, key, value)
     if causal:
         size = query.shape[2]
         mask = torch.ones(size, size, dtype=torch.bool, device=query.device).tril_()
@@ -100,6 +107,14 @@ def partial_attention(
     # -inf of a query that sees no key must not become NaN
     finite = weight.clamp_min(torch.finfo(weight.dtype).min)
     return products.sub_(finite.unsqueeze(-1)).exp_().to(value.dtype) @ value, weight
+
+
+def _repeated_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Return keys and values with a head for each head of the queries."""
+    groups = query.shape[1] // key.shape[1]
+    if groups == 1:
+        return key, value
+    return key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
 
 
 def add_part(output: Tensor, total: Tensor, part: Tensor, weight: Tensor) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
 from capspace.fit.study.compare import Comparison, Verdict, lookup
 from capspace.fit.study.data import Analysis, Study, top_out
@@ -62,7 +63,7 @@ def error_by_reach(
         fits = [fit_case(split, name, n_starts=40) for split in splits]
         train, test = (np.array([getattr(f, q) for f in fits]) for q in ("mse_train", "mse_test"))
         known = ~np.isnan(test)
-        area = abs(float(np.trapezoid(test[known], SHARES[known]))) if known.sum() > 1 else np.nan
+        area = abs(float(trapezoid(test[known], SHARES[known]))) if known.sum() > 1 else np.nan
         out.append(Reach(name, SHARES, train, test, float(area)))
     return out
 
