@@ -11,8 +11,8 @@ from torch import Tensor, nn
 __all__ = ["Scores", "add_part", "apply_sinks", "partial_attention"]
 
 
-# Before torch 2.9 the flash kernel for CPUs takes as many heads of keys as there are of queries: given
-# fewer it does not complain but reads past their end.
+# Before torch 2.9 the flash kernel for CPUs needs as many heads of keys as of queries: given fewer,
+# it does not complain but reads past their end.
 _KERNEL_GROUPS_HEADS = Version(torch.__version__) >= Version("2.9")
 
 
