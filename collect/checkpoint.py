@@ -22,7 +22,14 @@ from capspace.collect.identity import canonical_json
 from capspace.collect.own_code import runs_own_code
 from capspace.collect.tokenizer_files import appends_a_token
 
-__all__ = ["APPENDED_REMOVED", "Checkpoint", "refuse_pickles", "resolve", "sha256_file"]
+__all__ = [
+    "APPENDED_REMOVED",
+    "Checkpoint",
+    "refuse_mixed",
+    "refuse_pickles",
+    "resolve",
+    "sha256_file",
+]
 
 APPENDED_REMOVED = ("appended_tokens", "removed")
 """In an identity: the tokenizer puts a token behind every text, and requests go without it."""
@@ -171,14 +178,29 @@ def refuse_pickles(ref: str) -> None:
         They do; or nothing is there by this name or revision.
 
     """
-    folder = Path(ref).expanduser()
-    if folder.is_dir():
-        names = _file_names(folder)
-    else:
-        repo, _, asked = ref.partition("@")
-        names = set(hub_files(ref, repo, asked or "main", None).sizes)
+    names = _names_of(ref)
     if not names & set(_SAFE_WEIGHTS) and names & set(_PICKLED_WEIGHTS):
         _check_weights(ref, names, allow_pickle=False)
+
+
+def refuse_mixed(ref: str) -> None:
+    """Refuse a folder or Hub checkpoint that is a model with an adapter beside it.
+
+    Raises
+    ------
+    CheckpointError
+        It is; or nothing is there by this name or revision.
+
+    """
+    refuse_adapter_beside(ref, _names_of(ref))
+
+
+def _names_of(ref: str) -> set[str]:
+    folder = Path(ref).expanduser()
+    if folder.is_dir():
+        return _file_names(folder)
+    repo, _, asked = ref.partition("@")
+    return set(hub_files(ref, repo, asked or "main", None).sizes)
 
 
 def _file_names(folder: Path) -> set[str]:

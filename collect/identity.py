@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 __all__ = [
@@ -79,6 +80,11 @@ class ModelIdentity:
 
     custom_code: bool = False
     """Whether the checkpoint's own code was run."""
+
+    def with_settings(self, more: Mapping[str, str]) -> ModelIdentity:
+        """Return the identity with further settings of the backend."""
+        settings = dict(self.backend_settings) | dict(more)
+        return replace(self, backend_settings=tuple(sorted(settings.items())))
 
     @property
     def key(self) -> str:

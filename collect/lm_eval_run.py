@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from capspace.collect.backends import checked_models
 from capspace.collect.engine.served import engine_lines
 from capspace.collect.errors import AnswerError, BackendError, CollectError
 from capspace.collect.fewshot_draws import positions_of
@@ -21,6 +22,7 @@ from capspace.collect.run_identity import (
     RunModel,
     identify,
     identify_by_name,
+    refuse_adapter_run,
     refuse_pickled_run,
 )
 from capspace.collect.store import Store
@@ -37,6 +39,7 @@ def lm_eval_main(
     store: Path | None,
     answers_of: str | None = None,
     allow_pickle: bool = False,
+    allow_missing_weights: bool = False,
     say: Say,
 ) -> None:
     """Run lm-eval's command line with capspace's models registered.
@@ -51,15 +54,19 @@ def lm_eval_main(
         The user's own name for what answers; None where the arguments name a checkpoint.
     allow_pickle : bool
         Load weights that come as pickles only.
+    allow_missing_weights : bool
+        Go on where a checkpoint's files lack weights, which are then drawn at random.
     say : callable
-        Told, in a line, what became of the answers.
+        Told, in a line, what a user should know of the model, and what became of the answers.
 
     Raises
     ------
     AnswerError
         A model's server does not answer.
     CheckpointError
-        The weights are pickles, and those are not allowed; or there is no such checkpoint.
+        The weights are pickles or some are missing, and that is not allowed; an adapter lies
+        beside them; the tokenizer is not there or does not belong to them; or there is no such
+        checkpoint.
     JournalError
         Answers cannot be kept any more; those before are.
 
@@ -72,6 +79,8 @@ def lm_eval_main(
     sys.argv = ["capspace lm-eval", *arguments]
     try:
         with ExitStack() as wrappers:
+            checked = partial(_run_checked, allow_missing_weights=allow_missing_weights, say=say)
+            wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=checked))
             if store is not None:
                 recorded = partial(_run_recorded, store=store, answers_of=answers_of, say=say)
                 wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=recorded))
@@ -80,6 +89,7 @@ def lm_eval_main(
             if not allow_pickle:
                 wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_unpickled))
             wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_untrusting))
+            wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_of_one_model))
             prompted = partial(_run_plain_prompts, say=say)
             wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=prompted))
             cli_evaluate()
@@ -120,6 +130,39 @@ def _run_plain_prompts(simple_evaluate: Any, say: Say) -> Any:
             # lm-eval numbers what it takes in ascending order as if it were in the order given.
             settings["samples"] = {n: positions_of(s) for n, s in settings["samples"].items()}
         with plain_prompts(settings["random_seed"], settings["numpy_random_seed"]):
+            return simple_evaluate(**settings)
+
+    return run
+
+
+def _run_of_one_model(simple_evaluate: Any) -> Any:
+    """Return lm-eval's function for a whole run, in which no adapter is loaded unnamed."""
+
+    def run(**settings: Any) -> Any:
+        refuse_adapter_run(settings["model"], settings["model_args"] or {})
+        return simple_evaluate(**settings)
+
+    return run
+
+
+def _run_checked(simple_evaluate: Any, *, allow_missing_weights: bool, say: Say) -> Any:
+    """Return lm-eval's function for a whole run, whose model is checked while it is loaded."""
+    from capspace.collect.checked_model import LoadRules
+
+    def noted(evaluate: Any) -> Any:
+        def evaluated(lm: Any, **settings: Any) -> Any:
+            for note in getattr(lm, "notes", ()) if lm.rank == 0 else ():
+                say(note)
+            return evaluate(lm=lm, **settings)
+
+        return evaluated
+
+    def run(**settings: Any) -> Any:
+        rules = LoadRules(
+            chat_template=settings.get("apply_chat_template") or False,
+            allow_missing_weights=allow_missing_weights,
+        )
+        with checked_models(rules), wrapped_in_evaluator(evaluate=noted):
             return simple_evaluate(**settings)
 
     return run
@@ -179,6 +222,9 @@ def _evaluation_recorded(
     from tqdm import tqdm
 
     def recorded(lm: Any, **settings: Any) -> Any:
+        if getattr(lm, "missing_weights", ()):
+            say("answers are not kept: they are those of weights that were drawn at random")
+            return evaluate(lm=lm, **settings)
         with open_journal(store) as journal, tqdm(disable=lm.rank > 0, unit="request") as bar:
 
             def progress(done: int, wanted: int) -> None:
@@ -187,7 +233,7 @@ def _evaluation_recorded(
 
             recorder = recorded_answers(
                 lm,
-                found.identity,
+                found.identity.with_settings(getattr(lm, "identity_settings", {})),
                 seed=seed,
                 harness=harness_version(),
                 journal=journal,

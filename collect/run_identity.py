@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from capspace.collect.backends import BACKENDS, LoadOptions
-from capspace.collect.checkpoint import refuse_pickles, resolve, sha256_file
+from capspace.collect.checkpoint import refuse_mixed, refuse_pickles, resolve, sha256_file
 from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.hub import http_errors
 from capspace.collect.identity import ModelIdentity, canonical_json
@@ -20,6 +20,7 @@ __all__ = [
     "RunModel",
     "identify",
     "identify_by_name",
+    "refuse_adapter_run",
     "refuse_pickled_run",
 ]
 
@@ -43,6 +44,7 @@ _LOADING = _CLASSES.keys() | {
     "steered",
     "vllm-vlm",
 }
+_OWN_LOADERS = {"sglang", "vllm", "vllm-vlm"}  # which take no adapter that nobody named
 _ADAPTER = "adapter_model.safetensors"
 # Values of arguments that choose a file of weights, by which it is the one that is hashed.
 _CHOOSING: dict[str, tuple[Any, ...]] = {
@@ -232,6 +234,21 @@ def identify_by_name(
         custom_code=given.get("trust_remote_code") is True,
     )
     return RunModel(name.strip(), identity, dict(arguments))
+
+
+def refuse_adapter_run(model: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a run of lm-eval's whose checkpoint is a model with an adapter beside it.
+
+    Raises
+    ------
+    CheckpointError
+        It is; or nothing is there by this name or revision.
+
+    """
+    given = _given(arguments)
+    ref = _checkpoint_named(given)
+    if model in _LOADING - _OWN_LOADERS and ref is not None:
+        refuse_mixed(ref)
 
 
 def refuse_pickled_run(model: str, arguments: Mapping[str, Any]) -> None:

@@ -240,3 +240,112 @@ def test_time_is_not_part_of_the_identity(folder: Path) -> None:
     past = time.time() - 1000
     os.utime(folder / "model.safetensors", (past, past))
     assert resolve(str(folder)).identity == before
+
+
+def test_an_ordinary_checkpoint_keeps_the_identity_of_0_1_0(folder: Path) -> None:
+    """What is measured already stays so: the hash of the files that were hashed before."""
+    from hashlib import sha256
+
+    before = {
+        *("config.json", "generation_config.json", "model.safetensors"),
+        *("tokenizer.json", "tokenizer_config.json"),
+    }
+    assert {p.name for p in folder.iterdir()} == before
+    content = [[name, sha256_file(folder / name)] for name in sorted(before)]
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    for name in _UNREAD:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("anything")
+    assert resolve(str(folder)).revision == sha256(text.encode()).hexdigest()
+    assert resolve(str(folder)).identity_settings == ()
+
+
+_UNREAD = [
+    *("README.md", "LICENSE", "LICENSE.txt", "NOTICE", "USE_POLICY.md", "figure.png", "code.py"),
+    *(".gitattributes", ".cache/huggingface", "training_args.bin", "optimizer.pt", "rng_state.pth"),
+    *("trainer_state.json", "all_results.json", "events.out.tfevents.1", "model-Q4_K_M.gguf"),
+    *("tf_model.h5", "flax_model.msgpack", "onnx/model.onnx", "original/params.json"),
+    *("params.json", "consolidated.00.pth", "preprocessor_config.json", "processor_config.json"),
+    *("mergekit_config.yml", "checkpoint-500/optimizer.pt", "checkpoint-500/config.json"),
+    *("pytorch_model.bin", "pytorch_model.bin.index.json", "model-00001-of-00002.safetensors"),
+    "model.safetensors.index.json",
+]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tekken.json", "config.4.0.0.json", "tokenizer.4.0.0.json", "spiece.model", "source.spm",
+     "bpe.codes", "sentencepiece.bpe.model", "tokenizer.model.v3", "dict.txt", "encoder.json",
+     "additional_chat_templates/tools.jinja", "quantize_config.json", "no_suffix"],
+)  # fmt: skip
+def test_whatever_a_loader_could_read_is_in_the_identity(folder: Path, name: str) -> None:
+    before = resolve(str(folder)).identity
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}")
+    first = resolve(str(folder)).identity
+    path.write_text('{"a": 1}')
+    assert len({before, first, resolve(str(folder)).identity}) == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "file"),
+    [
+        ({"codebook": "extra/codes.pt"}, "extra/codes.pt"),
+        ({"text_config": {"adapter": "lora"}}, "lora/adapter_model.safetensors"),
+        ({"speech": ["parts/head.bin"]}, "parts/head.bin"),
+    ],
+)
+def test_a_file_that_the_configuration_names_is_in_the_identity(
+    folder: Path, setting: dict[str, object], file: str
+) -> None:
+    path = folder / file
+    path.parent.mkdir()
+    path.write_bytes(b"1")
+    before = resolve(str(folder)).identity
+    path.write_bytes(b"2")
+    assert resolve(str(folder)).identity == before
+    edit_config(folder, **setting)
+    named = resolve(str(folder)).identity
+    path.write_bytes(b"3")
+    assert resolve(str(folder)).identity != named
+
+
+def test_where_a_checkpoint_was_saved_from_is_not_read(folder: Path) -> None:
+    (folder / "checkpoint-500").mkdir()
+    edit_config(folder, _name_or_path="./checkpoint-500")
+    before = resolve(str(folder)).identity
+    (folder / "checkpoint-500" / "model.safetensors").write_bytes(b"1")
+    assert resolve(str(folder)).identity == before
+
+
+def test_the_configuration_of_this_version_of_transformers_is_the_one_that_counts(
+    folder: Path,
+) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.4.0.0.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    assert resolve(str(folder)).dtype == "float32"
+    edit_config(folder, configuration_files=["config.4.0.0.json", "config.99.0.0.json"])
+    assert resolve(str(folder)).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("weights", ["adapter_model.safetensors", None])
+def test_an_adapter_beside_a_model_is_refused(folder: Path, weights: str | None) -> None:
+    if weights is not None:
+        (folder / weights).touch()
+        resolve(str(folder))  # without its configuration, nothing loads it
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "org/other"}')
+    with pytest.raises(CheckpointError, match=r"an adapter \(adapter_config.json\) lies") as caught:
+        resolve(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_that_asks_for_a_token_behind_the_text_is_told_by_its_files(
+    folder: Path,
+) -> None:
+    assert not resolve(str(folder)).appends_token
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"add_eos_token": True}))
+    assert resolve(str(folder)).appends_token
+    edit_config(folder, is_encoder_decoder=True)  # an encoder is meant to see it
+    assert not resolve(str(folder)).appends_token

@@ -491,3 +491,57 @@ def test_all_models_are_resolved_before_any_is_measured(
 @pytest.mark.parametrize("size", ["auto", "auto:4", 1, "16"])
 def test_batch_sizes_that_are_taken(size: int | str) -> None:
     assert replace(LoadOptions(), batch_size=size).batch_size == size
+
+
+@pytest.fixture
+def lacking(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of the checkpoint without a head of its own, which its configuration asks for."""
+    folder = copytree(tiny_checkpoint, tmp_path / "lacking")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
+    return folder
+
+
+def test_a_checkpoint_that_lacks_weights_is_an_error_before_measuring(
+    lacking: Path, two: Panel, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=r"lacking: 1 weight of the model .* lm_head\.weight"):
+        collect(lacking, two, tmp_path / "store")
+    with Store(tmp_path / "store") as store:
+        assert store.results() == []
+
+
+def test_among_others_it_is_told_once_and_has_no_scores(
+    lacking: Path, tiny_checkpoint: Path, two: Panel, tmp_path: Path
+) -> None:
+    notes = Notes()
+    models = [str(lacking), str(tiny_checkpoint)]
+    collection = collect(models, two, tmp_path / "store", progress=notes)
+    assert {r.model for r in collection.results} == {"tiny-llama"}
+    assert [(m.model, m.benchmark) for m in collection.missing] == [
+        ("lacking", "ARC-C"),
+        ("lacking", "Winogrande"),
+    ]
+    assert len({m.reason for m in collection.missing}) == 1
+    assert len([line for line in notes if "lm_head.weight" in line]) == 1
+
+
+@pytest.mark.parametrize("backend", ["capspace", "hf"])
+def test_a_chat_template_that_is_not_there_is_told_once(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path, backend: str
+) -> None:
+    with pytest.raises(CheckpointError, match="tiny-llama: it has no chat template") as caught:
+        collect(tiny_checkpoint, two, tmp_path / "store", chat_template=True, backend=backend)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_done_otherwise_is_noted_before_the_first_benchmark(
+    tiny_checkpoint: Path, two: Panel, tmp_path: Path
+) -> None:
+    folder = copytree(tiny_checkpoint, tmp_path / "renumbered")
+    n_tokens = json.loads((folder / "config.json").read_text())["vocab_size"]
+    (folder / "added_tokens.json").write_text(json.dumps({"<extra>": n_tokens + 9}))
+    notes = Notes()
+    collect(folder, two.select(["ARC-C"]), tmp_path / "store", progress=notes)
+    line = next(i for i, text in enumerate(notes) if f"has id {n_tokens + 9} in added_" in text)
+    assert line < next(i for i, text in enumerate(notes) if "ARC-C" in text)

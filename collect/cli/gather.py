@@ -281,6 +281,14 @@ def lm_eval(
         ),
     ] = None,
     allow_pickle: o.AllowPickle = False,
+    allow_missing_weights: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing-weights",
+            help="Go on where the checkpoint's files lack weights, drawn at random then; no "
+            "answers are kept.",
+        ),
+    ] = False,
 ) -> None:
     """lm-eval's own command line, with capspace's models registered.
 
@@ -299,14 +307,15 @@ def lm_eval(
     def say(line: str) -> None:
         o.console(stderr=True).print(f"capspace: {line}", markup=False, soft_wrap=True)
 
+    allowed = {"allow_pickle": allow_pickle, "allow_missing_weights": allow_missing_weights}
     if no_record:
-        lm_eval_main(arguments or [], store=None, allow_pickle=allow_pickle, say=say)
+        lm_eval_main(arguments or [], store=None, say=say, **allowed)
         return
     with o.resumable(), terminable():
         lm_eval_main(
             arguments or [],
             store=store or default_store_path(),
             answers_of=answers_of,
-            allow_pickle=allow_pickle,
             say=say,
+            **allowed,
         )
