@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -22,6 +23,7 @@ from capspace.collect.identity import canonical_json
 __all__ = [
     "DataRoot",
     "DataSource",
+    "datasets_offline",
     "default_data_root",
     "embedded_data_root",
     "own_files_fingerprint",
@@ -197,6 +199,19 @@ def default_data_root() -> DataRoot | None:
     """Return the data root that ``CAPSPACE_DATA_ROOT`` names, if it names one."""
     named = os.environ.get("CAPSPACE_DATA_ROOT")
     return DataRoot(Path(named)) if named else None
+
+
+@contextmanager
+def datasets_offline() -> Iterator[None]:
+    """Keep ``datasets`` off the network, where it counts even the loading of local files."""
+    import datasets
+
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
 
 
 def _splits(config: Mapping[str, Any]) -> list[str]:

@@ -16,14 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capspace.collect.answer_code import evaluator_of_answers
-from capspace.collect.data_root import DataRoot, DataSource, own_files_fingerprint
+from capspace.collect.data_root import (
+    DataRoot,
+    DataSource,
+    datasets_offline,
+    own_files_fingerprint,
+)
 from capspace.collect.definition import definition_hash
 from capspace.collect.errors import HarnessError
 from capspace.collect.evaluation import Evaluation, read_evaluation
 from capspace.collect.identity import HARNESS_SEEDS, Seeds, TaskIdentity
 from capspace.collect.metering import ItemsDone, metered
 from capspace.collect.plain_prompts import plain_prompts
-from capspace.collect.random_code import random_code
+from capspace.collect.random_code import with_drawn_order
 from capspace.collect.sandbox import SANDBOX_FILTER
 from capspace.fit.errors import near_matches
 from capspace.tasks.panel import Benchmark
@@ -103,7 +108,7 @@ class Harness:
                 TaskIdentity(
                     name=name,
                     version=str((config.get("metadata") or {}).get("version", "")),
-                    definition=definition_hash(_with_order(config)),
+                    definition=definition_hash(with_drawn_order(config)),
                     data=self._data_identity(config),
                 )
             )
@@ -187,7 +192,7 @@ class Harness:
         for name in names:
             source = self._source(self._config(name))
             members.append({"task": name, **({} if source is None else source.overrides())})
-        with _datasets_offline():
+        with datasets_offline():
             loaded = manager.load([{"group": "capspace", "task": members}])
         return list(loaded["tasks"].values())
 
@@ -304,14 +309,6 @@ def register_models() -> None:
     register()
 
 
-def _with_order(config: dict[str, Any]) -> dict[str, Any]:
-    """Add how a task's items are drawn, where they are.
-
-    Before prompts were a function of the seeds, a score of such a task was of any order.
-    """
-    return {**config, "drawn": "as its plain run alone"} if random_code(config) else config
-
-
 def _require_sandbox(name: str, config: dict[str, Any]) -> None:
     """Refuse a task that would run what a model writes outside the sandbox."""
     steps = [step for entry in config.get("filter_list") or () for step in entry["filter"]]
@@ -351,16 +348,3 @@ def _no_survey() -> Iterator[None]:
         get_git_commit_hash=lambda survey: lambda: None,
     ):
         yield
-
-
-@contextmanager
-def _datasets_offline() -> Iterator[None]:
-    """Keep ``datasets`` off the network, where it counts even the loading of local files."""
-    import datasets
-
-    before = datasets.config.HF_HUB_OFFLINE
-    datasets.config.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        datasets.config.HF_HUB_OFFLINE = before

@@ -69,8 +69,9 @@ def plain_prompts(python_seed: int | None, numpy_seed: int | None) -> Iterator[N
         else:
             with whole_run_draws(self, subset):
                 build(self, **settings)
-        for instance in self.instances if subset else ():
-            instance.position = subset[instance.doc_id]
+        if subset is not None:
+            for instance in self.instances:
+                instance.position = subset[instance.doc_id]
 
     # mypy: the replacements have the signatures of what they stand for.
     ConfigurableTask.__init__, ConfigurableTask.build_all_requests = made, built

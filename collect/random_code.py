@@ -15,7 +15,7 @@ from typing import Any
 
 from capspace.collect.task_code import TaskModule, functions_named, reached_definitions
 
-__all__ = ["RandomCode", "random_code"]
+__all__ = ["RandomCode", "random_code", "with_drawn_order"]
 
 # What of a task makes its items, once; and what makes prompts of an item, at each use of it.
 _PREPARING = ("class", "custom_dataset", "process_docs")
@@ -76,6 +76,14 @@ def random_code(config: Mapping[str, Any]) -> RandomCode:
     rendering = _files_that_draw(texts)
     templates = any(isinstance(text, str) and _JINJA.search(text) for text in texts)
     return RandomCode(bool(preparing), bool(rendering) or templates, preparing | rendering)
+
+
+def with_drawn_order(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a task's configuration with a word on its draws, for its identity; most draw nothing.
+
+    Scores from before prompts were a function of the seeds are of any order, and lack the word.
+    """
+    return {**config, "drawn": "as its plain run alone"} if random_code(config) else config
 
 
 def _files_that_draw(functions: Any) -> frozenset[Path]:

@@ -19,6 +19,8 @@ from capspace.collect.errors import HarnessError
 from capspace.collect.harness import Harness
 from capspace.collect.identity import HARNESS_SEEDS
 from capspace.collect.plain_prompts import plain_prompts
+from capspace.collect.random_code import random_code
+from capspace.collect.request_order import request_keys
 from capspace.tasks.panel import Benchmark, load_panel
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
@@ -262,6 +264,72 @@ def test_a_prompt_that_is_drawn_as_it_is_made_is_the_seeds_alone(
     halves = [task.ours(rank=rank, world_size=2) for rank in range(2)]
     assert halves[0] | halves[1] == whole
     assert task.ours(samples=[9, 3]) == {0: whole[3], 1: whole[9]}
+
+
+SAMPLED = """
+task: {task}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {folder}/questions.jsonl}}}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{{{question}}}}"
+doc_to_target: "{{{{answer}}}}"
+repeats: 2
+generation_kwargs: {{do_sample: true, temperature: 0.7, until: ["."]}}
+metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}]
+"""
+
+
+def test_a_sampled_text_is_the_same_draw_alone_and_in_company(
+    own_folder: Path, tmp_path: Path
+) -> None:
+    def requests(name: str, **part: Any) -> list[Any]:
+        (tmp_path / f"{name}.yaml").write_text(SAMPLED.format(task=name, folder=own_folder))
+        chosen = benchmark(name, "none")
+        with plain_prompts(0, 0):
+            (task,) = Harness([chosen], include_path=tmp_path)._load(chosen)
+            prompts(task, 0, **part)
+        return [i for i in task.instances for _ in range(i.repeats)]
+
+    alone = request_keys("generate_until", requests("first_texts"))
+    assert len(set(alone)) == len(alone) == 2 * 12
+    assert request_keys("generate_until", requests("first_texts", samples=[4])) == alone[8:10]
+    both = requests("first_texts") + requests("second_texts")
+    assert request_keys("generate_until", both) == 2 * alone
+
+
+@pytest.mark.parametrize(
+    ("code", "draws"),
+    [
+        pytest.param("import random\ndef f(d):\n    random.shuffle(d)\n", True, id="global"),
+        pytest.param("from random import sample as s\ndef f(d):\n    s(d, 2)\n", True, id="name"),
+        pytest.param("import numpy as np\ndef f(d):\n    np.random.rand()\n", True, id="numpy"),
+        pytest.param(
+            "import random\nr = random.Random(4)\ndef f(d):\n    r.shuffle(d)\n", True, id="module"
+        ),
+        pytest.param("from other import g\ndef f(d):\n    return g(d)\n", True, id="elsewhere"),
+        pytest.param("def f(d):\n    return d.shuffle()\n", True, id="data-set"),
+        pytest.param("def f(d):\n    return d.shuffle(seed=3)\n", False, id="data-set-with-seed"),
+        pytest.param(
+            "import random\ndef f(d):\n    random.Random(d).shuffle(d)\n", False, id="seed-inside"
+        ),
+        pytest.param(
+            "import random\ndef f(d):\n    return d\ndef g(d):\n    random.random()\n",
+            False,
+            id="not-reached",
+        ),
+    ],
+)
+def test_code_that_draws_is_found_without_running_it(
+    tmp_path: Path, code: str, draws: bool
+) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    (tmp_path / "other.py").write_text("import random\ndef g(d):\n    return random.choice(d)\n")
+    named = {"process_docs": f"{tmp_path}/mine.f"}
+    assert random_code(named).prepares == draws
+    assert random_code({"doc_to_text": f"{tmp_path}/mine.f"}).renders == draws
+    assert random_code({"doc_to_text": "{{ options | random }}, a random choice"}).renders
+    assert not random_code({"doc_to_text": "{{ options }} | a random choice"})
 
 
 def test_only_tasks_that_draw_their_items_have_another_identity(gpqa_root: Path) -> None:
