@@ -338,9 +338,10 @@ def _usable(
     notes: list[tuple[str, ...]] = [()] * len(scores)
     usable = scores.copy()
     for i in np.flatnonzero(far.any(axis=1)):
-        row = leave_out_doubtful(ScoreTable.from_wide(known.iloc[[i]]), reference.chance_levels)
-        left = [b for b in known.columns if b not in row.benchmarks]
-        usable.iloc[i, usable.columns.get_indexer(pd.Index(left))] = np.nan
+        own = ScoreTable.from_wide(known.iloc[[int(i)]])
+        row = leave_out_doubtful(own, reference.chance_levels)
+        for benchmark in set(own.benchmarks) - set(row.benchmarks):
+            usable.iloc[int(i), list(usable.columns).index(benchmark)] = np.nan
         notes[i] = row.notes
     return usable, notes
 
