@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capspace.collect.collection import Collection
-from capspace.fit.doubtful import not_comparable_note
+from capspace.fit.comparable import not_comparable_note
 from capspace.fit.placement import Placement, place_model
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from capspace.fit.table import ScoreTable
 
-__all__ = ["is_far_below_chance", "leave_out_doubtful", "not_comparable", "not_comparable_note"]
+__all__ = ["is_far_below_chance", "leave_out_doubtful", "rows_without_doubtful"]
 
 _N_ITEMS = 100
 _N_STDERR = 3.0
@@ -95,29 +95,24 @@ def leave_out_doubtful(
     return replace(table, scores=scores, notes=(*table.notes, *notes))
 
 
-def not_comparable(table: ScoreTable, reference: ScoreTable | None = None) -> dict[str, list[str]]:
-    """Return the benchmarks of each model that are marked as not comparable with published scores.
+def rows_without_doubtful(
+    scores: pd.DataFrame, chance: Mapping[str, float]
+) -> tuple[pd.DataFrame, list[tuple[str, ...]]]:
+    """Return scores (models × benchmarks) with NaN for what ``leave_out_doubtful`` leaves out.
 
-    Those that the ``reference`` marks in the same way are compared like with like and left out.
+    Also what is to be said of each row. Columns without a level in ``chance`` are as they were.
     """
-    alike: set[str] = set()
-    if reference is not None:
-        unlike = reference.scores.loc[reference.scores["comparable"] != "no", "benchmark"]
-        alike = set(reference.benchmarks) - set(unlike)
-    rows = table.scores
-    odd = rows[(rows["comparable"] == "no") & ~rows["benchmark"].isin(alike)]
-    return {str(m): list(own["benchmark"]) for m, own in odd.groupby("model", sort=False)}
-
-
-def not_comparable_note(benchmarks: Iterable[str]) -> str:
-    """Return in words that benchmarks were not measured as the reference's were."""
-    names = list(benchmarks)
-    return (
-        f"Not comparable with published scores: {', '.join(names)} "
-        f"{'was' if len(names) == 1 else 'were'} measured on other items or by another protocol "
-        "than the reference's. Its place and predictions show how the report looks, not what "
-        "the model can do."
-    )
+    named = [c for c in scores.columns if c in chance]
+    far = is_far_below_chance(scores[named], [chance[c] for c in named])
+    notes: list[tuple[str, ...]] = [()] * len(scores)
+    usable = scores.copy()
+    for i in np.flatnonzero(far.any(axis=1)).tolist():
+        own = ScoreTable.from_wide(scores[named].iloc[[i]])
+        row = leave_out_doubtful(own, chance)
+        for benchmark in set(own.benchmarks) - set(row.benchmarks):
+            usable.iloc[i, list(usable.columns).index(benchmark)] = np.nan
+        notes[i] = row.notes
+    return usable, notes
 
 
 def _by_model(rows: pd.DataFrame) -> list[str]:

@@ -11,12 +11,32 @@ import pandas as pd
 
 from capspace.fit.errors import TableError
 
-__all__ = ["family_key", "last_day", "one_spelling", "read_date"]
+__all__ = ["clean_facts", "family_key", "last_day", "one_spelling", "read_date"]
 
 _DATE = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)(?:[T ]\d\d:\d\d.*)?)?)?(?:\.0)?"
 )
 _HOW = "write dates as 2024-04-18, or 2024-04 or 2024 where the day is not known"
+
+
+def clean_facts(facts: pd.DataFrame) -> pd.DataFrame:
+    """Return facts by model with each family under one spelling and dates as ISO has them.
+
+    Raises
+    ------
+    TableError
+        A date is not ISO.
+
+    """
+    clean = facts.copy()
+    if "family" in clean:
+        clean["family"] = pd.Series(one_spelling(clean["family"]), clean.index).replace("", None)
+    if "tuning" in clean:
+        clean["tuning"] = [t if pd.isna(t) else str(t).strip().lower() for t in clean["tuning"]]
+    if "release_date" in clean:
+        dates = [read_date(d, f"{m!s}: release_date") for m, d in clean["release_date"].items()]
+        clean["release_date"] = pd.Series(dates, clean.index).replace("", None)
+    return clean
 
 
 def family_key(family: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["NameMatch", "match_names"]
+__all__ = ["NameMatch", "match_names", "spelled_twice"]
 
 _SPELLING = {"hf", "pytorch", "transformers"}
 _BRANDS = {"meta", "facebook", "google", "microsoft", "openai", "anthropic", "alibaba", "nvidia"}
@@ -120,6 +120,29 @@ def match_names(name: str, known: Iterable[str]) -> tuple[NameMatch, ...]:
         return (NameMatch(name, True, ""),)
     matches = [m for other in names if (m := _match(name, other)) is not None]
     return tuple([m for m in matches if m.is_sure] or matches)
+
+
+def spelled_twice(names: Iterable[str], others: Iterable[str] | None = None) -> dict[str, str]:
+    """Return which names are surely an earlier one (or one of ``others``) in another spelling."""
+    alike: dict[str, list[str]] = {}
+    for other in others or ():
+        alike.setdefault(_key(other), []).append(other)
+    found = {}
+    for name in names:
+        group = alike.setdefault(_key(name), [])
+        matches = [m for m in match_names(name, group) if m.is_sure]
+        if matches:
+            found[name] = matches[0].name
+        elif others is None:
+            group.append(name)
+    return found
+
+
+def _key(name: str) -> str:
+    """Return what all sure spellings of a name share, for looking them up: numbers and variants."""
+    parts = _parts(name)
+    numbers = [w for w in parts.essence if w.isdigit()]
+    return " ".join([*numbers, *sorted(parts.variants), *sorted(t for _, t in parts.releases)])
 
 
 def _match(name: str, known: str) -> NameMatch | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from capspace.fit._completion import complete
 from capspace.fit._refit import Fitted, LawSettings, Training, fit_once
-from capspace.fit.doubtful import is_far_below_chance, leave_out_doubtful
+from capspace.fit.doubtful import rows_without_doubtful
 from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from capspace.fit.intervals import IntervalMethod, TwoView
 from capspace.fit.law import Form, ScalingLaw
@@ -20,7 +20,6 @@ from capspace.fit.overlap import find_overlap
 from capspace.fit.reference import Reference, Target, target_training_table
 from capspace.fit.space import CapabilitySpace
 from capspace.fit.support import Support, support_of
-from capspace.fit.table import ScoreTable
 
 __all__ = ["Prediction", "Support", "TargetFit", "fit_target", "predict_target"]
 
@@ -312,7 +311,8 @@ def predict_target(
             f"{known.index[rows[0]]!s}: {known.columns[columns[0]]!s} is {value!s}, "
             "outside [0, 1]; give fractions"
         )
-    scores, doubts = (scores, [()] * len(scores)) if keep else _usable(scores, known, reference)
+    chance = {b: reference.chance_levels.get(b, 0.0) for b in known.columns}
+    scores, doubts = (scores, [()] * len(scores)) if keep else rows_without_doubtful(scores, chance)
     fitted_on = target_training_table(reference, target)[0].index
     published = reference.scores()
     overlaps = [find_overlap(str(model), row, published) for model, row in scores.iterrows()]
@@ -328,21 +328,6 @@ def predict_target(
             lines = (*doubts[i], overlaps[i].note(exclude))
             predictions[i] = replace(prediction, notes=tuple(line for line in lines if line))
     return [predictions[i] for i in range(len(scores))]
-
-
-def _usable(
-    scores: pd.DataFrame, known: pd.DataFrame, reference: Reference
-) -> tuple[pd.DataFrame, list[tuple[str, ...]]]:
-    """Return the scores without those far below chance, and what is to be said of each row."""
-    far = is_far_below_chance(known, reference.chance(known.columns))
-    notes: list[tuple[str, ...]] = [()] * len(scores)
-    usable = scores.copy()
-    for i in np.flatnonzero(far.any(axis=1)):
-        row = leave_out_doubtful(ScoreTable.from_wide(known.iloc[[i]]), reference.chance_levels)
-        left = [b for b in known.columns if b not in row.benchmarks]
-        usable.iloc[i, usable.columns.get_indexer(pd.Index(left))] = np.nan
-        notes[i] = row.notes
-    return usable, notes
 
 
 def _number(value: float) -> float | None:

@@ -15,6 +15,7 @@ from capspace.fit.columns import find_averages, same_as_target
 from capspace.fit.errors import DegenerateError, FitError, UnknownNameError
 from capspace.fit.facts import one_spelling
 from capspace.fit.law import LinkName
+from capspace.fit.names import spelled_twice
 
 __all__ = ["Problem", "check_target", "make_problem"]
 
@@ -174,6 +175,15 @@ def make_problem(
     left = [str(m) for m in known.index if m not in scores.index]
     if left:
         notes.append(f"{len(left)} models have the target but no scores: {', '.join(left)}")
+        unused = [str(m) for m in scores.index if m not in known.index]
+        notes += [
+            f"{model} of the target is {other} in another spelling: give both one name"
+            for model, other in spelled_twice(left, unused).items()
+        ]
+    notes += [
+        f"{model} is {other} in another spelling: keep one, or a law is tested on what it saw"
+        for model, other in spelled_twice(map(str, joined)).items()
+    ]
     x = scores.loc[joined, columns]
     empty = x.isna().all(axis=1)
     if empty.any():

@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from capspace.fit.comparable import read_marks
 from capspace.fit.errors import TableError, UnknownNameError, near_matches
-from capspace.fit.facts import family_key, one_spelling, read_date
+from capspace.fit.facts import clean_facts, family_key
 
 __all__ = ["FACT_COLUMNS", "KEY_COLUMNS", "SCORE_COLUMNS", "ScoreTable"]
 
@@ -39,7 +40,6 @@ _NUMBERS = ("score", "stderr", "n_items", "n_shot")
 _FACT_NUMBERS = ("parameters", "training_tokens", "training_flops")
 _ROUNDING = 1e-9
 _LARGEST_STDERR = 0.51  # of one half, from two items on
-_YES, _NO = ("yes", "true", "1", "1.0"), ("no", "false", "0", "0.0")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class ScoreTable:
     def __post_init__(self) -> None:
         scores = _typed(self.scores, SCORE_COLUMNS, _NUMBERS)
         scores = scores[scores["score"].notna()]
-        scores = scores.assign(comparable=_comparable(scores))
+        scores = scores.assign(comparable=read_marks(scores))
         _check_scores(scores)
         scores = _merge_agreeing(scores)
         facts = _facts(self.models, scores["model"].unique())
@@ -270,21 +270,6 @@ def _typed(frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ..
     return out
 
 
-def _comparable(scores: pd.DataFrame) -> pd.Series:
-    marks = scores["comparable"].str.strip().str.lower()
-    # Tables that capspace 0.1 wrote have the mark in their source only.
-    unmarked = (marks == "") & scores["source"].str.contains("not comparable", case=False)
-    out = marks.mask(marks.isin(_YES), "yes").mask(marks.isin(_NO) | unmarked, "no")
-    wrong = scores[~out.isin(["yes", "no", ""])]
-    if len(wrong):
-        row = wrong.iloc[0]
-        raise TableError(
-            f"{row['model']}: comparable of {row['benchmark']} is {row['comparable']!r}; it is "
-            "yes, no or empty"
-        )
-    return out
-
-
 def _check_scores(scores: pd.DataFrame) -> None:
     for column in _NUMBERS:
         bad = scores[np.isinf(scores[column])]
@@ -318,14 +303,7 @@ def _merge_agreeing(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
     frame = models.set_index("model") if "model" in models.columns else models
-    if "family" in frame:
-        frame = frame.assign(family=one_spelling(frame["family"]))
-        frame["family"] = frame["family"].replace("", None)
-    if "tuning" in frame:
-        frame = frame.assign(tuning=frame["tuning"].astype(object).map(_lower, na_action="ignore"))
-    if "release_date" in frame:
-        dates = [read_date(d, f"{m!s}: release_date") for m, d in frame["release_date"].items()]
-        frame = frame.assign(release_date=pd.Series(dates, frame.index).replace("", None))
+    frame = clean_facts(frame)
     if frame.index.has_duplicates:
         for model, rows in frame[frame.index.duplicated(keep=False)].groupby(level=0):
             for column in (c for c in FACT_COLUMNS if c in rows):
@@ -344,10 +322,6 @@ def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
         .fillna({c: "" for c in FACT_COLUMNS if c not in _FACT_NUMBERS})
         .rename_axis("model")
     )
-
-
-def _lower(text: Any) -> str:
-    return str(text).strip().lower()
 
 
 def _known(names: Iterable[str], known: Iterable[str], what: str) -> list[str]:

@@ -162,3 +162,14 @@ def test_commands_leave_averages_out_unless_told(capspace, zoo, tmp_path):
     found = json.loads(capspace(*command).out)
     assert list(found["weights"]) == benchmarks
     assert any("agents (%) left out of the space" in note for note in found["notes"])
+
+
+def test_a_model_spelled_twice_is_told():
+    x, truth = planted(40), planted(40, seed=9)["B1"]
+    names = ["org/Model-7b-hf", "model-7b", *(f"other-{i}b" for i in range(38))]
+    x.index = truth.index = pd.Index(names)
+    (note,) = problem(x, truth).notes
+    assert note.startswith("model-7b is org/Model-7b-hf in another spelling: keep one")
+    moved = truth.rename({"other-3b": "some/Other_3B"})
+    notes = problem(x.drop("model-7b"), moved.drop("model-7b")).notes
+    assert "some/Other_3B of the target is other-3b in another spelling" in notes[1]

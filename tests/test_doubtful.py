@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from capspace.fit import ScoreTable, TwoView, load_reference, place_model
-from capspace.fit.doubtful import is_far_below_chance, leave_out_doubtful, not_comparable
+from capspace.fit.comparable import not_comparable
+from capspace.fit.doubtful import is_far_below_chance, leave_out_doubtful
 from capspace.fit.errors import TableError
 from capspace.fit.prediction import predict_target
 from capspace.fit.read import read_table

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from capspace.fit.names import match_names
+from capspace.fit.names import match_names, spelled_twice
 from capspace.fit.reference import load_reference
 
 RESULTS = Path(__file__).parents[1] / "../shared/data/results"
@@ -145,3 +145,15 @@ def test_published_names_of_others_match_the_right_models(known):
     for name, matches in found.items():
         for match in matches:
             assert match.split("/")[1].lower() == name.lower()
+
+
+def test_models_spelled_twice_in_one_table_are_found(known):
+    again = ["Llama-2-7B", "gpt2_xl", "new-1b", "llama2-70b"]
+    found = spelled_twice([*known, *again])
+    assert found == {
+        "Llama-2-7B": LLAMA,
+        "gpt2_xl": "openai-community/gpt2-xl",
+        "llama2-70b": "meta-llama/Llama-2-70b-hf",
+    }
+    assert spelled_twice(again, known) == found
+    assert spelled_twice(known) == {}

@@ -84,7 +84,7 @@ def predict(
 
 
 def _not_comparable(table: ScoreTable, reference: Reference) -> list[str]:
-    from capspace.fit.doubtful import not_comparable, not_comparable_note
+    from capspace.fit.comparable import not_comparable, not_comparable_note
 
     marked = not_comparable(table, reference.table)
     return [f"{model}: {not_comparable_note(names)}" for model, names in marked.items()]

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from capspace.collect.errors import ZooError
 from capspace.fit._form import Form
 from capspace.fit._refit import LawSettings, Training, fit_once
+from capspace.fit.columns import same_as_target
 from capspace.fit.errors import FitError
 from capspace.fit.intervals import TwoView
 from capspace.fit.law import ScalingLaw
+from capspace.fit.names import spelled_twice
 from capspace.fit.read import read_table
 
 __all__ = ["Forecast", "held_out_forecasts", "runs", "target_forecasts"]
@@ -161,10 +163,19 @@ def target_forecasts(
         raise ZooError(
             f"{path}: none of its models is in the zoo; names must be those of `zoo status`"
         )
+    unknown = [str(m) for m in wide.index if m not in scores.index]
+    notices += [
+        f"{path}: {name} is {other} of the zoo in another spelling: give both one name"
+        for name, other in spelled_twice(unknown, map(str, scores.index)).items()
+    ]
     found: list[Forecast] = []
     for target in wide.columns:
         truth = wide[target].reindex(scores.index)
-        others = scores.drop(columns=[c for c in scores.columns if c == target])
+        same = same_as_target(scores, truth, str(target))
+        notices += [
+            f"{column} was not used to predict {target}: {why}" for column, why in same.items()
+        ]
+        others = scores.drop(columns=[c for c in scores.columns if c == target or str(c) in same])
         has = truth.notna()
         try:
             fitted = fit_once(
