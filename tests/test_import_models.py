@@ -211,6 +211,7 @@ def test_samples_of_a_replaced_run_go(store: Store, panel: Panel, tmp_path: Path
         samples_file(path, [sample(0, right=bool(i))])
         import_scores([path], store=store, panel=panel)
     (kept,) = store.results()
+    assert kept.score == 1.0
     assert [p.name for p in store.samples_path.iterdir()] == [f"{kept.key}.jsonl.gz"]
 
 
