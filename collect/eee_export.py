@@ -35,6 +35,7 @@ from capspace.collect.every_eval_ever import (
 from capspace.collect.exported_runs import Run, file_name, metric_and_filter, runs
 from capspace.collect.result import Result
 from capspace.collect.store import Store
+from capspace.fit._json import json_safe
 
 __all__ = ["write_every_eval_ever"]
 
@@ -98,8 +99,8 @@ def _evaluation_log(
         "revision": run.revision,
         **{name: str(value) for name, value in sorted(run.model_identity.items())},
     }
-    if run.conditions:
-        known["conditions"] = "; ".join(run.conditions)
+    if run.conditions or run.protocol:
+        known["conditions"] = "; ".join(filter(None, (*run.conditions, run.protocol)))
     return EvaluationLog(
         evaluation_id=evaluation_id,
         evaluation_timestamp=first.measured_at,
@@ -122,12 +123,12 @@ def _evaluation_log(
                 **known,
             ),
         ),
-        evaluation_results=[_evaluation_result(result) for result in run.results],
+        evaluation_results=[_evaluation_result(result, run) for result in run.results],
         detailed_evaluation_results=samples,
     )
 
 
-def _evaluation_result(result: Result) -> EvaluationResult:
+def _evaluation_result(result: Result, run: Run) -> EvaluationResult:
     stderr = StandardError(value=result.stderr) if math.isfinite(result.stderr) else None
     unsure = stderr is not None or result.n_items is not None
     return EvaluationResult(
@@ -146,6 +147,7 @@ def _evaluation_result(result: Result) -> EvaluationResult:
                 "source": result.source,
                 "capspace_key": result.key,
                 "comparable_with_published_scores": str(result.comparable).lower(),
+                "dated": str(run.is_dated).lower(),
             },
             uncertainty=Uncertainty(standard_error=stderr, num_samples=result.n_items)
             if unsure
@@ -205,7 +207,10 @@ def _instance_logs(result: Result, store: Store, evaluation_id: str) -> Iterator
             answer_attribution=[AnswerAttribution(extracted_value=answer, extraction_method=how)],
             # Between right and wrong lie scores that share probability between answers.
             evaluation=InstanceEvaluation(score=score, is_correct=score > 0.5),
-            metadata={"metric": metric, "log_likelihoods": json.dumps(item.log_likelihoods)}
+            metadata={
+                "metric": metric,
+                "log_likelihoods": json.dumps(json_safe(list(item.log_likelihoods))),
+            }
             if item.log_likelihoods is not None
             else {"metric": metric},
         )

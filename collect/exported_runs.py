@@ -11,6 +11,7 @@ from typing import Any
 
 from capspace.collect.identity import canonical_json
 from capspace.collect.result import Result
+from capspace.collect.run_dates import run_date
 
 __all__ = ["Run", "file_name", "metric_and_filter", "runs", "versions_of", "without_collisions"]
 
@@ -37,6 +38,10 @@ class Run:
         How many items per task were asked for; None is all, or as the conditions say.
     conditions : tuple of str
         What else was out of the ordinary, in words.
+    protocol : str
+        The protocol in the words of the table or record that a score came from; "" for others.
+    is_dated : bool
+        False where nobody states when it was run, and the results' dates are those of an import.
     results : list of Result
 
     """
@@ -49,6 +54,8 @@ class Run:
     seeds: dict[str, int]
     limit: int | None
     conditions: tuple[str, ...]
+    protocol: str
+    is_dated: bool
     results: list[Result]
 
     @property
@@ -71,6 +78,7 @@ def _run_of(result: Result) -> Run:
     """Return the run that a result is of, still without results."""
     identity = json.loads(result.identity)
     scores = identity.get("scores")
+    protocol = ""
     if scores is None:
         # Behind the task and the backend our own protocols name what was out of the ordinary.
         harness, conditions = identity.get("harness", ""), result.protocol.split("; ")[2:]
@@ -79,8 +87,7 @@ def _run_of(result: Result) -> Run:
         harness = scores[0].get("harness", "")
         model = {n: result.provenance[n] for n in ("backend", "dtype") if n in result.provenance}
         conditions = scores[0].get("conditions") or []
-        if scores[0].get("protocol"):  # a table's own words, which have no place of their own
-            conditions = [*conditions, scores[0]["protocol"]]
+        protocol = scores[0].get("protocol", "")
     return Run(
         model=result.model,
         revision=result.revision,
@@ -90,6 +97,8 @@ def _run_of(result: Result) -> Run:
         seeds=identity.get("seeds", {}),
         limit=identity.get("limit"),
         conditions=tuple(conditions),
+        protocol=protocol,
+        is_dated=scores is None or bool(run_date(result)),
         results=[],
     )
 

@@ -22,6 +22,8 @@ from capspace.collect.exported_runs import (
 from capspace.collect.result import Result, to_table
 from capspace.collect.samples import json_line
 from capspace.collect.store import Store
+from capspace.fit.cells import PARQUET_ENDINGS
+from capspace.fit.table import ScoreTable
 
 __all__ = ["EXPORT_FORMATS", "export_scores", "require_format"]
 
@@ -80,18 +82,28 @@ def export_scores(results: Sequence[Result], *, store: Store, form: str, out: Pa
 
 
 def _csv(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
-    to_table(results).scores.to_csv(out, index=False)
+    if out.suffix.lower() in {*PARQUET_ENDINGS, ".json"}:
+        raise CollectError(f"{out}: a name that ends so is read as something else than CSV")
+    frame = _table(results).scores
+    frame.to_csv(out, index=False, lineterminator="\n")
     return [out]
 
 
 def _parquet(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
+    if out.suffix.lower() not in PARQUET_ENDINGS:
+        raise CollectError(f"{out}: a Parquet file is called .parquet or .pq, or nobody reads it")
     try:
-        to_table(results).scores.to_parquet(out, index=False)
+        _table(results).scores.to_parquet(out, index=False)
     except ImportError:
         raise CollectError(
             "writing Parquet needs pyarrow: pip install 'capspace[parquet]'"
         ) from None
     return [out]
+
+
+def _table(results: Sequence[Result]) -> ScoreTable:
+    """Return a table of whole revisions, so that they are the same where it is read."""
+    return to_table(results, longest_revision=64)
 
 
 def _lm_eval(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
@@ -133,7 +145,13 @@ def _run_record(run: Run, measured_at: str) -> dict[str, Any]:
         "model_name": run.model,
         "date": datetime.fromisoformat(measured_at).timestamp(),
         # What lm-eval's layout has no place for.
-        "capspace": {"conditions": list(run.conditions), "model": run.model_identity},
+        "capspace": {
+            "name": run.model,
+            "conditions": list(run.conditions),
+            "protocol": run.protocol,
+            "dated": run.is_dated,
+            "model": run.model_identity,
+        },
     }
     version = run.harness.removeprefix("lm-eval").strip()
     if version:

@@ -11,14 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, Valid
 
 from capspace.collect.errors import ImportFileError
 from capspace.collect.exported_runs import file_name
-from capspace.collect.foreign_score import Count, ForeignScore, Name, first_problem
-from capspace.collect.run_conditions import (
-    ADAPTERS,
-    argument_conditions,
-    model_arguments,
-    plain_name,
-    seed_conditions,
+from capspace.collect.foreign_score import (
+    Count,
+    ForeignFile,
+    ForeignScore,
+    Name,
+    first_problem,
+    no_score,
+    no_stderr,
 )
+from capspace.collect.model_names import ModelName, UnnamedModelError, named_model
+from capspace.collect.run_conditions import argument_conditions, model_arguments, seed_conditions
+from capspace.collect.run_dates import date_of_epoch, date_of_stamp
 
 __all__ = ["read_run"]
 
@@ -59,7 +63,11 @@ class _Items(_Part):
 
 
 class _Own(_Part):
-    conditions: tuple[str, ...] = Field((), strict=False)
+    conditions: tuple[str, ...] = Field(default=(), strict=False)
+    name: str | None = None
+    protocol: str = ""
+    dated: bool = True
+    """False where the date is that of an import."""
 
 
 class _Run(_Part):
@@ -74,52 +82,67 @@ class _Run(_Part):
     n_samples: dict[str, _Items | None] | None = Field(None, alias="n-samples")
     lm_eval_version: str | None = None
     model_name: str | None = None
+    date: JsonValue = None
     chat_template: JsonValue = None
     system_instruction: JsonValue = None
     capspace: _Own | None = None
     """What our own exports say that lm-eval's layout has no place for."""
 
 
-def read_run(path: Path) -> Iterator[ForeignScore]:
-    """Yield the scores of a JSON file.
+def read_run(path: Path, text: str, *, model: ModelName | None = None) -> ForeignFile:
+    """Return the scores of a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        Where it lies, with its samples.
+    text : str
+        What is in it.
+    model : ModelName, optional
+        Which model it is about; by default what it says itself.
 
     Raises
     ------
     ImportFileError
-        It is not laid out as lm-eval's are, or states what cannot be.
+        It is not laid out as lm-eval's are, states what cannot be, or names no model.
 
     """
-    told = _load(path)
-    config = told.config or told.config_general or _Config()
+    run = _load(path, text)
+    config = run.config or run.config_general or _Config()
     arguments = model_arguments(config.model_args)
+    own = run.capspace or _Own()
+    name, about = _model(run, config, arguments, model, path)
     common: dict[str, Any] = {
-        "model": _model(told, config, arguments, path),
-        "revision": _revision(config, arguments),
+        "model": name.model,
+        "revision": name.revision,
         "setup": _setup(config, arguments),
-        "harness": f"lm-eval {told.lm_eval_version or ''}".strip(),
+        "harness": f"lm-eval {run.lm_eval_version or ''}".strip(),
+        "protocol": own.protocol,
+        "run_date": (date_of_epoch(run.date) or date_of_stamp(path.name)) if own.dated else "",
     }
-    conditions = _conditions(told, config, arguments)
-    for key, metrics in told.results.items():
-        if (told.group_subtasks or {}).get(key) or key == "all":
+    conditions = _conditions(run, config, arguments)
+    scores: list[ForeignScore] = []
+    left_out: list[str] = []
+    for key, metrics in run.results.items():
+        if (run.group_subtasks or {}).get(key) or key == "all":
             continue  # an average of tasks that are there themselves
-        task, n_shot = _task_and_shots(key, told, config, path)
-        count = (told.n_samples or {}).get(key) or _Items()
+        task, n_shot = _task_and_shots(key, run, config, path)
+        count = (run.n_samples or {}).get(key) or _Items()
         of_task = {
             "task": task,
             "n_shot": n_shot,
             "n_items": count.effective,
-            "version": _version((told.versions or {}).get(key)),
+            "version": _version((run.versions or {}).get(key)),
             "conditions": _limited(conditions, config, count),
             "samples": _samples_beside(path, task),
         }
-        yield from _scores(common | of_task, metrics, path)
+        scores += _scores(common | of_task, metrics, path, left_out)
+    return ForeignFile(tuple(scores), tuple(left_out), about=about)
 
 
-def _load(path: Path) -> _Run:
+def _load(path: Path, text: str) -> _Run:
     try:
-        return _Run.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ImportFileError(f"{path}: cannot be read: {error.strerror}") from None
+        return _Run.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
@@ -131,10 +154,10 @@ def _load(path: Path) -> _Run:
         raise ImportFileError(f"{path}: {first_problem(error)}") from None
 
 
-def _task_and_shots(key: str, told: _Run, config: _Config, path: Path) -> tuple[str, int | None]:
+def _task_and_shots(key: str, run: _Run, config: _Config, path: Path) -> tuple[str, int | None]:
     """Return a task and its shots; the leaderboard names both in one, as in "harness|arc|25"."""
     _, task, shots = key.split("|") if key.count("|") == 2 else ("", key, "")
-    stated = (told.n_shot or {}).get(key)
+    stated = (run.n_shot or {}).get(key)
     if stated is None and shots:
         if not (shots.isascii() and shots.isdigit() and len(shots) < 10):
             raise ImportFileError(f"{path}: {key}: {shots!r} is no number of shots")
@@ -142,46 +165,72 @@ def _task_and_shots(key: str, told: _Run, config: _Config, path: Path) -> tuple[
     return task, config.num_fewshot if stated is None else stated
 
 
-def _scores(one: dict[str, Any], metrics: dict[str, JsonValue], path: Path) -> Iterator[Any]:
+def _scores(
+    of_task: dict[str, Any], metrics: dict[str, JsonValue], path: Path, left_out: list[str]
+) -> Iterator[ForeignScore]:
     for name, value in metrics.items():
         metric, _, chosen = name.partition(",")
-        if metric.endswith("_stderr") or isinstance(value, (str, bool)):
+        if metric.endswith("_stderr") or metric in {"sample_len", "sample_count"}:
             continue
-        if metric in {"sample_len", "sample_count"}:
+        if isinstance(value, str) and not chosen:
+            continue  # a name, not a metric
+        where = f"{of_task['task']}: {name}"
+        if problem := no_score(value):
+            left_out.append(f"{where} is {problem}")
             continue
         stderr = metrics.get(f"{metric}_stderr,{chosen}" if chosen else f"{metric}_stderr")
-        unknown = stderr is None or isinstance(stderr, str)  # lm-eval writes "N/A"
-        if not isinstance(value, (int, float)) or (
-            isinstance(value, float) and not math.isfinite(value)
-        ):
-            shown = f"{value!r:.60}"
-            raise ImportFileError(f"{path}: {one['task']}: {name} is {shown}, which is no score")
+        if stderr is None or stderr == "N/A":  # lm-eval writes both
+            stderr = math.nan
+        elif problem := no_stderr(stderr):
+            left_out.append(f"{where}: its standard error is {problem}")
+            stderr = math.nan
         try:
             yield ForeignScore(
-                **one,
+                **of_task,
                 metric=metric,
                 filter=chosen or "none",
-                score=value,
-                stderr=math.nan if unknown else stderr,  # type: ignore[arg-type] # checked there
+                score=value,  # type: ignore[arg-type] # a number, or it would be left out
+                stderr=stderr,  # type: ignore[arg-type]
             )
         except ValidationError as error:
-            raise ImportFileError(
-                f"{path}: {one['task']}: {name}: {first_problem(error)}"
-            ) from None
+            raise ImportFileError(f"{path}: {where}: {first_problem(error)}") from None
 
 
-def _model(told: _Run, config: _Config, arguments: dict[str, JsonValue], path: Path) -> str:
-    named = config.model_name or arguments.get("pretrained") or arguments.get("model")
-    name = named or told.model_name or config.model
-    parts = [name, *(arguments[adapter] for adapter in ADAPTERS if adapter in arguments)]
-    plain = [plain_name(part) for part in parts if isinstance(part, str)]
-    if len(plain) < len(parts) or not all(plain):
-        raise ImportFileError(f"{path}: it does not say which model it is about")
-    return "+".join(plain)
+def _model(
+    run: _Run,
+    config: _Config,
+    arguments: dict[str, JsonValue],
+    given: ModelName | None,
+    path: Path,
+) -> tuple[ModelName, tuple[str, ...]]:
+    """Return the model, and what the file says of it; a snapshot's own commit goes first."""
+    try:
+        own = run.capspace and (run.capspace.name or run.model_name)
+        if own:  # whatever it looks like: it was the name in a store
+            name = ModelName(own)
+        else:
+            name = named_model(
+                arguments,
+                own=config.model_name,
+                stated=run.model_name,
+                kind=config.model,
+                sha=config.model_sha,
+            )
+        name = name if name.revision else ModelName(name.model, _revision(config, arguments))
+    except UnnamedModelError as error:
+        if given is not None:
+            return given, error.about
+        raise ImportFileError(f"{path}: {error.remedy(path)}") from None
+    if given is None:
+        return name, (name.model,)
+    return ModelName(given.model, given.revision or name.revision), (name.model,)
 
 
 def _revision(config: _Config, arguments: dict[str, JsonValue]) -> str:
-    return config.model_sha or str(arguments.get("revision") or config.model_revision or "")
+    stated = config.model_sha or arguments.get("revision") or config.model_revision or ""
+    if isinstance(stated, float):  # as 5e12345 becomes where it is taken for a number
+        raise UnnamedModelError("its revision was read as the number", str(stated))
+    return str(stated)
 
 
 def _setup(config: _Config, arguments: dict[str, JsonValue]) -> str:
@@ -192,20 +241,20 @@ def _setup(config: _Config, arguments: dict[str, JsonValue]) -> str:
     return f"{config.model} {dtype}" if config.model and dtype else ""
 
 
-def _conditions(told: _Run, config: _Config, arguments: dict[str, JsonValue]) -> list[str]:
+def _conditions(run: _Run, config: _Config, arguments: dict[str, JsonValue]) -> list[str]:
     limit = config.limit  # a share of the items, or their number
     found = [] if limit is None else [f"limit {int(limit) if limit.is_integer() else limit}"]
     if config.max_samples is not None:
         found.append(f"limit {config.max_samples}")
-    if told.chat_template:
+    if run.chat_template:
         found.append("chat template")
-    if told.system_instruction:
+    if run.system_instruction:
         found.append("system instruction")
     if config.gen_kwargs:
         found.append(f"generation settings {config.gen_kwargs}")
     found += argument_conditions(arguments)
     found += seed_conditions(config.seeds())
-    return found + list(told.capspace.conditions if told.capspace else ())
+    return found + list(run.capspace.conditions if run.capspace else ())
 
 
 def _limited(conditions: list[str], config: _Config, count: _Items) -> tuple[str, ...]:

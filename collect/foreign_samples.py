@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from capspace.collect.errors import ImportFileError
 from capspace.collect.foreign_score import Count, first_problem
 
-__all__ = ["read_foreign_samples"]
+__all__ = ["log_likelihoods", "read_foreign_samples"]
 
 _DEEPEST = 40
 _Listed = Annotated[list[Any], Field(min_length=1)]
@@ -31,12 +32,11 @@ class _Record(BaseModel):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        asked = self.arguments
-        requests = asked if isinstance(asked, list) else [[*a.values()] for a in asked.values()]
+        requests = _requests(self.arguments)
         if not requests or len(requests) != len(self.resps):
             raise ValueError(f"{len(requests)} requests and answers to {len(self.resps)}")
         # A continuation is text, and the answer to it begins with its log-likelihood.
-        if all(len(request) > 1 and isinstance(request[1], str) for request in requests):
+        if _are_continuations(requests):
             for replies in self.resps:
                 _number(replies[0][0] if isinstance(replies[0], list) and replies[0] else None)
         for name in self.metrics:
@@ -58,10 +58,27 @@ def read_foreign_samples(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if line.strip():
                     yield _record(line, f"{path}: line {number}")
     except OSError as error:
         raise ImportFileError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def log_likelihoods(record: dict[str, Any]) -> list[float]:
+    """Return an item's log-likelihoods, one per continuation; none where texts were generated."""
+    if not _are_continuations(_requests(record["arguments"])):
+        return []
+    return [float(replies[0][0]) for replies in record["resps"]]
+
+
+def _requests(asked: list[Any] | dict[str, Any]) -> list[list[Any]]:
+    return asked if isinstance(asked, list) else [[*a.values()] for a in asked.values()]
+
+
+def _are_continuations(requests: list[list[Any]]) -> bool:
+    return all(len(request) > 1 and isinstance(request[1], str) for request in requests)
 
 
 def _record(line: bytes, where: str) -> dict[str, Any]:

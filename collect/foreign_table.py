@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import zlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,24 +12,28 @@ import pandas as pd
 from pydantic import ValidationError
 
 from capspace.collect.errors import ImportFileError
-from capspace.collect.foreign_score import ForeignScore, first_problem
+from capspace.collect.foreign_score import (
+    ForeignFile,
+    ForeignScore,
+    first_problem,
+    no_score,
+    no_stderr,
+)
+from capspace.fit.cells import PARQUET_ENDINGS, as_numbers, as_text, is_empty, read_cells
 from capspace.fit.errors import TableError
-from capspace.fit.read import read_table
+from capspace.fit.read import read_rows
 
 __all__ = ["TABLE_ENDINGS", "read_score_table"]
 
-_PARQUET = (".parquet", ".pq")
-TABLE_ENDINGS = (".csv", ".csv.gz", *_PARQUET)
+TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", *PARQUET_ENDINGS)
 """How names of files end that are most likely tables."""
 
 _TIDY = {"model", "benchmark", "metric", "value"}
 _TIDY_NUMBERS = ("value", "stderr", "num_fewshot", "step")
-# What pandas and pyarrow raise for files that are no table; their own kinds are kinds of these.
-_UNREADABLE = (ValueError, OSError, EOFError, NotImplementedError, TypeError, zlib.error)
 
 
-def read_score_table(path: Path) -> Iterator[ForeignScore]:
-    """Yield the scores of a CSV or Parquet file.
+def read_score_table(path: Path) -> ForeignFile:
+    """Return the scores of a CSV or Parquet file.
 
     Raises
     ------
@@ -37,28 +41,32 @@ def read_score_table(path: Path) -> Iterator[ForeignScore]:
         It is no such table, or a cell holds what it cannot.
 
     """
-    frame = _load(path)
-    _check_names(frame, path)
-    rows = _tidy(frame, path) if set(frame.columns) >= _TIDY else _other(path)
-    for number, row in rows:
-        try:
-            yield ForeignScore(**row)
-        except ValidationError as error:
-            where = f"row {number}" if number else f"{row['model']}: {row['task']}"
-            raise ImportFileError(f"{path}: {where}: {first_problem(error)}") from None
-
-
-def _load(path: Path) -> pd.DataFrame:
-    parquet = path.suffix.lower() in _PARQUET
     try:
-        return pd.read_parquet(path) if parquet else pd.read_csv(path)
-    except ImportError:
-        raise ImportFileError(
-            f"{path}: reading Parquet needs pyarrow: pip install 'capspace[parquet]'"
-        ) from None
-    except _UNREADABLE as error:
-        said = " ".join(str(error).split())
-        raise ImportFileError(f"{path}: neither lm-eval's JSON nor a table ({said})") from None
+        frame = read_cells(path)
+    except TableError as error:
+        raise ImportFileError(f"{path}: neither lm-eval's JSON nor a table: {error}") from None
+    _check_names(frame, path)
+    try:
+        rows = list(_tidy(frame) if set(frame.columns) >= _TIDY else _other(read_rows(path)))
+    except TableError as error:
+        said = str(error).removeprefix(f"{path}: ")
+        raise ImportFileError(f"{path}: {said}") from None
+    scores: list[ForeignScore] = []
+    left_out: list[str] = []
+    for number, row in rows:
+        where = f"row {number}" if number else f"{row['model']}: {row['task']}"
+        if problem := no_score(row["score"]):
+            left_out.append(f"{where}: the score is {problem}")
+            continue
+        if not math.isnan(row["stderr"]) and (problem := no_stderr(row["stderr"])):
+            left_out.append(f"{where}: the standard error is {problem}")
+            row["stderr"] = math.nan
+        try:
+            scores.append(ForeignScore(**row))
+        except ValidationError as error:
+            raise ImportFileError(f"{path}: {where}: {first_problem(error)}") from None
+    about = tuple(dict.fromkeys(score.model for score in scores))
+    return ForeignFile(tuple(scores), tuple(left_out), about=about)
 
 
 def _check_names(frame: pd.DataFrame, path: Path) -> None:
@@ -69,77 +77,76 @@ def _check_names(frame: pd.DataFrame, path: Path) -> None:
         raise ImportFileError(f"{path}: two columns are called {twice[0]!r}")
     for column, header in zip(frame.columns, headers, strict=True):
         is_name = header in {"model", "benchmark", "metric"}
-        if not is_name and pd.api.types.is_numeric_dtype(frame[column]):
-            continue
-        for number, value in enumerate(frame[column], 2):
+        for number, value in enumerate(frame[column].tolist(), 2):
             if not pd.api.types.is_scalar(value):
                 raise ImportFileError(f"{path}: row {number}: {column} is not a single value")
-            if is_name and (pd.isna(value) or not str(value).strip()):
+            if is_name and is_empty(value):
                 raise ImportFileError(f"{path}: row {number} names no {header}")
 
 
-def _other(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        table = read_table(path)
-    except TableError as error:
-        raise ImportFileError(str(error)) from None
-    for row in table.scores.to_dict("records"):
+def _other(rows: pd.DataFrame) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the cells of a long or wide table that hold anything."""
+    for row in rows[rows["score"].notna()].to_dict("records"):
+        model, revision = str(row["model"]), _word(row, "revision")
         yield (
             0,
             {
-                "model": row["model"],
-                "revision": row["revision"],
+                "model": _without_revision(model, revision),
+                "revision": revision,
                 "task": row["benchmark"],
                 "score": row["score"],
-                "stderr": row["stderr"],
-                "n_shot": _whole(row["n_shot"]),
-                "n_items": _whole(row["n_items"]),
-                "protocol": row["protocol"],
-                "source": row["source"],
+                "stderr": row.get("stderr", math.nan),
+                "n_shot": _whole(row.get("n_shot", math.nan)),
+                "n_items": _whole(row.get("n_items", math.nan)),
+                "protocol": _word(row, "protocol"),
+                "source": _word(row, "source"),
             },
         )
 
 
-def _tidy(frame: pd.DataFrame, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _without_revision(model: str, revision: str) -> str:
+    """Return a model's name without its revision, which our own tables add to tell two apart."""
+    name, _, short = model.rpartition("@")
+    is_hash = len(short) == 8 and re.fullmatch("[0-9a-f]{12,}", revision)
+    same = short == revision or (is_hash and revision.startswith(short))
+    return name if name and same else model
+
+
+def _tidy(frame: pd.DataFrame) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read a table with a row per metric, as lm-eval's results are often gathered."""
-    for column in _TIDY_NUMBERS:
-        if column in frame:
-            frame[column] = _numbers(frame[column], path)
+    frame = frame.assign(
+        **{
+            str(column): as_numbers(frame[column], frame["model"])
+            if column in _TIDY_NUMBERS
+            else as_text(frame[column])
+            for column in frame.columns
+        }
+    )
     for number, row in enumerate(frame.to_dict("records"), 2):
         if math.isnan(row["value"]):
             continue  # not measured
-        parts = [f"{row[c]}" for c in ("version", "variant") if _is_told(row, c)]
-        parts = [part for part in parts if part != row["model"]]
-        if _is_told(row, "step"):
-            parts.append(f"step {row['step']:g}")
+        parts = [_word(row, column) for column in ("version", "variant", "revision")]
+        parts = [part for part in parts if part not in ("", row["model"])]
+        if not math.isnan(row.get("step", math.nan)):
+            parts.append(f"step {row['step']:.16g}")
         yield (
             number,
             {
-                "model": str(row["model"]),
+                "model": row["model"],
                 "revision": " ".join(parts),
-                "task": str(row["benchmark"]),
+                "task": row["benchmark"],
                 "score": row["value"],
                 "stderr": row.get("stderr", math.nan),
-                "metric": str(row["metric"]),
+                "metric": row["metric"],
                 "n_shot": _whole(row.get("num_fewshot", math.nan)),
-                "source": str(row["source"]) if _is_told(row, "source") else "",
+                "source": _word(row, "source"),
             },
         )
 
 
-def _numbers(values: pd.Series, path: Path) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    for number, (read, stated) in enumerate(zip(numbers, values, strict=True), 2):
-        if math.isnan(read) and not pd.isna(stated):
-            raise ImportFileError(
-                f"{path}: row {number}: {values.name!s} is {stated!r}, not a number; "
-                "leave the cell empty where nothing was measured"
-            )
-    return numbers
-
-
-def _is_told(row: dict[Any, Any], column: str) -> bool:
-    return column in row and not pd.isna(row[column])
+def _word(row: dict[Any, Any], column: str) -> str:
+    value = row.get(column)
+    return "" if value is None or is_empty(value) else str(value)
 
 
 def _whole(value: float) -> float | None:

@@ -1,25 +1,32 @@
-"""Bringing in scores that others measured, without mixing protocols."""
+"""Bringing in scores that others measured, without mixing protocols or models."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capspace.collect.agreement import settle
 from capspace.collect.checkpoint import sha256_file
+from capspace.collect.eee_import import RECORD_NAME
 from capspace.collect.errors import ImportFileError, StoreError
-from capspace.collect.foreign import ForeignScore, read_foreign
+from capspace.collect.foreign import ForeignFile, ForeignScore, read_foreign
 from capspace.collect.foreign_samples import read_foreign_samples
 from capspace.collect.foreign_table import TABLE_ENDINGS
 from capspace.collect.matching import Brought, Protocols
+from capspace.collect.model_names import ModelName
 from capspace.collect.result import Result
+from capspace.collect.sample_check import checked_samples
 from capspace.collect.samples import write_samples
 from capspace.collect.store import Store
 from capspace.tasks.panel import Panel
 
 __all__ = ["Imported", "import_scores"]
+
+_MOST_CELLS = 20
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,8 @@ class Imported:
     results : tuple of Result
         As they are in the store now.
     notes : tuple of str
-        Why scores that look like the panel's were kept under names of their own, and which were
-        left out because two sources contradict each other.
+        Why scores that look like the panel's were kept under names of their own; which cells and
+        files were left out, and why; which of two runs that disagree is kept.
 
     """
 
@@ -40,101 +47,149 @@ class Imported:
     notes: tuple[str, ...]
 
 
-def import_scores(paths: Sequence[Path], *, store: Store, panel: Panel) -> Imported:
+def import_scores(
+    paths: Sequence[Path], *, store: Store, panel: Panel, model: str | None = None
+) -> Imported:
     """Keep scores from result files in the store.
 
     A score gets the panel's name for it only where the file states the same tasks, task versions,
     shots, metric and filter, on all items and without further conditions. Everything else keeps a
-    name of its own.
+    name of its own. A cell that holds no score is left out and named; where two runs of one model
+    disagree, the later one is kept, by its own date.
 
     Parameters
     ----------
     paths : sequence of Path
-        Files as in `read_foreign`; a folder stands for the result files anywhere below it.
+        Files as in `read_foreign`; a folder stands for the result files anywhere below it, of which
+        one that cannot be read is left out and named.
     store : Store
         Where they are kept.
     panel : Panel
         Whose protocol they are compared with.
+    model : str, optional
+        Which model all files are about, as ``name`` or ``name@revision``, whatever they say.
 
     Raises
     ------
     ImportFileError
-        A file cannot be read as any of the known formats, or states what cannot be; nothing of any
-        file was kept.
+        A file that was named cannot be read as any of the known formats, states what cannot be, or
+        does not say which model it is about; nothing of any file was kept.
     StoreError
         The store cannot be written; nothing was kept.
 
     """
     protocols = Protocols(panel)
     notes: Counter[str] = Counter()
-    kept, brought = store.results(), list[Brought]()
-    for path in dict.fromkeys(_files(paths, notes)):
-        new = _of_file(path, protocols, notes)
-        brought += _agreeing(new, [*kept, *(result for result, _ in brought)], notes)
-    for file in {part.samples for _, parts in brought for part in parts if part.samples}:
-        for _ in read_foreign_samples(file):
-            pass  # a wrong record is told before anything is written
-    _keep(brought, store)
-    told = [note if n == 1 else f"{note} ({n} times)" for note, n in notes.items()]
-    return Imported(tuple(result for result, _ in brought), tuple(told))
+    given = None if model is None else _model(model)
+    brought: list[Brought] = []
+    stored = store.results()
+    about: dict[str, None] = {}
+    for path, is_named in _files(paths, notes).items():
+        try:
+            file = _checked(path, protocols, given)
+        except ImportFileError as error:
+            if is_named:
+                raise
+            notes[f"left out: {error}"] += 1
+            continue
+        _note_cells(file, path, notes)
+        _note_earlier_names(file, path, stored, notes)
+        about |= dict.fromkeys(file.about)
+        brought += _results(file, path, protocols, notes)
+    if not brought:
+        raise ImportFileError("nothing can be taken: " + "; ".join(list(notes)[:3]))
+    if given is not None and len(about) > 1:
+        raise ImportFileError(
+            f"--model {model} names one model, and these files are about {len(about)}: "
+            f"{', '.join(list(about)[:3])}{', ...' if len(about) > 3 else ''}; "
+            "import each by itself"
+        )
+    settled = settle(brought, stored, notes)
+    _keep(settled.brought, settled.replaced, store)
+    words = [note if n == 1 else f"{note} ({n} times)" for note, n in notes.items()]
+    return Imported(tuple(result for result, _ in settled.brought), tuple(words))
 
 
-def _of_file(path: Path, protocols: Protocols, notes: Counter[str]) -> list[Brought]:
-    scores = read_foreign(path)
+def _model(given: str) -> ModelName:
+    name, at, revision = given.strip().rpartition("@")
+    whole = ModelName(name, revision) if at and name else ModelName(given.strip())
+    if not whole.model:
+        raise ImportFileError("--model names no model")
+    return whole
+
+
+def _checked(path: Path, protocols: Protocols, model: ModelName | None) -> ForeignFile:
+    """Return what can be taken of a file."""
+    file = read_foreign(path, model=model)
     try:
-        protocols.require_shares(scores)
+        file = checked_samples(protocols.shares(file))
     except ImportFileError as error:
         raise ImportFileError(f"{path}: {error}") from None
+    if not file.scores:
+        raise ImportFileError(f"{path}: no score in it can be taken: {file.left_out[0]}")
+    return file
+
+
+def _note_cells(file: ForeignFile, path: Path, notes: Counter[str]) -> None:
+    for cell in file.left_out[:_MOST_CELLS]:
+        notes[f"left out: {path.name}: {cell}"] += 1
+    if len(file.left_out) > _MOST_CELLS:
+        notes[f"left out: {path.name}: {len(file.left_out) - _MOST_CELLS} more cells"] += 1
+    for note in file.notes:
+        notes[f"{path.name}: {note}"] += 1
+
+
+def _note_earlier_names(
+    file: ForeignFile, path: Path, stored: Sequence[Result], notes: Counter[str]
+) -> None:
+    """Say where an earlier version took this file in under the last part of a path."""
+    digest = sha256_file(path)
+    here = {score.model for score in file.scores}
+    of_file = (r for r in stored if json.loads(r.identity).get("imported") == digest)
+    for earlier in sorted({result.model for result in of_file} - here):
+        notes[
+            f"{path.name}: was imported before as {earlier!r}, which stays; "
+            f"capspace store remove {earlier!r} drops it"
+        ] += 1
+
+
+def _results(
+    file: ForeignFile, path: Path, protocols: Protocols, notes: Counter[str]
+) -> Iterator[Brought]:
     digest = sha256_file(path)
     origin = f"imported from {path.name} (sha256 {digest[:12]})"
-    found: list[Brought] = []
-    for model in dict.fromkeys((s.model, s.revision) for s in scores):
-        own = [s for s in scores if (s.model, s.revision) == model]
-        found += protocols.results(own, origin, digest, notes)
-    return found
+    for model in dict.fromkeys((s.model, s.revision) for s in file.scores):
+        own = [s for s in file.scores if (s.model, s.revision) == model]
+        yield from protocols.results(own, origin, digest, notes)
 
 
-def _agreeing(brought: list[Brought], kept: list[Result], notes: Counter[str]) -> list[Brought]:
-    """Return the new results that neither each other nor the store contradicts."""
-    stated: dict[tuple[object, ...], set[float]] = {}
-    for result in [*kept, *(result for result, _ in brought)]:
-        stated.setdefault(_cell(result), set()).add(round(result.score, 9))
-    agreeing = []
-    for result, parts in brought:
-        values = stated[_cell(result)]
-        if len(values) == 1:
-            agreeing.append((result, parts))
-            continue
-        said = " and ".join(f"{value:g}" for value in sorted(values))
-        notes[f"left out: {result.model} {result.revision} {result.benchmark} is both {said}"] += 1
-    return agreeing
+def _files(paths: Sequence[Path], notes: Counter[str]) -> dict[Path, bool]:
+    """Return the result files that are asked for, and whether each was named itself.
 
-
-def _cell(result: Result) -> tuple[object, ...]:
-    """Return what a score table tells results apart by."""
-    return result.model, result.revision, result.benchmark, result.n_shot, result.protocol
-
-
-def _files(paths: Sequence[Path], notes: Counter[str]) -> Iterator[Path]:
-    """Yield the result files that are asked for; a folder stands for lm-eval's below it."""
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        inside = sorted(file for file in path.rglob("*") if file.is_file())
+    A folder stands for the files of lm-eval and of Every Eval Ever below it.
+    """
+    files = {path: True for path in paths if not path.is_dir()}
+    for folder in (path for path in paths if path.is_dir()):
+        inside = sorted(file for file in folder.rglob("*") if file.is_file())
         tables = [file.name for file in inside if file.name.endswith(TABLE_ENDINGS)]
-        told = f"{', '.join(tables[:3])}{', ...' if len(tables) > 3 else ''}"
-        results = [f for f in inside if f.name.startswith("results") and f.suffix == ".json"]
+        words = f"{', '.join(tables[:3])}{', ...' if len(tables) > 3 else ''}"
+        results = [file for file in inside if _is_result_file(file.name)]
         if not results:
-            hint = f"; a table is named itself, as {told}" if tables else ""
-            raise ImportFileError(f"{path}: there is no results*.json in this folder{hint}")
+            hint = f"; a table is named itself, as {words}" if tables else ""
+            raise ImportFileError(f"{folder}: there is no results*.json in this folder{hint}")
         if tables:
-            notes[f"{path}: not read, as tables are named themselves: {told}"] += 1
-        yield from results
+            notes[f"{folder}: not read, as tables are named themselves: {words}"] += 1
+        files = dict.fromkeys(results, False) | files
+    return files
 
 
-def _keep(brought: list[Brought], store: Store) -> None:
-    """Write samples and results, all or none."""
+def _is_result_file(name: str) -> bool:
+    is_lm_evals = name.startswith("results") and name.endswith(".json")
+    return is_lm_evals or RECORD_NAME.fullmatch(name) is not None
+
+
+def _keep(brought: list[Brought], replaced: list[str], store: Store) -> None:
+    """Write samples and results in place of others, all or none."""
     written: list[Path] = []
     try:
         for result, parts in brought:
@@ -143,7 +198,7 @@ def _keep(brought: list[Brought], store: Store) -> None:
                 if not target.exists():
                     written.append(target)
                 write_samples(target, _samples(parts))
-        store.put_all(result for result, _ in brought)
+        store.put_all((result for result, _ in brought), instead_of=replaced)
     except BaseException as error:
         for target in written:
             target.unlink(missing_ok=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from capspace.collect.errors import ImportFileError
-from capspace.collect.foreign import ForeignScore
-from capspace.collect.harness import Harness, harness_version
+from capspace.collect.foreign_score import ForeignFile, ForeignScore
+from capspace.collect.harness import Harness
 from capspace.collect.identity import TaskIdentity, canonical_json
 from capspace.collect.result import Result
 from capspace.tasks.panel import Benchmark, Panel
@@ -19,6 +21,7 @@ __all__ = ["Brought", "Protocols"]
 Brought = tuple[Result, list[ForeignScore]]
 """A result, and the scores of the file that it is made of."""
 
+_HARNESS = re.compile(r"lm-eval( \d\S*)? ")
 _SHARES = {"acc", "acc_norm", "mc1", "mc2"}
 
 
@@ -30,30 +33,38 @@ class Protocols:
         harness = Harness(panel.benchmarks)
         self._tasks = {b.name: harness.tasks(b) for b in panel.benchmarks}
 
-    def require_shares(self, scores: Iterable[ForeignScore]) -> None:
-        """Refuse what is no share of the items where only a share can be.
+    def shares(self, file: ForeignFile) -> ForeignFile:
+        """Return a file without what is no share of the items where only a share can be.
 
         Raises
         ------
         ImportFileError
-            A score outside [0, 1]; where it looks like a percentage, the message says so.
+            A score looks like a percentage: then the scale of all others is in doubt.
 
         """
-        metrics = {
-            (task.name, benchmark.metric)
+        scores: list[ForeignScore] = []
+        left_out = list(file.left_out)
+        for score in file.scores:
+            label = f"{score.model}: {score.task} {score.metric}".rstrip()
+            if not self._is_share(score) or 0 <= score.score <= 1:
+                scores.append(score)
+            elif 1 < score.score <= 100:
+                raise ImportFileError(
+                    f"{label} is {score.score:g}, outside [0, 1]; "
+                    "it looks like a percentage: divide by 100"
+                )
+            else:
+                left_out.append(f"{label} is {score.score:g}, outside [0, 1]")
+        return replace(file, scores=tuple(scores), left_out=tuple(left_out))
+
+    def _is_share(self, score: ForeignScore) -> bool:
+        of_panel = any(
+            benchmark.metric == score.metric and task.name == score.task
             for benchmark in self._panel.benchmarks
             for task in self._tasks[benchmark.name]
-        }
-        for score in scores:
-            named = (score.task, score.metric) in metrics or score.metric in _SHARES
-            label = not score.metric and score.task in self._tasks
-            if (named or label) and not 0 <= score.score <= 1:
-                percent = 1 < score.score <= 100
-                raise ImportFileError(
-                    f"{score.model}: {score.task} {score.metric}".rstrip()
-                    + f" is {score.score:g}, outside [0, 1]; "
-                    + ("it looks like a percentage: divide by 100" if percent else "check the file")
-                )
+        )
+        is_label = score.task in self._tasks and (not score.metric or bool(score.protocol))
+        return of_panel or is_label or score.metric in _SHARES
 
     def results(
         self,
@@ -108,7 +119,8 @@ class Protocols:
             comparable=benchmark.comparable,
             identity=_identity(digest, parts),
             tasks=tuple(_task_record(part) for part in parts),
-            provenance=_setup(first),
+            provenance=_provenance(first),
+            measured_at=first.run_date,
         )
 
     def _own_result(
@@ -118,10 +130,11 @@ class Protocols:
         digest: str,
         notes: Counter[str],
     ) -> Result:
-        name = " ".join(filter(None, (score.task, score.metric)))
-        if score.filter != "none":
+        is_label = bool(score.protocol) or not score.metric  # and no task of lm-eval
+        name = score.task if is_label else f"{score.task} {score.metric}"
+        if score.filter != "none" and not is_label:
             name += f" ({score.filter})"
-        if score.task in self._tasks and not score.metric:
+        if score.task in self._tasks and is_label:
             benchmark = self._panel[score.task]
             if _same_words(score, benchmark, self._tasks[score.task]):
                 name = benchmark.name
@@ -151,13 +164,14 @@ class Protocols:
             comparable=name in self._tasks,
             identity=_identity(digest, [score]),
             tasks=(_task_record(score),),
-            provenance=_setup(score),
+            provenance=_provenance(score),
+            measured_at=score.run_date,
         )
 
 
 def _find(scores: Iterable[ForeignScore], task: str, benchmark: Benchmark) -> ForeignScore | None:
     """Return the score of a task that is nearest to what the panel asks for."""
-    of_task = [score for score in scores if score.task == task and score.metric]
+    of_task = [s for s in scores if s.task == task and s.metric and not s.protocol]
     return min(
         of_task,
         key=lambda s: (
@@ -203,12 +217,16 @@ def _same_version(stated: str, wanted: str) -> bool:
 def _same_words(score: ForeignScore, benchmark: Benchmark, tasks: tuple[TaskIdentity, ...]) -> bool:
     """Return whether a table's words are those that our own results of this benchmark carry."""
     versions = "/".join(sorted({f"v{task.version}" for task in tasks if task.version}))
-    words = f"{harness_version()} {'+'.join(benchmark.tasks)} {versions} {benchmark.metric}"
+    words = f"{'+'.join(benchmark.tasks)} {versions} {benchmark.metric}"
     if benchmark.filter != "none":
         words += f" ({benchmark.filter})"
     stated = score.protocol.split("; ")
     # After the task's own words comes the backend; anything behind it is a further condition.
-    return stated[0] == words and len(stated) <= 2 and score.n_shot == benchmark.n_shot
+    return (
+        _HARNESS.sub("", stated[0]) == words
+        and len(stated) <= 2
+        and score.n_shot == benchmark.n_shot
+    )
 
 
 def _task_record(score: ForeignScore) -> dict[str, object]:
@@ -220,10 +238,11 @@ def _task_record(score: ForeignScore) -> dict[str, object]:
     }
 
 
-def _setup(score: ForeignScore) -> dict[str, str]:
-    """Return how the model was run; a key need not say it, as one file has one of it."""
+def _provenance(score: ForeignScore) -> dict[str, str]:
+    """Return how and when the model was run; a key need not say it, as one file has one of it."""
     backend, _, dtype = score.setup.rpartition(" ")
-    return {"backend": backend, "dtype": dtype} if score.setup else {}
+    setup = {"backend": backend, "dtype": dtype} if score.setup else {}
+    return setup | {"run_date": score.run_date}
 
 
 def _identity(digest: str, parts: list[ForeignScore]) -> str:
@@ -231,7 +250,7 @@ def _identity(digest: str, parts: list[ForeignScore]) -> str:
         {
             name: None if isinstance(value, float) and math.isnan(value) else value
             for name, value in vars(part).items()
-            if name not in {"samples", "setup"}
+            if name not in {"samples", "setup", "run_date"}
         }
         for part in parts
     ]

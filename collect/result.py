@@ -91,10 +91,17 @@ class DamagedResult:
         )
 
 
-def to_table(results: Iterable[Result]) -> ScoreTable:
+def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreTable:
     """Return results as a score table.
 
     Two checkpoints with one name (folders called alike) get a short hash behind it.
+
+    Parameters
+    ----------
+    results : iterable of Result
+        What to put into it.
+    longest_revision : int
+        How many characters of a hash the column ``revision`` holds.
 
     Raises
     ------
@@ -111,7 +118,7 @@ def to_table(results: Iterable[Result]) -> ScoreTable:
             "model": r.model
             if len(revisions[r.model]) == 1
             else f"{r.model}@{_short(r.revision, 8)}",
-            "revision": _short(r.revision, 12),
+            "revision": _short(r.revision, longest_revision),
             "benchmark": r.benchmark,
             "score": r.score,
             "stderr": r.stderr,

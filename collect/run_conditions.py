@@ -12,10 +12,7 @@ from pydantic import JsonValue
 from capspace.collect.identity import HARNESS_SEEDS
 from capspace.collect.run_identity import SETTINGS, WITHOUT_EFFECT
 
-__all__ = ["ADAPTERS", "argument_conditions", "model_arguments", "plain_name", "seed_conditions"]
-
-ADAPTERS = ("peft", "delta")
-"""Model arguments that name weights on top of the checkpoint's own."""
+__all__ = ["argument_conditions", "model_arguments", "seed_conditions"]
 
 _SEEDS = {
     "random_seed": HARNESS_SEEDS.python,
@@ -62,12 +59,12 @@ def argument_conditions(arguments: Mapping[str, JsonValue]) -> Iterator[str]:
     for name, value in sorted(arguments.items()):
         if name in _ORDINARY or (name in _OFF and str(value).lower() == "false"):
             continue
-        text = plain_name(value) if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        text = _plain_name(value) if isinstance(value, str) else json.dumps(value, sort_keys=True)
         secret = name not in SETTINGS and (_SECRET.search(name) or isinstance(value, (dict, list)))
         yield name if secret or "://" in text else f"{name}={text}"
 
 
-def plain_name(name: str) -> str:
+def _plain_name(name: str) -> str:
     """Return a name without a folder's place on some machine, which is no part of it."""
     place = name.startswith(("/", ".", "~"))
     return Path(name).name.strip(".~") and Path(name).name if place else name.strip()

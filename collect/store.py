@@ -170,8 +170,10 @@ class Store:
             with transaction(self._db):
                 self._insert(row)
 
-    def put_all(self, results: Iterable[Result]) -> None:
+    def put_all(self, results: Iterable[Result], *, instead_of: Iterable[str] = ()) -> None:
         """Keep many results at once, all or none; samples are written before by the caller.
+
+        Those under the keys of ``instead_of`` go at the same moment, with their samples.
 
         Raises
         ------
@@ -181,9 +183,14 @@ class Store:
         """
         now = _utc_now()
         rows = [to_row(replace(r, measured_at=r.measured_at or now)) for r in results]
-        with self._writable(), transaction(self._db):
-            for row in rows:
-                self._insert(row)
+        gone = list(instead_of)
+        with self._writable():
+            with transaction(self._db):
+                self._db.executemany("DELETE FROM results WHERE key = ?", [(key,) for key in gone])
+                for row in rows:
+                    self._insert(row)
+            for key in gone:
+                self.samples_file(key).unlink(missing_ok=True)
 
     def _insert(self, row: dict[str, Any]) -> None:
         """Write a result and take back that its cell had failed."""

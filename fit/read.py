@@ -6,14 +6,21 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from capspace.fit.cells import as_numbers, as_text, is_empty, read_cells
 from capspace.fit.errors import TableError, near_matches
 from capspace.fit.facts import read_date
-from capspace.fit.table import FACT_COLUMNS, SCORE_COLUMNS, ScoreTable
+from capspace.fit.table import FACT_COLUMNS, NUMBER_COLUMNS, SCORE_COLUMNS, ScoreTable
 
-__all__ = ["BENCHMARK_ALIASES", "canonical_benchmark", "read_table"]
+__all__ = [
+    "BENCHMARK_ALIASES",
+    "canonical_benchmark",
+    "other_meaning",
+    "read_rows",
+    "read_table",
+    "typed",
+]
 
 BENCHMARK_ALIASES = {"Winograd": "Winogrande", "WinoGrande": "Winogrande"}
 """Other spellings of benchmark labels; the study's column "Winograd" holds WinoGrande scores."""
@@ -33,6 +40,9 @@ _FACTS = {
 }
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _UNITLESS_AT_LEAST = {"parameters": 1e4, "training_tokens": 1e6, "training_flops": 1e12}
+_Parts = tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]
+"""Scores, facts and notes, as of a ``ScoreTable``."""
+
 _HEADER = re.compile(r"^(?P<name>[^()]*?)\s*(?:\((?P<unit>[^()]+)\))?$")
 
 
@@ -42,11 +52,13 @@ def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -
     Parameters
     ----------
     path : path
-        ``.parquet`` or ``.pq`` is read as Parquet, anything else as CSV. A file with the columns
-        ``model, benchmark, score`` is long, one with ``Model`` and a column per benchmark wide.
-        Facts of a wide file are recognised by their headers, units included: ``Model Family``,
-        ``Model Size (B)``, ``Pretraining Data Size (T)``, ``FLOPs (1E21)``; without a unit in the
-        header they are plain counts. How each was read is in the table's ``notes``.
+        ``.parquet`` or ``.pq`` is read as Parquet, anything else as CSV, separated by commas,
+        semicolons or tabs. Names and revisions are text, whatever they look like. A file with the
+        columns ``model, benchmark, score`` is long, one with ``Model`` and a column per benchmark
+        wide; it may have a column ``Revision``. Facts of a wide file are recognised by their
+        headers, units included: ``Model Family``, ``Model Size (B)``,
+        ``Pretraining Data Size (T)``, ``FLOPs (1E21)``; without a unit in the header they are
+        plain counts. How each was read is in the table's ``notes``.
     benchmarks : collection of str, optional
         The benchmarks that may appear; by default any column of a wide file that is not a fact.
 
@@ -59,20 +71,62 @@ def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -
     """
     path = Path(path)
     try:
-        frame = _load(path)
-        if frame.empty:
-            raise TableError("the file holds no row")
-        lower = {str(c).strip().lower(): str(c) for c in frame.columns}
-        if {"model", "benchmark", "score"} <= set(lower):
-            return _from_long(frame, benchmarks)
-        if "model" in lower:
-            return _from_wide(frame, lower["model"], benchmarks)
-        raise TableError(
-            f"no column 'Model'; its columns are {', '.join(map(str, frame.columns[:6]))}; "
-            "expected a column per benchmark beside 'Model', or the columns model, benchmark, score"
-        )
+        return ScoreTable(*_read(path, benchmarks))
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
+
+
+def read_rows(path: str | Path) -> pd.DataFrame:
+    """Return the scores of a file that ``read_table`` reads, as it states them.
+
+    Returns
+    -------
+    DataFrame
+        A row per cell, columns as of ``ScoreTable.scores`` as far as they are there, NaN where
+        nothing was measured. No score is refused for its value, and rows may contradict each other.
+
+    Raises
+    ------
+    TableError
+        As of ``read_table``, but for what scores may be.
+
+    """
+    path = Path(path)
+    try:
+        return _read(path, None)[0].reset_index(drop=True)
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from None
+
+
+def _read(path: Path, benchmarks: Collection[str] | None) -> _Parts:
+    frame = read_cells(path)
+    if frame.empty:
+        raise TableError("the file holds no row")
+    lower = {str(c).strip().lower(): str(c) for c in frame.columns}
+    if {"model", "benchmark", "score"} <= set(lower):
+        return _from_long(frame, benchmarks)
+    if "model" in lower:
+        return _from_wide(frame, lower["model"], benchmarks)
+    raise TableError(
+        f"no column 'Model'; its columns are {', '.join(map(str, frame.columns[:6]))}; "
+        "expected a column per benchmark beside 'Model', or the columns model, benchmark, score"
+    )
+
+
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return cells of scores or facts as text and numbers, as their columns ask; others as text.
+
+    Raises
+    ------
+    TableError
+        A row names no model or benchmark, or a cell is not what its column holds.
+
+    """
+    frame = frame.assign(**{c: _names(frame[c]) for c in ("model", "benchmark") if c in frame})
+    for column in (c for c in frame.columns if c not in ("model", "benchmark")):
+        read = as_numbers if column in NUMBER_COLUMNS else _text_or_none
+        frame[column] = read(frame[column], frame["model"])
+    return frame
 
 
 def canonical_benchmark(name: str, known: Collection[str] | None = None) -> str:
@@ -84,65 +138,60 @@ def canonical_benchmark(name: str, known: Collection[str] | None = None) -> str:
     return name
 
 
-def _load(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise TableError("no such file")
-    if path.suffix.lower() in (".parquet", ".pq"):
-        try:
-            return pd.read_parquet(path)
-        except ImportError:
-            raise TableError("reading Parquet needs pip install 'capspace[parquet]'") from None
-        except (ValueError, OSError) as error:
-            raise TableError(f"not a Parquet file ({_first_line(error)})") from None
+def other_meaning(header: str, others: Collection[str] = ()) -> str:
+    """Return what a wide table's column is read as beside others, or "" for a benchmark."""
+    plain = header.strip().lower()
+    if plain in ("model", "revision"):
+        return plain
+    if plain == "score" and "benchmark" in {other.strip().lower() for other in others}:
+        return "that of a long table"
     try:
-        return pd.read_csv(path, skipinitialspace=True)
-    except pd.errors.EmptyDataError:
-        raise TableError("the file is empty") from None
-    except UnicodeDecodeError:
-        raise TableError("not a text file in UTF-8") from None
-    except pd.errors.ParserError as error:
-        raise TableError(f"not a CSV file ({_first_line(error)})") from None
+        fact = _fact(header)
+    except TableError:  # of a unit that is not known
+        return "a fact"
+    return "" if fact is None else fact[0]
 
 
-def _from_long(frame: pd.DataFrame, benchmarks: Collection[str] | None) -> ScoreTable:
+def _from_long(frame: pd.DataFrame, benchmarks: Collection[str] | None) -> _Parts:
     frame = frame.rename(columns=lambda c: str(c).strip().lower())
     known = (*SCORE_COLUMNS, *FACT_COLUMNS)
     _refuse_unknown([c for c in frame.columns if c not in known], known)
-    frame = frame.assign(benchmark=[_label(b, benchmarks) for b in frame["benchmark"].astype(str)])
+    _refuse_twice(list(frame.columns))
+    frame = typed(frame)
     if "release_date" in frame:
         frame["release_date"] = _dates(frame["release_date"], frame["model"], "release_date")
-    for column in ("score", "stderr", "n_items", "n_shot"):
-        if column in frame:
-            frame[column] = _numbers(frame[column], frame["model"])
+    frame["benchmark"] = [_label(name, benchmarks) for name in frame["benchmark"]]
     unknown = frame.loc[~frame["benchmark"].isin(benchmarks or frame["benchmark"]), "benchmark"]
     _refuse_unknown(list(unknown.unique()), benchmarks or (), "benchmark")
     facts = frame[["model", *(c for c in FACT_COLUMNS if c in frame)]]
-    return ScoreTable(frame[[c for c in SCORE_COLUMNS if c in frame]], facts)
+    return frame[[c for c in SCORE_COLUMNS if c in frame]], facts, ()
 
 
 def _from_wide(
     frame: pd.DataFrame, model_column: str, benchmarks: Collection[str] | None
-) -> ScoreTable:
-    names = frame[model_column]
-    if names.isna().any():
-        raise TableError(f"row {int(names.isna().argmax()) + 2} names no model")
-    models = names.astype(str).str.strip()
+) -> _Parts:
+    models = _names(frame[model_column])
     facts = pd.DataFrame({"model": models})
     columns: dict[str, pd.Series] = {}
+    keys = pd.DataFrame({"model": models})
     unknown, notes = [], []
     for header in frame.columns:
         if header == model_column:
+            continue
+        if str(header).strip().lower() == "revision":
+            keys["revision"] = as_text(frame[header])
             continue
         fact = _fact(str(header))
         if fact is not None:
             name, unit, factor = fact
             if name in facts:
                 raise TableError(f"two columns give {name}: the second is {header!r}")
-            facts[name] = frame[header]
             if name == "release_date":
                 facts[name] = _dates(frame[header], models, header)
-            if factor is not None:
-                facts[name] = _scaled(_numbers(frame[header], models), name, str(header), factor)
+            elif factor is None:
+                facts[name] = _text_or_none(frame[header], models)
+            else:
+                facts[name] = _scaled(as_numbers(frame[header], models), name, str(header), factor)
                 notes.append(f"{header!r} read as {name} {unit}")
             continue
         label = _label(str(header), benchmarks)
@@ -153,13 +202,14 @@ def _from_wide(
             raise TableError(f"two columns give {label}: the second is {header!r}")
         if label != str(header):
             notes.append(f"{header!r} read as {label}")
-        columns[label] = _numbers(frame[header], models)
+        columns[label] = as_numbers(frame[header], models)
     _refuse_unknown(unknown, benchmarks or ())
     if not columns:
         known = f"; known are {', '.join(benchmarks)}" if benchmarks else ""
         raise TableError(f"no benchmark among its columns{known}")
-    scores = pd.DataFrame(columns).assign(model=models).melt("model", var_name="benchmark")
-    return ScoreTable(scores.rename(columns={"value": "score"}), facts, tuple(notes))
+    scores = pd.concat([keys, pd.DataFrame(columns)], axis=1)
+    scores = scores.melt(list(keys), var_name="benchmark")
+    return scores.rename(columns={"value": "score"}), facts, tuple(notes)
 
 
 def _fact(header: str) -> tuple[str, str, float | None] | None:
@@ -197,10 +247,10 @@ def _scaled(values: pd.Series, name: str, header: str, factor: float) -> pd.Seri
     return scaled
 
 
-def _dates(values: pd.Series, models: pd.Series, header: object) -> list[str]:
-    """Return ISO dates; a wrong one is refused with its row, counted as in a spreadsheet."""
+def _dates(values: pd.Series, models: pd.Series, header: object) -> list[str | None]:
+    """Return ISO dates, None where unknown; a wrong one is refused with its row in the file."""
     return [
-        read_date(value, f"row {row} ({model}): {str(header).strip()!r}")
+        read_date(value, f"row {row} ({model}): {str(header).strip()!r}") or None
         for row, (value, model) in enumerate(zip(values, models, strict=True), start=2)
     ]
 
@@ -211,15 +261,17 @@ def _label(name: str, benchmarks: Collection[str] | None) -> str:
     return canonical_benchmark(name, benchmarks)
 
 
-def _numbers(values: pd.Series, models: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    bad = np.flatnonzero(numbers.isna() & values.notna())
-    if len(bad):
-        raise TableError(
-            f"{models.iloc[bad[0]]}: {values.name!s} is {values.iloc[bad[0]]!r}, not a number; "
-            "leave the cell empty where nothing was measured"
-        )
-    return numbers
+def _names(values: pd.Series) -> pd.Series:
+    empty = [i for i, cell in enumerate(values.tolist()) if is_empty(cell)]
+    if empty:
+        raise TableError(f"row {empty[0] + 2} names no {str(values.name).strip().lower()}")
+    return as_text(values)
+
+
+def _text_or_none(values: pd.Series, models: pd.Series) -> pd.Series:
+    """Return text with None where nothing is known, so that it contradicts no other row."""
+    text = as_text(values)
+    return text.where(text != "", None)
 
 
 def _refuse_unknown(unknown: list[str], known: Collection[str], what: str = "column") -> None:
@@ -231,5 +283,7 @@ def _refuse_unknown(unknown: list[str], known: Collection[str], what: str = "col
         )
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def _refuse_twice(columns: list[str]) -> None:
+    twice = [column for column in columns if columns.count(column) > 1]
+    if twice:
+        raise TableError(f"two columns are called {twice[0]!r}")

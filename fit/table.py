@@ -9,11 +9,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from capspace.fit.cells import as_text
 from capspace.fit.comparable import read_marks
 from capspace.fit.errors import TableError, UnknownNameError, near_matches
 from capspace.fit.facts import clean_facts, family_key
 
-__all__ = ["FACT_COLUMNS", "KEY_COLUMNS", "SCORE_COLUMNS", "ScoreTable"]
+__all__ = ["FACT_COLUMNS", "KEY_COLUMNS", "NUMBER_COLUMNS", "SCORE_COLUMNS", "ScoreTable"]
 
 SCORE_COLUMNS = (
     "model",
@@ -38,6 +39,9 @@ FACT_COLUMNS = (
 )
 _NUMBERS = ("score", "stderr", "n_items", "n_shot")
 _FACT_NUMBERS = ("parameters", "training_tokens", "training_flops")
+NUMBER_COLUMNS = (*_NUMBERS, *_FACT_NUMBERS)
+"""Columns of scores and facts that hold numbers; all others hold text."""
+
 _ROUNDING = 1e-9
 _LARGEST_STDERR = 0.51  # of one half, from two items on
 
@@ -266,7 +270,7 @@ def _typed(frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ..
                 ) from None
         else:
             text = pd.Series(frame.get(column, ""), index=frame.index, dtype=object)
-            out[column] = text.where(text.notna(), "").astype(str)
+            out[column] = as_text(text.rename(column))
     return out
 
 
@@ -302,7 +306,8 @@ def _merge_agreeing(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
-    frame = models.set_index("model") if "model" in models.columns else models
+    named = models.set_index("model") if "model" in models.columns else models
+    frame = named.set_axis(as_text(named.index.to_series()).to_numpy(), axis=0)
     frame = clean_facts(frame)
     if frame.index.has_duplicates:
         for model, rows in frame[frame.index.duplicated(keep=False)].groupby(level=0):

@@ -8,6 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from capspace.fit.errors import TableError
+from capspace.fit.read import other_meaning
 from capspace.fit.table import FACT_COLUMNS, SCORE_COLUMNS, ScoreTable
 
 __all__ = ["write_table"]
@@ -41,8 +42,8 @@ def write_table(
     Raises
     ------
     TableError
-        Two scores would share a cell of a wide table, a model without any score cannot be kept in
-        a long one, or pyarrow is missing.
+        Two scores would share a cell of a wide table, or the label of one would be read as a fact;
+        a model without any score cannot be kept in a long one; or pyarrow is missing.
 
     """
     path = Path(path)
@@ -73,4 +74,10 @@ def _wide(table: ScoreTable) -> pd.DataFrame:
             for column, (header, unit) in _HEADERS.items()
         }
     )
+    meanings = {label: other_meaning(label, table.benchmarks) for label in table.benchmarks}
+    for label, meaning in meanings.items():
+        if meaning:
+            raise TableError(
+                f"{label!r} as a column of a wide table is read as {meaning}; write the long layout"
+            )
     return facts.join(table.wide()).rename_axis("Model").reset_index()

@@ -131,8 +131,9 @@ def test_lm_eval_layout_holds_every_score_under_its_own_conditions(
     assert told[0.6]["config"]["fewshot_seed"] == 7
     versions = [told[s]["versions"]["arc_challenge"] for s in (0.1, 0.7, 0.9, 0.93)]
     assert versions == ["1.0", "2.0", "1.0", "3.0"]
-    conditions = [told[s]["capspace"]["conditions"] for s in (0.1, 0.8, 0.91, 0.94)]
-    assert conditions == [[], ["embedded items"], ["limit 100"], ["a paper's"]]
+    conditions = [told[s]["capspace"]["conditions"] for s in (0.1, 0.8, 0.91)]
+    assert conditions == [[], ["embedded items"], ["limit 100"]]
+    assert [told[s]["capspace"]["protocol"] for s in (0.91, 0.94)] == ["", "a paper's"]
     assert told[0.95]["config"]["model_args"]["dtype"] == "float16"
 
 
@@ -454,5 +455,9 @@ def test_what_cannot_be_done_is_one_line(store: Store, tmp_path: Path) -> None:
         export_scores([], store=store, form="csv", out=tmp_path / "a.csv")
     (tmp_path / "file").write_text("")
     for form in EXPORT_FORMATS:
+        out = tmp_path / "file" / f"x.{form}"
         with pytest.raises(CollectError, match="cannot write"):
-            export_scores([result("m")], store=store, form=form, out=tmp_path / "file" / "x")
+            export_scores([result("m")], store=store, form=form, out=out)
+    for form, name in (("parquet", "a.txt"), ("csv", "a.parquet"), ("csv", "a.json")):
+        with pytest.raises(CollectError, match=rf"{name}: .* read"):
+            export_scores([result("m")], store=store, form=form, out=tmp_path / name)

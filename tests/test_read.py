@@ -5,12 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from capspace.fit.errors import TableError
 from capspace.fit.read import canonical_benchmark, read_table
-from capspace.fit.table import ScoreTable
 from capspace.fit.write import write_table
 
 SHARED = Path(__file__).parents[1] / "../shared/data/results/obsscaling"
@@ -72,34 +69,6 @@ def test_what_is_written_reads_back(tmp_path, layout, suffix):
     write_table(table, path, layout=layout)
     again = read_table(path)
     pd.testing.assert_frame_equal(again.wide(), table.wide())
-    pd.testing.assert_frame_equal(again.models, table.models)
-
-
-names = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
-fractions = st.floats(0, 1, allow_nan=False)
-
-
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    cells=st.dictionaries(
-        st.tuples(names.map("m/{}".format), names.map("task {}".format)),
-        st.tuples(fractions, fractions, st.integers(1, 10**6)),
-        min_size=1,
-        max_size=12,
-    )
-)
-def test_any_table_survives_the_long_layout(tmp_path, cells):
-    records = [
-        {"model": m, "benchmark": b, "score": s, "stderr": e, "n_items": n, "source": 'x, "y"'}
-        for (m, b), (s, e, n) in cells.items()
-    ]
-    table = ScoreTable.from_records(records)
-    path = tmp_path / "any.csv"
-    write_table(table, path)
-    again = read_table(path)
-    pd.testing.assert_frame_equal(again.scores, table.scores)
     pd.testing.assert_frame_equal(again.models, table.models)
 
 

@@ -24,9 +24,18 @@ def import_(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="lm-eval results_*.json, CSV or Parquet tables, or folders of results."
+            help="lm-eval results_*.json, records of Every Eval Ever, CSV or Parquet tables, or "
+            "folders of results."
         ),
     ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Which model all these files are about, as NAME or NAME@REVISION, where they do "
+            "not say it, or say it by a path that means nothing elsewhere.",
+            show_default=False,
+        ),
+    ] = None,
     panel: o.Panel = "classic-8",
     store: o.StorePath = None,
     as_json: o.Json = False,
@@ -40,7 +49,7 @@ def import_(
     from capspace.tasks.panel import load_panel
 
     with o.open_store(store) as kept:
-        done = import_scores(paths, store=kept, panel=load_panel(panel))
+        done = import_scores(paths, store=kept, panel=load_panel(panel), model=model)
     if as_json:
         o.print_json({"results": [result_dict(r) for r in done.results], "notes": done.notes})
         return

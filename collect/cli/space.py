@@ -296,17 +296,18 @@ def select(
 
 def _costs(path: Path, models: list[str]) -> list[float]:
     """Return the cost of each model, from a CSV with the columns model and cost."""
-    import pandas as pd
-
+    from capspace.fit.cells import as_numbers, as_text, read_cells
     from capspace.fit.errors import TableError
 
     try:
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise TableError(f"{path}: cannot read these costs: {error}") from None
-    if not {"model", "cost"} <= set(frame.columns):
-        raise TableError(f"{path}: costs need the columns model and cost")
-    cost = frame.drop_duplicates("model").set_index("model")["cost"]
+        frame = read_cells(path)
+        if not {"model", "cost"} <= set(frame.columns):
+            raise TableError("costs need the columns model and cost")
+        names = as_text(frame["model"])
+        cost = as_numbers(frame["cost"], names).set_axis(names)
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from None
+    cost = cost[~cost.index.duplicated()].dropna()
     lacking = [m for m in models if m not in cost.index]
     if lacking:
         raise TableError(f"{path}: no cost of {lacking[0]}")

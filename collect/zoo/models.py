@@ -20,8 +20,10 @@ from capspace.collect.zoo.device import DeviceKind
 from capspace.collect.zoo.expand import Candidate
 from capspace.collect.zoo.plan import Model
 from capspace.collect.zoo.weights import Weights, is_downloaded, weigh
+from capspace.fit.cells import read_cells
 from capspace.fit.errors import TableError
 from capspace.fit.facts import read_date
+from capspace.fit.read import typed
 from capspace.fit.table import FACT_COLUMNS
 from capspace.tasks.panel import Panel
 
@@ -176,8 +178,10 @@ def facts_table(zoo: ZooFile) -> pd.DataFrame:
         return pd.DataFrame(columns=list(FACT_COLUMNS))
     path = zoo.beside(zoo.config.facts)
     try:
-        table = pd.read_csv(path, dtype={"release_date": str})
-    except (OSError, ValueError) as error:
+        table = read_cells(path)
+        if "model" in table.columns:
+            table = typed(table)
+    except TableError as error:
         raise ZooError(f"{zoo.at('facts')}: cannot read {path}: {error}") from None
     unknown = [c for c in table.columns if c not in (*FACT_COLUMNS, "model")]
     if "model" not in table.columns or unknown:

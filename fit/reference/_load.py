@@ -14,8 +14,9 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from capspace.fit.cells import read_cells
 from capspace.fit.errors import TableError, UnknownNameError, near_matches
-from capspace.fit.read import read_table
+from capspace.fit.read import read_table, typed
 from capspace.fit.table import ScoreTable
 
 __all__ = [
@@ -206,10 +207,7 @@ def _from_folder(folder: Traversable, packaged: Traversable) -> Reference:
             raise TableError(
                 f"{folder}: no {name}; a reference folder holds scores.csv, models.csv"
             )
-    with (folder / "scores.csv").open("rb") as stream:
-        scores = pd.read_csv(stream)
-    with (folder / "models.csv").open("rb") as stream:
-        facts = pd.read_csv(stream)
+    scores, facts = (_cells(folder / name) for name in ("scores.csv", "models.csv"))
     missing = [c for c in ("model", "benchmark", "score") if c not in scores]
     if missing:
         raise TableError(f"{folder / 'scores.csv'}: no column {missing[0]!r}")
@@ -222,7 +220,18 @@ def _from_folder(folder: Traversable, packaged: Traversable) -> Reference:
             f"{folder / 'scores.csv'}: {stray[0]!r} is neither a benchmark nor a target"
             f"{near_matches(str(stray[0]), known)}"
         )
-    return Reference(_with_tuning(ScoreTable(scores, facts)), benchmarks, targets)
+    try:
+        table = ScoreTable(typed(scores), typed(facts))
+    except TableError as error:
+        raise TableError(f"{folder}: {error}") from None
+    return Reference(_with_tuning(table), benchmarks, targets)
+
+
+def _cells(file: Traversable) -> pd.DataFrame:
+    try:
+        return read_cells(Path(file.name), content=file.read_bytes())
+    except TableError as error:
+        raise TableError(f"{file}: {error}") from None
 
 
 def _with_tuning(table: ScoreTable) -> ScoreTable:
