@@ -30,6 +30,7 @@ from capspace.collect import measuring, runner
 from capspace.collect.backends import LoadOptions, load_model
 from capspace.collect.checkpoint import resolve
 from capspace.collect.cli import main as capspace
+from capspace.collect.cli import show as _show  # noqa: F401 - imported once, for all forks
 from capspace.collect.harness import Harness
 from capspace.collect.journal import Journal
 from capspace.collect.store import Store

@@ -28,30 +28,41 @@ _LENGTH = 8
 # The environment moves nothing in these while they are imported, but for what a server is fixed to.
 _FIRST = (
     "hypothesis",
+    "matplotlib.figure",
     "numpy",
     "pandas",
     "pyarrow.dataset",
     "pytest",
     "scipy.optimize",
+    "scipy.stats",
     "sklearn.linear_model",
-    "torch",
+    "sklearn.metrics",
+    "torch._dynamo",
+    "torch.distributed.fsdp",
 )
 # These read the environment, and are imported in the server of each.
 _THEN = (
-    "datasets",
-    "transformers.models.auto.modeling_auto",
-    "lm_eval.evaluator",
-    "lm_eval.tasks",
-    "lm_eval.models.huggingface",
-    "capspace.collect.cli",
+    "accelerate",
+    "capspace.collect.cli.show",
+    "capspace.collect.engine.lm",
     "capspace.collect.runner",
+    "datasets",
+    "lm_eval.api.metrics",
+    "lm_eval.evaluator",
+    "lm_eval.models.huggingface",
+    "lm_eval.tasks",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.llama.modeling_llama",
+    "transformers.tokenization_utils_tokenizers",
 )
 
 
 def _import(names: tuple[str, ...]) -> None:
     for name in names:
-        if importlib.util.find_spec(name.partition(".")[0]) is not None:
+        try:
             importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue  # in this version, or with these extras, it is not there to be needed
     tasks = Path("/proc/self/task").iterdir()
     threads = [task.joinpath("comm").read_text().strip() for task in tasks]
     # Arrow's allocator has a thread of its own, and starts it anew in a fork.

@@ -94,7 +94,7 @@ def test_full_disk_and_read_only_store_stop_a_run_and_can_still_be_read(
         else:
             assert stop["code"] == 2
             (line,) = (x for x in stop["err"].splitlines() if x.startswith("capspace: "))
-            assert re.search(r"No space left|disk is full|readonly", line)
+            assert re.search(r"No space left|disk is full|readonly|Read-only", line)
             assert line.endswith("run the same command again")
         assert told["known"] >= 150 + 8 + 32  # of the first run, and before the room was gone
         assert told["info"]["code"] == 0

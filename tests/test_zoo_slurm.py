@@ -59,22 +59,30 @@ def options(**changes: object) -> SlurmOptions:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Callable[[str], None]]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], None]]:
     """The cluster of two nodes, as a function of its script's commands."""
     if not CLUSTER.is_file():
         pytest.skip("no ../shared/slurm/cluster: the script that starts a cluster is not here")
-    if os.geteuid() != 0:
-        pytest.skip("starting Slurm's daemons needs root")
+    at = tmp_path_factory.mktemp("slurm")
 
     def command(words: str) -> None:
-        subprocess.run(["bash", str(CLUSTER), *words.split()], check=True, timeout=300)
+        done = run_cluster(at, *words.split())
+        assert done.returncode == 0, done.stderr
 
     ours = not sinfo()
     if ours:
-        start_cluster(command)
+        start_cluster(at)
     yield command
     if ours:
         command("stop")
+
+
+def run_cluster(at: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the script of the cluster whose state and logs are in a folder."""
+    return subprocess.run(
+        ["bash", str(CLUSTER), *words], env=os.environ | {"SLURM_TEST_DIR": str(at)},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
 
 
 def sinfo(*words: str) -> str:
@@ -84,24 +92,21 @@ def sinfo(*words: str) -> str:
     return subprocess.run(["sinfo", "-h", *words], capture_output=True, text=True).stdout.strip()
 
 
-def start_cluster(command: Callable[[str], None]) -> None:
+def start_cluster(at: Path) -> None:
     """Start Slurm's daemons; a busy machine may need longer, or another try."""
     for _ in range(3):
-        told = subprocess.run(
-            ["bash", str(CLUSTER), "start"], capture_output=True, text=True, timeout=300
-        )
+        told = run_cluster(at, "start")
         deadline = time.monotonic() + 30.0
         while (up := sinfo("-t", "idle", "-o", "%D")) != "2" and time.monotonic() < deadline:
             time.sleep(0.5)  # the cluster is another program: nothing tells us
         if up == "2":
             return
         nodes = sinfo("-o", "%n %T %E")
-        command("stop")
+        run_cluster(at, "stop")
         time.sleep(5.0)  # until its ports are free
-    place = re.search(r"see (\S+)/", told.stderr)
-    logs = sorted(Path(place[1]).glob("*.log")) if place else []
-    ends = [f"{log.name}: ...{log.read_text(errors='replace')[-300:]}" for log in logs]
-    pytest.skip("\n".join(["Slurm does not come up on this machine", told.stderr, nodes, *ends]))
+    logs = [(log.name, log.read_text(errors="replace")) for log in sorted(at.glob("*.log"))]
+    ends = [f"{name}: ...{text[-2000:]}" for name, text in logs]
+    pytest.fail("\n".join(["Slurm does not come up on this machine", told.stderr, nodes, *ends]))
 
 
 @dataclass
