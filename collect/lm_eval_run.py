@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from capspace.collect.backends import checked_models
-from capspace.collect.engine.served import engine_lines
 from capspace.collect.errors import AnswerError, BackendError, CollectError
 from capspace.collect.fewshot_draws import positions_of
 from capspace.collect.harness import harness_version, register_models, wrapped_in_evaluator
@@ -84,8 +83,6 @@ def lm_eval_main(
             if store is not None:
                 recorded = partial(_run_recorded, store=store, answers_of=answers_of, say=say)
                 wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=recorded))
-            announced = partial(_evaluation_announced, say=say)
-            wrappers.enter_context(wrapped_in_evaluator(evaluate=announced))
             if not allow_pickle:
                 wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_unpickled))
             wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_untrusting))
@@ -196,18 +193,6 @@ def _run_recorded(simple_evaluate: Any, store: Path, answers_of: str | None, say
     return run
 
 
-def _evaluation_announced(evaluate: Any, *, say: Say) -> Any:
-    """Return lm-eval's function for evaluating a loaded model, which first says what it lacks."""
-
-    def announced(lm: Any, **settings: Any) -> Any:
-        if lm.rank == 0:
-            for line in engine_lines(lm):
-                say(line)
-        return evaluate(lm=lm, **settings)
-
-    return announced
-
-
 def _torch_seed(settings: dict[str, Any]) -> int:
     seed = settings.get("torch_random_seed")
     if seed is None:
@@ -251,7 +236,7 @@ def _evaluation_recorded(
                         "are kept: run the same command again to go on from there"
                     ) from None
             counts = recorder.asker.counts
-            notices = journal.take_notices()
+            notices = [*journal.take_notices(), *recorder.notices]
         if lm.rank == 0:
             for notice in notices:
                 say(notice)

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from capspace.collect.asking import AskingCounts
 from capspace.collect.backends import LoadOptions, load_model
 from capspace.collect.cells import measurement, protocol_words
 from capspace.collect.checkpoint import Checkpoint
@@ -247,7 +246,7 @@ class PanelRun:
         if evaluation is None:
             return False
         seconds = time.perf_counter() - started
-        self._note(cell.benchmark.name, model.asker.counts)
+        self._note(cell.benchmark.name, model)
         engine = engine_record(lm, unserved_requests(lm) - before)
         self._note_engine(cell.benchmark.name, lm, engine)
         result = self._result(model, checkpoint, cell, evaluation, seconds, engine)
@@ -257,10 +256,13 @@ class PanelRun:
         )
         return True
 
-    def _note(self, benchmark: str, counts: AskingCounts) -> None:
+    def _note(self, benchmark: str, recorder: Recorder) -> None:
         """Say what the recorder has to say of a cell."""
+        counts = recorder.asker.counts
         for notice in self.journal.take_notices():
             self.progress.note(notice)
+        for notice in recorder.notices:
+            self.progress.note(f"{benchmark}: {notice}")
         if counts.n_known:
             self.progress.note(
                 f"{benchmark}: {counts.n_known:,} of {counts.n_requests:,} answers were known"

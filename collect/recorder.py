@@ -13,6 +13,7 @@ from lm_eval.api.model import LM
 
 from capspace.collect.asking import Asker
 from capspace.collect.journal import Answer, Journal
+from capspace.collect.mixed_prompts import mixed_prompts
 
 __all__ = ["Recorder"]
 
@@ -38,6 +39,11 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
         Longest that a chunk may knowingly take: the work that a killed run repeats. A batch is
         never cut; a model that does not say what a batch is may take thrice its shortest chunk.
 
+    Attributes
+    ----------
+    notices : list of str
+        What to know of the answers: that prompts depended on their batch.
+
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
     ) -> None:
         super().__init__()
         self._lm = lm
+        self.notices: list[str] = []
         self.asker = Asker(
             journal,
             identity=identity,
@@ -78,6 +85,8 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
     def generate_until(self, requests: list[Instance]) -> list[Answer]:
         """Return the generated text per request."""
         self._check("generate_until", requests)
+        if sentence := mixed_prompts(self._lm, [request.args[0] for request in requests]):
+            self.notices.append(sentence)
         draw = getattr(self._lm, "generate_from_seeds", None)
         return self.asker.answers("generate_until", requests, self._lm.generate_until, draw)
 

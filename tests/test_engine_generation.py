@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from pathlib import Path
@@ -364,7 +365,8 @@ def test_unserved_settings_take_the_path_of_hf(
     assert engine.decoding_stats.new_tokens == 0
     assert engine.unsupported_generation is None  # it is the task's setting
     assert engine.unserved == {"repetition_penalty=1.3": 2}
-    assert "lm-eval's own path is used: repetition_penalty=1.3" in caplog.text
+    engine.generate_until(asked, disable_tqdm=True)
+    assert caplog.text.count("does not serve (repetition_penalty=1.3)") == 1
 
 
 def test_a_model_whose_own_settings_are_unserved_says_so_at_once(
@@ -398,6 +400,39 @@ def test_texts_that_come_out_wrong_are_found_before_any_request(tokenizer: Any) 
     engine = CapspaceLM(wrong, tokenizer=tokenizer, max_length=400)
     assert engine.unsupported_reason is None
     assert re.search("of a short text are .* nats off", str(engine.unsupported_generation))
+
+
+def test_prompts_of_a_batch_are_encoded_each_by_itself(tokenizer: Any, tmp_path: Path) -> None:
+    """lm-eval's hf encodes all prompts of a batch as its first, which a note says."""
+    from tokenizers.processors import TemplateProcessing
+
+    with_bos = copy.deepcopy(tokenizer)
+    with_bos.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    model = build_model("llama")
+    shared = {"tokenizer": with_bos, "max_length": 400}
+    prompts = ["<s>Who was it?", "How many were there?", "<s>When?", "Where was it, and why?"]
+    asked = [
+        Instance("generate_until", {}, (prompt, {"max_gen_toks": 12}), i)
+        for i, prompt in enumerate(prompts)
+    ]
+    engine = CapspaceLM(model, **shared)
+    ours = engine.generate_until(asked, disable_tqdm=True)
+    alone, together = (HFLM(model, batch_size=size, **shared) for size in (1, 4))
+    assert ours == alone.generate_until(asked, disable_tqdm=True)
+    assert ours != together.generate_until(asked, disable_tqdm=True)
+
+    plain = HFLM(model, batch_size=4, **shared | {"tokenizer": tokenizer})  # adds no BOS to any
+    bare = HFLM(model, batch_size=4, add_bos_token=False, **shared)
+    with Journal(tmp_path / "journal") as journal:
+        for i, lm in enumerate((together, alone, engine, plain, bare)):
+            recorder = Recorder(lm, journal=journal, identity=str(i) * 64, label="model: task")
+            recorder.generate_until(asked)
+            begin = ["2 of 4 prompts begin with <s>"] if lm is together else []
+            assert [notice.partition(":")[0] for notice in recorder.notices] == begin
+            recorder.generate_until([asked[0], asked[2]])
+            assert len(recorder.notices) == len(begin)
 
 
 def test_no_room_for_a_prompt(requests: dict[str, list[Instance]], tokenizer: Any) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from importlib.metadata import version
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,10 @@ pytest.importorskip("torch", reason="the engine needs the collect extra")
 
 from commands import Command, Notes
 from conftest import ROOT
+from fault_driver import PANEL
 
 from capspace.collect._place import place_collection
+from capspace.collect.cli.zoo_show import Watcher
 from capspace.collect.engine import served
 from capspace.collect.engine.served import (
     CHECKED_WITH,
@@ -27,6 +31,10 @@ from capspace.collect.engine.served import (
 )
 from capspace.collect.runner import collect_scores
 from capspace.collect.store import Store
+from capspace.collect.zoo.folder import ZooFolder
+from capspace.collect.zoo.measure import Messenger
+from capspace.collect.zoo.records import Order
+from capspace.tasks.panel import load_panel
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
 
@@ -36,7 +44,6 @@ LINE = (
     f"the engine does not serve this model ({REASON}): lm-eval's own path is used, about 5 times "
     "slower on multiple choice and about 2 times on generated texts"
 )
-PANEL = "panel.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +73,12 @@ class Said(Notes):
 def measured(unserved: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     store, said = tmp_path_factory.mktemp("store"), Said()
     collection = collect_scores(
-        str(unserved), panel="smoke", store=store, limit=2, data_root="embedded", progress=said
+        str(unserved),
+        panel=load_panel("smoke").select(["ARC-C", "HellaSwag", "Winogrande"]),
+        store=store,
+        limit=2,
+        data_root="embedded",
+        progress=said,
     )
     return store, collection, said.told
 
@@ -118,23 +130,72 @@ def test_a_result_of_before_keeps_nothing_and_says_nothing(measured: Any, tmp_pa
     assert "scoring engine" not in placed.report.read_text()
 
 
-def test_a_model_that_is_served_says_nothing_and_keeps_that(
-    tiny_checkpoint: Path, tmp_path: Path
+def test_a_task_whose_settings_are_not_served_says_so_and_keeps_it(
+    tiny_checkpoint: Path, fault_tasks: Path, tmp_path: Path
 ) -> None:
+    tasks = tmp_path / "tasks"
+    copytree(fault_tasks, tasks)
+    text = (tasks / "fault_answer.yaml").read_text()
+    assert "temperature: 1.0" in text
+    other = text.replace("temperature: 1.0", "temperature: 1.0, repetition_penalty: 1.3")
+    (tasks / "fault_answer.yaml").write_text(other)
     said = Said()
     collection = collect_scores(
         str(tiny_checkpoint),
-        panel="smoke",
-        store=tmp_path,
-        limit=2,
-        data_root="embedded",
+        panel=PANEL,
+        store=tmp_path / "store",
+        include_path=tasks,
+        limit=3,
         progress=said,
     )
-    assert not any("engine" in line for line in said.told)
-    records = [result.provenance["engine"] for result in collection.results]
-    assert {(record["served"], record["unsupported_reason"]) for record in records} == {
-        (True, None)
+    kept = {r.benchmark: r.provenance["engine"] for r in collection.results}
+    assert (kept["Answer"]["served"], kept["Answer"]["unsupported_reason"]) == (
+        False,
+        "repetition_penalty=1.3",
+    )
+    assert kept["Choice"] == {
+        "served": True,
+        "unsupported_reason": None,
+        "slower_reason": None,
+        "newer": None,
     }
+    assert said.told[0] == "began Choice"  # of the model itself there is nothing to say
+    line = "what the engine does not serve (repetition_penalty=1.3)"
+    assert [told.startswith("Answer: ") for told in said.told if line in told] == [True]
+
+
+def test_lm_eval_s_own_command_says_it_once(
+    unserved: Path,
+    fault_tasks: Path,
+    capspace: Command,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    done = capspace(
+        "lm-eval", "run", "--model", "capspace", "--model_args", f"pretrained={unserved}",
+        "--include_path", fault_tasks, "--tasks", "fault_choice", "--limit", "2",
+        "--store", tmp_path / "store",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert f"{caplog.text}{done.err}".count(f"capspace: {LINE}") == 1
+
+
+def test_a_zoo_keeps_the_line_and_shows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    folder = ZooFolder(tmp_path)
+    with Store(tmp_path / "store") as store:
+        order = Order("u", "org/m", "ref", "rev", {}, "panel", {}, 1.0, 1.0, 1, 1, 0)
+        messenger = Messenger(folder, store, order, io.StringIO())
+        messenger.notices("m", [LINE])
+        assert folder.notices() == [f"org/m: {LINE}"]
+        with Watcher() as watcher:
+            watcher.note_new(folder.notices())
+            watcher.note_new(folder.notices())
+        assert capsys.readouterr().err.count(LINE) == 1
+        messenger.notices("m", [])  # loaded again, after an upgrade that serves it
+        assert folder.notices() == []
 
 
 def test_the_line_names_libraries_newer_than_those_checked(monkeypatch: pytest.MonkeyPatch) -> None:

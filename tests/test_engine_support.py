@@ -74,7 +74,7 @@ def test_refused_models_take_the_path_of_hf(
     assert engine.unsupported_reason is not None
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("capspace")]
     assert lines == [
-        f"capspace engine: the engine does not serve this model ({engine.unsupported_reason}): "
+        f"capspace: the engine does not serve this model ({engine.unsupported_reason}): "
         "lm-eval's own path is used, about 5 times slower on multiple choice and about 2 times on "
         "generated texts"
     ]

@@ -23,7 +23,7 @@ from capspace.collect.engine.division import divided
 from capspace.collect.engine.forward import forward_of
 from capspace.collect.engine.sampling import UnservedSettingError, read_settings
 from capspace.collect.engine.scoring import Budget, ScoringStats, Target, score_targets
-from capspace.collect.engine.served import engine_lines
+from capspace.collect.engine.served import engine_lines, known_reasons
 from capspace.collect.engine.support import base_model, generation_probe, unsupported_reason
 from capspace.collect.engine.texts import generate_texts
 from capspace.collect.engine.tokens import encode_pairs, encode_unique
@@ -85,8 +85,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         if self.unsupported_reason is None:
             self._generation_fault = generation_probe(self.model, self._way)
             self.unsupported_generation = self._generation_fault or self._own_setting()
-        for line in engine_lines(self):
-            _log.warning("capspace engine: %s", line)
+        for line in engine_lines(self) if self.rank == 0 else ():
+            _log.warning("capspace: %s", line)
 
     def _find_way(self) -> tuple[Way, str | None]:
         """Return the fastest way to compute attention that is exact, or why there is none."""
@@ -272,8 +272,13 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                 )
                 self.decoding_stats += stats
             except (UnservedSettingError, UnsupportedAttentionError) as reason:
+                if str(reason) not in (*self.unserved, *known_reasons(self)):
+                    _log.warning(
+                        "capspace: lm-eval's own path is used for texts with settings that the "
+                        "engine does not serve (%s)",
+                        reason,
+                    )
                 self.unserved[str(reason)] += len(members)
-                _log.warning("capspace engine: lm-eval's own path is used: %s", reason)
                 requests = [
                     Instance("generate_until", {}, prompts[i][:2], place)
                     for place, i in enumerate(members)
