@@ -22,7 +22,7 @@ from capspace.collect.errors import (
     DataRootError,
     NothingMeasuredError,
 )
-from capspace.collect.progress import SilentProgress
+from capspace.collect.progress import PlainProgress, SilentProgress
 from capspace.collect.runner import collect_scores
 from capspace.collect.store import Store
 from capspace.tasks.errors import PanelError
@@ -523,7 +523,7 @@ def test_among_others_it_is_told_once_and_has_no_scores(
         ("lacking", "Winogrande"),
     ]
     assert len({m.reason for m in collection.missing}) == 1
-    assert len([line for line in notes if "lm_head.weight" in line]) == 1
+    assert len([line for line in notes.told if "lm_head.weight" in line]) == 1
 
 
 @pytest.mark.parametrize("backend", ["capspace", "hf"])
@@ -541,7 +541,8 @@ def test_what_is_done_otherwise_is_noted_before_the_first_benchmark(
     folder = copytree(tiny_checkpoint, tmp_path / "renumbered")
     n_tokens = json.loads((folder / "config.json").read_text())["vocab_size"]
     (folder / "added_tokens.json").write_text(json.dumps({"<extra>": n_tokens + 9}))
-    notes = Notes()
-    collect(folder, two.select(["ARC-C"]), tmp_path / "store", progress=notes)
-    line = next(i for i, text in enumerate(notes) if f"has id {n_tokens + 9} in added_" in text)
-    assert line < next(i for i, text in enumerate(notes) if "ARC-C" in text)
+    lines: list[str] = []
+    progress = PlainProgress(lines.append)
+    collect(folder, two.select(["ARC-C"]), tmp_path / "store", progress=progress)
+    noted = next(i for i, line in enumerate(lines) if f"has id {n_tokens + 9} in added_" in line)
+    assert noted < lines.index("[1/1] ARC-C: started")
