@@ -117,7 +117,7 @@ def read_every_eval_ever(path: Path, text: str, *, model: ModelName | None = Non
     backend, dtype = details.get("backend"), details.get("dtype")
     common: dict[str, Any] = {
         "model": name.model,
-        "revision": name.revision or str(details.get("revision") or ""),
+        "revision": name.revision,
         "harness": " ".join(filter(None, harness)),
         "setup": f"{backend} {dtype}" if backend and dtype else "",
     }
@@ -145,19 +145,25 @@ def _without_nulls(value: Any) -> Any:
 
 def _model(
     record: _Record, given: ModelName | None, path: Path
-) -> tuple[ModelName, tuple[str, ...]]:
+) -> tuple[ModelName, tuple[ModelName, ...]]:
     """Return the model, and what the record says of it."""
     info = record.model_info
+    revision = str(info.additional_details.get("revision") or "")
     try:
         if any(_is_ours(result) for result in record.evaluation_results) and info.name:
-            name = ModelName(info.name)  # whatever it looks like: it was the name in a store
+            name = ModelName(
+                info.name, revision
+            )  # whatever it looks like: it was the name in a store
         else:
             name = name_of_argument(info.id or info.name, is_checkpoint=False)
+            name = name if name.revision else ModelName(name.model, revision)
     except UnnamedModelError as error:
         if given is not None:
-            return given, error.about
+            return ModelName(given.model, given.revision or revision), error.about
         raise ImportFileError(f"{path}: {error.remedy(path)}") from None
-    return given or name, (name.model,)
+    if given is None:
+        return name, (name,)
+    return ModelName(given.model, given.revision or name.revision), (name,)
 
 
 def _row(result: _Result, record: _Record, left_out: list[str]) -> dict[str, Any]:

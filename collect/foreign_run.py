@@ -202,7 +202,7 @@ def _model(
     arguments: dict[str, JsonValue],
     given: ModelName | None,
     path: Path,
-) -> tuple[ModelName, tuple[str, ...]]:
+) -> tuple[ModelName, tuple[ModelName, ...]]:
     """Return the model, and what the file says of it; a snapshot's own commit goes first."""
     try:
         own = run.capspace and (run.capspace.name or run.model_name)
@@ -222,8 +222,8 @@ def _model(
             return given, error.about
         raise ImportFileError(f"{path}: {error.remedy(path)}") from None
     if given is None:
-        return name, (name.model,)
-    return ModelName(given.model, given.revision or name.revision), (name.model,)
+        return name, (name,)
+    return ModelName(given.model, given.revision or name.revision), (name,)
 
 
 def _revision(config: _Config, arguments: dict[str, JsonValue]) -> str:

@@ -9,6 +9,8 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, ValidationError
 from pydantic.dataclasses import dataclass
 
+from capspace.collect.model_names import ModelName
+
 __all__ = ["Count", "ForeignFile", "ForeignScore", "Name", "first_problem", "no_score", "no_stderr"]
 
 # Names become parts of file names, whose length has bounds.
@@ -72,7 +74,7 @@ class ForeignFile:
         What of it was not taken: which cell, and what it holds instead of a score.
     notes : tuple of str
         What else is worth knowing.
-    about : tuple of str
+    about : tuple of ModelName
         Which models it is about by its own words, whatever the scores' model was set to.
 
     """
@@ -80,7 +82,7 @@ class ForeignFile:
     scores: tuple[ForeignScore, ...]
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    about: tuple[str, ...] = ()
+    about: tuple[ModelName, ...] = ()
 
 
 _SENTINELS = {-1.0, 999.0, -999.0, 9999.0, -9999.0}

@@ -19,6 +19,7 @@ from capspace.collect.foreign_score import (
     no_score,
     no_stderr,
 )
+from capspace.collect.model_names import ModelName
 from capspace.fit.cells import PARQUET_ENDINGS, as_numbers, as_text, is_empty, read_cells
 from capspace.fit.errors import TableError
 from capspace.fit.read import read_rows
@@ -49,8 +50,7 @@ def read_score_table(path: Path) -> ForeignFile:
     try:
         rows = list(_tidy(frame) if set(frame.columns) >= _TIDY else _other(read_rows(path)))
     except TableError as error:
-        said = str(error).removeprefix(f"{path}: ")
-        raise ImportFileError(f"{path}: {said}") from None
+        raise ImportFileError(f"{path}: " + str(error).removeprefix(f"{path}: ")) from None
     scores: list[ForeignScore] = []
     left_out: list[str] = []
     for number, row in rows:
@@ -65,7 +65,7 @@ def read_score_table(path: Path) -> ForeignFile:
             scores.append(ForeignScore(**row))
         except ValidationError as error:
             raise ImportFileError(f"{path}: {where}: {first_problem(error)}") from None
-    about = tuple(dict.fromkeys(score.model for score in scores))
+    about = tuple(dict.fromkeys(ModelName(score.model, score.revision) for score in scores))
     return ForeignFile(tuple(scores), tuple(left_out), about=about)
 
 

@@ -83,7 +83,7 @@ def import_scores(
     given = None if model is None else _model(model)
     brought: list[Brought] = []
     stored = store.results()
-    about: dict[str, None] = {}
+    about: list[ModelName] = []
     for path, is_named in _files(paths, notes).items():
         try:
             file = _checked(path, protocols, given)
@@ -92,18 +92,15 @@ def import_scores(
                 raise
             notes[f"left out: {error}"] += 1
             continue
-        _note_cells(file, path, notes)
-        _note_earlier_names(file, path, stored, notes)
-        about |= dict.fromkeys(file.about)
-        brought += _results(file, path, protocols, notes)
+        _note_cells(file, path.name, notes)
+        digest = sha256_file(path)
+        _note_earlier_names(file, path.name, digest, stored, notes)
+        about += file.about
+        brought += _results(file, path.name, digest, protocols, notes)
     if not brought:
         raise ImportFileError("nothing can be taken: " + "; ".join(list(notes)[:3]))
-    if given is not None and len(about) > 1:
-        raise ImportFileError(
-            f"--model {model} names one model, and these files are about {len(about)}: "
-            f"{', '.join(list(about)[:3])}{', ...' if len(about) > 3 else ''}; "
-            "import each by itself"
-        )
+    if given is not None:
+        _refuse_several(given, about)
     settled = settle(brought, stored, notes)
     _keep(settled.brought, settled.replaced, store)
     words = [note if n == 1 else f"{note} ({n} times)" for note, n in notes.items()]
@@ -118,6 +115,20 @@ def _model(given: str) -> ModelName:
     return whole
 
 
+def _refuse_several(given: ModelName, about: Sequence[ModelName]) -> None:
+    """Refuse to call several models by one name, or several revisions by one."""
+    names = dict.fromkeys(
+        "@".join(filter(None, (name.model, name.revision if given.revision else "")))
+        for name in about
+    )
+    if len(names) > 1:
+        first = f"{', '.join(list(names)[:3])}{', ...' if len(names) > 3 else ''}"
+        raise ImportFileError(
+            f"--model {given.model} names one model, and these files are about {len(names)}: "
+            f"{first}; import each by itself"
+        )
+
+
 def _checked(path: Path, protocols: Protocols, model: ModelName | None) -> ForeignFile:
     """Return what can be taken of a file."""
     file = read_foreign(path, model=model)
@@ -130,34 +141,32 @@ def _checked(path: Path, protocols: Protocols, model: ModelName | None) -> Forei
     return file
 
 
-def _note_cells(file: ForeignFile, path: Path, notes: Counter[str]) -> None:
+def _note_cells(file: ForeignFile, name: str, notes: Counter[str]) -> None:
     for cell in file.left_out[:_MOST_CELLS]:
-        notes[f"left out: {path.name}: {cell}"] += 1
+        notes[f"left out: {name}: {cell}"] += 1
     if len(file.left_out) > _MOST_CELLS:
-        notes[f"left out: {path.name}: {len(file.left_out) - _MOST_CELLS} more cells"] += 1
+        notes[f"left out: {name}: {len(file.left_out) - _MOST_CELLS} more cells"] += 1
     for note in file.notes:
-        notes[f"{path.name}: {note}"] += 1
+        notes[f"{name}: {note}"] += 1
 
 
 def _note_earlier_names(
-    file: ForeignFile, path: Path, stored: Sequence[Result], notes: Counter[str]
+    file: ForeignFile, name: str, digest: str, stored: Sequence[Result], notes: Counter[str]
 ) -> None:
     """Say where an earlier version took this file in under the last part of a path."""
-    digest = sha256_file(path)
     here = {score.model for score in file.scores}
     of_file = (r for r in stored if json.loads(r.identity).get("imported") == digest)
     for earlier in sorted({result.model for result in of_file} - here):
         notes[
-            f"{path.name}: was imported before as {earlier!r}, which stays; "
+            f"{name}: was imported before as {earlier!r}, which stays; "
             f"capspace store remove {earlier!r} drops it"
         ] += 1
 
 
 def _results(
-    file: ForeignFile, path: Path, protocols: Protocols, notes: Counter[str]
+    file: ForeignFile, name: str, digest: str, protocols: Protocols, notes: Counter[str]
 ) -> Iterator[Brought]:
-    digest = sha256_file(path)
-    origin = f"imported from {path.name} (sha256 {digest[:12]})"
+    origin = f"imported from {name} (sha256 {digest[:12]})"
     for model in dict.fromkeys((s.model, s.revision) for s in file.scores):
         own = [s for s in file.scores if (s.model, s.revision) == model]
         yield from protocols.results(own, origin, digest, notes)

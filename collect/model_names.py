@@ -27,6 +27,14 @@ _OF_A_RUN = re.compile(r"(checkpoint-|global_step)\d+$", re.ASCII)
 _RANDOM = re.compile(r"[a-z0-9]{8}$", re.ASCII)
 
 
+@dataclass(frozen=True)
+class ModelName:
+    """A model as files are kept by: its whole name, and its revision or ""."""
+
+    model: str
+    revision: str = ""
+
+
 class UnnamedModelError(ValueError):
     """A file does not say for certain which model it is about; the message says why.
 
@@ -41,19 +49,11 @@ class UnnamedModelError(ValueError):
 
     def __init__(self, reason: str, words: str = "") -> None:
         super().__init__(f"{reason} {words[:100]!r}" if words else reason)
-        self.about = (words,) if words else ()
+        self.about = (ModelName(words),) if words else ()
 
     def remedy(self, path: Path) -> str:
         """Return the message with what to do about it."""
         return f"{self}; say which: capspace import --model NAME {path.name}"
-
-
-@dataclass(frozen=True)
-class ModelName:
-    """A model as files are kept by: its whole name, and its revision or ""."""
-
-    model: str
-    revision: str = ""
 
 
 def named_model(

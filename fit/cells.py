@@ -185,11 +185,11 @@ def _read_csv(path: Path, content: bytes | None) -> pd.DataFrame:
         header = pd.read_csv(_source(path, content), nrows=0, index_col=False, **options).columns
         if len(header) > 1 and "model" in {str(name).strip().lower() for name in header}:
             break
-    frame: pd.DataFrame = pd.read_csv(_source(path, content), **options)
+    frame = pd.read_csv(_source(path, content), **options)
     if not isinstance(frame.index, pd.RangeIndex):
         raise TableError("its rows have more cells than its header")
-    filled: pd.DataFrame = frame.astype(object).fillna("")
-    return filled
+    cells: pd.DataFrame = frame.astype(object)
+    return cells.fillna("")
 
 
 def _source(path: Path, content: bytes | None) -> Path | BytesIO:

@@ -218,8 +218,8 @@ def test_flattened_samples_are_left_out_in_one_line(
     (note,) = done.notes
     assert "samples left out, their scores are taken: " in note
     assert "\n" not in note
-    (told,) = receipt(store, "org/model", "ARC-C")
-    assert told.items == ()
+    (page,) = receipt(store, "org/model", "ARC-C")
+    assert page.items == ()
 
 
 MARKS = {"utf-8": codecs.BOM_UTF8, "utf-16": b""}

@@ -163,6 +163,9 @@ def test_given_model_joins_no_two(store: Store, panel: Panel, tmp_path: Path) ->
     table.write_text("Model,ARC-C\na,0.5\nb,0.6\n")
     with pytest.raises(ImportFileError, match="about 2: a, b; import each by itself"):
         import_scores([table], store=store, panel=panel, model="x")
+    table.write_text("model,revision,benchmark,score\na,1,X,0.5\na,2,X,0.6\n")
+    with pytest.raises(ImportFileError, match="about 2: a@1, a@2; import each by itself"):
+        import_scores([table], store=store, panel=panel, model="x@3")
     assert store.results() == []
 
 
@@ -196,11 +199,11 @@ def test_later_run_is_kept_whatever_the_order(
             notes += import_scores(paths, store=store, panel=panel).notes
         except ImportFileError as error:
             pytest.fail(str(error))
-    (kept,) = store.results()
-    assert kept.score == 0.5
+    (result,) = store.results()
+    assert result.score == 0.5
     assert any("0.5" in note and "the later run" in note for note in notes)
     date = "2025-10-09T08:53:22" if by == "field" else "2026-03-02T03:04:05"
-    assert kept.measured_at.startswith(date)
+    assert result.measured_at.startswith(date)
 
 
 def test_samples_of_a_replaced_run_go(store: Store, panel: Panel, tmp_path: Path) -> None:
@@ -210,9 +213,9 @@ def test_samples_of_a_replaced_run_go(store: Store, panel: Panel, tmp_path: Path
         path = dated(tmp_path / month, i, f"2026-0{month}-01T00-00-00", n_items=1)
         samples_file(path, [sample(0, right=bool(i))])
         import_scores([path], store=store, panel=panel)
-    (kept,) = store.results()
-    assert kept.score == 1.0
-    assert [p.name for p in store.samples_path.iterdir()] == [f"{kept.key}.jsonl.gz"]
+    (result,) = store.results()
+    assert result.score == 1.0
+    assert [p.name for p in store.samples_path.iterdir()] == [f"{result.key}.jsonl.gz"]
 
 
 def test_dated_run_goes_before_one_without_a_date(
@@ -227,6 +230,20 @@ def test_dated_run_goes_before_one_without_a_date(
     again = import_scores([undated], store=store, panel=panel)
     assert again.results == ()
     assert [r.score for r in store.results()] == [0.4]
+
+
+def test_date_of_an_earlier_versions_import_is_in_its_files_name(
+    store: Store, panel: Panel, tmp_path: Path
+) -> None:
+    later = dated(tmp_path, 0.4, "2026-02-02T03-04-05.678901")
+    import_scores([later], store=store, panel=panel)
+    (stored,) = store.results()
+    store.put(Result(**{**vars(stored), "provenance": {}, "measured_at": "2026-11-28T00:00:00"}))
+    done = import_scores(
+        [dated(tmp_path, 0.3, "2026-01-02T03-04-05.678901")], store=store, panel=panel
+    )
+    assert done.results == ()
+    assert [result.score for result in store.results()] == [0.4]
 
 
 def test_what_was_measured_here_stays(store: Store, panel: Panel, tmp_path: Path) -> None:
