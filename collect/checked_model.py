@@ -97,9 +97,10 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             raise CheckpointError(f"{self._label}: its tokenizer knows no plain words")
         self._require_chat_template()
         for token in renumbered_tokens(self.tokenizer, kwargs.get("revision")):
+            loaded = "no id" if token.id_loaded is None else token.id_loaded
             self.notes.append(
                 f"{self._label}: token {token.token!r} has id {token.id_in_file} in {token.file} "
-                f"and {token.id_loaded} once loaded: another row of the embedding is read for it"
+                f"and {loaded} once loaded: other rows of the embedding are read for it"
             )
 
     def _require_files(self, source: Any) -> None:
