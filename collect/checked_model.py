@@ -7,7 +7,7 @@ imports torch and lm-eval; import it inside functions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from capspace.collect.checkpoint import APPENDED_REMOVED
 from capspace.collect.errors import CheckpointError, HarnessError
-from capspace.collect.loading import LoadedWeights, recorded_loading
+from capspace.collect.loading import LoadedWeights, recorded_loading, replaced
 from capspace.collect.tokenizer_checks import (
     encodes_nothing,
     renumbered_tokens,
@@ -97,9 +97,10 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             raise CheckpointError(f"{self._label}: its tokenizer knows no plain words")
         self._require_chat_template()
         for token in renumbered_tokens(self.tokenizer, kwargs.get("revision")):
+            loaded = "no id" if token.id_loaded is None else token.id_loaded
             self.notes.append(
                 f"{self._label}: token {token.token!r} has id {token.id_in_file} in {token.file} "
-                f"and {token.id_loaded} once loaded: another row of the embedding is read for it"
+                f"and {loaded} once loaded: other rows of the embedding are read for it"
             )
 
     def _require_files(self, source: Any) -> None:
@@ -162,26 +163,25 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             yield
             return
         sizes = _sizes_in_adapter(adapter, revision)
-        resize = PreTrainedModel.resize_token_embeddings
 
-        def resize_if_trained(
-            model: PreTrainedModel, new_num_tokens: int | None = None, *args: Any, **kwargs: Any
-        ) -> Any:
-            if new_num_tokens in sizes:
-                return resize(model, new_num_tokens, *args, **kwargs)
-            rows = _n_rows(model)
-            self.identity_settings["vocabulary"] = "whole"
-            self.notes.append(
-                f"{self._label}: all {rows:,} rows of the vocabulary are used with the adapter; "
-                f"lm-eval alone would resize it to the tokenizer's {new_num_tokens:,}"
-            )
-            return model.get_input_embeddings()
+        def if_trained(resize: Callable[..., Any]) -> Callable[..., Any]:
+            def resize_token_embeddings(
+                model: PreTrainedModel, new_num_tokens: int, *args: Any, **kwargs: Any
+            ) -> Any:
+                if new_num_tokens in sizes:
+                    return resize(model, new_num_tokens, *args, **kwargs)
+                self.identity_settings["vocabulary"] = "whole"
+                self.notes.append(
+                    f"{self._label}: all {_n_rows(model):,} rows of the vocabulary are used with "
+                    "the adapter; lm-eval alone would resize it to the tokenizer's "
+                    f"{new_num_tokens:,}"
+                )
+                return model.get_input_embeddings()
 
-        PreTrainedModel.resize_token_embeddings = resize_if_trained
-        try:
+            return resize_token_embeddings
+
+        with replaced(PreTrainedModel, "resize_token_embeddings", if_trained):
             yield
-        finally:
-            PreTrainedModel.resize_token_embeddings = resize
 
     def _require_rows(self) -> None:
         """Refuse a tokenizer whose own vocabulary is larger than the embedding."""

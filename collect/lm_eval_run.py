@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from capspace.collect.run_identity import (
 )
 from capspace.collect.store import Store
 
-__all__ = ["lm_eval_main"]
+__all__ = ["lm_eval_main", "recorded_runs"]
 
 Say = Callable[[str], None]
 _CLIENTS = {"aiohttp", "requests"}  # by which lm-eval asks a server
@@ -77,21 +77,48 @@ def lm_eval_main(
     # lm-eval reads and edits sys.argv itself.
     sys.argv = ["capspace lm-eval", *arguments]
     try:
-        with ExitStack() as wrappers:
-            checked = partial(_run_checked, allow_missing_weights=allow_missing_weights, say=say)
-            wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=checked))
-            if store is not None:
-                recorded = partial(_run_recorded, store=store, answers_of=answers_of, say=say)
-                wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=recorded))
-            if not allow_pickle:
-                wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_unpickled))
-            wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_untrusting))
-            wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_of_one_model))
-            prompted = partial(_run_plain_prompts, say=say)
-            wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=prompted))
+        with recorded_runs(
+            store=store,
+            answers_of=answers_of,
+            allow_pickle=allow_pickle,
+            allow_missing_weights=allow_missing_weights,
+            say=say,
+        ):
             cli_evaluate()
     finally:
         sys.argv = before
+
+
+@contextmanager
+def recorded_runs(
+    *,
+    store: Path | None,
+    answers_of: str | None = None,
+    allow_pickle: bool = False,
+    allow_missing_weights: bool = False,
+    say: Say,
+) -> Iterator[None]:
+    """Let lm-eval's function for a whole run check what it loads and asks, and keep the answers.
+
+    Parameters
+    ----------
+    store, answers_of, allow_pickle, allow_missing_weights, say
+        As in `lm_eval_main`.
+
+    """
+    with ExitStack() as wrappers:
+        checked = partial(_run_checked, allow_missing_weights=allow_missing_weights, say=say)
+        wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=checked))
+        if store is not None:
+            recorded = partial(_run_recorded, store=store, answers_of=answers_of, say=say)
+            wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=recorded))
+        if not allow_pickle:
+            wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_unpickled))
+        wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_untrusting))
+        wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_of_one_model))
+        prompted = partial(_run_plain_prompts, say=say)
+        wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=prompted))
+        yield
 
 
 def _run_unpickled(simple_evaluate: Any) -> Any:

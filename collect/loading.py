@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-__all__ = ["LoadedWeights", "recorded_loading"]
+__all__ = ["LoadedWeights", "recorded_loading", "replaced"]
 
 # What all layers of an adapter share: its file holds it once, and PEFT misses it in each.
 _SHARED = re.compile(r"vblora_vector_bank|prompt_encoder|\.tinylora_v\.|\.unilora_theta_d\.")
@@ -63,19 +63,19 @@ class LoadedWeights:
 def recorded_loading() -> Iterator[LoadedWeights]:
     """Record what transformers and PEFT say of the weights that they load inside the block."""
     weights = LoadedWeights()
-    with _replaced(PreTrainedModel, "from_pretrained", _telling(weights)):
+    with replaced(PreTrainedModel, "from_pretrained", _telling(weights)):
         adapters = _peft_model()
         if adapters is None:
             yield weights
         else:
-            with _replaced(adapters, "load_adapter", _telling_adapter(weights)):
+            with replaced(adapters, "load_adapter", _telling_adapter(weights)):
                 yield weights
 
 
 def _telling(weights: LoadedWeights) -> Callable[[Any], Any]:
     def wrap(original: classmethod[Any, Any, Any]) -> Any:
         def from_pretrained(
-            cls: type[PreTrainedModel], *args: Any, output_loading_info: bool = False, **kwargs: Any
+            cls: type[Any], /, *args: Any, output_loading_info: bool = False, **kwargs: Any
         ) -> Any:
             load = original.__get__(None, cls)
             model, info = load(*args, output_loading_info=True, **kwargs)
@@ -132,7 +132,8 @@ def _by_number(name: str) -> list[tuple[int, str]]:
 
 
 @contextmanager
-def _replaced(owner: type, name: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
+def replaced(owner: type, name: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
+    """Put what ``wrap`` makes of a class's own attribute in its place."""
     before = vars(owner)[name]
     setattr(owner, name, wrap(before))
     try:

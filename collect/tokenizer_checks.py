@@ -73,11 +73,11 @@ def stop_appending(tokenizer: Any) -> tuple[str, ...]:
 def renumbered_tokens(tokenizer: Any, revision: str | None) -> list[RenumberedToken]:
     """Return the added tokens whose id is not the one that the tokenizer's files give them."""
     loaded = tokenizer.get_vocab()
-    found: dict[str, RenumberedToken] = {}
+    renumbered: dict[str, RenumberedToken] = {}
     for file, token, number in _numbered(str(tokenizer.name_or_path), revision):
-        if loaded.get(token) != number and token not in found:
-            found[token] = RenumberedToken(token, file, number, loaded.get(token))
-    return list(found.values())
+        if loaded.get(token) != number and token not in renumbered:
+            renumbered[token] = RenumberedToken(token, file, number, loaded.get(token))
+    return list(renumbered.values())
 
 
 def tokens_beyond(tokenizer: Any, n_rows: int) -> tuple[dict[int, str], dict[int, str]]:
@@ -132,16 +132,16 @@ def _edit_processor(backend: Any) -> None:
 
     if backend.post_processor is None:
         return
-    told = json.loads(backend.post_processor.__getstate__())
+    processor = json.loads(backend.post_processor.__getstate__())
     # Only a whole tokenizer is read from text; of this one, its post-processor is taken.
-    shell = {
+    shell: dict[str, Any] = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [],
         "normalizer": None,
         "pre_tokenizer": None,
-        "post_processor": _without_behind(told),
+        "post_processor": _without_behind(processor),
         "decoder": None,
         "model": {"type": "WordLevel", "vocab": {}, "unk_token": ""},
     }

@@ -1,6 +1,7 @@
 """A model is the checkpoint named, whole and with its own tokenizer, or it is not loaded."""
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -103,7 +104,7 @@ MISSING = {
     "one of a shard": (shard, r"1 weight .*: model\.layers\.0\.input_layernorm\.weight"),
     "another prefix": (
         lambda f: change_weights(f, under_another_prefix),
-        r"\d+ weights of the model are not .* in the files have no place in the model, first dec",
+        r"\d+ weights of the model are not .* in the files have no place in .*, first .*deco",
     ),
     "more layers than there are": (
         lambda f: edit(f / "config.json", num_hidden_layers=12, layer_types=None),
@@ -327,8 +328,8 @@ def test_a_token_that_is_renumbered_is_told(folder: Path, file: str) -> None:
         add_tokens(folder, ("<extra>", rows + 5))
     else:
         (folder / file).write_text(json.dumps({"<extra>": rows + 5}))
-    note = load(folder).notes[0]
-    assert f"token '<extra>' has id {rows + 5} in {file} and {rows} once loaded" in note
+    note = load(folder).notes[0]  # transformers 4 leaves out what tokenizer.json does not name
+    assert re.search(rf"token '<extra>' has id {rows + 5} in {file} and ({rows}|no id) once", note)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

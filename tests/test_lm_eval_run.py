@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -300,77 +299,3 @@ def test_chosen_items_have_the_examples_of_the_whole_run(
     chosen = asked("chosen", "--samples", '{"fault_choice": [9, 2, 5]}', "--cache_requests", "true")
     assert chosen == {i: first[i] for i in (2, 5, 9)}
     assert asked("alone", "--samples", '{"fault_choice": [9]}', "--no-record") == {9: first[9]}
-
-
-def spoiled(checkpoint: Path, to: Path) -> Path:
-    """Copy a checkpoint whose files lack a weight."""
-    from safetensors.torch import load_file, save_file
-
-    folder = copytree(checkpoint, to)
-    weights = load_file(folder / "model.safetensors")
-    del weights["model.layers.1.mlp.up_proj.weight"]
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
-
-
-def test_a_run_of_a_model_that_lacks_weights_ends_in_one_line(
-    capspace: Command, tiny_checkpoint: Path, fault_tasks: Path, tmp_path: Path
-) -> None:
-    folder = spoiled(tiny_checkpoint, tmp_path / "model")
-    given = words(folder, fault_tasks, tmp_path / "store", tmp_path / "out", "--limit", "2")
-    said = capspace(*given)
-    assert said.code == 2
-    reason = "1 weight of the model is not in its files: model.layers.1.mlp.up_proj.weight"
-    assert said.err.splitlines()[-1].startswith(f"capspace: {folder}: {reason}; what is missing")
-    allowed = capspace(*given, "--allow-missing-weights")
-    assert allowed.code == 0, allowed.err
-    assert f"capspace: {folder}: {reason}; what is missing is drawn at random" in allowed.err
-    assert "capspace: answers are not kept: they are those of weights that were" in allowed.err
-    assert not list((tmp_path / "store").glob("journal/*.sqlite"))
-
-
-def test_a_run_of_a_model_with_an_adapter_beside_it_ends_in_one_line(
-    capspace: Command, tiny_checkpoint: Path, fault_tasks: Path, tmp_path: Path
-) -> None:
-    folder = copytree(tiny_checkpoint, tmp_path / "model")
-    (folder / "adapter_config.json").write_text("{}")
-    said = capspace(*words(folder, fault_tasks, tmp_path / "store", tmp_path / "out"))
-    assert said.code == 2
-    assert said.err.splitlines()[-1].startswith(f"capspace: {folder}: an adapter (adapter_config")
-
-
-def test_a_run_says_what_is_done_otherwise_and_its_identity_holds_it(
-    capspace: Command, tiny_checkpoint: Path, fault_tasks: Path, tmp_path: Path
-) -> None:
-    folder = copytree(tiny_checkpoint, tmp_path / "model")
-    path = folder / "tokenizer.json"
-    content = json.loads(path.read_text())
-    end = content["added_tokens"][0]
-    pieces = [{"Sequence": {"id": "A", "type_id": 0}},
-              {"SpecialToken": {"id": end["content"], "type_id": 0}}]  # fmt: skip
-    known = {"id": end["content"], "ids": [end["id"]], "tokens": [end["content"]]}
-    content["post_processor"] = {
-        "type": "TemplateProcessing",
-        "single": pieces,
-        "pair": [*pieces, {"Sequence": {"id": "B", "type_id": 0}}],
-        "special_tokens": {end["content"]: known},
-    }
-    path.write_text(json.dumps(content))
-    store = tmp_path / "store"
-    said = capspace(*words(folder, fault_tasks, store, tmp_path / "out", "--limit", "2"))
-    assert said.code == 0, said.err
-    assert f"{folder}: its tokenizer puts <|endoftext|> behind every text; requests are" in said.err
-    plain = words(tiny_checkpoint, fault_tasks, store, tmp_path / "plain", "--limit", "2")
-    assert capspace(*plain).code == 0
-    assert results(tmp_path / "out") == results(tmp_path / "plain")
-    assert dict(identity(folder).backend_settings) == {"appended_tokens": "removed"}
-
-
-@pytest.mark.parametrize("more", [(), ("--no-record",)])
-def test_a_run_with_a_chat_template_that_is_not_there_ends_in_one_line(
-    capspace: Command, tiny_checkpoint: Path, fault_tasks: Path, tmp_path: Path, more: Any
-) -> None:
-    given = words(tiny_checkpoint, fault_tasks, tmp_path / "store", tmp_path / "out", *more)
-    said = capspace(*given, "--apply_chat_template")
-    assert said.code == 2
-    assert said.err.splitlines()[-1].startswith(f"capspace: {tiny_checkpoint}: it has no chat tem")

@@ -307,15 +307,21 @@ def lm_eval(
     def say(line: str) -> None:
         o.console(stderr=True).print(f"capspace: {line}", markup=False, soft_wrap=True)
 
-    allowed = {"allow_pickle": allow_pickle, "allow_missing_weights": allow_missing_weights}
     if no_record:
-        lm_eval_main(arguments or [], store=None, say=say, **allowed)
+        lm_eval_main(
+            arguments or [],
+            store=None,
+            allow_pickle=allow_pickle,
+            allow_missing_weights=allow_missing_weights,
+            say=say,
+        )
         return
     with o.resumable(), terminable():
         lm_eval_main(
             arguments or [],
             store=store or default_store_path(),
             answers_of=answers_of,
+            allow_pickle=allow_pickle,
+            allow_missing_weights=allow_missing_weights,
             say=say,
-            **allowed,
         )
