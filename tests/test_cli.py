@@ -94,7 +94,9 @@ def test_place_collect_and_scores_on_the_embedded_items(
     assert "not comparable" in shown.out
     csv = tmp_path / "long.csv"
     assert capspace("scores", "--store", store, "--csv", csv).code == 0
-    assert capspace("predict", csv, "--target", "bbh").code == 0
+    predicted = capspace("predict", csv, "--target", "bbh")
+    assert predicted.code == 0
+    assert "not comparable" in predicted.out.lower()  # as place says it
 
 
 def test_backtest_gain_space_efficiency_and_select(
