@@ -78,7 +78,7 @@ def export_scores(results: Sequence[Result], *, store: Store, form: str, out: Pa
     try:
         return EXPORT_FORMATS[form](results, store, out)
     except OSError as error:
-        raise CollectError(f"cannot write {out}: {error.strerror}") from None
+        raise CollectError(f"cannot write {out}: {error.strerror or error}") from None
 
 
 def _csv(results: Sequence[Result], store: Store, out: Path) -> list[Path]:

@@ -144,7 +144,8 @@ class Efficiency:
                 f"families with one: {', '.join(self.laws)}"
             )
         known = [*self.laws, *self.left_out]
-        raise UnknownNameError(f"unknown family {family!r}{near_matches(family, known)}")
+        near = near_matches(family, known) or f"; there are {', '.join(known)}"
+        raise UnknownNameError(f"unknown family {family!r}{near}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; what is not known is None."""

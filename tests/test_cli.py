@@ -232,6 +232,13 @@ def test_bad_score_table(capspace: Command, mine: Path, text: str, names: list[s
         assert name in line
 
 
+def test_tables_that_cannot_be_written(capspace: Command, mine: Path, tmp_path: Path) -> None:
+    csv = tmp_path / "no" / "such.csv"
+    for words in (("scores",), ("predict", mine, "--target", "bbh")):
+        line = capspace.refused(*words, "--csv", csv)
+        assert line.startswith(f"capspace: cannot write {csv}: Cannot save file into a non-exist")
+
+
 def test_missing_score_table(capspace: Command, tmp_path: Path) -> None:
     assert "nowhere.csv" in capspace.refused("predict", tmp_path / "nowhere.csv")
 
@@ -244,6 +251,7 @@ def test_unknown_names_come_with_near_matches(
     assert "'classic-8'" in capspace.refused("place", tiny_checkpoint, "--panel", "classic8")
     assert "'bbh'" in capspace.refused("place", tiny_checkpoint, "--target", "bhb")
     assert "'Llama-2'" in capspace.refused("models", "--family", "Lama-2")
+    assert "there are F0, F1, F2" in capspace.refused("efficiency", "--scores", zoo)
     line = capspace.refused("backtest", "--scores", zoo, "--target", "Agnets")
     assert "'Agents'" in line
 

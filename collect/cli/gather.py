@@ -204,7 +204,10 @@ def scores(
             known = dict.fromkeys(r.model for r in kept.results())
             raise CollectError(f"{path} has no scores of {model!r}{near_matches(model, known)}")
     if csv is not None:
-        to_table(results).scores.to_csv(csv, index=False)
+        try:
+            to_table(results).scores.to_csv(csv, index=False)
+        except OSError as error:
+            raise CollectError(f"cannot write {csv}: {error.strerror or error}") from None
     if as_json:
         o.print_json(
             {

@@ -130,7 +130,7 @@ def _write_csv(predictions: list[Prediction], path: Path) -> None:
     try:
         pd.DataFrame(rows).to_csv(path, index=False)
     except OSError as error:
-        raise FitError(f"cannot write {path}: {error.strerror}") from None
+        raise FitError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:

@@ -136,6 +136,11 @@ class ZooFolder:
             stamp = path.stat().st_mtime_ns
             if self._orders is None or self._orders[0] != stamp:
                 self._orders = stamp, parse_orders(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise ZooError(
+                f"this zoo was never run with the store {self.path.parent.parent}; "
+                "`capspace zoo run` first"
+            ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ZooError(
                 f"{path}: no readable work orders ({error}); `capspace zoo run` writes them"
