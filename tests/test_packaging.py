@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a wheel, installed into an environment of its own
+
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "lm_eval", "transformers", "datasets", "accelerate", "huggingface_hub")
 BASE_MODEL = (

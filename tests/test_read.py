@@ -79,6 +79,7 @@ names = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
 fractions = st.floats(0, 1, allow_nan=False)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

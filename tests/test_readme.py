@@ -38,6 +38,7 @@ def test_the_readme_has_commands_and_python() -> None:
     assert blocks("python")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_runs(
     capspace: Command, desk: Path, tiny_checkpoint: Path, command: str,
