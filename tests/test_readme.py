@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from commands import MINE, Command
 
+pytestmark = pytest.mark.usefixtures("indexed_once")
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
