@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 from forked_popen import Servers, forked_interpreters
+from lm_eval_parts import tasks_indexed_once
 
 pytest_plugins = ["commands"]
 
@@ -22,6 +23,22 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = ROOT.parent / "shared" / "data" / "hub"
+
+# A file is run by one process: those that take longest come first, so that all end together.
+LONGEST = (
+    "zoo_slurm", "zoo_hub", "packaging", "faults", "zoo_local", "lm_eval_run", "api_models",
+    "runner", "harness", "engine_support", "engine_scoring", "study", "zoo_cli", "law", "redacting",
+    "engine_generation", "readme", "zoo_fit", "cli", "zoo_devices", "engine_division", "collection",
+)  # fmt: skip
+COLLECTED = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest files first, and note what was collected before anything is left out."""
+    place = {f"test_{name}.py": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+    config.stash[COLLECTED] = [item.nodeid for item in items]
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +91,12 @@ def hub() -> Path:
 
 
 @pytest.fixture(scope="session")
+def collected_here(pytestconfig: pytest.Config) -> list[str]:
+    """The names of all tests that this process has collected."""
+    return pytestconfig.stash[COLLECTED]
+
+
+@pytest.fixture(scope="session")
 def fork_servers() -> Iterator[Servers]:
     """What this process has started to fork interpreters, ended with the tests."""
     servers = Servers()
@@ -85,4 +108,11 @@ def fork_servers() -> Iterator[Servers]:
 def forked(fork_servers: Servers) -> Iterator[None]:
     """Start this module's interpreters as forks of one that has imported torch and lm-eval."""
     with forked_interpreters(fork_servers):
+        yield
+
+
+@pytest.fixture(scope="session")
+def indexed_once() -> Iterator[None]:
+    """Let runs of lm-eval's command in this process share its index of tasks."""
+    with tasks_indexed_once():
         yield

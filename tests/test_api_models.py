@@ -12,7 +12,11 @@ from commands import Command, Said
 from completions_server import completions_server
 from lm_eval_parts import n_kept, results
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("indexed_once"),
+    pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
+]
 
 
 def test_answers_of_a_server_are_kept_and_a_run_goes_on_when_it_is_back(

@@ -67,6 +67,7 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split("\n")[-2].split())
 
 
+@pytest.mark.slow
 def test_fit_loads_without_torch_and_the_harness() -> None:
     code = "import capspace.fit as f; [getattr(f, name) for name in f.__all__]"
     assert loaded_by(code).isdisjoint(HEAVY)

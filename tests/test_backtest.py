@@ -266,6 +266,7 @@ def close(ours, theirs):
     return abs(ours - theirs) <= max(0.01 * abs(theirs), 1e-5)
 
 
+@pytest.mark.slow
 @needs_study
 @pytest.mark.parametrize(
     ("group", "column", "scale", "chance", "link", "cutoff", "drop"),

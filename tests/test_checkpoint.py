@@ -186,6 +186,7 @@ def resolve_all(*refs: str, endpoint: str, cache: Path, trust: bool = False) -> 
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
     hub_server: HubServer, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -220,6 +221,7 @@ def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
     assert gone[2].startswith("unknown model 'org/new': no such folder, the Hub cannot be reached")
 
 
+@pytest.mark.slow
 def test_a_download_that_was_cut_short_is_never_loaded(
     hub_server: HubServer, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def test_panels_targets_and_models(capspace: Command) -> None:
         assert json.loads(capspace(command, "--json").out)
 
 
+@pytest.mark.slow
 def test_predict_reports_every_target_with_interval_support_and_what_it_was_fitted_on(
     capspace: Command, mine: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_place_collect_and_scores_on_the_embedded_items(
     assert "not comparable" in predicted.out.lower()  # as place says it
 
 
+@pytest.mark.slow
 def test_backtest_gain_space_efficiency_and_select(
     capspace: Command, zoo: Path, tmp_path: Path
 ) -> None:
@@ -356,6 +358,7 @@ def test_a_folder_of_tasks_is_said_to_run_code(
     assert "this runs the code" in said.err
 
 
+@pytest.mark.slow
 def test_report_folder_that_cannot_be_written(
     capspace: Command, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -276,6 +276,7 @@ def run_check(program: str) -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", rows("openai/openai_humaneval", "test"), ids=lambda r: r["task_id"])
 def test_humaneval_programs(row: dict[str, Any]) -> None:
     solution = row["prompt"] + row["canonical_solution"]
@@ -327,6 +328,7 @@ def leaf_tasks() -> list[tuple[str, str, dict[str, Any], int]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "name", "source", "n_shot"), leaf_tasks(), ids=[t[1] for t in leaf_tasks()]
 )
@@ -376,6 +378,7 @@ def ngrams(text: str) -> Iterator[tuple[str, ...]]:
         yield tuple(words[start : start + NGRAM])
 
 
+@pytest.mark.slow
 @needs_real_items
 def test_no_item_is_that_of_a_real_benchmark() -> None:
     for dataset in sorted({"/".join(folder.split("/")[:2]) for folder in DATA}):

@@ -86,6 +86,7 @@ def prompts_of(seed: int) -> list[list[int]]:
     return [*prompts, deeper, deeper, prompts[0], draw(5), draw(1), prompts[5], deeper[:80]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize(
     ("rows", "prefill", "cache"), [(3, 64, "cache"), (32, 4096, "past_key_values")]
@@ -112,6 +113,7 @@ def test_greedy_tokens(name: str, rows: int, prefill: int, cache: str) -> None:
     assert stats.fed_prompt_tokens < stats.prompt_tokens / 2
 
 
+@pytest.mark.slow
 def test_rows_leave_and_enter() -> None:
     model = build_model("llama")
     rng = np.random.default_rng(1)
@@ -309,6 +311,7 @@ def test_greedy_texts_of_real_prompts(
     assert engine.decoding_stats.new_tokens > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [1e-9, 1e9])
 def test_recorded_samples_depend_on_no_cut(
     seconds: float, requests: dict[str, list[Instance]], tokenizer: Any, tmp_path: Path

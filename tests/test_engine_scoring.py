@@ -329,6 +329,7 @@ def assert_same(ours: list[tuple[float, bool]], theirs: list[tuple[float, bool]]
     assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*pretrained.*:UserWarning")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_real_items(name: str, tasks: dict[str, Any], tokenizer: Any) -> None:
@@ -341,6 +342,7 @@ def test_real_items(name: str, tasks: dict[str, Any], tokenizer: Any) -> None:
     assert engine.stats.fed_tokens == engine.stats.unique_tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -383,6 +385,7 @@ def test_rolling(tasks: dict[str, Any], tokenizer: Any) -> None:
     np.testing.assert_allclose(ours, theirs, atol=ABSOLUTE, rtol=FP32_SUM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [1, 2, 7, 64, 1000, 4096])
 def test_budgets(budget: int, tasks: dict[str, Any], tokenizer: Any) -> None:
     hf, engine = both("llama", tokenizer, max_length=192)
@@ -394,6 +397,7 @@ def test_budgets(budget: int, tasks: dict[str, Any], tokenizer: Any) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_bfloat16(name: str, tasks: dict[str, Any], tokenizer: Any) -> None:
     """The most probable tokens and the answers chosen are hf's; the error is what hf's own is.

@@ -288,6 +288,7 @@ def assert_scores_as_hf_does(model: Any, tokenizer: Any) -> None:
     assert engine.stats.fed_tokens == engine.stats.unique_tokens
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch.ao
 @pytest.mark.parametrize("weights", ["qint8", "qint4"])
 def test_quantised_weights(weights: str, tokenizer: Any) -> None:

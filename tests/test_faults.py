@@ -36,6 +36,7 @@ KILLS, PAIRS = (50, 20) if SOAK else (3, 1)
 DRIVER = Path(__file__).with_name("fault_driver.py")
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("forked"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -171,6 +171,7 @@ def drawn():
 NAMES = sorted(name for name in figures.__all__ if name.startswith("draw_"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_no_text_is_cut_off_or_overlaps(drawn, name):
     figure = drawn[name]
@@ -238,6 +239,7 @@ def test_saved_as_png_and_svg_with_the_same_bytes(tmp_path):
         assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.mark.slow
 def test_settings_of_matplotlib_are_left_alone_and_pyplot_is_not_loaded():
     code = (
         "import matplotlib, sys; before = matplotlib.rcParams.copy()\n"

@@ -99,6 +99,7 @@ def lm_eval_alone(
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MEASURED_ALIKE)
 def test_scores_are_exactly_those_of_lm_eval_alone(
     name: str, lm: Any, hub: Path, lm_eval_alone: dict[str, Any]
@@ -304,6 +305,7 @@ def test_what_lm_eval_cannot_give_is_said(lm: Any, smoke: Panel) -> None:
         Harness([fewer]).tasks(fewer)
 
 
+@pytest.mark.slow
 def test_an_unknown_task_names_near_matches_from_all_of_lm_eval(smoke: Panel) -> None:
     unknown = changed(smoke["Winogrande"], tasks=["winogrand"])
     with pytest.raises(HarnessError, match=r"has no task 'winogrand'; did you mean 'winogrande'"):

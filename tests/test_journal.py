@@ -334,6 +334,7 @@ def test_killed_writer_loses_nothing_that_was_appended(tmp_path: Path) -> None:
     assert journal.notices == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["unfolded", "later"])
 @pytest.mark.parametrize("chunks", [1, 2, 7, 40])
 def test_power_cut_loses_at_most_the_last_chunk_and_says_so(
@@ -456,6 +457,7 @@ def test_full_disk_stops_with_one_line_and_is_read_while_it_is_full(tmp_path: Pa
     assert line.endswith("run the same command again")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "index"), [("full", "gone"), ("read-only", "there"), ("read-only", "gone")]
 )

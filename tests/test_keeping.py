@@ -92,6 +92,7 @@ def test_info_check_compact_and_remove(capspace: Command, store: Path) -> None:
     assert "'tiny-llama'" in capspace.refused("store", "remove", "tiny-llama", *of)
 
 
+@pytest.mark.slow
 def test_answers_without_a_score_are_removed_by_their_checkpoint(
     capspace: Command, store: Path
 ) -> None:
@@ -113,6 +114,7 @@ def test_answers_without_a_score_are_removed_by_their_checkpoint(
     assert info["n_results"] == {"tiny-llama": 2}
 
 
+@pytest.mark.slow
 def test_no_secret_of_the_environment_is_kept(
     capspace: Command, store: Path, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ def planted(n=80, noise=0.02, floor=0.0, ceiling=1.0, seed=0):
     return x, y + noise * rng.normal(size=n)
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [ScalingLaw(), ScalingLaw(link="sigmoid-floor"), ScalingLaw(link="linear", loss="huber")]
 )
@@ -65,6 +66,7 @@ def test_linear_is_least_squares_and_exp_finds_its_rate():
     np.testing.assert_allclose(ScalingLaw(link="exp").fit(x, grown).coef_, [0.5, 0.2, -0.3])
 
 
+@pytest.mark.slow
 def test_the_covariance_is_that_of_repeated_fits():
     x, _ = planted(n=60)
     mean = expit(-0.5 + x @ BETA)
@@ -79,6 +81,7 @@ def test_the_covariance_is_that_of_repeated_fits():
     np.testing.assert_allclose(told, spread, rtol=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [5, 15, 28, 34])
 def test_the_best_of_many_starts_is_the_knife_edge_that_few_starts_find(seed):
     """Six strong models stand apart: a step past them fits better than any gentle slope."""

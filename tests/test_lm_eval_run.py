@@ -26,7 +26,7 @@ from capspace.collect.lm_eval_run import lm_eval_main
 from capspace.collect.run_identity import identify, identify_by_name, refuse_pickled_run
 
 pytestmark = [
-    pytest.mark.usefixtures("forked"),
+    pytest.mark.usefixtures("forked", "indexed_once"),
     pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
 ]
 
@@ -133,6 +133,7 @@ def test_weights_that_are_pickles_are_refused(both_formats: Path) -> None:
     refuse_pickled_run("local-completions", both)  # a server's, which this process does not load
 
 
+@pytest.mark.slow
 def test_no_model_class_runs_a_checkpoint_s_code_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     from lm_eval import evaluator
 
@@ -161,6 +162,7 @@ def test_pickles_on_top_of_a_checkpoint_are_refused(tiny_checkpoint: Path, tmp_p
     refuse_pickled_run("hf", model | {"peft": str(tmp_path)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", ["--no-record", "--log_samples"])
 def test_a_run_that_would_load_pickles_ends_in_one_line(
     capspace: Command, both_formats: Path, fault_tasks: Path, tmp_path: Path, more: str
@@ -174,6 +176,7 @@ def test_a_run_that_would_load_pickles_ends_in_one_line(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_allowed_to_loads_pickles(
     capspace: Command, both_formats: Path, fault_tasks: Path, tmp_path: Path
 ) -> None:
@@ -233,6 +236,7 @@ def words(checkpoint: Path, tasks: Path, store: Path, out: Path, *more: object) 
     return [str(word) for word in given]
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
     capspace: Command, tiny_checkpoint: Path, fault_tasks: Path, tmp_path: Path
 ) -> None:
@@ -265,6 +269,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
     assert ours == theirs
 
 
+@pytest.mark.slow
 def test_run_that_cannot_be_told_apart_is_not_kept_and_says_so(
     capspace: Command, fault_tasks: Path, tmp_path: Path
 ) -> None:

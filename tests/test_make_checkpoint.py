@@ -21,6 +21,7 @@ def _old_libraries() -> object:
         yield
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_small_checkpoint_that_can_be_resolved(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "make_checkpoint.py"), str(tmp_path / "tiny")],

@@ -92,6 +92,7 @@ def test_the_tokenizers_code_runs_only_with_permission(folder: Path, trusted: bo
     assert getattr(model.tokenizer, "words", None) == (1 if trusted else None)
 
 
+@pytest.mark.slow
 def test_a_hub_tokenizers_code_is_fetched_only_with_permission(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a wheel, installed into an environment of its own
+
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "lm_eval", "transformers", "datasets", "accelerate", "huggingface_hub")
 BASE_MODEL = (
@@ -46,6 +48,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip.append("--no-compile")  # most of it is never imported
     subprocess.run([*pip, str(wheel)], check=True, capture_output=True, text=True)
     return python
 

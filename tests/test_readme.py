@@ -11,6 +11,8 @@ from commands import MINE, Command
 
 from capspace.collect.zoo.config import read_zoo
 
+pytestmark = pytest.mark.usefixtures("indexed_once")
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
@@ -40,6 +42,7 @@ def test_the_readme_has_commands_and_python() -> None:
     assert blocks("python")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_runs(
     capspace: Command, desk: Path, tiny_checkpoint: Path, command: str,

@@ -275,6 +275,7 @@ def test_fast_model_is_asked_in_few_large_calls(journal: Journal, clock: Clock) 
     assert max(lm.calls) >= 2048
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("speed", "jitter"),
     [({"request": 0.9}, 1), ({"request": 0.2, "first": 4.0}, 1), ({"call": 30, "request": 0.5}, 0)],

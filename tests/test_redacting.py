@@ -67,6 +67,7 @@ def test_a_logged_traceback_holds_none() -> None:
     assert "SIGNED" not in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["model.safetensors", "config.json"])
 def test_a_failed_download_leaves_no_secret_anywhere(
     tiny_checkpoint: Path, tmp_path: Path, missing: str

@@ -60,6 +60,7 @@ def browse(page: Path, profile: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
 
 
+@pytest.mark.slow
 def test_a_hostile_name_is_text_in_a_real_browser(
     hostile: tuple[Path, Placement], tmp_path: Path
 ) -> None:

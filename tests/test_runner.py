@@ -158,6 +158,7 @@ def test_new_weights_at_the_same_path_are_measured_again(
     assert scores[0] != scores[1]
 
 
+@pytest.mark.slow
 def test_another_seed_backend_or_dtype_is_another_measurement(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:
@@ -202,6 +203,7 @@ def start(checkpoint: Path, store: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_killed_loses_no_finished_benchmark(
     how: signal.Signals, tiny_checkpoint: Path, tmp_path: Path
@@ -232,6 +234,7 @@ def test_a_run_that_is_killed_loses_no_finished_benchmark(
     assert err == ""
 
 
+@pytest.mark.slow
 def test_processes_started_together_measure_each_cell_and_one_keeps_it(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -255,6 +258,7 @@ def test_processes_started_together_measure_each_cell_and_one_keeps_it(
         assert len(store.results()) == 4
 
 
+@pytest.mark.slow
 def test_a_cached_hub_checkpoint_is_measured_where_no_network_is(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -314,6 +318,7 @@ class OneFails:
         )
 
 
+@pytest.mark.slow
 def test_a_task_that_raises_is_recorded_and_the_others_go_on(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:
@@ -352,6 +357,7 @@ def test_a_checkpoint_that_does_not_load_leaves_the_other_models_alone(
         collect(broken, two, tmp_path / "store")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_used_is_recorded_and_the_others_go_on(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def planted(n=300, p=8, k=3, noise=0.02, seed=0):
     return mean + z @ axes + noise * rng.normal(size=(n, p)), z, axes, mean
 
 
+@pytest.mark.slow
 @parametrize_with_checks([CapabilitySpace(), CapabilitySpace(estimator="pca")])
 def test_scikit_learn_finds_nothing_to_complain_about(estimator, check):
     check(estimator)

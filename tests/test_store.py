@@ -330,6 +330,7 @@ with Store(Path(sys.argv[2])) as store:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _FULL_DISK, str(Path(__file__).parent), str(tmp_path)],
@@ -345,6 +346,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None
         assert len(store.results()) == len(written) + 1
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_store(tmp_path: Path) -> None:
     both = [writer(tmp_path, 0, 20), writer(tmp_path, 20, 40)]
     assert [p.communicate() and p.returncode for p in both] == [0, 0]

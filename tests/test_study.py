@@ -69,6 +69,7 @@ def test_compute_efficiency(study, expected):
     assert_met(compare_efficiency(study_space(study, study.base_models), expected), 26)
 
 
+@pytest.mark.slow
 @needs_tables
 @pytest.mark.parametrize("analysis", PLAN.analyses, ids=lambda a: a.label)
 def test_errors_equivalent_compute_and_weights(study, expected, analysis):
@@ -159,6 +160,7 @@ class Links(HTMLParser):
             self.loaded.append(values["src"])
 
 
+@pytest.mark.slow
 def test_page_figures_and_numbers(study, expected, tmp_path):
     """Two analyses and the post-training ones the choice of models needs, end to end."""
     labels = ["Word unscrambling", "GSM8K, 5-shot", "GSM8K CoT", "GSM8K CoT + SC@5"]

@@ -65,6 +65,7 @@ one_line(lambda: Store(path))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["full", "read-only", "read-only without index"])
 def test_store_of_a_killed_run_is_read_where_nothing_can_be_written(
     tmp_path: Path, how: str
@@ -87,6 +88,7 @@ def test_store_killed_while_writing_is_read_from_a_read_only_disk(tmp_path: Path
     assert said[0].endswith("it is only read")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["full", "read-only"])
 def test_store_that_was_closed_is_read_where_nothing_can_be_written(
     tmp_path: Path, how: str

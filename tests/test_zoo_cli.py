@@ -57,6 +57,7 @@ def zoo(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_plan_run_status_and_run_again(
     zoo: Path, capspace: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +166,7 @@ def test_evicting_frees_one_checkpoint_and_leaves_the_others(
     shutil.rmtree(cache)
 
 
+@pytest.mark.slow
 def test_the_training_script_writes_a_zoo_that_can_be_planned(
     tmp_path: Path, capspace: Run
 ) -> None:

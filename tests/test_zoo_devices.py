@@ -218,6 +218,7 @@ class Model(LlamaForCausalLM):
 """
 
 
+@pytest.mark.slow
 def test_each_unit_s_process_sees_the_devices_it_was_lent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def planted(seed: int, *, noise: float = 0.01) -> tuple[ScoreTable, dict[str, fl
     return ScoreTable.from_wide(scores, models=facts[FACTS]), {n: v[2] for n, v in laws.items()}
 
 
+@pytest.mark.slow
 def test_a_planted_law_predicts_the_largest_size() -> None:
     inside = n = 0
     for seed in range(6):
@@ -60,6 +61,7 @@ def test_a_planted_law_predicts_the_largest_size() -> None:
     assert inside / n > 0.85
 
 
+@pytest.mark.slow
 def test_no_held_out_score_of_the_benchmark_reaches_its_forecast() -> None:
     table, chance = planted(0)
     before = {(f.model, f.benchmark): f.mean for f in fit_zoo("z", table, chance).forecasts}
@@ -84,6 +86,7 @@ def trained() -> ZooFit:
     return fit_zoo("trained", table, chance)
 
 
+@pytest.mark.slow
 def test_the_trained_zoo_is_log_linear_and_predicts_its_largest(trained: ZooFit) -> None:
     assert trained.largest == "wren-201k-4m"
     assert trained.efficiency is not None
@@ -96,6 +99,7 @@ def test_the_trained_zoo_is_log_linear_and_predicts_its_largest(trained: ZooFit)
     assert "5 held-out checkpoints of the largest size" in verdict(trained)
 
 
+@pytest.mark.slow
 def test_the_report_is_one_file_and_says_what_was_found(trained: ZooFit, tmp_path: Path) -> None:
     page = write_report(trained, tmp_path / "report")
     text = page.read_text()
@@ -107,6 +111,7 @@ def test_the_report_is_one_file_and_says_what_was_found(trained: ZooFit, tmp_pat
     assert (page.parent / "zoo.svg").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_own_targets_are_predicted_where_they_lack_a_score(tmp_path: Path) -> None:
     table, chance = planted(3)
     wide = table.wide()

@@ -19,7 +19,7 @@ import yaml
 from hub_server import HubServer, Request, serving
 from zoo_parts import small_panel
 
-pytestmark = pytest.mark.usefixtures("forked")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]
 
 WEIGHTS = "model.safetensors"
 

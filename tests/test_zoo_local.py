@@ -29,7 +29,7 @@ from capspace.collect.zoo.status import ZooStatus, zoo_status
 from capspace.collect.zoo.table import export_reference, zoo_table
 from capspace.fit.reference import load_reference
 
-pytestmark = pytest.mark.usefixtures("forked")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]
 
 HEALTHY = ("good-a", "good-b")
 CPU = DeviceKind("cpu")

@@ -157,6 +157,7 @@ def csv(results: list[Result]) -> str:
     return to_table(ordered).scores.drop(columns="source").to_csv()
 
 
+@pytest.mark.slow
 def test_killed_workers_a_failed_node_and_a_cancelled_run_lose_and_repeat_nothing(
     zoo: Zoo, tmp_path: Path, cluster: Callable[[str], None]
 ) -> None:
@@ -194,6 +195,7 @@ def test_killed_workers_a_failed_node_and_a_cancelled_run_lose_and_repeat_nothin
     assert sum(r["n_requests"] for r in requests) == sum(r["n_requests"] for r in once)
 
 
+@pytest.mark.slow
 def test_a_preempted_job_goes_on_where_it_stopped(zoo: Zoo, cluster: Callable[[str], None]) -> None:
     jobs = zoo.cluster_zoo(array_parallelism=1)
     jobs.submit()
@@ -223,6 +225,7 @@ def test_a_preempted_job_goes_on_where_it_stopped(zoo: Zoo, cluster: Callable[[s
     assert report.n_answers == sum(asked)  # no answer is there twice, and none is missing
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("CAPSPACE_SOAK" not in os.environ, reason="takes minutes: scripts/soak")
 def test_a_unit_longer_than_a_job_s_time_goes_on_in_the_next(
     zoo: Zoo, tmp_path: Path, cluster: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
@@ -281,6 +284,7 @@ def test_a_unit_longer_than_a_job_s_time_goes_on_in_the_next(
     assert 0 < asked["n_known"] < asked["n_requests"] == requests
 
 
+@pytest.mark.slow
 def test_a_node_that_sees_another_folder_is_told_of(
     zoo: Zoo, cluster: Callable[[str], None]
 ) -> None:
@@ -297,12 +301,14 @@ def test_a_node_that_sees_another_folder_is_told_of(
         zoo.cluster_zoo().check()
 
 
+@pytest.mark.slow
 def test_an_unknown_partition_is_slurm_s_own_word(zoo: Zoo, cluster: Callable[[str], None]) -> None:
     with pytest.raises(ZooError, match=r"Slurm refuses the jobs: .*[Ii]nvalid partition") as caught:
         zoo.cluster_zoo(partition="nowhere").submit()
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_slurm_reaches_it(zoo: Zoo, cluster: Callable[[str], None]) -> None:
     extra = ["--comment=a zoo", "nice=7", "begin=now+1hour", "cpus-per-task=1", "exclusive"]
     jobs = zoo.cluster_zoo(partition="main", account="lab", time="90s", extra=extra)
@@ -328,6 +334,7 @@ def test_what_is_asked_of_slurm_reaches_it(zoo: Zoo, cluster: Callable[[str], No
     assert times["SubmitTime"] < times["EligibleTime"]
 
 
+@pytest.mark.slow
 def test_a_time_limit_shorter_than_a_unit_is_refused(
     zoo: Zoo, cluster: Callable[[str], None]
 ) -> None:

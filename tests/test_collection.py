@@ -1,0 +1,70 @@
+"""Every process collects the same tests, and the fast ones among them touch every package."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("collect", "fit", "tasks")
+pytestmark = pytest.mark.slow  # an interpreter that imports every test
+
+COLLECT = """
+import json, sys
+import pytest
+
+
+class Names:
+    def pytest_collection_finish(self, session):
+        items = [(i.nodeid, i.get_closest_marker("slow") is not None) for i in session.items]
+        print("\\n" + json.dumps(items))
+
+
+sys.exit(pytest.main(["--collect-only", "-q", "-n", "0"], plugins=[Names()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def collected() -> dict[str, bool]:
+    """All tests and whether they are slow, as another process with another hash seed has them."""
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECT], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("[["))
+    items = json.loads(line)
+    assert len({name for name, _ in items}) == len(items)
+    return dict(items)
+
+
+def test_two_processes_collect_the_same_tests_in_the_same_order(
+    collected: dict[str, bool], collected_here: list[str]
+) -> None:
+    assert collected_here
+    mine = set(collected_here)
+    assert [name for name in collected if name in mine] == collected_here
+
+
+def test_fast_tests_touch_every_package(collected: dict[str, bool]) -> None:
+    fast = {name.partition("::")[0] for name, slow in collected.items() if not slow}
+    used: set[str] = set()
+    for file in sorted(fast):
+        for node in ast.walk(ast.parse((ROOT / file).read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("capspace."):
+                module = importlib.import_module(str(node.module))
+                names = [getattr(module, alias.name) for alias in node.names]
+                used |= {str(node.module), *(str(getattr(n, "__module__", "")) for n in names)}
+    packages = [p.parent for part in PARTS for p in (ROOT / part).rglob("__init__.py")]
+    assert len(packages) > 10
+    for folder in packages:
+        package = "capspace." + ".".join(folder.relative_to(ROOT).parts)
+        assert any(name == package or name.startswith(f"{package}.") for name in used), package
