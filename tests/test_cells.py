@@ -166,3 +166,24 @@ def test_empty_and_missing_files(tmp_path: Path) -> None:
         read_cells(csv(tmp_path, ""))
     with pytest.raises(TableError, match="no such file"):
         read_cells(tmp_path / "none.csv")
+
+
+def test_costs_and_a_zoos_facts_are_of_the_models_they_name(tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason="a zoo is of checkpoints: capspace[collect]")
+    from capspace.collect.cli.space import _costs
+    from capspace.collect.errors import ZooError
+    from capspace.collect.zoo.config import read_zoo
+    from capspace.collect.zoo.models import facts_table
+
+    costs = csv(tmp_path, "model;cost\n0012;3\n12;4\nNA;0.5\n", encoding="utf-8-sig")
+    assert _costs(costs, ["NA", "0012"]) == [0.5, 3.0]
+    with pytest.raises(TableError, match="no cost of 5e1"):
+        _costs(costs, ["5e1"])
+    csv(tmp_path, "model,family,training_tokens\n0012,NA,1e9\nNA,,\n", "facts.csv")
+    zoo = csv(tmp_path, "checkpoints: [org/m]\npanels: smoke\nfacts: facts.csv\n", "zoo.yaml")
+    facts = facts_table(read_zoo(zoo))
+    assert list(facts.index) == ["0012", "NA"]
+    assert facts.loc["0012"].dropna().to_dict() == {"family": "NA", "training_tokens": 1e9}
+    csv(tmp_path, "model,training_tokens\na,\na,\n", "facts.csv")
+    with pytest.raises(ZooError, match="has a twice"):
+        facts_table(read_zoo(zoo))
