@@ -22,6 +22,7 @@ from capspace.collect.run_identity import (
     identify,
     identify_by_name,
     refuse_adapter_run,
+    refuse_changed_names,
     refuse_pickled_run,
 )
 from capspace.collect.store import Store
@@ -160,9 +161,10 @@ def _run_plain_prompts(simple_evaluate: Any, say: Say) -> Any:
 
 
 def _run_of_one_model(simple_evaluate: Any) -> Any:
-    """Return lm-eval's function for a whole run, in which no adapter is loaded unnamed."""
+    """Return lm-eval's function for a whole run, which loads what was named and nothing beside."""
 
     def run(**settings: Any) -> Any:
+        refuse_changed_names(settings["model_args"] or {})
         refuse_adapter_run(settings["model"], settings["model_args"] or {})
         return simple_evaluate(**settings)
 

@@ -21,6 +21,7 @@ __all__ = [
     "identify",
     "identify_by_name",
     "refuse_adapter_run",
+    "refuse_changed_names",
     "refuse_pickled_run",
 ]
 
@@ -46,6 +47,7 @@ _LOADING = _CLASSES.keys() | {
 }
 _OWN_LOADERS = {"sglang", "vllm", "vllm-vlm"}  # which take no adapter that nobody named
 _ADAPTER = "adapter_model.safetensors"
+_NAMING = {"pretrained", "revision", "subfolder", "tokenizer", "peft", "delta", "gguf_file"}
 # Values of arguments that choose a file of weights, by which it is the one that is hashed.
 _CHOOSING: dict[str, tuple[Any, ...]] = {
     "use_safetensors": (True,),
@@ -249,6 +251,24 @@ def refuse_adapter_run(model: str, arguments: Mapping[str, Any]) -> None:
     ref = _checkpoint_named(given)
     if model in _LOADING - _OWN_LOADERS and ref is not None:
         refuse_mixed(ref)
+
+
+def refuse_changed_names(arguments: Mapping[str, Any]) -> None:
+    """Refuse a run whose arguments name something by what lm-eval took for a number.
+
+    Raises
+    ------
+    BackendError
+        A name or revision is no text any more: ``5e12345`` has become infinite, ``0012345`` 12345.
+
+    """
+    for name, value in _given(arguments).items():
+        if name in _NAMING and isinstance(value, (bool, int, float)):
+            raise BackendError(
+                f"{name}={value}: lm-eval reads the value as a number, which may not be what was "
+                f"typed; give the arguments as JSON, in which it is a text: "
+                f"--model_args '{{\"{name}\": \"...\", ...}}'"
+            )
 
 
 def refuse_pickled_run(model: str, arguments: Mapping[str, Any]) -> None:

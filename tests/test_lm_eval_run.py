@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -146,6 +147,27 @@ def test_no_model_class_runs_a_checkpoint_s_code_unasked(monkeypatch: pytest.Mon
             store=None, allow_pickle=True, say=print,
         )  # fmt: skip
     assert [settings["model_args"]["trust_remote_code"] for settings in asked] == [False, True]
+
+
+@pytest.mark.parametrize("revision", ["5e12345", "0012345"])
+def test_a_revision_that_became_a_number_is_refused(
+    monkeypatch: pytest.MonkeyPatch, revision: str
+) -> None:
+    from lm_eval import evaluator
+
+    asked: list[Any] = []
+    monkeypatch.setattr(evaluator, "simple_evaluate", lambda **settings: asked.append(settings))
+
+    def run(given: str) -> None:
+        lm_eval_main(
+            ["run", "--model", "dummy", "--model_args", given, "--tasks", "arc_easy"],
+            store=None, say=print,
+        )  # fmt: skip
+
+    with pytest.raises(BackendError, match=r"revision=(inf|12345): lm-eval reads the value as a"):
+        run(f"pretrained=org/model,revision={revision}")
+    run(json.dumps({"pretrained": "org/model", "revision": revision}))
+    assert [settings["model_args"]["revision"] for settings in asked] == [revision]
 
 
 def test_pickles_on_top_of_a_checkpoint_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
