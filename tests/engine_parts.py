@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import transformers
+from packaging.version import Version
 
 from capspace.collect.engine.attention import Attention
 from capspace.collect.engine.forward import CACHE_NAMES
@@ -26,6 +27,12 @@ SIZES: dict[str, Any] = {
     "eos_token_id": 2,
 }
 """Settings of a configuration, all but the size of the vocabulary."""
+
+EAGER = {"attn_implementation": "eager"}
+"""For Gemma 2: its soft cap is left out by other attention of transformers 4, which is refused."""
+
+UNSERVED = {"opt", "qwen2_moe"} if Version(transformers.__version__) < Version("5") else set()
+"""Architectures that transformers 4 computes in a way that the engine leaves to lm-eval's path."""
 
 
 OWN_NAME = next(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import SIZES, with_cache_called
+from engine_parts import EAGER, SIZES, with_cache_called
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
@@ -38,7 +38,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", {}),
     "gpt2": ("GPT2Config", {"n_embd": 32, "n_layer": 2, "n_head": 4}),
     "mistral_window": ("MistralConfig", {"sliding_window": WINDOW}),
-    "gemma2": ("Gemma2Config", {"head_dim": 16, "sliding_window": WINDOW}),
+    "gemma2": ("Gemma2Config", {"head_dim": 16, "sliding_window": WINDOW, **EAGER}),
     "gpt_oss": (
         "GptOssConfig",
         {

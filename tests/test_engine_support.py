@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import OWN_NAME, SIZES, with_cache_called
+from engine_parts import EAGER, OWN_NAME, SIZES, with_cache_called
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
@@ -43,7 +43,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 def build(kind: str, settings: dict[str, Any]) -> transformers.PreTrainedModel:
-    config = getattr(transformers, kind)(**{**SMALL, **settings})
+    own = EAGER if kind == "Gemma2Config" else {}
+    config = getattr(transformers, kind)(**{**SMALL, **own, **settings})
     torch.manual_seed(0)
     return transformers.AutoModelForCausalLM.from_config(config).eval()
 
