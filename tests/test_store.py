@@ -18,8 +18,6 @@ from capspace.collect.errors import StoreError
 from capspace.collect.store import Failure, Result, Store, default_store_path
 from capspace.fit.errors import TableError
 
-pytestmark = pytest.mark.usefixtures("forked")
-
 RESULT = Result(
     key="a" * 64,
     model="org/model",
