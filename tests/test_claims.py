@@ -15,8 +15,6 @@ import pytest
 from capspace.collect.journal import Claims, Journal
 from capspace.collect.recording import in_turn
 
-pytestmark = pytest.mark.usefixtures("forked")
-
 HOLD = """
 import os, sys
 from pathlib import Path

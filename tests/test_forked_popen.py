@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from forked_popen import ForkedPopen
 
-pytestmark = pytest.mark.usefixtures("forked")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]
 
 SHOWN = """
 import json, os, sys

@@ -286,6 +286,7 @@ def test_hostile_samples_fail_and_leave_nothing(
     secret.write_text("secret")
     port, visits = listener
     before_tmp = set(Path("/tmp").iterdir())  # noqa: S108 - to see that nothing is added
+    before = set(_descendants(os.getpid()))
     programs = [
         program.replace("PORT", str(port))
         .replace("OUTSIDE", str(tmp_path))
@@ -301,7 +302,7 @@ def test_hostile_samples_fail_and_leave_nothing(
     assert list(tmp_path.iterdir()) == [secret]
     added = {p for p in set(Path("/tmp").iterdir()) - before_tmp if p.name.isdigit()}  # noqa: S108
     assert added == set()
-    assert _descendants(os.getpid()) == []
+    assert set(_descendants(os.getpid())) <= before
     assert judge(Sample("def f(x): return x * x", "assert f(2) == 4", ("f",))).passed
 
 

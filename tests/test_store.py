@@ -20,8 +20,6 @@ from capspace.collect.store import Failure, Result, Store, default_store_path
 from capspace.collect.store_file import connect, transaction
 from capspace.fit.errors import TableError
 
-pytestmark = pytest.mark.usefixtures("forked")
-
 RESULT = Result(
     key="a" * 64,
     model="org/model",

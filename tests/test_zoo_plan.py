@@ -38,8 +38,6 @@ from capspace.collect.zoo.supervisor import smaller_batch
 from capspace.collect.zoo.weights import weigh
 from capspace.collect.zoo.worker import claimed_units
 
-pytestmark = pytest.mark.usefixtures("forked")
-
 SECONDS = st.lists(st.floats(1.0, 1e4), min_size=1, max_size=12)
 GUESS = Throughput.guess("cpu")
 
