@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from capspace.collect.checkpoint import Checkpoint
 from capspace.collect.download import checkpoint_folder
 from capspace.collect.engine import ARITHMETIC, MODEL_NAME
+from capspace.collect.engine.served import newer_than_checked
 from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.harness import register_models
 from capspace.fit.errors import near_matches
@@ -139,7 +140,6 @@ def load_model(
 
     from capspace.collect.checked_model import LoadRules, checked
 
-    register_models()
     device = pick_device(options.device)
     batch_size = options.batch_size
     if str(batch_size).startswith("auto") and not device.startswith("cuda"):
@@ -157,7 +157,15 @@ def load_model(
             raise BackendError(f"layers are spread over GPUs, and the device is {device}")
         arguments["parallelize"] = True  # lm-eval's own
     rules = LoadRules(name=checkpoint.name, chat_template=chat_template)
-    model_class: Any = checked(get_model(options.backend), rules)
+    try:
+        register_models()
+        model_class: Any = checked(get_model(options.backend), rules)
+    except ImportError as error:  # of a private name that a newer library has dropped
+        newer = newer_than_checked()
+        raise BackendError(
+            f"the backend {options.backend!r} does not load here ({error}); pass --backend hf"
+            + (f": {newer}" if newer else "")
+        ) from None
     model: CheckedModel = model_class.create_from_arg_obj(
         arguments, {"batch_size": batch_size, "device": device}
     )

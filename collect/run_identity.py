@@ -267,7 +267,7 @@ def refuse_changed_names(arguments: Mapping[str, Any]) -> None:
             raise BackendError(
                 f"{name}={value}: lm-eval reads the value as a number, which may not be what was "
                 f"typed; give the arguments as JSON, in which it is a text: "
-                f"--model_args '{{\"{name}\": \"...\", ...}}'"
+                f'--model_args \'{{"{name}": "...", ...}}\''
             )
 
 

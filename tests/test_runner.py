@@ -14,7 +14,8 @@ import pytest
 from commands import Notes
 
 from capspace.collect import measuring
-from capspace.collect.backends import LoadOptions
+from capspace.collect.backends import LoadOptions, load_model
+from capspace.collect.checkpoint import resolve
 from capspace.collect.errors import (
     BackendError,
     CheckpointError,
@@ -552,3 +553,16 @@ def test_what_is_done_otherwise_is_noted_before_the_first_benchmark(
     collect(folder, two.select(["ARC-C"]), tmp_path / "store", progress=progress)
     noted = next(i for i, line in enumerate(lines) if f"has id {n_tokens + 9} in added_" in line)
     assert noted < lines.index("[1/1] ARC-C: started")
+
+
+def test_a_library_without_what_the_engine_needs_is_one_line(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import cache_utils
+
+    monkeypatch.delattr(cache_utils, "DynamicLayer")
+    for name in [n for n in sys.modules if n.startswith("capspace.collect.engine.")]:
+        if name != "capspace.collect.engine.served":
+            monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(BackendError, match=r"does not load here \(.*DynamicLayer.*--backend hf"):
+        load_model(resolve(tiny_checkpoint), LoadOptions())
