@@ -15,6 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capspace.collect._plain_prompts import plain_prompts
+from capspace.collect._random_code import with_drawn_order
 from capspace.collect.answer_code import evaluator_of_answers
 from capspace.collect.data_root import (
     DataRoot,
@@ -27,8 +29,6 @@ from capspace.collect.errors import HarnessError
 from capspace.collect.evaluation import Evaluation, read_evaluation
 from capspace.collect.identity import HARNESS_SEEDS, Seeds, TaskIdentity
 from capspace.collect.metering import ItemsDone, metered
-from capspace.collect.plain_prompts import plain_prompts
-from capspace.collect.random_code import with_drawn_order
 from capspace.collect.sandbox import SANDBOX_FILTER
 from capspace.fit.errors import near_matches
 from capspace.tasks.panel import Benchmark

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from capspace.collect._plain_prompts import plain_prompts
 from capspace.collect.backends import checked_models
 from capspace.collect.errors import AnswerError, BackendError, CollectError
 from capspace.collect.fewshot_draws import positions_of
 from capspace.collect.harness import harness_version, register_models, wrapped_in_evaluator
 from capspace.collect.metering import metered
-from capspace.collect.plain_prompts import plain_prompts
 from capspace.collect.recording import open_journal, recorded_answers
 from capspace.collect.redacting import redacted
 from capspace.collect.run_identity import (

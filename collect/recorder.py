@@ -11,9 +11,9 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
+from capspace.collect._mixed_prompts import mixed_prompts
 from capspace.collect.asking import Asker
 from capspace.collect.journal import Answer, Journal
-from capspace.collect.mixed_prompts import mixed_prompts
 
 __all__ = ["Recorder"]
 

@@ -13,9 +13,9 @@ from import_parts import FAULTS, run_file, sample, samples_file
 
 pytest.importorskip("lm_eval", reason="import compares with the installed lm-eval's tasks")
 
+from capspace.collect._receipt import receipt
 from capspace.collect.errors import ImportFileError
 from capspace.collect.importing import Imported, import_scores
-from capspace.collect.receipt import receipt
 from capspace.collect.store import Store
 from capspace.tasks.panel import Panel, load_panel
 

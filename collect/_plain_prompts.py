@@ -21,8 +21,8 @@ from pathlib import Path
 from runpy import run_path
 from typing import Any
 
+from capspace.collect._random_code import random_code
 from capspace.collect.fewshot_draws import positions_of, whole_run_draws
-from capspace.collect.random_code import random_code
 
 __all__ = ["plain_prompts"]
 
