@@ -81,7 +81,8 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self._keep_padding_inside()
 
     @property
-    def _label(self) -> str:
+    def label(self) -> str:
+        """Return what messages call the model by: its name, or where it was loaded from."""
         return self.rules.name or self._loaded_from
 
     def _create_tokenizer(self, pretrained: Any, tokenizer: Any, **kwargs: Any) -> None:
@@ -94,12 +95,12 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             raise
         if encodes_nothing(self.tokenizer):
             self._require_files(source)
-            raise CheckpointError(f"{self._label}: its tokenizer knows no plain words")
+            raise CheckpointError(f"{self.label}: its tokenizer knows no plain words")
         self._require_chat_template()
         for token in renumbered_tokens(self.tokenizer, kwargs.get("revision")):
             loaded = "no id" if token.id_loaded is None else token.id_loaded
             self.notes.append(
-                f"{self._label}: token {token.token!r} has id {token.id_in_file} in {token.file} "
+                f"token {token.token!r} has id {token.id_in_file} in {token.file} "
                 f"and {loaded} once loaded: other rows of the embedding are read for it"
             )
 
@@ -109,7 +110,7 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         if not folder.is_dir() or has_tokenizer_files([p.name for p in folder.iterdir()]):
             return
         raise CheckpointError(
-            f"{self._label}: no tokenizer: none of {', '.join(TOKENIZER_FILES)} is there; copy "
+            f"{self.label}: no tokenizer: none of {', '.join(TOKENIZER_FILES)} is there; copy "
             "the tokenizer's files there from the model that it was trained from"
         )
 
@@ -121,13 +122,13 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         template = tokenizer.chat_template
         if not template:
             raise CheckpointError(
-                f"{self._label}: it has no chat template, and one was asked for; measure it "
+                f"{self.label}: it has no chat template, and one was asked for; measure it "
                 "without, or name the checkpoint that was tuned for chat"
             )
         name = wanted if isinstance(wanted, str) else "default"
         if isinstance(template, dict) and name not in template:
             raise CheckpointError(
-                f"{self._label}: it has no chat template {name!r}; there are "
+                f"{self.label}: it has no chat template {name!r}; there are "
                 f"{', '.join(sorted(template))}"
             )
 
@@ -139,7 +140,7 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self._take_missing(weights)
         elif weights.unused:
             self.notes.append(
-                f"{self._label}: {len(weights.unused):,} weights of its files have no place in "
+                f"{len(weights.unused):,} weights of its files have no place in "
                 f"the model and are not used, first {weights.unused[0]}"
             )
         self._require_rows()
@@ -147,10 +148,10 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     def _take_missing(self, weights: LoadedWeights) -> None:
         if not self.rules.allow_missing_weights:
             raise CheckpointError(
-                f"{self._label}: {weights.reason}; what is missing would be drawn at random"
+                f"{self.label}: {weights.reason}; what is missing would be drawn at random"
             )
         self.missing_weights = weights.missing
-        self.notes.append(f"{self._label}: {weights.reason}; what is missing is drawn at random")
+        self.notes.append(f"{weights.reason}; what is missing is drawn at random")
 
     @contextmanager
     def _vocabulary_of(self, adapter: str | None, revision: str | None) -> Iterator[None]:
@@ -172,7 +173,7 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                     return resize(model, new_num_tokens, *args, **kwargs)
                 self.identity_settings["vocabulary"] = "whole"
                 self.notes.append(
-                    f"{self._label}: all {_n_rows(model):,} rows of the vocabulary are used with "
+                    f"all {_n_rows(model):,} rows of the vocabulary are used with "
                     "the adapter; lm-eval alone would resize it to the tokenizer's "
                     f"{new_num_tokens:,}"
                 )
@@ -197,14 +198,14 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         if ordinary:
             number, token = next(iter(ordinary.items()))
             raise CheckpointError(
-                f"{self._label}: {size}: none for token {number} ({token!r}); give it the "
+                f"{self.label}: {size}: none for token {number} ({token!r}); give it the "
                 "tokenizer that its weights were trained with"
             )
         if added:
             number, token = next(iter(added.items()))
             self._unserved_tokens = added
             self.notes.append(
-                f"{self._label}: {size}: none for {len(added):,} added tokens, first {number} "
+                f"{size}: none for {len(added):,} added tokens, first {number} "
                 f"({token!r}); a benchmark with one of them in a prompt is not measured"
             )
 
@@ -212,11 +213,11 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         try:
             names = stop_appending(self.tokenizer)
         except CheckpointError as error:
-            raise CheckpointError(f"{self._label}: {error}") from None
+            raise CheckpointError(f"{self.label}: {error}") from None
         if names:
             self.identity_settings |= dict([APPENDED_REMOVED])
             self.notes.append(
-                f"{self._label}: its tokenizer puts {' '.join(names)} behind every text; requests "
+                f"its tokenizer puts {' '.join(names)} behind every text; requests "
                 "are encoded without it"
             )
 

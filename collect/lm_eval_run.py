@@ -178,7 +178,7 @@ def _run_checked(simple_evaluate: Any, *, allow_missing_weights: bool, say: Say)
     def noted(evaluate: Any) -> Any:
         def evaluated(lm: Any, **settings: Any) -> Any:
             for note in getattr(lm, "notes", ()) if lm.rank == 0 else ():
-                say(note)
+                say(f"{lm.label}: {note}")
             return evaluate(lm=lm, **settings)
 
         return evaluated

@@ -169,9 +169,7 @@ class PanelRun:
             _log.exception("loading %s", checkpoint.location)
             reason = f"the checkpoint does not load: {_one_line(error)}"
             return 0, [failed_cell(cell.benchmark.name, reason) for cell in cells]
-        for note in lm.notes:
-            self.progress.note(note)
-        self.progress.notices(checkpoint.name, engine_lines(lm))
+        self.progress.notices(checkpoint.name, [*lm.notes, *engine_lines(lm)])
         failed, n_measured = [], 0
         with closing(self._turns(lm, cells)) as turns:
             for cell in turns:

@@ -41,7 +41,7 @@ class ProgressDisplay(Protocol):
         """Tell anything else."""
 
     def notices(self, model: str, lines: Sequence[str]) -> None:
-        """Tell, before a model's first benchmark, what its run does without; mostly nothing."""
+        """Tell, before a model's first benchmark, what is done otherwise; mostly nothing."""
 
     def close(self) -> None:
         """End the run."""

@@ -40,7 +40,7 @@ def run(manager: Any, folder: Path, store: Path | None, *, template: bool = Fals
         outcome = lm_eval.evaluator.simple_evaluate(
             model="hf", model_args=arguments, tasks=["fault_choice"], task_manager=manager,
             limit=2, device="cpu", batch_size=8, bootstrap_iters=0, apply_chat_template=template,
-            torch_random_seed=1234,
+            random_seed=0, numpy_random_seed=1234, torch_random_seed=1234,
         )  # fmt: skip
     return [sample["resps"] for sample in outcome["samples"]["fault_choice"]], lines
 

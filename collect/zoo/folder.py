@@ -231,7 +231,7 @@ class ZooFolder:
         self._kinds.pop(key, None)
 
     def write_notices(self, model: str, lines: Sequence[str]) -> None:
-        """Keep what the run of a model does without, in place of what was kept before."""
+        """Keep what the run of a model does otherwise, in place of what was there before."""
         path = self.path / "notices" / f"{hashlib.sha256(model.encode()).hexdigest()[:16]}.json"
         if lines:
             path.parent.mkdir(exist_ok=True)
@@ -240,7 +240,7 @@ class ZooFolder:
             path.unlink(missing_ok=True)
 
     def notices(self) -> list[str]:
-        """Return what the runs of models do without, a line for each."""
+        """Return what the runs of models do otherwise, a line for each."""
         lines = []
         for path in sorted((self.path / "notices").glob("*.json")):
             try:
