@@ -27,16 +27,17 @@ class Names:
         print("\\n" + json.dumps(items))
 
 
-sys.exit(pytest.main(["--collect-only", "-q", "-n", "0"], plugins=[Names()]))
+sys.exit(pytest.main(["--collect-only", "-q", "-n", "0", *sys.argv[1:]], plugins=[Names()]))
 """
 
 
 @pytest.fixture(scope="module")
-def collected() -> dict[str, bool]:
+def collected(pytestconfig: pytest.Config) -> dict[str, bool]:
     """All tests and whether they are slow, as another process with another hash seed has them."""
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    ignored = [f"-W{option}" for option in pytestconfig.getoption("pythonwarnings") or ()]
     done = subprocess.run(
-        [sys.executable, "-c", COLLECT], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed},
+        [sys.executable, "-c", COLLECT, *ignored], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed},
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

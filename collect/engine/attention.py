@@ -212,7 +212,9 @@ def attention_over_tree(model: nn.Module) -> Iterator[Slot]:
     ) -> tuple[Tensor, None]:
         if position_bias is not None:
             raise UnsupportedAttentionError("its attention adds a position bias")
-        if is_causal is False or isinstance(attention_mask, Tensor):
+        # some code of transformers 4 calls the attention of one query "not causal"
+        one_sided = is_causal is not False or query.shape[-2] == 1
+        if not one_sided or isinstance(attention_mask, Tensor):
             raise UnsupportedAttentionError("its attention is not causal")
         if slot.attention is None:
             raise UnsupportedAttentionError("its attention runs outside the scoring loop")

@@ -206,10 +206,10 @@ def fetch(order: Order) -> Path:
 
 def evict(refs: Iterable[str]) -> int:
     """Remove ``org/model@commit`` from the local cache and return the bytes that were freed."""
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
 
     commits = {ref.partition("@")[2] for ref in refs}
-    info = scan_cache_dir()
+    info = scan_cache_dir(constants.HF_HUB_CACHE)
     there = {r.commit_hash for repo in info.repos for r in repo.revisions} & commits
     if not there:
         return 0
