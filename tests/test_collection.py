@@ -37,7 +37,8 @@ def collected(pytestconfig: pytest.Config) -> dict[str, bool]:
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     ignored = [f"-W{option}" for option in pytestconfig.getoption("pythonwarnings") or ()]
     done = subprocess.run(
-        [sys.executable, "-c", COLLECT, *ignored], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed},
+        [sys.executable, "-c", COLLECT, *ignored],
+        cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed},
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
