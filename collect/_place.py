@@ -118,7 +118,7 @@ def _notes(collection: Collection) -> list[str]:
     if limits:
         notes.append(
             f"Only the first items of each task were measured ({', '.join(limits)}); the standard "
-            "errors say how much that leaves open."
+            "errors say how much that leaves open, but not of a score of 0 or 1."
         )
     return notes
 

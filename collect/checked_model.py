@@ -53,6 +53,12 @@ def checked(model_class: type, rules: LoadRules) -> type:
     return type(model_class.__name__, bases, {"rules": rules, "__module__": __name__})
 
 
+_NO_END = (
+    "its tokenizer names no EOS token, by which lm-eval ends a generated text; name it in "
+    "tokenizer_config.json (eos_token)"
+)
+
+
 class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     """A Hugging Face model that is the one named, or is not loaded.
 
@@ -79,6 +85,12 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         if self.backend == "causal":
             self._stop_appending()
         self._keep_padding_inside()
+        if self._lacks_end():
+            self.notes.append(f"{_NO_END}, or benchmarks that generate get no score")
+
+    def _lacks_end(self) -> bool:
+        """Whether texts cannot be generated; capspace's engine ends one by token ids alone."""
+        return self.eot_token_id is None and not getattr(self, "shares_prefixes", False)
 
     @property
     def label(self) -> str:
@@ -264,13 +276,8 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
 
         """
         if request_type == "generate_until":
-            # capspace's engine ends a text by token ids alone.
-            by_engine = getattr(self, "shares_prefixes", False)
-            if self.eot_token_id is None and not by_engine:
-                raise HarnessError(
-                    "its tokenizer names no EOS token, by which lm-eval ends a generated text; "
-                    "name it in tokenizer_config.json (eos_token)"
-                )
+            if self._lacks_end():
+                raise HarnessError(_NO_END)
         elif self.prefix_token_id is None and (
             request_type == "loglikelihood_rolling" or any(not r.args[0] for r in requests)
         ):

@@ -78,6 +78,7 @@ def _telling(weights: LoadedWeights) -> Callable[[Any], Any]:
             cls: type[Any], /, *args: Any, output_loading_info: bool = False, **kwargs: Any
         ) -> Any:
             load = original.__get__(None, cls)
+            kwargs["ignore_mismatched_sizes"] = True  # they are refused by name, as missing ones
             model, info = load(*args, output_loading_info=True, **kwargs)
             mismatched = [_described(entry) for entry in info.get("mismatched_keys") or ()]
             computed = _computed_buffers(model)

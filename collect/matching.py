@@ -22,6 +22,7 @@ Brought = tuple[Result, list[ForeignScore]]
 """A result, and the scores of the file that it is made of."""
 
 _HARNESS = re.compile(r"lm-eval( \d\S*)? ")
+_ROUNDING = 1e-6  # of a mean of ones
 _SHARES = {"acc", "acc_norm", "mc1", "mc2"}
 
 
@@ -39,16 +40,20 @@ class Protocols:
         Raises
         ------
         ImportFileError
-            A score looks like a percentage: then the scale of all others is in doubt.
+            Scores look like percentages, and none beside them is a fraction for certain: then the
+            scale of all is in doubt.
 
         """
+        is_fractions = any(self._is_share(s) and 0 < s.score < 1 for s in file.scores)
         scores: list[ForeignScore] = []
         left_out = list(file.left_out)
         for score in file.scores:
             label = f"{score.model}: {score.task} {score.metric}".rstrip()
             if not self._is_share(score) or 0 <= score.score <= 1:
                 scores.append(score)
-            elif 1 < score.score <= 100:
+            elif 1 < score.score <= 1 + _ROUNDING:
+                scores.append(replace(score, score=1.0))
+            elif 1 < score.score <= 100 and not is_fractions:
                 raise ImportFileError(
                     f"{label} is {score.score:g}, outside [0, 1]; "
                     "it looks like a percentage: divide by 100"

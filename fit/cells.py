@@ -182,9 +182,14 @@ def _read_csv(path: Path, content: bytes | None) -> pd.DataFrame:
     }
     for separator in (*_SEPARATORS, _SEPARATORS[0]):
         options |= {"sep": separator, "skipinitialspace": separator != "\t"}
-        header = pd.read_csv(_source(path, content), nrows=0, index_col=False, **options).columns
-        if len(header) > 1 and "model" in {str(name).strip().lower() for name in header}:
+        options_of_header = options | {"nrows": 1, "header": None, "index_col": False}
+        first = pd.read_csv(_source(path, content), **options_of_header).iloc[0]
+        header = [name for cell in first if (name := str(cell).strip())]
+        if len(header) > 1 and "model" in {name.lower() for name in header}:
             break
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:  # pandas would give the second another name
+        raise TableError(f"two columns are called {twice[0]!r}")
     frame = pd.read_csv(_source(path, content), **options)
     if not isinstance(frame.index, pd.RangeIndex):
         raise TableError("its rows have more cells than its header")

@@ -65,8 +65,8 @@ def same_as_target(scores: pd.DataFrame, truth: pd.Series, target: str) -> dict[
     Notes
     -----
     A column is the target if its name is the same but for case, separators, shots in brackets and
-    words such as "score", or if its scores are the target's, up to scale, with a correlation of
-    0.9999 or more in four models or more.
+    words such as "score", or if its scores are the target's, up to scale and sign (an error rate),
+    with a correlation of 0.9999 or more in size, in four models or more.
 
     """
     found = {}
@@ -76,8 +76,9 @@ def same_as_target(scores: pd.DataFrame, truth: pd.Series, target: str) -> dict[
             found[str(name)] = f"it has the name of the target {target}"
         elif len(both) >= _LEAST_ROWS and both.std().gt(1e-9).all():
             r = float(np.corrcoef(both["x"], both["y"])[0, 1])
-            if r >= _SAME:
-                found[str(name)] = f"its scores are those of the target {target}"
+            if abs(r) >= _SAME:
+                turned = ", turned round" if r < 0 else ""
+                found[str(name)] = f"its scores are those of the target {target}{turned}"
     return found
 
 

@@ -63,7 +63,7 @@ def leave_out_doubtful(
     -----
     A score of exactly 0 where chance is 0 may be true. It goes with a 0 of the same model that is
     far below chance: that table writes 0 for what is missing. A model with several others is told
-    of.
+    of, where their rows do not count the items they are of.
 
     """
     rows = table.scores
@@ -82,7 +82,8 @@ def leave_out_doubtful(
         notes.append(f"far below chance, {state}: {_some(shown)}")
     if with_it.any():
         notes.append(f"0 beside a 0 far below chance, {state}: {_some(_by_model(rows[with_it]))}")
-    zeros = rows[is_zero & ~far & ~with_it]
+    uncounted = rows["n_items"].isna()  # a row that counts its items was measured
+    zeros = rows[is_zero & ~far & ~with_it & uncounted]
     several = zeros[zeros.duplicated("model", keep=False)]
     if len(several):
         notes.append(

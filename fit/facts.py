@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
@@ -40,8 +41,15 @@ def clean_facts(facts: pd.DataFrame) -> pd.DataFrame:
 
 
 def family_key(family: Any) -> str:
-    """Return what families are compared by: neither case nor outer or repeated blanks count."""
-    return "" if family is None or pd.isna(family) else " ".join(str(family).split()).casefold()
+    """Return what families are compared by.
+
+    Neither case nor outer or repeated blanks count, nor width and invisible characters of Unicode.
+    """
+    if family is None or pd.isna(family):
+        return ""
+    text = unicodedata.normalize("NFKC", str(family))
+    seen = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return " ".join(seen.split()).casefold()
 
 
 def one_spelling(families: Iterable[Any]) -> list[str]:

@@ -226,7 +226,7 @@ def fit_target(
     if len(truth) < training.n_parameters:
         raise TooFewModelsError(
             f"{target.name}: {len(truth)} models in the reference for the "
-            f"{training.n_parameters} parameters of its law; use fewer components"
+            f"{training.n_parameters} parameters of its law; take a reference of more models"
         )
     fitted = fit_once(training)
     space = CapabilitySpace(n_components=n_components, estimator="pca", clip=(0.0, 1.0)).fit(scores)

@@ -138,8 +138,8 @@ class ScoreTable:
         UnknownNameError
             A named benchmark has no score at all.
         TableError
-            A model has scores of one benchmark under two protocols, shots or revisions: a cell can
-            hold only one of them; select first.
+            A model has scores of two revisions, which are two models; or of one benchmark under
+            two protocols or shots: a cell can hold only one of them; select first.
 
         """
         known = self.benchmarks
@@ -150,6 +150,7 @@ class ScoreTable:
                     f"no scores of benchmark {name!r}{near_matches(name, known)}"
                 )
         rows = self.scores[self.scores["benchmark"].isin(names)]
+        _refuse_revisions(rows)
         twice = rows[rows.duplicated(["model", "benchmark"], keep=False)]
         if len(twice):
             first = twice.iloc[0]
@@ -303,6 +304,20 @@ def _merge_agreeing(scores: pd.DataFrame) -> pd.DataFrame:
             )
             raise TableError(f"{first['model']}: {first['benchmark']} is {said}; keep one")
     return scores.drop_duplicates(keys)
+
+
+def _refuse_revisions(rows: pd.DataFrame) -> None:
+    """Refuse to make one row of two revisions of a model."""
+    named = rows.loc[rows["revision"] != "", ["model", "revision"]].drop_duplicates()
+    twice = named[named.duplicated("model", keep=False)]
+    if len(twice):
+        model = twice["model"].iloc[0]
+        revisions = list(twice.loc[twice["model"] == model, "revision"])
+        raise TableError(
+            f"{model} has scores of {len(revisions)} revisions ({', '.join(revisions[:3])}"
+            f"{', ...' if len(revisions) > 3 else ''}), which are two models: call them "
+            f"{model}@{revisions[0]} and so on, or keep the rows of one"
+        )
 
 
 def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:

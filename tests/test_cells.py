@@ -117,6 +117,7 @@ def test_separators_and_byte_order_marks(tmp_path: Path, separator: str, encodin
         ("Model,X\na,0.5,0.6\n", "its rows have more cells than its header"),
         ("Model|X\na|0.5\n", "no column 'Model'"),
         ("model,Benchmark,score,benchmark\na,b,0.5,c\n", "two columns are called 'benchmark'"),
+        ("Model,MMLU,MMLU\na,.3,.4\n", "two columns are called 'MMLU'"),
         ("model,benchmark,score\na, ,0.5\n", "row 2 names no benchmark"),
     ],
 )

@@ -88,6 +88,11 @@ def shard(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def narrowed(weights: dict[str, Any]) -> dict[str, Any]:
+    name = "model.layers.0.mlp.down_proj.weight"
+    return weights | {name: weights[name][:, :-2].contiguous()}
+
+
 def under_another_prefix(weights: dict[str, Any]) -> dict[str, Any]:
     return {f"decoder.{n}": w for n, w in weights.items()}
 
@@ -102,6 +107,10 @@ MISSING = {
         r"1 weight of the model is not in its files: lm_head\.weight; what is missing would be",
     ),
     "one of a shard": (shard, r"1 weight .*: model\.layers\.0\.input_layernorm\.weight"),
+    "another shape": (
+        lambda f: change_weights(f, narrowed),
+        r"1 weight .*: model\.layers\.0\.mlp\.down_proj\.weight \(in the file \(\d+, \d+\), in",
+    ),
     "another prefix": (
         lambda f: change_weights(f, under_another_prefix),
         r"\d+ weights of the model are not .* in the files have no place in .*, first .*deco",
@@ -260,6 +269,7 @@ def test_a_tokenizer_without_bos_and_eos_serves_what_needs_neither(
     if getattr(lm, "shares_prefixes", False):
         assert len(lm.generate_until(asked)) == 1
     else:
+        assert any("names no EOS token" in note for note in lm.notes)  # before any is asked for
         with pytest.raises(HarnessError, match="names no EOS token"):
             lm.generate_until(asked)
 

@@ -105,6 +105,12 @@ def test_the_targets_scores_under_another_name_are_found(scale):
     assert list(found) == ["other"]
 
 
+def test_the_targets_error_rate_is_the_target():
+    x, truth = planted(30), planted(30, seed=9)["B1"].rename("T")
+    found = same_as_target(x.assign(error=(1 - truth).round(4)), truth, "T")
+    assert found == {"error": "its scores are those of the target T, turned round"}
+
+
 def problem(x, truth, **options):
     facts = pd.DataFrame({"family": [f"F{i % 5}" for i in range(len(x))]}, index=x.index)
     return make_problem(x, truth, facts, name="T", **options)

@@ -28,6 +28,8 @@ def test_families_have_one_spelling_the_first():
         *("Llama-2", "Llama-2", "Llama-2", "Yi", "", "", "", ""),
     ]
     assert one_spelling(["My  Family", "my family"]) == ["My Family", "My Family"]
+    unseen = ["Yi", "Yi\u200b", "\uff39\uff49", "Yi\u00a0"]  # zero width, full width, no break
+    assert one_spelling(unseen) == ["Yi"] * 4
 
 
 def test_every_comparison_of_families_is_blind_to_case_and_blanks():

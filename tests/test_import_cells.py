@@ -93,13 +93,24 @@ def test_unknown_standard_error_needs_no_word(
 
 
 def test_file_in_percent_is_refused_whole(store: Store, panel: Panel, tmp_path: Path) -> None:
-    path = run_file(tmp_path / "runs/results_a.json", {"acc,none": 0.9, "acc_norm,none": 44.0})
-    with pytest.raises(ImportFileError, match=r"acc_norm is 44, .* looks like a percentage"):
+    path = run_file(tmp_path / "runs/results_a.json", {"acc,none": 90.0, "acc_norm,none": 44.0})
+    with pytest.raises(ImportFileError, match=r"acc is 90, .* looks like a percentage"):
         import_scores([path], store=store, panel=panel)
     run_file(tmp_path / "runs/results_b.json", model_args="pretrained=b")
     done = import_scores([tmp_path / "runs"], store=store, panel=panel)
     assert {r.model for r in done.results} == {"b"}
     assert "looks like a percentage" in done.notes[0]
+
+
+def test_a_percentage_among_fractions_is_one_bad_cell(
+    store: Store, panel: Panel, tmp_path: Path
+) -> None:
+    path = run_file(tmp_path / "r.json", {"acc,none": 44.0, "acc_norm,none": 0.5})
+    done = import_scores([path], store=store, panel=panel)
+    assert [r.score for r in done.results] == [0.5]
+    assert any("acc is 44, outside [0, 1]" in note for note in done.notes)
+    path = run_file(tmp_path / "s.json", {"acc_norm,none": 1.0000001}, model_args="pretrained=s")
+    assert [r.score for r in import_scores([path], store=store, panel=panel).results] == [1.0]
 
 
 def test_cells_of_tables_too(store: Store, panel: Panel, tmp_path: Path) -> None:

@@ -116,3 +116,18 @@ def test_notes_travel_with_the_table():
     other = ScoreTable(pd.DataFrame([row("c")]), pd.DataFrame(), ("Winograd is Winogrande",))
     assert one.select(models=["a"]).notes == ("read in 1E21",)
     assert one.merge(other).notes == ("read in 1E21", "Winograd is Winogrande")
+
+
+def test_two_revisions_are_never_one_row():
+    rows = [
+        {"model": "a", "revision": "5e12345", "benchmark": "MMLU", "score": 0.4},
+        {"model": "a", "revision": "6e54321", "benchmark": "ARC-C", "score": 0.5},
+        {"model": "b", "revision": "", "benchmark": "MMLU", "score": 0.4},
+        {"model": "b", "revision": "main", "benchmark": "ARC-C", "score": 0.5},
+    ]
+    table = ScoreTable.from_records(rows)
+    assert table.select(models=["b"]).wide().notna().all(axis=None)
+    with pytest.raises(
+        TableError, match=r"a has scores of 2 revisions \(5e12345, 6e54321\), which"
+    ):
+        table.wide()
