@@ -157,6 +157,16 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             )
         self._require_rows()
 
+    def _get_accelerate_args(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Load on the CPU by its plain name: safetensors refuses "cpu:0", which accelerate gives.
+
+        Processes started together on CPUs are given it; transformers 4 hands it on.
+        """
+        loading: dict[str, Any] = super()._get_accelerate_args(*args, **kwargs)
+        if loading.get("device_map") == {"": "cpu:0"}:
+            loading["device_map"] = {"": "cpu"}
+        return loading
+
     def _take_missing(self, weights: LoadedWeights) -> None:
         if not self.rules.allow_missing_weights:
             raise CheckpointError(

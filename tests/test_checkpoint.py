@@ -252,7 +252,9 @@ def test_an_ordinary_checkpoint_keeps_the_identity_of_0_1_0(folder: Path) -> Non
         *("config.json", "generation_config.json", "model.safetensors"),
         *("tokenizer.json", "tokenizer_config.json"),
     }
-    assert {p.name for p in folder.iterdir()} == before
+    names = {p.name for p in folder.iterdir()}
+    before |= names & {"special_tokens_map.json"}  # transformers 4 writes it, and 0.1.0 hashed it
+    assert names == before
     content = [[name, sha256_file(folder / name)] for name in sorted(before)]
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
     for name in _UNREAD:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from packaging.version import Version
 from transformers import GenerationConfig
 
 from capspace.collect.engine.decoding import generate
@@ -469,19 +470,48 @@ def test_stop_texts_spelled_otherwise(tokenizer: Any) -> None:
     assert not check([*letters, letters[0]])  # it ended one token ago: found then, or never
 
 
+_TRANSFORMERS_4 = Version(transformers.__version__) < Version("5")
+_LATENT = {
+    **{"q_lora_rank": None, "kv_lora_rank": 8, "num_key_value_heads": 4, "head_dim": 8},
+    **{"qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8, "first_k_dense_replace": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "refused"),
+    [
+        # transformers 4 keeps keys and values of every head, as attention reads them: served.
+        pytest.param("DeepseekV3", _LATENT, not _TRANSFORMERS_4, id="deepseek_v3"),
+        pytest.param(
+            *("DiffLlama", {}, True),
+            id="diffllama",
+            marks=pytest.mark.skipif(
+                _TRANSFORMERS_4,
+                reason="transformers 4 computes DiffLlama outside its attention interface",
+            ),
+        ),
+    ],
+)
 def test_attention_that_changes_its_values_takes_the_path_of_hf(
-    requests: dict[str, list[Instance]], tokenizer: Any, caplog: pytest.LogCaptureFixture
+    requests: dict[str, list[Instance]],
+    tokenizer: Any,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    settings: dict[str, Any],
+    refused: bool,
 ) -> None:
     torch.manual_seed(0)
-    config = transformers.DiffLlamaConfig(**SIZES, vocab_size=VOCABULARY)
-    model = transformers.DiffLlamaForCausalLM(config).eval()
+    config_class = getattr(transformers, f"{kind}Config")
+    config = config_class(**{**SIZES, "vocab_size": VOCABULARY, **settings})
+    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
     shared = {"tokenizer": tokenizer, "max_length": 400}
     engine = CapspaceLM(model, **shared)
     assert engine.unsupported_reason is None  # scores are served
     reason = "its attention changes the keys and values it keeps"
-    assert engine.unsupported_generation == reason
-    assert f"does not generate this model's texts ({reason})" in caplog.text  # before any request
+    assert engine.unsupported_generation == (reason if refused else None)
+    warned = f"does not generate this model's texts ({reason})" in caplog.text
+    assert warned == refused  # before any request
     asked = with_settings(requests["gsm8k"][:2], until=["zq"], max_gen_toks=6)
     ours = engine.generate_until(asked, disable_tqdm=True)
-    assert engine.unserved == {reason: 2}
+    assert engine.unserved == ({reason: 2} if refused else {})
     assert ours == HFLM(model, **shared).generate_until(asked, disable_tqdm=True)

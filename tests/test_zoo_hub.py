@@ -315,6 +315,7 @@ def test_a_download_that_fails_is_that_checkpoint_s_failure_alone(
         order = next(o for o in hub.orders() if o["revision"] == broken)
         assert len(hub.attempts(order)) == 2
         # What is left of it is no checkpoint to anyone, and no half a file is in the cache.
+        # An empty one may be: huggingface_hub before 1.0 opens it before it asks.
         snapshot = hub.cache / "models--org--ladder" / "snapshots" / broken
         assert not (snapshot / WEIGHTS).exists()
-        assert not list(hub.cache.rglob("*.incomplete"))
+        assert not any(p.stat().st_size for p in hub.cache.rglob("*.incomplete"))
