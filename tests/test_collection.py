@@ -63,6 +63,9 @@ def test_fast_tests_touch_every_package(collected: dict[str, bool]) -> None:
         for node in ast.walk(ast.parse((ROOT / file).read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("capspace."):
                 module = importlib.import_module(str(node.module))
+                for alias in node.names:
+                    if not hasattr(module, alias.name):  # a module of it, not imported yet
+                        importlib.import_module(f"{node.module}.{alias.name}")
                 names = [getattr(module, alias.name) for alias in node.names]
                 used |= {str(node.module), *(str(getattr(n, "__module__", "")) for n in names)}
     packages = [p.parent for part in PARTS for p in (ROOT / part).rglob("__init__.py")]
