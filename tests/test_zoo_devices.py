@@ -108,6 +108,11 @@ def test_a_model_that_needs_two_of_three_waits_and_is_not_overtaken() -> None:
     assert allot(waiting, [*devices, large], {large}) == {"second": (a,)}
 
 
+def test_a_need_for_all_memory_is_met_in_whatever_order_it_is_summed() -> None:
+    devices = [Device(str(i), m) for i, m in enumerate((20, 27, 30, 41, 48, 54))]
+    assert choose(Need(6, 400).within(devices), devices) == tuple(devices)
+
+
 MEMORIES = st.lists(st.integers(8, 100), min_size=1, max_size=6)
 NEEDS = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 400)), min_size=1, max_size=12)
 

@@ -36,8 +36,8 @@ class Device:
 
     @property
     def room(self) -> float:
-        """Bytes for a model."""
-        return math.inf if self.memory is None else _USABLE * self.memory
+        """Bytes for a model, whole, so that sums are equal in every order."""
+        return math.inf if self.memory is None else int(_USABLE * self.memory)
 
 
 @dataclass(frozen=True)
