@@ -170,7 +170,8 @@ def test_killed_workers_a_failed_node_and_a_cancelled_run_lose_and_repeat_nothin
     zoo.until(jobs, lambda n: n >= 7)
     cluster("revive n2")
     assert cancel_jobs(zoo.folder)
-    assert submitted_jobs(zoo.folder) == []
+    # Slurm may still wait for the node that failed to say that its part of a job has ended.
+    assert {j["state"] for j in submitted_jobs(zoo.folder)} <= {"COMPLETING"}
     assert not list((zoo.folder.path / "slurm").glob("*.pkl"))
     again = zoo.cluster_zoo()  # a driver that was closed and is opened anew
     again.submit()
