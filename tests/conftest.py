@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import warnings
@@ -11,9 +12,12 @@ from types import ModuleType
 
 import pytest
 from forked_popen import Servers, forked_interpreters
-from lm_eval_parts import tasks_indexed_once
+from lm_eval_parts import looked_up_once
 
 pytest_plugins = ["commands"]
+
+# What is imported stays: looking through it for garbage again and again takes a third of the time.
+gc.disable()
 
 # Before torch is imported: the models here are so small that more threads only cost time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -39,6 +43,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     place = {f"test_{name}.py": i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
     config.stash[COLLECTED] = [item.nodeid for item in items]
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +118,7 @@ def forked(fork_servers: Servers) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def indexed_once() -> Iterator[None]:
-    """Let runs of lm-eval's command in this process share its index of tasks."""
-    with tasks_indexed_once():
+def lm_eval_looks_up_once() -> Iterator[None]:
+    """Let runs of lm-eval in this process share its index of tasks and what it says of packages."""
+    with looked_up_once():
         yield

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib.util
 import json
 import os
@@ -58,11 +59,14 @@ _THEN = (
 
 
 def _import(names: tuple[str, ...]) -> None:
+    gc.disable()  # what is imported stays
     for name in names:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError:
             continue  # in this version, or with these extras, it is not there to be needed
+    gc.freeze()
+    gc.enable()
     tasks = Path("/proc/self/task").iterdir()
     threads = [task.joinpath("comm").read_text().strip() for task in tasks]
     # Arrow's allocator has a thread of its own, and starts it anew in a fork.
@@ -181,6 +185,10 @@ def _exit(status: int) -> NoReturn:
 if __name__ == "__main__":
     its_request, its_servers = _serve()
     sys.modules["numpy"].random.seed()  # a fork has its parent's state; Python's own has not
+    threads = os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1
+    sys.modules["torch"].set_num_threads(int(threads))
+    if its_request["unbuffered"]:
+        sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
     how_it_ended: BaseException | None = None
     with forked_interpreters(its_servers):
         try:

@@ -7,8 +7,8 @@ them and done nothing else, in one thread: such a fork is a whole interpreter.
 
 What comes of it is a process as any other: a child of the process that asked, with the exit status,
 signals, session, working directory, environment and standard streams that were asked for. Whatever
-a fork cannot give (other ``PYTHON*`` variables, options of the interpreter, open files to pass on)
-is started as ever.
+a fork cannot give (other ``PYTHON*`` variables, options of the interpreter but ``-u``, open files
+to pass on) is started as ever.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ __all__ = ["ForkedPopen", "Server", "Servers", "forked_interpreters", "started_i
 
 # Read as the interpreter or its first libraries start; these are beginnings of names.
 _FIXED = ("ARROW_", "CUDA_HOME", "LD_", "MKL_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH")
-# Read when they are needed, so that processes with different values share a server.
+# Read when they are needed, or set by the libraries themselves: processes with different values
+# share a server.
 _FREE = (
-    "ACCELERATE_", "CAPSPACE_", "COLUMNS", "CUDA_VISIBLE_DEVICES", "LINES", "LOCAL_RANK", "MASTER_",
-    "NO_COLOR", "PYTEST_", "RANK", "WORLD_SIZE",
+    "ACCELERATE_", "CAPSPACE_", "COLUMNS", "CUDA_VISIBLE_DEVICES", "GROUP_", "HF_XET_", "KMP_",
+    "LINES", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_", "NO_COLOR", "OMP_NUM_THREADS", "PYTEST_",
+    "RANK", "ROLE_", "TORCHELASTIC_", "TORCHINDUCTOR_", "TORCH_NCCL_", "WORLD_SIZE",
 )  # fmt: skip
 _MOST_SERVERS = 2
 _REAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
@@ -143,7 +145,10 @@ def _start(environment: Mapping[str, str]) -> Server:
 
 
 def _fixed(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_FIXED)}
+    # A fork is given its threads as torch's own setting.
+    return {
+        k: v for k, v in environment.items() if k.startswith(_FIXED) and not k.startswith(_FREE)
+    }
 
 
 def _key(environment: Mapping[str, str]) -> str:
@@ -164,6 +169,9 @@ class ForkedPopen(subprocess.Popen[Any]):
         ) = given  # fmt: skip
         environment = {os.fsdecode(k): os.fsdecode(v) for k, v in (env or os.environ).items()}
         words = [os.fsdecode(w) for w in args] if isinstance(args, list | tuple) else []
+        unbuffered = words[1:2] == ["-u"]
+        if unbuffered:
+            del words[1]
         plain = close_fds and (umask, process_group) == (-1, -1)
         plain &= not any((executable, preexec_fn, pass_fds, shell, gid, gids, uid))
         plain &= _is_program(words) and (cwd is None or Path(cwd).is_dir())
@@ -176,6 +184,7 @@ class ForkedPopen(subprocess.Popen[Any]):
             "words": words[1:],
             "folder": os.fsdecode(cwd or Path.cwd()),
             "session": bool(start_new_session),
+            "unbuffered": unbuffered,
         }
         streams = (p2cread, c2pwrite, errwrite)
         self.pid = server.fork(request, [i if fd == -1 else fd for i, fd in enumerate(streams)])

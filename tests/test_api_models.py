@@ -14,7 +14,7 @@ from lm_eval_parts import n_kept, results
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.usefixtures("indexed_once"),
+    pytest.mark.usefixtures("lm_eval_looks_up_once"),
     pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
 ]
 

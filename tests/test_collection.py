@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("collect", "fit", "tasks")
-pytestmark = pytest.mark.slow  # an interpreter that imports every test
+# An interpreter that imports every test.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]
 
 COLLECT = """
 import json, sys
@@ -27,20 +27,22 @@ class Names:
         print("\\n" + json.dumps(items))
 
 
-sys.exit(pytest.main(["--collect-only", "-q", "-n", "0", *sys.argv[1:]], plugins=[Names()]))
+# A fork has imported plugins already.
+fork = "-Wignore::pytest.PytestAssertRewriteWarning"
+sys.exit(pytest.main(["--collect-only", "-q", "-n", "0", fork, *sys.argv[1:]], plugins=[Names()]))
 """
 
 
 @pytest.fixture(scope="module")
 def collected(pytestconfig: pytest.Config) -> dict[str, bool]:
-    """All tests and whether they are slow, as another process with another hash seed has them."""
-    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    """All tests and whether they are slow, as a process has them that began at another time.
+
+    Its hash seed is another, too, where ``PYTHONHASHSEED`` does not set that of all.
+    """
     ignored = [f"-W{option}" for option in pytestconfig.getoption("pythonwarnings") or ()]
     done = subprocess.run(
-        [sys.executable, "-c", COLLECT, *ignored],
-        cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", COLLECT, *ignored], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("[["))
     items = json.loads(line)

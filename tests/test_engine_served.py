@@ -36,7 +36,10 @@ from capspace.collect.zoo.measure import Messenger
 from capspace.collect.zoo.records import Order
 from capspace.tasks.panel import load_panel
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
+pytestmark = [
+    pytest.mark.usefixtures("lm_eval_looks_up_once"),
+    pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
+]
 
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
 REASON = "its rotary embedding depends on the length of the input (dynamic)"

@@ -101,8 +101,8 @@ def test_it_forks_its_own_children() -> None:
 
 @pytest.mark.parametrize(
     ("options", "changes"),
-    [(["-I"], {}), ([], {"PYTHONHASHSEED": "1"}), ([], {"OMP_NUM_THREADS": "3"})],
-    ids=["isolated", "hash-seed", "threads"],
+    [(["-I"], {}), ([], {"PYTHONHASHSEED": "1"}), ([], {"MKL_NUM_THREADS": "3"})],
+    ids=["isolated", "hash-seed", "threads-of-mkl"],
 )
 def test_what_a_fork_cannot_be_is_started(options: list[str], changes: dict[str, str]) -> None:
     program = "import sys; print('torch' in sys.modules)"
@@ -111,6 +111,16 @@ def test_what_a_fork_cannot_be_is_started(options: list[str], changes: dict[str,
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout == "False\n"
+
+
+def test_it_has_its_own_number_of_threads_and_writes_at_once() -> None:
+    program = "import os, torch; print(torch.get_num_threads()); os._exit(0)"
+    for threads in ("3", "1"):
+        done = subprocess.run(
+            [sys.executable, "-u", "-c", program], env=os.environ | {"OMP_NUM_THREADS": threads},
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.stdout == f"{threads}\n"
 
 
 def test_libraries_that_read_the_environment_are_imported_with_it(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from capspace.collect.identity import HARNESS_SEEDS, Seeds
 from capspace.collect.quiet import logged_to
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
+pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
+
 SOAK = "CAPSPACE_SOAK" in os.environ
 LIMIT = 20 if SOAK else 3
 MEASURED_ALIKE = [
@@ -307,14 +309,12 @@ def test_what_lm_eval_cannot_give_is_said(lm: Any, smoke: Panel) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("indexed_once")
 def test_an_unknown_task_names_near_matches_from_all_of_lm_eval(smoke: Panel) -> None:
     unknown = changed(smoke["Winogrande"], tasks=["winogrand"])
     with pytest.raises(HarnessError, match=r"has no task 'winogrand'; did you mean 'winogrande'"):
         Harness([unknown]).tasks(unknown)
 
 
-@pytest.mark.usefixtures("indexed_once")
 def test_a_panel_reaches_no_task_by_its_path(lm: Any, tmp_path: Path) -> None:
     benchmark = own_task(tmp_path / "mine")
     (tmp_path / "mine" / "mine.py").write_text("raise SystemExit('this must not run')")

@@ -17,7 +17,10 @@ from capspace.collect.errors import CheckpointError
 from capspace.collect.lm_eval_run import recorded_runs
 from capspace.collect.run_identity import identify
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
+pytestmark = [
+    pytest.mark.usefixtures("lm_eval_looks_up_once"),
+    pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
+]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from capspace.collect.lm_eval_run import lm_eval_main
 from capspace.collect.run_identity import identify, identify_by_name, refuse_pickled_run
 
 pytestmark = [
-    pytest.mark.usefixtures("forked", "indexed_once"),
+    pytest.mark.usefixtures("forked", "lm_eval_looks_up_once"),
     pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
 ]
 

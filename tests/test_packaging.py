@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 pytestmark = pytest.mark.slow  # a wheel, installed into an environment of its own
 
@@ -43,14 +45,33 @@ def test_wheel_holds_the_namespace_and_its_data_and_nothing_else(wheel: Path) ->
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds the base install of the wheel, nothing else."""
+    """The interpreter of an environment that holds the base install of the wheel, nothing else.
+
+    What the wheel requires is linked to from there, not installed anew.
+    """
     folder = tmp_path_factory.mktemp("base") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pip.append("--no-compile")  # most of it is never imported
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, str(wheel)], check=True, capture_output=True, text=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    for text in distribution("capspace").requires or ():
+        link(Requirement(text), site)
     return python
+
+
+def link(wanted: Requirement, site: Path) -> None:
+    """Put a requirement, with all that it requires, into another environment, as it is in ours."""
+    if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+        return
+    found = distribution(wanted.name)
+    names = {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}
+    if all((site / name).exists() for name in names):
+        return
+    for name in names:
+        (site / name).symlink_to(Path(str(found.locate_file(name))))
+    for text in found.requires or ():
+        link(Requirement(text), site)
 
 
 def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

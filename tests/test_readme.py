@@ -11,7 +11,7 @@ from commands import MINE, Command
 
 from capspace.collect.zoo.config import read_zoo
 
-pytestmark = pytest.mark.usefixtures("indexed_once")
+pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

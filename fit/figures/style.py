@@ -154,6 +154,14 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> list[Path]:
         stem = stem.with_suffix("")
     stem.parent.mkdir(parents=True, exist_ok=True)
     png, svg = (stem.with_name(stem.name + ending) for ending in (".png", ".svg"))
-    figure.savefig(png, dpi=dpi, metadata={"Software": None})
-    figure.savefig(svg, metadata={"Date": None, "Creator": "capspace"})
+    # Laid out once for both: each time takes as long as drawing does.
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+    figure.set_layout_engine(None)
+    try:
+        figure.savefig(png, dpi=dpi, metadata={"Software": None})
+        figure.savefig(svg, metadata={"Date": None, "Creator": "capspace"})
+    finally:
+        figure.set_layout_engine(layout)
     return [png, svg]
