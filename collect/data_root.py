@@ -26,6 +26,7 @@ __all__ = [
     "datasets_offline",
     "default_data_root",
     "embedded_data_root",
+    "named_data_root",
     "own_files_fingerprint",
 ]
 
@@ -195,10 +196,22 @@ def embedded_data_root() -> DataRoot:
     return DataRoot(Path(str(files("capspace.tasks"))) / "data" / "hub")
 
 
+def named_data_root(name: str | Path) -> DataRoot:
+    """Return the data root in a folder, or for ``"embedded"`` the one that comes with the package.
+
+    Raises
+    ------
+    DataRootError
+        No such folder, or its ``data-root.yaml`` is not understood.
+
+    """
+    return embedded_data_root() if str(name) == "embedded" else DataRoot(Path(name))
+
+
 def default_data_root() -> DataRoot | None:
     """Return the data root that ``CAPSPACE_DATA_ROOT`` names, if it names one."""
-    named = os.environ.get("CAPSPACE_DATA_ROOT")
-    return DataRoot(Path(named)) if named else None
+    name = os.environ.get("CAPSPACE_DATA_ROOT")
+    return named_data_root(name) if name else None
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def _described(mismatched: Any) -> str:
     match mismatched:
         case (str(name), in_file, in_model):
             return f"{name} (in the file {tuple(in_file)}, in the model {tuple(in_model)})"
-    return str(mismatched)
+    return f"{mismatched} (in another shape)"
 
 
 def _computed_buffers(model: PreTrainedModel) -> set[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions
 from capspace.collect.checkpoint import Checkpoint, resolve
 from capspace.collect.collection import Collection
-from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
+from capspace.collect.data_root import DataRoot, default_data_root, named_data_root
 from capspace.collect.errors import CheckpointError, CollectError, NoCheckpointError
 from capspace.collect.extra import require_collect_extra
 from capspace.collect.harness import Harness
@@ -173,9 +173,7 @@ def _resolve_all(
 def _data_root(given: DataRoot | Path | str | None) -> DataRoot | None:
     if given is None:
         return default_data_root()
-    if isinstance(given, DataRoot):
-        return given
-    return embedded_data_root() if str(given) == "embedded" else DataRoot(Path(given))
+    return given if isinstance(given, DataRoot) else named_data_root(given)
 
 
 @contextmanager

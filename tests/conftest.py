@@ -37,6 +37,11 @@ LONGEST = (
 COLLECTED = pytest.StashKey[list[str]]()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait for Slurm, a server or a timeout."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the longest files first, and note what was collected before anything is left out."""
@@ -114,6 +119,16 @@ def fork_servers() -> Iterator[Servers]:
 def forked(fork_servers: Servers) -> Iterator[None]:
     """Start this module's interpreters as forks of one that has imported torch and lm-eval."""
     with forked_interpreters(fork_servers):
+        yield
+
+
+@pytest.fixture(scope="module")
+def libraries_as_checked() -> Iterator[None]:
+    """Let the libraries be those that capspace was checked with, about which it says nothing."""
+    from capspace.collect.engine import served
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(served, "version", served.CHECKED_WITH.__getitem__)
         yield
 
 

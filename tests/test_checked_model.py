@@ -109,7 +109,8 @@ MISSING = {
     "one of a shard": (shard, r"1 weight .*: model\.layers\.0\.input_layernorm\.weight"),
     "another shape": (
         lambda f: change_weights(f, narrowed),
-        r"1 weight .*: model\.layers\.0\.mlp\.down_proj\.weight \(in the file \(\d+, \d+\), in",
+        # The shapes themselves with transformers 5.
+        r"1 weight .*: model\.layers\.0\.mlp\.down_proj\.weight \(in (the file \(\d|another shape)",
     ),
     "another prefix": (
         lambda f: change_weights(f, under_another_prefix),

@@ -169,3 +169,7 @@ def test_the_environment_names_the_default_root(
     root = default_data_root()
     assert root is not None
     assert root.path == tmp_path
+    monkeypatch.setenv("CAPSPACE_DATA_ROOT", "embedded")
+    root = default_data_root()
+    assert root is not None
+    assert root.path == embedded_data_root().path

@@ -37,7 +37,7 @@ from capspace.collect.zoo.records import Order
 from capspace.tasks.panel import load_panel
 
 pytestmark = [
-    pytest.mark.usefixtures("lm_eval_looks_up_once"),
+    pytest.mark.usefixtures("libraries_as_checked", "lm_eval_looks_up_once"),
     pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
 ]
 

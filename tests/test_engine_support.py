@@ -64,6 +64,7 @@ def tokenizer() -> transformers.PreTrainedTokenizerFast:
     )
 
 
+@pytest.mark.usefixtures("libraries_as_checked")
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_models_take_the_path_of_hf(
     name: str, tokenizer: Any, caplog: pytest.LogCaptureFixture

@@ -130,6 +130,7 @@ def wrong(chunk: Chunk) -> Attention:
     return masked(Chunk(chunk.n_past, chunk.depth, chunk.end.clip(max=chunk.n_tokens // 2)))
 
 
+@pytest.mark.usefixtures("libraries_as_checked")
 def test_a_way_that_is_not_exact_gives_place_to_the_next(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from capspace.collect.backends import DEFAULT_BACKEND, LoadOptions
 from capspace.collect.cells import measurement
 from capspace.collect.collection import Missing
-from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
+from capspace.collect.data_root import DataRoot, default_data_root, named_data_root
 from capspace.collect.errors import CollectError
 from capspace.collect.harness import Harness, Workload
 from capspace.collect.identity import Measurement, Seeds, canonical_json
@@ -49,9 +49,8 @@ def zoo_data_root(zoo: ZooFile) -> DataRoot | None:
     """Return where the zoo's tasks read their data, or None for the Hub."""
     if zoo.config.data is None:
         return default_data_root()
-    if zoo.config.data == "embedded":
-        return embedded_data_root()
-    return DataRoot(zoo.beside(Path(zoo.config.data)))
+    name = zoo.config.data
+    return named_data_root(name if name == "embedded" else zoo.beside(Path(name)))
 
 
 def make_plan(
