@@ -37,11 +37,6 @@ LONGEST = (
 COLLECTED = pytest.StashKey[list[str]]()
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: some tests wait for Slurm, a server or a timeout."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the longest files first, and note what was collected before anything is left out."""

@@ -120,6 +120,7 @@ def test_leave_one_family_out_tests_every_model_once(method):
     )
 
 
+@pytest.mark.slow
 def test_baselines_are_scored_on_the_laws_models_and_name_those_without_compute():
     scores, truth, facts = planted()
     largest = facts["training_flops"].idxmax()

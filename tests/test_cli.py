@@ -23,6 +23,7 @@ def test_version_and_help(capspace: Command) -> None:
         assert capspace(command, "--help").code == 0
 
 
+@pytest.mark.slow
 def test_panels_targets_and_models(capspace: Command) -> None:
     assert "classic-8 v1" in capspace("panels").out
     assert "agentbench" in capspace("targets").out
@@ -49,6 +50,7 @@ def test_predict_reports_every_target_with_interval_support_and_what_it_was_fitt
         assert p["support"]["summary"]
 
 
+@pytest.mark.slow
 def test_predict_takes_one_target_a_level_and_a_long_table(
     capspace: Command, tmp_path: Path
 ) -> None:
@@ -72,6 +74,7 @@ def test_predict_leaves_a_model_of_the_reference_out_of_its_own_fit(
     assert "meta-llama/Llama-2-7b-hf" not in p["models"]
 
 
+@pytest.mark.slow
 def test_place_collect_and_scores_on_the_embedded_items(
     capspace: Command, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -151,6 +154,7 @@ def test_backtest_gain_space_efficiency_and_select(
     assert len(chosen["models"]) <= 10
 
 
+@pytest.mark.slow
 def test_ledger_freezes_shows_and_scores(capspace: Command, mine: Path, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.jsonl"
     add = ("ledger", "add", "bbh", "--name", "first", "--scores", mine, "--ledger", ledger)
@@ -234,6 +238,7 @@ def test_bad_score_table(capspace: Command, mine: Path, text: str, names: list[s
         assert name in line
 
 
+@pytest.mark.slow
 def test_tables_that_cannot_be_written(capspace: Command, mine: Path, tmp_path: Path) -> None:
     csv = tmp_path / "no" / "such.csv"
     for words in (("scores",), ("predict", mine, "--target", "bbh")):
@@ -372,12 +377,14 @@ def test_report_folder_that_cannot_be_written(
     assert f"cannot write the report to {file}" in said.err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_splits_that_leave_a_side_empty_or_are_two(capspace: Command, zoo: Path) -> None:
     run = ("backtest", "--scores", zoo, "--target", "Agents")
     assert "no test model" in capspace.refused(*run, "--cutoff-flops", "1e30")
     assert "one split" in capspace.refused(*run, "--by-family", "--top", "0.1")
 
 
+@pytest.mark.slow
 def test_a_target_that_is_also_a_column_of_the_space_is_dropped_and_said(
     capspace: Command, zoo: Path, tmp_path: Path
 ) -> None:

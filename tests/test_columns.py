@@ -150,6 +150,7 @@ def test_the_treated_score_under_another_name_stays_out_too():
     assert any("hidden left out of the space" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_commands_leave_averages_out_unless_told(capspace, zoo, tmp_path):
     frame = pd.read_csv(zoo)
     benchmarks = ["MMLU", "ARC-C", "HellaSwag", "GSM8K"]

@@ -132,6 +132,7 @@ def test_a_place_leaves_it_out_and_says_so(reference):
     assert place_model(few, reference, targets=[]).scores["MMLU"] == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
 def test_predict_leaves_out_the_zeros_of_a_table_unless_told(capspace, tmp_path):
     def run(path, *more):
@@ -151,6 +152,7 @@ def test_predict_leaves_out_the_zeros_of_a_table_unless_told(capspace, tmp_path)
     assert "kept" in notes[0]
 
 
+@pytest.mark.slow
 def test_every_command_that_reads_a_table_leaves_it_out(capspace, zoo, tmp_path):
     frame = pd.read_csv(zoo)
     frame.loc[3, "MMLU"] = 0.0
@@ -176,6 +178,7 @@ def test_every_command_that_reads_a_table_leaves_it_out(capspace, zoo, tmp_path)
     assert "far below chance, left out: org0/m3" in law.out
 
 
+@pytest.mark.slow
 def test_a_target_of_zero_where_guessing_scores_is_left_out(capspace, zoo, tmp_path):
     frame = pd.read_csv(zoo)
     frame["Agents"] = 0.25 + 0.75 * frame["Agents"]
@@ -210,6 +213,7 @@ def test_like_is_compared_with_like():
     assert not_comparable(own, table(("r", "MMLU", 0.4))) == {"a": ["MMLU", "GSM8K"]}
 
 
+@pytest.mark.slow
 def test_predict_tells_of_it_as_place_does(capspace, tmp_path):
     path = tmp_path / "long.csv"
     path.write_text(

@@ -284,6 +284,7 @@ def with_settings(requests: list[Instance], **settings: Any) -> list[Instance]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "task"),
     [
@@ -343,6 +344,7 @@ def test_recorded_samples_depend_on_no_cut(
     assert record(asked, "begun", seconds) == expected
 
 
+@pytest.mark.slow
 def test_left_truncation_and_thinking(requests: dict[str, list[Instance]], tokenizer: Any) -> None:
     model = build_model("llama")
     asked = with_settings(requests["gsm8k"][:4], until=["zq"], max_gen_toks=30)

@@ -147,6 +147,7 @@ def test_what_is_served() -> None:
     assert {name for name, reason in reasons.items() if reason is not None} == UNSERVED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gemma2", "gpt_oss"])
 def test_one_token_at_a_time(name: str) -> None:
     model = build_model(name)

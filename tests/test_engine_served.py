@@ -86,6 +86,7 @@ def measured(unserved: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return store, collection, said.told
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_served_says_so_before_its_first_benchmark(measured: Any) -> None:
     _, _, told = measured
     assert told[0] == f"tiny-dynamic: {LINE}"
@@ -93,6 +94,7 @@ def test_a_model_that_is_not_served_says_so_before_its_first_benchmark(measured:
     assert sum(REASON in line for line in told) == 1
 
 
+@pytest.mark.slow
 def test_results_scores_receipt_and_report_keep_the_reason(
     measured: Any, capspace: Command, tmp_path: Path
 ) -> None:
@@ -122,6 +124,7 @@ def test_results_scores_receipt_and_report_keep_the_reason(
     assert REASON in foot
 
 
+@pytest.mark.slow
 def test_a_result_of_before_keeps_nothing_and_says_nothing(measured: Any, tmp_path: Path) -> None:
     _, collection, _ = measured
     for result in collection.results:

@@ -31,6 +31,7 @@ def test_every_distinct_prefix_is_one_entry(rows: list[list[int]]) -> None:
     assert all(depth == len(word) - 1 for depth, word in zip(tree.depth, spelled, strict=True))
 
 
+@pytest.mark.slow
 @given(sequences, st.data())
 def test_tails_are_located(rows: list[list[int]], data: st.DataObject) -> None:
     tails = [data.draw(st.integers(0, len(row))) for row in rows]
@@ -95,6 +96,7 @@ def test_cascade_sees_each_ancestor_once(
     np.testing.assert_array_equal(np.sort(in_squares), np.arange(chunk.n_tokens))
 
 
+@pytest.mark.slow
 @given(rows=sequences, data=st.data())
 @settings(deadline=None)
 def test_levels_see_each_ancestor_once(rows: list[list[int]], data: st.DataObject) -> None:

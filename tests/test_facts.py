@@ -136,6 +136,7 @@ def test_a_zoo_reads_dates_as_yaml_writes_them_and_points_at_others(tmp_path):
         read_zoo(path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
 def test_a_blank_behind_a_family_changes_nothing(capspace):
     found = [

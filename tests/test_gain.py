@@ -69,6 +69,7 @@ def test_sensitivity_is_the_derivative_of_the_gain():
         np.testing.assert_allclose((moved[0] - moved[1]) / (2 * step), slope[:, j], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [0.0, 1.0])
 def test_interval_covers_new_families(shared):
     rng = np.random.default_rng(2)

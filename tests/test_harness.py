@@ -315,6 +315,7 @@ def test_an_unknown_task_names_near_matches_from_all_of_lm_eval(smoke: Panel) ->
         Harness([unknown]).tasks(unknown)
 
 
+@pytest.mark.slow
 def test_a_panel_reaches_no_task_by_its_path(lm: Any, tmp_path: Path) -> None:
     benchmark = own_task(tmp_path / "mine")
     (tmp_path / "mine" / "mine.py").write_text("raise SystemExit('this must not run')")

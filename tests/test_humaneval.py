@@ -70,6 +70,7 @@ def measured(bodies: dict[str, str]) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_right_answers_pass_and_wrong_ones_say_why() -> None:
     known = items()
     right = measured({item["prompt"]: item["canonical_solution"] for item in known})

@@ -29,6 +29,7 @@ def training(scores, y, families, k=2):
     return Training(scores, y, families, np.zeros(P), tuple("abcdef"), LawSettings(k, n_starts=20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "low", "high"), [(TwoView(n_refits=10), 0.86, 1.0), (JackknifePlus(), 0.84, 0.97)]
 )

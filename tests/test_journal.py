@@ -265,6 +265,7 @@ journal.close()
 """
 
 
+@pytest.mark.slow
 def test_answers_that_another_process_writes_are_not_removed(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         for identity in "ab":
@@ -385,6 +386,7 @@ def test_dropped_or_cut_log_loses_at_most_the_last_chunk_and_says_so(
         assert known == truth(6) or "has lost 1 of 6 chunks" in journal.notices[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sealed", [True, False])
 def test_flipped_bytes_are_found_quarantined_and_never_a_wrong_number(
     tmp_path: Path, sealed: bool
@@ -420,6 +422,7 @@ def test_flipped_bytes_are_found_quarantined_and_never_a_wrong_number(
     assert n_lost > 0
 
 
+@pytest.mark.slow
 def test_full_disk_stops_with_one_line_and_is_read_while_it_is_full(tmp_path: Path) -> None:
     said = on_a_small_disk(
         tmp_path,
@@ -507,6 +510,7 @@ def test_shard_of_a_killed_run_is_read_where_nothing_can_be_written(
     assert len(rest) == 1
 
 
+@pytest.mark.slow
 def test_store_turned_read_only_stops_with_one_line(tmp_path: Path) -> None:
     said = on_a_small_disk(
         tmp_path,

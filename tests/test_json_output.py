@@ -134,6 +134,7 @@ def test_every_command_with_json_is_tried() -> None:
     assert with_json == set(CASES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "given"), RUNS, ids=[" ".join([c, *chain(*g)]) for c, g in RUNS]
 )
@@ -145,6 +146,7 @@ def test_the_output_is_one_json_document(
     assert document(run.out)
 
 
+@pytest.mark.slow
 def test_figures_are_told_of_on_standard_error(capspace: Command, desk: Path) -> None:
     run = capspace("space", *BASE, "--out", "out", "--json")
     assert "figures: out/{space,map}.png, .svg" in run.err

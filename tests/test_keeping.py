@@ -43,6 +43,7 @@ def store(
     return path
 
 
+@pytest.mark.slow
 def test_a_receipt_shows_identity_prompts_answers_and_log_likelihoods(
     capspace: Command, store: Path
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_receipt_shows_identity_prompts_answers_and_log_likelihoods(
     assert "'Winogrande'" in capspace.refused(*ask, "Winogrnde")
 
 
+@pytest.mark.slow
 def test_info_check_compact_and_remove(capspace: Command, store: Path) -> None:
     of = ("--store", store)
     info = json.loads(capspace("store", "info", *of, "--json").out)

@@ -149,6 +149,7 @@ def test_no_model_class_runs_a_checkpoint_s_code_unasked(monkeypatch: pytest.Mon
     assert [settings["model_args"]["trust_remote_code"] for settings in asked] == [False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", ["5e12345", "0012345"])
 def test_a_revision_that_became_a_number_is_refused(
     monkeypatch: pytest.MonkeyPatch, revision: str

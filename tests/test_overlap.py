@@ -66,6 +66,7 @@ def test_zeros_and_missing_scores_are_not_the_same_scores(reference):
     assert find_overlap("weak", weak, reference.scores()).reasons == {}
 
 
+@pytest.mark.slow
 def test_a_prediction_does_not_depend_on_its_company(reference):
     alone = predicted(reference, ["mine"])[0]
     among = predicted(reference, ["Llama-2-13b", "mine", "gemma-7b"])
@@ -76,6 +77,7 @@ def test_a_prediction_does_not_depend_on_its_company(reference):
     assert among[1].n_models == among[0].n_models + 1
 
 
+@pytest.mark.slow
 def test_all_models_of_the_reference_are_predicted_each_without_itself(reference):
     fitted = target_training_table(reference, reference.target("agentbench"))[0]
     found = predict_target(reference, "agentbench", fitted.iloc[:5], method=FAST)
@@ -102,6 +104,7 @@ def test_a_frozen_law_is_not_scored_on_its_own_models(reference, tmp_path):
     assert LLAMA in scoring.left_out["Llama-2-7b"]
 
 
+@pytest.mark.slow
 def test_ledger_add_freezes_a_law_without_the_models_it_is_to_predict(capspace, tmp_path):
     path = tmp_path / "scores.csv"
     pd.DataFrame([{"Model": "Llama-2-7b", **ROW}]).to_csv(path, index=False)
@@ -113,6 +116,7 @@ def test_ledger_add_freezes_a_law_without_the_models_it_is_to_predict(capspace, 
     assert LLAMA not in law.training["models"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
 def test_predict_says_which_reference_model_it_left_out(capspace):
     means = set()

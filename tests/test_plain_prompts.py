@@ -120,6 +120,7 @@ def drawn(request: pytest.FixtureRequest, own_folder: Path) -> Drawn:
     return Drawn(Harness([chosen], data_root=embedded_data_root()), chosen)
 
 
+@pytest.mark.slow
 def test_any_share_of_a_run_has_the_prompts_of_the_plain_whole_run(drawn: Drawn) -> None:
     whole = drawn.plain()
     assert len(whole) > 6
@@ -188,6 +189,7 @@ def gpqa(request: pytest.FixtureRequest, gpqa_root: Path) -> Drawn:
     return Drawn(Harness([chosen], data_root=DataRoot(gpqa_root)), chosen)
 
 
+@pytest.mark.slow
 def test_the_order_of_options_is_the_seeds_alone(
     gpqa: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def arrays(predictions):
     return tuple(np.array([getattr(p, k) for p in predictions]) for k in ("mean", "lower", "upper"))
 
 
+@pytest.mark.slow
 def test_unseen_models_of_a_planted_law_are_predicted_and_covered():
     inside, wrong = [], []
     for seed in range(6):
@@ -111,6 +112,7 @@ def test_missing_benchmarks_and_noise_widen_the_interval(reference):
     assert unsure.mean == pytest.approx(wide.mean)
 
 
+@pytest.mark.slow
 def test_hidden_benchmarks_leave_coverage_near_its_level():
     inside = []
     rng = np.random.default_rng(0)

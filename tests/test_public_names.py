@@ -34,6 +34,7 @@ for package in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_names_of_packages_are_no_modules_in_a_fresh_process() -> None:
     command = [sys.executable, "-c", FRESH, *PACKAGES]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -328,6 +328,7 @@ def test_texts_are_asked_for_a_batch_at_a_time_at_any_pace(journal: Journal, clo
         assert lm.calls == [4] * 22 + [2]
 
 
+@pytest.mark.slow
 def test_out_of_memory_splits_and_the_size_found_is_used_again(journal: Journal) -> None:
     lm = Counting(holds=900)
     first = recorder(journal, lm)
@@ -343,6 +344,7 @@ def test_out_of_memory_splits_and_the_size_found_is_used_again(journal: Journal)
     assert again.asker.counts.n_split <= 1
 
 
+@pytest.mark.slow
 def test_request_too_long_alone_is_recorded_with_its_length(journal: Journal) -> None:
     requests = choices(50)
     requests[40] = Instance("loglikelihood", {}, ("x" * 5000, " a"), 0, ("quiz", 10, 1))

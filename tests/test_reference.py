@@ -20,6 +20,7 @@ def reference():
     return load_reference()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TABLES.is_dir(), reason="the study's tables are not in ../shared")
 def test_rebuilding_gives_the_committed_bytes(tmp_path, monkeypatch):
     loader = SourceFileLoader("build_reference", str(ROOT / "scripts/build_reference"))

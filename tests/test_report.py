@@ -76,6 +76,7 @@ def test_a_hostile_name_is_text_in_a_real_browser(
         assert tag not in dom
 
 
+@pytest.mark.slow
 def test_the_page_shows_in_a_browser(hostile: tuple[Path, Placement], tmp_path: Path) -> None:
     page, _ = hostile
     shot = tmp_path / "page.png"
@@ -147,6 +148,7 @@ def test_a_missing_benchmark_widens_the_place_and_is_proposed() -> None:
     assert whole.next_benchmarks == ()
 
 
+@pytest.mark.slow
 def test_a_reference_model_is_placed_next_to_itself_without_helping_itself() -> None:
     reference = load_reference()
     name = "meta-llama/Llama-2-13b-hf"
@@ -170,6 +172,7 @@ def test_equivalent_compute_of_the_reference_family_is_its_own() -> None:
     assert found.equivalent.lower[0] < flops < found.equivalent.upper[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "side"),
     [
@@ -192,6 +195,7 @@ def test_a_place_beyond_all_reference_models_has_no_equivalent_compute(
     assert line == f"equivalent training compute in Llama-2 terms: {words}"
 
 
+@pytest.mark.slow
 def test_the_axis_of_equivalent_compute_ends_with_the_reference_models() -> None:
     placement = placed("mine", values=(0.19, 0.2, 0.25, 0.5, 0.18, 0.0, 0.48, 0.0))
     figure, _ = draw_placement(placement)["target-bbh"]

@@ -135,6 +135,7 @@ def test_what_is_kept_leads_back_to_every_item(measured: Any) -> None:
     assert np.mean([s["acc"] for s in samples]) == pytest.approx(result.score)
 
 
+@pytest.mark.slow
 def test_a_limit_is_kept_apart_and_shows(tiny_checkpoint: Path, two: Panel, tmp_path: Path) -> None:
     three = collect(tiny_checkpoint, two, tmp_path, limit=3)
     four = collect(tiny_checkpoint, two, tmp_path, limit=4)
@@ -145,6 +146,7 @@ def test_a_limit_is_kept_apart_and_shows(tiny_checkpoint: Path, two: Panel, tmp_
         assert len(store.to_table()) == 4
 
 
+@pytest.mark.slow
 def test_new_weights_at_the_same_path_are_measured_again(
     checkpoint_maker: Any, two: Panel, tmp_path: Path
 ) -> None:
@@ -342,6 +344,7 @@ def test_a_task_that_raises_is_recorded_and_the_others_go_on(
         assert store.failures() == []
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_does_not_load_leaves_the_other_models_alone(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:
@@ -418,6 +421,7 @@ def test_a_data_set_that_is_not_there_is_a_missing_cell(
         )
 
 
+@pytest.mark.slow
 def test_pickled_weights_load_only_when_allowed(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:

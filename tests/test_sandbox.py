@@ -47,6 +47,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(plain)
 def test_plain_values_cross_exactly(value: Any) -> None:
     back = decode(json.loads(json.dumps(encode(value))))
@@ -277,6 +278,7 @@ def f(x): return P()""",
 QUICK = Limits(cpu_seconds=1, wall_seconds=6.0, memory_bytes=256 * 2**20)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_hostile_samples_fail_and_leave_nothing(
     tmp_path: Path, listener: tuple[int, list[bytes]], monkeypatch: pytest.MonkeyPatch
@@ -314,6 +316,7 @@ def test_each_sample_has_a_world_of_its_own() -> None:
     assert judge(find).reason == "raised FileNotFoundError"
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_hostile_test_is_confined_too(tmp_path: Path) -> None:
     for test in (
@@ -326,6 +329,7 @@ def test_hostile_test_is_confined_too(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_killed_run_takes_its_samples_along() -> None:
     program = (
@@ -346,6 +350,7 @@ def test_killed_run_takes_its_samples_along() -> None:
     assert left == []
 
 
+@pytest.mark.slow
 @needs_sandbox
 @pytest.mark.skipif(not HUMANEVAL.exists(), reason="the shared data is not beside this checkout")
 def test_humaneval_canonical_solutions_pass_and_empty_bodies_fail() -> None:

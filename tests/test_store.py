@@ -294,6 +294,7 @@ def writer(path: Path, start: int, stop: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_what_put_returned_from_survives_kill_9(tmp_path: Path) -> None:
     process = writer(tmp_path, 0, 100_000)
     assert process.stdout is not None

@@ -113,6 +113,7 @@ def test_choice_of_models(study, expected):
     assert_met(compare_guides(guides, expected), 27)
 
 
+@pytest.mark.slow
 def test_error_by_reach(study, expected):
     analysis = PLAN.analysis("2-digit multiplication")
     curves = error_by_reach(study, analysis, ["Training FLOPs", "PC-1..3"])
@@ -246,6 +247,7 @@ def test_bad_input(tmp_path):
         PLAN.analysis("Persian")
 
 
+@pytest.mark.slow
 @needs_tables
 def test_a_table_without_a_column_and_a_folder_that_cannot_be_written(tmp_path):
     for name in PLAN.tables.values():

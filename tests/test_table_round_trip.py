@@ -35,6 +35,7 @@ quickly = settings(
 )
 
 
+@pytest.mark.slow
 @quickly
 @given(cells=rows)
 def test_any_long_table_is_read_as_it_was_written(tmp_path: Path, cells: dict[Any, Any]) -> None:
@@ -60,6 +61,7 @@ def test_any_long_table_is_read_as_it_was_written(tmp_path: Path, cells: dict[An
         pd.testing.assert_frame_equal(read_table(path).scores, table.scores, check_exact=True)
 
 
+@pytest.mark.slow
 @quickly
 @given(cells=st.dictionaries(st.tuples(words, labels), numbers, min_size=1, max_size=8))
 def test_any_wide_table_is_read_as_it_was_written_or_refused(

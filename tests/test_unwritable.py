@@ -81,6 +81,7 @@ def test_store_of_a_killed_run_is_read_where_nothing_can_be_written(
     assert all("--store" in line for line in refused)
 
 
+@pytest.mark.slow
 def test_store_killed_while_writing_is_read_from_a_read_only_disk(tmp_path: Path) -> None:
     program = f'{STORE}{WITH_JOURNAL}\nmount("-o", "remount,ro", disk)\n{CHECK}'
     said = on_a_small_disk(tmp_path, program).splitlines()
@@ -107,6 +108,7 @@ assert len(list(path.glob("store.sqlite*"))) == 1
     assert all("store" in line for line in said if line)
 
 
+@pytest.mark.slow
 def test_store_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
     said = on_a_small_disk(
         tmp_path,
@@ -156,6 +158,7 @@ def test_copy_cannot_be_written_and_is_gone_afterwards(
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_no_room_for_a_copy_either_is_one_line(tmp_path: Path) -> None:
     program = """
 import tempfile

@@ -179,6 +179,7 @@ def test_what_fits_at_all_is_placed_on_free_devices(memories: list[int], n_bytes
         assert choose(Need(n - 1, n_bytes), devices) is None
 
 
+@pytest.mark.slow
 def test_a_lender_serves_in_turn_and_gives_up_when_it_is_to_stop() -> None:
     lender = Lender([Device("a"), Device("b")], variable="HIP_VISIBLE_DEVICES")
     stop = threading.Event()

@@ -22,6 +22,7 @@ def uncommented(text: str) -> str:
     return head + text[first:].partition("\n")[2].replace("\n# ", "\n").removeprefix("# ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["models/one", "one", "runs/sft/one"])
 def test_init_names_what_lies_beside_it_and_plan_takes_it(
     capspace: Command, tiny_checkpoint: Path, tmp_path: Path,
