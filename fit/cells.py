@@ -55,7 +55,7 @@ def read_cells(path: Path, *, content: bytes | None = None) -> pd.DataFrame:
 
     """
     if content is None and not path.is_file():
-        raise TableError("no such file")
+        raise TableError("a folder, not a file" if path.is_dir() else "no such file")
     if path.suffix.lower() in PARQUET_ENDINGS:
         try:
             # Nullable, as integers beside a missing one would become floats.

@@ -167,6 +167,8 @@ def test_empty_and_missing_files(tmp_path: Path) -> None:
         read_cells(csv(tmp_path, ""))
     with pytest.raises(TableError, match="no such file"):
         read_cells(tmp_path / "none.csv")
+    with pytest.raises(TableError, match="a folder, not a file"):
+        read_cells(tmp_path)
 
 
 def test_costs_and_a_zoos_facts_are_of_the_models_they_name(tmp_path: Path) -> None:

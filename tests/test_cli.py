@@ -143,6 +143,8 @@ def test_backtest_gain_space_efficiency_and_select(
 
     fitted = json.loads(capspace("space", "--scores", zoo, *one, "--json").out)
     assert fitted["explained_variance_ratio"][0] > 0.8
+    many = capspace("space", "--scores", zoo, "--components", "50", "--json")
+    assert f"{len(json.loads(many.out)['loadings'])} components, not 50: " in many.err
     laws = json.loads(capspace("efficiency", "--scores", zoo, *one, "--family", "F1", "--json").out)
     assert laws["equivalent"]["family"] == "F1"
     chosen = json.loads(

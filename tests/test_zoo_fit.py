@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from capspace.collect.cli.zoo_show import print_fit
 from capspace.collect.errors import ZooError
 from capspace.collect.zoo.fitting import ZooFit, fit_zoo
 from capspace.collect.zoo.forecasts import runs
@@ -127,6 +128,21 @@ def test_own_targets_are_predicted_where_they_lack_a_score(tmp_path: Path) -> No
     off = [abs(f.mean - truth[f.model]) for f in found.targets]
     assert np.mean(off) < 0.03
     assert np.mean([f.lower <= truth[f.model] <= f.upper for f in found.targets]) >= 0.8
+
+
+def test_a_zoo_without_compute_or_smaller_models_prints_no_empty_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table, chance = planted(0)
+    wide = table.wide()
+    largest = wide.index.str.contains("1e\\+08-")
+    facts = table.models.loc[largest].assign(training_flops=np.nan, training_tokens=np.nan)
+    print_fit(fit_zoo("z", ScoreTable.from_wide(wide[largest], models=facts), chance))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "no score of the 6 checkpoints of the largest size could be predicted" in shown
+    assert "no training compute is known: give `facts`" in shown
+    assert "Family" not in shown
+    assert "Predicted" not in shown
 
 
 def test_checkpoints_of_one_run_count_as_one() -> None:

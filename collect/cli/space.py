@@ -326,5 +326,8 @@ def _fit(
     wide = wide[wide.notna().any(axis=1)]
     clip = (0.0, 1.0) if estimator == "pca" else None
     fitted = CapabilitySpace(n_components=components, estimator=estimator, clip=clip).fit(wide)
+    if fitted.n_components_ < components:
+        size = f"{len(wide)} models × {wide.shape[1]} benchmarks"
+        t.say_notes([f"{fitted.n_components_} components, not {components}: {size} have no more"])
     columns = [f"PC-{i + 1}" for i in range(fitted.n_components_)]
     return wide, fitted, pd.DataFrame(fitted.transform(wide), wide.index, columns)

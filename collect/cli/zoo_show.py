@@ -290,31 +290,39 @@ def print_fit(fit: ZooFit) -> None:
 
     laws = {} if fit.efficiency is None else fit.efficiency.laws
     share = fit.space.explained_variance_ratio_[0]
-    print_table(
-        f"zoo {fit.name}: PC-1 explains {share:.0%} of the variance of {len(fit.places)} models",
-        ("Family", "Models", "PC-1 per tenfold compute", "R²"),
-        [
-            (law.family, str(law.n_models), f"{law.slope:+.3f}", _figure(law.r2, 2))
-            for law in laws.values()
-        ],
-        numbers=("Models", "PC-1 per tenfold compute", "R²"),
-    )
-    print_table(
-        f"{fit.largest}, predicted from smaller models",
-        ("Benchmark", "Predicted", f"{fit.level:.0%} interval", "Measured", "From compute alone"),
-        [
+    title = f"zoo {fit.name}: PC-1 explains {share:.0%} of the variance of {len(fit.places)} models"
+    if laws:
+        print_table(
+            title,
+            ("Family", "Models", "PC-1 per tenfold compute", "R²"),
+            [
+                (law.family, str(law.n_models), f"{law.slope:+.3f}", _figure(law.r2, 2))
+                for law in laws.values()
+            ],
+            numbers=("Models", "PC-1 per tenfold compute", "R²"),
+        )
+    else:
+        console().print(title, markup=False)
+    if fit.forecasts:
+        print_table(
+            f"{fit.largest}, predicted from smaller models",
             (
-                f.benchmark,
-                _figure(f.mean, 3),
-                f"{f.lower:.3f}-{f.upper:.3f}",
-                _figure(f.measured, 3) + ("" if f.is_inside else " outside"),
-                _figure(f.compute_only, 3),
-            )
-            for f in fit.forecasts
-            if f.model == fit.largest
-        ],
-        numbers=("Predicted", "Measured", "From compute alone"),
-    )
+                "Benchmark", "Predicted", f"{fit.level:.0%} interval", "Measured",
+                "From compute alone",
+            ),
+            [
+                (
+                    f.benchmark,
+                    _figure(f.mean, 3),
+                    f"{f.lower:.3f}-{f.upper:.3f}",
+                    _figure(f.measured, 3) + ("" if f.is_inside else " outside"),
+                    _figure(f.compute_only, 3),
+                )
+                for f in fit.forecasts
+                if f.model == fit.largest
+            ],
+            numbers=("Predicted", "Measured", "From compute alone"),
+        )  # fmt: skip
     console().print(verdict(fit), markup=False)
     if fit.targets:
         print_table(

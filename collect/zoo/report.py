@@ -58,7 +58,10 @@ def verdict(fit: ZooFit) -> str:
     """Return in one sentence how well the held-out models were predicted."""
     known = [f for f in fit.forecasts if not math.isnan(f.measured)]
     if not known:
-        return "nothing was held out, so nothing could be checked"
+        return (
+            f"no score of the {len(fit.held_out)} checkpoints of the largest size could be "
+            "predicted from smaller ones, so that nothing is checked"
+        )
     inside = sum(f.is_inside for f in known)
     alone = fit.error("compute_only")
     compare = "" if math.isnan(alone) else f"; from compute alone {alone:.3f}"
