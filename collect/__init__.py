@@ -3,14 +3,19 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+if __name__ != "capspace.collect":
+    raise ImportError(
+        f"this package is capspace.collect, not {__name__}: install it (pip install -e .)"
+    )
+
 if TYPE_CHECKING:
-    from capspace.collect._place import place
-    from capspace.collect.runner import collect_scores
-    from capspace.collect.store import Store
+    from .run._place import place
+    from .run.collect import collect_scores
+    from .storage.store import Store
 
 __all__ = ["Store", "collect_scores", "place"]
 
-_MODULES = {"Store": "store", "collect_scores": "runner", "place": "_place"}
+_MODULES = {"Store": "storage.store", "collect_scores": "run.collect", "place": "run._place"}
 
 
 def __getattr__(name: str) -> Any:

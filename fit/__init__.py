@@ -6,17 +6,22 @@ Names are loaded when they are first used, so that a light command stays light.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+if __name__ != "capspace.fit":
+    raise ImportError(
+        f"this package is capspace.fit, not {__name__}: install it (pip install -e .)"
+    )
+
 if TYPE_CHECKING:
-    from capspace.fit._backtest import Backtest, backtest, make_problem
-    from capspace.fit.intervals import JackknifePlus, TwoView
-    from capspace.fit.law import ScalingLaw
-    from capspace.fit.placement import Placement, place_model
-    from capspace.fit.prediction import Prediction, TargetFit, fit_target, predict_target
-    from capspace.fit.read import read_table
-    from capspace.fit.reference import Reference, load_reference
-    from capspace.fit.report import write_report
-    from capspace.fit.space import CapabilitySpace, Place
-    from capspace.fit.table import ScoreTable
+    from ._backtest import Backtest, backtest, make_problem
+    from .intervals import JackknifePlus, TwoView
+    from .law import ScalingLaw
+    from .placement import Placement, place_model
+    from .prediction import Prediction, TargetFit, fit_target, predict_target
+    from .read import read_table
+    from .reference import Reference, load_reference
+    from .report import write_report
+    from .space import CapabilitySpace, Place
+    from .table import ScoreTable
 
 __all__ = [
     "Backtest",

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit._error_curve import ErrorCurve, error_curve
-from capspace.fit._refit import Fitted, fit_once, predict_with
-from capspace.fit.baselines import BASELINES, BaselineResult, expand_baselines, fit_baseline
-from capspace.fit.errors import UnknownNameError
-from capspace.fit.intervals import IntervalMethod, TwoView
-from capspace.fit.law import ScalingLaw
-from capspace.fit.problem import Problem, check_target, make_problem
-from capspace.fit.splits import Split
+from ._error_curve import ErrorCurve, error_curve
+from ._refit import Fitted, fit_once, predict_with
+from .baselines import BASELINES, BaselineResult, expand_baselines, fit_baseline
+from .errors import UnknownNameError
+from .intervals import IntervalMethod, TwoView
+from .law import ScalingLaw
+from .problem import Problem, check_target, make_problem
+from .splits import Split
 
 __all__ = [
     "BASELINES",

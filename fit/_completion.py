@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from capspace.fit._factor import fit_factor_model
-from capspace.fit._refit import Training
+from ._factor import fit_factor_model
+from ._refit import Training
 
 __all__ = ["complete"]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
-from capspace.fit._refit import fit_once, predict_with
-from capspace.fit.errors import DegenerateError, FitError
-from capspace.fit.problem import Problem
-from capspace.fit.splits import by_rank
+from ._refit import fit_once, predict_with
+from .errors import DegenerateError, FitError
+from .problem import Problem
+from .splits import by_rank
 
 __all__ = ["ErrorCurve", "error_curve"]
 

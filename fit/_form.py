@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from capspace.fit._least_squares import Link
-from capspace.fit.errors import FitError
+from ._least_squares import Link
+from .errors import FitError
 
 __all__ = ["EXP_CAP", "STUDY_FLOOR", "Form", "Level", "LinkName", "link_function"]
 

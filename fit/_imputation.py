@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from capspace.fit.errors import DegenerateError, NotConvergedError
+from .errors import DegenerateError, NotConvergedError
 
 __all__ = ["Spaces", "fit_spaces", "orient"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from capspace.fit._form import Form, link_function
-from capspace.fit._least_squares import Solution, solve
-from capspace.fit.errors import FitError, NotConvergedError
+from ._form import Form, link_function
+from ._least_squares import Solution, solve
+from .errors import FitError, NotConvergedError
 
 __all__ = ["Best", "fit_best", "fit_many", "inverse_link"]
 

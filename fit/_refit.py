@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from capspace.fit._form import Form, link_function
-from capspace.fit._imputation import Spaces, fit_spaces
-from capspace.fit._multistart import Best, fit_best, fit_many, inverse_link
-from capspace.fit.errors import DegenerateError, NotConvergedError, TooFewModelsError
+from ._form import Form, link_function
+from ._imputation import Spaces, fit_spaces
+from ._multistart import Best, fit_best, fit_many, inverse_link
+from .errors import DegenerateError, NotConvergedError, TooFewModelsError
 
 __all__ = ["Fitted", "LawSettings", "Training", "fit_once", "predict_with", "refit"]
 

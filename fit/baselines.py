@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from capspace.fit._refit import Fitted
-from capspace.fit.errors import TooFewModelsError
-from capspace.fit.law import ScalingLaw
-from capspace.fit.problem import Problem
-from capspace.fit.splits import Split
+from ._refit import Fitted
+from .errors import TooFewModelsError
+from .law import ScalingLaw
+from .problem import Problem
+from .splits import Split
 
 __all__ = ["BASELINES", "BaselineResult", "expand_baselines", "fit_baseline"]
 

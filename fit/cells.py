@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from capspace.fit.errors import TableError
+from .errors import TableError
 
 __all__ = ["PARQUET_ENDINGS", "as_numbers", "as_text", "is_empty", "read_cells"]
 

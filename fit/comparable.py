@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from capspace.fit.errors import TableError
+from .errors import TableError
 
 if TYPE_CHECKING:
-    from capspace.fit.table import ScoreTable
+    from .table import ScoreTable
 
 __all__ = ["not_comparable", "not_comparable_note", "read_marks"]
 

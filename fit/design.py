@@ -9,16 +9,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from capspace.fit.criterion import Criterion, evaluate_criterion, information_entries, whiten
-from capspace.fit.errors import (
+from .criterion import Criterion, evaluate_criterion, information_entries, whiten
+from .errors import (
     DegenerateError,
     FitError,
     TooFewModelsError,
     UnknownNameError,
     near_matches,
 )
-from capspace.fit.facts import family_key
-from capspace.fit.search import Pool, exchange, exhaustive, n_subsets_bound
+from .facts import family_key
+from .search import Pool, exchange, exhaustive, n_subsets_bound
 
 __all__ = ["Choice", "choose_models", "choose_over_budgets", "random_choices"]
 

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from capspace.fit._json import json_safe
-from capspace.fit.errors import (
+from ._json import json_safe
+from .errors import (
     DegenerateError,
     FitError,
     TooFewModelsError,
     UnknownNameError,
     near_matches,
 )
-from capspace.fit.facts import family_key, one_spelling
+from .facts import family_key, one_spelling
 
 __all__ = [
     "Efficiency",

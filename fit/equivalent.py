@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from capspace.fit._json import json_safe
-from capspace.fit.efficiency import FamilyLaw
-from capspace.fit.errors import DegenerateError, FitError
+from ._json import json_safe
+from .efficiency import FamilyLaw
+from .errors import DegenerateError, FitError
 
 __all__ = ["EquivalentScale", "equivalent_scale"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from capspace.fit.errors import TableError
+from .errors import TableError
 
 __all__ = ["clean_facts", "family_key", "last_day", "one_spelling", "read_date"]
 

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from capspace.fit._json import json_safe
-from capspace.fit.errors import DegenerateError, FitError
-from capspace.fit.overlap import find_overlap
-from capspace.fit.prediction import Prediction, TargetFit, fit_target
-from capspace.fit.reference import Benchmark, Reference, Target
-from capspace.fit.table import ScoreTable
+from ._json import json_safe
+from .errors import DegenerateError, FitError
+from .overlap import find_overlap
+from .prediction import Prediction, TargetFit, fit_target
+from .reference import Benchmark, Reference, Target
+from .table import ScoreTable
 
 __all__ = ["FrozenLaw", "LedgerError", "Scoring", "digest", "freeze", "score"]
 

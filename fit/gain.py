@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from capspace.fit._json import json_safe
-from capspace.fit._refit import Fitted, Training, fit_once, predict_with, refit
-from capspace.fit.columns import same_as_target
-from capspace.fit.errors import DegenerateError, FitError
-from capspace.fit.intervals import soft_logit
-from capspace.fit.law import LinkName
-from capspace.fit.path import benchmark_weights, score_slope
-from capspace.fit.problem import Problem, make_problem
+from ._json import json_safe
+from ._refit import Fitted, Training, fit_once, predict_with, refit
+from .columns import same_as_target
+from .errors import DegenerateError, FitError
+from .intervals import soft_logit
+from .law import LinkName
+from .path import benchmark_weights, score_slope
+from .problem import Problem, make_problem
 
 __all__ = ["GainFit", "GainPrediction", "error_covariance", "fit_gain", "gain_problem"]
 

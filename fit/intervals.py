@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from capspace.fit._refit import Fitted, LawSettings, Training, fit_once, predict_with, refit
-from capspace.fit.errors import DegenerateError, FitError
+from ._refit import Fitted, LawSettings, Training, fit_once, predict_with, refit
+from .errors import DegenerateError, FitError
 
 __all__ = [
     "Interval",

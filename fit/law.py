@@ -10,10 +10,10 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from capspace.fit._form import EXP_CAP, Form, Level, LinkName, link_function
-from capspace.fit._multistart import Best, fit_best
-from capspace.fit._refit import Fitted
-from capspace.fit.errors import DegenerateError, FitError, TooFewModelsError
+from ._form import EXP_CAP, Form, Level, LinkName, link_function
+from ._multistart import Best, fit_best
+from ._refit import Fitted
+from .errors import DegenerateError, FitError, TooFewModelsError
 
 __all__ = ["Form", "LinkName", "Loss", "ScalingLaw", "link_function"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from capspace.fit.errors import UnknownNameError, near_matches
-from capspace.fit.frozen import FrozenLaw, LedgerError, Scoring, digest, freeze, score
-from capspace.fit.prediction import TargetFit
+from .errors import UnknownNameError, near_matches
+from .frozen import FrozenLaw, LedgerError, Scoring, digest, freeze, score
+from .prediction import TargetFit
 
 __all__ = ["FrozenLaw", "Ledger", "LedgerError", "Scoring"]
 

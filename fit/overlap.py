@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from capspace.fit.names import match_names
+from .names import match_names
 
 __all__ = ["Overlap", "find_overlap"]
 

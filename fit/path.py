@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from capspace.fit._refit import Fitted
-from capspace.fit.errors import DegenerateError
-from capspace.fit.intervals import IntervalMethod
-from capspace.fit.law import link_function
+from ._refit import Fitted
+from .errors import DegenerateError
+from .intervals import IntervalMethod
+from .law import link_function
 
 __all__ = [
     "Curve",

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from capspace.fit._json import json_safe
-from capspace.fit.doubtful import leave_out_doubtful
-from capspace.fit.efficiency import FamilyLaw, fit_family_law
-from capspace.fit.equivalent import EquivalentScale, equivalent_scale
-from capspace.fit.errors import TooFewModelsError, UnknownNameError
-from capspace.fit.facts import family_key
-from capspace.fit.intervals import IntervalMethod
-from capspace.fit.overlap import find_overlap
-from capspace.fit.prediction import Prediction, TargetFit, fit_target
-from capspace.fit.reference import Population, Reference
-from capspace.fit.space import CapabilitySpace, Place
-from capspace.fit.table import ScoreTable
+from ._json import json_safe
+from .doubtful import leave_out_doubtful
+from .efficiency import FamilyLaw, fit_family_law
+from .equivalent import EquivalentScale, equivalent_scale
+from .errors import TooFewModelsError, UnknownNameError
+from .facts import family_key
+from .intervals import IntervalMethod
+from .overlap import find_overlap
+from .prediction import Prediction, TargetFit, fit_target
+from .reference import Population, Reference
+from .space import CapabilitySpace, Place
+from .table import ScoreTable
 
 __all__ = ["NextBenchmark", "Placement", "place_model", "reference_line"]
 

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit._completion import complete
-from capspace.fit._refit import Fitted, LawSettings, Training, fit_once
-from capspace.fit.doubtful import rows_without_doubtful
-from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError, near_matches
-from capspace.fit.intervals import IntervalMethod, TwoView
-from capspace.fit.law import Form, ScalingLaw
-from capspace.fit.overlap import find_overlap
-from capspace.fit.reference import Reference, Target, target_training_table
-from capspace.fit.space import CapabilitySpace
-from capspace.fit.support import Support, support_of
+from ._completion import complete
+from ._refit import Fitted, LawSettings, Training, fit_once
+from .doubtful import rows_without_doubtful
+from .errors import FitError, TooFewModelsError, UnknownNameError, near_matches
+from .intervals import IntervalMethod, TwoView
+from .law import Form, ScalingLaw
+from .overlap import find_overlap
+from .reference import Reference, Target, target_training_table
+from .space import CapabilitySpace
+from .support import Support, support_of
 
 __all__ = ["Prediction", "Support", "TargetFit", "fit_target", "predict_target"]
 

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit._form import Form
-from capspace.fit._refit import LawSettings, Training
-from capspace.fit.columns import find_averages, same_as_target
-from capspace.fit.errors import DegenerateError, FitError, UnknownNameError
-from capspace.fit.facts import one_spelling
-from capspace.fit.law import LinkName
-from capspace.fit.names import spelled_twice
+from ._form import Form
+from ._refit import LawSettings, Training
+from .columns import find_averages, same_as_target
+from .errors import DegenerateError, FitError, UnknownNameError
+from .facts import one_spelling
+from .law import LinkName
+from .names import spelled_twice
 
 __all__ = ["Problem", "check_target", "make_problem"]
 

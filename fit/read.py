@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from capspace.fit.cells import as_numbers, as_text, is_empty, read_cells
-from capspace.fit.errors import TableError, near_matches
-from capspace.fit.facts import read_date
-from capspace.fit.table import FACT_COLUMNS, NUMBER_COLUMNS, SCORE_COLUMNS, ScoreTable
+from .cells import as_numbers, as_text, is_empty, read_cells
+from .errors import TableError, near_matches
+from .facts import read_date
+from .table import FACT_COLUMNS, NUMBER_COLUMNS, SCORE_COLUMNS, ScoreTable
 
 __all__ = [
     "BENCHMARK_ALIASES",

@@ -9,7 +9,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from capspace.fit.criterion import Criterion, evaluate_criterion
+from .criterion import Criterion, evaluate_criterion
 
 __all__ = ["Best", "Pool", "exchange", "exhaustive", "n_subsets_bound"]
 

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from capspace.fit._factor import FactorModel, fit_factor_model
-from capspace.fit._imputation import Spaces, fit_spaces, orient
-from capspace.fit.errors import (
+from ._factor import FactorModel, fit_factor_model
+from ._imputation import Spaces, fit_spaces, orient
+from .errors import (
     DegenerateError,
     FitError,
     TooFewModelsError,

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit.errors import DegenerateError, FitError, TableError
-from capspace.fit.facts import last_day, read_date
+from .errors import DegenerateError, FitError, TableError
+from .facts import last_day, read_date
 
 __all__ = [
     "Split",

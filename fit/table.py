@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from capspace.fit.cells import as_text
-from capspace.fit.comparable import read_marks
-from capspace.fit.errors import TableError, UnknownNameError, near_matches
-from capspace.fit.facts import clean_facts, family_key
+from .cells import as_text
+from .comparable import read_marks
+from .errors import TableError, UnknownNameError, near_matches
+from .facts import clean_facts, family_key
 
 __all__ = ["FACT_COLUMNS", "KEY_COLUMNS", "NUMBER_COLUMNS", "SCORE_COLUMNS", "ScoreTable"]
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 import pandas as pd
 
-from capspace.fit.errors import TableError
-from capspace.fit.read import other_meaning
-from capspace.fit.table import FACT_COLUMNS, SCORE_COLUMNS, ScoreTable
+from .errors import TableError
+from .read import other_meaning
+from .table import FACT_COLUMNS, SCORE_COLUMNS, ScoreTable
 
 __all__ = ["write_table"]
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from capspace.tasks.errors import PanelError, YamlError
-from capspace.tasks.yaml_model import near_names, parse_model
+from .errors import PanelError, YamlError
+from .yaml_model import near_names, parse_model
 
 __all__ = ["Benchmark", "Panel", "PanelError", "load_panel", "panel_names"]
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from capspace.tasks.errors import YamlError
+from .errors import YamlError
 
 __all__ = ["Lines", "near_names", "parse_model"]
 

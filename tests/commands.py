@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from capspace.collect.cli import main
-from capspace.collect.progress import SilentProgress
+from capspace.collect.runtime.progress import SilentProgress
 
 BENCHMARKS = "MMLU,ARC-C,HellaSwag,Winogrande,TruthfulQA,GSM8K,XWinograd,HumanEval"
 MINE = f"Model,{BENCHMARKS}\nmine,0.62,0.58,0.81,0.77,0.45,0.40,0.80,0.30\n"

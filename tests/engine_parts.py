@@ -10,11 +10,11 @@ import torch
 import transformers
 from packaging.version import Version
 
-from capspace.collect.engine.attention import Attention
+from capspace.collect.engine.attention.blocks import Attention
+from capspace.collect.engine.attention.kernels import Scores, partial_attention
+from capspace.collect.engine.attention.varlen import LevelAttention, PlacedLevel
 from capspace.collect.engine.forward import CACHE_NAMES
-from capspace.collect.engine.kernels import Scores, partial_attention
 from capspace.collect.engine.plan import Chunk
-from capspace.collect.engine.varlen import LevelAttention, PlacedLevel
 
 SIZES: dict[str, Any] = {
     "hidden_size": 32,

@@ -26,14 +26,15 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import numpy as np
 
-from capspace.collect import measuring, runner
-from capspace.collect.backends import LoadOptions, load_model
-from capspace.collect.checkpoint import resolve
+from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.cli import main as capspace
 from capspace.collect.cli import show as _show  # noqa: F401 - imported once, for all forks
-from capspace.collect.harness import Harness
-from capspace.collect.journal import Journal
-from capspace.collect.store import Store
+from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.harness.harness import Harness
+from capspace.collect.run import collect as runner
+from capspace.collect.run import panel_run as measuring
+from capspace.collect.storage.journal import Journal
+from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel
 
 PANEL = Panel.model_validate(

@@ -46,7 +46,7 @@ _THEN = (
     "accelerate",
     "capspace.collect.cli.show",
     "capspace.collect.engine.lm",
-    "capspace.collect.runner",
+    "capspace.collect.run.collect",
     "datasets",
     "lm_eval.api.metrics",
     "lm_eval.evaluator",

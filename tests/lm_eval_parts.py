@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from capspace.collect.journal import Journal
+from capspace.collect.storage.journal import Journal
 
 
 def results(out: Path) -> tuple[Any, list[Any]]:

@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("lm_eval", reason="tasks come with the collect extra")
 
-from capspace.collect.answer_code import evaluator_of_answers
 from capspace.collect.errors import HarnessError
-from capspace.collect.harness import Harness
+from capspace.collect.harness.harness import Harness
+from capspace.collect.harness.unsafe_graders import evaluator_of_answers
 from capspace.tasks.panel import Benchmark, load_panel, panel_names
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries

@@ -16,15 +16,21 @@ def modules(part: str) -> list[Path]:
     return sorted((ROOT / part).rglob("*.py"))
 
 
-def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
-    tree = ast.parse(path.read_text())
-    nodes = tree.body if top_level_only else list(ast.walk(tree))
-    for node in nodes:
+def imports(path: Path) -> Iterator[str]:
+    """Yield the full name of each module that a module of ours imports from."""
+    here = ("capspace", *path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield node.module or ""
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(here[: len(here) - node.level + 1])
+            yield from (
+                [f"{base}.{node.module}"]
+                if node.module
+                else (f"{base}.{alias.name}" for alias in node.names)
+            )
 
 
 def offenders(part: str, wrong: Callable[[Path], bool]) -> list[str]:
@@ -48,7 +54,31 @@ def test_tasks_imports_nothing_of_ours_but_itself() -> None:
 def test_only_the_harness_module_calls_the_evaluator() -> None:
     evaluator = ("lm_eval.evaluator", "lm_eval.tasks")
     calling = offenders("collect", lambda p: any(n.startswith(evaluator) for n in imports(p)))
-    assert calling == ["collect/harness.py"]
+    assert calling == ["collect/harness/harness.py"]
+
+
+@pytest.mark.parametrize("part", ["collect", "fit", "tasks"])
+def test_imports_inside_a_package_are_relative(part: str) -> None:
+    """So a reader with a bare clone can follow them, and no second copy is ever loaded."""
+
+    def names_itself(path: Path) -> bool:
+        nodes = ast.walk(ast.parse(path.read_text()))
+        return any(
+            isinstance(n, ast.ImportFrom) and (n.module or "").startswith(f"capspace.{part}")
+            for n in nodes
+        )
+
+    assert offenders(part, names_itself) == []
+
+
+@pytest.mark.parametrize("part", ["collect", "fit", "tasks"])
+def test_a_bare_name_is_refused_in_one_line(part: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {part}"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 1
+    (line,) = (text for text in done.stderr.splitlines() if text.startswith("ImportError"))
+    assert f"this package is capspace.{part}, not {part}: " in line
 
 
 @pytest.mark.parametrize("part", ["collect", "fit", "tasks"])

@@ -175,8 +175,8 @@ def test_costs_and_a_zoos_facts_are_of_the_models_they_name(tmp_path: Path) -> N
     pytest.importorskip("huggingface_hub", reason="a zoo is of checkpoints: capspace[collect]")
     from capspace.collect.cli.space import _costs
     from capspace.collect.errors import ZooError
-    from capspace.collect.zoo.config import read_zoo
-    from capspace.collect.zoo.models import facts_table
+    from capspace.collect.zoo.config.config import read_zoo
+    from capspace.collect.zoo.planning.models import facts_table
 
     costs = csv(tmp_path, "model;cost\n0012;3\n12;4\nNA;0.5\n", encoding="utf-8-sig")
     assert _costs(costs, ["NA", "0012"]) == [0.5, 3.0]

@@ -62,7 +62,7 @@ def adapter(base: Path) -> Path:
 def load(base: Path, adapter: Path) -> Any:
     from lm_eval.models.huggingface import HFLM
 
-    from capspace.collect.checked_model import LoadRules, checked
+    from capspace.collect.checkpoints.checked_model import LoadRules, checked
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -14,9 +14,9 @@ pytest.importorskip("lm_eval", reason="models are loaded by the collect extra")
 
 from lm_eval.api.instance import Instance
 
-from capspace.collect.backends import LoadOptions, load_model
-from capspace.collect.checkpoint import resolve
+from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import CheckpointError, HarnessError
+from capspace.collect.harness.backends import LoadOptions, load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
 
@@ -214,7 +214,7 @@ def test_a_token_on_both_sides_stays_before_the_text(folder: Path, processor: st
 def test_a_tokenizer_of_python_puts_nothing_behind_either() -> None:
     from transformers import PreTrainedTokenizer
 
-    from capspace.collect.tokenizer_checks import stop_appending
+    from capspace.collect.checkpoints.tokenizer_checks import stop_appending
 
     class Letters(PreTrainedTokenizer):  # type: ignore[misc]  # untyped there
         """A letter a token, and an end behind the text."""

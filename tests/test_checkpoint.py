@@ -10,8 +10,9 @@ from shutil import copytree
 import pytest
 from hub_server import HubServer, serving
 
-from capspace.collect.checkpoint import resolve, sha256_file
+from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import CheckpointError
+from capspace.collect.storage.file_hashes import sha256_file
 
 
 @pytest.fixture
@@ -159,8 +160,8 @@ def hub_server(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[HubServer]:
 _RESOLVE_ALL = """
 import sys
 from pathlib import Path
-from capspace.collect.checkpoint import resolve
-from capspace.collect.download import checkpoint_folder
+from capspace.collect.checkpoints.checkpoint import resolve
+from capspace.collect.checkpoints.download import checkpoint_folder
 from capspace.collect.errors import CheckpointError
 trust, *refs = sys.argv[1:]
 for ref in refs:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from capspace.collect.journal import Claims, Journal
-from capspace.collect.recording import in_turn
+from capspace.collect.run.turns import in_turn
+from capspace.collect.storage.journal import Claims, Journal
 
 HOLD = """
 import os, sys
 from pathlib import Path
-from capspace.collect.journal import Claims
+from capspace.collect.storage.journal import Claims
 claims = Claims(Path(sys.argv[1]))
 print(claims.acquire("cell") is not None, flush=True)
 sys.stdin.read()

@@ -11,7 +11,7 @@ from commands import BENCHMARKS, MINE, Command
 
 from capspace.collect.cli import options
 from capspace.collect.cli.show import print_results
-from capspace.collect.result import Result
+from capspace.collect.storage.result import Result
 
 # --- commands -----------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from capspace.collect.data_root import DataRoot, default_data_root, embedded_data_root
 from capspace.collect.errors import DataRootError
+from capspace.collect.harness.data_root import DataRoot, default_data_root, embedded_data_root
 
 ROWS = [{"question": "1+1?", "answer": "2"}, {"question": "1+2?", "answer": "3"}]
 CONFIG = {

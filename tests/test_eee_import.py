@@ -11,8 +11,8 @@ import pytest
 
 pytest.importorskip("lm_eval", reason="import compares with the installed lm-eval's tasks")
 
-from capspace.collect.importing import import_scores
-from capspace.collect.store import Store
+from capspace.collect.exchange.importing import import_scores
+from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from capspace.collect.data_root import embedded_data_root
+from capspace.collect.harness.data_root import embedded_data_root
 
 REPOSITORY = Path(__file__).parents[1]
 HUB = REPOSITORY / "tasks" / "data" / "hub"

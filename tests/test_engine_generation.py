@@ -20,17 +20,17 @@ from lm_eval.models.huggingface import HFLM
 from packaging.version import Version
 from transformers import GenerationConfig
 
-from capspace.collect.engine.decoding import generate
-from capspace.collect.engine.lm import CapspaceLM
-from capspace.collect.engine.sampling import (
+from capspace.collect.engine.generation.decode import generate
+from capspace.collect.engine.generation.sampling import (
     Choice,
     StopCheck,
     UnservedSettingError,
     read_settings,
 )
-from capspace.collect.engine.segments import share_prompts
-from capspace.collect.journal import Journal
-from capspace.collect.recorder import Recorder
+from capspace.collect.engine.generation.shared_prompts import share_prompts
+from capspace.collect.engine.lm import CapspaceLM
+from capspace.collect.recorder.recorder import Recorder
+from capspace.collect.storage.journal import Journal
 
 HUB = Path(__file__).parents[1] / ".." / "shared" / "data" / "hub"
 VOCABULARY = 400

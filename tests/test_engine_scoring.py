@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from capspace.collect.engine._ways import Way, cascade, masked
+from capspace.collect.engine.attention.backends import Way, cascade, masked
 from capspace.collect.engine.forward import CACHE_NAMES
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import Budget, Target, score_targets

@@ -19,7 +19,6 @@ from commands import Command, Notes
 from conftest import ROOT
 from fault_driver import PANEL
 
-from capspace.collect._place import place_collection
 from capspace.collect.cli.zoo_show import Watcher
 from capspace.collect.engine import served
 from capspace.collect.engine.served import (
@@ -29,11 +28,12 @@ from capspace.collect.engine.served import (
     engine_lines,
     newer_than_checked,
 )
-from capspace.collect.runner import collect_scores
-from capspace.collect.store import Store
-from capspace.collect.zoo.folder import ZooFolder
-from capspace.collect.zoo.measure import Messenger
-from capspace.collect.zoo.records import Order
+from capspace.collect.run._place import place_collection
+from capspace.collect.run.collect import collect_scores
+from capspace.collect.storage.store import Store
+from capspace.collect.zoo.work.folder import ZooFolder
+from capspace.collect.zoo.work.measure import Messenger
+from capspace.collect.zoo.work.records import Order
 from capspace.tasks.panel import load_panel
 
 pytestmark = [

@@ -21,8 +21,8 @@ from capspace.collect.engine.forward import CACHE_NAMES, Forward, forward_of
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import ScoringStats
 from capspace.collect.engine.support import unsupported_reason
-from capspace.collect.journal import Journal
-from capspace.collect.recorder import Recorder
+from capspace.collect.recorder.recorder import Recorder
+from capspace.collect.storage.journal import Journal
 
 SMALL = {**SIZES, "vocab_size": 300}
 LONG = {

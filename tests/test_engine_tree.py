@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capspace.collect.engine.attention.varlen import levels
 from capspace.collect.engine.plan import Block, BlockPlanner, Chunk, cascade_blocks, tree_blocks
 from capspace.collect.engine.tree import TokenTree, build_tree
-from capspace.collect.engine.varlen import levels
 
 token = st.integers(0, 2)  # few values, so that random sequences share prefixes
 sequences = st.lists(st.lists(token, min_size=1, max_size=30), min_size=1, max_size=25)

@@ -13,16 +13,21 @@ from engine_parts import SIZES, BlockByBlock, by_levels
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from capspace.collect.engine import lm as engine
-from capspace.collect.engine._ways import cascade, masked, ways
-from capspace.collect.engine.attention import Attention, Layer
-from capspace.collect.engine.decoding import generate
-from capspace.collect.engine.kernels import Scores
+from capspace.collect.engine.attention.backends import cascade, masked, ways
+from capspace.collect.engine.attention.blocks import Attention, Layer
+from capspace.collect.engine.attention.kernels import Scores
+from capspace.collect.engine.attention.varlen import (
+    FlashVarlen,
+    LevelAttention,
+    PlacedLevel,
+    levels,
+)
+from capspace.collect.engine.generation.decode import generate
+from capspace.collect.engine.generation.sampling import Choice
 from capspace.collect.engine.plan import Chunk
-from capspace.collect.engine.sampling import Choice
 from capspace.collect.engine.scoring import Budget, Target, score_targets
 from capspace.collect.engine.served import engine_record
 from capspace.collect.engine.tree import build_tree
-from capspace.collect.engine.varlen import FlashVarlen, LevelAttention, PlacedLevel, levels
 
 TREE = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 7, 8], [1, 2, 3, 7, 9, 10], [1, 11, 12]]
 

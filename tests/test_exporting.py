@@ -12,12 +12,12 @@ import pytest
 from commands import Command
 from pydantic import ValidationError
 
-from capspace.collect import every_eval_ever as eee
 from capspace.collect.errors import CollectError
-from capspace.collect.exporting import EXPORT_FORMATS, export_scores
-from capspace.collect.identity import canonical_json
-from capspace.collect.result import Result
-from capspace.collect.store import Store
+from capspace.collect.exchange import every_eval_ever as eee
+from capspace.collect.exchange.exporting import EXPORT_FORMATS, export_scores
+from capspace.collect.storage.identity import canonical_json
+from capspace.collect.storage.result import Result
+from capspace.collect.storage.store import Store
 
 
 def result(model: str, **changes: Any) -> Result:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from capspace.collect.errors import ZooError
-from capspace.collect.zoo.config import read_zoo
+from capspace.collect.zoo.config.config import read_zoo
 from capspace.fit.design import choose_models
 from capspace.fit.efficiency import fit_efficiency
 from capspace.fit.errors import DegenerateError, TableError

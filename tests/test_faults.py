@@ -22,13 +22,13 @@ from commands import Notes
 
 pytest.importorskip("lm_eval", reason="collecting needs the collect extra")
 
-from capspace.collect import runner
-from capspace.collect.backends import LoadOptions, load_model
-from capspace.collect.checkpoint import resolve
+from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import AnswerError
-from capspace.collect.journal import Journal
-from capspace.collect.recorder import Recorder
-from capspace.collect.store import Store
+from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.recorder.recorder import Recorder
+from capspace.collect.run import collect as runner
+from capspace.collect.storage.journal import Journal
+from capspace.collect.storage.store import Store
 
 # The full counts run in scripts/soak.
 SOAK = "CAPSPACE_SOAK" in os.environ

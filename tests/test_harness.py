@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from capspace.collect.backends import LoadOptions, load_model
-from capspace.collect.checkpoint import resolve
-from capspace.collect.data_root import DataRoot, embedded_data_root
+from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import DataRootError, HarnessError
-from capspace.collect.harness import Harness
-from capspace.collect.identity import HARNESS_SEEDS, Seeds
-from capspace.collect.quiet import logged_to
+from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.harness.data_root import DataRoot, embedded_data_root
+from capspace.collect.harness.harness import Harness
+from capspace.collect.runtime.log_capture import logged_to
+from capspace.collect.storage.identity import HARNESS_SEEDS, Seeds
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
 pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")

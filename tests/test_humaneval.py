@@ -17,11 +17,11 @@ pytest.importorskip("lm_eval", reason="collecting needs the collect extra")
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from capspace.collect.data_root import embedded_data_root
 from capspace.collect.errors import HarnessError
-from capspace.collect.harness import Harness
-from capspace.collect.identity import HARNESS_SEEDS
-from capspace.collect.quiet import logged_to
+from capspace.collect.harness.data_root import embedded_data_root
+from capspace.collect.harness.harness import Harness
+from capspace.collect.runtime.log_capture import logged_to
+from capspace.collect.storage.identity import HARNESS_SEEDS
 from capspace.tasks.panel import Benchmark, load_panel
 
 pytestmark = pytest.mark.skipif(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capspace.collect.identity import (
+from capspace.collect.storage.identity import (
     HARNESS_SEEDS,
     Measurement,
     ModelIdentity,

@@ -13,10 +13,10 @@ from import_parts import FAULTS, run_file
 pytest.importorskip("lm_eval", reason="import compares with the installed lm-eval's tasks")
 
 from capspace.collect.errors import ImportFileError
-from capspace.collect.exporting import export_scores
-from capspace.collect.importing import import_scores
-from capspace.collect.result import Result
-from capspace.collect.store import Store
+from capspace.collect.exchange.exporting import export_scores
+from capspace.collect.exchange.importing import import_scores
+from capspace.collect.storage.result import Result
+from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel
 
 COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"

@@ -15,14 +15,14 @@ from commands import Command
 
 pytest.importorskip("lm_eval", reason="import compares with the installed lm-eval's tasks")
 
-from capspace.collect import importing
-from capspace.collect._receipt import receipt
 from capspace.collect.errors import ImportFileError, StoreError
-from capspace.collect.exporting import export_scores
-from capspace.collect.harness import harness_version
-from capspace.collect.importing import Imported, import_scores
-from capspace.collect.samples import write_samples
-from capspace.collect.store import Store
+from capspace.collect.exchange import importing
+from capspace.collect.exchange._receipt import receipt
+from capspace.collect.exchange.exporting import export_scores
+from capspace.collect.exchange.importing import Imported, import_scores
+from capspace.collect.harness.harness import harness_version
+from capspace.collect.storage.samples import write_samples
+from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel
 
 RESULTS = Path(__file__).parents[1] / "../shared/data/results"

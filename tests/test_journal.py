@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from small_disk import on_a_small_disk
 
 from capspace.collect.errors import JournalError
-from capspace.collect.journal import Failure, Journal, RequestKeys, is_sampled
-from capspace.collect.journal.answers import pack, unpack
-from capspace.collect.journal.live import lock_of
-from capspace.collect.journal.locks import try_lock, unlock
-from capspace.collect.journal.reader import file_digest
-from capspace.collect.journal.writer import SLACK_BYTES
+from capspace.collect.storage.journal import Failure, Journal, RequestKeys, is_sampled
+from capspace.collect.storage.journal.answers import pack, unpack
+from capspace.collect.storage.journal.live import lock_of
+from capspace.collect.storage.journal.locks import try_lock, unlock
+from capspace.collect.storage.journal.reader import file_digest
+from capspace.collect.storage.journal.writer import SLACK_BYTES
 
 # The full counts run in scripts/soak.
 SOAK = "CAPSPACE_SOAK" in os.environ
@@ -77,7 +77,7 @@ def crashed(path: Path, chunks: int, *, when: str = "later") -> Path:
     program = f"""
         import os, sys
         from pathlib import Path
-        from capspace.collect.journal import Journal
+        from capspace.collect.storage.journal import Journal
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         import test_journal as tests
         journal = Journal(Path({str(path)!r}))
@@ -254,7 +254,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from capspace.collect.journal import Journal
+from capspace.collect.storage.journal import Journal
 sys.path.insert(0, sys.argv[1])
 import test_journal as tests
 journal = Journal(Path(sys.argv[2]))
@@ -429,7 +429,7 @@ def test_full_disk_stops_with_one_line_and_is_read_while_it_is_full(tmp_path: Pa
         """
         import test_journal as tests
         from capspace.collect.errors import JournalError
-        from capspace.collect.journal import Journal
+        from capspace.collect.storage.journal import Journal
         folder = disk / "journal"
         filler.write_bytes(bytes(100_000))
         done = 0
@@ -471,7 +471,7 @@ def test_shard_of_a_killed_run_is_read_where_nothing_can_be_written(
         f"""
         import test_journal as tests
         from capspace.collect.errors import JournalError
-        from capspace.collect.journal import Journal
+        from capspace.collect.storage.journal import Journal
         folder = disk / "journal"
         shard = tests.crashed(folder, 6, when="unfolded")
         if {index!r} == "gone":
@@ -517,7 +517,7 @@ def test_store_turned_read_only_stops_with_one_line(tmp_path: Path) -> None:
         """
         import test_journal as tests
         from capspace.collect.errors import JournalError
-        from capspace.collect.journal import Journal
+        from capspace.collect.storage.journal import Journal
         folder = disk / "journal"
         try:
             with Journal(folder) as journal:
@@ -588,7 +588,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from capspace.collect.journal import Journal
+from capspace.collect.storage.journal import Journal
 sys.path.insert(0, sys.argv[1])
 import test_journal as tests
 who = sys.argv[3]

@@ -17,13 +17,13 @@ from typer.utils import get_params_from_function
 from zoo_parts import untrained
 
 from capspace.collect.cli import options
-from capspace.collect.runner import collect_scores
-from capspace.collect.store import Store
-from capspace.collect.zoo.config import read_zoo
-from capspace.collect.zoo.device import DeviceKind
+from capspace.collect.run.collect import collect_scores
+from capspace.collect.storage.store import Store
+from capspace.collect.zoo.config.config import read_zoo
 from capspace.collect.zoo.driver import prepare
-from capspace.collect.zoo.folder import ZooFolder
-from capspace.collect.zoo.planner import make_plan
+from capspace.collect.zoo.executors.device import DeviceKind
+from capspace.collect.zoo.planning.planner import make_plan
+from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.tasks.panel import load_panel
 
 BASE = ("--scores", "base.csv", "--components", "2")

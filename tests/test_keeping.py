@@ -12,9 +12,9 @@ import pytest
 from commands import Command
 from test_store import RESULT, SAMPLES
 
-from capspace.collect.journal import Failure, Journal
-from capspace.collect.store import Failure as FailedCell
-from capspace.collect.store import Store
+from capspace.collect.storage.journal import Failure, Journal
+from capspace.collect.storage.store import Failure as FailedCell
+from capspace.collect.storage.store import Store
 
 SECRET = "hf_" + "S3cretThatMustNotBeKept" * 2
 

@@ -14,8 +14,8 @@ from commands import Command
 from lm_eval_parts import n_kept
 
 from capspace.collect.errors import CheckpointError
-from capspace.collect.lm_eval_run import recorded_runs
-from capspace.collect.run_identity import identify
+from capspace.collect.run.lm_eval_command import recorded_runs
+from capspace.collect.run.run_identity import identify
 
 pytestmark = [
     pytest.mark.usefixtures("lm_eval_looks_up_once"),

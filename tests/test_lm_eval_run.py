@@ -18,13 +18,13 @@ pytest.importorskip("lm_eval", reason="lm-eval's command line needs the collect 
 from commands import Command
 from lm_eval_parts import n_kept, results
 
-from capspace.collect.backends import LoadOptions
-from capspace.collect.checkpoint import resolve
+from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.engine import ARITHMETIC
 from capspace.collect.errors import BackendError, CheckpointError
-from capspace.collect.identity import ModelIdentity
-from capspace.collect.lm_eval_run import lm_eval_main
-from capspace.collect.run_identity import identify, identify_by_name, refuse_pickled_run
+from capspace.collect.harness.backends import LoadOptions
+from capspace.collect.run.lm_eval_command import lm_eval_main
+from capspace.collect.run.run_identity import identify, identify_by_name, refuse_pickled_run
+from capspace.collect.storage.identity import ModelIdentity
 
 pytestmark = [
     pytest.mark.usefixtures("forked", "lm_eval_looks_up_once"),

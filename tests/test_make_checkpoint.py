@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from capspace.collect.checkpoint import resolve
+from capspace.collect.checkpoints.checkpoint import resolve
 
 pytestmark = pytest.mark.usefixtures("forked")
 

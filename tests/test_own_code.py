@@ -11,9 +11,9 @@ import pytest
 from hub_server import serving
 from test_checkpoint import resolve_all
 
-from capspace.collect.backends import LoadOptions, load_model
-from capspace.collect.checkpoint import resolve
+from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import CheckpointError
+from capspace.collect.harness.backends import LoadOptions, load_model
 
 TOKENIZER = """
 from transformers import PreTrainedTokenizerFast

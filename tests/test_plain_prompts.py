@@ -13,14 +13,14 @@ import pytest
 
 pytest.importorskip("lm_eval", reason="prompts are built by lm-eval, of the collect extra")
 
-from capspace.collect._plain_prompts import plain_prompts
-from capspace.collect._random_code import random_code
-from capspace.collect.data_root import DataRoot, embedded_data_root
-from capspace.collect.definition import definition_hash
 from capspace.collect.errors import HarnessError
-from capspace.collect.harness import Harness
-from capspace.collect.identity import HARNESS_SEEDS
-from capspace.collect.request_order import request_keys
+from capspace.collect.harness._plain_prompts import plain_prompts
+from capspace.collect.harness._random_code import random_code
+from capspace.collect.harness.data_root import DataRoot, embedded_data_root
+from capspace.collect.harness.definition import definition_hash
+from capspace.collect.harness.harness import Harness
+from capspace.collect.recorder.request_order import request_keys
+from capspace.collect.storage.identity import HARNESS_SEEDS
 from capspace.tasks.panel import Benchmark, load_panel
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries

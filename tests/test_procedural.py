@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 from zoo_parts import train_zoo
 
-from capspace.collect.harness import Harness
+from capspace.collect.harness.harness import Harness
 from capspace.tasks.panel import load_panel
 from capspace.tasks.procedural.items import BENCHMARKS, Item, benchmark_items, item
 

@@ -5,7 +5,7 @@ import time
 import pytest
 from rich.console import Console
 
-from capspace.collect.progress import (
+from capspace.collect.runtime.progress import (
     LiveProgress,
     PlainProgress,
     ProgressDisplay,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from capspace.collect.quiet import logged_to
+from capspace.collect.runtime.log_capture import logged_to
 
 
 def state() -> list[object]:

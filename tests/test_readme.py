@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from commands import MINE, Command
 
-from capspace.collect.zoo.config import read_zoo
+from capspace.collect.zoo.config.config import read_zoo
 
 pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
 

@@ -18,11 +18,11 @@ pytest.importorskip("lm_eval", reason="the recorder needs the collect extra")
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from capspace.collect import asking
 from capspace.collect.errors import AnswerError
-from capspace.collect.journal import Journal
-from capspace.collect.recorder import Recorder
-from capspace.collect.request_order import blocks, pieces
+from capspace.collect.recorder import dispatch as asking
+from capspace.collect.recorder.recorder import Recorder
+from capspace.collect.recorder.request_order import blocks, pieces
+from capspace.collect.storage.journal import Journal
 
 
 class Counting(LM):  # type: ignore[misc]  # lm-eval is untyped

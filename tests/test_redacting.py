@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hub_server import serving
 
-from capspace.collect.redacting import RedactingFormatter, redacted
+from capspace.collect.runtime.redaction import RedactingFormatter, redacted
 
 pytestmark = pytest.mark.usefixtures("forked")
 

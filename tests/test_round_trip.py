@@ -14,11 +14,11 @@ from import_parts import run_file, sample, samples_file
 
 pytest.importorskip("lm_eval", reason="import compares with the installed lm-eval's tasks")
 
-from capspace.collect.exporting import EXPORT_FORMATS, export_scores
-from capspace.collect.identity import canonical_json
-from capspace.collect.importing import import_scores
-from capspace.collect.result import Result
-from capspace.collect.store import Store
+from capspace.collect.exchange.exporting import EXPORT_FORMATS, export_scores
+from capspace.collect.exchange.importing import import_scores
+from capspace.collect.storage.identity import canonical_json
+from capspace.collect.storage.result import Result
+from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel
 
 XWINOGRAD = [f"xwinograd_{language}" for language in ("en", "fr", "jp", "pt", "ru", "zh")]

@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 from commands import Notes
 
-from capspace.collect import measuring
-from capspace.collect.backends import LoadOptions, load_model
-from capspace.collect.checkpoint import resolve
+from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import (
     BackendError,
     CheckpointError,
@@ -23,9 +21,11 @@ from capspace.collect.errors import (
     DataRootError,
     NothingMeasuredError,
 )
-from capspace.collect.progress import PlainProgress, SilentProgress
-from capspace.collect.runner import collect_scores
-from capspace.collect.store import Store
+from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.run import panel_run as measuring
+from capspace.collect.run.collect import collect_scores
+from capspace.collect.runtime.progress import PlainProgress, SilentProgress
+from capspace.collect.storage.store import Store
 from capspace.tasks.errors import PanelError
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
@@ -178,8 +178,8 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import os, sys
 from pathlib import Path
-from capspace.collect.progress import PlainProgress
-from capspace.collect.runner import collect_scores
+from capspace.collect.runtime.progress import PlainProgress
+from capspace.collect.run.collect import collect_scores
 from capspace.tasks.panel import load_panel
 asked = []
 def watch(event, arguments):
@@ -402,7 +402,7 @@ def test_the_same_weights_by_another_name_say_where_their_scores_are(
 def test_a_data_set_that_is_not_there_is_a_missing_cell(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:
-    from capspace.collect.data_root import embedded_data_root
+    from capspace.collect.harness.data_root import embedded_data_root
 
     part = tmp_path / "root" / "allenai" / "winogrande"
     copytree(embedded_data_root().path / "allenai" / "winogrande", part)

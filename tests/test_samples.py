@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from capspace.collect.errors import StoreError
-from capspace.collect.samples import read_samples
+from capspace.collect.storage.samples import read_samples
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capspace.collect.errors import StoreError
-from capspace.collect.store import Failure, Result, Store, default_store_path
-from capspace.collect.store_file import connect, transaction
+from capspace.collect.storage.store import Failure, Result, Store, default_store_path
+from capspace.collect.storage.store_file import connect, transaction
 from capspace.fit.errors import TableError
 
 RESULT = Result(
@@ -276,7 +276,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from capspace.collect.store import Store
+from capspace.collect.storage.store import Store
 from test_store import RESULT
 with Store(Path(sys.argv[2])) as store:
     for n in range(int(sys.argv[3]), int(sys.argv[4])):
@@ -314,7 +314,7 @@ from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from capspace.collect.errors import StoreError
-from capspace.collect.store import Store
+from capspace.collect.storage.store import Store
 from test_store import RESULT
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with Store(Path(sys.argv[2])) as store:
@@ -356,7 +356,7 @@ def test_two_processes_write_one_store(tmp_path: Path) -> None:
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that are hashed, in turn."""
-    from capspace.collect import file_hashes
+    from capspace.collect.storage import file_hashes
 
     seen: list[Path] = []
     original = file_hashes.sha256_file
@@ -373,7 +373,7 @@ def test_file_hashes_are_remembered_until_the_file_changes(
         first = store.hash_file(path)
         store.hash_file(path)
         assert len(hashed) == 2  # just written: its times do not prove anything yet
-        monkeypatch.setattr("capspace.collect.file_hashes._FRESH_NS", -1)
+        monkeypatch.setattr("capspace.collect.storage.file_hashes._FRESH_NS", -1)
         assert store.hash_file(path) == store.hash_file(path) == first
         assert len(hashed) == 3
         path.write_bytes(b"abd")
@@ -385,7 +385,7 @@ def test_file_hashes_are_remembered_until_the_file_changes(
 def test_other_weights_of_the_same_size_and_time_are_hashed_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[Path], how: str
 ) -> None:
-    monkeypatch.setattr("capspace.collect.file_hashes._FRESH_NS", -1)
+    monkeypatch.setattr("capspace.collect.storage.file_hashes._FRESH_NS", -1)
     path, other = tmp_path / "weights", tmp_path / "weights.new"
     path.write_bytes(b"abc")
     times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)

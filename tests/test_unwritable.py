@@ -10,13 +10,13 @@ import pytest
 from small_disk import on_a_small_disk
 
 from capspace.collect.errors import JournalError, NoRoomError
-from capspace.collect.unwritable import is_unwritable, open_unwritable
+from capspace.collect.storage.readonly import is_unwritable, open_unwritable
 
 STORE = """
 import os, shutil
 from dataclasses import replace
 from capspace.collect.errors import StoreError
-from capspace.collect.store import Failure, Store
+from capspace.collect.storage.store import Failure, Store
 from test_store import RESULT
 
 def one_line(work):
@@ -114,7 +114,7 @@ def test_store_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
         tmp_path,
         """
         from capspace.collect.errors import StoreError
-        from capspace.collect.store import Store
+        from capspace.collect.storage.store import Store
         mount("-o", "remount,ro", disk)
         try:
             Store(disk / "store", must_write=False)

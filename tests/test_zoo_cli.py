@@ -15,10 +15,10 @@ from zoo_parts import ROOT, small_panel, untrained
 
 from capspace.collect.cli import main
 from capspace.collect.cli.zoo_show import print_status
-from capspace.collect.collection import Missing
-from capspace.collect.zoo.downloads import evict
-from capspace.collect.zoo.records import WorkerState
+from capspace.collect.run.collection import Missing
 from capspace.collect.zoo.status import ModelStatus, ZooStatus
+from capspace.collect.zoo.work.downloads import evict
+from capspace.collect.zoo.work.records import WorkerState
 
 pytestmark = pytest.mark.usefixtures("forked")
 

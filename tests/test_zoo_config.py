@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capspace.collect.errors import ZooError
-from capspace.collect.zoo.config import read_zoo
-from capspace.collect.zoo.expand import candidates, expand_braces
+from capspace.collect.zoo.config.config import read_zoo
+from capspace.collect.zoo.config.expand import candidates, expand_braces
 
 GOOD = """\
 checkpoints:

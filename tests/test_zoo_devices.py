@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zoo_parts import small_panel, untrained, with_code
 
-from capspace.collect.store import Store
-from capspace.collect.zoo.allotment import (
+from capspace.collect.storage.store import Store
+from capspace.collect.zoo.config.config import read_zoo
+from capspace.collect.zoo.driver import absorb, prepare
+from capspace.collect.zoo.executors.allotment import (
     Device,
     Lender,
     Need,
@@ -22,13 +24,11 @@ from capspace.collect.zoo.allotment import (
     choose,
     devices_needed,
 )
-from capspace.collect.zoo.config import read_zoo
-from capspace.collect.zoo.device import DeviceKind, visible_devices, visible_names
-from capspace.collect.zoo.downloads import Downloads
-from capspace.collect.zoo.driver import absorb, prepare
-from capspace.collect.zoo.folder import ZooFolder
-from capspace.collect.zoo.local import run_local
-from capspace.collect.zoo.planner import make_plan
+from capspace.collect.zoo.executors.device import DeviceKind, visible_devices, visible_names
+from capspace.collect.zoo.executors.local import run_local
+from capspace.collect.zoo.planning.planner import make_plan
+from capspace.collect.zoo.work.downloads import Downloads
+from capspace.collect.zoo.work.folder import ZooFolder
 
 pytestmark = pytest.mark.usefixtures("forked")
 

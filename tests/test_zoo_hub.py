@@ -189,7 +189,7 @@ def test_scores_are_kept_under_the_names_of_the_zoo(
     ladder: Hub, ran: subprocess.CompletedProcess[str]
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from capspace.collect.store import Store; "
+        "import sys; from pathlib import Path; from capspace.collect.storage.store import Store; "
         "print(*sorted(r.model for r in Store(Path(sys.argv[1])).results()))"
     )
     found = ladder.python("-c", code, str(ladder.at / "store")).stdout.split()

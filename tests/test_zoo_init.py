@@ -10,8 +10,8 @@ import pytest
 import yaml
 from commands import Command
 
-from capspace.collect.zoo.config import Limits, Settings, ZooConfig, read_zoo
-from capspace.collect.zoo.example import write_example
+from capspace.collect.zoo.config.config import Limits, Settings, ZooConfig, read_zoo
+from capspace.collect.zoo.config.example import write_example
 
 
 def uncommented(text: str) -> str:

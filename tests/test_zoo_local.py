@@ -14,19 +14,19 @@ import pytest
 import yaml
 from zoo_parts import CRASH, HANG, small_panel, untrained, with_code, with_nan
 
-from capspace.collect.runner import collect_scores
-from capspace.collect.store import Store, to_table
-from capspace.collect.zoo.config import read_zoo
-from capspace.collect.zoo.device import DeviceKind
-from capspace.collect.zoo.downloads import Downloads
+from capspace.collect.run.collect import collect_scores
+from capspace.collect.storage.store import Store, to_table
+from capspace.collect.zoo.config.config import read_zoo
 from capspace.collect.zoo.driver import absorb, forget_failures, prepare
-from capspace.collect.zoo.folder import ZooFolder
-from capspace.collect.zoo.local import run_local
-from capspace.collect.zoo.plan import Plan
-from capspace.collect.zoo.planner import make_plan
-from capspace.collect.zoo.records import Attempt
+from capspace.collect.zoo.executors.device import DeviceKind
+from capspace.collect.zoo.executors.local import run_local
+from capspace.collect.zoo.planning.plan import Plan
+from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.status import ZooStatus, zoo_status
 from capspace.collect.zoo.table import export_reference, zoo_table
+from capspace.collect.zoo.work.downloads import Downloads
+from capspace.collect.zoo.work.folder import ZooFolder
+from capspace.collect.zoo.work.records import Attempt
 from capspace.fit.reference import load_reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]

@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zoo_parts import ROOT, small_panel, untrained
 
-from capspace.collect.checkpoint import resolve
+from capspace.collect.checkpoints.checkpoint import resolve
+from capspace.collect.checkpoints.size import weigh
 from capspace.collect.errors import CheckpointError, ZooError
-from capspace.collect.harness import Workload
-from capspace.collect.store import Store
-from capspace.collect.zoo.budget import parse_budget, within_budget
-from capspace.collect.zoo.config import read_zoo
-from capspace.collect.zoo.cost import (
+from capspace.collect.harness.harness import Workload
+from capspace.collect.storage.store import Store
+from capspace.collect.zoo.config.config import read_zoo
+from capspace.collect.zoo.executors.device import DeviceKind
+from capspace.collect.zoo.planning.budget import parse_budget, within_budget
+from capspace.collect.zoo.planning.cost import (
     Estimate,
     Observation,
     Throughput,
@@ -28,15 +30,13 @@ from capspace.collect.zoo.cost import (
     forward_flops,
     total,
 )
-from capspace.collect.zoo.device import DeviceKind
-from capspace.collect.zoo.downloads import check_disk
-from capspace.collect.zoo.folder import ZooFolder
-from capspace.collect.zoo.plan import Cell, Model, Plan, cut_into_units, longest_first
-from capspace.collect.zoo.planner import make_plan
-from capspace.collect.zoo.records import CellFailure, RunOptions
-from capspace.collect.zoo.supervisor import smaller_batch
-from capspace.collect.zoo.weights import weigh
-from capspace.collect.zoo.worker import claimed_units
+from capspace.collect.zoo.planning.plan import Cell, Model, Plan, cut_into_units, longest_first
+from capspace.collect.zoo.planning.planner import make_plan
+from capspace.collect.zoo.work.downloads import check_disk
+from capspace.collect.zoo.work.folder import ZooFolder
+from capspace.collect.zoo.work.records import CellFailure, RunOptions
+from capspace.collect.zoo.work.supervisor import smaller_batch
+from capspace.collect.zoo.work.worker import claimed_units
 
 SECONDS = st.lists(st.floats(1.0, 1e4), min_size=1, max_size=12)
 GUESS = Throughput.guess("cpu")
@@ -118,8 +118,9 @@ def test_a_unit_whose_worker_died_is_taken_up_in_its_place(tmp_path: Path) -> No
     folder = ZooFolder(tmp_path)
     folder.write_orders(plan_of(a=[10.0], b=[50.0], c=[30.0]), [], RunOptions(), None)
     code = (
-        "import sys; from pathlib import Path; from capspace.collect.zoo.folder import ZooFolder;"
-        "from capspace.collect.zoo.worker import claimed_units; import os;"
+        "import sys; from pathlib import Path;"
+        "from capspace.collect.zoo.work.folder import ZooFolder;"
+        "from capspace.collect.zoo.work.worker import claimed_units; import os;"
         "f = ZooFolder(Path(sys.argv[1])); o = next(claimed_units(f));"
         "f.write_attempts(o.id, [], finished=False); print(o.model, flush=True); os._exit(9)"
     )

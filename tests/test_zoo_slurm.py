@@ -17,17 +17,17 @@ import yaml
 from zoo_parts import ROOT, small_panel, untrained, with_code
 
 from capspace.collect.errors import ZooError
-from capspace.collect.journal import Journal
-from capspace.collect.runner import collect_scores
-from capspace.collect.store import Result, Store, to_table
-from capspace.collect.zoo.config import ZooFile, read_zoo
-from capspace.collect.zoo.device import DeviceKind
+from capspace.collect.run.collect import collect_scores
+from capspace.collect.storage.journal import Journal
+from capspace.collect.storage.store import Result, Store, to_table
+from capspace.collect.zoo.config.config import ZooFile, read_zoo
 from capspace.collect.zoo.driver import absorb, prepare
-from capspace.collect.zoo.folder import ZooFolder
-from capspace.collect.zoo.planner import make_plan
-from capspace.collect.zoo.slurm import SlurmZoo, cancel_jobs, submitted_jobs
-from capspace.collect.zoo.slurm_job import WorkerJob, check_token
-from capspace.collect.zoo.slurm_options import SlurmOptions
+from capspace.collect.zoo.executors.device import DeviceKind
+from capspace.collect.zoo.executors.slurm import SlurmZoo, cancel_jobs, submitted_jobs
+from capspace.collect.zoo.executors.slurm_job import WorkerJob, check_token
+from capspace.collect.zoo.executors.slurm_options import SlurmOptions
+from capspace.collect.zoo.planning.planner import make_plan
+from capspace.collect.zoo.work.folder import ZooFolder
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install 'capspace[slurm]'")
 

@@ -1,5 +1,5 @@
 """The ``capspace`` command: one line for bad input and exit code 2; tracebacks are for bugs."""
 
-from capspace.collect.cli._main import app, main
+from ._main import app, main
 
 __all__ = ["app", "main"]

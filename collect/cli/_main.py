@@ -12,7 +12,12 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from capspace.collect.cli import (
+from capspace.fit.errors import FitError
+from capspace.tasks.errors import PanelError
+
+from ..errors import CollectError
+from ..runtime.redaction import redacted
+from . import (
     backtest,
     exchange,
     gather,
@@ -23,11 +28,7 @@ from capspace.collect.cli import (
     study,
     zoo,
 )
-from capspace.collect.cli.options import console
-from capspace.collect.errors import CollectError
-from capspace.collect.redacting import redacted
-from capspace.fit.errors import FitError
-from capspace.tasks.errors import PanelError
+from .options import console
 
 __all__ = ["app", "main"]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from capspace.collect.cli import options as o
+from . import options as o
 
 __all__ = ["add_to"]
 
@@ -41,12 +41,13 @@ def import_(
     as_json: o.Json = False,
 ) -> None:
     """Bring in scores that others measured; what differs from the panel keeps its own name."""
-    from capspace.collect.extra import require_collect_extra
+    from ..runtime.optional import require_collect_extra
 
     require_collect_extra()
-    from capspace.collect.cli.show import result_dict
-    from capspace.collect.importing import import_scores
     from capspace.tasks.panel import load_panel
+
+    from ..exchange.importing import import_scores
+    from .show import result_dict
 
     with o.open_store(store) as kept:
         done = import_scores(paths, store=kept, panel=load_panel(panel), model=model)
@@ -77,7 +78,7 @@ def export(
     store: o.StorePath = None,
 ) -> None:
     """Write scores for other tools, in their own formats."""
-    from capspace.collect.exporting import export_scores, require_format
+    from ..exchange.exporting import export_scores, require_format
 
     require_format(form)
     place = out or Path(f"capspace-scores.{form}" if form in {"csv", "parquet"} else f"./{form}")

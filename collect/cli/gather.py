@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from capspace.collect.cli import options as o
-from capspace.collect.cli.tables import Keep
-from capspace.collect.errors import CollectError
+from ..errors import CollectError
+from . import options as o
+from .tables import Keep
 
 __all__ = ["add_to"]
 
@@ -58,16 +58,17 @@ def place(
 
     What the store holds already is not measured again.
     """
-    from capspace.collect.cli.show import print_placement
-    from capspace.collect.extra import require_collect_extra
+    from ..runtime.optional import require_collect_extra
+    from .show import print_placement
 
     require_collect_extra()
-    from capspace.collect._place import place_collection, subtitle
-    from capspace.collect.backends import DEFAULT_BACKEND
-    from capspace.collect.process_group import is_helper
-    from capspace.collect.progress import progress_on
-    from capspace.collect.runner import collect_scores
     from capspace.fit.reference import load_reference
+
+    from ..harness.backends import DEFAULT_BACKEND
+    from ..run._place import place_collection, subtitle
+    from ..run.collect import collect_scores
+    from ..runtime.distributed import is_helper
+    from ..runtime.progress import progress_on
 
     known = load_reference(reference)
     for name in target or []:
@@ -125,14 +126,14 @@ def collect(
     as_json: o.Json = False,
 ) -> None:
     """Measure checkpoints on a panel and keep every score; nothing is measured twice."""
-    from capspace.collect.extra import require_collect_extra
+    from ..runtime.optional import require_collect_extra
 
     require_collect_extra()
-    from capspace.collect.backends import DEFAULT_BACKEND
-    from capspace.collect.cli.show import print_reasons, print_results, result_dict
-    from capspace.collect.process_group import is_helper
-    from capspace.collect.progress import progress_on
-    from capspace.collect.runner import collect_scores
+    from ..harness.backends import DEFAULT_BACKEND
+    from ..run.collect import collect_scores
+    from ..runtime.distributed import is_helper
+    from ..runtime.progress import progress_on
+    from .show import print_reasons, print_results, result_dict
 
     o.say_what_runs(include_path)
     with o.resumable():
@@ -189,9 +190,10 @@ def scores(
     count: Annotated[int, typer.Option(min=1, help="Items of the receipt.")] = 10,
 ) -> None:
     """Show what has been measured, and where each number came from."""
-    from capspace.collect.cli.show import print_reasons, print_results, result_dict
-    from capspace.collect.store import to_table
     from capspace.fit.errors import near_matches
+
+    from ..storage.store import to_table
+    from .show import print_reasons, print_results, result_dict
 
     if of is not None:
         _receipt(store, of, first, count, as_json)
@@ -225,8 +227,8 @@ def scores(
 def _receipt(
     store: Path | None, of: tuple[str, str], first: int, count: int, as_json: bool
 ) -> None:
-    from capspace.collect._receipt import receipt
-    from capspace.collect.cli.show import print_receipt
+    from ..exchange._receipt import receipt
+    from .show import print_receipt
 
     with o.open_store(store, must_write=False) as kept:
         found = receipt(kept, *of, first=first, count=count)
@@ -300,12 +302,12 @@ def lm_eval(
     """
     if {"-h", "--help"} & {*(arguments or [])}:
         typer.echo(f"{context.get_help()}\n")  # then lm-eval prints its own
-    from capspace.collect.extra import require_collect_extra
+    from ..runtime.optional import require_collect_extra
 
     require_collect_extra()
-    from capspace.collect.lm_eval_run import lm_eval_main
-    from capspace.collect.stopping import terminable
-    from capspace.collect.store import default_store_path
+    from ..run.lm_eval_command import lm_eval_main
+    from ..runtime.signals import terminable
+    from ..storage.store import default_store_path
 
     def say(line: str) -> None:
         o.console(stderr=True).print(f"capspace: {line}", markup=False, soft_wrap=True)

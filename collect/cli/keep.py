@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from capspace.collect.cli import options as o
+from . import options as o
 
 __all__ = ["add_to"]
 
@@ -22,8 +22,9 @@ def add_to(app: typer.Typer) -> None:
 
 def info(store: o.StorePath = None, as_json: o.Json = False) -> None:
     """Show what the store holds and how much room it takes."""
-    from capspace.collect.housekeeping import store_info
     from capspace.fit.report.words import count
+
+    from ..storage.maintenance import store_info
 
     with o.open_store(store, must_write=False) as kept:
         found = store_info(kept)
@@ -52,7 +53,7 @@ def info(store: o.StorePath = None, as_json: o.Json = False) -> None:
 
 def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
     """Read everything and name what is not whole; exit code 1 if anything is."""
-    from capspace.collect.housekeeping import check_store
+    from ..storage.maintenance import check_store
 
     with o.open_store(store, must_write=False) as kept:
         problems = check_store(kept)
@@ -67,7 +68,7 @@ def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
 
 def compact(store: o.StorePath = None) -> None:
     """Give back room that is not used, and delete what stopped runs and damage left behind."""
-    from capspace.collect.housekeeping import compact_store
+    from ..storage.maintenance import compact_store
 
     with o.open_store(store) as kept:
         before, after = compact_store(kept)
@@ -80,7 +81,7 @@ def remove(
     store: o.StorePath = None,
 ) -> None:
     """Remove a model's scores, samples, answers and failures."""
-    from capspace.collect.housekeeping import remove_model
+    from ..storage.maintenance import remove_model
 
     with o.open_store(store) as kept:
         gone = remove_model(kept, model, benchmark=benchmark)

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from capspace.collect.store import Store
+    from ..storage.store import Store
 
 __all__ = [
     "STUDY",
@@ -212,7 +212,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def open_store(path: Path | None, *, must_write: bool = True) -> Store:
     """Open the store named, or the user's own; say where it can be read only."""
-    from capspace.collect.store import Store, default_store_path
+    from ..storage.store import Store, default_store_path
 
     store = Store(default_store_path() if path is None else path, must_write=must_write)
     for notice in store.notices:
@@ -266,7 +266,7 @@ def print_table(
 @contextmanager
 def resumable() -> Iterator[None]:
     """Say how to go on where a run is stopped by Ctrl-C or SIGTERM, and exit as shells expect."""
-    from capspace.collect.stopping import Terminated
+    from ..runtime.signals import Terminated
 
     try:
         yield

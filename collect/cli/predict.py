@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from capspace.collect.cli import options as o
-from capspace.collect.cli import tables as t
+from . import options as o
+from . import tables as t
 
 if TYPE_CHECKING:
     from capspace.fit.prediction import Prediction
@@ -40,10 +40,11 @@ def predict(
     csv: Annotated[Path | None, typer.Option(help="Write the predictions as a CSV.")] = None,
 ) -> None:
     """Predict scores that were not measured from those that were. Needs no torch, no lm-eval."""
-    from capspace.collect.cli.show import print_predictions
     from capspace.fit.prediction import predict_target
     from capspace.fit.read import read_table
     from capspace.fit.reference import load_reference
+
+    from .show import print_predictions
 
     known = load_reference(reference)
     chosen = [known.target(name) for name in (target or known.targets)]

@@ -9,14 +9,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capspace.collect.cli.options import console, print_table
 from capspace.fit.report.words import count, equivalent_flops, outside, score, share
 
+from .options import console, print_table
+
 if TYPE_CHECKING:
-    from capspace.collect._receipt import Receipt
-    from capspace.collect.result import Result
     from capspace.fit.placement import Placement
     from capspace.fit.prediction import Prediction
+
+    from ..exchange._receipt import Receipt
+    from ..storage.result import Result
 
 __all__ = [
     "print_placement",

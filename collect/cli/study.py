@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from capspace.collect.cli import options as o
-from capspace.collect.cli import tables as t
+from . import options as o
+from . import tables as t
 
 __all__ = ["add_to"]
 

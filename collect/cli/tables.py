@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from capspace.collect.cli.options import console
 from capspace.fit.errors import DegenerateError, FitError, UnknownNameError, near_matches
+
+from .options import console
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from capspace.collect.cli import options as o
-from capspace.collect.cli.zoo_init import init
+from . import options as o
+from .zoo_init import init
 
 if TYPE_CHECKING:
-    from capspace.collect.store import Store
-    from capspace.collect.zoo.config import ZooFile
-    from capspace.collect.zoo.folder import ZooFolder
-    from capspace.collect.zoo.plan import Plan
-    from capspace.collect.zoo.slurm_options import SlurmOptions
-    from capspace.collect.zoo.status import ZooStatus
+    from ..storage.store import Store
+    from ..zoo.config.config import ZooFile
+    from ..zoo.executors.slurm_options import SlurmOptions
+    from ..zoo.planning.plan import Plan
+    from ..zoo.status import ZooStatus
+    from ..zoo.work.folder import ZooFolder
 
 __all__ = ["add_to"]
 
@@ -49,8 +49,8 @@ def plan(
     zoo: ZooPath, store: o.StorePath = None, budget: Budget = None, as_json: o.Json = False
 ) -> None:
     """Show what is done and missing, and what the rest costs; nothing is run."""
-    from capspace.collect.cli.zoo_show import print_plan
-    from capspace.collect.zoo.config import read_zoo
+    from ..zoo.config.config import read_zoo
+    from .zoo_show import print_plan
 
     file = read_zoo(zoo)
     with _open(file, store) as (kept, _):
@@ -101,13 +101,13 @@ def run(
     finished; the same command goes on. On Slurm the jobs go on without this command, which may be
     run again.
     """
-    from capspace.collect.cli.zoo_show import print_outcome, unmeasurable
-    from capspace.collect.extra import require_collect_extra
-    from capspace.collect.zoo.config import read_zoo
+    from ..runtime.optional import require_collect_extra
+    from ..zoo.config.config import read_zoo
+    from .zoo_show import print_outcome, unmeasurable
 
     require_collect_extra()
-    from capspace.collect.zoo.driver import absorb, prepare
-    from capspace.collect.zoo.status import zoo_status
+    from ..zoo.driver import absorb, prepare
+    from ..zoo.status import zoo_status
 
     file = read_zoo(zoo)
     bound = _max_disk(file, max_disk)
@@ -115,7 +115,7 @@ def run(
     if executor == "slurm":
         if max_disk is not None:
             raise typer.BadParameter("--max-disk bounds a local run; a job's node has its own disk")
-        from capspace.collect.zoo.slurm_options import SlurmOptions
+        from ..zoo.executors.slurm_options import SlurmOptions
 
         options = SlurmOptions.of(
             partition=partition, account=account, gres=gres, time=time,
@@ -143,11 +143,11 @@ def run(
 
 def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> None:
     """Show what is done, running, queued and failed; live on a terminal, until all is done."""
-    from capspace.collect.cli.zoo_show import print_status, watch
-    from capspace.collect.zoo.config import read_zoo
-    from capspace.collect.zoo.driver import absorb
-    from capspace.collect.zoo.slurm import submitted_jobs
-    from capspace.collect.zoo.status import zoo_status
+    from ..zoo.config.config import read_zoo
+    from ..zoo.driver import absorb
+    from ..zoo.executors.slurm import submitted_jobs
+    from ..zoo.status import zoo_status
+    from .zoo_show import print_status, watch
 
     file = read_zoo(zoo)
     with _open(file, store) as (kept, folder):
@@ -167,8 +167,8 @@ def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> 
 
 def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
     """Forget recorded failures, so that the next run tries those cells again, and only those."""
-    from capspace.collect.zoo.config import read_zoo
-    from capspace.collect.zoo.driver import forget_failures
+    from ..zoo.config.config import read_zoo
+    from ..zoo.driver import forget_failures
 
     file = read_zoo(zoo)
     with _open(file, store) as (_, folder):
@@ -184,8 +184,8 @@ def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
 
 def cancel(zoo: ZooPath, store: o.StorePath = None) -> None:
     """End the zoo's Slurm jobs; what is finished is kept."""
-    from capspace.collect.zoo.config import read_zoo
-    from capspace.collect.zoo.slurm import cancel_jobs
+    from ..zoo.config.config import read_zoo
+    from ..zoo.executors.slurm import cancel_jobs
 
     file = read_zoo(zoo)
     with _open(file, store) as (_, folder):
@@ -209,11 +209,11 @@ def fit(
     as_json: o.Json = False,
 ) -> None:  # fmt: skip
     """Fit the measured zoo: its space, efficiency per family, laws, and the largest predicted."""
-    from capspace.collect.cli.zoo_show import print_fit
-    from capspace.collect.zoo.config import read_zoo
-    from capspace.collect.zoo.fitting import fit_zoo
-    from capspace.collect.zoo.report import write_report
-    from capspace.collect.zoo.table import zoo_table
+    from ..zoo.config.config import read_zoo
+    from ..zoo.fitting import fit_zoo
+    from ..zoo.report import write_report
+    from ..zoo.table import zoo_table
+    from .zoo_show import print_fit
 
     file = read_zoo(zoo)
     with _open(file, store) as (kept, folder):
@@ -233,8 +233,8 @@ def export(
     store: o.StorePath = None,
 ) -> None:
     """Write the measured zoo as a reference that others can predict from (--reference)."""
-    from capspace.collect.zoo.config import read_zoo
-    from capspace.collect.zoo.table import export_reference, zoo_table
+    from ..zoo.config.config import read_zoo
+    from ..zoo.table import export_reference, zoo_table
 
     file = read_zoo(zoo)
     with _open(file, store) as (kept, folder):
@@ -245,8 +245,8 @@ def export(
 
 @contextmanager
 def _open(file: ZooFile, store: Path | None) -> Iterator[tuple[Store, ZooFolder]]:
-    from capspace.collect.zoo.driver import absorb, open_zoo
-    from capspace.collect.zoo.folder import ZooFolder
+    from ..zoo.driver import absorb, open_zoo
+    from ..zoo.work.folder import ZooFolder
 
     with open_zoo(file, store) as kept:
         folder = ZooFolder.of(kept, file.name)
@@ -257,10 +257,10 @@ def _open(file: ZooFile, store: Path | None) -> Iterator[tuple[Store, ZooFolder]
 def _plan(
     file: ZooFile, kept: Store, budget: str | None, options: SlurmOptions | None = None
 ) -> Plan:
-    from capspace.collect.extra import require_collect_extra
+    from ..runtime.optional import require_collect_extra
 
     require_collect_extra()
-    from capspace.collect.zoo.planner import make_plan
+    from ..zoo.planning.planner import make_plan
 
     planned = make_plan(
         file,
@@ -271,13 +271,13 @@ def _plan(
     )
     if budget is None:
         return planned
-    from capspace.collect.zoo.budget import parse_budget, within_budget
+    from ..zoo.planning.budget import parse_budget, within_budget
 
     return within_budget(planned, parse_budget(budget))
 
 
 def _max_disk(file: ZooFile, given: str | None) -> int | None:
-    from capspace.collect.zoo.config import Limits
+    from ..zoo.config.config import Limits
 
     if given is None:
         return file.config.limits.disk
@@ -295,14 +295,14 @@ def _run_local(
     workers: int | None,
     max_disk: int | None,
 ) -> None:
-    from capspace.collect.cli.zoo_show import Watcher
-    from capspace.collect.quiet import logged_to
-    from capspace.collect.zoo.device import DeviceKind
-    from capspace.collect.zoo.downloads import Downloads, check_disk
-    from capspace.collect.zoo.driver import absorb
-    from capspace.collect.zoo.local import run_local
-    from capspace.collect.zoo.status import zoo_status
-    from capspace.collect.zoo.worker import stopped_by_signals
+    from ..runtime.log_capture import logged_to
+    from ..zoo.driver import absorb
+    from ..zoo.executors.device import DeviceKind
+    from ..zoo.executors.local import run_local
+    from ..zoo.status import zoo_status
+    from ..zoo.work.downloads import Downloads, check_disk
+    from ..zoo.work.worker import stopped_by_signals
+    from .zoo_show import Watcher
 
     with (
         logged_to(kept.logs_path / "zoo-run.log"),
@@ -332,10 +332,10 @@ def _run_slurm(
     file: ZooFile, folder: ZooFolder, kept: Store, options: SlurmOptions, detach: bool
 ) -> list[dict[str, str]]:
     """Submit jobs, watch them unless ``detach``, and return those still queued or running."""
-    from capspace.collect.cli.zoo_show import watch
-    from capspace.collect.zoo.driver import absorb
-    from capspace.collect.zoo.slurm import SlurmZoo
-    from capspace.collect.zoo.status import zoo_status
+    from ..zoo.driver import absorb
+    from ..zoo.executors.slurm import SlurmZoo
+    from ..zoo.status import zoo_status
+    from .zoo_show import watch
 
     cluster = SlurmZoo(folder, options)
     cluster.submit()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from capspace.collect.cli import options as o
+from . import options as o
 
 __all__ = ["init"]
 
@@ -19,7 +19,7 @@ def init(
 
     It runs as it stands, on items that come with capspace. Edit it to name other checkpoints.
     """
-    from capspace.collect.zoo.example import write_example
+    from ..zoo.config.example import write_example
 
     found = write_example(path)
     names = ", ".join(found)

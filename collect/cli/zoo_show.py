@@ -14,15 +14,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from capspace.collect.cli.options import console, print_table
+from .options import console, print_table
 
 if TYPE_CHECKING:
-    from capspace.collect.collection import Missing
-    from capspace.collect.zoo.cost import Estimate
-    from capspace.collect.zoo.fitting import ZooFit
-    from capspace.collect.zoo.plan import Plan
-    from capspace.collect.zoo.records import WorkerState
-    from capspace.collect.zoo.status import ModelStatus, ZooStatus
+    from ..run.collection import Missing
+    from ..zoo.fitting import ZooFit
+    from ..zoo.planning.cost import Estimate
+    from ..zoo.planning.plan import Plan
+    from ..zoo.status import ModelStatus, ZooStatus
+    from ..zoo.work.records import WorkerState
 
 __all__ = [
     "Watcher",
@@ -62,7 +62,7 @@ def size(n_bytes: float) -> str:
 
 def print_plan(plan: Plan) -> None:
     """Print what is done and missing and what the rest costs."""
-    from capspace.collect.zoo.cost import total
+    from ..zoo.planning.cost import total
 
     rows = []
     order = {u.model.identity: i for i, u in reversed(list(enumerate(plan.units)))}
@@ -286,7 +286,7 @@ def unmeasurable(cells: Iterable[Missing]) -> list[str]:
 
 def print_fit(fit: ZooFit) -> None:
     """Print what a measured zoo shows."""
-    from capspace.collect.zoo.report import verdict
+    from ..zoo.report import verdict
 
     laws = {} if fit.efficiency is None else fit.efficiency.laws
     share = fit.space.explained_variance_ratio_[0]

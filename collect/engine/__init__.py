@@ -13,6 +13,6 @@ ARITHMETIC = "2"
 
 def register() -> None:
     """Make ``--model capspace`` known to lm-eval; repeated calls are harmless."""
-    from capspace.collect.engine.lm import CapspaceLM
+    from .lm import CapspaceLM
 
     del CapspaceLM  # importing the class registered it

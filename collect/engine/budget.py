@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from transformers.configuration_utils import PretrainedConfig
 
-from capspace.collect.engine.scoring import Budget
+from .scoring import Budget
 
 __all__ = ["free_memory", "generation_rows", "scoring_budget"]
 

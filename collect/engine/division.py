@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from capspace.collect.engine.tree import shared_prefix_length, sort_key
+from .tree import shared_prefix_length, sort_key
 
 __all__ = ["divide", "divided"]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
-from capspace.collect.engine.tree import IntArray
+from .tree import IntArray
 
 __all__ = ["CACHE_NAMES", "Forward", "UnsupportedForwardError", "first_line", "forward_of"]
 

@@ -14,19 +14,19 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
-from capspace.collect.engine import MODEL_NAME
-from capspace.collect.engine._ways import Way, ways
-from capspace.collect.engine.attention import UnsupportedAttentionError
-from capspace.collect.engine.budget import free_memory, scoring_budget
-from capspace.collect.engine.decoding import DecodingStats
-from capspace.collect.engine.division import divided
-from capspace.collect.engine.forward import forward_of
-from capspace.collect.engine.sampling import UnservedSettingError, read_settings
-from capspace.collect.engine.scoring import Budget, ScoringStats, Target, score_targets
-from capspace.collect.engine.served import engine_lines, known_reasons
-from capspace.collect.engine.support import base_model, generation_probe, unsupported_reason
-from capspace.collect.engine.texts import generate_texts
-from capspace.collect.engine.tokens import encode_pairs, encode_unique
+from . import MODEL_NAME
+from .attention.backends import Way, ways
+from .attention.blocks import UnsupportedAttentionError
+from .budget import free_memory, scoring_budget
+from .division import divided
+from .forward import forward_of
+from .generation.decode import DecodingStats
+from .generation.sampling import UnservedSettingError, read_settings
+from .generation.texts import generate_texts
+from .scoring import Budget, ScoringStats, Target, score_targets
+from .served import engine_lines, known_reasons
+from .support import base_model, generation_probe, unsupported_reason
+from .tokens import encode_pairs, encode_unique
 
 __all__ = ["CapspaceLM"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from capspace.collect.engine.tree import IntArray
+from .tree import IntArray
 
 __all__ = ["Block", "BlockPlanner", "Chunk", "cascade_blocks", "tree_blocks"]
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from capspace.collect.engine._ways import Way, ways
-from capspace.collect.engine.attention import attention_over_tree
-from capspace.collect.engine.forward import forward_of
-from capspace.collect.engine.plan import Chunk
-from capspace.collect.engine.tree import IntArray, build_tree
+from .attention.backends import Way, ways
+from .attention.blocks import attention_over_tree
+from .forward import forward_of
+from .plan import Chunk
+from .tree import IntArray, build_tree
 
 __all__ = ["Budget", "ScoringStats", "Target", "score_targets"]
 
@@ -133,7 +133,8 @@ def score_targets(
     budget : Budget
         Limits of one forward pass. They change time and memory, and scores by rounding only.
     way : callable, optional
-        How attention is computed; the first of :func:`~capspace.collect.engine._ways.ways` if None.
+        How attention is computed; the first of
+        :func:`~capspace.collect.engine.attention.backends.ways` if None.
     softmax_dtype : dtype, optional
         Precision of the log-softmax, float32 if None.
     autocast : callable

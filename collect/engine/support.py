@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from transformers.configuration_utils import PretrainedConfig
 
-from capspace.collect.engine._ways import Way
-from capspace.collect.engine.attention import UnsupportedAttentionError
-from capspace.collect.engine.decoding import generate
-from capspace.collect.engine.forward import UnsupportedForwardError, first_line
-from capspace.collect.engine.scoring import Budget, Target, score_targets
-from capspace.collect.engine.segments import MIN_SHARED
-from capspace.collect.engine.tree import IntArray
+from .attention.backends import Way
+from .attention.blocks import UnsupportedAttentionError
+from .forward import UnsupportedForwardError, first_line
+from .generation.decode import generate
+from .generation.shared_prompts import MIN_SHARED
+from .scoring import Budget, Target, score_targets
+from .tree import IntArray
 
 __all__ = ["base_model", "generation_probe", "probe", "unsupported_reason"]
 

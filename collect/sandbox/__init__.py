@@ -1,6 +1,6 @@
 """Running code that a model wrote where it can reach nothing and forge nothing."""
 
-from capspace.collect.sandbox.judging import (
+from .judging import (
     SANDBOX_FILTER,
     Limits,
     Sample,

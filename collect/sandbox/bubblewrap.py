@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from capspace.collect.errors import SandboxError
-from capspace.collect.sandbox.guest import wire
-from capspace.collect.sandbox.seccomp import filter_program
+from ..errors import SandboxError
+from .guest import wire
+from .seccomp import filter_program
 
 __all__ = ["Guest", "require_bubblewrap"]
 

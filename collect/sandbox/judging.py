@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 
-from capspace.collect.errors import SandboxError
-from capspace.collect.sandbox.bubblewrap import Guest, require_bubblewrap
+from ..errors import SandboxError
+from .bubblewrap import Guest, require_bubblewrap
 
 __all__ = ["SANDBOX_FILTER", "Limits", "Sample", "Verdict", "check_sandbox", "judge", "judge_all"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from lm_eval.api.filter import Filter
 from lm_eval.api.registry import register_filter
 
-from capspace.collect.sandbox.judging import SANDBOX_FILTER, Sample, judge_all
+from .judging import SANDBOX_FILTER, Sample, judge_all
 
 __all__ = ["SandboxFilter"]
 

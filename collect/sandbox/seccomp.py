@@ -10,7 +10,7 @@ import errno
 import platform
 import struct
 
-from capspace.collect.errors import SandboxError
+from ..errors import SandboxError
 
 __all__ = ["filter_program"]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from capspace.collect.data_root import DataRoot
-from capspace.collect.store import Failure, Store, default_store_path
-from capspace.collect.zoo.config import ZooFile
-from capspace.collect.zoo.folder import ZooFolder
-from capspace.collect.zoo.plan import Plan
-from capspace.collect.zoo.planner import zoo_data_root, zoo_panels
-from capspace.collect.zoo.records import CellFailure, RunOptions
+from ..harness.data_root import DataRoot
+from ..storage.store import Failure, Store, default_store_path
+from .config.config import ZooFile
+from .planning.plan import Plan
+from .planning.planner import zoo_data_root, zoo_panels
+from .work.folder import ZooFolder
+from .work.records import CellFailure, RunOptions
 
 __all__ = ["Absorbed", "absorb", "forget_failures", "open_zoo", "prepare"]
 

@@ -9,8 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from capspace.collect.zoo.fitting import ZooFit
-from capspace.collect.zoo.forecasts import Forecast
 from capspace.fit.figures.marks import family_handle, family_style, ordered_families
 from capspace.fit.figures.style import (
     ACCENT,
@@ -23,6 +21,9 @@ from capspace.fit.figures.style import (
     short_name,
     styled,
 )
+
+from .fitting import ZooFit
+from .forecasts import Forecast
 
 __all__ = ["draw_zoo"]
 

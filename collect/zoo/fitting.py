@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from capspace.collect.errors import ZooError
-from capspace.collect.zoo.forecasts import Forecast, held_out_forecasts, target_forecasts
 from capspace.fit._json import json_safe
 from capspace.fit.efficiency import Efficiency, fit_efficiency
 from capspace.fit.errors import FitError
 from capspace.fit.space import CapabilitySpace
 from capspace.fit.table import ScoreTable
+
+from ..errors import ZooError
+from .forecasts import Forecast, held_out_forecasts, target_forecasts
 
 __all__ = ["ZooFit", "fit_zoo"]
 

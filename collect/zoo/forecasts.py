@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.collect.errors import ZooError
 from capspace.fit._form import Form
 from capspace.fit._refit import LawSettings, Training, fit_once
 from capspace.fit.columns import same_as_target
@@ -19,6 +18,8 @@ from capspace.fit.intervals import TwoView
 from capspace.fit.law import ScalingLaw
 from capspace.fit.names import spelled_twice
 from capspace.fit.read import read_table
+
+from ..errors import ZooError
 
 __all__ = ["Forecast", "held_out_forecasts", "runs", "target_forecasts"]
 

@@ -13,9 +13,9 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from capspace.collect.errors import ZooError
-from capspace.collect.zoo.fitting import ZooFit
-from capspace.collect.zoo.forecasts import Forecast
+from ..errors import ZooError
+from .fitting import ZooFit
+from .forecasts import Forecast
 
 __all__ = ["verdict", "write_report"]
 
@@ -29,8 +29,9 @@ def write_report(fit: ZooFit, out: Path) -> Path:
         The folder cannot be written.
 
     """
-    from capspace.collect.zoo.figures import draw_zoo
     from capspace.fit.figures import draw_space, save
+
+    from .figures import draw_zoo
 
     try:
         out.mkdir(parents=True, exist_ok=True)

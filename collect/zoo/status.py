@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from capspace.collect.collection import Missing
-from capspace.collect.store import Store
-from capspace.collect.zoo.folder import ZooFolder
-from capspace.collect.zoo.records import CellFailure, Order, WorkerState, now
+from ..run.collection import Missing
+from ..storage.store import Store
+from .work.folder import ZooFolder
+from .work.records import CellFailure, Order, WorkerState, now
 
 __all__ = ["ModelStatus", "ZooStatus", "zoo_status"]
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from capspace.collect.errors import ZooError
-from capspace.collect.store import Store, to_table
-from capspace.collect.zoo.folder import ZooFolder
 from capspace.fit.table import FACT_COLUMNS, ScoreTable
+
+from ..errors import ZooError
+from ..storage.store import Store, to_table
+from .work.folder import ZooFolder
 
 __all__ = ["export_reference", "zoo_table"]
 

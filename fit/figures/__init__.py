@@ -1,19 +1,19 @@
 """Figures: each takes fitted results and returns a matplotlib Figure; none fits, none shows."""
 
-from capspace.fit.figures.backtest import (
+from ..path import Curve
+from .backtest import (
     draw_backtest,
     draw_backtest_baselines,
     draw_backtest_predictions,
 )
-from capspace.fit.figures.efficiency import draw_efficiency
-from capspace.fit.figures.errors import draw_baselines, draw_error_curves, draw_predicted
-from capspace.fit.figures.gain import Treatment, draw_gain, draw_weights
-from capspace.fit.figures.law import NewModel, draw_target
-from capspace.fit.figures.placement import draw_predictions, draw_scores
-from capspace.fit.figures.selection import draw_selection
-from capspace.fit.figures.space import draw_map, draw_space
-from capspace.fit.figures.style import save
-from capspace.fit.path import Curve
+from .efficiency import draw_efficiency
+from .errors import draw_baselines, draw_error_curves, draw_predicted
+from .gain import Treatment, draw_gain, draw_weights
+from .law import NewModel, draw_target
+from .placement import draw_predictions, draw_scores
+from .selection import draw_selection
+from .space import draw_map, draw_space
+from .style import save
 
 __all__ = [
     "Curve",

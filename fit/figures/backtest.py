@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from capspace.fit._backtest import Backtest
-from capspace.fit.efficiency import FamilyLaw
-from capspace.fit.figures.errors import draw_baselines, draw_predicted
-from capspace.fit.figures.law import draw_target
-from capspace.fit.figures.style import format_flops
-from capspace.fit.path import Curve
+from .._backtest import Backtest
+from ..efficiency import FamilyLaw
+from ..path import Curve
+from .errors import draw_baselines, draw_predicted
+from .law import draw_target
+from .style import format_flops
 
 __all__ = ["draw_backtest", "draw_backtest_baselines", "draw_backtest_predictions"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from capspace.fit.efficiency import Efficiency
-from capspace.fit.figures.marks import family_handle, family_style, ordered_families
-from capspace.fit.figures.style import (
+from ..efficiency import Efficiency
+from .marks import family_handle, family_style, ordered_families
+from .style import (
     headline,
     panel,
     styled,

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from capspace.fit.figures.marks import dot, family_key, scatter_families
-from capspace.fit.figures.style import (
+from .marks import dot, family_key, scatter_families
+from .style import (
     ACCENT,
     BLUE,
     GREEN,

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
-from capspace.fit.figures.marks import family_style
-from capspace.fit.figures.style import (
+from ..path import Curve
+from .marks import family_style
+from .style import (
     ACCENT,
     BLUE,
     DIVERGING,
@@ -26,7 +27,6 @@ from capspace.fit.figures.style import (
     signed,
     styled,
 )
-from capspace.fit.path import Curve
 
 __all__ = ["Treatment", "draw_gain", "draw_weights"]
 

@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
-from capspace.fit.figures.marks import dot, family_key, scatter_families
-from capspace.fit.figures.style import (
+from ..path import Curve
+from .marks import dot, family_key, scatter_families
+from .style import (
     ACCENT,
     BLUE,
     GREY,
@@ -25,7 +26,6 @@ from capspace.fit.figures.style import (
     short_name,
     styled,
 )
-from capspace.fit.path import Curve
 
 __all__ = ["NewModel", "draw_target"]
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.path import Path as MarkerPath
 from numpy.typing import NDArray
 
-from capspace.fit.figures.style import ACCENT, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
+from .style import ACCENT, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
 
 __all__ = [
     "FAMILIES",

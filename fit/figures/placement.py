@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from capspace.fit.figures.style import (
+from .style import (
     ACCENT,
     BLUE,
     GREY,

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from capspace.fit.figures.style import ACCENT, BLUE, GREEN, headline, panel, styled
+from .style import ACCENT, BLUE, GREEN, headline, panel, styled
 
 __all__ = ["draw_selection"]
 

@@ -13,8 +13,8 @@ from matplotlib.patches import Ellipse
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from capspace.fit.figures.marks import family_handle, family_style, ordered_families
-from capspace.fit.figures.style import (
+from .marks import family_handle, family_style, ordered_families
+from .style import (
     ACCENT,
     BLUE,
     DIVERGING,

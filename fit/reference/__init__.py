@@ -1,6 +1,6 @@
 """The reference: published scores of known models, and the targets they make predictable."""
 
-from capspace.fit.reference._load import (
+from ._load import (
     Benchmark,
     Population,
     Reference,

@@ -14,10 +14,10 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from capspace.fit.cells import read_cells
-from capspace.fit.errors import TableError, UnknownNameError, near_matches
-from capspace.fit.read import read_table, typed
-from capspace.fit.table import ScoreTable
+from ..cells import read_cells
+from ..errors import TableError, UnknownNameError, near_matches
+from ..read import read_table, typed
+from ..table import ScoreTable
 
 __all__ = [
     "Benchmark",

@@ -1,5 +1,5 @@
 """The report of one placement: a self-contained page, its figures, and the same as JSON."""
 
-from capspace.fit.report._page import write_report
+from ._page import write_report
 
 __all__ = ["write_report"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from capspace.fit.placement import Placement
-from capspace.fit.prediction import Prediction
+from ..placement import Placement
+from ..prediction import Prediction
 
 __all__ = ["draw_placement"]
 
@@ -16,7 +16,7 @@ _CURVE_MARGIN = 0.05
 
 def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
     """Return the figures with their captions, by file name without suffix."""
-    from capspace.fit.figures import draw_map, draw_predictions, draw_scores
+    from ..figures import draw_map, draw_predictions, draw_scores
 
     reference = placement.reference
     chance = {name: b.chance for name, b in reference.benchmarks.items()}
@@ -71,7 +71,7 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
 
 
 def _draw_target(placement: Placement, prediction: Prediction) -> Figure:
-    from capspace.fit.figures import Curve, NewModel, draw_target
+    from ..figures import Curve, NewModel, draw_target
 
     fit = placement.fits[prediction.target]
     c = fit.linear_predictor.to_numpy()

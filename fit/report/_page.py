@@ -16,10 +16,10 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from capspace.fit.errors import FitError
-from capspace.fit.placement import Placement
-from capspace.fit.report._figures import draw_placement
-from capspace.fit.report.words import count, equivalent_flops, outside, score, share
+from ..errors import FitError
+from ..placement import Placement
+from ._figures import draw_placement
+from .words import count, equivalent_flops, outside, score, share
 
 __all__ = ["write_report"]
 
@@ -208,7 +208,7 @@ def _fitted_on(placement: Placement) -> list[dict[str, str]]:
 
 
 def _drawn(figure: Figure, caption: str, path: Path) -> _Drawn:
-    from capspace.fit.figures import save
+    from ..figures import save
 
     for file in save(figure, path):
         if file.suffix == ".svg":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from capspace.fit.equivalent import EquivalentScale
-from capspace.fit.prediction import Prediction
+from ..equivalent import EquivalentScale
+from ..prediction import Prediction
 
 __all__ = ["count", "equivalent_flops", "flops", "outside", "score", "share", "size"]
 

@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from capspace.fit.study._reproduce import Reproduction, reproduce
-    from capspace.fit.study.data import Study, load_study
+    from ._reproduce import Reproduction, reproduce
+    from .data import Study, load_study
 
 __all__ = ["Reproduction", "Study", "load_study", "reproduce"]
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from capspace.fit.efficiency import fit_family_law
-from capspace.fit.equivalent import equivalent_scale
-from capspace.fit.study.compare import Comparison, compare_fit, lookup
-from capspace.fit.study.data import Analysis, Case
-from capspace.fit.study.run import CaseFit
-from capspace.fit.study.space import THEIR_NAMES
+from ..efficiency import fit_family_law
+from ..equivalent import equivalent_scale
+from .compare import Comparison, compare_fit, lookup
+from .data import Analysis, Case
+from .run import CaseFit
+from .space import THEIR_NAMES
 
 __all__ = ["compare_analysis"]
 

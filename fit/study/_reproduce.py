@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from capspace.fit.errors import FitError
-from capspace.fit.figures import save
-from capspace.fit.study.compare import Comparison, read_published
-from capspace.fit.study.data import load_study
-from capspace.fit.study.drawings import study_drawings
-from capspace.fit.study.outcome import page_cards, pooled
-from capspace.fit.study.page import Shown, embed, render_page
-from capspace.fit.study.results import Results, run_study
-from capspace.fit.study.sections import page_sections
+from ..errors import FitError
+from ..figures import save
+from .compare import Comparison, read_published
+from .data import load_study
+from .drawings import study_drawings
+from .outcome import page_cards, pooled
+from .page import Shown, embed, render_page
+from .results import Results, run_study
+from .sections import page_sections
 
 __all__ = ["Reproduction", "reproduce", "write_reproduction"]
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from capspace.fit.errors import TableError
-from capspace.fit.study.run import CaseFit
+from ..errors import TableError
+from .run import CaseFit
 
 __all__ = ["Comparison", "Verdict", "compare_fit", "compare_value", "lookup", "read_published"]
 

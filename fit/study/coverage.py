@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capspace.fit._backtest import Backtest, backtest
-from capspace.fit.errors import FitError
-from capspace.fit.intervals import IntervalMethod
-from capspace.fit.splits import Split
-from capspace.fit.study.data import Case, Study
+from .._backtest import Backtest, backtest
+from ..errors import FitError
+from ..intervals import IntervalMethod
+from ..splits import Split
+from .data import Case, Study
 
 __all__ = ["Coverage", "interval_coverage", "three_splits"]
 

@@ -14,12 +14,12 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from capspace.fit._backtest import Problem, make_problem
-from capspace.fit._imputation import Spaces, fit_spaces
-from capspace.fit._refit import Training
-from capspace.fit.errors import TableError, UnknownNameError, near_matches
-from capspace.fit.read import read_table
-from capspace.fit.splits import Split
+from .._backtest import Problem, make_problem
+from .._imputation import Spaces, fit_spaces
+from .._refit import Training
+from ..errors import TableError, UnknownNameError, near_matches
+from ..read import read_table
+from ..splits import Split
 
 __all__ = ["Analysis", "Case", "Intervention", "Plan", "Study", "load_study", "study_plan"]
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from capspace.fit import figures
-from capspace.fit.study.reach import Reach
-from capspace.fit.study.results import HEADLINE, LEVEL, AnalysisResult, GainResult, Results
+from .. import figures
+from .reach import Reach
+from .results import HEADLINE, LEVEL, AnalysisResult, GainResult, Results
 
 __all__ = ["Drawing", "study_drawings"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from capspace.fit.study.compare import Comparison, compare_fit, lookup
-from capspace.fit.study.data import Analysis, Study
-from capspace.fit.study.run import fit_case, predictors
+from .compare import Comparison, compare_fit, lookup
+from .data import Analysis, Study
+from .run import fit_case, predictors
 
 __all__ = ["compare_more", "further_analyses"]
 

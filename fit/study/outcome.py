@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from capspace.fit.study.compare import Comparison
-from capspace.fit.study.coverage import Coverage
-from capspace.fit.study.page import Card, Gallery, Section, Shown, Table
-from capspace.fit.study.results import LEVEL, Results
+from .compare import Comparison
+from .coverage import Coverage
+from .page import Card, Gallery, Section, Shown, Table
+from .results import LEVEL, Results
 
 __all__ = ["outcome_sections", "page_cards", "pooled"]
 

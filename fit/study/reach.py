@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
-from capspace.fit.study.compare import Comparison, Verdict, lookup
-from capspace.fit.study.data import Analysis, Study, top_out
-from capspace.fit.study.run import fit_case, single_start
+from .compare import Comparison, Verdict, lookup
+from .data import Analysis, Study, top_out
+from .run import fit_case, single_start
 
 __all__ = ["PREDICTORS", "Reach", "compare_reach", "error_by_reach"]
 

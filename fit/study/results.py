@@ -10,29 +10,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit._backtest import Backtest, backtest
-from capspace.fit.efficiency import Efficiency, FamilyLaw, fit_family_law
-from capspace.fit.equivalent import EquivalentScale, equivalent_scale
-from capspace.fit.errors import FitError
-from capspace.fit.gain import GainFit, GainPrediction, fit_gain
-from capspace.fit.intervals import TwoView
-from capspace.fit.path import Curve, fitted_curve, linear_predictor, typical_path
-from capspace.fit.splits import Split
-from capspace.fit.study._compare_analysis import compare_analysis
-from capspace.fit.study.compare import Comparison
-from capspace.fit.study.coverage import Coverage, interval_coverage
-from capspace.fit.study.data import Analysis, Case, Intervention, Study
-from capspace.fit.study.more import compare_more
-from capspace.fit.study.reach import Reach, compare_reach, error_by_reach
-from capspace.fit.study.run import CaseFit, fit_case, predictors
-from capspace.fit.study.selection import (
+from .._backtest import Backtest, backtest
+from ..efficiency import Efficiency, FamilyLaw, fit_family_law
+from ..equivalent import EquivalentScale, equivalent_scale
+from ..errors import FitError
+from ..gain import GainFit, GainPrediction, fit_gain
+from ..intervals import TwoView
+from ..path import Curve, fitted_curve, linear_predictor, typical_path
+from ..splits import Split
+from ._compare_analysis import compare_analysis
+from .compare import Comparison
+from .coverage import Coverage, interval_coverage
+from .data import Analysis, Case, Intervention, Study
+from .more import compare_more
+from .reach import Reach, compare_reach, error_by_reach
+from .run import CaseFit, fit_case, predictors
+from .selection import (
     Guide,
     SelectionQuality,
     compare_guides,
     selection_guides,
     selection_quality,
 )
-from capspace.fit.study.space import (
+from .space import (
     StudySpace,
     compare_efficiency,
     compare_spaces,

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from capspace.fit.errors import FitError, UnknownNameError
-from capspace.fit.law import ScalingLaw
-from capspace.fit.study.data import Case
+from ..errors import FitError, UnknownNameError
+from ..law import ScalingLaw
+from .data import Case
 
 __all__ = ["CaseFit", "fit_case", "predictors", "single_start"]
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from capspace.fit.figures.style import short_name
-from capspace.fit.study.compare import Comparison
-from capspace.fit.study.outcome import outcome_sections
-from capspace.fit.study.page import Gallery, Section, Shown, Table
-from capspace.fit.study.results import HEADLINE, AnalysisResult, Results
+from ..figures.style import short_name
+from .compare import Comparison
+from .outcome import outcome_sections
+from .page import Gallery, Section, Shown, Table
+from .results import HEADLINE, AnalysisResult, Results
 
 __all__ = ["page_sections"]
 

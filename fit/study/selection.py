@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capspace.fit.design import Choice, choose_over_budgets, random_choices
-from capspace.fit.space import CapabilitySpace
-from capspace.fit.study.compare import Comparison, lookup
-from capspace.fit.study.data import Study
-from capspace.fit.study.run import fit_case
+from ..design import Choice, choose_over_budgets, random_choices
+from ..space import CapabilitySpace
+from .compare import Comparison, lookup
+from .data import Study
+from .run import fit_case
 
 __all__ = [
     "BUDGETS",

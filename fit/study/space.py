@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit.efficiency import Efficiency, fit_efficiency
-from capspace.fit.space import CapabilitySpace
-from capspace.fit.study.compare import Comparison, compare_value, lookup
-from capspace.fit.study.data import Study
+from ..efficiency import Efficiency, fit_efficiency
+from ..space import CapabilitySpace
+from .compare import Comparison, compare_value, lookup
+from .data import Study
 
 __all__ = [
     "SCALES",

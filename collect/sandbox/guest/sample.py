@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-from capspace.collect.sandbox.guest import wire
-from capspace.collect.sandbox.guest._confine import confine
+from . import wire
+from ._confine import confine
 
 
 def main(incoming: int, outgoing: int) -> None:

@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from capspace.collect.sandbox.guest import wire
-from capspace.collect.sandbox.guest._confine import confine
+from . import wire
+from ._confine import confine
 
 
 class SampleError(Exception):

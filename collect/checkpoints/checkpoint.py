@@ -1,0 +1,290 @@
+"""Checkpoints: a name or folder resolved once to what identifies its weights and tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import CheckpointError, NoCheckpointError
+from ..storage.file_hashes import sha256_file
+from ..storage.identity import canonical_json
+from .checkpoint_files import (
+    CONFIG,
+    configuration_name,
+    loaded_files,
+    refuse_adapter_beside,
+)
+from .hub import hub_file, hub_files
+from .remote_code import runs_own_code
+from .tokenizer_files import appends_a_token
+
+__all__ = [
+    "APPENDED_REMOVED",
+    "Checkpoint",
+    "refuse_mixed",
+    "refuse_pickles",
+    "resolve",
+]
+
+APPENDED_REMOVED = ("appended_tokens", "removed")
+"""In an identity: the tokenizer puts a token behind every text, and requests go without it."""
+
+_SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose weights, configuration and tokenizer are known to the byte."""
+
+    name: str
+    """Name shown and kept: the Hub name (``@revision`` if one was asked for) or the folder's."""
+
+    kind: Literal["hub", "local"]
+
+    location: str
+    """Hub repository, or absolute folder."""
+
+    revision: str
+    """Commit of a Hub repository, or hex SHA-256 over a folder's files."""
+
+    dtype: str
+    """dtype that the configuration names, else ``"auto"``."""
+
+    pickled: bool = False
+    """Whether the weights are pickles, whose loading can run code."""
+
+    custom_code: bool = False
+    """Whether loading runs code that comes with the checkpoint."""
+
+    appends_token: bool = False
+    """Whether its tokenizer's files ask for a token behind every text, which is left out."""
+
+    offline: bool = False
+    """Whether the Hub could not be reached, so that its local cache has to do."""
+
+    files: tuple[tuple[str, int | None], ...] = field(default=(), repr=False, compare=False)
+    """Files of a Hub repository's commit, with their bytes where the Hub says them."""
+
+    @property
+    def identity(self) -> str:
+        """What no other checkpoint shares: repository and commit, or the content hash."""
+        if self.kind == "hub":
+            return f"hub:{self.location}@{self.revision}"
+        return f"sha256:{self.revision}"
+
+    @property
+    def identity_settings(self) -> tuple[tuple[str, str], ...]:
+        """What is done with it otherwise than its files say, for the identity of a measurement."""
+        return (APPENDED_REMOVED,) if self.appends_token else ()
+
+
+def resolve(
+    ref: str,
+    *,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+    token: str | None = None,
+    hash_file: Callable[[Path], str] = sha256_file,
+) -> Checkpoint:
+    """Resolve ``org/model[@revision]`` or a local folder to its identity.
+
+    Parameters
+    ----------
+    ref : str
+        A folder that exists, else a Hub name; a branch, tag or commit may follow after ``@``.
+    allow_pickle : bool
+        Accept weights that come as pickles only.
+    trust_remote_code : bool
+        Accept a checkpoint that needs code of its own, and run that code.
+    token : str, optional
+        Hub token; by default the one that ``hf auth login`` keeps.
+    hash_file : callable
+        Hash of one file; ``Store.hash_file`` remembers those of files that have not changed.
+
+    Raises
+    ------
+    NoCheckpointError
+        The name is neither a folder nor a Hub name.
+    CheckpointError
+        Nothing is there by this name or revision, access is not granted, files are missing, or
+        loading it would run code that was not allowed.
+
+    """
+    folder = Path(ref).expanduser()
+    if folder.is_dir():
+        return _resolve_local(ref, folder.resolve(), allow_pickle, trust_remote_code, hash_file)
+    if folder.exists():
+        raise NoCheckpointError(f"{ref} is a file; give the folder that holds the checkpoint")
+    if ref.startswith((".", "/", "~")) or ref.count("/") > 1 or "\\" in ref:
+        raise NoCheckpointError(f"{ref}: no such folder, and not a Hub name (org/model[@revision])")
+    return _resolve_hub(ref, allow_pickle, trust_remote_code, token)
+
+
+def _resolve_local(
+    ref: str,
+    folder: Path,
+    allow_pickle: bool,
+    trust_remote_code: bool,
+    hash_file: Callable[[Path], str],
+) -> Checkpoint:
+    names = _file_names(folder)
+    if CONFIG not in names:
+        hint = (
+            "; it is an adapter: merge it into its base model first"
+            if "adapter_config.json" in names
+            else ""
+        )
+        raise CheckpointError(f"{ref}: no config.json in this folder{hint}")
+    refuse_adapter_beside(ref, names)
+    read = _reader(lambda name: _read_json(folder / name, ref))
+    config = read(CONFIG)
+    pickled = _check_weights(ref, names, allow_pickle)
+    custom_code = runs_own_code(ref, names, read, trust_remote_code)
+    weights = _weight_files(ref, folder, names, pickled)
+    ordered = loaded_files(folder, names, weights, read, custom_code=custom_code)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        hashes = list(pool.map(hash_file, (folder / n for n in ordered)))
+    content = list(zip(ordered, hashes, strict=True))
+    return Checkpoint(
+        name=folder.name,
+        kind="local",
+        location=str(folder),
+        revision=hashlib.sha256(canonical_json(content).encode()).hexdigest(),
+        dtype=_config_dtype(config),
+        pickled=pickled,
+        custom_code=custom_code,
+        appends_token=_appends(config, names, read),
+    )
+
+
+def refuse_pickles(ref: str) -> None:
+    """Refuse a folder or Hub checkpoint whose weights come as pickles only.
+
+    Raises
+    ------
+    CheckpointError
+        They do; or nothing is there by this name or revision.
+
+    """
+    names = _names_of(ref)
+    if not names & set(_SAFE_WEIGHTS) and names & set(_PICKLED_WEIGHTS):
+        _check_weights(ref, names, allow_pickle=False)
+
+
+def refuse_mixed(ref: str) -> None:
+    """Refuse a folder or Hub checkpoint that is a model with an adapter beside it.
+
+    Raises
+    ------
+    CheckpointError
+        It is; or nothing is there by this name or revision.
+
+    """
+    refuse_adapter_beside(ref, _names_of(ref))
+
+
+def _names_of(ref: str) -> set[str]:
+    folder = Path(ref).expanduser()
+    if folder.is_dir():
+        return _file_names(folder)
+    repo, _, asked = ref.partition("@")
+    return set(hub_files(ref, repo, asked or "main", None).sizes)
+
+
+def _file_names(folder: Path) -> set[str]:
+    """Return the files of a folder, and of those inside it that transformers reads, too."""
+    return {
+        p.relative_to(folder).as_posix()
+        for pattern in ("*", "additional_chat_templates/*", "custom_generate/*")
+        for p in folder.glob(pattern)
+        if p.is_file()
+    }
+
+
+def _weight_files(ref: str, folder: Path, names: set[str], pickled: bool) -> set[str]:
+    whole, index = _PICKLED_WEIGHTS if pickled else _SAFE_WEIGHTS
+    # transformers prefers the single file where both are there.
+    if whole in names:
+        return {whole}
+    shards = set(map(str, _read_json(folder / index, ref).get("weight_map", {}).values()))
+    if not shards:
+        raise CheckpointError(f"{ref}: {index} names no weight files")
+    for shard in sorted(shards):
+        if not (folder / shard).is_file():
+            raise CheckpointError(f"{ref}: {index} names {shard}, which is not there")
+    return {index, *shards}
+
+
+def _resolve_hub(
+    ref: str, allow_pickle: bool, trust_remote_code: bool, token: str | None
+) -> Checkpoint:
+    repo, _, asked = ref.partition("@")
+    found = hub_files(ref, repo, asked or "main", token)
+
+    refuse_adapter_beside(ref, found.sizes)
+    read = _reader(lambda name: _read_json(hub_file(repo, name, found, token), ref))
+    config = read(CONFIG)
+    pickled = _check_weights(ref, found.sizes, allow_pickle)
+    return Checkpoint(
+        name=ref if asked else repo,
+        kind="hub",
+        location=repo,
+        revision=found.commit,
+        dtype=_config_dtype(config),
+        pickled=pickled,
+        custom_code=runs_own_code(ref, found.sizes, read, trust_remote_code),
+        appends_token=_appends(config, found.sizes, read),
+        offline=found.offline,
+        files=tuple(sorted(found.sizes.items())),
+    )
+
+
+def _reader(read: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+    """Return a reader that reads the configuration from where transformers takes it."""
+    plain = read(CONFIG)
+    name = configuration_name(plain)
+    config = plain if name == CONFIG else read(name)
+    return lambda wanted: config if wanted == CONFIG else read(wanted)
+
+
+def _appends(
+    config: dict[str, Any], names: Collection[str], read: Callable[[str], dict[str, Any]]
+) -> bool:
+    """Return whether a token stands behind every text; an encoder is meant to see one."""
+    return config.get("is_encoder_decoder") is not True and appends_a_token(names, read)
+
+
+def _read_json(path: Path, ref: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{ref}: cannot read {path.name}: {error}") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{ref}: {path.name} is not a JSON object")
+    return value
+
+
+def _check_weights(ref: str, names: Iterable[str], allow_pickle: bool) -> bool:
+    """Return whether the weights are pickles."""
+    there = set(names)
+    if there & set(_SAFE_WEIGHTS):
+        return False
+    if not there & set(_PICKLED_WEIGHTS):
+        raise CheckpointError(f"{ref}: no weights ({' or '.join(_SAFE_WEIGHTS)})")
+    if not allow_pickle:
+        raise CheckpointError(
+            f"{ref}: the weights are pickles, and loading a pickle can run any code; "
+            "convert them to safetensors, or pass --allow-pickle if you trust their author"
+        )
+    return True
+
+
+def _config_dtype(config: dict[str, Any]) -> str:
+    dtype = config.get("dtype") or config.get("torch_dtype")
+    return dtype if isinstance(dtype, str) else "auto"

@@ -1,0 +1,152 @@
+"""What a checkpoint weighs: parameters and bytes, from file headers or its configuration."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import CheckpointError
+from ..runtime.redaction import redacted
+from .checkpoint import Checkpoint
+from .download import hub_folder
+from .hub import http_errors
+
+__all__ = ["Weights", "is_downloaded", "weigh"]
+
+_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
+_DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
+_building = threading.Lock()  # transformers imports what it builds, and not for threads
+_HEADER_LIMIT = 100_000_000
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Size of a checkpoint.
+
+    Attributes
+    ----------
+    n_parameters : int
+        Numbers in the weight files.
+    n_bytes : int
+        Their bytes as stored.
+    counted_from : {"weights", "config"}
+        Headers of the safetensors files, or the model that the configuration describes.
+
+    """
+
+    n_parameters: int
+    n_bytes: int
+    counted_from: Literal["weights", "config"]
+
+    def bytes_as(self, dtype: str) -> int:
+        """Return the bytes once loaded in a dtype; "auto" keeps them as stored."""
+        return self.n_parameters * _DTYPE_BYTES[dtype] if dtype in _DTYPE_BYTES else self.n_bytes
+
+
+def weigh(checkpoint: Checkpoint) -> Weights:
+    """Return the size of a checkpoint without loading it.
+
+    Raises
+    ------
+    CheckpointError
+        A header is damaged, or the configuration describes no model that transformers knows.
+
+    """
+    folder = Path(checkpoint.location) if checkpoint.kind == "local" else hub_folder(checkpoint)
+    files = [] if folder is None else _safetensors(folder)
+    if files and not checkpoint.pickled:
+        sizes = [_header_size(path) for path in files]
+        return Weights(sum(n for n, _ in sizes), sum(b for _, b in sizes), "weights")
+    if checkpoint.kind == "hub" and not checkpoint.pickled:
+        return _hub_size(checkpoint)
+    n = _config_size(checkpoint)
+    return Weights(n, n * _DTYPE_BYTES.get(checkpoint.dtype, 4), "config")
+
+
+def is_downloaded(checkpoint: Checkpoint) -> bool:
+    """Return whether all weights of a checkpoint are on this machine."""
+    if checkpoint.kind == "local":
+        return True
+    folder = hub_folder(checkpoint)
+    if folder is None:
+        return False
+    index = folder / "model.safetensors.index.json"
+    if index.is_file() and not (folder / "model.safetensors").is_file():
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return all((folder / name).is_file() for name in names)
+    return bool(_safetensors(folder)) or any(folder.glob("pytorch_model*.bin"))
+
+
+def _safetensors(folder: Path) -> list[Path]:
+    whole = folder / "model.safetensors"
+    if whole.is_file():
+        return [whole]
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return []
+    names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    found = [folder / name for name in sorted(names)]
+    return found if all(path.is_file() for path in found) else []
+
+
+def _header_size(path: Path) -> tuple[int, int]:
+    """Return the numbers and bytes that a safetensors file says it holds."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= _HEADER_LIMIT:
+                raise ValueError(f"header length {length}")
+            header: dict[str, Any] = json.loads(file.read(length))
+        tensors = [v for k, v in header.items() if k != "__metadata__"]
+        n = sum(math.prod(t["shape"]) for t in tensors)
+        size = sum(math.prod(t["shape"]) * _BYTES.get(t["dtype"], 1) for t in tensors)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: no readable safetensors header: {error}") from None
+    return n, size
+
+
+def _hub_size(checkpoint: Checkpoint) -> Weights:
+    """Ask the Hub for the headers alone: a few kilobytes per file."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import NotASafetensorsRepoError, SafetensorsParsingError
+
+    untold: tuple[type[Exception], ...] = (
+        NotASafetensorsRepoError,
+        SafetensorsParsingError,
+        *http_errors(),
+    )
+    try:
+        found = HfApi().get_safetensors_metadata(checkpoint.location, revision=checkpoint.revision)
+    except untold:
+        n = _config_size(checkpoint)
+        return Weights(n, n * _DTYPE_BYTES.get(checkpoint.dtype, 4), "config")
+    n = sum(found.parameter_count.values())
+    size = sum(count * _BYTES.get(dtype, 1) for dtype, count in found.parameter_count.items())
+    return Weights(n, size, "weights")
+
+
+def _config_size(checkpoint: Checkpoint) -> int:
+    """Count the parameters of the model that the configuration describes, without memory for it."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    revision = checkpoint.revision if checkpoint.kind == "hub" else None
+    try:
+        with _building:
+            config = AutoConfig.from_pretrained(
+                checkpoint.location, revision=revision, trust_remote_code=checkpoint.custom_code
+            )
+            with torch.device("meta"):
+                model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]  # theirs
+                    config, trust_remote_code=checkpoint.custom_code
+                )
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"{checkpoint.name}: its parameters cannot be counted from its configuration: "
+            f"{redacted(str(error)).splitlines()[0]}; give `facts: {{parameters: ...}}`"
+        ) from None
+    return sum(p.numel() for p in model.parameters())

@@ -1,0 +1,1 @@
+"""Attention over a tree of prefixes."""

@@ -1,0 +1,1 @@
+"""Texts, generated for many requests that share their prompts."""

@@ -1,0 +1,268 @@
+"""Generation with shared prompts and a batch that rows leave and enter one by one."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..attention.backends import Way, ways
+from ..attention.blocks import Slot, attention_over_tree
+from ..forward import Forward, forward_of
+from ..plan import Chunk
+from .kv_cache import DecodeAttention, Decoding, Prefilling, RowStore
+from .shared_prompts import Prompt, Segment, share_prompts
+
+__all__ = ["DecodingStats", "Picker", "generate"]
+
+Picker = Callable[[Tensor, list[int]], list[int]]
+"""From logits (n_rows, vocabulary) and the prompt of each row to the next token of each."""
+
+
+@dataclass
+class DecodingStats:
+    """What a call of :func:`generate` did.
+
+    Attributes
+    ----------
+    prompt_tokens : int
+        Tokens of all prompts.
+    fed_prompt_tokens : int
+        Those that went through the model.
+    new_tokens : int
+        Tokens generated.
+    steps : int
+        Forward passes that read one token per row.
+
+    """
+
+    prompt_tokens: int = 0
+    fed_prompt_tokens: int = 0
+    new_tokens: int = 0
+    steps: int = 0
+
+    def __iadd__(self, other: DecodingStats) -> Self:
+        for entry in fields(self):
+            setattr(self, entry.name, getattr(self, entry.name) + getattr(other, entry.name))
+        return self
+
+
+@dataclass(eq=False)
+class _Row:
+    """A running generation."""
+
+    prompt: Prompt
+    new: list[int] = field(default_factory=list)
+
+    @property
+    def position(self) -> int:
+        """Position of the newest token."""
+        return self.prompt.tail_start + len(self.prompt.tail) + len(self.new) - 1
+
+    @property
+    def stored(self) -> int:
+        """Tokens in its row of the buffer: the tail and all new tokens but the newest."""
+        return len(self.prompt.tail) + len(self.new) - 1
+
+
+def generate(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    pick: Picker,
+    is_finished: Callable[[list[int]], bool],
+    rows: int,
+    prefill_tokens: int,
+    way: Way | None = None,
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    on_finished: Callable[[int], Any] | None = None,
+) -> tuple[list[list[int]], DecodingStats]:
+    """Continue every prompt until it is finished.
+
+    Parameters
+    ----------
+    model : Module
+        A causal language model that the engine serves, see
+        :func:`~capspace.collect.engine.support.unsupported_reason`.
+    prompts : sequence of token id sequences
+        None of them empty; they may repeat.
+    max_new_tokens : int
+        Longest continuation, at least 1.
+    pick : callable
+        Chooses the next tokens.
+    is_finished : callable
+        Whether a continuation, given as its tokens so far, ends with its last token.
+    rows : int
+        Generations that run at once.
+    prefill_tokens : int
+        Prompt tokens per forward pass; a longer prompt goes alone.
+    way : callable, optional
+        How attention over prompts is computed, as for
+        :func:`~capspace.collect.engine.scoring.score_targets`.
+    autocast : callable
+        Makes the context of each forward pass.
+    on_finished : callable, optional
+        Called with the index of each prompt whose continuation is complete.
+
+    Returns
+    -------
+    continuations : list of lists of int
+        New tokens for each prompt, the one that finished it included.
+    stats : DecodingStats
+        Tokens read and generated.
+
+    """
+    forward = forward_of(model)
+    with attention_over_tree(model) as slot, torch.no_grad():
+        shared = share_prompts(prompts)
+        longest = max((len(prompt.tail) for prompt in shared), default=0) + max_new_tokens
+        store = RowStore(min(rows, len(shared)), longest)
+        way = way or ways(model)[0]
+        run = _Run(model, forward, slot, pick, way, autocast, shared, store)
+        continuations: list[list[int]] = [[] for _ in prompts]
+        run.stats.prompt_tokens = sum(len(prompt) for prompt in prompts)
+
+        def retire() -> None:
+            for row in [*run.active]:
+                if len(row.new) == max_new_tokens or is_finished(row.new):
+                    continuations[row.prompt.index] = row.new
+                    run.remove(row)
+                    if on_finished is not None:
+                        on_finished(row.prompt.index)
+
+        while run.waiting or run.active:
+            free = rows - len(run.active)
+            if run.waiting and (free >= max(1, rows // 8) or not run.active):
+                run.prefill(free, prefill_tokens)
+                retire()
+            if run.active:
+                run.step()
+                retire()
+        run.stats.new_tokens = sum(len(tokens) for tokens in continuations)
+    return continuations, run.stats
+
+
+class _Run:
+    """The state of one call of :func:`generate`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: Forward,
+        slot: Slot,
+        pick: Picker,
+        way: Way,
+        autocast: Callable[[], AbstractContextManager[Any]],
+        prompts: list[Prompt],
+        store: RowStore,
+    ) -> None:
+        self.model, self.forward, self.slot = model, forward, slot
+        self.pick, self.way = pick, way
+        self.autocast = autocast
+        self.waiting = deque(prompts)
+        self.active: list[_Row] = []
+        self.store = store
+        self.stored: set[Segment] = set()
+        self.users = Counter(segment for prompt in prompts for segment in prompt.chain)
+        self.stats = DecodingStats()
+
+    def remove(self, row: _Row) -> None:
+        """Take a row out; the last one moves to its place in the buffer."""
+        place, last = self.active.index(row), len(self.active) - 1
+        if place != last:
+            self.store.move_row(last, place, self.active[last].stored)
+            self.active[place] = self.active[last]
+        self.active.pop()
+        for segment in row.prompt.chain:
+            self.users[segment] -= 1
+            if not self.users[segment]:
+                self.store.drop(segment)
+
+    def prefill(self, most_rows: int, most_tokens: int) -> None:
+        """Read the next prompts, as many as fit, and pick their first tokens."""
+        first = self.waiting[0]
+        past = [segment for segment in first.chain if segment in self.stored]
+        pieces: list[tuple[Segment | int, int, int]] = []
+        ends: dict[Segment, int] = {}
+        tokens: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+        size = 0
+        new: list[_Row] = []
+        while self.waiting and len(new) < most_rows:
+            prompt = self.waiting[0]
+            fresh = [segment for segment in prompt.chain if segment not in self.stored]
+            more = sum(len(segment.tokens) for segment in fresh) + len(prompt.tail)
+            if new and size + more > most_tokens:
+                break
+            self.waiting.popleft()
+            for segment in fresh:
+                pieces.append((segment, segment.start, size))
+                tokens.append(segment.tokens)
+                size += len(segment.tokens)
+                self.stored.add(segment)
+            pieces.append((len(self.active) + len(new), prompt.tail_start, size))
+            tokens.append(prompt.tail)
+            size += len(prompt.tail)
+            ends.update(dict.fromkeys(prompt.chain, size))
+            new.append(_Row(prompt))
+
+        n_past = sum(len(segment.tokens) for segment in past)
+        depth = [np.arange(n_past)]
+        end = [np.repeat([ends[segment] for segment in past], [len(s.tokens) for s in past])]
+        for (owner, start, place), piece in zip(pieces, tokens, strict=True):
+            depth.append(np.arange(start, start + len(piece)))
+            stop = ends[owner] if isinstance(owner, Segment) else place + len(piece)
+            end.append(np.full(len(piece), stop))
+        chunk = Chunk(n_past, np.concatenate(depth), np.concatenate(end).astype(np.int64))
+        where = [
+            (owner, slice(place, place + len(piece)))
+            for (owner, _, place), piece in zip(pieces, tokens, strict=True)
+        ]
+        self.store.step.work = Prefilling(
+            past,
+            [(owner, span) for owner, span in where if isinstance(owner, Segment)],
+            [(owner, span) for owner, span in where if isinstance(owner, int)],
+        )
+        self.slot.attention = self.way(chunk)
+        last = [span.stop - 1 for owner, span in where if isinstance(owner, int)]
+        self.active.extend(new)
+        self.stats.fed_prompt_tokens += size
+        self._forward(np.concatenate(tokens), chunk.depth[n_past:], last, new)
+
+    def step(self) -> None:
+        """Read the newest token of every row and pick the next."""
+        positions = torch.tensor([row.position for row in self.active])
+        lengths = torch.tensor([row.stored for row in self.active])
+        sharing: dict[Segment, list[int]] = {}
+        for i, row in enumerate(self.active):
+            for segment in row.prompt.chain:
+                sharing.setdefault(segment, []).append(i)
+        self.store.step.work = Decoding(lengths)
+        self.slot.attention = DecodeAttention(
+            self.store,
+            positions,
+            lengths + 1,
+            [(segment, torch.tensor(rows)) for segment, rows in sharing.items()],
+        )
+        newest = np.array([row.new[-1] for row in self.active])
+        self.stats.steps += 1
+        self._forward(newest, positions.numpy(), list(range(len(self.active))), self.active)
+
+    def _forward(
+        self,
+        tokens: np.ndarray[Any, Any],
+        depth: np.ndarray[Any, Any],
+        last: list[int],
+        rows: list[_Row],
+    ) -> None:
+        with self.autocast():
+            logits = self.forward(self.model, tokens, depth, np.array(last), self.store.cache)
+        picked = self.pick(logits, [row.prompt.index for row in rows])
+        for row, token in zip(rows, picked, strict=True):
+            row.new.append(token)

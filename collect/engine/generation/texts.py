@@ -1,0 +1,127 @@
+"""Generated texts as lm-eval defines them: its settings, its stops, its cutting of prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lm_eval.models.utils import (
+    handle_stop_sequences,
+    normalize_gen_kwargs,
+    postprocess_generated_text,
+)
+
+from ..attention.backends import Way
+from ..budget import free_memory, generation_rows
+from ..support import base_model
+from ..tokens import encode_unique
+from .decode import DecodingStats, generate
+from .sampling import StopCheck, UnservedSettingError, read_settings
+
+if TYPE_CHECKING:
+    from ..lm import CapspaceLM
+
+__all__ = ["generate_texts"]
+
+
+def generate_texts(
+    lm: CapspaceLM,
+    contexts: Sequence[str],
+    asked: dict[str, Any],
+    *,
+    seeds: Sequence[int],
+    way: Way,
+    on_finished: Callable[[int], Any],
+) -> tuple[list[str], DecodingStats]:
+    """Continue contexts with equal settings.
+
+    Parameters
+    ----------
+    lm : CapspaceLM
+        The model, with its tokenizer and limits.
+    contexts : sequence of n str
+        Prompts; they may repeat.
+    asked : dict
+        The generation settings of lm-eval's requests.
+    seeds : sequence of n int
+        What each text is drawn from, where texts are sampled.
+    way : callable
+        How attention over the prompts is computed.
+    on_finished : callable
+        Called with the index of each context whose text is complete.
+
+    Returns
+    -------
+    texts : list of n str
+        What follows each context, cut at the first stop.
+    stats : DecodingStats
+        Tokens read and generated.
+
+    Raises
+    ------
+    UnservedSettingError
+        Settings that the engine does not reproduce; lm-eval's own path does.
+    ValueError
+        No room is left for a prompt, or a prompt has no token.
+
+    """
+    settings = normalize_gen_kwargs(asked, lm.max_gen_toks)
+    if "max_length" in settings:
+        raise UnservedSettingError("max_length counts the padding of a batch")
+    end = None
+    if lm.eot_token_id is not None:  # else only the ids of the configuration end a text
+        end = lm.tok_decode(lm.eot_token_id, skip_special_tokens=False)
+    stops = handle_stop_sequences(settings.pop("until", None), eos=end)
+    longest = settings.pop("max_gen_toks")
+    prompts = _prompts(lm, contexts, longest)
+    choice = read_settings(lm.model.generation_config, settings, seeds)
+    rows = generation_rows(
+        base_model(lm.model).config,
+        lm.model.dtype,
+        max(map(len, prompts)) + longest,
+        free_memory(lm.device),
+    )
+    continuations, stats = generate(
+        lm.model,
+        prompts,
+        max_new_tokens=longest,
+        pick=choice,
+        is_finished=StopCheck(lm.tokenizer, stops, choice.end_tokens),
+        rows=rows,
+        prefill_tokens=lm.budget.tokens,
+        way=way,
+        autocast=lm.autocast,
+        on_finished=on_finished,
+    )
+    return [_finish(lm, tokens, stops) for tokens in continuations], stats
+
+
+def _prompts(lm: CapspaceLM, contexts: Sequence[str], longest: int) -> list[list[int]]:
+    """Encode contexts and cut them from the left to leave room for ``longest`` new tokens."""
+    room = lm.max_length - longest
+    if room <= 0:
+        raise ValueError(
+            f"max_gen_toks={longest} leaves no room for a prompt within the model's "
+            f"{lm.max_length} tokens"
+        )
+    encoded = encode_unique(
+        lm, contexts, prefix=lm.tokenizer.bos_token, truncation=bool(lm.truncation)
+    )
+    prompts = [encoded[context][-room:] for context in contexts]
+    if not all(prompts):
+        raise ValueError("a prompt without a token: give it a text or set add_bos_token")
+    return prompts
+
+
+def _finish(lm: CapspaceLM, tokens: list[int], stops: list[str]) -> str:
+    """Turn generated tokens into the answer, as lm-eval cuts it."""
+    marker = lm.think_end_token
+    if isinstance(marker, int) and marker in tokens:
+        tokens = tokens[len(tokens) - tokens[::-1].index(marker) :]
+    text: str = lm.tok_decode(tokens)
+    answer: str = postprocess_generated_text(
+        text.lstrip() if isinstance(marker, int) else text,
+        stops,
+        marker if isinstance(marker, str) else None,
+    )
+    return answer

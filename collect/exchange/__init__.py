@@ -1,0 +1,1 @@
+"""Scores of others read, and ours written, in the formats of other harnesses."""

@@ -1,0 +1,161 @@
+"""Runs to be handed to others: which results go into one file, and what the file is called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..storage.identity import canonical_json
+from ..storage.result import Result
+from ..storage.run_dates import run_date
+
+__all__ = ["Run", "file_name", "metric_and_filter", "runs", "versions_of", "without_collisions"]
+
+_LONGEST_NAME = 150
+
+
+@dataclass(frozen=True)
+class Run:
+    """Results of one model under one set of conditions.
+
+    Attributes
+    ----------
+    model, revision : str
+        As of each result.
+    is_measured : bool
+        False where others measured.
+    harness : str
+        ``"lm-eval <version>"``; "" where nobody states it.
+    model_identity : dict
+        How the model was run: backend, dtype, settings; what others state of it.
+    seeds : dict
+        lm-eval's seeds by their short names; empty where others ran it.
+    limit : int, or None
+        How many items per task were asked for; None is all, or as the conditions say.
+    conditions : tuple of str
+        What else was out of the ordinary, in words.
+    protocol : str
+        The protocol in the words of the table or record that a score came from; "" for others.
+    is_dated : bool
+        False where nobody states when it was run, and the results' dates are those of an import.
+    results : list of Result
+
+    """
+
+    model: str
+    revision: str
+    is_measured: bool
+    harness: str
+    model_identity: dict[str, Any]
+    seeds: dict[str, int]
+    limit: int | None
+    conditions: tuple[str, ...]
+    protocol: str
+    is_dated: bool
+    results: list[Result]
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of what tells this run from others of the same model."""
+        told = {name: value for name, value in vars(self).items() if name != "results"}
+        return hashlib.sha256(canonical_json(told).encode("utf-8", "surrogatepass")).digest()
+
+
+def runs(results: Iterable[Result]) -> list[Run]:
+    """Return results grouped by all that is said of a run as a whole."""
+    groups: dict[bytes, Run] = {}
+    for result in results:
+        run = _run_of(result)
+        groups.setdefault(run.digest, run).results.append(result)
+    return list(groups.values())
+
+
+def _run_of(result: Result) -> Run:
+    """Return the run that a result is of, still without results."""
+    identity = json.loads(result.identity)
+    scores = identity.get("scores")
+    protocol = ""
+    if scores is None:
+        # Behind the task and the backend our own protocols name what was out of the ordinary.
+        harness, conditions = identity.get("harness", ""), result.protocol.split("; ")[2:]
+        model = identity.get("model", {})
+    else:
+        harness = scores[0].get("harness", "")
+        model = {n: result.provenance[n] for n in ("backend", "dtype") if n in result.provenance}
+        conditions = scores[0].get("conditions") or []
+        protocol = scores[0].get("protocol", "")
+    return Run(
+        model=result.model,
+        revision=result.revision,
+        is_measured=scores is None,
+        harness=harness,
+        model_identity=model,
+        seeds=identity.get("seeds", {}),
+        limit=identity.get("limit"),
+        conditions=tuple(conditions),
+        protocol=protocol,
+        is_dated=scores is None or bool(run_date(result)),
+        results=[],
+    )
+
+
+def without_collisions(results: Iterable[Result]) -> list[list[Result]]:
+    """Return results in as many parts as lm-eval's layout needs to hold them all.
+
+    A file of it has one version, number of shots and of items per task, and one score per task,
+    metric and filter.
+    """
+    parts: list[tuple[dict[object, object], list[Result]]] = []
+    for result in results:
+        stated = _stated(result)
+        for told, own in parts:
+            if all(told.get(place, value) == value for place, value in stated.items()):
+                told.update(stated)
+                own.append(result)
+                break
+        else:
+            parts.append((dict(stated), [result]))
+    return [own for _, own in parts]
+
+
+def _stated(result: Result) -> dict[object, object]:
+    """Return what a result says in lm-eval's layout, by the place where it says it."""
+    metric_filter = metric_and_filter(result)
+    versions = versions_of(result)
+    stated: dict[object, object] = {}
+    for task in result.tasks:
+        name = str(task["task"])
+        stated[file_name(name)] = name, versions.get(name, ""), result.n_shot, task["n_items"]
+        stated[name, metric_filter] = result.key
+    return stated
+
+
+def versions_of(result: Result) -> dict[str, str]:
+    """Return the version of each of a result's tasks, as far as it is known."""
+    identity = json.loads(result.identity)
+    stated = [
+        (str(part.get("task", "")), str(part.get("version", "")))
+        for part in identity.get("scores", ())
+    ]
+    own = [(str(task["name"]), str(task["version"])) for task in identity.get("tasks", ())]
+    return dict(stated + own)
+
+
+def metric_and_filter(result: Result) -> tuple[str, str]:
+    """Return lm-eval's names of them; "" for a metric that nobody stated."""
+    identity = json.loads(result.identity)
+    first = (identity.get("scores") or [identity])[0]
+    return str(first.get("metric", "")), str(first.get("filter", "none"))
+
+
+def file_name(name: str) -> str:
+    """Return a name as a single file name: no name leads out of the folder."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "__", name).lstrip(".")
+    if len(plain) > _LONGEST_NAME:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        plain = f"{plain[: _LONGEST_NAME - 13]}-{digest[:12]}"
+    return plain or "model"

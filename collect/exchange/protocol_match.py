@@ -1,0 +1,268 @@
+"""Holding scores of others against a panel's protocol, and naming them accordingly."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from capspace.tasks.panel import Benchmark, Panel
+
+from ..errors import ImportFileError
+from ..harness.harness import Harness
+from ..storage.identity import TaskIdentity, canonical_json
+from ..storage.result import Result
+from .foreign_score import ForeignFile, ForeignScore
+
+__all__ = ["Brought", "Protocols"]
+
+Brought = tuple[Result, list[ForeignScore]]
+"""A result, and the scores of the file that it is made of."""
+
+_HARNESS = re.compile(r"lm-eval( \d\S*)? ")
+_ROUNDING = 1e-6  # of a mean of ones
+_SHARES = {"acc", "acc_norm", "mc1", "mc2"}
+
+
+class Protocols:
+    """The panel's protocols as this lm-eval has them, to hold foreign scores against."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        harness = Harness(panel.benchmarks)
+        self._tasks = {b.name: harness.tasks(b) for b in panel.benchmarks}
+
+    def shares(self, file: ForeignFile) -> ForeignFile:
+        """Return a file without what is no share of the items where only a share can be.
+
+        Raises
+        ------
+        ImportFileError
+            Scores look like percentages, and none beside them is a fraction for certain: then the
+            scale of all is in doubt.
+
+        """
+        is_fractions = any(self._is_share(s) and 0 < s.score < 1 for s in file.scores)
+        scores: list[ForeignScore] = []
+        left_out = list(file.left_out)
+        for score in file.scores:
+            label = f"{score.model}: {score.task} {score.metric}".rstrip()
+            if not self._is_share(score) or 0 <= score.score <= 1:
+                scores.append(score)
+            elif 1 < score.score <= 1 + _ROUNDING:
+                scores.append(replace(score, score=1.0))
+            elif 1 < score.score <= 100 and not is_fractions:
+                raise ImportFileError(
+                    f"{label} is {score.score:g}, outside [0, 1]; "
+                    "it looks like a percentage: divide by 100"
+                )
+            else:
+                left_out.append(f"{label} is {score.score:g}, outside [0, 1]")
+        return replace(file, scores=tuple(scores), left_out=tuple(left_out))
+
+    def _is_share(self, score: ForeignScore) -> bool:
+        of_panel = any(
+            benchmark.metric == score.metric and task.name == score.task
+            for benchmark in self._panel.benchmarks
+            for task in self._tasks[benchmark.name]
+        )
+        is_label = score.task in self._tasks and (not score.metric or bool(score.protocol))
+        return of_panel or is_label or score.metric in _SHARES
+
+    def results(
+        self,
+        scores: list[ForeignScore],
+        origin: str,
+        digest: str,
+        notes: Counter[str],
+    ) -> Iterator[Brought]:
+        """Yield one model's scores, those of the panel first."""
+        left = list(scores)
+        for benchmark in self._panel.benchmarks:
+            tasks = self._tasks[benchmark.name]
+            parts = [_find(left, task.name, benchmark) for task in tasks]
+            stated = [part for part in parts if part is not None]
+            if not stated:
+                continue
+            differs = _differences(benchmark, tasks, stated)
+            if differs:
+                notes[f"{benchmark.name}: kept apart, {differs}"] += 1
+                continue
+            left = [score for score in left if score not in stated]
+            yield self._panel_result(benchmark, tasks, stated, origin, digest), stated
+        for score in left:
+            yield self._own_result(score, origin, digest, notes), [score]
+
+    def _panel_result(
+        self,
+        benchmark: Benchmark,
+        tasks: tuple[TaskIdentity, ...],
+        parts: list[ForeignScore],
+        origin: str,
+        digest: str,
+    ) -> Result:
+        first = parts[0]
+        counts = [part.n_items for part in parts]
+        versions = "/".join(sorted({f"v{task.version}" for task in tasks if task.version}))
+        words = f"{first.harness} {'+'.join(benchmark.tasks)} {versions} {benchmark.metric}"
+        if benchmark.filter != "none":
+            words += f" ({benchmark.filter})"
+        words = "; ".join(filter(None, (words, first.setup)))
+        return Result(
+            key=_key(digest, benchmark.name, parts),
+            model=first.model,
+            revision=first.revision,
+            benchmark=benchmark.name,
+            score=math.fsum(part.score for part in parts) / len(parts),
+            stderr=math.sqrt(math.fsum(part.stderr**2 for part in parts)) / len(parts),
+            n_items=None if None in counts else sum(n for n in counts if n is not None),
+            n_shot=benchmark.n_shot,
+            protocol=words,
+            source=origin,
+            comparable=benchmark.comparable,
+            identity=_identity(digest, parts),
+            tasks=tuple(_task_record(part) for part in parts),
+            provenance=_provenance(first),
+            measured_at=first.run_date,
+        )
+
+    def _own_result(
+        self,
+        score: ForeignScore,
+        origin: str,
+        digest: str,
+        notes: Counter[str],
+    ) -> Result:
+        is_label = bool(score.protocol) or not score.metric  # and no task of lm-eval
+        name = score.task if is_label else f"{score.task} {score.metric}"
+        if score.filter != "none" and not is_label:
+            name += f" ({score.filter})"
+        if score.task in self._tasks and is_label:
+            benchmark = self._panel[score.task]
+            if _same_words(score, benchmark, self._tasks[score.task]):
+                name = benchmark.name
+            else:
+                name = f"{score.task} (imported)"
+                notes[
+                    f"{score.task}: kept as {name!r}, "
+                    + (f"its protocol is {score.protocol!r}" if score.protocol
+                       else "the file does not state its protocol")
+                ] += 1  # fmt: skip
+        version = f"v{score.version}" if score.version else ""
+        words = [" ".join(filter(None, (score.harness, score.task, version, score.metric)))]
+        protocol = score.protocol or "; ".join(
+            [*(words if score.metric else ()), *filter(None, [score.setup]), *score.conditions]
+        )
+        return Result(
+            key=_key(digest, name, [score]),
+            model=score.model,
+            revision=score.revision,
+            benchmark=name,
+            score=score.score,
+            stderr=score.stderr,
+            n_items=score.n_items,
+            n_shot=score.n_shot,
+            protocol=protocol,
+            source="; ".join(filter(None, (origin, score.source))),
+            comparable=name in self._tasks,
+            identity=_identity(digest, [score]),
+            tasks=(_task_record(score),),
+            provenance=_provenance(score),
+            measured_at=score.run_date,
+        )
+
+
+def _find(scores: Iterable[ForeignScore], task: str, benchmark: Benchmark) -> ForeignScore | None:
+    """Return the score of a task that is nearest to what the panel asks for."""
+    of_task = [s for s in scores if s.task == task and s.metric and not s.protocol]
+    return min(
+        of_task,
+        key=lambda s: (
+            s.metric != benchmark.metric,
+            s.filter != benchmark.filter,
+            s.n_shot != benchmark.n_shot,
+        ),
+        default=None,
+    )
+
+
+def _differences(
+    benchmark: Benchmark, tasks: tuple[TaskIdentity, ...], parts: list[ForeignScore]
+) -> str:
+    """Return in words how scores differ from the panel's protocol, or ""."""
+    told = []
+    if len(parts) != len(tasks):
+        told.append(f"{len(parts)} of {len(tasks)} tasks are there")
+    versions = {task.name: task.version for task in tasks}
+    for part in parts:
+        version = versions[part.task]
+        for what, stated, wanted, same in (
+            ("metric", part.metric, benchmark.metric, part.metric == benchmark.metric),
+            ("filter", part.filter, benchmark.filter, part.filter == benchmark.filter),
+            ("shots", part.n_shot, benchmark.n_shot, part.n_shot == benchmark.n_shot),
+            ("task version", part.version, version, _same_version(part.version, version)),
+        ):
+            if stated in (None, ""):
+                told.append(f"{what} not stated (the panel's is {wanted})")
+            elif not same:
+                told.append(f"{what} {stated}, not {wanted}")
+        told += part.conditions
+    return ", ".join(dict.fromkeys(told))
+
+
+def _same_version(stated: str, wanted: str) -> bool:
+    try:
+        return float(stated) == float(wanted)
+    except ValueError:
+        return stated == wanted
+
+
+def _same_words(score: ForeignScore, benchmark: Benchmark, tasks: tuple[TaskIdentity, ...]) -> bool:
+    """Return whether a table's words are those that our own results of this benchmark carry."""
+    versions = "/".join(sorted({f"v{task.version}" for task in tasks if task.version}))
+    words = f"{'+'.join(benchmark.tasks)} {versions} {benchmark.metric}"
+    if benchmark.filter != "none":
+        words += f" ({benchmark.filter})"
+    stated = score.protocol.split("; ")
+    # After the task's own words comes the backend; anything behind it is a further condition.
+    return (
+        _HARNESS.sub("", stated[0]) == words
+        and len(stated) <= 2
+        and score.n_shot == benchmark.n_shot
+    )
+
+
+def _task_record(score: ForeignScore) -> dict[str, object]:
+    return {
+        "task": score.task,
+        "score": score.score,
+        "stderr": score.stderr,
+        "n_items": score.n_items,
+    }
+
+
+def _provenance(score: ForeignScore) -> dict[str, str]:
+    """Return how and when the model was run; a key need not say it, as one file has one of it."""
+    backend, _, dtype = score.setup.rpartition(" ")
+    setup = {"backend": backend, "dtype": dtype} if score.setup else {}
+    return setup | {"run_date": score.run_date}
+
+
+def _identity(digest: str, parts: list[ForeignScore]) -> str:
+    stated = [
+        {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in vars(part).items()
+            if name not in {"samples", "setup", "run_date"}
+        }
+        for part in parts
+    ]
+    return canonical_json({"imported": digest, "scores": stated})
+
+
+def _key(digest: str, name: str, parts: list[ForeignScore]) -> str:
+    text = canonical_json([name, _identity(digest, parts)])
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The only room that knows lm-eval's evaluation: tasks, prompts, data, metrics."""

@@ -1,0 +1,194 @@
+"""Backends: the lm-eval model classes that can answer for a Hugging Face checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from capspace.fit.errors import near_matches
+
+from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.download import checkpoint_folder
+from ..engine import ARITHMETIC, MODEL_NAME
+from ..engine.served import newer_than_checked
+from ..errors import BackendError, CheckpointError
+from .harness import register_models
+
+if TYPE_CHECKING:
+    from ..checkpoints.checked_model import CheckedModel, LoadRules
+
+__all__ = [
+    "BACKENDS",
+    "DEFAULT_BACKEND",
+    "LoadOptions",
+    "checked_models",
+    "load_model",
+    "pick_device",
+]
+
+BACKENDS = ("capspace", "hf")
+"""Names in lm-eval's registry of model classes whose arguments are those of its own ``hf``."""
+
+DEFAULT_BACKEND = "capspace"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+# lm-eval's own search starts at 64 sequences of full length: minutes on a CPU.
+_BATCH_WITHOUT_CUDA = 8
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How to load a checkpoint.
+
+    Raises
+    ------
+    BackendError
+        An unknown backend or dtype, or a batch size that is neither a count nor "auto".
+
+    """
+
+    backend: str = DEFAULT_BACKEND
+    device: str = "auto"
+    """"auto" (CUDA, else MPS, else CPU) or a torch device."""
+
+    dtype: str = "auto"
+    """"auto" (the checkpoint's own) or a name of torch."""
+
+    batch_size: int | str = "auto"
+    """A count; or "auto", "auto:n": lm-eval's search on CUDA, 8 elsewhere."""
+
+    trust_remote_code: bool = False
+
+    parallelize: bool = False
+    """Spread the layers over all GPUs that the process sees; needs CUDA."""
+
+    token: str | None = field(default=None, repr=False)
+    """Hub token; by default the one that ``hf auth login`` keeps."""
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise BackendError(
+                f"unknown backend {self.backend!r}{near_matches(self.backend, BACKENDS)}; "
+                f"there are {', '.join(BACKENDS)}"
+            )
+        if self.dtype not in DTYPES:
+            raise BackendError(f"unknown dtype {self.dtype!r}; there are {', '.join(DTYPES)}")
+        head, _, tail = str(self.batch_size).partition(":")
+        if not (head == "auto" and (tail.isdigit() or not tail)) and not (
+            head.isdigit() and int(head) > 0 and not tail
+        ):
+            raise BackendError(f"batch size {self.batch_size!r} is neither a count nor 'auto'")
+
+    @property
+    def identity_settings(self) -> tuple[tuple[str, str], ...]:
+        """What of the backend itself can move a score, for the identity of a measurement."""
+        return (("arithmetic", ARITHMETIC),) if self.backend == MODEL_NAME else ()
+
+    def identity_dtype(self, checkpoint: Checkpoint) -> str:
+        """Return the dtype the weights will have: "auto" is the configuration's."""
+        return checkpoint.dtype if self.dtype == "auto" else self.dtype
+
+
+def pick_device(device: str) -> str:
+    """Return the torch device to use: for "auto" the first of CUDA, MPS and CPU that is there.
+
+    Raises
+    ------
+    BackendError
+        A device that torch does not know or does not have here.
+
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        wanted = torch.device(device)
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackendError(f"device {device!r} cannot be used here: {reason}") from None
+    return device
+
+
+def load_model(
+    checkpoint: Checkpoint, options: LoadOptions, *, chat_template: bool = False
+) -> CheckedModel:
+    """Load a checkpoint as an lm-eval model object.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        What is loaded.
+    options : LoadOptions
+        How.
+    chat_template : bool
+        Whether prompts will go through its chat template, which it must have then.
+
+    Raises
+    ------
+    BackendError
+        The device is not there, or layers are to be spread over GPUs where it is none.
+    CheckpointError
+        What would be loaded is not the checkpoint named: weights are missing, or the tokenizer
+        does not belong to them. What transformers raises for a checkpoint passes through.
+
+    """
+    from lm_eval.api.registry import get_model
+
+    from ..checkpoints.checked_model import LoadRules, checked
+
+    device = pick_device(options.device)
+    batch_size = options.batch_size
+    if str(batch_size).startswith("auto") and not device.startswith("cuda"):
+        batch_size = _BATCH_WITHOUT_CUDA
+    arguments = {
+        "pretrained": checkpoint_folder(checkpoint, token=options.token),
+        "dtype": options.dtype,
+        # Where a checkpoint has no code of its own, the permission must not change what is loaded.
+        "trust_remote_code": checkpoint.custom_code and options.trust_remote_code,
+        # None lets transformers take pickles; that was allowed when the checkpoint was resolved.
+        "use_safetensors": None if checkpoint.pickled else True,
+    }
+    if options.parallelize:
+        if not device.startswith("cuda"):
+            raise BackendError(f"layers are spread over GPUs, and the device is {device}")
+        arguments["parallelize"] = True  # lm-eval's own
+    rules = LoadRules(name=checkpoint.name, chat_template=chat_template)
+    try:
+        register_models()
+        model_class: Any = checked(get_model(options.backend), rules)
+    except ImportError as error:  # of a private name that a newer library has dropped
+        newer = newer_than_checked()
+        raise BackendError(
+            f"the backend {options.backend!r} does not load here ({error}); pass --backend hf"
+            + (f": {newer}" if newer else "")
+        ) from None
+    model: CheckedModel = model_class.create_from_arg_obj(
+        arguments, {"batch_size": batch_size, "device": device}
+    )
+    unforeseen = dict(model.identity_settings).items() - set(checkpoint.identity_settings)
+    if unforeseen:
+        raise CheckpointError(
+            f"{checkpoint.name}: its tokenizer puts a token behind every text, which its files do "
+            "not say; save it with add_eos_token=False"
+        )
+    return model
+
+
+@contextmanager
+def checked_models(rules: LoadRules) -> Iterator[None]:
+    """Let lm-eval load models of Hugging Face checkpoints by rules."""
+    import lm_eval.api.registry as registry
+
+    from ..checkpoints.checked_model import checked
+
+    before = registry.get_model
+    registry.get_model = lambda name: checked(before(name), rules)
+    try:
+        yield
+    finally:
+        registry.get_model = before

@@ -1,0 +1,1 @@
+"""Every answer is on disk before more are requested."""

@@ -1,0 +1,53 @@
+"""A model behind a recorder, under the identity of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..storage.answer_identity import answering, digest
+from ..storage.identity import Measurement, ModelIdentity
+from ..storage.journal import Journal
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
+    from .recorder import Recorder
+
+__all__ = ["recorded", "recorded_answers"]
+
+
+def recorded(lm: LM, measurement: Measurement, *, journal: Journal, label: str) -> Recorder:
+    """Return the model behind a recorder."""
+    return recorded_answers(
+        lm,
+        measurement.model,
+        seed=measurement.seeds.torch,
+        harness=measurement.harness,
+        journal=journal,
+        label=label,
+    )
+
+
+def recorded_answers(
+    lm: LM,
+    model: ModelIdentity,
+    *,
+    seed: int,
+    harness: str,
+    journal: Journal,
+    label: str,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Recorder:
+    """Return a model of this identity behind a recorder, whatever it is asked."""
+    from .recorder import Recorder
+
+    decisive = answering(model, harness, seed)
+    return Recorder(
+        lm,
+        journal=journal,
+        identity=digest(decisive),
+        label=label,
+        description=decisive,
+        on_progress=on_progress,
+    )

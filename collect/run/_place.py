@@ -1,0 +1,157 @@
+"""The main job: measure a checkpoint, place it, predict, and write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from capspace.fit.comparable import not_comparable_note
+from capspace.fit.placement import Placement, place_model
+
+from .collection import Collection
+
+if TYPE_CHECKING:
+    from capspace.fit.reference import Reference
+
+__all__ = ["PlacedModel", "place", "place_collection"]
+
+
+@dataclass(frozen=True)
+class PlacedModel:
+    """A measured model, its placement, and where its report is."""
+
+    collection: Collection
+    placement: Placement
+    report: Path | None
+
+
+def place(
+    model: str,
+    *,
+    panel: str | Path = "classic-8",
+    reference: Reference | None = None,
+    targets: Iterable[str] | None = None,
+    level: float = 0.9,
+    out: Path | None = None,
+    store: Path | str | None = None,
+    data_root: Path | str | None = None,
+    limit: int | None = None,
+) -> PlacedModel:
+    """Measure a checkpoint on a panel, place it, predict its scores, and write its report.
+
+    Parameters
+    ----------
+    model : str
+        Hub name ``org/model[@revision]`` or local folder.
+    panel, store, data_root, limit
+        See ``capspace.collect.collect_scores``, which takes further options; its result goes to
+        ``place_collection``.
+    reference : Reference, optional
+        The packaged one by default.
+    targets : iterable of str, optional
+        Names of targets; all of the reference's by default.
+    level : float
+        Nominal coverage of the intervals.
+    out : Path, optional
+        Folder of the report; none is written by default.
+
+    """
+    from .collect import collect_scores
+
+    collection = collect_scores(model, panel=panel, store=store, data_root=data_root, limit=limit)
+    return place_collection(collection, reference=reference, targets=targets, level=level, out=out)
+
+
+def place_collection(
+    collection: Collection,
+    *,
+    reference: Reference | None = None,
+    targets: Iterable[str] | None = None,
+    level: float = 0.9,
+    out: Path | None = None,
+    keep: bool = False,
+) -> PlacedModel:
+    """Place the one model of a collection; see ``place`` and ``place_model``."""
+    from capspace.fit.reference import load_reference
+
+    (checkpoint,) = collection.checkpoints
+    comparable = all(r.comparable for r in collection.results)
+    placement = place_model(
+        collection.table,
+        load_reference() if reference is None else reference,
+        model=checkpoint.name,
+        targets=targets,
+        level=level,
+        missing={m.benchmark: m.reason for m in collection.missing},
+        comparable=comparable,
+        notes=_notes(collection),
+        keep=keep,
+    )
+    report = None
+    if out is not None:
+        from capspace.fit.report import write_report
+
+        report = write_report(
+            placement,
+            out,
+            subtitle=subtitle(collection),
+            foot=_foot(collection),
+            extra=_extra(collection),
+        )
+    return PlacedModel(collection, placement, report)
+
+
+def subtitle(collection: Collection) -> list[str]:
+    """Return what tells this measurement from others, for headings."""
+    (checkpoint,) = collection.checkpoints
+    panel = collection.panel
+    return [f"revision {checkpoint.revision[:12]}", f"panel {panel.name} v{panel.version}"]
+
+
+def _notes(collection: Collection) -> list[str]:
+    notes = []
+    odd = [r.benchmark for r in collection.results if not r.comparable]
+    if odd:
+        notes.append(not_comparable_note(odd))
+    limits = [r.benchmark for r in collection.results if "; limit " in r.protocol]
+    if limits:
+        notes.append(
+            f"Only the first items of each task were measured ({', '.join(limits)}); the standard "
+            "errors say how much that leaves open, but not of a score of 0 or 1."
+        )
+    return notes
+
+
+def _foot(collection: Collection) -> list[str]:
+    """Return what the measurement did without, for the foot of the page."""
+    benchmarks: dict[str, list[str]] = {}
+    for result in collection.results:
+        engine = result.provenance.get("engine") or {}
+        if reason := engine.get("unsupported_reason"):
+            newer = f"; {engine['newer']}" if engine.get("newer") else ""
+            benchmarks.setdefault(f"{reason}{newer}", []).append(result.benchmark)
+    return [
+        "Measured on lm-eval's own path, without the scoring engine: "
+        f"{', '.join(names)} ({reason})."
+        for reason, names in benchmarks.items()
+    ]
+
+
+def _extra(collection: Collection) -> dict[str, object]:
+    (checkpoint,) = collection.checkpoints
+    return {
+        "revision": checkpoint.revision,
+        "panel": f"{collection.panel.name} v{collection.panel.version}",
+        "n_measured_now": collection.n_measured,
+        "results": [
+            {
+                "benchmark": r.benchmark,
+                "key": r.key,
+                "measured_at": r.measured_at,
+                "engine": r.provenance.get("engine"),
+            }
+            for r in collection.results
+        ],
+    }

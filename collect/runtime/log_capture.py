@@ -1,0 +1,83 @@
+"""Silence: what lm-eval and its libraries print goes to a log file, their bars nowhere."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from .redaction import RedactingFormatter
+
+__all__ = ["logged_to"]
+
+_LOGGERS = (
+    "lm_eval",
+    "lm-eval",
+    "transformers",
+    "datasets",
+    "huggingface_hub",
+    "accelerate",
+    "capspace",
+)
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Send the loggers of lm-eval and its libraries, and warnings, to a file while inside.
+
+    The file holds no secrets. Handlers, levels and progress bars are as before afterwards.
+    """
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    with ExitStack() as stack:
+        stack.callback(handler.close)
+        # Warnings first: importing the libraries warns, too.
+        stack.enter_context(_redirected(logging.getLogger("py.warnings"), handler))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("default")
+        logging.captureWarnings(True)
+        stack.callback(logging.captureWarnings, False)
+        # Loggers after the import, which gives them handlers of their own.
+        stack.enter_context(_no_bars())
+        for name in _LOGGERS:
+            stack.enter_context(_redirected(logging.getLogger(name), handler))
+        yield
+
+
+@contextmanager
+def _redirected(logger: logging.Logger, handler: logging.Handler) -> Iterator[None]:
+    before = (list(logger.handlers), logger.level, logger.propagate)
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before[0], before[2]
+        logger.setLevel(before[1])
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    import datasets
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled as hub_bars_are_off
+    from huggingface_hub.utils.tqdm import disable_progress_bars as hub_bars_off
+    from huggingface_hub.utils.tqdm import enable_progress_bars as hub_bars_on
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.get_verbosity()
+    hub, data = not hub_bars_are_off(), datasets.is_progress_bar_enabled()
+    models = transformers_logging.is_progress_bar_enabled()
+    hub_bars_off()
+    datasets.disable_progress_bars()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped there
+    try:
+        yield
+    finally:
+        if hub:
+            hub_bars_on()
+        if data:
+            datasets.enable_progress_bars()
+        if models:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # too

@@ -1,0 +1,1 @@
+"""What is kept: identities, results, samples and the journal of answers."""

@@ -1,0 +1,325 @@
+"""What the rest of capspace asks of a journal: look up, append, check, tidy."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ...errors import JournalError
+from .answers import Answer, RequestType
+from .chunk import Chunk, Failure
+from .claims import Claims
+from .folder import ShardFolder
+from .live import OpenShard
+from .reader import file_digest, read_shard
+
+__all__ = ["Journal", "JournalInfo", "JournalReport", "open_journal"]
+
+_MERGE_ABOVE = 8  # sealed shards; each process that wrote adds one
+
+
+@dataclass(frozen=True)
+class JournalInfo:
+    """What a journal holds: per identity the answers, their bytes and what the identity is.
+
+    Attributes
+    ----------
+    unanswered : list of Failure
+        The requests of all identities that were asked and never answered.
+
+    """
+
+    n_answers: dict[str, int]
+    n_bytes: dict[str, int]
+    descriptions: dict[str, dict[str, Any]]
+    unanswered: list[Failure]
+    n_sealed: int
+    n_live: int
+    n_quarantined: int
+
+
+@dataclass(frozen=True)
+class JournalReport:
+    """What a check found: how much is whole, and one line for each thing that is not."""
+
+    n_chunks: int
+    n_answers: int
+    problems: list[str]
+
+
+class Journal:
+    """All answers kept under one folder, by measurement identity and request key.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; it is made where it is not there.
+    must_write : bool
+        False opens, for reading, also what cannot be written: a full disk, a read-only mount.
+
+    Attributes
+    ----------
+    claims : Claims
+        Who is measuring what right now.
+
+    Raises
+    ------
+    JournalError
+        The folder cannot be written, or holds files of a newer version.
+
+    Notes
+    -----
+    The folder may be shared by processes and machines. Answers in shards that are still written
+    are seen by processes of the same machine only, as SQLite's log cannot be shared further; a
+    claim keeps two machines from one cell. Machines must have distinct host names and the file
+    system must honour `flock` between them.
+
+    """
+
+    def __init__(self, path: Path, *, must_write: bool = True) -> None:
+        self.path = Path(path)
+        self.claims = Claims(self.path / "claims")
+        self._own: OpenShard | None = None
+        with _plain_errors(self.path):
+            self._folder = ShardFolder(self.path, must_write=must_write)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, JournalError):
+            self._abandon()
+        else:
+            self.close()
+
+    @property
+    def notices(self) -> list[str]:
+        """What opening and reading had to mend so far, one line each, to be shown to a person."""
+        return list(self._folder.notices)
+
+    def take_notices(self) -> list[str]:
+        """Return the notices since the last call, so that each is shown once."""
+        taken, self._folder.notices = self._folder.notices, []
+        return taken
+
+    def known(self, identity: str) -> dict[bytes, Answer]:
+        """Return every answer kept for an identity, by request key.
+
+        Where two processes answered one request, the answer written first counts.
+        """
+        with _plain_errors(self.path):
+            chunks = [c for _, contents in self._folder.read(identity) for c in contents.chunks]
+        answers: dict[bytes, Answer] = {}
+        for chunk in sorted(chunks, key=lambda c: (c.created, c.digest), reverse=True):
+            answers.update(chunk.answers())
+        return answers
+
+    def append(
+        self,
+        identity: str,
+        request_type: RequestType,
+        keys: Sequence[bytes],
+        answers: Sequence[Answer],
+        *,
+        description: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write one chunk of answers; they are on disk when this returns.
+
+        Parameters
+        ----------
+        identity : str
+            Key of the measurement identity.
+        request_type : str
+            The model's method that answered.
+        keys, answers : sequences of one length
+            What was asked and what came back.
+        description : mapping, optional
+            What the identity stands for, as JSON data.
+
+        Raises
+        ------
+        JournalError
+            The disk is full or read-only: this chunk is dropped whole, those before it are kept.
+
+        """
+        chunk = Chunk.of(identity, request_type, keys, answers)
+        self._own_shard().append(chunk, description)
+
+    def record_failure(self, failure: Failure) -> None:
+        """Keep that a request got no answer; the next run asks it again."""
+        self._own_shard().writer.record_failure(failure)
+
+    def failures(self, identity: str) -> list[Failure]:
+        """Return the requests of an identity that were asked and never answered."""
+        known = self.known(identity)
+        with _plain_errors(self.path):
+            found = [f for _, contents in self._folder.read(identity) for f in contents.failures]
+        ordered = sorted(found, key=lambda f: (f.created, f.key))
+        return list({f.key: f for f in ordered if f.key not in known}.values())
+
+    def tuning(self, identity: str) -> dict[str, float]:
+        """Return what was learned of an identity's speed and size on this machine, or nothing."""
+        try:
+            told = json.loads(self._tuning_path(identity).read_text())
+            return {str(name): float(value) for name, value in told.items()}
+        except (FileNotFoundError, ValueError, AttributeError):
+            return {}  # it only saves time; a torn file is learned again
+
+    def keep_tuning(self, identity: str, tuning: Mapping[str, float]) -> None:
+        """Keep numbers that make the next run of this identity faster; they change no answer."""
+        path = self._tuning_path(identity)
+        with _plain_errors(self.path):
+            path.parent.mkdir(exist_ok=True)
+            part = path.with_suffix(f".{secrets.token_hex(4)}")
+            part.write_text(json.dumps(dict(tuning)))
+            part.replace(path)
+
+    def close(self) -> None:
+        """Seal this process's shard, and merge the shards where they have become many."""
+        with _plain_errors(self.path):
+            self._seal_own()
+            if self._folder.is_writable and len(self._folder.sealed()) > _MERGE_ABOVE:
+                self._folder.merge()
+
+    def compact(self) -> tuple[int, int]:
+        """Merge all sealed shards into one; return bytes before and after.
+
+        Damaged files that were put aside before are deleted.
+        """
+        with _plain_errors(self.path):
+            self._folder.drop_quarantined()
+            return self._folder.merge(everything=True)
+
+    def remove(self, identities: Collection[str]) -> tuple[int, int]:
+        """Drop all answers and failures of these identities; return bytes before and after.
+
+        Damaged files that were put aside go too: whose answers are in them, nobody can tell.
+
+        Raises
+        ------
+        JournalError
+            Another process is still writing one of them, or may be on another machine.
+
+        """
+        with _plain_errors(self.path):
+            self._seal_own()
+            for path in self._folder.writers(identities):
+                raise JournalError(
+                    f"a run is still writing answers that are to be removed, to {path}; wait for "
+                    "it or stop it, then remove them"
+                )
+            self._folder.drop_quarantined()
+            return self._folder.merge(drop=set(identities))
+
+    def check(self) -> JournalReport:
+        """Read everything and say what is not whole."""
+        return self.inspect(self.path)
+
+    @staticmethod
+    def inspect(path: Path) -> JournalReport:
+        """Read everything in a journal's folder without opening it, so that nothing is mended."""
+        problems, n_chunks, n_answers = [], 0, 0
+        for shard in sorted(path.glob("*.sqlite")):
+            sealed = shard.name.startswith("sealed-")
+            try:
+                contents = read_shard(shard, sealed=sealed)
+            except FileNotFoundError:  # sealed or merged away by its writer meanwhile
+                continue
+            n_chunks += len(contents.chunks)
+            n_answers += sum(chunk.n for chunk in contents.chunks)
+            changed = sealed and file_digest(shard) != shard.stem.removeprefix("sealed-")
+            if contents.damage or changed:
+                problems.append(f"{shard}: {contents.damage or 'its bytes changed'}")
+        aside = sorted((path / "quarantine").glob("*.sqlite"))
+        problems += [
+            f"{shard}: put aside as damaged, its whole chunks were kept; 'capspace store compact' "
+            "deletes it"
+            for shard in aside
+        ]
+        return JournalReport(n_chunks, n_answers, problems)
+
+    def info(self) -> JournalInfo:
+        """Return what is kept, per identity."""
+        n_answers: Counter[str] = Counter()
+        n_bytes: Counter[str] = Counter()
+        descriptions: dict[str, dict[str, Any]] = {}
+        seen: set[bytes] = set()
+        failed: set[str] = set()
+        for _, contents in self._folder.read():
+            for chunk in contents.chunks:
+                if chunk.digest in seen:
+                    continue
+                seen.add(chunk.digest)
+                n_answers[chunk.identity] += chunk.n
+                n_bytes[chunk.identity] += len(chunk.payload)
+            failed |= {failure.identity for failure in contents.failures}
+            for identity, text in contents.descriptions.items():
+                descriptions[identity] = json.loads(text)
+        return JournalInfo(
+            dict(n_answers),
+            dict(n_bytes),
+            descriptions,
+            [failure for identity in sorted(failed) for failure in self.failures(identity)],
+            len(self._folder.sealed()),
+            len(self._folder.live()),
+            len(self._folder.quarantined()),
+        )
+
+    def _own_shard(self) -> OpenShard:
+        if self._own is None:
+            with _plain_errors(self.path):
+                self._own = OpenShard(self.path)
+        return self._own
+
+    def _seal_own(self) -> None:
+        if self._own is not None:
+            own, self._own = self._own, None
+            self._folder.seal(own)
+
+    def _abandon(self) -> None:
+        """Leave the shard as it is, after an error that was told; the next opening mends it."""
+        if self._own is not None:
+            own, self._own = self._own, None
+            own.abandon()
+
+    def _tuning_path(self, identity: str) -> Path:
+        where = f"{os.uname().nodename}\0{identity}"
+        name = blake2b(where.encode(), digest_size=16).hexdigest()
+        return self.path / "tuning" / f"{name}.json"
+
+
+class _plain_errors:
+    """Turns the system's errors into one line that says what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
+        if isinstance(error, (OSError, sqlite3.OperationalError)):
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise JournalError(
+                f"cannot use the journal in {self._path}: {why}; every finished chunk is kept: "
+                "make room there, or make it writable, and run the same command again"
+            ) from None
+
+
+def open_journal(store: Path, *, must_write: bool = True) -> Journal:
+    """Return the journal that lies in a store's folder."""
+    return Journal(store / "journal", must_write=must_write)

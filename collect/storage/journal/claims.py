@@ -1,0 +1,191 @@
+"""Who is measuring what: claims with a heartbeat, so that two runs of one zoo share its cells."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+
+from .locks import held_lock
+
+__all__ = ["Claim", "Claims"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One process's claim on one cell.
+
+    Attributes
+    ----------
+    cell : str
+        What is being measured; any text.
+    host, pid, started, namespace : str, int, str, str
+        The process: `started` tells it from a later one with its number, `namespace` tells apart
+        boots and containers that share a host name.
+    token : str
+        Drawn at random, so that a claim can be told from a later one of the same process.
+
+    """
+
+    cell: str
+    host: str
+    pid: int
+    started: str
+    namespace: str
+    token: str
+
+
+class Claims:
+    """The claims under one folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; it is made with the first claim.
+    expiry : float
+        Seconds without a heartbeat after which an owner on another machine counts as dead. On the
+        same machine a dead owner is seen at once.
+
+    Notes
+    -----
+    Ages are differences of times that the file system itself gave, so clocks of the machines do not
+    matter. Every decision is taken under one lock of the folder.
+
+    """
+
+    def __init__(self, path: Path, *, expiry: float = 120.0) -> None:
+        self._path = path
+        self._expiry = expiry
+
+    def acquire(self, cell: str) -> Claim | None:
+        """Claim a cell and return the claim, or None where a living process has it."""
+        pid, token = os.getpid(), secrets.token_hex(8)
+        claim = Claim(cell, socket.gethostname(), pid, _started(pid), _namespace(), token)
+        with self._lock():
+            if self._holder(cell) is not None:
+                return None
+            self._write(claim)
+        return claim
+
+    def holder(self, cell: str) -> Claim | None:
+        """Return the claim of the living process that has the cell, or None."""
+        with self._lock():
+            return self._holder(cell)
+
+    def living(self, cells: Iterable[str]) -> set[str]:
+        """Return those of many cells that a living process has, under one lock for all."""
+        with self._lock():
+            return {cell for cell in cells if self._holder(cell) is not None}
+
+    def beat(self, claim: Claim) -> bool:
+        """Say that the claim's owner lives; return whether it still has the claim."""
+        with self._lock():
+            if self._read(claim.cell) != claim:
+                return False
+            os.utime(self._file(claim.cell))
+        return True
+
+    def release(self, claim: Claim) -> None:
+        """Give the cell back; a claim that was lost meanwhile is left to its new owner."""
+        with self._lock():
+            if self._read(claim.cell) == claim:
+                self._file(claim.cell).unlink()
+
+    @contextmanager
+    def hold(self, cell: str) -> Iterator[Claim | None]:
+        """Claim a cell for the length of a block, with a heartbeat; None where another has it."""
+        claim = self.acquire(cell)
+        if claim is None:
+            yield None
+            return
+        stop = threading.Event()
+        beats = threading.Thread(target=self._beat_until, args=(claim, stop), daemon=True)
+        beats.start()
+        try:
+            yield claim
+        finally:
+            stop.set()
+            beats.join()
+            try:
+                self.release(claim)
+            except OSError as error:  # the claim of a process that ended is nobody's anyway
+                _log.warning("the claim on %s stays until this process ends: %s", cell, error)
+
+    def _beat_until(self, claim: Claim, stop: threading.Event) -> None:
+        while not stop.wait(self._expiry / 6):
+            try:
+                if not self.beat(claim):
+                    return
+            except OSError as error:  # as long as this lasts, the claim only grows old
+                _log.warning("cannot renew the claim on %s: %s", claim.cell, error)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self._path.mkdir(parents=True, exist_ok=True)
+        with held_lock(self._path / "claims.lock"):
+            yield
+
+    def _holder(self, cell: str) -> Claim | None:
+        claim = self._read(cell)
+        return claim if claim is not None and self._lives(claim) else None
+
+    def _lives(self, claim: Claim) -> bool:
+        if claim.host == socket.gethostname() and claim.namespace == _namespace():
+            return _started(claim.pid) == claim.started
+        probe = self._path / f"now-{secrets.token_hex(8)}"
+        probe.touch()
+        try:
+            age = probe.stat().st_mtime - self._file(claim.cell).stat().st_mtime
+        finally:
+            probe.unlink()
+        return age < self._expiry
+
+    def _file(self, cell: str) -> Path:
+        return self._path / f"{blake2b(cell.encode(), digest_size=16).hexdigest()}.json"
+
+    def _read(self, cell: str) -> Claim | None:
+        try:
+            return Claim(**json.loads(self._file(cell).read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None  # a torn claim is nobody's: its writer died while writing it
+
+    def _write(self, claim: Claim) -> None:
+        part = self._path / f"part-{claim.token}"
+        part.write_text(json.dumps(asdict(claim)))
+        part.replace(self._file(claim.cell))
+
+
+@cache
+def _namespace() -> str:
+    boot, pids = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if boot.exists():
+        return f"{boot.read_text().strip()} {pids.readlink()}"
+    return f"{uuid.getnode():x}"
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, in the kernel's own words; "" where there is no such one."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return ""
+    try:  # no /proc: a process that took the number over counts as the owner
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        return "running"
+    return "running"

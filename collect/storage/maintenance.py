@@ -1,0 +1,227 @@
+"""Looking after a store: what it holds, whether it is whole, and what may go."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capspace.fit.errors import near_matches
+
+from ..errors import CollectError, StoreError
+from .answer_identity import recorded_identity
+from .journal import Journal, JournalInfo, open_journal
+from .result import Result
+from .store import Store
+
+__all__ = ["Removed", "StoreInfo", "check_store", "compact_store", "remove_model", "store_info"]
+
+_SAMPLES = ".jsonl.gz"
+_SETTLED_SECONDS = 3600.0  # samples are written a little before the score that they belong to
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store holds.
+
+    Attributes
+    ----------
+    path : Path
+    n_results : mapping of model to number of scores
+    n_answers : mapping of model to number of kept answers
+        Answers of a model without a score count under the checkpoint they name.
+    n_bytes : mapping of part to bytes
+        "scores", "samples", "answers" and "logs".
+    n_quarantined : int
+        Damaged files of answers that were put aside.
+    n_unanswered : int
+        Requests that were asked and got no answer.
+    longest_unanswered : int, or None
+        Characters of the longest of them.
+    notices : tuple of str
+        What reading the answers had to mend, or could not.
+
+    """
+
+    path: Path
+    n_results: dict[str, int]
+    n_answers: dict[str, int]
+    n_bytes: dict[str, int]
+    n_quarantined: int
+    n_unanswered: int
+    longest_unanswered: int | None
+    notices: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe values."""
+        return {**vars(self), "path": str(self.path)}
+
+
+@dataclass(frozen=True)
+class Removed:
+    """How much was removed."""
+
+    n_scores: int
+    n_answers: int
+    n_failures: int
+
+
+def store_info(store: Store) -> StoreInfo:
+    """Return what a store holds, and how much room each part takes."""
+    with open_journal(store.path, must_write=False) as journal:
+        kept = journal.info()
+        notices = journal.take_notices()
+    results = store.results()
+    names = {recorded_identity(r.identity): r.model for r in results}
+    answers: Counter[str] = Counter()
+    for identity, n in kept.n_answers.items():
+        answers[names.get(identity) or _checkpoint(kept, identity)] += n
+    for failure in kept.unanswered:
+        answers[names.get(failure.identity) or _checkpoint(kept, failure.identity)] += 0
+    return StoreInfo(
+        path=store.path,
+        n_results=dict(Counter(r.model for r in results)),
+        n_answers=dict(answers),
+        n_bytes={
+            "scores": sum(p.stat().st_size for p in store.path.glob("store.sqlite*")),
+            "samples": _size(store.samples_path),
+            "answers": _size(store.path / "journal"),
+            "logs": _size(store.logs_path),
+        },
+        n_quarantined=kept.n_quarantined,
+        n_unanswered=len(kept.unanswered),
+        longest_unanswered=max((f.characters for f in kept.unanswered), default=None),
+        notices=tuple(notices),
+    )
+
+
+def check_store(store: Store) -> list[str]:
+    """Read everything and return one line for each thing that is not whole."""
+    problems = [one.problem for one in store.damaged()]
+    for result in store.results():
+        if not math.isfinite(result.score):
+            problems.append(f"{result.model} {result.benchmark}: its score is {result.score}")
+        imported = not recorded_identity(result.identity)
+        if imported and not store.samples_file(result.key).exists():
+            continue  # a score may be imported without its samples
+        try:
+            n_items = sum(1 for _ in store.samples(result.key))
+        except StoreError as error:
+            problems.append(str(error))
+            continue
+        if result.n_items is not None and n_items < result.n_items:
+            path = store.samples_file(result.key)
+            problems.append(f"{path}: {n_items} of {result.n_items} items")
+    problems += [
+        f"{path}: belongs to no score (a stopped run left it); 'capspace store compact' deletes it"
+        for path in _left_behind(store)
+    ]
+    # Opening the journal would mend what a check is to tell of.
+    return problems + Journal.inspect(store.path / "journal").problems
+
+
+def compact_store(store: Store) -> tuple[int, int]:
+    """Give back room that is not used; return bytes before and after.
+
+    Samples that belong to no score and damaged files that were put aside are deleted.
+    """
+    before = _size(store.path)
+    for path in _left_behind(store):
+        path.unlink(missing_ok=True)
+    store.compact()
+    with open_journal(store.path) as journal:
+        journal.compact()
+    return before, _size(store.path)
+
+
+def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> Removed:
+    """Remove a model's scores, samples and failures, and answers that no other score rests on.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are.
+    model : str
+        Name as ``capspace store info`` shows it: of answers without a score, their checkpoint. Or
+        the name of a damaged score, as ``capspace store check`` tells it.
+    benchmark : str, optional
+        Only this score; answers stay, as other benchmarks may share them.
+
+    Raises
+    ------
+    CollectError
+        There is nothing of this name; near matches are named.
+    JournalError
+        The model is being measured.
+
+    """
+
+    def is_meant(named: str, of: str) -> bool:
+        return named == model and benchmark in (None, of)
+
+    damaged = [d for d in store.damaged() if is_meant(d.model, d.benchmark) or d.name == model]
+    everything, failed = store.results(), store.failures()
+    own = [r for r in everything if is_meant(r.model, r.benchmark)]
+    failures = [f for f in failed if is_meant(f.model, f.benchmark)]
+    n_answers = 0
+    with open_journal(store.path) as journal:
+        kept = journal.info()
+        identities, unscored = _identities(model, own, everything, kept)
+        if benchmark is None and identities:
+            n_answers = sum(kept.n_answers.get(identity, 0) for identity in identities)
+            journal.remove(identities)
+        elif not (own or failures or damaged):
+            models = [*(r.model for r in everything), *(f.model for f in failed)]
+            known = dict.fromkeys([*models, *unscored])
+            what = model if benchmark is None else f"{model} {benchmark}"
+            raise CollectError(f"{store.path} has nothing of {what!r}{near_matches(model, known)}")
+    store.remove(r.key for r in own)
+    store.remove_damaged(damaged)
+    store.remove_failures(failures)
+    return Removed(len(own) + len(damaged), n_answers, len(failures))
+
+
+def _identities(
+    model: str, own: list[Result], everything: Iterable[Result], kept: JournalInfo
+) -> tuple[set[str], set[str]]:
+    """Return whose answers are the model's alone, and all checkpoints that have no score."""
+    keys = {r.key for r in own}
+    others = {recorded_identity(r.identity) for r in everything if r.key not in keys}
+    scored = {recorded_identity(r.identity) for r in own}
+    recorded = kept.n_answers.keys() | {failure.identity for failure in kept.unanswered}
+    named = {i: _checkpoint(kept, i) for i in recorded - scored - others}
+    identities = {i for i, checkpoint in named.items() if checkpoint == model}
+    return identities | (scored - others - {""}), set(named.values())
+
+
+def _left_behind(store: Store) -> list[Path]:
+    """Return the files of samples that a run which is over left without a score."""
+    paths = sorted(store.samples_path.iterdir())
+    # Workers of a zoo write samples; their scores come into the store when its driver next runs.
+    in_zoos = {path.stem for path in store.path.glob("zoo/*/cells/*.json")}
+    keys = store.keys() | in_zoos
+    found = []
+    for path in paths:
+        is_part = path.name.startswith(".") and path.name.endswith(".part")
+        of_none = path.name.endswith(_SAMPLES) and path.name.removesuffix(_SAMPLES) not in keys
+        try:
+            age = time.time() - path.stat().st_mtime
+        except FileNotFoundError:  # its writer has finished it meanwhile
+            continue
+        if (is_part or of_none) and age > _SETTLED_SECONDS:
+            found.append(path)
+    return found
+
+
+def _checkpoint(kept: JournalInfo, identity: str) -> str:
+    """Return the checkpoint that answers without a score name."""
+    described = kept.descriptions.get(identity, {}).get("model", {})
+    return str(described.get("checkpoint", identity[:12]))
+
+
+def _size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())

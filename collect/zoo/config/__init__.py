@@ -1,0 +1,1 @@
+"""What a zoo.yaml says."""

@@ -1,0 +1,1 @@
+"""Where a zoo's work runs: this machine's devices, or Slurm."""

@@ -1,0 +1,223 @@
+"""From names to models: each checkpoint resolved, weighed, with its facts, and there once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from capspace.fit.cells import read_cells
+from capspace.fit.errors import TableError
+from capspace.fit.facts import read_date
+from capspace.fit.read import typed
+from capspace.fit.table import FACT_COLUMNS
+from capspace.tasks.panel import Panel
+
+from ...checkpoints.checkpoint import Checkpoint, resolve
+from ...checkpoints.download import missing_bytes
+from ...checkpoints.size import Weights, is_downloaded, weigh
+from ...errors import CheckpointError, ZooError
+from ...run.collection import Missing
+from ...storage.store import Store
+from ..config.config import Facts, Settings, ZooFile
+from ..config.expand import Candidate
+from ..executors.device import DeviceKind
+from .plan import Model
+
+__all__ = ["Found", "facts_table", "make_model", "merge", "refusal", "resolve_all"]
+
+_REQUESTS_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint that is there, and how it was asked for."""
+
+    candidate: Candidate
+    checkpoint: Checkpoint
+    settings: Settings
+    weights: Weights
+
+
+def resolve_all(
+    wanted: Sequence[Candidate], panels: Sequence[Panel], store: Store
+) -> tuple[list[Found], list[Missing]]:
+    """Return the checkpoints that are there, and the cells of those that are not.
+
+    Raises
+    ------
+    ZooError
+        Not one is there.
+
+    """
+
+    def find(candidate: Candidate) -> Found | CheckpointError:
+        settings = candidate.settings
+        try:
+            checkpoint = resolve(
+                candidate.ref,
+                allow_pickle=bool(settings.allow_pickle),
+                trust_remote_code=bool(settings.trust_remote_code),
+                hash_file=store.hash_file,
+            )
+            return Found(candidate, checkpoint, settings, weigh(checkpoint))
+        except CheckpointError as error:
+            return error
+
+    found, missing = [], []
+    with ThreadPoolExecutor(max_workers=_REQUESTS_AT_ONCE) as pool:
+        # The Hub is asked about several at once; folders are hashed one after another.
+        asked = {c.ref: pool.submit(find, c) for c in wanted if not Path(c.ref).is_dir()}
+        for candidate in wanted:
+            answer = asked[candidate.ref].result() if candidate.ref in asked else find(candidate)
+            if isinstance(answer, Found):
+                found.append(answer)
+                continue
+            name = Path(candidate.ref).name if candidate.ref.startswith("/") else candidate.ref
+            missing += [Missing(name, b.name, str(answer)) for p in panels for b in p.benchmarks]
+    if not found:
+        raise ZooError(f"no checkpoint of this zoo can be used; {missing[0].reason}")
+    return found, missing
+
+
+def merge(found: Sequence[Found]) -> tuple[list[tuple[Found, tuple[str, ...]]], list[str]]:
+    """Return each checkpoint once, with the other names that the same bytes go by, and notices.
+
+    Raises
+    ------
+    ZooError
+        The same bytes were asked for with two settings.
+
+    """
+    first: dict[str, Found] = {}
+    others: dict[str, list[str]] = {}
+    notices = []
+    for item in found:
+        same = first.setdefault(item.checkpoint.identity, item)
+        if same is item:
+            continue
+        if same.settings != item.settings:
+            raise ZooError(
+                f"{item.candidate.where}: {item.checkpoint.name} is the same checkpoint as "
+                f"{same.checkpoint.name} ({same.candidate.where}) with other settings; keep one"
+            )
+        others.setdefault(item.checkpoint.identity, []).append(item.checkpoint.name)
+        notices.append(
+            f"{item.checkpoint.name} ({item.candidate.where}) is the same checkpoint as "
+            f"{same.checkpoint.name}: measured once"
+        )
+    return [(f, tuple(others.get(i, ()))) for i, f in first.items()], notices
+
+
+def make_model(
+    found: Found, aliases: tuple[str, ...], table: pd.DataFrame, device: DeviceKind
+) -> Model:
+    """Return a checkpoint with its size, its facts, and the devices it takes of these."""
+    checkpoint, settings, weights = found.checkpoint, found.settings, found.weights
+    facts, counted = _facts(checkpoint.name, found.candidate.facts, table, weights)
+    n_bytes = weights.bytes_as(settings.dtype or "auto")
+    model = Model(
+        name=checkpoint.name,
+        ref=_exact_ref(checkpoint),
+        identity=checkpoint.identity,
+        revision=checkpoint.revision,
+        aliases=aliases,
+        settings=settings.model_dump(exclude={"devices"}, exclude_none=True),
+        facts=facts,
+        counted=counted,
+        n_parameters=weights.n_parameters,
+        n_bytes=n_bytes,
+        n_download_bytes=0 if is_downloaded(checkpoint) else _download_bytes(checkpoint, weights),
+        devices=settings.devices or 1,
+    )
+    if settings.devices is None:
+        # One more than there are where all of them are too small.
+        needed = device.devices_for(model.memory_bytes) or len(device.devices) + 1
+        model = replace(model, devices=needed)
+    return model
+
+
+def refusal(model: Model, device: DeviceKind) -> str | None:
+    """Return why a model cannot run on these devices, if so."""
+    there = len(device.devices)
+    if not there or model.devices <= there:
+        return None
+    if device.devices_for(model.memory_bytes) is None:
+        return (
+            f"it needs about {model.memory_bytes / 1e9:.3g} GB of memory, more than the {there} "
+            "GPUs that one process can have here hold"
+        )
+    return f"it is to have {model.devices} GPUs, and one process can have {there} here"
+
+
+def _download_bytes(checkpoint: Checkpoint, weights: Weights) -> int:
+    told = missing_bytes(checkpoint)
+    return weights.n_bytes if told is None else told
+
+
+def _exact_ref(checkpoint: Checkpoint) -> str:
+    """Return what loads exactly this checkpoint, whatever a branch points to later."""
+    if checkpoint.kind == "local":
+        return checkpoint.location
+    return f"{checkpoint.location}@{checkpoint.revision}"
+
+
+def facts_table(zoo: ZooFile) -> pd.DataFrame:
+    """Return the zoo's CSV of facts by model; without rows where it names none.
+
+    Raises
+    ------
+    ZooError
+        It cannot be read, or has a wrong column or a model twice.
+
+    """
+    if zoo.config.facts is None:
+        return pd.DataFrame(columns=list(FACT_COLUMNS))
+    path = zoo.beside(zoo.config.facts)
+    try:
+        table = read_cells(path)
+        if "model" in table.columns:
+            table = typed(table)
+    except TableError as error:
+        raise ZooError(f"{zoo.at('facts')}: cannot read {path}: {error}") from None
+    unknown = [c for c in table.columns if c not in (*FACT_COLUMNS, "model")]
+    if "model" not in table.columns or unknown:
+        raise ZooError(
+            f"{zoo.at('facts')}: {path} needs the column model and may have "
+            f"{', '.join(FACT_COLUMNS)}{f'; {unknown[0]!r} is none of them' if unknown else ''}"
+        )
+    if table["model"].duplicated().any():
+        twice = table.loc[table["model"].duplicated(), "model"].iloc[0]
+        raise ZooError(f"{zoo.at('facts')}: {path} has {twice} twice")
+    if "release_date" in table:
+        rows = zip(table["release_date"], table["model"], strict=True)
+        try:
+            table["release_date"] = [
+                read_date(value, f"row {row} ({model}): release_date") or None
+                for row, (value, model) in enumerate(rows, start=2)
+            ]
+        except TableError as error:
+            raise ZooError(f"{zoo.at('facts')}: {path}: {error}") from None
+    return table.set_index("model")
+
+
+def _facts(
+    name: str, given: Facts, table: pd.DataFrame, weights: Weights
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    facts: dict[str, Any] = dict.fromkeys(FACT_COLUMNS)
+    if name in table.index:
+        row = table.loc[name].dropna().to_dict()
+        facts |= {str(k): v.item() if hasattr(v, "item") else v for k, v in row.items()}
+    facts |= given.model_dump(exclude_none=True)
+    counted = []
+    if facts["parameters"] is None:
+        facts["parameters"] = float(weights.n_parameters)
+        counted.append("parameters")
+    if facts["training_flops"] is None and facts["training_tokens"] is not None:
+        facts["training_flops"] = 6.0 * facts["parameters"] * facts["training_tokens"]
+        counted.append("training_flops")
+    return facts, tuple(counted)

@@ -1,0 +1,259 @@
+"""From a ``zoo.yaml`` to a plan: resolve, weigh, look up what is done, and estimate the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from capspace.tasks.panel import Benchmark, Panel, load_panel
+
+from ...errors import CollectError
+from ...harness.backends import DEFAULT_BACKEND, LoadOptions
+from ...harness.data_root import DataRoot, default_data_root, named_data_root
+from ...harness.harness import Harness, Workload
+from ...run.cells import measurement
+from ...run.collection import Missing
+from ...runtime.log_capture import logged_to
+from ...storage.identity import Measurement, Seeds, canonical_json
+from ...storage.store import Store
+from ..config.config import Settings, ZooFile
+from ..config.expand import candidates
+from ..executors.device import DeviceKind
+from .cost import (
+    Observation,
+    Throughput,
+    fit_throughput,
+    forward_flops,
+)
+from .models import Found, facts_table, make_model, merge, refusal, resolve_all
+from .plan import Cell, Model, Plan, Unit, cut_into_units, longest_first
+
+__all__ = ["make_plan", "zoo_data_root", "zoo_panels"]
+
+Tell = Callable[[str], None]
+
+
+def zoo_panels(zoo: ZooFile) -> list[Panel]:
+    """Return the panels that a zoo names; a path starts at the zoo's folder."""
+    panels = []
+    for name in zoo.config.panels:
+        path = zoo.beside(Path(name))
+        panels.append(load_panel(path if path.suffix in {".yaml", ".yml"} else name))
+    return panels
+
+
+def zoo_data_root(zoo: ZooFile) -> DataRoot | None:
+    """Return where the zoo's tasks read their data, or None for the Hub."""
+    if zoo.config.data is None:
+        return default_data_root()
+    name = zoo.config.data
+    return named_data_root(name if name == "embedded" else zoo.beside(Path(name)))
+
+
+def make_plan(
+    zoo: ZooFile,
+    store: Store,
+    *,
+    device: DeviceKind | None = None,
+    unit_seconds: float | None = None,
+    tell: Tell = lambda text: None,
+) -> Plan:
+    """Return what is done, what is missing, and what the missing costs; nothing is measured.
+
+    Parameters
+    ----------
+    zoo : ZooFile
+        What is wanted.
+    store : Store
+        Where results are; file hashes and counted workloads are remembered there.
+    device : DeviceKind, optional
+        What the zoo will run on; by default this machine's.
+    unit_seconds : float, optional
+        Longest unit to cut, where a job's time asks for shorter ones than the zoo's limits.
+    tell : callable
+        Takes a line for a person now and then.
+
+    Raises
+    ------
+    ZooError
+        A wrong entry, named with file and line, or no checkpoint that can be used.
+
+    """
+    device = device or DeviceKind.here()
+    panels = zoo_panels(zoo)
+    wanted = candidates(zoo)
+    table = facts_table(zoo)
+    harness = Harness(
+        [b for p in panels for b in p.benchmarks],
+        data_root=zoo_data_root(zoo),
+        include_path=None
+        if zoo.config.include_path is None
+        else zoo.beside(zoo.config.include_path),
+    )
+    tell(f"resolving {len(wanted)} checkpoints")
+    found, missing = resolve_all(wanted, panels, store)
+    merged, notices = merge(found)
+    models = [make_model(f, aliases, table, device) for f, aliases in merged]
+    with logged_to(store.logs_path / "zoo-plan.log"):
+        cells, missing_cells, benchmarks = _keys(zoo, panels, harness, merged, allowed=models)
+        works = _workloads(zoo, benchmarks, harness, store, tell)
+    speed = fit_throughput(
+        _observations(store, models, cells, works, device), Throughput.guess(device.kind)
+    )
+    planned: dict[str, tuple[Cell, ...]] = {}
+    units: list[Unit] = []
+    for model in models:
+        reason = refusal(model, device)
+        planned[model.identity] = tuple(
+            Cell(
+                key=cell.key,
+                panel=panel.name,
+                benchmark=benchmark.name,
+                is_done=store.get(cell.key) is not None,
+                estimate=replace(
+                    speed, flops_per_second=speed.flops_per_second * model.devices
+                ).cell(works[panel.name, benchmark.name], model.n_parameters),
+            )
+            for panel, benchmark, cell in cells[model.identity]
+        )
+        if reason is not None:
+            open_cells = [c for c in planned[model.identity] if not c.is_done]
+            missing += [Missing(model.name, c.benchmark, reason) for c in open_cells]
+            planned[model.identity] = tuple(c for c in planned[model.identity] if c.is_done)
+        for panel in panels:
+            units += cut_into_units(
+                model,
+                panel.name,
+                [c for c in planned[model.identity] if c.panel == panel.name],
+                load=speed.load(model.n_bytes),
+                unit_seconds=min(zoo.config.limits.unit_time, unit_seconds or math.inf),
+            )
+    return Plan(
+        name=zoo.name,
+        models=tuple(models),
+        cells=planned,
+        units=longest_first(units),
+        unmeasurable=(*missing, *missing_cells),
+        notices=(*notices, _speed_notice(speed, device)),
+    )
+
+
+_Keys = dict[str, list[tuple[Panel, Benchmark, Measurement]]]
+
+
+def _keys(
+    zoo: ZooFile,
+    panels: Sequence[Panel],
+    harness: Harness,
+    merged: Sequence[tuple[Found, tuple[str, ...]]],
+    *,
+    allowed: Sequence[Model],
+) -> tuple[_Keys, list[Missing], list[tuple[Panel, Benchmark]]]:
+    """Return each model's cells, the cells that cannot be measured, and the benchmarks used."""
+    known = {m.identity for m in allowed}
+    keys: _Keys = {identity: [] for identity in known}
+    missing: list[Missing] = []
+    used: list[tuple[Panel, Benchmark]] = []
+    seeds = Seeds.of(zoo.config.seed)
+    for panel in panels:
+        for benchmark in panel.benchmarks:
+            if benchmark.executes_code and not zoo.config.allow_code_execution:
+                reason = "skipped: it runs code that the model writes (allow_code_execution: true)"
+                missing += [
+                    Missing(f.checkpoint.name, benchmark.name, reason, skipped=True)
+                    for f, _ in merged
+                ]
+                continue
+            try:
+                for found, _ in merged:
+                    cell = measurement(
+                        found.checkpoint,
+                        benchmark,
+                        harness,
+                        options=_load_options(found.settings),
+                        seeds=seeds,
+                        limit=zoo.config.limits.items,
+                        chat_template=bool(found.settings.chat_template),
+                    )
+                    keys[found.checkpoint.identity].append((panel, benchmark, cell))
+                used.append((panel, benchmark))
+            except CollectError as error:
+                missing += [
+                    Missing(f.checkpoint.name, benchmark.name, str(error)) for f, _ in merged
+                ]
+    return keys, missing, used
+
+
+def _workloads(
+    zoo: ZooFile,
+    benchmarks: Sequence[tuple[Panel, Benchmark]],
+    harness: Harness,
+    store: Store,
+    tell: Tell,
+) -> dict[tuple[str, str], Workload]:
+    """Return what each benchmark asks; counted once and then remembered beside the store."""
+    path = store.path / "workloads.json"
+    kept: dict[str, dict[str, int]] = {}
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    works = {}
+    n_before = len(kept)
+    for panel, benchmark in benchmarks:
+        tasks = [asdict(task) for task in harness.tasks(benchmark)]
+        text = canonical_json([tasks, benchmark.n_shot, zoo.config.limits.items])
+        key = hashlib.sha256(text.encode()).hexdigest()
+        if key not in kept:
+            tell(f"counting the requests of {benchmark.name}, once")
+            kept[key] = asdict(harness.workload(benchmark, limit=zoo.config.limits.items))
+        works[panel.name, benchmark.name] = Workload(**kept[key])
+    if len(kept) > n_before:
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(kept), encoding="utf-8")
+        part.replace(path)
+    return works
+
+
+def _observations(
+    store: Store,
+    models: Sequence[Model],
+    cells: _Keys,
+    works: dict[tuple[str, str], Workload],
+    device: DeviceKind,
+) -> list[Observation]:
+    seen = []
+    for model in models:
+        for panel, benchmark, cell in cells[model.identity]:
+            result = store.get(cell.key)
+            if result is None or not str(result.provenance.get("device")).startswith(device.kind):
+                continue
+            if result.provenance.get("requests", {}).get("n_known"):
+                continue  # partly answered from the journal: its time says nothing
+            seconds = result.provenance.get("seconds")
+            work = works[panel.name, benchmark.name]
+            if isinstance(seconds, (int, float)) and seconds > 0:
+                seen.append(
+                    Observation(
+                        work.n_requests, forward_flops(work, model.n_parameters), float(seconds)
+                    )
+                )
+    return seen
+
+
+def _speed_notice(speed: Throughput, device: DeviceKind) -> str:
+    if not speed.n_observations:
+        return f"no earlier run on {device.kind}: times are a guess, right within a factor of five"
+    return f"times rest on {speed.n_observations} cells measured on {device.kind}"
+
+
+def _load_options(settings: Settings) -> LoadOptions:
+    """Return how a checkpoint with these settings is loaded."""
+    return LoadOptions(
+        backend=settings.backend or DEFAULT_BACKEND,
+        dtype=settings.dtype or "auto",
+        batch_size=settings.batch_size or "auto",
+        trust_remote_code=bool(settings.trust_remote_code),
+    )

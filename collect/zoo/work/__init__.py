@@ -1,0 +1,1 @@
+"""Work units of a zoo, and the processes that measure them."""

@@ -1,0 +1,288 @@
+"""A zoo's shared folder: what workers and driver know of each other.
+
+Layout, below ``<store>/zoo/<name>``::
+
+    orders.json            what there is to do, in order; written by the driver
+    units/<id>.running     attempts so far of a unit that a worker took
+    units/<id>.done        attempts of a unit that is finished, well or not
+    cells/<key>.json       one result, or why there is none
+    claims/                who has which unit (capspace.collect.storage.journal.claims)
+    workers/<name>.json    what a worker is doing
+    logs/<name>.log        what it said
+
+Every file is written whole under another name and then renamed, so that a reader on any node sees
+all of it or nothing. Nothing here is SQLite, whose file not every shared file system keeps whole
+(see `Store`): only the driver, on one machine, writes to the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from capspace.tasks.panel import Panel
+
+from ...errors import ZooError
+from ...storage.journal.claims import Claims
+from ...storage.store import Result, Store
+from ..planning.plan import Plan
+from .records import (
+    Attempt,
+    CellFailure,
+    Order,
+    Orders,
+    RunOptions,
+    WorkerState,
+    orders_json,
+    parse_orders,
+    parse_result,
+    result_json,
+)
+
+__all__ = ["ZooFolder"]
+
+
+@dataclass
+class ZooFolder:
+    """The folder of one zoo.
+
+    Parameters
+    ----------
+    path : Path
+        Made where it is not there.
+
+    """
+
+    path: Path
+    _orders: tuple[int, Orders] | None = field(default=None, repr=False)
+    _kinds: dict[str, CellFailure | None] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        try:
+            for name in ("units", "cells", "claims", "workers", "logs"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ZooError(f"cannot write the zoo's folder {self.path}: {error.strerror}") from None
+        self.claims = Claims(self.path / "claims")
+
+    @classmethod
+    def of(cls, store: Store, name: str) -> ZooFolder:
+        """Return the folder of a zoo beside its store."""
+        return cls(store.path / "zoo" / name)
+
+    def write_orders(
+        self,
+        plan: Plan,
+        panels: list[Panel],
+        options: RunOptions,
+        timeout: float | None,
+        *,
+        failed: Collection[str] = (),
+    ) -> int:
+        """Write what there is to do, without cells that ``failed``; return how many units.
+
+        A cell that an earlier plan gave to a unit stays in it for as long as that unit is not
+        finished, however the new plan would cut: a worker may be at it this moment.
+        """
+        new = {
+            order.id: order
+            for order in map(Order.of, plan.units)
+            if not set(order.cells.values()) <= set(failed)
+        }
+        wanted = {key for order in new.values() for key in order.cells.values()}
+        finished = self.finished()
+        kept: dict[str, Order] = {}
+        taken: set[str] = set()
+        for old in self.read_orders().orders if self.has_orders() else ():
+            cells = {b: k for b, k in old.cells.items() if k in wanted}
+            if cells and old.id not in finished:
+                kept[old.id] = Order(**{**vars(old), "cells": cells})
+                taken |= set(cells.values())
+        for order in new.values():
+            if taken.isdisjoint(order.cells.values()):
+                kept[order.id] = order
+                (self.path / "units" / f"{order.id}.done").unlink(missing_ok=True)
+            elif cells := {b: k for b, k in order.cells.items() if k not in taken}:
+                identifier = f"{order.id}-{secrets.token_hex(4)}"
+                kept[identifier] = Order(**{**vars(order), "id": identifier, "cells": cells})
+        ordered = sorted(kept.values(), key=lambda o: (-o.seconds, o.model, o.id))
+        orders = Orders(
+            wanted={
+                m.name: {c.benchmark: c.key for c in plan.cells[m.identity]} for m in plan.models
+            },
+            facts={m.name: m.facts | {"counted": list(m.counted)} for m in plan.models},
+            orders=tuple(ordered),
+            panels={p.name: p for p in panels},
+            options=options,
+            timeout=timeout,
+            unmeasurable=plan.unmeasurable,
+        )
+        _write_json(self.path / "orders.json", orders_json(orders))
+        return len(ordered)
+
+    def has_orders(self) -> bool:
+        """Return whether a plan was ever written here."""
+        return (self.path / "orders.json").is_file()
+
+    def read_orders(self) -> Orders:
+        """Return what there is to do; read again only when the driver wrote it again."""
+        path = self.path / "orders.json"
+        try:
+            stamp = path.stat().st_mtime_ns
+            if self._orders is None or self._orders[0] != stamp:
+                self._orders = stamp, parse_orders(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise ZooError(
+                f"this zoo was never run with the store {self.path.parent.parent}; "
+                "`capspace zoo run` first"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ZooError(
+                f"{path}: no readable work orders ({error}); `capspace zoo run` writes them"
+            ) from None
+        return self._orders[1]
+
+    def finished(self) -> set[str]:
+        """Return the units that are finished."""
+        return self.progress()[0]
+
+    def is_finished(self, unit: str) -> bool:
+        """Return whether a unit is finished."""
+        return (self.path / "units" / f"{unit}.done").is_file()
+
+    def progress(self) -> tuple[set[str], set[str]]:
+        """Return the units that are finished, and those that someone began and nobody finished."""
+        kinds: dict[str, set[str]] = {"done": set(), "running": set()}
+        with os.scandir(self.path / "units") as entries:
+            for entry in entries:
+                name, _, kind = entry.name.partition(".")
+                if kind in kinds:
+                    kinds[kind].add(name)
+        return kinds["done"], kinds["running"] - kinds["done"]
+
+    def attempts(self, unit: str) -> list[Attempt]:
+        """Return the attempts at a unit so far."""
+        for kind in ("done", "running"):
+            try:
+                said = json.loads((self.path / "units" / f"{unit}.{kind}").read_text())
+            except FileNotFoundError:
+                continue
+            return [Attempt(**a) for a in said]
+        return []
+
+    def write_attempts(self, unit: str, attempts: list[Attempt], *, finished: bool) -> None:
+        """Keep the attempts at a unit."""
+        folder = self.path / "units"
+        _write_json(
+            folder / f"{unit}.{'done' if finished else 'running'}", [asdict(a) for a in attempts]
+        )
+        if finished:
+            (folder / f"{unit}.running").unlink(missing_ok=True)
+
+    def has_outcome(self, key: str) -> bool:
+        """Return whether a cell has a result or a recorded failure here."""
+        return (self.path / "cells" / f"{key}.json").is_file()
+
+    def write_result(self, result: Result) -> None:
+        """Keep a result until the driver takes it into the store."""
+        _write_json(self.path / "cells" / f"{result.key}.json", {"result": result_json(result)})
+
+    def write_failure(self, failure: CellFailure) -> None:
+        """Keep why a cell has no score."""
+        _write_json(self.path / "cells" / f"{failure.key}.json", {"failure": asdict(failure)})
+
+    def results(self, *, but: Collection[str] = ()) -> Iterator[Result]:
+        """Yield the results here, without those of the keys ``but``."""
+        failed = {f.key for f in self.failures()}
+        for key in sorted(self._outcome_keys().difference(but, failed)):
+            yield parse_result(self._read_outcome(key)["result"])
+
+    def failures(self) -> list[CellFailure]:
+        """Return the cells that are recorded as failed; each file is read once."""
+        there = self._outcome_keys()
+        for key in there - self._kinds.keys():
+            said = self._read_outcome(key)
+            self._kinds[key] = CellFailure(**said["failure"]) if "failure" in said else None
+        for key in self._kinds.keys() - there:
+            del self._kinds[key]
+        return [f for key in sorted(there) if (f := self._kinds[key]) is not None]
+
+    def results_done(self) -> set[str]:
+        """Return the keys of the results here."""
+        return self._outcome_keys() - {f.key for f in self.failures()}
+
+    def _outcome_keys(self) -> set[str]:
+        with os.scandir(self.path / "cells") as entries:
+            return {e.name.removesuffix(".json") for e in entries if not e.name.startswith(".")}
+
+    def _read_outcome(self, key: str) -> dict[str, Any]:
+        text = (self.path / "cells" / f"{key}.json").read_text(encoding="utf-8")
+        said: dict[str, Any] = json.loads(text)
+        return said
+
+    def forget(self, key: str) -> None:
+        """Drop the outcome of a cell, so that it is tried again."""
+        (self.path / "cells" / f"{key}.json").unlink(missing_ok=True)
+        self._kinds.pop(key, None)
+
+    def write_notices(self, model: str, lines: Sequence[str]) -> None:
+        """Keep what the run of a model does otherwise, in place of what was there before."""
+        path = self.path / "notices" / f"{hashlib.sha256(model.encode()).hexdigest()[:16]}.json"
+        if lines:
+            path.parent.mkdir(exist_ok=True)
+            _write_json(path, {"model": model, "lines": list(lines)})
+        else:
+            path.unlink(missing_ok=True)
+
+    def notices(self) -> list[str]:
+        """Return what the runs of models do otherwise, a line for each."""
+        lines = []
+        for path in sorted((self.path / "notices").glob("*.json")):
+            try:
+                kept = json.loads(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                continue  # it was dropped just now
+            lines += [f"{kept['model']}: {line}" for line in kept["lines"]]
+        return lines
+
+    def write_worker(self, state: WorkerState) -> None:
+        """Say what a worker is doing."""
+        _write_json(
+            self.path / "workers" / f"{state.worker}.json",
+            asdict(state),
+            sync=False,  # worth nothing after a power cut
+        )
+
+    def remove_worker(self, worker: str) -> None:
+        """Say that a worker has ended."""
+        (self.path / "workers" / f"{worker}.json").unlink(missing_ok=True)
+
+    def workers(self) -> list[WorkerState]:
+        """Return what the workers last said, without those that ended."""
+        states = []
+        for path in sorted((self.path / "workers").glob("*.json")):
+            try:
+                states.append(WorkerState(**json.loads(path.read_text(encoding="utf-8"))))
+            except FileNotFoundError:
+                continue  # it ended just now
+        return states
+
+    def log_path(self, worker: str) -> Path:
+        """Return where a worker's log is."""
+        return self.path / "logs" / f"{worker}.log"
+
+
+def _write_json(path: Path, value: Any, *, sync: bool = True) -> None:
+    part = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(value, file, ensure_ascii=False, allow_nan=False)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,278 @@
+"""A supervisor: runs units in a process of their own and survives whatever happens to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+from .child import Child, death
+from .folder import ZooFolder
+from .records import Attempt, CellFailure, Order, WorkerState, now
+
+__all__ = ["Supervisor", "smaller_batch"]
+
+_ENDS = {"done", "failed", "crashed", "timeout"}
+_ATTEMPTS = 2
+_LOST_ATTEMPTS = 3
+_LEAST_TIMEOUT = 1800.0
+_STATE_EVERY = 2.0
+_START_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    kind: str
+    reason: str
+    missing: Mapping[str, str]
+
+
+class Supervisor:
+    """Runs units, one after another, in a child process.
+
+    Parameters
+    ----------
+    folder : ZooFolder
+        Where outcomes go.
+    name : str
+        The worker's name, unique among all workers of the zoo.
+    environment : mapping, optional
+        Environment variables of the child, over this process's own.
+    stop : threading.Event, optional
+        Set to end the current unit as if it had never begun.
+
+    """
+
+    def __init__(
+        self,
+        folder: ZooFolder,
+        name: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._folder = folder
+        self._name = name
+        self._environment = dict(environment or {})
+        self._stop = stop or threading.Event()
+        self._child: Child | None = None
+        self._state = WorkerState(name, socket.gethostname(), os.getpid())
+        self._stated = 0.0
+
+    def __enter__(self) -> Self:
+        self._write_state(force=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end_child()
+        self._folder.remove_worker(self._name)
+
+    def announce(self, order: Order, what: str) -> None:
+        """Say what keeps a unit, which this worker has, from being run."""
+        if self._state.benchmark != what:
+            self._state = replace(
+                self._state, unit=order.id, model=order.model, benchmark=what, started=now()
+            )
+        self._write_state()
+
+    def run(
+        self, order: Order, *, timeout: float | None, environment: Mapping[str, str] | None = None
+    ) -> bool:
+        """Run a unit to its end and return whether it has one; it has none when stopped.
+
+        A unit that fails, kills its process or takes too long is tried once more in a fresh
+        process with a smaller batch; then what is missing is recorded as failed. An attempt whose
+        supervisor was lost (a node failure) does not count, until there are three. One that was
+        stopped (a preemption, the end of a job's time) counts with its time alone: the next goes
+        on from the journal, and all together have the time of one.
+
+        Parameters
+        ----------
+        order : Order
+            The unit, claimed by the caller.
+        timeout : float, optional
+            Seconds; by default far beyond the estimate.
+        environment : mapping, optional
+            Environment variables of the child for this unit; another set starts a new child.
+
+        """
+        attempts = self._folder.attempts(order.id)
+        batch_size = order.settings.get("batch_size", "auto")
+        limit = timeout or max(_LEAST_TIMEOUT, 20 * order.seconds_upper)
+        while True:
+            open_cells = {b: k for b, k in order.cells.items() if not self._folder.has_outcome(k)}
+            if not open_cells:
+                self._folder.write_attempts(order.id, attempts, finished=True)
+                return True
+            ended = [a for a in attempts if a.outcome in _ENDS]
+            lost = [a for a in attempts if not a.outcome]
+            if len(ended) >= _ATTEMPTS or len(lost) >= _LOST_ATTEMPTS:
+                self._record_failures(order, open_cells, attempts, {})
+                return True
+            if (spent := _seconds_stopped(attempts)) >= limit:
+                attempts.append(Attempt(self._name, now(), "timeout", _too_long(limit), 0.0))
+                continue
+            began = Attempt(self._name, now())
+            self._folder.write_attempts(order.id, [*attempts, began], finished=False)
+            retried = smaller_batch(batch_size) if ended else batch_size
+            rest = replace(order, cells=open_cells)
+            try:
+                outcome = self._attempt(
+                    rest, len(ended) + 1, retried, limit, spent, environment or {}
+                )
+            except (SystemExit, KeyboardInterrupt):  # so a job ends when its time is over
+                self._give_back(order, attempts, began)
+                raise
+            if outcome is None:
+                self._give_back(order, attempts, began)
+                return False
+            attempts.append(
+                replace(
+                    began,
+                    outcome=outcome.kind,
+                    reason=outcome.reason,
+                    seconds=round(now() - began.started, 3),
+                )
+            )
+            if outcome.kind == "done" and len(ended) + 1 >= _ATTEMPTS:
+                self._record_failures(order, open_cells, attempts, outcome.missing)
+                return True
+
+    def _attempt(
+        self,
+        order: Order,
+        number: int,
+        batch_size: int | str,
+        limit: float,
+        spent: float,
+        environment: Mapping[str, str],
+    ) -> _Outcome | None:
+        child = self._ready_child(environment)
+        self._state = replace(
+            self._state, unit=order.id, model=order.model, benchmark="", attempt=number,
+            started=now(), items_done=0, items_total=0, items_per_second=None,
+        )  # fmt: skip
+        self._write_state(force=True)
+        # A unit's time begins when its process is ready: imports on a busy file system are not its.
+        deadline = time.monotonic() + (limit - spent if child.is_ready else _START_SECONDS)
+        child.send({"order": asdict(order), "batch_size": batch_size})
+        try:
+            while True:
+                if self._stop.is_set():
+                    self._end_child()
+                    return None
+                if time.monotonic() > deadline:
+                    what = _too_long(limit)
+                    if not child.is_ready:
+                        what = f"its process was not ready within {_START_SECONDS:.0f} s"
+                    self._end_child()
+                    return _Outcome("timeout", what, {})
+                said = child.receive(timeout=min(1.0, max(0.05, deadline - time.monotonic())))
+                if said is None:
+                    if (code := child.exit_code()) is not None:
+                        self._end_child()
+                        return _Outcome("crashed", death(code), {})
+                elif said["event"] == "ready":
+                    child.is_ready = True
+                    deadline = time.monotonic() + limit - spent
+                elif said["event"] == "finished":
+                    missing = said["missing"]
+                    if missing:
+                        self._end_child()  # a retry gets a fresh process
+                    reason = "; ".join(f"{b}: {r}" for b, r in missing.items())
+                    return _Outcome("done", reason, missing)
+                elif said["event"] == "failed":
+                    self._end_child()
+                    return _Outcome("failed", said["reason"], {})
+                else:
+                    self._take_note(said)
+                self._write_state(force=said is not None and said["event"] == "benchmark")
+        finally:
+            self._state = WorkerState(self._name, self._state.host, self._state.pid)
+            self._write_state(force=True)
+
+    def _give_back(self, order: Order, attempts: list[Attempt], began: Attempt) -> None:
+        stopped = replace(began, outcome="stopped", seconds=round(now() - began.started, 3))
+        self._folder.write_attempts(order.id, [*attempts, stopped], finished=False)
+
+    def _take_note(self, said: dict[str, Any]) -> None:
+        if said["event"] == "benchmark":
+            self._state = replace(
+                self._state, benchmark=said["benchmark"], items_done=0, items_total=0,
+                items_per_second=None,
+            )  # fmt: skip
+            self._benchmark_began = time.monotonic()
+        elif said["event"] == "items":
+            passed = time.monotonic() - self._benchmark_began
+            self._state = replace(
+                self._state, items_done=said["done"], items_total=said["total"],
+                items_per_second=said["done"] / passed if passed > 0 else None,
+            )  # fmt: skip
+
+    def _record_failures(
+        self,
+        order: Order,
+        open_cells: Mapping[str, str],
+        attempts: list[Attempt],
+        missing: Mapping[str, str],
+    ) -> None:
+        told = [a for a in attempts if a.reason]
+        last = told[-1].reason if told else "its worker was lost three times"
+        for benchmark, key in open_cells.items():
+            if not self._folder.has_outcome(key):
+                self._folder.write_failure(
+                    CellFailure(
+                        key, order.model, order.revision, benchmark, missing.get(benchmark, last)
+                    )
+                )
+        self._folder.write_attempts(order.id, attempts, finished=True)
+
+    def _ready_child(self, environment: Mapping[str, str]) -> Child:
+        wanted = {**self._environment, **environment}
+        if self._child is not None and self._child.environment != wanted:
+            self._end_child()
+        if self._child is None or self._child.exit_code() is not None:
+            self._end_child()
+            self._child = Child(self._folder, self._name, wanted)
+        return self._child
+
+    def _end_child(self) -> None:
+        if self._child is not None:
+            child, self._child = self._child, None
+            child.end()
+
+    def _write_state(self, *, force: bool = False) -> None:
+        if force or now() - self._stated > _STATE_EVERY:
+            self._stated = now()
+            self._state = replace(self._state, beat=self._stated)
+            self._folder.write_worker(self._state)
+
+
+def smaller_batch(batch_size: int | str) -> int:
+    """Return the batch size of a retry: a quarter, or 1 where it was left to the machine."""
+    return max(1, batch_size // 4) if isinstance(batch_size, int) else 1
+
+
+def _seconds_stopped(attempts: list[Attempt]) -> float:
+    """Return the time of the attempts that were stopped since one last came to an end."""
+    seconds = 0.0
+    for attempt in attempts:
+        if attempt.outcome == "stopped":
+            seconds += attempt.seconds or 0.0
+        elif attempt.outcome:
+            seconds = 0.0
+    return seconds
+
+
+def _too_long(limit: float) -> str:
+    return f"took longer than {limit:.0f} s"

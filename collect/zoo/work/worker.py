@@ -1,0 +1,113 @@
+"""A worker: takes the next free unit of a zoo, runs it, and goes on until none is left."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+
+from .folder import ZooFolder
+from .records import Order
+from .supervisor import Supervisor
+
+__all__ = ["Fits", "claimed_units", "patiently", "stopped_by_signals", "work", "worker_name"]
+
+Fits = Callable[[Order], bool]
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+
+
+def claimed_units(
+    folder: ZooFolder, *, fits: Fits = lambda order: True, take: Fits = lambda order: True
+) -> Generator[Order | None]:
+    """Yield units in their order, each claimed for as long as the caller works on it.
+
+    A unit whose worker died is taken up where it stands in the order. Where living workers have
+    all that can be taken, None is yielded: look again after a while, one of them may still die. It
+    ends when nothing is left.
+
+    Parameters
+    ----------
+    folder : ZooFolder
+        The zoo.
+    fits : callable
+        Whether this worker may take a unit at all.
+    take : callable
+        Whether it can take a unit, already claimed, now: where not, a later one may do.
+
+    """
+    while True:
+        finished, taken = folder.progress()
+        left = [o for o in folder.read_orders().orders if o.id not in finished and fits(o)]
+        if not left:
+            return
+        living = folder.claims.living(taken)
+        for order in left:
+            if order.id in living:
+                continue
+            with folder.claims.hold(order.id) as claim:
+                if claim is None or folder.is_finished(order.id) or not take(order):
+                    continue
+                yield order
+                break
+        else:
+            yield None
+
+
+def patiently(
+    orders: Iterable[Order | None], stop: threading.Event, *, longest: float = _LONGEST_PAUSE
+) -> Generator[Order]:
+    """Yield the units of ``claimed_units``, waiting longer each time that there is none."""
+    pause = _FIRST_PAUSE
+    for order in orders:
+        if order is None:
+            stop.wait(pause)
+            pause = min(2 * pause, longest)
+        else:
+            pause = _FIRST_PAUSE
+            yield order
+        if stop.is_set():
+            return
+
+
+def work(
+    folder: ZooFolder,
+    name: str,
+    *,
+    environment: Mapping[str, str],
+    stop: threading.Event,
+    seconds_left: Callable[[], float],
+) -> int:
+    """Run units until none is left, or none fits into the time left; return how many were run."""
+    n = 0
+    with Supervisor(folder, name, environment=environment, stop=stop) as supervisor:
+        units = claimed_units(folder, fits=lambda o: o.seconds <= seconds_left())
+        with closing(patiently(units, stop)) as mine:
+            for order in mine:
+                n += supervisor.run(order, timeout=folder.read_orders().timeout)
+    return n
+
+
+def worker_name() -> str:
+    """Return a name that no other worker has: where it runs, and something drawn."""
+    where = os.environ.get("SLURM_JOB_ID")
+    place = f"slurm-{where}" if where else f"{os.getpid()}"
+    return f"{socket.gethostname()}-{place}-{secrets.token_hex(3)}"
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM and SIGINT set: the unit in hand is given back, not failed."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
