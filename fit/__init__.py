@@ -12,16 +12,16 @@ if __name__ != "capspace.fit":
     )
 
 if TYPE_CHECKING:
-    from ._backtest import Backtest, backtest, make_problem
-    from .intervals import JackknifePlus, TwoView
-    from .law import ScalingLaw
-    from .placement import Placement, place_model
-    from .prediction import Prediction, TargetFit, fit_target, predict_target
-    from .read import read_table
+    from .analyses._backtest import Backtest, backtest, make_problem
+    from .law.intervals import JackknifePlus, TwoView
+    from .law.law import ScalingLaw
+    from .prediction.placement import Placement, place_model
+    from .prediction.prediction import Prediction, TargetFit, fit_target, predict_target
     from .reference import Reference, load_reference
     from .report import write_report
-    from .space import CapabilitySpace, Place
-    from .table import ScoreTable
+    from .space.space import CapabilitySpace, Place
+    from .table.readers import read_table
+    from .table.table import ScoreTable
 
 __all__ = [
     "Backtest",
@@ -46,24 +46,24 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Backtest": "_backtest",
-    "CapabilitySpace": "space",
-    "JackknifePlus": "intervals",
-    "Place": "space",
-    "Placement": "placement",
-    "Prediction": "prediction",
+    "Backtest": "analyses._backtest",
+    "CapabilitySpace": "space.space",
+    "JackknifePlus": "law.intervals",
+    "Place": "space.space",
+    "Placement": "prediction.placement",
+    "Prediction": "prediction.prediction",
     "Reference": "reference",
-    "ScalingLaw": "law",
-    "ScoreTable": "table",
-    "TargetFit": "prediction",
-    "TwoView": "intervals",
-    "backtest": "_backtest",
-    "fit_target": "prediction",
+    "ScalingLaw": "law.law",
+    "ScoreTable": "table.table",
+    "TargetFit": "prediction.prediction",
+    "TwoView": "law.intervals",
+    "backtest": "analyses._backtest",
+    "fit_target": "prediction.prediction",
     "load_reference": "reference",
-    "make_problem": "_backtest",
-    "place_model": "placement",
-    "predict_target": "prediction",
-    "read_table": "read",
+    "make_problem": "analyses._backtest",
+    "place_model": "prediction.placement",
+    "predict_target": "prediction.prediction",
+    "read_table": "table.readers",
     "write_report": "report",
 }
 

@@ -10,15 +10,15 @@ from scipy.integrate import trapezoid
 from scipy.special import expit
 
 from capspace.fit import JackknifePlus, TwoView
-from capspace.fit._backtest import backtest, error_curve, make_problem
+from capspace.fit.analyses._backtest import backtest, error_curve, make_problem
+from capspace.fit.analyses.splits import by_family, by_flops, by_rank, randomly
 from capspace.fit.errors import (
     DegenerateError,
     FitError,
     TooFewModelsError,
     UnknownNameError,
 )
-from capspace.fit.read import read_table
-from capspace.fit.splits import by_family, by_flops, by_rank, randomly
+from capspace.fit.table.readers import read_table
 
 SHARED = Path(__file__).parents[1] / "../shared/data"
 needs_study = pytest.mark.skipif(
@@ -107,7 +107,7 @@ def test_leave_one_family_out_tests_every_model_once(method):
     assert result.coverage > 0.8
     scores, truth, facts = planted()
     out = (facts["family"] == "family 3").to_numpy()
-    from capspace.fit.splits import Split
+    from capspace.fit.analyses.splits import Split
 
     alone = backtest(
         make_problem(scores, truth, facts, name="t"),
@@ -319,8 +319,8 @@ def test_the_studys_errors_for_one_to_five_components(
         link=link,
     )
     split = by_flops(made.facts, cutoff) if cutoff else by_rank(made.truth, 0.1)
-    from capspace.fit._refit import LawSettings, fit_once, predict_with
-    from capspace.fit.law import Form
+    from capspace.fit.law._refit import LawSettings, fit_once, predict_with
+    from capspace.fit.law.law import Form
 
     for k in range(1, 6):
         label = "PC-1" if k == 1 else f"PC-1..{k}"

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capspace.fit.columns import find_averages, same_as_target
+from capspace.fit.analyses.gain import gain_problem
 from capspace.fit.errors import DegenerateError
-from capspace.fit.gain import gain_problem
-from capspace.fit.problem import make_problem
-from capspace.fit.read import read_table
+from capspace.fit.law.problem import make_problem
+from capspace.fit.table.columns import find_averages, same_as_target
+from capspace.fit.table.readers import read_table
 
 TABLES = Path(__file__).parents[1] / "../shared/data/results/obsscaling"
 NAMES = [f"B{i}" for i in range(1, 8)]

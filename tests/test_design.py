@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capspace.fit.criterion import evaluate_criterion, information_entries, whiten
-from capspace.fit.design import choose_models, choose_over_budgets, random_choices
+from capspace.fit.analyses.criterion import evaluate_criterion, information_entries, whiten
+from capspace.fit.analyses.design import choose_models, choose_over_budgets, random_choices
 from capspace.fit.errors import DegenerateError, FitError, TooFewModelsError, UnknownNameError
 
 
@@ -205,7 +205,7 @@ def study_candidates(selection):
     """Return the study's candidates: families, and principal coordinates of imputed scores."""
     import pandas as pd
 
-    from capspace.fit.space import CapabilitySpace
+    from capspace.fit.space.space import CapabilitySpace
 
     expected = json.loads((SHARED / "paper/expected.json").read_text())
     frame = pd.read_csv(SHARED / "results/obsscaling/base_llm_benchmark_eval.csv")

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from capspace.fit import ScoreTable, TwoView, load_reference, place_model
-from capspace.fit.comparable import not_comparable
-from capspace.fit.doubtful import is_far_below_chance, leave_out_doubtful
 from capspace.fit.errors import TableError
-from capspace.fit.prediction import predict_target
-from capspace.fit.read import read_table
-from capspace.fit.write import write_table
+from capspace.fit.prediction.prediction import predict_target
+from capspace.fit.table.comparable import not_comparable
+from capspace.fit.table.doubtful import is_far_below_chance, leave_out_doubtful
+from capspace.fit.table.readers import read_table
+from capspace.fit.table.writers import write_table
 
 FAULTS = Path(__file__).parents[1] / "../shared/data/faults/missing-as-zero"
 FAST = TwoView(n_refits=4)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capspace.fit.efficiency import fit_efficiency, fit_family_law
-from capspace.fit.equivalent import equivalent_scale
 from capspace.fit.errors import DegenerateError, FitError, TooFewModelsError, UnknownNameError
+from capspace.fit.law.efficiency import fit_efficiency, fit_family_law
+from capspace.fit.law.equivalent import equivalent_scale
 
 SCALES = np.array([1e20, 1e21, 1e22, 3e22, 1e23])
 

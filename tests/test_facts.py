@@ -10,14 +10,14 @@ import pytest
 
 from capspace.collect.errors import ZooError
 from capspace.collect.zoo.config.config import read_zoo
-from capspace.fit.design import choose_models
-from capspace.fit.efficiency import fit_efficiency
+from capspace.fit.analyses.design import choose_models
+from capspace.fit.analyses.splits import by_date
 from capspace.fit.errors import DegenerateError, TableError
-from capspace.fit.facts import last_day, one_spelling, read_date
-from capspace.fit.problem import make_problem
-from capspace.fit.read import read_table
-from capspace.fit.splits import by_date
-from capspace.fit.table import ScoreTable
+from capspace.fit.law.efficiency import fit_efficiency
+from capspace.fit.law.problem import make_problem
+from capspace.fit.table.facts import last_day, one_spelling, read_date
+from capspace.fit.table.readers import read_table
+from capspace.fit.table.table import ScoreTable
 
 FAULTS = Path(__file__).parents[1] / "../shared/data/faults/family-blank"
 LOUD = ["A", " a", "A ", "a\u00a0", "B", "b", " B  ", "B"]

@@ -13,15 +13,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from capspace.fit import figures
-from capspace.fit._backtest import backtest, make_problem
-from capspace.fit.efficiency import fit_efficiency, fit_family_law
+from capspace.fit.analyses._backtest import backtest, make_problem
+from capspace.fit.analyses.splits import by_flops
 from capspace.fit.figures import Curve, NewModel, Treatment, save
 from capspace.fit.figures.marks import FAMILIES as KNOWN
 from capspace.fit.figures.marks import family_style
 from capspace.fit.figures.style import short_name, signed
-from capspace.fit.intervals import TwoView
-from capspace.fit.path import fitted_curve
-from capspace.fit.splits import by_flops
+from capspace.fit.law.efficiency import fit_efficiency, fit_family_law
+from capspace.fit.law.intervals import TwoView
+from capspace.fit.law.path import fitted_curve
 
 BENCHMARKS = ["MMLU", "ARC-C", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K"]
 FAMILIES = [f for f in KNOWN[:20] for _ in range(3)]

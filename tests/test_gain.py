@@ -8,11 +8,11 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from capspace.fit._refit import LawSettings, Training
+from capspace.fit.analyses.gain import error_covariance, fit_gain
 from capspace.fit.errors import FitError, TooFewModelsError
-from capspace.fit.gain import error_covariance, fit_gain
-from capspace.fit.intervals import TwoView
-from capspace.fit.path import linear_predictor, typical_path
+from capspace.fit.law._refit import LawSettings, Training
+from capspace.fit.law.intervals import TwoView
+from capspace.fit.law.path import linear_predictor, typical_path
 
 LOADINGS = np.array([[0.5, 0.4, 0.6, 0.3], [0.3, -0.4, 0.1, 0.2]])
 BASE, TREATED = np.array([2.0, 0.5]), np.array([4.0, -1.0])

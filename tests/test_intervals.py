@@ -5,9 +5,9 @@ import pytest
 from scipy.special import expit
 
 from capspace.fit import JackknifePlus, TwoView
-from capspace.fit._refit import LawSettings, Training, fit_once
 from capspace.fit.errors import DegenerateError, FitError
-from capspace.fit.intervals import soft_logit
+from capspace.fit.law._refit import LawSettings, Training, fit_once
+from capspace.fit.law.intervals import soft_logit
 
 N_FAMILIES, PER_FAMILY, P = 12, 4, 6
 
@@ -85,7 +85,7 @@ def test_the_two_view_interval_is_its_formula():
     new = scores[:4] * 0.9
     got = method.predict(fit_once(data), new, level=0.8)
 
-    from capspace.fit._refit import predict_with, refit
+    from capspace.fit.law._refit import predict_with, refit
 
     def g(p):
         return np.arcsin(np.sqrt(np.clip(p, 0, 1)))
@@ -112,7 +112,7 @@ def test_the_two_view_interval_is_its_formula():
 
 
 def test_jackknife_plus_is_its_definition():
-    from capspace.fit._refit import predict_with
+    from capspace.fit.law._refit import predict_with
 
     scores, y, families = planted(3, n_families=5)
     data = training(scores, y, families)

@@ -7,15 +7,15 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from capspace.fit import ScalingLaw
-from capspace.fit._form import Form
-from capspace.fit._multistart import fit_many
-from capspace.fit._refit import LawSettings, Training, fit_once, predict_with, refit
 from capspace.fit.errors import (
     DegenerateError,
     FitError,
     NotConvergedError,
     TooFewModelsError,
 )
+from capspace.fit.law._form import Form
+from capspace.fit.law._multistart import fit_many
+from capspace.fit.law._refit import LawSettings, Training, fit_once, predict_with, refit
 
 BETA = np.array([2.0, -1.0, 0.5])
 

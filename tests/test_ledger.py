@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from capspace.fit.analyses.ledger import Ledger, LedgerError
 from capspace.fit.errors import DegenerateError, UnknownNameError
-from capspace.fit.ledger import Ledger, LedgerError
-from capspace.fit.prediction import fit_target
+from capspace.fit.prediction.prediction import fit_target
 from capspace.fit.reference import load_reference, target_training_table
 
 NEW_FAMILIES = ["Llama-3", "Mistral"]
@@ -116,7 +116,7 @@ def test_a_changed_ledger_is_refused(case, ledger, change):
 def test_a_law_that_no_longer_refits_is_refused(case, ledger, monkeypatch):
     fit, scores, truth = case
     ledger.add(fit, name="first")
-    monkeypatch.setattr("capspace.fit.frozen.fit_target", lambda *a, **k: other)
+    monkeypatch.setattr("capspace.fit.analyses.frozen.fit_target", lambda *a, **k: other)
     other = fit_target(load_reference(), "bbh")
     with pytest.raises(LedgerError, match="to another law"):
         ledger.score("first", scores, truth)

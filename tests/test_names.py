@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from capspace.fit.names import match_names, spelled_twice
 from capspace.fit.reference import load_reference
+from capspace.fit.table.names import match_names, spelled_twice
 
 RESULTS = Path(__file__).parents[1] / "../shared/data/results"
 LLAMA = "meta-llama/Llama-2-7b-hf"

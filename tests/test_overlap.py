@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from capspace.fit import ScoreTable, TwoView, load_reference, place_model
-from capspace.fit.ledger import Ledger, LedgerError
-from capspace.fit.overlap import find_overlap
-from capspace.fit.prediction import fit_target, predict_target
+from capspace.fit.analyses.ledger import Ledger, LedgerError
+from capspace.fit.prediction.prediction import fit_target, predict_target
 from capspace.fit.reference import target_training_table
+from capspace.fit.reference.overlap import find_overlap
 
 FAULTS = Path(__file__).parents[1] / "../shared/data/faults/reference-name-variants"
 FAST = TwoView(n_refits=4)

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from capspace.fit import JackknifePlus, ScoreTable, TwoView, load_reference
 from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError
-from capspace.fit.prediction import fit_target, predict_target
+from capspace.fit.prediction.prediction import fit_target, predict_target
 from capspace.fit.reference import Benchmark, Reference, Target
 
 FAST = TwoView(n_refits=8)

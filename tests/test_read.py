@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from capspace.fit.errors import TableError
-from capspace.fit.read import canonical_benchmark, read_table
-from capspace.fit.write import write_table
+from capspace.fit.table.readers import canonical_benchmark, read_table
+from capspace.fit.table.writers import write_table
 
 SHARED = Path(__file__).parents[1] / "../shared/data/results/obsscaling"
 PANEL = ["MMLU", "ARC-C", "HellaSwag", "Winogrande"]

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from capspace.collect.cli.show import print_placement
 from capspace.fit import ScoreTable, load_reference, place_model, write_report
-from capspace.fit.placement import Placement
+from capspace.fit.prediction.placement import Placement
 from capspace.fit.report._figures import draw_placement
 
 HOSTILE = "org/<img src=x onerror=\"document.title='owned'\">\"';--</title><script>1</script>"

@@ -13,10 +13,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from capspace.fit import CapabilitySpace
-from capspace.fit._factor import fit_factor_model
-from capspace.fit._imputation import fit_spaces, orient
 from capspace.fit.errors import DegenerateError, FitError, NotConvergedError, UnknownNameError
-from capspace.fit.read import read_table
+from capspace.fit.space._factor import fit_factor_model
+from capspace.fit.space._imputation import fit_spaces, orient
+from capspace.fit.table.readers import read_table
 
 SHARED = Path(__file__).parents[1] / "../shared/data"
 needs_study = pytest.mark.skipif(

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from capspace.fit.analyses.splits import by_date, by_family, by_flops, by_rank, by_size, randomly
 from capspace.fit.errors import DegenerateError, FitError
-from capspace.fit.splits import by_date, by_family, by_flops, by_rank, by_size, randomly
 
 FACTS = pd.DataFrame(
     {

@@ -9,19 +9,19 @@ import pandas as pd
 import pytest
 
 from capspace.fit.errors import FitError, TableError, UnknownNameError
-from capspace.fit.study import load_study, reproduce
-from capspace.fit.study._compare_analysis import compare_analysis
-from capspace.fit.study._reproduce import write_reproduction
-from capspace.fit.study.compare import compare_fit, read_published
-from capspace.fit.study.coverage import three_splits
-from capspace.fit.study.data import study_plan
-from capspace.fit.study.more import further_analyses
-from capspace.fit.study.page import Card, Section, Table, render_page
-from capspace.fit.study.reach import compare_reach, error_by_reach
-from capspace.fit.study.results import run_study
-from capspace.fit.study.run import CaseFit, fit_case, predictors, single_start
-from capspace.fit.study.selection import compare_guides, selection_guides
-from capspace.fit.study.space import compare_efficiency, compare_spaces, study_space
+from capspace.fit.studies.ruan2024 import load_study, reproduce
+from capspace.fit.studies.ruan2024._compare_analysis import compare_analysis
+from capspace.fit.studies.ruan2024._reproduce import write_reproduction
+from capspace.fit.studies.ruan2024.compare import compare_fit, read_published
+from capspace.fit.studies.ruan2024.coverage import three_splits
+from capspace.fit.studies.ruan2024.data import study_plan
+from capspace.fit.studies.ruan2024.more import further_analyses
+from capspace.fit.studies.ruan2024.page import Card, Section, Table, render_page
+from capspace.fit.studies.ruan2024.reach import compare_reach, error_by_reach
+from capspace.fit.studies.ruan2024.results import run_study
+from capspace.fit.studies.ruan2024.run import CaseFit, fit_case, predictors, single_start
+from capspace.fit.studies.ruan2024.selection import compare_guides, selection_guides
+from capspace.fit.studies.ruan2024.space import compare_efficiency, compare_spaces, study_space
 
 SHARED = Path(__file__).parents[1] / "../shared/data"
 TABLES, EXPECTED = SHARED / "results/obsscaling", SHARED / "paper/expected.json"

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capspace.fit.errors import TableError
-from capspace.fit.read import read_table
-from capspace.fit.table import ScoreTable
-from capspace.fit.write import write_table
+from capspace.fit.table.readers import read_table
+from capspace.fit.table.table import ScoreTable
+from capspace.fit.table.writers import write_table
 
 # Whatever a name may look like, but for blanks around it, which no reader keeps.
 words = st.one_of(

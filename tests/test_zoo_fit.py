@@ -14,7 +14,7 @@ from capspace.collect.errors import ZooError
 from capspace.collect.zoo.fitting import ZooFit, fit_zoo
 from capspace.collect.zoo.forecasts import runs
 from capspace.collect.zoo.report import verdict, write_report
-from capspace.fit.table import ScoreTable
+from capspace.fit.table.table import ScoreTable
 from capspace.tasks.panel import load_panel
 
 HERE = Path(__file__).resolve().parent

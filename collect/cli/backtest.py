@@ -13,12 +13,12 @@ from . import tables as t
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from capspace.fit._backtest import Backtest
-    from capspace.fit.intervals import IntervalMethod
-    from capspace.fit.law import LinkName
-    from capspace.fit.problem import Problem
-    from capspace.fit.splits import Split
-    from capspace.fit.table import ScoreTable
+    from capspace.fit.analyses._backtest import Backtest
+    from capspace.fit.analyses.splits import Split
+    from capspace.fit.law.intervals import IntervalMethod
+    from capspace.fit.law.law import LinkName
+    from capspace.fit.law.problem import Problem
+    from capspace.fit.table.table import ScoreTable
 
 __all__ = ["add_to"]
 
@@ -86,9 +86,9 @@ def backtest(
 
     Without a split it leaves one family out at a time.
     """
-    from capspace.fit._backtest import BASELINES
-    from capspace.fit._backtest import backtest as run
-    from capspace.fit._backtest import error_curve as curve_of
+    from capspace.fit.analyses._backtest import BASELINES
+    from capspace.fit.analyses._backtest import backtest as run
+    from capspace.fit.analyses._backtest import error_curve as curve_of
 
     table = t.read_scores(scores, drop=drop, keep=keep)
     problem, notes = _problem(table, scores, target_scores, target, chance, ceiling, link, keep)
@@ -148,11 +148,11 @@ def _problem(
     link: LinkName,
     keep: bool,
 ) -> tuple[Problem, list[str]]:
-    from capspace.fit._backtest import make_problem
-    from capspace.fit.doubtful import is_far_below_chance
+    from capspace.fit.analyses._backtest import make_problem
     from capspace.fit.errors import FitError
-    from capspace.fit.read import read_table
     from capspace.fit.reference import load_reference
+    from capspace.fit.table.doubtful import is_far_below_chance
+    from capspace.fit.table.readers import read_table
 
     if not 0 <= chance < ceiling:
         raise FitError(f"--chance {chance:g} must lie between 0 and --ceiling {ceiling:g}")
@@ -197,7 +197,7 @@ def _split(
     by_family: bool,
     seed: int,
 ) -> Split:
-    from capspace.fit import splits
+    from capspace.fit.analyses import splits
     from capspace.fit.errors import FitError
 
     given = [v for v in (flops, size, date, top, random_share) if v is not None]
@@ -217,7 +217,7 @@ def _split(
 
 
 def _method(name: str) -> IntervalMethod:
-    from capspace.fit.intervals import JackknifePlus, TwoView
+    from capspace.fit.law.intervals import JackknifePlus, TwoView
 
     return TwoView() if name == "two-view" else JackknifePlus()
 
@@ -278,8 +278,8 @@ def _backtest_figures(found: Backtest, cutoff_flops: float | None) -> dict[str, 
         draw_backtest_predictions,
         draw_weights,
     )
-    from capspace.fit.path import fitted_curve
-    from capspace.fit.placement import reference_line
+    from capspace.fit.law.path import fitted_curve
+    from capspace.fit.prediction.placement import reference_line
 
     c = found.models["linear_predictor"]
     figures = {

@@ -45,10 +45,10 @@ def add(
 
     Models of the reference that --scores holds under any spelling are left out of the law.
     """
-    from capspace.fit.ledger import Ledger
-    from capspace.fit.overlap import find_overlap
-    from capspace.fit.prediction import fit_target
+    from capspace.fit.analyses.ledger import Ledger
+    from capspace.fit.prediction.prediction import fit_target
     from capspace.fit.reference import load_reference
+    from capspace.fit.reference.overlap import find_overlap
 
     known = load_reference(reference)
     table = None if scores is None else t.read_scores(scores, keep=keep)
@@ -79,8 +79,8 @@ def score(
     as_json: o.Json = False,
 ) -> None:
     """Score a frozen law on models it was not fitted on, and keep the result."""
-    from capspace.fit.ledger import Ledger
-    from capspace.fit.read import read_table
+    from capspace.fit.analyses.ledger import Ledger
+    from capspace.fit.table.readers import read_table
 
     if target_scores is None:
         truth = t.target_column(read_table(scores), target, scores)
@@ -103,7 +103,7 @@ def show(
     as_json: o.Json = False,
 ) -> None:
     """Show frozen laws, their predictions and how they did."""
-    from capspace.fit.ledger import Ledger
+    from capspace.fit.analyses.ledger import Ledger
 
     book = Ledger(ledger)
     laws = [law.to_dict() for law in ([book.law(name)] if name else book.laws())]

@@ -11,9 +11,9 @@ from . import options as o
 from . import tables as t
 
 if TYPE_CHECKING:
-    from capspace.fit.prediction import Prediction
+    from capspace.fit.prediction.prediction import Prediction
     from capspace.fit.reference import Reference, Target
-    from capspace.fit.table import ScoreTable
+    from capspace.fit.table.table import ScoreTable
 
 __all__ = ["add_to"]
 
@@ -40,9 +40,9 @@ def predict(
     csv: Annotated[Path | None, typer.Option(help="Write the predictions as a CSV.")] = None,
 ) -> None:
     """Predict scores that were not measured from those that were. Needs no torch, no lm-eval."""
-    from capspace.fit.prediction import predict_target
-    from capspace.fit.read import read_table
+    from capspace.fit.prediction.prediction import predict_target
     from capspace.fit.reference import load_reference
+    from capspace.fit.table.readers import read_table
 
     from .show import print_predictions
 
@@ -85,7 +85,7 @@ def predict(
 
 
 def _not_comparable(table: ScoreTable, reference: Reference) -> list[str]:
-    from capspace.fit.comparable import not_comparable, not_comparable_note
+    from capspace.fit.table.comparable import not_comparable, not_comparable_note
 
     marked = not_comparable(table, reference.table)
     return [f"{model}: {not_comparable_note(names)}" for model, names in marked.items()]

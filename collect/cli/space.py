@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
-    from capspace.fit.space import CapabilitySpace
-    from capspace.fit.table import ScoreTable
+    from capspace.fit.space.space import CapabilitySpace
+    from capspace.fit.table.table import ScoreTable
 
 __all__ = ["add_to"]
 
@@ -107,9 +107,9 @@ def efficiency(
     import numpy as np
 
     from capspace.fit._json import json_safe
-    from capspace.fit.efficiency import fit_efficiency
-    from capspace.fit.equivalent import equivalent_scale
     from capspace.fit.errors import UnknownNameError, near_matches
+    from capspace.fit.law.efficiency import fit_efficiency
+    from capspace.fit.law.equivalent import equivalent_scale
     from capspace.fit.report.words import flops, score
 
     table = t.read_scores(scores, drop=drop, keep=keep, averages=True)
@@ -219,7 +219,7 @@ def select(
     import numpy as np
 
     from capspace.fit._json import json_safe
-    from capspace.fit.design import choose_models, random_choices
+    from capspace.fit.analyses.design import choose_models, random_choices
     from capspace.fit.errors import DegenerateError
 
     table = t.read_scores(scores, drop=drop, keep=keep, averages=True)
@@ -296,8 +296,8 @@ def select(
 
 def _costs(path: Path, models: list[str]) -> list[float]:
     """Return the cost of each model, from a CSV with the columns model and cost."""
-    from capspace.fit.cells import as_numbers, as_text, read_cells
     from capspace.fit.errors import TableError
+    from capspace.fit.table.cells import as_numbers, as_text, read_cells
 
     try:
         frame = read_cells(path)
@@ -320,7 +320,7 @@ def _fit(
     """Return the scores of the models that have any, the space fitted on them, their places."""
     import pandas as pd
 
-    from capspace.fit.space import CapabilitySpace
+    from capspace.fit.space.space import CapabilitySpace
 
     wide = table.wide()
     wide = wide[wide.notna().any(axis=1)]

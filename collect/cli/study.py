@@ -38,8 +38,8 @@ def gain(
     import numpy as np
 
     from capspace.fit._json import json_safe
+    from capspace.fit.analyses.gain import fit_gain, gain_problem
     from capspace.fit.errors import DegenerateError
-    from capspace.fit.gain import fit_gain, gain_problem
     from capspace.fit.reference import load_reference
     from capspace.fit.report.words import score
 
@@ -131,7 +131,7 @@ def reproduce(
     ] = None,
 ) -> None:  # fmt: skip
     """Run every analysis of the study on its own tables, and set ours beside its numbers."""
-    from capspace.fit.study import reproduce as run
+    from capspace.fit.studies.ruan2024 import reproduce as run
 
     err = o.console(stderr=True)
     found = run(data, out, expected=expected, progress=lambda step: err.print(step, style="dim"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from capspace.fit.reference import Reference
-    from capspace.fit.table import ScoreTable
+    from capspace.fit.table.table import ScoreTable
 
 __all__ = [
     "Chance",
@@ -82,7 +82,7 @@ def read_scores(
     Scores far below chance, and with ``averages`` columns that average others, are left out unless
     ``keep``; the table's notes tell of them.
     """
-    from capspace.fit.read import canonical_benchmark, read_table
+    from capspace.fit.table.readers import canonical_benchmark, read_table
 
     table = read_table(path)
     left_out = {canonical_benchmark(name) for name in drop or []}
@@ -103,8 +103,8 @@ def without_doubtful(
     table: ScoreTable, *, keep: bool, chance: Mapping[str, float] | None = None
 ) -> ScoreTable:
     """Return a table without scores far below chance, as reference and panels know it."""
-    from capspace.fit.doubtful import leave_out_doubtful
     from capspace.fit.reference import load_reference
+    from capspace.fit.table.doubtful import leave_out_doubtful
     from capspace.tasks.panel import load_panel, panel_names
 
     panels = [b for name in panel_names() for b in load_panel(name).benchmarks]
@@ -117,7 +117,7 @@ def without_doubtful(
 
 
 def _without_averages(table: ScoreTable, *, keep: bool) -> ScoreTable:
-    from capspace.fit.columns import find_averages
+    from capspace.fit.table.columns import find_averages
 
     odd = find_averages(table.wide())
     notes = [f"{c} {'stays in' if keep else 'left out of'} the space: {w}" for c, w in odd.items()]
@@ -129,7 +129,7 @@ def _without_averages(table: ScoreTable, *, keep: bool) -> ScoreTable:
 
 def read_target(path: Path, column: str) -> pd.Series:
     """Read one column of target scores, by model."""
-    from capspace.fit.read import read_table
+    from capspace.fit.table.readers import read_table
 
     return target_column(read_table(path), column, path)
 

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from capspace.fit.cells import PARQUET_ENDINGS, as_numbers, as_text, is_empty, read_cells
 from capspace.fit.errors import TableError
-from capspace.fit.read import read_rows
+from capspace.fit.table.cells import PARQUET_ENDINGS, as_numbers, as_text, is_empty, read_cells
+from capspace.fit.table.readers import read_rows
 
 from ..errors import ImportFileError
 from .foreign_score import (

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capspace.fit.comparable import not_comparable_note
-from capspace.fit.placement import Placement, place_model
+from capspace.fit.prediction.placement import Placement, place_model
+from capspace.fit.table.comparable import not_comparable_note
 
 from .collection import Collection
 

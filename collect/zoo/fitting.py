@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from capspace.fit._json import json_safe
-from capspace.fit.efficiency import Efficiency, fit_efficiency
 from capspace.fit.errors import FitError
-from capspace.fit.space import CapabilitySpace
-from capspace.fit.table import ScoreTable
+from capspace.fit.law.efficiency import Efficiency, fit_efficiency
+from capspace.fit.space.space import CapabilitySpace
+from capspace.fit.table.table import ScoreTable
 
 from ..errors import ZooError
 from .forecasts import Forecast, held_out_forecasts, target_forecasts

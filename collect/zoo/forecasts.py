@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit._form import Form
-from capspace.fit._refit import LawSettings, Training, fit_once
-from capspace.fit.columns import same_as_target
 from capspace.fit.errors import FitError
-from capspace.fit.intervals import TwoView
-from capspace.fit.law import ScalingLaw
-from capspace.fit.names import spelled_twice
-from capspace.fit.read import read_table
+from capspace.fit.law._form import Form
+from capspace.fit.law._refit import LawSettings, Training, fit_once
+from capspace.fit.law.intervals import TwoView
+from capspace.fit.law.law import ScalingLaw
+from capspace.fit.table.columns import same_as_target
+from capspace.fit.table.names import spelled_twice
+from capspace.fit.table.readers import read_table
 
 from ..errors import ZooError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from capspace.fit.table import FACT_COLUMNS, ScoreTable
+from capspace.fit.table.table import FACT_COLUMNS, ScoreTable
 
 from ..errors import ZooError
 from ..storage.store import Store, to_table

@@ -1,6 +1,6 @@
 """Figures: each takes fitted results and returns a matplotlib Figure; none fits, none shows."""
 
-from ..path import Curve
+from ..law.path import Curve
 from .backtest import (
     draw_backtest,
     draw_backtest_baselines,

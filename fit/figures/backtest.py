@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from .._backtest import Backtest
-from ..efficiency import FamilyLaw
-from ..path import Curve
+from ..analyses._backtest import Backtest
+from ..law.efficiency import FamilyLaw
+from ..law.path import Curve
 from .errors import draw_baselines, draw_predicted
 from .law import draw_target
 from .style import format_flops
@@ -29,7 +29,7 @@ def draw_backtest(
     result : Backtest
         The fitted law and its models.
     curve : Curve
-        From ``capspace.fit.path.fitted_curve`` on ``result.fitted``.
+        From ``capspace.fit.law.path.fitted_curve`` on ``result.fitted``.
     reference : FamilyLaw, optional
         Line of the linear predictor in training FLOPs of a reference family, for the top axis.
     cutoff_flops : float, optional

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ..efficiency import Efficiency
+from ..law.efficiency import Efficiency
 from .marks import family_handle, family_style, ordered_families
 from .style import (
     headline,

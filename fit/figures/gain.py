@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
-from ..path import Curve
+from ..law.path import Curve
 from .marks import family_style
 from .style import (
     ACCENT,

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
-from ..path import Curve
+from ..law.path import Curve
 from .marks import dot, family_key, scatter_families
 from .style import (
     ACCENT,

@@ -14,10 +14,10 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ..cells import read_cells
 from ..errors import TableError, UnknownNameError, near_matches
-from ..read import read_table, typed
-from ..table import ScoreTable
+from ..table.cells import read_cells
+from ..table.readers import read_table, typed
+from ..table.table import ScoreTable
 
 __all__ = [
     "Benchmark",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..placement import Placement
-from ..prediction import Prediction
+from ..prediction.placement import Placement
+from ..prediction.prediction import Prediction
 
 __all__ = ["draw_placement"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ..equivalent import EquivalentScale
-from ..prediction import Prediction
+from ..law.equivalent import EquivalentScale
+from ..prediction.prediction import Prediction
 
 __all__ = ["count", "equivalent_flops", "flops", "outside", "score", "share", "size"]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from capspace.fit.facts import read_date
+from capspace.fit.table.facts import read_date
 from capspace.tasks.errors import YamlError
 from capspace.tasks.yaml_model import Lines, parse_model
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from capspace.fit.design import choose_models
+from capspace.fit.analyses.design import choose_models
 
 from ...errors import ZooError
 from .plan import Model, Plan

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from capspace.fit.cells import read_cells
 from capspace.fit.errors import TableError
-from capspace.fit.facts import read_date
-from capspace.fit.read import typed
-from capspace.fit.table import FACT_COLUMNS
+from capspace.fit.table.cells import read_cells
+from capspace.fit.table.facts import read_date
+from capspace.fit.table.readers import typed
+from capspace.fit.table.table import FACT_COLUMNS
 from capspace.tasks.panel import Panel
 
 from ...checkpoints.checkpoint import Checkpoint, resolve

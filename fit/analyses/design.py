@@ -1,0 +1,318 @@
+"""Which models to measure: optimal subsets of families or single models under a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import (
+    DegenerateError,
+    FitError,
+    TooFewModelsError,
+    UnknownNameError,
+    near_matches,
+)
+from ..table.facts import family_key
+from .criterion import Criterion, evaluate_criterion, information_entries, whiten
+from .search import Pool, exchange, exhaustive, n_subsets_bound
+
+__all__ = ["Choice", "choose_models", "choose_over_budgets", "random_choices"]
+
+Floats = NDArray[np.float64]
+MAX_SUBSETS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A chosen subset of models.
+
+    Attributes
+    ----------
+    units : tuple of str
+        Chosen units (families, or single models), in the candidates' order.
+    rows : tuple of int
+        Chosen models, as row numbers of the candidates.
+    criterion : {"V", "A", "D"}
+        What was minimised.
+    value : float
+        The criterion of this subset; infinite if it cannot estimate every component.
+    cost, budget : float
+        What the subset costs and what was allowed, in models unless costs were given.
+    method : {"exhaustive", "exchange", "random"}
+        "exhaustive" is a proven optimum; "exchange" is the best that local search found.
+    n_evaluated : int
+        Subsets whose criterion was computed.
+
+    """
+
+    units: tuple[str, ...]
+    rows: tuple[int, ...]
+    criterion: Criterion
+    value: float
+    cost: float
+    budget: float
+    method: Literal["exhaustive", "exchange", "random"]
+    n_evaluated: int
+
+    @property
+    def n_models(self) -> int:
+        """Number of chosen models."""
+        return len(self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe values; an infinite criterion is None."""
+        return {
+            **vars(self),
+            "units": list(self.units),
+            "rows": list(self.rows),
+            "value": self.value if np.isfinite(self.value) else None,
+            "n_models": self.n_models,
+        }
+
+
+def choose_models(
+    points: ArrayLike,
+    *,
+    units: Sequence[str],
+    budget: float,
+    cost: ArrayLike | None = None,
+    criterion: Criterion = "V",
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    population: ArrayLike | None = None,
+    max_units: int | None = None,
+    max_subsets: int = MAX_SUBSETS,
+    random_state: int = 0,
+) -> Choice:
+    """Choose the subset of models within ``budget`` from which a law is estimated best.
+
+    The parameters are those of ``choose_over_budgets``, with one budget.
+    """
+    return choose_over_budgets(
+        points,
+        units=units,
+        budgets=[budget],
+        cost=cost,
+        criterion=criterion,
+        include=include,
+        exclude=exclude,
+        population=population,
+        max_units=max_units,
+        max_subsets=max_subsets,
+        random_state=random_state,
+    )[0]
+
+
+def choose_over_budgets(
+    points: ArrayLike,
+    *,
+    units: Sequence[str],
+    budgets: Sequence[float],
+    cost: ArrayLike | None = None,
+    criterion: Criterion = "V",
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    population: ArrayLike | None = None,
+    max_units: int | None = None,
+    max_subsets: int = MAX_SUBSETS,
+    random_state: int = 0,
+) -> list[Choice]:
+    """Choose the best subset of models for each of several budgets in one search.
+
+    Parameters
+    ----------
+    points : (n, k) array
+        Capabilities of the candidate models, centred on the candidates.
+    units : sequence of n str
+        What is taken or left as a whole: each model's family, or its own name.
+    budgets : sequence of float
+        Largest total cost allowed.
+    cost : (n,) array, optional
+        Cost of each model, such as GPU-hours; 1 each by default, so that a budget counts models.
+    criterion : {"V", "A", "D"}
+        Summed prediction variance over ``population``, summed coefficient variance, or minus the
+        log determinant of the information.
+    include, exclude : iterable of str
+        Units that must be chosen, and units that must not.
+    population : (p, k) array, optional
+        Models whose prediction counts under "V"; the candidates by default.
+    max_units : int, optional
+        Largest number of units.
+    max_subsets : int
+        The search is exhaustive up to this many subsets, by exchange beyond.
+    random_state : int
+        Seed of the exchange's restarts.
+
+    Returns
+    -------
+    list of Choice
+        One per budget; ``method`` says whether it is a proven optimum.
+
+    Raises
+    ------
+    TooFewModelsError
+        Fewer candidates than components.
+    DegenerateError
+        No subset within a budget estimates all components.
+    UnknownNameError
+        A unit to include or exclude is not there.
+    FitError
+        NaN points, costs that are not positive, units both included and excluded, or an included
+        set that alone exceeds a budget.
+
+    References
+    ----------
+    Ruan et al. 2024, arXiv 2405.10938, section 5 (V-optimality). Atkinson, Donev & Tobias 2007,
+    "Optimum Experimental Designs", chapters 10 and 12.
+
+    """
+    z, charges = _checked(points, units, cost)
+    names = list(dict.fromkeys(units))
+    must, free = _allowed(names, include, exclude)
+    member = np.array([[u == name for u in units] for name in names], dtype=float)
+    everyone = z if population is None else np.asarray(population, dtype=float)
+    basis = whiten(z, everyone) if criterion == "V" else z
+    entries = information_entries(basis) @ member.T
+    unit_cost = member @ charges
+    pool = Pool(
+        entries=np.ascontiguousarray(entries[:, free]),
+        costs=unit_cost[free],
+        base_entries=entries[:, must].sum(axis=1),
+        base_cost=float(unit_cost[must].sum()),
+        max_free=len(free) if max_units is None else max(0, min(max_units - len(must), len(free))),
+    )
+    _check_budgets(budgets, pool, [names[i] for i in must])
+    n_bound = n_subsets_bound(pool, max(budgets))
+    if n_bound <= max_subsets:
+        method: Literal["exhaustive", "exchange"] = "exhaustive"
+        found = exhaustive(pool, budgets, criterion)
+    else:
+        method = "exchange"
+        found = [
+            exchange(pool, b, criterion, np.random.default_rng([random_state, i]))
+            for i, b in enumerate(budgets)
+        ]
+    choices = []
+    for budget, best in zip(budgets, found, strict=True):
+        if not np.isfinite(best.value):
+            raise DegenerateError(
+                f"no subset within budget {budget:g} estimates all {z.shape[1]} components; "
+                "raise the budget or use fewer components"
+            )
+        chosen = sorted([*must, *(free[i] for i in best.members)])
+        choices.append(
+            _choice(chosen, names, units, unit_cost, criterion, best.value, budget, method, best.n)
+        )
+    return choices
+
+
+def random_choices(
+    points: ArrayLike,
+    *,
+    units: Sequence[str],
+    budget: float,
+    n_choices: int,
+    random_state: int,
+    cost: ArrayLike | None = None,
+    criterion: Criterion = "V",
+) -> list[Choice]:
+    """Return random subsets that fill the budget: the yardstick for a chosen one.
+
+    Units are taken in random order, each that still fits, until none does. Parameters as in
+    ``choose_over_budgets``; ``n_choices`` subsets are drawn independently.
+    """
+    z, charges = _checked(points, units, cost)
+    names = list(dict.fromkeys(units))
+    member = np.array([[u == name for u in units] for name in names], dtype=float)
+    entries = information_entries(whiten(z, z) if criterion == "V" else z) @ member.T
+    unit_cost = member @ charges
+    rng = np.random.default_rng(random_state)
+    choices = []
+    for _ in range(n_choices):
+        chosen: list[int] = []
+        for i in rng.permutation(len(names)):
+            if unit_cost[[*chosen, i]].sum() <= budget:
+                chosen.append(int(i))
+        value = float(evaluate_criterion(entries[:, chosen].sum(axis=1)[:, None], criterion)[0])
+        choices.append(
+            _choice(sorted(chosen), names, units, unit_cost, criterion, value, budget, "random", 1)
+        )
+    return choices
+
+
+def _choice(
+    chosen: list[int],
+    names: list[str],
+    units: Sequence[str],
+    unit_cost: Floats,
+    criterion: Criterion,
+    value: float,
+    budget: float,
+    method: Literal["exhaustive", "exchange", "random"],
+    n_evaluated: int,
+) -> Choice:
+    kept = {names[i] for i in chosen}
+    return Choice(
+        units=tuple(names[i] for i in chosen),
+        rows=tuple(row for row, unit in enumerate(units) if unit in kept),
+        criterion=criterion,
+        value=value,
+        cost=float(unit_cost[chosen].sum()),
+        budget=float(budget),
+        method=method,
+        n_evaluated=n_evaluated,
+    )
+
+
+def _checked(
+    points: ArrayLike, units: Sequence[str], cost: ArrayLike | None
+) -> tuple[Floats, Floats]:
+    z = np.asarray(points, dtype=float)
+    if z.ndim != 2 or len(z) != len(units):
+        raise FitError(f"points must be (n, k) with n = {len(units)} units, not {z.shape}")
+    if not np.isfinite(z).all():
+        row = int(np.argmin(np.isfinite(z).all(axis=1)))
+        raise FitError(
+            f"candidate {row + 1} ({units[row]}) has no place; leave it out or impute it"
+        )
+    if len(z) < z.shape[1]:
+        raise TooFewModelsError(f"{len(z)} candidates cannot estimate {z.shape[1]} components")
+    charges = np.ones(len(z)) if cost is None else np.asarray(cost, dtype=float)
+    if charges.shape != (len(z),) or not (charges > 0).all() or not np.isfinite(charges).all():
+        raise FitError("cost must be one positive, finite number per candidate")
+    return z, charges
+
+
+def _allowed(
+    names: list[str], include: Iterable[str], exclude: Iterable[str]
+) -> tuple[list[int], list[int]]:
+    spelled = {family_key(name): name for name in names}
+    inside, outside = (
+        list(dict.fromkeys(u if u in names else spelled.get(family_key(u), u) for u in units))
+        for units in (include, exclude)
+    )
+    for name in [*inside, *outside]:
+        if name not in names:
+            raise UnknownNameError(f"no candidate {name!r}{near_matches(name, names)}")
+    both = [name for name in inside if name in outside]
+    if both:
+        raise FitError(f"{both[0]!r} is both to include and to exclude")
+    must = [names.index(name) for name in inside]
+    return must, [i for i, name in enumerate(names) if name not in {*inside, *outside}]
+
+
+def _check_budgets(budgets: Sequence[float], pool: Pool, must: list[str]) -> None:
+    if not len(budgets):
+        raise FitError("give at least one budget")
+    low = min(budgets)
+    if must and pool.base_cost > low:
+        raise FitError(
+            f"{', '.join(must)} must be included and costs {pool.base_cost:g}, "
+            f"more than the budget of {low:g}"
+        )
+    if not must and (not len(pool.costs) or pool.costs.min() > low):
+        raise DegenerateError(f"nothing fits a budget of {low:g}")

@@ -1,0 +1,137 @@
+"""The ledger of pre-registered predictions: laws frozen now, scored on models that come later."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import UnknownNameError, near_matches
+from ..prediction.prediction import TargetFit
+from .frozen import FrozenLaw, LedgerError, Scoring, digest, freeze, score
+
+__all__ = ["FrozenLaw", "Ledger", "LedgerError", "Scoring"]
+
+
+class Ledger:
+    """A file of frozen laws and their later scorings, one JSON object a line, only ever appended.
+
+    Each line holds the SHA-256 of the line before it, so that an entry cannot be changed, removed
+    or back-dated between others without the chain breaking. One process may write at a time.
+
+    Parameters
+    ----------
+    path : path
+        Created with the first entry.
+
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def laws(self) -> list[FrozenLaw]:
+        """Return all frozen laws, oldest first.
+
+        Raises
+        ------
+        LedgerError
+            The file cannot be read, or was changed after it was written.
+
+        """
+        return [FrozenLaw.from_dict(e["law"]) for e in self._entries() if "law" in e]
+
+    def scorings(self, name: str | None = None) -> list[Scoring]:
+        """Return all scorings, or those of one law, oldest first."""
+        every = [Scoring.from_dict(e["scoring"]) for e in self._entries() if "scoring" in e]
+        return [s for s in every if name in (None, s.name)]
+
+    def law(self, name: str) -> FrozenLaw:
+        """Return a frozen law by name.
+
+        Raises
+        ------
+        UnknownNameError
+            There is none; near matches are named.
+
+        """
+        known = {law.name: law for law in self.laws()}
+        if name not in known:
+            raise UnknownNameError(
+                f"no law {name!r} in {self.path}{near_matches(name, known)}; it holds "
+                f"{', '.join(known) or 'none'}"
+            )
+        return known[name]
+
+    def add(
+        self,
+        fit: TargetFit,
+        *,
+        name: str = "",
+        scores: pd.DataFrame | None = None,
+        level: float = 0.9,
+        now: datetime | None = None,
+    ) -> FrozenLaw:
+        """Freeze a law and keep it; the parameters are those of `freeze`.
+
+        Raises
+        ------
+        LedgerError
+            The name is taken, or the ledger is broken.
+
+        """
+        law = freeze(fit, name=name, scores=scores, level=level, now=now)
+        if any(other.name == law.name for other in self.laws()):
+            raise LedgerError(f"{self.path} already holds a law {law.name!r}; give another name")
+        self._append({"law": law.to_dict()})
+        return law
+
+    def score(
+        self, name: str, scores: pd.DataFrame, truth: pd.Series, *, now: datetime | None = None
+    ) -> Scoring:
+        """Score a frozen law on new models and keep the result.
+
+        The parameters but ``name`` are those of ``capspace.fit.analyses.frozen.score``.
+        """
+        scoring = score(self.law(name), scores, truth, now=now)
+        self._append({"scoring": scoring.to_dict()})
+        return scoring
+
+    def _entries(self) -> list[dict[str, Any]]:
+        """Return all entries, their chain of hashes checked."""
+        if not self.path.exists():
+            return []
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LedgerError(f"{self.path}: cannot be read ({error})") from None
+        entries: list[dict[str, Any]] = []
+        previous = ""
+        for number, line in enumerate(text.splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                found = entry.pop("sha256")
+                intact = found == digest(entry) and entry["previous"] == previous
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise LedgerError(f"{self.path}: line {number} is not a ledger entry") from None
+            if not intact:
+                raise LedgerError(
+                    f"{self.path}: line {number} was changed after it was written, or a line "
+                    "before it was removed; restore the file from a copy"
+                )
+            previous = found
+            entries.append(entry)
+        return entries
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        entries = self._entries()
+        entry = {**entry, "previous": digest(entries[-1]) if entries else ""}
+        line = json.dumps({**entry, "sha256": digest(entry)}, allow_nan=False) + "\n"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())

@@ -1,0 +1,141 @@
+"""Ways to part models into those a law is fitted on and those it is tested on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..errors import DegenerateError, FitError, TableError
+from ..table.facts import last_day, read_date
+
+__all__ = [
+    "Split",
+    "by_date",
+    "by_family",
+    "by_flops",
+    "by_rank",
+    "by_size",
+    "by_value",
+    "randomly",
+]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A training and a test side, or leave-one-family-out.
+
+    Attributes
+    ----------
+    train : (n,) bool array, or None for leave-one-family-out
+    rule : str
+        The split in words.
+    unknown : tuple of str
+        Models without the value that the rule asks for; they are tested on.
+
+    """
+
+    train: NDArray[np.bool_] | None
+    rule: str
+    unknown: tuple[str, ...] = ()
+
+
+def by_value(values: pd.Series, cutoff: float, what: str) -> Split:
+    """Train on models with a value up to ``cutoff``; the others, unknown ones too, are tested on.
+
+    Raises
+    ------
+    DegenerateError
+        One side is empty.
+
+    """
+    numbers = values.astype(float)
+    train = (numbers <= cutoff).to_numpy()
+    unknown = tuple(map(str, values.index[numbers.isna()]))
+    low, high = numbers.min(), numbers.max()
+    return _checked(
+        train, f"{what} <= {cutoff:g}", f"{what} goes from {low:g} to {high:g}", unknown
+    )
+
+
+def by_flops(facts: pd.DataFrame, cutoff: float) -> Split:
+    """Train on models of at most ``cutoff`` training FLOPs."""
+    return by_value(facts["training_flops"], cutoff, "training FLOPs")
+
+
+def by_size(facts: pd.DataFrame, cutoff: float) -> Split:
+    """Train on models of at most ``cutoff`` parameters."""
+    return by_value(facts["parameters"], cutoff, "parameters")
+
+
+def by_date(facts: pd.DataFrame, cutoff: str) -> Split:
+    """Train on models released up to an ISO date; models without a date are tested on.
+
+    A month or a year counts as its last day, for a model and for the cutoff: a model whose day is
+    not known is trained on only where it was surely released by then.
+
+    Raises
+    ------
+    FitError
+        The cutoff is not a date.
+    TableError
+        A model's date is not ISO.
+    DegenerateError
+        No model has a date, or one side is empty.
+
+    """
+    known = [read_date(d, f"{m!s}: release_date") for m, d in facts["release_date"].items()]
+    try:
+        limit = last_day(read_date(cutoff, "the cutoff"))
+    except (TableError, ValueError):
+        raise FitError(f"{cutoff!r} is not a date; give one like 2024-05-01") from None
+    days = [last_day(d) if d else None for d in known]
+    dates = pd.Series(pd.to_datetime(pd.Series(days, dtype=object)).to_numpy(), facts.index)
+    if dates.isna().all():
+        raise DegenerateError("no model has a release date; split by compute, size or family")
+    unknown = tuple(map(str, facts.index[dates.isna()]))
+    hint = f"release dates go from {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
+    return _checked(
+        (dates <= pd.Timestamp(limit)).to_numpy(), f"released by {cutoff}", hint, unknown
+    )
+
+
+def by_rank(truth: pd.Series, top: float) -> Split:
+    """Test on the best models by the target's score: a share below 1, or a number of them.
+
+    Ties are broken by the order of the models.
+    """
+    n = len(truth)
+    if not 0 < top < n:
+        raise DegenerateError(f"top {top:g} of {n} models leaves a side empty")
+    count = int(top * n) if top < 1 else int(top)
+    order = np.argsort(-truth.to_numpy(dtype=float), kind="stable")
+    train = np.ones(n, dtype=bool)
+    train[order[:count]] = False
+    return _checked(train, f"all but the best {count} of {n} by the target", f"top is {top:g}")
+
+
+def randomly(n: int, test_share: float, *, random_state: int = 0) -> Split:
+    """Test on a random share of n models."""
+    if not 0 < test_share < 1:
+        raise FitError(f"the share to test on is {test_share:g}; it must lie between 0 and 1")
+    chosen = np.random.default_rng(random_state).permutation(n)[: round(test_share * n)]
+    train = np.ones(n, dtype=bool)
+    train[chosen] = False
+    return _checked(train, f"random {1 - test_share:.0%} (seed {random_state})", f"{n} models")
+
+
+def by_family() -> Split:
+    """Leave one family out at a time; every model is tested on once."""
+    return Split(None, "leave one family out")
+
+
+def _checked(
+    train: NDArray[np.bool_], rule: str, hint: str, unknown: tuple[str, ...] = ()
+) -> Split:
+    if train.all() or not train.any():
+        side = "test" if train.all() else "training"
+        raise DegenerateError(f"the split '{rule}' leaves no {side} model; {hint}")
+    return Split(train, rule, unknown)

@@ -1,0 +1,1 @@
+"""Scaling laws of one target, their intervals, and laws of compute."""

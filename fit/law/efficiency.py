@@ -1,0 +1,266 @@
+"""Log-linear laws of capability in training compute or size, one per model family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from .._json import json_safe
+from ..errors import (
+    DegenerateError,
+    FitError,
+    TooFewModelsError,
+    UnknownNameError,
+    near_matches,
+)
+from ..table.facts import family_key, one_spelling
+
+__all__ = [
+    "Efficiency",
+    "FamilyLaw",
+    "fit_efficiency",
+    "fit_family_law",
+]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FamilyLaw:
+    """The line ``capability = intercept + slope * log10(scale)`` of one family.
+
+    Attributes
+    ----------
+    family : str
+        The family's name.
+    n_models : int
+        Models that have both a capability and a scale.
+    slope : float
+        Capability gained per factor of ten of scale.
+    intercept : float
+        Capability at a scale of 1 (one FLOP, one parameter): an extrapolation, use ``predict``.
+    r2 : float
+        Share of variance explained; NaN for two models, through which any line passes.
+    mean_log10_scale, sxx : float
+        Mean and sum of squared deviations of log10(scale).
+    residual_variance : float
+        Unbiased, ``n_models - 2`` degrees of freedom; NaN for two models.
+    scale_range : tuple of float
+        Smallest and largest scale in the family.
+
+    """
+
+    family: str
+    n_models: int
+    slope: float
+    intercept: float
+    r2: float
+    mean_log10_scale: float
+    sxx: float
+    residual_variance: float
+    scale_range: tuple[float, float]
+
+    def predict(self, scale: ArrayLike) -> Floats:
+        """Return the capability (same shape) on the line at ``scale`` (FLOPs or parameters)."""
+        log: Floats = np.log10(np.asarray(scale, dtype=float))
+        return self.intercept + self.slope * log
+
+    def band(self, scale: ArrayLike, level: float = 0.9) -> tuple[Floats, Floats]:
+        """Return the pointwise confidence band (lower, upper) of the line at ``scale``.
+
+        NaN where the family has two models only: they leave nothing to estimate the scatter from.
+        """
+        at = np.log10(np.asarray(scale, dtype=float))
+        half = self.quantile(level) * np.sqrt(
+            self.residual_variance
+            * (1 / self.n_models + (at - self.mean_log10_scale) ** 2 / self.sxx)
+        )
+        line = self.predict(scale)
+        return line - half, line + half
+
+    def quantile(self, level: float) -> float:
+        """Return Student's two-sided quantile at ``level`` with the law's degrees of freedom.
+
+        NaN for two models.
+        """
+        if not 0 < level < 1:
+            raise FitError(f"level must lie between 0 and 1, not {level:g}")
+        freedom = self.n_models - 2
+        return float(stats.t.ppf(0.5 + level / 2, freedom)) if freedom else float("nan")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the law as JSON-safe values; what is not known is None."""
+        return {k: json_safe(v) for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """Laws of one capability in scale for every family that allows one.
+
+    Attributes
+    ----------
+    capability : str
+        What was fitted: ``"PC-1"``, a benchmark, ...
+    laws : dict
+        Family to its law, in order of first appearance.
+    left_out : dict
+        Family to the reason why it has no law.
+    r2_mean : float
+        Mean R² over the families of three or more models; NaN if there is none.
+    pooled : FamilyLaw
+        One line through all models whatever their family.
+
+    """
+
+    capability: str
+    laws: dict[str, FamilyLaw]
+    left_out: dict[str, str]
+    r2_mean: float
+    pooled: FamilyLaw
+
+    def law(self, family: str) -> FamilyLaw:
+        """Return the law of ``family``.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such family.
+        TooFewModelsError
+            The family is there but allows no law; the reason is told.
+
+        """
+        spelled = {family_key(f): f for f in (*self.laws, *self.left_out)}
+        family = spelled.get(family_key(family), family)
+        if family in self.laws:
+            return self.laws[family]
+        if family in self.left_out:
+            raise TooFewModelsError(
+                f"no law of {self.capability} for family {family!r}: {self.left_out[family]}; "
+                f"families with one: {', '.join(self.laws)}"
+            )
+        known = [*self.laws, *self.left_out]
+        near = near_matches(family, known) or f"; there are {', '.join(known)}"
+        raise UnknownNameError(f"unknown family {family!r}{near}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe values; what is not known is None."""
+        return {
+            "capability": self.capability,
+            "families": {name: law.to_dict() for name, law in self.laws.items()},
+            "left_out": dict(self.left_out),
+            "r2_mean": json_safe(self.r2_mean),
+            "pooled": self.pooled.to_dict(),
+        }
+
+
+def fit_family_law(capability: ArrayLike, scale: ArrayLike, *, family: str = "") -> FamilyLaw:
+    """Fit the line of one family by least squares on log10(scale).
+
+    Parameters
+    ----------
+    capability : (n,) array
+        Scores or coordinates; models with NaN in either input are left out.
+    scale : (n,) array
+        Training FLOPs or parameters, in units, positive.
+    family : str
+        The family's name, for messages.
+
+    Raises
+    ------
+    TooFewModelsError
+        Fewer than two models with both values.
+    DegenerateError
+        All models have the same scale.
+    FitError
+        A scale or capability that is infinite, or a scale that is not positive.
+
+    """
+    y, x = np.asarray(capability, dtype=float), np.asarray(scale, dtype=float)
+    if y.shape != x.shape or y.ndim != 1:
+        raise FitError(f"capability and scale must be vectors of one length: {y.shape}, {x.shape}")
+    if np.isinf(y).any() or np.isinf(x).any() or (x <= 0).any():
+        raise FitError(
+            f"family {family!r}: scales must be positive and finite, capabilities finite"
+        )
+    known = ~(np.isnan(y) | np.isnan(x))
+    y, x = y[known], x[known]
+    if len(y) < 2:
+        raise TooFewModelsError(f"family {family!r}: {_too_few(len(y))}")
+    log = np.log10(x)
+    mean = float(log.mean())
+    sxx = float(((log - mean) ** 2).sum())
+    if sxx < 1e-12:
+        raise DegenerateError(f"family {family!r}: {_SAME_SCALE}")
+    slope = float(((log - mean) * (y - y.mean())).sum() / sxx)
+    residual = y - y.mean() - slope * (log - mean)
+    total = float(((y - y.mean()) ** 2).sum())
+    left, free = float((residual**2).sum()), len(y) - 2
+    return FamilyLaw(
+        family=family,
+        n_models=len(y),
+        slope=slope,
+        intercept=float(y.mean() - slope * mean),
+        r2=1 - left / total if free and np.ptp(y) > 0 else float("nan"),
+        mean_log10_scale=mean,
+        sxx=sxx,
+        residual_variance=left / free if free else float("nan"),
+        scale_range=(float(x.min()), float(x.max())),
+    )
+
+
+def fit_efficiency(
+    capability: ArrayLike, scale: ArrayLike, families: Sequence[str], *, name: str = "capability"
+) -> Efficiency:
+    """Fit one line per family, and one through all models.
+
+    Parameters
+    ----------
+    capability : (n,) array
+        Coordinates on one component, or scores on one benchmark; NaN where unknown.
+    scale : (n,) array
+        Training FLOPs or parameters, in units; NaN where unknown.
+    families : sequence of n str
+        Each model's family; case and outer blanks do not count.
+    name : str
+        What the capability is, for messages and figures.
+
+    Raises
+    ------
+    TooFewModelsError
+        Fewer than two models have both values.
+
+    References
+    ----------
+    Ruan et al. 2024, arXiv 2405.10938, section 3.3 (equation 4).
+
+    """
+    y, x = np.asarray(capability, dtype=float), np.asarray(scale, dtype=float)
+    spelled = one_spelling(families)
+    member = np.asarray(spelled, dtype=object)
+    pooled = fit_family_law(y, x, family="all models")
+    laws: dict[str, FamilyLaw] = {}
+    left_out: dict[str, str] = {}
+    for family in dict.fromkeys(spelled):
+        rows = member == family
+        known = rows & ~(np.isnan(x) | np.isnan(y))
+        if known.sum() < 2:
+            left_out[family] = _too_few(int(known.sum()))
+        elif np.ptp(np.log10(x[known])) < 1e-6:
+            left_out[family] = _SAME_SCALE
+        else:
+            laws[family] = fit_family_law(y[rows], x[rows], family=family)
+    r2 = [law.r2 for law in laws.values() if law.n_models > 2 and not np.isnan(law.r2)]
+    return Efficiency(name, laws, left_out, float(np.mean(r2)) if r2 else float("nan"), pooled)
+
+
+_SAME_SCALE = "all its models have the same scale; a law needs two different ones"
+
+
+def _too_few(n: int) -> str:
+    what = {0: "no model has", 1: "only one model has"}[n]
+    return f"{what} both a capability and a known scale; a law needs two or more"

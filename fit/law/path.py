@@ -1,0 +1,133 @@
+"""The typical models along a law, and the curve and interval band drawn at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DegenerateError
+from ._refit import Fitted
+from .intervals import IntervalMethod
+from .law import link_function
+
+__all__ = [
+    "Curve",
+    "Path",
+    "benchmark_weights",
+    "fitted_curve",
+    "linear_predictor",
+    "score_slope",
+    "typical_path",
+]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Path:
+    """Typical models of rising capability.
+
+    Attributes
+    ----------
+    predictor : (m,) array
+        The law's linear predictor C of each.
+    scores : (m, p) array
+        Their benchmark scores.
+
+    """
+
+    predictor: Floats
+    scores: Floats
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A fitted curve along the capability axis, with its interval band where there is one.
+
+    Attributes
+    ----------
+    x, y : (m,) arrays
+        Capability (the law's linear predictor) and the target on it.
+    lower, upper : (m,) arrays, optional
+        Band of prediction intervals.
+
+    """
+
+    x: Floats
+    y: Floats
+    lower: Floats | None = None
+    upper: Floats | None = None
+
+
+def linear_predictor(fitted: Fitted, scores: Floats) -> Floats:
+    """Return C = β₀ + βᵀx (m,) of models with benchmark scores (m, p), NaN where not measured."""
+    k = fitted.training.settings.n_components
+    x = fitted.spaces.transform(scores, k)[0]
+    return np.asarray(fitted.theta[0] + x @ fitted.theta[1 : k + 1])
+
+
+def benchmark_weights(fitted: Fitted) -> Floats:
+    """Return the change (p,) of the linear predictor per unit of each benchmark's score.
+
+    Notes
+    -----
+    Σⱼ βⱼ · component j, the coefficients carried from capabilities back to benchmarks.
+    """
+    k = fitted.training.settings.n_components
+    return np.asarray(fitted.theta[1 : k + 1] @ fitted.spaces.components[0, :k])
+
+
+def score_slope(fitted: Fitted, scores: Floats) -> Floats:
+    """Return the change (m, p) of the predicted target per unit of each score, at ``scores``."""
+    form = fitted.training.settings.form
+    k = fitted.training.settings.n_components
+    c = linear_predictor(fitted, scores)
+    slope = link_function(form)(c[None], fitted.theta[None, k + 1 :])[1][0]
+    return np.asarray(slope[:, None] * benchmark_weights(fitted))
+
+
+def typical_path(fitted: Fitted, low: float, high: float, n_points: int = 60) -> Path:
+    """Return typical models whose linear predictor runs from ``low`` to ``high``.
+
+    Raises
+    ------
+    DegenerateError
+        The law's predictor is the same for all training models.
+
+    Notes
+    -----
+    Many models share one value c of C = β₀ + βᵀx. The typical one is the expectation of x given c
+    under the training models' covariance S, x(c) = x̄ + Sβ (c - C(x̄)) / βᵀSβ, carried back to
+    benchmark scores.
+
+    """
+    k = fitted.training.settings.n_components
+    beta = fitted.theta[1 : k + 1]
+    x = fitted.spaces.transform(fitted.training.scores, k)[0]
+    centre = x.mean(axis=0)
+    pull = np.cov(x.T, bias=True).reshape(k, k) @ beta
+    c = np.linspace(low, high, n_points)
+    reach = float(beta @ pull)
+    if not reach > 0:
+        raise DegenerateError("the law does not vary over the training models: it has no curve")
+    along = (c - (fitted.theta[0] + centre @ beta)) / reach
+    capabilities = centre + along[:, None] * pull
+    scores = fitted.spaces.mean[0] + capabilities @ fitted.spaces.components[0, :k]
+    return Path(c, scores)
+
+
+def fitted_curve(
+    fitted: Fitted,
+    low: float,
+    high: float,
+    *,
+    method: IntervalMethod,
+    level: float = 0.9,
+    n_points: int = 60,
+) -> Curve:
+    """Return the law's curve from ``low`` to ``high``, with its typical models' intervals."""
+    path = typical_path(fitted, low, high, n_points)
+    interval = method.predict(fitted, path.scores, level=level)
+    return Curve(path.predictor, interval.mean, interval.lower, interval.upper)

@@ -1,0 +1,69 @@
+"""Which reference models a new model may be, so that no law predicts what it was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ..table.names import match_names
+
+__all__ = ["Overlap", "find_overlap"]
+
+_LEAST_EQUAL = 4
+_ROUNDING = 5.1e-4  # three digits of a fraction, one of a percentage
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Reference models that a model is, or likely is.
+
+    Attributes
+    ----------
+    model : str
+    reasons : mapping of reference model to reason
+        What every fit for ``model`` leaves out, and why; "" for the very same name.
+
+    """
+
+    model: str
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def note(self, among: Iterable[str] | None = None) -> str:
+        """Return in one line what is left out (of the models ``among``), or "" if nothing is."""
+        of = self.reasons if among is None else set(among)
+        parts = [f"{name} ({why})" for name, why in self.reasons.items() if why and name in of]
+        return f"{self.model}: left out of its fits: {', '.join(parts)}" if parts else ""
+
+
+def find_overlap(model: str, scores: pd.Series, reference: pd.DataFrame) -> Overlap:
+    """Return which reference models a model is by its name, or by its scores.
+
+    Parameters
+    ----------
+    model : str
+        Its name; see ``capspace.fit.table.names.match_names``.
+    scores : Series by benchmark
+        Its scores, fractions; NaN where not measured.
+    reference : (models × benchmarks) DataFrame
+        Scores of the reference models.
+
+    Notes
+    -----
+    A model with the same scores, to three digits, as a reference model on four benchmarks or more
+    is likely that model under another name. Scores of exactly 0 do not count as the same.
+
+    """
+    reasons = {
+        match.name: match.reason if match.is_sure else f"likely the same: {match.reason}"
+        for match in match_names(model, map(str, reference.index))
+    }
+    own = scores.reindex(reference.columns).astype(float)
+    with np.errstate(invalid="ignore"):
+        equal = (reference - own).abs().le(_ROUNDING) & (own != 0)
+    for name, n_equal in equal.sum(axis=1).items():
+        if n_equal >= _LEAST_EQUAL:
+            reasons.setdefault(str(name), f"likely the same: equal scores on {n_equal} benchmarks")
+    return Overlap(model, reasons)

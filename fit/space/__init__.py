@@ -1,0 +1,1 @@
+"""The capability space: few components, from scores with gaps."""

@@ -1,0 +1,146 @@
+"""Reproduce the study: run it, draw it, compare it, and write it all into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from ...errors import FitError
+from ...figures import save
+from .compare import Comparison, read_published
+from .data import load_study
+from .drawings import study_drawings
+from .outcome import page_cards, pooled
+from .page import Shown, embed, render_page
+from .results import Results, run_study
+from .sections import page_sections
+
+__all__ = ["Reproduction", "reproduce", "write_reproduction"]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What ``reproduce`` found and wrote.
+
+    Attributes
+    ----------
+    results : Results
+    page : Path
+        The self-contained report page.
+    table : Path
+        CSV of every number of ours beside the study's, with verdict and reason.
+    figures : tuple of Path
+        PNG and SVG files.
+
+    """
+
+    results: Results
+    page: Path
+    table: Path
+    figures: tuple[Path, ...]
+
+    def count(self, verdict: str) -> int:
+        """Return how many comparisons have a verdict: "same", "better" or "differs"."""
+        return sum(c.verdict == verdict for c in self.results.comparisons)
+
+    @property
+    def misses(self) -> list[Comparison]:
+        """Numbers that are neither the study's nor from a lower loss."""
+        return [c for c in self.results.comparisons if c.verdict == "differs"]
+
+    def summary(self) -> list[str]:
+        """Return the outcome in a few lines."""
+        coverage, width = pooled(self.results.coverage)
+        lines = [
+            f"{len(self.results.comparisons)} numbers compared with the study's: "
+            f"{self.count('same')} the same, {self.count('better')} at a lower loss or better "
+            f"criterion, {self.count('differs')} different",
+            f"90% intervals hold {coverage:.1%} of test models at mean width {width:.2f}",
+        ]
+        lines += [
+            f"{c.section}, {c.item}, {c.quantity}: {c.ours:.6g} instead of {c.published:.6g}"
+            + (f" ({c.note})" if c.note else "")
+            for c in self.misses
+        ]
+        return lines
+
+
+def reproduce(
+    data: str | Path,
+    out: str | Path,
+    *,
+    expected: str | Path | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Reproduction:
+    """Run every analysis of the study on its own tables and write page, figures and numbers.
+
+    Parameters
+    ----------
+    data : path
+        Folder with the study's tables under their published names.
+    out : path
+        Folder to write ``index.html``, ``comparison.csv`` and ``figures/`` into.
+    expected : path, optional
+        JSON file of all numbers of the study's own code; by default the packaged summary of them.
+    progress : callable
+        Called with each step's name.
+
+    Raises
+    ------
+    TableError
+        A table is missing or malformed, or ``expected`` is not such a file.
+    FitError
+        The folder cannot be written.
+
+    """
+    study, published = load_study(data), read_published(expected)
+    folder = Path(out)
+    _prepare(folder)
+    results = run_study(study, published, progress=progress)
+    source = "the packaged summary" if expected is None else Path(expected).name
+    return write_reproduction(results, folder, source=source, progress=progress)
+
+
+def write_reproduction(
+    results: Results,
+    folder: Path,
+    *,
+    source: str,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Reproduction:
+    """Write page, figures and table of numbers of the study's results into a folder.
+
+    ``source`` says on the page where the study's numbers are from.
+    """
+    _prepare(folder)
+    progress("figures")
+    shown: dict[str, list[Shown]] = {}
+    written: list[Path] = []
+    for drawing in study_drawings(results):
+        files = save(drawing.draw(), folder / "figures" / drawing.name, dpi=150)
+        written += files
+        shown.setdefault(drawing.section, []).append(embed(files[1], drawing.caption))
+    progress("page")
+    study = results.study
+    page, table = folder / "index.html", folder / "comparison.csv"
+    html = render_page(
+        page_sections(results, shown),
+        page_cards(results),
+        subtitle=f"{len(study.base_models)} base models, {len(study.facts['instruct'])} instruct "
+        f"models; the study's numbers from {source}",
+        footer=f"capspace {version('capspace')}. Data: github.com/ryoungj/ObsScaling (Apache-2.0).",
+    )
+    page.write_text(html, encoding="utf-8")
+    pd.DataFrame([asdict(c) for c in results.comparisons]).to_csv(table, index=False)
+    return Reproduction(results, page, table, tuple(written))
+
+
+def _prepare(folder: Path) -> None:
+    try:
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FitError(f"{folder}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,75 @@
+"""How often intervals hold, and how wide they are: every target of the study at three cutoffs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...analyses._backtest import Backtest, backtest
+from ...analyses.splits import Split
+from ...errors import FitError
+from ...law.intervals import IntervalMethod
+from .data import Case, Study
+
+__all__ = ["Coverage", "interval_coverage", "three_splits"]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The intervals of one target under one split.
+
+    Attributes
+    ----------
+    label, split : str
+    n_train, n_test : int
+    coverage, width : float
+        Share of test models inside, and mean width; NaN where there is no fit.
+    mse_test : float
+    failure : str
+        Why there is no fit; empty if there is.
+
+    """
+
+    label: str
+    split: str
+    n_train: int
+    n_test: int
+    coverage: float = float("nan")
+    width: float = float("nan")
+    mse_test: float = float("nan")
+    failure: str = ""
+
+
+def three_splits(case: Case) -> list[Split]:
+    """Return the study's split, and those at the median and 70th percentile of known compute."""
+    flops = case.facts["training_flops"].to_numpy(dtype=float)
+    splits = [case.split]
+    for share, words in ((0.5, "median compute"), (0.7, "70th percentile of compute")):
+        cutoff = float(np.nanquantile(flops, share))
+        splits.append(Split(flops <= cutoff, f"{words}, {cutoff:.2g} FLOPs"))
+    return splits
+
+
+def interval_coverage(
+    study: Study, method: IntervalMethod, *, level: float = 0.9
+) -> list[Coverage]:
+    """Return coverage and width of a method's intervals for all targets and cutoffs."""
+    rows = []
+    for analysis in study.plan.analyses:
+        case = study.case(analysis)
+        for split in three_splits(case):
+            rows.append(_row(case, split, method, level))
+    return rows
+
+
+def _row(case: Case, split: Split, method: IntervalMethod, level: float) -> Coverage:
+    train = np.zeros(len(case.truth), bool) if split.train is None else split.train
+    sides = int(train.sum()), int((~train).sum())
+    try:
+        found: Backtest = backtest(case.problem, split, level=level, method=method)
+    except FitError as error:
+        return Coverage(case.analysis.label, split.rule, *sides, failure=str(error))
+    return Coverage(
+        case.analysis.label, split.rule, *sides, found.coverage, found.width, found.mse_test
+    )

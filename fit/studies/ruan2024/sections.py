@@ -1,0 +1,259 @@
+"""The page's sections on spaces and laws: words and tables, from the study's results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ...figures.style import short_name
+from .compare import Comparison
+from .outcome import outcome_sections
+from .page import Gallery, Section, Shown, Table
+from .results import HEADLINE, AnalysisResult, Results
+
+__all__ = ["page_sections"]
+
+Figures = Mapping[str, Sequence[Shown]]
+
+
+def page_sections(results: Results, figures: Figures) -> list[Section]:
+    """Return the page's sections in order."""
+    return [
+        _space(figures),
+        _efficiency(results, figures),
+        *(_analyses(results, figures, *group) for group in _GROUPS if group[0] in figures),
+        _reach(figures),
+        _gains(results, figures),
+        *outcome_sections(results, figures),
+    ]
+
+
+_GROUPS = (
+    (
+        "emergent",
+        "Emergent capabilities",
+        "BIG-bench tasks that look sudden in compute, predicted from models below the cutoff by a "
+        "sigmoid in three components. Arithmetic leaves GSM8K out of the space.",
+    ),
+    (
+        "post-training",
+        "Post-training interventions",
+        "GSM8K and BBH with and without chain of thought and self-consistency; a sigmoid with a "
+        "fitted floor. Laws of GSM8K leave GSM8K out of the space.",
+    ),
+    (
+        "agentic",
+        "Agentic capabilities",
+        "AgentBench and AgentBoard from instruct models' seven other benchmarks. The held-out "
+        "sides are two models and one: the errors say little, the intervals are there for that.",
+    ),
+)
+
+
+def _space(figures: Figures) -> Section:
+    text = (
+        "Principal components of eight benchmarks over 77 base models, missing scores imputed by a "
+        "rank-one fit whose stop rule looks at the missing cells. Signs are fixed so that PC-1 "
+        "rises with the benchmarks and each other component with its largest loading."
+    )
+    return Section(
+        "space", "Capability space", [text], galleries=[Gallery(figures.get("space", ()), 1)]
+    )
+
+
+def _efficiency(results: Results, figures: Figures) -> Section:
+    rows = []
+    for law in results.efficiency:
+        more = [f for f in law.laws.values() if f.n_models > 2]
+        worst = min((f for f in more if not np.isnan(f.r2)), key=lambda f: f.r2)
+        rows.append(
+            [
+                law.capability,
+                f"{law.r2_mean:.4f}",
+                _theirs_r2(results.comparisons, law.capability),
+                f"{worst.r2:.3f} ({worst.family})",
+                f"{law.pooled.r2:.3f}",
+            ]
+        )
+    named = list(results.space.facts.index)
+    eq = results.equivalent
+    order = np.argsort(-eq.scale)
+    equivalents = [
+        [
+            short_name(named[i]),
+            _flops(results.space.facts["training_flops"].iloc[i]),
+            _flops(eq.scale[i]),
+            f"{_flops(eq.lower[i])} – {_flops(eq.upper[i])}",
+            "" if eq.inside[i] else "beyond the family's own range",
+        ]
+        for i in order
+    ]
+    left = "; ".join(f"{k}: {v}" for k, v in results.efficiency[0].left_out.items())
+    return Section(
+        "efficiency",
+        "Compute efficiency by family",
+        [
+            "Within a family, capability is linear in the logarithm of training compute; families "
+            f"differ in slope and height. Left out: {left}.",
+        ],
+        [
+            Table(
+                ["Capability", "Mean R² by family", "study's", "Lowest R²", "R² of one line"],
+                rows,
+                title="Fit of the log-linear law",
+                note="Families of three or more models; two models always lie on a line.",
+            ),
+            Table(
+                ["Model", "Trained with", "Equivalent", "90% interval", ""],
+                equivalents,
+                title=f"Training FLOPs at which {eq.family} would reach the same PC-1",
+                note="Fieller intervals of the reference line, which three models determine; the "
+                "scatter of single models about it is not in them.",
+                folded=True,
+            ),
+        ],
+        [Gallery(figures.get("efficiency", ()), 1)],
+    )
+
+
+def _analyses(results: Results, figures: Figures, group: str, title: str, text: str) -> Section:
+    own = [a for a in results.analyses if a.case.analysis.group == group]
+    return Section(
+        group,
+        title,
+        [text],
+        [
+            Table(
+                [
+                    "Target",
+                    "Split",
+                    "Models",
+                    "Train MSE",
+                    "study's",
+                    "Test MSE",
+                    "study's",
+                    "by FLOPs",
+                    "by size",
+                    "Held",
+                    "Width",
+                ],
+                [_analysis_row(a, results.comparisons) for a in own],
+                note="Models: fitted on / tested on. Held: share of test models inside their 90% "
+                "interval, and its mean width as a fraction of the perfect score. Errors are on "
+                "scores with chance at 0 and perfect at 1. * The study's optimiser stopped "
+                "above the lowest training error.",
+                text_columns=2,
+            )
+        ],
+        [
+            Gallery(_kind(figures.get(group, ()), "target")),
+            Gallery(
+                _kind(figures.get(group, ()), "baselines"),
+                3,
+                "Against other predictors",
+                folded=True,
+            ),
+            Gallery(
+                _kind(figures.get(group, ()), "predicted"),
+                3,
+                "Predicted against measured",
+                folded=True,
+            ),
+        ],
+    )
+
+
+def _kind(figures: Sequence[Shown], kind: str) -> list[Shown]:
+    return [f for f in figures if f.name.startswith(f"{kind}-")]
+
+
+def _analysis_row(result: AnalysisResult, found: Sequence[Comparison]) -> list[str]:
+    fit, tested = result.fits[HEADLINE], result.backtest
+    rivals = [result.fits.get(k) for k in ("Training FLOPs", "Model Size")]
+    return [
+        result.case.analysis.label,
+        tested.rule.replace("<=", "≤"),
+        f"{fit.n_train} / {fit.n_test}",
+        f"{fit.mse_train:.2g}",
+        _theirs(found, result.case.analysis.label, HEADLINE, "mse_train"),
+        f"{fit.mse_test:.2g}",
+        _theirs(found, result.case.analysis.label, HEADLINE, "mse_test"),
+        *("–" if r is None else f"{r.mse_test:.2g}" for r in rivals),
+        f"{tested.coverage:.0%}",
+        f"{tested.width:.2f}",
+    ]
+
+
+def _theirs_r2(found: Sequence[Comparison], capability: str) -> str:
+    section = f"{capability} by family in log10 FLOPs_1E21"
+    for c in found:
+        if (c.section, c.item, c.quantity) == (section, "mean", "R²"):
+            return f"{c.published:.4f}"
+    return "–"
+
+
+def _theirs(found: Sequence[Comparison], section: str, item: str, quantity: str) -> str:
+    """Return the study's number, with a mark where its optimiser stopped short; "–" for none."""
+    for c in found:
+        if (c.section, c.item, c.quantity) == (section, item, quantity):
+            return f"{c.published:.2g}" + ("*" if c.verdict == "better" else "")
+    return "–"
+
+
+def _reach(figures: Figures) -> Section:
+    text = (
+        "The strongest models by the target held out, from 60% of all down to 5%: the fewer are "
+        "left to fit on, the farther the law must reach. The area is the integral under the curve. "
+        "Every point is the lowest training error over many starts; where that law overfits, the "
+        "lower training error has the larger test error, and the curve shows it."
+    )
+    return Section("reach", "Error by reach", [text], galleries=[Gallery(figures.get("reach", ()))])
+
+
+def _gains(results: Results, figures: Figures) -> Section:
+    rows = [
+        [
+            g.plan.label,
+            f"{g.fit.n_models} / {int(g.models['is_test'].sum())}",
+            f"{g.models.loc[g.models['is_test'], 'gain'].mean():+.3f}",
+            f"{g.mse_test:.2g}",
+            f"{g.coverage:.0%}",
+            f"{g.width:.2f}",
+            f"{g.correlation:+.2f}",
+        ]
+        for g in results.gains
+    ]
+    return Section(
+        "gain",
+        "Gain of an intervention",
+        [
+            "Base and treated score are fitted to the same models, and refitted under the same "
+            "weights, so that errors the two share cancel in the gain's interval.",
+        ],
+        [
+            Table(
+                [
+                    "Intervention",
+                    "Models",
+                    "Mean gain",
+                    "Test MSE",
+                    "Held",
+                    "Width",
+                    "Correlation",
+                ],
+                rows,
+                note="Correlation: between the errors of the two predictions. Held and width as "
+                "above, of the gain.",
+            )
+        ],
+        [Gallery(figures.get("gain", ()), 1)],
+    )
+
+
+def _flops(value: float) -> str:
+    if np.isnan(value):
+        return "unknown"
+    if value == 0 or np.isinf(value):
+        return "unbounded"
+    return f"{value:.1e}".replace("e+", "e")

@@ -1,0 +1,65 @@
+"""Whether scores can be set beside published ones: the mark in tables, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ..errors import TableError
+
+if TYPE_CHECKING:
+    from .table import ScoreTable
+
+__all__ = ["not_comparable", "not_comparable_note", "read_marks"]
+
+_YES, _NO = ("yes", "true", "1", "1.0"), ("no", "false", "0", "0.0")
+
+
+def read_marks(scores: pd.DataFrame) -> pd.Series:
+    """Return the column ``comparable`` of rows of scores as "yes", "no" or "".
+
+    Raises
+    ------
+    TableError
+        It holds something else.
+
+    """
+    marks = scores["comparable"].str.strip().str.lower()
+    # Tables that capspace 0.1 wrote have the mark in their source only.
+    unmarked = (marks == "") & scores["source"].str.contains("not comparable", case=False)
+    out = marks.mask(marks.isin(_YES), "yes").mask(marks.isin(_NO) | unmarked, "no")
+    wrong = scores[~out.isin(["yes", "no", ""])]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise TableError(
+            f"{row['model']}: comparable of {row['benchmark']} is {row['comparable']!r}; it is "
+            "yes, no or empty"
+        )
+    return out
+
+
+def not_comparable(table: ScoreTable, reference: ScoreTable | None = None) -> dict[str, list[str]]:
+    """Return the benchmarks of each model that are marked as not comparable with published scores.
+
+    Those that the ``reference`` marks in the same way are compared like with like and left out.
+    """
+    alike: set[str] = set()
+    if reference is not None:
+        unlike = reference.scores.loc[reference.scores["comparable"] != "no", "benchmark"]
+        alike = set(reference.benchmarks) - set(unlike)
+    rows = table.scores
+    odd = rows[(rows["comparable"] == "no") & ~rows["benchmark"].isin(alike)]
+    return {str(m): list(own["benchmark"]) for m, own in odd.groupby("model", sort=False)}
+
+
+def not_comparable_note(benchmarks: Iterable[str]) -> str:
+    """Return in words that benchmarks were not measured as the reference's were."""
+    names = list(benchmarks)
+    return (
+        f"Not comparable with published scores: {', '.join(names)} "
+        f"{'was' if len(names) == 1 else 'were'} measured on other items or by another protocol "
+        "than the reference's. Its place and predictions show how the report looks, not what "
+        "the model can do."
+    )

@@ -1,0 +1,108 @@
+"""Facts about models as text: families under one spelling, and dates that can be compared."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Any
+
+import pandas as pd
+
+from ..errors import TableError
+
+__all__ = ["clean_facts", "family_key", "last_day", "one_spelling", "read_date"]
+
+_DATE = re.compile(
+    r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)(?:[T ]\d\d:\d\d.*)?)?)?(?:\.0)?"
+)
+_HOW = "write dates as 2024-04-18, or 2024-04 or 2024 where the day is not known"
+
+
+def clean_facts(facts: pd.DataFrame) -> pd.DataFrame:
+    """Return facts by model with each family under one spelling and dates as ISO has them.
+
+    Raises
+    ------
+    TableError
+        A date is not ISO.
+
+    """
+    clean = facts.copy()
+    if "family" in clean:
+        clean["family"] = pd.Series(one_spelling(clean["family"]), clean.index).replace("", None)
+    if "tuning" in clean:
+        clean["tuning"] = [t if pd.isna(t) else str(t).strip().lower() for t in clean["tuning"]]
+    if "release_date" in clean:
+        dates = [read_date(d, f"{m!s}: release_date") for m, d in clean["release_date"].items()]
+        clean["release_date"] = pd.Series(dates, clean.index).replace("", None)
+    return clean
+
+
+def family_key(family: Any) -> str:
+    """Return what families are compared by.
+
+    Neither case nor outer or repeated blanks count, nor width and invisible characters of Unicode.
+    """
+    if family is None or pd.isna(family):
+        return ""
+    text = unicodedata.normalize("NFKC", str(family))
+    seen = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return " ".join(seen.split()).casefold()
+
+
+def one_spelling(families: Iterable[Any]) -> list[str]:
+    """Return families (n,) with each family under its first spelling; "" where it is unknown.
+
+    Examples
+    --------
+    >>> one_spelling(["Llama-2", "llama-2 ", "Yi", None])
+    ['Llama-2', 'Llama-2', 'Yi', '']
+
+    """
+    first: dict[str, str] = {"": ""}
+    values = [(family_key(f), f) for f in families]
+    return [first.setdefault(key, " ".join(str(family).split())) for key, family in values]
+
+
+def read_date(value: Any, of: str) -> str:
+    """Return an ISO date, month or year as such; "" where it is unknown.
+
+    Parameters
+    ----------
+    value : object
+        A text, a date, or what tables make of an empty cell. A time of day is left out.
+    of : str
+        Where it stands, for the message.
+
+    Raises
+    ------
+    TableError
+        It is not such a date.
+
+    """
+    if value is None or value == "" or pd.isna(value):
+        return ""
+    text = str(value).strip()
+    found = _DATE.fullmatch(text)
+    if found is None:
+        raise TableError(f"{of} is {text!r}; {_HOW}")
+    parts = [p for p in found.group("year", "month", "day") if p]
+    iso = "-".join(parts)
+    try:
+        last_day(iso)
+    except ValueError:
+        raise TableError(f"{of} is {text!r}, which is no day of the calendar; {_HOW}") from None
+    return iso
+
+
+def last_day(iso: str) -> date:
+    """Return the last day that an ISO date, month or year may mean."""
+    year, month, day = (int(p) for p in (*iso.split("-"), "0", "0")[:3])
+    if iso.count("-") == 2:
+        return date(year, month, day)
+    if iso.count("-") == 0:
+        return date(year, 12, 31)
+    first = date(year, month, 1)
+    return (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
