@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from capspace.collect.cli.zoo_show import print_fit
-from capspace.collect.errors import ZooError
-from capspace.collect.zoo.fitting import ZooFit, fit_zoo
-from capspace.collect.zoo.forecasts import runs
-from capspace.collect.zoo.report import verdict, write_report
+from capspace.fit.errors import FitError
 from capspace.fit.table.table import ScoreTable
+from capspace.fit.zoo.fitting import ZooFit, fit_zoo
+from capspace.fit.zoo.forecasts import runs
+from capspace.fit.zoo.report import verdict, write_report
 from capspace.tasks.panel import load_panel
 
 HERE = Path(__file__).resolve().parent
@@ -152,7 +152,7 @@ def test_checkpoints_of_one_run_count_as_one() -> None:
 
 def test_too_little_says_so() -> None:
     table, chance = planted(0)
-    with pytest.raises(ZooError, match="2 models with 4 benchmarks are too few"):
+    with pytest.raises(FitError, match="2 models with 4 benchmarks are too few"):
         fit_zoo("z", table.select(models=list(table.models.index[:2])), chance)
 
 

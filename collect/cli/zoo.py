@@ -209,9 +209,10 @@ def fit(
     as_json: o.Json = False,
 ) -> None:  # fmt: skip
     """Fit the measured zoo: its space, efficiency per family, laws, and the largest predicted."""
+    from capspace.fit.zoo.fitting import fit_zoo
+    from capspace.fit.zoo.report import write_report
+
     from ..zoo.config.config import read_zoo
-    from ..zoo.fitting import fit_zoo
-    from ..zoo.report import write_report
     from ..zoo.table import zoo_table
     from .zoo_show import print_fit
 

@@ -17,8 +17,9 @@ from rich.text import Text
 from .options import console, print_table
 
 if TYPE_CHECKING:
+    from capspace.fit.zoo.fitting import ZooFit
+
     from ..run.collection import Missing
-    from ..zoo.fitting import ZooFit
     from ..zoo.planning.cost import Estimate
     from ..zoo.planning.plan import Plan
     from ..zoo.status import ModelStatus, ZooStatus
@@ -286,7 +287,7 @@ def unmeasurable(cells: Iterable[Missing]) -> list[str]:
 
 def print_fit(fit: ZooFit) -> None:
     """Print what a measured zoo shows."""
-    from ..zoo.report import verdict
+    from capspace.fit.zoo.report import verdict
 
     laws = {} if fit.efficiency is None else fit.efficiency.laws
     share = fit.space.explained_variance_ratio_[0]

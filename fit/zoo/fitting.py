@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from capspace.fit._json import json_safe
-from capspace.fit.errors import FitError
-from capspace.fit.law.efficiency import Efficiency, fit_efficiency
-from capspace.fit.space.space import CapabilitySpace
-from capspace.fit.table.table import ScoreTable
-
-from ..errors import ZooError
+from .._json import json_safe
+from ..errors import FitError, TableError, TooFewModelsError
+from ..law.efficiency import Efficiency, fit_efficiency
+from ..space.space import CapabilitySpace
+from ..table.table import ScoreTable
 from .forecasts import Forecast, held_out_forecasts, target_forecasts
 
 __all__ = ["ZooFit", "fit_zoo"]
@@ -132,8 +130,10 @@ def fit_zoo(
 
     Raises
     ------
-    ZooError
-        Too little is measured to fit anything, or no model of the target table is in the zoo.
+    TooFewModelsError
+        Too little is measured to fit anything.
+    TableError
+        No size of any model is known, or no model of the target table is in the zoo.
     FitError
         As the fits that it makes.
 
@@ -153,7 +153,7 @@ def fit_zoo(
     scores = scores[scores.notna().any(axis=1)]
     facts = table.models.loc[scores.index]
     if len(scores) < 3 or scores.shape[1] < 2:
-        raise ZooError(
+        raise TooFewModelsError(
             f"{len(scores)} models with {scores.shape[1]} benchmarks are too few for a space; "
             "measure more of the zoo"
         )
@@ -212,7 +212,7 @@ def _held_out(facts: pd.DataFrame) -> tuple[str, tuple[str, ...]]:
     compute = facts["training_flops"]
     ranked = compute if compute.notna().any() else facts["parameters"]
     if ranked.isna().all():
-        raise ZooError("neither parameters nor training compute of any model is known")
+        raise TableError("neither parameters nor training compute of any model is known")
     largest = str(ranked.idxmax())
     same = facts["parameters"] >= facts.loc[largest, "parameters"]
     return largest, tuple(map(str, facts.index[same | (facts.index == largest)]))

@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ..errors import ZooError
+from ..errors import FitError
 from .fitting import ZooFit
 from .forecasts import Forecast
 
@@ -25,12 +25,11 @@ def write_report(fit: ZooFit, out: Path) -> Path:
 
     Raises
     ------
-    ZooError
+    FitError
         The folder cannot be written.
 
     """
-    from capspace.fit.figures import draw_space, save
-
+    from ..figures import draw_space, save
     from .figures import draw_zoo
 
     try:
@@ -51,7 +50,7 @@ def write_report(fit: ZooFit, out: Path) -> Path:
         page = out / "report.html"
         page.write_text(_render(fit, picture, space), encoding="utf-8")
     except OSError as error:
-        raise ZooError(f"cannot write the report to {out}: {error.strerror}") from None
+        raise FitError(f"cannot write the report to {out}: {error.strerror}") from None
     return page
 
 
@@ -78,7 +77,7 @@ def _render(fit: ZooFit, picture: list[Path], space: list[Path]) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(
-        (files("capspace.collect.zoo") / "zoo.html.j2").read_text(encoding="utf-8")
+        (files("capspace.fit.zoo") / "zoo.html.j2").read_text(encoding="utf-8")
     )
     wide = fit.table.wide().loc[fit.places.index]
     facts = fit.table.models.loc[fit.places.index].sort_values(

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from capspace.fit.figures.marks import family_handle, family_style, ordered_families
-from capspace.fit.figures.style import (
+from ..figures.marks import family_handle, family_style, ordered_families
+from ..figures.style import (
     ACCENT,
     BLUE,
     GREY,
@@ -21,7 +21,6 @@ from capspace.fit.figures.style import (
     short_name,
     styled,
 )
-
 from .fitting import ZooFit
 from .forecasts import Forecast
 

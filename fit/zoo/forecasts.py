@@ -10,16 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capspace.fit.errors import FitError
-from capspace.fit.law._form import Form
-from capspace.fit.law._refit import LawSettings, Training, fit_once
-from capspace.fit.law.intervals import TwoView
-from capspace.fit.law.law import ScalingLaw
-from capspace.fit.table.columns import same_as_target
-from capspace.fit.table.names import spelled_twice
-from capspace.fit.table.readers import read_table
-
-from ..errors import ZooError
+from ..errors import FitError, TableError
+from ..law._form import Form
+from ..law._refit import LawSettings, Training, fit_once
+from ..law.intervals import TwoView
+from ..law.law import ScalingLaw
+from ..table.columns import same_as_target
+from ..table.names import spelled_twice
+from ..table.readers import read_table
 
 __all__ = ["Forecast", "held_out_forecasts", "runs", "target_forecasts"]
 
@@ -154,14 +152,14 @@ def target_forecasts(
 
     Raises
     ------
-    ZooError
+    TableError
         No model of the table is in the zoo.
 
     """
     wide = read_table(path).require_fractions().wide()
     known = wide.index.intersection(scores.index)
     if not len(known):
-        raise ZooError(
+        raise TableError(
             f"{path}: none of its models is in the zoo; names must be those of `zoo status`"
         )
     unknown = [str(m) for m in wide.index if m not in scores.index]
