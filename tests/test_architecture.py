@@ -1,6 +1,7 @@
 """The layout is law: who may import whom, and what a light command must not load."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PARTS = ("collect", "fit", "tasks")
 HEAVY = ("torch", "lm_eval", "transformers", "datasets", "accelerate")
 
 
@@ -57,7 +59,7 @@ def test_only_the_harness_module_calls_the_evaluator() -> None:
     assert calling == ["collect/harness/harness.py"]
 
 
-@pytest.mark.parametrize("part", ["collect", "fit", "tasks"])
+@pytest.mark.parametrize("part", PARTS)
 def test_imports_inside_a_package_are_relative(part: str) -> None:
     """So a reader with a bare clone can follow them, and no second copy is ever loaded."""
 
@@ -71,7 +73,7 @@ def test_imports_inside_a_package_are_relative(part: str) -> None:
     assert offenders(part, names_itself) == []
 
 
-@pytest.mark.parametrize("part", ["collect", "fit", "tasks"])
+@pytest.mark.parametrize("part", PARTS)
 def test_a_bare_name_is_refused_in_one_line(part: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"import {part}"], capture_output=True, text=True, cwd=ROOT
@@ -81,7 +83,7 @@ def test_a_bare_name_is_refused_in_one_line(part: str) -> None:
     assert f"this package is capspace.{part}, not {part}: " in line
 
 
-@pytest.mark.parametrize("part", ["collect", "fit", "tasks"])
+@pytest.mark.parametrize("part", PARTS)
 def test_every_module_says_its_idea_in_its_first_line(part: str) -> None:
     assert offenders(part, lambda p: not ast.get_docstring(ast.parse(p.read_text()))) == []
 
@@ -119,3 +121,15 @@ def test_every_exported_name_exists() -> None:
     for package in (capspace.collect, capspace.fit, capspace.tasks):
         assert list(package.__all__) == sorted(package.__all__, key=str)
         assert all(hasattr(package, name) for name in package.__all__)
+
+
+def test_the_architecture_page_lists_every_folder_with_its_first_line() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    listed = dict(re.findall(r"^\| `([\w/]+)/` \| (.*) \|$", text, re.MULTILINE))
+    there = {}
+    for part in PARTS:
+        for file in (ROOT / part).rglob("__init__.py"):
+            if file.parent != ROOT / part:
+                first = ast.get_docstring(ast.parse(file.read_text())) or ""
+                there[file.parent.relative_to(ROOT).as_posix()] = first.splitlines()[0]
+    assert listed == there
