@@ -188,6 +188,7 @@ if __name__ == "__main__":
     threads = os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1
     sys.modules["torch"].set_num_threads(int(threads))
     if its_request["unbuffered"]:
+        # Typed as any text stream; an interpreter's own is a TextIOWrapper.
         sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
     how_it_ended: BaseException | None = None
     with forked_interpreters(its_servers):

@@ -64,13 +64,13 @@ def link(wanted: Requirement, site: Path) -> None:
     """Put a requirement, with all that it requires, into another environment, as it is in ours."""
     if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
         return
-    found = distribution(wanted.name)
-    names = {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}
+    installed = distribution(wanted.name)
+    names = {file.parts[0] for file in installed.files or ()} - {"..", "__pycache__"}
     if all((site / name).exists() for name in names):
         return
     for name in names:
-        (site / name).symlink_to(Path(str(found.locate_file(name))))
-    for text in found.requires or ():
+        (site / name).symlink_to(Path(str(installed.locate_file(name))))
+    for text in installed.requires or ():
         link(Requirement(text), site)
 
 

@@ -1,1 +1,1 @@
-"""What is kept: identities, results, samples and the journal of answers."""
+"""Identities, results, samples and the journal of answers, as they are stored."""

@@ -1,1 +1,1 @@
-"""A zoo: many checkpoints on one panel, on one machine or on Slurm, and the law they follow."""
+"""A zoo: many checkpoints on one panel, measured on one machine or on Slurm."""
