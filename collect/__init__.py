@@ -11,11 +11,18 @@ if __name__ != "capspace.collect":
 if TYPE_CHECKING:
     from .run._place import place
     from .run.collect import collect_scores
+    from .settings import LoadSettings, RunSettings
     from .storage.store import Store
 
-__all__ = ["Store", "collect_scores", "place"]
+__all__ = ["LoadSettings", "RunSettings", "Store", "collect_scores", "place"]
 
-_MODULES = {"Store": "storage.store", "collect_scores": "run.collect", "place": "run._place"}
+_MODULES = {
+    "LoadSettings": "settings",
+    "RunSettings": "settings",
+    "Store": "storage.store",
+    "collect_scores": "run.collect",
+    "place": "run._place",
+}
 
 
 def __getattr__(name: str) -> Any:

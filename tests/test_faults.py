@@ -24,9 +24,10 @@ pytest.importorskip("lm_eval", reason="collecting needs the collect extra")
 
 from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import AnswerError
-from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.harness.backends import load_model
 from capspace.collect.recorder.recorder import Recorder
 from capspace.collect.run import collect as runner
+from capspace.collect.settings import LoadSettings
 from capspace.collect.storage.journal import Journal
 from capspace.collect.storage.store import Store
 
@@ -178,7 +179,7 @@ def collect(checkpoint: Path, panel: Any, store: Path, tasks: Path, progress: An
 def lm(tiny_checkpoint: Path) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries, while they are imported
-        options = LoadOptions(device="cpu", batch_size=8, backend="hf")
+        options = LoadSettings(device="cpu", batch_size=8, backend="hf")
         yield load_model(resolve(str(tiny_checkpoint)), options)
 
 

@@ -85,8 +85,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {
                 "checkpoints": ["models/*"],
                 "panels": "small.yaml",
-                "data": "embedded",
-                "limits": {"items": 2},
+                "data_root": "embedded",
+                "limit": 2,
             }
         )
     )

@@ -240,8 +240,9 @@ def test_each_unit_s_process_sees_the_devices_it_was_lent(
     said = {
         "checkpoints": [{"ref": "m0", "devices": 2}, "m1", {"ref": "m2", "devices": 9}],
         "panels": "small.yaml",
-        "defaults": {"backend": "hf", "trust_remote_code": True},
-        "limits": {"items": 4},
+        "backend": "hf",
+        "trust_remote_code": True,
+        "limit": 4,
     }
     (tmp_path / "zoo.yaml").write_text(yaml.safe_dump(said))
     file = read_zoo(tmp_path / "zoo.yaml")

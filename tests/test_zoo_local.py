@@ -66,8 +66,9 @@ def run_zoo(
             {
                 "checkpoints": checkpoints,
                 "panels": "small.yaml",
-                "defaults": {"backend": "hf"},
-                "limits": {"items": 12, **limits},
+                "backend": "hf",
+                "limit": 12,
+                "limits": limits,
             }
         )
     )

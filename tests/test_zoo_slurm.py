@@ -141,7 +141,8 @@ def zoo(tmp_path: Path) -> Iterator[Zoo]:
             {
                 "checkpoints": ["models/*"],
                 "panels": "small.yaml",
-                "limits": {"items": 40, "unit_time": "5s"},
+                "limit": 40,
+                "limits": {"unit_time": "5s"},
             }
         )
     )
@@ -241,7 +242,7 @@ def test_a_unit_longer_than_a_job_s_time_goes_on_in_the_next(
             {
                 "checkpoints": [{"ref": "slow", "trust_remote_code": True, "backend": "hf"}],
                 "panels": "one.yaml",
-                "limits": {"items": 200},
+                "limit": 200,
             }
         )
     )

@@ -21,6 +21,7 @@ from ..errors import DataRootError
 from ..storage.identity import canonical_json
 
 __all__ = [
+    "EMBEDDED",
     "DataRoot",
     "DataSource",
     "datasets_offline",
@@ -29,6 +30,9 @@ __all__ = [
     "named_data_root",
     "own_files_fingerprint",
 ]
+
+EMBEDDED = "embedded"
+"""Name of the data root that comes with the package."""
 
 _FORMATS = (".jsonl", ".jsonl.gz", ".parquet")
 _LABEL_FILE = "data-root.yaml"
@@ -82,6 +86,9 @@ class DataRoot:
         if not self.path.is_dir():
             raise DataRootError(f"data root {path}: no such folder")
         self.label, self.comparable = self._read_label()
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def _read_label(self) -> tuple[str, bool]:
         path = self.path / _LABEL_FILE
@@ -205,7 +212,7 @@ def named_data_root(name: str | Path) -> DataRoot:
         No such folder, or its ``data-root.yaml`` is not understood.
 
     """
-    return embedded_data_root() if str(name) == "embedded" else DataRoot(Path(name))
+    return embedded_data_root() if str(name) == EMBEDDED else DataRoot(Path(name))
 
 
 def default_data_root() -> DataRoot | None:

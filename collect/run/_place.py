@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from capspace.fit.prediction.placement import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
+from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
 from .collection import Collection
 
 if TYPE_CHECKING:
@@ -30,14 +31,14 @@ class PlacedModel:
 def place(
     model: str,
     *,
-    panel: str | Path = "classic-8",
+    panel: str | Path = DEFAULT_PANEL,
     reference: Reference | None = None,
     targets: Iterable[str] | None = None,
     level: float = 0.9,
     out: Path | None = None,
     store: Path | str | None = None,
-    data_root: Path | str | None = None,
-    limit: int | None = None,
+    settings: RunSettings | None = None,
+    **changes: Unpack[RunChanges],
 ) -> PlacedModel:
     """Measure a checkpoint on a panel, place it, predict its scores, and write its report.
 
@@ -45,9 +46,8 @@ def place(
     ----------
     model : str
         Hub name ``org/model[@revision]`` or local folder.
-    panel, store, data_root, limit
-        See ``capspace.collect.collect_scores``, which takes further options; its result goes to
-        ``place_collection``.
+    panel, store, settings, **changes
+        As of ``capspace.collect.collect_scores``.
     reference : Reference, optional
         The packaged one by default.
     targets : iterable of str, optional
@@ -60,7 +60,7 @@ def place(
     """
     from .collect import collect_scores
 
-    collection = collect_scores(model, panel=panel, store=store, data_root=data_root, limit=limit)
+    collection = collect_scores(model, panel=panel, store=store, settings=settings, **changes)
     return place_collection(collection, reference=reference, targets=targets, level=level, out=out)
 
 

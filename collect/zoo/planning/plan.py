@@ -12,6 +12,7 @@ from typing import Any
 from capspace.tasks.panel import Benchmark
 
 from ...run.collection import Missing
+from ...settings import RunSettings
 from .cost import Estimate, total
 
 __all__ = ["Cell", "Model", "Plan", "Unit", "cut_into_units", "longest_first"]
@@ -29,8 +30,8 @@ class Model:
         As of ``Checkpoint``.
     aliases : tuple of str
         Other names under which the zoo lists the same bytes.
-    settings : dict
-        dtype, backend, batch_size, chat_template, trust_remote_code, allow_pickle.
+    settings : RunSettings
+        How it is loaded and measured.
     facts : dict
         Columns of a score table's ``models``; null where unknown.
     counted : tuple of str
@@ -47,7 +48,7 @@ class Model:
     identity: str
     revision: str
     aliases: tuple[str, ...]
-    settings: dict[str, Any]
+    settings: RunSettings
     facts: dict[str, Any]
     counted: tuple[str, ...]
     n_parameters: int
@@ -186,6 +187,7 @@ class Plan:
         units = [u for u in self.units if u.model.identity == model.identity]
         return {
             **asdict(model),
+            "settings": model.settings.to_json(),
             "memory_bytes": model.memory_bytes,
             "n_done": sum(c.is_done for c in cells),
             "n_missing": sum(not c.is_done for c in cells),

@@ -196,8 +196,8 @@ def fetch(order: Order) -> Path:
     try:
         checkpoint = resolve(
             order.ref,
-            allow_pickle=order.settings.get("allow_pickle", False),
-            trust_remote_code=order.settings.get("trust_remote_code", False),
+            allow_pickle=order.settings.allow_pickle,
+            trust_remote_code=order.settings.trust_remote_code,
         )
         return Path(checkpoint_folder(checkpoint))
     except refusals as error:

@@ -22,7 +22,7 @@ import json
 import os
 import secrets
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ from .records import (
     CellFailure,
     Order,
     Orders,
-    RunOptions,
     WorkerState,
     orders_json,
     parse_orders,
@@ -80,7 +79,6 @@ class ZooFolder:
         self,
         plan: Plan,
         panels: list[Panel],
-        options: RunOptions,
         timeout: float | None,
         *,
         failed: Collection[str] = (),
@@ -96,13 +94,15 @@ class ZooFolder:
             if not set(order.cells.values()) <= set(failed)
         }
         wanted = {key for order in new.values() for key in order.cells.values()}
+        current = {model.ref: model.settings for model in plan.models}
         finished = self.finished()
         kept: dict[str, Order] = {}
         taken: set[str] = set()
         for old in self.read_orders().orders if self.has_orders() else ():
             cells = {b: k for b, k in old.cells.items() if k in wanted}
             if cells and old.id not in finished:
-                kept[old.id] = Order(**{**vars(old), "cells": cells})
+                settings = current.get(old.ref, old.settings)  # a data root may have moved
+                kept[old.id] = replace(old, cells=cells, settings=settings)
                 taken |= set(cells.values())
         for order in new.values():
             if taken.isdisjoint(order.cells.values()):
@@ -110,7 +110,7 @@ class ZooFolder:
                 (self.path / "units" / f"{order.id}.done").unlink(missing_ok=True)
             elif cells := {b: k for b, k in order.cells.items() if k not in taken}:
                 identifier = f"{order.id}-{secrets.token_hex(4)}"
-                kept[identifier] = Order(**{**vars(order), "id": identifier, "cells": cells})
+                kept[identifier] = replace(order, id=identifier, cells=cells)
         ordered = sorted(kept.values(), key=lambda o: (-o.seconds, o.model, o.id))
         orders = Orders(
             wanted={
@@ -119,7 +119,6 @@ class ZooFolder:
             facts={m.name: m.facts | {"counted": list(m.counted)} for m in plan.models},
             orders=tuple(ordered),
             panels={p.name: p for p in panels},
-            options=options,
             timeout=timeout,
             unmeasurable=plan.unmeasurable,
         )
