@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..storage.identity import canonical_json
+from ..storage.protocol import Protocol
 from ..storage.result import Result
 from ..storage.run_dates import run_date
 
@@ -79,10 +80,11 @@ def _run_of(result: Result) -> Run:
     identity = json.loads(result.identity)
     scores = identity.get("scores")
     protocol = ""
+    conditions: Sequence[str]
     if scores is None:
-        # Behind the task and the backend our own protocols name what was out of the ordinary.
-        harness, conditions = identity.get("harness", ""), result.protocol.split("; ")[2:]
-        model = identity.get("model", {})
+        harness, model = identity.get("harness", ""), identity.get("model", {})
+        measured = Protocol.parse(result.protocol)
+        conditions = () if measured is None else measured.conditions
     else:
         harness = scores[0].get("harness", "")
         model = {n: result.provenance[n] for n in ("backend", "dtype") if n in result.provenance}

@@ -11,6 +11,7 @@ from capspace.fit.prediction.placement import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
 from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
+from ..storage.protocol import Protocol
 from .collection import Collection
 
 if TYPE_CHECKING:
@@ -115,7 +116,11 @@ def _notes(collection: Collection) -> list[str]:
     odd = [r.benchmark for r in collection.results if not r.comparable]
     if odd:
         notes.append(not_comparable_note(odd))
-    limits = [r.benchmark for r in collection.results if "; limit " in r.protocol]
+    limits = [
+        result.benchmark
+        for result in collection.results
+        if (protocol := Protocol.parse(result.protocol)) and protocol.limit is not None
+    ]
     if limits:
         notes.append(
             f"Only the first items of each task were measured ({', '.join(limits)}); the standard "

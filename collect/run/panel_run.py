@@ -42,7 +42,7 @@ from ..settings import RunSettings
 from ..storage.identity import Measurement, Seeds
 from ..storage.journal import Journal
 from ..storage.store import Failure, Result, Store
-from .cells import measurement, protocol_words
+from .cells import cell_protocol, measurement
 from .collection import Collection, Missing
 from .turns import in_turn
 
@@ -293,7 +293,7 @@ class PanelRun:
             stderr=evaluation.stderr,
             n_items=evaluation.n_items,
             n_shot=benchmark.n_shot,
-            protocol=protocol_words(benchmark, measurement, root),
+            protocol=str(cell_protocol(benchmark, measurement, root)),
             source=f"measured {datetime.now(UTC):%Y-%m-%d}, key {measurement.key[:12]}{note}",
             comparable=data_comparable and benchmark.comparable,
             identity=measurement.canonical,
