@@ -12,7 +12,7 @@ from hub_server import HubServer, serving
 
 from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import CheckpointError
-from capspace.collect.storage.file_hashes import sha256_file
+from capspace.collect.storage.digest import sha256_file
 
 
 @pytest.fixture

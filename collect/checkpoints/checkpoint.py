@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import CheckpointError, NoCheckpointError
-from ..storage.file_hashes import sha256_file
-from ..storage.identity import canonical_json
+from ..storage.digest import digest, sha256_file
 from .checkpoint_files import (
     CONFIG,
     configuration_name,
@@ -155,7 +153,7 @@ def _resolve_local(
         name=folder.name,
         kind="local",
         location=str(folder),
-        revision=hashlib.sha256(canonical_json(content).encode()).hexdigest(),
+        revision=digest(content),
         dtype=_config_dtype(config),
         pickled=pickled,
         custom_code=custom_code,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from typing import Any
 import yaml
 
 from ..errors import DataRootError
-from ..storage.identity import canonical_json
+from ..storage.digest import digest, sha256, sha256_file, sha256_stream
 
 __all__ = [
     "DataRoot",
@@ -136,7 +135,7 @@ class DataRoot:
         return DataSource(
             format=kinds.pop(),
             files={split: [str(p) for p in paths] for split, paths in found.items()},
-            fingerprint=hashlib.sha256(canonical_json(hashes).encode()).hexdigest(),
+            fingerprint=digest(hashes),
         )
 
     def _folder(self, dataset: str, name: str | None) -> Path:
@@ -172,7 +171,7 @@ def own_files_fingerprint(config: Mapping[str, Any]) -> str | None:
     found = [p for name in named for p in _files_below(Path(name))]
     said = [named, settings, [[str(p), _content_hash(str(p), *_stamp(p))] for p in found]]
     text = json.dumps(said, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text)
 
 
 def _texts(value: Any) -> list[str]:
@@ -275,8 +274,7 @@ def _content_hash(path: str, size: int, mtime_ns: int) -> str:
     try:
         if path.endswith(".gz"):
             with gzip.open(path) as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+                return sha256_stream(stream)
+        return sha256_file(Path(path))
     except (OSError, EOFError) as error:
         raise DataRootError(f"{path}: cannot read this file: {error}") from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..storage.answer_identity import answering, digest
+from ..storage.answer_identity import answering
+from ..storage.digest import digest
 from ..storage.identity import Measurement, ModelIdentity
 from ..storage.journal import Journal
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from ..checkpoints.checkpoint import refuse_mixed, refuse_pickles, resolve
 from ..checkpoints.hub import http_errors
 from ..errors import BackendError, CheckpointError
 from ..harness.backends import BACKENDS, LoadOptions
-from ..storage.file_hashes import sha256_file
-from ..storage.identity import ModelIdentity, canonical_json
+from ..storage.digest import canonical_json, sha256, sha256_file
+from ..storage.identity import ModelIdentity
 
 __all__ = [
     "SETTINGS",
@@ -224,7 +223,7 @@ def identify_by_name(
         raise BackendError("an empty name does not say what answers")
     given = _given(arguments)
     settings = {
-        key: value if key in SETTINGS else hashlib.sha256(value.encode()).hexdigest()
+        key: value if key in SETTINGS else sha256(value)
         for key in given.keys() - WITHOUT_EFFECT - _CONNECTION - {"dtype"}
         for value in [canonical_json(given[key])]
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -18,7 +17,9 @@ from ...harness.harness import Harness, Workload
 from ...run.cells import measurement
 from ...run.collection import Missing
 from ...runtime.log_capture import logged_to
-from ...storage.identity import Measurement, Seeds, canonical_json
+from ...storage.digest import digest
+from ...storage.files import write_atomically
+from ...storage.identity import Measurement, Seeds
 from ...storage.store import Store
 from ..config.config import Settings, ZooFile
 from ..config.expand import candidates
@@ -204,16 +205,13 @@ def _workloads(
     n_before = len(kept)
     for panel, benchmark in benchmarks:
         tasks = [asdict(task) for task in harness.tasks(benchmark)]
-        text = canonical_json([tasks, benchmark.n_shot, zoo.config.limits.items])
-        key = hashlib.sha256(text.encode()).hexdigest()
+        key = digest([tasks, benchmark.n_shot, zoo.config.limits.items])
         if key not in kept:
             tell(f"counting the requests of {benchmark.name}, once")
             kept[key] = asdict(harness.workload(benchmark, limit=zoo.config.limits.items))
         works[panel.name, benchmark.name] = Workload(**kept[key])
     if len(kept) > n_before:
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(kept), encoding="utf-8")
-        part.replace(path)
+        write_atomically(path, json.dumps(kept))
     return works
 
 
