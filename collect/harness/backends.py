@@ -11,7 +11,7 @@ from capspace.fit.errors import near_matches
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.download import checkpoint_folder
-from ..engine import ARITHMETIC, MODEL_NAME
+from ..engine.arithmetic import ARITHMETIC, MODEL_NAME
 from ..engine.served import newer_than_checked
 from ..errors import BackendError, CheckpointError
 from .harness import register_models

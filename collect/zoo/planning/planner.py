@@ -23,7 +23,7 @@ from ...storage.identity import Measurement, Seeds
 from ...storage.store import Store
 from ..config.config import Settings, ZooFile
 from ..config.expand import candidates
-from ..executors.device import DeviceKind
+from ..devices.device import DeviceKind
 from .cost import (
     Observation,
     Throughput,
