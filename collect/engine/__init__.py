@@ -1,1 +1,1 @@
-"""The scoring engine: every distinct token prefix of a benchmark run is computed once."""
+"""The scoring engine computes every distinct token prefix of a benchmark run once."""

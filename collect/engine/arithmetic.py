@@ -1,4 +1,4 @@
-"""What names the engine: to lm-eval, and in the identity of each measurement."""
+"""The engine has a name in lm-eval's registry and a version of its arithmetic in identities."""
 
 __all__ = ["ARITHMETIC", "MODEL_NAME"]
 

@@ -1,4 +1,4 @@
-"""How many tokens, logit rows and generations one forward pass may hold."""
+"""A budget limits how many tokens, logit rows and generations one forward pass may hold."""
 
 from __future__ import annotations
 

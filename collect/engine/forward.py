@@ -1,4 +1,4 @@
-"""A model's forward pass over a chunk of tokens, by the argument names that work for it.
+"""A model's forward pass is called by the argument names that work for it.
 
 transformers called the cache ``past_key_values`` until 5.23 and calls it ``cache`` since; code that
 comes with a checkpoint keeps the name of its day, and may take any other argument without using it.

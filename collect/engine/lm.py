@@ -1,4 +1,4 @@
-"""lm-eval's Hugging Face model class with the scoring engine under it."""
+"""lm-eval's Hugging Face model class gets the scoring engine under it."""
 
 from __future__ import annotations
 

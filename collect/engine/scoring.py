@@ -1,4 +1,4 @@
-"""Log-likelihoods of many continuations, each distinct token passing through the model once."""
+"""Continuations get their log-likelihoods in passes that read each distinct token once."""
 
 from __future__ import annotations
 

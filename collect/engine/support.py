@@ -1,4 +1,4 @@
-"""Whether the engine can serve a model exactly, and if not, why."""
+"""The engine serves a model only where it reproduces it exactly, and says why it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backends: the lm-eval model classes that can answer for a Hugging Face checkpoint."""
+"""A backend is the lm-eval model class that answers for a Hugging Face checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data roots: folders laid out as on the Hub that serve lm-eval's tasks without a network."""
+"""A data root, laid out as the Hub is, serves lm-eval's tasks without a network."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class DataRoot:
         if not path.is_file():
             return "", True
         try:
-            said = yaml.safe_load(path.read_text(encoding="utf-8"))
-            label, comparable = said["label"], said["comparable"]
+            label_file = yaml.safe_load(path.read_text(encoding="utf-8"))
+            label, comparable = label_file["label"], label_file["comparable"]
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
             raise DataRootError(
                 f"{path}: expected 'label: <text>' and 'comparable: <bool>'"
@@ -115,26 +115,26 @@ class DataRoot:
             )
         name = config.get("dataset_name")
         folder = self._folder(dataset, None if name is None else str(name))
-        found: dict[str, list[Path]] = {}
+        files_of: dict[str, list[Path]] = {}
         for split in _splits(config):
             paths = _split_files(folder, split)
             if paths:
-                found[split] = paths
+                files_of[split] = paths
             elif split in _required(config):
                 raise DataRootError(
                     f"data set {dataset}{f' ({name})' if name else ''}: no split {split!r} "
                     f"({' or '.join(split + f for f in _FORMATS)}) in {folder}"
                 )
-        kinds = {_kind(p) for paths in found.values() for p in paths}
+        kinds = {_kind(p) for paths in files_of.values() for p in paths}
         if len(kinds) > 1:
             raise DataRootError(f"{folder}: splits of one data set must have one format")
         hashes = [
             (split, [_content_hash(str(p), *_stamp(p)) for p in paths])
-            for split, paths in sorted(found.items())
+            for split, paths in sorted(files_of.items())
         ]
         return DataSource(
             format=kinds.pop(),
-            files={split: [str(p) for p in paths] for split, paths in found.items()},
+            files={split: [str(p) for p in paths] for split, paths in files_of.items()},
             fingerprint=digest(hashes),
         )
 
@@ -168,9 +168,9 @@ def own_files_fingerprint(config: Mapping[str, Any]) -> str | None:
         named = [path]
     else:
         return None
-    found = [p for name in named for p in _files_below(Path(name))]
-    said = [named, settings, [[str(p), _content_hash(str(p), *_stamp(p))] for p in found]]
-    text = json.dumps(said, sort_keys=True, default=str)
+    paths = [p for name in named for p in _files_below(Path(name))]
+    hashes = [[str(p), _content_hash(str(p), *_stamp(p))] for p in paths]
+    text = json.dumps([named, settings, hashes], sort_keys=True, default=str)
     return sha256(text)
 
 

@@ -1,4 +1,4 @@
-"""The definition of an lm-eval task, hashed with the code of the functions it names."""
+"""The definition of an lm-eval task is hashed with the code of the functions it names."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _LABELS = frozenset({"tag", "task_alias", "group", "group_alias"})
 
 def definition_hash(config: dict[str, Any]) -> str:
     """Return the hash of a task's configuration with the code of the functions it names."""
-    kept = {k: v for k, v in config.items() if k not in _LABELS}
-    text = json.dumps(_with_code(kept), sort_keys=True, default=str)
+    decisive = {k: v for k, v in config.items() if k not in _LABELS}
+    text = json.dumps(_with_code(decisive), sort_keys=True, default=str)
     return sha256(text)
 
 

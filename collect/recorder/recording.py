@@ -1,4 +1,4 @@
-"""A model behind a recorder, under the identity of its answers."""
+"""A model is put behind a recorder, under the identity of its responses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def recorded_answers(
     label: str,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Recorder:
-    """Return a model of this identity behind a recorder, whatever it is asked."""
+    """Return a model of this identity behind a recorder, whatever is requested of it."""
     from .recorder import Recorder
 
     decisive = answering(model, harness, seed)

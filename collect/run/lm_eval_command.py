@@ -265,7 +265,7 @@ def _evaluation_recorded(
                         f"{found.name}: its server gave no answer ({error}); all answers before "
                         "are kept: run the same command again to go on from there"
                     ) from None
-            counts = recorder.asker.counts
+            counts = recorder.counts
             notices = [*journal.take_notices(), *recorder.notices]
         if lm.rank == 0:
             for notice in notices:

@@ -258,7 +258,7 @@ class PanelRun:
 
     def _note(self, benchmark: str, recorder: Recorder) -> None:
         """Say what the recorder has to say of a cell."""
-        counts = recorder.asker.counts
+        counts = recorder.counts
         for notice in self.journal.take_notices():
             self.progress.note(notice)
         for notice in recorder.notices:
@@ -315,7 +315,7 @@ class PanelRun:
                 "device": str(getattr(lm, "device", self.options.device)),
                 "batch_size": str(getattr(lm, "batch_size", self.options.batch_size)),
                 "seconds": round(seconds, 3),
-                "requests": asdict(lm.asker.counts),
+                "requests": asdict(lm.counts),
                 "engine": engine,
                 **_versions(),
                 **evaluation.environment,

@@ -1,4 +1,4 @@
-"""Attention backends: how attention over a chunk is computed, and which of them suit a model."""
+"""Attention backends compute a chunk differently; model and device decide which of them suit."""
 
 from __future__ import annotations
 

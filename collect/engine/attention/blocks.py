@@ -1,4 +1,4 @@
-"""Attention over a chunk of the prefix tree, plugged into transformers' attention interface."""
+"""Attention over a chunk of the prefix tree takes the place of a transformers model's own."""
 
 from __future__ import annotations
 

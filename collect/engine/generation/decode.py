@@ -1,4 +1,4 @@
-"""Generation with shared prompts and a batch that rows leave and enter one by one."""
+"""Generation shares prompts and runs a batch that rows leave and enter one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the next token is chosen, and when a continuation ends: as lm-eval and transformers do."""
+"""The next token is chosen, and a continuation ended, as lm-eval and transformers do it."""
 
 from __future__ import annotations
 

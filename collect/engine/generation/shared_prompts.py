@@ -1,4 +1,4 @@
-"""Which stretches of many prompts are computed once and shared while they generate."""
+"""Stretches that many prompts share are computed once and kept while they generate."""
 
 from __future__ import annotations
 

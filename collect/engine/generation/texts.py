@@ -1,4 +1,4 @@
-"""Generated texts as lm-eval defines them: its settings, its stops, its cutting of prompts."""
+"""Texts are generated as lm-eval defines them: its settings, its stops, its cutting of prompts."""
 
 from __future__ import annotations
 
