@@ -14,7 +14,6 @@ from ..checkpoints.download import checkpoint_folder
 from ..engine.arithmetic import ARITHMETIC, MODEL_NAME
 from ..engine.served import newer_than_checked
 from ..errors import BackendError, CheckpointError
-from .harness import register_models
 
 if TYPE_CHECKING:
     from ..checkpoints.checked_model import CheckedModel, LoadRules
@@ -26,6 +25,7 @@ __all__ = [
     "checked_models",
     "load_model",
     "pick_device",
+    "register_models",
 ]
 
 BACKENDS = ("capspace", "hf")
@@ -177,6 +177,13 @@ def load_model(
             "not say; save it with add_eos_token=False"
         )
     return model
+
+
+def register_models() -> None:
+    """Make capspace's own model classes known to lm-eval by name."""
+    from ..engine.lm import CapspaceLM
+
+    del CapspaceLM  # importing the class registered it
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from capspace.tasks.panel import Benchmark
 from ..checkpoints.checkpoint import Checkpoint
 from ..harness.backends import LoadOptions
 from ..harness.data_root import DataRoot
-from ..harness.harness import Harness, harness_version
+from ..harness.harness import Harness
+from ..harness.version import harness_version
 from ..storage.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
 
 __all__ = ["measurement", "protocol_words"]
