@@ -53,10 +53,11 @@ def test_tasks_imports_nothing_of_ours_but_itself() -> None:
     assert offenders("tasks", lambda p: any(map(is_ours, imports(p)))) == []
 
 
-def test_only_the_harness_module_calls_the_evaluator() -> None:
+def test_only_the_harness_room_calls_the_evaluator() -> None:
     evaluator = ("lm_eval.evaluator", "lm_eval.tasks")
     calling = offenders("collect", lambda p: any(n.startswith(evaluator) for n in imports(p)))
-    assert calling == ["collect/harness/harness.py"]
+    assert calling
+    assert all(path.startswith("collect/harness/") for path in calling)
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -304,8 +304,8 @@ def _run_local(
     max_disk: int | None,
 ) -> None:
     from ..runtime.log_capture import logged_to
+    from ..zoo.devices.device import DeviceKind
     from ..zoo.driver import absorb
-    from ..zoo.executors.device import DeviceKind
     from ..zoo.executors.local import run_local
     from ..zoo.status import zoo_status
     from ..zoo.work.downloads import Downloads, check_disk

@@ -1,4 +1,4 @@
-"""Backends: the lm-eval model classes that can answer for a Hugging Face checkpoint."""
+"""A backend is the lm-eval model class that answers for a Hugging Face checkpoint."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.download import checkpoint_folder
-from ..engine import ARITHMETIC, MODEL_NAME
+from ..engine.arithmetic import ARITHMETIC, MODEL_NAME
 from ..engine.served import newer_than_checked
 from ..errors import BackendError, CheckpointError
 from ..settings import LoadSettings
-from .harness import register_models
 
 if TYPE_CHECKING:
     from ..checkpoints.checked_model import CheckedModel, LoadRules
@@ -23,6 +22,7 @@ __all__ = [
     "load_model",
     "loaded_dtype",
     "pick_device",
+    "register_models",
 ]
 
 # lm-eval's own search starts at 64 sequences of full length: minutes on a CPU.
@@ -126,6 +126,13 @@ def load_model(
             "not say; save it with add_eos_token=False"
         )
     return model
+
+
+def register_models() -> None:
+    """Make capspace's own model classes known to lm-eval by name."""
+    from ..engine.lm import CapspaceLM
+
+    del CapspaceLM  # importing the class registered it
 
 
 @contextmanager

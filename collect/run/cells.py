@@ -9,7 +9,8 @@ from capspace.tasks.panel import Benchmark
 from ..checkpoints.checkpoint import Checkpoint
 from ..harness.backends import identity_settings, loaded_dtype
 from ..harness.data_root import DataRoot
-from ..harness.harness import Harness, harness_version
+from ..harness.harness import Harness
+from ..harness.version import harness_version
 from ..settings import RunSettings
 from ..storage.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
 from ..storage.protocol import Protocol

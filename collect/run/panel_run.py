@@ -247,7 +247,7 @@ class PanelRun:
 
     def _note(self, benchmark: str, recorder: Recorder) -> None:
         """Say what the recorder has to say of a cell."""
-        counts = recorder.asker.counts
+        counts = recorder.counts
         for notice in self.journal.take_notices():
             self.progress.note(notice)
         for notice in recorder.notices:
@@ -304,7 +304,7 @@ class PanelRun:
                 "device": str(getattr(lm, "device", self.settings.device)),
                 "batch_size": str(getattr(lm, "batch_size", self.settings.batch_size)),
                 "seconds": round(seconds, 3),
-                "requests": asdict(lm.asker.counts),
+                "requests": asdict(lm.counts),
                 "engine": engine,
                 **_versions(),
                 **evaluation.environment,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from ..checkpoints.hub import http_errors
 from ..errors import BackendError, CheckpointError, SettingsError
 from ..harness.backends import identity_settings, loaded_dtype
 from ..settings import Backend, LoadSettings
-from ..storage.file_hashes import sha256_file
-from ..storage.identity import ModelIdentity, canonical_json
+from ..storage.digest import canonical_json, sha256, sha256_file
+from ..storage.identity import ModelIdentity
 
 __all__ = [
     "SETTINGS",
@@ -227,7 +226,7 @@ def identify_by_name(
         raise BackendError("an empty name does not say what answers")
     given = _given(arguments)
     settings = {
-        key: value if key in SETTINGS else hashlib.sha256(value.encode()).hexdigest()
+        key: value if key in SETTINGS else sha256(value)
         for key in given.keys() - WITHOUT_EFFECT - _CONNECTION - {"dtype"}
         for value in [canonical_json(given[key])]
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -14,7 +13,7 @@ import pandas as pd
 
 from capspace.fit.table.table import ScoreTable
 
-from .identity import canonical_json
+from .digest import canonical_json, digest
 
 __all__ = ["DamagedResult", "Failure", "Result", "from_row", "to_row", "to_table"]
 
@@ -165,7 +164,7 @@ def to_row(result: Result) -> dict[str, Any]:
 
 def _digest(row: dict[str, Any]) -> str:
     # SQLite finds a broken page, not a flipped bit inside a number.
-    return hashlib.sha256(canonical_json(list(row.values())).encode()).hexdigest()
+    return digest(list(row.values()))
 
 
 def from_row(row: dict[str, Any]) -> Result | DamagedResult:

@@ -25,7 +25,7 @@ from ...run.collection import Missing
 from ...storage.store import Store
 from ..config.config import Facts, ZooFile, ZooSettings
 from ..config.expand import Candidate
-from ..executors.device import DeviceKind
+from ..devices.device import DeviceKind
 from .plan import Model
 
 __all__ = ["Found", "facts_table", "make_model", "merge", "refusal", "resolve_all"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from capspace.tasks.panel import Benchmark
 
 from ...run.collection import Missing
 from ...settings import RunSettings
+from ...storage.digest import sha256
 from .cost import Estimate, total
 
 __all__ = ["Cell", "Model", "Plan", "Unit", "cut_into_units", "longest_first"]
@@ -99,7 +99,7 @@ class Unit:
     def id(self) -> str:
         """Name of the unit: the same cells of the same checkpoint have the same."""
         text = json.dumps([self.model.identity, sorted(c.key for c in self.cells)])
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        return sha256(text)[:20]
 
     @property
     def estimate(self) -> Estimate:

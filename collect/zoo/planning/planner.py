@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -17,11 +16,13 @@ from ...harness.harness import Harness, Workload
 from ...run.cells import measurement
 from ...run.collection import Missing
 from ...runtime.log_capture import logged_to
-from ...storage.identity import Measurement, canonical_json
+from ...storage.digest import digest
+from ...storage.files import write_atomically
+from ...storage.identity import Measurement
 from ...storage.store import Store
 from ..config.config import ZooFile
 from ..config.expand import candidates
-from ..executors.device import DeviceKind
+from ..devices.device import DeviceKind
 from .cost import (
     Observation,
     Throughput,
@@ -190,16 +191,13 @@ def _workloads(
     n_before = len(kept)
     for panel, benchmark in benchmarks:
         tasks = [asdict(task) for task in harness.tasks(benchmark)]
-        text = canonical_json([tasks, benchmark.n_shot, zoo.config.limit])
-        key = hashlib.sha256(text.encode()).hexdigest()
+        key = digest([tasks, benchmark.n_shot, zoo.config.limit])
         if key not in kept:
             tell(f"counting the requests of {benchmark.name}, once")
             kept[key] = asdict(harness.workload(benchmark, limit=zoo.config.limit))
         works[panel.name, benchmark.name] = Workload(**kept[key])
     if len(kept) > n_before:
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(kept), encoding="utf-8")
-        part.replace(path)
+        write_atomically(path, json.dumps(kept))
     return works
 
 

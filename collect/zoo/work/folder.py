@@ -17,7 +17,6 @@ all of it or nothing. Nothing here is SQLite, whose file not every shared file s
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -29,6 +28,8 @@ from typing import Any
 from capspace.tasks.panel import Panel
 
 from ...errors import ZooError
+from ...storage.digest import sha256
+from ...storage.files import write_atomically
 from ...storage.journal.claims import Claims
 from ...storage.store import Result, Store
 from ..planning.plan import Plan
@@ -232,7 +233,7 @@ class ZooFolder:
 
     def write_notices(self, model: str, lines: Sequence[str]) -> None:
         """Keep what the run of a model does otherwise, in place of what was there before."""
-        path = self.path / "notices" / f"{hashlib.sha256(model.encode()).hexdigest()[:16]}.json"
+        path = self.path / "notices" / f"{sha256(model)[:16]}.json"
         if lines:
             path.parent.mkdir(exist_ok=True)
             _write_json(path, {"model": model, "lines": list(lines)})
@@ -278,10 +279,4 @@ class ZooFolder:
 
 
 def _write_json(path: Path, value: Any, *, sync: bool = True) -> None:
-    part = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, ensure_ascii=False, allow_nan=False)
-        file.flush()
-        if sync:
-            os.fsync(file.fileno())
-    part.replace(path)
+    write_atomically(path, json.dumps(value, ensure_ascii=False, allow_nan=False), sync=sync)

@@ -220,7 +220,7 @@ def test_batch_that_does_not_fit_is_split_and_goes_on(
             for i in range(64)
         ]
     )
-    assert again.asker.counts.n_split <= 1  # the size found before is used at once
+    assert again.counts.n_split <= 1  # the size found before is used at once
     long = Instance("loglikelihood", {}, ("so " * 400, " one"), 0, ("t", 7, 1))
     with pytest.raises(AnswerError, match=r"1 of 1 requests do not fit .* 1204 characters \(t it"):
         again.loglikelihood([long])

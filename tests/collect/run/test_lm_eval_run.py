@@ -19,7 +19,7 @@ from commands import Command
 from lm_eval_parts import n_kept, results
 
 from capspace.collect.checkpoints.checkpoint import resolve
-from capspace.collect.engine import ARITHMETIC
+from capspace.collect.engine.arithmetic import ARITHMETIC
 from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.harness.backends import identity_settings
 from capspace.collect.run.lm_eval_command import lm_eval_main

@@ -22,8 +22,8 @@ from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.journal import Journal
 from capspace.collect.storage.store import Result, Store, to_table
 from capspace.collect.zoo.config.config import ZooFile, read_zoo
+from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.driver import absorb, prepare
-from capspace.collect.zoo.executors.device import DeviceKind
 from capspace.collect.zoo.executors.slurm import SlurmZoo, cancel_jobs, submitted_jobs
 from capspace.collect.zoo.executors.slurm_job import WorkerJob, check_token
 from capspace.collect.zoo.executors.slurm_options import SlurmOptions

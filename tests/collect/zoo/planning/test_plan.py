@@ -22,7 +22,7 @@ from capspace.collect.harness.harness import Workload
 from capspace.collect.settings import RunSettings
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
-from capspace.collect.zoo.executors.device import DeviceKind
+from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.planning.budget import parse_budget, within_budget
 from capspace.collect.zoo.planning.cost import (
     Estimate,

@@ -15,8 +15,7 @@ from zoo_parts import small_panel, untrained, with_code
 
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
-from capspace.collect.zoo.driver import absorb, prepare
-from capspace.collect.zoo.executors.allotment import (
+from capspace.collect.zoo.devices.allotment import (
     Device,
     Lender,
     Need,
@@ -24,7 +23,8 @@ from capspace.collect.zoo.executors.allotment import (
     choose,
     devices_needed,
 )
-from capspace.collect.zoo.executors.device import DeviceKind, visible_devices, visible_names
+from capspace.collect.zoo.devices.device import DeviceKind, visible_devices, visible_names
+from capspace.collect.zoo.driver import absorb, prepare
 from capspace.collect.zoo.executors.local import run_local
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.downloads import Downloads
