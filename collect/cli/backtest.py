@@ -30,7 +30,7 @@ Interval = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command(rich_help_panel=o.STUDY)(backtest)
+    app.command()(backtest)
 
 
 def backtest(

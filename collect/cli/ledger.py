@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
     sub.command()(add)
     sub.command()(score)
     sub.command()(show)
-    app.add_typer(sub, name="ledger", rich_help_panel=o.STUDY)
+    app.add_typer(sub, name="ledger")
 
 
 def add(

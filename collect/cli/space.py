@@ -22,9 +22,9 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command(rich_help_panel=o.STUDY)(space)
-    app.command(rich_help_panel=o.STUDY)(efficiency)
-    app.command(rich_help_panel=o.STUDY)(select)
+    app.command()(space)
+    app.command()(efficiency)
+    app.command()(select)
 
 
 def space(

@@ -15,8 +15,8 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command(rich_help_panel=o.STUDY)(gain)
-    app.command(rich_help_panel=o.STUDY)(reproduce)
+    app.command()(gain)
+    app.command()(reproduce)
 
 
 def gain(
