@@ -24,6 +24,7 @@ from . import (
     keep,
     ledger,
     predict,
+    selection,
     space,
     study,
     zoo,
@@ -75,7 +76,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (gather, zoo, predict, backtest, study, space, ledger, keep, exchange):
+for module in (gather, zoo, predict, backtest, study, space, selection, ledger, keep, exchange):
     module.add_to(app)
 
 

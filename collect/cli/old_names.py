@@ -26,12 +26,12 @@ def reading(**old: str) -> type[TyperCommand]:
 
     class Command(TyperCommand):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            return super().parse_args(ctx, _in_new_words(args, renamed, ctx.command_path))
+            return super().parse_args(ctx, _in_new_words(args, renamed))
 
     return Command
 
 
-def _in_new_words(args: list[str], renamed: Mapping[str, str], command: str) -> list[str]:
+def _in_new_words(args: list[str], renamed: Mapping[str, str]) -> list[str]:
     """Return the arguments in today's spelling."""
     end = args.index("--") if "--" in args else len(args)
     words, positional = [], []
@@ -48,6 +48,6 @@ def _in_new_words(args: list[str], renamed: Mapping[str, str], command: str) -> 
             line = f"{name} is now {new}"
         else:
             positional += values
-            line = f"{name} is no longer needed: give {new} without it, as in `{command} {new}`"
+            line = f"{name} is now the argument {new}: give the value without {name}"
         console(stderr=True).print(line, style="yellow", markup=False, soft_wrap=True)
     return [*words, *positional, *args[end:]]
