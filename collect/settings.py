@@ -220,10 +220,10 @@ def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) 
 
     """
     lines = []
-    for found in error.errors():
-        message = found["msg"].removeprefix("Value error, ")
-        name = str(found["loc"][0])
-        got = "" if name == "token" else f", got {_SHORT.repr(found['input'])}"
+    for problem in error.errors():
+        message = problem["msg"].removeprefix("Value error, ")
+        name = str(problem["loc"][0])
+        got = "" if name == "token" else f", got {_SHORT.repr(problem['input'])}"
         lines.append(f"{spell(name)}: {message}{got}")
     return list(dict.fromkeys(lines))
 
