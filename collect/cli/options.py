@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..storage.store import Store
 
 __all__ = [
-    "STUDY",
     "Json",
     "Level",
     "Models",
@@ -43,7 +42,6 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and t
 
 GATHER = "Measuring"
 PREDICT = "Predicting"
-STUDY = "Laws of your own targets"
 
 Models = Annotated[
     list[str], typer.Argument(help="Hub names org/model[@revision] or local folders.")
