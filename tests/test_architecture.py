@@ -141,3 +141,15 @@ def test_tests_stand_in_the_folders_of_what_they_test() -> None:
     assert len(folders) > 10
     packages = [ROOT / folder.relative_to(ROOT / "tests") for folder in folders]
     assert [str(p) for p in packages if not (p / "__init__.py").is_file()] == []
+
+
+def test_five_changes_touch_three_files_at_most_and_name_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text.partition("\n## Five changes")[2].partition("\n## ")[0]
+    changes = re.findall(r"^\| (?:a|another) .* \| (.*) \|$", section, re.MULTILINE)
+    assert len(changes) == 5
+    for files in changes:
+        to_touch = re.findall(r"(?:^|\. |a module in )`([\w/.]+)`", files)
+        assert 1 <= len(to_touch) <= 3
+        for name in re.findall(r"`((?:collect|fit|tasks)/[\w/.]*)`", files):
+            assert (ROOT / name).exists(), name

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import CheckpointError, NoCheckpointError
-from ..storage.digest import digest, sha256_file
+from ..storage.digests import digest, sha256_file
 from .checkpoint_files import (
     CONFIG,
     configuration_name,
@@ -36,7 +36,7 @@ _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checkpoint:
     """A checkpoint whose weights, configuration and tokenizer are known to the byte."""
 
@@ -66,8 +66,11 @@ class Checkpoint:
     offline: bool = False
     """Whether the Hub could not be reached, so that its local cache has to do."""
 
-    files: tuple[tuple[str, int | None], ...] = field(default=(), repr=False, compare=False)
+    files: tuple[tuple[str, int | None], ...] = field(default=(), compare=False)
     """Files of a Hub repository's commit, with their bytes where the Hub says them."""
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.name} at {self.revision[:12]}, {self.dtype})"
 
     @property
     def identity(self) -> str:

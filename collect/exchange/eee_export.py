@@ -13,7 +13,7 @@ from typing import Any
 
 from capspace.fit._json import json_safe
 
-from ..storage.digest import sha256
+from ..storage.digests import sha256
 from ..storage.files import write_atomically
 from ..storage.result import Result
 from ..storage.store import Store

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..storage.digest import canonical_json, sha256
+from ..storage.digests import canonical_json, sha256
 from ..storage.protocol import Protocol
 from ..storage.result import Result
 from ..storage.run_dates import run_date

@@ -11,7 +11,7 @@ from capspace.tasks.panel import Benchmark, Panel
 
 from ..errors import ImportFileError
 from ..harness.harness import Harness
-from ..storage.digest import canonical_json, sha256
+from ..storage.digests import canonical_json, sha256
 from ..storage.identity import TaskIdentity
 from ..storage.protocol import Protocol
 from ..storage.result import Result

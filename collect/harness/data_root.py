@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from ..errors import DataRootError
-from ..storage.digest import digest, sha256, sha256_file, sha256_stream
+from ..storage.digests import digest, sha256, sha256_file, sha256_stream
 
 __all__ = [
     "EMBEDDED",

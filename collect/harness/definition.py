@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..storage.digest import sha256, sha256_file
+from ..storage.digests import sha256, sha256_file
 
 __all__ = ["definition_hash"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..storage.answer_identity import answering
-from ..storage.digest import digest
+from ..storage.digests import digest
 from ..storage.identity import Measurement, ModelIdentity
 from ..storage.journal import Journal
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from capspace.fit._display import counted, frame_html
 from capspace.fit.prediction.placement import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
@@ -15,18 +16,34 @@ from ..storage.protocol import Protocol
 from .collection import Collection
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from capspace.fit.reference import Reference
 
 __all__ = ["PlacedModel", "place", "place_collection"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PlacedModel:
     """A measured model, its placement, and where its report is."""
 
     collection: Collection
     placement: Placement
     report: Path | None
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the model's scores, as `Collection.to_frame`; predictions are the placement's."""
+        return self.collection.to_frame()
+
+    def __repr__(self) -> str:
+        (checkpoint,) = self.collection.checkpoints
+        n_scores = counted(len(self.collection.results), "score")
+        n_predictions = counted(len(self.placement.predictions), "prediction")
+        report = "" if self.report is None else f", report {self.report}"
+        return f"PlacedModel({checkpoint.name}: {n_scores}, {n_predictions}{report})"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def place(

@@ -12,7 +12,7 @@ from ..checkpoints.hub import http_errors
 from ..errors import BackendError, CheckpointError, SettingsError
 from ..harness.backends import identity_settings, loaded_dtype
 from ..settings import Backend, LoadSettings
-from ..storage.digest import canonical_json, sha256, sha256_file
+from ..storage.digests import canonical_json, sha256, sha256_file
 from ..storage.identity import ModelIdentity
 
 __all__ = [

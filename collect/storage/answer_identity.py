@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from .digest import digest
+from .digests import digest
 from .identity import ModelIdentity
 
 __all__ = ["answering", "recorded_identity"]

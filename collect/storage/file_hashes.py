@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from .digest import sha256_file
+from .digests import sha256_file
 
 __all__ = ["HASHES_SCHEMA", "remembered_hash"]
 

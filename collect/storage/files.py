@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and reach the disk when the caller needs them there."""
+"""Files are written whole or not at all, and are on disk when the caller needs them there."""
 
 from __future__ import annotations
 

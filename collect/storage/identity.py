@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from .digest import canonical_json, digest, sha256
+from .digests import canonical_json, digest, sha256
 
 __all__ = [
     "HARNESS_SEEDS",

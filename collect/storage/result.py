@@ -13,12 +13,12 @@ import pandas as pd
 
 from capspace.fit.table.table import ScoreTable
 
-from .digest import canonical_json, digest
+from .digests import canonical_json, digest
 
 __all__ = ["DamagedResult", "Failure", "Result", "from_row", "to_row", "to_table"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """One measured score and where it came from."""
 
@@ -52,6 +52,10 @@ class Result:
 
     measured_at: str = ""
     """UTC time, ISO 8601."""
+
+    def __repr__(self) -> str:
+        error = "" if math.isnan(self.stderr) else f" ± {self.stderr:.4f}"
+        return f"Result({self.model}, {self.benchmark}: {self.score:.4f}{error})"
 
 
 @dataclass(frozen=True)

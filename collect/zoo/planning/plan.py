@@ -12,7 +12,7 @@ from capspace.tasks.panel import Benchmark
 
 from ...run.collection import Missing
 from ...settings import RunSettings
-from ...storage.digest import sha256
+from ...storage.digests import sha256
 from .cost import Estimate, total
 
 __all__ = ["Cell", "Model", "Plan", "Unit", "cut_into_units", "longest_first"]

@@ -16,7 +16,7 @@ from ...harness.harness import Harness, Workload
 from ...run.cells import measurement
 from ...run.collection import Missing
 from ...runtime.log_capture import logged_to
-from ...storage.digest import digest
+from ...storage.digests import digest
 from ...storage.files import write_atomically
 from ...storage.identity import Measurement
 from ...storage.store import Store

@@ -28,7 +28,7 @@ from typing import Any
 from capspace.tasks.panel import Panel
 
 from ...errors import ZooError
-from ...storage.digest import sha256
+from ...storage.digests import sha256
 from ...storage.files import write_atomically
 from ...storage.journal.claims import Claims
 from ...storage.store import Result, Store

@@ -1,4 +1,4 @@
-"""Digests: SHA-256 of texts, of files and of values in their canonical JSON form."""
+"""Texts, files and values in their canonical JSON form have one SHA-256 each."""
 
 from __future__ import annotations
 
