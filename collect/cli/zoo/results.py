@@ -36,7 +36,6 @@ def fit(
     from capspace.fit.zoo.report import write_report
 
     from ...zoo.table import zoo_table
-    from .show import print_fit
 
     file = read_file(zoo)
     with opened_zoo(file, store) as (opened, folder):
