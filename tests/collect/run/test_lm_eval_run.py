@@ -265,7 +265,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
 ) -> None:
     whole = capspace(*words(tiny_checkpoint, fault_tasks, tmp_path / "whole", tmp_path / "a"))
     assert whole.code == 0, whole.err
-    assert "capspace: 0 of 4,000 answers were known; all are kept in" in whole.err
+    assert "capspace: 0 of 4,000 answers were known; all are stored in" in whole.err
 
     store, out = tmp_path / "store", tmp_path / "b"
     program = "from capspace.collect.cli import main; main()"
@@ -302,7 +302,7 @@ def test_run_that_cannot_be_told_apart_is_not_kept_and_says_so(
         fault_tasks, "--limit", "5", "--store", store,
     )  # fmt: skip
     assert said.code == 0, said.err
-    line = "capspace: answers are not kept: --model dummy does not say which checkpoint answers;"
+    line = "capspace: answers are not stored: --model dummy does not say which checkpoint answers;"
     assert line in said.err
     assert "fault_choice" in said.out
     assert not list(store.glob("journal/*.sqlite"))
@@ -319,7 +319,7 @@ def test_chosen_items_have_the_examples_of_the_whole_run(
             "--store", tmp_path / "store",
         )  # fmt: skip
         assert done.code == 0, done.err
-        assert ("--cache_requests is left out" in done.err) == ("--cache_requests" in more)
+        assert ("--cache_requests is ignored" in done.err) == ("--cache_requests" in more)
         return {s["doc_id"]: (s["doc"], s["arguments"]) for s in results(out)[1]}
 
     first = asked("first", "--limit", "12")
