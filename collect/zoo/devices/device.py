@@ -1,4 +1,4 @@
-"""What a zoo runs on: the devices of this machine, by the names that a process sees them under."""
+"""A zoo runs on the devices of this machine, by the names under which a process sees them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...harness.backends import pick_device
-from .allotment import Device, devices_needed
+from .allocation import Device, devices_needed
 
 __all__ = ["DeviceKind", "visible_devices", "visible_names"]
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 
 from ...errors import ZooError
-from ..devices.allotment import Lender, Need
+from ..devices.allocation import Allocator, Need
 from ..devices.device import DeviceKind
 from ..work.downloads import Downloads
 from ..work.folder import ZooFolder
@@ -79,7 +79,7 @@ class _Run:
     errors: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._lender = Lender(self.machine.devices, variable=self.machine.variable)
+        self._allocator = Allocator(self.machine.devices, variable=self.machine.variable)
 
     def work(self) -> None:
         """Be one worker."""
@@ -118,7 +118,7 @@ class _Run:
         if not self.machine.devices:
             cores = max(1, (os.cpu_count() or 1) // self.n_workers)
             return nullcontext({"OMP_NUM_THREADS": str(cores)})
-        return self._lender.lend(
+        return self._allocator.allocated(
             Need(order.devices, order.memory_bytes),
             stop=self.stop,
             waiting=lambda: supervisor.announce(order, "waiting for devices"),

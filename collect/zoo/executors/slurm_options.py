@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...errors import ZooError
 from ..config.config import Seconds
-from ..devices.allotment import Device
+from ..devices.allocation import Device
 from ..devices.device import DeviceKind
 
 __all__ = ["FILLED", "WARNING_SECONDS", "SlurmOptions"]
