@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capspace.collect.cli.zoo_show import print_fit
+from capspace.collect.cli.zoo.results import print_fit
 from capspace.fit.errors import FitError
 from capspace.fit.table.table import ScoreTable
 from capspace.fit.zoo.fitting import ZooFit, fit_zoo
-from capspace.fit.zoo.forecasts import runs
+from capspace.fit.zoo.predictions import training_runs
 from capspace.fit.zoo.report import verdict, write_report
 from capspace.tasks.panel import load_panel
 
@@ -52,25 +52,25 @@ def test_a_planted_law_predicts_the_largest_size() -> None:
         found = fit_zoo("planted", table, chance)
         assert found.largest.endswith("1e+08-1e+09")
         assert len(found.held_out) == 6
-        assert len(found.forecasts) == 24
+        assert len(found.predictions) == 24
         assert found.error() < 0.03
         assert found.error() < found.error("compute_only")
         assert found.efficiency is not None
         assert all(law.r2 > 0.8 for law in found.efficiency.laws.values())
-        inside += sum(f.is_inside for f in found.forecasts)
-        n += len(found.forecasts)
+        inside += sum(p.is_inside for p in found.predictions)
+        n += len(found.predictions)
     assert inside / n > 0.85
 
 
 @pytest.mark.slow
-def test_no_held_out_score_of_the_benchmark_reaches_its_forecast() -> None:
+def test_no_held_out_score_of_the_benchmark_reaches_its_prediction() -> None:
     table, chance = planted(0)
-    before = {(f.model, f.benchmark): f.mean for f in fit_zoo("z", table, chance).forecasts}
+    before = {(p.model, p.benchmark): p.mean for p in fit_zoo("z", table, chance).predictions}
     wide = table.wide()
     held_out = [m for m in wide.index if "1e+08-" in m]
     wide.loc[held_out, "Q"] = 0.123
     changed = ScoreTable.from_wide(wide, models=table.models)
-    after = {(f.model, f.benchmark): f.mean for f in fit_zoo("z", changed, chance).forecasts}
+    after = {(p.model, p.benchmark): p.mean for p in fit_zoo("z", changed, chance).predictions}
     for model in held_out:
         assert after[model, "Q"] == before[model, "Q"]
         assert after[model, "P"] != before[model, "P"]
@@ -97,7 +97,7 @@ def test_the_trained_zoo_is_log_linear_and_predicts_its_largest(trained: ZooFit)
     assert trained.coverage >= 0.8
     assert trained.error() == pytest.approx(0.090, abs=0.01)
     assert trained.error("compute_only") == pytest.approx(0.122, abs=0.01)
-    assert "5 held-out checkpoints of the largest size" in verdict(trained)
+    assert "5 checkpoints of the largest size held out" in verdict(trained)
 
 
 @pytest.mark.slow
@@ -147,12 +147,12 @@ def test_a_zoo_without_compute_or_smaller_models_prints_no_empty_table(
 
 def test_checkpoints_of_one_run_count_as_one() -> None:
     table, _ = planted(0)
-    assert len(set(runs(table.models))) == 15
+    assert len(set(training_runs(table.models))) == 15
 
 
 def test_too_little_says_so() -> None:
     table, chance = planted(0)
-    with pytest.raises(FitError, match="2 models with 4 benchmarks are too few"):
+    with pytest.raises(FitError, match="too few for a space: 2 models with 4 benchmarks"):
         fit_zoo("z", table.select(models=list(table.models.index[:2])), chance)
 
 
@@ -163,4 +163,4 @@ def test_a_zoo_without_compute_says_what_is_missing() -> None:
     assert found.efficiency is None
     assert "no training compute is known" in found.notices[0]
     assert np.isnan(found.error("compute_only"))
-    assert len(found.forecasts) == 24
+    assert len(found.predictions) == 24

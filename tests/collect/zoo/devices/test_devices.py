@@ -15,11 +15,11 @@ from zoo_parts import small_panel, untrained, with_code
 
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
-from capspace.collect.zoo.devices.allocation import (
+from capspace.collect.zoo.devices.allotment import (
     Allocator,
     Device,
     Need,
-    allocate,
+    allot,
     choose,
     devices_needed,
 )
@@ -98,14 +98,14 @@ def test_a_model_takes_the_fewest_devices_that_hold_it() -> None:
 def test_a_model_that_needs_two_of_three_waits_and_is_not_overtaken() -> None:
     a, b, c = devices = [Device(i, 24 * GB) for i in "abc"]
     two, one = Need(2, 40 * GB), Need(1, 20 * GB)
-    assert allocate({"first": two, "second": two}, devices, {}) == {"first": (a, b)}
+    assert allot({"first": two, "second": two}, devices, {}) == {"first": (a, b)}
     # One is free and the first in line wants two: whoever comes later does not get it.
-    assert allocate({"second": two, "third": one}, devices, {a, b}) == {}
-    assert allocate({"second": two, "third": one}, devices, {b}) == {"second": (a, c)}
+    assert allot({"second": two, "third": one}, devices, {a, b}) == {}
+    assert allot({"second": two, "third": one}, devices, {b}) == {"second": (a, c)}
     # What the first in line cannot use is no use to hold back.
     large = Device("d", 80 * GB)
     waiting = {"first": Need(1, 60 * GB), "second": one}
-    assert allocate(waiting, [*devices, large], {large}) == {"second": (a,)}
+    assert allot(waiting, [*devices, large], {large}) == {"second": (a,)}
 
 
 def test_a_need_for_all_memory_is_met_in_whatever_order_it_is_summed() -> None:
@@ -129,7 +129,7 @@ def test_no_device_is_lent_twice_and_all_are_served(
     while waiting:
         taken = {d for mine in lent.values() for d in mine}
         free = [d for d in devices if d not in taken]
-        granted = allocate(waiting, devices, taken)
+        granted = allot(waiting, devices, taken)
         given_out = [d for mine in granted.values() for d in mine]
         assert len(given_out) == len(set(given_out))
         assert taken.isdisjoint(given_out)
@@ -175,22 +175,22 @@ def test_what_fits_at_all_is_placed_on_free_devices(memories: list[int], n_bytes
     n = devices_needed(n_bytes, devices)
     assert (n is None) == (sum(d.room for d in devices) < n_bytes)
     if n is not None:
-        assert len(allocate({"m": Need(n, n_bytes)}, devices, {})["m"]) == n
+        assert len(allot({"m": Need(n, n_bytes)}, devices, {})["m"]) == n
         assert choose(Need(n - 1, n_bytes), devices) is None
 
 
 @pytest.mark.slow
-def test_an_allocator_serves_in_turn_and_gives_up_when_it_is_to_stop() -> None:
-    allocator = Allocator([Device("a"), Device("b")], variable="HIP_VISIBLE_DEVICES")
+def test_a_lender_serves_in_turn_and_gives_up_when_it_is_to_stop() -> None:
+    lender = Allocator([Device("a"), Device("b")], variable="HIP_VISIBLE_DEVICES")
     stop = threading.Event()
     seen: list[str] = []
     waits = threading.Event()
 
     def borrow(n: int) -> None:
-        with allocator.allocated(Need(n), stop=stop, waiting=waits.set) as variables:
+        with lender.allocate(Need(n), stop=stop, waiting=waits.set) as variables:
             seen.append(variables["HIP_VISIBLE_DEVICES"])
 
-    with allocator.allocated(Need(1), stop=stop) as mine:
+    with lender.allocate(Need(1), stop=stop) as mine:
         assert mine == {"HIP_VISIBLE_DEVICES": "a"}
         both = threading.Thread(target=borrow, args=(2,))
         both.start()
@@ -198,7 +198,7 @@ def test_an_allocator_serves_in_turn_and_gives_up_when_it_is_to_stop() -> None:
         assert seen == []
     both.join(30)
     assert seen == ["a,b"]
-    with allocator.allocated(Need(5), stop=stop) as mine:  # as many as there are
+    with lender.allocate(Need(5), stop=stop) as mine:  # as many as there are
         assert mine == {"HIP_VISIBLE_DEVICES": "a,b"}
         waits.clear()
         never = threading.Thread(target=borrow, args=(1,))
@@ -252,7 +252,7 @@ def test_each_unit_s_process_sees_the_devices_it_was_lent(
         plan = make_plan(file, store, device=machine)
         assert {m.name: m.devices for m in plan.models} == {"m0": 2, "m1": 1, "m2": 9}
         (refused,) = plan.unmeasurable
-        assert refused.reason == "it is to have 9 GPUs, and one process can have 3 here"
+        assert refused.reason == "its settings give it 9 GPUs, and one process can have 3 here"
         folder = ZooFolder.of(store, file.name)
         prepare(file, plan, folder)
         downloads = Downloads(folder)

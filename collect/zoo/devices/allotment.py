@@ -1,4 +1,4 @@
-"""Accelerators are allocated to work units in the order of their requests; none waits for ever."""
+"""Accelerators are allocated to work units: first in, first out, with backfilling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Allocator", "Device", "Need", "allocate", "choose", "devices_needed"]
+__all__ = ["Allocator", "Device", "Need", "allot", "choose", "devices_needed"]
 
 # Of a device's memory, the part that weights, activations and caches may take.
 _USABLE = 0.9
@@ -42,7 +42,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Need:
-    """What a unit requests: so many devices, with so many bytes of memory together."""
+    """What a work unit requests: a number of devices, and their memory together in bytes."""
 
     n_devices: int
     n_bytes: int = 0
@@ -65,30 +65,31 @@ def choose(need: Need, devices: Sequence[Device]) -> tuple[Device, ...] | None:
     """Return the devices that meet a need with the least memory; None where none do."""
     by_room = sorted(devices, key=lambda d: d.room)
     for first in range(len(by_room) - need.n_devices + 1):
-        candidates = by_room[first : first + need.n_devices]
-        if sum(d.room for d in candidates) >= need.n_bytes:
-            return tuple(sorted(candidates, key=devices.index))
+        window = by_room[first : first + need.n_devices]
+        if sum(d.room for d in window) >= need.n_bytes:
+            return tuple(sorted(window, key=devices.index))
     return None
 
 
-def allocate(
+def allot(
     waiting: Mapping[Key, Need], devices: Sequence[Device], taken: Collection[Device]
 ) -> dict[Key, tuple[Device, ...]]:
-    """Return which of the waiting requests get which devices now.
+    """Return which requests are granted now, and with which devices.
 
     Parameters
     ----------
     waiting : mapping
-        Needs in the order of their requests; all devices together can meet each (`Need.within`).
+        Requests in the order of their arrival; all devices together can meet each of them
+        (`Need.within`).
     devices : sequence of Device
-        All devices of the machine, each with an id of its own.
+        All devices, with distinct ids.
     taken : collection of Device
-        Those that are in use.
+        The devices in use.
 
     Notes
     -----
-    FIFO with backfilling: a request that does not fit reserves the free devices it will need; later
-    requests may use the remaining ones. The head of the queue is never starved.
+    FIFO with backfilling: a request that does not fit reserves the free devices it will need;
+    later requests may use the remaining ones. The head of the queue is never starved.
 
     """
     granted: dict[Key, tuple[Device, ...]] = {}
@@ -121,7 +122,7 @@ class Allocator:
     Parameters
     ----------
     devices : sequence of Device
-        Empty on a machine without any.
+        The machine's accelerators; empty where it has none.
     variable : str
         The environment variable that makes devices visible to a process.
 
@@ -138,16 +139,17 @@ class Allocator:
         self._allocated: dict[int, tuple[Device, ...]] = {}
 
     @contextmanager
-    def allocated(
+    def allocate(
         self,
         need: Need,
         *,
         stop: threading.Event,
         waiting: Callable[[], None] = lambda: None,
     ) -> Iterator[dict[str, str]]:
-        """Yield the environment of a process that has the devices; waits until they are free.
+        """Wait for devices, and yield the environment that makes them visible to a process.
 
-        Meanwhile ``waiting`` is called twice a second. Where ``stop`` is set there are none.
+        While it waits, ``waiting`` is called twice a second. Once ``stop`` is set, the environment
+        has no device.
         """
         with self._changed:
             number = next(self._numbers)
@@ -168,7 +170,7 @@ class Allocator:
 
     def _serve(self) -> None:
         taken = {d for devices in self._allocated.values() for d in devices}
-        for number, devices in allocate(self._waiting, self._devices, taken).items():
+        for number, devices in allot(self._waiting, self._devices, taken).items():
             del self._waiting[number]
             self._allocated[number] = devices
         self._changed.notify_all()
