@@ -17,7 +17,7 @@ STILL: dict[str, set[str]] = {
     "collect/exchange": {"found", "told"},
     "collect/run": {"found", "kept", "one", "way"},
     "collect/storage": {"found", "kept", "one", "told"},
-    "collect/zoo": {"found", "kept", "lender", "said", "told"},
+    "collect/zoo": {"found", "kept", "said", "told"},
     "fit/analyses": {"found", "kept", "one"},
     "fit/law": {"found"},
     "fit/prediction": {"found"},

@@ -113,7 +113,7 @@ class Harness:
         Raises
         ------
         HarnessError
-            lm-eval gave no finite number for the metric, or used other shots than asked for.
+            lm-eval gave no finite number for the metric, or used other shots than the panel's.
 
         """
         from lm_eval import simple_evaluate

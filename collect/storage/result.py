@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from capspace.fit._json import json_safe
 from capspace.fit.table.table import ScoreTable
 
 from .digests import canonical_json, digest
@@ -159,8 +160,8 @@ def to_row(result: Result) -> dict[str, Any]:
         "source": result.source,
         "comparable": int(result.comparable),
         "identity": result.identity,
-        "tasks": canonical_json(_null_nan(result.tasks)),
-        "provenance": canonical_json(_null_nan(result.provenance)),
+        "tasks": canonical_json(json_safe(result.tasks)),
+        "provenance": canonical_json(json_safe(result.provenance)),
         "measured_at": result.measured_at,
     }
     return row | {"digest": _digest(row)}
@@ -187,14 +188,3 @@ def from_row(row: dict[str, Any]) -> Result | DamagedResult:
     except ValueError:
         return DamagedResult(number, row["key"], row["model"], row["benchmark"])
     return Result(**columns | known)
-
-
-def _null_nan(value: Any) -> Any:
-    """Return the value with NaN as None: unknown is null in JSON."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, dict):
-        return {k: _null_nan(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_null_nan(v) for v in value]
-    return value

@@ -1,4 +1,4 @@
-"""Which accelerators a work unit gets: first in, first out, with backfilling."""
+"""Accelerators are allocated to work units: first in, first out, with backfilling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The devices that a zoo runs on, by the names that make them visible to a process."""
+"""A zoo runs on devices, by the names that make them visible to a process."""
 
 from __future__ import annotations
 

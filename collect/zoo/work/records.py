@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from capspace.fit._json import json_safe
 from capspace.tasks.panel import Panel
 
 from ...run.collection import Missing
@@ -233,18 +234,8 @@ def parse_result(said: dict[str, Any]) -> Result:
 
 def result_json(result: Result) -> dict[str, Any]:
     """Return a result as JSON data; NaN becomes null."""
-    return {name: _null(value) for name, value in vars(result).items()}
-
-
-def _null(value: Any) -> Any:
-    """Return JSON data: NaN becomes null."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, (list, tuple)):
-        return [_null(v) for v in value]
-    if isinstance(value, dict):
-        return {k: _null(v) for k, v in value.items()}
-    return value
+    safe: dict[str, Any] = json_safe(vars(result))
+    return safe
 
 
 def now() -> float:

@@ -252,7 +252,7 @@ def test_each_unit_s_process_sees_the_devices_it_was_lent(
         plan = make_plan(file, store, device=machine)
         assert {m.name: m.devices for m in plan.models} == {"m0": 2, "m1": 1, "m2": 9}
         (refused,) = plan.unmeasurable
-        assert refused.reason == "it is to have 9 GPUs, and one process can have 3 here"
+        assert refused.reason == "its settings give it 9 GPUs, and one process can have 3 here"
         folder = ZooFolder.of(store, file.name)
         prepare(file, plan, folder)
         downloads = Downloads(folder)
