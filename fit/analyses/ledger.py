@@ -113,8 +113,8 @@ class Ledger:
         for number, line in enumerate(text.splitlines(), start=1):
             try:
                 entry = json.loads(line)
-                found = entry.pop("sha256")
-                intact = found == digest(entry) and entry["previous"] == previous
+                stated = entry.pop("sha256")
+                intact = stated == digest(entry) and entry["previous"] == previous
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise LedgerError(f"{self.path}: line {number} is not a ledger entry") from None
             if not intact:
@@ -122,7 +122,7 @@ class Ledger:
                     f"{self.path}: line {number} was changed after it was written, or a line "
                     "before it was removed; restore the file from a copy"
                 )
-            previous = found
+            previous = stated
             entries.append(entry)
         return entries
 
