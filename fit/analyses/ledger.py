@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from .._display import frame_html
 from ..errors import UnknownNameError, near_matches
 from ..prediction.prediction import TargetFit
 from .frozen import FrozenLaw, LedgerError, Scoring, digest, freeze, score
@@ -32,6 +33,27 @@ class Ledger:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per frozen law: its target, when, on how many models, and predictions."""
+        rows = [
+            {
+                "name": law.name,
+                "target": law.target.name,
+                "frozen_at": law.frozen_at,
+                "n_models": len(law.training["models"]),
+                "n_predictions": len(law.predictions),
+            }
+            for law in self.laws()
+        ]
+        columns = ["name", "target", "frozen_at", "n_models", "n_predictions"]
+        return pd.DataFrame(rows, columns=columns).set_index("name")
+
+    def __repr__(self) -> str:
+        return f"Ledger({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
     def laws(self) -> list[FrozenLaw]:
         """Return all frozen laws, oldest first.

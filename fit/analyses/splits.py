@@ -41,6 +41,12 @@ class Split:
     rule: str
     unknown: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        if self.train is None:
+            return f"Split({self.rule})"
+        n_train = int(self.train.sum())
+        return f"Split({self.rule}: {n_train} to fit on, {len(self.train) - n_train} to test on)"
+
 
 def by_value(values: pd.Series, cutoff: float, what: str) -> Split:
     """Train on models with a value up to ``cutoff``; the others, unknown ones too, are tested on.
