@@ -1,4 +1,4 @@
-"""Back-tests, gains of interventions, the choice of models to measure, the ledger."""
+"""Analyses of score tables: back-tests, gains, the choice of models to measure, the ledger."""
 
 from ._backtest import BASELINES, Backtest, backtest
 from ._error_curve import ErrorCurve, error_curve

@@ -1,4 +1,4 @@
-"""Ways to part models into those a law is fitted on and those it is tested on."""
+"""Splits of models into those that a law is fitted on and those that it is tested on."""
 
 from __future__ import annotations
 

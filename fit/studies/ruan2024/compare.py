@@ -1,4 +1,4 @@
-"""Ours against the study's numbers: the same, a better optimum, or another."""
+"""Compare our numbers with the study's: the same, from a better optimum, or different."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's sections on what came of it: choices, later models, intervals, numbers, slips."""
+"""The page's sections on results: choices of models, later models, intervals, numbers, slips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every analysis of the study, run: what its page, figures and table of numbers are made of."""
+"""Run every analysis of the study, for its page, its figures and its table of numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit one analysis with one predictor, the way the study does."""
+"""Fit one analysis with one predictor, as the study does."""
 
 from __future__ import annotations
 
