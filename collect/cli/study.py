@@ -27,7 +27,13 @@ def gain(
     scores: t.Scores,
     base: Annotated[str, typer.Option(help="Column of the score without the intervention.")],
     treated: Annotated[str, typer.Option(help="Column of the score with the intervention.")],
-    target_scores: t.TargetScores = None,
+    target_scores: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table with both scores, joined by model name. [default: SCORES itself]",
+            show_default=False,
+        ),
+    ] = None,
     components: t.Components = 3,
     drop: t.Drop = None,
     keep: t.Keep = False,

@@ -15,6 +15,7 @@ from .._json import json_safe
 from ..errors import FitError, TableError, TooFewModelsError
 from ..law.efficiency import Efficiency, fit_efficiency
 from ..space.space import CapabilitySpace
+from ..table.readers import read_table
 from ..table.table import ScoreTable
 from .predictions import ZooPrediction, predict_held_out, predict_targets
 
@@ -124,7 +125,7 @@ def fit_zoo(
     table: ScoreTable,
     chance: Mapping[str, float],
     *,
-    target_scores: Path | None = None,
+    target_scores: ScoreTable | Path | None = None,
     level: float = 0.9,
     n_components: int = 1,
 ) -> ZooFit:
@@ -138,8 +139,8 @@ def fit_zoo(
         Scores and facts.
     chance : mapping
         Score of guessing per benchmark.
-    target_scores : Path, optional
-        Table of scores of some of the models on targets of one's own.
+    target_scores : ScoreTable or path, optional
+        Scores of some of the models on targets of one's own.
     level : float
         Nominal coverage of the intervals.
     n_components : int
@@ -164,6 +165,18 @@ def fit_zoo(
     References
     ----------
     Ruan et al. 2024, arXiv 2405.10938, sections 3 and 4.
+
+    Examples
+    --------
+    >>> from capspace.fit import fit_zoo, load_reference
+    >>> reference = load_reference()
+    >>> table = reference.table.select(
+    ...     benchmarks=["MMLU", "ARC-C", "HellaSwag", "Winogrande"],
+    ...     families=["Pythia", "OPT", "Llama-2", "Qwen1.5", "Cerebras-GPT"],
+    ... )
+    >>> zoo = fit_zoo("open families", table, reference.chance_levels)
+    >>> zoo.largest, len(zoo.predictions)
+    ('Qwen/Qwen1.5-72B', 8)
 
     """
     scores = table.wide().astype(float)
@@ -192,9 +205,8 @@ def fit_zoo(
             notices.append(f"{benchmark}: not predicted: {error}")
     targets: list[ZooPrediction] = []
     if target_scores is not None:
-        targets = predict_targets(
-            scores, facts, target_scores, chance, level, n_components, notices
-        )
+        own = read_table(target_scores) if isinstance(target_scores, Path) else target_scores
+        targets = predict_targets(scores, facts, own, chance, level, n_components, notices)
     return ZooFit(
         name=name,
         table=table,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from ..law.intervals import TwoView
 from ..law.law import ScalingLaw
 from ..table.columns import same_as_target
 from ..table.names import spelled_twice
-from ..table.readers import read_table
+from ..table.table import ScoreTable
 
 __all__ = ["ZooPrediction", "predict_held_out", "predict_targets", "training_runs"]
 
@@ -142,7 +141,7 @@ def predict_held_out(
 def predict_targets(
     scores: pd.DataFrame,
     facts: pd.DataFrame,
-    path: Path,
+    table: ScoreTable,
     chance: Mapping[str, float],
     level: float,
     n_components: int,
@@ -154,8 +153,8 @@ def predict_targets(
     ----------
     scores, facts, chance, level, n_components
         As for ``predict_held_out``.
-    path : Path
-        Table of scores of some of the models.
+    table : ScoreTable
+        Scores of some of the models on the targets.
     notices : list of str
         A line is appended for each target that is not predicted.
 
@@ -165,15 +164,16 @@ def predict_targets(
         No model of the table is in the zoo.
 
     """
-    wide = read_table(path).require_fractions().wide()
+    wide = table.require_fractions().wide()
     known = wide.index.intersection(scores.index)
     if not len(known):
         raise TableError(
-            f"{path}: none of its models is in the zoo; names must be those of `zoo status`"
+            f"no model with a target's score ({', '.join(map(str, wide.index[:3]))}) is in the "
+            "zoo; names must be those of `zoo status`"
         )
     unknown = [str(m) for m in wide.index if m not in scores.index]
     notices += [
-        f"{path}: {name} is {other} of the zoo in another spelling: give both one name"
+        f"{name} of the targets is {other} of the zoo in another spelling: use one name"
         for name, other in spelled_twice(unknown, map(str, scores.index)).items()
     ]
     predictions: list[ZooPrediction] = []

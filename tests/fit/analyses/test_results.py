@@ -130,6 +130,15 @@ def test_a_gain_without_a_cutoff_looks_at_the_models_it_was_fitted_on(
         analyse_gain(table, targets["base"], targets["treated"], cutoff_flops=1e30)
 
 
+def test_what_results_are_made_of_shows_itself_in_a_line(results: dict[str, Any]) -> None:
+    gain, selection = results["gain"], results["selection"]
+    predicted = gain.fit.predict(np.full((2, 4), 0.5), n_refits=2)
+    shown = [predicted, gain.fit, selection.choice, selection.candidates, selection.over_budgets()]
+    for thing in [*shown, by_flops(results["space"].facts, 1e23)]:
+        assert len(repr(thing)) < 160
+        assert "array" not in repr(thing)
+
+
 def test_the_chosen_models_are_better_than_random_ones_at_every_budget(
     results: dict[str, Any],
 ) -> None:
@@ -201,6 +210,8 @@ def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
     book = Ledger(tmp_path / "ledger.jsonl")
     law = book.add(fit, name="first", scores=new)
     scoring = book.score("first", new, pd.Series({EVIL: 0.5}))
+    assert list(book.to_frame().index) == ["first"]
+    assert "first" in book._repr_html_()
     assert repr(law).startswith("FrozenLaw(first: bbh frozen ")
     assert repr(scoring).startswith("Scoring(first: 1 model, mean absolute error ")
     for shown in (law, scoring):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from capspace.collect.cli.zoo.results import print_fit
 from capspace.fit.errors import FitError
 from capspace.fit.table.table import ScoreTable
+from capspace.fit.zoo import fitting
 from capspace.fit.zoo.fitting import ZooFit, fit_zoo
 from capspace.fit.zoo.predictions import training_runs
 from capspace.fit.zoo.report import verdict, write_report
@@ -143,6 +145,20 @@ def test_a_zoo_without_compute_or_smaller_models_prints_no_empty_table(
     assert "no training compute is known: give `facts`" in shown
     assert "Family" not in shown
     assert "Predicted" not in shown
+
+
+def test_a_fit_shows_itself_in_a_line_and_a_table(trained: ZooFit) -> None:
+    assert repr(trained) == (
+        "ZooFit(trained: 45 models, 5 held-out models, 35 of 40 scores inside 90% intervals)"
+    )
+    assert len(trained.to_frame()) == 40
+    assert "<table" in trained._repr_html_()
+    assert repr(trained.predictions[0]).startswith("ZooPrediction(")
+
+
+@pytest.mark.slow
+def test_the_example_runs() -> None:
+    assert doctest.testmod(fitting).failed == 0
 
 
 def test_checkpoints_of_one_run_count_as_one() -> None:
