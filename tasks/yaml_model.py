@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
@@ -12,17 +12,27 @@ from pydantic import BaseModel, ValidationError
 
 from .errors import YamlError
 
-__all__ = ["Lines", "near_names", "parse_model"]
+__all__ = ["NOT_HERE", "Lines", "near_names", "parse_model"]
 
 Place = tuple[str | int, ...]
 Lines = dict[Place, int]
 Model = TypeVar("Model", bound=BaseModel)
 
+NOT_HERE = "not_here"
+"""Type of the error of a validator that refuses a field whatever its value, which is not shown."""
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
-def parse_model(text: str, where: str, model: type[Model], *, kind: str) -> tuple[Model, Lines]:
+def parse_model(
+    text: str,
+    where: str,
+    model: type[Model],
+    *,
+    kind: str,
+    revise: Callable[[dict[str, Any], Lines], None] | None = None,
+) -> tuple[Model, Lines]:
     """Read the text of a YAML file into a pydantic model.
 
     Parameters
@@ -35,6 +45,8 @@ def parse_model(text: str, where: str, model: type[Model], *, kind: str) -> tupl
         What the file holds.
     kind : str
         What such a file is called: "panel".
+    revise : callable, optional
+        Changes content and lines before they are validated: old names become new ones.
 
     Returns
     -------
@@ -64,6 +76,8 @@ def parse_model(text: str, where: str, model: type[Model], *, kind: str) -> tupl
         raise YamlError(
             f"{where}:1: a {kind} is a mapping with {', '.join(needed[:-1])} and {needed[-1]}"
         )
+    if revise is not None:
+        revise(content, lines)
     try:
         return model.model_validate(content), lines
     except ValidationError as error:
@@ -131,7 +145,7 @@ def _problems(
             continue  # a list whose entries are wrong, each of which has a message
         else:  # a union's branches each have a message of their own
             messages.setdefault(place, []).append(found["msg"].removeprefix("Value error, "))
-            if not isinstance(found["input"], dict):
+            if found["type"] != NOT_HERE and not isinstance(found["input"], dict):
                 given[place] = f", got {_SHORT.repr(found['input'])}"
     for place, told in messages.items():
         what = f"{_dotted(place) or kind}: {'; or '.join(dict.fromkeys(told))}"
@@ -151,14 +165,14 @@ def _dotted(path: Place) -> str:
 
 
 def _fields(model: type[BaseModel], path: Place) -> list[str]:
-    """Return the names of the fields of the model at a path below another."""
+    """Return the names of the fields of the model at a path below another, needed ones first."""
     for step in path:
         if isinstance(step, str):
             inner = _model_in(model.model_fields[step].annotation)
             if inner is None:
                 return []
             model = inner
-    return list(model.model_fields)
+    return sorted(model.model_fields, key=lambda name: not model.model_fields[name].is_required())
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

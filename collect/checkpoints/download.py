@@ -1,4 +1,4 @@
-"""The folder a checkpoint is loaded from: a local one, or its snapshot in the Hub's cache."""
+"""A checkpoint is loaded from a local folder or from its snapshot in the Hub's cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Hub: which commit a name stands for now, and which files that commit has."""
+"""The Hub says which commit a name stands for now, and which files that commit has."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles
         path = Path(hf_hub_download(repo, "config.json", revision=revision, token=token))
         if path.parent.name != info.sha:  # the branch moved on in between
             info = _model_info(repo, path.parent.name, token)
-        told = {s.rfilename: s.size for s in info.siblings or ()}
-        return HubFiles(path.parent.name, told, path, offline=False)
+        listed = {s.rfilename: s.size for s in info.siblings or ()}
+        return HubFiles(path.parent.name, listed, path, offline=False)
     except HFValidationError:
         raise CheckpointError(
             f"{ref!r} is neither a folder nor a Hub name (org/model[@revision])"
@@ -99,7 +99,7 @@ def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles
         raise _not_given(repo, "config.json", error) from None
 
 
-def hub_file(repo: str, name: str, found: HubFiles, token: str | None) -> Path:
+def hub_file(repo: str, name: str, files: HubFiles, token: str | None) -> Path:
     """Return one file of a commit, downloaded where it is not here yet.
 
     Raises
@@ -108,14 +108,14 @@ def hub_file(repo: str, name: str, found: HubFiles, token: str | None) -> Path:
         The Hub does not give it.
 
     """
-    if name == found.config.name:
-        return found.config
+    if name == files.config.name:
+        return files.config
     from huggingface_hub import hf_hub_download
 
     try:
         return Path(
             hf_hub_download(
-                repo, name, revision=found.commit, local_files_only=found.offline, token=token
+                repo, name, revision=files.commit, local_files_only=files.offline, token=token
             )
         )
     except http_errors() as error:

@@ -1,4 +1,4 @@
-"""What a tokenizer's files say before it is loaded: whether it puts a token behind every text."""
+"""A tokenizer's files say, before it is loaded, whether it appends a token to every text."""
 
 from __future__ import annotations
 

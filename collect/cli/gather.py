@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from ..errors import CollectError
+from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
+from .setting_options import option_of, with_settings
 from .tables import Keep
 
 __all__ = ["add_to"]
@@ -26,9 +28,10 @@ def add_to(app: typer.Typer) -> None:
     )(lm_eval)
 
 
+@with_settings
 def place(
     model: Annotated[str, typer.Argument(help="Hub name org/model[@revision] or local folder.")],
-    panel: o.Panel = "classic-8",
+    panel: o.Panel = DEFAULT_PANEL,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the report. [default: capspace-report/MODEL]",
@@ -39,19 +42,8 @@ def place(
     level: o.Level = 0.9,
     reference: o.Reference = None,
     keep: Keep = False,
-    data_root: o.DataRoot = None,
-    include_path: o.IncludePath = None,
-    limit: o.Limit = None,
-    seed: o.Seed = None,
-    chat_template: o.ChatTemplate = False,
-    allow_code_execution: o.AllowCode = False,
-    device: o.Device = "auto",
-    dtype: o.Dtype = "auto",
-    batch_size: o.BatchSize = "auto",
-    backend: o.Backend = None,
-    parallelize: o.Parallelize = False,
-    allow_pickle: o.AllowPickle = False,
-    trust_remote_code: o.TrustRemoteCode = False,
+    *,
+    settings: RunSettings,
     as_json: o.Json = False,
 ) -> None:  # fmt: skip
     """Measure a checkpoint, place it, predict its other scores, and write the report.
@@ -64,7 +56,6 @@ def place(
     require_collect_extra()
     from capspace.fit.reference import load_reference
 
-    from ..harness.backends import DEFAULT_BACKEND
     from ..run._place import place_collection, subtitle
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
@@ -73,25 +64,13 @@ def place(
     known = load_reference(reference)
     for name in target or []:
         known.target(name)
-    o.say_what_runs(include_path)
+    o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
             model,
             panel=panel,
             store=store,
-            backend=backend or DEFAULT_BACKEND,
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            parallelize=parallelize,
-            limit=limit,
-            seed=seed,
-            data_root=data_root,
-            include_path=include_path,
-            chat_template=chat_template,
-            allow_code_execution=allow_code_execution,
-            allow_pickle=allow_pickle,
-            trust_remote_code=trust_remote_code,
+            settings=settings,
             progress=progress_on(o.console(stderr=True)),
         )
     if is_helper():
@@ -106,54 +85,31 @@ def place(
         print_placement(placed.placement, subtitle=subtitle(collection), report=placed.report)
 
 
+@with_settings
 def collect(
     models: o.Models,
-    panel: o.Panel = "classic-8",
+    panel: o.Panel = DEFAULT_PANEL,
     store: o.StorePath = None,
-    data_root: o.DataRoot = None,
-    include_path: o.IncludePath = None,
-    limit: o.Limit = None,
-    seed: o.Seed = None,
-    chat_template: o.ChatTemplate = False,
-    allow_code_execution: o.AllowCode = False,
-    device: o.Device = "auto",
-    dtype: o.Dtype = "auto",
-    batch_size: o.BatchSize = "auto",
-    backend: o.Backend = None,
-    parallelize: o.Parallelize = False,
-    allow_pickle: o.AllowPickle = False,
-    trust_remote_code: o.TrustRemoteCode = False,
+    *,
+    settings: RunSettings,
     as_json: o.Json = False,
 ) -> None:
     """Measure checkpoints on a panel and keep every score; nothing is measured twice."""
     from ..runtime.optional import require_collect_extra
 
     require_collect_extra()
-    from ..harness.backends import DEFAULT_BACKEND
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
     from ..runtime.progress import progress_on
     from .show import print_reasons, print_results, result_dict
 
-    o.say_what_runs(include_path)
+    o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
             models,
             panel=panel,
             store=store,
-            backend=backend or DEFAULT_BACKEND,
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            parallelize=parallelize,
-            limit=limit,
-            seed=seed,
-            data_root=data_root,
-            include_path=include_path,
-            chat_template=chat_template,
-            allow_code_execution=allow_code_execution,
-            allow_pickle=allow_pickle,
-            trust_remote_code=trust_remote_code,
+            settings=settings,
             progress=progress_on(o.console(stderr=True)),
         )
     if is_helper():
@@ -285,7 +241,7 @@ def lm_eval(
             "for what answers.",
         ),
     ] = None,
-    allow_pickle: o.AllowPickle = False,
+    allow_pickle: Annotated[bool, option_of("allow_pickle")] = False,
     allow_missing_weights: Annotated[
         bool,
         typer.Option(

@@ -21,27 +21,13 @@ if TYPE_CHECKING:
     from ..storage.store import Store
 
 __all__ = [
-    "STUDY",
-    "AllowCode",
-    "AllowPickle",
-    "Backend",
-    "BatchSize",
-    "ChatTemplate",
-    "DataRoot",
-    "Device",
-    "Dtype",
-    "IncludePath",
     "Json",
     "Level",
-    "Limit",
     "Models",
     "Panel",
-    "Parallelize",
     "Reference",
-    "Seed",
     "StorePath",
     "Targets",
-    "TrustRemoteCode",
     "console",
     "only_json_on_stdout",
     "open_store",
@@ -55,9 +41,7 @@ _PIPE_WIDTH = 160
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the end of a line
 
 GATHER = "Measuring"
-LOAD = "Loading the checkpoint"
 PREDICT = "Predicting"
-STUDY = "Laws of your own targets"
 
 Models = Annotated[
     list[str], typer.Argument(help="Hub names org/model[@revision] or local folders.")
@@ -73,81 +57,6 @@ StorePath = Annotated[
         envvar="CAPSPACE_STORE",
         help="Folder where results are kept. [default: the user's data folder]",
         show_default=False,
-    ),
-]
-DataRoot = Annotated[
-    str | None,
-    typer.Option(
-        envvar="CAPSPACE_DATA_ROOT",
-        help="Read data sets from this folder, laid out as on the Hub, and ask nothing of the "
-        "network; 'embedded' is the small one that comes with capspace.",
-        rich_help_panel=GATHER,
-    ),
-]
-IncludePath = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder with lm-eval tasks of your own. This runs the code they name.",
-        rich_help_panel=GATHER,
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(help="Items per task; kept apart from full runs.", rich_help_panel=GATHER),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(help="One seed for everything random. [default: lm-eval's own]",
-                 show_default=False, rich_help_panel=GATHER),
-]  # fmt: skip
-ChatTemplate = Annotated[
-    bool,
-    typer.Option(
-        "--chat-template", help="Use the checkpoint's chat template.", rich_help_panel=GATHER
-    ),
-]
-AllowCode = Annotated[
-    bool,
-    typer.Option(
-        "--allow-code-execution",
-        help="Measure benchmarks that run code which the model writes (HumanEval).",
-        rich_help_panel=GATHER,
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cuda, cuda:1, mps, cpu.", rich_help_panel=LOAD)]
-Dtype = Annotated[
-    str,
-    typer.Option(
-        help="auto (the checkpoint's own), float32, bfloat16, float16.", rich_help_panel=LOAD
-    ),
-]
-BatchSize = Annotated[str, typer.Option(help="A number, or auto.", rich_help_panel=LOAD)]
-Backend = Annotated[
-    str | None,
-    typer.Option(help="Which model class answers.", rich_help_panel=LOAD, show_default=False),
-]
-Parallelize = Annotated[
-    bool,
-    typer.Option(
-        "--parallelize",
-        help="Spread the layers over all GPUs that CUDA_VISIBLE_DEVICES leaves visible.",
-        rich_help_panel=LOAD,
-    ),
-]
-AllowPickle = Annotated[
-    bool,
-    typer.Option(
-        "--allow-pickle",
-        help="Load pickled weights, which can run code.",
-        rich_help_panel=LOAD,
-    ),
-]
-TrustRemoteCode = Annotated[
-    bool,
-    typer.Option(
-        "--trust-remote-code",
-        help="Run code that comes with the checkpoint.",
-        rich_help_panel=LOAD,
     ),
 ]
 Targets = Annotated[

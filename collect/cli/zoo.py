@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from . import options as o
 from .zoo_init import init
@@ -24,13 +25,27 @@ __all__ = ["add_to"]
 
 _SLURM = "Slurm"
 
+
+def _bytes(text: str) -> int:
+    try:
+        return TypeAdapter(ByteSize).validate_python(text)
+    except ValidationError:
+        raise typer.BadParameter(f"{text!r} is no size such as 200GB") from None
+
+
 ZooPath = Annotated[Path, typer.Argument(help="The zoo.yaml.", metavar="ZOO_YAML")]
 Budget = Annotated[
     str | None,
     typer.Option(help="Only the checkpoints that tell most for so much time: 40gpu-hours, 90m."),
 ]
 MaxDisk = Annotated[
-    str | None, typer.Option(help="Room for downloads, such as 200GB; finished ones make way.")
+    int | None,
+    typer.Option(
+        parser=_bytes,
+        metavar="SIZE",
+        help="Disk space for downloads, such as 200GB; finished checkpoints are removed to make "
+        "room.",
+    ),
 ]
 
 
@@ -49,10 +64,9 @@ def plan(
     zoo: ZooPath, store: o.StorePath = None, budget: Budget = None, as_json: o.Json = False
 ) -> None:
     """Show what is done and missing, and what the rest costs; nothing is run."""
-    from ..zoo.config.config import read_zoo
     from .zoo_show import print_plan
 
-    file = read_zoo(zoo)
+    file = _read(zoo)
     with _open(file, store) as (kept, _):
         planned = _plan(file, kept, budget)
     if as_json:
@@ -102,15 +116,14 @@ def run(
     run again.
     """
     from ..runtime.optional import require_collect_extra
-    from ..zoo.config.config import read_zoo
     from .zoo_show import print_outcome, unmeasurable
 
     require_collect_extra()
     from ..zoo.driver import absorb, prepare
     from ..zoo.status import zoo_status
 
-    file = read_zoo(zoo)
-    bound = _max_disk(file, max_disk)
+    file = _read(zoo)
+    bound = file.config.limits.disk if max_disk is None else max_disk
     options = None
     if executor == "slurm":
         if max_disk is not None:
@@ -143,13 +156,12 @@ def run(
 
 def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> None:
     """Show what is done, running, queued and failed; live on a terminal, until all is done."""
-    from ..zoo.config.config import read_zoo
     from ..zoo.driver import absorb
     from ..zoo.executors.slurm import submitted_jobs
     from ..zoo.status import zoo_status
     from .zoo_show import print_status, watch
 
-    file = read_zoo(zoo)
+    file = _read(zoo)
     with _open(file, store) as (kept, folder):
 
         def look() -> ZooStatus:
@@ -167,10 +179,9 @@ def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> 
 
 def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
     """Forget recorded failures, so that the next run tries those cells again, and only those."""
-    from ..zoo.config.config import read_zoo
     from ..zoo.driver import forget_failures
 
-    file = read_zoo(zoo)
+    file = _read(zoo)
     with _open(file, store) as (_, folder):
         dropped = forget_failures(folder)
     models = sorted({f.model for f in dropped})
@@ -184,10 +195,9 @@ def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
 
 def cancel(zoo: ZooPath, store: o.StorePath = None) -> None:
     """End the zoo's Slurm jobs; what is finished is kept."""
-    from ..zoo.config.config import read_zoo
     from ..zoo.executors.slurm import cancel_jobs
 
-    file = read_zoo(zoo)
+    file = _read(zoo)
     with _open(file, store) as (_, folder):
         ended = cancel_jobs(folder)
     typer.echo(f"cancelled {', '.join(ended)}" if ended else "no job of this zoo is queued")
@@ -212,11 +222,10 @@ def fit(
     from capspace.fit.zoo.fitting import fit_zoo
     from capspace.fit.zoo.report import write_report
 
-    from ..zoo.config.config import read_zoo
     from ..zoo.table import zoo_table
     from .zoo_show import print_fit
 
-    file = read_zoo(zoo)
+    file = _read(zoo)
     with _open(file, store) as (kept, folder):
         table, chance = zoo_table(folder, kept)
     fitted = fit_zoo(file.name, table, chance, target_scores=target_scores, level=level)
@@ -234,14 +243,23 @@ def export(
     store: o.StorePath = None,
 ) -> None:
     """Write the measured zoo as a reference that others can predict from (--reference)."""
-    from ..zoo.config.config import read_zoo
     from ..zoo.table import export_reference, zoo_table
 
-    file = read_zoo(zoo)
+    file = _read(zoo)
     with _open(file, store) as (kept, folder):
         table, chance = zoo_table(folder, kept)
     export_reference(table, chance, out)
     typer.echo(f"{len(table)} scores of {len(table.models)} models: {out}")
+
+
+def _read(path: Path) -> ZooFile:
+    """Read a zoo.yaml, and say which of its names are old."""
+    from ..zoo.config.config import read_zoo
+
+    file = read_zoo(path)
+    for notice in file.notices:
+        o.console(stderr=True).print(notice, style="yellow", markup=False, soft_wrap=True)
+    return file
 
 
 @contextmanager
@@ -277,17 +295,6 @@ def _plan(
     return within_budget(planned, parse_budget(budget))
 
 
-def _max_disk(file: ZooFile, given: str | None) -> int | None:
-    from ..zoo.config.config import Limits
-
-    if given is None:
-        return file.config.limits.disk
-    try:
-        return Limits.model_validate({"disk": given}).disk
-    except ValueError:
-        raise typer.BadParameter(f"{given!r} is no size such as 200GB") from None
-
-
 def _run_local(
     file: ZooFile,
     planned: Plan,
@@ -297,8 +304,8 @@ def _run_local(
     max_disk: int | None,
 ) -> None:
     from ..runtime.log_capture import logged_to
+    from ..zoo.devices.device import DeviceKind
     from ..zoo.driver import absorb
-    from ..zoo.executors.device import DeviceKind
     from ..zoo.executors.local import run_local
     from ..zoo.status import zoo_status
     from ..zoo.work.downloads import Downloads, check_disk

@@ -1,6 +1,6 @@
-"""What the engine leaves to lm-eval's own path: as lines for a user, and as a record of a result.
+"""What the engine leaves to lm-eval's own path is reported to the user and recorded with a result.
 
-Such a run gives the same scores and takes longer, so it says so before it begins and keeps it.
+Such a run gives the same scores and takes longer.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,8 @@ from capspace.tasks.panel import Benchmark, Panel
 
 from ..errors import ImportFileError
 from ..harness.harness import Harness
-from ..storage.identity import TaskIdentity, canonical_json
+from ..storage.digests import canonical_json, sha256
+from ..storage.identity import TaskIdentity
 from ..storage.protocol import Protocol
 from ..storage.result import Result
 from .foreign_score import ForeignFile, ForeignScore
@@ -274,4 +274,4 @@ def _identity(digest: str, parts: list[ForeignScore]) -> str:
 
 def _key(digest: str, name: str, parts: list[ForeignScore]) -> str:
     text = canonical_json([name, _identity(digest, parts)])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text)

@@ -1,4 +1,4 @@
-"""Prompts as in lm-eval's plain run of a task alone, whatever it is measured together with.
+"""A task has the prompts of lm-eval's plain run of it alone, whatever is measured together with it.
 
 Whatever a task draws at random is then a function of the seeds alone: its few-shot examples, and
 the items that some tasks shuffle while they prepare them (the options of GPQA). lm-eval's own

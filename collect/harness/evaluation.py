@@ -1,4 +1,4 @@
-"""One benchmark's score, read from the results that lm-eval returns."""
+"""One benchmark's score is read from the results that lm-eval returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metering: the progress bars of lm-eval and of our models, turned into counts of items."""
+"""The progress bars of lm-eval and of our models are turned into counts of items."""
 
 from __future__ import annotations
 

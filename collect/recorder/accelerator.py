@@ -1,4 +1,4 @@
-"""What the recorder has to know of torch: its memory errors, its randomness, its bad numbers.
+"""The recorder needs little of torch: its memory errors, its randomness and its non-finite numbers.
 
 torch is only looked at where something else has imported it: models behind an API need none.
 """

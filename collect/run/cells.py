@@ -7,9 +7,11 @@ from dataclasses import replace
 from capspace.tasks.panel import Benchmark
 
 from ..checkpoints.checkpoint import Checkpoint
-from ..harness.backends import LoadOptions
+from ..harness.backends import identity_settings, loaded_dtype
 from ..harness.data_root import DataRoot
-from ..harness.harness import Harness, harness_version
+from ..harness.harness import Harness
+from ..harness.version import harness_version
+from ..settings import RunSettings
 from ..storage.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
 from ..storage.protocol import Protocol
 
@@ -20,11 +22,7 @@ def measurement(
     checkpoint: Checkpoint,
     benchmark: Benchmark,
     harness: Harness,
-    *,
-    options: LoadOptions,
-    seeds: Seeds,
-    limit: int | None = None,
-    chat_template: bool = False,
+    settings: RunSettings,
 ) -> Measurement:
     """Return the identity of one cell, whose key the store knows its result by; loads no model.
 
@@ -38,10 +36,12 @@ def measurement(
     """
     model = ModelIdentity(
         checkpoint=checkpoint.identity,
-        dtype=options.identity_dtype(checkpoint),
-        backend=options.backend,
-        backend_settings=tuple(sorted(options.identity_settings + checkpoint.identity_settings)),
-        chat_template=chat_template,
+        dtype=loaded_dtype(settings.dtype, checkpoint),
+        backend=settings.backend,
+        backend_settings=tuple(
+            sorted(identity_settings(settings.backend) + checkpoint.identity_settings)
+        ),
+        chat_template=settings.chat_template,
         custom_code=checkpoint.custom_code,
     )
     return Measurement(
@@ -51,8 +51,8 @@ def measurement(
         metric=benchmark.metric,
         filter=benchmark.filter,
         aggregate=benchmark.aggregate,
-        seeds=seeds,
-        limit=limit,
+        seeds=Seeds.of(settings.seed),
+        limit=settings.limit,
         harness=harness_version(),
     )
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from ..errors import AnswerError, BackendError, CollectError
 from ..harness._plain_prompts import plain_prompts
-from ..harness.backends import checked_models
+from ..harness.backends import checked_models, register_models
 from ..harness.fewshot_draws import positions_of
-from ..harness.harness import harness_version, register_models, wrapped_in_evaluator
 from ..harness.metering import metered
+from ..harness.patches import wrapped_in_evaluator
+from ..harness.version import harness_version
 from ..recorder.recording import recorded_answers
 from ..runtime.redaction import redacted
 from ..storage.journal import open_journal
@@ -265,7 +266,7 @@ def _evaluation_recorded(
                         f"{found.name}: its server gave no answer ({error}); all answers before "
                         "are kept: run the same command again to go on from there"
                     ) from None
-            counts = recorder.asker.counts
+            counts = recorder.counts
             notices = [*journal.take_notices(), *recorder.notices]
         if lm.rank == 0:
             for notice in notices:

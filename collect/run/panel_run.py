@@ -31,13 +31,14 @@ from ..errors import (
     NothingMeasuredError,
     SandboxError,
 )
-from ..harness.backends import LoadOptions, load_model
+from ..harness.backends import load_model
 from ..harness.harness import Evaluation, Harness
 from ..recorder.recording import recorded
 from ..runtime.distributed import group_size, is_helper
 from ..runtime.progress import ProgressDisplay
 from ..runtime.redaction import redacted
 from ..sandbox import check_sandbox
+from ..settings import RunSettings
 from ..storage.identity import Measurement, Seeds
 from ..storage.journal import Journal
 from ..storage.store import Failure, Result, Store
@@ -71,8 +72,8 @@ class PanelRun:
         What is measured.
     store, journal
         Where scores and answers are kept.
-    options, seeds, limit, chat_template, allow_code_execution
-        As for ``capspace.collect.collect_scores``.
+    settings : RunSettings
+        How checkpoints are loaded, and what is measured of them.
     progress : ProgressDisplay
         What to tell meanwhile.
 
@@ -82,11 +83,7 @@ class PanelRun:
     harness: Harness
     store: Store
     journal: Journal
-    options: LoadOptions
-    seeds: Seeds
-    limit: int | None
-    chat_template: bool
-    allow_code_execution: bool
+    settings: RunSettings
     progress: ProgressDisplay
 
     def collect(
@@ -164,7 +161,7 @@ class PanelRun:
         """Measure cells with the model loaded once; return how many, and those without a score."""
         failed_cell = partial(self._failed, checkpoint.name, checkpoint.revision)
         try:
-            lm = load_model(checkpoint, self.options, chat_template=self.chat_template)
+            lm = load_model(checkpoint, self.settings, chat_template=self.settings.chat_template)
         except CollectError:
             raise
         except Exception as error:  # a stranger's checkpoint can raise anything
@@ -206,22 +203,14 @@ class PanelRun:
         """Return what can be measured, what is skipped, and by benchmark why others cannot be."""
         cells, skipped, reasons = [], [], {}
         for benchmark in self.panel.benchmarks:
-            if benchmark.executes_code and not self.allow_code_execution:
+            if benchmark.executes_code and not self.settings.allow_code_execution:
                 reason = "skipped: it runs code that the model writes (--allow-code-execution)"
                 skipped.append(Missing(checkpoint.name, benchmark.name, reason, skipped=True))
                 continue
             try:
                 if benchmark.executes_code:
                     check_sandbox()
-                cell = measurement(
-                    checkpoint,
-                    benchmark,
-                    self.harness,
-                    options=self.options,
-                    seeds=self.seeds,
-                    limit=self.limit,
-                    chat_template=self.chat_template,
-                )
+                cell = measurement(checkpoint, benchmark, self.harness, self.settings)
             except CollectError as error:
                 reasons[benchmark.name] = str(error)
                 continue
@@ -237,10 +226,10 @@ class PanelRun:
         evaluation = self.harness.evaluate(
             model,
             cell.benchmark,
-            seeds=self.seeds,
-            limit=self.limit,
-            chat_template=self.chat_template,
-            allow_code_execution=self.allow_code_execution,
+            seeds=Seeds.of(self.settings.seed),
+            limit=self.settings.limit,
+            chat_template=self.settings.chat_template,
+            allow_code_execution=self.settings.allow_code_execution,
             items_done=self.progress.items,
         )
         if evaluation is None:
@@ -258,7 +247,7 @@ class PanelRun:
 
     def _note(self, benchmark: str, recorder: Recorder) -> None:
         """Say what the recorder has to say of a cell."""
-        counts = recorder.asker.counts
+        counts = recorder.counts
         for notice in self.journal.take_notices():
             self.progress.note(notice)
         for notice in recorder.notices:
@@ -312,10 +301,10 @@ class PanelRun:
             provenance={
                 "panel": f"{self.panel.name} v{self.panel.version}",
                 "location": checkpoint.location,
-                "device": str(getattr(lm, "device", self.options.device)),
-                "batch_size": str(getattr(lm, "batch_size", self.options.batch_size)),
+                "device": str(getattr(lm, "device", self.settings.device)),
+                "batch_size": str(getattr(lm, "batch_size", self.settings.batch_size)),
                 "seconds": round(seconds, 3),
-                "requests": asdict(lm.asker.counts),
+                "requests": asdict(lm.counts),
                 "engine": engine,
                 **_versions(),
                 **evaluation.environment,

@@ -1,4 +1,4 @@
-"""What a text of ours may not tell: passwords in URLs, signed queries, tokens and keys."""
+"""Texts are redacted: they hold no passwords in URLs, signed queries, tokens or keys."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class RedactingFormatter(logging.Formatter):
 
 
 def _secrets() -> set[str]:
-    found = {_hub_token() or ""}
+    candidates = {_hub_token() or ""}
     for name, value in os.environ.items():
         if _SECRET_NAME.search(name) and not _PLACE_NAME.search(name):
-            found.add(value)
-        found.update(_PASSWORD.findall(value))  # HF_ENDPOINT and proxies may hold one
-    return {secret for secret in found if len(secret) >= _SHORTEST}
+            candidates.add(value)
+        candidates.update(_PASSWORD.findall(value))  # HF_ENDPOINT and proxies may hold one
+    return {secret for secret in candidates if len(secret) >= _SHORTEST}
 
 
 def _hub_token() -> str | None:

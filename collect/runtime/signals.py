@@ -1,4 +1,4 @@
-"""Stopping a run from outside: SIGTERM, as Slurm sends it, ends it as Ctrl-C does."""
+"""SIGTERM, as Slurm sends it, ends a run as Ctrl-C does."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -14,12 +13,12 @@ import pandas as pd
 
 from capspace.fit.table.table import ScoreTable
 
-from .identity import canonical_json
+from .digests import canonical_json, digest
 
 __all__ = ["DamagedResult", "Failure", "Result", "from_row", "to_row", "to_table"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """One measured score and where it came from."""
 
@@ -53,6 +52,10 @@ class Result:
 
     measured_at: str = ""
     """UTC time, ISO 8601."""
+
+    def __repr__(self) -> str:
+        error = "" if math.isnan(self.stderr) else f" ± {self.stderr:.4f}"
+        return f"Result({self.model}, {self.benchmark}: {self.score:.4f}{error})"
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ def to_row(result: Result) -> dict[str, Any]:
 
 def _digest(row: dict[str, Any]) -> str:
     # SQLite finds a broken page, not a flipped bit inside a number.
-    return hashlib.sha256(canonical_json(list(row.values())).encode()).hexdigest()
+    return digest(list(row.values()))
 
 
 def from_row(row: dict[str, Any]) -> Result | DamagedResult:

@@ -8,9 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from ..analyses.selection import BudgetCurve, Selection
 from .style import ACCENT, BLUE, GREEN, headline, panel, styled
 
-__all__ = ["draw_selection"]
+__all__ = ["draw_budget_curve", "draw_selection"]
+
+_QUALITY = {
+    "V": "Summed prediction variance",
+    "A": "Summed coefficient variance",
+    "D": "Mean coefficient variance",
+}
 
 
 @styled
@@ -57,10 +64,10 @@ def draw_selection(
         axes.annotate(
             "all candidates",
             (0, everything),
-            (4, -4),
+            (4, 3),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
-            va="top",
+            va="bottom",
             color=GREEN,
             fontsize=9.5,
         )
@@ -86,3 +93,26 @@ def draw_selection(
     count = f"{min(sizes)}" if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
     headline(axes, "Chosen models against random ones", f"{count} random subsets per budget")
     return figure
+
+
+def draw_budget_curve(selection: Selection, curve: BudgetCurve) -> Figure:
+    """Draw the criterion of the models that ``select_models`` chooses, up to its budget.
+
+    Parameters
+    ----------
+    selection : Selection
+        Says by which criterion, and what the budget is of.
+    curve : BudgetCurve
+        From ``selection.over_budgets()``.
+
+    """
+    return draw_selection(
+        curve.budgets,
+        curve.chosen,
+        curve.random,
+        everything=curve.everything,
+        quality=f"{_QUALITY[selection.choice.criterion]} ({selection.choice.criterion})",
+        cost_label="Budget: number of models"
+        if selection.candidates.cost is None
+        else "Budget: total cost",
+    )

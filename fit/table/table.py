@@ -11,8 +11,8 @@ import pandas as pd
 
 from ..errors import TableError, UnknownNameError, near_matches
 from .cells import as_text
-from .comparable import read_marks
 from .facts import clean_facts, family_key
+from .marks import read_marks
 
 __all__ = ["FACT_COLUMNS", "KEY_COLUMNS", "NUMBER_COLUMNS", "SCORE_COLUMNS", "ScoreTable"]
 

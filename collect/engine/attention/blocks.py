@@ -1,4 +1,4 @@
-"""Attention over a chunk of the prefix tree, plugged into transformers' attention interface."""
+"""Attention over a chunk of the prefix tree takes the place of a transformers model's own."""
 
 from __future__ import annotations
 
@@ -227,8 +227,8 @@ def attention_over_tree(model: nn.Module) -> Iterator[Slot]:
             raise UnsupportedAttentionError("it changes the causal mask")
         return local_size
 
-    found = {id(config): config for config in map(_config_of, model.modules())}
-    configs = [config for config in found.values() if config is not None]
+    by_id = {id(config): config for config in map(_config_of, model.modules())}
+    configs = [config for config in by_id.values() if config is not None]
     before = [(config, config._attn_implementation_internal) for config in configs]
     ALL_ATTENTION_FUNCTIONS.register(_NAME, attend)
     ALL_MASK_ATTENTION_FUNCTIONS.register(_NAME, window_of)

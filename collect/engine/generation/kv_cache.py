@@ -1,4 +1,4 @@
-"""Keys and values of running generations: shared segments once, the rest in rows of a buffer."""
+"""Running generations keep shared keys and values once, and the rest in rows of a buffer."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...checkpoints.hub import http_errors
 from ...errors import ZooError
-from .config import Entry, Facts, Settings, ZooFile
+from .config import Entry, Facts, ZooFile, ZooSettings
 
 __all__ = ["Candidate", "candidates", "expand_braces"]
 
@@ -25,7 +25,7 @@ class Candidate:
     ref: str
     """Hub name with ``@revision``, or an absolute folder."""
 
-    settings: Settings
+    settings: ZooSettings
     facts: Facts
     where: str
     """``file:line`` of the entry it comes from."""
@@ -42,9 +42,10 @@ def candidates(zoo: ZooFile) -> list[Candidate]:
 
     """
     found: dict[str, Candidate] = {}
+    shared = zoo.settings
     for index, entry in enumerate(zoo.config.checkpoints):
         where = zoo.at("checkpoints", index)
-        settings = Entry.over(entry, zoo.config.defaults)
+        settings = shared.with_changes(entry.given_settings())
         for text, place in _texts(entry, zoo, where):
             for ref in _refs(text, zoo, place):
                 new = Candidate(ref, settings, entry.facts, place)

@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 
 from ...errors import ZooError
+from ..devices.allotment import Lender, Need
+from ..devices.device import DeviceKind
 from ..work.downloads import Downloads
 from ..work.folder import ZooFolder
 from ..work.records import Order
 from ..work.supervisor import Supervisor
 from ..work.worker import claimed_units, patiently, worker_name
-from .allotment import Lender, Need
-from .device import DeviceKind
 
 __all__ = ["run_local"]
 

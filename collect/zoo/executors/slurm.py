@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import MissingExtraError, ZooError
+from ...storage.files import write_atomically
 from ..work.folder import ZooFolder
 from .slurm_job import WorkerJob
 from .slurm_options import FILLED, WARNING_SECONDS, SlurmOptions
@@ -226,9 +227,7 @@ def _read_ids(path: Path) -> list[str]:
 
 
 def _write_ids(path: Path, ids: Iterable[str]) -> None:
-    part = path / "jobs.part"
-    part.write_text(json.dumps(list(ids)), encoding="utf-8")
-    part.replace(path / "jobs.json")
+    write_atomically(path / "jobs.json", json.dumps(list(ids)))
 
 
 def _remove_pickles(path: Path, living: set[str]) -> None:

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...errors import ZooError
 from ..config.config import Seconds
-from .allotment import Device
-from .device import DeviceKind
+from ..devices.allotment import Device
+from ..devices.device import DeviceKind
 
 __all__ = ["FILLED", "WARNING_SECONDS", "SlurmOptions"]
 

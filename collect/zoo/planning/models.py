@@ -23,9 +23,9 @@ from ...checkpoints.size import Weights, is_downloaded, weigh
 from ...errors import CheckpointError, ZooError
 from ...run.collection import Missing
 from ...storage.store import Store
-from ..config.config import Facts, Settings, ZooFile
+from ..config.config import Facts, ZooFile, ZooSettings
 from ..config.expand import Candidate
-from ..executors.device import DeviceKind
+from ..devices.device import DeviceKind
 from .plan import Model
 
 __all__ = ["Found", "facts_table", "make_model", "merge", "refusal", "resolve_all"]
@@ -39,7 +39,7 @@ class Found:
 
     candidate: Candidate
     checkpoint: Checkpoint
-    settings: Settings
+    settings: ZooSettings
     weights: Weights
 
 
@@ -60,8 +60,8 @@ def resolve_all(
         try:
             checkpoint = resolve(
                 candidate.ref,
-                allow_pickle=bool(settings.allow_pickle),
-                trust_remote_code=bool(settings.trust_remote_code),
+                allow_pickle=settings.allow_pickle,
+                trust_remote_code=settings.trust_remote_code,
                 hash_file=store.hash_file,
             )
             return Found(candidate, checkpoint, settings, weigh(checkpoint))
@@ -119,14 +119,14 @@ def make_model(
     """Return a checkpoint with its size, its facts, and the devices it takes of these."""
     checkpoint, settings, weights = found.checkpoint, found.settings, found.weights
     facts, counted = _facts(checkpoint.name, found.candidate.facts, table, weights)
-    n_bytes = weights.bytes_as(settings.dtype or "auto")
+    n_bytes = weights.bytes_as(settings.dtype)
     model = Model(
         name=checkpoint.name,
         ref=_exact_ref(checkpoint),
         identity=checkpoint.identity,
         revision=checkpoint.revision,
         aliases=aliases,
-        settings=settings.model_dump(exclude={"devices"}, exclude_none=True),
+        settings=settings.for_run(),
         facts=facts,
         counted=counted,
         n_parameters=weights.n_parameters,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -12,17 +11,18 @@ from pathlib import Path
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
 from ...errors import CollectError
-from ...harness.backends import DEFAULT_BACKEND, LoadOptions
-from ...harness.data_root import DataRoot, default_data_root, named_data_root
+from ...harness.data_root import DataRoot, named_data_root
 from ...harness.harness import Harness, Workload
 from ...run.cells import measurement
 from ...run.collection import Missing
 from ...runtime.log_capture import logged_to
-from ...storage.identity import Measurement, Seeds, canonical_json
+from ...storage.digests import digest
+from ...storage.files import write_atomically
+from ...storage.identity import Measurement
 from ...storage.store import Store
-from ..config.config import Settings, ZooFile
+from ..config.config import ZooFile
 from ..config.expand import candidates
-from ..executors.device import DeviceKind
+from ..devices.device import DeviceKind
 from .cost import (
     Observation,
     Throughput,
@@ -32,7 +32,7 @@ from .cost import (
 from .models import Found, facts_table, make_model, merge, refusal, resolve_all
 from .plan import Cell, Model, Plan, Unit, cut_into_units, longest_first
 
-__all__ = ["make_plan", "zoo_data_root", "zoo_panels"]
+__all__ = ["make_plan", "zoo_panels"]
 
 Tell = Callable[[str], None]
 
@@ -46,12 +46,10 @@ def zoo_panels(zoo: ZooFile) -> list[Panel]:
     return panels
 
 
-def zoo_data_root(zoo: ZooFile) -> DataRoot | None:
+def _data_root(zoo: ZooFile) -> DataRoot | None:
     """Return where the zoo's tasks read their data, or None for the Hub."""
-    if zoo.config.data is None:
-        return default_data_root()
-    name = zoo.config.data
-    return named_data_root(name if name == "embedded" else zoo.beside(Path(name)))
+    name = zoo.settings.data_root
+    return None if name is None else named_data_root(name)
 
 
 def make_plan(
@@ -89,10 +87,8 @@ def make_plan(
     table = facts_table(zoo)
     harness = Harness(
         [b for p in panels for b in p.benchmarks],
-        data_root=zoo_data_root(zoo),
-        include_path=None
-        if zoo.config.include_path is None
-        else zoo.beside(zoo.config.include_path),
+        data_root=_data_root(zoo),
+        include_path=zoo.settings.include_path,
     )
     tell(f"resolving {len(wanted)} checkpoints")
     found, missing = resolve_all(wanted, panels, store)
@@ -158,7 +154,6 @@ def _keys(
     keys: _Keys = {identity: [] for identity in known}
     missing: list[Missing] = []
     used: list[tuple[Panel, Benchmark]] = []
-    seeds = Seeds.of(zoo.config.seed)
     for panel in panels:
         for benchmark in panel.benchmarks:
             if benchmark.executes_code and not zoo.config.allow_code_execution:
@@ -170,15 +165,7 @@ def _keys(
                 continue
             try:
                 for found, _ in merged:
-                    cell = measurement(
-                        found.checkpoint,
-                        benchmark,
-                        harness,
-                        options=_load_options(found.settings),
-                        seeds=seeds,
-                        limit=zoo.config.limits.items,
-                        chat_template=bool(found.settings.chat_template),
-                    )
+                    cell = measurement(found.checkpoint, benchmark, harness, found.settings)
                     keys[found.checkpoint.identity].append((panel, benchmark, cell))
                 used.append((panel, benchmark))
             except CollectError as error:
@@ -204,16 +191,13 @@ def _workloads(
     n_before = len(kept)
     for panel, benchmark in benchmarks:
         tasks = [asdict(task) for task in harness.tasks(benchmark)]
-        text = canonical_json([tasks, benchmark.n_shot, zoo.config.limits.items])
-        key = hashlib.sha256(text.encode()).hexdigest()
+        key = digest([tasks, benchmark.n_shot, zoo.config.limit])
         if key not in kept:
             tell(f"counting the requests of {benchmark.name}, once")
-            kept[key] = asdict(harness.workload(benchmark, limit=zoo.config.limits.items))
+            kept[key] = asdict(harness.workload(benchmark, limit=zoo.config.limit))
         works[panel.name, benchmark.name] = Workload(**kept[key])
     if len(kept) > n_before:
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(kept), encoding="utf-8")
-        part.replace(path)
+        write_atomically(path, json.dumps(kept))
     return works
 
 
@@ -247,13 +231,3 @@ def _speed_notice(speed: Throughput, device: DeviceKind) -> str:
     if not speed.n_observations:
         return f"no earlier run on {device.kind}: times are a guess, right within a factor of five"
     return f"times rest on {speed.n_observations} cells measured on {device.kind}"
-
-
-def _load_options(settings: Settings) -> LoadOptions:
-    """Return how a checkpoint with these settings is loaded."""
-    return LoadOptions(
-        backend=settings.backend or DEFAULT_BACKEND,
-        dtype=settings.dtype or "auto",
-        batch_size=settings.batch_size or "auto",
-        trust_remote_code=bool(settings.trust_remote_code),
-    )

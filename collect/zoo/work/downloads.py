@@ -16,6 +16,7 @@ from ...checkpoints.download import checkpoint_folder
 from ...checkpoints.hub import http_errors
 from ...errors import CheckpointError, ZooError
 from ...runtime.redaction import redacted
+from ...storage.files import write_atomically
 from ..planning.plan import Plan
 from .folder import ZooFolder
 from .records import Order
@@ -196,8 +197,8 @@ def fetch(order: Order) -> Path:
     try:
         checkpoint = resolve(
             order.ref,
-            allow_pickle=order.settings.get("allow_pickle", False),
-            trust_remote_code=order.settings.get("trust_remote_code", False),
+            allow_pickle=order.settings.allow_pickle,
+            trust_remote_code=order.settings.trust_remote_code,
         )
         return Path(checkpoint_folder(checkpoint))
     except refusals as error:
@@ -297,9 +298,7 @@ def _read(path: Path) -> dict[str, int]:
 
 
 def _write(path: Path, held: dict[str, int]) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(held), encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, json.dumps(held), sync=False)
 
 
 def _one_line(error: Exception) -> str:

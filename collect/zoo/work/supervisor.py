@@ -7,13 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
 from .child import Child, death
 from .folder import ZooFolder
-from .records import Attempt, CellFailure, Order, WorkerState, now
+from .records import Attempt, CellFailure, Order, WorkerState, now, order_json
 
 __all__ = ["Supervisor", "smaller_batch"]
 
@@ -107,7 +107,7 @@ class Supervisor:
 
         """
         attempts = self._folder.attempts(order.id)
-        batch_size = order.settings.get("batch_size", "auto")
+        batch_size = order.settings.batch_size
         limit = timeout or max(_LEAST_TIMEOUT, 20 * order.seconds_upper)
         while True:
             open_cells = {b: k for b, k in order.cells.items() if not self._folder.has_outcome(k)}
@@ -165,7 +165,7 @@ class Supervisor:
         self._write_state(force=True)
         # A unit's time begins when its process is ready: imports on a busy file system are not its.
         deadline = time.monotonic() + (limit - spent if child.is_ready else _START_SECONDS)
-        child.send({"order": asdict(order), "batch_size": batch_size})
+        child.send({"order": order_json(order), "batch_size": batch_size})
         try:
             while True:
                 if self._stop.is_set():

@@ -14,10 +14,10 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from ...analyses._backtest import Problem, make_problem
 from ...analyses.splits import Split
 from ...errors import TableError, UnknownNameError, near_matches
 from ...law._refit import Training
+from ...law.problem import Problem, make_problem
 from ...space._imputation import Spaces, fit_spaces
 from ...table.readers import read_table
 

@@ -215,14 +215,14 @@ def _gains(results: Results, figures: Figures) -> Section:
     rows = [
         [
             g.plan.label,
-            f"{g.fit.n_models} / {int(g.models['is_test'].sum())}",
-            f"{g.models.loc[g.models['is_test'], 'gain'].mean():+.3f}",
-            f"{g.mse_test:.2g}",
-            f"{g.coverage:.0%}",
-            f"{g.width:.2f}",
-            f"{g.correlation:+.2f}",
+            f"{gain.fit.n_models} / {len(gain.to_frame())}",
+            f"{gain.to_frame()['measured_gain'].mean():+.3f}",
+            f"{gain.mse:.2g}",
+            f"{gain.coverage:.0%}",
+            f"{gain.width:.2f}",
+            f"{gain.correlation:+.2f}",
         ]
-        for g in results.gains
+        for g, gain in ((g, g.analysis) for g in results.gains)
     ]
     return Section(
         "gain",

@@ -19,17 +19,17 @@ from capspace.collect.cli import options
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
+from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.driver import prepare
-from capspace.collect.zoo.executors.device import DeviceKind
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.tasks.panel import load_panel
 
-BASE = ("--scores", "base.csv", "--components", "2")
+BASE = ("base.csv", "--components", "2")
 STORE = ("--store", "store")
 SMALL = ("--panel", "small.yaml", "--data-root", "embedded", "--limit", "2", *STORE)
 LEDGER = ("--ledger", "ledger.jsonl")
-TRUTH = ("--target-scores", "truth.csv", "--target", "bbh")
+TRUTH = ("--target-scores", "truth.csv", "--target-column", "bbh")
 
 # Each command with --json: its arguments, and its other options that write or print something.
 CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
@@ -45,18 +45,26 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "targets": ((), ()),
     "models": ((), ()),
     "backtest": (
-        (*BASE, "--target", "Agents", "--cutoff-flops", "3e22", "--baselines", "--error-curve"),
+        (
+            *BASE,
+            "--target-column",
+            "Agents",
+            "--cutoff-flops",
+            "3e22",
+            "--baselines",
+            "--error-curve",
+        ),
         (("--out", "out"),),
     ),
     "gain": (
         (*BASE, "--target-scores", "base.csv", "--base", "Agents", "--treated", "Treated"),
-        (),
+        (("--out", "out"),),
     ),
     "space": (BASE, (("--out", "out"),)),
-    "efficiency": ((*BASE, "--family", "F1"), (("--out", "out"),)),
-    "select": ((*BASE, "--budget", "10"), ()),
+    "efficiency": ((*BASE, "--reference-family", "F1"), (("--out", "out"),)),
+    "select": ((*BASE, "--budget", "10"), (("--out", "out"),)),
     "ledger add": (("bbh", *LEDGER), ()),
-    "ledger score": (("first", *LEDGER, "--scores", "scores.csv", *TRUTH), ()),
+    "ledger score": (("first", *LEDGER, "scores.csv", *TRUTH), ()),
     "ledger show": (LEDGER, ()),
     "store info": (STORE, ()),
     "store check": (STORE, ()),
@@ -84,8 +92,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {
                 "checkpoints": ["models/*"],
                 "panels": "small.yaml",
-                "data": "embedded",
-                "limits": {"items": 2},
+                "data_root": "embedded",
+                "limit": 2,
             }
         )
     )

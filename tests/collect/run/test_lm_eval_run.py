@@ -19,9 +19,9 @@ from commands import Command
 from lm_eval_parts import n_kept, results
 
 from capspace.collect.checkpoints.checkpoint import resolve
-from capspace.collect.engine import ARITHMETIC
+from capspace.collect.engine.arithmetic import ARITHMETIC
 from capspace.collect.errors import BackendError, CheckpointError
-from capspace.collect.harness.backends import LoadOptions
+from capspace.collect.harness.backends import identity_settings
 from capspace.collect.run.lm_eval_command import lm_eval_main
 from capspace.collect.run.run_identity import identify, identify_by_name, refuse_pickled_run
 from capspace.collect.storage.identity import ModelIdentity
@@ -39,14 +39,14 @@ def identity(checkpoint: Path, model: str = "hf", **arguments: Any) -> ModelIden
 @pytest.mark.parametrize(("model", "backend"), [("hf", "hf"), ("capspace", "capspace")])
 def test_identity_is_the_one_of_collect(tiny_checkpoint: Path, model: str, backend: str) -> None:
     checkpoint = resolve(str(tiny_checkpoint))
-    options = LoadOptions(backend=backend, dtype="bfloat16")
+    settings = identity_settings(backend)
     assert identity(tiny_checkpoint, model, dtype="bfloat16", revision="main") == ModelIdentity(
         checkpoint=checkpoint.identity,
         dtype="bfloat16",
         backend=backend,
-        backend_settings=options.identity_settings,
+        backend_settings=settings,
     )
-    assert (("arithmetic", ARITHMETIC) in options.identity_settings) == (model == "capspace")
+    assert (("arithmetic", ARITHMETIC) in settings) == (model == "capspace")
     assert identity(tiny_checkpoint, "huggingface") == identity(tiny_checkpoint, "hf")
 
 
@@ -87,7 +87,7 @@ def test_what_can_move_an_answer_is_told_apart_and_nothing_else(tiny_checkpoint:
         ("hf", {"tokenizer": "other"}, "what the model argument tokenizer stands for"),
         ("hf", {"load_in_4bit": True}, "what the model argument load_in_4bit stands for"),
         ("capspace", {"delta": "x"}, "what the model argument delta stands for"),
-        ("hf", {"dtype": "torch.half"}, "unknown dtype"),
+        ("hf", {"dtype": "torch.half"}, "dtype: Input should be"),
         ("hf", {"use_safetensors": False}, "use_safetensors=False may load other weights"),
         ("hf", {"use_safetensors": 1}, "use_safetensors=1 may load other weights"),
         ("vllm", {"load_format": "pt"}, "load_format=pt may load other weights"),

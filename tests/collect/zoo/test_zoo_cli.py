@@ -51,7 +51,7 @@ def zoo(tmp_path: Path) -> Path:
                 "checkpoints": ["models/*"],
                 "panels": "small.yaml",
                 "store": "store",
-                "limits": {"items": 8},
+                "limit": 8,
             }
         )
     )

@@ -9,8 +9,7 @@ from checkout import SHARED
 from scipy.integrate import trapezoid
 from scipy.special import expit
 
-from capspace.fit import JackknifePlus, TwoView
-from capspace.fit.analyses._backtest import backtest, error_curve, make_problem
+from capspace.fit import JackknifePlus, TwoView, backtest, error_curve, make_problem
 from capspace.fit.analyses.splits import by_family, by_flops, by_rank, randomly
 from capspace.fit.errors import (
     DegenerateError,

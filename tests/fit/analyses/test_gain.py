@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from capspace.fit.analyses.gain import error_covariance, fit_gain
+from capspace.fit.analyses.paired_laws import error_covariance, fit_gain
 from capspace.fit.errors import FitError, TooFewModelsError
 from capspace.fit.law._refit import LawSettings, Training
 from capspace.fit.law.intervals import TwoView

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from checkout import SHARED
 
-from capspace.fit.analyses.gain import gain_problem
+from capspace.fit.analyses import gain_problem
 from capspace.fit.errors import DegenerateError
 from capspace.fit.law.problem import make_problem
 from capspace.fit.table.columns import find_averages, same_as_target
 from capspace.fit.table.readers import read_table
+from capspace.fit.table.table import ScoreTable
 
 TABLES = SHARED / "results/obsscaling"
 NAMES = [f"B{i}" for i in range(1, 8)]
@@ -144,8 +145,9 @@ def test_the_treated_score_under_another_name_stays_out_too():
     x, before = planted(40), planted(40, seed=9)["B1"]
     after = (before + 0.1 * planted(40, seed=3)["B2"]).clip(0, 1)
     facts = pd.DataFrame({"family": [f"F{i % 5}" for i in range(40)]}, index=x.index)
-    whole = x.assign(CoT=after, T=before, hidden=after)
-    found, _ = gain_problem(whole, before, after, facts, base="T", treated="CoT")
+    whole = ScoreTable.from_wide(x.assign(CoT=after, T=before, hidden=after), models=facts)
+    before, after = (s.rename(index=str) for s in (before.rename("T"), after.rename("CoT")))
+    found, _ = gain_problem(whole, before, after)
     assert list(found.scores.columns) == NAMES
     assert any("hidden left out of the space" in note for note in found.notes)
 
@@ -159,13 +161,13 @@ def test_commands_leave_averages_out_unless_told(capspace, zoo, tmp_path):
     frame["agents (%)"] = frame["Agents"]
     path = tmp_path / "zoo.csv"
     frame.to_csv(path, index=False)
-    both = ("--scores", path, "--drop", "Agents, treated")
+    both = (path, "--drop", "Agents, treated")
     command = ("space", *both, "--drop", "Agents", "--drop", "agents (%)", "--json")
     found = json.loads(capspace(*command).out)
     assert found["benchmarks"] == benchmarks
     assert any("Average left out of the space" in note for note in found["notes"])
     assert "Average" in json.loads(capspace(*command, "--keep").out)["benchmarks"]
-    command = ("backtest", *both, "--target", "Agents", "--components", "2", "--json")
+    command = ("backtest", *both, "--target-column", "Agents", "--components", "2", "--json")
     found = json.loads(capspace(*command).out)
     assert list(found["weights"]) == benchmarks
     assert any("agents (%) left out of the space" in note for note in found["notes"])

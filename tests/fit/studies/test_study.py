@@ -189,8 +189,8 @@ def test_page_figures_and_numbers(study, expected, tmp_path):
             assert (made.page.parent / link).is_file(), link
     assert len(made.figures) == 2 * len(page.loaded)
     # The interval of a gain respects pairing and holds on this data.
-    assert 0.85 <= results.gains[0].coverage <= 1
-    assert results.gains[0].width < 0.6
+    assert 0.85 <= results.gains[0].analysis.coverage <= 1
+    assert results.gains[0].analysis.width < 0.6
     # Fewer chosen models than parameters are no fit, larger choices approach all models.
     assert np.isnan(results.quality.chosen[0])
     assert results.quality.chosen[-1] < 1.2 * results.quality.everything

@@ -15,8 +15,7 @@ from zoo_parts import small_panel, untrained, with_code
 
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
-from capspace.collect.zoo.driver import absorb, prepare
-from capspace.collect.zoo.executors.allotment import (
+from capspace.collect.zoo.devices.allotment import (
     Device,
     Lender,
     Need,
@@ -24,7 +23,8 @@ from capspace.collect.zoo.executors.allotment import (
     choose,
     devices_needed,
 )
-from capspace.collect.zoo.executors.device import DeviceKind, visible_devices, visible_names
+from capspace.collect.zoo.devices.device import DeviceKind, visible_devices, visible_names
+from capspace.collect.zoo.driver import absorb, prepare
 from capspace.collect.zoo.executors.local import run_local
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.downloads import Downloads
@@ -240,8 +240,9 @@ def test_each_unit_s_process_sees_the_devices_it_was_lent(
     said = {
         "checkpoints": [{"ref": "m0", "devices": 2}, "m1", {"ref": "m2", "devices": 9}],
         "panels": "small.yaml",
-        "defaults": {"backend": "hf", "trust_remote_code": True},
-        "limits": {"items": 4},
+        "backend": "hf",
+        "trust_remote_code": True,
+        "limit": 4,
     }
     (tmp_path / "zoo.yaml").write_text(yaml.safe_dump(said))
     file = read_zoo(tmp_path / "zoo.yaml")
