@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -37,6 +38,7 @@ def lm_eval(
             "you choose for what answers.",
         ),
     ] = None,
+    data_root: Annotated[str | None, option_of("data_root")] = None,
     allow_pickle: Annotated[bool, option_of("allow_pickle")] = False,
     allow_missing_weights: Annotated[
         bool,
@@ -64,21 +66,16 @@ def lm_eval(
     def say(line: str) -> None:
         o.console(stderr=True).print(f"capspace: {line}", markup=False, soft_wrap=True)
 
+    run = partial(
+        lm_eval_main,
+        arguments or [],
+        data_root=data_root,
+        allow_pickle=allow_pickle,
+        allow_missing_weights=allow_missing_weights,
+        say=say,
+    )
     if no_record:
-        lm_eval_main(
-            arguments or [],
-            store=None,
-            allow_pickle=allow_pickle,
-            allow_missing_weights=allow_missing_weights,
-            say=say,
-        )
+        run(store=None)
         return
     with o.resumable(), terminable():
-        lm_eval_main(
-            arguments or [],
-            store=store or default_store_path(),
-            answers_of=answers_of,
-            allow_pickle=allow_pickle,
-            allow_missing_weights=allow_missing_weights,
-            say=say,
-        )
+        run(store=store or default_store_path(), answers_of=answers_of)

@@ -12,9 +12,11 @@ from typing import Any
 from ..errors import AnswerError, BackendError, CollectError
 from ..harness._plain_prompts import plain_prompts
 from ..harness.backends import checked_models, register_models
+from ..harness.data_root import default_data_root, named_data_root
 from ..harness.fewshot_draws import positions_of
 from ..harness.metering import metered
 from ..harness.patches import wrapped_in_evaluator
+from ..harness.served_data import data_from
 from ..harness.version import harness_version
 from ..recorder.recording import recorded_answers
 from ..runtime.redaction import redacted
@@ -40,6 +42,7 @@ def lm_eval_main(
     *,
     store: Path | None,
     answers_of: str | None = None,
+    data_root: str | None = None,
     allow_pickle: bool = False,
     allow_missing_weights: bool = False,
     say: Say,
@@ -54,6 +57,9 @@ def lm_eval_main(
         Store whose journal takes the answers; None stores none.
     answers_of : str, optional
         The user's own name for what answers; None where the arguments name a checkpoint.
+    data_root : str, optional
+        Folder that tasks read instead of the Hub, or "embedded"; by default
+        ``CAPSPACE_DATA_ROOT``, else the Hub.
     allow_pickle : bool
         Load weights that come only as pickles.
     allow_missing_weights : bool
@@ -65,6 +71,8 @@ def lm_eval_main(
     ------
     AnswerError
         A model's server does not answer.
+    DataRootError
+        A data root that cannot be used, or that lacks a data set.
     CheckpointError
         The weights are pickles or some are missing, and that is not allowed; an adapter lies
         beside them; the tokenizer is not there or does not belong to them; or there is no such
@@ -76,16 +84,22 @@ def lm_eval_main(
     from lm_eval.__main__ import cli_evaluate
 
     register_models()
+    root = default_data_root() if data_root is None else named_data_root(data_root)
+    if root is not None and root.label:
+        say(f"data: {root.label}")
     before = sys.argv
     # lm-eval reads and edits sys.argv itself.
     sys.argv = ["capspace lm-eval", *arguments]
     try:
-        with recorded_runs(
-            store=store,
-            answers_of=answers_of,
-            allow_pickle=allow_pickle,
-            allow_missing_weights=allow_missing_weights,
-            say=say,
+        with (
+            data_from(root),
+            recorded_runs(
+                store=store,
+                answers_of=answers_of,
+                allow_pickle=allow_pickle,
+                allow_missing_weights=allow_missing_weights,
+                say=say,
+            ),
         ):
             cli_evaluate()
     finally:

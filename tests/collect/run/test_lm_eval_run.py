@@ -327,3 +327,22 @@ def test_chosen_items_have_the_examples_of_the_whole_run(
     chosen = asked("chosen", "--samples", '{"fault_choice": [9, 2, 5]}', "--cache_requests", "true")
     assert chosen == {i: first[i] for i in (2, 5, 9)}
     assert asked("alone", "--samples", '{"fault_choice": [9]}', "--no-record") == {9: first[9]}
+
+
+@pytest.mark.slow
+def test_tasks_read_their_data_from_a_data_root(capspace: Command, tmp_path: Path) -> None:
+    def run(root: object, task: str) -> Any:
+        return capspace(
+            "lm-eval", "run", "--model", "dummy", "--tasks", task, "--limit", "4", "--output_path",
+            tmp_path / "out", "--log_samples", "--no-record", "--data-root", root,
+        )  # fmt: skip
+
+    done = run("embedded", "winogrande")
+    assert done.code == 0, done.err
+    assert "capspace: data: " in done.err
+    assert "not comparable" in done.err
+    assert len(results(tmp_path / "out")[1]) == 4
+    lacking = run("embedded", "boolq")
+    assert lacking.code == 2
+    assert "data set " in lacking.err.splitlines()[-1]
+    assert "no such folder" in capspace.refused("lm-eval", "run", "--data-root", tmp_path / "gone")
