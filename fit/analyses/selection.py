@@ -72,12 +72,14 @@ class Selection:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; what is unknown is null."""
         values = self.random_values
-        random = {"n": len(self.random), "median": np.median(values), "best": values.min()}
+        random = None
+        if len(values):
+            random = {"n": len(self.random), "median": np.median(values), "best": values.min()}
         safe: dict[str, Any] = json_safe(
             {
                 **self.choice.to_dict(),
                 "models": list(map(str, self.to_frame().index)),
-                "random": random if len(values) else None,
+                "random": random,
                 "notes": self.notes,
             }
         )

@@ -51,16 +51,16 @@ def test_a_planted_law_predicts_the_largest_size() -> None:
     inside = n = 0
     for seed in range(6):
         table, chance = planted(seed)
-        found = fit_zoo("planted", table, chance)
-        assert found.largest.endswith("1e+08-1e+09")
-        assert len(found.held_out) == 6
-        assert len(found.predictions) == 24
-        assert found.error() < 0.03
-        assert found.error() < found.error("compute_only")
-        assert found.efficiency is not None
-        assert all(law.r2 > 0.8 for law in found.efficiency.laws.values())
-        inside += sum(p.is_inside for p in found.predictions)
-        n += len(found.predictions)
+        result = fit_zoo("planted", table, chance)
+        assert result.largest.endswith("1e+08-1e+09")
+        assert len(result.held_out) == 6
+        assert len(result.predictions) == 24
+        assert result.error() < 0.03
+        assert result.error() < result.error("compute_only")
+        assert result.efficiency is not None
+        assert all(law.r2 > 0.8 for law in result.efficiency.laws.values())
+        inside += sum(p.is_inside for p in result.predictions)
+        n += len(result.predictions)
     assert inside / n > 0.85
 
 
@@ -109,8 +109,8 @@ def test_the_report_is_one_file_and_says_what_was_found(trained: ZooFit, tmp_pat
     assert "http" not in text.replace("http-equiv", "")
     assert "wren-201k-4m" in text
     assert verdict(trained) in text
-    said = json.loads((page.parent / "zoo.json").read_text())
-    assert len(said["forecasts"]) == 40
+    printed = json.loads((page.parent / "zoo.json").read_text())
+    assert len(printed["forecasts"]) == 40
     assert (page.parent / "zoo.svg").stat().st_size > 1000
 
 
@@ -125,11 +125,11 @@ def test_own_targets_are_predicted_where_they_lack_a_score(tmp_path: Path) -> No
         columns={"Task": "score"}
     ).to_csv(path, index=False)
     space = ScoreTable.from_wide(wide.drop(columns="Q"), models=table.models)
-    found = fit_zoo("z", space, chance, target_scores=path)
-    assert {f.model for f in found.targets} == set(truth.index) - set(known.index)
-    off = [abs(f.mean - truth[f.model]) for f in found.targets]
+    result = fit_zoo("z", space, chance, target_scores=path)
+    assert {f.model for f in result.targets} == set(truth.index) - set(known.index)
+    off = [abs(f.mean - truth[f.model]) for f in result.targets]
     assert np.mean(off) < 0.03
-    assert np.mean([f.lower <= truth[f.model] <= f.upper for f in found.targets]) >= 0.8
+    assert np.mean([f.lower <= truth[f.model] <= f.upper for f in result.targets]) >= 0.8
 
 
 def test_a_zoo_without_compute_or_smaller_models_prints_no_empty_table(
@@ -175,8 +175,8 @@ def test_too_little_says_so() -> None:
 def test_a_zoo_without_compute_says_what_is_missing() -> None:
     table, chance = planted(0)
     facts = table.models[["family", "parameters"]]
-    found = fit_zoo("z", ScoreTable(table.scores, facts), chance)
-    assert found.efficiency is None
-    assert "no training compute is known" in found.notices[0]
-    assert np.isnan(found.error("compute_only"))
-    assert len(found.predictions) == 24
+    result = fit_zoo("z", ScoreTable(table.scores, facts), chance)
+    assert result.efficiency is None
+    assert "no training compute is known" in result.notices[0]
+    assert np.isnan(result.error("compute_only"))
+    assert len(result.predictions) == 24
