@@ -125,14 +125,14 @@ class LoadSettings(_Settings):
 
     """
 
-    device: str = "auto"
+    device: Annotated[str, Field(examples=["auto", "cpu", "cuda", "mps"])] = "auto"
     """Where the model runs: a device of torch such as cuda:1 or cpu, or auto for the first of
     CUDA, MPS and CPU that is there."""
 
     dtype: Dtype = "auto"
     """Number format of the weights; auto takes the one in the checkpoint's configuration."""
 
-    batch_size: BatchSize = "auto"
+    batch_size: Annotated[BatchSize, Field(examples=["auto"])] = "auto"
     """Sequences in one batch: a number, or auto, which searches on CUDA and takes 8 elsewhere."""
 
     backend: Backend = "capspace"
@@ -168,7 +168,9 @@ class RunSettings(LoadSettings):
 
     """
 
-    data_root: Annotated[str | None, BeforeValidator(_text_of_path)] = None
+    data_root: Annotated[
+        str | None, BeforeValidator(_text_of_path), Field(examples=["embedded"])
+    ] = None
     """Folder that data sets are read from, laid out as on the Hub, without network access;
     embedded names the small one that comes with capspace. By default the folder in
     CAPSPACE_DATA_ROOT, else the Hub."""

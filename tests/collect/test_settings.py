@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+import typer
 import yaml
 from commands import Command
 from typer.main import get_command
@@ -110,6 +111,22 @@ def test_every_setting_is_an_option_of_the_commands_that_measure(command: str) -
     function = {"place": gather.place, "collect": gather.collect}[command]
     (choices, _) = get_args(inspect.signature(function).parameters["dtype"].annotation)
     assert choices == Dtype  # what a shell completes
+
+
+@pytest.mark.parametrize(
+    ("setting", "begun", "completed"),
+    [
+        ("device", "c", ["cpu", "cuda"]),
+        ("dtype", "f", ["float32", "float16"]),
+        ("backend", "", ["capspace", "hf"]),
+        ("data_root", "", ["embedded"]),
+    ],
+)
+def test_a_shell_completes_settings(setting: str, begun: str, completed: list[str]) -> None:
+    place = COMMANDS["place"]
+    (option,) = (p for p in place.params if p.name == setting)
+    items = option.shell_complete(typer.Context(place), begun)
+    assert [item.value for item in items] == completed
 
 
 @pytest.mark.parametrize(
