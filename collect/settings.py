@@ -42,7 +42,6 @@ Backend = Literal["capspace", "hf"]
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
-
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
@@ -118,8 +117,14 @@ class _Settings(BaseModel):
 class LoadSettings(_Settings):
     """How a checkpoint is loaded.
 
+    Raises
+    ------
+    pydantic.ValidationError
+        A name that is no setting, or a value that a setting does not take.
+
     Examples
     --------
+    >>> from capspace.collect import LoadSettings
     >>> LoadSettings(dtype="bfloat16").device
     'auto'
 
@@ -160,8 +165,18 @@ class LoadSettings(_Settings):
 class RunSettings(LoadSettings):
     """How a checkpoint is loaded, and what is measured of it.
 
+    Raises
+    ------
+    pydantic.ValidationError
+        A name that is no setting, or a value that a setting does not take.
+
+    See Also
+    --------
+    capspace.collect.collect_scores : takes them, and any of their fields as a keyword.
+
     Examples
     --------
+    >>> from capspace.collect import RunSettings
     >>> settings = RunSettings(limit=100)
     >>> settings.with_changes({"seed": 7})
     RunSettings(limit=100, seed=7)

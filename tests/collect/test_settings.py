@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import json
 import struct
@@ -15,6 +16,7 @@ import yaml
 from commands import Command
 from typer.main import get_command
 
+from capspace.collect import settings as settings_module
 from capspace.collect.checkpoints.checkpoint import Checkpoint, resolve
 from capspace.collect.cli import app, gather
 from capspace.collect.errors import SettingsError
@@ -92,6 +94,11 @@ def test_every_setting_is_described_and_has_a_default() -> None:
         assert field.description, name
         assert not field.is_required(), name
     assert RunSettings() == RunSettings.of(**RunSettings().model_dump())
+
+
+def test_examples_of_the_settings_run() -> None:
+    ran = doctest.testmod(settings_module)
+    assert (ran.failed, ran.attempted > 3) == (0, True)
 
 
 def test_the_keywords_that_type_checkers_know_are_the_settings() -> None:
