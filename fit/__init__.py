@@ -1,6 +1,7 @@
 """Numbers only: score table, capability space, scaling laws, intervals, figures, report.
 
-Names are loaded when they are first used, so that a light command stays light.
+Everything public is imported from here, ``from capspace.fit import TargetLaw``. A name is loaded
+when it is first used, so that a light command stays light.
 """
 
 from importlib import import_module
@@ -12,63 +13,156 @@ if __name__ != "capspace.fit":
     )
 
 if TYPE_CHECKING:
-    from .analyses._backtest import Backtest, backtest, make_problem
-    from .law.intervals import JackknifePlus, TwoView
-    from .law.law import ScalingLaw
-    from .prediction.placement import Placement, place_model
-    from .prediction.prediction import Prediction, TargetFit, fit_target, predict_target
-    from .reference import Reference, load_reference
-    from .report import write_report
-    from .space.space import CapabilitySpace, Place
-    from .table.readers import read_table
-    from .table.table import ScoreTable
+    from .analyses._backtest import *
+    from .analyses.design import *
+    from .analyses.gain import *
+    from .analyses.ledger import *
+    from .analyses.splits import *
+    from .errors import *
+    from .figures import *
+    from .law import *
+    from .prediction import *
+    from .reference import *
+    from .report import *
+    from .space import *
+    from .table import *
+    from .zoo.fitting import *
 
-__all__ = [
-    "Backtest",
-    "CapabilitySpace",
-    "JackknifePlus",
-    "Place",
-    "Placement",
-    "Prediction",
-    "Reference",
-    "ScalingLaw",
-    "ScoreTable",
-    "TargetFit",
-    "TwoView",
-    "backtest",
-    "fit_target",
-    "load_reference",
-    "make_problem",
-    "place_model",
-    "predict_target",
-    "read_table",
-    "write_report",
-]
+    __version__: str
 
-_MODULES = {
-    "Backtest": "analyses._backtest",
-    "CapabilitySpace": "space.space",
-    "JackknifePlus": "law.intervals",
-    "Place": "space.space",
-    "Placement": "prediction.placement",
-    "Prediction": "prediction.prediction",
-    "Reference": "reference",
-    "ScalingLaw": "law.law",
-    "ScoreTable": "table.table",
-    "TargetFit": "prediction.prediction",
-    "TwoView": "law.intervals",
-    "backtest": "analyses._backtest",
-    "fit_target": "prediction.prediction",
-    "load_reference": "reference",
-    "make_problem": "analyses._backtest",
-    "place_model": "prediction.placement",
-    "predict_target": "prediction.prediction",
-    "read_table": "table.readers",
-    "write_report": "report",
+# Every public name, by the module that it is loaded from.
+_NAMES = {
+    "analyses._backtest": (
+        "Backtest",
+        "BaselineResult",
+        "ErrorCurve",
+        "backtest",
+        "error_curve",
+    ),
+    "analyses.design": (
+        "Choice",
+        "choose_models",
+        "choose_over_budgets",
+        "random_choices",
+    ),
+    "analyses.gain": (
+        "GainFit",
+        "GainPrediction",
+        "fit_gain",
+        "gain_problem",
+    ),
+    "analyses.ledger": (
+        "FrozenLaw",
+        "Ledger",
+        "LedgerError",
+        "Scoring",
+    ),
+    "analyses.splits": (
+        "Split",
+        "by_date",
+        "by_family",
+        "by_flops",
+        "by_rank",
+        "by_size",
+        "by_value",
+        "randomly",
+    ),
+    "errors": (
+        "DegenerateError",
+        "FitError",
+        "NotConvergedError",
+        "TableError",
+        "TooFewModelsError",
+        "UnknownNameError",
+    ),
+    "figures": (
+        "NewModel",
+        "Treatment",
+        "draw_backtest",
+        "draw_backtest_baselines",
+        "draw_backtest_predictions",
+        "draw_baselines",
+        "draw_efficiency",
+        "draw_error_curves",
+        "draw_gain",
+        "draw_map",
+        "draw_predicted",
+        "draw_predictions",
+        "draw_scores",
+        "draw_selection",
+        "draw_space",
+        "draw_target",
+        "draw_weights",
+        "save",
+    ),
+    "law": (
+        "Curve",
+        "Efficiency",
+        "EquivalentScale",
+        "FamilyLaw",
+        "Fitted",
+        "Form",
+        "Interval",
+        "IntervalMethod",
+        "JackknifePlus",
+        "LawSettings",
+        "Problem",
+        "ScalingLaw",
+        "Training",
+        "TwoView",
+        "equivalent_scale",
+        "fit_efficiency",
+        "fit_family_law",
+        "fitted_curve",
+        "make_problem",
+    ),
+    "prediction": (
+        "NextBenchmark",
+        "Placement",
+        "Prediction",
+        "Predictions",
+        "Support",
+        "TargetLaw",
+        "place_model",
+        "reference_line",
+    ),
+    "reference": (
+        "Benchmark",
+        "Population",
+        "Reference",
+        "Target",
+        "load_reference",
+        "target_training_table",
+    ),
+    "report": ("write_report",),
+    "space": (
+        "CapabilitySpace",
+        "Place",
+    ),
+    "table": (
+        "ScoreTable",
+        "read_table",
+        "write_table",
+    ),
+    "zoo.fitting": (
+        "ZooFit",
+        "fit_zoo",
+    ),
 }
+# Former names; using one says what it is called now.
+_FORMER = {"prediction._deprecated": ("TargetFit", "fit_target", "predict_target")}
+_MODULES = {
+    name: module for table in (_NAMES, _FORMER) for module, names in table.items() for name in names
+}
+
+__all__ = sorted(["__version__", *(name for names in _NAMES.values() for name in names)])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("capspace")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -279,7 +279,7 @@ def _backtest_figures(found: Backtest, cutoff_flops: float | None) -> dict[str, 
         draw_weights,
     )
     from capspace.fit.law.path import fitted_curve
-    from capspace.fit.prediction.placement import reference_line
+    from capspace.fit.prediction import reference_line
 
     c = found.models["linear_predictor"]
     figures = {

@@ -46,7 +46,7 @@ def add(
     Models of the reference that --scores holds under any spelling are left out of the law.
     """
     from capspace.fit.analyses.ledger import Ledger
-    from capspace.fit.prediction.prediction import fit_target
+    from capspace.fit.prediction import TargetLaw
     from capspace.fit.reference import load_reference
     from capspace.fit.reference.overlap import find_overlap
 
@@ -55,7 +55,8 @@ def add(
     wide = None if table is None else table.wide()
     rows = () if wide is None else wide.iterrows()
     overlaps = [find_overlap(str(model), row, known.scores()) for model, row in rows]
-    fit = fit_target(known, target, exclude={name for found in overlaps for name in found.reasons})
+    same = {name for found in overlaps for name in found.reasons}
+    fit = TargetLaw(target).fit(known, exclude=same)
     law = Ledger(ledger).add(fit, name=name, scores=wide, level=level)
     if as_json:
         o.print_json(law.to_dict())

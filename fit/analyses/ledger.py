@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import UnknownNameError, near_matches
-from ..prediction.prediction import TargetFit
+from ..prediction import TargetLaw
 from .frozen import FrozenLaw, LedgerError, Scoring, digest, freeze, score
 
 __all__ = ["FrozenLaw", "Ledger", "LedgerError", "Scoring"]
@@ -68,7 +68,7 @@ class Ledger:
 
     def add(
         self,
-        fit: TargetFit,
+        fit: TargetLaw,
         *,
         name: str = "",
         scores: pd.DataFrame | None = None,

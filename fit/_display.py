@@ -1,0 +1,25 @@
+"""How a result shows itself in a notebook: its one line, and below it its data as a table."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Protocol
+
+import pandas as pd
+
+__all__ = ["frame_html"]
+
+_MOST_ROWS = 60
+
+
+class _HasFrame(Protocol):
+    def to_frame(self) -> pd.DataFrame:
+        """Return the result's data."""
+
+
+def frame_html(result: _HasFrame) -> str:
+    """Return a result's ``repr`` and data frame as HTML; all text from outside is escaped."""
+    table = result.to_frame().to_html(
+        max_rows=_MOST_ROWS, border=0, na_rep="–", float_format="{:.4g}".format
+    )
+    return f"<p><code>{escape(repr(result))}</code></p>\n{table}"
