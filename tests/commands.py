@@ -1,17 +1,33 @@
 """Running commands in this process, and the tables they are given."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import typer
+from typer.models import CommandInfo
 
-from capspace.collect.cli import main
+from capspace.collect.cli import app, main
 from capspace.collect.runtime.progress import SilentProgress
 
 BENCHMARKS = "MMLU,ARC-C,HellaSwag,Winogrande,TruthfulQA,GSM8K,XWinograd,HumanEval"
 MINE = f"Model,{BENCHMARKS}\nmine,0.62,0.58,0.81,0.77,0.45,0.40,0.80,0.30\n"
+
+
+def _all_commands(group: typer.Typer, *path: str) -> Iterator[tuple[tuple[str, ...], CommandInfo]]:
+    """Yield the words of each command below a group, and what was registered."""
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield (*path, command.name or command.callback.__name__.strip("_")), command
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        yield from _all_commands(inner.typer_instance, *path, str(inner.name))
+
+
+COMMANDS = dict(_all_commands(app))
 
 
 @dataclass(frozen=True)

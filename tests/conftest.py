@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from checkout import ROOT, SHARED, TESTS
 from forked_popen import Servers, forked_interpreters
 from lm_eval_parts import looked_up_once
 
@@ -25,23 +26,45 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # No test may wait for the Hub; read when huggingface_hub is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-ROOT = Path(__file__).resolve().parent.parent
-HUB = ROOT.parent / "shared" / "data" / "hub"
+HUB = SHARED / "hub"
 
 # A file is run by one process: those that take longest come first, so that all end together.
 LONGEST = (
-    "zoo_slurm", "zoo_hub", "packaging", "faults", "zoo_local", "lm_eval_run", "api_models",
-    "runner", "harness", "engine_support", "engine_scoring", "study", "zoo_cli", "law", "redacting",
-    "engine_generation", "readme", "zoo_fit", "cli", "zoo_devices", "engine_division", "collection",
-)  # fmt: skip
+    "collect/zoo/executors/slurm",
+    "collect/zoo/work/hub",
+    "packaging",
+    "collect/run/faults",
+    "collect/zoo/executors/local",
+    "collect/run/lm_eval_run",
+    "collect/harness/api_models",
+    "collect/run/run",
+    "collect/harness/harness",
+    "collect/engine/support",
+    "collect/engine/scoring",
+    "fit/studies/study",
+    "collect/zoo/zoo_cli",
+    "fit/law/law",
+    "collect/runtime/redacting",
+    "collect/engine/generation/generation",
+    "readme",
+    "fit/zoo/fit",
+    "collect/cli/cli",
+    "collect/zoo/executors/devices",
+    "collect/engine/division",
+    "collection",
+)
 COLLECTED = pytest.StashKey[list[str]]()
+
+
+def _named_after(path: Path) -> Path:
+    return path.with_name(path.stem.removeprefix("test_"))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the longest files first, and note what was collected before anything is left out."""
-    place = {f"test_{name}.py": i for i, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+    place = {TESTS / name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(_named_after(item.path), len(place)))
     config.stash[COLLECTED] = [item.nodeid for item in items]
     gc.freeze()
     gc.enable()

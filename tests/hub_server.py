@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -201,3 +204,33 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _refs(kind: str, named: dict[str, str]) -> list[dict[str, str]]:
     return [{"name": n, "ref": f"refs/{kind}/{n}", "targetCommit": c} for n, c in named.items()]
+
+
+_RESOLVE_ALL = """
+import sys
+from pathlib import Path
+from capspace.collect.checkpoints.checkpoint import resolve
+from capspace.collect.checkpoints.download import checkpoint_folder
+from capspace.collect.errors import CheckpointError
+trust, *refs = sys.argv[1:]
+for ref in refs:
+    try:
+        c = resolve(ref, trust_remote_code=bool(trust))
+        files = sorted(p.name for p in Path(checkpoint_folder(c)).iterdir())
+        print(c.name, c.identity, c.dtype, *files, sep="|")
+    except (CheckpointError, OSError) as error:
+        print(*str(error).splitlines()[:1])
+"""
+
+
+def resolve_all(*refs: str, endpoint: str, cache: Path, trust: bool = False) -> list[str]:
+    """Resolve in a fresh process: the Hub's client reads endpoint and cache when it is imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", _RESOLVE_ALL, "yes" if trust else "", *refs],
+        env=os.environ
+        | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_TOKEN": "", "HF_HUB_OFFLINE": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from checkout import SHARED
+
 __all__ = ["FAULTS", "MODEL_ARGS", "run_file", "sample", "samples_file"]
 
-FAULTS = Path(__file__).parents[1] / "../shared/data/faults"
+FAULTS = SHARED / "faults"
 """Small inputs that gave wrong numbers once; not part of the checkout."""
 
 MODEL_ARGS = "pretrained=org/model"

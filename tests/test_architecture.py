@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
-ROOT = Path(__file__).parents[1]
 PARTS = ("collect", "fit", "tasks")
 HEAVY = ("torch", "lm_eval", "transformers", "datasets", "accelerate")
 
@@ -133,3 +133,10 @@ def test_the_architecture_page_lists_every_folder_with_its_first_line() -> None:
                 first = ast.get_docstring(ast.parse(file.read_text())) or ""
                 there[file.parent.relative_to(ROOT).as_posix()] = first.splitlines()[0]
     assert listed == there
+
+
+def test_tests_stand_in_the_folders_of_what_they_test() -> None:
+    folders = {file.parent for part in PARTS for file in (ROOT / "tests" / part).rglob("*.py")}
+    assert len(folders) > 10
+    packages = [ROOT / folder.relative_to(ROOT / "tests") for folder in folders]
+    assert [str(p) for p in packages if not (p / "__init__.py").is_file()] == []

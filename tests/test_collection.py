@@ -7,11 +7,10 @@ import importlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
-ROOT = Path(__file__).parents[1]
 PARTS = ("collect", "fit", "tasks")
 # An interpreter that imports every test.
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]

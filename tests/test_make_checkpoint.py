@@ -6,12 +6,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from checkout import ROOT
 
 from capspace.collect.checkpoints.checkpoint import resolve
 
 pytestmark = pytest.mark.usefixtures("forked")
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)

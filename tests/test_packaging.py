@@ -8,11 +8,11 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 from packaging.requirements import Requirement
 
 pytestmark = pytest.mark.slow  # a wheel, installed into an environment of its own
 
-ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "lm_eval", "transformers", "datasets", "accelerate", "huggingface_hub")
 BASE_MODEL = (
     "Model,MMLU,ARC-C,HellaSwag,Winogrande,TruthfulQA,GSM8K,XWinograd,HumanEval\n"

@@ -3,12 +3,11 @@
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+from checkout import ROOT
 
-ROOT = Path(__file__).parents[1]
 FILES = sorted(
     file.relative_to(ROOT)
     for part in ("collect", "fit", "tasks")

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from checkout import ROOT
 from commands import MINE, Command
 
 from capspace.collect.zoo.config.config import read_zoo
 
 pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -88,4 +89,4 @@ def test_pictures_are_there() -> None:
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
     assert pictures
     for picture in pictures:
-        assert (Path(__file__).parents[1] / picture).is_file()
+        assert (ROOT / picture).is_file()

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 import yaml
+from checkout import ROOT
 from packaging.markers import Environment, default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FILES = {"locked": "constraints.txt", "oldest": "constraints-oldest.txt"}

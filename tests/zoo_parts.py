@@ -11,10 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 import yaml
+from checkout import ROOT
 
 from capspace.tasks.panel import load_panel
-
-ROOT = Path(__file__).resolve().parent.parent
 
 CRASH = """\
 import ctypes

@@ -1,0 +1,65 @@
+"""Every command's help says what its source says, brackets included."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+from commands import COMMANDS, Command
+from typer.models import CommandInfo, ParameterInfo, TyperInfo
+from typer.utils import get_params_from_function
+
+from capspace.collect.cli import app
+
+GROUPS: dict[str, TyperInfo] = {str(group.name): group for group in app.registered_groups}
+
+
+@pytest.fixture
+def wide(capspace: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command line on a terminal wide enough for any help text."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setenv("TERMINAL_WIDTH", "1000")
+    return capspace
+
+
+def plain(text: str) -> str:
+    """Return a text without frames, and with single blanks."""
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", text).split())
+
+
+def texts(command: CommandInfo) -> list[str]:
+    """Return the help texts in the source of a command: its docstring's and its options'."""
+    assert command.callback is not None
+    described = [
+        parameter.default.help
+        for parameter in get_params_from_function(command.callback).values()
+        if isinstance(parameter.default, ParameterInfo) and parameter.default.help
+    ]
+    return [*described, *inspect.cleandoc(command.callback.__doc__ or "").split("\n\n")]
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_shows_each_text_whole(wide: Command, path: tuple[str, ...]) -> None:
+    run = wide(*path, "--help")
+    assert run.code == 0
+    written = texts(COMMANDS[path])
+    assert written
+    shown = plain(run.out)
+    assert [text for text in written if plain(text) not in shown] == []
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_help_of_a_group_lists_its_commands(wide: Command, group: str) -> None:
+    shown = plain(wide(group, "--help").out)
+    for path, command in COMMANDS.items():
+        if path[0] == group:
+            assert command.callback is not None
+            first = inspect.cleandoc(command.callback.__doc__ or "").split("\n\n")[0]
+            assert f"{path[1]} {plain(first)}" in shown
+
+
+def test_some_help_has_brackets() -> None:
+    """What the test above is about is there: text that markup would take for its own."""
+    bracketed = [t for c in COMMANDS.values() for t in texts(c) if re.search(r"\[[a-z@]", t)]
+    assert len(bracketed) >= 13

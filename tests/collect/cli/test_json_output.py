@@ -1,0 +1,166 @@
+"""``--json`` prints one JSON document and nothing else, whatever else is asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from commands import COMMANDS, MINE, Command
+from typer.utils import get_params_from_function
+from zoo_parts import untrained
+
+from capspace.collect.cli import options
+from capspace.collect.run.collect import collect_scores
+from capspace.collect.storage.store import Store
+from capspace.collect.zoo.config.config import read_zoo
+from capspace.collect.zoo.driver import prepare
+from capspace.collect.zoo.executors.device import DeviceKind
+from capspace.collect.zoo.planning.planner import make_plan
+from capspace.collect.zoo.work.folder import ZooFolder
+from capspace.tasks.panel import load_panel
+
+BASE = ("--scores", "base.csv", "--components", "2")
+STORE = ("--store", "store")
+SMALL = ("--panel", "small.yaml", "--data-root", "embedded", "--limit", "2", *STORE)
+LEDGER = ("--ledger", "ledger.jsonl")
+TRUTH = ("--target-scores", "truth.csv", "--target", "bbh")
+
+# Each command with --json: its arguments, and its other options that write or print something.
+CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
+    "place": (("models/a", *SMALL, "--target", "bbh"), (("--out", "out"),)),
+    "collect": (("models/a", *SMALL), ()),
+    "scores": (STORE, (("--csv", "out.csv"), ("--receipt", "a", "ARC-C"))),
+    "panels": (("small.yaml",), ()),
+    "zoo plan": (("zoo.yaml", *STORE), ()),
+    "zoo run": (("zoo.yaml", *STORE), ()),
+    "zoo status": (("zoo.yaml", *STORE), ()),
+    "zoo fit": (("zoo.yaml", *STORE), (("--out", "out"),)),
+    "predict": (("scores.csv", "--target", "bbh"), (("--csv", "out.csv"),)),
+    "targets": ((), ()),
+    "models": ((), ()),
+    "backtest": (
+        (*BASE, "--target", "Agents", "--cutoff-flops", "3e22", "--baselines", "--error-curve"),
+        (("--out", "out"),),
+    ),
+    "gain": (
+        (*BASE, "--target-scores", "base.csv", "--base", "Agents", "--treated", "Treated"),
+        (),
+    ),
+    "space": (BASE, (("--out", "out"),)),
+    "efficiency": ((*BASE, "--family", "F1"), (("--out", "out"),)),
+    "select": ((*BASE, "--budget", "10"), ()),
+    "ledger add": (("bbh", *LEDGER), ()),
+    "ledger score": (("first", *LEDGER, "--scores", "scores.csv", *TRUTH), ()),
+    "ledger show": (LEDGER, ()),
+    "store info": (STORE, ()),
+    "store check": (STORE, ()),
+    "import": (("scores.csv", *STORE), ()),
+}
+RUNS = [
+    (command, given)
+    for command, (_, extra) in CASES.items()
+    for n in range(len(extra) + 1)
+    for given in combinations(extra, n)
+]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three checkpoints, a zoo of them, and a store in which they are measured."""
+    folder = tmp_path_factory.mktemp("measured")
+    names = [str(folder / "models" / name) for name in "abc"]
+    for name, width in zip(names, (16, 24, 32), strict=True):
+        untrained(Path(name), "wren", width)
+    panel = load_panel("smoke").select(["ARC-C", "HellaSwag"]).model_dump(mode="json")
+    (folder / "small.yaml").write_text(yaml.safe_dump(panel | {"name": "small"}))
+    (folder / "zoo.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "checkpoints": ["models/*"],
+                "panels": "small.yaml",
+                "data": "embedded",
+                "limits": {"items": 2},
+            }
+        )
+    )
+    file = read_zoo(folder / "zoo.yaml")
+    with Store(folder / "store") as store:
+        collect_scores(
+            names, panel=folder / "small.yaml", data_root="embedded", store=store, limit=2
+        )
+        plan = make_plan(file, store, device=DeviceKind("cpu"))
+        assert plan.n_missing == 0
+        prepare(file, plan, ZooFolder.of(store, file.name))
+    return folder
+
+
+@pytest.fixture
+def desk(
+    measured: Path, zoo: Path, tmp_path: Path, capspace: Command, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A working directory with all that the commands read."""
+    desk = tmp_path / "desk"
+    shutil.copytree(measured, desk)
+    monkeypatch.chdir(desk)
+    Path("scores.csv").write_text(MINE)
+    Path("truth.csv").write_text("Model,bbh\nmine,0.45\n")
+    pd.read_csv(zoo).rename(columns={"Agents, treated": "Treated"}).to_csv("base.csv", index=False)
+    assert capspace("ledger", "add", "bbh", "--name", "first", *LEDGER).code == 0
+    return desk
+
+
+def document(text: str) -> Any:
+    """Parse a JSON document as RFC 8259 has it: without NaN and infinities."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_every_command_with_json_is_tried() -> None:
+    with_json = {
+        " ".join(path)
+        for path, command in COMMANDS.items()
+        if command.callback is not None and "as_json" in get_params_from_function(command.callback)
+    }
+    assert with_json == set(CASES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "given"), RUNS, ids=[" ".join([c, *chain(*g)]) for c, g in RUNS]
+)
+def test_the_output_is_one_json_document(
+    capspace: Command, desk: Path, command: str, given: tuple[tuple[str, ...], ...]
+) -> None:
+    run = capspace(*command.split(), *CASES[command][0], *chain(*given), "--json")
+    assert run.code == 0, run.err
+    assert document(run.out)
+
+
+@pytest.mark.slow
+def test_figures_are_told_of_on_standard_error(capspace: Command, desk: Path) -> None:
+    run = capspace("space", *BASE, "--out", "out", "--json")
+    assert "figures: out/{space,map}.png, .svg" in run.err
+    assert Path("out", "map.png").is_file()
+
+
+def test_what_a_library_prints_is_on_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print("before")
+    with options.only_json_on_stdout():
+        print("a library's own words")
+        options.print_json({"score": float("nan"), "bound": float("inf")})
+    print("after")
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0] == "before"
+    assert document("\n".join(said.out.splitlines()[1:-1])) == {"score": None, "bound": None}
+    assert said.err == "a library's own words\n"

@@ -1,0 +1,585 @@
+"""The journal: what is written stays exactly, whatever happens to the file or its writer."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sqlite3
+import struct
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkout import TESTS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journal_parts import crashed, fill, key, shard_of, spoil, truth
+from small_disk import on_a_small_disk
+
+from capspace.collect.errors import JournalError
+from capspace.collect.storage.journal import Failure, Journal, RequestKeys, is_sampled
+from capspace.collect.storage.journal.answers import pack, unpack
+from capspace.collect.storage.journal.live import lock_of
+from capspace.collect.storage.journal.locks import try_lock, unlock
+from capspace.collect.storage.journal.reader import file_digest
+from capspace.collect.storage.journal.writer import SLACK_BYTES
+
+# The full counts run in scripts/soak.
+SOAK = "CAPSPACE_SOAK" in os.environ
+CORRUPTIONS = 200 if SOAK else 16
+
+floats = st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text(alphabet=st.characters(), min_size=1)  # lone surrogates too: tokenizers make them
+
+
+@given(st.lists(st.tuples(floats, st.booleans())))
+def test_loglikelihoods_come_back_bit_for_bit(values: list[tuple[float, bool]]) -> None:
+    keys = [key(i) for i in range(len(values))]
+    back = unpack("loglikelihood", pack("loglikelihood", keys, values))
+    bits = {k: (struct.pack("d", v), g) for k, (v, g) in zip(keys, values, strict=True)}
+    assert {k: (struct.pack("d", v[0]), v[1]) for k, v in back.items()} == bits
+
+
+@given(st.lists(texts), st.lists(floats))
+def test_texts_and_sums_come_back_exactly(answers: list[str], sums: list[float]) -> None:
+    keys = [key(i) for i in range(len(answers))]
+    packed = pack("generate_until", keys, answers) + b"\0" * 9
+    assert unpack("generate_until", packed) == dict(zip(keys, answers, strict=True))
+    keys = [key(i) for i in range(len(sums))]
+    back = unpack("loglikelihood_rolling", pack("loglikelihood_rolling", keys, sums))
+    assert back == dict(zip(keys, sums, strict=True))
+
+
+def test_key_sees_everything_that_decides_an_answer() -> None:
+    asked = {
+        RequestKeys(kind).key(arguments, draw=draw)
+        for kind in ("loglikelihood", "generate_until")
+        for arguments in (
+            ("a", "b"),
+            ("ab", ""),
+            ("", "ab"),
+            ("a", {"until": ["\n"]}),
+            ("a", {"until": ["\n"], "temperature": 0.5}),
+            ("a", {"until": "\n"}),
+        )
+        for draw in (None, (0, 0), (0, 1), (1, 0))
+    }
+    assert len(asked) == 2 * 6 * 4
+
+
+def test_key_does_not_depend_on_neighbours_or_on_the_order_of_settings() -> None:
+    keys = RequestKeys("generate_until")
+    first = keys.key(("a", {"x": 1, "y": 2}))
+    keys.key(("b", {"x": 1}))
+    assert keys.key(("a", {"y": 2, "x": 1})) == first
+    with pytest.raises(JournalError, match="no stable digest"):
+        keys.key(("a", object()))
+
+
+def test_what_counts_as_sampled() -> None:
+    assert is_sampled("generate_until", ("a", {"do_sample": True}))
+    assert is_sampled("generate_until", ("a", {"temperature": 0.7}))
+    assert not is_sampled("generate_until", ("a", {"temperature": 0.7, "do_sample": False}))
+    assert not is_sampled("generate_until", ("a", {"until": ["\n"], "temperature": 0}))
+    assert not is_sampled("loglikelihood", ("a", "b"))
+
+
+def test_answers_are_seen_at_once_after_closing_and_after_merging(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 3)
+        assert journal.known("model") == truth(3)
+        assert Journal(tmp_path).known("model") == truth(3)
+    for _ in range(12):
+        with Journal(tmp_path) as journal:
+            fill(journal, 4)
+    assert len(list(tmp_path.glob("sealed-*"))) < 12
+    with Journal(tmp_path) as journal:
+        before, after = journal.compact()
+        assert after <= before
+        assert journal.known("model") == truth(4)
+        assert journal.known("another model") == {}
+        assert journal.check().problems == []
+        assert journal.info().n_sealed == 1
+    assert list(tmp_path.glob("live-*")) == list(tmp_path.glob("part-*")) == []
+
+
+def test_first_answer_counts_where_two_were_written(tmp_path: Path) -> None:
+    for value in (-1.0, -2.0):
+        with Journal(tmp_path) as journal:
+            journal.append("model", "loglikelihood_rolling", [key(0)], [value])
+    with Journal(tmp_path) as journal:
+        assert journal.known("model") == {key(0): -1.0}
+        journal.compact()
+        assert journal.known("model") == {key(0): -1.0}
+
+
+def test_remove_drops_one_identity(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 2, identity="a")
+        fill(journal, 2, identity="b")
+    with Journal(tmp_path) as journal:
+        journal.remove(["a"])
+        assert journal.known("a") == {}
+        assert journal.known("b") == truth(2)
+        assert set(journal.info().n_answers) == {"b"}
+        journal.remove(["b"])
+        assert journal.info().n_answers == {}
+
+
+def test_identity_is_described(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.append("m", "loglikelihood", [key(0)], [(-1.0, True)], description={"dtype": "f"})
+    assert Journal(tmp_path).info().descriptions == {"m": {"dtype": "f"}}
+
+
+def test_failure_is_recorded_until_it_is_answered(tmp_path: Path) -> None:
+    failure = Failure("model", key(0), 1.0, "task", 7, 1000, "out of memory")
+    with Journal(tmp_path) as journal:
+        journal.record_failure(failure)
+    journal = Journal(tmp_path)
+    assert journal.failures("model") == [failure]
+    fill(journal, 1)
+    assert journal.failures("model") == []
+    journal.close()
+
+
+def test_failures_survive_merging_and_mending_and_go_with_their_identity(tmp_path: Path) -> None:
+    failures = [
+        Failure(who, key(n), float(n), "task", n, 1000 + n, "out of memory")
+        for who in ("a", "b")
+        for n in (100, 101)
+    ]
+    with Journal(tmp_path) as journal:
+        fill(journal, 1, identity="a")
+        for failure in failures:
+            journal.record_failure(replace(failure, created=0.5, reason="an earlier attempt"))
+    with Journal(tmp_path) as journal:
+        fill(journal, 1, identity="b")
+        for failure in failures:
+            journal.record_failure(failure)
+    with Journal(tmp_path) as journal:
+        journal.compact()
+        assert journal.failures("a") + journal.failures("b") == failures
+        assert journal.info().unanswered == failures
+    spoil(shard_of(tmp_path))
+    with Journal(tmp_path) as journal:
+        assert journal.failures("a") + journal.failures("b") == failures
+        assert "was damaged" in journal.notices[0]
+        journal.remove(["a"])
+        assert journal.failures("a") == []
+        assert journal.failures("b") == failures[2:]
+    with Journal(tmp_path) as journal:
+        journal.remove(["b"])
+        assert journal.info().unanswered == []
+        assert journal.info().n_sealed == 0
+
+
+def test_damaged_record_of_a_failure_is_told_and_the_others_are_kept(tmp_path: Path) -> None:
+    failure = Failure("model", key(0), 1.0, "task", 7, 1000, "out of memory")
+    with Journal(tmp_path) as journal:
+        journal.record_failure(failure)
+        journal.record_failure(replace(failure, key=key(1)))
+    with closing(sqlite3.connect(shard_of(tmp_path), isolation_level=None)) as db:
+        db.execute("UPDATE failures SET failure = '{' WHERE key = ?", (key(1),))
+    with Journal(tmp_path) as journal:
+        assert journal.failures("model") == [failure]
+        assert "a record of a failed request cannot be read" in journal.notices[0]
+
+
+_HELD = """
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from capspace.collect.storage.journal import Journal
+sys.path.insert(0, sys.argv[1])
+import journal_parts as parts
+journal = Journal(Path(sys.argv[2]))
+parts.fill(journal, 1, identity="a")
+print("written", flush=True)
+sys.stdin.readline()
+journal.close()
+"""
+
+
+@pytest.mark.slow
+def test_answers_that_another_process_writes_are_not_removed(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        for identity in "ab":
+            fill(journal, 2, identity=identity)
+    words = [sys.executable, "-c", _HELD, str(TESTS), str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"written\n"
+        with Journal(tmp_path) as journal:
+            with pytest.raises(JournalError, match=r"still writing answers.* to .*/live-.*stop it"):
+                journal.remove(["a"])
+            assert journal.known("a") == truth(2)
+            journal.remove(["b"])  # those of others may go meanwhile
+            assert journal.known("b") == {}
+        process.communicate(b"\n")
+    with Journal(tmp_path) as journal:
+        journal.remove(["a"])
+        assert journal.info().n_answers == {}
+
+
+def test_nothing_is_removed_while_another_machine_writes(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 1, identity="a")
+    theirs = tmp_path / "live-another_machine-1-00000000.sqlite"
+    theirs.touch()
+    lock = try_lock(lock_of(theirs))
+    assert lock is not None
+    with Journal(tmp_path) as journal, pytest.raises(JournalError, match="another_machine"):
+        journal.remove(["a"])
+    unlock(lock, lock_of(theirs))
+    with Journal(tmp_path) as journal:
+        journal.remove(["a"])
+        assert journal.known("a") == {}
+
+
+def test_own_answers_that_are_still_being_written_are_removed(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 1, identity="a")
+        journal.remove(["a"])
+        assert journal.known("a") == {}
+
+
+@pytest.mark.parametrize("tidy", ["compact", "remove"])
+def test_damaged_files_that_were_put_aside_are_deleted_when_asked(
+    tmp_path: Path, tidy: str
+) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 12)
+    spoil(shard_of(tmp_path))
+    with Journal(tmp_path) as journal:
+        kept = journal.known("model")
+        (line,) = journal.check().problems
+        assert "put aside as damaged" in line
+        assert "'capspace store compact' deletes it" in line
+        journal.compact() if tidy == "compact" else journal.remove(["another"])
+        assert journal.check().problems == []
+        assert journal.info().n_quarantined == 0
+        assert journal.known("model") == kept
+
+
+def test_killed_writer_loses_nothing_that_was_appended(tmp_path: Path) -> None:
+    crashed(tmp_path, 5, when="at once")
+    journal = Journal(tmp_path)
+    assert journal.known("model") == truth(5)
+    assert journal.notices == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["unfolded", "later"])
+@pytest.mark.parametrize("chunks", [1, 2, 7, 40])
+def test_power_cut_loses_at_most_the_last_chunk_and_says_so(
+    tmp_path: Path, chunks: int, when: str
+) -> None:
+    """The file is cut in its last page, or in the last that holds anything, and the log is gone."""
+    shard = crashed(tmp_path / "crash", chunks, when=when)
+    whole = shard.read_bytes()
+    used = len(whole)
+    if chunks > 1 or when == "later":
+        used -= SLACK_BYTES
+        assert not any(whole[used:])
+    # Before it is folded in, the last chunk is in the log alone: the page before is another's.
+    ends = {len(whole), used if when == "later" else len(whole)}
+    for cut in (c for end in ends for c in range(max(0, end - 1024), end + 1, 1 if SOAK else 93)):
+        folder = tmp_path / f"cut{cut}"
+        folder.mkdir()
+        (folder / shard.name).write_bytes(whole[:cut])
+        shutil.copy(shard.with_suffix(".lock"), folder)  # it says how many chunks there were
+        journal = Journal(folder)
+        known = journal.known("model")
+        assert known in (truth(chunks), truth(chunks - 1))
+        said = " ".join(journal.notices)
+        assert (known == truth(chunks)) or "was damaged" in said or "has lost 1 of" in said
+        journal.close()
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("when", ["unfolded", "at once", "later"])
+def test_dropped_or_cut_log_loses_at_most_the_last_chunk_and_says_so(
+    tmp_path: Path, when: str
+) -> None:
+    origin = tmp_path / "origin"
+    shard = crashed(origin, 6, when=when)
+    log = shard.with_name(shard.name + "-wal")
+    size = log.stat().st_size
+    for cut in (None, 0, 13, size // 2 + 13, size - 1):
+        folder = tmp_path / f"cut{cut}"
+        shutil.copytree(origin, folder)
+        cut_log = folder / log.name
+        cut_log.with_name(shard.name + "-shm").unlink()
+        if cut is None:
+            cut_log.unlink()
+        else:
+            with cut_log.open("r+b") as file:
+                file.truncate(cut)
+        journal = Journal(folder)
+        known = journal.known("model")
+        assert known in ((truth(6),) if when == "later" else (truth(6), truth(5)))
+        assert known == truth(6) or "has lost 1 of 6 chunks" in journal.notices[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sealed", [True, False])
+def test_flipped_bytes_are_found_quarantined_and_never_a_wrong_number(
+    tmp_path: Path, sealed: bool
+) -> None:
+    origin = tmp_path / "origin"
+    if sealed:
+        with Journal(origin) as journal:
+            fill(journal, 12)
+        shard = shard_of(origin)
+    else:
+        shard = crashed(origin, 12)
+    whole = shard.read_bytes()
+    n_lost = 0
+    for seed in range(CORRUPTIONS):
+        draw = np.random.default_rng(seed)
+        bad = bytearray(whole)
+        for _ in range(draw.choice([1, 1, 1, 8, 200])):
+            bad[draw.integers(len(bad))] ^= int(draw.integers(1, 256))
+        folder = tmp_path / f"seed{seed}"
+        folder.mkdir()
+        (folder / shard.name).write_bytes(bad)
+        journal = Journal(folder)
+        known = journal.known("model")
+        assert known.items() <= truth(12).items()
+        if sealed or len(known) < len(truth(12)):
+            assert journal.notices, f"seed {seed}: lost or changed without a word"
+            assert list((folder / "quarantine").glob("*.sqlite"))
+        n_lost += len(known) < len(truth(12))
+        fill(journal, 12)  # measured again
+        assert journal.known("model") == truth(12)
+        journal.close()
+        shutil.rmtree(folder)
+    assert n_lost > 0
+
+
+@pytest.mark.slow
+def test_full_disk_stops_with_one_line_and_is_read_while_it_is_full(tmp_path: Path) -> None:
+    said = on_a_small_disk(
+        tmp_path,
+        """
+        import journal_parts as parts
+        from capspace.collect.errors import JournalError
+        from capspace.collect.storage.journal import Journal
+        folder = disk / "journal"
+        filler.write_bytes(bytes(100_000))
+        done = 0
+        try:
+            with Journal(folder) as journal:
+                while True:
+                    parts.fill_one(journal, done)
+                    done += 1
+        except JournalError as error:
+            print(error)
+        fill()
+        assert done > 5, done
+        journal = Journal(folder, must_write=False)
+        assert journal.known("model") in (parts.truth(done), parts.truth(done + 1))
+        assert journal.check().problems == []
+        journal.close()
+        filler.unlink()
+        journal = Journal(folder)
+        assert journal.notices == []
+        # What a chunk's last step failed for is kept, though it was not told to be.
+        assert journal.known("model") in (parts.truth(done), parts.truth(done + 1))
+        """,
+    )
+    (line,) = said.splitlines()
+    assert "full" in line
+    assert line.endswith("run the same command again")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "index"), [("full", "gone"), ("read-only", "there"), ("read-only", "gone")]
+)
+def test_shard_of_a_killed_run_is_read_where_nothing_can_be_written(
+    tmp_path: Path, how: str, index: str
+) -> None:
+    """All is in the write-ahead log, which SQLite cannot read without room for its index."""
+    said = on_a_small_disk(
+        tmp_path,
+        f"""
+        import journal_parts as parts
+        from capspace.collect.errors import JournalError
+        from capspace.collect.storage.journal import Journal
+        folder = disk / "journal"
+        shard = parts.crashed(folder, 6, when="unfolded")
+        if {index!r} == "gone":
+            shard.with_name(shard.name + "-shm").unlink()
+        if {how!r} == "full":
+            fill()
+        else:
+            mount("-o", "remount,ro", disk)
+        try:
+            with Journal(folder, must_write=False) as journal:
+                assert journal.known("model") == parts.truth(6)
+                assert journal.info().n_answers == {{"model": 96}}
+                assert journal.check().problems == []
+                print(*journal.notices, sep="\\n")
+                parts.fill(journal, 1)
+        except JournalError as error:
+            print(error)
+        try:
+            Journal(folder)
+        except JournalError as error:
+            print(error)
+        if {how!r} == "full":
+            filler.unlink()
+        else:
+            mount("-o", "remount,rw", disk)
+        journal = Journal(folder)
+        assert journal.notices == []
+        assert journal.known("model") == parts.truth(6)
+        """,
+    )
+    notice, refused, *rest = said.splitlines()
+    assert "cannot be written" in notice
+    assert "it is read as it is" in notice
+    for line in (refused, *rest):
+        assert line.endswith("run the same command again")
+    assert len(rest) == 1
+
+
+@pytest.mark.slow
+def test_store_turned_read_only_stops_with_one_line(tmp_path: Path) -> None:
+    said = on_a_small_disk(
+        tmp_path,
+        """
+        import journal_parts as parts
+        from capspace.collect.errors import JournalError
+        from capspace.collect.storage.journal import Journal
+        folder = disk / "journal"
+        try:
+            with Journal(folder) as journal:
+                parts.fill(journal, 2)
+                mount("--bind", folder, folder)
+                mount("-o", "remount,bind,ro", folder)
+                parts.fill_one(journal, 2)
+                parts.fill_one(journal, 3)
+        except JournalError as error:
+            print(error)
+        journal = Journal(folder, must_write=False)
+        assert journal.known("model") == parts.truth(3)
+        """,
+    )
+    (line,) = said.splitlines()
+    assert "readonly" in line
+    assert line.endswith("run the same command again")
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match="cannot use the journal"):
+        Journal(tmp_path / "file" / "journal")
+
+
+def test_newer_version_is_refused(tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    with Journal(tmp_path) as journal:
+        fill(journal, 1)
+    shard = shard_of(tmp_path)
+    with closing(sqlite3.connect(shard)) as db:
+        db.execute("PRAGMA user_version = 99")
+    newer = shard.rename(tmp_path / f"sealed-{file_digest(shard)}.sqlite")
+    with pytest.raises(JournalError, match="newer version"):
+        Journal(tmp_path).known("model")
+    newer.rename(shard)  # now it is a shard of ours whose bytes changed
+    journal = Journal(tmp_path)
+    assert journal.known("model") == truth(1)
+    assert "was damaged" in journal.notices[0]
+
+
+def test_check_tells_without_mending(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 12)
+    journal = Journal(tmp_path)
+    shard = shard_of(tmp_path)
+    spoil(shard)
+    report = journal.check()
+    assert report.n_chunks == 11
+    assert len(report.problems) == 1
+    assert str(shard) in report.problems[0]
+    assert shard.exists()
+
+
+def test_tuning_is_kept_and_a_torn_file_is_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.keep_tuning("model", {"seconds": 0.25})
+    assert Journal(tmp_path).tuning("model") == {"seconds": 0.25}
+    next((tmp_path / "tuning").glob("*.json")).write_text("{")
+    assert journal.tuning("model") == {}
+    assert math.isnan(journal.tuning("other").get("seconds", math.nan))
+
+
+WRITER = """
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from capspace.collect.storage.journal import Journal
+sys.path.insert(0, sys.argv[1])
+import journal_parts as parts
+who = sys.argv[3]
+for _ in range(3):
+    with Journal(Path(sys.argv[2])) as journal:
+        for c in range(4):
+            parts.fill(journal, 2, identity=f"{who}")
+            journal.known("0")
+            journal.known("1")
+        journal.compact()
+"""
+
+
+def test_processes_that_write_read_and_merge_at_once_lose_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "writer.py"
+    script.write_text(WRITER)
+    folder = tmp_path / "journal"
+    writers = [
+        subprocess.Popen([sys.executable, script, TESTS, folder, str(who)]) for who in range(3)
+    ]
+    assert [w.wait(timeout=120) for w in writers] == [0, 0, 0]
+    journal = Journal(folder)
+    for who in range(3):
+        assert journal.known(str(who)) == truth(2)
+    assert journal.check().problems == []
+    assert list(folder.glob("live-*")) == []
+
+
+def test_what_a_reader_left_of_a_shard_that_was_sealed_meanwhile_is_removed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    fill(journal, 2)
+    mine = sorted(tmp_path.glob("live-*-shm"))
+    stray = tmp_path / "live-elsewhere-1-00000000.sqlite-shm"
+    stray.write_bytes(bytes(32))
+    assert Journal(tmp_path).known("model") == truth(2)
+    assert not stray.exists()
+    assert sorted(tmp_path.glob("live-*-shm")) == mine  # of a shard that is there
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=6))
+def test_journal_equals_a_dictionary(
+    tmp_path_factory: pytest.TempPathFactory, identities: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    model: dict[str, dict[bytes, object]] = {}
+    for i, identity in enumerate(identities):
+        with Journal(folder) as journal:
+            journal.append(identity, "generate_until", [key(i)], [f"answer {i}"])
+        model.setdefault(identity, {})[key(i)] = f"answer {i}"
+    journal = Journal(folder)
+    assert {i: journal.known(i) for i in "abc"} == {i: model.get(i, {}) for i in "abc"}

@@ -1,0 +1,191 @@
+"""The zoo's commands, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from checkout import ROOT
+from zoo_parts import small_panel, untrained
+
+from capspace.collect.cli import main
+from capspace.collect.cli.zoo_show import print_status
+from capspace.collect.run.collection import Missing
+from capspace.collect.zoo.status import ModelStatus, ZooStatus
+from capspace.collect.zoo.work.downloads import evict
+from capspace.collect.zoo.work.records import WorkerState
+
+pytestmark = pytest.mark.usefixtures("forked")
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def capspace(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line: exit code, output, errors."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(w) for w in words])
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> Path:
+    """A zoo of one checkpoint and two benchmarks."""
+    untrained(tmp_path / "models" / "one", "wren", 16)
+    small_panel(tmp_path / "small.yaml", ["Copying", "Depth"])
+    path = tmp_path / "zoo.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "checkpoints": ["models/*"],
+                "panels": "small.yaml",
+                "store": "store",
+                "limits": {"items": 8},
+            }
+        )
+    )
+    return path
+
+
+@pytest.mark.slow
+def test_plan_run_status_and_run_again(
+    zoo: Path, capspace: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CAPSPACE_STORE")
+    code, out, _ = capspace("zoo", "plan", zoo, "--json")
+    said = json.loads(out)
+    assert (code, said["n_missing"], said["n_done"]) == (0, 2, 0)
+    assert said["models"][0]["counted"] == ["parameters"]
+    assert (zoo.parent / "store" / "workloads.json").is_file()
+
+    code, out, _ = capspace("zoo", "run", zoo)
+    assert code == 0
+    assert "zoo: 2 of 2 cells done" in out
+    code, out, _ = capspace("zoo", "status", zoo, "--json")
+    said = json.loads(out)
+    assert (said["n_done"], said["is_finished"], said["items_per_second"]) == (2, True, None)
+
+    code, out, _ = capspace("zoo", "plan", zoo)
+    assert "2 cells done, 0 missing" in out
+    code, out, _ = capspace("zoo", "retry", zoo)
+    assert "no failed cell is recorded" in out
+    code, out, err = capspace("zoo", "fit", zoo)
+    assert code == 2
+    assert "1 models with 2 benchmarks are too few" in err
+    code, out, _ = capspace("zoo", "export", zoo, zoo.parent / "shared")
+    assert code == 0
+    assert (zoo.parent / "shared" / "scores.csv").is_file()
+
+
+def test_status_says_what_runs_what_failed_and_where_jobs_wait(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    at_it = WorkerState("w", "n1", 7, "unit", "org/a", "Copying", 2, 3, 8, 1.5)
+    jobs = [
+        {"job": f"9_{i}", "state": state, "node": node, "reason": reason}
+        for i, (state, node, reason) in enumerate(
+            [("RUNNING", "n1", "None"), ("PENDING", "", "Resources"), ("PENDING", "", "Resources")]
+        )
+    ]
+    state = ZooStatus(
+        zoo="mine",
+        n_cells=4,
+        n_done=1,
+        n_failed=2,
+        n_running=1,
+        items_per_second=1.5,
+        seconds_left=100.0,
+        models=(
+            ModelStatus("org/a", 2, 1, 0, ("Copying",), ()),
+            ModelStatus("org/b", 2, 0, 2, (), ("Copying: it is broken", "Depth: it is not there")),
+        ),
+        workers=(at_it,),
+        jobs=tuple(jobs),
+        unmeasurable=(Missing("org/c", "Copying", "no such thing"),),
+    )
+    print_status(state)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == (
+        "mine: 1 of 4 cells done, 1 running, 2 failed, 1 cannot be measured, 1.5 items/s, "
+        "about 2 min left"
+    )
+    assert lines[3] == "org/a 1/2 Copying 3/8 (try 2)"
+    assert lines[4] == "org/b 0/2 2 Copying: it is broken (and 1 more)"
+    assert lines[5] == "jobs: 1 running (n1), 2 pending (Resources)"
+    assert lines[6] == "cannot be measured: Copying of org/c: no such thing"
+
+
+def test_bad_input_is_one_line(zoo: Path, capspace: Run, tmp_path: Path) -> None:
+    for words, told in [
+        (("status", zoo), "this zoo was never run with the store"),
+        (("run", zoo, "--budget", "lots"), "--budget 'lots': expected a time"),
+        (("run", zoo, "--executor", "slurm", "--time", "soon"), "--time 'soon': expected"),
+        (("run", zoo, "--executor", "slurm", "--max-disk", "9GB"), "--max-disk bounds a local run"),
+        (("plan", tmp_path / "gone.yaml"), "gone.yaml: cannot read this zoo"),
+    ]:
+        code, _, err = capspace("zoo", *words, "--store", tmp_path / "other")
+        assert code == 2
+        assert told in " ".join(err.split())
+        assert "Traceback" not in err
+
+
+def test_every_command_is_in_the_help(capspace: Run) -> None:
+    code, out, _ = capspace("zoo", "--help")
+    assert code == 0
+    for command in ("plan", "run", "status", "retry", "cancel", "fit", "export"):
+        assert re.search(rf"\b{command}\b", out)
+
+
+def test_evicting_frees_one_checkpoint_and_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "hub"
+    for name, commit in (("a", "1" * 40), ("b", "2" * 40)):
+        repo = cache / f"models--org--{name}"
+        for part in ("blobs", "refs", f"snapshots/{commit}"):
+            (repo / part).mkdir(parents=True)
+        (repo / "blobs" / "0f").write_bytes(b"x" * 5000)
+        (repo / "refs" / "main").write_text(commit)
+        (repo / "snapshots" / commit / "model.safetensors").symlink_to("../../blobs/0f")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    assert evict([f"org/a@{'1' * 40}"]) == 5000
+    assert not (cache / "models--org--a").exists()
+    assert (cache / "models--org--b" / "blobs" / "0f").is_file()
+    assert evict([f"org/a@{'1' * 40}"]) == 0
+    shutil.rmtree(cache)
+
+
+@pytest.mark.slow
+def test_the_training_script_writes_a_zoo_that_can_be_planned(
+    tmp_path: Path, capspace: Run
+) -> None:
+    subprocess.run(
+        [ROOT / "scripts" / "train_zoo", tmp_path, "--families", "wren", "--sizes", "16",
+         "--tokens", "4096,8192"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    code, out, _ = capspace(
+        "zoo", "plan", tmp_path / "zoo.yaml", "--store", tmp_path / "store", "--json"
+    )
+    said = json.loads(out)
+    assert code == 0
+    assert said["n_models"] == 2
+    small, large = sorted(said["models"], key=lambda m: m["facts"]["training_tokens"])
+    assert small["facts"] | {"training_tokens": 0, "training_flops": 0} == large["facts"] | {
+        "training_tokens": 0,
+        "training_flops": 0,
+    }
+    assert large["facts"]["training_flops"] == 6.0 * 5168 * 8192
+    assert large["counted"] == []

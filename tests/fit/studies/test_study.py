@@ -1,0 +1,272 @@
+"""The study: every published number that is ours to reach, and the page that shows them."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from checkout import SHARED
+
+from capspace.fit.errors import FitError, TableError, UnknownNameError
+from capspace.fit.studies.ruan2024 import load_study, reproduce
+from capspace.fit.studies.ruan2024._compare_analysis import compare_analysis
+from capspace.fit.studies.ruan2024._reproduce import write_reproduction
+from capspace.fit.studies.ruan2024.compare import compare_fit, read_published
+from capspace.fit.studies.ruan2024.coverage import three_splits
+from capspace.fit.studies.ruan2024.data import study_plan
+from capspace.fit.studies.ruan2024.more import further_analyses
+from capspace.fit.studies.ruan2024.page import Card, Section, Table, render_page
+from capspace.fit.studies.ruan2024.reach import compare_reach, error_by_reach
+from capspace.fit.studies.ruan2024.results import run_study
+from capspace.fit.studies.ruan2024.run import CaseFit, fit_case, predictors, single_start
+from capspace.fit.studies.ruan2024.selection import compare_guides, selection_guides
+from capspace.fit.studies.ruan2024.space import compare_efficiency, compare_spaces, study_space
+
+TABLES, EXPECTED = SHARED / "results/obsscaling", SHARED / "paper/expected.json"
+needs_tables = pytest.mark.skipif(
+    not TABLES.is_dir(), reason=f"the study's tables are not at {TABLES}"
+)
+PLAN = study_plan()
+
+
+@pytest.fixture(scope="module")
+def study():
+    if not TABLES.is_dir():
+        pytest.skip(f"the study's tables are not at {TABLES}")
+    return load_study(TABLES)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return read_published(EXPECTED if EXPECTED.is_file() else None)
+
+
+def assert_met(found, at_least):
+    missed = [c for c in found if c.verdict == "differs"]
+    assert not missed, missed
+    assert len(found) >= at_least
+
+
+def test_models_are_the_studys(study):
+    assert len(study.base_models) == 77
+    assert len(study.open_families) == 19
+    sizes = {a.label: study.case(a).train.sum() for a in PLAN.analyses}
+    assert sizes["Word unscrambling"] == 44
+    assert sizes["3-digit subtraction"] == 30
+    assert sizes["AgentBench"] == 20
+    later = study.case(PLAN.analysis("Word unscrambling"), preregistered=True)
+    assert not later.train[later.truth.index.isin(PLAN.preregistered)].any()
+    assert later.train.sum() == 44
+
+
+def test_explained_variance_and_loadings(study, expected):
+    assert_met(compare_spaces(study, expected), 45)
+
+
+def test_compute_efficiency(study, expected):
+    assert_met(compare_efficiency(study_space(study, study.base_models), expected), 26)
+
+
+@pytest.mark.slow
+@needs_tables
+@pytest.mark.parametrize("analysis", PLAN.analyses, ids=lambda a: a.label)
+def test_errors_equivalent_compute_and_weights(study, expected, analysis):
+    case = study.case(analysis)
+    fits = {name: fit_case(case, name) for name in predictors(case)}
+    assert not [f.failure for f in fits.values() if f.failure]
+    found = compare_analysis(case, fits, expected)
+    assert_met(found, 6)
+    for c in found:
+        if c.verdict == "better":
+            assert c.note
+
+
+def test_other_cutoffs_and_spaces_and_single_bbh_tasks(study, expected):
+    """Every twelfth of the further fits; ``scripts/bench_fit`` compares them all."""
+    found = list(further_analyses(study, expected))
+    if not EXPECTED.is_file():
+        pytest.skip(f"the study's full numbers are not at {EXPECTED}")
+    assert len(found) == 64
+    for section, analysis, numbers in found[::12]:
+        case = study.case(analysis)
+        for predictor in ("Training FLOPs", "PC-1..3"):
+            if predictor in numbers:
+                fit = fit_case(case, predictor)
+                assert_met(compare_fit(section, fit, numbers[predictor]), 2)
+
+
+def test_headline_of_subtraction_is_the_global_optimum(study):
+    """The study's 1.7e-2 is a local optimum: more on test, less in training, is the lowest loss."""
+    case = study.case(PLAN.analysis("3-digit subtraction"))
+    fit = fit_case(case, "PC-1..3")
+    assert fit.mse_train == pytest.approx(5.164e-3, rel=1e-3)
+    assert fit.mse_test == pytest.approx(4.247e-2, rel=1e-3)
+    local = single_start(case, "PC-1..3")
+    assert local == pytest.approx((6.495e-3, 1.72e-2), rel=2e-3)
+
+
+def test_choice_of_models(study, expected):
+    guides = selection_guides(study)
+    assert [len(g.models) for g in guides] == [45, 77, 45]
+    assert_met(compare_guides(guides, expected), 27)
+
+
+@pytest.mark.slow
+def test_error_by_reach(study, expected):
+    analysis = PLAN.analysis("2-digit multiplication")
+    curves = error_by_reach(study, analysis, ["Training FLOPs", "PC-1..3"])
+    found = compare_reach(study, analysis, curves, expected)
+    assert [c.verdict for c in found] == ["same"] * len(found)
+    assert curves[1].area == pytest.approx(0.013149, rel=0.01)
+
+
+def test_a_model_without_the_predictor_is_named(study):
+    fit = fit_case(study.case(PLAN.analysis("GSM8K CoT")), "Training FLOPs")
+    assert len(fit.without) == 2
+    assert all("istral" in m or "ixtral" in m for m in fit.without)
+    with pytest.raises(UnknownNameError, match="unknown predictor 'BBH'"):
+        fit_case(study.case(PLAN.analysis("GSM8K CoT")), "BBH")
+
+
+def test_too_few_models_are_told_not_fitted(study):
+    case = study.case(PLAN.analysis("AgentBoard"))
+    few = case.with_train(np.arange(len(case.truth)) < 4)
+    fit = fit_case(few, "PC-1..3")
+    assert "too few models" in fit.failure
+    assert np.isnan(fit.mse_test)
+
+
+def test_cutoffs_of_the_coverage(study):
+    splits = three_splits(study.case(PLAN.analysis("GSM8K CoT")))
+    sizes = [int(s.train.sum()) for s in splits]
+    assert sizes[0] == 47
+    assert sizes[1] < sizes[0] < sizes[2]
+
+
+class Links(HTMLParser):
+    """Collect links, ids and the addresses of whatever a page loads."""
+
+    def __init__(self):
+        super().__init__()
+        self.ids, self.links, self.loaded = set(), set(), []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.ids.add(values.get("id"))
+        if tag == "a":
+            self.links.add(values["href"])
+        if "src" in values:
+            self.loaded.append(values["src"])
+
+
+@pytest.mark.slow
+def test_page_figures_and_numbers(study, expected, tmp_path):
+    """Two analyses and the post-training ones the choice of models needs, end to end."""
+    labels = ["Word unscrambling", "GSM8K, 5-shot", "GSM8K CoT", "GSM8K CoT + SC@5"]
+    kept = [PLAN.analysis(label).model_copy(update={"error_by_reach": False}) for label in labels]
+    plan = PLAN.model_copy(
+        update={"analyses": tuple(kept), "interventions": PLAN.interventions[:1]}
+    )
+    small = type(study)(plan, study.features, study.facts, study.targets)
+    steps = []
+    results = run_study(small, expected, progress=steps.append)
+    made = write_reproduction(results, tmp_path / "out", source="a test", progress=steps.append)
+    assert "GSM8K CoT" in steps
+    assert made.count("differs") == 0 == len(made.misses)
+    assert any("numbers compared" in line for line in made.summary())
+    table = pd.read_csv(made.table)
+    assert len(table) == len(results.comparisons)
+    assert set(table["verdict"]) <= {"same", "better"}
+    page = Links()
+    page.feed(made.page.read_text())
+    assert page.loaded
+    assert all(address.startswith("data:image/svg+xml") for address in page.loaded)
+    for link in page.links:
+        if link.startswith("#"):
+            assert link[1:] in page.ids
+        else:
+            assert (made.page.parent / link).is_file(), link
+    assert len(made.figures) == 2 * len(page.loaded)
+    # The interval of a gain respects pairing and holds on this data.
+    assert 0.85 <= results.gains[0].coverage <= 1
+    assert results.gains[0].width < 0.6
+    # Fewer chosen models than parameters are no fit, larger choices approach all models.
+    assert np.isnan(results.quality.chosen[0])
+    assert results.quality.chosen[-1] < 1.2 * results.quality.everything
+    assert results.quality.chosen[1] < np.nanmean(results.quality.random[1])
+
+
+def test_packaged_numbers_cover_every_analysis():
+    published = read_published()
+    for analysis in PLAN.analyses:
+        text = json.dumps(published)
+        name = analysis.label if analysis.group == "agentic" else analysis.column
+        assert name in text
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "best", "verdict"),
+    [
+        (1.0e-3, 2.0e-3, None, "same"),
+        (1.005e-3, 2.01e-3, None, "same"),
+        (0.9e-3, 3.0e-3, None, "better"),
+        (0.9e-3, 3.0e-3, (0.9e-3, 3.0e-3), "better"),
+        (0.9e-3, 3.0e-3, (0.8e-3, 4.0e-3), "differs"),
+        (1.2e-3, 2.0e-3, None, "differs"),
+    ],
+)
+def test_verdicts(train, test, best, verdict):
+    fit = CaseFit("PC-1", 10, 5, train, test)
+    published = {"mse_train": 1.0e-3, "mse_test": 2.0e-3}
+    if best is not None:
+        published["global_opt"] = {"mse_train": best[0], "mse_test": best[1]}
+    found = compare_fit("target", fit, published)
+    assert [c.verdict for c in found] == [verdict, verdict]
+    assert all(bool(c.note) == (verdict != "same") for c in found)
+
+
+def test_a_failed_fit_is_a_miss_with_its_reason():
+    fit = CaseFit("PC-1", 3, 5, failure="too few models")
+    found = compare_fit("target", fit, {"mse_train": 1e-3, "mse_test": 1e-3})
+    assert [c.verdict for c in found] == ["differs", "differs"]
+    assert "too few models" in found[0].note
+
+
+def test_bad_input(tmp_path):
+    with pytest.raises(TableError, match=r"no base_llm_benchmark_eval\.csv; give the folder"):
+        reproduce(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    for content in ("not json", "[]", "{}"):
+        bad = tmp_path / "expected.json"
+        bad.write_text(content)
+        with pytest.raises(TableError, match=r"expected\.json"):
+            read_published(bad)
+    with pytest.raises(UnknownNameError, match="did you mean 'Persian QA'"):
+        PLAN.analysis("Persian")
+
+
+@pytest.mark.slow
+@needs_tables
+def test_a_table_without_a_column_and_a_folder_that_cannot_be_written(tmp_path):
+    for name in PLAN.tables.values():
+        (tmp_path / name).write_bytes((TABLES / name).read_bytes())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FitError, match="cannot be written"):
+        reproduce(tmp_path, tmp_path / "file" / "out")
+    emergent = tmp_path / PLAN.tables["emergent"]
+    pd.read_csv(emergent).drop(columns="parsinlu_qa_2_acc").to_csv(emergent, index=False)
+    with pytest.raises(TableError, match="no column 'parsinlu_qa_2_acc'"):
+        load_study(tmp_path)
+
+
+def test_page_escapes_what_it_shows():
+    page = render_page(
+        [Section("a", "<A>", ["1 < 2 & 3"], [Table(["<h>"], [["<td>"]])])],
+        [Card("<b>", "1", "")],
+        subtitle="<i>",
+        footer="",
+    )
+    for text in ("&lt;A&gt;", "1 &lt; 2 &amp; 3", "&lt;td&gt;", "&lt;b&gt;", "&lt;i&gt;"):
+        assert text in page
+    assert "<td>" not in page.replace("<td>&", "").replace('<td class="number">', "")

@@ -1,0 +1,166 @@
+"""The law of a zoo: planted and found, and the one of models that were trained here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capspace.collect.cli.zoo_show import print_fit
+from capspace.fit.errors import FitError
+from capspace.fit.table.table import ScoreTable
+from capspace.fit.zoo.fitting import ZooFit, fit_zoo
+from capspace.fit.zoo.forecasts import runs
+from capspace.fit.zoo.report import verdict, write_report
+from capspace.tasks.panel import load_panel
+
+SCORES = Path(__file__).with_name("scores.csv")
+FACTS = ["family", "parameters", "training_tokens", "training_flops"]
+
+
+def planted(seed: int, *, noise: float = 0.01) -> tuple[ScoreTable, dict[str, float]]:
+    """Return three families whose one capability is log-linear in compute."""
+    rng = np.random.default_rng(seed)
+    rows, names = [], []
+    for family, shift in (("a", 0.0), ("b", 0.4), ("c", -0.5)):
+        for size in (1e6, 3e6, 1e7, 3e7, 1e8):
+            for tokens in (1e8, 1e9):
+                names.append(f"{family}-{size:.0e}-{tokens:.0e}")
+                flops = 6 * size * tokens
+                capability = 1.2 * (np.log10(flops) - 16.5) + shift + 0.3 * rng.standard_normal()
+                rows.append((family, size, tokens, flops, capability))
+    facts = pd.DataFrame(rows, index=names, columns=[*FACTS, "capability"])
+    laws = {"P": (0.0, 1.0, 0.25), "Q": (-0.6, 1.4, 0.0), "R": (0.5, 0.8, 0.0), "S": (-1, 1, 0.1)}
+    scores = pd.DataFrame(
+        {
+            name: floor + (1 - floor) / (1 + np.exp(-(shift + slope * facts["capability"])))
+            for name, (shift, slope, floor) in laws.items()
+        }
+    )
+    scores = (scores + noise * rng.standard_normal(scores.shape)).clip(0, 1)
+    return ScoreTable.from_wide(scores, models=facts[FACTS]), {n: v[2] for n, v in laws.items()}
+
+
+@pytest.mark.slow
+def test_a_planted_law_predicts_the_largest_size() -> None:
+    inside = n = 0
+    for seed in range(6):
+        table, chance = planted(seed)
+        found = fit_zoo("planted", table, chance)
+        assert found.largest.endswith("1e+08-1e+09")
+        assert len(found.held_out) == 6
+        assert len(found.forecasts) == 24
+        assert found.error() < 0.03
+        assert found.error() < found.error("compute_only")
+        assert found.efficiency is not None
+        assert all(law.r2 > 0.8 for law in found.efficiency.laws.values())
+        inside += sum(f.is_inside for f in found.forecasts)
+        n += len(found.forecasts)
+    assert inside / n > 0.85
+
+
+@pytest.mark.slow
+def test_no_held_out_score_of_the_benchmark_reaches_its_forecast() -> None:
+    table, chance = planted(0)
+    before = {(f.model, f.benchmark): f.mean for f in fit_zoo("z", table, chance).forecasts}
+    wide = table.wide()
+    held_out = [m for m in wide.index if "1e+08-" in m]
+    wide.loc[held_out, "Q"] = 0.123
+    changed = ScoreTable.from_wide(wide, models=table.models)
+    after = {(f.model, f.benchmark): f.mean for f in fit_zoo("z", changed, chance).forecasts}
+    for model in held_out:
+        assert after[model, "Q"] == before[model, "Q"]
+        assert after[model, "P"] != before[model, "P"]
+
+
+@pytest.fixture(scope="module")
+def trained() -> ZooFit:
+    """The 45 checkpoints of ``scripts/train_zoo``, as ``zoo run`` measured them."""
+    wide = pd.read_csv(SCORES, index_col="model")
+    scores = wide.drop(columns=FACTS)
+    stderr = np.sqrt(scores * (1 - scores) / 399)
+    table = ScoreTable.from_wide(scores, models=wide[FACTS], stderr=stderr)
+    chance = {b.name: b.chance or 0.0 for b in load_panel("procedural").benchmarks}
+    return fit_zoo("trained", table, chance)
+
+
+@pytest.mark.slow
+def test_the_trained_zoo_is_log_linear_and_predicts_its_largest(trained: ZooFit) -> None:
+    assert trained.largest == "wren-201k-4m"
+    assert trained.efficiency is not None
+    r2 = {family: law.r2 for family, law in trained.efficiency.laws.items()}
+    assert r2 == pytest.approx({"finch": 0.80, "wren": 0.80}, abs=0.02)
+    assert trained.space.explained_variance_ratio_[0] == pytest.approx(0.73, abs=0.02)
+    assert trained.coverage >= 0.8
+    assert trained.error() == pytest.approx(0.090, abs=0.01)
+    assert trained.error("compute_only") == pytest.approx(0.122, abs=0.01)
+    assert "5 held-out checkpoints of the largest size" in verdict(trained)
+
+
+@pytest.mark.slow
+def test_the_report_is_one_file_and_says_what_was_found(trained: ZooFit, tmp_path: Path) -> None:
+    page = write_report(trained, tmp_path / "report")
+    text = page.read_text()
+    assert "http" not in text.replace("http-equiv", "")
+    assert "wren-201k-4m" in text
+    assert verdict(trained) in text
+    said = json.loads((page.parent / "zoo.json").read_text())
+    assert len(said["forecasts"]) == 40
+    assert (page.parent / "zoo.svg").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_own_targets_are_predicted_where_they_lack_a_score(tmp_path: Path) -> None:
+    table, chance = planted(3)
+    wide = table.wide()
+    truth = wide["Q"].rename("Task")
+    known = truth[~truth.index.str.contains("1e\\+08-")]
+    path = tmp_path / "mine.csv"
+    known.rename_axis("model").reset_index().assign(benchmark="Task").rename(
+        columns={"Task": "score"}
+    ).to_csv(path, index=False)
+    space = ScoreTable.from_wide(wide.drop(columns="Q"), models=table.models)
+    found = fit_zoo("z", space, chance, target_scores=path)
+    assert {f.model for f in found.targets} == set(truth.index) - set(known.index)
+    off = [abs(f.mean - truth[f.model]) for f in found.targets]
+    assert np.mean(off) < 0.03
+    assert np.mean([f.lower <= truth[f.model] <= f.upper for f in found.targets]) >= 0.8
+
+
+def test_a_zoo_without_compute_or_smaller_models_prints_no_empty_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table, chance = planted(0)
+    wide = table.wide()
+    largest = wide.index.str.contains("1e\\+08-")
+    facts = table.models.loc[largest].assign(training_flops=np.nan, training_tokens=np.nan)
+    print_fit(fit_zoo("z", ScoreTable.from_wide(wide[largest], models=facts), chance))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "no score of the 6 checkpoints of the largest size could be predicted" in shown
+    assert "no training compute is known: give `facts`" in shown
+    assert "Family" not in shown
+    assert "Predicted" not in shown
+
+
+def test_checkpoints_of_one_run_count_as_one() -> None:
+    table, _ = planted(0)
+    assert len(set(runs(table.models))) == 15
+
+
+def test_too_little_says_so() -> None:
+    table, chance = planted(0)
+    with pytest.raises(FitError, match="2 models with 4 benchmarks are too few"):
+        fit_zoo("z", table.select(models=list(table.models.index[:2])), chance)
+
+
+def test_a_zoo_without_compute_says_what_is_missing() -> None:
+    table, chance = planted(0)
+    facts = table.models[["family", "parameters"]]
+    found = fit_zoo("z", ScoreTable(table.scores, facts), chance)
+    assert found.efficiency is None
+    assert "no training compute is known" in found.notices[0]
+    assert np.isnan(found.error("compute_only"))
+    assert len(found.forecasts) == 24
