@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capspace.fit.prediction.placement import Placement, place_model
+from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
 from .collection import Collection

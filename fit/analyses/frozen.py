@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import DegenerateError, FitError
-from ..prediction.prediction import Prediction, TargetFit, fit_target
+from ..prediction import Prediction, TargetLaw
 from ..reference import Benchmark, Reference, Target
 from ..reference.overlap import find_overlap
 from ..table.table import ScoreTable
@@ -66,7 +66,7 @@ class FrozenLaw:
     law: dict[str, Any]
     predictions: list[dict[str, Any]]
 
-    def refit(self) -> TargetFit:
+    def refit(self) -> TargetLaw:
         """Return the law, fitted again to the frozen data and found to be the same.
 
         Raises
@@ -87,7 +87,7 @@ class FrozenLaw:
             {b: Benchmark(name=b, chance=chance[b]) for b in data["benchmarks"]},
             {self.target.name: self.target},
         )
-        fit = fit_target(reference, self.target, n_components=len(self.law["coef"]))
+        fit = TargetLaw(self.target, n_components=len(self.law["coef"])).fit(reference)
         now = _law(fit)
         for part in ("intercept", "coef"):
             then = np.asarray(self.law[part], dtype=float)
@@ -209,7 +209,7 @@ class Scoring:
 
 
 def freeze(
-    fit: TargetFit,
+    fit: TargetLaw,
     *,
     name: str = "",
     scores: pd.DataFrame | None = None,
@@ -220,7 +220,7 @@ def freeze(
 
     Parameters
     ----------
-    fit : TargetFit
+    fit : TargetLaw
         The law and the data it was fitted on.
     name : str
         What it is called; by default the target and the date.
@@ -239,22 +239,22 @@ def freeze(
     """
     when = _second(now)
     training = {
-        "models": list(map(str, fit.scores.index)),
-        "families": list(map(str, fit.families)),
-        "benchmarks": list(map(str, fit.scores.columns)),
-        "chance": fit.fitted.training.chance.tolist(),
-        "scores": json_safe(fit.scores.to_numpy(dtype=float)),
-        "truth": fit.truth.astype(float).tolist(),
+        "models": list(map(str, fit.scores_.index)),
+        "families": list(map(str, fit.families_)),
+        "benchmarks": list(map(str, fit.scores_.columns)),
+        "chance": fit.fitted_.training.chance.tolist(),
+        "scores": json_safe(fit.scores_.to_numpy(dtype=float)),
+        "truth": fit.truth_.astype(float).tolist(),
     }
     predictions: list[Prediction] = []
     if scores is not None:
-        _require_unseen(scores, fit.scores)
-        predictions = fit.predict(scores, level=level)
+        _require_unseen(scores, fit.scores_)
+        predictions = list(fit.predict(scores, level=level, keep=True))
     return FrozenLaw(
-        name=name or f"{fit.target.name}@{when:%Y-%m-%d}",
+        name=name or f"{fit.target_.name}@{when:%Y-%m-%d}",
         frozen_at=when,
         version=version("capspace"),
-        target=fit.target,
+        target=fit.target_,
         level=level,
         data_sha256=digest(training),
         training=training,
@@ -305,7 +305,7 @@ def score(
             fresh.append(model)
     made = dict(frozen)
     if fresh:
-        for p in law.refit().predict(scores.loc[fresh], level=law.level):
+        for p in law.refit().predict(scores.loc[fresh], level=law.level, keep=True):
             made[p.model] = p.to_dict()
     results = []
     for model in (m for m in map(str, truth.index) if m not in left_out):
@@ -334,8 +334,8 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _law(fit: TargetFit) -> dict[str, Any]:
-    law, space = fit.law, fit.space
+def _law(fit: TargetLaw) -> dict[str, Any]:
+    law, space = fit.law_, fit.space_
     return {
         "mean": space.mean_.tolist(),
         "components": space.components_.tolist(),

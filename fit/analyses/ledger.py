@@ -12,7 +12,7 @@ import pandas as pd
 
 from .._display import frame_html
 from ..errors import UnknownNameError, near_matches
-from ..prediction.prediction import TargetFit
+from ..prediction import TargetLaw
 from .frozen import FrozenLaw, LedgerError, Scoring, digest, freeze, score
 
 __all__ = ["FrozenLaw", "Ledger", "LedgerError", "Scoring"]
@@ -90,7 +90,7 @@ class Ledger:
 
     def add(
         self,
-        fit: TargetFit,
+        fit: TargetLaw,
         *,
         name: str = "",
         scores: pd.DataFrame | None = None,
