@@ -119,7 +119,7 @@ def collect(
             {
                 "n_measured": collection.n_measured,
                 "results": [result_dict(r) for r in collection.results],
-                "missing": [vars(m) for m in collection.missing],
+                "missing": [m.to_dict() for m in collection.missing],
             }
         )
     else:
@@ -148,7 +148,7 @@ def scores(
     """Show what has been measured, and where each number came from."""
     from capspace.fit.errors import near_matches
 
-    from ..storage.store import to_table
+    from ..storage.score_table import to_table
     from .show import print_reasons, print_results, result_dict
 
     if of is not None:

@@ -119,7 +119,7 @@ def run(
     from .zoo_show import print_outcome, unmeasurable
 
     require_collect_extra()
-    from ..zoo.driver import absorb, prepare
+    from ..zoo.driver import import_outcomes, prepare
     from ..zoo.status import zoo_status
 
     file = _read(zoo)
@@ -144,7 +144,7 @@ def run(
             _run_local(file, planned, folder, kept, workers, bound)
         elif n_units and options is not None:
             jobs = _run_slurm(file, folder, kept, options, detach)
-        absorb(folder, kept)
+        import_outcomes(folder, kept)
         state = zoo_status(file.name, folder, kept, jobs=jobs)
     if as_json:
         o.print_json(state.to_dict())
@@ -156,7 +156,7 @@ def run(
 
 def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> None:
     """Show what is done, running, queued and failed; live on a terminal, until all is done."""
-    from ..zoo.driver import absorb
+    from ..zoo.driver import import_outcomes
     from ..zoo.executors.slurm import submitted_jobs
     from ..zoo.status import zoo_status
     from .zoo_show import print_status, watch
@@ -165,7 +165,7 @@ def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> 
     with _open(file, store) as (kept, folder):
 
         def look() -> ZooStatus:
-            absorb(folder, kept)
+            import_outcomes(folder, kept)
             return zoo_status(file.name, folder, kept, jobs=submitted_jobs(folder))
 
         state = look()
@@ -264,12 +264,12 @@ def _read(path: Path) -> ZooFile:
 
 @contextmanager
 def _open(file: ZooFile, store: Path | None) -> Iterator[tuple[Store, ZooFolder]]:
-    from ..zoo.driver import absorb, open_zoo
+    from ..zoo.driver import import_outcomes, open_zoo
     from ..zoo.work.folder import ZooFolder
 
     with open_zoo(file, store) as kept:
         folder = ZooFolder.of(kept, file.name)
-        absorb(folder, kept)
+        import_outcomes(folder, kept)
         yield kept, folder
 
 
@@ -305,7 +305,7 @@ def _run_local(
 ) -> None:
     from ..runtime.log_capture import logged_to
     from ..zoo.devices.device import DeviceKind
-    from ..zoo.driver import absorb
+    from ..zoo.driver import import_outcomes
     from ..zoo.executors.local import run_local
     from ..zoo.status import zoo_status
     from ..zoo.work.downloads import Downloads, check_disk
@@ -323,7 +323,7 @@ def _run_local(
         def tick() -> None:
             watcher.note_new(folder.notices())
             if watcher.is_due():
-                absorb(folder, kept)
+                import_outcomes(folder, kept)
                 watcher.show(zoo_status(file.name, folder, kept))
 
         run_local(
@@ -340,7 +340,7 @@ def _run_slurm(
     file: ZooFile, folder: ZooFolder, kept: Store, options: SlurmOptions, detach: bool
 ) -> list[dict[str, str]]:
     """Submit jobs, watch them unless ``detach``, and return those still queued or running."""
-    from ..zoo.driver import absorb
+    from ..zoo.driver import import_outcomes
     from ..zoo.executors.slurm import SlurmZoo
     from ..zoo.status import zoo_status
     from .zoo_show import watch
@@ -349,7 +349,7 @@ def _run_slurm(
     cluster.submit()
 
     def look() -> ZooStatus:
-        absorb(folder, kept)
+        import_outcomes(folder, kept)
         cluster.check()
         return zoo_status(file.name, folder, kept, jobs=cluster.jobs())
 

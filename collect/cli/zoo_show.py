@@ -19,7 +19,7 @@ from .options import console, print_table
 if TYPE_CHECKING:
     from capspace.fit.zoo.fitting import ZooFit
 
-    from ..run.collection import Missing
+    from ..storage.result import Missing
     from ..zoo.planning.cost import Estimate
     from ..zoo.planning.plan import Plan
     from ..zoo.status import ModelStatus, ZooStatus

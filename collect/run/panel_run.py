@@ -9,10 +9,9 @@ from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
-from capspace.tasks.panel import Benchmark, Panel
+from capspace.tasks.panel import Panel
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..engine.served import (
@@ -37,13 +36,13 @@ from ..recorder.recording import recorded
 from ..runtime.distributed import group_size, is_helper
 from ..runtime.progress import ProgressDisplay
 from ..runtime.redaction import redacted
-from ..sandbox import check_sandbox
 from ..settings import RunSettings
-from ..storage.identity import Measurement, Seeds
+from ..storage.identity import Seeds
 from ..storage.journal import Journal
-from ..storage.store import Failure, Result, Store
-from .cells import cell_protocol, measurement
-from .collection import Collection, Missing
+from ..storage.result import Missing, Result
+from ..storage.result_store import ResultStore
+from .cells import Cell, cell_protocol, measurable_cells
+from .collection import Collection
 from .turns import in_turn
 
 if TYPE_CHECKING:
@@ -54,12 +53,6 @@ if TYPE_CHECKING:
 __all__ = ["PanelRun"]
 
 _log = logging.getLogger("capspace.collect")
-
-
-@dataclass(frozen=True)
-class _Cell:
-    benchmark: Benchmark
-    measurement: Measurement
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,7 @@ class PanelRun:
 
     panel: Panel
     harness: Harness
-    store: Store
+    store: ResultStore
     journal: Journal
     settings: RunSettings
     progress: ProgressDisplay
@@ -111,18 +104,15 @@ class PanelRun:
         n_measured = 0
         for name, why in unusable.items():
             self.progress.model(name, len(self.panel.benchmarks), 0)
-            missing += [self._failed(name, "", b.name, why) for b in self.panel.benchmarks]
+            missing += [self._noted(Missing(name, b.name, why)) for b in self.panel.benchmarks]
         for checkpoint in checkpoints:
-            cells, skipped, failing = self._cells(checkpoint)
-            todo = [c for c in cells if self.store.get(c.measurement.key) is None]
+            cells, gaps = measurable_cells(
+                checkpoint, self.panel.benchmarks, self.harness, self.settings
+            )
+            todo = [cell for cell in cells if self.store.get(cell.key) is None]
             self.progress.model(checkpoint.name, len(todo), len(cells) - len(todo))
-            for gap in skipped:
-                self.progress.missing(gap.benchmark, gap.reason)
-            missing += skipped
-            missing += [
-                self._failed(checkpoint.name, checkpoint.revision, benchmark, reason)
-                for benchmark, reason in failing.items()
-            ]
+            for gap in sorted(gaps, key=lambda gap: not gap.skipped):
+                missing.append(self._noted(gap))
             try:
                 n, failed = self._measure_all(checkpoint, todo) if todo else (0, [])
             except CheckpointError as error:
@@ -146,20 +136,19 @@ class PanelRun:
             n_measured=n_measured,
         )
 
-    def _results(self, checkpoint: Checkpoint, cells: list[_Cell]) -> list[Result]:
+    def _results(self, checkpoint: Checkpoint, cells: list[Cell]) -> list[Result]:
         # The same weights may have been measured under another folder's name or in another panel.
-        found = [(cell, self.store.get(cell.measurement.key)) for cell in cells]
-        kept = [(cell, result) for cell, result in found if result is not None]
-        for other in dict.fromkeys(r.model for _, r in kept if r.model != checkpoint.name):
+        stored = [(cell, self.store.get(cell.key)) for cell in cells]
+        scored = [(cell, result) for cell, result in stored if result is not None]
+        for other in dict.fromkeys(r.model for _, r in scored if r.model != checkpoint.name):
             self.progress.note(f"its scores are kept as those of {other}: the same weights")
         return [
             replace(result, model=checkpoint.name, benchmark=cell.benchmark.name)
-            for cell, result in kept
+            for cell, result in scored
         ]
 
-    def _measure_all(self, checkpoint: Checkpoint, cells: list[_Cell]) -> tuple[int, list[Missing]]:
+    def _measure_all(self, checkpoint: Checkpoint, cells: list[Cell]) -> tuple[int, list[Missing]]:
         """Measure cells with the model loaded once; return how many, and those without a score."""
-        failed_cell = partial(self._failed, checkpoint.name, checkpoint.revision)
         try:
             lm = load_model(checkpoint, self.settings, chat_template=self.settings.chat_template)
         except CollectError:
@@ -167,7 +156,7 @@ class PanelRun:
         except Exception as error:  # a stranger's checkpoint can raise anything
             _log.exception("loading %s", checkpoint.location)
             reason = f"the checkpoint does not load: {_one_line(error)}"
-            return 0, [failed_cell(cell.benchmark.name, reason) for cell in cells]
+            return 0, [self._noted(_gap(checkpoint, cell, reason)) for cell in cells]
         self.progress.notices(checkpoint.name, [*lm.notes, *engine_lines(lm)])
         failed, n_measured = [], 0
         with closing(self._turns(lm, cells)) as turns:
@@ -177,47 +166,29 @@ class PanelRun:
                 try:
                     n_measured += self._measure(lm, checkpoint, cell)
                 except (HarnessError, DataRootError, AnswerError, SandboxError) as error:
-                    failed.append(failed_cell(cell.benchmark.name, str(error)))
+                    failed.append(self._noted(_gap(checkpoint, cell, str(error))))
                 except CollectError:
                     raise
                 except Exception as error:  # a stranger's task can raise anything
                     _log.exception("%s on %s", checkpoint.location, cell.benchmark.name)
-                    failed.append(failed_cell(cell.benchmark.name, _one_line(error)))
+                    failed.append(self._noted(_gap(checkpoint, cell, _one_line(error))))
         del lm
         _free_memory()
         return n_measured, failed
 
-    def _turns(self, lm: LM, cells: list[_Cell]) -> Generator[_Cell, None, None]:
+    def _turns(self, lm: LM, cells: list[Cell]) -> Generator[Cell, None, None]:
         """Yield the cells to measure: those that another run is measuring wait, and may vanish."""
         if lm.world_size > 1 or group_size() > 1:  # all processes of one run take the same cells
             yield from cells
             return
         yield from in_turn(
             cells,
-            key=lambda cell: cell.measurement.key,
-            is_done=lambda cell: self.store.get(cell.measurement.key) is not None,
+            key=lambda cell: cell.key,
+            is_done=lambda cell: self.store.get(cell.key) is not None,
             journal=self.journal,
         )
 
-    def _cells(self, checkpoint: Checkpoint) -> tuple[list[_Cell], list[Missing], dict[str, str]]:
-        """Return what can be measured, what is skipped, and by benchmark why others cannot be."""
-        cells, skipped, reasons = [], [], {}
-        for benchmark in self.panel.benchmarks:
-            if benchmark.executes_code and not self.settings.allow_code_execution:
-                reason = "skipped: it runs code that the model writes (--allow-code-execution)"
-                skipped.append(Missing(checkpoint.name, benchmark.name, reason, skipped=True))
-                continue
-            try:
-                if benchmark.executes_code:
-                    check_sandbox()
-                cell = measurement(checkpoint, benchmark, self.harness, self.settings)
-            except CollectError as error:
-                reasons[benchmark.name] = str(error)
-                continue
-            cells.append(_Cell(benchmark, cell))
-        return cells, skipped, reasons
-
-    def _measure(self, lm: LM, checkpoint: Checkpoint, cell: _Cell) -> bool:
+    def _measure(self, lm: LM, checkpoint: Checkpoint, cell: Cell) -> bool:
         """Measure a cell; return whether this process is the one of its group that keeps it."""
         started = time.perf_counter()
         before = unserved_requests(lm)
@@ -275,7 +246,7 @@ class PanelRun:
         self,
         lm: Recorder,
         checkpoint: Checkpoint,
-        cell: _Cell,
+        cell: Cell,
         evaluation: Evaluation,
         seconds: float,
         engine: EngineRecord | None,
@@ -311,23 +282,32 @@ class PanelRun:
             },
         )
 
-    def _all_failed(self, checkpoint: Checkpoint, cells: list[_Cell], reason: str) -> list[Missing]:
+    def _all_failed(self, checkpoint: Checkpoint, cells: list[Cell], reason: str) -> list[Missing]:
         """Keep why a checkpoint cannot be measured for each of its cells, and tell it once."""
         self.progress.note(f"no scores: {redacted(reason)}")
-        names = (cell.benchmark.name for cell in cells)
-        return [self._keep_failure(checkpoint.name, checkpoint.revision, n, reason) for n in names]
+        return [self._stored(_gap(checkpoint, cell, reason)) for cell in cells]
 
-    def _failed(self, model: str, revision: str, benchmark: str, reason: str) -> Missing:
-        """Keep and tell why a cell has no score."""
-        missing = self._keep_failure(model, revision, benchmark, reason)
-        self.progress.missing(benchmark, missing.reason)
-        return missing
+    def _noted(self, gap: Missing) -> Missing:
+        """Store and show why a cell has no score; what is skipped on purpose is only shown."""
+        stored = gap if gap.skipped else self._stored(gap)
+        self.progress.missing(stored.benchmark, stored.reason)
+        return stored
 
-    def _keep_failure(self, model: str, revision: str, benchmark: str, reason: str) -> Missing:
-        """Keep why a cell has no score; no secret of the environment is in that."""
-        reason = redacted(reason)
-        self.store.put_failure(Failure(model, revision, benchmark, reason))
-        return Missing(model, benchmark, reason)
+    def _stored(self, gap: Missing) -> Missing:
+        """Store why a cell has no score, without what may be a secret of the environment."""
+        gap = replace(gap, reason=redacted(gap.reason))
+        self.store.put_failure(gap)
+        return gap
+
+
+def _gap(checkpoint: Checkpoint, cell: Cell, reason: str) -> Missing:
+    return Missing(
+        checkpoint.name,
+        cell.benchmark.name,
+        reason,
+        revision=checkpoint.revision,
+        key=cell.key,
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..run.collection import Missing
+from ..storage.result import Missing
 from ..storage.store import Store
 from .work.folder import ZooFolder
-from .work.records import CellFailure, Order, WorkerState, now
+from .work.records import Order, WorkerState, now
 
 __all__ = ["ModelStatus", "ZooStatus", "zoo_status"]
 
@@ -82,7 +82,11 @@ class ZooStatus:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; null where unknown."""
-        said = asdict(self) | {"n_queued": self.n_queued, "is_finished": self.is_finished}
+        said = asdict(self) | {
+            "n_queued": self.n_queued,
+            "is_finished": self.is_finished,
+            "unmeasurable": [gap.to_dict() for gap in self.unmeasurable],
+        }
         for name in ("items_per_second", "seconds_left"):
             said[name] = None if math.isnan(said[name]) else said[name]
         return said
@@ -142,7 +146,7 @@ def zoo_status(
     )
 
 
-def _reasons(failures: Iterable[CellFailure]) -> tuple[str, ...]:
+def _reasons(failures: Iterable[Missing]) -> tuple[str, ...]:
     benchmarks: dict[str, list[str]] = {}
     for failure in failures:
         benchmarks.setdefault(failure.reason, []).append(failure.benchmark)

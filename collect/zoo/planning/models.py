@@ -21,14 +21,14 @@ from ...checkpoints.checkpoint import Checkpoint, resolve
 from ...checkpoints.download import missing_bytes
 from ...checkpoints.size import Weights, is_downloaded, weigh
 from ...errors import CheckpointError, ZooError
-from ...run.collection import Missing
+from ...storage.result import Missing
 from ...storage.store import Store
 from ..config.config import Facts, ZooFile, ZooSettings
 from ..config.expand import Candidate
 from ..devices.device import DeviceKind
 from .plan import Model
 
-__all__ = ["Found", "facts_table", "make_model", "merge", "refusal", "resolve_all"]
+__all__ = ["Found", "facts_table", "make_model", "merge", "resolve_all", "unsupported_reason"]
 
 _REQUESTS_AT_ONCE = 8
 
@@ -141,7 +141,7 @@ def make_model(
     return model
 
 
-def refusal(model: Model, device: DeviceKind) -> str | None:
+def unsupported_reason(model: Model, device: DeviceKind) -> str | None:
     """Return why a model cannot run on these devices, if so."""
     there = len(device.devices)
     if not there or model.devices <= there:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -36,8 +34,6 @@ class Child:
     def __init__(self, folder: ZooFolder, worker: str, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
         self.is_ready = False
-        # On this machine: what is in it is worth nothing to others.
-        self._scratch = tempfile.mkdtemp(prefix="capspace-zoo-")
         with folder.log_path(worker).open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, no shell
                 [
@@ -45,7 +41,7 @@ class Child:
                     "-m",
                     "capspace.collect.zoo.work.measure",
                     str(folder.path),
-                    self._scratch,
+                    worker,
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -53,7 +49,7 @@ class Child:
                 env={**os.environ, **environment},
                 start_new_session=True,  # so that all it started can be ended with it
             )
-        self._said: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def send(self, order: dict[str, Any]) -> None:
@@ -69,13 +65,13 @@ class Child:
     def receive(self, *, timeout: float) -> dict[str, Any] | None:
         """Return what the child said next, or None when it says nothing for so long."""
         try:
-            return self._said.get(timeout=timeout)
+            return self._events.get(timeout=timeout)
         except queue.Empty:
             return None
 
     def exit_code(self) -> int | None:
         """Return how the child ended, or None while it lives or has more to say."""
-        return self._process.poll() if self._said.empty() else None
+        return self._process.poll() if self._events.empty() else None
 
     def end(self) -> None:
         """End the child and all it started."""
@@ -85,14 +81,13 @@ class Child:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 _close(stream.close)
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _read(self) -> None:
         if self._process.stdout is None:
             return
         for line in self._process.stdout:
-            self._said.put(json.loads(line))
-        self._said.put(None)  # wakes whoever waits: the child has closed its pipe
+            self._events.put(json.loads(line))
+        self._events.put(None)  # wakes whoever waits: the child has closed its pipe
 
 
 def death(code: int) -> str:
