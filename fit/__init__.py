@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .space.space import CapabilitySpace, Place
     from .table.readers import read_table
     from .table.table import ScoreTable
+    from .zoo import ZooFit, ZooPrediction, fit_zoo
 
 __all__ = [
     "BASELINES",
@@ -78,6 +79,8 @@ __all__ = [
     "Split",
     "TargetFit",
     "TwoView",
+    "ZooFit",
+    "ZooPrediction",
     "analyse_efficiency",
     "analyse_gain",
     "analyse_space",
@@ -90,6 +93,7 @@ __all__ = [
     "by_value",
     "error_curve",
     "fit_target",
+    "fit_zoo",
     "load_reference",
     "make_problem",
     "place_model",
@@ -127,6 +131,8 @@ _MODULES = {
     "Split": "analyses",
     "TargetFit": "prediction.prediction",
     "TwoView": "law.intervals",
+    "ZooFit": "zoo",
+    "ZooPrediction": "zoo",
     "analyse_efficiency": "analyses",
     "analyse_gain": "analyses",
     "analyse_space": "analyses",
@@ -139,6 +145,7 @@ _MODULES = {
     "by_value": "analyses",
     "error_curve": "analyses",
     "fit_target": "prediction.prediction",
+    "fit_zoo": "zoo",
     "load_reference": "reference",
     "make_problem": "law.problem",
     "place_model": "prediction.placement",

@@ -81,8 +81,10 @@ def parse_model(
     try:
         return model.model_validate(content), lines
     except ValidationError as error:
-        told = sorted(_problems(error, model, content, lines, kind))
-        raise YamlError("\n".join(f"{where}:{line}: {text}" for _, line, text in told)) from None
+        problems = sorted(_problems(error, model, content, lines, kind))
+        raise YamlError(
+            "\n".join(f"{where}:{line}: {what}" for _, line, what in problems)
+        ) from None
 
 
 def near_names(name: str, known: list[str]) -> str:
@@ -131,24 +133,26 @@ def _problems(
     """Yield for each wrong field whether nothing similar is known, its line, and what is wrong."""
     messages: dict[Place, list[str]] = {}
     given: dict[Place, str] = {}
-    for found in error.errors():
-        place, name = _in_the_file(found["loc"], lines), str((found["loc"] or ("",))[-1])
-        if found["type"] == "extra_forbidden":
+    for problem in error.errors():
+        place, name = _in_the_file(problem["loc"], lines), str((problem["loc"] or ("",))[-1])
+        if problem["type"] == "extra_forbidden":
             known = _fields(model, place[:-1])
             free = [k for k in known if (*place[:-1], k) not in lines]
             near = get_close_matches(name, free, n=1) or get_close_matches(name, known, n=1)
             meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
             yield not near, lines[place], f"`{_dotted(place)}` is unknown; {meant}"
-        elif found["type"] == "missing":
+        elif problem["type"] == "missing":
             yield True, lines[place], f"`{_dotted((*place, name))}` is missing"
-        elif found["type"] == "too_short" and len(found["input"]) >= found["ctx"]["min_length"]:
+        elif (
+            problem["type"] == "too_short" and len(problem["input"]) >= problem["ctx"]["min_length"]
+        ):
             continue  # a list whose entries are wrong, each of which has a message
         else:  # a union's branches each have a message of their own
-            messages.setdefault(place, []).append(found["msg"].removeprefix("Value error, "))
-            if found["type"] != NOT_HERE and not isinstance(found["input"], dict):
-                given[place] = f", got {_SHORT.repr(found['input'])}"
-    for place, told in messages.items():
-        what = f"{_dotted(place) or kind}: {'; or '.join(dict.fromkeys(told))}"
+            messages.setdefault(place, []).append(problem["msg"].removeprefix("Value error, "))
+            if problem["type"] != NOT_HERE and not isinstance(problem["input"], dict):
+                given[place] = f", got {_SHORT.repr(problem['input'])}"
+    for place, texts in messages.items():
+        what = f"{_dotted(place) or kind}: {'; or '.join(dict.fromkeys(texts))}"
         yield True, lines[place], what + given.get(place, "")
 
 

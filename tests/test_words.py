@@ -13,11 +13,11 @@ BANNED = {"asking", "calling", "found", "kept", "lender", "one", "said", "told",
 HASHED = {"tasks/procedural/items.py"}
 # Rooms that still have such names, and which; names leave this table and none come in.
 STILL: dict[str, set[str]] = {
-    "collect/cli": {"found", "kept", "one", "said", "told"},
+    "collect/cli": {"found"},
     "collect/exchange": {"found", "told"},
-    "collect/run": {"found", "kept", "one", "way"},
+    "collect/run": {"one"},
     "collect/storage": {"found", "kept", "one", "told"},
-    "collect/zoo": {"found", "kept", "lender", "said", "told"},
+    "collect/zoo": {"found", "kept", "said", "told"},
     "fit/analyses": {"found", "kept", "one"},
     "fit/law": {"found"},
     "fit/prediction": {"found"},
@@ -26,7 +26,6 @@ STILL: dict[str, set[str]] = {
     "fit/studies": {"found", "kept", "one"},
     "fit/table": {"found", "one", "said"},
     "fit/zoo": {"found"},
-    "tasks/yaml_model.py": {"found", "told"},
 }
 
 

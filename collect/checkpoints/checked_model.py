@@ -276,7 +276,7 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         return super().generate_until(requests, *args, **kwargs)
 
     def check_requests(self, request_type: str, requests: Sequence[Instance]) -> None:
-        """Refuse requests that this model's tokenizer cannot encode, before one is answered.
+        """Refuse requests that this model's tokenizer cannot encode, before any is computed.
 
         Raises
         ------

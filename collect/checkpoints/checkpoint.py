@@ -41,7 +41,7 @@ class Checkpoint:
     """A checkpoint whose weights, configuration and tokenizer are known to the byte."""
 
     name: str
-    """Name shown and kept: the Hub name (``@revision`` if one was asked for) or the folder's."""
+    """Name shown and stored: the Hub name (``@revision`` where one was given) or the folder's."""
 
     kind: Literal["hub", "local"]
 
@@ -61,7 +61,7 @@ class Checkpoint:
     """Whether loading runs code that comes with the checkpoint."""
 
     appends_token: bool = False
-    """Whether its tokenizer's files ask for a token behind every text, which is left out."""
+    """Whether its tokenizer's files append a token to every text; a measurement leaves it out."""
 
     offline: bool = False
     """Whether the Hub could not be reached, so that its local cache has to do."""
@@ -74,7 +74,7 @@ class Checkpoint:
 
     @property
     def identity(self) -> str:
-        """What no other checkpoint shares: repository and commit, or the content hash."""
+        """Repository and commit, or the content hash: what no other checkpoint shares."""
         if self.kind == "hub":
             return f"hub:{self.location}@{self.revision}"
         return f"sha256:{self.revision}"

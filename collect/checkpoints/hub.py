@@ -27,7 +27,7 @@ class HubFiles:
     """config.json, downloaded."""
 
     offline: bool
-    """Whether nothing answered, so that these are the files of the local cache."""
+    """Whether the Hub could not be reached, so that these are the files of the local cache."""
 
 
 def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles:
@@ -66,8 +66,8 @@ def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles
             cached = (p for p in folder.rglob("*") if p.is_file())
             sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in cached}
             return HubFiles(folder.name, dict(sizes), path, offline=True)
-        # By the name that was asked for: so the cache learns which commit that is, for a time
-        # when nothing answers.
+        # By the user's name for it: so the cache learns which commit that is, for a time when the
+        # Hub cannot be reached.
         path = Path(hf_hub_download(repo, "config.json", revision=revision, token=token))
         if path.parent.name != info.sha:  # the branch moved on in between
             info = _model_info(repo, path.parent.name, token)

@@ -77,7 +77,7 @@ def _require_known_type(ref: str, config: dict[str, Any]) -> None:
     require_collect_extra()
     from transformers import CONFIG_MAPPING
 
-    # A type that transformers knows runs transformers' own code unless told otherwise.
+    # A type that transformers knows runs transformers' own code by default.
     if config.get("model_type") not in CONFIG_MAPPING:
         raise CheckpointError(
             f"{ref}: model type {config.get('model_type')!r} needs code that comes with the "

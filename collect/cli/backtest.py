@@ -81,7 +81,10 @@ def backtest(
         float, typer.Option(help="Target score of random guessing, the floor of the law.")
     ] = 0.0,
     ceiling: Annotated[
-        float, typer.Option(help="Perfect target score; target scores are divided by it above 1.")
+        float,
+        typer.Option(
+            help="Perfect target score; where it is above 1, target scores are divided by it."
+        ),
     ] = 1.0,
     link: t.Link = "sigmoid",
     interval: Interval = "two-view",
@@ -95,7 +98,8 @@ def backtest(
     error_curve: Annotated[
         bool,
         typer.Option(
-            "--error-curve", help="Also draw the test error against how many models are held out."
+            "--error-curve",
+            help="Also test with more and more of the best models held out, and draw the errors.",
         ),
     ] = False,
     level: o.Level = 0.9,

@@ -34,16 +34,18 @@ def add_to(app: typer.Typer) -> None:
 
 
 def add(
-    target: Annotated[str, typer.Argument(help="Target whose law is frozen.")],
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="Name of the target whose law is frozen.")
+    ],
     scores: Annotated[
         Path | None,
-        typer.Argument(help="Table of benchmark scores of the models to predict today."),
+        typer.Argument(
+            metavar="SCORES", help="Benchmark scores of the models to predict today, a table."
+        ),
     ] = None,
     name: Annotated[
         str,
-        typer.Option(
-            help="Name of the entry. [default: the target and the date]", show_default=False
-        ),
+        typer.Option(help="Name of the entry.", show_default="the target and the date"),
     ] = "",
     level: o.Level = 0.9,
     reference: o.Reference = None,
@@ -75,8 +77,11 @@ def add(
 
 
 def score(
-    name: Annotated[str, typer.Argument(help="Name of a frozen law.")],
-    scores: t.Scores,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a frozen law.")],
+    scores: Annotated[
+        Path,
+        typer.Argument(metavar="SCORES", help="Benchmark scores of the new models, a table."),
+    ],
     target_column: t.TargetColumn,
     target_scores: t.TargetScores = None,
     keep: t.Keep = False,
@@ -103,7 +108,7 @@ def score(
 
 
 def show(
-    name: Annotated[str | None, typer.Argument(help="Only this law.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show only this law.")] = None,
     ledger: LedgerPath = _FILE,
     as_json: o.Json = False,
 ) -> None:

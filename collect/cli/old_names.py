@@ -26,28 +26,33 @@ def reading(**old: str) -> type[TyperCommand]:
 
     class Command(TyperCommand):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            return super().parse_args(ctx, _in_new_words(args, renamed))
+            words, lines = _in_new_words(args, renamed)
+            if not ctx.resilient_parsing:  # the shell completes a line: nobody reads ours
+                for line in lines:
+                    console(stderr=True).print(line, style="yellow", markup=False, soft_wrap=True)
+            return super().parse_args(ctx, words)
 
     return Command
 
 
-def _in_new_words(args: list[str], renamed: Mapping[str, str]) -> list[str]:
-    """Return the arguments in today's spelling."""
+def _in_new_words(args: list[str], renamed: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the arguments in today's spelling, and a line for each old one."""
     end = args.index("--") if "--" in args else len(args)
-    words, positional = [], []
-    left = iter(args[:end])
-    for word in left:
+    words: list[str] = []
+    positional: list[str] = []
+    lines: list[str] = []
+    rest = iter(args[:end])
+    for word in rest:
         name, equals, value = word.partition("=")
-        if name not in renamed:
+        new = renamed.get(name)
+        if new is None:
             words.append(word)
             continue
-        new = renamed[name]
-        values = [value] if equals else [v for v in (next(left, None),) if v is not None]
+        values = [value] if equals else [v for v in (next(rest, None),) if v is not None]
         if new.startswith("--"):
             words += [new, *values]
-            line = f"{name} is now {new}"
+            lines.append(f"{name} is now {new}")
         else:
             positional += values
-            line = f"{name} is now the argument {new}: give the value without {name}"
-        console(stderr=True).print(line, style="yellow", markup=False, soft_wrap=True)
-    return [*words, *positional, *args[end:]]
+            lines.append(f"{name} is now the argument {new}: give the value without {name}")
+    return [*words, *positional, *args[end:]], lines

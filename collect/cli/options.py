@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they speak."""
+"""Options that several commands share, and how commands print."""
 
 from __future__ import annotations
 
@@ -48,15 +48,18 @@ Models = Annotated[
 ]
 Panel = Annotated[
     str,
-    typer.Option(help="A panel's name, or a path to a YAML file.", rich_help_panel=GATHER),
+    typer.Option(
+        help="Name of a panel, which says what is measured, or a path to a YAML file of one.",
+        rich_help_panel=GATHER,
+    ),
 ]
 StorePath = Annotated[
     Path | None,
     typer.Option(
         "--store",
         envvar="CAPSPACE_STORE",
-        help="Folder where results are kept. [default: the user's data folder]",
-        show_default=False,
+        help="Folder of the store, which holds results and answers.",
+        show_default="the user's data folder",
     ),
 ]
 Targets = Annotated[
@@ -71,8 +74,8 @@ Level = Annotated[
 Reference = Annotated[
     Path | None,
     typer.Option(
-        help="Your own reference: a folder or a table. [default: the packaged one]",
-        show_default=False,
+        help="Published scores to predict from: a folder or a table of your own.",
+        show_default="the packaged reference",
         rich_help_panel=PREDICT,
     ),
 ]
@@ -97,7 +100,7 @@ Json = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print one JSON document, and anything else on standard error.",
+        help="Print one JSON document on standard output, and everything else on standard error.",
         callback=_while_the_command_runs,
     ),
 ]
@@ -183,7 +186,7 @@ def resumable() -> Iterator[None]:
         terminated = isinstance(stop, Terminated)
         console(stderr=True).print(
             f"\n{'terminated' if terminated else 'interrupted'}: every finished chunk of answers "
-            "is kept; run the same command again to go on from here",
+            "is stored; run the same command again to continue from here",
             markup=False,
         )
         raise typer.Exit(143 if terminated else 130) from None

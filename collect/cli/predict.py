@@ -29,7 +29,9 @@ def predict(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="SCORES", help="CSV or Parquet, long or wide: a row per score or per model."
+            metavar="SCORES",
+            help="Benchmark scores of the models to predict: a CSV or Parquet table with a row per "
+            "model, or a row per score.",
         ),
     ],
     target: o.Targets = None,
@@ -37,9 +39,11 @@ def predict(
     reference: o.Reference = None,
     keep: t.Keep = False,
     as_json: o.Json = False,
-    csv: Annotated[Path | None, typer.Option(help="Write the predictions as a CSV.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write the predictions to this CSV file.")
+    ] = None,
 ) -> None:
-    """Predict scores that were not measured from those that were. Needs no torch, no lm-eval."""
+    """Predict scores that were not measured from those that were; torch is not needed."""
     from capspace.fit.prediction.prediction import predict_target
     from capspace.fit.reference import load_reference
     from capspace.fit.table.readers import read_table
@@ -135,7 +139,7 @@ def _write_csv(predictions: list[Prediction], path: Path) -> None:
 
 
 def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
-    """Show what can be predicted."""
+    """Show the targets that can be predicted, and what each is fitted on."""
     from capspace.fit.reference import load_reference, target_training_table
 
     known = load_reference(reference)
@@ -150,10 +154,11 @@ def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
         return
     o.print_table(
         "Targets",
-        ("Name", "What", "Fitted on", "Predicted from"),
+        ("Name", "Target", "Description", "Fitted on", "Predicted from"),
         [
             (
                 t.name,
+                t.label,
                 t.description,
                 f"{n} {t.population} models, {f} families",
                 _space(known, t),
@@ -172,7 +177,7 @@ def _space(reference: Reference, target: Target) -> str:
 
 def models(
     reference: o.Reference = None,
-    family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
+    family: Annotated[str | None, typer.Option(help="Show only models of this family.")] = None,
     as_json: o.Json = False,
 ) -> None:
     """Show the models of the reference."""

@@ -46,8 +46,8 @@ def select(
     costs: Annotated[
         Path | None,
         typer.Option(
-            help="CSV with the columns model and cost, such as GPU-hours. [default: 1 per model]",
-            show_default=False,
+            help="CSV with the columns model and cost, such as GPU-hours.",
+            show_default="1 per model",
         ),
     ] = None,
     criterion: Annotated[
@@ -90,7 +90,13 @@ def select(
     if out is not None or not as_json:
         from capspace.fit.figures import draw_budget_curve
 
-        figure = draw_budget_curve(result, result.over_budgets())
+        curve = result.over_budgets()
+        if not len(curve.budgets):
+            t.print_notes(
+                ["no figure: no random subset within the budget estimates all components"]
+            )
+            return
+        figure = draw_budget_curve(result, curve)
         t.save_figures({"selection": figure}, out or Path("capspace-report", "select"))
 
 

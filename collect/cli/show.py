@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from capspace.fit.prediction.prediction import Prediction
 
     from ..exchange._receipt import Receipt
-    from ..storage.result import Result
+    from ..storage.result import Missing, Result
 
 __all__ = [
+    "failure_dict",
     "print_placement",
     "print_predictions",
     "print_reasons",
@@ -36,6 +37,12 @@ def result_dict(result: Result) -> dict[str, Any]:
 
     safe: dict[str, Any] = json_safe({**vars(result), "tasks": list(result.tasks)})
     return safe
+
+
+def failure_dict(failure: Missing) -> dict[str, str]:
+    """Return a stored failure as a JSON-safe mapping."""
+    names = ("model", "revision", "benchmark", "reason", "failed_at")
+    return {name: getattr(failure, name) for name in names}
 
 
 def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
@@ -119,9 +126,10 @@ def print_predictions(title: str, predictions: Iterable[Prediction]) -> None:
     level = share(rows[0].level)
     print_table(
         title,
-        ("Target", "Prediction", f"{level} interval", "Support", "Fitted on"),
+        ("Name", "Target", "Prediction", f"{level} interval", "Support", "Fitted on"),
         [
             (
+                p.target,
                 p.label,
                 score(p.mean),
                 f"{score(p.lower)} – {score(p.upper)}",

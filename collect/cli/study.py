@@ -27,7 +27,12 @@ def gain(
     scores: t.Scores,
     base: Annotated[str, typer.Option(help="Column of the score without the intervention.")],
     treated: Annotated[str, typer.Option(help="Column of the score with the intervention.")],
-    target_scores: t.TargetScores = None,
+    target_scores: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table with both scores, joined by model name.", show_default="SCORES itself"
+        ),
+    ] = None,
     components: t.Components = 3,
     drop: t.Drop = None,
     keep: t.Keep = False,
@@ -111,9 +116,8 @@ def reproduce(
     expected: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file with the numbers of the study's own code. [default: a summary of "
-            "them that comes with capspace]",
-            show_default=False,
+            help="JSON file with the numbers of the study's own code.",
+            show_default="a summary of them that comes with capspace",
         ),
     ] = None,
 ) -> None:

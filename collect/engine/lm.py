@@ -104,7 +104,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     def _own_setting(self) -> str | None:
         """Return the model's own generation setting that the engine does not serve, if it has one.
 
-        A task may still set it aside.
+        A task may still override it.
         """
         try:
             read_settings(self.model.generation_config, {}, ())
@@ -218,7 +218,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         requests : list of n Instance
             As for ``generate_until``.
         seeds : sequence of n int
-            Not negative. A text depends on its own alone, not on what else is asked for; lm-eval's
+            Not negative. A text depends on its own alone, not on other requests; lm-eval's
             own path draws from torch's state instead.
         disable_tqdm : bool
             Show no progress.

@@ -148,7 +148,7 @@ def score_targets(
         For each target the sum of the log-probabilities of its continuation (nats) and whether
         every token of it is the most probable one.
     stats : ScoringStats
-        Tokens asked for and tokens read.
+        Tokens requested and tokens read.
 
     """
     tree, located = build_tree(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from capspace.fit._json import json_safe
 from capspace.tasks.panel import Benchmark, Panel
 
 from ..errors import ImportFileError
@@ -261,15 +262,9 @@ def _provenance(score: ForeignScore) -> dict[str, str]:
 
 
 def _identity(digest: str, parts: list[ForeignScore]) -> str:
-    stated = [
-        {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in vars(part).items()
-            if name not in {"samples", "setup", "run_date"}
-        }
-        for part in parts
-    ]
-    return canonical_json({"imported": digest, "scores": stated})
+    unidentifying = {"samples", "setup", "run_date"}
+    stated = [{k: v for k, v in vars(part).items() if k not in unidentifying} for part in parts]
+    return canonical_json({"imported": digest, "scores": json_safe(stated)})
 
 
 def _key(digest: str, name: str, parts: list[ForeignScore]) -> str:

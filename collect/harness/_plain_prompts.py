@@ -117,7 +117,7 @@ def _prepared_once(config: Any) -> Any:
 
 
 def _build_whole(task: Any, build: Any, settings: dict[str, Any]) -> None:
-    """Build all documents up to the last that is asked for, and keep those asked for.
+    """Build all documents up to the last that is wanted, and keep those that are.
 
     For a task that draws while it makes a prompt, so that no document can be left out.
     """

@@ -105,6 +105,19 @@ class DataRoot:
             raise DataRootError(f"{path}: label must be a text and comparable true or false")
         return label, comparable
 
+    def serves(self, config: Mapping[str, Any]) -> DataSource | None:
+        """Return the files for a task's configuration; None where it reads or makes its own.
+
+        Raises
+        ------
+        DataRootError
+            As of `source`.
+
+        """
+        if "custom_dataset" in config or own_files_fingerprint(config):
+            return None
+        return self.source(config)
+
     def source(self, config: Mapping[str, Any]) -> DataSource:
         """Return the files for a task's configuration (lm-eval's, as a mapping).
 

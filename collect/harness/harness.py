@@ -113,7 +113,7 @@ class Harness:
         Raises
         ------
         HarnessError
-            lm-eval gave no finite number for the metric, or used other shots than asked for.
+            lm-eval gave no finite number for the metric, or used other shots than the panel's.
 
         """
         from lm_eval import simple_evaluate
@@ -179,9 +179,7 @@ class Harness:
 
     def _source(self, config: dict[str, Any]) -> DataSource | None:
         """Return the files of the data root that a task reads; None where it reads others."""
-        if self.data_root is None or "custom_dataset" in config or own_files_fingerprint(config):
-            return None
-        return self.data_root.source(config)
+        return None if self.data_root is None else self.data_root.serves(config)
 
     def _data_identity(self, config: dict[str, Any]) -> str:
         if "custom_dataset" in config:  # made by code, which the definition's hash covers

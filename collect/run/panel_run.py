@@ -1,26 +1,16 @@
-"""Measuring the cells of a panel, each kept the moment it is done."""
+"""A panel is measured on checkpoints: the cells that the store does not hold, one by one."""
 
 from __future__ import annotations
 
 import gc
 import logging
-import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from capspace.tasks.panel import Panel
-
 from ..checkpoints.checkpoint import Checkpoint
-from ..engine.served import (
-    EngineRecord,
-    engine_lines,
-    engine_record,
-    known_reasons,
-    unserved_requests,
-)
+from ..engine.served import engine_lines
 from ..errors import (
     AnswerError,
     CheckpointError,
@@ -31,53 +21,24 @@ from ..errors import (
     SandboxError,
 )
 from ..harness.backends import load_model
-from ..harness.harness import Evaluation, Harness
-from ..recorder.recording import recorded
 from ..runtime.distributed import group_size, is_helper
-from ..runtime.progress import ProgressDisplay
 from ..runtime.redaction import redacted
-from ..settings import RunSettings
-from ..storage.identity import Seeds
-from ..storage.journal import Journal
 from ..storage.result import Missing, Result
-from ..storage.result_store import ResultStore
-from .cells import Cell, cell_protocol, measurable_cells
+from .cell_run import CellRun
+from .cells import Cell, measurable_cells
 from .collection import Collection
 from .turns import in_turn
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
-    from ..recorder.recorder import Recorder
-
 __all__ = ["PanelRun"]
 
 _log = logging.getLogger("capspace.collect")
 
 
-@dataclass(frozen=True)
-class PanelRun:
-    """One run of a panel over checkpoints.
-
-    Attributes
-    ----------
-    panel, harness
-        What is measured.
-    store, journal
-        Where scores and answers are kept.
-    settings : RunSettings
-        How checkpoints are loaded, and what is measured of them.
-    progress : ProgressDisplay
-        What to tell meanwhile.
-
-    """
-
-    panel: Panel
-    harness: Harness
-    store: ResultStore
-    journal: Journal
-    settings: RunSettings
-    progress: ProgressDisplay
+class PanelRun(CellRun):
+    """One run of a panel over checkpoints, cell by cell."""
 
     def collect(
         self,
@@ -111,8 +72,7 @@ class PanelRun:
             )
             todo = [cell for cell in cells if self.store.get(cell.key) is None]
             self.progress.model(checkpoint.name, len(todo), len(cells) - len(todo))
-            for gap in sorted(gaps, key=lambda gap: not gap.skipped):
-                missing.append(self._noted(gap))
+            missing += [self._noted(g) for g in sorted(gaps, key=lambda gap: not gap.skipped)]
             try:
                 n, failed = self._measure_all(checkpoint, todo) if todo else (0, [])
             except CheckpointError as error:
@@ -138,13 +98,13 @@ class PanelRun:
 
     def _results(self, checkpoint: Checkpoint, cells: list[Cell]) -> list[Result]:
         # The same weights may have been measured under another folder's name or in another panel.
-        stored = [(cell, self.store.get(cell.key)) for cell in cells]
-        scored = [(cell, result) for cell, result in stored if result is not None]
-        for other in dict.fromkeys(r.model for _, r in scored if r.model != checkpoint.name):
-            self.progress.note(f"its scores are kept as those of {other}: the same weights")
+        rows = [(cell, self.store.get(cell.key)) for cell in cells]
+        stored = [(cell, result) for cell, result in rows if result is not None]
+        for other in dict.fromkeys(r.model for _, r in stored if r.model != checkpoint.name):
+            self.progress.note(f"its scores are stored as those of {other}: the same weights")
         return [
             replace(result, model=checkpoint.name, benchmark=cell.benchmark.name)
-            for cell, result in scored
+            for cell, result in stored
         ]
 
     def _measure_all(self, checkpoint: Checkpoint, cells: list[Cell]) -> tuple[int, list[Missing]]:
@@ -164,7 +124,7 @@ class PanelRun:
                 index = cells.index(cell) + 1
                 self.progress.benchmark(cell.benchmark.name, index, len(cells))
                 try:
-                    n_measured += self._measure(lm, checkpoint, cell)
+                    n_measured += self.measure(lm, checkpoint, cell)
                 except (HarnessError, DataRootError, AnswerError, SandboxError) as error:
                     failed.append(self._noted(_gap(checkpoint, cell, str(error))))
                 except CollectError:
@@ -188,102 +148,8 @@ class PanelRun:
             journal=self.journal,
         )
 
-    def _measure(self, lm: LM, checkpoint: Checkpoint, cell: Cell) -> bool:
-        """Measure a cell; return whether this process is the one of its group that keeps it."""
-        started = time.perf_counter()
-        before = unserved_requests(lm)
-        label = f"{checkpoint.name}: {cell.benchmark.name}"
-        model = recorded(lm, cell.measurement, journal=self.journal, label=label)
-        evaluation = self.harness.evaluate(
-            model,
-            cell.benchmark,
-            seeds=Seeds.of(self.settings.seed),
-            limit=self.settings.limit,
-            chat_template=self.settings.chat_template,
-            allow_code_execution=self.settings.allow_code_execution,
-            items_done=self.progress.items,
-        )
-        if evaluation is None:
-            return False
-        seconds = time.perf_counter() - started
-        self._note(cell.benchmark.name, model)
-        engine = engine_record(lm, unserved_requests(lm) - before)
-        self._note_engine(cell.benchmark.name, lm, engine)
-        result = self._result(model, checkpoint, cell, evaluation, seconds, engine)
-        self.store.put(result, evaluation.samples)
-        self.progress.scored(
-            cell.benchmark.name, evaluation.score, evaluation.stderr, evaluation.n_items
-        )
-        return True
-
-    def _note(self, benchmark: str, recorder: Recorder) -> None:
-        """Say what the recorder has to say of a cell."""
-        counts = recorder.counts
-        for notice in self.journal.take_notices():
-            self.progress.note(notice)
-        for notice in recorder.notices:
-            self.progress.note(f"{benchmark}: {notice}")
-        if counts.n_known:
-            self.progress.note(
-                f"{benchmark}: {counts.n_known:,} of {counts.n_requests:,} answers were known"
-            )
-        if counts.n_empty:
-            self.progress.note(
-                f"{benchmark}: {counts.n_empty:,} of {counts.n_requests:,} answers came back "
-                "empty; they are scored as they are, and asked again next time"
-            )
-
-    def _note_engine(self, benchmark: str, lm: LM, engine: EngineRecord | None) -> None:
-        """Say what left the engine in this cell alone: what holds of the model was said before."""
-        if engine is None or engine["unsupported_reason"] in (None, *known_reasons(lm)):
-            return
-        self.progress.note(
-            f"{benchmark}: lm-eval's own path, which takes longer, answered what the engine does "
-            f"not serve ({engine['unsupported_reason']})"
-        )
-
-    def _result(
-        self,
-        lm: Recorder,
-        checkpoint: Checkpoint,
-        cell: Cell,
-        evaluation: Evaluation,
-        seconds: float,
-        engine: EngineRecord | None,
-    ) -> Result:
-        benchmark, measurement = cell.benchmark, cell.measurement
-        root = self.harness.data_root
-        data_comparable = root is None or root.comparable
-        note = f"; {root.label}" if root is not None and root.label else ""
-        return Result(
-            key=measurement.key,
-            model=checkpoint.name,
-            revision=checkpoint.revision,
-            benchmark=benchmark.name,
-            score=evaluation.score,
-            stderr=evaluation.stderr,
-            n_items=evaluation.n_items,
-            n_shot=benchmark.n_shot,
-            protocol=str(cell_protocol(benchmark, measurement, root)),
-            source=f"measured {datetime.now(UTC):%Y-%m-%d}, key {measurement.key[:12]}{note}",
-            comparable=data_comparable and benchmark.comparable,
-            identity=measurement.canonical,
-            tasks=evaluation.tasks,
-            provenance={
-                "panel": f"{self.panel.name} v{self.panel.version}",
-                "location": checkpoint.location,
-                "device": str(getattr(lm, "device", self.settings.device)),
-                "batch_size": str(getattr(lm, "batch_size", self.settings.batch_size)),
-                "seconds": round(seconds, 3),
-                "requests": asdict(lm.counts),
-                "engine": engine,
-                **_versions(),
-                **evaluation.environment,
-            },
-        )
-
     def _all_failed(self, checkpoint: Checkpoint, cells: list[Cell], reason: str) -> list[Missing]:
-        """Keep why a checkpoint cannot be measured for each of its cells, and tell it once."""
+        """Store why a checkpoint cannot be measured for each of its cells; note it once."""
         self.progress.note(f"no scores: {redacted(reason)}")
         return [self._stored(_gap(checkpoint, cell, reason)) for cell in cells]
 
@@ -294,26 +160,15 @@ class PanelRun:
         return stored
 
     def _stored(self, gap: Missing) -> Missing:
-        """Store why a cell has no score, without what may be a secret of the environment."""
+        """Store why a cell has no score, without any secret of the environment."""
         gap = replace(gap, reason=redacted(gap.reason))
         self.store.put_failure(gap)
         return gap
 
 
 def _gap(checkpoint: Checkpoint, cell: Cell, reason: str) -> Missing:
-    return Missing(
-        checkpoint.name,
-        cell.benchmark.name,
-        reason,
-        revision=checkpoint.revision,
-        key=cell.key,
-    )
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("capspace", "lm_eval", "torch", "transformers")}
+    name, benchmark = checkpoint.name, cell.benchmark.name
+    return Missing(name, benchmark, reason, revision=checkpoint.revision, key=cell.key)
 
 
 def _one_line(error: Exception) -> str:

@@ -20,7 +20,7 @@ __all__ = ["LiveProgress", "PlainProgress", "ProgressDisplay", "SilentProgress",
 
 
 class ProgressDisplay(Protocol):
-    """What a run tells while it goes on."""
+    """What a run reports while it goes on."""
 
     def model(self, name: str, n_missing: int, n_known: int) -> None:
         """Begin a model: how many benchmarks will be measured and how many are known."""
@@ -29,7 +29,7 @@ class ProgressDisplay(Protocol):
         """Begin benchmark ``index`` of ``total``, counted from 1."""
 
     def items(self, done: int, total: int) -> None:
-        """Tell how many items of the benchmark are answered."""
+        """Tell how many items of the benchmark are done."""
 
     def scored(self, name: str, score: float, stderr: float, n_items: int) -> None:
         """End a benchmark with its score, which is in the store by now."""

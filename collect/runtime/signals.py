@@ -12,7 +12,7 @@ __all__ = ["Terminated", "terminable"]
 
 
 class Terminated(KeyboardInterrupt):
-    """The run was asked to end by SIGTERM; the chunk under way is dropped whole."""
+    """SIGTERM ended the run; the chunk under way is dropped whole."""
 
 
 @contextmanager

@@ -137,14 +137,14 @@ def _ending(runner: Guest, limits: Limits) -> str:
 def judge_all(
     samples: Iterable[Sample], *, limits: Limits | None = None, n_workers: int | None = None
 ) -> list[Verdict]:
-    """Run samples side by side, one per core unless said otherwise; verdicts in their order."""
+    """Run samples side by side, by default one per core; verdicts in their order."""
     n_workers = n_workers or os.cpu_count() or 1
     with ThreadPoolExecutor(n_workers) as pool:
         return list(pool.map(lambda sample: judge(sample, limits), samples))
 
 
 def check_sandbox() -> None:
-    """Make sure that samples can be judged here, before a model is asked for any.
+    """Make sure that samples can be judged here, before a model writes any.
 
     Raises
     ------

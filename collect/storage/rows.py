@@ -7,10 +7,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from capspace.fit._json import json_safe
+
 from .digests import canonical_json, digest
 from .result import Result
 
-__all__ = ["DamagedResult", "from_row", "null_nan", "to_row"]
+__all__ = ["DamagedResult", "from_row", "to_row"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def to_row(result: Result) -> dict[str, Any]:
         "source": result.source,
         "comparable": int(result.comparable),
         "identity": result.identity,
-        "tasks": canonical_json(null_nan(result.tasks)),
-        "provenance": canonical_json(null_nan(result.provenance)),
+        "tasks": canonical_json(json_safe(result.tasks)),
+        "provenance": canonical_json(json_safe(result.provenance)),
         "measured_at": result.measured_at,
     }
     return row | {"digest": _digest(row)}
@@ -82,14 +84,3 @@ def from_row(row: dict[str, Any]) -> Result | DamagedResult:
     except ValueError:
         return DamagedResult(number, row["key"], row["model"], row["benchmark"])
     return Result(**columns | known)
-
-
-def null_nan(value: Any) -> Any:
-    """Return the value with NaN as None: unknown is null in JSON."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, dict):
-        return {k: null_nan(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [null_nan(v) for v in value]
-    return value

@@ -1,8 +1,9 @@
-"""Back-tests, gains of interventions, the choice of models to measure, the ledger."""
+"""Analyses of score tables: back-tests, gains, the choice of models to measure, the ledger."""
 
 from ._backtest import BASELINES, Backtest, backtest
 from ._error_curve import ErrorCurve, error_curve
 from .baselines import BaselineResult
+from .budget_curve import BudgetCurve
 from .design import Candidates, Choice, choose_models, choose_over_budgets, random_choices
 from .efficiency import EfficiencyAnalysis, analyse_efficiency
 from .gain import GainAnalysis, GainCurves, analyse_gain, predict_gain
@@ -10,7 +11,7 @@ from .ledger import FrozenLaw, Ledger, LedgerError, Scoring
 from .paired_laws import GainFit, GainPrediction, fit_gain
 from .preregistration import fit_unseen
 from .problems import gain_problem, target_problem
-from .selection import BudgetCurve, Selection, read_costs, select_models, up_to_size
+from .selection import Selection, read_costs, select_models, up_to_size
 from .space import SpaceAnalysis, analyse_space
 from .splits import Split, by_date, by_family, by_flops, by_rank, by_size, by_value, randomly
 

@@ -1,4 +1,4 @@
-"""How well a law predicts models it has not seen."""
+"""Test how well a law predicts models that it was not fitted on."""
 
 from __future__ import annotations
 

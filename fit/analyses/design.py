@@ -45,6 +45,9 @@ class Candidates:
     units: Sequence[str]
     cost: ArrayLike | None = None
 
+    def __repr__(self) -> str:
+        return f"Candidates({len(self.units)} models, {len(set(self.units))} units)"
+
 
 @dataclass(frozen=True)
 class Choice:

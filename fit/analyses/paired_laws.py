@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import DegenerateError, FitError
 from ..law._refit import Fitted, Training, fit_once, predict_with, refit
@@ -26,7 +27,7 @@ _SCORE_NOISE = 0.003
 _N_DRAWS = 8192
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GainPrediction:
     """Predicted base score, treated score and gain of models, with the gain's interval.
 
@@ -52,12 +53,27 @@ class GainPrediction:
     level: float
     correlation: Floats
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per model: predicted scores, gain, its interval, the correlation."""
+        columns = ("base", "treated", "mean", "lower", "upper", "correlation")
+        return pd.DataFrame({name: getattr(self, name) for name in columns})
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists; what is not known is None."""
         return {k: json_safe(v) for k, v in vars(self).items()}
 
+    def __repr__(self) -> str:
+        return (
+            f"GainPrediction({counted(len(self.mean), 'model')}: "
+            f"mean gain {self.mean.mean():+.3f}, "
+            f"mean width {(self.upper - self.lower).mean():.3f} at {self.level:.0%})"
+        )
 
-@dataclass(frozen=True)
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+
+@dataclass(frozen=True, eq=False)
 class GainFit:
     """Laws of the base and the treated score, fitted to the same models.
 
@@ -70,6 +86,9 @@ class GainFit:
 
     base: Fitted
     treated: Fitted
+
+    def __repr__(self) -> str:
+        return f"GainFit({self.n_models} models, {len(self.base.training.benchmarks)} benchmarks)"
 
     @property
     def n_models(self) -> int:

@@ -1,4 +1,4 @@
-"""Targets of one's own, made ready to be predicted from the scores of a table."""
+"""Make a target of one's own ready to be predicted from the scores of a table."""
 
 from __future__ import annotations
 

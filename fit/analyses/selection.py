@@ -13,48 +13,20 @@ from numpy.typing import NDArray
 
 from .._display import frame_html
 from .._json import json_safe
-from ..errors import DegenerateError, FitError, TableError
+from ..errors import DegenerateError, TableError
 from ..table.cells import as_numbers, as_text, read_cells
 from ..table.table import ScoreTable
-from .criterion import Criterion, evaluate_criterion, information_entries, whiten
+from .budget_curve import BudgetCurve, curve_over_budgets, finite_values
+from .criterion import Criterion
 from .design import Candidates, Choice, choose_models, random_choices
 from .space import Estimator, analyse_space
 
-__all__ = ["BudgetCurve", "Selection", "read_costs", "select_models", "up_to_size"]
+__all__ = ["Selection", "read_costs", "select_models", "up_to_size"]
 
 Floats = NDArray[np.float64]
 Unit = Literal["family", "model"]
 
 _N_RANDOM = 200
-_N_RANDOM_ON_THE_CURVE = 40
-_N_BUDGETS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class BudgetCurve:
-    """The criterion of chosen and of random subsets at rising budgets; lower is better.
-
-    Attributes
-    ----------
-    budgets : (m,) array
-        Those at which the subset chosen estimates every component.
-    chosen : (m,) array
-    random : tuple of m arrays
-        Of random subsets that estimate every component.
-    everything : float
-        Of all candidates.
-
-    Notes
-    -----
-    V and A are variances. D, minus the log determinant of the information of k components, is
-    given as exp(D / k), the geometric mean of the variances, so that it is positive too.
-
-    """
-
-    budgets: Floats
-    chosen: Floats
-    random: tuple[Floats, ...]
-    everything: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +63,7 @@ class Selection:
     @property
     def random_values(self) -> Floats:
         """Criterion of those random subsets that estimate every component."""
-        return _finite(self.random)
+        return finite_values(self.random)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the chosen models: family and number of parameters."""
@@ -100,12 +72,14 @@ class Selection:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; what is unknown is null."""
         values = self.random_values
-        random = {"n": len(self.random), "median": np.median(values), "best": values.min()}
+        random = None
+        if len(values):
+            random = {"n": len(self.random), "median": np.median(values), "best": values.min()}
         safe: dict[str, Any] = json_safe(
             {
                 **self.choice.to_dict(),
                 "models": list(map(str, self.to_frame().index)),
-                "random": random if len(values) else None,
+                "random": random,
                 "notes": self.notes,
             }
         )
@@ -113,45 +87,14 @@ class Selection:
 
     def over_budgets(self) -> BudgetCurve:
         """Return the criterion of chosen and of random subsets at budgets up to this one."""
-        choice, pool = self.choice, self.candidates
-        budgets, chosen, random = [], [], []
-        for budget in _budgets(choice.budget, whole=pool.cost is None):
-            try:
-                best = choose_models(
-                    pool,
-                    budget=budget,
-                    criterion=choice.criterion,
-                    include=self.include,
-                    exclude=self.exclude,
-                )
-            except FitError:
-                continue  # too small a budget for every component, or for what must be in
-            drawn = random_choices(
-                pool,
-                budget=budget,
-                criterion=choice.criterion,
-                n_choices=_N_RANDOM_ON_THE_CURVE,
-                random_state=self.random_state,
-            )
-            if len(values := _finite(drawn)):
-                budgets.append(budget)
-                chosen.append(best.value)
-                random.append(values)
-        return BudgetCurve(
-            np.array(budgets),
-            self._variance(np.array(chosen)),
-            tuple(self._variance(values) for values in random),
-            float(self._variance(np.array([self._of_everything()]))[0]),
+        return curve_over_budgets(
+            self.candidates,
+            budget=self.choice.budget,
+            criterion=self.choice.criterion,
+            include=self.include,
+            exclude=self.exclude,
+            random_state=self.random_state,
         )
-
-    def _of_everything(self) -> float:
-        z = np.asarray(self.candidates.points, dtype=float)
-        entries = information_entries(whiten(z, z) if self.choice.criterion == "V" else z)
-        return float(evaluate_criterion(entries.sum(axis=1)[:, None], self.choice.criterion)[0])
-
-    def _variance(self, values: Floats) -> Floats:
-        k = np.asarray(self.candidates.points).shape[1]
-        return np.exp(values / k) if self.choice.criterion == "D" else values
 
     def __repr__(self) -> str:
         values = self.random_values
@@ -307,16 +250,3 @@ def _cost_of_each(costs: pd.Series, models: Iterable[str]) -> list[float]:
     if lacking:
         raise TableError(f"no cost of {lacking[0]}")
     return [float(costs[name]) for name in names]
-
-
-def _budgets(largest: float, *, whole: bool) -> list[float]:
-    """Return rising budgets that end at ``largest``; whole numbers where a budget counts models."""
-    even = np.linspace(largest / _N_BUDGETS, largest, _N_BUDGETS)
-    if not whole:
-        return [float(b) for b in even]
-    return [float(b) for b in dict.fromkeys([*np.floor(even[:-1]), largest]) if b >= 1]
-
-
-def _finite(choices: Iterable[Choice]) -> Floats:
-    values = np.array([choice.value for choice in choices], dtype=float)
-    return np.asarray(values[np.isfinite(values)])

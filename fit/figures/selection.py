@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ..analyses.selection import BudgetCurve, Selection
+from ..analyses.budget_curve import BudgetCurve
+from ..analyses.selection import Selection
 from .style import ACCENT, BLUE, GREEN, headline, panel, styled
 
 __all__ = ["draw_budget_curve", "draw_selection"]
@@ -86,7 +87,7 @@ def draw_selection(
     axes.set_yscale("log")
     lowest = min(low.min(), best.min(), everything or np.inf)
     axes.set_ylim(bottom=0.78 * lowest)
-    axes.set_xticks(at)
+    axes.set_xticks(at, [f"{budget:.3g}" for budget in at])
     axes.set_xlabel(cost_label)
     axes.set_ylabel(f"{quality} (log scale)")
     sizes = {len(r) for r in rows}

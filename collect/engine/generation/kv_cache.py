@@ -52,7 +52,7 @@ class Decoding:
 
 @dataclass
 class _Step:
-    """What the running forward pass is, and the layer that was last asked for its keys."""
+    """The running forward pass, and the layer that updated its keys last."""
 
     work: Prefilling | Decoding | None = None
     layer: _Layer | None = None

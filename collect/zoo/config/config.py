@@ -1,4 +1,4 @@
-"""``zoo.yaml``: which checkpoints to measure on what, and how."""
+"""The content of a ``zoo.yaml``: which checkpoints are measured, on what, and how."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class _Strict(BaseModel):
 def _duration(value: Any) -> Any:
     """Return seconds from a number, "90m", or Slurm's ``[days-]hours:minutes:seconds``."""
     text = str(value).strip().lower()
-    if found := re.fullmatch(r"([\d.]+)\s*(s|m|min|h|d|)", text):
-        return float(found[1]) * _SECONDS[found[2]]
-    if found := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)", text):
-        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    if match := re.fullmatch(r"([\d.]+)\s*(s|m|min|h|d|)", text):
+        return float(match[1]) * _SECONDS[match[2]]
+    if match := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)", text):
+        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
     raise ValueError("expected a time such as 90m, 4h or 04:00:00")
 
@@ -106,7 +106,7 @@ class ZooSettings(RunSettings):
 
 
 class Facts(_Strict):
-    """What is known about a checkpoint; what is not given is counted where it can be."""
+    """Facts about a checkpoint; those that are not given are counted where they can be."""
 
     family: Annotated[Text, BeforeValidator(_family)] | None = None
     parameters: Annotated[float, Field(gt=0)] | None = None
@@ -153,17 +153,17 @@ def _entry(value: Any) -> Any:
 
 
 class Limits(_Strict):
-    """What bounds a run."""
+    """What limits a run."""
 
     disk: Annotated[ByteSize, Field(gt=0)] | None = None
     """Disk space for what a local run downloads, such as 200GB; checkpoints that are finished are
     removed to make room."""
 
     unit_time: Seconds = 3600.0
-    """Work is cut into units of about this length at most."""
+    """Longest work unit, about; work is cut into units of this length."""
 
     timeout: Seconds | None = None
-    """A unit that takes longer is ended; by default far beyond its estimate."""
+    """Longest time for one unit before it is ended; by default far beyond its estimate."""
 
 
 class ZooConfig(ZooSettings):
@@ -177,7 +177,7 @@ class ZooConfig(ZooSettings):
     ]
     panels: Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
     facts: Path | None = None
-    """CSV of facts with a column ``model``; what an entry says itself counts more."""
+    """CSV of facts with a column ``model``; an entry's own facts take precedence."""
 
     store: Path | None = None
     """Folder of the store; by default the user's own."""
@@ -186,7 +186,7 @@ class ZooConfig(ZooSettings):
 
 
 class ZooFile(_Strict):
-    """A ``zoo.yaml`` that was read: its content, its place and its line numbers."""
+    """A ``zoo.yaml`` that was read: its content, its path and its line numbers."""
 
     path: Path
     config: ZooConfig

@@ -1,1 +1,1 @@
-"""The devices of a machine, and which work unit gets which of them."""
+"""A machine has devices; this room lists them and allocates them to work units."""

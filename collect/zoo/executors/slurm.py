@@ -171,12 +171,12 @@ def submitted_jobs(folder: ZooFolder) -> list[dict[str, str]]:
     if not ids or shutil.which("squeue") is None:
         return []
     text = _run(["squeue", "-h", "-r", "-u", getpass.getuser(), "-o", "%i|%T|%N|%r"])
-    found = []
+    jobs = []
     for line in text.splitlines():
         job, state, node, reason = (*line.split("|"), "", "", "")[:4]
         if job in ids:
-            found.append({"job": job, "state": state, "node": node, "reason": reason})
-    return found
+            jobs.append({"job": job, "state": state, "node": node, "reason": reason})
+    return jobs
 
 
 def cancel_jobs(folder: ZooFolder) -> list[str]:
@@ -215,10 +215,10 @@ def _run(command: Sequence[str]) -> str:
 
 
 def _slurm_words(text: str) -> str:
-    """Return what Slurm itself said, in one line."""
+    """Return Slurm's own error message, in one line."""
     lines = [line.strip() for line in text.splitlines() if "error:" in line]
-    said = [re.sub(r"^.*?error:\s*", "", line) for line in lines]
-    return "; ".join(dict.fromkeys(said)) or " ".join(text.split())
+    messages = [re.sub(r"^.*?error:\s*", "", line) for line in lines]
+    return "; ".join(dict.fromkeys(messages)) or " ".join(text.split())
 
 
 def _read_ids(path: Path) -> list[str]:

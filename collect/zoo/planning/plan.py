@@ -20,7 +20,7 @@ __all__ = ["Cell", "Model", "Plan", "Unit", "cut_into_units", "longest_first"]
 
 @dataclass(frozen=True)
 class Model:
-    """A checkpoint of the zoo, resolved, weighed, and with its settings.
+    """A checkpoint of the zoo, resolved, with its size, settings and facts.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Unit:
-    """What one worker takes at a time: a checkpoint and benchmarks of one panel."""
+    """One unit of work for a worker: a checkpoint, and benchmarks of one panel."""
 
     model: Model
     panel: str
@@ -159,12 +159,12 @@ class Plan:
 
     def of(self, identities: Iterable[str]) -> Plan:
         """Return the plan of only these models."""
-        kept = set(identities)
+        wanted = set(identities)
         return replace(
             self,
-            models=tuple(m for m in self.models if m.identity in kept),
-            cells={i: c for i, c in self.cells.items() if i in kept},
-            units=tuple(u for u in self.units if u.model.identity in kept),
+            models=tuple(m for m in self.models if m.identity in wanted),
+            cells={i: c for i, c in self.cells.items() if i in wanted},
+            units=tuple(u for u in self.units if u.model.identity in wanted),
         )
 
     def to_dict(self) -> dict[str, Any]:

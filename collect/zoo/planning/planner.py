@@ -1,4 +1,4 @@
-"""From a ``zoo.yaml`` to a plan: resolve, weigh, look up what is done, and estimate the rest."""
+"""The plan of a ``zoo.yaml``: what is done, what is missing, and how long that will take."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .cost import (
     fit_throughput,
     forward_flops,
 )
-from .models import Found, facts_table, make_model, merge, resolve_all, unsupported_reason
+from .models import Resolved, facts_table, make_model, merge, resolve_all, unsupported_reason
 from .plan import Cell, Model, Plan, Unit, cut_into_units, longest_first
 
 __all__ = ["make_plan", "zoo_panels"]
@@ -84,8 +84,8 @@ def make_plan(
         include_path=zoo.settings.include_path,
     )
     tell(f"resolving {len(wanted)} checkpoints")
-    found, missing = resolve_all(wanted, panels, store)
-    merged, notices = merge(found)
+    resolved, missing = resolve_all(wanted, panels, store)
+    merged, notices = merge(resolved)
     models = [make_model(f, aliases, table, device) for f, aliases in merged]
     with logged_to(store.logs_path / "zoo-plan.log"):
         cells, missing_cells, benchmarks = _keys(zoo, panels, harness, merged, allowed=models)
@@ -141,7 +141,7 @@ def _keys(
     zoo: ZooFile,
     panels: Sequence[Panel],
     harness: Harness,
-    merged: Sequence[tuple[Found, tuple[str, ...]]],
+    merged: Sequence[tuple[Resolved, tuple[str, ...]]],
     *,
     allowed: Sequence[Model],
 ) -> tuple[_Keys, list[Missing], list[tuple[Panel, Benchmark]]]:
@@ -152,17 +152,17 @@ def _keys(
     for panel in panels:
         for benchmark in panel.benchmarks:
             is_used = False
-            for found, _ in merged:
+            for resolved, _ in merged:
                 cells, gaps = measurable_cells(
-                    found.checkpoint,
+                    resolved.checkpoint,
                     [benchmark],
                     harness,
-                    found.settings,
+                    resolved.settings,
                     permission="allow_code_execution: true",
                     runs_here=False,
                 )
                 for cell in cells:
-                    keys[found.checkpoint.identity].append((panel, benchmark, cell.measurement))
+                    keys[resolved.checkpoint.identity].append((panel, benchmark, cell.measurement))
                 missing += gaps
                 is_used = is_used or bool(cells)
             if is_used:
@@ -177,22 +177,22 @@ def _workloads(
     store: Store,
     tell: Tell,
 ) -> dict[tuple[str, str], Workload]:
-    """Return what each benchmark asks; counted once and then remembered beside the store."""
+    """Return what each benchmark requests; counted once, and kept beside the store."""
     path = store.path / "workloads.json"
-    kept: dict[str, dict[str, int]] = {}
+    counted: dict[str, dict[str, int]] = {}
     if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        counted = json.loads(path.read_text(encoding="utf-8"))
     works = {}
-    n_before = len(kept)
+    n_before = len(counted)
     for panel, benchmark in benchmarks:
         tasks = [asdict(task) for task in harness.tasks(benchmark)]
         key = digest([tasks, benchmark.n_shot, zoo.config.limit])
-        if key not in kept:
+        if key not in counted:
             tell(f"counting the requests of {benchmark.name}, once")
-            kept[key] = asdict(harness.workload(benchmark, limit=zoo.config.limit))
-        works[panel.name, benchmark.name] = Workload(**kept[key])
-    if len(kept) > n_before:
-        write_atomically(path, json.dumps(kept))
+            counted[key] = asdict(harness.workload(benchmark, limit=zoo.config.limit))
+        works[panel.name, benchmark.name] = Workload(**counted[key])
+    if len(counted) > n_before:
+        write_atomically(path, json.dumps(counted))
     return works
 
 

@@ -249,12 +249,12 @@ def check_disk(plan: Plan, *, max_bytes: int | None, spare_bytes: int = 0) -> No
     if max_bytes is not None:
         free += spare_bytes
     largest = max(wanted.values(), key=lambda m: m.n_download_bytes)
-    told = f"{largest.name} is {largest.n_download_bytes / 1e9:.3g} GB to download"
+    size = f"{largest.name} is {largest.n_download_bytes / 1e9:.3g} GB to download"
     if max_bytes is not None and largest.n_download_bytes > max_bytes:
-        raise ZooError(f"{told}, and --max-disk is {max_bytes / 1e9:.3g} GB; raise it")
+        raise ZooError(f"{size}, and --max-disk is {max_bytes / 1e9:.3g} GB; raise it")
     if largest.n_download_bytes > free:
         raise ZooError(
-            f"{told}, and there is room for {free / 1e9:.3g} GB in {cache}; set HF_HOME to a "
+            f"{size}, and there is room for {free / 1e9:.3g} GB in {cache}; set HF_HOME to a "
             "larger disk"
         )
     total = sum(m.n_download_bytes for m in wanted.values())

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from capspace.fit._json import json_safe
 from capspace.tasks.panel import Panel
 
 from ...settings import RunSettings
 from ...storage.result import Missing, Result
-from ...storage.rows import null_nan
 from ..planning.plan import Unit
 
 __all__ = [
@@ -223,7 +223,8 @@ def parse_result(stored: dict[str, Any]) -> Result:
 
 def result_json(result: Result) -> dict[str, Any]:
     """Return a result as JSON data; NaN becomes null."""
-    return {name: null_nan(value) for name, value in vars(result).items()}
+    safe: dict[str, Any] = json_safe(vars(result))
+    return safe
 
 
 def failure_json(failure: Missing) -> dict[str, Any]:

@@ -224,8 +224,8 @@ class Study:
         models = list(features.index)
         later = list(self.plan.preregistered) if preregistered else []
         if analysis.features == "base":
-            kept = {*self.base_models, *later}
-            models = [m for m in models if m in kept]
+            wanted = {*self.base_models, *later}
+            models = [m for m in models if m in wanted]
         if analysis.open_families_only:
             known = {*self.open_families, *facts["family"].reindex(later)}
             models = [m for m in models if facts.at[m, "family"] in known]

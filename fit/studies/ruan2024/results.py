@@ -1,4 +1,4 @@
-"""Every analysis of the study, run: what its page, figures and table of numbers are made of."""
+"""Run every analysis of the study, for its page, its figures and its table of numbers."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class GainResult:
     curves: GainCurves
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """All analyses, and ours against the study's numbers."""
 
@@ -110,6 +110,12 @@ class Results:
     quality: SelectionQuality
     coverage: list[Coverage]
     comparisons: list[Comparison] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return (
+            f"Results({len(self.analyses)} targets, {len(self.gains)} interventions, "
+            f"{len(self.comparisons)} numbers compared)"
+        )
 
 
 def run_study(

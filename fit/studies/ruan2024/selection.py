@@ -1,4 +1,4 @@
-"""The study's choices of models: its guides, and how well the chosen models serve."""
+"""The study's choices of models, and how well laws of the chosen models predict."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def test_what_a_library_prints_is_on_standard_error(
         print("a library's own words")
         options.print_json({"score": float("nan"), "bound": float("inf")})
     print("after")
-    said = capsys.readouterr()
-    assert said.out.splitlines()[0] == "before"
-    assert document("\n".join(said.out.splitlines()[1:-1])) == {"score": None, "bound": None}
-    assert said.err == "a library's own words\n"
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[0] == "before"
+    assert document("\n".join(shown.out.splitlines()[1:-1])) == {"score": None, "bound": None}
+    assert shown.err == "a library's own words\n"

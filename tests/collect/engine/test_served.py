@@ -19,7 +19,7 @@ pytest.importorskip("torch", reason="the engine needs the collect extra")
 from commands import Command, Notes
 from fault_driver import PANEL
 
-from capspace.collect.cli.zoo_show import Watcher
+from capspace.collect.cli.zoo.live import Watcher
 from capspace.collect.engine import served
 from capspace.collect.engine.served import (
     CHECKED_WITH,

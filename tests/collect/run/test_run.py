@@ -397,7 +397,7 @@ def test_the_same_weights_by_another_name_say_where_their_scores_are(
     found = collect(copy, two, tmp_path / "store", progress=notes)
     assert found.n_measured == 0
     assert [r.model for r in found.results] == ["copy", "copy"]
-    assert notes.told == ["its scores are kept as those of tiny-llama: the same weights"]
+    assert notes.told == ["its scores are stored as those of tiny-llama: the same weights"]
 
 
 def test_a_data_set_that_is_not_there_is_a_missing_cell(

@@ -15,8 +15,8 @@ from checkout import ROOT
 from zoo_parts import small_panel, untrained
 
 from capspace.collect.cli import main
-from capspace.collect.cli.zoo_show import print_status
-from capspace.collect.run.collection import Missing
+from capspace.collect.cli.zoo.live import print_status
+from capspace.collect.storage.result import Missing
 from capspace.collect.zoo.status import ModelStatus, ZooStatus
 from capspace.collect.zoo.work.downloads import evict
 from capspace.collect.zoo.work.records import WorkerState
@@ -82,7 +82,7 @@ def test_plan_run_status_and_run_again(
     assert "no failed cell is recorded" in out
     code, out, err = capspace("zoo", "fit", zoo)
     assert code == 2
-    assert "1 models with 2 benchmarks are too few" in err
+    assert "too few for a space: 1 model with 2 benchmarks" in err
     code, out, _ = capspace("zoo", "export", zoo, zoo.parent / "shared")
     assert code == 0
     assert (zoo.parent / "shared" / "scores.csv").is_file()

@@ -103,19 +103,19 @@ def test_every_subset_is_counted_once():
 def test_row_order_does_not_matter():
     points, units = candidates(seed=5)
     order = np.random.default_rng(0).permutation(len(units))
-    one = choose_models(Candidates(points, units), budget=8)
-    two = choose_models(Candidates(points[order], [units[i] for i in order]), budget=8)
-    assert set(one.units) == set(two.units)
-    assert one.value == pytest.approx(two.value)
+    first = choose_models(Candidates(points, units), budget=8)
+    second = choose_models(Candidates(points[order], [units[i] for i in order]), budget=8)
+    assert set(first.units) == set(second.units)
+    assert first.value == pytest.approx(second.value)
 
 
 def test_v_and_d_do_not_depend_on_the_coordinates():
     points, units = candidates(seed=6)
     turned = points @ np.random.default_rng(0).normal(size=(3, 3))
     for criterion in ("V", "D"):
-        one = choose_models(Candidates(points, units), budget=8, criterion=criterion)
-        two = choose_models(Candidates(turned, units), budget=8, criterion=criterion)
-        assert one.units == two.units
+        first = choose_models(Candidates(points, units), budget=8, criterion=criterion)
+        second = choose_models(Candidates(turned, units), budget=8, criterion=criterion)
+        assert first.units == second.units
 
 
 def test_population_moves_the_choice_towards_it():
@@ -147,19 +147,19 @@ def test_exchange_reaches_the_exhaustive_optimum_for_single_models(criterion):
     units = [f"m{i}" for i in range(18)]
     for budget in (4, 6, 9):
         exact = choose_models(Candidates(points, units), budget=budget, criterion=criterion)
-        found = choose_models(
+        result = choose_models(
             Candidates(points, units), budget=budget, criterion=criterion, max_subsets=10
         )
-        assert (exact.method, found.method) == ("exhaustive", "exchange")
-        assert found.value == pytest.approx(exact.value)
+        assert (exact.method, result.method) == ("exhaustive", "exchange")
+        assert result.value == pytest.approx(exact.value)
 
 
 def test_exchange_respects_budget_and_seed():
     points, units = candidates(n_families=12, seed=9)
-    one = choose_models(Candidates(points, units), budget=10, max_subsets=1, random_state=4)
-    two = choose_models(Candidates(points, units), budget=10, max_subsets=1, random_state=4)
-    assert one == two
-    assert one.cost <= 10
+    first = choose_models(Candidates(points, units), budget=10, max_subsets=1, random_state=4)
+    second = choose_models(Candidates(points, units), budget=10, max_subsets=1, random_state=4)
+    assert first == second
+    assert first.cost <= 10
 
 
 def test_a_larger_budget_is_never_worse():

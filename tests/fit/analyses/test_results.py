@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -130,6 +131,15 @@ def test_a_gain_without_a_cutoff_looks_at_the_models_it_was_fitted_on(
         analyse_gain(table, targets["base"], targets["treated"], cutoff_flops=1e30)
 
 
+def test_what_results_are_made_of_shows_itself_in_a_line(results: dict[str, Any]) -> None:
+    gain, selection = results["gain"], results["selection"]
+    predicted = gain.fit.predict(np.full((2, 4), 0.5), n_refits=2)
+    shown = [predicted, gain.fit, selection.choice, selection.candidates, selection.over_budgets()]
+    for thing in [*shown, by_flops(results["space"].facts, 1e23)]:
+        assert len(repr(thing)) < 160
+        assert "array" not in repr(thing)
+
+
 def test_the_chosen_models_are_better_than_random_ones_at_every_budget(
     results: dict[str, Any],
 ) -> None:
@@ -154,6 +164,14 @@ def test_a_budget_curve_of_costs_and_of_the_determinant_is_positive(table: Score
     assert curve.everything <= curve.chosen[-1]
     with pytest.raises(TableError, match="no cost of <script>"):
         select_models(table, 10, costs=costs.iloc[:39], n_components=2)
+
+
+def test_random_subsets_that_estimate_nothing_are_unknown_not_zero(table: ScoreTable) -> None:
+    alike = ScoreTable.from_wide(table.wide().iloc[:6].assign(D=0.5), models=table.models.iloc[:6])
+    selection = select_models(alike, 3, by="model", n_components=3)
+    nothing = replace(selection, random=tuple(replace(c, value=np.inf) for c in selection.random))
+    assert nothing.to_dict()["random"] is None
+    assert "random" not in repr(nothing)
 
 
 def test_only_small_models_are_candidates(table: ScoreTable) -> None:
@@ -201,6 +219,8 @@ def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
     book = Ledger(tmp_path / "ledger.jsonl")
     law = book.add(fit, name="first", scores=new)
     scoring = book.score("first", new, pd.Series({EVIL: 0.5}))
+    assert list(book.to_frame().index) == ["first"]
+    assert "first" in book._repr_html_()
     assert repr(law).startswith("FrozenLaw(first: bbh frozen ")
     assert repr(scoring).startswith("Scoring(first: 1 model, mean absolute error ")
     for shown in (law, scoring):
