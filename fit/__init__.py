@@ -13,11 +13,7 @@ if __name__ != "capspace.fit":
     )
 
 if TYPE_CHECKING:
-    from .analyses._backtest import *
-    from .analyses.design import *
-    from .analyses.gain import *
-    from .analyses.ledger import *
-    from .analyses.splits import *
+    from .analyses import *
     from .errors import *
     from .figures import *
     from .law import *
@@ -26,129 +22,62 @@ if TYPE_CHECKING:
     from .report import *
     from .space import *
     from .table import *
-    from .zoo.fitting import *
+    from .zoo import *
 
     __version__: str
 
 # Every public name, by the module that it is loaded from.
+# fmt: off
 _NAMES = {
-    "analyses._backtest": (
-        "Backtest",
-        "BaselineResult",
-        "ErrorCurve",
-        "backtest",
-        "error_curve",
-    ),
-    "analyses.design": (
-        "Choice",
-        "choose_models",
-        "choose_over_budgets",
-        "random_choices",
-    ),
-    "analyses.gain": (
-        "GainFit",
-        "GainPrediction",
-        "fit_gain",
-        "gain_problem",
-    ),
-    "analyses.ledger": (
-        "FrozenLaw",
-        "Ledger",
-        "LedgerError",
-        "Scoring",
-    ),
-    "analyses.splits": (
-        "Split",
-        "by_date",
-        "by_family",
-        "by_flops",
-        "by_rank",
-        "by_size",
-        "by_value",
-        "randomly",
+    "analyses": (
+        "BASELINES", "Backtest", "BaselineResult", "BudgetCurve", "Candidates", "Choice",
+        "EfficiencyAnalysis", "ErrorCurve", "FrozenLaw", "GainAnalysis", "GainCurves", "GainFit",
+        "GainPrediction", "Ledger", "LedgerError", "Scoring", "Selection", "SpaceAnalysis",
+        "Split", "analyse_efficiency", "analyse_gain", "analyse_space", "backtest", "by_date",
+        "by_family", "by_flops", "by_rank", "by_size", "by_value", "choose_models",
+        "choose_over_budgets", "error_curve", "fit_gain", "fit_unseen", "gain_problem",
+        "predict_gain", "random_choices", "randomly", "read_costs", "select_models",
+        "target_problem", "up_to_size",
     ),
     "errors": (
-        "DegenerateError",
-        "FitError",
-        "NotConvergedError",
-        "TableError",
-        "TooFewModelsError",
+        "DegenerateError", "FitError", "NotConvergedError", "TableError", "TooFewModelsError",
         "UnknownNameError",
     ),
     "figures": (
-        "NewModel",
-        "Treatment",
-        "draw_backtest",
-        "draw_backtest_baselines",
-        "draw_backtest_predictions",
-        "draw_baselines",
-        "draw_efficiency",
-        "draw_error_curves",
-        "draw_gain",
-        "draw_map",
-        "draw_predicted",
-        "draw_predictions",
-        "draw_scores",
-        "draw_selection",
-        "draw_space",
-        "draw_target",
-        "draw_weights",
-        "save",
+        "NewModel", "Treatment", "draw_backtest", "draw_backtest_baselines",
+        "draw_backtest_predictions", "draw_baselines", "draw_budget_curve", "draw_efficiency",
+        "draw_error_curves", "draw_gain", "draw_gain_analysis", "draw_map", "draw_predicted",
+        "draw_predictions", "draw_scores", "draw_selection", "draw_space", "draw_target",
+        "draw_weights", "save",
     ),
     "law": (
-        "Curve",
-        "Efficiency",
-        "EquivalentScale",
-        "FamilyLaw",
-        "Fitted",
-        "Form",
-        "Interval",
-        "IntervalMethod",
-        "JackknifePlus",
-        "LawSettings",
-        "Problem",
-        "ScalingLaw",
-        "Training",
-        "TwoView",
-        "equivalent_scale",
-        "fit_efficiency",
-        "fit_family_law",
-        "fitted_curve",
+        "Curve", "Efficiency", "EquivalentScale", "FamilyLaw", "Fitted", "Form", "Interval",
+        "IntervalMethod", "JackknifePlus", "LawSettings", "Problem", "ScalingLaw", "Training",
+        "TwoView", "equivalent_scale", "fit_efficiency", "fit_family_law", "fitted_curve",
         "make_problem",
     ),
     "prediction": (
-        "NextBenchmark",
-        "Placement",
-        "Prediction",
-        "Predictions",
-        "Support",
-        "TargetLaw",
-        "place_model",
-        "reference_line",
+        "NextBenchmark", "Placement", "Prediction", "Predictions", "Support", "TargetLaw",
+        "place_model", "reference_line",
     ),
     "reference": (
-        "Benchmark",
-        "Population",
-        "Reference",
-        "Target",
-        "load_reference",
+        "Benchmark", "Population", "Reference", "Target", "load_reference",
         "target_training_table",
     ),
-    "report": ("write_report",),
+    "report": (
+        "write_report",
+    ),
     "space": (
-        "CapabilitySpace",
-        "Place",
+        "CapabilitySpace", "Place",
     ),
     "table": (
-        "ScoreTable",
-        "read_table",
-        "write_table",
+        "ScoreTable", "read_table", "write_table",
     ),
-    "zoo.fitting": (
-        "ZooFit",
-        "fit_zoo",
+    "zoo": (
+        "ZooFit", "ZooPrediction", "fit_zoo",
     ),
 }
+# fmt: on
 # Former names; using one says what it is called now.
 _FORMER = {"prediction._deprecated": ("TargetFit", "fit_target", "predict_target")}
 _MODULES = {

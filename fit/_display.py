@@ -1,4 +1,4 @@
-"""How a result shows itself in a notebook: its one line, and below it its data as a table."""
+"""How results show themselves: counts in words, and in a notebook a line above a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pandas as pd
 
-__all__ = ["frame_html"]
+__all__ = ["counted", "frame_html"]
 
 _MOST_ROWS = 60
 
@@ -23,3 +23,15 @@ def frame_html(result: _HasFrame) -> str:
         max_rows=_MOST_ROWS, border=0, na_rep="–", float_format="{:.4g}".format
     )
     return f"<p><code>{escape(repr(result))}</code></p>\n{table}"
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural but for one.
+
+    Examples
+    --------
+    >>> counted(1, "model"), counted(1200, "model")
+    ('1 model', '1,200 models')
+
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -24,6 +24,7 @@ from . import (
     keep,
     ledger,
     predict,
+    selection,
     space,
     study,
     zoo,
@@ -33,12 +34,28 @@ from .options import console
 __all__ = ["app", "main"]
 
 
-class LiteralGroup(TyperGroup):
-    """The root of all commands: its help texts are shown as written, ``[brackets]`` included."""
+PANELS = {
+    "Measure": ("place", "collect", "lm-eval", "zoo"),
+    "Predict": ("predict", "targets", "models"),
+    "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
+    "Data": ("scores", "store", "import", "export", "panels", "ledger"),
+}
+"""The commands as ``capspace --help`` groups and orders them."""
+
+
+class Root(TyperGroup):
+    """All commands, in panels; help texts are shown as written, ``[brackets]`` included."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
+        for panel, names in PANELS.items():
+            for name in names:
+                self.commands[name].rich_help_panel = panel  # type: ignore[attr-defined] # typer's
         _escape_help(self)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands in the order of their panels."""
+        return [name for names in PANELS.values() for name in names]
 
 
 def _escape_help(command: Any) -> None:
@@ -53,13 +70,13 @@ def _escape_help(command: Any) -> None:
 
 app = typer.Typer(
     name="capspace",
-    cls=LiteralGroup,
+    cls=Root,
     help="Predict the benchmark scores you cannot afford to measure, from the ones you can.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (gather, zoo, predict, backtest, study, space, ledger, keep, exchange):
+for module in (gather, zoo, predict, backtest, study, space, selection, ledger, keep, exchange):
     module.add_to(app)
 
 

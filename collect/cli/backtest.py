@@ -9,89 +9,114 @@ import typer
 
 from . import options as o
 from . import tables as t
+from .old_names import reading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from capspace.fit.analyses._backtest import Backtest
-    from capspace.fit.analyses.splits import Split
-    from capspace.fit.law.intervals import IntervalMethod
-    from capspace.fit.law.law import LinkName
+    from capspace.fit import Backtest, ErrorCurve, Split
     from capspace.fit.law.problem import Problem
-    from capspace.fit.table.table import ScoreTable
 
 __all__ = ["add_to"]
 
-SPLIT = "Split (one of them)"
+SPLIT = "Split: which models are tested on (one of these; by default, one family at a time)"
 Interval = Annotated[
-    Literal["two-view", "jackknife+"], typer.Option(help="How intervals are made.")
+    Literal["two-view", "jackknife+"],
+    typer.Option(help="Method of the prediction intervals."),
 ]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command(rich_help_panel=o.STUDY)(backtest)
+    app.command(cls=reading(scores="SCORES", target="--target-column"))(backtest)
 
 
 def backtest(
     scores: t.Scores,
-    target: Annotated[str, typer.Option(help="Column to predict.")],
+    target_column: t.TargetColumn,
     target_scores: t.TargetScores = None,
     cutoff_flops: Annotated[
         float | None,
-        typer.Option(help="Train on models of at most these FLOPs.", rich_help_panel=SPLIT),
+        typer.Option(
+            help="Fit on models of at most this many training FLOPs; test on the others.",
+            rich_help_panel=SPLIT,
+        ),
     ] = None,
     cutoff_size: Annotated[
         float | None,
-        typer.Option(help="Train on models of at most this size.", rich_help_panel=SPLIT),
+        typer.Option(
+            help="Fit on models of at most this many parameters; test on the others.",
+            rich_help_panel=SPLIT,
+        ),
     ] = None,
     cutoff_date: Annotated[
         str | None,
-        typer.Option(help="Train on models released by this date.", rich_help_panel=SPLIT),
+        typer.Option(
+            help="Fit on models released by this date, such as 2024-05-01; test on the others.",
+            rich_help_panel=SPLIT,
+        ),
     ] = None,
     top: Annotated[
         float | None,
         typer.Option(
-            help="Test on the best by the target: a share, or a number.", rich_help_panel=SPLIT
+            help="Test on the models with the highest target scores: a share of the models below "
+            "1, or a number of them.",
+            rich_help_panel=SPLIT,
         ),
     ] = None,
     random_share: Annotated[
         float | None,
-        typer.Option("--random", help="Test on a random share.", rich_help_panel=SPLIT),
+        typer.Option(
+            "--random", help="Test on this share of the models, at random.", rich_help_panel=SPLIT
+        ),
     ] = None,
     by_family: Annotated[
-        bool, typer.Option("--by-family", help="Leave one family out.", rich_help_panel=SPLIT)
+        bool,
+        typer.Option("--by-family", help="Leave out one family at a time.", rich_help_panel=SPLIT),
     ] = False,
     components: t.Components = 3,
     drop: t.Drop = None,
     keep: t.Keep = False,
-    chance: t.Chance = 0.0,
+    chance: Annotated[
+        float, typer.Option(help="Target score of random guessing, the floor of the law.")
+    ] = 0.0,
     ceiling: Annotated[
-        float, typer.Option(help="Perfect target score; scores above 1 are divided by it.")
+        float,
+        typer.Option(
+            help="Perfect target score; where it is above 1, target scores are divided by it."
+        ),
     ] = 1.0,
     link: t.Link = "sigmoid",
     interval: Interval = "two-view",
     baselines: Annotated[
-        bool, typer.Option("--baselines", help="Compare with FLOPs, size and benchmarks.")
+        bool,
+        typer.Option(
+            "--baselines",
+            help="Also predict from training FLOPs, from size, and from benchmarks directly.",
+        ),
     ] = False,
     error_curve: Annotated[
-        bool, typer.Option("--error-curve", help="Error against how many are held out.")
+        bool,
+        typer.Option(
+            "--error-curve",
+            help="Also test with more and more of the best models held out, and draw the errors.",
+        ),
     ] = False,
     level: o.Level = 0.9,
-    seed: Annotated[int, typer.Option(help="Of --random.")] = 0,
+    seed: t.Seed = 0,
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Fit a law on some models and see how well it predicts the others.
-
-    Without a split it leaves one family out at a time.
-    """
-    from capspace.fit.analyses._backtest import BASELINES
-    from capspace.fit.analyses._backtest import backtest as run
-    from capspace.fit.analyses._backtest import error_curve as curve_of
+    """Fit a law of your own target on some models and test it on the others."""
+    from capspace.fit import BASELINES, JackknifePlus, TwoView, target_problem
+    from capspace.fit import backtest as test_law
+    from capspace.fit import error_curve as test_by_reach
+    from capspace.fit.table.readers import read_table
 
     table = t.read_scores(scores, drop=drop, keep=keep)
-    problem, notes = _problem(table, scores, target_scores, target, chance, ceiling, link, keep)
+    source = scores if target_scores is None else target_scores
+    truth = t.target_column(read_table(source), target_column, source)
+    problem = target_problem(table, truth, chance=chance, ceiling=ceiling, link=link, keep=keep)
     split = _split(
         problem,
         flops=cutoff_flops,
@@ -102,88 +127,25 @@ def backtest(
         by_family=by_family,
         seed=seed,
     )
-    found = run(
+    result = test_law(
         problem,
         split,
         n_components=components,
         level=level,
-        method=_method(interval),
+        method=TwoView() if interval == "two-view" else JackknifePlus(),
         baselines=BASELINES if baselines else (),
     )
-    curve = curve_of(problem, n_components=components) if error_curve else None
+    curve = test_by_reach(problem, n_components=components) if error_curve else None
     if as_json:
-        result = found.to_dict()
-        result["notes"] = [*notes, *result["notes"]]
-        if curve is not None:
-            result["error_curve"] = {
-                "held_out": curve.held_out.tolist(),
-                "mse_test": [None if v != v else v for v in curve.mse_test.tolist()],
-                "area": curve.area,
-            }
-        o.print_json(result)
+        more = {} if curve is None else {"error_curve": curve.to_dict()}
+        o.print_json(result.to_dict() | more)
     else:
-        _print_backtest(found)
-        t.say_notes([*notes, *found.notes])
+        _print_backtest(result)
+        t.print_notes(result.notes)
     if out is not None or not as_json:
-        figures = _backtest_figures(found, cutoff_flops)
-        if curve is not None:
-            from capspace.fit.figures import draw_error_curves
-
-            figures["error-curve"] = draw_error_curves(
-                {"capabilities": (curve.held_out, curve.mse_test)},
-                label=found.target,
-                ours="capabilities",
-                areas={"capabilities": curve.area},
-            )
-        t.save_figures(figures, out or Path("capspace-report", "backtest"))
-
-
-def _problem(
-    table: ScoreTable,
-    scores: Path,
-    target_scores: Path | None,
-    target: str,
-    chance: float,
-    ceiling: float,
-    link: LinkName,
-    keep: bool,
-) -> tuple[Problem, list[str]]:
-    from capspace.fit.analyses._backtest import make_problem
-    from capspace.fit.errors import FitError
-    from capspace.fit.reference import load_reference
-    from capspace.fit.table.doubtful import is_far_below_chance
-    from capspace.fit.table.readers import read_table
-
-    if not 0 <= chance < ceiling:
-        raise FitError(f"--chance {chance:g} must lie between 0 and --ceiling {ceiling:g}")
-    notes = list(table.notes)
-    if target_scores is None:
-        truth = t.target_column(read_table(scores), target, scores)
-    else:
-        truth = t.read_target(target_scores, target)
-    if ceiling > 1:
-        truth, chance, ceiling, scale = truth / ceiling, chance / ceiling, 1.0, ceiling
-        notes.append(f"{target} was divided by its perfect score, {scale:g}")
-    if chance > 0:
-        far = is_far_below_chance(truth, chance)
-        notes += [
-            f"{model}: {target} is {truth[model]:g}, far below chance: "
-            f"{'kept' if keep else 'left out (--keep uses it)'}"
-            for model in truth.index[far]
-        ]
-        truth = truth if keep else truth.mask(far)
-    problem = make_problem(
-        table.wide(),
-        truth,
-        table.models,
-        name=target,
-        chance=chance,
-        ceiling=ceiling,
-        link=link,
-        benchmark_chance=t.chance_of(table.benchmarks, load_reference()),
-        keep=keep,
-    )
-    return problem, notes
+        t.save_figures(
+            _figures(result, curve, cutoff_flops), out or Path("capspace-report", "backtest")
+        )
 
 
 def _split(
@@ -216,41 +178,35 @@ def _split(
     return splits.by_family()
 
 
-def _method(name: str) -> IntervalMethod:
-    from capspace.fit.law.intervals import JackknifePlus, TwoView
-
-    return TwoView() if name == "two-view" else JackknifePlus()
-
-
-def _print_backtest(found: Backtest) -> None:
+def _print_backtest(result: Backtest) -> None:
     from capspace.fit.report.words import score, share
 
     o.print_table(
-        f"{found.target}: {found.rule}",
+        f"{result.target}: {result.rule}",
         ("", "Models", "MSE", "MAE"),
         [
-            ("train", str(found.n_train), f"{found.mse_train:.3g}", f"{found.mae_train:.3g}"),
-            ("test", str(found.n_test), f"{found.mse_test:.3g}", f"{found.mae_test:.3g}"),
+            ("train", str(result.n_train), f"{result.mse_train:.3g}", f"{result.mae_train:.3g}"),
+            ("test", str(result.n_test), f"{result.mse_test:.3g}", f"{result.mae_test:.3g}"),
         ],
         numbers=("Models", "MSE", "MAE"),
     )
     o.console().print(
-        f"{share(found.level)} intervals ({found.method}) hold {share(found.coverage)} of the "
-        f"{found.n_test} test models, mean width {found.width:.3f}; rank correlation "
-        f"{score(found.rank_correlation)}\n",
+        f"{share(result.level)} intervals ({result.method}) hold {share(result.coverage)} of the "
+        f"{result.n_test} test models, mean width {result.width:.3f}; rank correlation "
+        f"{score(result.rank_correlation)}\n",
         markup=False,
     )
-    if found.baselines:
+    if result.baselines:
         o.print_table(
             "Test error against other predictors, on the models each can predict",
             ("Predictor", "Test models", "Its MSE", "The law's"),
             [
                 (b.name, str(b.n_test), f"{b.mse_test:.3g}", f"{b.law_mse_test:.3g}")
-                for b in sorted(found.baselines, key=lambda b: b.mse_test)
+                for b in sorted(result.baselines, key=lambda b: b.mse_test)
             ],
             numbers=("Test models", "Its MSE", "The law's"),
         )
-    rows = found.models[found.models["side"] == "test"].reset_index(names="model")
+    rows = result.models[result.models["side"] == "test"].reset_index(names="model")
     o.print_table(
         "Test models",
         ("Model", "Family", "Truth", "Prediction", "Interval", ""),
@@ -269,35 +225,27 @@ def _print_backtest(found: Backtest) -> None:
     )
 
 
-def _backtest_figures(found: Backtest, cutoff_flops: float | None) -> dict[str, Figure]:
+def _figures(
+    result: Backtest, curve: ErrorCurve | None, cutoff_flops: float | None
+) -> dict[str, Figure]:
     import pandas as pd
 
-    from capspace.fit.figures import (
-        draw_backtest,
-        draw_backtest_baselines,
-        draw_backtest_predictions,
-        draw_weights,
-    )
-    from capspace.fit.law.path import fitted_curve
-    from capspace.fit.prediction import reference_line
+    from capspace.fit import figures as f
 
-    c = found.models["linear_predictor"]
-    figures = {
-        "target": draw_backtest(
-            found,
-            fitted_curve(
-                found.fitted,
-                float(c.min()),
-                float(c.max()),
-                method=_method(found.method),
-                level=found.level,
-            ),
-            reference=reference_line(c, found.models),
-            cutoff_flops=cutoff_flops,
+    drawn = {
+        "target": f.draw_backtest(
+            result, result.curve(), reference=result.compute_line(), cutoff_flops=cutoff_flops
         ),
-        "predicted": draw_backtest_predictions(found),
-        "weights": draw_weights(pd.DataFrame([found.weights], index=[found.target])),
+        "predicted": f.draw_backtest_predictions(result),
+        "weights": f.draw_weights(pd.DataFrame([result.weights], index=[result.target])),
     }
-    if found.baselines:
-        figures["baselines"] = draw_backtest_baselines(found)
-    return figures
+    if result.baselines:
+        drawn["baselines"] = f.draw_backtest_baselines(result)
+    if curve is not None:
+        drawn["error-curve"] = f.draw_error_curves(
+            {"capabilities": (curve.held_out, curve.mse_test)},
+            label=result.target,
+            ours="capabilities",
+            areas={"capabilities": curve.area},
+        )
+    return drawn

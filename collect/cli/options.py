@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..storage.store import Store
 
 __all__ = [
-    "STUDY",
     "AllowCode",
     "AllowPickle",
     "Backend",
@@ -57,7 +56,6 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and t
 GATHER = "Measuring"
 LOAD = "Loading the checkpoint"
 PREDICT = "Predicting"
-STUDY = "Laws of your own targets"
 
 Models = Annotated[
     list[str], typer.Argument(help="Hub names org/model[@revision] or local folders.")

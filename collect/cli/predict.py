@@ -29,7 +29,9 @@ def predict(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="SCORES", help="CSV or Parquet, long or wide: a row per score or per model."
+            metavar="SCORES",
+            help="Benchmark scores of the models to predict: a CSV or Parquet table with a row per "
+            "model, or a row per score.",
         ),
     ],
     target: o.Targets = None,
@@ -37,10 +39,12 @@ def predict(
     reference: o.Reference = None,
     keep: t.Keep = False,
     as_json: o.Json = False,
-    csv: Annotated[Path | None, typer.Option(help="Write the predictions as a CSV.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write the predictions to this CSV file.")
+    ] = None,
 ) -> None:
-    """Predict scores that were not measured from those that were. Needs no torch, no lm-eval."""
-    from capspace.fit.prediction import Predictions, TargetLaw
+    """Predict scores that were not measured from those that were; torch is not needed."""
+    from capspace.fit import Predictions, TargetLaw
     from capspace.fit.reference import load_reference
     from capspace.fit.table.readers import read_table
 
@@ -118,7 +122,7 @@ def _write_csv(predictions: Predictions, path: Path) -> None:
 
 
 def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
-    """Show what can be predicted."""
+    """Show the targets that can be predicted, and what each is fitted on."""
     from capspace.fit.reference import load_reference, target_training_table
 
     known = load_reference(reference)
@@ -133,10 +137,11 @@ def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
         return
     o.print_table(
         "Targets",
-        ("Name", "What", "Fitted on", "Predicted from"),
+        ("Name", "Target", "Description", "Fitted on", "Predicted from"),
         [
             (
                 t.name,
+                t.label,
                 t.description,
                 f"{n} {t.population} models, {f} families",
                 _space(known, t),
@@ -155,7 +160,7 @@ def _space(reference: Reference, target: Target) -> str:
 
 def models(
     reference: o.Reference = None,
-    family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
+    family: Annotated[str | None, typer.Option(help="Show only models of this family.")] = None,
     as_json: o.Json = False,
 ) -> None:
     """Show the models of the reference."""

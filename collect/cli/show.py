@@ -118,9 +118,10 @@ def print_predictions(title: str, predictions: Iterable[Prediction]) -> None:
     level = share(rows[0].level)
     print_table(
         title,
-        ("Target", "Prediction", f"{level} interval", "Support", "Fitted on"),
+        ("Name", "Target", "Prediction", f"{level} interval", "Support", "Fitted on"),
         [
             (
+                p.target,
                 p.label,
                 score(p.mean),
                 f"{score(p.lower)} – {score(p.upper)}",

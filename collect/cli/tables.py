@@ -1,8 +1,8 @@
-"""Reading the tables that the study's commands share."""
+"""What the commands on score tables share: their arguments, and how the tables are read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,45 +14,53 @@ from capspace.fit.errors import DegenerateError, FitError, UnknownNameError, nea
 from .options import console
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from capspace.fit.reference import Reference
     from capspace.fit.table.table import ScoreTable
 
 __all__ = [
-    "Chance",
     "Components",
+    "CutoffFlops",
     "Drop",
     "Estimator",
     "Keep",
     "Link",
     "Out",
     "Scores",
+    "Seed",
+    "TargetColumn",
     "TargetScores",
-    "chance_of",
-    "families_of",
+    "print_notes",
     "read_scores",
     "read_target",
     "save_figures",
-    "say_notes",
     "target_column",
     "without_doubtful",
 ]
 
 Scores = Annotated[
-    Path, typer.Option(help="Benchmark scores with families and FLOPs: CSV or Parquet.")
+    Path,
+    typer.Argument(
+        metavar="SCORES",
+        help="Benchmark scores of many models, with their families and training FLOPs: a CSV or "
+        "Parquet table with a row per model, or a row per score.",
+    ),
 ]
 TargetScores = Annotated[
     Path | None,
-    typer.Option(help="Target scores, joined by model name. [default: in --scores]",
-                 show_default=False),
-]  # fmt: skip
-Components = Annotated[int, typer.Option(min=1, help="Coordinates of the capability space.")]
+    typer.Option(
+        help="Table with the target's scores, joined by model name. [default: SCORES itself]",
+        show_default=False,
+    ),
+]
+TargetColumn = Annotated[str, typer.Option(help="Column with the target's scores.")]
+Components = Annotated[
+    int, typer.Option(min=1, help="Number of components of the capability space.")
+]
 Drop = Annotated[
-    list[str] | None, typer.Option(help="Leave this benchmark out of the space; may be repeated.")
+    list[str] | None,
+    typer.Option(help="Leave this benchmark out of the space. May be repeated."),
 ]
 Keep = Annotated[
     bool,
@@ -62,16 +70,31 @@ Keep = Annotated[
         "that are an average of others or the target under another name.",
     ),
 ]
-Chance = Annotated[float, typer.Option(help="Target score of guessing: the law's floor.")]
-Estimator = Annotated[Literal["factor", "pca"], typer.Option(help="factor, or pca: the study's.")]
+Estimator = Annotated[
+    Literal["factor", "pca"],
+    typer.Option(
+        help="How the space is fitted: by a factor model, or by principal components of imputed "
+        "scores, as in the study."
+    ),
+]
 Link = Annotated[
-    Literal["sigmoid", "sigmoid-floor", "linear", "exp"], typer.Option(help="Form of the law.")
+    Literal["sigmoid", "sigmoid-floor", "linear", "exp"],
+    typer.Option(help="Form of the law; sigmoid-floor also fits the score of the weakest models."),
+]
+CutoffFlops = Annotated[
+    float | None,
+    typer.Option(help="Fit on models of at most this many training FLOPs; test on the others."),
+]
+Seed = Annotated[
+    int, typer.Option(help="Seed of everything random; the same seed gives the same output.")
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Folder for the figures. [default: capspace-report/COMMAND]",
-                 show_default=False),
-]  # fmt: skip
+    typer.Option(
+        help="Folder to write the figures to. [default: capspace-report/COMMAND]",
+        show_default=False,
+    ),
+]
 
 
 def read_scores(
@@ -80,23 +103,24 @@ def read_scores(
     """Read benchmark scores, fractions in [0, 1], without the benchmarks of ``drop``.
 
     Scores far below chance, and with ``averages`` columns that average others, are left out unless
-    ``keep``; the table's notes tell of them.
+    ``keep``; the table's notes name them.
     """
+    from capspace.fit.table.columns import leave_out_averages
     from capspace.fit.table.readers import canonical_benchmark, read_table
 
     table = read_table(path)
-    left_out = {canonical_benchmark(name) for name in drop or []}
-    for name in left_out:
+    dropped = {canonical_benchmark(name) for name in drop or []}
+    for name in dropped:
         if name not in table.benchmarks:
             raise UnknownNameError(
                 f"{path}: no benchmark {name!r} to drop{near_matches(name, table.benchmarks)}; "
                 f"there are {', '.join(table.benchmarks)}"
             )
-    kept = [b for b in table.benchmarks if b not in left_out]
-    if not kept:
+    remaining = [b for b in table.benchmarks if b not in dropped]
+    if not remaining:
         raise DegenerateError(f"{path}: no benchmark is left")
-    table = without_doubtful(table.select(benchmarks=kept).require_fractions(), keep=keep)
-    return _without_averages(table, keep=keep) if averages else table
+    table = without_doubtful(table.select(benchmarks=remaining).require_fractions(), keep=keep)
+    return leave_out_averages(table, keep=keep) if averages else table
 
 
 def without_doubtful(
@@ -116,17 +140,6 @@ def without_doubtful(
     return replace(checked, notes=(*checked.notes, "--keep uses what was left out"))
 
 
-def _without_averages(table: ScoreTable, *, keep: bool) -> ScoreTable:
-    from capspace.fit.table.columns import find_averages
-
-    odd = find_averages(table.wide())
-    notes = [f"{c} {'stays in' if keep else 'left out of'} the space: {w}" for c, w in odd.items()]
-    if keep or not odd:
-        return replace(table, notes=(*table.notes, *notes))
-    left = [b for b in table.benchmarks if b not in odd]
-    return replace(table.select(benchmarks=left), notes=(*table.notes, *notes))
-
-
 def read_target(path: Path, column: str) -> pd.Series:
     """Read one column of target scores, by model."""
     from capspace.fit.table.readers import read_table
@@ -143,26 +156,14 @@ def target_column(table: ScoreTable, column: str, path: Path) -> pd.Series:
     return table.wide([column])[column]
 
 
-def chance_of(benchmarks: list[str], reference: Reference) -> dict[str, float]:
-    """Return the score of guessing of the benchmarks that the reference describes."""
-    known = reference.chance_levels
-    return {b: known[b] for b in benchmarks if b in known}
-
-
-def families_of(table: ScoreTable) -> NDArray[np.str_]:
-    """Return the family of each model; a model without one is its own."""
-    family = table.models["family"]
-    return family.where(family != "", family.index.to_series()).to_numpy(dtype=str)
-
-
-def say_notes(notes: tuple[str, ...] | list[str]) -> None:
+def print_notes(notes: Iterable[str]) -> None:
     """Print what was assumed or left out."""
     for note in notes:
         console().print(f"note: {note}", style="dim", markup=False)
 
 
 def save_figures(figures: dict[str, Figure], out: Path) -> None:
-    """Save figures by name as PNG and SVG and say where they are."""
+    """Save figures by name as PNG and SVG and print where they are."""
     from capspace.fit.figures import save
 
     try:
@@ -171,4 +172,5 @@ def save_figures(figures: dict[str, Figure], out: Path) -> None:
             save(figure, out / name)
     except OSError as error:
         raise FitError(f"cannot write figures to {out}: {error.strerror}") from None
-    console().print(f"figures: {out}/{{{','.join(figures)}}}.png, .svg", markup=False)
+    names = next(iter(figures)) if len(figures) == 1 else f"{{{','.join(figures)}}}"
+    console().print(f"figures: {out}/{names}.png, .svg", markup=False)

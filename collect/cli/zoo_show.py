@@ -287,11 +287,13 @@ def unmeasurable(cells: Iterable[Missing]) -> list[str]:
 
 def print_fit(fit: ZooFit) -> None:
     """Print what a measured zoo shows."""
+    from capspace.fit._display import counted
     from capspace.fit.zoo.report import verdict
 
     laws = {} if fit.efficiency is None else fit.efficiency.laws
     share = fit.space.explained_variance_ratio_[0]
-    title = f"zoo {fit.name}: PC-1 explains {share:.0%} of the variance of {len(fit.places)} models"
+    models = counted(len(fit.places), "model")
+    title = f"zoo {fit.name}: PC-1 explains {share:.0%} of the variance of {models}"
     if laws:
         print_table(
             title,
@@ -304,7 +306,7 @@ def print_fit(fit: ZooFit) -> None:
         )
     else:
         console().print(title, markup=False)
-    if fit.forecasts:
+    if fit.predictions:
         print_table(
             f"{fit.largest}, predicted from smaller models",
             (
@@ -313,14 +315,14 @@ def print_fit(fit: ZooFit) -> None:
             ),
             [
                 (
-                    f.benchmark,
-                    _figure(f.mean, 3),
-                    f"{f.lower:.3f}-{f.upper:.3f}",
-                    _figure(f.measured, 3) + ("" if f.is_inside else " outside"),
-                    _figure(f.compute_only, 3),
+                    p.benchmark,
+                    _figure(p.mean, 3),
+                    f"{p.lower:.3f}-{p.upper:.3f}",
+                    _figure(p.measured, 3) + ("" if p.is_inside else " outside"),
+                    _figure(p.compute_only, 3),
                 )
-                for f in fit.forecasts
-                if f.model == fit.largest
+                for p in fit.predictions
+                if p.model == fit.largest
             ],
             numbers=("Predicted", "Measured", "From compute alone"),
         )  # fmt: skip
@@ -330,8 +332,8 @@ def print_fit(fit: ZooFit) -> None:
             "Targets",
             ("Model", "Target", "Predicted", f"{fit.level:.0%} interval"),
             [
-                (f.model, f.benchmark, _figure(f.mean, 3), f"{f.lower:.3f}-{f.upper:.3f}")
-                for f in fit.targets
+                (p.model, p.benchmark, _figure(p.mean, 3), f"{p.lower:.3f}-{p.upper:.3f}")
+                for p in fit.targets
             ],
             numbers=("Predicted",),
         )

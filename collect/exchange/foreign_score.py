@@ -103,7 +103,7 @@ def no_score(value: object) -> str:
 def no_stderr(value: object) -> str:
     """Return what a cell holds instead of a standard error, or "" for one that may be."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return f"{value!r:.60}"
+        return f"{value!r:.60}, which is no number"
     number = _float(value)
     usable = math.isfinite(number) and number >= 0 and number not in _SENTINELS
     return "" if usable else f"{number:g}"

@@ -1,4 +1,4 @@
-"""How well a law predicts models it has not seen."""
+"""Test how well a law predicts models that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -9,31 +9,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
+from .._display import frame_html
+from .._json import json_safe
 from ..errors import UnknownNameError
 from ..law._refit import Fitted, fit_once, predict_with
+from ..law.efficiency import FamilyLaw
 from ..law.intervals import IntervalMethod, TwoView
 from ..law.law import ScalingLaw
-from ..law.problem import Problem, check_target, make_problem
-from ._error_curve import ErrorCurve, error_curve
+from ..law.path import Curve, fitted_curve
+from ..law.problem import Problem, check_target
+from ..prediction import reference_line
 from .baselines import BASELINES, BaselineResult, expand_baselines, fit_baseline
 from .splits import Split
 
-__all__ = [
-    "BASELINES",
-    "Backtest",
-    "BaselineResult",
-    "ErrorCurve",
-    "Problem",
-    "backtest",
-    "error_curve",
-    "make_problem",
-]
+__all__ = ["BASELINES", "Backtest", "BaselineResult", "backtest"]
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Backtest:
     """A law fitted on one side of a split and scored on the other.
 
@@ -57,6 +53,8 @@ class Backtest:
         What was assumed or left out.
     fitted : Fitted
         Space and law of the training side; with leave-one-family-out, of all models.
+    interval : IntervalMethod
+        How the intervals were made.
 
     """
 
@@ -81,6 +79,7 @@ class Backtest:
     baselines: tuple[BaselineResult, ...]
     notes: tuple[str, ...]
     fitted: Fitted
+    interval: IntervalMethod
 
     @property
     def n_train(self) -> int:
@@ -97,46 +96,62 @@ class Backtest:
         """The law of the training side; with leave-one-family-out, of all models."""
         return ScalingLaw.of(self.fitted)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-safe mapping; what is unknown is null."""
-        numbers = (
-            "mse_train",
-            "mse_test",
-            "mae_train",
-            "mae_test",
-            "rank_correlation",
-            "coverage",
-            "width",
-            "intercept",
-            "floor",
-            "ceiling",
+    def curve(self) -> Curve:
+        """Return the law over its models' linear predictors, with intervals of typical models."""
+        c = self.models["linear_predictor"]
+        return fitted_curve(
+            self.fitted, float(c.min()), float(c.max()), method=self.interval, level=self.level
         )
-        rows = self.models.reset_index(names="model").to_dict("records")
-        return {
-            "target": self.target,
-            "split": self.rule,
-            "link": self.link,
-            "method": self.method,
-            "level": self.level,
-            "n_train": self.n_train,
-            "n_test": self.n_test,
-            **{key: _safe(getattr(self, key)) for key in numbers},
-            "coefficients": {k: _safe(v) for k, v in self.coefficients.items()},
-            "weights": {k: _safe(v) for k, v in self.weights.items()},
-            "baselines": {
-                b.name: {
-                    **{
-                        key: _safe(getattr(b, key))
-                        for key in ("n_train", "n_test", "mse_train", "mse_test", "mae_test")
-                    },
-                    "law_mse_test": _safe(b.law_mse_test),
-                    "without": list(b.without),
-                }
-                for b in self.baselines
-            },
-            "models": [{k: _safe(v) for k, v in row.items()} for row in rows],
-            "notes": list(self.notes),
-        }
+
+    def compute_line(self) -> FamilyLaw | None:
+        """Return the line of the linear predictor in the training FLOPs of Llama-2.
+
+        None where fewer than two of its models, or of their FLOPs, are known.
+        """
+        return reference_line(self.models["linear_predictor"], self.models)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per model: family, side, truth, prediction and its interval."""
+        return self.models[["family", "side", "truth", "prediction", "lower", "upper"]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe values; what is unknown is null."""
+        errors = ("mse_train", "mse_test", "mae_train", "mae_test", "rank_correlation")
+        law = ("coverage", "width", "intercept", "floor", "ceiling")
+        of_baseline = ("n_train", "n_test", "mse_train", "mse_test", "mae_test", "law_mse_test")
+        safe: dict[str, Any] = json_safe(
+            {
+                "target": self.target,
+                "split": self.rule,
+                "link": self.link,
+                "method": self.method,
+                "level": self.level,
+                "n_train": self.n_train,
+                "n_test": self.n_test,
+                **{name: getattr(self, name) for name in (*errors, *law)},
+                "coefficients": self.coefficients,
+                "weights": self.weights,
+                "baselines": {
+                    b.name: {
+                        **{name: getattr(b, name) for name in of_baseline},
+                        "without": b.without,
+                    }
+                    for b in self.baselines
+                },
+                "models": self.models.reset_index(names="model").to_dict("records"),
+                "notes": self.notes,
+            }
+        )
+        return safe
+
+    def __repr__(self) -> str:
+        return (
+            f"Backtest({self.target}, {self.rule}: test MSE {self.mse_test:.3g} on {self.n_test} "
+            f"models, {self.coverage:.0%} inside {self.level:.0%} intervals)"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def backtest(
@@ -174,6 +189,21 @@ def backtest(
         The training side does not determine the law.
     UnknownNameError
         No such baseline.
+
+    See Also
+    --------
+    target_problem : Makes a problem from a score table and a target.
+    error_curve : Test error against how many of the best models are held out.
+
+    Examples
+    --------
+    >>> from capspace.fit import backtest, load_reference, target_problem
+    >>> from capspace.fit.analyses.splits import by_flops
+    >>> table = load_reference().table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag", "GSM8K"])
+    >>> problem = target_problem(table, table.wide()["GSM8K"])
+    >>> result = backtest(problem, by_flops(problem.facts, 1e23), n_components=2)
+    >>> result.target, result.n_train > 20, result.mse_test < 0.1
+    ('GSM8K', True, True)
 
     """
     for name in baselines:
@@ -246,18 +276,11 @@ def backtest(
         ),
         notes=tuple(notes),
         fitted=fitted,
+        interval=method,
     )
 
 
 def _rank_correlation(truth: Array, prediction: Array) -> float:
     if len(truth) < 3 or np.ptp(truth) == 0 or np.ptp(prediction) == 0:
         return float("nan")
-    one, other = (pd.Series(v).rank().to_numpy(dtype=float) for v in (truth, prediction))
-    return float(np.corrcoef(one, other)[0, 1])
-
-
-def _safe(value: Any) -> Any:
-    if isinstance(value, str | bool | int | None):
-        return value
-    number = float(value)
-    return number if np.isfinite(number) else None
+    return float(spearmanr(truth, prediction).statistic)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
+from .._display import frame_html
+from .._json import json_safe
 from ..errors import DegenerateError, FitError
 from ..law._refit import fit_once, predict_with
 from ..law.problem import Problem
@@ -19,7 +23,7 @@ __all__ = ["ErrorCurve", "error_curve"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ErrorCurve:
     """Test error as more of the best models are held out.
 
@@ -38,6 +42,30 @@ class ErrorCurve:
     area: float
     failures: dict[float, str]
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per share of models held out: the test error, or why there is none."""
+        reasons = [self.failures.get(float(share), "") for share in self.held_out]
+        return pd.DataFrame(
+            {"held_out": self.held_out, "mse_test": self.mse_test, "failure": reasons}
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe values; the error is null where the law could not be fitted."""
+        safe: dict[str, Any] = json_safe(
+            {"held_out": self.held_out, "mse_test": self.mse_test, "area": self.area}
+        )
+        return safe
+
+    def __repr__(self) -> str:
+        return (
+            f"ErrorCurve({self.held_out.max():.0%} to {self.held_out.min():.0%} held out: test MSE "
+            f"{np.nanmax(self.mse_test):.2g} to {np.nanmin(self.mse_test):.2g}, "
+            f"area {self.area:.2g})"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 def error_curve(
     problem: Problem,
@@ -48,7 +76,22 @@ def error_curve(
 ) -> ErrorCurve:
     """Fit on all but the best models, for a range of how many, and test on those.
 
-    ``held_out`` defaults to 30 shares from 0.6 down to 0.05, as in the study.
+    Parameters
+    ----------
+    problem : Problem
+        Target, scores and facts.
+    n_components : int
+        Coordinates of the capability space.
+    delta : float
+        Huber's δ, infinite for least squares.
+    held_out : sequence of float, optional
+        Shares of models that are tested on; by default 30 from 0.6 down to 0.05, as in the study.
+
+    Raises
+    ------
+    DegenerateError
+        The law can be fitted for fewer than two of the shares.
+
     """
     shares = np.linspace(0.6, 0.05, 30) if held_out is None else np.asarray(held_out, dtype=float)
     everyone = problem.training(problem.settings(n_components, delta=delta))

@@ -1,4 +1,4 @@
-"""What a law is compared with: compute, size, single benchmarks, all of them."""
+"""Predictors that a law is compared with: compute, size, single benchmarks, all of them."""
 
 from __future__ import annotations
 

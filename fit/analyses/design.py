@@ -20,10 +20,33 @@ from ..table.facts import family_key
 from .criterion import Criterion, evaluate_criterion, information_entries, whiten
 from .search import Pool, exchange, exhaustive, n_subsets_bound
 
-__all__ = ["Choice", "choose_models", "choose_over_budgets", "random_choices"]
+__all__ = ["Candidates", "Choice", "choose_models", "choose_over_budgets", "random_choices"]
 
 Floats = NDArray[np.float64]
 MAX_SUBSETS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Models that may be measured.
+
+    Attributes
+    ----------
+    points : (n, k) array
+        Capabilities of the models, centred on them.
+    units : sequence of n str
+        What is taken or left as a whole: each model's family, or its own name.
+    cost : (n,) array, optional
+        Cost of each model, such as GPU-hours; 1 each by default, so that a budget counts models.
+
+    """
+
+    points: ArrayLike
+    units: Sequence[str]
+    cost: ArrayLike | None = None
+
+    def __repr__(self) -> str:
+        return f"Candidates({len(self.units)} models, {len(set(self.units))} units)"
 
 
 @dataclass(frozen=True)
@@ -43,7 +66,7 @@ class Choice:
     cost, budget : float
         What the subset costs and what was allowed, in models unless costs were given.
     method : {"exhaustive", "exchange", "random"}
-        "exhaustive" is a proven optimum; "exchange" is the best that local search found.
+        "exhaustive" is a proven optimum; "exchange" is the best of a local search.
     n_evaluated : int
         Subsets whose criterion was computed.
 
@@ -73,13 +96,17 @@ class Choice:
             "n_models": self.n_models,
         }
 
+    def __repr__(self) -> str:
+        return (
+            f"Choice({self.n_models} models of {len(self.units)} units, cost {self.cost:g} of "
+            f"{self.budget:g}, {self.criterion} {self.value:.4g}, {self.method})"
+        )
+
 
 def choose_models(
-    points: ArrayLike,
+    candidates: Candidates,
     *,
-    units: Sequence[str],
     budget: float,
-    cost: ArrayLike | None = None,
     criterion: Criterion = "V",
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
@@ -93,10 +120,8 @@ def choose_models(
     The parameters are those of ``choose_over_budgets``, with one budget.
     """
     return choose_over_budgets(
-        points,
-        units=units,
+        candidates,
         budgets=[budget],
-        cost=cost,
         criterion=criterion,
         include=include,
         exclude=exclude,
@@ -108,11 +133,9 @@ def choose_models(
 
 
 def choose_over_budgets(
-    points: ArrayLike,
+    candidates: Candidates,
     *,
-    units: Sequence[str],
     budgets: Sequence[float],
-    cost: ArrayLike | None = None,
     criterion: Criterion = "V",
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
@@ -125,14 +148,10 @@ def choose_over_budgets(
 
     Parameters
     ----------
-    points : (n, k) array
-        Capabilities of the candidate models, centred on the candidates.
-    units : sequence of n str
-        What is taken or left as a whole: each model's family, or its own name.
+    candidates : Candidates
+        Models to choose from.
     budgets : sequence of float
         Largest total cost allowed.
-    cost : (n,) array, optional
-        Cost of each model, such as GPU-hours; 1 each by default, so that a budget counts models.
     criterion : {"V", "A", "D"}
         Summed prediction variance over ``population``, summed coefficient variance, or minus the
         log determinant of the information.
@@ -170,7 +189,8 @@ def choose_over_budgets(
     "Optimum Experimental Designs", chapters 10 and 12.
 
     """
-    z, charges = _checked(points, units, cost)
+    z, charges = _checked(candidates)
+    units = candidates.units
     names = list(dict.fromkeys(units))
     must, free = _allowed(names, include, exclude)
     member = np.array([[u == name for u in units] for name in names], dtype=float)
@@ -189,15 +209,15 @@ def choose_over_budgets(
     n_bound = n_subsets_bound(pool, max(budgets))
     if n_bound <= max_subsets:
         method: Literal["exhaustive", "exchange"] = "exhaustive"
-        found = exhaustive(pool, budgets, criterion)
+        optima = exhaustive(pool, budgets, criterion)
     else:
         method = "exchange"
-        found = [
+        optima = [
             exchange(pool, b, criterion, np.random.default_rng([random_state, i]))
             for i, b in enumerate(budgets)
         ]
     choices = []
-    for budget, best in zip(budgets, found, strict=True):
+    for budget, best in zip(budgets, optima, strict=True):
         if not np.isfinite(best.value):
             raise DegenerateError(
                 f"no subset within budget {budget:g} estimates all {z.shape[1]} components; "
@@ -211,13 +231,11 @@ def choose_over_budgets(
 
 
 def random_choices(
-    points: ArrayLike,
+    candidates: Candidates,
     *,
-    units: Sequence[str],
     budget: float,
     n_choices: int,
     random_state: int,
-    cost: ArrayLike | None = None,
     criterion: Criterion = "V",
 ) -> list[Choice]:
     """Return random subsets that fill the budget: the yardstick for a chosen one.
@@ -225,7 +243,8 @@ def random_choices(
     Units are taken in random order, each that still fits, until none does. Parameters as in
     ``choose_over_budgets``; ``n_choices`` subsets are drawn independently.
     """
-    z, charges = _checked(points, units, cost)
+    z, charges = _checked(candidates)
+    units = candidates.units
     names = list(dict.fromkeys(units))
     member = np.array([[u == name for u in units] for name in names], dtype=float)
     entries = information_entries(whiten(z, z) if criterion == "V" else z) @ member.T
@@ -255,10 +274,10 @@ def _choice(
     method: Literal["exhaustive", "exchange", "random"],
     n_evaluated: int,
 ) -> Choice:
-    kept = {names[i] for i in chosen}
+    taken = {names[i] for i in chosen}
     return Choice(
         units=tuple(names[i] for i in chosen),
-        rows=tuple(row for row, unit in enumerate(units) if unit in kept),
+        rows=tuple(row for row, unit in enumerate(units) if unit in taken),
         criterion=criterion,
         value=value,
         cost=float(unit_cost[chosen].sum()),
@@ -268,10 +287,10 @@ def _choice(
     )
 
 
-def _checked(
-    points: ArrayLike, units: Sequence[str], cost: ArrayLike | None
-) -> tuple[Floats, Floats]:
-    z = np.asarray(points, dtype=float)
+def _checked(candidates: Candidates) -> tuple[Floats, Floats]:
+    """Return the points (n, k) and costs (n,), checked."""
+    units, cost = candidates.units, candidates.cost
+    z = np.asarray(candidates.points, dtype=float)
     if z.ndim != 2 or len(z) != len(units):
         raise FitError(f"points must be (n, k) with n = {len(units)} units, not {z.shape}")
     if not np.isfinite(z).all():

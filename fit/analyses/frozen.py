@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import DegenerateError, FitError
 from ..prediction import Prediction, TargetLaw
@@ -106,6 +107,21 @@ class FrozenLaw:
             "target": self.target.model_dump(mode="json"),
         }
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the frozen predictions, one row per model: mean, lower, upper."""
+        columns = ["model", "mean", "lower", "upper"]
+        return pd.DataFrame(self.predictions, columns=columns).set_index("model").astype(float)
+
+    def __repr__(self) -> str:
+        return (
+            f"FrozenLaw({self.name}: {self.target.name} frozen {self.frozen_at:%Y-%m-%d}, fitted "
+            f"on {len(self.training['models'])} models, "
+            f"{counted(len(self.predictions), 'prediction')})"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Self:
         """Return the law that ``to_dict`` wrote down.
@@ -171,6 +187,20 @@ class Scoring:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values."""
         return {**vars(self), "scored_at": self.scored_at.isoformat(timespec="seconds")}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per model scored: truth, prediction, interval, and when it was made."""
+        columns = ["model", "truth", "mean", "lower", "upper", "inside", "frozen"]
+        return pd.DataFrame(self.results, columns=columns).set_index("model")
+
+    def __repr__(self) -> str:
+        return (
+            f"Scoring({self.name}: {counted(self.n_models, 'model')}, mean absolute error "
+            f"{self.mae:.3f}, {self.coverage:.0%} inside)"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Self:

@@ -1,279 +1,295 @@
-"""The gain of an intervention: base and treated scores of the same models, predicted together."""
+"""What an intervention gains, by capability: predicted with intervals, beside what was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
 
+from .._display import frame_html
 from .._json import json_safe
-from ..errors import DegenerateError, FitError
-from ..law._refit import Fitted, Training, fit_once, predict_with, refit
-from ..law.intervals import soft_logit
+from ..errors import DegenerateError
 from ..law.law import LinkName
-from ..law.path import benchmark_weights, score_slope
-from ..law.problem import Problem, make_problem
-from ..table.columns import same_as_target
+from ..law.path import Curve, linear_predictor, typical_path
+from ..law.problem import Problem
+from ..table.table import ScoreTable
+from .paired_laws import GainFit, fit_gain
+from .problems import gain_problem
 
-__all__ = ["GainFit", "GainPrediction", "error_covariance", "fit_gain", "gain_problem"]
+__all__ = ["GainAnalysis", "GainCurves", "analyse_gain", "predict_gain"]
 
 Floats = NDArray[np.float64]
 
-# Those of ``capspace.fit.law.intervals.TwoView``, so that the margins of both agree.
-_KAPPA_90 = 1.56
-_SCORE_NOISE = 0.003
-_N_DRAWS = 8192
 
-
-@dataclass(frozen=True)
-class GainPrediction:
-    """Predicted base score, treated score and gain of models, with the gain's interval.
+@dataclass(frozen=True, eq=False)
+class GainCurves:
+    """Base score, treated score and gain along the typical models of the treated law.
 
     Attributes
     ----------
-    base, treated : (m,) arrays
-        Predicted scores.
-    mean, lower, upper : (m,) arrays
-        Predicted gain, treated minus base, and its interval.
+    base, treated, gain : Curve
+        Against the treated law's linear predictor; the gain has its interval.
+
+    """
+
+    base: Curve
+    treated: Curve
+    gain: Curve
+
+
+@dataclass(frozen=True, eq=False)
+class GainAnalysis:
+    """The gain of an intervention, predicted and measured.
+
+    Attributes
+    ----------
+    base, treated : str
+        Names of the two scores.
+    fit : GainFit
+        The two laws.
+    models : DataFrame by model
+        ``family``; ``is_test``, whether it was held out of the fits; ``capability``, the treated
+        law's linear predictor; measured ``base``, ``treated`` and ``gain``; and of the models
+        looked at (those held out, or all where none is) the predicted scores
+        ``predicted_base`` and ``predicted_treated``, the predicted gain ``mean`` and its interval
+        ``lower`` and ``upper``, and ``correlation`` between the errors of the two predictions;
+        NaN of the others.
     level : float
-        Nominal coverage.
-    correlation : (m,) array
-        Between the errors of the two predictions, on the scale the interval is made on. Intervals
-        that ignored it would be too wide where it is positive, too narrow where negative.
+        Nominal coverage of the intervals.
+    notes : tuple of str
+        What was assumed or left out.
 
     """
 
-    base: Floats
-    treated: Floats
-    mean: Floats
-    lower: Floats
-    upper: Floats
+    base: str
+    treated: str
+    fit: GainFit
+    models: pd.DataFrame
     level: float
-    correlation: Floats
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain lists; what is not known is None."""
-        return {k: json_safe(v) for k, v in vars(self).items()}
-
-
-@dataclass(frozen=True)
-class GainFit:
-    """Laws of the base and the treated score, fitted to the same models.
-
-    Attributes
-    ----------
-    base, treated : Fitted
-        Each with its own space and law, on the same scores and families.
-
-    """
-
-    base: Fitted
-    treated: Fitted
+    notes: tuple[str, ...] = ()
 
     @property
-    def n_models(self) -> int:
-        """Models that both laws were fitted on."""
-        return len(self.base.training.target)
+    def side(self) -> str:
+        """Which models are looked at: "test" or "fitted"."""
+        return "test" if self.models["is_test"].any() else "fitted"
 
     @property
-    def weights(self) -> pd.DataFrame:
-        """Benchmark weights (base, treated × benchmarks) of the two linear predictors."""
-        rows = [benchmark_weights(self.base), benchmark_weights(self.treated)]
-        columns = list(self.base.training.benchmarks)
-        return pd.DataFrame(rows, index=["base", "treated"], columns=columns)
+    def mse(self) -> float:
+        """Mean squared error of the predicted gain."""
+        rows = self._looked_at()
+        return float(np.mean((rows["mean"] - rows["gain"]).to_numpy() ** 2))
 
-    def sensitivity(self, scores: Floats) -> Floats:
-        """Return the change (m, p) of the gain per unit of each score, at ``scores`` (m, p)."""
-        return score_slope(self.treated, scores) - score_slope(self.base, scores)
+    @property
+    def coverage(self) -> float:
+        """Share of the models looked at whose gain is inside its interval."""
+        rows = self._looked_at()
+        return float(np.mean((rows["lower"] <= rows["gain"]) & (rows["gain"] <= rows["upper"])))
 
-    def predict(
-        self, scores: Floats, *, level: float = 0.9, n_refits: int = 40, random_state: int = 0
-    ) -> GainPrediction:
-        """Predict the gain of models with benchmark ``scores`` (m, p), NaN where not measured.
+    @property
+    def width(self) -> float:
+        """Mean width of the gain's intervals."""
+        rows = self._looked_at()
+        return float(np.mean((rows["upper"] - rows["lower"]).to_numpy()))
 
-        Notes
-        -----
-        The two-view interval (``capspace.fit.law.intervals.TwoView``) for a pair: on the scale
-        g(p) = asin √p the errors of the two predictions have the covariance Σ = T + S + 0.003 R.
-        T is the mean outer product of the pair's leave-one-family-out errors and R its correlation
-        matrix, S that of the pair's deviations under refits in which both laws get the *same*
-        family weights; T and S are averaged over the two views of the scores. The interval
-        holds the central ``level`` of g⁻¹(g(t̂) + u) - g⁻¹(g(b̂) + v) over (v, u) normal with
-        covariance (1.56/1.645)² Σ, which makes either margin the two-view interval.
+    @property
+    def correlation(self) -> float:
+        """Mean correlation between the errors of the two predictions."""
+        return float(np.mean(self._looked_at()["correlation"].to_numpy()))
 
-        """
-        if not 0 < level < 1:
-            raise FitError(f"level is {level:g}; it must lie between 0 and 1, as in 0.9")
-        pair = (self.base, self.treated)
-        mean = [predict_with(f, scores) for f in pair]
-        rng = np.random.default_rng(random_state)
-        covariance = error_covariance(pair, scores, n_refits, rng)
-        lower, upper = _quantiles(_angle(np.array(mean)), covariance, level, rng)
-        size = np.sqrt(covariance[:, 0, 0] * covariance[:, 1, 1])
-        return GainPrediction(
-            mean[0], mean[1], mean[1] - mean[0], lower, upper, level, covariance[:, 0, 1] / size
+    def curves(self, *, n_points: int = 60) -> GainCurves:
+        """Predict both scores and the gain at typical models over the range of capability."""
+        capability = self.models["capability"]
+        path = typical_path(
+            self.fit.treated, float(capability.min()), float(capability.max()), n_points
+        )
+        at = self.fit.predict(path.scores, level=self.level)
+        return GainCurves(
+            Curve(path.predictor, at.base),
+            Curve(path.predictor, at.treated),
+            Curve(path.predictor, at.mean, at.lower, at.upper),
         )
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the models looked at: predicted scores, gain, its interval, the measured gain."""
+        columns = {
+            "predicted_base": "base",
+            "predicted_treated": "treated",
+            "mean": "gain",
+            "lower": "lower",
+            "upper": "upper",
+            "gain": "measured_gain",
+        }
+        return self._looked_at()[list(columns)].set_axis(list(columns.values()), axis=1)
 
-def fit_gain(training: Training, treated: Floats) -> GainFit:
-    """Fit the laws of a base and a treated score to the models that have both.
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-safe values; what is unknown is null."""
+        safe: dict[str, Any] = json_safe(
+            {
+                "n_train": self.fit.n_models,
+                "side": self.side,
+                "level": self.level,
+                "coverage": self.coverage,
+                "weights": self.fit.weights.to_dict("index"),
+                "models": self.to_frame().reset_index(names="model").to_dict("records"),
+                "notes": self.notes,
+            }
+        )
+        return safe
+
+    def _looked_at(self) -> pd.DataFrame:
+        test = self.models["is_test"]
+        return self.models[test] if test.any() else self.models
+
+    def __repr__(self) -> str:
+        rows = self._looked_at()
+        return (
+            f"GainAnalysis({self.treated} over {self.base}, {len(rows)} {self.side} models: mean "
+            f"{rows['mean'].mean():+.3f}, measured {rows['gain'].mean():+.3f}; {self.coverage:.0%} "
+            f"inside {self.level:.0%} intervals)"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+
+def analyse_gain(
+    table: ScoreTable,
+    before: pd.Series,
+    after: pd.Series,
+    *,
+    n_components: int = 3,
+    link: LinkName = "sigmoid-floor",
+    cutoff_flops: float | None = None,
+    level: float = 0.9,
+    keep: bool = False,
+) -> GainAnalysis:
+    """Predict what an intervention gains, such as chain of thought or self-consistency.
 
     Parameters
     ----------
-    training : Training
-        Scores, families and settings, with the base score as its target; NaN where not measured.
+    table : ScoreTable
+        Benchmarks of the space, fractions in [0, 1], and facts.
+    before, after : Series by model
+        Scores without and with the intervention, fractions; their names are the scores'.
+    n_components : int
+        Coordinates of the space.
+    link : {"sigmoid", "sigmoid-floor", "linear", "exp"}
+        Form of both laws.
+    cutoff_flops : float, optional
+        Fit on models of at most so many training FLOPs and predict the others; by default all
+        models are fitted on and predicted.
+    level : float
+        Nominal coverage of the gain's intervals.
+    keep : bool
+        See ``target_problem``.
+
+    Raises
+    ------
+    DegenerateError
+        No model, or none on one side of the cutoff, has both scores.
+    FitError
+        As the fits that it makes.
+
+    See Also
+    --------
+    capspace.fit.figures.draw_gain : Draws it, with ``GainAnalysis.curves``.
+
+    References
+    ----------
+    Ruan et al. 2024, arXiv 2405.10938, section 4.3.
+
+    Examples
+    --------
+    >>> from capspace.fit import analyse_gain, load_reference
+    >>> reference = load_reference()
+    >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag", "HumanEval"])
+    >>> result = analyse_gain(table, targets["gsm8k"], targets["gsm8k-cot"])
+    >>> result.side
+    'fitted'
+
+    """
+    problem, treated = gain_problem(table, before, after, link=link, keep=keep)
+    flops = problem.facts["training_flops"]
+    train = np.ones(len(flops), bool)
+    if cutoff_flops is not None:
+        train = (flops <= cutoff_flops).to_numpy()
+        if train.all() or not train.any():
+            side = "above the cutoff has" if train.any() else "to fit on has"
+            raise DegenerateError(
+                f"no model {side} both {before.name!r} and {after.name!r}; the training FLOPs go "
+                f"from {flops.min():.3g} to {flops.max():.3g}"
+            )
+    return predict_gain(
+        problem,
+        treated,
+        train,
+        treated_name=str(after.name),
+        n_components=n_components,
+        level=level,
+    )
+
+
+def predict_gain(
+    problem: Problem,
+    treated: Floats,
+    train: NDArray[np.bool_],
+    *,
+    treated_name: str,
+    n_components: int = 3,
+    level: float = 0.9,
+) -> GainAnalysis:
+    """Fit the laws of a pair of scores on some models and predict the gain of the others.
+
+    Parameters
+    ----------
+    problem : Problem
+        The base score as its target.
     treated : (n,) array
-        The treated score of the same models, NaN where not measured.
+        Treated scores of the same models.
+    train : (n,) bool array
+        Models to fit on; where these are all, the same models are predicted.
+    treated_name : str
+        What the treated score is called.
+    n_components : int
+        Coordinates of the space.
+    level : float
+        Nominal coverage of the gain's intervals.
 
     Raises
     ------
     FitError
-        ``treated`` is not one value per model.
-    TooFewModelsError, DegenerateError, NotConvergedError
-        See ``ScalingLaw``.
+        As ``fit_gain``.
 
     """
-    after = np.asarray(treated, dtype=float)
-    if after.shape != training.target.shape:
-        raise FitError(f"{len(training.target)} base scores but treated has shape {after.shape}")
-    both = ~(np.isnan(training.target) | np.isnan(after))
-    kept = replace(
-        training,
-        scores=training.scores[both],
-        target=training.target[both],
-        families=training.families[both],
+    training = problem.select(train).training(problem.settings(n_components))
+    fit = fit_gain(training, treated[train])
+    scores = problem.scores.to_numpy(dtype=float)
+    base = problem.truth.to_numpy(dtype=float)
+    models = pd.DataFrame(
+        {
+            "family": problem.families,
+            "is_test": ~train,
+            "capability": linear_predictor(fit.treated, scores),
+            "base": base,
+            "treated": treated,
+            "gain": treated - base,
+        },
+        index=problem.truth.index,
     )
-    return GainFit(fit_once(kept), fit_once(replace(kept, target=after[both])))
-
-
-def gain_problem(
-    scores: pd.DataFrame,
-    before: pd.Series,
-    after: pd.Series,
-    facts: pd.DataFrame,
-    *,
-    base: str,
-    treated: str,
-    link: LinkName = "sigmoid-floor",
-    benchmark_chance: Mapping[str, float] | None = None,
-    keep: bool = False,
-) -> tuple[Problem, Floats]:
-    """Join scores with the base and treated scores of the models that have both.
-
-    Parameters
-    ----------
-    scores : (n × p) DataFrame
-        Benchmark scores by model; columns named ``base`` or ``treated`` are left out of the space.
-    before, after : Series
-        Base and treated scores by model.
-    facts : DataFrame
-        By model, as in ``ScoreTable.models``.
-    base, treated : str
-        Names of the two scores.
-    link, benchmark_chance, keep
-        As for ``make_problem``.
-
-    Returns
-    -------
-    problem : Problem
-        The base score as the target.
-    treated : (n,) array
-        The treated score of the same models.
-
-    Raises
-    ------
-    UnknownNameError, DegenerateError, FitError
-        As ``make_problem``; also where no model has both.
-
-    """
-    both = before.index[before.notna() & after.reindex(before.index).notna()]
-    if both.empty:
-        raise DegenerateError(f"no model has both {base!r} and {treated!r}")
-    notes = []
-    own = [treated] if treated in scores.columns else []
-    if own:
-        notes.append(f"{treated} is the treated score and was dropped from the space")
-    others = scores.drop(columns=[*own, *(c for c in scores.columns if c == base)])
-    odd = same_as_target(others, after[both], treated)
-    notes += [f"{c} {'stays in' if keep else 'left out of'} the space: {w}" for c, w in odd.items()]
-    problem = make_problem(
-        scores,
-        before[both],
-        facts,
-        name=base,
-        drop=[*own, *([] if keep else odd)],
-        link=link,
-        benchmark_chance=benchmark_chance,
-        keep=keep,
-    )
-    problem = replace(problem, notes=(*problem.notes, *notes))
-    return problem, after[problem.truth.index].to_numpy(dtype=float)
-
-
-def error_covariance(
-    pair: tuple[Fitted, Fitted], scores: Floats, n_refits: int, rng: np.random.Generator
-) -> Floats:
-    """Return the covariance (m, 2, 2) of the errors of a pair's predictions on the angle's scale.
-
-    Its diagonal is the variance of the two-view interval of either prediction alone.
-    """
-    training = pair[0].training
-    families, family = np.unique(training.families, return_inverse=True)
-    if len(families) < 2:
-        raise DegenerateError(
-            f"all models are of the family {families[0]!r}; an interval needs at least two"
-        )
-    leave_out = (family != np.arange(len(families))[:, None]).astype(float)
-    n, rows = len(family), np.arange(len(family))
-    errors, deviations = [], []
-    for soft in (False, True):
-        draws = rng.exponential(size=(n_refits, len(families)))
-        weights = np.vstack([leave_out, draws[:, family]])
-        new = soft_logit(scores, training.chance) if soft else scores
-        lofo, spread = [], []
-        for fitted in pair:
-            view = _softened(fitted) if soft else fitted
-            angles = _angle(refit(view, weights, np.vstack([view.training.scores, new])))
-            lofo.append(angles[family, rows] - _angle(fitted.training.target))
-            spread.append(angles[len(families) :, n:] - _angle(predict_with(fitted, scores)))
-        errors.append(np.einsum("an,bn->ab", lofo, lofo) / n)
-        deviations.append(np.einsum("arm,brm->mab", spread, spread) / n_refits)
-    left_out = np.mean(errors, axis=0)
-    scale = np.sqrt(np.diag(left_out))
-    noise = _SCORE_NOISE * left_out / np.outer(scale, scale)
-    return np.asarray(left_out + noise + np.mean(deviations, axis=0))
-
-
-def _softened(fitted: Fitted) -> Fitted:
-    """Return the same law fitted to the softly logit-scaled scores."""
-    training = fitted.training
-    reach = float(soft_logit(np.array(1.0), np.array(0.0)))
-    return fit_once(
-        replace(training, scores=soft_logit(training.scores, training.chance), clip=(-reach, reach))
-    )
-
-
-def _quantiles(
-    centre: Floats, covariance: Floats, level: float, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Return the central interval of the gain for pairs centred (2, m) on the angle's scale."""
-    standard = rng.standard_normal((_N_DRAWS // 2, 2))
-    standard = np.concatenate([standard, -standard]) * (_KAPPA_90 / norm.ppf(0.95))
-    lower, upper = np.empty(centre.shape[1]), np.empty(centre.shape[1])
-    # By eigenvectors, as the covariance is singular where both scores err as one.
-    values, vectors = np.linalg.eigh(covariance)
-    roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-    for i, root in enumerate(roots):
-        angle = np.clip(centre[:, i] + standard @ root.T, 0.0, np.pi / 2)
-        gain = np.sin(angle[:, 1]) ** 2 - np.sin(angle[:, 0]) ** 2
-        lower[i], upper[i] = np.quantile(gain, [(1 - level) / 2, (1 + level) / 2])
-    return lower, upper
-
-
-def _angle(p: Floats) -> Floats:
-    return np.asarray(np.arcsin(np.sqrt(np.clip(p, 0.0, 1.0))))
+    looked_at = train if train.all() else ~train
+    predicted = fit.predict(scores[looked_at], level=level)
+    columns = {
+        "predicted_base": predicted.base,
+        "predicted_treated": predicted.treated,
+        "mean": predicted.mean,
+        "lower": predicted.lower,
+        "upper": predicted.upper,
+        "correlation": predicted.correlation,
+    }
+    for name, values in columns.items():
+        models.loc[looked_at, name] = values
+    return GainAnalysis(problem.name, treated_name, fit, models, level, problem.notes)

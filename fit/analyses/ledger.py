@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from .._display import frame_html
 from ..errors import UnknownNameError, near_matches
 from ..prediction import TargetLaw
 from .frozen import FrozenLaw, LedgerError, Scoring, digest, freeze, score
@@ -32,6 +33,27 @@ class Ledger:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per frozen law: its target, when, on how many models, and predictions."""
+        rows = [
+            {
+                "name": law.name,
+                "target": law.target.name,
+                "frozen_at": law.frozen_at,
+                "n_models": len(law.training["models"]),
+                "n_predictions": len(law.predictions),
+            }
+            for law in self.laws()
+        ]
+        columns = ["name", "target", "frozen_at", "n_models", "n_predictions"]
+        return pd.DataFrame(rows, columns=columns).set_index("name")
+
+    def __repr__(self) -> str:
+        return f"Ledger({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
     def laws(self) -> list[FrozenLaw]:
         """Return all frozen laws, oldest first.
@@ -113,8 +135,8 @@ class Ledger:
         for number, line in enumerate(text.splitlines(), start=1):
             try:
                 entry = json.loads(line)
-                found = entry.pop("sha256")
-                intact = found == digest(entry) and entry["previous"] == previous
+                stated = entry.pop("sha256")
+                intact = stated == digest(entry) and entry["previous"] == previous
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise LedgerError(f"{self.path}: line {number} is not a ledger entry") from None
             if not intact:
@@ -122,7 +144,7 @@ class Ledger:
                     f"{self.path}: line {number} was changed after it was written, or a line "
                     "before it was removed; restore the file from a copy"
                 )
-            previous = found
+            previous = stated
             entries.append(entry)
         return entries
 

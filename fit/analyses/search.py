@@ -1,4 +1,4 @@
-"""Search for the subset of units with the least criterion: all subsets, or exchange."""
+"""Search for the subset of units with the smallest criterion, exhaustively or by exchange."""
 
 from __future__ import annotations
 

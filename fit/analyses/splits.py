@@ -1,4 +1,4 @@
-"""Ways to part models into those a law is fitted on and those it is tested on."""
+"""Splits of models into those that a law is fitted on and those that it is tested on."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ class Split:
     train: NDArray[np.bool_] | None
     rule: str
     unknown: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        if self.train is None:
+            return f"Split({self.rule})"
+        n_train = int(self.train.sum())
+        return f"Split({self.rule}: {n_train} to fit on, {len(self.train) - n_train} to test on)"
 
 
 def by_value(values: pd.Series, cutoff: float, what: str) -> Split:

@@ -8,10 +8,10 @@ from .backtest import (
 )
 from .efficiency import draw_efficiency
 from .errors import draw_baselines, draw_error_curves, draw_predicted
-from .gain import Treatment, draw_gain, draw_weights
+from .gain import Treatment, draw_gain, draw_gain_analysis, draw_weights
 from .law import NewModel, draw_target
 from .placement import draw_predictions, draw_scores
-from .selection import draw_selection
+from .selection import draw_budget_curve, draw_selection
 from .space import draw_map, draw_space
 from .style import save
 
@@ -23,9 +23,11 @@ __all__ = [
     "draw_backtest_baselines",
     "draw_backtest_predictions",
     "draw_baselines",
+    "draw_budget_curve",
     "draw_efficiency",
     "draw_error_curves",
     "draw_gain",
+    "draw_gain_analysis",
     "draw_map",
     "draw_predicted",
     "draw_predictions",

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
+from ..analyses.gain import GainAnalysis, GainCurves
 from ..law.path import Curve
 from .marks import family_style
 from .style import (
@@ -28,14 +29,14 @@ from .style import (
     styled,
 )
 
-__all__ = ["Treatment", "draw_gain", "draw_weights"]
+__all__ = ["Treatment", "draw_gain", "draw_gain_analysis", "draw_weights"]
 
 _COLOURS = (ORANGE, BLUE, GREEN, ACCENT, INK)
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """One way to use the models: its scores and its fitted curve along a common axis.
+    """The models with or without an intervention: scores, and a curve along a common axis.
 
     Attributes
     ----------
@@ -112,7 +113,7 @@ def draw_gain(
             Line2D([], [], marker="o", ls="none", ms=6, mfc="white", mec=GREY, label="held out"),
         ]
     left.legend(handles=handles, loc="upper left")
-    headline(left, "Score", "by way of use")
+    headline(left, "Score", "with and without the intervention")
     if gain.lower is not None and gain.upper is not None:
         right.fill_between(gain.x, gain.lower, gain.upper, color=BLUE, alpha=0.14, lw=0)
     right.axhline(0, color=GREY, lw=0.9)
@@ -135,10 +136,37 @@ def draw_gain(
             )
     right.set_ylabel("Gain (treated − base)")
     name = treatments[-1].name if len(treatments) > 1 else "treated"
-    headline(right, f"Gain from {name}", f"fitted gain and its {level:.0%} interval, pairs kept")
+    headline(right, f"Gain from {name}", f"predicted, with its {level:.0%} interval, and measured")
     for axes in (left, right):
         axes.set_xlabel("Capability (treated law's linear predictor)")
     return figure
+
+
+def draw_gain_analysis(analysis: GainAnalysis, curves: GainCurves) -> Figure:
+    """Draw the gain of an intervention as ``analyse_gain`` returns it.
+
+    Parameters
+    ----------
+    analysis : GainAnalysis
+        Models that the laws were not fitted on are drawn hollow.
+    curves : GainCurves
+        From ``analysis.curves()``.
+
+    """
+    models = analysis.models
+    return draw_gain(
+        models["capability"].to_numpy(),
+        list(models["family"]),
+        [
+            Treatment(analysis.base, models["base"].to_numpy(), curves.base),
+            Treatment(analysis.treated, models["treated"].to_numpy(), curves.treated),
+        ],
+        curves.gain,
+        measured_gain=models["gain"].to_numpy(),
+        label="Score",
+        is_test=models["is_test"].to_numpy(),
+        level=analysis.level,
+    )
 
 
 @styled

@@ -8,9 +8,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from ..analyses.budget_curve import BudgetCurve
+from ..analyses.selection import Selection
 from .style import ACCENT, BLUE, GREEN, headline, panel, styled
 
-__all__ = ["draw_selection"]
+__all__ = ["draw_budget_curve", "draw_selection"]
+
+_QUALITY = {
+    "V": "Summed prediction variance",
+    "A": "Summed coefficient variance",
+    "D": "Mean coefficient variance",
+}
 
 
 @styled
@@ -57,10 +65,10 @@ def draw_selection(
         axes.annotate(
             "all candidates",
             (0, everything),
-            (4, -4),
+            (4, 3),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
-            va="top",
+            va="bottom",
             color=GREEN,
             fontsize=9.5,
         )
@@ -79,10 +87,33 @@ def draw_selection(
     axes.set_yscale("log")
     lowest = min(low.min(), best.min(), everything or np.inf)
     axes.set_ylim(bottom=0.78 * lowest)
-    axes.set_xticks(at)
+    axes.set_xticks(at, [f"{budget:.3g}" for budget in at])
     axes.set_xlabel(cost_label)
     axes.set_ylabel(f"{quality} (log scale)")
     sizes = {len(r) for r in rows}
     count = f"{min(sizes)}" if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
     headline(axes, "Chosen models against random ones", f"{count} random subsets per budget")
     return figure
+
+
+def draw_budget_curve(selection: Selection, curve: BudgetCurve) -> Figure:
+    """Draw the criterion of the models that ``select_models`` chooses, up to its budget.
+
+    Parameters
+    ----------
+    selection : Selection
+        Says by which criterion, and what the budget is of.
+    curve : BudgetCurve
+        From ``selection.over_budgets()``.
+
+    """
+    return draw_selection(
+        curve.budgets,
+        curve.chosen,
+        curve.random,
+        everything=curve.everything,
+        quality=f"{_QUALITY[selection.choice.criterion]} ({selection.choice.criterion})",
+        cost_label="Budget: number of models"
+        if selection.candidates.cost is None
+        else "Budget: total cost",
+    )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import DegenerateError, FitError, UnknownNameError
 from ..table.columns import find_averages, same_as_target
-from ..table.facts import one_spelling
+from ..table.facts import family_of_each
 from ..table.names import spelled_twice
 from ._form import Form
 from ._refit import LawSettings, Training
@@ -62,9 +62,7 @@ class Problem:
     @property
     def families(self) -> NDArray[np.str_]:
         """Family of each model; one without a known family is its own."""
-        spelled = one_spelling(self.facts["family"])
-        models = map(str, self.facts.index)
-        return np.array([f or m for f, m in zip(spelled, models, strict=True)], dtype=str)
+        return np.array(family_of_each(self.facts), dtype=str)
 
     def select(self, keep: NDArray[np.bool_]) -> Problem:
         """Return the models of ``keep`` (n,) only."""

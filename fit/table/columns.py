@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-__all__ = ["find_averages", "same_as_target"]
+from .table import ScoreTable
+
+__all__ = ["find_averages", "leave_out_averages", "same_as_target"]
 
 Floats = NDArray[np.float64]
 
@@ -48,6 +51,26 @@ def find_averages(scores: pd.DataFrame) -> dict[str, str]:
             how = "an average of" if len(parts) > 1 else "the same as"
             found[str(name)] = f"{how} {used}"
     return {str(name): found[str(name)] for name in names if str(name) in found}
+
+
+def leave_out_averages(table: ScoreTable, *, keep: bool = False) -> ScoreTable:
+    """Return a table without columns that average or copy others; its notes name them.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        Fractions.
+    keep : bool
+        Name the columns in the notes but leave them in.
+
+    """
+    odd = find_averages(table.wide())
+    state = "stays in" if keep else "left out of"
+    notes = (*table.notes, *(f"{column} {state} the space: {how}" for column, how in odd.items()))
+    if keep or not odd:
+        return replace(table, notes=notes)
+    remaining = [b for b in table.benchmarks if b not in odd]
+    return replace(table.select(benchmarks=remaining), notes=notes)
 
 
 def same_as_target(scores: pd.DataFrame, truth: pd.Series, target: str) -> dict[str, str]:

@@ -12,7 +12,14 @@ import pandas as pd
 
 from ..errors import TableError
 
-__all__ = ["clean_facts", "family_key", "last_day", "one_spelling", "read_date"]
+__all__ = [
+    "clean_facts",
+    "family_key",
+    "family_of_each",
+    "last_day",
+    "one_spelling",
+    "read_date",
+]
 
 _DATE = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)(?:[T ]\d\d:\d\d.*)?)?)?(?:\.0)?"
@@ -64,6 +71,12 @@ def one_spelling(families: Iterable[Any]) -> list[str]:
     first: dict[str, str] = {"": ""}
     values = [(family_key(f), f) for f in families]
     return [first.setdefault(key, " ".join(str(family).split())) for key, family in values]
+
+
+def family_of_each(facts: pd.DataFrame) -> list[str]:
+    """Return the family (n,) of each model of ``facts``; a model without a known one is its own."""
+    spelled = one_spelling(facts["family"])
+    return [family or str(model) for family, model in zip(spelled, facts.index, strict=True)]
 
 
 def read_date(value: Any, of: str) -> str:

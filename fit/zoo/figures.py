@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from .._display import counted
 from ..figures.marks import family_handle, family_style, ordered_families
 from ..figures.style import (
     ACCENT,
@@ -22,7 +23,7 @@ from ..figures.style import (
     styled,
 )
 from .fitting import ZooFit
-from .forecasts import Forecast
+from .predictions import ZooPrediction
 
 __all__ = ["draw_zoo"]
 
@@ -37,15 +38,15 @@ def draw_zoo(fit: ZooFit) -> Figure:
         Nothing is fitted here.
 
     """
-    own = [f for f in fit.forecasts if f.model == fit.largest]
+    own = [p for p in fit.predictions if p.model == fit.largest]
     if fit.efficiency is None:
         figure = new_figure(6.6, 4.8)
-        _draw_forecasts(figure.add_subplot(), own, fit)
+        _draw_predictions(figure.add_subplot(), own, fit)
         return figure
     figure = new_figure(12.4, 4.9)
     left, right = figure.subplots(1, 2, width_ratios=(1.0, 1.05))
     _draw_compute(left, fit)
-    _draw_forecasts(right, own, fit)
+    _draw_predictions(right, own, fit)
     return figure
 
 
@@ -81,26 +82,26 @@ def _draw_compute(axes: Axes, fit: ZooFit) -> None:
     headline(
         axes,
         "Capability against training compute",
-        f"{len(fit.places)} checkpoints, {fit.space.n_features_in_} benchmarks; PC-1 explains "
-        f"{share:.0%} of their variance",
+        f"{counted(len(fit.places), 'checkpoint')}, {fit.space.n_features_in_} benchmarks; PC-1 "
+        f"explains {share:.0%} of their variance",
     )
 
 
-def _draw_forecasts(axes: Axes, own: Sequence[Forecast], fit: ZooFit) -> None:
-    own = sorted(own, key=lambda f: f.mean)
+def _draw_predictions(axes: Axes, own: Sequence[ZooPrediction], fit: ZooFit) -> None:
+    own = sorted(own, key=lambda p: p.mean)
     rows = np.arange(len(own))
-    mean = np.array([f.mean for f in own])
-    lower, upper = np.array([f.lower for f in own]), np.array([f.upper for f in own])
-    measured = np.array([f.measured for f in own])
+    mean = np.array([p.mean for p in own])
+    lower, upper = np.array([p.lower for p in own]), np.array([p.upper for p in own])
+    measured = np.array([p.measured for p in own])
     axes.hlines(rows, 0, 1, color=LIGHT, lw=0.8, zorder=0)
     axes.hlines(rows, lower, upper, color=BLUE, lw=8, alpha=0.25, zorder=1)
     axes.plot(mean, rows, "|", color=BLUE, ms=14, mew=2.6, zorder=2)
-    missed = np.array([not f.is_inside for f in own], dtype=bool)
+    missed = np.array([not p.is_inside for p in own], dtype=bool)
     for side, colour in ((~missed, INK), (missed, ACCENT)):
         axes.plot(
             measured[side], rows[side], "o", color=colour, ms=7.5, mec="white", mew=0.9, zorder=3
         )
-    axes.set_yticks(rows, [f.benchmark for f in own])
+    axes.set_yticks(rows, [p.benchmark for p in own])
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.7, len(own) - 0.3)
     axes.set_xlabel("Score")
@@ -121,9 +122,9 @@ def _draw_forecasts(axes: Axes, own: Sequence[Forecast], fit: ZooFit) -> None:
     headline(
         axes,
         f"{short_name(fit.largest)}, predicted from smaller models",
-        f"laws fitted on {n_small} smaller checkpoints; each score from the others"
+        f"laws fitted on {counted(n_small, 'smaller checkpoint')}; each score from the others"
         if own
         else "nothing could be predicted",
     )
     if not own:
-        axes.text(0.5, 0.5, "no forecast", ha="center", color=GREY, transform=axes.transAxes)
+        axes.text(0.5, 0.5, "no prediction", ha="center", color=GREY, transform=axes.transAxes)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import FitError, TableError, TooFewModelsError
 from ..law.efficiency import Efficiency, fit_efficiency
 from ..space.space import CapabilitySpace
+from ..table.readers import read_table
 from ..table.table import ScoreTable
-from .forecasts import Forecast, held_out_forecasts, target_forecasts
+from .predictions import ZooPrediction, predict_held_out, predict_targets
 
 __all__ = ["ZooFit", "fit_zoo"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ZooFit:
     """What a measured zoo shows.
 
@@ -38,13 +40,13 @@ class ZooFit:
         The model with the most training compute (or parameters).
     held_out : tuple of str
         All models of its size: nothing below was fitted on them.
-    forecasts : tuple of Forecast
+    predictions : tuple of ZooPrediction
         Each benchmark of each held-out model.
-    targets : tuple of Forecast
-        Own targets (``--target-scores``) of models without a score there.
+    targets : tuple of ZooPrediction
+        Targets of the user's own, of the models that have no score there.
     level : float
     n_components : int
-        Of the space in which forecasts are made.
+        Of the space in which predictions are made.
     notices : tuple of str
 
     """
@@ -56,22 +58,27 @@ class ZooFit:
     efficiency: Efficiency | None
     largest: str
     held_out: tuple[str, ...]
-    forecasts: tuple[Forecast, ...]
-    targets: tuple[Forecast, ...]
+    predictions: tuple[ZooPrediction, ...]
+    targets: tuple[ZooPrediction, ...]
     level: float
     n_components: int
     notices: tuple[str, ...]
 
     @property
     def coverage(self) -> float:
-        """Share of the forecasts whose interval holds the measured score; NaN without any."""
-        known = [f.is_inside for f in self.forecasts if not np.isnan(f.measured)]
+        """Share of the measured scores inside their interval; NaN if none is predicted."""
+        known = [p.is_inside for p in self.predictions if not np.isnan(p.measured)]
         return float(np.mean(known)) if known else float("nan")
 
     def error(self, which: str = "mean") -> float:
-        """Return the mean absolute error of the forecasts, or of ``"compute_only"``."""
-        off = [abs(getattr(f, which) - f.measured) for f in self.forecasts]
-        return float(np.nanmean(off)) if off and not np.isnan(off).all() else float("nan")
+        """Return the mean absolute error of the predictions, or of ``"compute_only"``."""
+        errors = [abs(getattr(p, which) - p.measured) for p in self.predictions]
+        return float(np.nanmean(errors)) if not np.isnan(errors).all() else float("nan")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per held-out score: prediction, interval, measured, compute alone."""
+        columns = [field.name for field in fields(ZooPrediction)]
+        return pd.DataFrame([asdict(p) for p in self.predictions], columns=columns)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; what is unknown is null."""
@@ -94,12 +101,23 @@ class ZooFit:
                 "coverage": self.coverage,
                 "mean_absolute_error": self.error(),
                 "mean_absolute_error_compute_only": self.error("compute_only"),
-                "forecasts": [asdict(f) | {"is_inside": f.is_inside} for f in self.forecasts],
-                "targets": [asdict(f) for f in self.targets],
+                "forecasts": [asdict(p) | {"is_inside": p.is_inside} for p in self.predictions],
+                "targets": [asdict(p) for p in self.targets],
                 "notices": list(self.notices),
             }
         )
         return safe
+
+    def __repr__(self) -> str:
+        n_inside = sum(p.is_inside for p in self.predictions)
+        return (
+            f"ZooFit({self.name}: {counted(len(self.places), 'model')}, "
+            f"{counted(len(self.held_out), 'held-out model')}, {n_inside} of "
+            f"{counted(len(self.predictions), 'score')} inside {self.level:.0%} intervals)"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
 
 def fit_zoo(
@@ -107,7 +125,7 @@ def fit_zoo(
     table: ScoreTable,
     chance: Mapping[str, float],
     *,
-    target_scores: Path | None = None,
+    target_scores: ScoreTable | Path | None = None,
     level: float = 0.9,
     n_components: int = 1,
 ) -> ZooFit:
@@ -121,12 +139,12 @@ def fit_zoo(
         Scores and facts.
     chance : mapping
         Score of guessing per benchmark.
-    target_scores : Path, optional
-        Table of scores of some of the models on targets of one's own.
+    target_scores : ScoreTable or path, optional
+        Scores of some of the models on targets of one's own.
     level : float
         Nominal coverage of the intervals.
     n_components : int
-        Coordinates of the space in which forecasts are made.
+        Coordinates of the space in which predictions are made.
 
     Raises
     ------
@@ -148,13 +166,26 @@ def fit_zoo(
     ----------
     Ruan et al. 2024, arXiv 2405.10938, sections 3 and 4.
 
+    Examples
+    --------
+    >>> from capspace.fit import fit_zoo, load_reference
+    >>> reference = load_reference()
+    >>> table = reference.table.select(
+    ...     benchmarks=["MMLU", "ARC-C", "HellaSwag", "Winogrande"],
+    ...     families=["Pythia", "OPT", "Llama-2", "Qwen1.5", "Cerebras-GPT"],
+    ... )
+    >>> zoo = fit_zoo("open families", table, reference.chance_levels)
+    >>> zoo.largest, len(zoo.predictions)
+    ('Qwen/Qwen1.5-72B', 8)
+
     """
     scores = table.wide().astype(float)
     scores = scores[scores.notna().any(axis=1)]
     facts = table.models.loc[scores.index]
     if len(scores) < 3 or scores.shape[1] < 2:
+        n_models = counted(len(scores), "model")
         raise TooFewModelsError(
-            f"{len(scores)} models with {scores.shape[1]} benchmarks are too few for a space; "
+            f"too few for a space: {n_models} with {counted(scores.shape[1], 'benchmark')}; "
             "measure more of the zoo"
         )
     stderr = table.wide(value="stderr").loc[scores.index].astype(float)
@@ -164,19 +195,18 @@ def fit_zoo(
     notices: list[str] = []
     efficiency = _efficiency(places, facts, notices)
     largest, held_out = _held_out(facts)
-    forecasts: list[Forecast] = []
+    predictions: list[ZooPrediction] = []
     for benchmark in scores.columns:
         try:
-            forecasts += held_out_forecasts(
+            predictions += predict_held_out(
                 scores, facts, held_out, str(benchmark), chance, level, n_components
             )
         except FitError as error:
             notices.append(f"{benchmark}: not predicted: {error}")
-    targets: list[Forecast] = []
+    targets: list[ZooPrediction] = []
     if target_scores is not None:
-        targets = target_forecasts(
-            scores, facts, target_scores, chance, level, n_components, notices
-        )
+        own = read_table(target_scores) if isinstance(target_scores, Path) else target_scores
+        targets = predict_targets(scores, facts, own, chance, level, n_components, notices)
     return ZooFit(
         name=name,
         table=table,
@@ -185,7 +215,7 @@ def fit_zoo(
         efficiency=efficiency,
         largest=largest,
         held_out=held_out,
-        forecasts=tuple(forecasts),
+        predictions=tuple(predictions),
         targets=tuple(targets),
         level=level,
         n_components=n_components,

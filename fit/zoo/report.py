@@ -13,9 +13,10 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from .._display import counted
 from ..errors import FitError
 from .fitting import ZooFit
-from .forecasts import Forecast
+from .predictions import ZooPrediction
 
 __all__ = ["verdict", "write_report"]
 
@@ -56,19 +57,19 @@ def write_report(fit: ZooFit, out: Path) -> Path:
 
 def verdict(fit: ZooFit) -> str:
     """Return in one sentence how well the held-out models were predicted."""
-    known = [f for f in fit.forecasts if not math.isnan(f.measured)]
+    known = [p for p in fit.predictions if not math.isnan(p.measured)]
+    checkpoints = counted(len(fit.held_out), "checkpoint")
     if not known:
         return (
-            f"no score of the {len(fit.held_out)} checkpoints of the largest size could be "
-            "predicted from smaller ones, so that nothing is checked"
+            f"no score of the {checkpoints} of the largest size could be predicted from smaller "
+            "ones, so the law is not tested"
         )
-    inside = sum(f.is_inside for f in known)
+    inside = sum(p.is_inside for p in known)
     alone = fit.error("compute_only")
     compare = "" if math.isnan(alone) else f"; from compute alone {alone:.3f}"
     return (
-        f"{len(fit.held_out)} held-out checkpoints of the largest size: {inside} of {len(known)} "
-        f"scores inside their {fit.level:.0%} intervals, mean absolute error {fit.error():.3f}"
-        f"{compare}"
+        f"{checkpoints} of the largest size held out: {inside} of {counted(len(known), 'score')} "
+        f"inside their {fit.level:.0%} intervals, mean absolute error {fit.error():.3f}{compare}"
     )
 
 
@@ -86,16 +87,16 @@ def _render(fit: ZooFit, picture: list[Path], space: list[Path]) -> str:
     laws = {} if fit.efficiency is None else fit.efficiency.laws
     return template.render(
         name=fit.name,
-        summary=f"{len(fit.places)} checkpoints, {len(fit.table)} scores, "
-        f"{wide.shape[1]} benchmarks",
+        summary=f"{counted(len(fit.places), 'checkpoint')}, {counted(len(fit.table), 'score')}, "
+        f"{counted(wide.shape[1], 'benchmark')}",
         notices=fit.notices,
         picture=_uri(picture),
         space_picture=_uri(space),
         largest=fit.largest,
         level=f"{fit.level:.0%}",
-        rows=[_row(f) for f in fit.forecasts if f.model == fit.largest],
+        rows=[_row(p) for p in fit.predictions if p.model == fit.largest],
         verdict=verdict(fit),
-        targets=[_row(f) for f in fit.targets],
+        targets=[_row(p) for p in fit.targets],
         laws=[
             {
                 "family": law.family or "no family",
@@ -112,15 +113,15 @@ def _render(fit: ZooFit, picture: list[Path], space: list[Path]) -> str:
     )
 
 
-def _row(forecast: Forecast) -> dict[str, Any]:
+def _row(prediction: ZooPrediction) -> dict[str, Any]:
     return {
-        "model": forecast.model,
-        "benchmark": forecast.benchmark,
-        "mean": _number(forecast.mean, 3),
-        "interval": f"{_number(forecast.lower, 3)}-{_number(forecast.upper, 3)}",
-        "measured": _number(forecast.measured, 3),
-        "compute_only": _number(forecast.compute_only, 3),
-        "inside": forecast.is_inside or math.isnan(forecast.measured),
+        "model": prediction.model,
+        "benchmark": prediction.benchmark,
+        "mean": _number(prediction.mean, 3),
+        "interval": f"{_number(prediction.lower, 3)}-{_number(prediction.upper, 3)}",
+        "measured": _number(prediction.measured, 3),
+        "compute_only": _number(prediction.compute_only, 3),
+        "inside": prediction.is_inside or math.isnan(prediction.measured),
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from capspace.fit.analyses.design import choose_models
+from capspace.fit.analyses.design import Candidates, choose_models
 
 from ...errors import ZooError
 from .plan import Model, Plan
@@ -90,10 +90,12 @@ def within_budget(plan: Plan, device_seconds: float) -> Plan:
     if np.ptp(scale) == 0:
         points = points[:, :1]
     choice = choose_models(
-        points,
-        units=[m.identity for m in plan.models],
+        Candidates(
+            points,
+            units=[m.identity for m in plan.models],
+            cost=[cost[m.identity] for m in plan.models],
+        ),
         budget=device_seconds,
-        cost=[cost[m.identity] for m in plan.models],
         include=measured,
     )
     kept = plan.of(choice.units)

@@ -1,4 +1,4 @@
-"""The study, whole: its analyses on its own tables, ours beside its published numbers.
+"""Reproduce the study on its own tables, and set our numbers beside the published ones.
 
 Names are loaded when they are first used: drawing needs matplotlib, reading the tables does not.
 """

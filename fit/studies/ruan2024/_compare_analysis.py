@@ -104,8 +104,8 @@ def _published(analysis: Analysis, published: Numbers) -> Numbers | None:
     if analysis.group == "emergent":
         return _mapping(lookup(published, "emergent", "tasks", analysis.column))
     if analysis.group == "agentic":
-        found = lookup(published, "agentic", analysis.label)
-        return None if found is None else _mapping(next(iter(found.values())))
+        numbers = lookup(published, "agentic", analysis.label)
+        return None if numbers is None else _mapping(next(iter(numbers.values())))
     key = "gsm8k" if analysis.column.startswith("gsm8k") else "bbh_overall"
     return _mapping(lookup(published, "post_training", key, analysis.column))
 
@@ -124,5 +124,5 @@ def _predictor(theirs: Numbers, name: str) -> Numbers | None:
     return _mapping(theirs.get(name) or single.get(name) or single.get(THEIR_NAMES.get(name, "")))
 
 
-def _mapping(found: Any) -> Numbers | None:
-    return found if isinstance(found, Mapping) else None
+def _mapping(numbers: Any) -> Numbers | None:
+    return numbers if isinstance(numbers, Mapping) else None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..._display import frame_html
 from ...errors import FitError
 from ...figures import save
 from .compare import Comparison, read_published
@@ -22,9 +23,9 @@ from .sections import page_sections
 __all__ = ["Reproduction", "reproduce", "write_reproduction"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reproduction:
-    """What ``reproduce`` found and wrote.
+    """Results of the study's analyses, and the files that show them.
 
     Attributes
     ----------
@@ -51,6 +52,19 @@ class Reproduction:
     def misses(self) -> list[Comparison]:
         """Numbers that are neither the study's nor from a lower loss."""
         return [c for c in self.results.comparisons if c.verdict == "differs"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per number compared: ours, the study's, the verdict and its reason."""
+        return pd.DataFrame([asdict(c) for c in self.results.comparisons])
+
+    def __repr__(self) -> str:
+        return (
+            f"Reproduction({len(self.results.comparisons)} numbers: {self.count('same')} the same, "
+            f"{self.count('better')} better, {self.count('differs')} different; {self.page})"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
     def summary(self) -> list[str]:
         """Return the outcome in a few lines."""
@@ -135,8 +149,9 @@ def write_reproduction(
         footer=f"capspace {version('capspace')}. Data: github.com/ryoungj/ObsScaling (Apache-2.0).",
     )
     page.write_text(html, encoding="utf-8")
-    pd.DataFrame([asdict(c) for c in results.comparisons]).to_csv(table, index=False)
-    return Reproduction(results, page, table, tuple(written))
+    reproduction = Reproduction(results, page, table, tuple(written))
+    reproduction.to_frame().to_csv(table, index=False)
+    return reproduction
 
 
 def _prepare(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ours against the study's numbers: the same, a better optimum, or another."""
+"""Compare our numbers with the study's: the same, from a better optimum, or different."""
 
 from __future__ import annotations
 
@@ -63,22 +63,22 @@ def read_published(path: str | Path | None = None) -> dict[str, Any]:
         )
         return dict(yaml.safe_load(text))
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        numbers = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: no JSON file of expected numbers ({error})") from None
-    if not isinstance(found, dict) or "pca" not in found:
+    if not isinstance(numbers, dict) or "pca" not in numbers:
         raise TableError(f"{path}: holds no section 'pca'; it is no file of the study's numbers")
-    return found
+    return numbers
 
 
 def lookup(published: Mapping[str, Any], *keys: str) -> Any:
     """Return a nested entry, None where the file does not have it."""
-    found: Any = published
+    entry: Any = published
     for key in keys:
-        if not isinstance(found, Mapping) or key not in found:
+        if not isinstance(entry, Mapping) or key not in entry:
             return None
-        found = found[key]
-    return found
+        entry = entry[key]
+    return entry
 
 
 def compare_value(
@@ -147,5 +147,5 @@ def compare_fit(
     return [Comparison(section, item, q, a, b, verdict, note) for q, a, b in pairs]
 
 
-def _near(one: float, other: float) -> bool:
-    return abs(one - other) <= max(MSE_RELATIVE * abs(other), MSE_ABSOLUTE)
+def _near(ours: float, published: float) -> bool:
+    return abs(ours - published) <= max(MSE_RELATIVE * abs(published), MSE_ABSOLUTE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...analyses._backtest import Backtest, backtest
+from ...analyses._backtest import backtest
 from ...analyses.splits import Split
 from ...errors import FitError
 from ...law.intervals import IntervalMethod
@@ -67,9 +67,9 @@ def _row(case: Case, split: Split, method: IntervalMethod, level: float) -> Cove
     train = np.zeros(len(case.truth), bool) if split.train is None else split.train
     sides = int(train.sum()), int((~train).sum())
     try:
-        found: Backtest = backtest(case.problem, split, level=level, method=method)
+        result = backtest(case.problem, split, level=level, method=method)
     except FitError as error:
         return Coverage(case.analysis.label, split.rule, *sides, failure=str(error))
     return Coverage(
-        case.analysis.label, split.rule, *sides, found.coverage, found.width, found.mse_test
+        case.analysis.label, split.rule, *sides, result.coverage, result.width, result.mse_test
     )

@@ -14,10 +14,10 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from ...analyses._backtest import Problem, make_problem
 from ...analyses.splits import Split
 from ...errors import TableError, UnknownNameError, near_matches
 from ...law._refit import Training
+from ...law.problem import Problem, make_problem
 from ...space._imputation import Spaces, fit_spaces
 from ...table.readers import read_table
 
@@ -224,8 +224,8 @@ class Study:
         models = list(features.index)
         later = list(self.plan.preregistered) if preregistered else []
         if analysis.features == "base":
-            kept = {*self.base_models, *later}
-            models = [m for m in models if m in kept]
+            wanted = {*self.base_models, *later}
+            models = [m for m in models if m in wanted]
         if analysis.open_families_only:
             known = {*self.open_families, *facts["family"].reindex(later)}
             models = [m for m in models if facts.at[m, "family"] in known]

@@ -164,34 +164,19 @@ def _reach(label: str, curves: list[Reach]) -> Drawing:
 
 
 def _gain(result: GainResult, number: int) -> Drawing:
-    models = result.models
-    names = (result.plan.base, result.plan.treated)
     return Drawing(
         "gain",
         f"gain-{number + 1}-{_slug(result.plan.label)}",
         f"{result.plan.label}: scores with and without, and the gain with its interval.",
-        partial(
-            figures.draw_gain,
-            models["capability"].to_numpy(),
-            list(models["family"]),
-            [
-                figures.Treatment(names[0], models["base"].to_numpy(), result.base),
-                figures.Treatment(names[1], models["treated"].to_numpy(), result.treated),
-            ],
-            result.gain,
-            measured_gain=models["gain"].to_numpy(),
-            label="Score",
-            is_test=models["is_test"].to_numpy(),
-            level=LEVEL,
-        ),
+        partial(figures.draw_gain_analysis, result.analysis, result.curves),
     )
 
 
 def _gain_weights(results: Results) -> Drawing:
     rows = {}
     for gain in results.gains:
-        rows[gain.plan.base] = gain.fit.weights.loc["base"]
-        rows[gain.plan.treated] = gain.fit.weights.loc["treated"]
+        rows[gain.plan.base] = gain.analysis.fit.weights.loc["base"]
+        rows[gain.plan.treated] = gain.analysis.fit.weights.loc["treated"]
     weights, order = pd.DataFrame(rows).T, results.space.scores.columns
     return Drawing(
         "gain",

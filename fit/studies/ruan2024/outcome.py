@@ -1,4 +1,4 @@
-"""The page's sections on what came of it: choices, later models, intervals, numbers, slips."""
+"""The page's sections on results: choices of models, later models, intervals, numbers, slips."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def outcome_sections(results: Results, figures: Figures) -> list[Section]:
 
 def page_cards(results: Results) -> list[Card]:
     """Return the page's headline numbers."""
-    found = results.comparisons
-    counts = {v: sum(c.verdict == v for c in found) for v in _VERDICT}
+    comparisons = results.comparisons
+    counts = {v: sum(c.verdict == v for c in comparisons) for v in _VERDICT}
     share = results.space.space.explained_variance_ratio_[:3].sum()
     coverage, width = pooled(results.coverage)
     return [
         Card(
             "Numbers compared",
-            f"{len(found)}",
+            f"{len(comparisons)}",
             f"{counts['same']} agree, {counts['better']} at a lower loss or better criterion, "
             f"{counts['differs']} differ",
         ),
@@ -156,9 +156,9 @@ def _coverage(results: Results) -> Section:
     )
 
 
-def _numbers(found: Sequence[Comparison]) -> Section:
+def _numbers(comparisons: Sequence[Comparison]) -> Section:
     sections: dict[str, list[Comparison]] = {}
-    for c in found:
+    for c in comparisons:
         sections.setdefault(c.section, []).append(c)
     rows = [
         [
@@ -178,7 +178,7 @@ def _numbers(found: Sequence[Comparison]) -> Section:
             _VERDICT[c.verdict],
             c.note,
         ]
-        for c in found
+        for c in comparisons
         if c.verdict != "same"
     ]
     return Section(
@@ -230,7 +230,7 @@ def _slips() -> Section:
         [
             "predictors compared",
             "FLOPs is scored without the test models of unknown compute",
-            "the number of test models is told with every error",
+            "every error comes with its number of test models",
         ],
     ]
     return Section(

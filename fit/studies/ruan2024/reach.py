@@ -1,4 +1,4 @@
-"""Error against how far a law must reach: the strongest models held out, more and more of them."""
+"""Test error of laws as more and more of the strongest models are held out."""
 
 from __future__ import annotations
 

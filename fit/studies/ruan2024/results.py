@@ -1,4 +1,4 @@
-"""Every analysis of the study, run: what its page, figures and table of numbers are made of."""
+"""Run every analysis of the study, for its page, its figures and its table of numbers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ...analyses._backtest import Backtest, backtest
-from ...analyses.gain import GainFit, GainPrediction, fit_gain
+from ...analyses.gain import GainAnalysis, GainCurves, predict_gain
 from ...analyses.splits import Split
 from ...errors import FitError
 from ...law.efficiency import Efficiency, FamilyLaw, fit_family_law
 from ...law.equivalent import EquivalentScale, equivalent_scale
 from ...law.intervals import TwoView
-from ...law.path import Curve, fitted_curve, linear_predictor, typical_path
+from ...law.path import Curve, fitted_curve
 from ._compare_analysis import compare_analysis
 from .compare import Comparison
 from .coverage import Coverage, interval_coverage
@@ -48,7 +46,6 @@ __all__ = [
     "run_study",
 ]
 
-Floats = NDArray[np.float64]
 LEVEL = 0.9
 HEADLINE = "PC-1..3"
 
@@ -88,30 +85,17 @@ class GainResult:
     Attributes
     ----------
     plan : Intervention
-    fit : GainFit
-    models : DataFrame
-        ``family, is_test, capability, base, treated, gain``, and of test models ``mean, lower,
-        upper``.
-    base, treated, gain : Curve
-        Along the treated law's typical models.
-    mse_test, coverage, width, correlation : float
-        Of the gain; the correlation between the errors of the pair, mean over test models.
+    analysis : GainAnalysis
+    curves : GainCurves
 
     """
 
     plan: Intervention
-    fit: GainFit
-    models: pd.DataFrame
-    base: Curve
-    treated: Curve
-    gain: Curve
-    mse_test: float
-    coverage: float
-    width: float
-    correlation: float
+    analysis: GainAnalysis
+    curves: GainCurves
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """All analyses, and ours against the study's numbers."""
 
@@ -126,6 +110,12 @@ class Results:
     quality: SelectionQuality
     coverage: list[Coverage]
     comparisons: list[Comparison] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return (
+            f"Results({len(self.analyses)} targets, {len(self.gains)} interventions, "
+            f"{len(self.comparisons)} numbers compared)"
+        )
 
 
 def run_study(
@@ -195,46 +185,9 @@ def run_gain(study: Study, plan: Intervention) -> GainResult:
     shared = [m for m in treated.truth.index if m in base.truth.index]
     base = base.select(base.truth.index.isin(shared))
     treated = treated.select(treated.truth.index.isin(shared))
-    problem, train = base.problem, base.train
     after = treated.problem.truth.to_numpy(dtype=float)
-    fit = fit_gain(base.training(), after[train])
-    scores = problem.scores.to_numpy(dtype=float)
-    capability = linear_predictor(fit.treated, scores)
-    path = typical_path(fit.treated, float(capability.min()), float(capability.max()))
-    at_path, at_test = (fit.predict(x, level=LEVEL) for x in (path.scores, scores[~train]))
-    before = problem.truth.to_numpy(dtype=float)
-    models = pd.DataFrame(
-        {
-            "family": problem.families,
-            "is_test": ~train,
-            "capability": capability,
-            "base": before,
-            "treated": after,
-            "gain": after - before,
-        },
-        index=problem.truth.index,
-    )
-    for name in ("mean", "lower", "upper"):
-        models.loc[~train, name] = getattr(at_test, name)
-    true = models.loc[~train, "gain"].to_numpy(dtype=float)
-    return GainResult(
-        plan,
-        fit,
-        models,
-        Curve(path.predictor, at_path.base),
-        Curve(path.predictor, at_path.treated),
-        Curve(path.predictor, at_path.mean, at_path.lower, at_path.upper),
-        **_gain_errors(at_test, true),
-    )
-
-
-def _gain_errors(found: GainPrediction, true: Floats) -> dict[str, float]:
-    return {
-        "mse_test": float(np.mean((found.mean - true) ** 2)),
-        "coverage": float(np.mean((found.lower <= true) & (true <= found.upper))),
-        "width": float(np.mean(found.upper - found.lower)),
-        "correlation": float(np.mean(found.correlation)),
-    }
+    analysis = predict_gain(base.problem, after, base.train, treated_name=plan.treated, level=LEVEL)
+    return GainResult(plan, analysis, analysis.curves())
 
 
 def _reference(result: Backtest, analysis: Analysis) -> FamilyLaw | None:
@@ -253,9 +206,9 @@ def _later(study: Study, analysis: Analysis, case: Case) -> pd.DataFrame | None:
         return None
     more = study.case(analysis, preregistered=True)
     is_later = more.truth.index.isin(study.plan.preregistered)
-    kept = more.select(more.train | is_later)
+    wanted = more.select(more.train | is_later)
     if not is_later.any():
         return None
-    split = Split(kept.train, "pre-registered models")
-    found = backtest(kept.problem, split, level=LEVEL).models
-    return found.loc[~kept.train, ["family", "truth", "prediction", "lower", "upper"]]
+    split = Split(wanted.train, "pre-registered models")
+    models = backtest(wanted.problem, split, level=LEVEL).models
+    return models.loc[~wanted.train, ["family", "truth", "prediction", "lower", "upper"]]

@@ -1,4 +1,4 @@
-"""Fit one analysis with one predictor, the way the study does."""
+"""Fit one analysis with one predictor, as the study does."""
 
 from __future__ import annotations
 
@@ -134,13 +134,15 @@ def single_start(case: Case, predictor: str) -> tuple[float, float]:
 
     start = np.r_[0.0, np.full(k, 0.03), np.zeros(int(with_floor))]
     bounds = [(None, None)] * (k + 1) + [(0.0, 0.2)] * int(with_floor)
-    found = minimize(
+    solution = minimize(
         loss,
         start,
         method="L-BFGS-B" if with_floor else "BFGS",
         bounds=bounds if with_floor else None,
     ).x
-    errors = [float(np.mean((predict(found, rows) - truth[rows]) ** 2)) for rows in (train, test)]
+    errors = [
+        float(np.mean((predict(solution, rows) - truth[rows]) ** 2)) for rows in (train, test)
+    ]
     return errors[0], errors[1]
 
 

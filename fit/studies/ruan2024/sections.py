@@ -168,7 +168,7 @@ def _kind(figures: Sequence[Shown], kind: str) -> list[Shown]:
     return [f for f in figures if f.name.startswith(f"{kind}-")]
 
 
-def _analysis_row(result: AnalysisResult, found: Sequence[Comparison]) -> list[str]:
+def _analysis_row(result: AnalysisResult, comparisons: Sequence[Comparison]) -> list[str]:
     fit, tested = result.fits[HEADLINE], result.backtest
     rivals = [result.fits.get(k) for k in ("Training FLOPs", "Model Size")]
     return [
@@ -176,26 +176,26 @@ def _analysis_row(result: AnalysisResult, found: Sequence[Comparison]) -> list[s
         tested.rule.replace("<=", "≤"),
         f"{fit.n_train} / {fit.n_test}",
         f"{fit.mse_train:.2g}",
-        _theirs(found, result.case.analysis.label, HEADLINE, "mse_train"),
+        _theirs(comparisons, result.case.analysis.label, HEADLINE, "mse_train"),
         f"{fit.mse_test:.2g}",
-        _theirs(found, result.case.analysis.label, HEADLINE, "mse_test"),
+        _theirs(comparisons, result.case.analysis.label, HEADLINE, "mse_test"),
         *("–" if r is None else f"{r.mse_test:.2g}" for r in rivals),
         f"{tested.coverage:.0%}",
         f"{tested.width:.2f}",
     ]
 
 
-def _theirs_r2(found: Sequence[Comparison], capability: str) -> str:
+def _theirs_r2(comparisons: Sequence[Comparison], capability: str) -> str:
     section = f"{capability} by family in log10 FLOPs_1E21"
-    for c in found:
+    for c in comparisons:
         if (c.section, c.item, c.quantity) == (section, "mean", "R²"):
             return f"{c.published:.4f}"
     return "–"
 
 
-def _theirs(found: Sequence[Comparison], section: str, item: str, quantity: str) -> str:
+def _theirs(comparisons: Sequence[Comparison], section: str, item: str, quantity: str) -> str:
     """Return the study's number, with a mark where its optimiser stopped short; "–" for none."""
-    for c in found:
+    for c in comparisons:
         if (c.section, c.item, c.quantity) == (section, item, quantity):
             return f"{c.published:.2g}" + ("*" if c.verdict == "better" else "")
     return "–"
@@ -215,14 +215,14 @@ def _gains(results: Results, figures: Figures) -> Section:
     rows = [
         [
             g.plan.label,
-            f"{g.fit.n_models} / {int(g.models['is_test'].sum())}",
-            f"{g.models.loc[g.models['is_test'], 'gain'].mean():+.3f}",
-            f"{g.mse_test:.2g}",
-            f"{g.coverage:.0%}",
-            f"{g.width:.2f}",
-            f"{g.correlation:+.2f}",
+            f"{gain.fit.n_models} / {len(gain.to_frame())}",
+            f"{gain.to_frame()['measured_gain'].mean():+.3f}",
+            f"{gain.mse:.2g}",
+            f"{gain.coverage:.0%}",
+            f"{gain.width:.2f}",
+            f"{gain.correlation:+.2f}",
         ]
-        for g in results.gains
+        for g, gain in ((g, g.analysis) for g in results.gains)
     ]
     return Section(
         "gain",

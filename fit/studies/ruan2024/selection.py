@@ -1,4 +1,4 @@
-"""The study's choices of models: its guides, and how well the chosen models serve."""
+"""The study's choices of models, and how well laws of the chosen models predict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...analyses.design import Choice, choose_over_budgets, random_choices
+from ...analyses.design import Candidates, Choice, choose_over_budgets, random_choices
 from ...space.space import CapabilitySpace
 from .compare import Comparison, lookup
 from .data import Study
@@ -97,8 +97,7 @@ def selection_guides(study: Study) -> list[Guide]:
         x = scores[keep]
         space = CapabilitySpace(n_components=3, estimator="pca", clip=(0.0, 1.0)).fit(x)
         choices = choose_over_budgets(
-            space.transform(x),
-            units=list(facts.loc[keep, "family"]),
+            Candidates(space.transform(x), list(facts.loc[keep, "family"])),
             budgets=BUDGETS,
             include=include,
         )
@@ -140,13 +139,12 @@ def selection_quality(
     units = list(facts.loc[list(guide.models), "family"])
     x = study.features["base"].loc[list(guide.models)]
     space = CapabilitySpace(n_components=3, estimator="pca", clip=(0.0, 1.0)).fit(x)
-    points = space.transform(x)
+    candidates = Candidates(space.transform(x), units)
     chosen, random = [], []
     for i, choice in enumerate(guide.choices):
         chosen.append(_quality(study, [guide.models[row] for row in choice.rows]))
         drawn = random_choices(
-            points,
-            units=units,
+            candidates,
             budget=choice.budget,
             n_choices=n_random,
             random_state=random_state + i,

@@ -111,7 +111,7 @@ def test_backtest_gain_space_efficiency_and_select(
     split = ("--cutoff-flops", "3e22")
     out = tmp_path / "figures"
     said = capspace(
-        "backtest", "--scores", zoo, "--target", "Agents", *one, *split, "--baselines",
+        "backtest", zoo, "--target-column", "Agents", *one, *split, "--baselines",
         "--error-curve", "--components", "2", "--json", "--out", out,
     )  # fmt: skip
     found = json.loads(said.out)
@@ -125,14 +125,14 @@ def test_backtest_gain_space_efficiency_and_select(
     assert (out / "error-curve.svg").exists()
 
     by_family = capspace(
-        "backtest", "--scores", zoo, "--target", "Agents", *one, "--by-family", "--components",
+        "backtest", zoo, "--target-column", "Agents", *one, "--by-family", "--components",
         "2", "--out", out,
     )  # fmt: skip
     assert "leave one family out" in by_family.out
 
     gained = json.loads(
         capspace(
-            "gain", "--scores", zoo, "--target-scores", zoo, "--base", "Agents",
+            "gain", zoo, "--target-scores", zoo, "--base", "Agents",
             "--treated", "Agents, treated", "--components", "2", *split, "--json",
         ).out
     )  # fmt: skip
@@ -141,15 +141,16 @@ def test_backtest_gain_space_efficiency_and_select(
     assert not {"Agents", "Treated"} & set(gained["weights"]["base"])
     assert gained["coverage"] > 0.7
 
-    fitted = json.loads(capspace("space", "--scores", zoo, *one, "--json").out)
+    fitted = json.loads(capspace("space", zoo, *one, "--json").out)
     assert fitted["explained_variance_ratio"][0] > 0.8
-    many = capspace("space", "--scores", zoo, "--components", "50", "--json")
-    assert f"{len(json.loads(many.out)['loadings'])} components, not 50: " in many.err
-    laws = json.loads(capspace("efficiency", "--scores", zoo, *one, "--family", "F1", "--json").out)
+    many = capspace("space", zoo, "--components", "50", "--json")
+    every = json.loads(many.out)
+    assert f"{len(every['loadings'])} components, not 50: " in every["notes"][-1]
+    laws = json.loads(capspace("efficiency", zoo, *one, "--reference-family", "F1", "--json").out)
     assert laws["equivalent"]["family"] == "F1"
     chosen = json.loads(
         capspace(
-            "select", "--scores", zoo, *one, "--budget", "10", "--include", "F3", "--json"
+            "select", zoo, *one, "--budget", "10", "--include", "F3", "--json"
         ).out
     )  # fmt: skip
     assert "F3" in chosen["units"]
@@ -159,12 +160,12 @@ def test_backtest_gain_space_efficiency_and_select(
 @pytest.mark.slow
 def test_ledger_freezes_shows_and_scores(capspace: Command, mine: Path, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.jsonl"
-    add = ("ledger", "add", "bbh", "--name", "first", "--scores", mine, "--ledger", ledger)
+    add = ("ledger", "add", "bbh", "--name", "first", mine, "--ledger", ledger)
     assert "froze first" in capspace(*add).out
     truth = tmp_path / "truth.csv"
     truth.write_text("Model,bbh\nmine,0.45\n")
     scored = capspace(
-        "ledger", "score", "first", "--scores", mine, "--target-scores", truth, "--target", "bbh",
+        "ledger", "score", "first", mine, "--target-scores", truth, "--target-column", "bbh",
         "--ledger", ledger,
     )  # fmt: skip
     assert "when frozen" in scored.out
@@ -260,8 +261,8 @@ def test_unknown_names_come_with_near_matches(
     assert "'classic-8'" in capspace.refused("place", tiny_checkpoint, "--panel", "classic8")
     assert "'bbh'" in capspace.refused("place", tiny_checkpoint, "--target", "bhb")
     assert "'Llama-2'" in capspace.refused("models", "--family", "Lama-2")
-    assert "there are F0, F1, F2" in capspace.refused("efficiency", "--scores", zoo)
-    line = capspace.refused("backtest", "--scores", zoo, "--target", "Agnets")
+    assert "there are F0, F1, F2" in capspace.refused("efficiency", zoo)
+    line = capspace.refused("backtest", zoo, "--target-column", "Agnets")
     assert "'Agents'" in line
 
 
@@ -381,7 +382,7 @@ def test_report_folder_that_cannot_be_written(
 
 @pytest.mark.slow
 def test_splits_that_leave_a_side_empty_or_are_two(capspace: Command, zoo: Path) -> None:
-    run = ("backtest", "--scores", zoo, "--target", "Agents")
+    run = ("backtest", zoo, "--target-column", "Agents")
     assert "no test model" in capspace.refused(*run, "--cutoff-flops", "1e30")
     assert "one split" in capspace.refused(*run, "--by-family", "--top", "0.1")
 
@@ -391,6 +392,6 @@ def test_a_target_that_is_also_a_column_of_the_space_is_dropped_and_said(
     capspace: Command, zoo: Path, tmp_path: Path
 ) -> None:
     said = capspace(
-        "backtest", "--scores", zoo, "--target", "GSM8K", "--components", "1", "--out", tmp_path
+        "backtest", zoo, "--target-column", "GSM8K", "--components", "1", "--out", tmp_path
     )
     assert "GSM8K is the target and was dropped from the space" in said.out

@@ -11,6 +11,7 @@ from typer.models import CommandInfo, ParameterInfo, TyperInfo
 from typer.utils import get_params_from_function
 
 from capspace.collect.cli import app
+from capspace.collect.cli._main import PANELS
 
 GROUPS: dict[str, TyperInfo] = {str(group.name): group for group in app.registered_groups}
 
@@ -63,3 +64,13 @@ def test_some_help_has_brackets() -> None:
     """What the test above is about is there: text that markup would take for its own."""
     bracketed = [t for c in COMMANDS.values() for t in texts(c) if re.search(r"\[[a-z@]", t)]
     assert len(bracketed) >= 13
+
+
+def test_every_command_is_in_one_panel_of_the_help(wide: Command) -> None:
+    named = [name for names in PANELS.values() for name in names]
+    assert sorted(named) == sorted({path[0] for path in COMMANDS})
+    shown = wide("--help").out
+    order = [re.search(rf"^│ {name} ", shown, re.MULTILINE) for name in named]
+    assert [place.start() for place in order if place] == sorted(p.start() for p in order if p)
+    assert None not in order
+    assert all(f"─ {panel} ─" in shown for panel in PANELS)

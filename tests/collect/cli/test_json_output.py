@@ -25,11 +25,11 @@ from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.tasks.panel import load_panel
 
-BASE = ("--scores", "base.csv", "--components", "2")
+BASE = ("base.csv", "--components", "2")
 STORE = ("--store", "store")
 SMALL = ("--panel", "small.yaml", "--data-root", "embedded", "--limit", "2", *STORE)
 LEDGER = ("--ledger", "ledger.jsonl")
-TRUTH = ("--target-scores", "truth.csv", "--target", "bbh")
+TRUTH = ("--target-scores", "truth.csv", "--target-column", "bbh")
 
 # Each command with --json: its arguments, and its other options that write or print something.
 CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
@@ -45,18 +45,26 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "targets": ((), ()),
     "models": ((), ()),
     "backtest": (
-        (*BASE, "--target", "Agents", "--cutoff-flops", "3e22", "--baselines", "--error-curve"),
+        (
+            *BASE,
+            "--target-column",
+            "Agents",
+            "--cutoff-flops",
+            "3e22",
+            "--baselines",
+            "--error-curve",
+        ),
         (("--out", "out"),),
     ),
     "gain": (
         (*BASE, "--target-scores", "base.csv", "--base", "Agents", "--treated", "Treated"),
-        (),
+        (("--out", "out"),),
     ),
     "space": (BASE, (("--out", "out"),)),
-    "efficiency": ((*BASE, "--family", "F1"), (("--out", "out"),)),
-    "select": ((*BASE, "--budget", "10"), ()),
+    "efficiency": ((*BASE, "--reference-family", "F1"), (("--out", "out"),)),
+    "select": ((*BASE, "--budget", "10"), (("--out", "out"),)),
     "ledger add": (("bbh", *LEDGER), ()),
-    "ledger score": (("first", *LEDGER, "--scores", "scores.csv", *TRUTH), ()),
+    "ledger score": (("first", *LEDGER, "scores.csv", *TRUTH), ()),
     "ledger show": (LEDGER, ()),
     "store info": (STORE, ()),
     "store check": (STORE, ()),
@@ -160,7 +168,7 @@ def test_what_a_library_prints_is_on_standard_error(
         print("a library's own words")
         options.print_json({"score": float("nan"), "bound": float("inf")})
     print("after")
-    said = capsys.readouterr()
-    assert said.out.splitlines()[0] == "before"
-    assert document("\n".join(said.out.splitlines()[1:-1])) == {"score": None, "bound": None}
-    assert said.err == "a library's own words\n"
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[0] == "before"
+    assert document("\n".join(shown.out.splitlines()[1:-1])) == {"score": None, "bound": None}
+    assert shown.err == "a library's own words\n"

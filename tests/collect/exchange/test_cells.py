@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from capspace.fit import read_costs
 from capspace.fit.errors import TableError
 from capspace.fit.reference import load_reference
 from capspace.fit.table.cells import as_numbers, as_text, read_cells
@@ -173,15 +174,15 @@ def test_empty_and_missing_files(tmp_path: Path) -> None:
 
 def test_costs_and_a_zoos_facts_are_of_the_models_they_name(tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub", reason="a zoo is of checkpoints: capspace[collect]")
-    from capspace.collect.cli.space import _costs
     from capspace.collect.errors import ZooError
     from capspace.collect.zoo.config.config import read_zoo
     from capspace.collect.zoo.planning.models import facts_table
 
     costs = csv(tmp_path, "model;cost\n0012;3\n12;4\nNA;0.5\n", encoding="utf-8-sig")
-    assert _costs(costs, ["NA", "0012"]) == [0.5, 3.0]
+    read = read_costs(costs, ["NA", "0012"])
+    assert read[["NA", "0012"]].tolist() == [0.5, 3.0]
     with pytest.raises(TableError, match="no cost of 5e1"):
-        _costs(costs, ["5e1"])
+        read_costs(costs, ["5e1"])
     csv(tmp_path, "model,family,training_tokens\n0012,NA,1e9\nNA,,\n", "facts.csv")
     zoo = csv(tmp_path, "checkpoints: [org/m]\npanels: smoke\nfacts: facts.csv\n", "zoo.yaml")
     facts = facts_table(read_zoo(zoo))

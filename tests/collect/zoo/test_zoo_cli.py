@@ -82,7 +82,7 @@ def test_plan_run_status_and_run_again(
     assert "no failed cell is recorded" in out
     code, out, err = capspace("zoo", "fit", zoo)
     assert code == 2
-    assert "1 models with 2 benchmarks are too few" in err
+    assert "too few for a space: 1 model with 2 benchmarks" in err
     code, out, _ = capspace("zoo", "export", zoo, zoo.parent / "shared")
     assert code == 0
     assert (zoo.parent / "shared" / "scores.csv").is_file()

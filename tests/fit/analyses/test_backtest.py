@@ -9,8 +9,7 @@ from checkout import SHARED
 from scipy.integrate import trapezoid
 from scipy.special import expit
 
-from capspace.fit import JackknifePlus, TwoView
-from capspace.fit.analyses._backtest import backtest, error_curve, make_problem
+from capspace.fit import JackknifePlus, TwoView, backtest, error_curve, make_problem
 from capspace.fit.analyses.splits import by_family, by_flops, by_rank, randomly
 from capspace.fit.errors import (
     DegenerateError,
@@ -87,15 +86,17 @@ def test_errors_are_those_of_the_reported_predictions():
 def test_nothing_of_the_test_side_reaches_the_fit():
     scores, truth, facts = planted()
     split = by_flops(facts, 1e22)
-    one = backtest(make_problem(scores, truth, facts, name="t"), split, n_components=2, method=FAST)
+    clean = backtest(
+        make_problem(scores, truth, facts, name="t"), split, n_components=2, method=FAST
+    )
     changed = scores.copy()
     changed.loc[~split.train] = np.random.default_rng(0).uniform(size=((~split.train).sum(), 5))
     mixed = truth.where(split.train, 1 - truth)
-    other = backtest(
+    changed_test = backtest(
         make_problem(changed, mixed, facts, name="t"), split, n_components=2, method=FAST
     )
-    assert one.fitted.theta.tobytes() == other.fitted.theta.tobytes()
-    assert one.mse_train == other.mse_train
+    assert clean.fitted.theta.tobytes() == changed_test.fitted.theta.tobytes()
+    assert clean.mse_train == changed_test.mse_train
 
 
 @pytest.mark.parametrize("method", [FAST, JackknifePlus()])
@@ -153,12 +154,12 @@ def test_the_mapping_is_json_and_has_the_promised_keys():
     result = backtest(
         problem(), by_flops(planted()[2], 1e22), n_components=2, method=FAST, baselines=["size"]
     )
-    found = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    outcome = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     promised = "n_train n_test mse_train mse_test mae_test coverage width baselines coefficients"
-    assert set(promised.split()) <= set(found)
-    first = found["models"][0]
+    assert set(promised.split()) <= set(outcome)
+    first = outcome["models"][0]
     assert {"model", "side", "truth", "prediction", "lower", "upper"} <= set(first)
-    train = next(m for m in found["models"] if m["side"] == "train")
+    train = next(m for m in outcome["models"] if m["side"] == "train")
     assert train["lower"] is None
 
 
@@ -299,8 +300,8 @@ def test_the_studys_errors_for_one_to_five_components(
     if group == "agentic":
         table = instruct
         scores = table.wide().drop(columns=["Arena-Elo", "MTBench"])
-        one, other = names[column]
-        want = expected[group][one][other]
+        suite, quantity = names[column]
+        want = expected[group][suite][quantity]
     else:
         table, scores = base, base.wide()
         want = expected[group]["tasks" if group == "emergent" else "gsm8k"][column]

@@ -44,74 +44,74 @@ def test_equivalent_scale_interval_covers(variance):
     seen = 0.4 * (np.log10(true) - 22) + rng.normal(0, np.sqrt(variance), len(draws))
     inside = 0
     for y, capability in zip(draws, seen, strict=True):
-        found = equivalent_scale(capability, fit_family_law(y, SCALES), variance=variance)
-        inside += bool(found.lower[0] <= true <= found.upper[0])
+        result = equivalent_scale(capability, fit_family_law(y, SCALES), variance=variance)
+        inside += bool(result.lower[0] <= true <= result.upper[0])
     # Adding the two quantiles' squares is slightly conservative where both sources matter.
     assert 0.88 <= inside / len(draws) <= 0.95
 
 
 def test_equivalent_scale_point_and_range():
     law = fit_family_law(planted(np.random.default_rng(2), 1)[0], SCALES, family="Llama-2")
-    found = equivalent_scale(law.predict([3e22, 1e26]), law)
-    np.testing.assert_allclose(found.scale, [3e22, 1e26])
-    assert found.inside.tolist() == [True, False]
-    assert (found.lower < found.scale).all()
-    assert (found.scale < found.upper).all()
+    result = equivalent_scale(law.predict([3e22, 1e26]), law)
+    np.testing.assert_allclose(result.scale, [3e22, 1e26])
+    assert result.inside.tolist() == [True, False]
+    assert (result.lower < result.scale).all()
+    assert (result.scale < result.upper).all()
 
 
 def test_beyond_all_reference_models_there_is_a_reason_and_no_number():
     law = fit_family_law(planted(np.random.default_rng(2), 1)[0], SCALES, family="Llama-2")
     among = law.predict(np.array([1e19, 1e22, 1e25]))
-    found = equivalent_scale(law.predict([9e18, 1e19, 1e25, 2e25]), law, among=among)
+    result = equivalent_scale(law.predict([9e18, 1e19, 1e25, 2e25]), law, among=among)
     below, above = "below every reference model", "above every reference model"
-    assert found.reason == (below, "", "", above)
+    assert result.reason == (below, "", "", above)
     known = np.array([False, True, True, False])
-    for values in (found.scale, found.lower, found.upper):
+    for values in (result.scale, result.lower, result.upper):
         assert (~np.isnan(values) == known).all()
-    assert not found.inside[[0, 3]].any()
-    shown = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert not result.inside[[0, 3]].any()
+    shown = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert [v is None for v in shown["scale"]] == (~known).tolist()
     assert shown["reason"] == [below, None, None, above]
 
 
 def test_equivalent_scale_falls_with_a_falling_line():
     law = fit_family_law(-planted(np.random.default_rng(2), 1)[0], SCALES)
-    found = equivalent_scale(law.predict(2e22), law)
-    assert found.lower[0] < found.scale[0] < found.upper[0]
+    result = equivalent_scale(law.predict(2e22), law)
+    assert result.lower[0] < result.scale[0] < result.upper[0]
 
 
 def test_slope_not_told_from_zero_gives_an_unbounded_interval():
     law = fit_family_law([0.1, -0.1, 0.12, -0.1, 0.1], SCALES)
-    found = equivalent_scale([0.05], law)
-    assert found.lower[0] == 0
-    assert found.upper[0] == np.inf
-    assert found.to_dict()["upper"] == [None]
+    result = equivalent_scale([0.05], law)
+    assert result.lower[0] == 0
+    assert result.upper[0] == np.inf
+    assert result.to_dict()["upper"] == [None]
 
 
 def test_two_models_give_a_point_but_no_interval():
     law = fit_family_law([0.1, 0.5], [1e22, 1e24], family="Yi")
     assert np.isnan(law.r2)
-    found = equivalent_scale([0.3], law)
-    assert found.scale[0] == pytest.approx(1e23)
-    assert np.isnan([found.lower[0], found.upper[0]]).all()
-    assert found.to_dict()["lower"] == [None]
+    result = equivalent_scale([0.3], law)
+    assert result.scale[0] == pytest.approx(1e23)
+    assert np.isnan([result.lower[0], result.upper[0]]).all()
+    assert result.to_dict()["lower"] == [None]
 
 
 def test_families_without_a_law_are_named():
     capability = [0.1, 0.2, 0.3, 0.4, 0.5, np.nan, 0.2, 0.3]
     scale = [1e20, 1e21, 1e22, 1e22, np.nan, 1e21, 1e22, 1e22]
     families = ["A", "A", "A", "B", "C", "C", "D", "D"]
-    found = fit_efficiency(capability, scale, families, name="PC-1")
-    assert list(found.laws) == ["A"]
-    assert "only one model" in found.left_out["B"]
-    assert "no model" in found.left_out["C"]
-    assert "same scale" in found.left_out["D"]
-    assert found.pooled.n_models == 6
+    result = fit_efficiency(capability, scale, families, name="PC-1")
+    assert list(result.laws) == ["A"]
+    assert "only one model" in result.left_out["B"]
+    assert "no model" in result.left_out["C"]
+    assert "same scale" in result.left_out["D"]
+    assert result.pooled.n_models == 6
     with pytest.raises(TooFewModelsError, match="'B': only one model has both"):
-        found.law("B")
+        result.law("B")
     with pytest.raises(UnknownNameError, match="unknown family 'Z'"):
-        found.law("Z")
-    json.dumps(found.to_dict(), allow_nan=False)
+        result.law("Z")
+    json.dumps(result.to_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_study_equivalent_flops(study):
     assert law.slope == pytest.approx(theirs["w"], rel=1e-4)
     assert law.r2 == pytest.approx(theirs["r2"], abs=1e-4)
     c = np.array(list(capability.values()))
-    found = equivalent_scale(c, law)
+    result = equivalent_scale(c, law)
     np.testing.assert_allclose(
-        found.scale, 10 ** ((c - theirs["b"]) / theirs["w"]) * 1e21, rtol=0.01
+        result.scale, 10 ** ((c - theirs["b"]) / theirs["w"]) * 1e21, rtol=0.01
     )

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from capspace.fit.analyses.gain import error_covariance, fit_gain
+from capspace.fit.analyses.paired_laws import error_covariance, fit_gain
 from capspace.fit.errors import FitError, TooFewModelsError
 from capspace.fit.law._refit import LawSettings, Training
 from capspace.fit.law.intervals import TwoView
@@ -50,9 +50,9 @@ def test_laws_of_a_noiseless_pair_are_recovered():
     base, treated = expit(-1 + x @ BASE), expit(0.3 + x @ TREATED)
     fit = fit_gain(training(scores, base, families), treated)
     new = 0.5 + np.array([[0.2, 0.1], [-0.4, 0.2]]) @ LOADINGS * 0.5
-    found = fit.predict(new, n_refits=5)
-    np.testing.assert_allclose(found.base, expit([-0.55, -1.7]), atol=1e-4)
-    np.testing.assert_allclose(found.mean, found.treated - found.base)
+    result = fit.predict(new, n_refits=5)
+    np.testing.assert_allclose(result.base, expit([-0.55, -1.7]), atol=1e-4)
+    np.testing.assert_allclose(result.mean, result.treated - result.base)
     # Weights act on scores as the planted coefficients act on capabilities.
     for row, beta in zip(fit.weights.to_numpy(), (BASE, TREATED), strict=True):
         np.testing.assert_allclose(LOADINGS * 0.5 @ row, beta, rtol=1e-3)
@@ -78,10 +78,10 @@ def test_interval_covers_new_families(shared):
         scores, base, treated, families = planted(rng, n_families=14, size=3, shared=shared)
         seen = np.isin(families, [f"family {i}" for i in range(8)])
         fit = fit_gain(training(scores[seen], base[seen], families[seen]), treated[seen])
-        found = fit.predict(scores[~seen], n_refits=10)
+        result = fit.predict(scores[~seen], n_refits=10)
         true = (treated - base)[~seen]
-        inside.extend((found.lower <= true) & (true <= found.upper))
-        width.extend(found.upper - found.lower)
+        inside.extend((result.lower <= true) & (true <= result.upper))
+        width.extend(result.upper - result.lower)
     # 450 models; the interval's floor of 0.003 makes it conservative on so clean a truth.
     assert np.mean(inside) >= 0.88
     assert np.mean(width) < 0.4
@@ -104,17 +104,17 @@ def test_either_margin_is_the_two_view_interval():
     method = TwoView(n_refits=10, random_state=3)
     covariance = error_covariance((fit.base, fit.treated), scores[:4], 10, np.random.default_rng(3))
     for i, law in enumerate((fit.base, fit.treated)):
-        found = method.predict(law, scores[:4], level=0.5)
-        angle = np.arcsin(np.sqrt([found.lower, found.upper]))
+        result = method.predict(law, scores[:4], level=0.5)
+        angle = np.arcsin(np.sqrt([result.lower, result.upper]))
         half = 1.56 * norm.ppf(0.75) / norm.ppf(0.95) * np.sqrt(covariance[:, i, i])
         np.testing.assert_allclose((angle[1] - angle[0]) / 2, half, rtol=1e-6)
 
 
 def test_an_intervention_that_changes_nothing_gains_nothing_for_sure():
     scores, base, _, families = planted(np.random.default_rng(4))
-    found = fit_gain(training(scores, base, families), base).predict(scores, n_refits=5)
-    np.testing.assert_allclose(found.mean, 0, atol=1e-12)
-    np.testing.assert_allclose([found.lower, found.upper], 0, atol=1e-3)
+    result = fit_gain(training(scores, base, families), base).predict(scores, n_refits=5)
+    np.testing.assert_allclose(result.mean, 0, atol=1e-12)
+    np.testing.assert_allclose([result.lower, result.upper], 0, atol=1e-3)
 
 
 def test_models_without_both_scores_are_left_out():
@@ -122,15 +122,15 @@ def test_models_without_both_scores_are_left_out():
     base[0], treated[1] = np.nan, np.nan
     fit = fit_gain(training(scores, base, families), treated)
     assert fit.n_models == len(base) - 2
-    kept = fit_gain(training(scores[2:], base[2:], families[2:]), treated[2:])
-    np.testing.assert_allclose(fit.weights, kept.weights)
+    remaining = fit_gain(training(scores[2:], base[2:], families[2:]), treated[2:])
+    np.testing.assert_allclose(fit.weights, remaining.weights)
 
 
 def test_same_seed_same_numbers_and_json():
     scores, base, treated, families = planted(np.random.default_rng(6))
     fit = fit_gain(training(scores, base, families), treated)
-    one, two = (fit.predict(scores[:3], n_refits=5, random_state=1).to_dict() for _ in range(2))
-    assert json.dumps(one, allow_nan=False) == json.dumps(two)
+    first, two = (fit.predict(scores[:3], n_refits=5, random_state=1).to_dict() for _ in range(2))
+    assert json.dumps(first, allow_nan=False) == json.dumps(two)
 
 
 def test_bad_input():
@@ -142,9 +142,9 @@ def test_bad_input():
         fit_gain(whole, np.where(np.arange(len(treated)) < 2, treated, np.nan))
     with pytest.raises(FitError, match="level is 90"):
         fit_gain(whole, treated).predict(scores, level=90)
-    one = replace(whole, families=np.full(len(families), "only"))
+    first = replace(whole, families=np.full(len(families), "only"))
     with pytest.raises(FitError, match="'only'"):
-        fit_gain(one, treated).predict(scores)
+        fit_gain(first, treated).predict(scores)
 
 
 def test_typical_path_lies_on_the_law():

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from capspace.fit import figures
-from capspace.fit.analyses._backtest import backtest, make_problem
+from capspace.fit import ScoreTable, backtest, figures, make_problem, select_models
+from capspace.fit.analyses import predict_gain
 from capspace.fit.analyses.splits import by_flops
 from capspace.fit.figures import Curve, NewModel, Treatment, save
 from capspace.fit.figures.marks import FAMILIES as KNOWN
@@ -154,7 +154,14 @@ def draw_of_backtest():
     curve = fitted_curve(result.fitted, -3, 3, method=TwoView(n_refits=4))
     own = result.models[result.models["family"] == "Llama-2"]
     reference = fit_family_law(own["linear_predictor"], own["training_flops"], family="Llama-2")
+    treated = truth.to_numpy() ** 0.5
+    gain = predict_gain(
+        problem, treated, flops < 1e23, treated_name="chain of thought", n_components=2
+    )
+    selection = select_models(ScoreTable.from_wide(scores, models=facts), 12, n_components=2)
     return {
+        "draw_gain_analysis": figures.draw_gain_analysis(gain, gain.curves(n_points=10)),
+        "draw_budget_curve": figures.draw_budget_curve(selection, selection.over_budgets()),
         "draw_backtest": figures.draw_backtest(
             result, curve, reference=reference, cutoff_flops=1e23
         ),

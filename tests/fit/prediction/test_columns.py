@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from checkout import SHARED
 
-from capspace.fit.analyses.gain import gain_problem
+from capspace.fit.analyses import gain_problem
 from capspace.fit.errors import DegenerateError
 from capspace.fit.law.problem import make_problem
 from capspace.fit.table.columns import find_averages, same_as_target
 from capspace.fit.table.readers import read_table
+from capspace.fit.table.table import ScoreTable
 
 TABLES = SHARED / "results/obsscaling"
 NAMES = [f"B{i}" for i in range(1, 8)]
@@ -78,11 +79,11 @@ def test_published_tables_have_no_averages():
 )
 def test_a_variant_of_the_targets_name_is_the_target(column, target):
     x = planted(5)
-    found = same_as_target(
+    result = same_as_target(
         x.assign(**{column: planted(5, seed=3)["B1"]}), x["B1"] * 0 + 0.5, target
     )
-    assert list(found) == [column]
-    assert "has the name of the target" in found[column]
+    assert list(result) == [column]
+    assert "has the name of the target" in result[column]
 
 
 @pytest.mark.parametrize(
@@ -101,14 +102,14 @@ def test_other_names_are_other_benchmarks(column, target):
 def test_the_targets_scores_under_another_name_are_found(scale):
     x, truth = planted(30), planted(30, seed=9)["B1"].rename("T")
     noisy = (truth + 0.02 * np.random.default_rng(0).normal(size=30)).clip(0, 1)
-    found = same_as_target(x.assign(other=(truth * scale).round(6), near=noisy), truth, "T")
-    assert list(found) == ["other"]
+    result = same_as_target(x.assign(other=(truth * scale).round(6), near=noisy), truth, "T")
+    assert list(result) == ["other"]
 
 
 def test_the_targets_error_rate_is_the_target():
     x, truth = planted(30), planted(30, seed=9)["B1"].rename("T")
-    found = same_as_target(x.assign(error=(1 - truth).round(4)), truth, "T")
-    assert found == {"error": "its scores are those of the target T, turned round"}
+    result = same_as_target(x.assign(error=(1 - truth).round(4)), truth, "T")
+    assert result == {"error": "its scores are those of the target T, turned round"}
 
 
 def problem(x, truth, **options):
@@ -119,35 +120,36 @@ def problem(x, truth, **options):
 def test_a_problem_keeps_them_out_of_its_space_and_says_so():
     x, truth = planted(40), planted(40, seed=9)["B1"]
     whole = x.assign(Average=x.mean(axis=1).round(4), hidden=truth, half=((truth + x["B1"]) / 2))
-    found = problem(whole, truth)
-    assert list(found.scores.columns) == NAMES
-    assert found.benchmark_chance.shape == (7,)
-    notes = "\n".join(found.notes)
+    result = problem(whole, truth)
+    assert list(result.scores.columns) == NAMES
+    assert result.benchmark_chance.shape == (7,)
+    notes = "\n".join(result.notes)
     assert f"Average left out of the space: an average of {', '.join(NAMES)}" in notes
     assert "hidden left out of the space: its scores are those of the target T" in notes
     assert "half left out of the space: an average of B1, T" in notes
-    kept = problem(whole, truth, keep=True)
-    assert kept.scores.shape == (40, 10)
-    assert "hidden stays in the space" in "\n".join(kept.notes)
+    remaining = problem(whole, truth, keep=True)
+    assert remaining.scores.shape == (40, 10)
+    assert "hidden stays in the space" in "\n".join(remaining.notes)
     with pytest.raises(DegenerateError, match="no benchmark is left to predict T from; hidden"):
         problem(whole[["hidden"]], truth)
 
 
 def test_a_target_that_is_an_average_is_told():
     x = planted(40)
-    found = problem(x, x[["B1", "B2"]].mean(axis=1).round(4))
-    assert found.notes == ("the target T is an average of B1, B2: its law is arithmetic",)
-    assert list(found.scores.columns) == NAMES
+    result = problem(x, x[["B1", "B2"]].mean(axis=1).round(4))
+    assert result.notes == ("the target T is an average of B1, B2: its law is arithmetic",)
+    assert list(result.scores.columns) == NAMES
 
 
 def test_the_treated_score_under_another_name_stays_out_too():
     x, before = planted(40), planted(40, seed=9)["B1"]
     after = (before + 0.1 * planted(40, seed=3)["B2"]).clip(0, 1)
     facts = pd.DataFrame({"family": [f"F{i % 5}" for i in range(40)]}, index=x.index)
-    whole = x.assign(CoT=after, T=before, hidden=after)
-    found, _ = gain_problem(whole, before, after, facts, base="T", treated="CoT")
-    assert list(found.scores.columns) == NAMES
-    assert any("hidden left out of the space" in note for note in found.notes)
+    whole = ScoreTable.from_wide(x.assign(CoT=after, T=before, hidden=after), models=facts)
+    before, after = (s.rename(index=str) for s in (before.rename("T"), after.rename("CoT")))
+    result, _ = gain_problem(whole, before, after)
+    assert list(result.scores.columns) == NAMES
+    assert any("hidden left out of the space" in note for note in result.notes)
 
 
 @pytest.mark.slow
@@ -159,16 +161,16 @@ def test_commands_leave_averages_out_unless_told(capspace, zoo, tmp_path):
     frame["agents (%)"] = frame["Agents"]
     path = tmp_path / "zoo.csv"
     frame.to_csv(path, index=False)
-    both = ("--scores", path, "--drop", "Agents, treated")
+    both = (path, "--drop", "Agents, treated")
     command = ("space", *both, "--drop", "Agents", "--drop", "agents (%)", "--json")
-    found = json.loads(capspace(*command).out)
-    assert found["benchmarks"] == benchmarks
-    assert any("Average left out of the space" in note for note in found["notes"])
+    result = json.loads(capspace(*command).out)
+    assert result["benchmarks"] == benchmarks
+    assert any("Average left out of the space" in note for note in result["notes"])
     assert "Average" in json.loads(capspace(*command, "--keep").out)["benchmarks"]
-    command = ("backtest", *both, "--target", "Agents", "--components", "2", "--json")
-    found = json.loads(capspace(*command).out)
-    assert list(found["weights"]) == benchmarks
-    assert any("agents (%) left out of the space" in note for note in found["notes"])
+    command = ("backtest", *both, "--target-column", "Agents", "--components", "2", "--json")
+    result = json.loads(capspace(*command).out)
+    assert list(result["weights"]) == benchmarks
+    assert any("agents (%) left out of the space" in note for note in result["notes"])
 
 
 def test_a_model_spelled_twice_is_told():

@@ -159,8 +159,8 @@ def test_every_command_that_reads_a_table_leaves_it_out(capspace, zoo, tmp_path)
     frame.loc[3, "MMLU"] = 0.0
     path = tmp_path / "zoo.csv"
     frame.to_csv(path, index=False)
-    table = ("--scores", path, "--drop", "Agents, treated")
-    target = ("--target", "Agents")
+    table = (path, "--drop", "Agents, treated")
+    target = ("--target-column", "Agents")
     base = ("--target-scores", zoo, "--base", "Agents", "--treated", "Agents, treated")
     few = ("--components", "2", "--json")
     ledger = ("--ledger", tmp_path / "ledger.jsonl", "--json")
@@ -168,14 +168,14 @@ def test_every_command_that_reads_a_table_leaves_it_out(capspace, zoo, tmp_path)
         ("backtest", *table, *target, *few),
         ("gain", *table, *base, *few),
         ("space", *table, "--json"),
-        ("efficiency", *table, "--family", "F1", *few),
+        ("efficiency", *table, "--reference-family", "F1", *few),
         ("select", *table, "--budget", "10", *few),
     ):
         notes = json.loads(capspace(*command).out)["notes"]
         assert "far below chance, left out: org0/m3: MMLU is 0 (chance 0.25)" in notes, command
     notes = json.loads(capspace("space", *table, "--json", "--keep").out)["notes"]
     assert "far below chance, kept: org0/m3: MMLU is 0 (chance 0.25)" in notes
-    law = capspace("ledger", "add", "bbh", "--scores", path, *ledger[:2], "--name", "a")
+    law = capspace("ledger", "add", "bbh", path, *ledger[:2], "--name", "a")
     assert "far below chance, left out: org0/m3" in law.out
 
 
@@ -186,7 +186,7 @@ def test_a_target_of_zero_where_guessing_scores_is_left_out(capspace, zoo, tmp_p
     frame.loc[3, "Agents"] = 0.0
     path = tmp_path / "zoo.csv"
     frame.to_csv(path, index=False)
-    command = ("backtest", "--scores", path, "--target", "Agents", "--chance", "0.25", "--json")
+    command = ("backtest", path, "--target-column", "Agents", "--chance", "0.25", "--json")
     few = ("--drop", "Agents, treated", "--components", "2")
     found = json.loads(capspace(*command, *few).out)
     assert "org0/m3" not in {m["model"] for m in found["models"]}

@@ -109,7 +109,7 @@ def test_ledger_add_freezes_a_law_without_the_models_it_is_to_predict(capspace, 
     path = tmp_path / "scores.csv"
     pd.DataFrame([{"Model": "Llama-2-7b", **ROW}]).to_csv(path, index=False)
     ledger = tmp_path / "ledger.jsonl"
-    shown = capspace("ledger", "add", "bbh", "--scores", path, "--ledger", ledger)
+    shown = capspace("ledger", "add", "bbh", path, "--ledger", ledger)
     assert shown.code == 0, shown.err
     assert LLAMA in shown.out
     (law,) = Ledger(ledger).laws()

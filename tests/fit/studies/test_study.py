@@ -42,10 +42,10 @@ def expected():
     return read_published(EXPECTED if EXPECTED.is_file() else None)
 
 
-def assert_met(found, at_least):
-    missed = [c for c in found if c.verdict == "differs"]
+def assert_met(result, at_least):
+    missed = [c for c in result if c.verdict == "differs"]
     assert not missed, missed
-    assert len(found) >= at_least
+    assert len(result) >= at_least
 
 
 def test_models_are_the_studys(study):
@@ -75,20 +75,20 @@ def test_errors_equivalent_compute_and_weights(study, expected, analysis):
     case = study.case(analysis)
     fits = {name: fit_case(case, name) for name in predictors(case)}
     assert not [f.failure for f in fits.values() if f.failure]
-    found = compare_analysis(case, fits, expected)
-    assert_met(found, 6)
-    for c in found:
+    result = compare_analysis(case, fits, expected)
+    assert_met(result, 6)
+    for c in result:
         if c.verdict == "better":
             assert c.note
 
 
 def test_other_cutoffs_and_spaces_and_single_bbh_tasks(study, expected):
     """Every twelfth of the further fits; ``scripts/bench_fit`` compares them all."""
-    found = list(further_analyses(study, expected))
+    result = list(further_analyses(study, expected))
     if not EXPECTED.is_file():
         pytest.skip(f"the study's full numbers are not at {EXPECTED}")
-    assert len(found) == 64
-    for section, analysis, numbers in found[::12]:
+    assert len(result) == 64
+    for section, analysis, numbers in result[::12]:
         case = study.case(analysis)
         for predictor in ("Training FLOPs", "PC-1..3"):
             if predictor in numbers:
@@ -116,8 +116,8 @@ def test_choice_of_models(study, expected):
 def test_error_by_reach(study, expected):
     analysis = PLAN.analysis("2-digit multiplication")
     curves = error_by_reach(study, analysis, ["Training FLOPs", "PC-1..3"])
-    found = compare_reach(study, analysis, curves, expected)
-    assert [c.verdict for c in found] == ["same"] * len(found)
+    result = compare_reach(study, analysis, curves, expected)
+    assert [c.verdict for c in result] == ["same"] * len(result)
     assert curves[1].area == pytest.approx(0.013149, rel=0.01)
 
 
@@ -164,9 +164,11 @@ class Links(HTMLParser):
 def test_page_figures_and_numbers(study, expected, tmp_path):
     """Two analyses and the post-training ones the choice of models needs, end to end."""
     labels = ["Word unscrambling", "GSM8K, 5-shot", "GSM8K CoT", "GSM8K CoT + SC@5"]
-    kept = [PLAN.analysis(label).model_copy(update={"error_by_reach": False}) for label in labels]
+    remaining = [
+        PLAN.analysis(label).model_copy(update={"error_by_reach": False}) for label in labels
+    ]
     plan = PLAN.model_copy(
-        update={"analyses": tuple(kept), "interventions": PLAN.interventions[:1]}
+        update={"analyses": tuple(remaining), "interventions": PLAN.interventions[:1]}
     )
     small = type(study)(plan, study.features, study.facts, study.targets)
     steps = []
@@ -189,8 +191,8 @@ def test_page_figures_and_numbers(study, expected, tmp_path):
             assert (made.page.parent / link).is_file(), link
     assert len(made.figures) == 2 * len(page.loaded)
     # The interval of a gain respects pairing and holds on this data.
-    assert 0.85 <= results.gains[0].coverage <= 1
-    assert results.gains[0].width < 0.6
+    assert 0.85 <= results.gains[0].analysis.coverage <= 1
+    assert results.gains[0].analysis.width < 0.6
     # Fewer chosen models than parameters are no fit, larger choices approach all models.
     assert np.isnan(results.quality.chosen[0])
     assert results.quality.chosen[-1] < 1.2 * results.quality.everything
@@ -221,16 +223,16 @@ def test_verdicts(train, test, best, verdict):
     published = {"mse_train": 1.0e-3, "mse_test": 2.0e-3}
     if best is not None:
         published["global_opt"] = {"mse_train": best[0], "mse_test": best[1]}
-    found = compare_fit("target", fit, published)
-    assert [c.verdict for c in found] == [verdict, verdict]
-    assert all(bool(c.note) == (verdict != "same") for c in found)
+    result = compare_fit("target", fit, published)
+    assert [c.verdict for c in result] == [verdict, verdict]
+    assert all(bool(c.note) == (verdict != "same") for c in result)
 
 
 def test_a_failed_fit_is_a_miss_with_its_reason():
     fit = CaseFit("PC-1", 3, 5, failure="too few models")
-    found = compare_fit("target", fit, {"mse_train": 1e-3, "mse_test": 1e-3})
-    assert [c.verdict for c in found] == ["differs", "differs"]
-    assert "too few models" in found[0].note
+    result = compare_fit("target", fit, {"mse_train": 1e-3, "mse_test": 1e-3})
+    assert [c.verdict for c in result] == ["differs", "differs"]
+    assert "too few models" in result[0].note
 
 
 def test_bad_input(tmp_path):

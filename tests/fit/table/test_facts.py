@@ -10,7 +10,7 @@ from checkout import SHARED
 
 from capspace.collect.errors import ZooError
 from capspace.collect.zoo.config.config import read_zoo
-from capspace.fit.analyses.design import choose_models
+from capspace.fit.analyses.design import Candidates, choose_models
 from capspace.fit.analyses.splits import by_date
 from capspace.fit.errors import DegenerateError, TableError
 from capspace.fit.law.efficiency import fit_efficiency
@@ -47,7 +47,7 @@ def test_every_comparison_of_families_is_blind_to_case_and_blanks():
     assert laws.law(" b") is laws.laws["B"]
     points = np.column_stack([x, x**2]) - [x.mean(), (x**2).mean()]
     chosen = choose_models(
-        points, units=list(table.models["family"]), budget=4, include=["a "], exclude=["b"]
+        Candidates(points, list(table.models["family"])), budget=4, include=["a "], exclude=["b"]
     )
     assert chosen.units == ("A",)
 
@@ -140,16 +140,14 @@ def test_a_zoo_reads_dates_as_yaml_writes_them_and_points_at_others(tmp_path):
 @pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
 def test_a_blank_behind_a_family_changes_nothing(capspace):
     found = [
-        json.loads(capspace("backtest", "--scores", FAULTS / name, "--target", "T", "--json").out)
+        json.loads(capspace("backtest", FAULTS / name, "--target-column", "T", "--json").out)
         for name in ("clean.csv", "trailing-blank.csv")
     ]
     assert found[0] == found[1]
     assert {m["family"] for m in found[1]["models"]} == {f"F{i}" for i in range(6)}
     laws = [
         json.loads(
-            capspace(
-                "efficiency", "--scores", FAULTS / n, "--family", f, "--drop", "T", "--json"
-            ).out
+            capspace("efficiency", FAULTS / n, "--reference-family", f, "--drop", "T", "--json").out
         )
         for n, f in (("clean.csv", "F1"), ("trailing-blank.csv", "f1 "))
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 from capspace.collect.cli.zoo_show import print_fit
 from capspace.fit.errors import FitError
 from capspace.fit.table.table import ScoreTable
+from capspace.fit.zoo import fitting
 from capspace.fit.zoo.fitting import ZooFit, fit_zoo
-from capspace.fit.zoo.forecasts import runs
+from capspace.fit.zoo.predictions import training_runs
 from capspace.fit.zoo.report import verdict, write_report
 from capspace.tasks.panel import load_panel
 
@@ -49,28 +51,28 @@ def test_a_planted_law_predicts_the_largest_size() -> None:
     inside = n = 0
     for seed in range(6):
         table, chance = planted(seed)
-        found = fit_zoo("planted", table, chance)
-        assert found.largest.endswith("1e+08-1e+09")
-        assert len(found.held_out) == 6
-        assert len(found.forecasts) == 24
-        assert found.error() < 0.03
-        assert found.error() < found.error("compute_only")
-        assert found.efficiency is not None
-        assert all(law.r2 > 0.8 for law in found.efficiency.laws.values())
-        inside += sum(f.is_inside for f in found.forecasts)
-        n += len(found.forecasts)
+        result = fit_zoo("planted", table, chance)
+        assert result.largest.endswith("1e+08-1e+09")
+        assert len(result.held_out) == 6
+        assert len(result.predictions) == 24
+        assert result.error() < 0.03
+        assert result.error() < result.error("compute_only")
+        assert result.efficiency is not None
+        assert all(law.r2 > 0.8 for law in result.efficiency.laws.values())
+        inside += sum(p.is_inside for p in result.predictions)
+        n += len(result.predictions)
     assert inside / n > 0.85
 
 
 @pytest.mark.slow
-def test_no_held_out_score_of_the_benchmark_reaches_its_forecast() -> None:
+def test_no_held_out_score_of_the_benchmark_reaches_its_prediction() -> None:
     table, chance = planted(0)
-    before = {(f.model, f.benchmark): f.mean for f in fit_zoo("z", table, chance).forecasts}
+    before = {(p.model, p.benchmark): p.mean for p in fit_zoo("z", table, chance).predictions}
     wide = table.wide()
     held_out = [m for m in wide.index if "1e+08-" in m]
     wide.loc[held_out, "Q"] = 0.123
     changed = ScoreTable.from_wide(wide, models=table.models)
-    after = {(f.model, f.benchmark): f.mean for f in fit_zoo("z", changed, chance).forecasts}
+    after = {(p.model, p.benchmark): p.mean for p in fit_zoo("z", changed, chance).predictions}
     for model in held_out:
         assert after[model, "Q"] == before[model, "Q"]
         assert after[model, "P"] != before[model, "P"]
@@ -97,7 +99,7 @@ def test_the_trained_zoo_is_log_linear_and_predicts_its_largest(trained: ZooFit)
     assert trained.coverage >= 0.8
     assert trained.error() == pytest.approx(0.090, abs=0.01)
     assert trained.error("compute_only") == pytest.approx(0.122, abs=0.01)
-    assert "5 held-out checkpoints of the largest size" in verdict(trained)
+    assert "5 checkpoints of the largest size held out" in verdict(trained)
 
 
 @pytest.mark.slow
@@ -107,8 +109,8 @@ def test_the_report_is_one_file_and_says_what_was_found(trained: ZooFit, tmp_pat
     assert "http" not in text.replace("http-equiv", "")
     assert "wren-201k-4m" in text
     assert verdict(trained) in text
-    said = json.loads((page.parent / "zoo.json").read_text())
-    assert len(said["forecasts"]) == 40
+    printed = json.loads((page.parent / "zoo.json").read_text())
+    assert len(printed["forecasts"]) == 40
     assert (page.parent / "zoo.svg").stat().st_size > 1000
 
 
@@ -123,11 +125,11 @@ def test_own_targets_are_predicted_where_they_lack_a_score(tmp_path: Path) -> No
         columns={"Task": "score"}
     ).to_csv(path, index=False)
     space = ScoreTable.from_wide(wide.drop(columns="Q"), models=table.models)
-    found = fit_zoo("z", space, chance, target_scores=path)
-    assert {f.model for f in found.targets} == set(truth.index) - set(known.index)
-    off = [abs(f.mean - truth[f.model]) for f in found.targets]
+    result = fit_zoo("z", space, chance, target_scores=path)
+    assert {f.model for f in result.targets} == set(truth.index) - set(known.index)
+    off = [abs(f.mean - truth[f.model]) for f in result.targets]
     assert np.mean(off) < 0.03
-    assert np.mean([f.lower <= truth[f.model] <= f.upper for f in found.targets]) >= 0.8
+    assert np.mean([f.lower <= truth[f.model] <= f.upper for f in result.targets]) >= 0.8
 
 
 def test_a_zoo_without_compute_or_smaller_models_prints_no_empty_table(
@@ -145,22 +147,36 @@ def test_a_zoo_without_compute_or_smaller_models_prints_no_empty_table(
     assert "Predicted" not in shown
 
 
+def test_a_fit_shows_itself_in_a_line_and_a_table(trained: ZooFit) -> None:
+    assert repr(trained) == (
+        "ZooFit(trained: 45 models, 5 held-out models, 35 of 40 scores inside 90% intervals)"
+    )
+    assert len(trained.to_frame()) == 40
+    assert "<table" in trained._repr_html_()
+    assert repr(trained.predictions[0]).startswith("ZooPrediction(")
+
+
+@pytest.mark.slow
+def test_the_example_runs() -> None:
+    assert doctest.testmod(fitting).failed == 0
+
+
 def test_checkpoints_of_one_run_count_as_one() -> None:
     table, _ = planted(0)
-    assert len(set(runs(table.models))) == 15
+    assert len(set(training_runs(table.models))) == 15
 
 
 def test_too_little_says_so() -> None:
     table, chance = planted(0)
-    with pytest.raises(FitError, match="2 models with 4 benchmarks are too few"):
+    with pytest.raises(FitError, match="too few for a space: 2 models with 4 benchmarks"):
         fit_zoo("z", table.select(models=list(table.models.index[:2])), chance)
 
 
 def test_a_zoo_without_compute_says_what_is_missing() -> None:
     table, chance = planted(0)
     facts = table.models[["family", "parameters"]]
-    found = fit_zoo("z", ScoreTable(table.scores, facts), chance)
-    assert found.efficiency is None
-    assert "no training compute is known" in found.notices[0]
-    assert np.isnan(found.error("compute_only"))
-    assert len(found.forecasts) == 24
+    result = fit_zoo("z", ScoreTable(table.scores, facts), chance)
+    assert result.efficiency is None
+    assert "no training compute is known" in result.notices[0]
+    assert np.isnan(result.error("compute_only"))
+    assert len(result.predictions) == 24

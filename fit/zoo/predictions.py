@@ -1,10 +1,9 @@
-"""Forecasts: scores of a zoo's models, predicted by laws that were fitted without them."""
+"""Scores of a zoo's models, predicted by laws that were fitted without them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,14 +16,14 @@ from ..law.intervals import TwoView
 from ..law.law import ScalingLaw
 from ..table.columns import same_as_target
 from ..table.names import spelled_twice
-from ..table.readers import read_table
+from ..table.table import ScoreTable
 
-__all__ = ["Forecast", "held_out_forecasts", "runs", "target_forecasts"]
+__all__ = ["ZooPrediction", "predict_held_out", "predict_targets", "training_runs"]
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """A score predicted from models that are not it, and what was measured.
+class ZooPrediction:
+    """A score of a model, predicted by a law fitted to other models, and what was measured.
 
     Attributes
     ----------
@@ -51,9 +50,16 @@ class Forecast:
         """Whether the measured score lies within the interval."""
         return self.lower <= self.measured <= self.upper
 
+    def __repr__(self) -> str:
+        measured = "" if np.isnan(self.measured) else f", measured {self.measured:.3f}"
+        return (
+            f"ZooPrediction({self.model}, {self.benchmark}: {self.mean:.3f} "
+            f"[{self.lower:.3f}, {self.upper:.3f}]{measured})"
+        )
 
-def runs(facts: pd.DataFrame) -> NDArray[np.str_]:
-    """Return each model's training run: family and size; its own name where these are unknown."""
+
+def training_runs(facts: pd.DataFrame) -> NDArray[np.str_]:
+    """Return each model's training run (n,): family and size, or its own name if unknown."""
     named = [
         f"{family} {size:.4g}" if family and not np.isnan(size) else str(model)
         for model, family, size in zip(
@@ -63,7 +69,7 @@ def runs(facts: pd.DataFrame) -> NDArray[np.str_]:
     return np.array(named)
 
 
-def held_out_forecasts(
+def predict_held_out(
     scores: pd.DataFrame,
     facts: pd.DataFrame,
     held_out: tuple[str, ...],
@@ -71,8 +77,10 @@ def held_out_forecasts(
     chance: Mapping[str, float],
     level: float,
     n_components: int,
-) -> list[Forecast]:
-    """Return a benchmark of the held-out models, predicted from their others by smaller models.
+) -> list[ZooPrediction]:
+    """Predict a benchmark of the held-out models by a law of the smaller models.
+
+    The law predicts it from the scores of the other benchmarks.
 
     Parameters
     ----------
@@ -115,7 +123,7 @@ def held_out_forecasts(
     interval = TwoView().predict(fitted, new.to_numpy(dtype=float), level=level)
     truth = scores[benchmark].astype(float)
     return [
-        Forecast(
+        ZooPrediction(
             model=str(model),
             benchmark=benchmark,
             measured=float(truth.loc[model]),
@@ -130,25 +138,25 @@ def held_out_forecasts(
     ]
 
 
-def target_forecasts(
+def predict_targets(
     scores: pd.DataFrame,
     facts: pd.DataFrame,
-    path: Path,
+    table: ScoreTable,
     chance: Mapping[str, float],
     level: float,
     n_components: int,
     notices: list[str],
-) -> list[Forecast]:
-    """Return own targets of the models without a score there; what has no law goes to ``notices``.
+) -> list[ZooPrediction]:
+    """Predict targets of the user's own for the models of the zoo that have no score there.
 
     Parameters
     ----------
     scores, facts, chance, level, n_components
-        As of ``held_out_forecasts``.
-    path : Path
-        Table of scores of some of the models.
+        As for ``predict_held_out``.
+    table : ScoreTable
+        Scores of some of the models on the targets.
     notices : list of str
-        Takes a line for each target that is not predicted.
+        A line is appended for each target that is not predicted.
 
     Raises
     ------
@@ -156,18 +164,19 @@ def target_forecasts(
         No model of the table is in the zoo.
 
     """
-    wide = read_table(path).require_fractions().wide()
+    wide = table.require_fractions().wide()
     known = wide.index.intersection(scores.index)
     if not len(known):
         raise TableError(
-            f"{path}: none of its models is in the zoo; names must be those of `zoo status`"
+            f"no model with a target's score ({', '.join(map(str, wide.index[:3]))}) is in the "
+            "zoo; names must be those of `zoo status`"
         )
     unknown = [str(m) for m in wide.index if m not in scores.index]
     notices += [
-        f"{path}: {name} is {other} of the zoo in another spelling: give both one name"
+        f"{name} of the targets is {other} of the zoo in another spelling: use one name"
         for name, other in spelled_twice(unknown, map(str, scores.index)).items()
     ]
-    found: list[Forecast] = []
+    predictions: list[ZooPrediction] = []
     for target in wide.columns:
         truth = wide[target].reindex(scores.index)
         same = same_as_target(scores, truth, str(target))
@@ -188,8 +197,8 @@ def target_forecasts(
         except FitError as error:
             notices.append(f"{target}: not predicted: {error}")
             continue
-        found += [
-            Forecast(
+        predictions += [
+            ZooPrediction(
                 str(model),
                 str(target),
                 float("nan"),
@@ -200,7 +209,7 @@ def target_forecasts(
             )
             for i, model in enumerate(new.index)
         ]
-    return found
+    return predictions
 
 
 def _training(
@@ -215,7 +224,7 @@ def _training(
     return Training(
         scores=scores.to_numpy(dtype=float),
         target=target.to_numpy(dtype=float),
-        families=runs(facts),
+        families=training_runs(facts),
         chance=np.array([chance[b] for b in benchmarks]),
         benchmarks=benchmarks,
         settings=LawSettings(n_components=n_components, form=Form("sigmoid", floor, 1.0)),

@@ -1,0 +1,230 @@
+"""Laws of a base and a treated score, fitted to the same models and predicted as a pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from .._display import counted, frame_html
+from .._json import json_safe
+from ..errors import DegenerateError, FitError
+from ..law._refit import Fitted, Training, fit_once, predict_with, refit
+from ..law.intervals import soft_logit
+from ..law.path import benchmark_weights, score_slope
+
+__all__ = ["GainFit", "GainPrediction", "error_covariance", "fit_gain"]
+
+Floats = NDArray[np.float64]
+
+# Those of ``capspace.fit.law.intervals.TwoView``, so that the margins of both agree.
+_KAPPA_90 = 1.56
+_SCORE_NOISE = 0.003
+_N_DRAWS = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class GainPrediction:
+    """Predicted base score, treated score and gain of models, with the gain's interval.
+
+    Attributes
+    ----------
+    base, treated : (m,) arrays
+        Predicted scores.
+    mean, lower, upper : (m,) arrays
+        Predicted gain, treated minus base, and its interval.
+    level : float
+        Nominal coverage.
+    correlation : (m,) array
+        Between the errors of the two predictions, on the scale the interval is made on. Intervals
+        that ignored it would be too wide where it is positive, too narrow where negative.
+
+    """
+
+    base: Floats
+    treated: Floats
+    mean: Floats
+    lower: Floats
+    upper: Floats
+    level: float
+    correlation: Floats
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per model: predicted scores, gain, its interval, the correlation."""
+        columns = ("base", "treated", "mean", "lower", "upper", "correlation")
+        return pd.DataFrame({name: getattr(self, name) for name in columns})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists; what is not known is None."""
+        return {k: json_safe(v) for k, v in vars(self).items()}
+
+    def __repr__(self) -> str:
+        return (
+            f"GainPrediction({counted(len(self.mean), 'model')}: "
+            f"mean gain {self.mean.mean():+.3f}, "
+            f"mean width {(self.upper - self.lower).mean():.3f} at {self.level:.0%})"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+
+@dataclass(frozen=True, eq=False)
+class GainFit:
+    """Laws of the base and the treated score, fitted to the same models.
+
+    Attributes
+    ----------
+    base, treated : Fitted
+        Each with its own space and law, on the same scores and families.
+
+    """
+
+    base: Fitted
+    treated: Fitted
+
+    def __repr__(self) -> str:
+        return f"GainFit({self.n_models} models, {len(self.base.training.benchmarks)} benchmarks)"
+
+    @property
+    def n_models(self) -> int:
+        """Models that both laws were fitted on."""
+        return len(self.base.training.target)
+
+    @property
+    def weights(self) -> pd.DataFrame:
+        """Benchmark weights (base, treated × benchmarks) of the two linear predictors."""
+        rows = [benchmark_weights(self.base), benchmark_weights(self.treated)]
+        columns = list(self.base.training.benchmarks)
+        return pd.DataFrame(rows, index=["base", "treated"], columns=columns)
+
+    def sensitivity(self, scores: Floats) -> Floats:
+        """Return the change (m, p) of the gain per unit of each score, at ``scores`` (m, p)."""
+        return score_slope(self.treated, scores) - score_slope(self.base, scores)
+
+    def predict(
+        self, scores: Floats, *, level: float = 0.9, n_refits: int = 40, random_state: int = 0
+    ) -> GainPrediction:
+        """Predict the gain of models with benchmark ``scores`` (m, p), NaN where not measured.
+
+        Notes
+        -----
+        The two-view interval (``capspace.fit.law.intervals.TwoView``) for a pair: on the scale
+        g(p) = asin √p the errors of the two predictions have the covariance Σ = T + S + 0.003 R.
+        T is the mean outer product of the pair's leave-one-family-out errors and R its correlation
+        matrix, S that of the pair's deviations under refits in which both laws get the *same*
+        family weights; T and S are averaged over the two views of the scores. The interval
+        holds the central ``level`` of g⁻¹(g(t̂) + u) - g⁻¹(g(b̂) + v) over (v, u) normal with
+        covariance (1.56/1.645)² Σ, which makes either margin the two-view interval.
+
+        """
+        if not 0 < level < 1:
+            raise FitError(f"level is {level:g}; it must lie between 0 and 1, as in 0.9")
+        pair = (self.base, self.treated)
+        mean = [predict_with(f, scores) for f in pair]
+        rng = np.random.default_rng(random_state)
+        covariance = error_covariance(pair, scores, n_refits, rng)
+        lower, upper = _quantiles(_angle(np.array(mean)), covariance, level, rng)
+        size = np.sqrt(covariance[:, 0, 0] * covariance[:, 1, 1])
+        return GainPrediction(
+            mean[0], mean[1], mean[1] - mean[0], lower, upper, level, covariance[:, 0, 1] / size
+        )
+
+
+def fit_gain(training: Training, treated: Floats) -> GainFit:
+    """Fit the laws of a base and a treated score to the models that have both.
+
+    Parameters
+    ----------
+    training : Training
+        Scores, families and settings, with the base score as its target; NaN where not measured.
+    treated : (n,) array
+        The treated score of the same models, NaN where not measured.
+
+    Raises
+    ------
+    FitError
+        ``treated`` is not one value per model.
+    TooFewModelsError, DegenerateError, NotConvergedError
+        See ``ScalingLaw``.
+
+    """
+    after = np.asarray(treated, dtype=float)
+    if after.shape != training.target.shape:
+        raise FitError(f"{len(training.target)} base scores but treated has shape {after.shape}")
+    both = ~(np.isnan(training.target) | np.isnan(after))
+    paired = replace(
+        training,
+        scores=training.scores[both],
+        target=training.target[both],
+        families=training.families[both],
+    )
+    return GainFit(fit_once(paired), fit_once(replace(paired, target=after[both])))
+
+
+def error_covariance(
+    pair: tuple[Fitted, Fitted], scores: Floats, n_refits: int, rng: np.random.Generator
+) -> Floats:
+    """Return the covariance (m, 2, 2) of the errors of a pair's predictions on the angle's scale.
+
+    Its diagonal is the variance of the two-view interval of either prediction alone.
+    """
+    training = pair[0].training
+    families, family = np.unique(training.families, return_inverse=True)
+    if len(families) < 2:
+        raise DegenerateError(
+            f"all models are of the family {families[0]!r}; an interval needs at least two"
+        )
+    leave_out = (family != np.arange(len(families))[:, None]).astype(float)
+    n, rows = len(family), np.arange(len(family))
+    errors, deviations = [], []
+    for soft in (False, True):
+        draws = rng.exponential(size=(n_refits, len(families)))
+        weights = np.vstack([leave_out, draws[:, family]])
+        new = soft_logit(scores, training.chance) if soft else scores
+        lofo, spread = [], []
+        for fitted in pair:
+            view = _softened(fitted) if soft else fitted
+            angles = _angle(refit(view, weights, np.vstack([view.training.scores, new])))
+            lofo.append(angles[family, rows] - _angle(fitted.training.target))
+            spread.append(angles[len(families) :, n:] - _angle(predict_with(fitted, scores)))
+        errors.append(np.einsum("an,bn->ab", lofo, lofo) / n)
+        deviations.append(np.einsum("arm,brm->mab", spread, spread) / n_refits)
+    left_out = np.mean(errors, axis=0)
+    scale = np.sqrt(np.diag(left_out))
+    noise = _SCORE_NOISE * left_out / np.outer(scale, scale)
+    return np.asarray(left_out + noise + np.mean(deviations, axis=0))
+
+
+def _softened(fitted: Fitted) -> Fitted:
+    """Return the same law fitted to the softly logit-scaled scores."""
+    training = fitted.training
+    reach = float(soft_logit(np.array(1.0), np.array(0.0)))
+    return fit_once(
+        replace(training, scores=soft_logit(training.scores, training.chance), clip=(-reach, reach))
+    )
+
+
+def _quantiles(
+    centre: Floats, covariance: Floats, level: float, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Return the central interval of the gain for pairs centred (2, m) on the angle's scale."""
+    standard = rng.standard_normal((_N_DRAWS // 2, 2))
+    standard = np.concatenate([standard, -standard]) * (_KAPPA_90 / norm.ppf(0.95))
+    lower, upper = np.empty(centre.shape[1]), np.empty(centre.shape[1])
+    # By eigenvectors, as the covariance is singular where both scores err as one.
+    values, vectors = np.linalg.eigh(covariance)
+    roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    for i, root in enumerate(roots):
+        angle = np.clip(centre[:, i] + standard @ root.T, 0.0, np.pi / 2)
+        gain = np.sin(angle[:, 1]) ** 2 - np.sin(angle[:, 0]) ** 2
+        lower[i], upper[i] = np.quantile(gain, [(1 - level) / 2, (1 + level) / 2])
+    return lower, upper
+
+
+def _angle(p: Floats) -> Floats:
+    return np.asarray(np.arcsin(np.sqrt(np.clip(p, 0.0, 1.0))))

@@ -1,0 +1,42 @@
+"""Old spellings of options are read as the new ones, and a line names those."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import Command
+
+
+@pytest.mark.parametrize("scores", [("--scores", "zoo.csv"), ("--scores=zoo.csv",)])
+def test_scores_may_still_be_an_option(
+    capspace: Command, zoo: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(zoo.parent)
+    old = capspace("space", *scores, "--components", "1", "--json")
+    new = capspace("space", "zoo.csv", "--components", "1", "--json")
+    assert old.code == 0
+    assert old.out == new.out
+    assert old.err == "--scores is now the argument SCORES: give the value without --scores\n"
+    assert new.err == ""
+
+
+def test_a_renamed_option_is_read_under_its_old_name(capspace: Command, zoo: Path) -> None:
+    drop = ("--drop", "Agents", "--drop", "Agents, treated", "--components", "1", "--json")
+    old = capspace("efficiency", "--family=F1", zoo, *drop)
+    new = capspace("efficiency", zoo, "--reference-family", "F1", *drop)
+    assert json.loads(old.out) == json.loads(new.out)
+    assert old.err == "--family is now --reference-family\n"
+
+
+def test_values_after_a_double_dash_are_no_options(capspace: Command) -> None:
+    said = capspace("ledger", "add", "--", "--scores")
+    assert "--scores" in said.err
+    assert "is now" not in said.err
+
+
+def test_an_old_option_without_a_value_says_what_is_missing(capspace: Command) -> None:
+    said = capspace("space", "--scores")
+    assert said.code == 2
+    assert "SCORES" in said.err.splitlines()[-2]

@@ -1,0 +1,229 @@
+"""Results of the analyses: a data frame, one line, and HTML that holds no stranger's markup."""
+
+from __future__ import annotations
+
+import doctest
+import json
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capspace.fit import (
+    ScoreTable,
+    TwoView,
+    analyse_efficiency,
+    analyse_gain,
+    analyse_space,
+    analyses,
+    backtest,
+    by_flops,
+    error_curve,
+    load_reference,
+    read_costs,
+    select_models,
+    target_problem,
+    up_to_size,
+)
+from capspace.fit.analyses import Ledger, fit_unseen
+from capspace.fit.errors import DegenerateError, TableError, UnknownNameError
+
+EVIL = "<script>alert(1)</script>"
+N_FAMILIES, PER_FAMILY = 8, 5
+
+
+@pytest.fixture(scope="module")
+def table() -> ScoreTable:
+    """Return 40 planted models on one axis per family; one has markup for a name."""
+    rng = np.random.default_rng(3)
+    n = N_FAMILIES * PER_FAMILY
+    flops = 10 ** rng.uniform(21, 24, n)
+    z = 0.5 * (np.log10(flops) - 22.5)
+    scores = 1 / (1 + np.exp(-(z[:, None] * [1.0, 0.8, 1.2, 0.6] + rng.normal(0, 0.1, (n, 4)))))
+    models = [f"m{i}" for i in range(n - 1)] + [EVIL]
+    facts = pd.DataFrame(
+        {
+            "family": [f"F{i // PER_FAMILY}" for i in range(n)],
+            "parameters": np.sqrt(flops / 120),
+            "training_flops": flops,
+        },
+        index=models,
+    )
+    wide = pd.DataFrame(scores, models, list("ABCD"))
+    return ScoreTable.from_wide(wide, models=facts)
+
+
+@pytest.fixture(scope="module")
+def targets(table: ScoreTable) -> pd.DataFrame:
+    """Return a base and a treated score of the same models."""
+    z = np.log10(table.models["training_flops"]) - 22.5
+    return pd.DataFrame({"base": 1 / (1 + np.exp(1 - z)), "treated": 1 / (1 + np.exp(-z))})
+
+
+@pytest.fixture(scope="module")
+def results(table: ScoreTable, targets: pd.DataFrame) -> dict[str, Any]:
+    """Return one result of each analysis."""
+    problem = target_problem(table, targets["base"])
+    split = by_flops(problem.facts, 1e23)
+    return {
+        "space": analyse_space(table, n_components=2),
+        "efficiency": analyse_efficiency(table, family="F1", n_components=2),
+        "gain": analyse_gain(
+            table, targets["base"], targets["treated"], n_components=2, cutoff_flops=1e23
+        ),
+        "selection": select_models(table, 10, n_components=2),
+        "backtest": backtest(problem, split, n_components=2, method=TwoView(n_refits=4)),
+        "error curve": error_curve(problem, n_components=2, held_out=[0.4, 0.2]),
+    }
+
+
+KINDS = ["space", "efficiency", "gain", "selection", "backtest", "error curve"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_result_is_a_frame_one_line_and_json(results: dict[str, Any], kind: str) -> None:
+    result = results[kind]
+    assert len(result.to_frame()) > 1
+    line = repr(result)
+    assert line.startswith(f"{type(result).__name__}(")
+    assert len(line) < 160
+    assert "\n" not in line
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_html_escapes_what_comes_from_a_table(results: dict[str, Any], kind: str) -> None:
+    html = results[kind]._repr_html_()
+    assert "<table" in html
+    assert EVIL not in html
+    if EVIL in results[kind].to_frame().index:
+        assert "&lt;script&gt;" in html
+
+
+def test_frames_agree_with_the_json(results: dict[str, Any], table: ScoreTable) -> None:
+    space, gain = results["space"], results["gain"]
+    assert space.to_dict()["places"]["m0"] == space.to_frame().loc["m0", ["PC-1", "PC-2"]].tolist()
+    assert list(space.loadings.columns) == table.benchmarks
+    assert gain.to_dict()["models"][0]["gain"] == gain.to_frame()["gain"].iloc[0]
+    assert set(gain.to_frame().index) == set(
+        table.models.index[table.models["training_flops"] > 1e23]
+    )
+    equivalent = results["efficiency"].to_frame()
+    own = equivalent[equivalent["family"] == "F1"]
+    np.testing.assert_allclose(np.log10(own["equivalent"]), np.log10(own["scale"]), atol=0.5)
+
+
+def test_a_gain_without_a_cutoff_looks_at_the_models_it_was_fitted_on(
+    table: ScoreTable, targets: pd.DataFrame
+) -> None:
+    result = analyse_gain(table, targets["base"], targets["treated"], n_components=2)
+    assert result.side == "fitted"
+    assert len(result.to_frame()) == len(result.models) == result.fit.n_models == 40
+    assert result.mse < 1e-3
+    assert result.width > 0
+    curves = result.curves(n_points=5)
+    np.testing.assert_allclose(curves.gain.y, curves.treated.y - curves.base.y)
+    with pytest.raises(DegenerateError, match=r"above the cutoff.*training FLOPs go from"):
+        analyse_gain(table, targets["base"], targets["treated"], cutoff_flops=1e30)
+
+
+def test_what_results_are_made_of_shows_itself_in_a_line(results: dict[str, Any]) -> None:
+    gain, selection = results["gain"], results["selection"]
+    predicted = gain.fit.predict(np.full((2, 4), 0.5), n_refits=2)
+    shown = [predicted, gain.fit, selection.choice, selection.candidates, selection.over_budgets()]
+    for thing in [*shown, by_flops(results["space"].facts, 1e23)]:
+        assert len(repr(thing)) < 160
+        assert "array" not in repr(thing)
+
+
+def test_the_chosen_models_are_better_than_random_ones_at_every_budget(
+    results: dict[str, Any],
+) -> None:
+    selection = results["selection"]
+    curve = selection.over_budgets()
+    assert curve.budgets[-1] == 10
+    assert curve.chosen[-1] == selection.choice.value
+    assert (np.diff(curve.chosen) <= 0).all()
+    assert all(c <= r.min() + 1e-9 for c, r in zip(curve.chosen, curve.random, strict=True))
+    assert curve.everything == pytest.approx(2)  # V of all candidates is the number of components
+    assert curve.everything <= curve.chosen[-1]
+
+
+def test_a_budget_curve_of_costs_and_of_the_determinant_is_positive(table: ScoreTable) -> None:
+    costs = pd.Series(np.linspace(0.5, 2.5, 40), index=table.models.index)
+    selection = select_models(
+        table, 12.5, costs=costs, criterion="D", include=["F2"], n_components=2
+    )
+    assert "F2" in selection.choice.units
+    curve = selection.over_budgets()
+    assert (curve.chosen > 0).all()
+    assert curve.everything <= curve.chosen[-1]
+    with pytest.raises(TableError, match="no cost of <script>"):
+        select_models(table, 10, costs=costs.iloc[:39], n_components=2)
+
+
+def test_only_small_models_are_candidates(table: ScoreTable) -> None:
+    facts = table.models.copy()
+    facts.loc["m0", "parameters"] = np.nan
+    some = ScoreTable(table.scores, facts)
+    small = up_to_size(some, float(facts["parameters"].median()))
+    assert "m0" not in small.models.index
+    assert small.notes == ("left out, size unknown: m0",)
+    with pytest.raises(DegenerateError, match="no model has at most 1 parameters"):
+        up_to_size(some, 1)
+
+
+def test_costs_need_their_columns(tmp_path: Any) -> None:
+    path = tmp_path / "costs.csv"
+    path.write_text("model,hours\na,1\n")
+    with pytest.raises(TableError, match=r"costs\.csv: costs need the columns model and cost"):
+        read_costs(path, ["a"])
+
+
+def test_a_capability_that_is_not_there_is_named(table: ScoreTable) -> None:
+    with pytest.raises(UnknownNameError, match="no capability 'PC-9'"):
+        analyse_efficiency(table, capability="PC-9", family="F1", n_components=2)
+
+
+def test_percentages_become_fractions_and_zeros_below_chance_are_left_out(
+    table: ScoreTable, targets: pd.DataFrame
+) -> None:
+    truth = 25 + 75 * targets["base"]
+    truth["m1"] = 0.0
+    problem = target_problem(table, truth, chance=25, ceiling=100)
+    assert problem.chance == 0.25
+    assert problem.truth["m2"] == pytest.approx(truth["m2"] / 100)
+    assert "m1" not in problem.truth.index
+    assert any("m1: base is 0, far below chance" in note for note in problem.notes)
+    whole = target_problem(table, truth, chance=25, ceiling=100, keep=True)
+    assert "m1" in whole.truth.index
+
+
+def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
+    reference = load_reference()
+    new = reference.scores().iloc[[0]].rename(index={reference.scores().index[0]: EVIL})
+    fit, notes = fit_unseen(reference, "bbh", new)
+    assert any(EVIL in note for note in notes)  # equal scores: likely the same model
+    book = Ledger(tmp_path / "ledger.jsonl")
+    law = book.add(fit, name="first", scores=new)
+    scoring = book.score("first", new, pd.Series({EVIL: 0.5}))
+    assert list(book.to_frame().index) == ["first"]
+    assert "first" in book._repr_html_()
+    assert repr(law).startswith("FrozenLaw(first: bbh frozen ")
+    assert repr(scoring).startswith("Scoring(first: 1 model, mean absolute error ")
+    for shown in (law, scoring):
+        assert list(shown.to_frame().index) == [EVIL]
+        assert EVIL not in shown._repr_html_()
+
+
+MODULES = [module.name for module in iter_modules(analyses.__path__)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_run(module: str) -> None:
+    ran = doctest.testmod(import_module(f"{analyses.__name__}.{module}"))
+    assert ran.failed == 0
