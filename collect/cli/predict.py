@@ -45,7 +45,7 @@ def predict(
     ] = None,
 ) -> None:
     """Predict scores that were not measured from those that were; torch is not needed."""
-    from capspace.fit.prediction import Predictions, TargetLaw
+    from capspace.fit import Predictions, TargetLaw
     from capspace.fit.reference import load_reference
     from capspace.fit.table.readers import read_table
 
