@@ -15,7 +15,7 @@ from checkout import ROOT
 from zoo_parts import small_panel, untrained
 
 from capspace.collect.cli import main
-from capspace.collect.cli.zoo_show import print_status
+from capspace.collect.cli.zoo.live import print_status
 from capspace.collect.run.collection import Missing
 from capspace.collect.zoo.status import ModelStatus, ZooStatus
 from capspace.collect.zoo.work.downloads import evict
@@ -51,7 +51,7 @@ def zoo(tmp_path: Path) -> Path:
                 "checkpoints": ["models/*"],
                 "panels": "small.yaml",
                 "store": "store",
-                "limits": {"items": 8},
+                "limit": 8,
             }
         )
     )
