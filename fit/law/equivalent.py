@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from .._display import frame_html
 from .._json import json_safe
 from ..errors import DegenerateError, FitError
 from .efficiency import FamilyLaw
@@ -47,6 +49,21 @@ class EquivalentScale:
     level: float
     inside: NDArray[np.bool_]
     reason: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        known = int(np.isfinite(self.scale).sum())
+        return (
+            f"EquivalentScale({known} of {len(self.scale)} in {self.family} terms at "
+            f"{self.level:.0%})"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per capability: scale, lower, upper, inside, reason."""
+        columns = ("scale", "lower", "upper", "inside", "reason")
+        return pd.DataFrame({name: getattr(self, name) for name in columns})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists; unknown or unbounded ends, and an empty reason, are None."""
@@ -94,6 +111,14 @@ def equivalent_scale(
     ----------
     Fieller 1954, "Some problems in interval estimation". Ruan et al. 2024, arXiv 2405.10938,
     appendix on the equivalent-FLOPs axis.
+
+    Examples
+    --------
+    >>> from capspace.fit import equivalent_scale, fit_family_law
+    >>> law = fit_family_law([0.2, 0.41, 0.59], [1e21, 1e22, 1e23], family="Llama-2")
+    >>> same = equivalent_scale(0.5, law)
+    >>> f"{same.scale[0]:.1e}"
+    '3.3e+22'
 
     """
     y = np.atleast_1d(np.asarray(capability, dtype=float))
