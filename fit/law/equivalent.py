@@ -105,7 +105,7 @@ def equivalent_scale(
     With the line y = a + b x, x = log10(scale), the point is (y - a) / b. The interval is
     Fieller's: all x with (y - a - b x)² <= t² s² (1/n + (x - x̄)²/Sxx) + z² v. It answers where the
     family's *line* reaches y; the scatter of single models about their line is not added. Where
-    the slope cannot be told from zero the set is unbounded, and its ends are 0 and infinity.
+    the slope may be zero at this level, the set is unbounded, and its ends are 0 and infinity.
 
     References
     ----------

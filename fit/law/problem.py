@@ -139,7 +139,7 @@ def make_problem(
         Score of guessing of each benchmark; 0 where not given.
     keep : bool
         Keep columns in the space that are the target under another name, or an average of others;
-        the notes tell of them in either case.
+        the notes name them in either case.
 
     Raises
     ------

@@ -294,23 +294,23 @@ def _with_tuning(table: ScoreTable) -> ScoreTable:
 
 
 def _benchmarks(file: Traversable) -> dict[str, Benchmark]:
-    found = [_validated(Benchmark, entry, file) for entry in _entries(file)]
-    return {b.name: b for b in found}
+    entries = [_validated(Benchmark, entry, file) for entry in _entries(file)]
+    return {b.name: b for b in entries}
 
 
 def _targets(file: Traversable) -> dict[str, Target]:
-    found = [_validated(Target, entry, file) for entry in _entries(file)]
-    return {t.name: t for t in found}
+    entries = [_validated(Target, entry, file) for entry in _entries(file)]
+    return {t.name: t for t in entries}
 
 
 def _entries(file: Traversable) -> list[object]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        entries = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise TableError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(found, list):
+    if not isinstance(entries, list):
         raise TableError(f"{file}: expected a list of entries")
-    return found
+    return entries
 
 
 def _validated(kind: type[Entry], entry: object, file: Traversable) -> Entry:

@@ -188,7 +188,7 @@ class ScoreTable:
         """Return the part of the table that has these models, benchmarks and families.
 
         Models keep the order given in ``models``, else their own; a model left without any score
-        stays in ``models``, so that its absence can be told.
+        stays in ``models``, so that a report can name it.
         """
         facts = self.models
         if models is not None:
