@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ForkedPopen", "Server", "Servers", "forked_interpreters", "started_interpreters"]
+__all__ = ["Server", "Servers", "forked_interpreters"]
 
 # Read as the interpreter or its first libraries start; these are beginnings of names.
 _FIXED = ("ARROW_", "CUDA_HOME", "LD_", "MKL_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH")
@@ -156,42 +156,36 @@ def _key(environment: Mapping[str, str]) -> str:
     return json.dumps(shared, sort_keys=True)
 
 
-class ForkedPopen(subprocess.Popen[Any]):
-    """``subprocess.Popen`` whose interpreters are forks where that gives the same."""
-
-    servers: Servers
-
-    def _execute_child(self, *given: Any) -> None:
-        (
-            args, executable, preexec_fn, close_fds, pass_fds, cwd, env, _, _, shell,
-            p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, _,
-            gid, gids, uid, umask, start_new_session, process_group,
-        ) = given  # fmt: skip
-        environment = {os.fsdecode(k): os.fsdecode(v) for k, v in (env or os.environ).items()}
-        words = [os.fsdecode(w) for w in args] if isinstance(args, list | tuple) else []
-        unbuffered = words[1:2] == ["-u"]
-        if unbuffered:
-            del words[1]
-        plain = close_fds and (umask, process_group) == (-1, -1)
-        plain &= not any((executable, preexec_fn, pass_fds, shell, gid, gids, uid))
-        plain &= _is_program(words) and (cwd is None or Path(cwd).is_dir())
-        server = self.servers.of(environment) if plain else None
-        if server is None:
-            super()._execute_child(*given)  # type: ignore[misc]  # no public way to a Popen
-            return
-        request = {
-            "environment": environment,
-            "words": words[1:],
-            "folder": os.fsdecode(cwd or Path.cwd()),
-            "session": bool(start_new_session),
-            "unbuffered": unbuffered,
-        }
-        streams = (p2cread, c2pwrite, errwrite)
-        self.pid = server.fork(request, [i if fd == -1 else fd for i, fd in enumerate(streams)])
-        self._child_created = True
-        self._close_pipe_fds(  # type: ignore[attr-defined]  # as above
-            p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite
-        )
+def _fork(servers: Servers, popen: Any, given: tuple[Any, ...]) -> bool:
+    """Fork what a ``subprocess.Popen`` is to run, where that gives the same, or return False."""
+    (
+        args, executable, preexec_fn, close_fds, pass_fds, cwd, env, _, _, shell,
+        p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, _,
+        gid, gids, uid, umask, start_new_session, process_group,
+    ) = given  # fmt: skip
+    environment = {os.fsdecode(k): os.fsdecode(v) for k, v in (env or os.environ).items()}
+    words = [os.fsdecode(w) for w in args] if isinstance(args, list | tuple) else []
+    unbuffered = words[1:2] == ["-u"]
+    if unbuffered:
+        del words[1]
+    plain = close_fds and (umask, process_group) == (-1, -1)
+    plain &= not any((executable, preexec_fn, pass_fds, shell, gid, gids, uid))
+    plain &= _is_program(words) and (cwd is None or Path(cwd).is_dir())
+    server = servers.of(environment) if plain else None
+    if server is None:
+        return False
+    request = {
+        "environment": environment,
+        "words": words[1:],
+        "folder": os.fsdecode(cwd or Path.cwd()),
+        "session": bool(start_new_session),
+        "unbuffered": unbuffered,
+    }
+    streams = (p2cread, c2pwrite, errwrite)
+    popen.pid = server.fork(request, [i if fd == -1 else fd for i, fd in enumerate(streams)])
+    popen._child_created = True
+    popen._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
+    return True
 
 
 def _is_program(words: list[str]) -> bool:
@@ -201,27 +195,21 @@ def _is_program(words: list[str]) -> bool:
     return words[1] in ("-c", "-m") or not words[1].startswith("-")
 
 
-_POPEN = subprocess.Popen
+_POPEN: Any = subprocess.Popen  # there is no public way to what it does
+_START = _POPEN._execute_child
 
 
 @contextmanager
 def forked_interpreters(servers: Servers) -> Iterator[None]:
     """Let ``subprocess`` fork interpreters."""
-    before = subprocess.Popen
-    ForkedPopen.servers = servers
-    subprocess.Popen = ForkedPopen  # type: ignore[misc]
+
+    def execute(popen: Any, *given: Any) -> None:
+        if not _fork(servers, popen, given):
+            _START(popen, *given)
+
+    before = _POPEN._execute_child
+    _POPEN._execute_child = execute
     try:
         yield
     finally:
-        subprocess.Popen = before  # type: ignore[misc]
-
-
-@contextmanager
-def started_interpreters() -> Iterator[None]:
-    """Let ``subprocess`` start interpreters as ever."""
-    before = subprocess.Popen
-    subprocess.Popen = _POPEN  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        subprocess.Popen = before  # type: ignore[misc]
+        _POPEN._execute_child = before
