@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from checkout import ROOT, SHARED, TESTS
 from forked_popen import Servers, forked_interpreters
-from lm_eval_parts import looked_up_once
+from lm_eval_parts import TASKS, looked_up_once
 
 pytest_plugins = ["commands"]
 
@@ -151,7 +151,15 @@ def libraries_as_checked() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def lm_eval_looks_up_once() -> Iterator[None]:
-    """Let runs of lm-eval in this process share its index of tasks and what it says of packages."""
-    with looked_up_once():
+def lm_eval_looks_up_once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[None]:
+    """Let all runs of lm-eval share its index of tasks, and this process's what it has looked up.
+
+    Interpreters that are forked share them, too.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    known = (folder if worker_id == "master" else folder.parent) / "lm-eval-tasks.json"
+    with pytest.MonkeyPatch.context() as patch, looked_up_once(known):
+        patch.setenv(TASKS, str(known))
         yield

@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from forked_popen import Server, Servers, forked_interpreters
+from lm_eval_parts import TASKS, looked_up_once
 
 _LENGTH = 8
 # The environment moves nothing in these while they are imported, but for what a server is fixed to.
@@ -191,7 +192,9 @@ if __name__ == "__main__":
         # Typed as any text stream; an interpreter's own is a TextIOWrapper.
         sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
     how_it_ended: BaseException | None = None
-    with forked_interpreters(its_servers):
+    with forked_interpreters(its_servers), contextlib.ExitStack() as stack:
+        if TASKS in os.environ:
+            stack.enter_context(looked_up_once(Path(os.environ[TASKS])))
         try:
             _run(its_request["words"])
         except BaseException as its_error:
