@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Server", "Servers", "forked_interpreters"]
+__all__ = ["Server", "Servers", "forked_interpreters", "start_interpreters"]
 
 # Read as the interpreter or its first libraries start; these are beginnings of names.
 _FIXED = ("ARROW_", "CUDA_HOME", "LD_", "MKL_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH")
@@ -197,6 +197,14 @@ def _is_program(words: list[str]) -> bool:
 
 _POPEN: Any = subprocess.Popen  # there is no public way to what it does
 _START = _POPEN._execute_child
+
+
+def start_interpreters() -> None:
+    """Let ``subprocess`` start interpreters as ever, in this process for good.
+
+    For a process that has become what no fork of its server would be.
+    """
+    _POPEN._execute_child = _START
 
 
 @contextmanager

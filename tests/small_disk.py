@@ -9,6 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from forked_popen import start_interpreters
+
 _NAMESPACES = 0x00020000 | 0x10000000  # CLONE_NEWNS, CLONE_NEWUSER of <linux/sched.h>
 _SETTING = """
 import os, subprocess, sys
@@ -53,6 +55,7 @@ def enter_mounts_of_its_own() -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {user} 1")
     Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    start_interpreters()  # a server that was forked before would fork outside
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 
 
