@@ -12,10 +12,13 @@ from types import ModuleType
 
 import pytest
 from checkout import ROOT, SHARED, TESTS
-from forked_popen import Servers, forked_interpreters
+from forked_popen import Servers, forked_interpreters, inherited, start_interpreters
 from lm_eval_parts import TASKS, looked_up_once
 
 pytest_plugins = ["commands"]
+
+# A worker of xdist is a fork itself; of its tests, those that want forks say so.
+start_interpreters()
 
 # What is imported stays: looking through it for garbage again and again takes a third of the time.
 gc.disable()
@@ -58,6 +61,21 @@ COLLECTED = pytest.StashKey[list[str]]()
 
 def _named_after(path: Path) -> Path:
     return path.with_name(path.stem.removeprefix("test_"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one more than there are cores, as some tests wait, for Slurm, say."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fork xdist's workers of one process that has imported what they need."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        servers = Servers()
+        config.add_cleanup(servers.close)
+        forked = forked_interpreters(servers)
+        forked.__enter__()
+        config.add_cleanup(lambda: forked.__exit__(None, None, None))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -128,7 +146,8 @@ def collected_here(pytestconfig: pytest.Config) -> list[str]:
 @pytest.fixture(scope="session")
 def fork_servers() -> Iterator[Servers]:
     """What this process has started to fork interpreters, ended with the tests."""
-    servers = Servers()
+    servers = inherited() or Servers()
+    servers.may_start = True
     yield servers
     servers.close()
 

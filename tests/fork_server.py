@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from forked_popen import Server, Servers, forked_interpreters
+from forked_popen import Server, Servers, forked_interpreters, inherit
 from lm_eval_parts import TASKS, looked_up_once
 
 _LENGTH = 8
@@ -154,7 +154,7 @@ def _serve() -> tuple[dict[str, Any], Servers]:
             os.dup2(stream, number)
             os.close(stream)
         os.chdir(request["folder"])
-        return request, Servers(only=Server(spare, ours))
+        return request, Servers(Server(spare, ours), may_start=False)
 
 
 def _ended(error: BaseException | None) -> int:
@@ -191,6 +191,7 @@ if __name__ == "__main__":
     if its_request["unbuffered"]:
         # Typed as any text stream; an interpreter's own is a TextIOWrapper.
         sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+    inherit(its_servers)
     how_it_ended: BaseException | None = None
     with forked_interpreters(its_servers), contextlib.ExitStack() as stack:
         if TASKS in os.environ:

@@ -25,7 +25,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Server", "Servers", "forked_interpreters", "start_interpreters"]
+__all__ = [
+    "Server",
+    "Servers",
+    "forked_interpreters",
+    "inherit",
+    "inherited",
+    "start_interpreters",
+]
 
 # Read as the interpreter or its first libraries start; these are beginnings of names.
 _FIXED = ("ARROW_", "CUDA_HOME", "LD_", "MKL_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH")
@@ -92,17 +99,19 @@ class Servers:
 
     Parameters
     ----------
-    only : Server, optional
-        The one server of a process that was forked itself.
+    own : Server, optional
+        The server of a process that was forked itself, for its own environment.
+    may_start : bool, default True
+        Whether there may be others.
 
     """
 
-    def __init__(self, only: Server | None = None) -> None:
+    def __init__(self, own: Server | None = None, *, may_start: bool = True) -> None:
+        self.may_start = may_start
         self._lock = threading.Lock()
         self._environment = dict(os.environ)
         self._first: Server | None = None
-        self._may_start = only is None
-        self._ready = {} if only is None else {_key(self._environment): only}
+        self._ready = {} if own is None else {_key(self._environment): own}
 
     def of(self, environment: Mapping[str, str]) -> Server | None:
         """Return the server for an environment, or None where no fork can have it."""
@@ -111,7 +120,7 @@ class Servers:
         key = _key(environment)
         with self._lock:
             server = self._ready.pop(key, None)
-            if server is None and self._may_start:
+            if server is None and self.may_start:
                 if self._first is None:
                     self._first = _start(self._environment)
                 while len(self._ready) >= _MOST_SERVERS:
@@ -129,6 +138,19 @@ class Servers:
         for server in (*self._ready.values(), self._first):
             if server is not None:
                 server.close()
+
+
+_own: list[Servers] = []
+
+
+def inherit(servers: Servers) -> None:
+    """Let this process, which was forked itself, have servers."""
+    _own[:] = [servers]
+
+
+def inherited() -> Servers | None:
+    """Return the servers that this process has as a fork, or None if it is none."""
+    return _own[0] if _own else None
 
 
 def _start(environment: Mapping[str, str]) -> Server:
