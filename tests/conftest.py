@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 from checkout import ROOT, SHARED, TESTS
-from forked_popen import Servers, forked_interpreters, inherited, start_interpreters
+from forked_popen import GARBAGE, Servers, forked_interpreters, inherited, start_interpreters
 from lm_eval_parts import TASKS, looked_up_once
 
 pytest_plugins = ["commands"]
@@ -86,6 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[COLLECTED] = [item.nodeid for item in items]
     gc.freeze()
     gc.enable()
+    gc.set_threshold(*GARBAGE)
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from forked_popen import Server, Servers, forked_interpreters, inherit
+from forked_popen import GARBAGE, Server, Servers, forked_interpreters, inherit
 from lm_eval_parts import TASKS, looked_up_once
 
 _LENGTH = 8
@@ -68,6 +68,7 @@ def _import(names: tuple[str, ...]) -> None:
             continue  # in this version, or with these extras, it is not there to be needed
     gc.freeze()
     gc.enable()
+    gc.set_threshold(*GARBAGE)
     tasks = Path("/proc/self/task").iterdir()
     threads = [task.joinpath("comm").read_text().strip() for task in tasks]
     # Arrow's allocator has a thread of its own, and starts it anew in a fork.
