@@ -11,7 +11,7 @@ from . import options as o
 from . import tables as t
 
 if TYPE_CHECKING:
-    from capspace.fit.prediction.prediction import Prediction
+    from capspace.fit.prediction import Prediction, Predictions
     from capspace.fit.reference import Reference, Target
     from capspace.fit.table.table import ScoreTable
 
@@ -44,7 +44,7 @@ def predict(
     ] = None,
 ) -> None:
     """Predict scores that were not measured from those that were; torch is not needed."""
-    from capspace.fit.prediction.prediction import predict_target
+    from capspace.fit.prediction import Predictions, TargetLaw
     from capspace.fit.reference import load_reference
     from capspace.fit.table.readers import read_table
 
@@ -63,10 +63,11 @@ def predict(
         if not usable and not target:
             skipped.append(f"{wanted.label}: none of its benchmarks is in the table")
             continue
-        found += predict_target(known, wanted, wide, level=level, stderr=stderr, keep=True)
+        law = TargetLaw(wanted).fit(known)
+        found += law.predict(wide, level=level, stderr=stderr, keep=True)
     found = [p for p in found if p.mean == p.mean]
     if csv is not None:
-        _write_csv(found, csv)
+        _write_csv(Predictions(found), csv)
     if as_json:
         o.print_json(
             {"predictions": [p.to_dict() for p in found], "skipped": skipped, "notes": notes}
@@ -111,29 +112,11 @@ def _benchmarks(table: ScoreTable, reference: Reference, file: Path, keep: bool)
     return usable
 
 
-def _write_csv(predictions: list[Prediction], path: Path) -> None:
-    import pandas as pd
-
+def _write_csv(predictions: Predictions, path: Path) -> None:
     from capspace.fit.errors import FitError
 
-    rows = [
-        {
-            "model": p.model,
-            "target": p.target,
-            "prediction": p.mean,
-            "lower": p.lower,
-            "upper": p.upper,
-            "level": p.level,
-            "inside_support": p.support.inside,
-            "support": p.support.summary,
-            "n_models": p.n_models,
-            "n_families": len(p.families),
-            "method": p.method,
-        }
-        for p in predictions
-    ]
     try:
-        pd.DataFrame(rows).to_csv(path, index=False)
+        predictions.to_frame().to_csv(path, index=False)
     except OSError as error:
         raise FitError(f"cannot write {path}: {error.strerror or error}") from None
 

@@ -12,8 +12,9 @@ import pandas as pd
 
 from .._display import frame_html
 from ..errors import UnknownNameError, near_matches
-from ..prediction.prediction import TargetFit
-from .frozen import FrozenLaw, LedgerError, Scoring, digest, freeze, score
+from ..prediction import TargetLaw
+from .frozen import FrozenLaw, LedgerError, digest, freeze
+from .scoring import Scoring, score
 
 __all__ = ["FrozenLaw", "Ledger", "LedgerError", "Scoring"]
 
@@ -90,7 +91,7 @@ class Ledger:
 
     def add(
         self,
-        fit: TargetFit,
+        fit: TargetLaw,
         *,
         name: str = "",
         scores: pd.DataFrame | None = None,
@@ -116,7 +117,7 @@ class Ledger:
     ) -> Scoring:
         """Score a frozen law on new models and keep the result.
 
-        The parameters but ``name`` are those of ``capspace.fit.analyses.frozen.score``.
+        The parameters but ``name`` are those of ``capspace.fit.analyses.scoring.score``.
         """
         scoring = score(self.law(name), scores, truth, now=now)
         self._append({"scoring": scoring.to_dict()})

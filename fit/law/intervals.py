@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
+from sklearn.base import BaseEstimator
 
-from ..errors import DegenerateError, FitError
+from ..errors import FitError
+from ._folds import Folds, leave_out_weights
 from ._refit import Fitted, LawSettings, Training, fit_once, predict_with, refit
 
 __all__ = [
@@ -59,8 +61,7 @@ class IntervalMethod(Protocol):
         """Predict every training model from the others, its whole family left out."""
 
 
-@dataclass(frozen=True)
-class TwoView:
+class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     r"""The interval that also looks at the models through a second scale of their scores.
 
     Parameters
@@ -86,8 +87,9 @@ class TwoView:
 
     """
 
-    n_refits: int = 40
-    random_state: int = 0
+    def __init__(self, *, n_refits: int = 40, random_state: int = 0) -> None:
+        self.n_refits = n_refits
+        self.random_state = random_state
 
     @property
     def name(self) -> str:
@@ -101,7 +103,7 @@ class TwoView:
         _check_level(level)
         training = fitted.training
         n = len(training.target)
-        leave_out, family = _leave_out_weights(training)
+        leave_out, family = leave_out_weights(training)
         rng = np.random.default_rng(self.random_state)
         truth = _g(training.target)
         errors, deviations = [], []
@@ -122,8 +124,8 @@ class TwoView:
             deviations.append(np.mean((refits - centre) ** 2, axis=0))
             if view.first and view.spread is not None:
                 m, s, p = view.spread.shape
-                open_ = _g(predict_with(full, view.spread.reshape(m * s, p)))
-                inputs = np.mean((open_.reshape(m, s) - centre[:, None]) ** 2, axis=1)
+                completed = _g(predict_with(full, view.spread.reshape(m * s, p)))
+                inputs = np.mean((completed.reshape(m, s) - centre[:, None]) ** 2, axis=1)
         variance = np.mean(errors) + np.mean(deviations, axis=0) + _SCORE_NOISE
         if spread is not None:
             variance = variance + inputs
@@ -138,7 +140,7 @@ class TwoView:
         _check_level(level)
         training = fitted.training
         n = len(training.target)
-        folds = _Folds(training)
+        folds = Folds(training)
         rng = np.random.default_rng(self.random_state)
         truth = _g(training.target)
         mean, centre = np.empty(n), np.empty(n)
@@ -159,8 +161,7 @@ class TwoView:
         return _two_view_interval(mean, errors[folds.family] + deviations + _SCORE_NOISE, level)
 
 
-@dataclass(frozen=True)
-class JackknifePlus:
+class JackknifePlus(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     """Leave-one-family-out jackknife+.
 
     Notes
@@ -188,7 +189,7 @@ class JackknifePlus:
         _check_level(level)
         training = fitted.training
         n = len(training.target)
-        leave_out, family = _leave_out_weights(training)
+        leave_out, family = leave_out_weights(training)
         predicted = refit(fitted, leave_out, np.vstack([training.scores, new]))
         residual = np.abs(predicted[family, np.arange(n)] - training.target)
         mean = predict_with(fitted, new)
@@ -206,7 +207,7 @@ class JackknifePlus:
         """Predict every training model from the others, its whole family left out."""
         _check_level(level)
         training = fitted.training
-        folds = _Folds(training)
+        folds = Folds(training)
         predicted = refit(fitted, folds.weights, training.scores)
         mean = folds.without_own(predicted)
         residual = np.abs(folds.without_two(predicted) - training.target)
@@ -249,51 +250,6 @@ def _views(fitted: Fitted, new: Array, spread: Array | None) -> tuple[_View, _Vi
         _View(fitted, new, spread, True),
         _View(fit_once(soft), soft_logit(new, training.chance), None, False),
     )
-
-
-class _Folds:
-    """Weights that leave out each family, then each pair of families, all in one batch."""
-
-    def __init__(self, training: Training) -> None:
-        self.leave_out, self.family = _leave_out_weights(training)
-        self.n = len(self.leave_out)
-        if self.n < 3:
-            names = ", ".join(np.unique(training.families))
-            raise DegenerateError(
-                f"{self.n} families ({names}): leaving one out and giving an interval needs three"
-            )
-        first, second = np.triu_indices(self.n, 1)
-        self.pair = np.zeros((self.n, self.n), dtype=np.intp)
-        self.pair[first, second] = self.pair[second, first] = np.arange(len(first))
-        pairs = self.leave_out[first] * self.leave_out[second]
-        self.weights = np.concatenate([self.leave_out, pairs])
-
-    def without_own(self, predicted: Array) -> Array:
-        """Return (n,): each model predicted without its own family."""
-        return np.asarray(predicted[self.family, np.arange(len(self.family))])
-
-    def without_two(self, predicted: Array) -> Array:
-        """Return (n_families, n): each model without its own family and that of the fold."""
-        fold = np.arange(self.n)[:, None]
-        return np.asarray(
-            predicted[self.n + self.pair[fold, self.family], np.arange(len(self.family))]
-        )
-
-    def random(self, draws: Array) -> Array:
-        """Return (n_families · s, n): per fold, draws (s, n_families − 1) as family weights."""
-        fold = np.arange(self.n)[:, None]
-        column = np.minimum(self.family - (self.family > fold), self.n - 2)
-        weights = draws.T[column].transpose(0, 2, 1) * self.leave_out[:, None]
-        return weights.reshape(-1, len(self.family))
-
-
-def _leave_out_weights(training: Training) -> tuple[Array, NDArray[np.intp]]:
-    families, family = np.unique(training.families, return_inverse=True)
-    if len(families) < 2:
-        raise DegenerateError(
-            f"all training models are of the family {families[0]!r}; an interval needs at least two"
-        )
-    return (family != np.arange(len(families))[:, None]).astype(float), family
 
 
 def _jackknife_plus(without: Array, residual: Array, level: float) -> tuple[Array, Array]:

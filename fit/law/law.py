@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -40,9 +41,12 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
     floor, ceiling : float or (low, high)
         Asymptotes f and c in units of y: a number fixes one, a pair fits it within these bounds.
     n_starts : int
-        Starting points; the fit with the lowest loss wins, see ``_multistart.fit_best``.
-    max_iter, tol : int, float
-        Of each start, see ``capspace.fit.law._least_squares.solve``.
+        Starting points; the fit with the lowest loss wins.
+    max_iter : int
+        Steps of each start at most.
+    tol : float
+        A start ends where the cosine between the residuals and every column of the Jacobian is
+        below this.
     random_state : int
         Seed of the random starting points.
 
@@ -100,14 +104,21 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit to capabilities X (n, k) and scores y (n,)."""
-        return self.fit_weighted(X, y, 1.0)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit to the capabilities and scores of models.
 
-    def fit_weighted(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> Self:
-        """Fit with a weight (n,) on each model; a model of weight 0 is left out."""
+        Parameters
+        ----------
+        X : (n, k) array
+            Capabilities.
+        y : (n,) array
+            Scores.
+        sample_weight : (n,) array, optional
+            Weight of each model, 1 by default; a model of weight 0 is left out.
+
+        """
         x, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        weight = _weights(sample_weight, len(x))
+        weight = _weights(1.0 if sample_weight is None else sample_weight, len(x))
         form = self._form()
         used = weight > 0
         n_parameters = x.shape[1] + 1 + form.n_free
@@ -131,6 +142,15 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
             tol=self.tol,
         )
         return self._settle(x, target, weight, best)
+
+    def fit_weighted(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> Self:
+        """Fit with weights: the former name of ``fit(X, y, sample_weight=...)``."""
+        warnings.warn(
+            "ScalingLaw.fit_weighted is now ScalingLaw.fit(X, y, sample_weight=...)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.fit(X, y, sample_weight=sample_weight)
 
     @classmethod
     def of(cls, fitted: Fitted) -> Self:
@@ -237,4 +257,6 @@ def _weights(sample_weight: ArrayLike, n: int) -> Array:
         raise FitError(f"sample_weight has shape {weight.shape}, expected ({n},)")
     if not np.isfinite(weight).all() or (weight < 0).any():
         raise FitError("sample_weight must be finite and not negative")
+    if not weight.any():
+        raise FitError("sample_weight is zero for every model; at least one must be non-zero")
     return weight

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..errors import FitError
-from ..prediction.placement import Placement
+from ..prediction import Placement
 from ._figures import draw_placement
 from .words import count, equivalent_flops, outside, score, share
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -21,7 +22,7 @@ from ..errors import (
 from ._factor import FactorModel, fit_factor_model
 from ._imputation import Spaces, fit_spaces, orient
 
-__all__ = ["CapabilitySpace", "Place"]
+__all__ = ["CapabilitySpace", "Place", "space_of"]
 
 Array = NDArray[np.float64]
 Estimator = Literal["factor", "pca"]
@@ -203,6 +204,9 @@ class CapabilitySpace(
         spaces = fit_spaces(
             x, np.ones((1, len(x))), clip=self.clip, max_iter=self.max_iter or 5000, tol=self.tol
         )
+        self._take(spaces)
+
+    def _take(self, spaces: Spaces) -> None:
         k = self.n_components_
         self._model: Spaces | FactorModel = spaces
         self.mean_ = spaces.mean[0]
@@ -301,6 +305,27 @@ class CapabilitySpace(
                 f"benchmark {names[blank][0]} is missing for every training model; "
                 "drop it from the space"
             )
+
+
+def space_of(spaces: Spaces, names: Sequence[str], *, n_components: int) -> CapabilitySpace:
+    """Return the space that was fitted together with a law, as an estimator.
+
+    Parameters
+    ----------
+    spaces : Spaces
+        Of one weighting.
+    names : sequence of p str
+        Its benchmarks.
+    n_components : int
+        Coordinates of the law.
+
+    """
+    space = CapabilitySpace(n_components=n_components, estimator="pca", clip=spaces.clip)
+    space.n_features_in_ = len(names)
+    space.feature_names_in_ = np.asarray(names, dtype=object)
+    space.n_components_ = min(n_components, len(names))
+    space._take(spaces)
+    return space
 
 
 def _variance_of(stderr: ArrayLike | None, x: Array) -> Array:

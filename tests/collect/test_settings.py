@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import json
 import struct
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+import typer
 import yaml
 from commands import Command
 from typer.main import get_command
 
+from capspace.collect import settings as settings_module
 from capspace.collect.checkpoints.checkpoint import Checkpoint, resolve
 from capspace.collect.cli import app, gather
 from capspace.collect.errors import SettingsError
@@ -93,6 +96,11 @@ def test_every_setting_is_described_and_has_a_default() -> None:
     assert RunSettings() == RunSettings.of(**RunSettings().model_dump())
 
 
+def test_examples_of_the_settings_run() -> None:
+    ran = doctest.testmod(settings_module)
+    assert (ran.failed, ran.attempted > 3) == (0, True)
+
+
 def test_the_keywords_that_type_checkers_know_are_the_settings() -> None:
     assert list(get_type_hints(RunChanges)) == list(RunSettings.model_fields)
 
@@ -110,6 +118,22 @@ def test_every_setting_is_an_option_of_the_commands_that_measure(command: str) -
     function = {"place": gather.place, "collect": gather.collect}[command]
     (choices, _) = get_args(inspect.signature(function).parameters["dtype"].annotation)
     assert choices == Dtype  # what a shell completes
+
+
+@pytest.mark.parametrize(
+    ("setting", "begun", "completed"),
+    [
+        ("device", "c", ["cpu", "cuda"]),
+        ("dtype", "f", ["float32", "float16"]),
+        ("backend", "", ["capspace", "hf"]),
+        ("data_root", "", ["embedded"]),
+    ],
+)
+def test_a_shell_completes_settings(setting: str, begun: str, completed: list[str]) -> None:
+    place = COMMANDS["place"]
+    (option,) = (p for p in place.params if p.name == setting)
+    items = option.shell_complete(typer.Context(place), begun)
+    assert [item.value for item in items] == completed
 
 
 @pytest.mark.parametrize(

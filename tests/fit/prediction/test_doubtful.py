@@ -9,7 +9,7 @@ from checkout import SHARED
 
 from capspace.fit import ScoreTable, TwoView, load_reference, place_model
 from capspace.fit.errors import TableError
-from capspace.fit.prediction.prediction import predict_target
+from capspace.fit.prediction import TargetLaw
 from capspace.fit.table.comparable import not_comparable
 from capspace.fit.table.doubtful import is_far_below_chance, leave_out_doubtful
 from capspace.fit.table.readers import read_table
@@ -110,12 +110,13 @@ def test_zeros_that_are_possible_are_used_and_several_are_told():
 def test_python_predicts_as_if_the_zero_were_missing(reference):
     rows = {"zero": {**VALUES, "XWinograd": 0.0}, "gap": {**VALUES, "XWinograd": np.nan}}
     frame = pd.DataFrame(rows).T
-    zero, gap = predict_target(reference, "bbh", frame, method=FAST)
+    law = TargetLaw("bbh", method=FAST).fit(reference)
+    zero, gap = law.predict(frame)
     assert zero.missing == gap.missing == ("XWinograd",)
     assert [zero.mean, zero.lower] == pytest.approx([gap.mean, gap.lower], abs=1e-3)
     assert "XWinograd is 0 (chance 0.5)" in zero.notes[0]
     assert gap.notes == ()
-    kept, _ = predict_target(reference, "bbh", frame, method=FAST, keep=True)
+    kept, _ = law.predict(frame, keep=True)
     assert kept.mean != zero.mean
     assert kept.missing == ()
 

@@ -9,7 +9,7 @@ from checkout import SHARED
 
 from capspace.fit import ScoreTable, TwoView, load_reference, place_model
 from capspace.fit.analyses.ledger import Ledger, LedgerError
-from capspace.fit.prediction.prediction import fit_target, predict_target
+from capspace.fit.prediction import TargetLaw
 from capspace.fit.reference import target_training_table
 from capspace.fit.reference.overlap import find_overlap
 
@@ -29,7 +29,7 @@ def reference():
 
 def predicted(reference, names, target="gsm8k-cot", **cells):
     frame = pd.DataFrame([{**ROW, **cells}] * len(names), index=names)
-    return predict_target(reference, target, frame, method=FAST)
+    return TargetLaw(target, method=FAST).fit(reference).predict(frame)
 
 
 def test_every_spelling_is_predicted_without_the_model_itself(reference):
@@ -80,7 +80,7 @@ def test_a_prediction_does_not_depend_on_its_company(reference):
 @pytest.mark.slow
 def test_all_models_of_the_reference_are_predicted_each_without_itself(reference):
     fitted = target_training_table(reference, reference.target("agentbench"))[0]
-    found = predict_target(reference, "agentbench", fitted.iloc[:5], method=FAST)
+    found = TargetLaw("agentbench", method=FAST).fit(reference).predict(fitted.iloc[:5])
     assert [p.model in p.models for p in found] == [False] * 5
 
 
@@ -93,7 +93,7 @@ def test_a_place_and_its_predictions_leave_the_model_out(reference):
 
 
 def test_a_frozen_law_is_not_scored_on_its_own_models(reference, tmp_path):
-    fit = fit_target(reference, "bbh")
+    fit = TargetLaw("bbh").fit(reference)
     wide = pd.DataFrame([ROW, ROW], index=["Llama-2-7b", "new"])
     with pytest.raises(LedgerError, match=f"Llama-2-7b is or may be {LLAMA}.*another spelling"):
         Ledger(tmp_path / "a.jsonl").add(fit, scores=wide)

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from capspace.collect.cli.show import print_placement
 from capspace.fit import ScoreTable, load_reference, place_model, write_report
-from capspace.fit.prediction.placement import Placement
+from capspace.fit.prediction import Placement
 from capspace.fit.report._figures import draw_placement
 
 HOSTILE = "org/<img src=x onerror=\"document.title='owned'\">\"';--</title><script>1</script>"
@@ -202,7 +202,7 @@ def test_the_axis_of_equivalent_compute_ends_with_the_reference_models() -> None
     (axes,) = figure.axes
     (top,) = axes.child_axes
     figure.canvas.draw()
-    axis, seen = placement.axes["bbh"], placement.fits["bbh"].linear_predictor
+    axis, seen = placement.axes["bbh"], placement.laws["bbh"].linear_predictor_
     low, high = ((end - axis.intercept) / axis.slope for end in (seen.min(), seen.max()))
     ticks = top.get_xticks()
     assert len(ticks)
