@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from .checkpoints.checkpoint import Checkpoint
     from .run._place import PlacedModel, place, place_collection
     from .run.collect import collect_scores
-    from .run.collection import Collection, Missing
+    from .run.collection import Collection
     from .settings import LoadSettings, RunSettings
-    from .storage.result import Result
+    from .storage.result import Missing, Result
     from .storage.store import Store
 
 __all__ = [
@@ -74,7 +74,7 @@ _MODULES = {
     "Checkpoint": "checkpoints.checkpoint",
     "Collection": "run.collection",
     "LoadSettings": "settings",
-    "Missing": "run.collection",
+    "Missing": "storage.result",
     "PlacedModel": "run._place",
     "Result": "storage.result",
     "RunSettings": "settings",

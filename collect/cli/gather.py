@@ -114,7 +114,7 @@ def collect(
             {
                 "n_measured": collection.n_measured,
                 "results": [result_dict(r) for r in collection.results],
-                "missing": [vars(m) for m in collection.missing],
+                "missing": [m.to_dict() for m in collection.missing],
             }
         )
     else:

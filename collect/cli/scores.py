@@ -41,8 +41,8 @@ def scores(
     """Show the scores in the store, and where each of them comes from."""
     from capspace.fit.errors import near_matches
 
-    from ..storage.store import to_table
-    from .show import print_reasons, print_results, result_dict
+    from ..storage.score_table import to_table
+    from .show import failure_dict, print_reasons, print_results, result_dict
 
     if of is not None:
         _receipt(store, of, first, count, as_json)
@@ -63,7 +63,7 @@ def scores(
         o.print_json(
             {
                 "results": [result_dict(r) for r in results],
-                "failures": [vars(f) for f in failures],
+                "failures": [failure_dict(f) for f in failures],
             }
         )
         return

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from capspace.fit.prediction import Placement, Prediction
 
     from ..exchange._receipt import Receipt
-    from ..storage.result import Result
+    from ..storage.result import Missing, Result
 
 __all__ = [
+    "failure_dict",
     "print_placement",
     "print_predictions",
     "print_reasons",
@@ -35,6 +36,12 @@ def result_dict(result: Result) -> dict[str, Any]:
 
     safe: dict[str, Any] = json_safe({**vars(result), "tasks": list(result.tasks)})
     return safe
+
+
+def failure_dict(failure: Missing) -> dict[str, str]:
+    """Return a stored failure as a JSON-safe mapping."""
+    names = ("model", "revision", "benchmark", "reason", "failed_at")
+    return {name: getattr(failure, name) for name in names}
 
 
 def print_results(results: Sequence[Result], *, sources: bool = False) -> None:

@@ -14,8 +14,9 @@ from capspace.fit.table.table import ScoreTable
 
 from ..errors import CollectError
 from ..storage.files import write_atomically
-from ..storage.result import Result, to_table
+from ..storage.result import Result
 from ..storage.samples import json_line
+from ..storage.score_table import to_table
 from ..storage.store import Store
 from .eee_export import write_every_eval_ever
 from .exported_runs import (

@@ -23,6 +23,7 @@ __all__ = [
     "EMBEDDED",
     "DataRoot",
     "DataSource",
+    "chosen_data_root",
     "datasets_offline",
     "default_data_root",
     "embedded_data_root",
@@ -225,6 +226,18 @@ def named_data_root(name: str | Path) -> DataRoot:
 
     """
     return embedded_data_root() if str(name) == EMBEDDED else DataRoot(Path(name))
+
+
+def chosen_data_root(name: str | Path | None) -> DataRoot | None:
+    """Return the data root of a run: the one named, else the default one, else None for the Hub.
+
+    Raises
+    ------
+    DataRootError
+        As for ``named_data_root``.
+
+    """
+    return default_data_root() if name is None else named_data_root(name)
 
 
 def default_data_root() -> DataRoot | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from capspace.tasks.panel import Benchmark, Panel
+from capspace.tasks.panel import Panel
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..engine.served import EngineRecord, engine_record, known_reasons, unserved_requests
@@ -16,25 +16,18 @@ from ..harness.harness import Evaluation, Harness
 from ..recorder.recording import recorded
 from ..runtime.progress import ProgressDisplay
 from ..settings import RunSettings
-from ..storage.identity import Measurement, Seeds
+from ..storage.identity import Seeds
 from ..storage.journal import Journal
-from ..storage.store import Result, Store
-from .cells import cell_protocol
+from ..storage.result import Result
+from ..storage.result_store import ResultStore
+from .cells import Cell, cell_protocol
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
     from ..recorder.recorder import Recorder
 
-__all__ = ["Cell", "CellRun"]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A benchmark, and the identity of its measurement on one checkpoint."""
-
-    benchmark: Benchmark
-    measurement: Measurement
+__all__ = ["CellRun"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ class CellRun:
 
     panel: Panel
     harness: Harness
-    store: Store
+    store: ResultStore
     journal: Journal
     settings: RunSettings
     progress: ProgressDisplay

@@ -1,21 +1,83 @@
-"""Cells: which measurement a benchmark is for a checkpoint, as an identity and in words."""
+"""Cells: which of a panel can be measured for a checkpoint, their identities and protocols."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 
 from capspace.tasks.panel import Benchmark
 
 from ..checkpoints.checkpoint import Checkpoint
+from ..errors import CollectError
 from ..harness.backends import identity_settings, loaded_dtype
 from ..harness.data_root import DataRoot
 from ..harness.harness import Harness
 from ..harness.version import harness_version
+from ..sandbox import check_sandbox
 from ..settings import RunSettings
 from ..storage.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
 from ..storage.protocol import Protocol
+from ..storage.result import Missing
 
-__all__ = ["cell_protocol", "measurement"]
+__all__ = ["Cell", "cell_protocol", "measurable_cells", "measurement"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A benchmark, and what measuring it on a checkpoint is known by."""
+
+    benchmark: Benchmark
+    measurement: Measurement
+
+    @property
+    def key(self) -> str:
+        """The store's name for the cell's result."""
+        return self.measurement.key
+
+
+def measurable_cells(
+    checkpoint: Checkpoint,
+    benchmarks: Iterable[Benchmark],
+    harness: Harness,
+    settings: RunSettings,
+    *,
+    permission: str = "--allow-code-execution",
+    runs_here: bool = True,
+) -> tuple[list[Cell], list[Missing]]:
+    """Return the cells that can be measured, and the others with the reason; loads no model.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The model.
+    benchmarks : iterable of Benchmark
+        The columns.
+    harness : Harness
+        lm-eval, with the folders that tasks and data are read from.
+    settings : RunSettings
+        How it is measured.
+    permission : str
+        What a user writes to let benchmarks run code that the model wrote.
+    runs_here : bool
+        Whether the measuring is done on this machine, which then needs a sandbox for such code.
+
+    """
+    cells: list[Cell] = []
+    missing: list[Missing] = []
+    for benchmark in benchmarks:
+        gap = partial(Missing, checkpoint.name, benchmark.name, revision=checkpoint.revision)
+        if benchmark.executes_code and not settings.allow_code_execution:
+            reason = f"skipped: it runs code that the model writes ({permission})"
+            missing.append(gap(reason, skipped=True))
+            continue
+        try:
+            if benchmark.executes_code and runs_here:
+                check_sandbox()
+            cells.append(Cell(benchmark, measurement(checkpoint, benchmark, harness, settings)))
+        except CollectError as error:
+            missing.append(gap(str(error)))
+    return cells, missing
 
 
 def measurement(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -14,7 +12,7 @@ from capspace.tasks.panel import Panel, load_panel
 
 from ..checkpoints.checkpoint import Checkpoint, resolve
 from ..errors import CheckpointError, CollectError, NoCheckpointError
-from ..harness.data_root import default_data_root, named_data_root
+from ..harness.data_root import chosen_data_root
 from ..harness.harness import Harness
 from ..runtime.distributed import is_helper
 from ..runtime.log_capture import logged_to
@@ -24,6 +22,7 @@ from ..runtime.redaction import redacted
 from ..runtime.signals import terminable
 from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
 from ..storage.journal import open_journal
+from ..storage.result_store import ResultStore
 from ..storage.store import Store, default_store_path
 from .collection import Collection
 from .panel_run import PanelRun
@@ -35,7 +34,7 @@ def collect_scores(
     models: str | Sequence[str],
     *,
     panel: str | Path | Panel = DEFAULT_PANEL,
-    store: Store | Path | str | None = None,
+    store: ResultStore | Path | str | None = None,
     settings: RunSettings | None = None,
     progress: ProgressDisplay | None = None,
     **changes: Unpack[RunChanges],
@@ -48,7 +47,7 @@ def collect_scores(
         Hub names ``org/model[@revision]`` or local folders.
     panel : str, Path or Panel
         A panel of the package, a YAML file, or a panel.
-    store : Store, Path or str, optional
+    store : ResultStore, Path or str, optional
         Where results are kept; by default ``CAPSPACE_STORE`` or the user's data folder.
     settings : RunSettings, optional
         How the models are loaded, and what is measured of them; by default ``RunSettings()``.
@@ -82,14 +81,14 @@ def collect_scores(
         changes, known=("panel", "store", "settings", "progress")
     )
     measured = panel if isinstance(panel, Panel) else load_panel(panel)
-    root = default_data_root() if chosen.data_root is None else named_data_root(chosen.data_root)
+    root = chosen_data_root(chosen.data_root)
     names = [models] if isinstance(models, str) else list(dict.fromkeys(models))
     if not names:
         raise CollectError("no model given")
     with (
         terminable(),
         _opened(store) as opened,
-        logged_to(_log_file(opened)),
+        logged_to(opened.log_file),
         open_journal(opened.path) as journal,
     ):
         find = partial(
@@ -134,16 +133,12 @@ def _resolve_all(
 
 
 @contextmanager
-def _opened(store: Store | Path | str | None) -> Iterator[Store]:
-    if isinstance(store, Store):
+def _opened(store: ResultStore | Path | str | None) -> Iterator[ResultStore]:
+    if isinstance(store, ResultStore):
         yield store
         return
     with Store(default_store_path() if store is None else Path(store)) as opened:
         yield opened
-
-
-def _log_file(store: Store) -> Path:
-    return store.logs_path / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
 
 
 def _display(given: ProgressDisplay | None) -> ProgressDisplay:

@@ -11,22 +11,12 @@ from capspace.fit.table.table import ScoreTable
 from capspace.tasks.panel import Panel
 
 from ..checkpoints.checkpoint import Checkpoint
-from ..storage.result import Result, to_table
+from ..storage.result import Missing, Result
+from ..storage.score_table import to_table
 
-__all__ = ["Collection", "Missing"]
+__all__ = ["Collection"]
 
 _MOST_NAMES = 2
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A cell of the panel without a score, and why."""
-
-    model: str
-    benchmark: str
-    reason: str
-    skipped: bool = False
-    """Whether it was left out on purpose, and nothing failed."""
 
 
 @dataclass(frozen=True, repr=False)

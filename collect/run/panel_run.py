@@ -7,7 +7,6 @@ import logging
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ..checkpoints.checkpoint import Checkpoint
@@ -24,11 +23,10 @@ from ..errors import (
 from ..harness.backends import load_model
 from ..runtime.distributed import group_size, is_helper
 from ..runtime.redaction import redacted
-from ..sandbox import check_sandbox
-from ..storage.store import Failure, Result
-from .cell_run import Cell, CellRun
-from .cells import measurement
-from .collection import Collection, Missing
+from ..storage.result import Missing, Result
+from .cell_run import CellRun
+from .cells import Cell, measurable_cells
+from .collection import Collection
 from .turns import in_turn
 
 if TYPE_CHECKING:
@@ -67,18 +65,14 @@ class PanelRun(CellRun):
         n_measured = 0
         for name, why in unusable.items():
             self.progress.model(name, len(self.panel.benchmarks), 0)
-            missing += [self._failed(name, "", b.name, why) for b in self.panel.benchmarks]
+            missing += [self._noted(Missing(name, b.name, why)) for b in self.panel.benchmarks]
         for checkpoint in checkpoints:
-            cells, skipped, failing = self._cells(checkpoint)
-            todo = [c for c in cells if self.store.get(c.measurement.key) is None]
+            cells, gaps = measurable_cells(
+                checkpoint, self.panel.benchmarks, self.harness, self.settings
+            )
+            todo = [cell for cell in cells if self.store.get(cell.key) is None]
             self.progress.model(checkpoint.name, len(todo), len(cells) - len(todo))
-            for gap in skipped:
-                self.progress.missing(gap.benchmark, gap.reason)
-            missing += skipped
-            missing += [
-                self._failed(checkpoint.name, checkpoint.revision, benchmark, reason)
-                for benchmark, reason in failing.items()
-            ]
+            missing += [self._noted(g) for g in sorted(gaps, key=lambda gap: not gap.skipped)]
             try:
                 n, failed = self._measure_all(checkpoint, todo) if todo else (0, [])
             except CheckpointError as error:
@@ -104,7 +98,7 @@ class PanelRun(CellRun):
 
     def _results(self, checkpoint: Checkpoint, cells: list[Cell]) -> list[Result]:
         # The same weights may have been measured under another folder's name or in another panel.
-        rows = [(cell, self.store.get(cell.measurement.key)) for cell in cells]
+        rows = [(cell, self.store.get(cell.key)) for cell in cells]
         stored = [(cell, result) for cell, result in rows if result is not None]
         for other in dict.fromkeys(r.model for _, r in stored if r.model != checkpoint.name):
             self.progress.note(f"its scores are stored as those of {other}: the same weights")
@@ -115,7 +109,6 @@ class PanelRun(CellRun):
 
     def _measure_all(self, checkpoint: Checkpoint, cells: list[Cell]) -> tuple[int, list[Missing]]:
         """Measure cells with the model loaded once; return how many, and those without a score."""
-        failed_cell = partial(self._failed, checkpoint.name, checkpoint.revision)
         try:
             lm = load_model(checkpoint, self.settings, chat_template=self.settings.chat_template)
         except CollectError:
@@ -123,7 +116,7 @@ class PanelRun(CellRun):
         except Exception as error:  # a stranger's checkpoint can raise anything
             _log.exception("loading %s", checkpoint.location)
             reason = f"the checkpoint does not load: {_one_line(error)}"
-            return 0, [failed_cell(cell.benchmark.name, reason) for cell in cells]
+            return 0, [self._noted(_gap(checkpoint, cell, reason)) for cell in cells]
         self.progress.notices(checkpoint.name, [*lm.notes, *engine_lines(lm)])
         failed, n_measured = [], 0
         with closing(self._turns(lm, cells)) as turns:
@@ -133,12 +126,12 @@ class PanelRun(CellRun):
                 try:
                     n_measured += self.measure(lm, checkpoint, cell)
                 except (HarnessError, DataRootError, AnswerError, SandboxError) as error:
-                    failed.append(failed_cell(cell.benchmark.name, str(error)))
+                    failed.append(self._noted(_gap(checkpoint, cell, str(error))))
                 except CollectError:
                     raise
                 except Exception as error:  # a stranger's task can raise anything
                     _log.exception("%s on %s", checkpoint.location, cell.benchmark.name)
-                    failed.append(failed_cell(cell.benchmark.name, _one_line(error)))
+                    failed.append(self._noted(_gap(checkpoint, cell, _one_line(error))))
         del lm
         _free_memory()
         return n_measured, failed
@@ -150,46 +143,32 @@ class PanelRun(CellRun):
             return
         yield from in_turn(
             cells,
-            key=lambda cell: cell.measurement.key,
-            is_done=lambda cell: self.store.get(cell.measurement.key) is not None,
+            key=lambda cell: cell.key,
+            is_done=lambda cell: self.store.get(cell.key) is not None,
             journal=self.journal,
         )
-
-    def _cells(self, checkpoint: Checkpoint) -> tuple[list[Cell], list[Missing], dict[str, str]]:
-        """Return what can be measured, what is skipped, and by benchmark why others cannot be."""
-        cells, skipped, reasons = [], [], {}
-        for benchmark in self.panel.benchmarks:
-            if benchmark.executes_code and not self.settings.allow_code_execution:
-                reason = "skipped: it runs code that the model writes (--allow-code-execution)"
-                skipped.append(Missing(checkpoint.name, benchmark.name, reason, skipped=True))
-                continue
-            try:
-                if benchmark.executes_code:
-                    check_sandbox()
-                cell = measurement(checkpoint, benchmark, self.harness, self.settings)
-            except CollectError as error:
-                reasons[benchmark.name] = str(error)
-                continue
-            cells.append(Cell(benchmark, cell))
-        return cells, skipped, reasons
 
     def _all_failed(self, checkpoint: Checkpoint, cells: list[Cell], reason: str) -> list[Missing]:
         """Store why a checkpoint cannot be measured for each of its cells; note it once."""
         self.progress.note(f"no scores: {redacted(reason)}")
-        names = (cell.benchmark.name for cell in cells)
-        return [self._store_failure(checkpoint.name, checkpoint.revision, n, reason) for n in names]
+        return [self._stored(_gap(checkpoint, cell, reason)) for cell in cells]
 
-    def _failed(self, model: str, revision: str, benchmark: str, reason: str) -> Missing:
-        """Store and show why a cell has no score."""
-        missing = self._store_failure(model, revision, benchmark, reason)
-        self.progress.missing(benchmark, missing.reason)
-        return missing
+    def _noted(self, gap: Missing) -> Missing:
+        """Store and show why a cell has no score; what is skipped on purpose is only shown."""
+        stored = gap if gap.skipped else self._stored(gap)
+        self.progress.missing(stored.benchmark, stored.reason)
+        return stored
 
-    def _store_failure(self, model: str, revision: str, benchmark: str, reason: str) -> Missing:
+    def _stored(self, gap: Missing) -> Missing:
         """Store why a cell has no score, without any secret of the environment."""
-        reason = redacted(reason)
-        self.store.put_failure(Failure(model, revision, benchmark, reason))
-        return Missing(model, benchmark, reason)
+        gap = replace(gap, reason=redacted(gap.reason))
+        self.store.put_failure(gap)
+        return gap
+
+
+def _gap(checkpoint: Checkpoint, cell: Cell, reason: str) -> Missing:
+    name, benchmark = checkpoint.name, cell.benchmark.name
+    return Missing(name, benchmark, reason, revision=checkpoint.revision, key=cell.key)
 
 
 def _one_line(error: Exception) -> str:

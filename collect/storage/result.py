@@ -1,22 +1,13 @@
-"""Results: one measured score with its identity, as a record, a table row and a stored row."""
+"""A cell of a panel has a result, or it is missing for a reason."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
-import pandas as pd
-
-from capspace.fit._json import json_safe
-from capspace.fit.table.table import ScoreTable
-
-from .digests import canonical_json, digest
-
-__all__ = ["DamagedResult", "Failure", "Result", "from_row", "to_row", "to_table"]
+__all__ = ["Missing", "Result", "dated", "utc_now"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,131 +51,39 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A cell whose last attempt gave no score, and why."""
+class Missing:
+    """A cell of a panel without a score, and why."""
 
     model: str
-    revision: str
     benchmark: str
     reason: str
+    skipped: bool = False
+    """Whether it was left out on purpose, and nothing failed."""
+
+    revision: str = ""
+    """"" where the checkpoint could not be used at all."""
+
+    key: str = ""
+    """As of the result that is missing; "" where it is not known."""
+
     failed_at: str = ""
+    """When the last attempt failed, UTC, ISO 8601; "" where there was none or nobody noted it."""
 
-
-@dataclass(frozen=True)
-class DamagedResult:
-    """A stored row that is not what was written; its names may be what is damaged."""
-
-    row: int
-    """SQLite's number of the row."""
-
-    key: str
-    model: str
-    benchmark: str
-
-    @property
-    def name(self) -> str:
-        """What ``capspace store remove`` calls it."""
-        is_key = self.key.isascii() and self.key.isalnum()
-        return self.key[:12] if is_key else f"row-{self.row}"
-
-    @property
-    def problem(self) -> str:
-        """Say what it is and what to do, in one line."""
-        return (
-            f"the score of {self.model!r} on {self.benchmark!r} is damaged and left out; measure "
-            f"it again, or drop it with 'capspace store remove {self.name}'"
-        )
-
-
-def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreTable:
-    """Return results as a score table.
-
-    Two checkpoints with one name (folders called alike) get a short hash behind it.
-
-    Parameters
-    ----------
-    results : iterable of Result
-        What to put into it.
-    longest_revision : int
-        How many characters of a hash the column ``revision`` holds.
-
-    Raises
-    ------
-    TableError
-        Two results that no visible column tells apart disagree.
-
-    """
-    rows = list(results)
-    revisions: dict[str, set[str]] = {}
-    for row in rows:
-        revisions.setdefault(row.model, set()).add(row.revision)
-    records = [
-        {
-            "model": r.model
-            if len(revisions[r.model]) == 1
-            else f"{r.model}@{_short(r.revision, 8)}",
-            "revision": _short(r.revision, longest_revision),
-            "benchmark": r.benchmark,
-            "score": r.score,
-            "stderr": r.stderr,
-            "n_items": r.n_items,
-            "n_shot": r.n_shot,
-            "protocol": r.protocol,
-            "source": r.source,
-            "comparable": "yes" if r.comparable else "no",
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON data: what a person needs to know of it."""
+        return {
+            "model": self.model,
+            "benchmark": self.benchmark,
+            "reason": self.reason,
+            "skipped": self.skipped,
         }
-        for r in rows
-    ]
-    if not records:
-        return ScoreTable(pd.DataFrame(), pd.DataFrame())
-    return ScoreTable.from_records(records)
 
 
-def _short(revision: str, n: int) -> str:
-    """Return the first characters of a hash; any other revision whole."""
-    return revision[:n] if re.fullmatch("[0-9a-f]{40,}", revision) else revision
+def dated(result: Result) -> Result:
+    """Return a result with the time of now where it has none."""
+    return result if result.measured_at else replace(result, measured_at=utc_now())
 
 
-def to_row(result: Result) -> dict[str, Any]:
-    """Return a result as columns and a digest over them; unknown numbers are None."""
-    row = {
-        "key": result.key,
-        "model": result.model,
-        "revision": result.revision,
-        "benchmark": result.benchmark,
-        "score": float(result.score),
-        "stderr": None if math.isnan(result.stderr) else float(result.stderr),
-        "n_items": result.n_items,
-        "n_shot": result.n_shot,
-        "protocol": result.protocol,
-        "source": result.source,
-        "comparable": int(result.comparable),
-        "identity": result.identity,
-        "tasks": canonical_json(json_safe(result.tasks)),
-        "provenance": canonical_json(json_safe(result.provenance)),
-        "measured_at": result.measured_at,
-    }
-    return row | {"digest": _digest(row)}
-
-
-def _digest(row: dict[str, Any]) -> str:
-    # SQLite finds a broken page, not a flipped bit inside a number.
-    return digest(list(row.values()))
-
-
-def from_row(row: dict[str, Any]) -> Result | DamagedResult:
-    """Return the result that ``to_row`` made these columns of, unless they have changed since."""
-    columns = dict(row)
-    number, digest = columns.pop("row"), columns.pop("digest")
-    try:
-        if _digest(columns) != digest or not isinstance(json.loads(row["identity"]), dict):
-            raise ValueError("not what was written")
-        known = {
-            "stderr": float("nan") if row["stderr"] is None else row["stderr"],
-            "comparable": bool(row["comparable"]),
-            "tasks": tuple(json.loads(row["tasks"])),
-            "provenance": json.loads(row["provenance"]),
-        }
-    except ValueError:
-        return DamagedResult(number, row["key"], row["model"], row["benchmark"])
-    return Result(**columns | known)
+def utc_now() -> str:
+    """Return the time as results and failures state it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -12,7 +12,21 @@ from typing import Any
 from ..errors import StoreError
 from .files import replaced_file
 
-__all__ = ["json_line", "read_samples", "write_samples"]
+__all__ = ["json_line", "read_samples", "samples_file", "write_samples"]
+
+
+def samples_file(store: Path, key: str) -> Path:
+    """Return the path of the per-item records of a result, in a store's folder.
+
+    Raises
+    ------
+    StoreError
+        It is no key, which could name a file elsewhere.
+
+    """
+    if not (key.isalnum() and key.isascii()):
+        raise StoreError(f"{key!r} is not a key of a result")
+    return store / "samples" / f"{key}.jsonl.gz"
 
 
 def json_line(record: dict[str, Any]) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -17,13 +16,14 @@ from typing import Any, Self
 from capspace.fit.table.table import ScoreTable
 
 from ..errors import StoreError
-from .file_hashes import remembered_hash
-from .readonly import is_unwritable, open_unwritable
-from .result import DamagedResult, Failure, Result, from_row, to_row, to_table
-from .samples import read_samples, write_samples
-from .store_file import connect, create, recognise, transaction
+from .file_hashes import HashTable, remembered_hash
+from .result import Missing, Result, dated, utc_now
+from .rows import DamagedResult, from_row, to_row
+from .samples import read_samples, samples_file, write_samples
+from .score_table import to_table
+from .store_file import StoreFile
 
-__all__ = ["Failure", "Result", "Store", "default_store_path", "to_table"]
+__all__ = ["Store", "default_store_path"]
 
 _log = logging.getLogger(__name__)
 
@@ -66,24 +66,11 @@ class Store:
     def __init__(self, path: Path, *, must_write: bool = True) -> None:
         self.path = path.expanduser().absolute()
         self.file = self.path / "store.sqlite"
-        self.notices: list[str] = []
-        self._told: set[int] = set()
-        if self.path.is_file():
-            raise StoreError(f"{self.path} is a file; a store is a folder")
-        with self._writable(), ExitStack() as opened:
-            try:
-                for folder in (self.path, self.samples_path, self.logs_path):
-                    folder.mkdir(parents=True, exist_ok=True)
-                self._db = opened.enter_context(closing(connect(self.file)))
-                create(self._db, self.file)
-            except (OSError, sqlite3.OperationalError) as error:
-                if must_write or not is_unwritable(error) or not self.file.exists():
-                    raise
-                why = error.strerror if isinstance(error, OSError) else error
-                self.notices.append(f"cannot write the store {self.path} ({why}): it is only read")
-                self._db = opened.enter_context(open_unwritable(self.file))
-            recognise(self._db, self.file)
-            self._open = opened.pop_all()
+        self._warned: set[int] = set()
+        self._file = StoreFile(
+            self.file, beside=(self.samples_path, self.logs_path), must_write=must_write
+        )
+        self.notices = self._file.notices
 
     @property
     def samples_path(self) -> Path:
@@ -95,9 +82,14 @@ class Store:
         """Folder of lm-eval's logs."""
         return self.path / "logs"
 
+    @property
+    def log_file(self) -> Path:
+        """The log of a run that begins now."""
+        return self.logs_path / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
+
     def close(self) -> None:
         """Close the file."""
-        self._open.close()
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -116,10 +108,10 @@ class Store:
         None too for a score of earlier versions that several processes shared: each drew other
         few-shot examples than the run that the key stands for.
         """
-        found, _ = self._read("WHERE key = ?", (key,))
-        if not found or self._shared_draws(found[0]):
+        results, _ = self._read("WHERE key = ?", (key,))
+        if not results or self._shared_draws(results[0]):
             return None
-        return found[0]
+        return results[0]
 
     def _shared_draws(self, result: Result) -> bool:
         if not result.n_shot or any("prompts" in task for task in result.tasks):
@@ -133,7 +125,7 @@ class Store:
 
     def keys(self) -> set[str]:
         """Return the keys of all results."""
-        return {str(row["key"]) for row in self._rows("SELECT key FROM results", ())}
+        return {str(row["key"]) for row in self._file.rows("SELECT key FROM results")}
 
     def results(self, *, model: str | None = None) -> list[Result]:
         """Return all results, or those of one model, oldest first.
@@ -148,10 +140,10 @@ class Store:
         """Return the results that can no longer be read; none of them is warned of after that."""
         return self._read(warn=False)[1]
 
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[Missing]:
         """Return the cells whose last attempt failed, oldest first."""
-        rows = self._rows("SELECT * FROM failures ORDER BY failed_at", ())
-        return [Failure(**row) for row in rows]
+        rows = self._file.rows("SELECT * FROM failures ORDER BY failed_at")
+        return [Missing(**row) for row in rows]
 
     def put(self, result: Result, samples: Iterable[dict[str, Any]] | None = ()) -> None:
         """Keep a result and its samples, synced to disk when this returns.
@@ -164,12 +156,12 @@ class Store:
             The store cannot be written.
 
         """
-        row = to_row(replace(result, measured_at=result.measured_at or _utc_now()))
-        with self._writable():
+        row = to_row(dated(result))
+        with self._file.writing():
             if samples is not None:
                 write_samples(self.samples_file(result.key), samples)
-            with transaction(self._db):
-                self._insert(row)
+        with self._file.transaction() as db:
+            _insert(db, row)
 
     def put_all(self, results: Iterable[Result], *, instead_of: Iterable[str] = ()) -> None:
         """Keep many results at once, all or none; samples are written before by the caller.
@@ -182,28 +174,15 @@ class Store:
             The store cannot be written.
 
         """
-        now = _utc_now()
-        rows = [to_row(replace(r, measured_at=r.measured_at or now)) for r in results]
-        gone = list(instead_of)
-        with self._writable():
-            with transaction(self._db):
-                self._db.executemany("DELETE FROM results WHERE key = ?", [(key,) for key in gone])
-                for row in rows:
-                    self._insert(row)
-            for key in gone:
+        rows = [to_row(dated(result)) for result in results]
+        replaced = list(instead_of)
+        with self._file.transaction() as db:
+            db.executemany("DELETE FROM results WHERE key = ?", [(key,) for key in replaced])
+            for row in rows:
+                _insert(db, row)
+        with self._file.writing():
+            for key in replaced:
                 self.samples_file(key).unlink(missing_ok=True)
-
-    def _insert(self, row: dict[str, Any]) -> None:
-        """Write a result and take back that its cell had failed."""
-        self._db.execute(
-            f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(row))})",  # noqa: S608 - no input in it
-            tuple(row.values()),
-        )
-        # A checkpoint that could not be used at all had no revision.
-        self._db.execute(
-            "DELETE FROM failures WHERE model = ? AND revision IN (?, '') AND benchmark = ?",
-            (row["model"], row["revision"], row["benchmark"]),
-        )
 
     def remove(self, keys: Iterable[str]) -> None:
         """Drop results with their samples; keys that are not there are passed over.
@@ -214,10 +193,10 @@ class Store:
             The store cannot be written.
 
         """
-        with self._writable():
-            for key in keys:
-                with transaction(self._db):
-                    self._db.execute("DELETE FROM results WHERE key = ?", (key,))
+        for key in keys:
+            with self._file.transaction() as db:
+                db.execute("DELETE FROM results WHERE key = ?", (key,))
+            with self._file.writing():
                 self.samples_file(key).unlink(missing_ok=True)
 
     def remove_damaged(self, damaged: Iterable[DamagedResult]) -> None:
@@ -229,11 +208,11 @@ class Store:
             The store cannot be written.
 
         """
-        with self._writable(), transaction(self._db):
-            for one in damaged:
-                self._db.execute("DELETE FROM results WHERE rowid = ?", (one.row,))
+        with self._file.transaction() as db:
+            for result in damaged:
+                db.execute("DELETE FROM results WHERE rowid = ?", (result.row,))
 
-    def remove_failures(self, failures: Iterable[Failure]) -> None:
+    def remove_failures(self, failures: Iterable[Missing]) -> None:
         """Forget that cells could not be measured.
 
         Raises
@@ -242,37 +221,34 @@ class Store:
             The store cannot be written.
 
         """
-        with self._writable(), transaction(self._db):
-            for one in failures:
-                self._db.execute(
+        with self._file.transaction() as db:
+            for failure in failures:
+                db.execute(
                     "DELETE FROM failures WHERE model = ? AND revision = ? AND benchmark = ?",
-                    (one.model, one.revision, one.benchmark),
+                    (failure.model, failure.revision, failure.benchmark),
                 )
 
-    def put_failure(self, failure: Failure) -> None:
+    def put_failure(self, failure: Missing) -> None:
         """Keep why a cell could not be measured; a later result of the cell removes it."""
-        with self._writable(), transaction(self._db):
-            self._db.execute(
+        with self._file.transaction() as db:
+            db.execute(
                 "INSERT OR REPLACE INTO failures VALUES (?,?,?,?,?)",
                 (
                     failure.model,
                     failure.revision,
                     failure.benchmark,
                     failure.reason,
-                    failure.failed_at or _utc_now(),
+                    failure.failed_at or utc_now(),
                 ),
             )
 
     def compact(self) -> None:
         """Give back the room of removed results."""
-        with self._writable():
-            self._db.execute("VACUUM")
+        self._file.compact()
 
     def samples_file(self, key: str) -> Path:
         """Return the path of the per-item records of a result."""
-        if not (key.isalnum() and key.isascii()):
-            raise StoreError(f"{key!r} is not a key of a result")
-        return self.samples_path / f"{key}.jsonl.gz"
+        return samples_file(self.path, key)
 
     def samples(self, key: str) -> Generator[dict[str, Any], None, None]:
         """Yield the per-item records of a result.
@@ -292,8 +268,8 @@ class Store:
     def hash_file(self, path: Path) -> str:
         """Return a file's SHA-256, remembered until anything says that the file has changed."""
         # A connection of its own: files are hashed in threads.
-        with self._readable(), closing(connect(self.file)) as db:
-            return remembered_hash(db, path)
+        with self._file.another() as db:
+            return remembered_hash(HashTable(db), path)
 
     def _read(
         self, where: str = "", values: tuple[str, ...] = (), *, warn: bool = True
@@ -302,46 +278,16 @@ class Store:
         whole: list[Result] = []
         damaged: list[DamagedResult] = []
         query = f"SELECT rowid AS row, * FROM results {where} ORDER BY measured_at, key"  # noqa: S608 - no input in it
-        for row in self._rows(query, values):
-            found = from_row(row)
-            if isinstance(found, Result):
-                whole.append(found)
+        for row in self._file.rows(query, values):
+            result = from_row(row)
+            if isinstance(result, Result):
+                whole.append(result)
                 continue
-            damaged.append(found)
-            if warn and found.row not in self._told:
-                _log.warning("%s: %s", self.file, found.problem)
-            self._told.add(found.row)
+            damaged.append(result)
+            if warn and result.row not in self._warned:
+                _log.warning("%s: %s", self.file, result.problem)
+            self._warned.add(result.row)
         return whole, damaged
-
-    def _rows(self, query: str, values: tuple[str, ...]) -> list[dict[str, Any]]:
-        with self._readable():
-            return [dict(row) for row in self._db.execute(query, values)]
-
-    @contextmanager
-    def _readable(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"cannot use the store {self.file}: {error}; "
-                "choose another with --store or CAPSPACE_STORE"
-            ) from None
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"{self.file} is damaged or no store ({' '.join(str(error).split())}); "
-                "move it away to start anew, or restore it from a copy"
-            ) from None
-
-    @contextmanager
-    def _writable(self) -> Iterator[None]:
-        try:
-            with self._readable():
-                yield
-        except OSError as error:
-            raise StoreError(
-                f"cannot write the store {self.path}: {error.strerror}; "
-                "make room there, or choose another with --store or CAPSPACE_STORE"
-            ) from None
 
 
 def default_store_path() -> Path:
@@ -352,5 +298,14 @@ def default_store_path() -> Path:
     return Path(named) if named else user_data_path("capspace")
 
 
-def _utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _insert(db: sqlite3.Connection, row: dict[str, Any]) -> None:
+    """Write a result and take back that its cell had failed."""
+    db.execute(
+        f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(row))})",  # noqa: S608 - no input in it
+        tuple(row.values()),
+    )
+    # A checkpoint that could not be used at all had no revision.
+    db.execute(
+        "DELETE FROM failures WHERE model = ? AND revision IN (?, '') AND benchmark = ?",
+        (row["model"], row["revision"], row["benchmark"]),
+    )

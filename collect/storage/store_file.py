@@ -1,134 +1,116 @@
-"""The store's SQLite file: its tables, its versions, and how it is opened."""
+"""The store's SQLite file is opened, for reading only where it cannot be written, and read."""
 
 from __future__ import annotations
 
-import errno
-import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import StoreError
-from .file_hashes import HASHES_SCHEMA
+from .readonly import is_unwritable, open_unwritable
+from .schema import connect, create, recognise, transaction
 
-__all__ = ["connect", "create", "recognise", "transaction"]
+__all__ = ["StoreFile"]
 
-VERSION = 2
-_APPLICATION_ID = 0x63617073  # "caps": tells a store from any other SQLite file
-_SCHEMA = f"""
-CREATE TABLE results (
-    key TEXT PRIMARY KEY,
-    model TEXT NOT NULL,
-    revision TEXT NOT NULL,
-    benchmark TEXT NOT NULL,
-    score REAL NOT NULL,
-    stderr REAL,
-    n_items INTEGER,
-    n_shot INTEGER,
-    protocol TEXT NOT NULL,
-    source TEXT NOT NULL,
-    comparable INTEGER NOT NULL,
-    identity TEXT NOT NULL,
-    tasks TEXT NOT NULL,
-    provenance TEXT NOT NULL,
-    measured_at TEXT NOT NULL,
-    digest TEXT NOT NULL
-) STRICT;
-CREATE TABLE failures (
-    model TEXT NOT NULL,
-    revision TEXT NOT NULL,
-    benchmark TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    failed_at TEXT NOT NULL,
-    PRIMARY KEY (model, revision, benchmark)
-) STRICT;
-{HASHES_SCHEMA};
-"""
+_ELSE = "choose another with --store or CAPSPACE_STORE"
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the file, or make an empty one."""
-    return sqlite3.connect(path, timeout=60, isolation_level=None)
+class StoreFile:
+    """A connection to a store's file; its errors are one line that says what to do.
 
+    Parameters
+    ----------
+    path : Path
+        The file; it is made where it is not there.
+    beside : sequence of Path
+        Folders that the store needs, too.
+    must_write : bool
+        False opens, for reading, also what cannot be written.
 
-def create(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in a file that is empty, and bring one of an earlier version up to date.
-
-    Raises
-    ------
-    OSError, sqlite3.OperationalError
-        The file cannot be written.
-
-    """
-    if not os.access(path, os.W_OK):  # SQLite says so only when something is written
-        raise OSError(errno.EROFS, "it is read-only")
-    # FULL: a result survives a power cut once it is committed. Commits are few.
-    db.execute("PRAGMA synchronous = FULL")
-    with transaction(db):
-        if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            for statement in filter(str.strip, _SCHEMA.split(";")):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {VERSION}")
-            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        elif _marks(db) == (_APPLICATION_ID, 1):  # its hashes were by size and mtime only
-            db.execute(HASHES_SCHEMA)
-            db.execute(f"PRAGMA user_version = {VERSION}")
-    if _marks(db) == (_APPLICATION_ID, VERSION):
-        _leave_wal(db)
-
-
-def recognise(db: sqlite3.Connection, path: Path) -> None:
-    """Prepare a file for reading.
+    Attributes
+    ----------
+    notices : list of str
+        One line where the file could be opened for reading only.
 
     Raises
     ------
     StoreError
-        It is no store, or one of a newer version.
-    sqlite3.DatabaseError
-        It is damaged.
+        The folder cannot be written, the file is no store or damaged, or a newer version of
+        capspace wrote it.
 
     """
-    whose, version = _marks(db)
-    if whose != _APPLICATION_ID:
-        raise StoreError(f"{path} is an SQLite file, but not a store of capspace")
-    if version > VERSION:
-        raise StoreError(
-            f"{path} was written by a newer capspace (store version {version}, "
-            f"this one reads up to {VERSION}); upgrade capspace, or choose another with --store"
-        )
-    problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if problem != "ok":
-        raise sqlite3.DatabaseError(str(problem))
-    db.row_factory = sqlite3.Row
-    # A row with a flipped byte is found by its digest; it must not hide the others.
-    db.text_factory = lambda text: text.decode(errors="backslashreplace")
 
+    def __init__(self, path: Path, *, beside: Sequence[Path] = (), must_write: bool = True) -> None:
+        self.path = path
+        self.notices: list[str] = []
+        if path.parent.is_file():
+            raise StoreError(f"{path.parent} is a file; a store is a folder")
+        with self.writing(), ExitStack() as opened:
+            try:
+                for folder in (path.parent, *beside):
+                    folder.mkdir(parents=True, exist_ok=True)
+                self._db = opened.enter_context(closing(connect(path)))
+                create(self._db, path)
+            except (OSError, sqlite3.OperationalError) as error:
+                if must_write or not is_unwritable(error) or not path.exists():
+                    raise
+                why = error.strerror if isinstance(error, OSError) else error
+                self.notices.append(
+                    f"cannot write the store {path.parent} ({why}): it is only read"
+                )
+                self._db = opened.enter_context(open_unwritable(path))
+            recognise(self._db, path)
+            self._open = opened.pop_all()
 
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Write all of a block or nothing."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        if db.in_transaction:  # an error of the disk has ended it already
-            db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
+    def close(self) -> None:
+        """Close the file."""
+        self._open.close()
 
+    def rows(self, query: str, values: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Return what a query finds."""
+        with self.reading():
+            return [dict(row) for row in self._db.execute(query, values)]
 
-def _marks(db: sqlite3.Connection) -> tuple[int, int]:
-    """Return what says whose file it is, and of which version."""
-    names = ("application_id", "user_version")
-    whose, version = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
-    return whose, version
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write all of a block or nothing."""
+        with self.writing(), transaction(self._db):
+            yield self._db
 
+    @contextmanager
+    def another(self) -> Iterator[sqlite3.Connection]:
+        """Open a connection of its own, for another thread."""
+        with self.reading(), closing(connect(self.path)) as db:
+            yield db
 
-def _leave_wal(db: sqlite3.Connection) -> None:
-    """Give a store of an earlier version a rollback journal, unless others have it open."""
-    try:
-        db.execute("PRAGMA journal_mode = DELETE")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-            raise
+    def compact(self) -> None:
+        """Give back the room of removed rows."""
+        with self.writing():
+            self._db.execute("VACUUM")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn errors while reading into one line that says what to do."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"cannot use the store {self.path}: {error}; {_ELSE}") from None
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.path} is damaged or no store ({' '.join(str(error).split())}); "
+                "move it away to start anew, or restore it from a copy"
+            ) from None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turn errors while writing, of files beside this one too, into such a line."""
+        try:
+            with self.reading():
+                yield
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the store {self.path.parent}: {error.strerror}; "
+                f"make room there, or {_ELSE}"
+            ) from None

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from ..storage.store import Failure, Store, default_store_path
+from ..storage.result import Missing
+from ..storage.store import Store, default_store_path
 from .config.config import ZooFile
 from .planning.plan import Plan
 from .planning.planner import zoo_panels
 from .work.folder import ZooFolder
-from .work.records import CellFailure
 
-__all__ = ["Absorbed", "absorb", "forget_failures", "open_zoo", "prepare"]
+__all__ = ["ImportedOutcomes", "forget_failures", "import_outcomes", "open_zoo", "prepare"]
 
 _BATCH = 500
 
 
 @dataclass(frozen=True)
-class Absorbed:
+class ImportedOutcomes:
     """What was new in a zoo's folder."""
 
     n_results: int
-    failures: tuple[CellFailure, ...]
+    failures: tuple[Missing, ...]
 
 
 def open_zoo(zoo: ZooFile, store: Path | None) -> Store:
@@ -40,25 +40,24 @@ def prepare(zoo: ZooFile, plan: Plan, folder: ZooFolder) -> int:
     return folder.write_orders(plan, zoo_panels(zoo), zoo.config.limits.timeout, failed=failed)
 
 
-def absorb(folder: ZooFolder, store: Store) -> Absorbed:
+def import_outcomes(folder: ZooFolder, store: Store) -> ImportedOutcomes:
     """Take results and failures from a zoo's folder into the store; what it has is left alone."""
-    failed = folder.failures()
+    failures = folder.failures()
     recorded = {(f.model, f.revision, f.benchmark, f.reason) for f in store.failures()}
-    for failure in failed:
-        words = (failure.model, failure.revision, failure.benchmark, failure.reason)
-        if words not in recorded:
-            store.put_failure(Failure(*words))
+    for failure in failures:
+        if (failure.model, failure.revision, failure.benchmark, failure.reason) not in recorded:
+            store.put_failure(failure)
     new = folder.results(but=store.keys())
     n = 0
     while batch := list(islice(new, _BATCH)):
         store.put_all(batch)
         n += len(batch)
-    return Absorbed(n, tuple(failed))
+    return ImportedOutcomes(n, tuple(failures))
 
 
 def forget_failures(
-    folder: ZooFolder, wanted: Callable[[CellFailure], bool] = lambda failure: True
-) -> list[CellFailure]:
+    folder: ZooFolder, wanted: Callable[[Missing], bool] = lambda failure: True
+) -> list[Missing]:
     """Drop recorded failures, so that the next run tries those cells again; return them."""
     dropped = [f for f in folder.failures() if wanted(f)]
     for failure in dropped:

@@ -9,10 +9,10 @@ from typing import Any
 
 from capspace.fit._json import json_safe
 
-from ..run.collection import Missing
+from ..storage.result import Missing
 from ..storage.store import Store
 from .work.folder import ZooFolder
-from .work.records import CellFailure, Order, WorkerState, now
+from .work.records import Order, WorkerState, now
 
 __all__ = ["ModelStatus", "ZooStatus", "zoo_status"]
 
@@ -84,7 +84,11 @@ class ZooStatus:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; null where unknown."""
-        derived = {"n_queued": self.n_queued, "is_finished": self.is_finished}
+        derived = {
+            "n_queued": self.n_queued,
+            "is_finished": self.is_finished,
+            "unmeasurable": [gap.to_dict() for gap in self.unmeasurable],
+        }
         safe: dict[str, Any] = json_safe(asdict(self) | derived)
         return safe
 
@@ -143,7 +147,7 @@ def zoo_status(
     )
 
 
-def _reasons(failures: Iterable[CellFailure]) -> tuple[str, ...]:
+def _reasons(failures: Iterable[Missing]) -> tuple[str, ...]:
     benchmarks: dict[str, list[str]] = {}
     for failure in failures:
         benchmarks.setdefault(failure.reason, []).append(failure.benchmark)

@@ -12,7 +12,8 @@ from capspace.fit.table.table import FACT_COLUMNS, ScoreTable
 
 from ..errors import ZooError
 from ..storage.files import write_atomically
-from ..storage.store import Store, to_table
+from ..storage.score_table import to_table
+from ..storage.store import Store
 from .work.folder import ZooFolder
 
 __all__ = ["export_reference", "zoo_table"]

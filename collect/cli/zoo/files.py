@@ -34,10 +34,10 @@ def read_file(path: Path) -> ZooFile:
 @contextmanager
 def opened_zoo(file: ZooFile, store: Path | None) -> Iterator[tuple[Store, ZooFolder]]:
     """Open the store and the folder of a zoo; results that workers left are in the store then."""
-    from ...zoo.driver import absorb, open_zoo
+    from ...zoo.driver import import_outcomes, open_zoo
     from ...zoo.work.folder import ZooFolder
 
     with open_zoo(file, store) as opened:
         folder = ZooFolder.of(opened, file.name)
-        absorb(folder, opened)
+        import_outcomes(folder, opened)
         yield opened, folder

@@ -17,7 +17,7 @@ __all__ = ["cancel", "retry", "status"]
 
 def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> None:
     """Show what is done, running, queued and failed; on a terminal, live until all is done."""
-    from ...zoo.driver import absorb
+    from ...zoo.driver import import_outcomes
     from ...zoo.executors.slurm import submitted_jobs
     from ...zoo.status import zoo_status
     from .live import print_status, watch
@@ -26,7 +26,7 @@ def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> 
     with opened_zoo(file, store) as (opened, folder):
 
         def look() -> ZooStatus:
-            absorb(folder, opened)
+            import_outcomes(folder, opened)
             return zoo_status(file.name, folder, opened, jobs=submitted_jobs(folder))
 
         state = look()

@@ -121,7 +121,7 @@ def run(
     from .show import unmeasurable
 
     require_collect_extra()
-    from ...zoo.driver import absorb, prepare
+    from ...zoo.driver import import_outcomes, prepare
     from ...zoo.status import zoo_status
 
     file = read_file(zoo)
@@ -146,7 +146,7 @@ def run(
             _run_local(file, planned, folder, opened, workers, bound)
         elif n_units and options is not None:
             jobs = _run_slurm(file, folder, opened, options, detach)
-        absorb(folder, opened)
+        import_outcomes(folder, opened)
         state = zoo_status(file.name, folder, opened, jobs=jobs)
     if as_json:
         o.print_json(state.to_dict())
@@ -188,7 +188,7 @@ def _run_local(
 ) -> None:
     from ...runtime.log_capture import logged_to
     from ...zoo.devices.device import DeviceKind
-    from ...zoo.driver import absorb
+    from ...zoo.driver import import_outcomes
     from ...zoo.executors.local import run_local
     from ...zoo.status import zoo_status
     from ...zoo.work.downloads import Downloads, check_disk
@@ -206,7 +206,7 @@ def _run_local(
         def tick() -> None:
             watcher.note_new(folder.notices())
             if watcher.is_due():
-                absorb(folder, opened)
+                import_outcomes(folder, opened)
                 watcher.show(zoo_status(file.name, folder, opened))
 
         run_local(
@@ -223,7 +223,7 @@ def _run_slurm(
     file: ZooFile, folder: ZooFolder, opened: Store, options: SlurmOptions, detach: bool
 ) -> list[dict[str, str]]:
     """Submit jobs, watch them unless ``detach``, and return those still queued or running."""
-    from ...zoo.driver import absorb
+    from ...zoo.driver import import_outcomes
     from ...zoo.executors.slurm import SlurmZoo
     from ...zoo.status import zoo_status
     from .live import watch
@@ -232,7 +232,7 @@ def _run_slurm(
     cluster.submit()
 
     def look() -> ZooStatus:
-        absorb(folder, opened)
+        import_outcomes(folder, opened)
         cluster.check()
         return zoo_status(file.name, folder, opened, jobs=cluster.jobs())
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..options import console, print_table
 
 if TYPE_CHECKING:
-    from ...run.collection import Missing
+    from ...storage.result import Missing
     from ...zoo.planning.cost import Estimate
     from ...zoo.planning.plan import Plan
 

@@ -21,7 +21,7 @@ from ...checkpoints.checkpoint import Checkpoint, resolve
 from ...checkpoints.download import missing_bytes
 from ...checkpoints.size import Weights, is_downloaded, weigh
 from ...errors import CheckpointError, ZooError
-from ...run.collection import Missing
+from ...storage.result import Missing
 from ...storage.store import Store
 from ..config.config import Facts, ZooFile, ZooSettings
 from ..config.expand import Candidate

@@ -10,9 +10,9 @@ from typing import Any
 
 from capspace.tasks.panel import Benchmark
 
-from ...run.collection import Missing
 from ...settings import RunSettings
 from ...storage.digests import sha256
+from ...storage.result import Missing
 from .cost import Estimate, total
 
 __all__ = ["Cell", "Model", "Plan", "Unit", "cut_into_units", "longest_first"]
@@ -178,7 +178,7 @@ class Plan:
             "n_units": len(self.units),
             "device_seconds": _estimate_dict(cost),
             "models": [self._model_dict(m) for m in self.models],
-            "unmeasurable": [vars(m) for m in self.unmeasurable],
+            "unmeasurable": [m.to_dict() for m in self.unmeasurable],
             "notices": list(self.notices),
         }
 

@@ -10,15 +10,14 @@ from pathlib import Path
 
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
-from ...errors import CollectError
-from ...harness.data_root import DataRoot, named_data_root
+from ...harness.data_root import chosen_data_root
 from ...harness.harness import Harness, Workload
-from ...run.cells import measurement
-from ...run.collection import Missing
+from ...run.cells import measurable_cells
 from ...runtime.log_capture import logged_to
 from ...storage.digests import digest
 from ...storage.files import write_atomically
 from ...storage.identity import Measurement
+from ...storage.result import Missing
 from ...storage.store import Store
 from ..config.config import ZooFile
 from ..config.expand import candidates
@@ -44,12 +43,6 @@ def zoo_panels(zoo: ZooFile) -> list[Panel]:
         path = zoo.beside(Path(name))
         panels.append(load_panel(path if path.suffix in {".yaml", ".yml"} else name))
     return panels
-
-
-def _data_root(zoo: ZooFile) -> DataRoot | None:
-    """Return where the zoo's tasks read their data, or None for the Hub."""
-    name = zoo.settings.data_root
-    return None if name is None else named_data_root(name)
 
 
 def make_plan(
@@ -87,7 +80,7 @@ def make_plan(
     table = facts_table(zoo)
     harness = Harness(
         [b for p in panels for b in p.benchmarks],
-        data_root=_data_root(zoo),
+        data_root=chosen_data_root(zoo.settings.data_root),
         include_path=zoo.settings.include_path,
     )
     tell(f"resolving {len(wanted)} checkpoints")
@@ -118,7 +111,10 @@ def make_plan(
         )
         if reason is not None:
             open_cells = [c for c in planned[model.identity] if not c.is_done]
-            missing += [Missing(model.name, c.benchmark, reason) for c in open_cells]
+            missing += [
+                Missing(model.name, c.benchmark, reason, revision=model.revision, key=c.key)
+                for c in open_cells
+            ]
             planned[model.identity] = tuple(c for c in planned[model.identity] if c.is_done)
         for panel in panels:
             units += cut_into_units(
@@ -150,28 +146,27 @@ def _keys(
     allowed: Sequence[Model],
 ) -> tuple[_Keys, list[Missing], list[tuple[Panel, Benchmark]]]:
     """Return each model's cells, the cells that cannot be measured, and the benchmarks used."""
-    known = {m.identity for m in allowed}
-    keys: _Keys = {identity: [] for identity in known}
+    keys: _Keys = {model.identity: [] for model in allowed}
     missing: list[Missing] = []
     used: list[tuple[Panel, Benchmark]] = []
     for panel in panels:
         for benchmark in panel.benchmarks:
-            if benchmark.executes_code and not zoo.config.allow_code_execution:
-                reason = "skipped: it runs code that the model writes (allow_code_execution: true)"
-                missing += [
-                    Missing(f.checkpoint.name, benchmark.name, reason, skipped=True)
-                    for f, _ in merged
-                ]
-                continue
-            try:
-                for resolved, _ in merged:
-                    cell = measurement(resolved.checkpoint, benchmark, harness, resolved.settings)
-                    keys[resolved.checkpoint.identity].append((panel, benchmark, cell))
+            is_used = False
+            for resolved, _ in merged:
+                cells, gaps = measurable_cells(
+                    resolved.checkpoint,
+                    [benchmark],
+                    harness,
+                    resolved.settings,
+                    permission="allow_code_execution: true",
+                    runs_here=False,
+                )
+                for cell in cells:
+                    keys[resolved.checkpoint.identity].append((panel, benchmark, cell.measurement))
+                missing += gaps
+                is_used = is_used or bool(cells)
+            if is_used:
                 used.append((panel, benchmark))
-            except CollectError as error:
-                missing += [
-                    Missing(f.checkpoint.name, benchmark.name, str(error)) for f, _ in merged
-                ]
     return keys, missing, used
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -36,8 +34,6 @@ class Child:
     def __init__(self, folder: ZooFolder, worker: str, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
         self.is_ready = False
-        # On this machine's own disk: no other process needs what is in it.
-        self._scratch = tempfile.mkdtemp(prefix="capspace-zoo-")
         with folder.log_path(worker).open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, no shell
                 [
@@ -45,7 +41,7 @@ class Child:
                     "-m",
                     "capspace.collect.zoo.work.measure",
                     str(folder.path),
-                    self._scratch,
+                    worker,
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -85,7 +81,6 @@ class Child:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 _close(stream.close)
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _read(self) -> None:
         if self._process.stdout is None:

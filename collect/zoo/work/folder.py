@@ -31,15 +31,17 @@ from ...errors import ZooError
 from ...storage.digests import sha256
 from ...storage.files import write_atomically
 from ...storage.journal.claims import Claims
-from ...storage.store import Result, Store
+from ...storage.result import Missing, Result
+from ...storage.store import Store
 from ..planning.plan import Plan
 from .records import (
     Attempt,
-    CellFailure,
     Order,
     Orders,
     WorkerState,
+    failure_json,
     orders_json,
+    parse_failure,
     parse_orders,
     parse_result,
     result_json,
@@ -61,7 +63,7 @@ class ZooFolder:
 
     path: Path
     _orders: tuple[int, Orders] | None = field(default=None, repr=False)
-    _kinds: dict[str, CellFailure | None] = field(default_factory=dict, repr=False)
+    _kinds: dict[str, Missing | None] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         try:
@@ -170,10 +172,10 @@ class ZooFolder:
         """Return the attempts at a unit so far."""
         for kind in ("done", "running"):
             try:
-                said = json.loads((self.path / "units" / f"{unit}.{kind}").read_text())
+                attempts = json.loads((self.path / "units" / f"{unit}.{kind}").read_text())
             except FileNotFoundError:
                 continue
-            return [Attempt(**a) for a in said]
+            return [Attempt(**attempt) for attempt in attempts]
         return []
 
     def write_attempts(self, unit: str, attempts: list[Attempt], *, finished: bool) -> None:
@@ -193,9 +195,17 @@ class ZooFolder:
         """Keep a result until the driver takes it into the store."""
         _write_json(self.path / "cells" / f"{result.key}.json", {"result": result_json(result)})
 
-    def write_failure(self, failure: CellFailure) -> None:
+    def write_failure(self, failure: Missing) -> None:
         """Keep why a cell has no score."""
-        _write_json(self.path / "cells" / f"{failure.key}.json", {"failure": asdict(failure)})
+        _write_json(self.path / "cells" / f"{failure.key}.json", {"failure": failure_json(failure)})
+
+    def result(self, key: str) -> Result | None:
+        """Return the result of a cell, or None where it has none here."""
+        try:
+            stored = self._read_outcome(key)
+        except FileNotFoundError:
+            return None
+        return parse_result(stored["result"]) if "result" in stored else None
 
     def results(self, *, but: Collection[str] = ()) -> Iterator[Result]:
         """Yield the results here, without those of the keys ``but``."""
@@ -203,12 +213,12 @@ class ZooFolder:
         for key in sorted(self._outcome_keys().difference(but, failed)):
             yield parse_result(self._read_outcome(key)["result"])
 
-    def failures(self) -> list[CellFailure]:
+    def failures(self) -> list[Missing]:
         """Return the cells that are recorded as failed; each file is read once."""
         there = self._outcome_keys()
         for key in there - self._kinds.keys():
-            said = self._read_outcome(key)
-            self._kinds[key] = CellFailure(**said["failure"]) if "failure" in said else None
+            stored = self._read_outcome(key)
+            self._kinds[key] = parse_failure(stored["failure"]) if "failure" in stored else None
         for key in self._kinds.keys() - there:
             del self._kinds[key]
         return [f for key in sorted(there) if (f := self._kinds[key]) is not None]
@@ -223,8 +233,8 @@ class ZooFolder:
 
     def _read_outcome(self, key: str) -> dict[str, Any]:
         text = (self.path / "cells" / f"{key}.json").read_text(encoding="utf-8")
-        said: dict[str, Any] = json.loads(text)
-        return said
+        stored: dict[str, Any] = json.loads(text)
+        return stored
 
     def forget(self, key: str) -> None:
         """Drop the outcome of a cell, so that it is tried again."""

@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,25 +22,14 @@ from ...errors import CollectError, NothingMeasuredError
 from ...run.collect import collect_scores
 from ...run.collection import Collection
 from ...runtime.redaction import redacted
-from ...storage.store import Store
+from ...storage.result_store import ResultStore
 from .folder import ZooFolder
 from .records import Order, parse_order
+from .unit_store import UnitStore
 
-__all__ = ["main", "measure_order", "private_store"]
+__all__ = ["main", "measure_order"]
 
 _TELL_EVERY = 1.0
-
-
-def private_store(mine: Path, main: Path) -> Store:
-    """Return a store in the folder ``mine`` that shares samples and journal with the main one.
-
-    Not every file system that machines share keeps a SQLite file whole that several write (see
-    ``Store``); it does keep files that one process writes, as those here are.
-    """
-    for name in ("samples", "journal"):
-        (main / name).mkdir(exist_ok=True)
-        (mine / name).symlink_to(main / name)
-    return Store(mine)
 
 
 def measure_order(
@@ -50,7 +37,7 @@ def measure_order(
     *,
     panel: Panel,
     batch_size: int | str,
-    store: Store,
+    store: ResultStore,
     progress: Messenger,
 ) -> Collection:
     """Measure the cells of a unit and return what came of it; each result is kept at once.
@@ -75,21 +62,18 @@ def measure_order(
 
 
 class Messenger:
-    """Progress of a unit, as JSON lines; results go to the zoo's folder before they are told."""
+    """Progress of a unit, as JSON lines."""
 
-    def __init__(self, folder: ZooFolder, store: Store, order: Order, out: TextIO) -> None:
+    def __init__(self, folder: ZooFolder, order: Order, out: TextIO) -> None:
         self._folder = folder
-        self._store = store
         self._order = order
         self._out = out
         self._benchmark = ""
-        self._told = 0.0
-        self.reasons: dict[str, str] = {}
-        """Why cells have no score, by benchmark."""
+        self._last_items = 0.0
 
-    def tell(self, event: str, **said: Any) -> None:
+    def tell(self, event: str, **details: Any) -> None:
         """Write one line."""
-        self._out.write(json.dumps({"event": event, **said}) + "\n")
+        self._out.write(json.dumps({"event": event, **details}) + "\n")
         self._out.flush()
 
     def model(self, name: str, n_missing: int, n_known: int) -> None:
@@ -103,22 +87,16 @@ class Messenger:
 
     def items(self, done: int, total: int) -> None:
         """Say now and then how many items are answered."""
-        if (now := time.monotonic()) - self._told > _TELL_EVERY or done == total:
-            self._told = now
+        if (now := time.monotonic()) - self._last_items > _TELL_EVERY or done == total:
+            self._last_items = now
             self.tell("items", benchmark=self._benchmark, done=done, total=total)
 
     def scored(self, name: str, score: float, stderr: float, n_items: int) -> None:
-        """Keep the result in the zoo's folder and say so."""
-        result = self._store.get(self._order.cells[name])
-        if result is not None:
-            self._folder.write_result(replace(result, model=self._order.model))
+        """Say that a benchmark has a score, which is in the zoo's folder by now."""
         self.tell("scored", benchmark=name, score=score)
 
     def missing(self, name: str, reason: str) -> None:
-        """Keep the reason: what is missing is told at the end."""
-        # Whose answer it was is known there: the label "model: benchmark: " is left out.
-        label, found, rest = reason.partition(f": {name}: ")
-        self.reasons[name] = rest if found and " " not in label else reason
+        """Say nothing: the store holds the reasons, which are sent at the end."""
 
     def note(self, text: str) -> None:
         """Say nothing."""
@@ -132,38 +110,44 @@ class Messenger:
 
 
 def main(arguments: list[str]) -> None:
-    """Take orders until the standard input ends: ``measure FOLDER SCRATCH``."""
-    folder, scratch = ZooFolder(Path(arguments[0])), Path(arguments[1])
+    """Take orders until the standard input ends: ``measure FOLDER WORKER``."""
+    folder = ZooFolder(Path(arguments[0]))
+    store = UnitStore(folder, arguments[1])
     out = _own_standard_output()
     orders: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_listen, args=(orders, scratch), daemon=True).start()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     _import_libraries()
-    with private_store(scratch, folder.path.parent.parent) as store:
-        out.write('{"event": "ready"}\n')
-        out.flush()
-        while True:
-            said = orders.get()
-            order = parse_order(said["order"])
-            shared = folder.read_orders()
-            progress = Messenger(folder, store, order, out)
-            try:
-                collection = measure_order(
-                    order,
-                    panel=shared.panels[order.panel],
-                    batch_size=said["batch_size"],
-                    store=store,
-                    progress=progress,
-                )
-            except NothingMeasuredError:
-                progress.tell("finished", missing=progress.reasons)
-            except CollectError as error:
-                progress.tell("failed", reason=redacted(str(error)))
-            else:
-                # A cell that another run had measured meanwhile is in the store, not told yet.
-                for result in collection.results:
-                    if not folder.has_outcome(result.key):
-                        folder.write_result(replace(result, model=order.model))
-                progress.tell("finished", missing=progress.reasons)
+    out.write('{"event": "ready"}\n')
+    out.flush()
+    while True:
+        message = orders.get()
+        order = parse_order(message["order"])
+        progress = Messenger(folder, order, out)
+        store.begin(order)
+        try:
+            measure_order(
+                order,
+                panel=folder.read_orders().panels[order.panel],
+                batch_size=message["batch_size"],
+                store=store,
+                progress=progress,
+            )
+        except NothingMeasuredError:
+            progress.tell("finished", missing=_reasons(store))
+        except CollectError as error:
+            progress.tell("failed", reason=redacted(str(error)))
+        else:
+            progress.tell("finished", missing=_reasons(store))
+
+
+def _reasons(store: ResultStore) -> dict[str, str]:
+    """Return why cells have no score, by benchmark."""
+    reasons = {}
+    for failure in store.failures():
+        # Whose answer it was is known there: the label "model: benchmark: " is left out.
+        label, is_labelled, rest = failure.reason.partition(f": {failure.benchmark}: ")
+        reasons[failure.benchmark] = rest if is_labelled and " " not in label else failure.reason
+    return reasons
 
 
 def _import_libraries() -> None:
@@ -182,11 +166,10 @@ def _own_standard_output() -> TextIO:
     return out
 
 
-def _listen(orders: queue.Queue[dict[str, Any]], scratch: Path) -> None:
+def _listen(orders: queue.Queue[dict[str, Any]]) -> None:
     for line in sys.stdin:
         orders.put(json.loads(line))
     # The supervisor is gone, perhaps killed: whoever takes the unit over must find it free.
-    shutil.rmtree(scratch, ignore_errors=True)
     os._exit(0)
 
 

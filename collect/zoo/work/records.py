@@ -11,20 +11,20 @@ from typing import Any
 from capspace.fit._json import json_safe
 from capspace.tasks.panel import Panel
 
-from ...run.collection import Missing
 from ...settings import RunSettings
-from ...storage.store import Result
+from ...storage.result import Missing, Result
 from ..planning.plan import Unit
 
 __all__ = [
     "Attempt",
-    "CellFailure",
     "Order",
     "Orders",
     "WorkerState",
+    "failure_json",
     "now",
     "order_json",
     "orders_json",
+    "parse_failure",
     "parse_order",
     "parse_orders",
     "parse_result",
@@ -139,17 +139,6 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class CellFailure:
-    """Why a cell has no score, after all attempts."""
-
-    key: str
-    model: str
-    revision: str
-    benchmark: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class WorkerState:
     """What a worker is doing now."""
 
@@ -174,19 +163,19 @@ def order_json(order: Order) -> dict[str, Any]:
     return {**asdict(order), "settings": order.settings.to_json()}
 
 
-def parse_order(said: dict[str, Any], *, shared: Mapping[str, Any] | None = None) -> Order:
+def parse_order(stored: dict[str, Any], *, shared: Mapping[str, Any] | None = None) -> Order:
     """Return the order that ``order_json`` gave.
 
     Parameters
     ----------
-    said : dict
+    stored : dict
         The order.
     shared : mapping, optional
         Settings beside each order's own, as version 0.1 wrote them.
 
     """
-    settings = RunSettings.of(**{**(shared or {}), **said["settings"]})
-    return Order(**{**said, "settings": settings})
+    settings = RunSettings.of(**{**(shared or {}), **stored["settings"]})
+    return Order(**{**stored, "settings": settings})
 
 
 def orders_json(orders: Orders) -> dict[str, Any]:
@@ -198,11 +187,11 @@ def orders_json(orders: Orders) -> dict[str, Any]:
         "orders": [order_json(o) for o in orders.orders],
         "facts": orders.facts,
         "wanted": orders.wanted,
-        "unmeasurable": [asdict(m) for m in orders.unmeasurable],
+        "unmeasurable": [m.to_dict() for m in orders.unmeasurable],
     }
 
 
-def parse_orders(said: dict[str, Any]) -> Orders:
+def parse_orders(stored: dict[str, Any]) -> Orders:
     """Return the orders that ``orders_json`` gave.
 
     Raises
@@ -211,22 +200,22 @@ def parse_orders(said: dict[str, Any]) -> Orders:
         They were written by another version.
 
     """
-    if said["version"] != _VERSION:
-        raise ValueError(f"version {said['version']}, this capspace reads {_VERSION}")
+    if stored["version"] != _VERSION:
+        raise ValueError(f"version {stored['version']}, this capspace reads {_VERSION}")
     return Orders(
-        wanted=said["wanted"],
-        facts=said["facts"],
-        orders=tuple(parse_order(o, shared=said.get("options", {})) for o in said["orders"]),
-        panels={name: Panel.model_validate(p) for name, p in said["panels"].items()},
-        timeout=said["timeout"],
-        unmeasurable=tuple(Missing(**m) for m in said.get("unmeasurable", ())),
+        wanted=stored["wanted"],
+        facts=stored["facts"],
+        orders=tuple(parse_order(o, shared=stored.get("options", {})) for o in stored["orders"]),
+        panels={name: Panel.model_validate(p) for name, p in stored["panels"].items()},
+        timeout=stored["timeout"],
+        unmeasurable=tuple(Missing(**m) for m in stored.get("unmeasurable", ())),
     )
 
 
-def parse_result(said: dict[str, Any]) -> Result:
+def parse_result(stored: dict[str, Any]) -> Result:
     """Return the result that ``result_json`` gave."""
     names = {f.name for f in fields(Result)}
-    values = {name: value for name, value in said.items() if name in names}
+    values = {name: value for name, value in stored.items() if name in names}
     values["stderr"] = math.nan if values["stderr"] is None else values["stderr"]
     values["tasks"] = tuple(values["tasks"])
     return Result(**values)
@@ -236,6 +225,17 @@ def result_json(result: Result) -> dict[str, Any]:
     """Return a result as JSON data; NaN becomes null."""
     safe: dict[str, Any] = json_safe(vars(result))
     return safe
+
+
+def failure_json(failure: Missing) -> dict[str, Any]:
+    """Return why a cell has no score as JSON data."""
+    names = ("key", "model", "revision", "benchmark", "reason")
+    return {name: getattr(failure, name) for name in names}
+
+
+def parse_failure(stored: dict[str, Any]) -> Missing:
+    """Return the failure that ``failure_json`` gave."""
+    return Missing(**stored)
 
 
 def now() -> float:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
+from ...storage.result import Missing
 from .child import Child, death
 from .folder import ZooFolder
-from .records import Attempt, CellFailure, Order, WorkerState, now, order_json
+from .records import Attempt, Order, WorkerState, now, order_json
 
 __all__ = ["Supervisor", "smaller_batch"]
 
@@ -230,8 +231,12 @@ class Supervisor:
         for benchmark, key in open_cells.items():
             if not self._folder.has_outcome(key):
                 self._folder.write_failure(
-                    CellFailure(
-                        key, order.model, order.revision, benchmark, missing.get(benchmark, last)
+                    Missing(
+                        order.model,
+                        benchmark,
+                        missing.get(benchmark, last),
+                        revision=order.revision,
+                        key=key,
                     )
                 )
         self._folder.write_attempts(order.id, attempts, finished=True)

@@ -118,6 +118,11 @@ def test_results_scores_receipt_and_report_keep_the_reason(
     assert receipt["result"]["provenance"]["engine"] == record
     placed = place_collection(collection, targets=["gsm8k-cot"], out=tmp_path / "report")
     assert placed.report is not None
+    n_scores = len(collection.results)
+    assert repr(placed) == (
+        f"PlacedModel(tiny-dynamic: {n_scores} scores, 1 prediction, report {placed.report})"
+    )
+    assert len(placed.to_frame()) == 1
     results = json.loads((tmp_path / "report" / "result.json").read_text())["results"]
     assert [one["engine"] for one in results] == [record] * len(collection.results)
     foot = placed.report.read_text().partition("<footer>")[2]
@@ -192,17 +197,16 @@ def test_a_zoo_keeps_the_line_and_shows_it(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     folder = ZooFolder(tmp_path)
-    with Store(tmp_path / "store") as store:
-        order = Order("u", "org/m", "ref", "rev", RunSettings(), "panel", {}, 1.0, 1.0, 1, 1, 0)
-        messenger = Messenger(folder, store, order, io.StringIO())
-        messenger.notices("m", [LINE])
-        assert folder.notices() == [f"org/m: {LINE}"]
-        with Watcher() as watcher:
-            watcher.note_new(folder.notices())
-            watcher.note_new(folder.notices())
-        assert capsys.readouterr().err.count(LINE) == 1
-        messenger.notices("m", [])  # loaded again, after an upgrade that serves it
-        assert folder.notices() == []
+    order = Order("u", "org/m", "ref", "rev", RunSettings(), "panel", {}, 1.0, 1.0, 1, 1, 0)
+    messenger = Messenger(folder, order, io.StringIO())
+    messenger.notices("m", [LINE])
+    assert folder.notices() == [f"org/m: {LINE}"]
+    with Watcher() as watcher:
+        watcher.note_new(folder.notices())
+        watcher.note_new(folder.notices())
+    assert capsys.readouterr().err.count(LINE) == 1
+    messenger.notices("m", [])  # loaded again, after an upgrade that serves it
+    assert folder.notices() == []
 
 
 def test_the_line_names_libraries_newer_than_those_checked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from commands import Command
 from store_parts import RESULT, SAMPLES
 
 from capspace.collect.storage.journal import Failure, Journal
-from capspace.collect.storage.store import Failure as FailedCell
+from capspace.collect.storage.result import Missing
 from capspace.collect.storage.store import Store
 
 SECRET = "hf_" + "S3cretThatMustNotBeKept" * 2
@@ -166,8 +166,8 @@ def test_a_model_that_only_failed_is_removed(capspace: Command, kept: Path) -> N
     of = ("--store", kept)
     with Store(kept) as store:
         for benchmark in ("MMLU", "GSM8K"):
-            store.put_failure(FailedCell("org/broken", "", benchmark, "it does not load"))
-        store.put_failure(FailedCell("org/other", "r", "GSM8K", "out of memory"))
+            store.put_failure(Missing("org/broken", benchmark, "it does not load"))
+        store.put_failure(Missing("org/other", "GSM8K", "out of memory", revision="r"))
     assert "'org/broken'" in capspace.refused("store", "remove", "org/broke", *of)
     said = capspace("store", "remove", "org/broken", "--benchmark", "MMLU", *of)
     assert said.out == "removed 0 scores and 0 answers, and 1 failures\n"

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from store_parts import RESULT, SAMPLES
 
 from capspace.collect.errors import StoreError
-from capspace.collect.storage.store import Failure, Store, default_store_path
-from capspace.collect.storage.store_file import connect, transaction
+from capspace.collect.storage.result import Missing
+from capspace.collect.storage.schema import connect, transaction
+from capspace.collect.storage.store import Store, default_store_path
 from capspace.fit.errors import TableError
 
 
@@ -114,7 +115,9 @@ def test_damaged_samples_are_one_clear_line(tmp_path: Path) -> None:
 
 def test_a_failure_stays_until_the_cell_has_a_score(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        failure = Failure("org/model", RESULT.revision, "ARC-C", "because", "2026-01-01")
+        failure = Missing(
+            "org/model", "ARC-C", "because", revision=RESULT.revision, failed_at="2026-01-01"
+        )
         store.put_failure(failure)
         store.put_failure(replace(failure, benchmark="MMLU"))
         assert store.failures()[0] == failure

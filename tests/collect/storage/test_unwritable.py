@@ -16,7 +16,8 @@ STORE = """
 import os, shutil
 from dataclasses import replace
 from capspace.collect.errors import StoreError
-from capspace.collect.storage.store import Failure, Store
+from capspace.collect.storage.result import Missing
+from capspace.collect.storage.store import Store
 from store_parts import RESULT
 
 def one_line(work):
@@ -35,7 +36,8 @@ path = disk / "store"
 """
 WITH_LOG = """
 def last_acts(store):  # as the first version did it: the score is in the write-ahead log alone
-    store._db.execute("PRAGMA journal_mode = WAL")
+    db = store._file._db
+    db.execute("PRAGMA journal_mode = WAL")
     store.put(RESULT, [{"doc": 1}])
 
 killed(last_acts)
@@ -44,12 +46,12 @@ assert (path / "store.sqlite-wal").stat().st_size
 WITH_JOURNAL = """
 def last_acts(store):  # the killed transaction is half in the file
     store.put(RESULT, [{"doc": 1}])
-    store._db.execute("PRAGMA cache_size = 1")
-    store._db.execute("BEGIN IMMEDIATE")
-    store._db.execute("DELETE FROM results")
+    db = store._file._db
+    db.execute("PRAGMA cache_size = 1")
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("DELETE FROM results")
     for n in range(20):
-        reason = Failure("m", "r", f"{n}", "x" * 2000)
-        store._db.execute("INSERT INTO failures VALUES (?,?,?,?,?)", tuple(vars(reason).values()))
+        db.execute("INSERT INTO failures VALUES (?,?,?,?,?)", ("m", "r", f"{n}", "x" * 2000, ""))
 
 killed(last_acts)
 assert (path / "store.sqlite-journal").stat().st_size

@@ -16,7 +16,7 @@ from zoo_parts import small_panel, untrained
 
 from capspace.collect.cli import main
 from capspace.collect.cli.zoo.live import print_status
-from capspace.collect.run.collection import Missing
+from capspace.collect.storage.result import Missing
 from capspace.collect.zoo.status import ModelStatus, ZooStatus
 from capspace.collect.zoo.work.downloads import evict
 from capspace.collect.zoo.work.records import WorkerState

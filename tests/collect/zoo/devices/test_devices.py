@@ -24,7 +24,7 @@ from capspace.collect.zoo.devices.allotment import (
     devices_needed,
 )
 from capspace.collect.zoo.devices.device import DeviceKind, visible_devices, visible_names
-from capspace.collect.zoo.driver import absorb, prepare
+from capspace.collect.zoo.driver import import_outcomes, prepare
 from capspace.collect.zoo.executors.local import run_local
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.downloads import Downloads
@@ -257,7 +257,7 @@ def test_each_unit_s_process_sees_the_devices_it_was_lent(
         prepare(file, plan, folder)
         downloads = Downloads(folder)
         run_local(folder, machine, n_workers=2, stop=threading.Event(), downloads=downloads)
-        absorb(folder, store)
+        import_outcomes(folder, store)
         assert len(store.results()) == 2
     told = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "told").glob("*.json")}
     lent = {name: set(ids.split(",")) for name, ids in told.items()}

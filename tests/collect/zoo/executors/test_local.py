@@ -15,10 +15,11 @@ import yaml
 from zoo_parts import CRASH, HANG, small_panel, untrained, with_code, with_nan
 
 from capspace.collect.run.collect import collect_scores
-from capspace.collect.storage.store import Store, to_table
+from capspace.collect.storage.score_table import to_table
+from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
 from capspace.collect.zoo.devices.device import DeviceKind
-from capspace.collect.zoo.driver import absorb, forget_failures, prepare
+from capspace.collect.zoo.driver import forget_failures, import_outcomes, prepare
 from capspace.collect.zoo.executors.local import run_local
 from capspace.collect.zoo.planning.plan import Plan
 from capspace.collect.zoo.planning.planner import make_plan
@@ -83,7 +84,7 @@ def run_zoo(
                 folder.write_attempts(order.id, [before], finished=False)
         downloads = Downloads(folder)
         run_local(folder, CPU, n_workers=2, stop=threading.Event(), downloads=downloads)
-        absorb(folder, store)
+        import_outcomes(folder, store)
         yield Ran(at, store, folder, plan, zoo_status(file.name, folder, store))
 
 

@@ -20,10 +20,12 @@ from zoo_parts import small_panel, untrained, with_code
 from capspace.collect.errors import ZooError
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.journal import Journal
-from capspace.collect.storage.store import Result, Store, to_table
+from capspace.collect.storage.result import Result
+from capspace.collect.storage.score_table import to_table
+from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import ZooFile, read_zoo
 from capspace.collect.zoo.devices.device import DeviceKind
-from capspace.collect.zoo.driver import absorb, prepare
+from capspace.collect.zoo.driver import import_outcomes, prepare
 from capspace.collect.zoo.executors.slurm import SlurmZoo, cancel_jobs, submitted_jobs
 from capspace.collect.zoo.executors.slurm_job import WorkerJob, check_token
 from capspace.collect.zoo.executors.slurm_options import SlurmOptions
@@ -181,7 +183,7 @@ def test_killed_workers_a_failed_node_and_a_cancelled_run_lose_and_repeat_nothin
     cancel_jobs(zoo.folder)
     assert not list((zoo.folder.path / "slurm").glob("*.pkl"))
 
-    absorb(zoo.folder, zoo.store)
+    import_outcomes(zoo.folder, zoo.store)
     plain = collect_scores(
         [str(p) for p in sorted((tmp_path / "models").iterdir())],
         panel=tmp_path / "small.yaml",
@@ -220,7 +222,7 @@ def test_a_preempted_job_goes_on_where_it_stopped(zoo: Zoo, cluster: Callable[[s
     subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
     zoo.until(jobs, lambda n: n == 16)
     cancel_jobs(zoo.folder)
-    absorb(zoo.folder, zoo.store)
+    import_outcomes(zoo.folder, zoo.store)
     assert len(zoo.store.results()) == 16
     report = Journal(zoo.store.path / "journal").check()
     assert report.problems == []
@@ -267,7 +269,7 @@ def test_a_unit_longer_than_a_job_s_time_goes_on_in_the_next(
     assert f"Restarts={len(outcomes) - 1} " in shown.stdout  # one job, requeued, and no other
     cancel_jobs(folder)
 
-    absorb(folder, zoo.store)
+    import_outcomes(folder, zoo.store)
     monkeypatch.setenv("NAP", "0")
     plain = collect_scores(
         str(tmp_path / "slow"),

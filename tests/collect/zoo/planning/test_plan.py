@@ -20,6 +20,7 @@ from capspace.collect.checkpoints.size import weigh
 from capspace.collect.errors import CheckpointError, ZooError
 from capspace.collect.harness.harness import Workload
 from capspace.collect.settings import RunSettings
+from capspace.collect.storage.result import Missing
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
 from capspace.collect.zoo.devices.device import DeviceKind
@@ -36,7 +37,6 @@ from capspace.collect.zoo.planning.plan import Cell, Model, Plan, cut_into_units
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.downloads import check_disk
 from capspace.collect.zoo.work.folder import ZooFolder
-from capspace.collect.zoo.work.records import CellFailure
 from capspace.collect.zoo.work.supervisor import smaller_batch
 from capspace.collect.zoo.work.worker import claimed_units
 
@@ -110,7 +110,7 @@ def test_replanning_leaves_cells_in_the_units_that_have_them(tmp_path: Path) -> 
 def test_failed_cells_are_ordered_again_only_once_they_are_forgotten(tmp_path: Path) -> None:
     folder = ZooFolder(tmp_path)
     planned = plan_of(a=[10.0], b=[10.0])
-    folder.write_failure(CellFailure("ax0", "a", "0", "b0", "because"))
+    folder.write_failure(Missing("a", "b0", "because", revision="0", key="ax0"))
     for failed, models in (({"ax0"}, {"b"}), (set(), {"a", "b"})):
         folder.write_orders(planned, [], None, failed=failed)
         assert {o.model for o in folder.read_orders().orders} == models
