@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from capspace.fit.table.table import ScoreTable
+from capspace.fit.table import ScoreTable
 from capspace.tasks.panel import Panel
 
 from ..checkpoints.checkpoint import Checkpoint

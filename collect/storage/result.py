@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from capspace.fit.table.table import ScoreTable
+from capspace.fit.table import ScoreTable
 
 from .identity import canonical_json
 

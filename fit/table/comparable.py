@@ -10,7 +10,7 @@ import pandas as pd
 from ..errors import TableError
 
 if TYPE_CHECKING:
-    from .table import ScoreTable
+    from ._table import ScoreTable
 
 __all__ = ["not_comparable", "not_comparable_note", "read_marks"]
 
