@@ -1,4 +1,8 @@
-"""Gather scores: checkpoints, the store, the harness adapter, the command line."""
+"""Scores are gathered: checkpoints measured through lm-eval, results stored, models placed.
+
+Names that load a library are imported when they are first used, so that a light command stays
+light.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -8,14 +12,77 @@ if __name__ != "capspace.collect":
         f"this package is capspace.collect, not {__name__}: install it (pip install -e .)"
     )
 
+from .errors import (
+    AnswerError,
+    BackendError,
+    CheckpointError,
+    CollectError,
+    DataRootError,
+    HarnessError,
+    ImportFileError,
+    JournalError,
+    MissingExtraError,
+    NoCheckpointError,
+    NoRoomError,
+    NothingMeasuredError,
+    SandboxError,
+    SettingsError,
+    StoreError,
+    ZooError,
+)
+
 if TYPE_CHECKING:
-    from .run._place import place
+    from .checkpoints.checkpoint import Checkpoint
+    from .run._place import PlacedModel, place, place_collection
     from .run.collect import collect_scores
+    from .run.collection import Collection, Missing
+    from .settings import LoadSettings, RunSettings
+    from .storage.result import Result
     from .storage.store import Store
 
-__all__ = ["Store", "collect_scores", "place"]
+__all__ = [
+    "AnswerError",
+    "BackendError",
+    "Checkpoint",
+    "CheckpointError",
+    "CollectError",
+    "Collection",
+    "DataRootError",
+    "HarnessError",
+    "ImportFileError",
+    "JournalError",
+    "LoadSettings",
+    "Missing",
+    "MissingExtraError",
+    "NoCheckpointError",
+    "NoRoomError",
+    "NothingMeasuredError",
+    "PlacedModel",
+    "Result",
+    "RunSettings",
+    "SandboxError",
+    "SettingsError",
+    "Store",
+    "StoreError",
+    "ZooError",
+    "collect_scores",
+    "place",
+    "place_collection",
+]
 
-_MODULES = {"Store": "storage.store", "collect_scores": "run.collect", "place": "run._place"}
+_MODULES = {
+    "Checkpoint": "checkpoints.checkpoint",
+    "Collection": "run.collection",
+    "LoadSettings": "settings",
+    "Missing": "run.collection",
+    "PlacedModel": "run._place",
+    "Result": "storage.result",
+    "RunSettings": "settings",
+    "Store": "storage.store",
+    "collect_scores": "run.collect",
+    "place": "run._place",
+    "place_collection": "run._place",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ CollectError                bad input, or a measurement that could not be made; 
 ├── DataRootError           a data set that is not in the data root, or is there twice
 ├── HarnessError            a task or metric that lm-eval does not know, or gave no number for
 ├── BackendError            a backend that is not there
+├── SettingsError           a setting that there is not, or a value that it does not take
 ├── StoreError              a store that cannot be read or written
 │   └── JournalError        a journal that cannot be read or written
 │       └── NoRoomError     its disk is full, or read-only
@@ -30,6 +31,7 @@ __all__ = [
     "NoRoomError",
     "NothingMeasuredError",
     "SandboxError",
+    "SettingsError",
     "StoreError",
     "ZooError",
 ]
@@ -57,6 +59,10 @@ class HarnessError(CollectError):
 
 class BackendError(CollectError):
     """A backend that is not there."""
+
+
+class SettingsError(CollectError):
+    """A setting that there is not, or a value that a setting does not take."""
 
 
 class StoreError(CollectError):

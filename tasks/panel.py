@@ -98,8 +98,8 @@ class Panel(_Frozen):
     def select(self, names: Iterable[str]) -> Panel:
         """Return the same panel with only these benchmarks, in the panel's own order."""
         wanted = {self[name].name for name in names}
-        kept = tuple(b for b in self.benchmarks if b.name in wanted)
-        return self.model_copy(update={"benchmarks": kept})
+        chosen = tuple(b for b in self.benchmarks if b.name in wanted)
+        return self.model_copy(update={"benchmarks": chosen})
 
 
 def panel_names() -> list[str]:

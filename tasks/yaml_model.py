@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
@@ -12,17 +12,27 @@ from pydantic import BaseModel, ValidationError
 
 from .errors import YamlError
 
-__all__ = ["Lines", "near_names", "parse_model"]
+__all__ = ["NOT_HERE", "Lines", "near_names", "parse_model"]
 
 Place = tuple[str | int, ...]
 Lines = dict[Place, int]
 Model = TypeVar("Model", bound=BaseModel)
 
+NOT_HERE = "not_here"
+"""Type of the error of a validator that refuses a field whatever its value, which is not shown."""
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
-def parse_model(text: str, where: str, model: type[Model], *, kind: str) -> tuple[Model, Lines]:
+def parse_model(
+    text: str,
+    where: str,
+    model: type[Model],
+    *,
+    kind: str,
+    revise: Callable[[dict[str, Any], Lines], None] | None = None,
+) -> tuple[Model, Lines]:
     """Read the text of a YAML file into a pydantic model.
 
     Parameters
@@ -35,6 +45,8 @@ def parse_model(text: str, where: str, model: type[Model], *, kind: str) -> tupl
         What the file holds.
     kind : str
         What such a file is called: "panel".
+    revise : callable, optional
+        Changes content and lines before they are validated: old names become new ones.
 
     Returns
     -------
@@ -64,11 +76,15 @@ def parse_model(text: str, where: str, model: type[Model], *, kind: str) -> tupl
         raise YamlError(
             f"{where}:1: a {kind} is a mapping with {', '.join(needed[:-1])} and {needed[-1]}"
         )
+    if revise is not None:
+        revise(content, lines)
     try:
         return model.model_validate(content), lines
     except ValidationError as error:
-        told = sorted(_problems(error, model, content, lines, kind))
-        raise YamlError("\n".join(f"{where}:{line}: {text}" for _, line, text in told)) from None
+        problems = sorted(_problems(error, model, content, lines, kind))
+        raise YamlError(
+            "\n".join(f"{where}:{line}: {what}" for _, line, what in problems)
+        ) from None
 
 
 def near_names(name: str, known: list[str]) -> str:
@@ -117,24 +133,26 @@ def _problems(
     """Yield for each wrong field whether nothing similar is known, its line, and what is wrong."""
     messages: dict[Place, list[str]] = {}
     given: dict[Place, str] = {}
-    for found in error.errors():
-        place, name = _in_the_file(found["loc"], lines), str((found["loc"] or ("",))[-1])
-        if found["type"] == "extra_forbidden":
+    for problem in error.errors():
+        place, name = _in_the_file(problem["loc"], lines), str((problem["loc"] or ("",))[-1])
+        if problem["type"] == "extra_forbidden":
             known = _fields(model, place[:-1])
             free = [k for k in known if (*place[:-1], k) not in lines]
             near = get_close_matches(name, free, n=1) or get_close_matches(name, known, n=1)
             meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
             yield not near, lines[place], f"`{_dotted(place)}` is unknown; {meant}"
-        elif found["type"] == "missing":
+        elif problem["type"] == "missing":
             yield True, lines[place], f"`{_dotted((*place, name))}` is missing"
-        elif found["type"] == "too_short" and len(found["input"]) >= found["ctx"]["min_length"]:
+        elif (
+            problem["type"] == "too_short" and len(problem["input"]) >= problem["ctx"]["min_length"]
+        ):
             continue  # a list whose entries are wrong, each of which has a message
         else:  # a union's branches each have a message of their own
-            messages.setdefault(place, []).append(found["msg"].removeprefix("Value error, "))
-            if not isinstance(found["input"], dict):
-                given[place] = f", got {_SHORT.repr(found['input'])}"
-    for place, told in messages.items():
-        what = f"{_dotted(place) or kind}: {'; or '.join(dict.fromkeys(told))}"
+            messages.setdefault(place, []).append(problem["msg"].removeprefix("Value error, "))
+            if problem["type"] != NOT_HERE and not isinstance(problem["input"], dict):
+                given[place] = f", got {_SHORT.repr(problem['input'])}"
+    for place, texts in messages.items():
+        what = f"{_dotted(place) or kind}: {'; or '.join(dict.fromkeys(texts))}"
         yield True, lines[place], what + given.get(place, "")
 
 
@@ -151,14 +169,14 @@ def _dotted(path: Place) -> str:
 
 
 def _fields(model: type[BaseModel], path: Place) -> list[str]:
-    """Return the names of the fields of the model at a path below another."""
+    """Return the names of the fields of the model at a path below another, needed ones first."""
     for step in path:
         if isinstance(step, str):
             inner = _model_in(model.model_fields[step].annotation)
             if inner is None:
                 return []
             model = inner
-    return list(model.model_fields)
+    return sorted(model.model_fields, key=lambda name: not model.model_fields[name].is_required())
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -49,7 +49,7 @@ LONGEST = (
     "readme",
     "fit/zoo/fit",
     "collect/cli/cli",
-    "collect/zoo/executors/devices",
+    "collect/zoo/devices/devices",
     "collect/engine/division",
     "collection",
 )

@@ -29,10 +29,11 @@ import numpy as np
 from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.cli import main as capspace
 from capspace.collect.cli import show as _show  # noqa: F401 - imported once, for all forks
-from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.harness.backends import load_model
 from capspace.collect.harness.harness import Harness
 from capspace.collect.run import collect as runner
 from capspace.collect.run import panel_run as measuring
+from capspace.collect.settings import LoadSettings
 from capspace.collect.storage.journal import Journal
 from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel
@@ -115,7 +116,7 @@ class Nursery:
 
     def __init__(self, checkpoint: Path, tasks: Path) -> None:
         self._checkpoint, self._tasks = checkpoint, tasks
-        options = LoadOptions(device="cpu", batch_size=8)
+        options = LoadSettings(device="cpu", batch_size=8)
         self._lm = load_model(resolve(str(checkpoint)), options)
         Harness(PANEL.benchmarks, include_path=tasks).workload(PANEL["Choice"])  # imports all
 

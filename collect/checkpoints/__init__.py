@@ -1,1 +1,1 @@
-"""What a model is loaded from, and what is checked of it before anything is measured."""
+"""A checkpoint is resolved to its identity, loaded, and checked before anything is measured."""

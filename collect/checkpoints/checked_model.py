@@ -1,4 +1,4 @@
-"""lm-eval's model classes of Hugging Face checkpoints, with checks of what they load.
+"""lm-eval's classes for Hugging Face checkpoints are extended by checks of what they load.
 
 A checked class is a subclass made for one load: it refuses a model that is not the one named, sees
 to it that requests are encoded as texts that go on, and notes what a user should know. This module
@@ -276,7 +276,7 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         return super().generate_until(requests, *args, **kwargs)
 
     def check_requests(self, request_type: str, requests: Sequence[Instance]) -> None:
-        """Refuse requests that this model's tokenizer cannot encode, before one is answered.
+        """Refuse requests that this model's tokenizer cannot encode, before any is computed.
 
         Raises
         ------

@@ -1,8 +1,7 @@
-"""Checkpoints: a name or folder resolved once to what identifies its weights and tokenizer."""
+"""A name or folder is resolved, once, to what identifies its weights and tokenizer."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import CheckpointError, NoCheckpointError
-from ..storage.file_hashes import sha256_file
-from ..storage.identity import canonical_json
+from ..storage.digests import digest, sha256_file
 from .checkpoint_files import (
     CONFIG,
     configuration_name,
@@ -38,12 +36,12 @@ _SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checkpoint:
     """A checkpoint whose weights, configuration and tokenizer are known to the byte."""
 
     name: str
-    """Name shown and kept: the Hub name (``@revision`` if one was asked for) or the folder's."""
+    """Name shown and stored: the Hub name (``@revision`` where one was given) or the folder's."""
 
     kind: Literal["hub", "local"]
 
@@ -63,17 +61,20 @@ class Checkpoint:
     """Whether loading runs code that comes with the checkpoint."""
 
     appends_token: bool = False
-    """Whether its tokenizer's files ask for a token behind every text, which is left out."""
+    """Whether its tokenizer's files append a token to every text; a measurement leaves it out."""
 
     offline: bool = False
     """Whether the Hub could not be reached, so that its local cache has to do."""
 
-    files: tuple[tuple[str, int | None], ...] = field(default=(), repr=False, compare=False)
+    files: tuple[tuple[str, int | None], ...] = field(default=(), compare=False)
     """Files of a Hub repository's commit, with their bytes where the Hub says them."""
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.name} at {self.revision[:12]}, {self.dtype})"
 
     @property
     def identity(self) -> str:
-        """What no other checkpoint shares: repository and commit, or the content hash."""
+        """Repository and commit, or the content hash: what no other checkpoint shares."""
         if self.kind == "hub":
             return f"hub:{self.location}@{self.revision}"
         return f"sha256:{self.revision}"
@@ -155,7 +156,7 @@ def _resolve_local(
         name=folder.name,
         kind="local",
         location=str(folder),
-        revision=hashlib.sha256(canonical_json(content).encode()).hexdigest(),
+        revision=digest(content),
         dtype=_config_dtype(config),
         pickled=pickled,
         custom_code=custom_code,
@@ -193,8 +194,8 @@ def _names_of(ref: str) -> set[str]:
     folder = Path(ref).expanduser()
     if folder.is_dir():
         return _file_names(folder)
-    repo, _, asked = ref.partition("@")
-    return set(hub_files(ref, repo, asked or "main", None).sizes)
+    repo, _, revision = ref.partition("@")
+    return set(hub_files(ref, repo, revision or "main", None).sizes)
 
 
 def _file_names(folder: Path) -> set[str]:
@@ -224,24 +225,24 @@ def _weight_files(ref: str, folder: Path, names: set[str], pickled: bool) -> set
 def _resolve_hub(
     ref: str, allow_pickle: bool, trust_remote_code: bool, token: str | None
 ) -> Checkpoint:
-    repo, _, asked = ref.partition("@")
-    found = hub_files(ref, repo, asked or "main", token)
+    repo, _, revision = ref.partition("@")
+    on_hub = hub_files(ref, repo, revision or "main", token)
 
-    refuse_adapter_beside(ref, found.sizes)
-    read = _reader(lambda name: _read_json(hub_file(repo, name, found, token), ref))
+    refuse_adapter_beside(ref, on_hub.sizes)
+    read = _reader(lambda name: _read_json(hub_file(repo, name, on_hub, token), ref))
     config = read(CONFIG)
-    pickled = _check_weights(ref, found.sizes, allow_pickle)
+    pickled = _check_weights(ref, on_hub.sizes, allow_pickle)
     return Checkpoint(
-        name=ref if asked else repo,
+        name=ref if revision else repo,
         kind="hub",
         location=repo,
-        revision=found.commit,
+        revision=on_hub.commit,
         dtype=_config_dtype(config),
         pickled=pickled,
-        custom_code=runs_own_code(ref, found.sizes, read, trust_remote_code),
-        appends_token=_appends(config, found.sizes, read),
-        offline=found.offline,
-        files=tuple(sorted(found.sizes.items())),
+        custom_code=runs_own_code(ref, on_hub.sizes, read, trust_remote_code),
+        appends_token=_appends(config, on_hub.sizes, read),
+        offline=on_hub.offline,
+        files=tuple(sorted(on_hub.sizes.items())),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which files of a checkpoint's folder are part of its identity: all that a loader could read.
+"""A checkpoint's identity covers every file of its folder that a loader could read.
 
 Everything counts that is not known to be unread. Not read are hidden files, code (unless it is
 run), prose, pictures and data tables, weights of another format than the one that is loaded, what
@@ -75,14 +75,16 @@ def loaded_files(
         Whether its code is run.
 
     """
-    kept = {name for name in names if _SETTINGS.fullmatch(name) or _could_be_loaded(name)}
-    kept |= set(weights)
+    in_identity = {name for name in names if _SETTINGS.fullmatch(name) or _could_be_loaded(name)}
+    in_identity |= set(weights)
     configurations = [n for n in names if n in _NAMING or _CONFIG_OF_A_VERSION.fullmatch(n)]
     for name in configurations:
-        kept |= set(_files_named(folder, read(name)))
+        in_identity |= set(_files_named(folder, read(name)))
     if custom_code:
-        kept |= {p.relative_to(folder).as_posix() for p in folder.rglob("*.py") if p.is_file()}
-    return sorted(kept)
+        in_identity |= {
+            p.relative_to(folder).as_posix() for p in folder.rglob("*.py") if p.is_file()
+        }
+    return sorted(in_identity)
 
 
 def configuration_name(config: dict[str, Any]) -> str:

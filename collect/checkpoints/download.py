@@ -1,4 +1,4 @@
-"""The folder a checkpoint is loaded from: a local one, or its snapshot in the Hub's cache."""
+"""A checkpoint is loaded from a local folder or from its snapshot in the Hub's cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def checkpoint_folder(checkpoint: Checkpoint, *, token: str | None = None) -> st
     """Return the checkpoint's folder; a Hub checkpoint is downloaded where it is not here yet.
 
     Only the files of one commit and one format are fetched. Loading the folder in place of the
-    repository's name asks the Hub nothing more: transformers alone would ask some thirty times.
+    repository's name sends the Hub no further request: transformers alone would send some thirty.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The Hub: which commit a name stands for now, and which files that commit has."""
+"""The Hub says which commit a name stands for now, and which files that commit has."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HubFiles:
     """config.json, downloaded."""
 
     offline: bool
-    """Whether nothing answered, so that these are the files of the local cache."""
+    """Whether the Hub could not be reached, so that these are the files of the local cache."""
 
 
 def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles:
@@ -66,13 +66,13 @@ def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles
             cached = (p for p in folder.rglob("*") if p.is_file())
             sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in cached}
             return HubFiles(folder.name, dict(sizes), path, offline=True)
-        # By the name that was asked for: so the cache learns which commit that is, for a time
-        # when nothing answers.
+        # By the user's name for it: so the cache learns which commit that is, for a time when the
+        # Hub cannot be reached.
         path = Path(hf_hub_download(repo, "config.json", revision=revision, token=token))
         if path.parent.name != info.sha:  # the branch moved on in between
             info = _model_info(repo, path.parent.name, token)
-        told = {s.rfilename: s.size for s in info.siblings or ()}
-        return HubFiles(path.parent.name, told, path, offline=False)
+        listed = {s.rfilename: s.size for s in info.siblings or ()}
+        return HubFiles(path.parent.name, listed, path, offline=False)
     except HFValidationError:
         raise CheckpointError(
             f"{ref!r} is neither a folder nor a Hub name (org/model[@revision])"
@@ -99,7 +99,7 @@ def hub_files(ref: str, repo: str, revision: str, token: str | None) -> HubFiles
         raise _not_given(repo, "config.json", error) from None
 
 
-def hub_file(repo: str, name: str, found: HubFiles, token: str | None) -> Path:
+def hub_file(repo: str, name: str, files: HubFiles, token: str | None) -> Path:
     """Return one file of a commit, downloaded where it is not here yet.
 
     Raises
@@ -108,14 +108,14 @@ def hub_file(repo: str, name: str, found: HubFiles, token: str | None) -> Path:
         The Hub does not give it.
 
     """
-    if name == found.config.name:
-        return found.config
+    if name == files.config.name:
+        return files.config
     from huggingface_hub import hf_hub_download
 
     try:
         return Path(
             hf_hub_download(
-                repo, name, revision=found.commit, local_files_only=found.offline, token=token
+                repo, name, revision=files.commit, local_files_only=files.offline, token=token
             )
         )
     except http_errors() as error:

@@ -1,4 +1,4 @@
-"""What loading a model leaves out: weights its files lack, and weights of its files it ignores.
+"""Loading a model must not leave weights out: neither of the model nor of its files.
 
 transformers and PEFT draw at random whatever they find no weights for, and go on. What they say of
 that is caught here, for exactly the loads of one block. This module imports transformers; import

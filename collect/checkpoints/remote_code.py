@@ -1,4 +1,4 @@
-"""Code that comes with a checkpoint: who asks for it, and whether loading runs it."""
+"""Code that comes with a checkpoint is located, and runs only with the user's permission."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def _references(auto_map: Any) -> Iterator[str]:
     elif isinstance(auto_map, dict):
         yield from _references(list(auto_map.values()))
     elif isinstance(auto_map, list):  # a tokenizer's slow and fast class
-        for one in auto_map:
-            yield from _references(one)
+        for entry in auto_map:
+            yield from _references(entry)
 
 
 def _require_known_type(ref: str, config: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ def _require_known_type(ref: str, config: dict[str, Any]) -> None:
     require_collect_extra()
     from transformers import CONFIG_MAPPING
 
-    # A type that transformers knows runs transformers' own code unless told otherwise.
+    # A type that transformers knows runs transformers' own code by default.
     if config.get("model_type") not in CONFIG_MAPPING:
         raise CheckpointError(
             f"{ref}: model type {config.get('model_type')!r} needs code that comes with the "

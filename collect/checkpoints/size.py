@@ -1,4 +1,4 @@
-"""What a checkpoint weighs: parameters and bytes, from file headers or its configuration."""
+"""A checkpoint's parameters and bytes come from file headers or from its configuration."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def _safetensors(folder: Path) -> list[Path]:
     if not index.is_file():
         return []
     names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    found = [folder / name for name in sorted(names)]
-    return found if all(path.is_file() for path in found) else []
+    shards = [folder / name for name in sorted(names)]
+    return shards if all(path.is_file() for path in shards) else []
 
 
 def _header_size(path: Path) -> tuple[int, int]:
@@ -114,18 +114,20 @@ def _hub_size(checkpoint: Checkpoint) -> Weights:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import NotASafetensorsRepoError, SafetensorsParsingError
 
-    untold: tuple[type[Exception], ...] = (
+    unavailable: tuple[type[Exception], ...] = (
         NotASafetensorsRepoError,
         SafetensorsParsingError,
         *http_errors(),
     )
     try:
-        found = HfApi().get_safetensors_metadata(checkpoint.location, revision=checkpoint.revision)
-    except untold:
+        metadata = HfApi().get_safetensors_metadata(
+            checkpoint.location, revision=checkpoint.revision
+        )
+    except unavailable:
         n = _config_size(checkpoint)
         return Weights(n, n * _DTYPE_BYTES.get(checkpoint.dtype, 4), "config")
-    n = sum(found.parameter_count.values())
-    size = sum(count * _BYTES.get(dtype, 1) for dtype, count in found.parameter_count.items())
+    n = sum(metadata.parameter_count.values())
+    size = sum(count * _BYTES.get(dtype, 1) for dtype, count in metadata.parameter_count.items())
     return Weights(n, size, "weights")
 
 

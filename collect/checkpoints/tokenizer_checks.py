@@ -1,4 +1,4 @@
-"""What a loaded tokenizer does that a measurement must know of, and encoding without a last token.
+"""A loaded tokenizer is checked for what would change a score, such as a token that it appends.
 
 Nothing here imports a library when it is imported.
 """

@@ -1,4 +1,4 @@
-"""What a tokenizer's files say before it is loaded: whether it puts a token behind every text."""
+"""A tokenizer's files say, before it is loaded, whether it appends a token to every text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def has_tokenizer_files(names: Collection[str]) -> bool:
 
 
 def appends_a_token(names: Collection[str], read: Callable[[str], dict[str, Any]]) -> bool:
-    """Return whether a checkpoint's tokenizer asks for a token behind every text it encodes.
+    """Return whether a checkpoint's tokenizer appends a token to every text it encodes.
 
     Parameters
     ----------

@@ -23,7 +23,9 @@ from . import (
     gather,
     keep,
     ledger,
+    lm_eval,
     predict,
+    scores,
     selection,
     space,
     study,
@@ -76,7 +78,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (gather, zoo, predict, backtest, study, space, selection, ledger, keep, exchange):
+for module in (
+    gather,
+    scores,
+    lm_eval,
+    zoo,
+    predict,
+    backtest,
+    study,
+    space,
+    selection,
+    ledger,
+    keep,
+    exchange,
+):
     module.add_to(app)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from ..settings import DEFAULT_PANEL
 from . import options as o
 
 __all__ = ["add_to"]
 
-_MODEL = Annotated[str | None, typer.Argument(help="Only this model.")]
+_MODEL = Annotated[str | None, typer.Argument(help="Export only this model's scores.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,16 +32,20 @@ def import_(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Which model all these files are about, as NAME or NAME@REVISION, where they do "
-            "not say it, or say it by a path that means nothing elsewhere.",
+            help="Model that all these files are about, as NAME or NAME@REVISION: for files that "
+            "do not name it, or name it by a path that means nothing elsewhere.",
             show_default=False,
         ),
     ] = None,
-    panel: o.Panel = "classic-8",
+    panel: o.Panel = DEFAULT_PANEL,
     store: o.StorePath = None,
     as_json: o.Json = False,
 ) -> None:
-    """Bring in scores that others measured; what differs from the panel keeps its own name."""
+    """Import scores that others measured.
+
+    Those measured by the panel's protocol count as its benchmarks; the others stand under names
+    of their own.
+    """
     from ..runtime.optional import require_collect_extra
 
     require_collect_extra()
@@ -49,8 +54,8 @@ def import_(
     from ..exchange.importing import import_scores
     from .show import result_dict
 
-    with o.open_store(store) as kept:
-        done = import_scores(paths, store=kept, panel=load_panel(panel), model=model)
+    with o.open_store(store) as opened:
+        done = import_scores(paths, store=opened, panel=load_panel(panel), model=model)
     if as_json:
         o.print_json({"results": [result_dict(r) for r in done.results], "notes": done.notes})
         return
@@ -70,19 +75,24 @@ def import_(
 def export(
     model: _MODEL = None,
     form: Annotated[
-        str, typer.Option("--format", help="csv, parquet, lm-eval or every-eval-ever.")
+        Literal["csv", "parquet", "lm-eval", "every-eval-ever"],
+        typer.Option("--format", help="Format to write."),
     ] = "csv",
     out: Annotated[
-        Path | None, typer.Option(help="File or folder. [default: ./capspace-scores...]")
+        Path | None,
+        typer.Option(
+            help="File for a table, folder for the other formats.",
+            show_default="capspace-scores.FORMAT, or a folder named after the format",
+        ),
     ] = None,
     store: o.StorePath = None,
 ) -> None:
-    """Write scores for other tools, in their own formats."""
+    """Write the store's scores in a format that other tools read."""
     from ..exchange.exporting import export_scores, require_format
 
     require_format(form)
     place = out or Path(f"capspace-scores.{form}" if form in {"csv", "parquet"} else f"./{form}")
-    with o.open_store(store, must_write=False) as kept:
-        results = kept.results(model=model)
-        written = export_scores(results, store=kept, form=form, out=place)
+    with o.open_store(store, must_write=False) as opened:
+        results = opened.results(model=model)
+        written = export_scores(results, store=opened, form=form, out=place)
     o.console().print(f"{len(results)} scores in {len(written)} files: {place}", markup=False)

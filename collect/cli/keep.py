@@ -1,4 +1,4 @@
-"""Commands that look after the store: info, check, compact, remove."""
+"""Commands that maintain the store: info, check, compact, remove."""
 
 from __future__ import annotations
 
@@ -14,49 +14,51 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    sub = typer.Typer(help="Look after the store: its size, its integrity.", no_args_is_help=True)
+    sub = typer.Typer(
+        help="Maintain the store: its size, its integrity, and what it holds.", no_args_is_help=True
+    )
     for command in (info, check, compact, remove):
         sub.command()(command)
     app.add_typer(sub, name="store")
 
 
 def info(store: o.StorePath = None, as_json: o.Json = False) -> None:
-    """Show what the store holds and how much room it takes."""
+    """Show what the store holds and how much disk space it takes."""
     from capspace.fit.report.words import count
 
     from ..storage.maintenance import store_info
 
-    with o.open_store(store, must_write=False) as kept:
-        found = store_info(kept)
+    with o.open_store(store, must_write=False) as opened:
+        held = store_info(opened)
     if as_json:
-        o.print_json(found.to_dict())
+        o.print_json(held.to_dict())
         return
-    o.console().print(str(found.path), style="bold", markup=False)
+    o.console().print(str(held.path), style="bold", markup=False)
     o.print_table(
         "",
         ("Model", "Scores", "Answers"),
         [
-            (name, count(found.n_results.get(name, 0)), count(found.n_answers.get(name, 0)))
-            for name in dict.fromkeys([*found.n_results, *found.n_answers])
+            (name, count(held.n_results.get(name, 0)), count(held.n_answers.get(name, 0)))
+            for name in dict.fromkeys([*held.n_results, *held.n_answers])
         ],
         numbers=("Scores", "Answers"),
     )
-    parts = ", ".join(f"{part} {n / 1e6:,.1f} MB" for part, n in found.n_bytes.items())
-    o.console().print(f"{parts}; {found.n_quarantined} damaged files put aside", markup=False)
-    if found.longest_unanswered is not None:
+    parts = ", ".join(f"{part} {n / 1e6:,.1f} MB" for part, n in held.n_bytes.items())
+    o.console().print(f"{parts}; {held.n_quarantined} damaged files quarantined", markup=False)
+    if held.longest_unanswered is not None:
         o.console().print(
-            f"{count(found.n_unanswered)} requests got no answer; the longest has "
-            f"{count(found.longest_unanswered)} characters",
+            f"{count(held.n_unanswered)} requests got no answer; the longest has "
+            f"{count(held.longest_unanswered)} characters",
             markup=False,
         )
 
 
 def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
-    """Read everything and name what is not whole; exit code 1 if anything is."""
+    """Read the whole store and name what is damaged; the exit code is 1 if anything is."""
     from ..storage.maintenance import check_store
 
-    with o.open_store(store, must_write=False) as kept:
-        problems = check_store(kept)
+    with o.open_store(store, must_write=False) as opened:
+        problems = check_store(opened)
     if as_json:
         o.print_json({"problems": problems})
     else:
@@ -67,24 +69,28 @@ def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
 
 
 def compact(store: o.StorePath = None) -> None:
-    """Give back room that is not used, and delete what stopped runs and damage left behind."""
+    """Free disk space that is not used, and delete what stopped runs and damage left behind."""
     from ..storage.maintenance import compact_store
 
-    with o.open_store(store) as kept:
-        before, after = compact_store(kept)
+    with o.open_store(store) as opened:
+        before, after = compact_store(opened)
     o.console().print(f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB after", markup=False)
 
 
 def remove(
-    model: Annotated[str, typer.Argument(help="Name as capspace store info or scores shows it.")],
-    benchmark: Annotated[str | None, typer.Option(help="Only this score.")] = None,
+    model: Annotated[
+        str, typer.Argument(help="Model to remove, by the name that `capspace store info` shows.")
+    ],
+    benchmark: Annotated[
+        str | None, typer.Option(help="Remove only this benchmark's score.")
+    ] = None,
     store: o.StorePath = None,
 ) -> None:
     """Remove a model's scores, samples, answers and failures."""
     from ..storage.maintenance import remove_model
 
-    with o.open_store(store) as kept:
-        gone = remove_model(kept, model, benchmark=benchmark)
+    with o.open_store(store) as opened:
+        gone = remove_model(opened, model, benchmark=benchmark)
     failures = f", and {gone.n_failures} failures" if gone.n_failures else ""
     o.console().print(
         f"removed {gone.n_scores} scores and {gone.n_answers} answers{failures}", markup=False

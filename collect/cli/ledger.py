@@ -45,9 +45,7 @@ def add(
     ] = None,
     name: Annotated[
         str,
-        typer.Option(
-            help="Name of the entry. [default: the target and the date]", show_default=False
-        ),
+        typer.Option(help="Name of the entry.", show_default="the target and the date"),
     ] = "",
     level: o.Level = 0.9,
     reference: o.Reference = None,

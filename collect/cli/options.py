@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they speak."""
+"""Options that several commands share, and how commands print."""
 
 from __future__ import annotations
 
@@ -21,26 +21,13 @@ if TYPE_CHECKING:
     from ..storage.store import Store
 
 __all__ = [
-    "AllowCode",
-    "AllowPickle",
-    "Backend",
-    "BatchSize",
-    "ChatTemplate",
-    "DataRoot",
-    "Device",
-    "Dtype",
-    "IncludePath",
     "Json",
     "Level",
-    "Limit",
     "Models",
     "Panel",
-    "Parallelize",
     "Reference",
-    "Seed",
     "StorePath",
     "Targets",
-    "TrustRemoteCode",
     "console",
     "only_json_on_stdout",
     "open_store",
@@ -54,7 +41,6 @@ _PIPE_WIDTH = 160
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the end of a line
 
 GATHER = "Measuring"
-LOAD = "Loading the checkpoint"
 PREDICT = "Predicting"
 
 Models = Annotated[
@@ -62,90 +48,18 @@ Models = Annotated[
 ]
 Panel = Annotated[
     str,
-    typer.Option(help="A panel's name, or a path to a YAML file.", rich_help_panel=GATHER),
+    typer.Option(
+        help="Name of a panel, which says what is measured, or a path to a YAML file of one.",
+        rich_help_panel=GATHER,
+    ),
 ]
 StorePath = Annotated[
     Path | None,
     typer.Option(
         "--store",
         envvar="CAPSPACE_STORE",
-        help="Folder where results are kept. [default: the user's data folder]",
-        show_default=False,
-    ),
-]
-DataRoot = Annotated[
-    str | None,
-    typer.Option(
-        envvar="CAPSPACE_DATA_ROOT",
-        help="Read data sets from this folder, laid out as on the Hub, and ask nothing of the "
-        "network; 'embedded' is the small one that comes with capspace.",
-        rich_help_panel=GATHER,
-    ),
-]
-IncludePath = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder with lm-eval tasks of your own. This runs the code they name.",
-        rich_help_panel=GATHER,
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(help="Items per task; kept apart from full runs.", rich_help_panel=GATHER),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(help="One seed for everything random. [default: lm-eval's own]",
-                 show_default=False, rich_help_panel=GATHER),
-]  # fmt: skip
-ChatTemplate = Annotated[
-    bool,
-    typer.Option(
-        "--chat-template", help="Use the checkpoint's chat template.", rich_help_panel=GATHER
-    ),
-]
-AllowCode = Annotated[
-    bool,
-    typer.Option(
-        "--allow-code-execution",
-        help="Measure benchmarks that run code which the model writes (HumanEval).",
-        rich_help_panel=GATHER,
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cuda, cuda:1, mps, cpu.", rich_help_panel=LOAD)]
-Dtype = Annotated[
-    str,
-    typer.Option(
-        help="auto (the checkpoint's own), float32, bfloat16, float16.", rich_help_panel=LOAD
-    ),
-]
-BatchSize = Annotated[str, typer.Option(help="A number, or auto.", rich_help_panel=LOAD)]
-Backend = Annotated[
-    str | None,
-    typer.Option(help="Which model class answers.", rich_help_panel=LOAD, show_default=False),
-]
-Parallelize = Annotated[
-    bool,
-    typer.Option(
-        "--parallelize",
-        help="Spread the layers over all GPUs that CUDA_VISIBLE_DEVICES leaves visible.",
-        rich_help_panel=LOAD,
-    ),
-]
-AllowPickle = Annotated[
-    bool,
-    typer.Option(
-        "--allow-pickle",
-        help="Load pickled weights, which can run code.",
-        rich_help_panel=LOAD,
-    ),
-]
-TrustRemoteCode = Annotated[
-    bool,
-    typer.Option(
-        "--trust-remote-code",
-        help="Run code that comes with the checkpoint.",
-        rich_help_panel=LOAD,
+        help="Folder of the store, which holds results and answers.",
+        show_default="the user's data folder",
     ),
 ]
 Targets = Annotated[
@@ -160,8 +74,8 @@ Level = Annotated[
 Reference = Annotated[
     Path | None,
     typer.Option(
-        help="Your own reference: a folder or a table. [default: the packaged one]",
-        show_default=False,
+        help="Published scores to predict from: a folder or a table of your own.",
+        show_default="the packaged reference",
         rich_help_panel=PREDICT,
     ),
 ]
@@ -186,7 +100,7 @@ Json = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print one JSON document, and anything else on standard error.",
+        help="Print one JSON document on standard output, and everything else on standard error.",
         callback=_while_the_command_runs,
     ),
 ]
@@ -272,7 +186,7 @@ def resumable() -> Iterator[None]:
         terminated = isinstance(stop, Terminated)
         console(stderr=True).print(
             f"\n{'terminated' if terminated else 'interrupted'}: every finished chunk of answers "
-            "is kept; run the same command again to go on from here",
+            "is stored; run the same command again to continue from here",
             markup=False,
         )
         raise typer.Exit(143 if terminated else 130) from None

@@ -46,8 +46,8 @@ def select(
     costs: Annotated[
         Path | None,
         typer.Option(
-            help="CSV with the columns model and cost, such as GPU-hours. [default: 1 per model]",
-            show_default=False,
+            help="CSV with the columns model and cost, such as GPU-hours.",
+            show_default="1 per model",
         ),
     ] = None,
     criterion: Annotated[

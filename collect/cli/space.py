@@ -42,7 +42,7 @@ def space(
     else:
         o.print_table(
             f"{len(result.scores)} models × {len(benchmarks)} benchmarks, "
-            f"{int(result.scores.isna().sum().sum())} cells missing",
+            f"{result.n_missing} cells missing",
             ("", "Variance", *benchmarks),
             [
                 (str(name), share(ratio), *(f"{v:+.2f}" for v in row))

@@ -30,8 +30,7 @@ def gain(
     target_scores: Annotated[
         Path | None,
         typer.Option(
-            help="Table with both scores, joined by model name. [default: SCORES itself]",
-            show_default=False,
+            help="Table with both scores, joined by model name.", show_default="SCORES itself"
         ),
     ] = None,
     components: t.Components = 3,
@@ -117,9 +116,8 @@ def reproduce(
     expected: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file with the numbers of the study's own code. [default: a summary of "
-            "them that comes with capspace]",
-            show_default=False,
+            help="JSON file with the numbers of the study's own code.",
+            show_default="a summary of them that comes with capspace",
         ),
     ] = None,
 ) -> None:

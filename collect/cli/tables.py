@@ -50,8 +50,7 @@ Scores = Annotated[
 TargetScores = Annotated[
     Path | None,
     typer.Option(
-        help="Table with the target's scores, joined by model name. [default: SCORES itself]",
-        show_default=False,
+        help="Table with the target's scores, joined by model name.", show_default="SCORES itself"
     ),
 ]
 TargetColumn = Annotated[str, typer.Option(help="Column with the target's scores.")]
@@ -90,10 +89,7 @@ Seed = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder to write the figures to. [default: capspace-report/COMMAND]",
-        show_default=False,
-    ),
+    typer.Option(help="Folder to write the figures to.", show_default="capspace-report/COMMAND"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""How many tokens, logit rows and generations one forward pass may hold."""
+"""A budget limits how many tokens, logit rows and generations one forward pass may hold."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ def generation_rows(
     text = config.get_text_config(decoder=True)
     heads = int(text.num_attention_heads)
     width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
-    kept = int(getattr(text, "num_key_value_heads", None) or heads) * width
-    row_bytes = 2 * int(text.num_hidden_layers) * kept * dtype.itemsize * longest
+    kv_width = int(getattr(text, "num_key_value_heads", None) or heads) * width
+    row_bytes = 2 * int(text.num_hidden_layers) * kv_width * dtype.itemsize * longest
     return max(1, min(_MAX_ROWS, free * 2 // 5 // row_bytes))

@@ -1,4 +1,4 @@
-"""Dividing requests among processes by shared prefix, so that no two read the same one."""
+"""Requests are divided among processes by shared prefix, so that no two read the same prefix."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A model's forward pass over a chunk of tokens, by names of its arguments that were found to work.
+"""A model's forward pass is called by the argument names that work for it.
 
 transformers called the cache ``past_key_values`` until 5.23 and calls it ``cache`` since; code that
 comes with a checkpoint keeps the name of its day, and may take any other argument without using it.
-So no signature is asked: a pass over three tokens shows which name fills the cache.
+So the signature does not count: a pass over three tokens shows which name fills the cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from transformers.cache_utils import DynamicCache
 
 from .tree import IntArray
 
-__all__ = ["CACHE_NAMES", "Forward", "UnsupportedForwardError", "first_line", "forward_of"]
+__all__ = [
+    "CACHE_NAMES",
+    "Forward",
+    "UnsupportedForwardError",
+    "base_model",
+    "first_line",
+    "forward_of",
+]
 
 CACHE_NAMES = ("cache", "past_key_values")
 """What transformers has called the cache, newest first."""
@@ -75,11 +82,11 @@ class Forward:
         tensor of shape (m, vocabulary)
 
         """
-        # a model asked for no position at all may return all of them, hence always at least one
-        asked = rows if len(rows) else np.zeros(1, dtype=np.int64)
-        logits = self.logits(model, tokens, positions, asked, cache)
+        # given no position at all a model may return all of them, so it is given at least one
+        needed = rows if len(rows) else np.zeros(1, dtype=np.int64)
+        logits = self.logits(model, tokens, positions, needed, cache)
         if not self.picks_rows:
-            logits = logits.index_select(0, torch.from_numpy(asked).to(logits.device))
+            logits = logits.index_select(0, torch.from_numpy(needed).to(logits.device))
         return logits[: len(rows)]
 
     def logits(
@@ -104,7 +111,13 @@ class Forward:
         return logits[0]
 
 
-_found: WeakKeyDictionary[nn.Module, Forward] = WeakKeyDictionary()
+_forwards: WeakKeyDictionary[nn.Module, Forward] = WeakKeyDictionary()
+
+
+def base_model(model: nn.Module) -> Any:
+    """Return the model inside a PEFT adapter, or ``model`` itself."""
+    inner = getattr(model, "get_base_model", None)
+    return inner() if callable(inner) else model
 
 
 def forward_of(model: nn.Module) -> Forward:
@@ -116,9 +129,9 @@ def forward_of(model: nn.Module) -> Forward:
         No name of the cache works: the pass fails, or the cache stays empty.
 
     """
-    if model not in _found:
-        _found[model] = _find(model)
-    return _found[model]
+    if model not in _forwards:
+        _forwards[model] = _find(model)
+    return _forwards[model]
 
 
 def _find(model: nn.Module) -> Forward:

@@ -1,4 +1,4 @@
-"""lm-eval's Hugging Face model class with the scoring engine under it."""
+"""lm-eval's Hugging Face model class gets the scoring engine under it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
-from . import MODEL_NAME
-from .attention.backends import Way, ways
+from .arithmetic import MODEL_NAME
+from .attention.backends import AttentionBackend, suitable_backends
 from .attention.blocks import UnsupportedAttentionError
 from .budget import free_memory, scoring_budget
 from .division import divided
-from .forward import forward_of
+from .forward import base_model, forward_of
 from .generation.decode import DecodingStats
 from .generation.sampling import UnservedSettingError, read_settings
 from .generation.texts import generate_texts
 from .scoring import Budget, ScoringStats, Target, score_targets
 from .served import engine_lines, known_reasons
-from .support import base_model, generation_probe, unsupported_reason
+from .support import generation_probe, unsupported_reason
 from .tokens import encode_pairs, encode_unique
 
 __all__ = ["CapspaceLM"]
@@ -80,29 +80,31 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self.unsupported_generation: str | None = None
         self.slower_reason: str | None = None
         if kwargs.get("tp_plan") is None:
-            self._way, self.unsupported_reason = self._find_way()
+            self._attention_backend, self.unsupported_reason = self._choose_attention_backend()
         self._generation_fault: str | None = None
         if self.unsupported_reason is None:
-            self._generation_fault = generation_probe(self.model, self._way)
+            self._generation_fault = generation_probe(self.model, self._attention_backend)
             self.unsupported_generation = self._generation_fault or self._own_setting()
         for line in engine_lines(self) if self.rank == 0 else ():
             _log.warning("capspace: %s", line)
 
-    def _find_way(self) -> tuple[Way, str | None]:
-        """Return the fastest way to compute attention that is exact, or why there is none."""
+    def _choose_attention_backend(self) -> tuple[AttentionBackend, str | None]:
+        """Return the fastest backend that is exact, or the last one tried and why none is."""
         reasons: list[str] = []
-        for way in ways(self.model):
-            reason = unsupported_reason(self.model, backend=self.backend, way=way)
+        for attention_backend in suitable_backends(self.model):
+            reason = unsupported_reason(
+                self.model, backend=self.backend, attention_backend=attention_backend
+            )
             if reason is None:
                 self.slower_reason = reasons[0] if reasons else None
-                return way, None
+                return attention_backend, None
             reasons.append(reason)
-        return way, reasons[-1]
+        return attention_backend, reasons[-1]
 
     def _own_setting(self) -> str | None:
         """Return the model's own generation setting that the engine does not serve, if it has one.
 
-        A task may still set it aside.
+        A task may still override it.
         """
         try:
             read_settings(self.model.generation_config, {}, ())
@@ -216,7 +218,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         requests : list of n Instance
             As for ``generate_until``.
         seeds : sequence of n int
-            Not negative. A text depends on its own alone, not on what else is asked for; lm-eval's
+            Not negative. A text depends on its own alone, not on other requests; lm-eval's
             own path draws from torch's state instead.
         disable_tqdm : bool
             Show no progress.
@@ -262,12 +264,14 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             try:
                 if self._generation_fault is not None:
                     raise UnservedSettingError(self._generation_fault)
-                found, stats = generate_texts(
+                continuations, stats = generate_texts(
                     self,
                     contexts,
                     settings,
                     seeds=[prompts[i][2] for i in members],
-                    way=self._way,
+                    attention_backend=self._attention_backend,
+                    prefill_tokens=self.budget.tokens,
+                    autocast=self.autocast,
                     on_finished=on_finished,
                 )
                 self.decoding_stats += stats
@@ -283,8 +287,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                     Instance("generate_until", {}, prompts[i][:2], place)
                     for place, i in enumerate(members)
                 ]
-                found = super().generate_until(requests, disable_tqdm=True)
-            for i, text in zip(members, found, strict=True):
+                continuations = super().generate_until(requests, disable_tqdm=True)
+            for i, text in zip(members, continuations, strict=True):
                 texts[i] = text
         return texts
 
@@ -307,7 +311,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self.model,
             targets,
             self.budget,
-            way=self._way,
+            attention_backend=self._attention_backend,
             softmax_dtype=self.softmax_dtype,
             autocast=self.autocast,
             on_progress=on_progress,
@@ -318,17 +322,17 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     @property
     def budget(self) -> Budget:
         """Limits of one forward pass, from the memory that is free now."""
-        found = scoring_budget(
+        largest = scoring_budget(
             base_model(self.model).config,
             self.model.dtype,
             self.max_length,
             free_memory(self.device),
         )
         if self.unsupported_reason is None and not forward_of(self.model).picks_rows:
-            found = Budget(min(found.tokens, found.rows), found.rows)
+            largest = Budget(min(largest.tokens, largest.rows), largest.rows)
         if self._token_budget is None:
-            return found
-        return Budget(self._token_budget, min(self._token_budget, found.rows))
+            return largest
+        return Budget(self._token_budget, min(self._token_budget, largest.rows))
 
     def autocast(self) -> torch.autocast:
         """Return the context of each forward pass."""

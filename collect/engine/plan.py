@@ -1,4 +1,4 @@
-"""Which queries meet which keys: a chunk of the prefix tree as a short list of attention blocks."""
+"""A chunk of the prefix tree becomes a short list of blocks: which queries meet which keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log-likelihoods of many continuations, each distinct token passing through the model once."""
+"""Continuations get their log-likelihoods in passes that read each distinct token once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from .attention.backends import Way, ways
+from .attention.backends import AttentionBackend, suitable_backends
 from .attention.blocks import attention_over_tree
 from .forward import forward_of
 from .plan import Chunk
@@ -91,21 +91,21 @@ class ScoringStats:
 class _PathLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # its base hooks subclasses untyped
     """Keys and values of the path shared with the next chunk; the others are dropped at once."""
 
-    def __init__(self, kept: _Kept) -> None:
+    def __init__(self, shared_path: _SharedPath) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-        self._kept = kept
+        self._shared_path = shared_path
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         keys, values = super().update(key_states, value_states)
-        index = self._kept.index.to(keys.device)
+        index = self._shared_path.index.to(keys.device)
         self.keys, self.values = keys.index_select(2, index), values.index_select(2, index)
         return keys, values
 
 
 @dataclass
-class _Kept:
+class _SharedPath:
     """Which of the ancestors and tokens of the running chunk the next one needs."""
 
     index: Tensor
@@ -116,7 +116,7 @@ def score_targets(
     targets: Sequence[Target],
     budget: Budget,
     *,
-    way: Way | None = None,
+    attention_backend: AttentionBackend | None = None,
     softmax_dtype: torch.dtype | None = None,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     on_progress: Callable[[int], Any] | None = None,
@@ -132,9 +132,9 @@ def score_targets(
         In any order; shared prefixes are found across all of them.
     budget : Budget
         Limits of one forward pass. They change time and memory, and scores by rounding only.
-    way : callable, optional
+    attention_backend : callable, optional
         How attention is computed; the first of
-        :func:`~capspace.collect.engine.attention.backends.ways` if None.
+        :func:`~capspace.collect.engine.attention.backends.suitable_backends` if None.
     softmax_dtype : dtype, optional
         Precision of the log-softmax, float32 if None.
     autocast : callable
@@ -148,7 +148,7 @@ def score_targets(
         For each target the sum of the log-probabilities of its continuation (nats) and whether
         every token of it is the most probable one.
     stats : ScoringStats
-        Tokens asked for and tokens read.
+        Tokens requested and tokens read.
 
     """
     tree, located = build_tree(
@@ -166,14 +166,14 @@ def score_targets(
     order = np.argsort(row, kind="stable")
     sorted_row = row[order]
     device = next(model.parameters()).device
-    way = way or ways(model)[0]
+    attention_backend = attention_backend or suitable_backends(model)[0]
     forward = forward_of(model)
 
     # no inference mode: weights that unpack themselves, as quantised ones do, fail under it
     with attention_over_tree(model) as slot, torch.no_grad():
-        kept = _Kept(torch.empty(0, dtype=torch.long))
+        shared_path = _SharedPath(torch.empty(0, dtype=torch.long))
         cache = DynamicCache()
-        cache.layer_class_to_replicate = partial(_PathLayer, kept)  # type: ignore[assignment]  # called as a class, with no arguments
+        cache.layer_class_to_replicate = partial(_PathLayer, shared_path)  # type: ignore[assignment]  # called as a class, with no arguments
         path = np.empty(0, dtype=np.int64)
         needed = np.unique(sorted_row)
         last_rows = np.sort([entries[-1] for entries in located])
@@ -181,9 +181,11 @@ def score_targets(
         while start < len(tree):
             stop = _stop(start, len(tree), needed, budget)
             keys = np.concatenate([path, np.arange(start, stop)])
-            slot.attention = way(Chunk(len(path), tree.depth[keys], tree.end[keys] - start))
+            slot.attention = attention_backend(
+                Chunk(len(path), tree.depth[keys], tree.end[keys] - start)
+            )
             next_path = tree.path_after(path, start, stop)
-            kept.index = torch.from_numpy(np.searchsorted(keys, next_path)).to(device)
+            shared_path.index = torch.from_numpy(np.searchsorted(keys, next_path)).to(device)
             wanted = order[slice(*np.searchsorted(sorted_row, [start, stop]))]
             rows, row_of = np.unique(row[wanted] - start, return_inverse=True)
             before = _contents(cache)

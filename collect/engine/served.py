@@ -1,6 +1,6 @@
-"""What the engine leaves to lm-eval's own path: as lines for a user, and as a record of a result.
+"""What the engine leaves to lm-eval's own path is reported to the user and recorded with a result.
 
-Such a run gives the same scores and takes longer, so it says so before it begins and keeps it.
+Such a run gives the same scores and takes longer.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class EngineRecord(TypedDict):
 
 
 def known_reasons(lm: Any) -> list[str]:
-    """Return why a loaded model's requests take lm-eval's own path, as far as it is known at once.
+    """Return why requests take lm-eval's own path, as far as a loaded model shows it at once.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def unserved_requests(lm: Any) -> Counter[str]:
 
 
 def engine_lines(lm: Any) -> list[str]:
-    """Return a line for each thing that a loaded model's run does without; mostly none."""
+    """Return a line for each part of the engine that does not serve a model; usually none."""
     lines = []
     if (reason := getattr(lm, "unsupported_reason", None)) is not None:
         lines.append(
@@ -94,12 +94,12 @@ def engine_lines(lm: Any) -> list[str]:
 
 
 def engine_record(lm: Any, unserved: Mapping[str, int]) -> EngineRecord | None:
-    """Return what a result keeps of the engine; None where the engine was not asked for.
+    """Return what a result keeps of the engine; None where another backend was used.
 
     Parameters
     ----------
     lm : object
-        The lm-eval model that answered.
+        The lm-eval model that responded.
     unserved : mapping
         How many of the result's requests took lm-eval's own path, by reason.
 

@@ -1,4 +1,4 @@
-"""Whether the engine can serve a model exactly, and if not, why."""
+"""The engine serves a model only where it reproduces it exactly, and says why it does not."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import torch
 from torch import Tensor, nn
 from transformers.configuration_utils import PretrainedConfig
 
-from .attention.backends import Way
+from .attention.backends import AttentionBackend
 from .attention.blocks import UnsupportedAttentionError
-from .forward import UnsupportedForwardError, first_line
+from .forward import UnsupportedForwardError, base_model, first_line
 from .generation.decode import generate
 from .generation.shared_prompts import MIN_SHARED
 from .scoring import Budget, Target, score_targets
 from .tree import IntArray
 
-__all__ = ["base_model", "generation_probe", "probe", "unsupported_reason"]
+__all__ = ["generation_probe", "probe", "unsupported_reason"]
 
 _KNOWN_LAYERS = {"attention", "full_attention", "sliding_attention"}
 _MOVING_ROPE = {"dynamic", "longrope", "su"}
 
 
 def unsupported_reason(
-    model: nn.Module, *, backend: str = "causal", way: Way | None = None
+    model: nn.Module, *, backend: str = "causal", attention_backend: AttentionBackend | None = None
 ) -> str | None:
     """Return why the engine leaves ``model`` to lm-eval's own path, or None if it serves it.
 
@@ -35,7 +35,7 @@ def unsupported_reason(
         A model as lm-eval holds it, with an adapter around it or not.
     backend : str
         lm-eval's word for the kind of model: ``"causal"`` or ``"seq2seq"``.
-    way : callable, optional
+    attention_backend : callable, optional
         How attention would be computed, as for
         :func:`~capspace.collect.engine.scoring.score_targets`.
 
@@ -57,16 +57,10 @@ def unsupported_reason(
         return "it is not a transformers model"
     return (
         _by_class(base) or _by_config(base.config) or _by_adapter(model) or _by_weights(base)
-    ) or probe(model, way)
+    ) or probe(model, attention_backend)
 
 
-def base_model(model: nn.Module) -> Any:
-    """Return the model inside a PEFT adapter, or ``model`` itself."""
-    inner = getattr(model, "get_base_model", None)
-    return inner() if callable(inner) else model
-
-
-def probe(model: nn.Module, way: Way | None = None) -> str | None:
+def probe(model: nn.Module, attention_backend: AttentionBackend | None = None) -> str | None:
     """Compare the engine with the model's own forward pass on a small tree of tokens.
 
     Returns
@@ -91,13 +85,17 @@ def probe(model: nn.Module, way: Way | None = None) -> str | None:
     ]
 
     def scored() -> list[float]:
-        scores, _ = score_targets(model, targets, Budget(tokens=17, rows=17), way=way)
+        scores, _ = score_targets(
+            model, targets, Budget(tokens=17, rows=17), attention_backend=attention_backend
+        )
         return [score for score, _ in scores]
 
     return _compare(model, scored, sequences, first=1, what="a small tree of tokens")
 
 
-def generation_probe(model: nn.Module, way: Way | None = None) -> str | None:
+def generation_probe(
+    model: nn.Module, attention_backend: AttentionBackend | None = None
+) -> str | None:
     """Compare the engine with the model's own forward pass on short texts, given token by token.
 
     Returns
@@ -127,7 +125,7 @@ def generation_probe(model: nn.Module, way: Way | None = None) -> str | None:
             is_finished=lambda new: False,
             rows=len(sequences),
             prefill_tokens=len(sequences[0]),
-            way=way,
+            attention_backend=attention_backend,
         )
         return [logprob for row in logprobs for logprob in row]
 
@@ -192,9 +190,9 @@ def _by_config(config: PretrainedConfig) -> str | None:
         return "its attention is not causal"
     if getattr(text, "attention_chunk_size", None) is not None:
         return "its attention works in chunks of positions"
-    foreign = set(getattr(text, "layer_types", None) or ()) - _KNOWN_LAYERS
-    if foreign:
-        return f"it has layers of type {', '.join(sorted(foreign))}"
+    unknown = set(getattr(text, "layer_types", None) or ()) - _KNOWN_LAYERS
+    if unknown:
+        return f"it has layers of type {', '.join(sorted(unknown))}"
     moving = _MOVING_ROPE & set(_rope_types(text))
     if moving:
         return f"its rotary embedding depends on the length of the input ({', '.join(moving)})"

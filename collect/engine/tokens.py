@@ -1,4 +1,4 @@
-"""Token ids of many strings, each distinct string encoded once and in batches."""
+"""Each distinct string is encoded once, in batches."""
 
 from __future__ import annotations
 

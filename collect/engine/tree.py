@@ -1,4 +1,4 @@
-"""The prefix tree of many token sequences, stored as one depth-first row of distinct tokens."""
+"""The prefix tree of many token sequences is stored as one depth-first row of distinct tokens."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -14,6 +13,8 @@ from typing import Any
 
 from capspace.fit._json import json_safe
 
+from ..storage.digests import sha256
+from ..storage.files import write_atomically
 from ..storage.result import Result
 from ..storage.store import Store
 from ._receipt import Item, items
@@ -78,16 +79,16 @@ def _write_run(run: Run, store: Store, out: Path, now: str) -> Iterator[Path]:
     if lines:
         place = folder / f"{stem}_samples.jsonl"
         raw = "".join(f"{line}\n" for line in lines).encode()
-        (out / place).write_bytes(raw)
+        write_atomically(out / place, raw, sync=False)
         samples = SampleFile(
             file_path=place.as_posix(),
-            checksum=hashlib.sha256(raw).hexdigest(),
+            checksum=sha256(raw),
             total_rows=len(lines),
         )
         yield out / place
     log = _evaluation_log(run, evaluation_id, now, samples)
     path = out / folder / f"{stem}.json"
-    path.write_text(log.to_json(indent=2) + "\n", encoding="utf-8")
+    write_atomically(path, log.to_json(indent=2) + "\n", sync=False)
     yield path
 
 
@@ -187,14 +188,14 @@ def _instance_logs(result: Result, store: Store, evaluation_id: str) -> Iterator
         if not math.isfinite(score) or not item.answers:
             continue
         answer, how = _answer(item, metric, chosen)
-        hashed = hashlib.sha256(f"{item.prompt}{item.expected}".encode("utf-8", "surrogatepass"))
+        shown = f"{item.prompt}{item.expected}".encode("utf-8", "surrogatepass")
         yield InstanceLog(
             evaluation_id=evaluation_id,
             model_id=result.model,
             evaluation_name=result.benchmark,
             evaluation_result_id=result.key,
             sample_id=f"{item.task}/{item.item}",
-            sample_hash=hashed.hexdigest(),
+            sample_hash=sha256(shown),
             input=InstanceInput(
                 raw=_text(item.prompt),
                 reference=[_text(item.expected)],

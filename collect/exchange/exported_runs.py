@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..storage.identity import canonical_json
+from ..storage.digests import canonical_json, sha256
+from ..storage.protocol import Protocol
 from ..storage.result import Result
 from ..storage.run_dates import run_date
 
@@ -62,7 +62,7 @@ class Run:
     def digest(self) -> bytes:
         """SHA-256 of what tells this run from others of the same model."""
         told = {name: value for name, value in vars(self).items() if name != "results"}
-        return hashlib.sha256(canonical_json(told).encode("utf-8", "surrogatepass")).digest()
+        return bytes.fromhex(sha256(canonical_json(told).encode("utf-8", "surrogatepass")))
 
 
 def runs(results: Iterable[Result]) -> list[Run]:
@@ -79,10 +79,11 @@ def _run_of(result: Result) -> Run:
     identity = json.loads(result.identity)
     scores = identity.get("scores")
     protocol = ""
+    conditions: Sequence[str]
     if scores is None:
-        # Behind the task and the backend our own protocols name what was out of the ordinary.
-        harness, conditions = identity.get("harness", ""), result.protocol.split("; ")[2:]
-        model = identity.get("model", {})
+        harness, model = identity.get("harness", ""), identity.get("model", {})
+        measured = Protocol.parse(result.protocol)
+        conditions = () if measured is None else measured.conditions
     else:
         harness = scores[0].get("harness", "")
         model = {n: result.provenance[n] for n in ("backend", "dtype") if n in result.provenance}
@@ -156,6 +157,6 @@ def file_name(name: str) -> str:
     """Return a name as a single file name: no name leads out of the folder."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "__", name).lstrip(".")
     if len(plain) > _LONGEST_NAME:
-        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = sha256(name.encode("utf-8", "surrogatepass"))
         plain = f"{plain[: _LONGEST_NAME - 13]}-{digest[:12]}"
     return plain or "model"

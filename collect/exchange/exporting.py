@@ -13,6 +13,7 @@ from capspace.fit.table import ScoreTable
 from capspace.fit.table.cells import PARQUET_ENDINGS
 
 from ..errors import CollectError
+from ..storage.files import write_atomically
 from ..storage.result import Result, to_table
 from ..storage.samples import json_line
 from ..storage.store import Store
@@ -121,7 +122,7 @@ def _lm_eval(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
                 _add_tasks(told, result)
             written += _write_samples(store, own, folder, stamp)
             path = folder / f"results_{stamp}.json"
-            path.write_text(_json(told), encoding="utf-8")
+            write_atomically(path, _json(told), sync=False)
             written.append(path)
     return written
 
@@ -189,7 +190,7 @@ def _write_samples(store: Store, own: list[Result], folder: Path, stamp: str) ->
     paths = []
     for name, of_task in lines.items():
         path = folder / f"samples_{name}_{stamp}.jsonl"
-        path.write_text("\n".join(of_task) + "\n", encoding="utf-8")
+        write_atomically(path, "\n".join(of_task) + "\n", sync=False)
         paths.append(path)
     return paths
 

@@ -12,7 +12,7 @@ from typing import Any
 from capspace.tasks.panel import Panel
 
 from ..errors import ImportFileError, StoreError
-from ..storage.file_hashes import sha256_file
+from ..storage.digests import sha256_file
 from ..storage.result import Result
 from ..storage.samples import write_samples
 from ..storage.store import Store

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from capspace.fit._json import json_safe
 from capspace.tasks.panel import Benchmark, Panel
 
 from ..errors import ImportFileError
 from ..harness.harness import Harness
-from ..storage.identity import TaskIdentity, canonical_json
+from ..storage.digests import canonical_json, sha256
+from ..storage.identity import TaskIdentity
+from ..storage.protocol import Protocol
 from ..storage.result import Result
 from .foreign_score import ForeignFile, ForeignScore
 
@@ -22,7 +23,6 @@ __all__ = ["Brought", "Protocols"]
 Brought = tuple[Result, list[ForeignScore]]
 """A result, and the scores of the file that it is made of."""
 
-_HARNESS = re.compile(r"lm-eval( \d\S*)? ")
 _ROUNDING = 1e-6  # of a mean of ones
 _SHARES = {"acc", "acc_norm", "mc1", "mc2"}
 
@@ -106,11 +106,10 @@ class Protocols:
     ) -> Result:
         first = parts[0]
         counts = [part.n_items for part in parts]
-        versions = "/".join(sorted({f"v{task.version}" for task in tasks if task.version}))
-        words = f"{first.harness} {'+'.join(benchmark.tasks)} {versions} {benchmark.metric}"
-        if benchmark.filter != "none":
-            words += f" ({benchmark.filter})"
-        words = "; ".join(filter(None, (words, first.setup)))
+        backend, _, dtype = first.setup.rpartition(" ")
+        protocol = replace(
+            Protocol.of(benchmark, tasks), harness=first.harness, backend=backend, dtype=dtype
+        )
         return Result(
             key=_key(digest, benchmark.name, parts),
             model=first.model,
@@ -120,7 +119,7 @@ class Protocols:
             stderr=math.sqrt(math.fsum(part.stderr**2 for part in parts)) / len(parts),
             n_items=None if None in counts else sum(n for n in counts if n is not None),
             n_shot=benchmark.n_shot,
-            protocol=words,
+            protocol=str(protocol),
             source=origin,
             comparable=benchmark.comparable,
             identity=_identity(digest, parts),
@@ -142,7 +141,7 @@ class Protocols:
             name += f" ({score.filter})"
         if score.task in self._tasks and is_label:
             benchmark = self._panel[score.task]
-            if _same_words(score, benchmark, self._tasks[score.task]):
+            if _is_the_panels(score, benchmark, self._tasks[score.task]):
                 name = benchmark.name
             else:
                 name = f"{score.task} (imported)"
@@ -151,11 +150,6 @@ class Protocols:
                     + (f"its protocol is {score.protocol!r}" if score.protocol
                        else "the file does not state its protocol")
                 ] += 1  # fmt: skip
-        version = f"v{score.version}" if score.version else ""
-        words = [" ".join(filter(None, (score.harness, score.task, version, score.metric)))]
-        protocol = score.protocol or "; ".join(
-            [*(words if score.metric else ()), *filter(None, [score.setup]), *score.conditions]
-        )
         return Result(
             key=_key(digest, name, [score]),
             model=score.model,
@@ -165,7 +159,7 @@ class Protocols:
             stderr=score.stderr,
             n_items=score.n_items,
             n_shot=score.n_shot,
-            protocol=protocol,
+            protocol=score.protocol or _sentence(score),
             source="; ".join(filter(None, (origin, score.source))),
             comparable=name in self._tasks,
             identity=_identity(digest, [score]),
@@ -220,18 +214,34 @@ def _same_version(stated: str, wanted: str) -> bool:
         return stated == wanted
 
 
-def _same_words(score: ForeignScore, benchmark: Benchmark, tasks: tuple[TaskIdentity, ...]) -> bool:
-    """Return whether a table's words are those that our own results of this benchmark carry."""
-    versions = "/".join(sorted({f"v{task.version}" for task in tasks if task.version}))
-    words = f"{'+'.join(benchmark.tasks)} {versions} {benchmark.metric}"
-    if benchmark.filter != "none":
-        words += f" ({benchmark.filter})"
-    stated = score.protocol.split("; ")
-    # After the task's own words comes the backend; anything behind it is a further condition.
+def _is_the_panels(
+    score: ForeignScore, benchmark: Benchmark, tasks: tuple[TaskIdentity, ...]
+) -> bool:
+    """Return whether a table's protocol is the one that our own results of a benchmark carry."""
+    stated = Protocol.parse(score.protocol)
     return (
-        _HARNESS.sub("", stated[0]) == words
-        and len(stated) <= 2
+        stated is not None
+        and stated.task == Protocol.of(benchmark, tasks).task
+        and not stated.conditions
         and score.n_shot == benchmark.n_shot
+    )
+
+
+def _sentence(score: ForeignScore) -> str:
+    """Return what a score of no panel states of its protocol."""
+    if not score.metric:
+        return "; ".join(filter(None, (score.setup, *score.conditions)))
+    backend, _, dtype = score.setup.rpartition(" ")
+    return str(
+        Protocol(
+            tasks=(score.task,),
+            metric=score.metric,
+            version=f"v{score.version}" if score.version else None,
+            harness=score.harness or None,
+            backend=backend,
+            dtype=dtype,
+            further=score.conditions,
+        )
     )
 
 
@@ -252,17 +262,11 @@ def _provenance(score: ForeignScore) -> dict[str, str]:
 
 
 def _identity(digest: str, parts: list[ForeignScore]) -> str:
-    stated = [
-        {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in vars(part).items()
-            if name not in {"samples", "setup", "run_date"}
-        }
-        for part in parts
-    ]
-    return canonical_json({"imported": digest, "scores": stated})
+    unidentifying = {"samples", "setup", "run_date"}
+    stated = [{k: v for k, v in vars(part).items() if k not in unidentifying} for part in parts]
+    return canonical_json({"imported": digest, "scores": json_safe(stated)})
 
 
 def _key(digest: str, name: str, parts: list[ForeignScore]) -> str:
     text = canonical_json([name, _identity(digest, parts)])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text)

@@ -1,1 +1,1 @@
-"""The only room that knows lm-eval's evaluation: tasks, prompts, data, metrics."""
+"""lm-eval's evaluation is known to this room alone: tasks, prompts, data and metrics."""

@@ -1,4 +1,4 @@
-"""Prompts as in lm-eval's plain run of a task alone, whatever it is measured together with.
+"""A task has the prompts of lm-eval's plain run of it alone, whatever is measured together with it.
 
 Whatever a task draws at random is then a function of the seeds alone: its few-shot examples, and
 the items that some tasks shuffle while they prepare them (the options of GPQA). lm-eval's own
@@ -117,7 +117,7 @@ def _prepared_once(config: Any) -> Any:
 
 
 def _build_whole(task: Any, build: Any, settings: dict[str, Any]) -> None:
-    """Build all documents up to the last that is asked for, and keep those asked for.
+    """Build all documents up to the last that is wanted, and keep those that are.
 
     For a task that draws while it makes a prompt, so that no document can be left out.
     """

@@ -1,6 +1,6 @@
-"""Tasks that prepare their items at random: whether a task's functions draw random numbers.
+"""Whether a task prepares its items at random is read from the source of its functions.
 
-Read from their source, without running it. A generator that is made from a seed inside the
+Nothing of it is run. A generator that is made from a seed inside the
 function that uses it is no draw: the function returns the same each time.
 """
 

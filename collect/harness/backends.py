@@ -1,93 +1,42 @@
-"""Backends: the lm-eval model classes that can answer for a Hugging Face checkpoint."""
+"""A backend is the lm-eval model class that answers for a Hugging Face checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from capspace.fit.errors import near_matches
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.download import checkpoint_folder
-from ..engine import ARITHMETIC, MODEL_NAME
+from ..engine.arithmetic import ARITHMETIC, MODEL_NAME
 from ..engine.served import newer_than_checked
 from ..errors import BackendError, CheckpointError
-from .harness import register_models
+from ..settings import LoadSettings
 
 if TYPE_CHECKING:
     from ..checkpoints.checked_model import CheckedModel, LoadRules
 
 __all__ = [
-    "BACKENDS",
-    "DEFAULT_BACKEND",
-    "LoadOptions",
     "checked_models",
+    "identity_settings",
     "load_model",
+    "loaded_dtype",
     "pick_device",
+    "register_models",
 ]
 
-BACKENDS = ("capspace", "hf")
-"""Names in lm-eval's registry of model classes whose arguments are those of its own ``hf``."""
-
-DEFAULT_BACKEND = "capspace"
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 # lm-eval's own search starts at 64 sequences of full length: minutes on a CPU.
 _BATCH_WITHOUT_CUDA = 8
 
 
-@dataclass(frozen=True)
-class LoadOptions:
-    """How to load a checkpoint.
+def identity_settings(backend: str) -> tuple[tuple[str, str], ...]:
+    """Return what of a backend itself can move a score, for the identity of a measurement."""
+    return (("arithmetic", ARITHMETIC),) if backend == MODEL_NAME else ()
 
-    Raises
-    ------
-    BackendError
-        An unknown backend or dtype, or a batch size that is neither a count nor "auto".
 
-    """
-
-    backend: str = DEFAULT_BACKEND
-    device: str = "auto"
-    """"auto" (CUDA, else MPS, else CPU) or a torch device."""
-
-    dtype: str = "auto"
-    """"auto" (the checkpoint's own) or a name of torch."""
-
-    batch_size: int | str = "auto"
-    """A count; or "auto", "auto:n": lm-eval's search on CUDA, 8 elsewhere."""
-
-    trust_remote_code: bool = False
-
-    parallelize: bool = False
-    """Spread the layers over all GPUs that the process sees; needs CUDA."""
-
-    token: str | None = field(default=None, repr=False)
-    """Hub token; by default the one that ``hf auth login`` keeps."""
-
-    def __post_init__(self) -> None:
-        if self.backend not in BACKENDS:
-            raise BackendError(
-                f"unknown backend {self.backend!r}{near_matches(self.backend, BACKENDS)}; "
-                f"there are {', '.join(BACKENDS)}"
-            )
-        if self.dtype not in DTYPES:
-            raise BackendError(f"unknown dtype {self.dtype!r}; there are {', '.join(DTYPES)}")
-        head, _, tail = str(self.batch_size).partition(":")
-        if not (head == "auto" and (tail.isdigit() or not tail)) and not (
-            head.isdigit() and int(head) > 0 and not tail
-        ):
-            raise BackendError(f"batch size {self.batch_size!r} is neither a count nor 'auto'")
-
-    @property
-    def identity_settings(self) -> tuple[tuple[str, str], ...]:
-        """What of the backend itself can move a score, for the identity of a measurement."""
-        return (("arithmetic", ARITHMETIC),) if self.backend == MODEL_NAME else ()
-
-    def identity_dtype(self, checkpoint: Checkpoint) -> str:
-        """Return the dtype the weights will have: "auto" is the configuration's."""
-        return checkpoint.dtype if self.dtype == "auto" else self.dtype
+def loaded_dtype(dtype: str, checkpoint: Checkpoint) -> str:
+    """Return the dtype the weights will have: "auto" is the configuration's."""
+    return checkpoint.dtype if dtype == "auto" else dtype
 
 
 def pick_device(device: str) -> str:
@@ -115,7 +64,7 @@ def pick_device(device: str) -> str:
 
 
 def load_model(
-    checkpoint: Checkpoint, options: LoadOptions, *, chat_template: bool = False
+    checkpoint: Checkpoint, settings: LoadSettings, *, chat_template: bool = False
 ) -> CheckedModel:
     """Load a checkpoint as an lm-eval model object.
 
@@ -123,7 +72,7 @@ def load_model(
     ----------
     checkpoint : Checkpoint
         What is loaded.
-    options : LoadOptions
+    settings : LoadSettings
         How.
     chat_template : bool
         Whether prompts will go through its chat template, which it must have then.
@@ -141,30 +90,30 @@ def load_model(
 
     from ..checkpoints.checked_model import LoadRules, checked
 
-    device = pick_device(options.device)
-    batch_size = options.batch_size
+    device = pick_device(settings.device)
+    batch_size = settings.batch_size
     if str(batch_size).startswith("auto") and not device.startswith("cuda"):
         batch_size = _BATCH_WITHOUT_CUDA
     arguments = {
-        "pretrained": checkpoint_folder(checkpoint, token=options.token),
-        "dtype": options.dtype,
+        "pretrained": checkpoint_folder(checkpoint, token=settings.hub_token),
+        "dtype": settings.dtype,
         # Where a checkpoint has no code of its own, the permission must not change what is loaded.
-        "trust_remote_code": checkpoint.custom_code and options.trust_remote_code,
+        "trust_remote_code": checkpoint.custom_code and settings.trust_remote_code,
         # None lets transformers take pickles; that was allowed when the checkpoint was resolved.
         "use_safetensors": None if checkpoint.pickled else True,
     }
-    if options.parallelize:
+    if settings.parallelize:
         if not device.startswith("cuda"):
             raise BackendError(f"layers are spread over GPUs, and the device is {device}")
         arguments["parallelize"] = True  # lm-eval's own
     rules = LoadRules(name=checkpoint.name, chat_template=chat_template)
     try:
         register_models()
-        model_class: Any = checked(get_model(options.backend), rules)
+        model_class: Any = checked(get_model(settings.backend), rules)
     except ImportError as error:  # of a private name that a newer library has dropped
         newer = newer_than_checked()
         raise BackendError(
-            f"the backend {options.backend!r} does not load here ({error}); pass --backend hf"
+            f"the backend {settings.backend!r} does not load here ({error}); pass --backend hf"
             + (f": {newer}" if newer else "")
         ) from None
     model: CheckedModel = model_class.create_from_arg_obj(
@@ -177,6 +126,13 @@ def load_model(
             "not say; save it with add_eos_token=False"
         )
     return model
+
+
+def register_models() -> None:
+    """Make capspace's own model classes known to lm-eval by name."""
+    from ..engine.lm import CapspaceLM
+
+    del CapspaceLM  # importing the class registered it
 
 
 @contextmanager

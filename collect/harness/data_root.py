@@ -1,9 +1,8 @@
-"""Data roots: folders laid out as on the Hub that serve lm-eval's tasks without a network."""
+"""A data root, laid out as the Hub is, serves lm-eval's tasks without a network."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import os
 import re
@@ -18,9 +17,10 @@ from typing import Any
 import yaml
 
 from ..errors import DataRootError
-from ..storage.identity import canonical_json
+from ..storage.digests import digest, sha256, sha256_file, sha256_stream
 
 __all__ = [
+    "EMBEDDED",
     "DataRoot",
     "DataSource",
     "datasets_offline",
@@ -29,6 +29,9 @@ __all__ = [
     "named_data_root",
     "own_files_fingerprint",
 ]
+
+EMBEDDED = "embedded"
+"""Name of the data root that comes with the package."""
 
 _FORMATS = (".jsonl", ".jsonl.gz", ".parquet")
 _LABEL_FILE = "data-root.yaml"
@@ -83,13 +86,16 @@ class DataRoot:
             raise DataRootError(f"data root {path}: no such folder")
         self.label, self.comparable = self._read_label()
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     def _read_label(self) -> tuple[str, bool]:
         path = self.path / _LABEL_FILE
         if not path.is_file():
             return "", True
         try:
-            said = yaml.safe_load(path.read_text(encoding="utf-8"))
-            label, comparable = said["label"], said["comparable"]
+            label_file = yaml.safe_load(path.read_text(encoding="utf-8"))
+            label, comparable = label_file["label"], label_file["comparable"]
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
             raise DataRootError(
                 f"{path}: expected 'label: <text>' and 'comparable: <bool>'"
@@ -97,6 +103,19 @@ class DataRoot:
         if not isinstance(label, str) or not isinstance(comparable, bool):
             raise DataRootError(f"{path}: label must be a text and comparable true or false")
         return label, comparable
+
+    def serves(self, config: Mapping[str, Any]) -> DataSource | None:
+        """Return the files for a task's configuration; None where it reads or makes its own.
+
+        Raises
+        ------
+        DataRootError
+            As of `source`.
+
+        """
+        if "custom_dataset" in config or own_files_fingerprint(config):
+            return None
+        return self.source(config)
 
     def source(self, config: Mapping[str, Any]) -> DataSource:
         """Return the files for a task's configuration (lm-eval's, as a mapping).
@@ -116,27 +135,27 @@ class DataRoot:
             )
         name = config.get("dataset_name")
         folder = self._folder(dataset, None if name is None else str(name))
-        found: dict[str, list[Path]] = {}
+        files_of: dict[str, list[Path]] = {}
         for split in _splits(config):
             paths = _split_files(folder, split)
             if paths:
-                found[split] = paths
+                files_of[split] = paths
             elif split in _required(config):
                 raise DataRootError(
                     f"data set {dataset}{f' ({name})' if name else ''}: no split {split!r} "
                     f"({' or '.join(split + f for f in _FORMATS)}) in {folder}"
                 )
-        kinds = {_kind(p) for paths in found.values() for p in paths}
+        kinds = {_kind(p) for paths in files_of.values() for p in paths}
         if len(kinds) > 1:
             raise DataRootError(f"{folder}: splits of one data set must have one format")
         hashes = [
             (split, [_content_hash(str(p), *_stamp(p)) for p in paths])
-            for split, paths in sorted(found.items())
+            for split, paths in sorted(files_of.items())
         ]
         return DataSource(
             format=kinds.pop(),
-            files={split: [str(p) for p in paths] for split, paths in found.items()},
-            fingerprint=hashlib.sha256(canonical_json(hashes).encode()).hexdigest(),
+            files={split: [str(p) for p in paths] for split, paths in files_of.items()},
+            fingerprint=digest(hashes),
         )
 
     def _folder(self, dataset: str, name: str | None) -> Path:
@@ -169,10 +188,10 @@ def own_files_fingerprint(config: Mapping[str, Any]) -> str | None:
         named = [path]
     else:
         return None
-    found = [p for name in named for p in _files_below(Path(name))]
-    said = [named, settings, [[str(p), _content_hash(str(p), *_stamp(p))] for p in found]]
-    text = json.dumps(said, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    paths = [p for name in named for p in _files_below(Path(name))]
+    hashes = [[str(p), _content_hash(str(p), *_stamp(p))] for p in paths]
+    text = json.dumps([named, settings, hashes], sort_keys=True, default=str)
+    return sha256(text)
 
 
 def _texts(value: Any) -> list[str]:
@@ -205,7 +224,7 @@ def named_data_root(name: str | Path) -> DataRoot:
         No such folder, or its ``data-root.yaml`` is not understood.
 
     """
-    return embedded_data_root() if str(name) == "embedded" else DataRoot(Path(name))
+    return embedded_data_root() if str(name) == EMBEDDED else DataRoot(Path(name))
 
 
 def default_data_root() -> DataRoot | None:
@@ -275,8 +294,7 @@ def _content_hash(path: str, size: int, mtime_ns: int) -> str:
     try:
         if path.endswith(".gz"):
             with gzip.open(path) as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+                return sha256_stream(stream)
+        return sha256_file(Path(path))
     except (OSError, EOFError) as error:
         raise DataRootError(f"{path}: cannot read this file: {error}") from None

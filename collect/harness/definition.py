@@ -1,11 +1,12 @@
-"""The definition of an lm-eval task, hashed with the code of the functions it names."""
+"""The definition of an lm-eval task is hashed with the code of the functions it names."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
+
+from ..storage.digests import sha256, sha256_file
 
 __all__ = ["definition_hash"]
 
@@ -14,9 +15,9 @@ _LABELS = frozenset({"tag", "task_alias", "group", "group_alias"})
 
 def definition_hash(config: dict[str, Any]) -> str:
     """Return the hash of a task's configuration with the code of the functions it names."""
-    kept = {k: v for k, v in config.items() if k not in _LABELS}
-    text = json.dumps(_with_code(kept), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    decisive = {k: v for k, v in config.items() if k not in _LABELS}
+    text = json.dumps(_with_code(decisive), sort_keys=True, default=str)
+    return sha256(text)
 
 
 def _with_code(value: Any) -> Any:
@@ -29,5 +30,5 @@ def _with_code(value: Any) -> Any:
         module, _, function = value.rpartition(".")
         path = Path(f"{module}.py")
         if module and path.is_file():
-            return [path.name, function, hashlib.sha256(path.read_bytes()).hexdigest()]
+            return [path.name, function, sha256_file(path)]
     return value

@@ -1,4 +1,4 @@
-"""One benchmark's score, read from the results that lm-eval returns."""
+"""One benchmark's score is read from the results that lm-eval returns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Evaluation:
 
     n_items: int
     tasks: tuple[dict[str, Any], ...]
-    """Per leaf task: name, score, stderr, n_items, and the hash of what was asked."""
+    """Per leaf task: name, score, stderr, n_items, and the hash of its prompts."""
 
     samples: tuple[dict[str, Any], ...]
     """lm-eval's own record of every item, with its task's name."""
@@ -41,7 +41,7 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
     Raises
     ------
     HarnessError
-        A task has no finite number for the metric, or was run with other shots than asked for.
+        A task has no finite number for the metric, or was run with other shots than the panel's.
 
     Notes
     -----
@@ -91,9 +91,9 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
 
 
 def _prompts_hash(samples: Iterable[dict[str, Any]]) -> str:
-    """Return the SHA-256 of what was asked of each item, in the order of the items."""
-    asked = {int(sample["doc_id"]): sample["arguments"] for sample in samples}
+    """Return the SHA-256 of the prompts, in the order of the items."""
+    prompts = {int(sample["doc_id"]): sample["arguments"] for sample in samples}
     digest = hashlib.sha256()
-    for item in sorted(asked.items()):
+    for item in sorted(prompts.items()):
         digest.update(json.dumps(item, default=str).encode() + b"\n")
     return digest.hexdigest()

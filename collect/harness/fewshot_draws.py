@@ -1,4 +1,4 @@
-"""The few-shot examples of lm-eval's whole plain run, in a run of some of its documents.
+"""Part of a run's documents get the few-shot examples that they have in lm-eval's whole run.
 
 lm-eval draws the examples of all documents from one stream, in the order in which a process builds
 them. A process that builds every other document, or a few chosen ones, would give each the

@@ -1,4 +1,4 @@
-"""Metering: the progress bars of lm-eval and of our models, turned into counts of items."""
+"""The progress bars of lm-eval and of our models are turned into counts of items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 __all__ = ["ItemsDone", "metered"]
 
 ItemsDone = Callable[[int, int], None]
-"""Called with items answered and items in all, again and again while a model answers."""
+"""Called with items done and items in all, again and again while a model responds."""
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def metered(
 ) -> Iterator[None]:
     """Turn the progress bars of lm-eval and of our models into calls of ``items_done``.
 
-    A recorder asks the model piece by piece: its ``share_done`` turns the share of a piece that is
+    A recorder calls the model piece by piece: its ``share_done`` turns the share of a piece that is
     done into the share of all requests.
     """
     from tqdm import tqdm
@@ -48,7 +48,7 @@ def metered(
             super().close()
 
     class Requests(Silent):
-        """The bar over the requests that the model answers."""
+        """The bar over the requests that the model responds to."""
 
         def update(self, n: float | None = 1) -> bool | None:
             drawn: bool | None = super().update(n)

@@ -1,4 +1,4 @@
-"""The code that a task's configuration names, and what that reaches, read without running it."""
+"""The code that a task's configuration reaches is followed without running it."""
 
 from __future__ import annotations
 

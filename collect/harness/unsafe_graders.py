@@ -1,6 +1,6 @@
-"""Text of a model that is run as code: whether the functions that grade a task's answers do so.
+"""A task is refused if the functions that grade its answers run a model's text as code.
 
-Read from their source, without running it: a function that uses ``eval``, ``exec`` or sympy's
+Their source is read, not run: a function counts that uses ``eval``, ``exec`` or sympy's
 parsers of Python expressions (which are ``eval`` underneath), or reaches one that does.
 """
 

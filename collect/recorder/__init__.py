@@ -1,1 +1,1 @@
-"""Every answer is on disk before more are requested."""
+"""Every response is on disk before more are requested."""

@@ -1,4 +1,4 @@
-"""Prompts that lm-eval's ``hf`` would read otherwise in another batch.
+"""lm-eval's ``hf`` encodes some prompts differently, depending on the first prompt of their batch.
 
 To generate texts, lm-eval 0.4.13 encodes a batch at once: without special tokens if its first
 prompt begins with the text of the beginning-of-sequence token, and with them if not. Where a batch

@@ -1,4 +1,4 @@
-"""What the recorder has to know of torch: its memory errors, its randomness, its bad numbers.
+"""The recorder needs little of torch: its memory errors, its randomness and its non-finite numbers.
 
 torch is only looked at where something else has imported it: models behind an API need none.
 """
@@ -51,7 +51,7 @@ class NonFiniteWatch:
     """Notices NaN and +inf among the logits that a torch model generates from.
 
     Greedy decoding turns such logits into tokens as if nothing had happened. The flag stays on the
-    device until it is asked for, so watching does not make the device wait.
+    device until `take` reads it, so watching does not make the device wait.
 
     Parameters
     ----------

@@ -1,12 +1,12 @@
-"""Asking a model in chunks: known answers first, the rest in an order that survives a restart.
+"""Requests whose responses are not known go to the model in chunks, in an order that restarts keep.
 
-The requests of a call are sorted and cut at fixed places of that order: into blocks that grow from
-one batch, and a block that would take too long, at the pace kept in the journal, into halves. A run
-that was killed thus cuts what is left as it would have been cut, so that batches are made of the
-same requests and answers come out the same to the last bit. Only of a model so slow that blocks
-are halved may two runs ask in other batches, where their paces differ by a third or more; answers
-then differ as with another batch size. A sampled text is drawn from a seed of its own where the
-model can do that, as capspace's engine can, and then depends on no cut.
+The requests of a call are sorted, and cut at fixed places of that order: into blocks that grow from
+one batch. A block that would take too long, by the throughput noted in the journal, is halved. A
+run that was killed cuts what is left as it would have been cut, so that batches hold the same
+requests and responses are equal to the last bit. Only of a model so slow that blocks are halved may
+two runs form different batches, where their throughputs differ by a third or more; responses then
+differ as with another batch size. Where the model can draw a sampled text from a seed of its own,
+as capspace's engine can, the text depends on no cut.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from .request_order import (
     request_keys,
 )
 
-__all__ = ["Asker", "AskingCounts"]
+__all__ = ["Dispatcher", "RequestCounts"]
 
 _HANDFUL = 8  # requests of the first chunk, where a model does not say how many it takes at once
 
 
 @dataclass
-class AskingCounts:
-    """What became of the requests so far.
+class RequestCounts:
+    """What became of the requests so far; a result records it under these names.
 
     Attributes
     ----------
     n_requests, n_known, n_asked : int
-        Requests of the harness; those answered from the journal; those the model answered.
+        Requests of the harness; those whose responses the journal held; those the model answered.
     n_empty : int
-        Generations that came back empty: passed on, and not kept.
+        Generations that came back empty: passed on, and not stored.
     n_split : int
         Calls that ran out of memory and were split.
 
@@ -56,8 +56,8 @@ class AskingCounts:
     n_split: int = 0
 
 
-class Asker:
-    """Answers lists of requests from a journal and a model.
+class Dispatcher:
+    """Responds to lists of requests from a journal and a model.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ class Asker:
     batch_size : int, optional
         Requests that the model takes at once; blocks are multiples of it.
     by_prefix : bool
-        Ask in the order of the texts, not of their lengths: for a model that computes what
-        neighbours share once.
+        Order requests by their texts, not by their lengths: for a model that computes once what
+        neighbours share.
     torch_model : object, optional
         Watched for logits that are not finite while it generates.
 
@@ -86,7 +86,7 @@ class Asker:
         by_prefix: bool = False,
         torch_model: object = None,
     ) -> None:
-        self.counts = AskingCounts()
+        self.counts = RequestCounts()
         self._journal = journal
         self._identity = identity
         self._label = label
@@ -97,33 +97,33 @@ class Asker:
         self._batch_size = batch_size or _HANDFUL
         self._by_prefix = by_prefix
         # Texts are drawn a call at a time. Where a call of one batch costs no more per text than a
-        # larger one, calls are that, and draws depend on no cut that follows the pace.
+        # larger one, calls are that, and draws depend on no cut that follows the throughput.
         self._batch_by_batch = self._knows_batch and not by_prefix
         self._torch_model = torch_model
-        self._n_done = self._n_asking = 0
+        self._n_done = self._n_in_flight = 0
         self._n_wanted = 1
 
     def share_done(self, share_of_call: float) -> float:
         """Return the share of the requests that is done when this share of the model's call is."""
-        return min(1.0, (self._n_done + share_of_call * self._n_asking) / self._n_wanted)
+        return min(1.0, (self._n_done + share_of_call * self._n_in_flight) / self._n_wanted)
 
-    def answers(
+    def responses(
         self,
         request_type: RequestType,
         requests: Sequence[Request],
-        ask: Callable[[list[Any]], Sequence[Any]],
+        respond: Callable[[list[Any]], Sequence[Any]],
         draw: Draw | None = None,
     ) -> list[Answer]:
-        """Return one answer per request, in the order of the requests.
+        """Return one response per request, in the order of the requests.
 
         Parameters
         ----------
         request_type : str
             The model's method.
         requests : sequence of n lm-eval instances
-            What is asked.
-        ask : callable
-            Takes requests and returns as many answers; called with the unknown ones only.
+            What the harness requests.
+        respond : callable
+            Takes requests and returns as many responses; called with the unknown ones only.
         draw : callable, optional
             The same for sampled requests, given a seed for each of them; without it, torch is
             seeded before a call.
@@ -131,24 +131,24 @@ class Asker:
         Raises
         ------
         AnswerError
-            An answer is not finite, or a request alone does not fit into memory. All other answers
-            that were given are kept.
+            A response is not finite, or a request alone does not fit into memory. All other
+            responses are stored.
         JournalError
-            A chunk could not be written; those before it are kept.
+            A chunk could not be written; those before it are stored.
 
         """
         keys = request_keys(request_type, requests)
-        kept = self._journal.known(self._identity)
-        known = {key: kept[key] for key in keys if key in kept}
+        journaled = self._journal.known(self._identity)
+        known = {key: journaled[key] for key in keys if key in journaled}
         by_key = dict(zip(keys, requests, strict=True))
         self.counts.n_requests += len(requests)
         self.counts.n_known += sum(key in known for key in keys)
         self._n_wanted = len(by_key)
-        self._tell(len(known))
+        self._report(len(known))
         if len(known) == len(by_key):
             return [known[key] for key in keys]
 
-        call = Call(request_type, ask, self._journal.tuning(self._identity), draw)
+        call = Call(request_type, respond, self._journal.tuning(self._identity), draw)
         call.learned = dict(call.tuning)
         failures: list[Failure] = []
         empty: dict[bytes, Answer] = {}
@@ -159,14 +159,14 @@ class Asker:
             for piece in self._cut(order, call, by_key, known):
                 chunk = [key for key in piece if key not in known]
                 started = time.monotonic()
-                got = self._ask_chunk(call, chunk, by_key, failures, watch)
-                call.learn_pace(
+                answered = self._dispatch(call, chunk, by_key, failures, watch)
+                call.learn_throughput(
                     time.monotonic() - started,
                     _characters(chunk, by_key),
                     is_first=not self.counts.n_asked,
                 )
-                self._keep(call, chunk, got, by_key, known, empty)
-                self._tell(len(known) + len(empty))
+                self._store(call, chunk, answered, by_key, known, empty)
+                self._report(len(known) + len(empty))
         if failures:
             worst = max(failures, key=lambda failure: failure.characters)
             raise AnswerError(
@@ -192,20 +192,20 @@ class Asker:
         for block in blocks(order, self._batch_size):
             yield from pieces(block, self._batch_size, known, fits)
 
-    def _tell(self, n_done: int) -> None:
-        self._n_done, self._n_asking = n_done, 0
+    def _report(self, n_done: int) -> None:
+        self._n_done, self._n_in_flight = n_done, 0
         self._on_progress(n_done, self._n_wanted)
 
-    def _keep(
+    def _store(
         self,
         call: Call,
         chunk: list[bytes],
-        got: dict[bytes, Answer],
+        answered: dict[bytes, Answer],
         by_key: dict[bytes, Request],
         known: dict[bytes, Answer],
         empty: dict[bytes, Answer],
     ) -> None:
-        good = {key: answer for key, answer in got.items() if is_finite(answer) and answer != ""}
+        good = {k: response for k, response in answered.items() if _can_be_stored(response)}
         if good:
             self._journal.append(
                 self._identity,
@@ -217,16 +217,16 @@ class Asker:
         if call.tuning_changed:
             self._journal.keep_tuning(self._identity, call.tuning)
             call.learned = dict(call.tuning)
-        self.counts.n_asked += len(got)
+        self.counts.n_asked += len(answered)
         known |= good
         for key in chunk:
-            if key in got and key not in good:
-                if got[key] != "":
-                    self._refuse(by_key[key], f"answered {got[key]}")
+            if key in answered and key not in good:
+                if answered[key] != "":
+                    self._refuse(by_key[key], f"answered {answered[key]}")
                 self.counts.n_empty += 1
-                empty[key] = got[key]
+                empty[key] = answered[key]
 
-    def _ask_chunk(
+    def _dispatch(
         self,
         call: Call,
         chunk: list[bytes],
@@ -234,8 +234,8 @@ class Asker:
         failures: list[Failure],
         watch: NonFiniteWatch,
     ) -> dict[bytes, Answer]:
-        """Ask in calls as large as fit into memory; a request too large alone becomes a failure."""
-        got: dict[bytes, Answer] = {}
+        """Call the model with what fits into memory; a request too large by itself is a failure."""
+        answered: dict[bytes, Answer] = {}
         rest = list(chunk)
         while rest:
             n = len(rest)
@@ -244,12 +244,12 @@ class Asker:
             if self._batch_by_batch and call.request_type == "generate_until":
                 n = min(n, self._batch_size)
             part = rest[:n]
-            self._n_asking = len(part)
-            answers = call.try_asking(part, by_key, self._identity)
+            self._n_in_flight = len(part)
+            responses = call.responses(part, by_key, self._identity)
             if watch.take():
                 self._blame(call, part, by_key, watch)
-            if answers is not None:
-                got |= dict(zip(part, answers, strict=True))
+            if responses is not None:
+                answered |= dict(zip(part, responses, strict=True))
                 self._n_done += len(part)
                 del rest[: len(part)]
                 continue
@@ -269,7 +269,7 @@ class Asker:
                 )
                 self._journal.record_failure(failure)
                 failures.append(failure)
-        return got
+        return answered
 
     def _blame(
         self, call: Call, part: list[bytes], by_key: dict[bytes, Request], watch: NonFiniteWatch
@@ -277,7 +277,7 @@ class Asker:
         """Find one request of a call that makes the model's logits not finite, and raise."""
         while len(part) > 1:
             half = part[: len(part) // 2]
-            call.try_asking(half, by_key, self._identity)
+            call.responses(half, by_key, self._identity)
             part = half if watch.take() else part[len(half) :]
         self._refuse(by_key[part[0]], "has logits that are NaN or infinite")
 
@@ -286,6 +286,10 @@ class Asker:
             f"{self._label}: item {request.doc_id} of {request.task_name or 'the task'} {what}; "
             "a score with it would be wrong: check the weights and the dtype (--dtype float32)"
         )
+
+
+def _can_be_stored(response: Answer) -> bool:
+    return is_finite(response) and response != ""
 
 
 def _characters(keys: Sequence[bytes], by_key: Mapping[bytes, Request]) -> int:

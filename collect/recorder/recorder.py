@@ -1,4 +1,4 @@
-"""The recorder: an lm-eval model that answers from the journal and asks the model only the rest.
+"""The recorder is an lm-eval model that requests from another only what the journal does not hold.
 
 This module imports lm-eval; import it inside functions.
 """
@@ -13,28 +13,28 @@ from lm_eval.api.model import LM
 
 from ..storage.journal import Answer, Journal
 from ._mixed_prompts import mixed_prompts
-from .dispatch import Asker
+from .dispatch import Dispatcher, RequestCounts
 
 __all__ = ["Recorder"]
 
 
 class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
-    """Wraps any lm-eval model; each answer is kept on disk before more are asked for.
+    """Wraps any lm-eval model; every response is on disk before more are requested.
 
     Parameters
     ----------
     lm : lm_eval.api.model.LM
-        The model that answers what is not known.
+        The model that responds to what is not known.
     journal : Journal
-        Where answers are kept.
+        Where responses are stored.
     identity : str
-        Key of the measurement identity: everything that decides an answer besides the request.
+        Key of the measurement identity: everything that decides a response besides the request.
     label : str
         What is measured, for messages: model and benchmark.
     description : mapping, optional
-        The identity as JSON data, kept beside the answers.
+        The identity as JSON data, stored beside the responses.
     on_progress : callable, optional
-        Called with the answers there are and the answers wanted, of the current call.
+        Called with the number of responses so far and of requests, of the current call.
     chunk_seconds : float
         Longest that a chunk may knowingly take: the work that a killed run repeats. A batch is
         never cut; a model that does not say what a batch is may take thrice its shortest chunk.
@@ -42,7 +42,7 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
     Attributes
     ----------
     notices : list of str
-        What to know of the answers: that prompts depended on their batch.
+        What to know of the responses: that prompts depended on their batch.
 
     """
 
@@ -60,7 +60,7 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
         super().__init__()
         self._lm = lm
         self.notices: list[str] = []
-        self.asker = Asker(
+        self._dispatcher = Dispatcher(
             journal,
             identity=identity,
             label=label,
@@ -72,15 +72,22 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
             torch_model=getattr(lm, "model", None),
         )
 
+    @property
+    def counts(self) -> RequestCounts:
+        """What became of the requests so far."""
+        return self._dispatcher.counts
+
     def loglikelihood(self, requests: list[Instance]) -> list[Answer]:
         """Return (log-likelihood, is greedy) per request."""
         self._check("loglikelihood", requests)
-        return self.asker.answers("loglikelihood", requests, self._lm.loglikelihood)
+        return self._dispatcher.responses("loglikelihood", requests, self._lm.loglikelihood)
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[Answer]:
         """Return the log-likelihood of each whole text."""
         self._check("loglikelihood_rolling", requests)
-        return self.asker.answers("loglikelihood_rolling", requests, self._lm.loglikelihood_rolling)
+        return self._dispatcher.responses(
+            "loglikelihood_rolling", requests, self._lm.loglikelihood_rolling
+        )
 
     def generate_until(self, requests: list[Instance]) -> list[Answer]:
         """Return the generated text per request."""
@@ -88,17 +95,17 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
         if sentence := mixed_prompts(self._lm, [request.args[0] for request in requests]):
             self.notices.append(sentence)
         draw = getattr(self._lm, "generate_from_seeds", None)
-        return self.asker.answers("generate_until", requests, self._lm.generate_until, draw)
+        return self._dispatcher.responses("generate_until", requests, self._lm.generate_until, draw)
 
     def _check(self, request_type: str, requests: list[Instance]) -> None:
-        """Let the model refuse all requests of a call, before it is asked for any of them."""
+        """Let the model refuse all requests of a call before it is given any of them."""
         check = getattr(self._lm, "check_requests", None)
         if check is not None:
             check(request_type, requests)
 
     def share_done(self, share_of_call: float) -> float:
         """Return the share of all requests that is done when this share of the model's call is."""
-        return self.asker.share_done(share_of_call)
+        return self._dispatcher.share_done(share_of_call)
 
     # What `LM` itself defines is found before __getattr__ and so has to be passed on by name.
 

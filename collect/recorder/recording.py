@@ -1,11 +1,12 @@
-"""A model behind a recorder, under the identity of its answers."""
+"""A model is put behind a recorder, under the identity of its responses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..storage.answer_identity import answering, digest
+from ..storage.answer_identity import answering
+from ..storage.digests import digest
 from ..storage.identity import Measurement, ModelIdentity
 from ..storage.journal import Journal
 
@@ -39,7 +40,7 @@ def recorded_answers(
     label: str,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Recorder:
-    """Return a model of this identity behind a recorder, whatever it is asked."""
+    """Return a model of this identity behind a recorder, whatever is requested of it."""
     from .recorder import Recorder
 
     decisive = answering(model, harness, seed)

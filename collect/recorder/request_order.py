@@ -1,4 +1,4 @@
-"""Requests of the harness: the key of each, their order, and the places where it is cut."""
+"""Requests of the harness get a key each, an order, and the places where that order is cut."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Request(Protocol):
 def request_keys(request_type: RequestType, requests: Sequence[Request]) -> list[bytes]:
     """Return the key of each request.
 
-    Repeats of a generation are answers of their own, counted for each document of each task: a
+    Repeats of a generation have responses of their own, counted for each document of each task: a
     document is given the same draws alone and in company. The harness pads the requests of
     data-parallel processes with further copies of the last instance: these count as its own repeats
     again.
@@ -47,7 +47,7 @@ def request_keys(request_type: RequestType, requests: Sequence[Request]) -> list
         if request_type == "generate_until" and (
             repeats > 1 or is_sampled(request_type, request.args)
         ):
-            # Where an item subset is asked, lm-eval's doc_id counts within it.
+            # Where an item subset is measured, lm-eval's doc_id counts within it.
             index: int | None = getattr(request, "position", request.doc_id)
             document = -1 if index is None else index
             if id(request) not in first:
@@ -79,8 +79,8 @@ def pieces(
 ) -> Iterator[Sequence[bytes]]:
     """Halve a block until each piece fits or is one batch; yield those with unknown keys.
 
-    What fits is asked again for each piece when its turn comes. A block of which a beginning alone
-    is known was being asked in pieces when its run was stopped, and is cut as it was cut then.
+    What fits is decided anew for each piece when its turn comes. A block of which only a beginning
+    is known was being dispatched in pieces when its run was stopped, and is cut as it was then.
     """
     n_known = sum(key in known for key in block)
     if n_known == len(block):

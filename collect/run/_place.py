@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from capspace.fit._display import counted, frame_html
 from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
+from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
+from ..storage.protocol import Protocol
 from .collection import Collection
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from capspace.fit.reference import Reference
 
 __all__ = ["PlacedModel", "place", "place_collection"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PlacedModel:
     """A measured model, its placement, and where its report is."""
 
@@ -26,18 +31,32 @@ class PlacedModel:
     placement: Placement
     report: Path | None
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the model's scores, as `Collection.to_frame`; predictions are the placement's."""
+        return self.collection.to_frame()
+
+    def __repr__(self) -> str:
+        (checkpoint,) = self.collection.checkpoints
+        n_scores = counted(len(self.collection.results), "score")
+        n_predictions = counted(len(self.placement.predictions), "prediction")
+        report = "" if self.report is None else f", report {self.report}"
+        return f"PlacedModel({checkpoint.name}: {n_scores}, {n_predictions}{report})"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
 
 def place(
     model: str,
     *,
-    panel: str | Path = "classic-8",
+    panel: str | Path = DEFAULT_PANEL,
     reference: Reference | None = None,
     targets: Iterable[str] | None = None,
     level: float = 0.9,
     out: Path | None = None,
     store: Path | str | None = None,
-    data_root: Path | str | None = None,
-    limit: int | None = None,
+    settings: RunSettings | None = None,
+    **changes: Unpack[RunChanges],
 ) -> PlacedModel:
     """Measure a checkpoint on a panel, place it, predict its scores, and write its report.
 
@@ -45,9 +64,8 @@ def place(
     ----------
     model : str
         Hub name ``org/model[@revision]`` or local folder.
-    panel, store, data_root, limit
-        See ``capspace.collect.collect_scores``, which takes further options; its result goes to
-        ``place_collection``.
+    panel, store, settings, **changes
+        As of ``capspace.collect.collect_scores``.
     reference : Reference, optional
         The packaged one by default.
     targets : iterable of str, optional
@@ -60,7 +78,7 @@ def place(
     """
     from .collect import collect_scores
 
-    collection = collect_scores(model, panel=panel, store=store, data_root=data_root, limit=limit)
+    collection = collect_scores(model, panel=panel, store=store, settings=settings, **changes)
     return place_collection(collection, reference=reference, targets=targets, level=level, out=out)
 
 
@@ -115,7 +133,11 @@ def _notes(collection: Collection) -> list[str]:
     odd = [r.benchmark for r in collection.results if not r.comparable]
     if odd:
         notes.append(not_comparable_note(odd))
-    limits = [r.benchmark for r in collection.results if "; limit " in r.protocol]
+    limits = [
+        result.benchmark
+        for result in collection.results
+        if (protocol := Protocol.parse(result.protocol)) and protocol.limit is not None
+    ]
     if limits:
         notes.append(
             f"Only the first items of each task were measured ({', '.join(limits)}); the standard "

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from capspace.tasks.panel import Benchmark
 
 from ..checkpoints.checkpoint import Checkpoint
-from ..harness.backends import LoadOptions
+from ..harness.backends import identity_settings, loaded_dtype
 from ..harness.data_root import DataRoot
-from ..harness.harness import Harness, harness_version
+from ..harness.harness import Harness
+from ..harness.version import harness_version
+from ..settings import RunSettings
 from ..storage.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
+from ..storage.protocol import Protocol
 
-__all__ = ["measurement", "protocol_words"]
+__all__ = ["cell_protocol", "measurement"]
 
 
 def measurement(
     checkpoint: Checkpoint,
     benchmark: Benchmark,
     harness: Harness,
-    *,
-    options: LoadOptions,
-    seeds: Seeds,
-    limit: int | None = None,
-    chat_template: bool = False,
+    settings: RunSettings,
 ) -> Measurement:
     """Return the identity of one cell, whose key the store knows its result by; loads no model.
 
@@ -35,10 +36,12 @@ def measurement(
     """
     model = ModelIdentity(
         checkpoint=checkpoint.identity,
-        dtype=options.identity_dtype(checkpoint),
-        backend=options.backend,
-        backend_settings=tuple(sorted(options.identity_settings + checkpoint.identity_settings)),
-        chat_template=chat_template,
+        dtype=loaded_dtype(settings.dtype, checkpoint),
+        backend=settings.backend,
+        backend_settings=tuple(
+            sorted(identity_settings(settings.backend) + checkpoint.identity_settings)
+        ),
+        chat_template=settings.chat_template,
         custom_code=checkpoint.custom_code,
     )
     return Measurement(
@@ -48,28 +51,23 @@ def measurement(
         metric=benchmark.metric,
         filter=benchmark.filter,
         aggregate=benchmark.aggregate,
-        seeds=seeds,
-        limit=limit,
+        seeds=Seeds.of(settings.seed),
+        limit=settings.limit,
         harness=harness_version(),
     )
 
 
-def protocol_words(benchmark: Benchmark, measurement: Measurement, root: DataRoot | None) -> str:
-    """Return the protocol in words that tell any two apart which may differ in score."""
-    versions = sorted({f"v{t.version}" for t in measurement.tasks if t.version})
-    parts = [
-        f"{measurement.harness} {'+'.join(benchmark.tasks)} {'/'.join(versions)} "
-        f"{benchmark.metric}",
-        f"{measurement.model.backend} {measurement.model.dtype}",
-    ]
-    if benchmark.filter != "none":
-        parts[0] += f" ({benchmark.filter})"
-    if root is not None:
-        parts.append(root.label or "local data")
-    if measurement.model.chat_template:
-        parts.append("chat template")
-    if measurement.limit is not None:
-        parts.append(f"limit {measurement.limit}")
-    if measurement.seeds != HARNESS_SEEDS:
-        parts.append(f"seed {measurement.seeds.fewshot}")
-    return "; ".join(parts)
+def cell_protocol(
+    benchmark: Benchmark, measurement: Measurement, root: DataRoot | None
+) -> Protocol:
+    """Return the protocol of one cell, as it is stored beside its score."""
+    return replace(
+        Protocol.of(benchmark, measurement.tasks),
+        harness=measurement.harness,
+        backend=measurement.model.backend,
+        dtype=measurement.model.dtype,
+        data="" if root is None else root.label or "local data",
+        chat_template=measurement.model.chat_template,
+        limit=measurement.limit,
+        seed=None if measurement.seeds == HARNESS_SEEDS else measurement.seeds.fewshot,
+    )

@@ -1,9 +1,12 @@
-"""Collections: the scores of some models on a panel, and why others are missing."""
+"""A collection holds the scores of some models on a panel, and why others are missing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
+from capspace.fit._display import counted, frame_html
 from capspace.fit.table import ScoreTable
 from capspace.tasks.panel import Panel
 
@@ -11,6 +14,8 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..storage.result import Result, to_table
 
 __all__ = ["Collection", "Missing"]
+
+_MOST_NAMES = 2
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Missing:
     """Whether it was left out on purpose, and nothing failed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Collection:
     """The scores of some models on a panel."""
 
@@ -41,3 +46,27 @@ class Collection:
     def table(self) -> ScoreTable:
         """The results as a score table."""
         return to_table(self.results)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per score: model, revision, benchmark, score, stderr and where it is from.
+
+        Returns
+        -------
+        DataFrame
+            The columns of a score table; scores and errors between 0 and 1, NaN where unknown.
+
+        """
+        return self.table.scores
+
+    def __repr__(self) -> str:
+        models = ", ".join(checkpoint.name for checkpoint in self.checkpoints[:_MOST_NAMES])
+        if len(self.checkpoints) > _MOST_NAMES:
+            models = counted(len(self.checkpoints), "model")
+        cells = counted(len(self.results) + len(self.missing), "score")
+        return (
+            f"Collection({models} on {self.panel.name} v{self.panel.version}: "
+            f"{len(self.results):,} of {cells}, {self.n_measured:,} measured now)"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)

@@ -1,4 +1,4 @@
-"""lm-eval's own command line, whose runs keep every answer and go on where they stopped."""
+"""lm-eval's own command line, with every answer stored, so that runs resume where they stopped."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Any
 
 from ..errors import AnswerError, BackendError, CollectError
 from ..harness._plain_prompts import plain_prompts
-from ..harness.backends import checked_models
+from ..harness.backends import checked_models, register_models
+from ..harness.data_root import default_data_root, named_data_root
 from ..harness.fewshot_draws import positions_of
-from ..harness.harness import harness_version, register_models, wrapped_in_evaluator
 from ..harness.metering import metered
+from ..harness.patches import wrapped_in_evaluator
+from ..harness.served_data import data_from
+from ..harness.version import harness_version
 from ..recorder.recording import recorded_answers
 from ..runtime.redaction import redacted
 from ..storage.journal import open_journal
@@ -31,7 +34,7 @@ from .run_identity import (
 __all__ = ["lm_eval_main", "recorded_runs"]
 
 Say = Callable[[str], None]
-_CLIENTS = {"aiohttp", "requests"}  # by which lm-eval asks a server
+_CLIENTS = {"aiohttp", "requests"}  # libraries by which lm-eval reaches a server
 
 
 def lm_eval_main(
@@ -39,6 +42,7 @@ def lm_eval_main(
     *,
     store: Path | None,
     answers_of: str | None = None,
+    data_root: str | None = None,
     allow_pickle: bool = False,
     allow_missing_weights: bool = False,
     say: Say,
@@ -50,41 +54,52 @@ def lm_eval_main(
     arguments : sequence of str
         What lm-eval's own command line takes.
     store : Path, optional
-        Store whose journal keeps the answers; None keeps none.
+        Store whose journal takes the answers; None stores none.
     answers_of : str, optional
         The user's own name for what answers; None where the arguments name a checkpoint.
+    data_root : str, optional
+        Folder that tasks read instead of the Hub, or "embedded"; by default
+        ``CAPSPACE_DATA_ROOT``, else the Hub.
     allow_pickle : bool
-        Load weights that come as pickles only.
+        Load weights that come only as pickles.
     allow_missing_weights : bool
-        Go on where a checkpoint's files lack weights, which are then drawn at random.
+        Continue if a checkpoint's files lack weights, which are then random.
     say : callable
-        Told, in a line, what a user should know of the model, and what became of the answers.
+        Receives lines for the user: about the model, and about where the answers are stored.
 
     Raises
     ------
     AnswerError
         A model's server does not answer.
+    DataRootError
+        A data root that cannot be used, or that lacks a data set.
     CheckpointError
         The weights are pickles or some are missing, and that is not allowed; an adapter lies
         beside them; the tokenizer is not there or does not belong to them; or there is no such
         checkpoint.
     JournalError
-        Answers cannot be kept any more; those before are.
+        No more answers can be stored; those before are.
 
     """
     from lm_eval.__main__ import cli_evaluate
 
     register_models()
+    root = default_data_root() if data_root is None else named_data_root(data_root)
+    if root is not None and root.label:
+        say(f"data: {root.label}")
     before = sys.argv
     # lm-eval reads and edits sys.argv itself.
     sys.argv = ["capspace lm-eval", *arguments]
     try:
-        with recorded_runs(
-            store=store,
-            answers_of=answers_of,
-            allow_pickle=allow_pickle,
-            allow_missing_weights=allow_missing_weights,
-            say=say,
+        with (
+            data_from(root),
+            recorded_runs(
+                store=store,
+                answers_of=answers_of,
+                allow_pickle=allow_pickle,
+                allow_missing_weights=allow_missing_weights,
+                say=say,
+            ),
         ):
             cli_evaluate()
     finally:
@@ -100,7 +115,7 @@ def recorded_runs(
     allow_missing_weights: bool = False,
     say: Say,
 ) -> Iterator[None]:
-    """Let lm-eval's function for a whole run check what it loads and asks, and keep the answers.
+    """Let lm-eval's function for a whole run check what it loads, and store the answers.
 
     Parameters
     ----------
@@ -134,7 +149,7 @@ def _run_unpickled(simple_evaluate: Any) -> Any:
 
 
 def _run_untrusting(simple_evaluate: Any) -> Any:
-    """Return lm-eval's function for a whole run, in which code of a checkpoint's is asked for."""
+    """Return lm-eval's function for a whole run, which runs a checkpoint's code only if told to."""
 
     def run(**settings: Any) -> Any:
         if settings["model"] == "sglang":  # lm-eval's class runs it unless told otherwise
@@ -150,7 +165,10 @@ def _run_plain_prompts(simple_evaluate: Any, say: Say) -> Any:
 
     def run(**settings: Any) -> Any:
         if settings.get("cache_requests"):
-            say("--cache_requests is left out: lm-eval's cache of prompts knows of no seed or data")
+            say(
+                "--cache_requests is ignored: the key of lm-eval's cache of prompts has no seed "
+                "and no data"
+            )
             settings |= {"cache_requests": False, "rewrite_requests_cache": False}
         if settings.get("samples") is not None:
             # lm-eval numbers what it takes in ascending order as if it were in the order given.
@@ -162,7 +180,7 @@ def _run_plain_prompts(simple_evaluate: Any, say: Say) -> Any:
 
 
 def _run_of_one_model(simple_evaluate: Any) -> Any:
-    """Return lm-eval's function for a whole run, which loads what was named and nothing beside."""
+    """Return lm-eval's function for a whole run, which loads only the model that was named."""
 
     def run(**settings: Any) -> Any:
         refuse_changed_names(settings["model_args"] or {})
@@ -202,21 +220,25 @@ def _run_recorded(simple_evaluate: Any, store: Path, answers_of: str | None, say
         model, given = settings["model"], settings["model_args"] or {}
         template = settings.get("apply_chat_template") or False
         if answers_of is not None:
-            found = identify_by_name(answers_of, model, given, chat_template=template)
+            identified = identify_by_name(answers_of, model, given, chat_template=template)
         try:
             if settings.get("use_cache") is not None:
-                raise CollectError("--use_cache keeps them in lm-eval's own cache")
+                raise CollectError("--use_cache puts them into lm-eval's own cache")
             seed = _torch_seed(settings)
             if answers_of is None:
-                with Store(store) as kept:
-                    found = identify(model, given, chat_template=template, hash_file=kept.hash_file)
+                with Store(store) as opened:
+                    identified = identify(
+                        model, given, chat_template=template, hash_file=opened.hash_file
+                    )
         except CollectError as reason:
-            way = "; --answers-of NAME keeps them" if isinstance(reason, BackendError) else ""
-            say(f"answers are not kept: {redacted(str(reason))}{way}")
+            remedy = "; --answers-of NAME stores them" if isinstance(reason, BackendError) else ""
+            say(f"answers are not stored: {redacted(str(reason))}{remedy}")
             return simple_evaluate(**settings)
-        settings["model_args"] = found.arguments
+        settings["model_args"] = identified.arguments
         with wrapped_in_evaluator(
-            evaluate=partial(_evaluation_recorded, store=store, found=found, seed=seed, say=say)
+            evaluate=partial(
+                _evaluation_recorded, store=store, model=identified, seed=seed, say=say
+            )
         ):
             return simple_evaluate(**settings)
 
@@ -231,14 +253,14 @@ def _torch_seed(settings: dict[str, Any]) -> int:
 
 
 def _evaluation_recorded(
-    evaluate: Any, *, store: Path, found: RunModel, seed: int, say: Say
+    evaluate: Any, *, store: Path, model: RunModel, seed: int, say: Say
 ) -> Any:
     """Return lm-eval's function for evaluating a loaded model, with a recorder around that."""
     from tqdm import tqdm
 
     def recorded(lm: Any, **settings: Any) -> Any:
         if getattr(lm, "missing_weights", ()):
-            say("answers are not kept: they are those of weights that were drawn at random")
+            say("answers are not stored: some of the weights are random")
             return evaluate(lm=lm, **settings)
         with open_journal(store) as journal, tqdm(disable=lm.rank > 0, unit="request") as bar:
 
@@ -248,11 +270,11 @@ def _evaluation_recorded(
 
             recorder = recorded_answers(
                 lm,
-                found.identity.with_settings(getattr(lm, "identity_settings", {})),
+                model.identity.with_settings(getattr(lm, "identity_settings", {})),
                 seed=seed,
                 harness=harness_version(),
                 journal=journal,
-                label=found.name,
+                label=model.name,
                 on_progress=progress,
             )
             with metered(lambda done, total: None):  # one bar instead of one per chunk
@@ -262,10 +284,10 @@ def _evaluation_recorded(
                     if type(error).__module__.partition(".")[0] not in _CLIENTS:
                         raise
                     raise AnswerError(
-                        f"{found.name}: its server gave no answer ({error}); all answers before "
-                        "are kept: run the same command again to go on from there"
+                        f"{model.name}: its server gave no answer ({error}); all answers before "
+                        "are stored: run the same command again to continue from there"
                     ) from None
-            counts = recorder.asker.counts
+            counts = recorder.counts
             notices = [*journal.take_notices(), *recorder.notices]
         if lm.rank == 0:
             for notice in notices:
@@ -273,7 +295,7 @@ def _evaluation_recorded(
             empty = f" but {counts.n_empty:,} that came back empty" if counts.n_empty else ""
             say(
                 f"{counts.n_known:,} of {counts.n_requests:,} answers were known; all{empty} are "
-                f"kept in {store}"
+                f"stored in {store}"
             )
         return results
 

@@ -1,4 +1,4 @@
-"""What a result file of lm-eval says was out of the ordinary in its run, in words."""
+"""Conditions of a run of lm-eval that may move its scores, in words, read from its result file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SEEDS = {
     "torch_seed": HARNESS_SEEDS.torch,
     "fewshot_seed": HARNESS_SEEDS.fewshot,
 }
-# They say which model answers, and where; a panel's protocol leaves open in which dtype.
+# These name the model and where it runs; a panel's protocol leaves the dtype open.
 _ORDINARY = WITHOUT_EFFECT | {
     "dtype",
     "max_retries",
@@ -38,24 +38,24 @@ _SECRET = re.compile(r"token(?!izer|s$)|key|pass|secret|header|auth|credential|c
 
 
 def model_arguments(given: str | Mapping[str, JsonValue] | None) -> dict[str, JsonValue]:
-    """Return the model arguments of a run; those that are null or empty are not given."""
+    """Return the model arguments of a run, without those that are null or empty."""
     if isinstance(given, str):
-        found: dict[str, JsonValue] = {}
+        parsed: dict[str, JsonValue] = {}
         last = ""
         for part in given.split(","):
             name, is_argument, value = part.partition("=")
             if is_argument:
                 last = name.strip()
-                found[last] = value.strip()
+                parsed[last] = value.strip()
             elif last:  # a comma inside a value
-                found[last] = f"{found[last]},{part}"
+                parsed[last] = f"{parsed[last]},{part}"
     else:
-        found = dict(given or {})
-    return {name: value for name, value in found.items() if value not in (None, "None", "")}
+        parsed = dict(given or {})
+    return {name: value for name, value in parsed.items() if value not in (None, "None", "")}
 
 
 def argument_conditions(arguments: Mapping[str, JsonValue]) -> Iterator[str]:
-    """Yield the model arguments that may move a score; of what may be a secret only the name."""
+    """Yield the model arguments that may move a score; of possible secrets, only the name."""
     for name, value in sorted(arguments.items()):
         if name in _ORDINARY or (name in _OFF and str(value).lower() == "false"):
             continue
@@ -65,13 +65,13 @@ def argument_conditions(arguments: Mapping[str, JsonValue]) -> Iterator[str]:
 
 
 def _plain_name(name: str) -> str:
-    """Return a name without a folder's place on some machine, which is no part of it."""
+    """Return a name without the folders before it, which belong to one machine."""
     place = name.startswith(("/", ".", "~"))
     return Path(name).name.strip(".~") and Path(name).name if place else name.strip()
 
 
 def seed_conditions(stated: Mapping[str, int | None]) -> Iterator[str]:
-    """Yield the seeds that are not lm-eval's own; what a file does not state is taken as usual."""
+    """Yield the seeds that differ from lm-eval's defaults, which stand for those not stated."""
     other = {name: seed for name, seed in stated.items() if seed != _SEEDS.get(name, seed)}
     if other and len(stated) == len(_SEEDS) and len(set(stated.values())) == 1:
         yield f"seed {next(iter(stated.values()))}"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ..checkpoints.checkpoint import refuse_mixed, refuse_pickles, resolve
 from ..checkpoints.hub import http_errors
-from ..errors import BackendError, CheckpointError
-from ..harness.backends import BACKENDS, LoadOptions
-from ..storage.file_hashes import sha256_file
-from ..storage.identity import ModelIdentity, canonical_json
+from ..errors import BackendError, CheckpointError, SettingsError
+from ..harness.backends import identity_settings, loaded_dtype
+from ..settings import Backend, LoadSettings
+from ..storage.digests import canonical_json, sha256, sha256_file
+from ..storage.identity import ModelIdentity
 
 __all__ = [
     "SETTINGS",
@@ -183,10 +183,12 @@ def identify(
     )
     backend, dtype = _CLASSES[model], str(given.get("dtype", "auto"))
     settings = {name: canonical_json(given[name]) for name in given.keys() & SETTINGS}
-    if backend in BACKENDS:
-        options = LoadOptions(backend=backend, dtype=dtype)
-        dtype = options.identity_dtype(checkpoint)
-        settings |= dict(options.identity_settings + checkpoint.identity_settings)
+    if backend in get_args(Backend):
+        try:
+            dtype = loaded_dtype(LoadSettings.of(dtype=dtype).dtype, checkpoint)
+        except SettingsError as error:
+            raise BackendError(str(error)) from None
+        settings |= dict(identity_settings(backend) + checkpoint.identity_settings)
     identity = ModelIdentity(
         checkpoint=checkpoint.identity,
         dtype=dtype,  # where it is another engine's, "auto" is as that engine takes it
@@ -224,7 +226,7 @@ def identify_by_name(
         raise BackendError("an empty name does not say what answers")
     given = _given(arguments)
     settings = {
-        key: value if key in SETTINGS else hashlib.sha256(value.encode()).hexdigest()
+        key: value if key in SETTINGS else sha256(value)
         for key in given.keys() - WITHOUT_EFFECT - _CONNECTION - {"dtype"}
         for value in [canonical_json(given[key])]
     }

@@ -1,1 +1,1 @@
-"""What a process needs whatever it does: signals, logs, redaction, progress, other processes."""
+"""Every process needs these: signals, logs, redaction, progress and its fellow processes."""

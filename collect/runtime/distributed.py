@@ -1,4 +1,4 @@
-"""Several processes of one run, as torchrun and accelerate start them."""
+"""A run may consist of several processes, as torchrun and accelerate start them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Silence: what lm-eval and its libraries print goes to a log file, their bars nowhere."""
+"""The output of lm-eval and its libraries goes to a log file, and their progress bars nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``collect`` extra: whether what measures models is installed."""
+"""Measuring models needs the ``collect`` extra, and says so where it is not installed."""
 
 from importlib.util import find_spec
 

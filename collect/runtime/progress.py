@@ -1,4 +1,4 @@
-"""Progress of a run: a live display on a terminal, plain lines elsewhere, or nothing."""
+"""A run shows its progress live on a terminal, as plain lines elsewhere, or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["LiveProgress", "PlainProgress", "ProgressDisplay", "SilentProgress",
 
 
 class ProgressDisplay(Protocol):
-    """What a run tells while it goes on."""
+    """What a run reports while it goes on."""
 
     def model(self, name: str, n_missing: int, n_known: int) -> None:
         """Begin a model: how many benchmarks will be measured and how many are known."""
@@ -29,7 +29,7 @@ class ProgressDisplay(Protocol):
         """Begin benchmark ``index`` of ``total``, counted from 1."""
 
     def items(self, done: int, total: int) -> None:
-        """Tell how many items of the benchmark are answered."""
+        """Tell how many items of the benchmark are done."""
 
     def scored(self, name: str, score: float, stderr: float, n_items: int) -> None:
         """End a benchmark with its score, which is in the store by now."""
@@ -91,7 +91,7 @@ class PlainProgress:
         self._write = write
         self._every = every
         self._label = ""
-        self._started = self._told = time.monotonic()
+        self._started = self._last_line = time.monotonic()
 
     def model(self, name: str, n_missing: int, n_known: int) -> None:
         """Write which model begins, and how much of it is known."""
@@ -100,15 +100,15 @@ class PlainProgress:
     def benchmark(self, name: str, index: int, total: int) -> None:
         """Write which benchmark begins."""
         self._label = f"[{index}/{total}] {name}"
-        self._started = self._told = time.monotonic()
+        self._started = self._last_line = time.monotonic()
         self._write(f"{self._label}: started")
 
     def items(self, done: int, total: int) -> None:
         """Write items, items/s and time left, now and then."""
         now = time.monotonic()
-        if now - self._told < self._every or not done:
+        if now - self._last_line < self._every or not done:
             return
-        self._told = now
+        self._last_line = now
         rate = done / (now - self._started)
         self._write(
             f"{self._label}: {done}/{total} items, {rate:.1f} items/s, "

@@ -1,4 +1,4 @@
-"""What a text of ours may not tell: passwords in URLs, signed queries, tokens and keys."""
+"""Texts are redacted: they hold no passwords in URLs, signed queries, tokens or keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["RedactingFormatter", "redacted"]
 
 _HIDDEN = "***"
 _SECRET_NAME = re.compile("TOKEN|KEY|SECRET|PASSWORD", re.IGNORECASE)
-_PLACE_NAME = re.compile("_(PATH|FILE|DIR)$", re.IGNORECASE)  # says where a secret is kept
+_PLACE_NAME = re.compile("_(PATH|FILE|DIR)$", re.IGNORECASE)  # says where a secret is stored
 _SHORTEST = 8  # a shorter value is too likely a word of the text
 _PASSWORD = re.compile(r"://[^\s/@:]*:([^\s/]+)@")
 _URL = re.compile(
@@ -21,7 +21,7 @@ _URL = re.compile(
     r"""(?:[?#][^\s'"<>]*)?""",
     re.IGNORECASE,
 )
-# How requests tells a URL: "host='h', port=80): Max retries exceeded with url: /path?query".
+# How requests states a URL: "host='h', port=80): Max retries exceeded with url: /path?query".
 _PATH_ALONE = re.compile(r"(with url: /[^\s?]*)\?\S*")
 
 
@@ -46,16 +46,16 @@ class RedactingFormatter(logging.Formatter):
 
 
 def _secrets() -> set[str]:
-    found = {_hub_token() or ""}
+    candidates = {_hub_token() or ""}
     for name, value in os.environ.items():
         if _SECRET_NAME.search(name) and not _PLACE_NAME.search(name):
-            found.add(value)
-        found.update(_PASSWORD.findall(value))  # HF_ENDPOINT and proxies may hold one
-    return {secret for secret in found if len(secret) >= _SHORTEST}
+            candidates.add(value)
+        candidates.update(_PASSWORD.findall(value))  # HF_ENDPOINT and proxies may hold one
+    return {secret for secret in candidates if len(secret) >= _SHORTEST}
 
 
 def _hub_token() -> str | None:
-    """Return the token that ``hf auth login`` keeps; one that nobody has read cannot be told."""
+    """Return the token that ``hf auth login`` stores; one that nobody has read cannot leak."""
     if "huggingface_hub" not in sys.modules:
         return None
     from huggingface_hub import get_token

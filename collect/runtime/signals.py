@@ -1,4 +1,4 @@
-"""Stopping a run from outside: SIGTERM, as Slurm sends it, ends it as Ctrl-C does."""
+"""SIGTERM, as Slurm sends it, ends a run as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Terminated", "terminable"]
 
 
 class Terminated(KeyboardInterrupt):
-    """The run was asked to end by SIGTERM; the chunk under way is dropped whole."""
+    """SIGTERM ended the run; the chunk under way is dropped whole."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Running code that a model wrote where it can reach nothing and forge nothing."""
+"""Code that a model wrote runs where it can reach nothing and forge nothing."""
 
 from .judging import (
     SANDBOX_FILTER,

@@ -1,4 +1,4 @@
-"""The command that starts Python in an empty, read-only, disconnected world of its own."""
+"""bubblewrap starts Python in an empty, read-only file system without a network."""
 
 from __future__ import annotations
 
@@ -146,14 +146,14 @@ def _files() -> tuple[tuple[str, str], ...]:
     executable = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     library = Path(sysconfig.get_path("stdlib"))
     inside = f"/python/lib/{library.name}"
-    found = subprocess.run(  # noqa: S603 - this interpreter, our program
+    listing = subprocess.run(  # noqa: S603 - this interpreter, our program
         [executable, "-I", "-S", "-c", _LIST_LIBRARIES],
         check=True,
         capture_output=True,
         text=True,
         env={},
     )
-    libraries = [line for line in found.stdout.splitlines() if not line.startswith(str(library))]
+    libraries = [line for line in listing.stdout.splitlines() if not line.startswith(str(library))]
     return (
         (str(executable), _python_inside()),
         (str(library), inside),

@@ -1,4 +1,4 @@
-"""Judging programs that a model wrote: the program in one sandbox, its test in another.
+"""A program that a model wrote runs in one sandbox, and its test in another.
 
 What the program returns crosses as plain data and is compared where the program cannot reach. So a
 program passes only by giving the right values: it may exit, print, patch `assert` or the types it
@@ -98,18 +98,18 @@ def judge(sample: Sample, limits: Limits | None = None) -> Verdict:
         runner.tell({**common, "program": sample.program})
         tester.tell({**common, "test": sample.test, "preamble": sample.preamble})
         try:
-            told, complaint = tester.process.communicate(timeout=limits.wall_seconds)
+            message, complaint = tester.process.communicate(timeout=limits.wall_seconds)
         except subprocess.TimeoutExpired:
             return Verdict(False, f"not done after {limits.wall_seconds:g} s")
-        return _verdict(told, complaint.decode(errors="replace"), runner, limits)
+        return _verdict(message, complaint.decode(errors="replace"), runner, limits)
 
 
-def _verdict(told: bytes, complaint: str, runner: Guest, limits: Limits) -> Verdict:
-    if not told:
+def _verdict(message: bytes, complaint: str, runner: Guest, limits: Limits) -> Verdict:
+    if not message:
         if complaint.strip():
             raise SandboxError(f"the sandbox does not work here: {complaint.strip()}")
         return Verdict(False, "the test was ended by its limits")
-    verdict = json.loads(told[4:])
+    verdict = json.loads(message[4:])
     if verdict["passed"]:
         return Verdict(True)
     reason = str(verdict["reason"])
@@ -137,14 +137,14 @@ def _ending(runner: Guest, limits: Limits) -> str:
 def judge_all(
     samples: Iterable[Sample], *, limits: Limits | None = None, n_workers: int | None = None
 ) -> list[Verdict]:
-    """Run samples side by side, one per core unless said otherwise; verdicts in their order."""
+    """Run samples side by side, by default one per core; verdicts in their order."""
     n_workers = n_workers or os.cpu_count() or 1
     with ThreadPoolExecutor(n_workers) as pool:
         return list(pool.map(lambda sample: judge(sample, limits), samples))
 
 
 def check_sandbox() -> None:
-    """Make sure that samples can be judged here, before a model is asked for any.
+    """Make sure that samples can be judged here, before a model writes any.
 
     Raises
     ------

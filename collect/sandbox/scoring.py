@@ -1,4 +1,4 @@
-"""lm-eval's filter ``capspace_sandbox``: programs in, verdicts out.
+"""lm-eval's filter ``capspace_sandbox`` turns programs into verdicts.
 
 A task names it after a filter that makes of each answer a mapping with the fields of `Sample`.
 This module imports lm-eval; import it inside functions.

@@ -1,4 +1,4 @@
-"""A seccomp filter for programs that compute and nothing else.
+"""A seccomp filter leaves a program the system calls for computing, and no others.
 
 It denies new processes and threads, so that the limits of one process bound the whole sample, and
 the parts of the kernel that a pure function has no use for.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 
-from .identity import ModelIdentity, canonical_json
+from .digests import digest
+from .identity import ModelIdentity
 
-__all__ = ["answering", "digest", "recorded_identity"]
+__all__ = ["answering", "recorded_identity"]
 
 
 def recorded_identity(canonical: str) -> str:
@@ -35,8 +35,3 @@ def answering(model: ModelIdentity, harness: str, seed: int) -> dict[str, object
     larger limit, or another task with the same prompts, asks only what is new.
     """
     return {"model": asdict(model), "harness": harness, "seed": seed}
-
-
-def digest(decisive: dict[str, object]) -> str:
-    """Return the key of what decides a model's answers."""
-    return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
 
-__all__ = ["HASHES_SCHEMA", "remembered_hash", "sha256_file"]
+from .digests import sha256_file
+
+__all__ = ["HASHES_SCHEMA", "remembered_hash"]
 
 HASHES_SCHEMA = (
     "CREATE TABLE file_stamps "
     "(path TEXT PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT"
 )
 _FRESH_NS = 2_000_000_000
-
-
-def sha256_file(path: Path) -> str:
-    """Return the hex SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def remembered_hash(db: sqlite3.Connection, path: Path) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+
+from .digests import canonical_json, digest, sha256
 
 __all__ = [
     "HARNESS_SEEDS",
@@ -14,28 +13,9 @@ __all__ = [
     "ModelIdentity",
     "Seeds",
     "TaskIdentity",
-    "canonical_json",
 ]
 
 _SCHEMA = 1
-
-
-def canonical_json(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
-
-    Raises
-    ------
-    ValueError
-        The value holds NaN or an infinity, which have no JSON form.
-
-    """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
-def _sha256(value: Any) -> str:
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -89,7 +69,7 @@ class ModelIdentity:
     @property
     def key(self) -> str:
         """Hex SHA-256 of the model's identity: what a cache of its answers is keyed by."""
-        return _sha256({"schema": _SCHEMA, **asdict(self)})
+        return digest({"schema": _SCHEMA, **asdict(self)})
 
 
 @dataclass(frozen=True)
@@ -130,4 +110,4 @@ class Measurement:
     @property
     def key(self) -> str:
         """Hex SHA-256 of the identity: the name of the result and of its samples."""
-        return hashlib.sha256(self.canonical.encode()).hexdigest()
+        return sha256(self.canonical)

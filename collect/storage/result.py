@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -12,14 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from capspace.fit._json import json_safe
 from capspace.fit.table import ScoreTable
 
-from .identity import canonical_json
+from .digests import canonical_json, digest
 
 __all__ = ["DamagedResult", "Failure", "Result", "from_row", "to_row", "to_table"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """One measured score and where it came from."""
 
@@ -53,6 +53,10 @@ class Result:
 
     measured_at: str = ""
     """UTC time, ISO 8601."""
+
+    def __repr__(self) -> str:
+        error = "" if math.isnan(self.stderr) else f" ± {self.stderr:.4f}"
+        return f"Result({self.model}, {self.benchmark}: {self.score:.4f}{error})"
 
 
 @dataclass(frozen=True)
@@ -156,8 +160,8 @@ def to_row(result: Result) -> dict[str, Any]:
         "source": result.source,
         "comparable": int(result.comparable),
         "identity": result.identity,
-        "tasks": canonical_json(_null_nan(result.tasks)),
-        "provenance": canonical_json(_null_nan(result.provenance)),
+        "tasks": canonical_json(json_safe(result.tasks)),
+        "provenance": canonical_json(json_safe(result.provenance)),
         "measured_at": result.measured_at,
     }
     return row | {"digest": _digest(row)}
@@ -165,7 +169,7 @@ def to_row(result: Result) -> dict[str, Any]:
 
 def _digest(row: dict[str, Any]) -> str:
     # SQLite finds a broken page, not a flipped bit inside a number.
-    return hashlib.sha256(canonical_json(list(row.values())).encode()).hexdigest()
+    return digest(list(row.values()))
 
 
 def from_row(row: dict[str, Any]) -> Result | DamagedResult:
@@ -184,14 +188,3 @@ def from_row(row: dict[str, Any]) -> Result | DamagedResult:
     except ValueError:
         return DamagedResult(number, row["key"], row["model"], row["benchmark"])
     return Result(**columns | known)
-
-
-def _null_nan(value: Any) -> Any:
-    """Return the value with NaN as None: unknown is null in JSON."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, dict):
-        return {k: _null_nan(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_null_nan(v) for v in value]
-    return value

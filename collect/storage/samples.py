@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
+from .files import replaced_file
 
 __all__ = ["json_line", "read_samples", "write_samples"]
 
@@ -29,24 +29,13 @@ def json_line(record: dict[str, Any]) -> str:
 
 def write_samples(path: Path, samples: Iterable[dict[str, Any]]) -> None:
     """Write one JSON line per record, compressed; a reader sees the whole file or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as raw:
-            # Without name and time the same records give the same bytes.
-            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
-                for sample in samples:
-                    packed.write(json_line(sample).encode() + b"\n")
-            raw.flush()
-            os.fsync(raw.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    # Without name and time the same records give the same bytes.
+    with (
+        replaced_file(path) as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+    ):
+        for sample in samples:
+            packed.write(json_line(sample).encode() + b"\n")
 
 
 def read_samples(path: Path) -> Iterator[dict[str, Any]]:

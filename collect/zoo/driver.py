@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from ..harness.data_root import DataRoot
 from ..storage.store import Failure, Store, default_store_path
 from .config.config import ZooFile
 from .planning.plan import Plan
-from .planning.planner import zoo_data_root, zoo_panels
+from .planning.planner import zoo_panels
 from .work.folder import ZooFolder
-from .work.records import CellFailure, RunOptions
+from .work.records import CellFailure
 
 __all__ = ["Absorbed", "absorb", "forget_failures", "open_zoo", "prepare"]
 
@@ -37,19 +36,8 @@ def open_zoo(zoo: ZooFile, store: Path | None) -> Store:
 
 def prepare(zoo: ZooFile, plan: Plan, folder: ZooFolder) -> int:
     """Write the work orders of a plan and return how many units they are."""
-    root: DataRoot | None = zoo_data_root(zoo)
-    include = zoo.config.include_path
-    options = RunOptions(
-        limit=zoo.config.limits.items,
-        seed=zoo.config.seed,
-        data_root=None if root is None else str(root.path),
-        include_path=None if include is None else str(zoo.beside(include)),
-        allow_code_execution=zoo.config.allow_code_execution,
-    )
     failed = {f.key for f in folder.failures()}
-    return folder.write_orders(
-        plan, zoo_panels(zoo), options, zoo.config.limits.timeout, failed=failed
-    )
+    return folder.write_orders(plan, zoo_panels(zoo), zoo.config.limits.timeout, failed=failed)
 
 
 def absorb(folder: ZooFolder, store: Store) -> Absorbed:

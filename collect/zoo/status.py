@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from capspace.fit._json import json_safe
+
 from ..run.collection import Missing
 from ..storage.store import Store
 from .work.folder import ZooFolder
@@ -82,10 +84,9 @@ class ZooStatus:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; null where unknown."""
-        said = asdict(self) | {"n_queued": self.n_queued, "is_finished": self.is_finished}
-        for name in ("items_per_second", "seconds_left"):
-            said[name] = None if math.isnan(said[name]) else said[name]
-        return said
+        derived = {"n_queued": self.n_queued, "is_finished": self.is_finished}
+        safe: dict[str, Any] = json_safe(asdict(self) | derived)
+        return safe
 
 
 def zoo_status(

@@ -31,9 +31,9 @@ def zoo_table(folder: ZooFolder, store: Store) -> tuple[ScoreTable, dict[str, fl
     results = []
     for model, cells in shared.wanted.items():
         for key in cells.values():
-            if (found := store.get(key)) is not None:
+            if (result := store.get(key)) is not None:
                 # The same bytes may have been measured before under another name.
-                results.append(replace(found, model=model))
+                results.append(replace(result, model=model))
     if not results:
         raise ZooError("nothing of this zoo is measured yet: `capspace zoo run` first")
     scores = to_table(results).scores

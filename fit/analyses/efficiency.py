@@ -36,8 +36,8 @@ class EfficiencyAnalysis:
     scale : {"flops", "size"}
     models : DataFrame by model
         ``family, capability, scale`` (training FLOPs, or parameters; NaN where unknown).
-    analysis : SpaceAnalysis
-        The space of the capability.
+    space : SpaceAnalysis
+        The space that the capability is a coordinate of, and what it was fitted to.
 
     """
 
@@ -45,12 +45,12 @@ class EfficiencyAnalysis:
     equivalent: EquivalentScale
     scale: Scale
     models: pd.DataFrame
-    analysis: SpaceAnalysis
+    space: SpaceAnalysis
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was assumed or left out."""
-        return self.analysis.notes
+        return self.space.notes
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per model: family, capability, scale and its equivalent with interval."""
@@ -146,16 +146,16 @@ def analyse_efficiency(
     ['Llama-2', 'Pythia']
 
     """
-    analysis = analyse_space(table, n_components=n_components, estimator=estimator)
-    scores, places = analysis.scores, analysis.places
+    space = analyse_space(table, n_components=n_components, estimator=estimator)
+    scores, places = space.scores, space.places
     columns = {**{str(c): places[c] for c in places}, **{str(c): scores[c] for c in scores}}
     if capability not in columns:
         raise UnknownNameError(f"no capability {capability!r}{near_matches(capability, columns)}")
     models = pd.DataFrame(
         {
-            "family": analysis.families,
+            "family": space.families,
             "capability": columns[capability],
-            "scale": analysis.facts[_FACT[scale]].to_numpy(dtype=float),
+            "scale": space.facts[_FACT[scale]].to_numpy(dtype=float),
         },
         index=scores.index,
     )
@@ -166,6 +166,6 @@ def analyse_efficiency(
     variance: ArrayLike = 0.0
     if capability in places:
         i = list(places.columns).index(capability)
-        variance = np.asarray(analysis.space.place(scores).covariance)[:, i, i]
+        variance = np.asarray(space.space.place(scores).covariance)[:, i, i]
     same = equivalent_scale(values, laws.law(family), variance=variance, level=level)
-    return EfficiencyAnalysis(laws, same, scale, models, analysis)
+    return EfficiencyAnalysis(laws, same, scale, models, space)

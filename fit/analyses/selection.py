@@ -72,12 +72,14 @@ class Selection:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; what is unknown is null."""
         values = self.random_values
-        random = {"n": len(self.random), "median": np.median(values), "best": values.min()}
+        random = None
+        if len(values):
+            random = {"n": len(self.random), "median": np.median(values), "best": values.min()}
         safe: dict[str, Any] = json_safe(
             {
                 **self.choice.to_dict(),
                 "models": list(map(str, self.to_frame().index)),
-                "random": random if len(values) else None,
+                "random": random,
                 "notes": self.notes,
             }
         )
@@ -207,6 +209,13 @@ def up_to_size(table: ScoreTable, parameters: float) -> ScoreTable:
     ------
     DegenerateError
         No model is so small.
+
+    Examples
+    --------
+    >>> from capspace.fit import load_reference, up_to_size
+    >>> small = up_to_size(load_reference().table, 2e9)
+    >>> bool(small.models["parameters"].max() <= 2e9)
+    True
 
     """
     sizes = table.models["parameters"]

@@ -48,6 +48,11 @@ class SpaceAnalysis:
         return family_of_each(self.facts)
 
     @property
+    def n_missing(self) -> int:
+        """Cells of ``scores`` that were not measured."""
+        return int(self.scores.isna().sum().sum())
+
+    @property
     def loadings(self) -> pd.DataFrame:
         """Loadings (k × p): one row per component, one column per benchmark."""
         return pd.DataFrame(self.space.components_, self.places.columns, self.scores.columns)
@@ -63,7 +68,7 @@ class SpaceAnalysis:
         safe: dict[str, Any] = json_safe(
             {
                 "n_models": len(self.scores),
-                "missing_cells": int(self.scores.isna().sum().sum()),
+                "missing_cells": self.n_missing,
                 "explained_variance_ratio": self.space.explained_variance_ratio_,
                 "benchmarks": list(map(str, self.scores.columns)),
                 "loadings": self.space.components_,

@@ -12,8 +12,8 @@ import pandas as pd
 from .._display import counted, frame_html
 from ..errors import TableError, UnknownNameError, near_matches
 from ._checks import check_facts, check_scores, merge_agreeing, typed_columns
-from .comparable import read_marks
 from .facts import family_key
+from .marks import read_marks
 from .schema import (
     FACT_COLUMNS,
     SCORE_COLUMNS,

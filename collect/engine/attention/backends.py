@@ -1,4 +1,4 @@
-"""The ways of computing attention over a chunk, and which of them suit a model."""
+"""Attention backends compute a chunk differently; model and device decide which of them suit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..plan import Chunk, cascade_blocks, tree_blocks
 from .blocks import Attention, ChunkAttention
 from .varlen import FlashVarlen, LevelAttention
 
-__all__ = ["Way", "cascade", "flash_levels", "masked", "ways"]
+__all__ = ["AttentionBackend", "cascade", "flash_levels", "masked", "suitable_backends"]
 
-Way = Callable[[Chunk], Attention]
+AttentionBackend = Callable[[Chunk], Attention]
 """Makes the attention of one chunk."""
 
 
@@ -32,8 +32,8 @@ def flash_levels(chunk: Chunk) -> Attention:
     return LevelAttention(chunk, FlashVarlen())
 
 
-def ways(model: nn.Module) -> list[Way]:
-    """Return the ways that may serve a model where it is, fastest first.
+def suitable_backends(model: nn.Module) -> list[AttentionBackend]:
+    """Return the backends that may serve a model on the device it is on, fastest first.
 
     The first that reproduces the model's own log-probabilities is the one to use, see
     :func:`~capspace.collect.engine.support.probe`.

@@ -1,4 +1,4 @@
-"""Attention over a chunk of the prefix tree, plugged into transformers' attention interface."""
+"""Attention over a chunk of the prefix tree takes the place of a transformers model's own."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _NAME = "capspace_tree"
 
 
 class UnsupportedAttentionError(ValueError):
-    """The model asks of its attention what the engine does not compute; lm-eval's path does."""
+    """The model's attention needs what the engine does not compute; lm-eval's own path does."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer of the model asks of its attention.
+    """How a layer of the model computes its attention.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class ChunkAttention:
         key, value : tensors of shape (1, n_kv_heads, n_past + n_tokens, d)
             Keys and values of the ancestors, then of the chunk; ``n_kv_heads`` divides ``n_heads``.
         layer : Layer
-            What the layer asks for.
+            Its scale, soft cap, window and sinks.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class ChunkAttention:
 
 @dataclass
 class Slot:
-    """Where the caller leaves what the model's attention layers are to compute."""
+    """The place where a caller puts the attention of the next forward pass."""
 
     attention: Attention | None = None
 
@@ -192,7 +192,7 @@ def attention_over_tree(model: nn.Module) -> Iterator[Slot]:
     Notes
     -----
     The mask function registered here builds no mask: it passes on the sliding window that the
-    model itself asks for, so that the windows are those of the model's own code.
+    model itself sets, so that the windows are those of the model's own code.
 
     """
     slot = Slot()
@@ -227,8 +227,8 @@ def attention_over_tree(model: nn.Module) -> Iterator[Slot]:
             raise UnsupportedAttentionError("it changes the causal mask")
         return local_size
 
-    found = {id(config): config for config in map(_config_of, model.modules())}
-    configs = [config for config in found.values() if config is not None]
+    by_id = {id(config): config for config in map(_config_of, model.modules())}
+    configs = [config for config in by_id.values() if config is not None]
     before = [(config, config._attn_implementation_internal) for config in configs]
     ALL_ATTENTION_FUNCTIONS.register(_NAME, attend)
     ALL_MASK_ATTENTION_FUNCTIONS.register(_NAME, window_of)

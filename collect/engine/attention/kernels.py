@@ -1,4 +1,4 @@
-"""Attention to part of the keys, and the merging of such parts."""
+"""Attention to parts of the keys is computed part by part and merged exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention over a chunk with one kernel call per level of the tree, as GPUs want it."""
+"""On GPUs attention over a chunk takes one kernel call per level of the tree."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Texts, generated for many requests that share their prompts."""
+"""Texts are generated for many requests that share their prompts."""

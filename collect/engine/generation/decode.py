@@ -1,4 +1,4 @@
-"""Generation with shared prompts and a batch that rows leave and enter one by one."""
+"""Generation shares prompts and runs a batch that rows leave and enter one by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..attention.backends import Way, ways
+from ..attention.backends import AttentionBackend, suitable_backends
 from ..attention.blocks import Slot, attention_over_tree
 from ..forward import Forward, forward_of
 from ..plan import Chunk
@@ -80,7 +80,7 @@ def generate(
     is_finished: Callable[[list[int]], bool],
     rows: int,
     prefill_tokens: int,
-    way: Way | None = None,
+    attention_backend: AttentionBackend | None = None,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     on_finished: Callable[[int], Any] | None = None,
 ) -> tuple[list[list[int]], DecodingStats]:
@@ -103,7 +103,7 @@ def generate(
         Generations that run at once.
     prefill_tokens : int
         Prompt tokens per forward pass; a longer prompt goes alone.
-    way : callable, optional
+    attention_backend : callable, optional
         How attention over prompts is computed, as for
         :func:`~capspace.collect.engine.scoring.score_targets`.
     autocast : callable
@@ -124,8 +124,8 @@ def generate(
         shared = share_prompts(prompts)
         longest = max((len(prompt.tail) for prompt in shared), default=0) + max_new_tokens
         store = RowStore(min(rows, len(shared)), longest)
-        way = way or ways(model)[0]
-        run = _Run(model, forward, slot, pick, way, autocast, shared, store)
+        attention_backend = attention_backend or suitable_backends(model)[0]
+        run = _Run(model, forward, slot, pick, attention_backend, autocast, shared, store)
         continuations: list[list[int]] = [[] for _ in prompts]
         run.stats.prompt_tokens = sum(len(prompt) for prompt in prompts)
 
@@ -158,13 +158,13 @@ class _Run:
         forward: Forward,
         slot: Slot,
         pick: Picker,
-        way: Way,
+        attention_backend: AttentionBackend,
         autocast: Callable[[], AbstractContextManager[Any]],
         prompts: list[Prompt],
         store: RowStore,
     ) -> None:
         self.model, self.forward, self.slot = model, forward, slot
-        self.pick, self.way = pick, way
+        self.pick, self.attention_backend = pick, attention_backend
         self.autocast = autocast
         self.waiting = deque(prompts)
         self.active: list[_Row] = []
@@ -229,7 +229,7 @@ class _Run:
             [(owner, span) for owner, span in where if isinstance(owner, Segment)],
             [(owner, span) for owner, span in where if isinstance(owner, int)],
         )
-        self.slot.attention = self.way(chunk)
+        self.slot.attention = self.attention_backend(chunk)
         last = [span.stop - 1 for owner, span in where if isinstance(owner, int)]
         self.active.extend(new)
         self.stats.fed_prompt_tokens += size

@@ -1,4 +1,4 @@
-"""Keys and values of running generations: shared segments once, the rest in rows of a buffer."""
+"""Running generations keep shared keys and values once, and the rest in rows of a buffer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Decoding:
 
 @dataclass
 class _Step:
-    """What the running forward pass is, and the layer that was last asked for its keys."""
+    """The running forward pass, and the layer that updated its keys last."""
 
     work: Prefilling | Decoding | None = None
     layer: _Layer | None = None

@@ -1,4 +1,4 @@
-"""How the next token is chosen, and when a continuation ends: as lm-eval and transformers do."""
+"""The next token is chosen, and a continuation ended, as lm-eval and transformers do it."""
 
 from __future__ import annotations
 
@@ -121,15 +121,15 @@ class Choice:
 
 
 def read_settings(
-    config: GenerationConfig, asked: Mapping[str, Any], seeds: Sequence[int]
+    config: GenerationConfig, requested: Mapping[str, Any], seeds: Sequence[int]
 ) -> Choice:
-    """Combine a model's own generation settings with those a task asks for.
+    """Combine a model's own generation settings with those a task requests.
 
     Parameters
     ----------
     config : GenerationConfig
         The model's.
-    asked : mapping
+    requested : mapping
         The task's, which win; lm-eval's ``normalize_gen_kwargs`` went over them.
     seeds : sequence of int
         Seed of each prompt's sample.
@@ -141,7 +141,7 @@ def read_settings(
 
     """
     settings = {key: value for key, value in config.to_dict().items() if value is not None}
-    settings.update({key: value for key, value in asked.items() if value is not None})
+    settings.update({key: value for key, value in requested.items() if value is not None})
     for key, value in settings.items():
         if key in _SERVED or key in _WITHOUT_EFFECT or value in ({}, []):
             continue

@@ -1,4 +1,4 @@
-"""Which stretches of many prompts are computed once and shared while they generate."""
+"""Stretches that many prompts share are computed once and kept while they generate."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def share_prompts(prompts: Sequence[Sequence[int]], min_shared: int = MIN_SHARED
     rows = [np.frombuffer(key, dtype=">u4").astype(np.int64) for key in keys]
     # shared[i]: tokens that row i has in common with row i - 1
     shared = np.array([0, *(shared_prefix_length(a, b) for a, b in pairwise(rows))])
-    found: list[Prompt] = []
+    ordered: list[Prompt] = []
     stack: list[tuple[int, int, int, tuple[Segment, ...]]] = [(0, len(rows), 0, ())]
     while stack:
         low, high, depth, chain = stack.pop()
@@ -94,8 +94,8 @@ def share_prompts(prompts: Sequence[Sequence[int]], min_shared: int = MIN_SHARED
             chain = (*chain, Segment(rows[low][depth:last], depth))
             depth = last
         if high - low == 1:
-            found.extend(Prompt(index, chain, rows[low][depth:]) for index in users[keys[low]])
+            ordered.extend(Prompt(index, chain, rows[low][depth:]) for index in users[keys[low]])
             continue
         cuts = [low, *(low + 1 + np.flatnonzero(shared[low + 1 : high] == common)).tolist(), high]
         stack.extend((a, b, depth, chain) for a, b in reversed(list(pairwise(cuts))))
-    return found
+    return ordered

@@ -1,8 +1,9 @@
-"""Generated texts as lm-eval defines them: its settings, its stops, its cutting of prompts."""
+"""Texts are generated as lm-eval defines them: its settings, its stops, its cutting of prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.models.utils import (
@@ -11,42 +12,48 @@ from lm_eval.models.utils import (
     postprocess_generated_text,
 )
 
-from ..attention.backends import Way
+from ..attention.backends import AttentionBackend
 from ..budget import free_memory, generation_rows
-from ..support import base_model
+from ..forward import base_model
 from ..tokens import encode_unique
 from .decode import DecodingStats, generate
 from .sampling import StopCheck, UnservedSettingError, read_settings
 
 if TYPE_CHECKING:
-    from ..lm import CapspaceLM
+    from lm_eval.models.huggingface import HFLM
 
 __all__ = ["generate_texts"]
 
 
 def generate_texts(
-    lm: CapspaceLM,
+    lm: HFLM,
     contexts: Sequence[str],
-    asked: dict[str, Any],
+    requested: dict[str, Any],
     *,
     seeds: Sequence[int],
-    way: Way,
+    attention_backend: AttentionBackend,
+    prefill_tokens: int,
+    autocast: Callable[[], AbstractContextManager[Any]],
     on_finished: Callable[[int], Any],
 ) -> tuple[list[str], DecodingStats]:
     """Continue contexts with equal settings.
 
     Parameters
     ----------
-    lm : CapspaceLM
-        The model, with its tokenizer and limits.
+    lm : HFLM
+        The model as lm-eval holds it, with its tokenizer and limits.
     contexts : sequence of n str
         Prompts; they may repeat.
-    asked : dict
+    requested : dict
         The generation settings of lm-eval's requests.
     seeds : sequence of n int
         What each text is drawn from, where texts are sampled.
-    way : callable
+    attention_backend : callable
         How attention over the prompts is computed.
+    prefill_tokens : int
+        Prompt tokens per forward pass.
+    autocast : callable
+        Makes the context of each forward pass.
     on_finished : callable
         Called with the index of each context whose text is complete.
 
@@ -65,7 +72,7 @@ def generate_texts(
         No room is left for a prompt, or a prompt has no token.
 
     """
-    settings = normalize_gen_kwargs(asked, lm.max_gen_toks)
+    settings = normalize_gen_kwargs(requested, lm.max_gen_toks)
     if "max_length" in settings:
         raise UnservedSettingError("max_length counts the padding of a batch")
     end = None
@@ -88,15 +95,15 @@ def generate_texts(
         pick=choice,
         is_finished=StopCheck(lm.tokenizer, stops, choice.end_tokens),
         rows=rows,
-        prefill_tokens=lm.budget.tokens,
-        way=way,
-        autocast=lm.autocast,
+        prefill_tokens=prefill_tokens,
+        attention_backend=attention_backend,
+        autocast=autocast,
         on_finished=on_finished,
     )
     return [_finish(lm, tokens, stops) for tokens in continuations], stats
 
 
-def _prompts(lm: CapspaceLM, contexts: Sequence[str], longest: int) -> list[list[int]]:
+def _prompts(lm: HFLM, contexts: Sequence[str], longest: int) -> list[list[int]]:
     """Encode contexts and cut them from the left to leave room for ``longest`` new tokens."""
     room = lm.max_length - longest
     if room <= 0:
@@ -113,7 +120,7 @@ def _prompts(lm: CapspaceLM, contexts: Sequence[str], longest: int) -> list[list
     return prompts
 
 
-def _finish(lm: CapspaceLM, tokens: list[int], stops: list[str]) -> str:
+def _finish(lm: HFLM, tokens: list[int], stops: list[str]) -> str:
     """Turn generated tokens into the answer, as lm-eval cuts it."""
     marker = lm.think_end_token
     if isinstance(marker, int) and marker in tokens:

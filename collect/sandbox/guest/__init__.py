@@ -1,1 +1,1 @@
-"""What runs inside the sandbox, with Python's standard library alone."""
+"""Inside the sandbox this code runs with Python's standard library alone."""

@@ -1,4 +1,4 @@
-"""Limits that a process inside the sandbox puts on itself before it runs anything foreign."""
+"""A process inside the sandbox limits itself before it runs anything external."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""Runs a program that a model wrote and calls its functions when the test asks."""
+"""In the sample's sandbox the model's program runs, and its functions are called for the test."""
 
 import os
 from typing import Any

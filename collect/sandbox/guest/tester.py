@@ -1,4 +1,4 @@
-"""Runs a test against functions that live in another sandbox, and alone says what came of it."""
+"""In the test's sandbox the test calls the sample's functions, and alone decides the verdict."""
 
 import os
 from collections.abc import Callable

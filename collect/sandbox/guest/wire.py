@@ -1,4 +1,4 @@
-"""Values that cross between test and sample: plain data only, exact, and never code.
+"""Values that cross between test and sample are plain data, exact, and never code.
 
 Runs inside the sandbox, with Python's standard library alone.
 """

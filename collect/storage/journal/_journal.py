@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ...errors import JournalError
+from ..files import write_atomically
 from .answers import Answer, RequestType
 from .chunk import Chunk, Failure
 from .claims import Claims
@@ -184,9 +184,7 @@ class Journal:
         path = self._tuning_path(identity)
         with _plain_errors(self.path):
             path.parent.mkdir(exist_ok=True)
-            part = path.with_suffix(f".{secrets.token_hex(4)}")
-            part.write_text(json.dumps(dict(tuning)))
-            part.replace(path)
+            write_atomically(path, json.dumps(dict(tuning)), sync=False)
 
     def close(self) -> None:
         """Seal this process's shard, and merge the shards where they have become many."""

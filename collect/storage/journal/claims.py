@@ -16,6 +16,7 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
+from ..files import write_atomically
 from .locks import held_lock
 
 __all__ = ["Claim", "Claims"]
@@ -162,9 +163,8 @@ class Claims:
             return None  # a torn claim is nobody's: its writer died while writing it
 
     def _write(self, claim: Claim) -> None:
-        part = self._path / f"part-{claim.token}"
-        part.write_text(json.dumps(asdict(claim)))
-        part.replace(self._file(claim.cell))
+        # A heartbeat outlives no power cut either.
+        write_atomically(self._file(claim.cell), json.dumps(asdict(claim)), sync=False)
 
 
 @cache

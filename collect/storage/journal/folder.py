@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ...errors import JournalError
+from ..files import sync_path
 from ..readonly import is_unwritable
 from .chunk import Chunk, Failure
 from .live import OpenShard, has_writer, host_name, lock_of
@@ -175,7 +176,7 @@ class ShardFolder:
             for path in sources:
                 if path != after:
                     path.unlink()
-            _sync_folder(self.path)
+            sync_path(self.path)
         return before, after.stat().st_size if after is not None else 0
 
     def _is_verified(self, path: Path) -> bool:
@@ -212,7 +213,7 @@ class ShardFolder:
                 self._seal_file(part)
         aside = self._quarantine / f"{path.stem}-{secrets.token_hex(4)}.sqlite"
         path.rename(aside)
-        _sync_folder(self.path)
+        sync_path(self.path)
         _drop_log(path)
         n = sum(chunk.n for chunk in contents.chunks)
         why = contents.damage or "its bytes changed after it was sealed"
@@ -263,10 +264,10 @@ class ShardFolder:
             return self._seal_file(part)
 
     def _seal_file(self, path: Path) -> Path:
-        _sync(path)
+        sync_path(path)
         sealed = self.path / f"sealed-{file_digest(path)}.sqlite"
         path.rename(sealed)
-        _sync_folder(self.path)
+        sync_path(self.path)
         self._verified.add(sealed.name)
         return sealed
 
@@ -319,14 +320,3 @@ def _drop_log(path: Path) -> None:
 
 def _digest_in(path: Path) -> str:
     return path.stem.removeprefix("sealed-")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-_sync_folder = _sync  # a rename is on disk once its folder is

@@ -2,6 +2,12 @@
 
 `flock` is assumed to work between all machines that share the folder: local file systems, NFS
 (v4, or v3 with lockd), Lustre mounted with ``flock``, GPFS, CephFS.
+
+Not the library ``filelock``, for three reasons. The lock file of a shard holds a count, which is
+written and read through the descriptor that holds the lock; the library keeps it to itself. Where
+`flock` does not work an error has to tell the user, and the library may turn to a lock by the
+file's existence, which outlives a killed process. And the kernel wakes a waiting process as soon
+as the lock is free, where the library polls.
 """
 
 from __future__ import annotations

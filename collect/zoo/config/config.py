@@ -1,23 +1,35 @@
-"""``zoo.yaml``: which checkpoints to measure on what, and how."""
+"""The content of a ``zoo.yaml``: which checkpoints are measured, on what, and how."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from capspace.fit.table.facts import read_date
 from capspace.tasks.errors import YamlError
-from capspace.tasks.yaml_model import Lines, parse_model
+from capspace.tasks.yaml_model import NOT_HERE, Lines, parse_model
 
 from ...errors import ZooError
+from ...harness.data_root import EMBEDDED, default_data_root
+from ...settings import RunSettings
 
-__all__ = ["Entry", "Facts", "Limits", "Settings", "ZooConfig", "ZooFile", "read_zoo"]
+__all__ = ["Entry", "Facts", "Limits", "ZooConfig", "ZooFile", "ZooSettings", "read_zoo"]
 
 Text = Annotated[str, Field(min_length=1)]
-_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SECONDS = {"s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -25,20 +37,13 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _bytes(value: Any) -> Any:
-    found = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]?)i?b?\s*", str(value).lower())
-    if not found:
-        raise ValueError("expected a size such as 200GB")
-    return int(float(found[1]) * _SIZES[found[2]])
-
-
 def _duration(value: Any) -> Any:
     """Return seconds from a number, "90m", or Slurm's ``[days-]hours:minutes:seconds``."""
     text = str(value).strip().lower()
-    if found := re.fullmatch(r"([\d.]+)\s*(s|m|min|h|d|)", text):
-        return float(found[1]) * _SECONDS[found[2]]
-    if found := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)", text):
-        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    if match := re.fullmatch(r"([\d.]+)\s*(s|m|min|h|d|)", text):
+        return float(match[1]) * _SECONDS[match[2]]
+    if match := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)", text):
+        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
     raise ValueError("expected a time such as 90m, 4h or 04:00:00")
 
@@ -56,31 +61,52 @@ def _date(value: Any) -> str:
     return read_date(value, "it")
 
 
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Seconds = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 
 
-class Settings(_Strict):
-    """How a checkpoint is loaded and asked; null takes the default."""
+class ZooSettings(RunSettings):
+    """How a zoo's checkpoints are loaded and measured; a zoo hands out the devices itself."""
 
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
-    backend: Text | None = None
-    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] | None = None
-    devices: Annotated[int, Field(ge=1)] | None = None
+    devices: PositiveInt | None = None
     """Accelerators for one checkpoint; by default as many as its weights need."""
 
-    chat_template: bool | None = None
-    trust_remote_code: bool | None = None
-    allow_pickle: bool | None = None
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in ZooSettings.model_fields
+        }
 
-    def over(self, base: Settings) -> Settings:
-        """Return these settings with ``base`` where nothing is said."""
-        said = self.model_dump(include=set(Settings.model_fields), exclude_none=True)
-        return base.model_copy(update=said)
+    @field_validator("device", "parallelize", mode="before")
+    @classmethod
+    def _devices_are_handed_out(cls, value: Any) -> Any:
+        raise PydanticCustomError(
+            NOT_HERE, "a zoo hands out the devices; `devices` says how many one checkpoint takes"
+        )
+
+    @field_validator("token", mode="before")
+    @classmethod
+    def _no_secrets(cls, value: Any) -> Any:
+        raise PydanticCustomError(
+            NOT_HERE, "no secret belongs in this file; `hf auth login` saves a token"
+        )
+
+    def given_settings(self) -> dict[str, Any]:
+        """Return the settings that were given, by name, without other fields of a file."""
+        return {n: v for n, v in self.given().items() if n in ZooSettings.model_fields}
+
+    def for_run(self) -> RunSettings:
+        """Return what ``collect_scores`` takes."""
+        given = {n: v for n, v in self.given().items() if n in RunSettings.model_fields}
+        return RunSettings.of(**given)
 
 
 class Facts(_Strict):
-    """What is known about a checkpoint; what is not given is counted where it can be."""
+    """Facts about a checkpoint; those that are not given are counted where they can be."""
 
     family: Annotated[Text, BeforeValidator(_family)] | None = None
     parameters: Annotated[float, Field(gt=0)] | None = None
@@ -92,8 +118,11 @@ class Facts(_Strict):
     tuning: Literal["base", "instruct"] | None = None
 
 
-class Entry(Settings):
-    """One entry of ``checkpoints``: a name, a pattern, a glob, or a file of names."""
+class Entry(ZooSettings):
+    """One entry of ``checkpoints``: a name, a pattern, a glob, or a file of names.
+
+    Settings that it gives count for its checkpoints instead of the zoo's.
+    """
 
     ref: Text | None = None
     """Hub name with ``@revision``, a folder, or a pattern: ``{a,b}``, ``*``, ``?``, ``[...]``."""
@@ -102,6 +131,15 @@ class Entry(Settings):
     """A text file with one ``ref`` a line; ``#`` begins a comment."""
 
     facts: Facts = Facts()
+
+    @field_validator(
+        "data_root", "include_path", "limit", "seed", "allow_code_execution", mode="before"
+    )
+    @classmethod
+    def _one_for_all(cls, value: Any) -> Any:
+        raise PydanticCustomError(
+            NOT_HERE, "it is one for the whole zoo; put it at the top of the file"
+        )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -115,23 +153,21 @@ def _entry(value: Any) -> Any:
 
 
 class Limits(_Strict):
-    """What bounds a run."""
+    """What limits a run."""
 
-    items: Annotated[int, Field(ge=1)] | None = None
-    """Items per task; such scores are kept apart from full ones."""
-
-    disk: Bytes | None = None
-    """Room for what a local run downloads; finished checkpoints make way."""
+    disk: Annotated[ByteSize, Field(gt=0)] | None = None
+    """Disk space for what a local run downloads, such as 200GB; checkpoints that are finished are
+    removed to make room."""
 
     unit_time: Seconds = 3600.0
-    """Work is cut into units of about this length at most."""
+    """Longest work unit, about; work is cut into units of this length."""
 
     timeout: Seconds | None = None
-    """A unit that takes longer is ended; by default far beyond its estimate."""
+    """Longest time for one unit before it is ended; by default far beyond its estimate."""
 
 
-class ZooConfig(_Strict):
-    """The content of a ``zoo.yaml``."""
+class ZooConfig(ZooSettings):
+    """The content of a ``zoo.yaml``: what is measured, and the settings for all checkpoints."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
     """By default the file's own name."""
@@ -140,35 +176,41 @@ class ZooConfig(_Strict):
         tuple[Annotated[Entry, BeforeValidator(_entry)], ...], Field(min_length=1)
     ]
     panels: Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
-    defaults: Settings = Settings()
     facts: Path | None = None
-    """CSV of facts with a column ``model``; what an entry says itself counts more."""
+    """CSV of facts with a column ``model``; an entry's own facts take precedence."""
 
     store: Path | None = None
     """Folder of the store; by default the user's own."""
 
-    data: Text | None = None
-    """Data root, or "embedded"; the Hub by default."""
-
-    include_path: Path | None = None
-    """Folder with lm-eval task definitions of your own; loading one runs the code it names."""
-
-    seed: int | None = None
-    allow_code_execution: bool = False
     limits: Limits = Limits()
 
 
 class ZooFile(_Strict):
-    """A ``zoo.yaml`` that was read: its content, its place and its line numbers."""
+    """A ``zoo.yaml`` that was read: its content, its path and its line numbers."""
 
     path: Path
     config: ZooConfig
     lines: Lines
+    notices: tuple[str, ...] = ()
+    """A line for each field that stands there under an old name."""
 
     @property
     def name(self) -> str:
         """The zoo's name."""
         return self.config.name or self.path.stem
+
+    @property
+    def settings(self) -> ZooSettings:
+        """The settings for all checkpoints; paths are absolute."""
+        changes: dict[str, Any] = {}
+        root = self.config.data_root
+        if root is None:
+            changes["data_root"] = default_data_root()
+        elif root != EMBEDDED:
+            changes["data_root"] = self.beside(Path(root))
+        if self.config.include_path is not None:
+            changes["include_path"] = self.beside(self.config.include_path)
+        return ZooSettings.of(**{**self.config.given_settings(), **changes})
 
     def beside(self, path: Path) -> Path:
         """Return a path of the file as absolute: relative ones start at the file's folder."""
@@ -193,8 +235,46 @@ def read_zoo(path: Path) -> ZooFile:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ZooError(f"{path}: cannot read this zoo: {reason}") from None
+    notices: list[str] = []
+
+    def revise(content: dict[str, Any], lines: Lines) -> None:
+        notices.extend(_rename(content, lines, str(path)))
+
     try:
-        config, lines = parse_model(text, str(path), ZooConfig, kind="zoo")
+        config, lines = parse_model(text, str(path), ZooConfig, kind="zoo", revise=revise)
     except YamlError as error:
         raise ZooError(str(error)) from None
-    return ZooFile(path=path, config=config, lines=lines)
+    return ZooFile(path=path, config=config, lines=lines, notices=tuple(notices))
+
+
+def _rename(content: dict[str, Any], lines: Lines, where: str) -> Iterator[str]:
+    """Give fields under old names their new ones; yield a line for each.
+
+    Raises
+    ------
+    ZooError
+        A field is there under both.
+
+    """
+    for (*outer, key), new in list(_old_names(content)):
+        place = (*outer, str(key))
+        line = f"{where}:{lines[place]}: `{'.'.join(place)}` is the old name of `{new}`"
+        if new in content:
+            raise ZooError(f"{line}, which is there too; keep one")
+        holder = content[outer[0]] if outer else content
+        content[new] = holder.pop(key)
+        lines[(new,)] = lines[place]
+        yield f"{line}, and still read"
+    if content.get("defaults") == {}:
+        del content["defaults"]
+
+
+def _old_names(content: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield the fields that stand under an old name, by their place, and the new name."""
+    if "data" in content:
+        yield ("data",), "data_root"
+    limits, defaults = content.get("limits"), content.get("defaults")
+    if isinstance(limits, dict) and "items" in limits:
+        yield ("limits", "items"), "limit"
+    if isinstance(defaults, dict):
+        yield from ((("defaults", key), str(key)) for key in defaults)

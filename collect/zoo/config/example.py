@@ -30,8 +30,8 @@ def write_example(path: Path) -> list[str]:
 
     """
     text = (files("capspace.collect.zoo.config") / "example.yaml").read_text(encoding="utf-8")
-    found = _globs(path.parent)
-    entries = "\n".join(f"  - {name}" for name in found or [_DEFAULT])
+    globs = _globs(path.parent)
+    entries = "\n".join(f"  - {name}" for name in globs or [_DEFAULT])
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text.replace(f"  - {_DEFAULT}", entries, 1).replace("zoo.yaml", path.name))
@@ -39,18 +39,18 @@ def write_example(path: Path) -> list[str]:
         raise ZooError(f"{path} is there already; name another file, or edit this one") from None
     except OSError as error:
         raise ZooError(f"cannot write {path}: {error.strerror}") from None
-    return found
+    return globs
 
 
 def _globs(folder: Path) -> list[str]:
     """Return patterns, as a zoo.yaml has them, of the checkpoints below a folder."""
-    found: dict[str, None] = {}
+    patterns: dict[str, None] = {}
     for checkpoint in _checkpoints(folder):
         below = checkpoint.relative_to(folder)
         name = str(below) if len(below.parts) == 1 else f"{below.parent}/*"
         if _SPECIAL.isdisjoint(name.removesuffix("/*")):
-            found[name] = None
-    return list(found)
+            patterns[name] = None
+    return list(patterns)
 
 
 def _checkpoints(folder: Path) -> Iterator[Path]:

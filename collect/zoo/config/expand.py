@@ -1,4 +1,4 @@
-"""From the entries of a ``zoo.yaml`` to one named checkpoint each: patterns, globs, files."""
+"""The entries of a ``zoo.yaml`` expanded to checkpoints: patterns, globs and lists in files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...checkpoints.hub import http_errors
 from ...errors import ZooError
-from .config import Entry, Facts, Settings, ZooFile
+from .config import Entry, Facts, ZooFile, ZooSettings
 
 __all__ = ["Candidate", "candidates", "expand_braces"]
 
@@ -20,12 +20,12 @@ _WILD = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A checkpoint as it was asked for, before anyone looked whether it is there."""
+    """A checkpoint that an entry names; whether it exists is not known yet."""
 
     ref: str
     """Hub name with ``@revision``, or an absolute folder."""
 
-    settings: Settings
+    settings: ZooSettings
     facts: Facts
     where: str
     """``file:line`` of the entry it comes from."""
@@ -41,19 +41,20 @@ def candidates(zoo: ZooFile) -> list[Candidate]:
         two settings; file and line are named.
 
     """
-    found: dict[str, Candidate] = {}
+    by_ref: dict[str, Candidate] = {}
+    shared = zoo.settings
     for index, entry in enumerate(zoo.config.checkpoints):
         where = zoo.at("checkpoints", index)
-        settings = Entry.over(entry, zoo.config.defaults)
+        settings = shared.with_changes(entry.given_settings())
         for text, place in _texts(entry, zoo, where):
             for ref in _refs(text, zoo, place):
                 new = Candidate(ref, settings, entry.facts, place)
-                old = found.setdefault(ref, new)
+                old = by_ref.setdefault(ref, new)
                 if old.settings != new.settings:
                     raise ZooError(
                         f"{place}: {ref} was listed with other settings at {old.where}; keep one"
                     )
-    return list(found.values())
+    return list(by_ref.values())
 
 
 def expand_braces(text: str) -> list[str]:
@@ -112,13 +113,13 @@ def _matches(text: str, zoo: ZooFile, where: str) -> list[str]:
         pattern = zoo.beside(Path(text))
         root = Path(pattern.anchor)
         folders = root.glob(str(pattern.relative_to(root)))
-        found = sorted(str(p) for p in folders if (p / "config.json").is_file())
-        if not found:
+        matches = sorted(str(p) for p in folders if (p / "config.json").is_file())
+        if not matches:
             raise ZooError(
                 f"{where}: {text!r} matches no folder with a config.json; put checkpoints there, "
                 "or name others"
             )
-        return found
+        return matches
     local = zoo.beside(Path(text))
     return [str(local)] if local.is_dir() else [text]
 
@@ -139,10 +140,10 @@ def _revisions(repo: str, pattern: str, where: str) -> list[str]:
             "name them in braces instead: @{a,b}"
         ) from None
     names = sorted({ref.name for ref in [*refs.branches, *refs.tags]}, key=_by_number)
-    found = [name for name in names if fnmatchcase(name, pattern)]
-    if not found:
+    matches = [name for name in names if fnmatchcase(name, pattern)]
+    if not matches:
         raise ZooError(f"{where}: no revision of {repo} matches {pattern!r}; it has {len(names)}")
-    return found
+    return matches
 
 
 def _by_number(name: str) -> tuple[tuple[str, int], ...]:

@@ -1,4 +1,4 @@
-"""The local executor: worker processes on this machine, one per accelerator or as many as asked."""
+"""The local executor measures on this machine, with one worker per accelerator by default."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 
 from ...errors import ZooError
+from ..devices.allotment import Allocator, Need
+from ..devices.device import DeviceKind
 from ..work.downloads import Downloads
 from ..work.folder import ZooFolder
 from ..work.records import Order
 from ..work.supervisor import Supervisor
 from ..work.worker import claimed_units, patiently, worker_name
-from .allotment import Lender, Need
-from .device import DeviceKind
 
 __all__ = ["run_local"]
 
-# On one machine another unit's end soon makes room for a checkpoint.
+# On one machine, another unit soon ends and frees disk space for a checkpoint.
 _LONGEST_PAUSE = 5.0
 
 
@@ -37,13 +37,13 @@ def run_local(
     Parameters
     ----------
     folder : ZooFolder
-        The zoo, with its orders.
+        The zoo, with its work units.
     machine : DeviceKind
-        What to run on.
+        The devices to run on.
     n_workers : int, optional
-        Units at once; by default one per accelerator, or one where there is none.
+        Work units at once; by default one per accelerator, or one where there is none.
     stop : threading.Event
-        Set to end; units in hand are given back.
+        Set to end the run; units that are not finished are released.
     downloads : Downloads
         Fetches the checkpoints of units.
     tick : callable
@@ -79,7 +79,7 @@ class _Run:
     errors: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._lender = Lender(self.machine.devices, variable=self.machine.variable)
+        self._allocator = Allocator(self.machine.devices, variable=self.machine.variable)
 
     def work(self) -> None:
         """Be one worker."""
@@ -118,7 +118,7 @@ class _Run:
         if not self.machine.devices:
             cores = max(1, (os.cpu_count() or 1) // self.n_workers)
             return nullcontext({"OMP_NUM_THREADS": str(cores)})
-        return self._lender.lend(
+        return self._allocator.allocate(
             Need(order.devices, order.memory_bytes),
             stop=self.stop,
             waiting=lambda: supervisor.announce(order, "waiting for devices"),

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import MissingExtraError, ZooError
+from ...storage.files import write_atomically
 from ..work.folder import ZooFolder
 from .slurm_job import WorkerJob
 from .slurm_options import FILLED, WARNING_SECONDS, SlurmOptions
@@ -170,12 +171,12 @@ def submitted_jobs(folder: ZooFolder) -> list[dict[str, str]]:
     if not ids or shutil.which("squeue") is None:
         return []
     text = _run(["squeue", "-h", "-r", "-u", getpass.getuser(), "-o", "%i|%T|%N|%r"])
-    found = []
+    jobs = []
     for line in text.splitlines():
         job, state, node, reason = (*line.split("|"), "", "", "")[:4]
         if job in ids:
-            found.append({"job": job, "state": state, "node": node, "reason": reason})
-    return found
+            jobs.append({"job": job, "state": state, "node": node, "reason": reason})
+    return jobs
 
 
 def cancel_jobs(folder: ZooFolder) -> list[str]:
@@ -214,10 +215,10 @@ def _run(command: Sequence[str]) -> str:
 
 
 def _slurm_words(text: str) -> str:
-    """Return what Slurm itself said, in one line."""
+    """Return Slurm's own error message, in one line."""
     lines = [line.strip() for line in text.splitlines() if "error:" in line]
-    said = [re.sub(r"^.*?error:\s*", "", line) for line in lines]
-    return "; ".join(dict.fromkeys(said)) or " ".join(text.split())
+    messages = [re.sub(r"^.*?error:\s*", "", line) for line in lines]
+    return "; ".join(dict.fromkeys(messages)) or " ".join(text.split())
 
 
 def _read_ids(path: Path) -> list[str]:
@@ -226,9 +227,7 @@ def _read_ids(path: Path) -> list[str]:
 
 
 def _write_ids(path: Path, ids: Iterable[str]) -> None:
-    part = path / "jobs.part"
-    part.write_text(json.dumps(list(ids)), encoding="utf-8")
-    part.replace(path / "jobs.json")
+    write_atomically(path / "jobs.json", json.dumps(list(ids)))
 
 
 def _remove_pickles(path: Path, living: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""How a zoo's jobs are asked for: what the command line says, as Slurm will understand it."""
+"""Options of a zoo's Slurm jobs, as the command line gives them and sbatch takes them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...errors import ZooError
 from ..config.config import Seconds
-from .allotment import Device
-from .device import DeviceKind
+from ..devices.allotment import Device
+from ..devices.device import DeviceKind
 
 __all__ = ["FILLED", "WARNING_SECONDS", "SlurmOptions"]
 
-# Slurm warns a job so long before its time is over; a unit in hand is then given back.
+# Slurm warns a job this long before its time is over; its current unit is then released.
 WARNING_SECONDS = 60
-# Of a job's time, the part that units are planned to fill.
+# The part of a job's time that work units are planned to fill.
 FILLED = 0.8
 _OURS = {
     **{key: f"use --{key}" for key in ("time", "partition", "account", "gres")},
@@ -96,7 +96,7 @@ class SlurmOptions:
         """What jobs run on, which this machine need not have: GPUs where ``gres`` names them."""
         keys = ("gpus", "gpus-per-node", "gpus-per-task")
         asked = [self.gres or "", *(f"gpu:{self.extra[k]}" for k in keys if k in self.extra)]
-        n = max((int(found[1] or 1) for a in asked if (found := _GPUS.search(a))), default=0)
+        n = max((int(gpus[1] or 1) for a in asked if (gpus := _GPUS.search(a))), default=0)
         return DeviceKind("cuda" if n else "cpu", tuple(Device(str(i)) for i in range(n)))
 
     @property

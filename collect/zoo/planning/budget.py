@@ -28,15 +28,15 @@ def parse_budget(text: str) -> float:
         The text is none of these.
 
     """
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"([\d.]+)\s*(?:(?:gpu|cpu|device)-?)?(s|min|m|hour|h|d)(?:s|ours?)?", text.strip().lower()
     )
     try:
-        seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+        seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
     except ValueError:
         seconds = 0.0
     if seconds <= 0:
-        raise ZooError(f"--budget {text!r}: expected a time such as 40gpu-hours, 90m or 2h")
+        raise ZooError(f"--compute-budget {text!r}: expected a time such as 40gpu-hours, 90m or 2h")
     return seconds
 
 
@@ -98,12 +98,12 @@ def within_budget(plan: Plan, device_seconds: float) -> Plan:
         budget=device_seconds,
         include=measured,
     )
-    kept = plan.of(choice.units)
+    within = plan.of(choice.units)
     words = "the best of all" if choice.method == "exhaustive" else "by exchange"
     return replace(
-        kept,
+        within,
         notices=(
-            *kept.notices,
+            *within.notices,
             f"{len(set(choice.units) & missing)} of {len(missing)} checkpoints kept within "
             f"{device_seconds / 3600:.3g} device-hours, V-optimal in {known_by} ({words})",
         ),

@@ -1,4 +1,4 @@
-"""How long a cell takes: from its requests and the model's size, by what was measured before."""
+"""How long a cell takes, estimated from its requests, the model's size and earlier runs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Observation:
-    """A cell that was measured: what it asked for and how long it took."""
+    """A cell that was measured: its requests, its FLOPs, and how long it took."""
 
     n_requests: int
     flops: float

@@ -1,4 +1,4 @@
-"""From names to models: each checkpoint resolved, weighed, with its facts, and there once."""
+"""The checkpoints of a zoo: resolved, with their sizes and facts, and each of them once."""
 
 from __future__ import annotations
 
@@ -23,80 +23,80 @@ from ...checkpoints.size import Weights, is_downloaded, weigh
 from ...errors import CheckpointError, ZooError
 from ...run.collection import Missing
 from ...storage.store import Store
-from ..config.config import Facts, Settings, ZooFile
+from ..config.config import Facts, ZooFile, ZooSettings
 from ..config.expand import Candidate
-from ..executors.device import DeviceKind
+from ..devices.device import DeviceKind
 from .plan import Model
 
-__all__ = ["Found", "facts_table", "make_model", "merge", "refusal", "resolve_all"]
+__all__ = ["Resolved", "facts_table", "make_model", "merge", "resolve_all", "unsupported_reason"]
 
 _REQUESTS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class Found:
-    """A checkpoint that is there, and how it was asked for."""
+class Resolved:
+    """A checkpoint that exists, its size, and the settings it was listed with."""
 
     candidate: Candidate
     checkpoint: Checkpoint
-    settings: Settings
+    settings: ZooSettings
     weights: Weights
 
 
 def resolve_all(
     wanted: Sequence[Candidate], panels: Sequence[Panel], store: Store
-) -> tuple[list[Found], list[Missing]]:
-    """Return the checkpoints that are there, and the cells of those that are not.
+) -> tuple[list[Resolved], list[Missing]]:
+    """Return the checkpoints that exist, and the cells of those that do not.
 
     Raises
     ------
     ZooError
-        Not one is there.
+        Not one exists.
 
     """
 
-    def find(candidate: Candidate) -> Found | CheckpointError:
+    def find(candidate: Candidate) -> Resolved | CheckpointError:
         settings = candidate.settings
         try:
             checkpoint = resolve(
                 candidate.ref,
-                allow_pickle=bool(settings.allow_pickle),
-                trust_remote_code=bool(settings.trust_remote_code),
+                allow_pickle=settings.allow_pickle,
+                trust_remote_code=settings.trust_remote_code,
                 hash_file=store.hash_file,
             )
-            return Found(candidate, checkpoint, settings, weigh(checkpoint))
+            return Resolved(candidate, checkpoint, settings, weigh(checkpoint))
         except CheckpointError as error:
             return error
 
-    found, missing = [], []
+    resolved, missing = [], []
     with ThreadPoolExecutor(max_workers=_REQUESTS_AT_ONCE) as pool:
         # The Hub is asked about several at once; folders are hashed one after another.
         asked = {c.ref: pool.submit(find, c) for c in wanted if not Path(c.ref).is_dir()}
         for candidate in wanted:
             answer = asked[candidate.ref].result() if candidate.ref in asked else find(candidate)
-            if isinstance(answer, Found):
-                found.append(answer)
+            if isinstance(answer, Resolved):
+                resolved.append(answer)
                 continue
             name = Path(candidate.ref).name if candidate.ref.startswith("/") else candidate.ref
             missing += [Missing(name, b.name, str(answer)) for p in panels for b in p.benchmarks]
-    if not found:
+    if not resolved:
         raise ZooError(f"no checkpoint of this zoo can be used; {missing[0].reason}")
-    return found, missing
+    return resolved, missing
 
 
-def merge(found: Sequence[Found]) -> tuple[list[tuple[Found, tuple[str, ...]]], list[str]]:
-    """Return each checkpoint once, with the other names that the same bytes go by, and notices.
+def merge(resolved: Sequence[Resolved]) -> tuple[list[tuple[Resolved, tuple[str, ...]]], list[str]]:
+    """Return each checkpoint once, with the other names of the same bytes, and notices.
 
     Raises
     ------
     ZooError
-        The same bytes were asked for with two settings.
+        The same bytes were listed with two different settings.
 
     """
-    first: dict[str, Found] = {}
+    first: dict[str, Resolved] = {}
     others: dict[str, list[str]] = {}
     notices = []
-    for item in found:
+    for item in resolved:
         same = first.setdefault(item.checkpoint.identity, item)
         if same is item:
             continue
@@ -114,19 +114,19 @@ def merge(found: Sequence[Found]) -> tuple[list[tuple[Found, tuple[str, ...]]], 
 
 
 def make_model(
-    found: Found, aliases: tuple[str, ...], table: pd.DataFrame, device: DeviceKind
+    resolved: Resolved, aliases: tuple[str, ...], table: pd.DataFrame, device: DeviceKind
 ) -> Model:
     """Return a checkpoint with its size, its facts, and the devices it takes of these."""
-    checkpoint, settings, weights = found.checkpoint, found.settings, found.weights
-    facts, counted = _facts(checkpoint.name, found.candidate.facts, table, weights)
-    n_bytes = weights.bytes_as(settings.dtype or "auto")
+    checkpoint, settings, weights = resolved.checkpoint, resolved.settings, resolved.weights
+    facts, counted = _facts(checkpoint.name, resolved.candidate.facts, table, weights)
+    n_bytes = weights.bytes_as(settings.dtype)
     model = Model(
         name=checkpoint.name,
         ref=_exact_ref(checkpoint),
         identity=checkpoint.identity,
         revision=checkpoint.revision,
         aliases=aliases,
-        settings=settings.model_dump(exclude={"devices"}, exclude_none=True),
+        settings=settings.for_run(),
         facts=facts,
         counted=counted,
         n_parameters=weights.n_parameters,
@@ -141,8 +141,8 @@ def make_model(
     return model
 
 
-def refusal(model: Model, device: DeviceKind) -> str | None:
-    """Return why a model cannot run on these devices, if so."""
+def unsupported_reason(model: Model, device: DeviceKind) -> str | None:
+    """Return why a model cannot run on these devices, or None if it can."""
     there = len(device.devices)
     if not there or model.devices <= there:
         return None
@@ -151,12 +151,12 @@ def refusal(model: Model, device: DeviceKind) -> str | None:
             f"it needs about {model.memory_bytes / 1e9:.3g} GB of memory, more than the {there} "
             "GPUs that one process can have here hold"
         )
-    return f"it is to have {model.devices} GPUs, and one process can have {there} here"
+    return f"its settings give it {model.devices} GPUs, and one process can have {there} here"
 
 
 def _download_bytes(checkpoint: Checkpoint, weights: Weights) -> int:
-    told = missing_bytes(checkpoint)
-    return weights.n_bytes if told is None else told
+    n_bytes = missing_bytes(checkpoint)
+    return weights.n_bytes if n_bytes is None else n_bytes
 
 
 def _exact_ref(checkpoint: Checkpoint) -> str:

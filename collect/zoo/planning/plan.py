@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -12,6 +11,8 @@ from typing import Any
 from capspace.tasks.panel import Benchmark
 
 from ...run.collection import Missing
+from ...settings import RunSettings
+from ...storage.digests import sha256
 from .cost import Estimate, total
 
 __all__ = ["Cell", "Model", "Plan", "Unit", "cut_into_units", "longest_first"]
@@ -19,7 +20,7 @@ __all__ = ["Cell", "Model", "Plan", "Unit", "cut_into_units", "longest_first"]
 
 @dataclass(frozen=True)
 class Model:
-    """A checkpoint of the zoo, resolved, weighed, and with its settings.
+    """A checkpoint of the zoo, resolved, with its size, settings and facts.
 
     Attributes
     ----------
@@ -29,8 +30,8 @@ class Model:
         As of ``Checkpoint``.
     aliases : tuple of str
         Other names under which the zoo lists the same bytes.
-    settings : dict
-        dtype, backend, batch_size, chat_template, trust_remote_code, allow_pickle.
+    settings : RunSettings
+        How it is loaded and measured.
     facts : dict
         Columns of a score table's ``models``; null where unknown.
     counted : tuple of str
@@ -47,7 +48,7 @@ class Model:
     identity: str
     revision: str
     aliases: tuple[str, ...]
-    settings: dict[str, Any]
+    settings: RunSettings
     facts: dict[str, Any]
     counted: tuple[str, ...]
     n_parameters: int
@@ -87,7 +88,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Unit:
-    """What one worker takes at a time: a checkpoint and benchmarks of one panel."""
+    """One unit of work for a worker: a checkpoint, and benchmarks of one panel."""
 
     model: Model
     panel: str
@@ -98,7 +99,7 @@ class Unit:
     def id(self) -> str:
         """Name of the unit: the same cells of the same checkpoint have the same."""
         text = json.dumps([self.model.identity, sorted(c.key for c in self.cells)])
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        return sha256(text)[:20]
 
     @property
     def estimate(self) -> Estimate:
@@ -158,12 +159,12 @@ class Plan:
 
     def of(self, identities: Iterable[str]) -> Plan:
         """Return the plan of only these models."""
-        kept = set(identities)
+        wanted = set(identities)
         return replace(
             self,
-            models=tuple(m for m in self.models if m.identity in kept),
-            cells={i: c for i, c in self.cells.items() if i in kept},
-            units=tuple(u for u in self.units if u.model.identity in kept),
+            models=tuple(m for m in self.models if m.identity in wanted),
+            cells={i: c for i, c in self.cells.items() if i in wanted},
+            units=tuple(u for u in self.units if u.model.identity in wanted),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -186,6 +187,7 @@ class Plan:
         units = [u for u in self.units if u.model.identity == model.identity]
         return {
             **asdict(model),
+            "settings": model.settings.to_json(),
             "memory_bytes": model.memory_bytes,
             "n_done": sum(c.is_done for c in cells),
             "n_missing": sum(not c.is_done for c in cells),

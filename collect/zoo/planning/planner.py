@@ -1,8 +1,7 @@
-"""From a ``zoo.yaml`` to a plan: resolve, weigh, look up what is done, and estimate the rest."""
+"""The plan of a ``zoo.yaml``: what is done, what is missing, and how long that will take."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -12,27 +11,28 @@ from pathlib import Path
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
 from ...errors import CollectError
-from ...harness.backends import DEFAULT_BACKEND, LoadOptions
-from ...harness.data_root import DataRoot, default_data_root, named_data_root
+from ...harness.data_root import DataRoot, named_data_root
 from ...harness.harness import Harness, Workload
 from ...run.cells import measurement
 from ...run.collection import Missing
 from ...runtime.log_capture import logged_to
-from ...storage.identity import Measurement, Seeds, canonical_json
+from ...storage.digests import digest
+from ...storage.files import write_atomically
+from ...storage.identity import Measurement
 from ...storage.store import Store
-from ..config.config import Settings, ZooFile
+from ..config.config import ZooFile
 from ..config.expand import candidates
-from ..executors.device import DeviceKind
+from ..devices.device import DeviceKind
 from .cost import (
     Observation,
     Throughput,
     fit_throughput,
     forward_flops,
 )
-from .models import Found, facts_table, make_model, merge, refusal, resolve_all
+from .models import Resolved, facts_table, make_model, merge, resolve_all, unsupported_reason
 from .plan import Cell, Model, Plan, Unit, cut_into_units, longest_first
 
-__all__ = ["make_plan", "zoo_data_root", "zoo_panels"]
+__all__ = ["make_plan", "zoo_panels"]
 
 Tell = Callable[[str], None]
 
@@ -46,12 +46,10 @@ def zoo_panels(zoo: ZooFile) -> list[Panel]:
     return panels
 
 
-def zoo_data_root(zoo: ZooFile) -> DataRoot | None:
+def _data_root(zoo: ZooFile) -> DataRoot | None:
     """Return where the zoo's tasks read their data, or None for the Hub."""
-    if zoo.config.data is None:
-        return default_data_root()
-    name = zoo.config.data
-    return named_data_root(name if name == "embedded" else zoo.beside(Path(name)))
+    name = zoo.settings.data_root
+    return None if name is None else named_data_root(name)
 
 
 def make_plan(
@@ -89,14 +87,12 @@ def make_plan(
     table = facts_table(zoo)
     harness = Harness(
         [b for p in panels for b in p.benchmarks],
-        data_root=zoo_data_root(zoo),
-        include_path=None
-        if zoo.config.include_path is None
-        else zoo.beside(zoo.config.include_path),
+        data_root=_data_root(zoo),
+        include_path=zoo.settings.include_path,
     )
     tell(f"resolving {len(wanted)} checkpoints")
-    found, missing = resolve_all(wanted, panels, store)
-    merged, notices = merge(found)
+    resolved, missing = resolve_all(wanted, panels, store)
+    merged, notices = merge(resolved)
     models = [make_model(f, aliases, table, device) for f, aliases in merged]
     with logged_to(store.logs_path / "zoo-plan.log"):
         cells, missing_cells, benchmarks = _keys(zoo, panels, harness, merged, allowed=models)
@@ -107,7 +103,7 @@ def make_plan(
     planned: dict[str, tuple[Cell, ...]] = {}
     units: list[Unit] = []
     for model in models:
-        reason = refusal(model, device)
+        reason = unsupported_reason(model, device)
         planned[model.identity] = tuple(
             Cell(
                 key=cell.key,
@@ -149,7 +145,7 @@ def _keys(
     zoo: ZooFile,
     panels: Sequence[Panel],
     harness: Harness,
-    merged: Sequence[tuple[Found, tuple[str, ...]]],
+    merged: Sequence[tuple[Resolved, tuple[str, ...]]],
     *,
     allowed: Sequence[Model],
 ) -> tuple[_Keys, list[Missing], list[tuple[Panel, Benchmark]]]:
@@ -158,7 +154,6 @@ def _keys(
     keys: _Keys = {identity: [] for identity in known}
     missing: list[Missing] = []
     used: list[tuple[Panel, Benchmark]] = []
-    seeds = Seeds.of(zoo.config.seed)
     for panel in panels:
         for benchmark in panel.benchmarks:
             if benchmark.executes_code and not zoo.config.allow_code_execution:
@@ -169,17 +164,9 @@ def _keys(
                 ]
                 continue
             try:
-                for found, _ in merged:
-                    cell = measurement(
-                        found.checkpoint,
-                        benchmark,
-                        harness,
-                        options=_load_options(found.settings),
-                        seeds=seeds,
-                        limit=zoo.config.limits.items,
-                        chat_template=bool(found.settings.chat_template),
-                    )
-                    keys[found.checkpoint.identity].append((panel, benchmark, cell))
+                for resolved, _ in merged:
+                    cell = measurement(resolved.checkpoint, benchmark, harness, resolved.settings)
+                    keys[resolved.checkpoint.identity].append((panel, benchmark, cell))
                 used.append((panel, benchmark))
             except CollectError as error:
                 missing += [
@@ -195,25 +182,22 @@ def _workloads(
     store: Store,
     tell: Tell,
 ) -> dict[tuple[str, str], Workload]:
-    """Return what each benchmark asks; counted once and then remembered beside the store."""
+    """Return what each benchmark requests; counted once, and kept beside the store."""
     path = store.path / "workloads.json"
-    kept: dict[str, dict[str, int]] = {}
+    counted: dict[str, dict[str, int]] = {}
     if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        counted = json.loads(path.read_text(encoding="utf-8"))
     works = {}
-    n_before = len(kept)
+    n_before = len(counted)
     for panel, benchmark in benchmarks:
         tasks = [asdict(task) for task in harness.tasks(benchmark)]
-        text = canonical_json([tasks, benchmark.n_shot, zoo.config.limits.items])
-        key = hashlib.sha256(text.encode()).hexdigest()
-        if key not in kept:
+        key = digest([tasks, benchmark.n_shot, zoo.config.limit])
+        if key not in counted:
             tell(f"counting the requests of {benchmark.name}, once")
-            kept[key] = asdict(harness.workload(benchmark, limit=zoo.config.limits.items))
-        works[panel.name, benchmark.name] = Workload(**kept[key])
-    if len(kept) > n_before:
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(kept), encoding="utf-8")
-        part.replace(path)
+            counted[key] = asdict(harness.workload(benchmark, limit=zoo.config.limit))
+        works[panel.name, benchmark.name] = Workload(**counted[key])
+    if len(counted) > n_before:
+        write_atomically(path, json.dumps(counted))
     return works
 
 
@@ -247,13 +231,3 @@ def _speed_notice(speed: Throughput, device: DeviceKind) -> str:
     if not speed.n_observations:
         return f"no earlier run on {device.kind}: times are a guess, right within a factor of five"
     return f"times rest on {speed.n_observations} cells measured on {device.kind}"
-
-
-def _load_options(settings: Settings) -> LoadOptions:
-    """Return how a checkpoint with these settings is loaded."""
-    return LoadOptions(
-        backend=settings.backend or DEFAULT_BACKEND,
-        dtype=settings.dtype or "auto",
-        batch_size=settings.batch_size or "auto",
-        trust_remote_code=bool(settings.trust_remote_code),
-    )

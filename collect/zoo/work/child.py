@@ -1,4 +1,4 @@
-"""The process that measures, as its supervisor sees it: orders go in, events come out."""
+"""The measuring process, as its supervisor sees it: requests go in, events come out."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Child:
     Parameters
     ----------
     folder : ZooFolder
-        What it works for.
+        The zoo's folder.
     worker : str
-        Whose log takes what it prints.
+        Name of the worker, whose log takes what the process prints.
     environment : mapping
-        Environment variables over this process's own.
+        Environment variables of the process, over those of this one.
 
     """
 
     def __init__(self, folder: ZooFolder, worker: str, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
         self.is_ready = False
-        # On this machine: what is in it is worth nothing to others.
+        # On this machine's own disk: no other process needs what is in it.
         self._scratch = tempfile.mkdtemp(prefix="capspace-zoo-")
         with folder.log_path(worker).open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, no shell
@@ -53,32 +53,32 @@ class Child:
                 env={**os.environ, **environment},
                 start_new_session=True,  # so that all it started can be ended with it
             )
-        self._said: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def send(self, order: dict[str, Any]) -> None:
-        """Give an order; a child that is dead already is noticed by its exit code."""
+    def send(self, request: dict[str, Any]) -> None:
+        """Send a request; a child that has died already is noticed by its exit code."""
         if self._process.stdin is None:
             return
         try:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             return
 
     def receive(self, *, timeout: float) -> dict[str, Any] | None:
-        """Return what the child said next, or None when it says nothing for so long."""
+        """Return the child's next event, or None if none comes within the timeout."""
         try:
-            return self._said.get(timeout=timeout)
+            return self._events.get(timeout=timeout)
         except queue.Empty:
             return None
 
     def exit_code(self) -> int | None:
-        """Return how the child ended, or None while it lives or has more to say."""
-        return self._process.poll() if self._said.empty() else None
+        """Return the child's exit code, or None while it runs or has events that are not read."""
+        return self._process.poll() if self._events.empty() else None
 
     def end(self) -> None:
-        """End the child and all it started."""
+        """End the child and every process that it started."""
         if self._process.poll() is None:
             _kill_group(self._process.pid)
         self._process.wait()
@@ -91,8 +91,8 @@ class Child:
         if self._process.stdout is None:
             return
         for line in self._process.stdout:
-            self._said.put(json.loads(line))
-        self._said.put(None)  # wakes whoever waits: the child has closed its pipe
+            self._events.put(json.loads(line))
+        self._events.put(None)  # wakes whoever waits: the child has closed its pipe
 
 
 def death(code: int) -> str:

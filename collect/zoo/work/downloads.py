@@ -16,6 +16,7 @@ from ...checkpoints.download import checkpoint_folder
 from ...checkpoints.hub import http_errors
 from ...errors import CheckpointError, ZooError
 from ...runtime.redaction import redacted
+from ...storage.files import write_atomically
 from ..planning.plan import Plan
 from .folder import ZooFolder
 from .records import Order
@@ -196,8 +197,8 @@ def fetch(order: Order) -> Path:
     try:
         checkpoint = resolve(
             order.ref,
-            allow_pickle=order.settings.get("allow_pickle", False),
-            trust_remote_code=order.settings.get("trust_remote_code", False),
+            allow_pickle=order.settings.allow_pickle,
+            trust_remote_code=order.settings.trust_remote_code,
         )
         return Path(checkpoint_folder(checkpoint))
     except refusals as error:
@@ -248,12 +249,12 @@ def check_disk(plan: Plan, *, max_bytes: int | None, spare_bytes: int = 0) -> No
     if max_bytes is not None:
         free += spare_bytes
     largest = max(wanted.values(), key=lambda m: m.n_download_bytes)
-    told = f"{largest.name} is {largest.n_download_bytes / 1e9:.3g} GB to download"
+    size = f"{largest.name} is {largest.n_download_bytes / 1e9:.3g} GB to download"
     if max_bytes is not None and largest.n_download_bytes > max_bytes:
-        raise ZooError(f"{told}, and --max-disk is {max_bytes / 1e9:.3g} GB; raise it")
+        raise ZooError(f"{size}, and --max-disk is {max_bytes / 1e9:.3g} GB; raise it")
     if largest.n_download_bytes > free:
         raise ZooError(
-            f"{told}, and there is room for {free / 1e9:.3g} GB in {cache}; set HF_HOME to a "
+            f"{size}, and there is room for {free / 1e9:.3g} GB in {cache}; set HF_HOME to a "
             "larger disk"
         )
     total = sum(m.n_download_bytes for m in wanted.values())
@@ -297,9 +298,7 @@ def _read(path: Path) -> dict[str, int]:
 
 
 def _write(path: Path, held: dict[str, int]) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(held), encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, json.dumps(held), sync=False)
 
 
 def _one_line(error: Exception) -> str:

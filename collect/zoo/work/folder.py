@@ -17,18 +17,19 @@ all of it or nothing. Nothing here is SQLite, whose file not every shared file s
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from capspace.tasks.panel import Panel
 
 from ...errors import ZooError
+from ...storage.digests import sha256
+from ...storage.files import write_atomically
 from ...storage.journal.claims import Claims
 from ...storage.store import Result, Store
 from ..planning.plan import Plan
@@ -37,7 +38,6 @@ from .records import (
     CellFailure,
     Order,
     Orders,
-    RunOptions,
     WorkerState,
     orders_json,
     parse_orders,
@@ -80,7 +80,6 @@ class ZooFolder:
         self,
         plan: Plan,
         panels: list[Panel],
-        options: RunOptions,
         timeout: float | None,
         *,
         failed: Collection[str] = (),
@@ -96,13 +95,15 @@ class ZooFolder:
             if not set(order.cells.values()) <= set(failed)
         }
         wanted = {key for order in new.values() for key in order.cells.values()}
+        current = {model.ref: model.settings for model in plan.models}
         finished = self.finished()
         kept: dict[str, Order] = {}
         taken: set[str] = set()
         for old in self.read_orders().orders if self.has_orders() else ():
             cells = {b: k for b, k in old.cells.items() if k in wanted}
             if cells and old.id not in finished:
-                kept[old.id] = Order(**{**vars(old), "cells": cells})
+                settings = current.get(old.ref, old.settings)  # a data root may have moved
+                kept[old.id] = replace(old, cells=cells, settings=settings)
                 taken |= set(cells.values())
         for order in new.values():
             if taken.isdisjoint(order.cells.values()):
@@ -110,7 +111,7 @@ class ZooFolder:
                 (self.path / "units" / f"{order.id}.done").unlink(missing_ok=True)
             elif cells := {b: k for b, k in order.cells.items() if k not in taken}:
                 identifier = f"{order.id}-{secrets.token_hex(4)}"
-                kept[identifier] = Order(**{**vars(order), "id": identifier, "cells": cells})
+                kept[identifier] = replace(order, id=identifier, cells=cells)
         ordered = sorted(kept.values(), key=lambda o: (-o.seconds, o.model, o.id))
         orders = Orders(
             wanted={
@@ -119,7 +120,6 @@ class ZooFolder:
             facts={m.name: m.facts | {"counted": list(m.counted)} for m in plan.models},
             orders=tuple(ordered),
             panels={p.name: p for p in panels},
-            options=options,
             timeout=timeout,
             unmeasurable=plan.unmeasurable,
         )
@@ -233,7 +233,7 @@ class ZooFolder:
 
     def write_notices(self, model: str, lines: Sequence[str]) -> None:
         """Keep what the run of a model does otherwise, in place of what was there before."""
-        path = self.path / "notices" / f"{hashlib.sha256(model.encode()).hexdigest()[:16]}.json"
+        path = self.path / "notices" / f"{sha256(model)[:16]}.json"
         if lines:
             path.parent.mkdir(exist_ok=True)
             _write_json(path, {"model": model, "lines": list(lines)})
@@ -279,10 +279,4 @@ class ZooFolder:
 
 
 def _write_json(path: Path, value: Any, *, sync: bool = True) -> None:
-    part = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, ensure_ascii=False, allow_nan=False)
-        file.flush()
-        if sync:
-            os.fsync(file.fileno())
-    part.replace(path)
+    write_atomically(path, json.dumps(value, ensure_ascii=False, allow_nan=False), sync=sync)

@@ -26,7 +26,7 @@ from ...run.collection import Collection
 from ...runtime.redaction import redacted
 from ...storage.store import Store
 from .folder import ZooFolder
-from .records import Order, RunOptions
+from .records import Order, parse_order
 
 __all__ = ["main", "measure_order", "private_store"]
 
@@ -49,7 +49,6 @@ def measure_order(
     order: Order,
     *,
     panel: Panel,
-    options: RunOptions,
     batch_size: int | str,
     store: Store,
     progress: Messenger,
@@ -64,24 +63,14 @@ def measure_order(
     """
     import torch
 
-    settings = order.settings
     return collect_scores(
         order.ref,
         panel=panel.select(order.cells),
         store=store,
-        dtype=settings.get("dtype", "auto"),
+        settings=order.settings,
+        progress=progress,
         batch_size=batch_size,
         parallelize=order.devices > 1 and torch.cuda.is_available(),
-        limit=options.limit,
-        seed=options.seed,
-        data_root=options.data_root,
-        include_path=None if options.include_path is None else Path(options.include_path),
-        chat_template=settings.get("chat_template", False),
-        allow_code_execution=options.allow_code_execution,
-        allow_pickle=settings.get("allow_pickle", False),
-        trust_remote_code=settings.get("trust_remote_code", False),
-        progress=progress,
-        **({"backend": settings["backend"]} if "backend" in settings else {}),
     )
 
 
@@ -154,14 +143,13 @@ def main(arguments: list[str]) -> None:
         out.flush()
         while True:
             said = orders.get()
-            order = Order(**said["order"])
+            order = parse_order(said["order"])
             shared = folder.read_orders()
             progress = Messenger(folder, store, order, out)
             try:
                 collection = measure_order(
                     order,
                     panel=shared.panels[order.panel],
-                    options=shared.options,
                     batch_size=said["batch_size"],
                     store=store,
                     progress=progress,

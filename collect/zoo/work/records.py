@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from capspace.fit._json import json_safe
 from capspace.tasks.panel import Panel
 
 from ...run.collection import Missing
+from ...settings import RunSettings
 from ...storage.store import Result
 from ..planning.plan import Unit
 
@@ -18,27 +21,17 @@ __all__ = [
     "CellFailure",
     "Order",
     "Orders",
-    "RunOptions",
     "WorkerState",
     "now",
+    "order_json",
     "orders_json",
+    "parse_order",
     "parse_orders",
     "parse_result",
     "result_json",
 ]
 
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What all units of a zoo share; see ``collect_scores``."""
-
-    limit: int | None = None
-    seed: int | None = None
-    data_root: str | None = None
-    include_path: str | None = None
-    allow_code_execution: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +44,8 @@ class Order:
         Name of the unit; stays the same when the zoo is planned again.
     model, ref, revision : str
         Name shown; what to load; commit or content hash.
-    settings : dict
-        As of ``Model.settings``.
+    settings : RunSettings
+        How the checkpoint is loaded and measured.
     panel : str
         Name of the panel, a key of ``orders.json``'s panels.
     cells : dict
@@ -70,7 +63,7 @@ class Order:
     model: str
     ref: str
     revision: str
-    settings: dict[str, Any]
+    settings: RunSettings
     panel: str
     cells: dict[str, str]
     seconds: float
@@ -113,7 +106,6 @@ class Orders:
 
     orders: tuple[Order, ...]
     panels: dict[str, Panel]
-    options: RunOptions
     timeout: float | None
     unmeasurable: tuple[Missing, ...] = ()
     """Cells that cannot be measured as asked, and why; they are not among those wanted."""
@@ -177,14 +169,33 @@ class WorkerState:
     beat: float = 0.0
 
 
+def order_json(order: Order) -> dict[str, Any]:
+    """Return an order as JSON data."""
+    return {**asdict(order), "settings": order.settings.to_json()}
+
+
+def parse_order(said: dict[str, Any], *, shared: Mapping[str, Any] | None = None) -> Order:
+    """Return the order that ``order_json`` gave.
+
+    Parameters
+    ----------
+    said : dict
+        The order.
+    shared : mapping, optional
+        Settings beside each order's own, as version 0.1 wrote them.
+
+    """
+    settings = RunSettings.of(**{**(shared or {}), **said["settings"]})
+    return Order(**{**said, "settings": settings})
+
+
 def orders_json(orders: Orders) -> dict[str, Any]:
     """Return orders as JSON data."""
     return {
         "version": _VERSION,
-        "options": asdict(orders.options),
         "timeout": orders.timeout,
         "panels": {name: p.model_dump(mode="json") for name, p in orders.panels.items()},
-        "orders": [asdict(o) for o in orders.orders],
+        "orders": [order_json(o) for o in orders.orders],
         "facts": orders.facts,
         "wanted": orders.wanted,
         "unmeasurable": [asdict(m) for m in orders.unmeasurable],
@@ -205,9 +216,8 @@ def parse_orders(said: dict[str, Any]) -> Orders:
     return Orders(
         wanted=said["wanted"],
         facts=said["facts"],
-        orders=tuple(Order(**o) for o in said["orders"]),
+        orders=tuple(parse_order(o, shared=said.get("options", {})) for o in said["orders"]),
         panels={name: Panel.model_validate(p) for name, p in said["panels"].items()},
-        options=RunOptions(**said["options"]),
         timeout=said["timeout"],
         unmeasurable=tuple(Missing(**m) for m in said.get("unmeasurable", ())),
     )
@@ -224,18 +234,8 @@ def parse_result(said: dict[str, Any]) -> Result:
 
 def result_json(result: Result) -> dict[str, Any]:
     """Return a result as JSON data; NaN becomes null."""
-    return {name: _null(value) for name, value in vars(result).items()}
-
-
-def _null(value: Any) -> Any:
-    """Return JSON data: NaN becomes null."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, (list, tuple)):
-        return [_null(v) for v in value]
-    if isinstance(value, dict):
-        return {k: _null(v) for k, v in value.items()}
-    return value
+    safe: dict[str, Any] = json_safe(vars(result))
+    return safe
 
 
 def now() -> float:

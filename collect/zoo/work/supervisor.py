@@ -1,4 +1,4 @@
-"""A supervisor: runs units in a process of their own and survives whatever happens to it."""
+"""A supervisor runs work units in a child process, and survives whatever ends that process."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
 from .child import Child, death
 from .folder import ZooFolder
-from .records import Attempt, CellFailure, Order, WorkerState, now
+from .records import Attempt, CellFailure, Order, WorkerState, now, order_json
 
 __all__ = ["Supervisor", "smaller_batch"]
 
@@ -33,18 +33,18 @@ class _Outcome:
 
 
 class Supervisor:
-    """Runs units, one after another, in a child process.
+    """Runs work units, one after another, in a child process.
 
     Parameters
     ----------
     folder : ZooFolder
-        Where outcomes go.
+        The zoo's folder, which takes the outcomes.
     name : str
         The worker's name, unique among all workers of the zoo.
     environment : mapping, optional
         Environment variables of the child, over this process's own.
     stop : threading.Event, optional
-        Set to end the current unit as if it had never begun.
+        Set to stop the current unit, which another attempt continues later.
 
     """
 
@@ -78,7 +78,7 @@ class Supervisor:
         self._folder.remove_worker(self._name)
 
     def announce(self, order: Order, what: str) -> None:
-        """Say what keeps a unit, which this worker has, from being run."""
+        """Show what a unit that this worker holds is waiting for."""
         if self._state.benchmark != what:
             self._state = replace(
                 self._state, unit=order.id, model=order.model, benchmark=what, started=now()
@@ -90,24 +90,23 @@ class Supervisor:
     ) -> bool:
         """Run a unit to its end and return whether it has one; it has none when stopped.
 
-        A unit that fails, kills its process or takes too long is tried once more in a fresh
-        process with a smaller batch; then what is missing is recorded as failed. An attempt whose
-        supervisor was lost (a node failure) does not count, until there are three. One that was
-        stopped (a preemption, the end of a job's time) counts with its time alone: the next goes
-        on from the journal, and all together have the time of one.
+        A unit that fails, crashes its process or times out is retried once in a fresh process
+        with a smaller batch; then its missing cells are recorded as failed. Attempts lost to a
+        node failure are retried up to three times. Preempted attempts use up the unit's timeout
+        but not its retries; the next attempt resumes from the journal.
 
         Parameters
         ----------
         order : Order
-            The unit, claimed by the caller.
+            The unit, whose lease the caller holds.
         timeout : float, optional
-            Seconds; by default far beyond the estimate.
+            Seconds for the unit; by default far beyond its estimate.
         environment : mapping, optional
             Environment variables of the child for this unit; another set starts a new child.
 
         """
         attempts = self._folder.attempts(order.id)
-        batch_size = order.settings.get("batch_size", "auto")
+        batch_size = order.settings.batch_size
         limit = timeout or max(_LEAST_TIMEOUT, 20 * order.seconds_upper)
         while True:
             open_cells = {b: k for b, k in order.cells.items() if not self._folder.has_outcome(k)}
@@ -131,10 +130,10 @@ class Supervisor:
                     rest, len(ended) + 1, retried, limit, spent, environment or {}
                 )
             except (SystemExit, KeyboardInterrupt):  # so a job ends when its time is over
-                self._give_back(order, attempts, began)
+                self._release(order, attempts, began)
                 raise
             if outcome is None:
-                self._give_back(order, attempts, began)
+                self._release(order, attempts, began)
                 return False
             attempts.append(
                 replace(
@@ -163,9 +162,9 @@ class Supervisor:
             started=now(), items_done=0, items_total=0, items_per_second=None,
         )  # fmt: skip
         self._write_state(force=True)
-        # A unit's time begins when its process is ready: imports on a busy file system are not its.
+        # A unit's timeout starts when its process is ready, however slow the imports were.
         deadline = time.monotonic() + (limit - spent if child.is_ready else _START_SECONDS)
-        child.send({"order": asdict(order), "batch_size": batch_size})
+        child.send({"order": order_json(order), "batch_size": batch_size})
         try:
             while True:
                 if self._stop.is_set():
@@ -177,46 +176,46 @@ class Supervisor:
                         what = f"its process was not ready within {_START_SECONDS:.0f} s"
                     self._end_child()
                     return _Outcome("timeout", what, {})
-                said = child.receive(timeout=min(1.0, max(0.05, deadline - time.monotonic())))
-                if said is None:
+                event = child.receive(timeout=min(1.0, max(0.05, deadline - time.monotonic())))
+                if event is None:
                     if (code := child.exit_code()) is not None:
                         self._end_child()
                         return _Outcome("crashed", death(code), {})
-                elif said["event"] == "ready":
+                elif event["event"] == "ready":
                     child.is_ready = True
                     deadline = time.monotonic() + limit - spent
-                elif said["event"] == "finished":
-                    missing = said["missing"]
+                elif event["event"] == "finished":
+                    missing = event["missing"]
                     if missing:
                         self._end_child()  # a retry gets a fresh process
                     reason = "; ".join(f"{b}: {r}" for b, r in missing.items())
                     return _Outcome("done", reason, missing)
-                elif said["event"] == "failed":
+                elif event["event"] == "failed":
                     self._end_child()
-                    return _Outcome("failed", said["reason"], {})
+                    return _Outcome("failed", event["reason"], {})
                 else:
-                    self._take_note(said)
-                self._write_state(force=said is not None and said["event"] == "benchmark")
+                    self._take_note(event)
+                self._write_state(force=event is not None and event["event"] == "benchmark")
         finally:
             self._state = WorkerState(self._name, self._state.host, self._state.pid)
             self._write_state(force=True)
 
-    def _give_back(self, order: Order, attempts: list[Attempt], began: Attempt) -> None:
+    def _release(self, order: Order, attempts: list[Attempt], began: Attempt) -> None:
         stopped = replace(began, outcome="stopped", seconds=round(now() - began.started, 3))
         self._folder.write_attempts(order.id, [*attempts, stopped], finished=False)
 
-    def _take_note(self, said: dict[str, Any]) -> None:
-        if said["event"] == "benchmark":
+    def _take_note(self, event: dict[str, Any]) -> None:
+        if event["event"] == "benchmark":
             self._state = replace(
-                self._state, benchmark=said["benchmark"], items_done=0, items_total=0,
+                self._state, benchmark=event["benchmark"], items_done=0, items_total=0,
                 items_per_second=None,
             )  # fmt: skip
             self._benchmark_began = time.monotonic()
-        elif said["event"] == "items":
+        elif event["event"] == "items":
             passed = time.monotonic() - self._benchmark_began
             self._state = replace(
-                self._state, items_done=said["done"], items_total=said["total"],
-                items_per_second=said["done"] / passed if passed > 0 else None,
+                self._state, items_done=event["done"], items_total=event["total"],
+                items_per_second=event["done"] / passed if passed > 0 else None,
             )  # fmt: skip
 
     def _record_failures(
@@ -226,8 +225,8 @@ class Supervisor:
         attempts: list[Attempt],
         missing: Mapping[str, str],
     ) -> None:
-        told = [a for a in attempts if a.reason]
-        last = told[-1].reason if told else "its worker was lost three times"
+        reasons = [a.reason for a in attempts if a.reason]
+        last = reasons[-1] if reasons else "its worker was lost three times"
         for benchmark, key in open_cells.items():
             if not self._folder.has_outcome(key):
                 self._folder.write_failure(
@@ -259,12 +258,12 @@ class Supervisor:
 
 
 def smaller_batch(batch_size: int | str) -> int:
-    """Return the batch size of a retry: a quarter, or 1 where it was left to the machine."""
+    """Return the batch size of a retry: a quarter, or 1 where the size was automatic."""
     return max(1, batch_size // 4) if isinstance(batch_size, int) else 1
 
 
 def _seconds_stopped(attempts: list[Attempt]) -> float:
-    """Return the time of the attempts that were stopped since one last came to an end."""
+    """Return the seconds of the attempts stopped since the last one that ended by itself."""
     seconds = 0.0
     for attempt in attempts:
         if attempt.outcome == "stopped":

@@ -1,4 +1,4 @@
-"""A worker: takes the next free unit of a zoo, runs it, and goes on until none is left."""
+"""A worker takes the next free work unit of a zoo, runs it, and continues until none is left."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 def claimed_units(
     folder: ZooFolder, *, fits: Fits = lambda order: True, take: Fits = lambda order: True
 ) -> Generator[Order | None]:
-    """Yield units in their order, each claimed for as long as the caller works on it.
+    """Yield units in their order; the worker holds the lease of each while it works on it.
 
-    A unit whose worker died is taken up where it stands in the order. Where living workers have
-    all that can be taken, None is yielded: look again after a while, one of them may still die. It
-    ends when nothing is left.
+    A unit whose worker died comes up again at its place in the order. While other workers hold
+    every unit that is left, None is yielded: look again later, as one of them may die. The
+    generator ends when no unit is left.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def claimed_units(
     fits : callable
         Whether this worker may take a unit at all.
     take : callable
-        Whether it can take a unit, already claimed, now: where not, a later one may do.
+        Whether this worker can take a unit, whose lease it has, now; a later unit may fit.
 
     """
     while True:
@@ -60,7 +60,7 @@ def claimed_units(
 def patiently(
     orders: Iterable[Order | None], stop: threading.Event, *, longest: float = _LONGEST_PAUSE
 ) -> Generator[Order]:
-    """Yield the units of ``claimed_units``, waiting longer each time that there is none."""
+    """Yield the units of ``claimed_units``; the wait doubles each time that there is none."""
     pause = _FIRST_PAUSE
     for order in orders:
         if order is None:
@@ -81,7 +81,7 @@ def work(
     stop: threading.Event,
     seconds_left: Callable[[], float],
 ) -> int:
-    """Run units until none is left, or none fits into the time left; return how many were run."""
+    """Run units until none is left or fits into the time left; return how many were run."""
     n = 0
     with Supervisor(folder, name, environment=environment, stop=stop) as supervisor:
         units = claimed_units(folder, fits=lambda o: o.seconds <= seconds_left())
@@ -92,7 +92,7 @@ def work(
 
 
 def worker_name() -> str:
-    """Return a name that no other worker has: where it runs, and something drawn."""
+    """Return a unique name of a worker: its host, its job or process, and random digits."""
     where = os.environ.get("SLURM_JOB_ID")
     place = f"slurm-{where}" if where else f"{os.getpid()}"
     return f"{socket.gethostname()}-{place}-{secrets.token_hex(3)}"
@@ -100,7 +100,7 @@ def worker_name() -> str:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM and SIGINT set: the unit in hand is given back, not failed."""
+    """Yield an event that SIGTERM and SIGINT set: the current unit is released, not failed."""
     stop = threading.Event()
     before = {
         number: signal.signal(number, lambda *_: stop.set())

@@ -16,7 +16,8 @@ from lm_eval.api.instance import Instance
 
 from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import CheckpointError, HarnessError
-from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.harness.backends import load_model
+from capspace.collect.settings import LoadSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
 
@@ -38,7 +39,7 @@ def edit(path: Path, **changes: object) -> None:
 def load(folder: Path, backend: str = "hf", **settings: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        options = LoadOptions(backend=backend, device="cpu", batch_size=2)
+        options = LoadSettings(backend=backend, device="cpu", batch_size=2)
         return load_model(resolve(str(folder)), options, **settings)
 
 

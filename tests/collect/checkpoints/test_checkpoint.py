@@ -10,7 +10,7 @@ from hub_server import HubServer, resolve_all, serving
 
 from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import CheckpointError
-from capspace.collect.storage.file_hashes import sha256_file
+from capspace.collect.storage.digests import sha256_file
 
 
 @pytest.fixture

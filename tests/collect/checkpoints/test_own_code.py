@@ -12,7 +12,8 @@ from hub_server import resolve_all, serving
 
 from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import CheckpointError
-from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.harness.backends import load_model
+from capspace.collect.settings import LoadSettings
 
 TOKENIZER = """
 from transformers import PreTrainedTokenizerFast
@@ -86,7 +87,7 @@ def test_the_tokenizers_code_runs_only_with_permission(folder: Path, trusted: bo
     (folder / "tokenization.py").write_text(TOKENIZER.replace(".parts.words", ".words"))
     (folder / "words.py").write_text("WORDS = 1\n")
     checkpoint = resolve(str(folder), trust_remote_code=trusted)
-    options = LoadOptions(backend="hf", device="cpu", trust_remote_code=True)
+    options = LoadSettings(backend="hf", device="cpu", trust_remote_code=True)
     model: Any = load_model(checkpoint, options)
     assert getattr(model.tokenizer, "words", None) == (1 if trusted else None)
 

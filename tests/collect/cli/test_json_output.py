@@ -19,8 +19,8 @@ from capspace.collect.cli import options
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
+from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.driver import prepare
-from capspace.collect.zoo.executors.device import DeviceKind
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.tasks.panel import load_panel
@@ -92,8 +92,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {
                 "checkpoints": ["models/*"],
                 "panels": "small.yaml",
-                "data": "embedded",
-                "limits": {"items": 2},
+                "data_root": "embedded",
+                "limit": 2,
             }
         )
     )

@@ -73,7 +73,7 @@ def test_a_model_that_lacks_weights_is_not_measured(
     _, lines = run(manager, lacking, store, allow_missing_weights=True)
     assert f"{lacking}: {REASON} missing is drawn at random" in lines
     if store is not None:
-        assert lines[-1].startswith("answers are not kept: they are those of weights that were")
+        assert lines[-1].startswith("answers are not stored: some of the weights are random")
         assert not list(store.glob("journal/*.sqlite"))
 
 

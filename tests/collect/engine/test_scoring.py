@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from capspace.collect.engine.attention.backends import Way, cascade, masked
+from capspace.collect.engine.attention.backends import AttentionBackend, cascade, masked
 from capspace.collect.engine.forward import CACHE_NAMES
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import Budget, Target, score_targets
@@ -89,7 +89,7 @@ def build_model(name: str) -> transformers.PreTrainedModel:
     return model
 
 
-WAYS = [masked, cascade, by_levels]
+BACKENDS = [masked, cascade, by_levels]
 
 
 def own_score(model: torch.nn.Module, target: Target) -> tuple[float, bool]:
@@ -125,7 +125,7 @@ def with_greedy(model: torch.nn.Module, targets: list[Target]) -> list[Target]:
 
 
 @pytest.mark.parametrize("name", SERVED)
-def test_every_architecture_and_every_way(name: str) -> None:
+def test_every_architecture_and_every_attention_backend(name: str) -> None:
     model = build_model(name)
     targets = with_greedy(model, random_targets(0))
     expected = [own_score(model, target) for target in targets]
@@ -134,8 +134,8 @@ def test_every_architecture_and_every_way(name: str) -> None:
     budgets = dict(zip(CACHE_NAMES, (Budget(4096, 4096), Budget(37, 5)), strict=True))
     for cache, budget in budgets.items():
         model = with_cache_called(cache, build_model(name))
-        for way in WAYS:
-            scores, stats = score_targets(model, targets, budget, way=way)
+        for backend in BACKENDS:
+            scores, stats = score_targets(model, targets, budget, attention_backend=backend)
             np.testing.assert_allclose(
                 [score for score, _ in scores], [score for score, _ in expected], atol=ABSOLUTE
             )
@@ -168,7 +168,7 @@ def drawn_model(request: pytest.FixtureRequest) -> transformers.PreTrainedModel:
     rows=st.lists(st.lists(st.integers(3, 5), min_size=2, max_size=40), min_size=1, max_size=8),
     tokens=st.integers(1, 64),
     rows_at_once=st.integers(1, 64),
-    way=st.sampled_from(WAYS),
+    backend=st.sampled_from(BACKENDS),
     data=st.data(),
 )
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
@@ -177,11 +177,13 @@ def test_random_trees(
     rows: list[list[int]],
     tokens: int,
     rows_at_once: int,
-    way: Way,
+    backend: AttentionBackend,
     data: st.DataObject,
 ) -> None:
     targets = [Target(row[:-1], row[-data.draw(st.integers(1, len(row) - 1)) :]) for row in rows]
-    scores, _ = score_targets(drawn_model, targets, Budget(tokens, rows_at_once), way=way)
+    scores, _ = score_targets(
+        drawn_model, targets, Budget(tokens, rows_at_once), attention_backend=backend
+    )
     expected = [own_score(drawn_model, target) for target in targets]
     np.testing.assert_allclose(
         [score for score, _ in scores], [score for score, _ in expected], atol=ABSOLUTE

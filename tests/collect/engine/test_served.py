@@ -19,7 +19,7 @@ pytest.importorskip("torch", reason="the engine needs the collect extra")
 from commands import Command, Notes
 from fault_driver import PANEL
 
-from capspace.collect.cli.zoo_show import Watcher
+from capspace.collect.cli.zoo.live import Watcher
 from capspace.collect.engine import served
 from capspace.collect.engine.served import (
     CHECKED_WITH,
@@ -30,6 +30,7 @@ from capspace.collect.engine.served import (
 )
 from capspace.collect.run._place import place_collection
 from capspace.collect.run.collect import collect_scores
+from capspace.collect.settings import RunSettings
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.collect.zoo.work.measure import Messenger
@@ -192,7 +193,7 @@ def test_a_zoo_keeps_the_line_and_shows_it(
     monkeypatch.setenv("COLUMNS", "400")
     folder = ZooFolder(tmp_path)
     with Store(tmp_path / "store") as store:
-        order = Order("u", "org/m", "ref", "rev", {}, "panel", {}, 1.0, 1.0, 1, 1, 0)
+        order = Order("u", "org/m", "ref", "rev", RunSettings(), "panel", {}, 1.0, 1.0, 1, 1, 0)
         messenger = Messenger(folder, store, order, io.StringIO())
         messenger.notices("m", [LINE])
         assert folder.notices() == [f"org/m: {LINE}"]

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from capspace.collect.errors import CollectError
 from capspace.collect.exchange import every_eval_ever as eee
 from capspace.collect.exchange.exporting import EXPORT_FORMATS, export_scores
-from capspace.collect.storage.identity import canonical_json
+from capspace.collect.storage.digests import canonical_json
 from capspace.collect.storage.result import Result
 from capspace.collect.storage.store import Store
 

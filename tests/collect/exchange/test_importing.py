@@ -21,7 +21,7 @@ from capspace.collect.exchange import importing
 from capspace.collect.exchange._receipt import receipt
 from capspace.collect.exchange.exporting import export_scores
 from capspace.collect.exchange.importing import Imported, import_scores
-from capspace.collect.harness.harness import harness_version
+from capspace.collect.harness.version import harness_version
 from capspace.collect.storage.samples import write_samples
 from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel

@@ -16,7 +16,7 @@ pytest.importorskip("lm_eval", reason="import compares with the installed lm-eva
 
 from capspace.collect.exchange.exporting import EXPORT_FORMATS, export_scores
 from capspace.collect.exchange.importing import import_scores
-from capspace.collect.storage.identity import canonical_json
+from capspace.collect.storage.digests import canonical_json
 from capspace.collect.storage.result import Result
 from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel

@@ -38,7 +38,7 @@ def test_answers_of_a_server_are_kept_and_a_run_goes_on_when_it_is_back(
         assert "an empty name" in run("a", "--answers-of", "", "--store", store).err
         unnamed = run("a", "--store", store)
         assert unnamed.code == 0, unnamed.err
-        assert "does not say which checkpoint answers; --answers-of NAME keeps them" in unnamed.err
+        assert "does not say which checkpoint answers; --answers-of NAME stores them" in unnamed.err
         assert not list(store.glob("journal/*.sqlite"))
         asked, server.prompts[:] = sorted(server.prompts), []
 

@@ -9,10 +9,11 @@ import pytest
 
 from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import DataRootError, HarnessError
-from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.harness.backends import load_model
 from capspace.collect.harness.data_root import DataRoot, embedded_data_root
 from capspace.collect.harness.harness import Harness
 from capspace.collect.runtime.log_capture import logged_to
+from capspace.collect.settings import LoadSettings
 from capspace.collect.storage.identity import HARNESS_SEEDS, Seeds
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
@@ -42,7 +43,7 @@ def lm(tiny_checkpoint: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries, while they are imported
         return load_model(
-            resolve(str(tiny_checkpoint)), LoadOptions(backend="hf", device="cpu", batch_size=8)
+            resolve(str(tiny_checkpoint)), LoadSettings(backend="hf", device="cpu", batch_size=8)
         )
 
 

@@ -339,8 +339,8 @@ def test_only_tasks_that_draw_their_items_have_another_identity(gpqa_root: Path)
     harness = Harness(smoke.benchmarks, data_root=embedded_data_root())
     for plain in smoke.benchmarks:
         for task in harness.tasks(plain):
-            assert task.definition == definition_hash(harness._config(task.name))
+            assert task.definition == definition_hash(harness._index.config(task.name))
     chosen = benchmark("gpqa_main_zeroshot", "gpqa")
     harness = Harness([chosen], data_root=DataRoot(gpqa_root))
     (task,) = harness.tasks(chosen)
-    assert task.definition != definition_hash(harness._config(task.name))
+    assert task.definition != definition_hash(harness._index.config(task.name))

@@ -98,7 +98,7 @@ def test_second_run_asks_nothing_and_answers_the_same(journal: Journal) -> None:
     again = recorder(journal, lm)
     assert again.loglikelihood(choices(300)) == first
     assert lm.asked == []
-    assert again.asker.counts.n_known == 1200
+    assert again.counts.n_known == 1200
     assert first == Counting().loglikelihood(choices(300))
 
 
@@ -184,7 +184,7 @@ def test_stopped_run_has_whole_chunks_and_goes_on(journal: Journal) -> None:
     lm = Counting()
     again = recorder(journal, lm)
     assert again.loglikelihood(choices(300)) == Counting().loglikelihood(choices(300))
-    assert again.asker.counts.n_known == len(dying.asked) == sum(dying.calls)
+    assert again.counts.n_known == len(dying.asked) == sum(dying.calls)
     # What is left is cut where it would have been cut without the stop.
     whole = Counting()
     recorder(Journal(journal.path / "other"), whole).loglikelihood(choices(300))
@@ -334,14 +334,14 @@ def test_out_of_memory_splits_and_the_size_found_is_used_again(journal: Journal)
     first = recorder(journal, lm)
     assert first.loglikelihood(choices(200)) == Counting().loglikelihood(choices(200))
     assert len(set(lm.asked)) == len(lm.asked) == 800
-    assert 0 < first.asker.counts.n_split < 8
+    assert 0 < first.counts.n_split < 8
     again = recorder(journal, Counting(holds=900))
     more = [
         Instance("loglikelihood", {}, (f"other {i} " + "x" * 50, " a"), 0, ("quiz", i, 1))
         for i in range(200)
     ]
     again.loglikelihood(more)
-    assert again.asker.counts.n_split <= 1
+    assert again.counts.n_split <= 1
 
 
 @pytest.mark.slow
@@ -382,7 +382,7 @@ def test_empty_generation_is_passed_on_and_not_kept(journal: Journal) -> None:
     lm = Counting(bad=requests[2].args[0])
     first = recorder(journal, lm)
     assert first.generate_until(requests)[2] == ""
-    assert first.asker.counts.n_empty == 1
+    assert first.counts.n_empty == 1
     assert len(journal.known("model")) == 5
 
 

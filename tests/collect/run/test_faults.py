@@ -25,9 +25,10 @@ pytest.importorskip("lm_eval", reason="collecting needs the collect extra")
 
 from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import AnswerError
-from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.harness.backends import load_model
 from capspace.collect.recorder.recorder import Recorder
 from capspace.collect.run import collect as runner
+from capspace.collect.settings import LoadSettings
 from capspace.collect.storage.journal import Journal
 from capspace.collect.storage.store import Store
 
@@ -179,7 +180,7 @@ def collect(checkpoint: Path, panel: Any, store: Path, tasks: Path, progress: An
 def lm(tiny_checkpoint: Path) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries, while they are imported
-        options = LoadOptions(device="cpu", batch_size=8, backend="hf")
+        options = LoadSettings(device="cpu", batch_size=8, backend="hf")
         yield load_model(resolve(str(tiny_checkpoint)), options)
 
 
@@ -219,7 +220,7 @@ def test_batch_that_does_not_fit_is_split_and_goes_on(
             for i in range(64)
         ]
     )
-    assert again.asker.counts.n_split <= 1  # the size found before is used at once
+    assert again.counts.n_split <= 1  # the size found before is used at once
     long = Instance("loglikelihood", {}, ("so " * 400, " one"), 0, ("t", 7, 1))
     with pytest.raises(AnswerError, match=r"1 of 1 requests do not fit .* 1204 characters \(t it"):
         again.loglikelihood([long])

@@ -19,9 +19,9 @@ from commands import Command
 from lm_eval_parts import n_kept, results
 
 from capspace.collect.checkpoints.checkpoint import resolve
-from capspace.collect.engine import ARITHMETIC
+from capspace.collect.engine.arithmetic import ARITHMETIC
 from capspace.collect.errors import BackendError, CheckpointError
-from capspace.collect.harness.backends import LoadOptions
+from capspace.collect.harness.backends import identity_settings
 from capspace.collect.run.lm_eval_command import lm_eval_main
 from capspace.collect.run.run_identity import identify, identify_by_name, refuse_pickled_run
 from capspace.collect.storage.identity import ModelIdentity
@@ -39,14 +39,14 @@ def identity(checkpoint: Path, model: str = "hf", **arguments: Any) -> ModelIden
 @pytest.mark.parametrize(("model", "backend"), [("hf", "hf"), ("capspace", "capspace")])
 def test_identity_is_the_one_of_collect(tiny_checkpoint: Path, model: str, backend: str) -> None:
     checkpoint = resolve(str(tiny_checkpoint))
-    options = LoadOptions(backend=backend, dtype="bfloat16")
+    settings = identity_settings(backend)
     assert identity(tiny_checkpoint, model, dtype="bfloat16", revision="main") == ModelIdentity(
         checkpoint=checkpoint.identity,
         dtype="bfloat16",
         backend=backend,
-        backend_settings=options.identity_settings,
+        backend_settings=settings,
     )
-    assert (("arithmetic", ARITHMETIC) in options.identity_settings) == (model == "capspace")
+    assert (("arithmetic", ARITHMETIC) in settings) == (model == "capspace")
     assert identity(tiny_checkpoint, "huggingface") == identity(tiny_checkpoint, "hf")
 
 
@@ -87,7 +87,7 @@ def test_what_can_move_an_answer_is_told_apart_and_nothing_else(tiny_checkpoint:
         ("hf", {"tokenizer": "other"}, "what the model argument tokenizer stands for"),
         ("hf", {"load_in_4bit": True}, "what the model argument load_in_4bit stands for"),
         ("capspace", {"delta": "x"}, "what the model argument delta stands for"),
-        ("hf", {"dtype": "torch.half"}, "unknown dtype"),
+        ("hf", {"dtype": "torch.half"}, "dtype: Input should be"),
         ("hf", {"use_safetensors": False}, "use_safetensors=False may load other weights"),
         ("hf", {"use_safetensors": 1}, "use_safetensors=1 may load other weights"),
         ("vllm", {"load_format": "pt"}, "load_format=pt may load other weights"),
@@ -265,7 +265,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
 ) -> None:
     whole = capspace(*words(tiny_checkpoint, fault_tasks, tmp_path / "whole", tmp_path / "a"))
     assert whole.code == 0, whole.err
-    assert "capspace: 0 of 4,000 answers were known; all are kept in" in whole.err
+    assert "capspace: 0 of 4,000 answers were known; all are stored in" in whole.err
 
     store, out = tmp_path / "store", tmp_path / "b"
     program = "from capspace.collect.cli import main; main()"
@@ -302,7 +302,7 @@ def test_run_that_cannot_be_told_apart_is_not_kept_and_says_so(
         fault_tasks, "--limit", "5", "--store", store,
     )  # fmt: skip
     assert said.code == 0, said.err
-    line = "capspace: answers are not kept: --model dummy does not say which checkpoint answers;"
+    line = "capspace: answers are not stored: --model dummy does not say which checkpoint answers;"
     assert line in said.err
     assert "fault_choice" in said.out
     assert not list(store.glob("journal/*.sqlite"))
@@ -319,7 +319,7 @@ def test_chosen_items_have_the_examples_of_the_whole_run(
             "--store", tmp_path / "store",
         )  # fmt: skip
         assert done.code == 0, done.err
-        assert ("--cache_requests is left out" in done.err) == ("--cache_requests" in more)
+        assert ("--cache_requests is ignored" in done.err) == ("--cache_requests" in more)
         return {s["doc_id"]: (s["doc"], s["arguments"]) for s in results(out)[1]}
 
     first = asked("first", "--limit", "12")
@@ -327,3 +327,22 @@ def test_chosen_items_have_the_examples_of_the_whole_run(
     chosen = asked("chosen", "--samples", '{"fault_choice": [9, 2, 5]}', "--cache_requests", "true")
     assert chosen == {i: first[i] for i in (2, 5, 9)}
     assert asked("alone", "--samples", '{"fault_choice": [9]}', "--no-record") == {9: first[9]}
+
+
+@pytest.mark.slow
+def test_tasks_read_their_data_from_a_data_root(capspace: Command, tmp_path: Path) -> None:
+    def run(root: object, task: str) -> Any:
+        return capspace(
+            "lm-eval", "run", "--model", "dummy", "--tasks", task, "--limit", "4", "--output_path",
+            tmp_path / "out", "--log_samples", "--no-record", "--data-root", root,
+        )  # fmt: skip
+
+    done = run("embedded", "winogrande")
+    assert done.code == 0, done.err
+    assert "capspace: data: " in done.err
+    assert "not comparable" in done.err
+    assert len(results(tmp_path / "out")[1]) == 4
+    lacking = run("embedded", "boolq")
+    assert lacking.code == 2
+    assert "data set " in lacking.err.splitlines()[-1]
+    assert "no such folder" in capspace.refused("lm-eval", "run", "--data-root", tmp_path / "gone")

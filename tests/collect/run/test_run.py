@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -20,11 +19,13 @@ from capspace.collect.errors import (
     CollectError,
     DataRootError,
     NothingMeasuredError,
+    SettingsError,
 )
-from capspace.collect.harness.backends import LoadOptions, load_model
+from capspace.collect.harness.backends import load_model
 from capspace.collect.run import panel_run as measuring
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.runtime.progress import PlainProgress, SilentProgress
+from capspace.collect.settings import LoadSettings
 from capspace.collect.storage.store import Store
 from capspace.tasks.errors import PanelError
 from capspace.tasks.panel import Benchmark, Panel, load_panel
@@ -396,7 +397,7 @@ def test_the_same_weights_by_another_name_say_where_their_scores_are(
     found = collect(copy, two, tmp_path / "store", progress=notes)
     assert found.n_measured == 0
     assert [r.model for r in found.results] == ["copy", "copy"]
-    assert notes.told == ["its scores are kept as those of tiny-llama: the same weights"]
+    assert notes.told == ["its scores are stored as those of tiny-llama: the same weights"]
 
 
 def test_a_data_set_that_is_not_there_is_a_missing_cell(
@@ -464,11 +465,12 @@ def test_the_environment_names_store_and_data_root(
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"limit": 0}, CollectError, "limit is 0"),
-        ({"backend": "vlm"}, BackendError, "unknown backend 'vlm'"),
-        ({"dtype": "int4"}, BackendError, "unknown dtype 'int4'; there are auto, float32"),
-        ({"batch_size": "many"}, BackendError, "batch size 'many' is neither"),
-        ({"batch_size": 0}, BackendError, "batch size 0 is neither"),
+        ({"limit": 0}, SettingsError, "limit: .* greater than 0, got 0"),
+        ({"backend": "vlm"}, SettingsError, "backend: .* 'capspace' or 'hf', got 'vlm'"),
+        ({"dtype": "int4"}, SettingsError, "dtype: .* 'auto', 'float32', .*, got 'int4'"),
+        ({"batch_size": "many"}, SettingsError, "batch_size: .*, got 'many'"),
+        ({"batch_size": 0}, SettingsError, "batch_size: .*, got 0"),
+        ({"dtpye": "float32"}, SettingsError, "no setting 'dtpye'; did you mean 'dtype'"),
         ({"device": "abacus"}, BackendError, "device 'abacus' cannot be used here"),
         ({"device": "cuda:77"}, BackendError, "device 'cuda:77' cannot be used here"),
         ({"parallelize": True}, BackendError, "spread over GPUs, and the device is cpu"),
@@ -501,7 +503,7 @@ def test_all_models_are_resolved_before_any_is_measured(
 
 @pytest.mark.parametrize("size", ["auto", "auto:4", 1, "16"])
 def test_batch_sizes_that_are_taken(size: int | str) -> None:
-    assert replace(LoadOptions(), batch_size=size).batch_size == size
+    assert str(LoadSettings(batch_size=size).batch_size) == str(size)
 
 
 @pytest.fixture
@@ -569,4 +571,4 @@ def test_a_library_without_what_the_engine_needs_is_one_line(
         if name != "capspace.collect.engine.served":
             monkeypatch.delitem(sys.modules, name)
     with pytest.raises(BackendError, match=r"does not load here \(.*DynamicLayer.*--backend hf"):
-        load_model(resolve(tiny_checkpoint), LoadOptions())
+        load_model(resolve(tiny_checkpoint), LoadSettings())

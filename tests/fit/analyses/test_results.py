@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -163,6 +164,14 @@ def test_a_budget_curve_of_costs_and_of_the_determinant_is_positive(table: Score
     assert curve.everything <= curve.chosen[-1]
     with pytest.raises(TableError, match="no cost of <script>"):
         select_models(table, 10, costs=costs.iloc[:39], n_components=2)
+
+
+def test_random_subsets_that_estimate_nothing_are_unknown_not_zero(table: ScoreTable) -> None:
+    alike = ScoreTable.from_wide(table.wide().iloc[:6].assign(D=0.5), models=table.models.iloc[:6])
+    selection = select_models(alike, 3, by="model", n_components=3)
+    nothing = replace(selection, random=tuple(replace(c, value=np.inf) for c in selection.random))
+    assert nothing.to_dict()["random"] is None
+    assert "random" not in repr(nothing)
 
 
 def test_only_small_models_are_candidates(table: ScoreTable) -> None:

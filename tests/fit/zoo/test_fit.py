@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capspace.collect.cli.zoo_show import print_fit
+from capspace.collect.cli.zoo.results import print_fit
 from capspace.fit.errors import FitError
 from capspace.fit.table import ScoreTable
 from capspace.fit.zoo import fitting

@@ -1,4 +1,4 @@
-"""Attention by levels of the tree, and which way of computing it a model gets."""
+"""Attention by levels of the tree, and which backend a model gets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from engine_parts import SIZES, BlockByBlock, by_levels
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from capspace.collect.engine import lm as engine
-from capspace.collect.engine.attention.backends import cascade, masked, ways
+from capspace.collect.engine.attention.backends import (
+    cascade,
+    masked,
+    suitable_backends,
+)
 from capspace.collect.engine.attention.blocks import Attention, Layer
 from capspace.collect.engine.attention.kernels import Scores
 from capspace.collect.engine.attention.varlen import (
@@ -95,8 +99,8 @@ def test_prompts_are_read_by_levels_too() -> None:
         "rows": 8,
         "prefill_tokens": 64,
     }
-    expected, _ = generate(model, prompts, **settings, way=masked)
-    found, _ = generate(model, prompts, **settings, way=by_levels)
+    expected, _ = generate(model, prompts, **settings, attention_backend=masked)
+    found, _ = generate(model, prompts, **settings, attention_backend=by_levels)
     assert found == expected
 
 
@@ -124,10 +128,10 @@ def test_flash_is_called_as_torch_defines_it(dtype: torch.dtype, causal: bool) -
     assert (weight.shape, weight.dtype) == ((10, 4), torch.float32)
 
 
-def test_ways_by_device() -> None:
+def test_attention_backends_by_device() -> None:
     model = build_model()
-    assert ways(model) == [cascade]
-    assert ways(model.to("meta")) == [masked]
+    assert suitable_backends(model) == [cascade]
+    assert suitable_backends(model.to("meta")) == [masked]
 
 
 def wrong(chunk: Chunk) -> Attention:
@@ -136,18 +140,18 @@ def wrong(chunk: Chunk) -> Attention:
 
 
 @pytest.mark.usefixtures("libraries_as_checked")
-def test_a_way_that_is_not_exact_gives_place_to_the_next(
+def test_an_attention_backend_that_is_not_exact_gives_place_to_the_next(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = build_model()
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=_letters(), **{"eos_token": "</s>", "pad_token": "</s>"}
     )
-    monkeypatch.setattr(engine, "ways", lambda model: [wrong, masked])
+    monkeypatch.setattr(engine, "suitable_backends", lambda model: [wrong, masked])
     with caplog.at_level(logging.WARNING, "capspace"):
         found = engine.CapspaceLM(model, tokenizer=tokenizer)
     assert found.unsupported_reason is None
-    assert found._way is masked
+    assert found._attention_backend is masked
     assert "uses its masked attention, which is slower" in caplog.text
     assert str(found.slower_reason).startswith("its log-probabilities of a small tree of tokens")
     assert str(found.slower_reason) in caplog.text
@@ -157,7 +161,7 @@ def test_a_way_that_is_not_exact_gives_place_to_the_next(
         "slower_reason": found.slower_reason,
         "newer": None,
     }
-    monkeypatch.setattr(engine, "ways", lambda model: [wrong])
+    monkeypatch.setattr(engine, "suitable_backends", lambda model: [wrong])
     assert engine.CapspaceLM(model, tokenizer=tokenizer).unsupported_reason is not None
 
 
@@ -171,9 +175,11 @@ def _letters() -> Any:
 def test_levels_of_a_chunk_in_the_middle_of_a_tree() -> None:
     model = build_model()
     targets = [Target(row[:-1], row[1:]) for row in TREE]
-    expected, _ = score_targets(model, targets, Budget(64, 64), way=masked)
+    expected, _ = score_targets(model, targets, Budget(64, 64), attention_backend=masked)
     for tokens in (1, 2, 3, 5):
-        found, stats = score_targets(model, targets, Budget(tokens, 64), way=by_levels)
+        found, stats = score_targets(
+            model, targets, Budget(tokens, 64), attention_backend=by_levels
+        )
         assert stats.chunks > 1
         np.testing.assert_allclose(
             [score for score, _ in found], [score for score, _ in expected], atol=1e-5

@@ -49,7 +49,7 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
         str(tmp_path / "local-b"),
     ]
     assert found[2].settings.dtype == "float32"
-    assert found[0].settings.dtype is None
+    assert found[0].settings.dtype == "auto"
     assert found[3].facts.family == "tiny"
     assert file.name == "zoo"
     limits = file.config.limits
@@ -74,7 +74,7 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
         (
             "panels: smoke\ncheckpoints: [a/b]\nsets: x\n",
             r"zoo\.yaml:3: `sets` is unknown; there "
-            "are name, checkpoints, panels",
+            "are checkpoints, panels, ",
         ),
         (
             "checkpoints: [a/b]\nlimits:\n  dsk: 1GB\npanels: x\n",
@@ -98,11 +98,35 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
         ("panels: smoke\ncheckpoints: [a/b]\npanels: x\n", r"zoo\.yaml:3: 'panels' is there twice"),
         (
             "panels: smoke\ncheckpoints: [a/b]\nlimits:\n  disk: much\n",
-            r"zoo\.yaml:4: limits\.disk: expected a size such as 200GB, got 'much'",
+            r"zoo\.yaml:4: limits\.disk: could not parse value and unit .*, got 'much'",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\nlimit: 0\n",
+            r"zoo\.yaml:3: limit: .*greater than 0, got 0",
         ),
         (
             "panels: smoke\ncheckpoints: [a/b]\nlimits:\n  items: 0\n",
-            r"zoo\.yaml:4: limits\.items: .*greater than or equal to 1, got 0",
+            r"zoo\.yaml:4: limit: .*greater than 0, got 0",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\nlimits: {items: 1}\nlimit: 2\n",
+            r"zoo\.yaml:3: `limits\.items` is the old name of `limit`, which is there too",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [{ref: a/b, seed: 1}]\n",
+            r"zoo\.yaml:2: checkpoints\[0\]\.seed: it is one for the whole zoo; put it at the top",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\ndevice: cpu\n",
+            r"zoo\.yaml:3: device: a zoo hands out the devices",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\ntoken: hf_secret\n",
+            r"zoo\.yaml:3: token: no secret belongs in this file; `hf auth login` saves a token$",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\ndefaults:\n  dtpe: auto\n",
+            r"zoo\.yaml:4: `dtpe` is unknown; did you mean `dtype`\?",
         ),
     ],
 )
@@ -161,20 +185,23 @@ def test_braces_expand_to_the_product_of_their_choices(parts: list[str | list[st
 
 
 def test_all_wrong_fields_are_listed_and_slips_come_first(tmp_path: Path) -> None:
-    text = "checkpoints:\n  - ref: a/b\n    dtype: float8\nlimits: {items: 0}\npanel: smoke\n"
+    text = "checkpoints:\n  - ref: a/b\n    dtype: float8\nlimit: 0\npanel: smoke\n"
     with pytest.raises(ZooError) as caught:
         read_zoo(zoo(tmp_path, text))
     lines = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
     assert lines[0] == "zoo.yaml:5: `panel` is unknown; did you mean `panels`?"
     assert lines[1] == "zoo.yaml:1: `panels` is missing"
     assert lines[2].startswith("zoo.yaml:3: checkpoints[0].dtype: Input should be 'auto', ")
-    assert lines[3].startswith("zoo.yaml:4: limits.items: Input should be greater")
+    assert lines[3].startswith("zoo.yaml:4: limit: Input should be greater")
     assert len(lines) == 4
 
 
-def test_a_field_of_two_kinds_is_told_of_once(tmp_path: Path) -> None:
-    text = "panels: smoke\ncheckpoints: [a/b]\ndefaults: {batch_size: many}\n"
-    with pytest.raises(ZooError, match=r"zoo\.yaml:3: defaults\.batch_size: .*; or ") as caught:
+def test_a_batch_size_is_a_count_or_auto(tmp_path: Path) -> None:
+    text = "panels: smoke\ncheckpoints: [a/b]\nbatch_size: many\n"
+    with pytest.raises(
+        ZooError,
+        match=r"zoo\.yaml:3: batch_size: a batch size is a count of at least 1, or 'auto'",
+    ) as caught:
         read_zoo(zoo(tmp_path, text))
     assert "\n" not in str(caught.value)
 

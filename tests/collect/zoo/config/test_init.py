@@ -10,7 +10,7 @@ import pytest
 import yaml
 from commands import Command
 
-from capspace.collect.zoo.config.config import Limits, Settings, ZooConfig, read_zoo
+from capspace.collect.zoo.config.config import Limits, ZooConfig, read_zoo
 from capspace.collect.zoo.config.example import write_example
 
 
@@ -68,8 +68,13 @@ def test_what_the_comments_show_is_right(tmp_path: Path) -> None:
         "models/*", "EleutherAI/pythia-160m@step{1000,16000,143000}", "org/model", None,
     ]  # fmt: skip
     assert config.checkpoints[2].facts.release_date == "2026-03-01"
-    assert config.limits == Limits(items=100, disk=500 * 10**9)
+    assert config.limits == Limits(disk=500 * 10**9)
     given = set(yaml.safe_load(path.read_text()))
-    assert given == {"checkpoints", "panels", "data", "facts", "store", "defaults", "limits"}
+    assert given == {
+        "checkpoints", "panels", "facts", "store", "limits",
+        "data_root", "dtype", "chat_template", "limit",
+    }  # fmt: skip
     assert given < set(ZooConfig.model_fields)
-    assert config.defaults == Settings(chat_template=True, batch_size="auto")
+    assert config.given_settings() == {
+        "data_root": "embedded", "dtype": "bfloat16", "chat_template": True, "limit": 100,
+    }  # fmt: skip

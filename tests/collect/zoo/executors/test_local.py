@@ -17,8 +17,8 @@ from zoo_parts import CRASH, HANG, small_panel, untrained, with_code, with_nan
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.store import Store, to_table
 from capspace.collect.zoo.config.config import read_zoo
+from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.driver import absorb, forget_failures, prepare
-from capspace.collect.zoo.executors.device import DeviceKind
 from capspace.collect.zoo.executors.local import run_local
 from capspace.collect.zoo.planning.plan import Plan
 from capspace.collect.zoo.planning.planner import make_plan
@@ -66,8 +66,9 @@ def run_zoo(
             {
                 "checkpoints": checkpoints,
                 "panels": "small.yaml",
-                "defaults": {"backend": "hf"},
-                "limits": {"items": 12, **limits},
+                "backend": "hf",
+                "limit": 12,
+                "limits": limits,
             }
         )
     )

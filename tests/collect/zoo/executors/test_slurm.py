@@ -22,8 +22,8 @@ from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.journal import Journal
 from capspace.collect.storage.store import Result, Store, to_table
 from capspace.collect.zoo.config.config import ZooFile, read_zoo
+from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.driver import absorb, prepare
-from capspace.collect.zoo.executors.device import DeviceKind
 from capspace.collect.zoo.executors.slurm import SlurmZoo, cancel_jobs, submitted_jobs
 from capspace.collect.zoo.executors.slurm_job import WorkerJob, check_token
 from capspace.collect.zoo.executors.slurm_options import SlurmOptions
@@ -142,7 +142,8 @@ def zoo(tmp_path: Path) -> Iterator[Zoo]:
             {
                 "checkpoints": ["models/*"],
                 "panels": "small.yaml",
-                "limits": {"items": 40, "unit_time": "5s"},
+                "limit": 40,
+                "limits": {"unit_time": "5s"},
             }
         )
     )
@@ -242,7 +243,7 @@ def test_a_unit_longer_than_a_job_s_time_goes_on_in_the_next(
             {
                 "checkpoints": [{"ref": "slow", "trust_remote_code": True, "backend": "hf"}],
                 "panels": "one.yaml",
-                "limits": {"items": 200},
+                "limit": 200,
             }
         )
     )

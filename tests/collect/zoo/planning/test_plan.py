@@ -19,9 +19,10 @@ from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.checkpoints.size import weigh
 from capspace.collect.errors import CheckpointError, ZooError
 from capspace.collect.harness.harness import Workload
+from capspace.collect.settings import RunSettings
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
-from capspace.collect.zoo.executors.device import DeviceKind
+from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.planning.budget import parse_budget, within_budget
 from capspace.collect.zoo.planning.cost import (
     Estimate,
@@ -35,7 +36,7 @@ from capspace.collect.zoo.planning.plan import Cell, Model, Plan, cut_into_units
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.downloads import check_disk
 from capspace.collect.zoo.work.folder import ZooFolder
-from capspace.collect.zoo.work.records import CellFailure, RunOptions
+from capspace.collect.zoo.work.records import CellFailure
 from capspace.collect.zoo.work.supervisor import smaller_batch
 from capspace.collect.zoo.work.worker import claimed_units
 
@@ -45,7 +46,7 @@ GUESS = Throughput.guess("cpu")
 
 def model(name: str, *, flops: float | None = None, download: int = 0) -> Model:
     facts = {"training_flops": flops, "parameters": 1e6}
-    return Model(name, name, name, "0", (), {}, facts, (), 10**6, 4 * 10**6, download, 1)
+    return Model(name, name, name, "0", (), RunSettings(), facts, (), 10**6, 4 * 10**6, download, 1)
 
 
 def cells(name: str, seconds: list[float], done: set[int] = frozenset()) -> tuple[Cell, ...]:  # type: ignore[assignment]
@@ -95,11 +96,11 @@ def test_the_same_cells_are_the_same_unit() -> None:
 
 def test_replanning_leaves_cells_in_the_units_that_have_them(tmp_path: Path) -> None:
     folder = ZooFolder(tmp_path)
-    folder.write_orders(plan_of(a=[60.0, 60.0, 60.0]), [], RunOptions(), None)
+    folder.write_orders(plan_of(a=[60.0, 60.0, 60.0]), [], None)
     before = {o.id: set(o.cells.values()) for o in folder.read_orders().orders}
     assert len(before) == 2
     # Faster than thought: one unit would do now, and a checkpoint was added.
-    folder.write_orders(plan_of(a=[6.0, 6.0, 6.0], b=[5.0]), [], RunOptions(), None)
+    folder.write_orders(plan_of(a=[6.0, 6.0, 6.0], b=[5.0]), [], None)
     after = {o.id: set(o.cells.values()) for o in folder.read_orders().orders}
     assert before.items() <= after.items()
     every = [k for keys in after.values() for k in keys]
@@ -111,13 +112,13 @@ def test_failed_cells_are_ordered_again_only_once_they_are_forgotten(tmp_path: P
     planned = plan_of(a=[10.0], b=[10.0])
     folder.write_failure(CellFailure("ax0", "a", "0", "b0", "because"))
     for failed, models in (({"ax0"}, {"b"}), (set(), {"a", "b"})):
-        folder.write_orders(planned, [], RunOptions(), None, failed=failed)
+        folder.write_orders(planned, [], None, failed=failed)
         assert {o.model for o in folder.read_orders().orders} == models
 
 
 def test_a_unit_whose_worker_died_is_taken_up_in_its_place(tmp_path: Path) -> None:
     folder = ZooFolder(tmp_path)
-    folder.write_orders(plan_of(a=[10.0], b=[50.0], c=[30.0]), [], RunOptions(), None)
+    folder.write_orders(plan_of(a=[10.0], b=[50.0], c=[30.0]), [], None)
     code = (
         "import sys; from pathlib import Path;"
         "from capspace.collect.zoo.work.folder import ZooFolder;"
@@ -145,7 +146,7 @@ def test_a_unit_whose_worker_died_is_taken_up_in_its_place(tmp_path: Path) -> No
 
 def test_where_others_have_all_that_is_left_a_worker_waits(tmp_path: Path) -> None:
     folder = ZooFolder(tmp_path)
-    folder.write_orders(plan_of(a=[10.0]), [], RunOptions(), None)
+    folder.write_orders(plan_of(a=[10.0]), [], None)
     mine, theirs = claimed_units(folder), claimed_units(folder)
     order = next(mine)
     assert order is not None

@@ -91,8 +91,8 @@ class Hub:
             "checkpoints": checkpoints,
             "panels": "small.yaml",
             "store": "store",
-            "defaults": {"backend": "hf"},
-            "limits": {"items": 6},
+            "backend": "hf",
+            "limit": 6,
         }
         (self.at / "zoo.yaml").write_text(yaml.safe_dump(said))
 
@@ -261,8 +261,8 @@ def test_a_pattern_without_a_match_and_a_checkpoint_larger_than_the_bound_are_on
         server.repository("org/ladder").add(sizes[0], branch="step0")
         hub = Hub(server, tmp_path)
         for checkpoints, words, told in [
-            (["org/ladder@v*"], (), "zoo.yaml:2: no revision of org/ladder matches 'v*'; it has 1"),
-            (["org/nothing@v*"], (), "zoo.yaml:2: cannot list the revisions of org/nothing: "),
+            (["org/ladder@v*"], (), "zoo.yaml:3: no revision of org/ladder matches 'v*'; it has 1"),
+            (["org/nothing@v*"], (), "zoo.yaml:3: cannot list the revisions of org/nothing: "),
             (
                 ["org/ladder@step0"],
                 ("--max-disk", "50kB"),
@@ -280,7 +280,7 @@ def test_a_pattern_without_a_match_and_a_checkpoint_larger_than_the_bound_are_on
     hub.write_zoo(["org/ladder@v*"])  # and now nothing answers at all
     done = hub.zoo("plan")
     assert done.returncode == 2
-    assert "zoo.yaml:2: cannot list the revisions of org/ladder: " in done.stderr
+    assert "zoo.yaml:3: cannot list the revisions of org/ladder: " in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -15,16 +15,16 @@ from zoo_parts import small_panel, untrained, with_code
 
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
-from capspace.collect.zoo.driver import absorb, prepare
-from capspace.collect.zoo.executors.allotment import (
+from capspace.collect.zoo.devices.allotment import (
+    Allocator,
     Device,
-    Lender,
     Need,
     allot,
     choose,
     devices_needed,
 )
-from capspace.collect.zoo.executors.device import DeviceKind, visible_devices, visible_names
+from capspace.collect.zoo.devices.device import DeviceKind, visible_devices, visible_names
+from capspace.collect.zoo.driver import absorb, prepare
 from capspace.collect.zoo.executors.local import run_local
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.downloads import Downloads
@@ -181,16 +181,16 @@ def test_what_fits_at_all_is_placed_on_free_devices(memories: list[int], n_bytes
 
 @pytest.mark.slow
 def test_a_lender_serves_in_turn_and_gives_up_when_it_is_to_stop() -> None:
-    lender = Lender([Device("a"), Device("b")], variable="HIP_VISIBLE_DEVICES")
+    lender = Allocator([Device("a"), Device("b")], variable="HIP_VISIBLE_DEVICES")
     stop = threading.Event()
     seen: list[str] = []
     waits = threading.Event()
 
     def borrow(n: int) -> None:
-        with lender.lend(Need(n), stop=stop, waiting=waits.set) as variables:
+        with lender.allocate(Need(n), stop=stop, waiting=waits.set) as variables:
             seen.append(variables["HIP_VISIBLE_DEVICES"])
 
-    with lender.lend(Need(1), stop=stop) as mine:
+    with lender.allocate(Need(1), stop=stop) as mine:
         assert mine == {"HIP_VISIBLE_DEVICES": "a"}
         both = threading.Thread(target=borrow, args=(2,))
         both.start()
@@ -198,7 +198,7 @@ def test_a_lender_serves_in_turn_and_gives_up_when_it_is_to_stop() -> None:
         assert seen == []
     both.join(30)
     assert seen == ["a,b"]
-    with lender.lend(Need(5), stop=stop) as mine:  # as many as there are
+    with lender.allocate(Need(5), stop=stop) as mine:  # as many as there are
         assert mine == {"HIP_VISIBLE_DEVICES": "a,b"}
         waits.clear()
         never = threading.Thread(target=borrow, args=(1,))
@@ -240,8 +240,9 @@ def test_each_unit_s_process_sees_the_devices_it_was_lent(
     said = {
         "checkpoints": [{"ref": "m0", "devices": 2}, "m1", {"ref": "m2", "devices": 9}],
         "panels": "small.yaml",
-        "defaults": {"backend": "hf", "trust_remote_code": True},
-        "limits": {"items": 4},
+        "backend": "hf",
+        "trust_remote_code": True,
+        "limit": 4,
     }
     (tmp_path / "zoo.yaml").write_text(yaml.safe_dump(said))
     file = read_zoo(tmp_path / "zoo.yaml")
@@ -251,7 +252,7 @@ def test_each_unit_s_process_sees_the_devices_it_was_lent(
         plan = make_plan(file, store, device=machine)
         assert {m.name: m.devices for m in plan.models} == {"m0": 2, "m1": 1, "m2": 9}
         (refused,) = plan.unmeasurable
-        assert refused.reason == "it is to have 9 GPUs, and one process can have 3 here"
+        assert refused.reason == "its settings give it 9 GPUs, and one process can have 3 here"
         folder = ZooFolder.of(store, file.name)
         prepare(file, plan, folder)
         downloads = Downloads(folder)

@@ -1,4 +1,4 @@
-"""What a zoo runs on: the devices of this machine, by the names that a process sees them under."""
+"""A zoo runs on devices, by the names that make them visible to a process."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MIG = "MIG-"
 
 @dataclass(frozen=True)
 class DeviceKind:
-    """What the zoo runs on.
+    """The kind of device that a zoo runs on, and how many of them.
 
     Attributes
     ----------
     kind : {"cpu", "cuda", "mps"}
     devices : tuple of Device
-        Those that one process can have at most; empty where their number is unknown or there are
-        none.
+        The devices that one process can have at most; empty where there are none, or their
+        number is unknown.
     variable : str
         The environment variable that chooses among them.
 
@@ -36,7 +36,7 @@ class DeviceKind:
 
     @classmethod
     def here(cls) -> DeviceKind:
-        """Return what this machine has."""
+        """Return the devices of this machine."""
         import torch
 
         name = pick_device("auto")
@@ -69,29 +69,29 @@ def visible_devices(
 
     """
     variable = "HIP_VISIBLE_DEVICES" if is_rocm else "CUDA_VISIBLE_DEVICES"
-    said = environment.get(variable)
-    if said is None and is_rocm:
-        said = environment.get("CUDA_VISIBLE_DEVICES")
-    names = visible_names(said, len(memories))
+    value = environment.get(variable)
+    if value is None and is_rocm:
+        value = environment.get("CUDA_VISIBLE_DEVICES")
+    names = visible_names(value, len(memories))
     # Of the parts of a divided device CUDA shows a process only the first.
     known = memories if len(names) == len(memories) else [None] * len(names)
     return tuple(Device(n, m) for n, m in zip(names, known, strict=True)), variable
 
 
-def visible_names(said: str | None, n_visible: int) -> list[str]:
+def visible_names(value: str | None, n_visible: int) -> list[str]:
     """Return the names of the devices that a process sees.
 
     Parameters
     ----------
-    said : str or None
+    value : str or None
         CUDA_VISIBLE_DEVICES as it is set: indices, or names such as GPU-8932f937 or MIG-1-1.
     n_visible : int
         How many devices the runtime shows: it stops at the first name that is none.
 
     """
-    if said is None:
+    if value is None:
         return [str(i) for i in range(n_visible)]
-    names = [name.strip() for name in said.split(",")]
+    names = [name.strip() for name in value.split(",")]
     if n_visible and names[0].startswith(_MIG):
         return list(dict.fromkeys(n for n in names if n.startswith(_MIG)))
     return names[:n_visible]

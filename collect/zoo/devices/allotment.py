@@ -1,4 +1,4 @@
-"""Which accelerators a unit gets: the first in line first, and nobody waits for ever."""
+"""Accelerators are allocated to work units: first in, first out, with backfilling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Device", "Lender", "Need", "allot", "choose", "devices_needed"]
+__all__ = ["Allocator", "Device", "Need", "allot", "choose", "devices_needed"]
 
 # Of a device's memory, the part that weights, activations and caches may take.
 _USABLE = 0.9
@@ -42,7 +42,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Need:
-    """What a unit asks for: so many devices, with so many bytes of memory together."""
+    """What a work unit requests: a number of devices, and their memory together in bytes."""
 
     n_devices: int
     n_bytes: int = 0
@@ -65,31 +65,31 @@ def choose(need: Need, devices: Sequence[Device]) -> tuple[Device, ...] | None:
     """Return the devices that meet a need with the least memory; None where none do."""
     by_room = sorted(devices, key=lambda d: d.room)
     for first in range(len(by_room) - need.n_devices + 1):
-        found = by_room[first : first + need.n_devices]
-        if sum(d.room for d in found) >= need.n_bytes:
-            return tuple(sorted(found, key=devices.index))
+        window = by_room[first : first + need.n_devices]
+        if sum(d.room for d in window) >= need.n_bytes:
+            return tuple(sorted(window, key=devices.index))
     return None
 
 
 def allot(
     waiting: Mapping[Key, Need], devices: Sequence[Device], taken: Collection[Device]
 ) -> dict[Key, tuple[Device, ...]]:
-    """Return who of those waiting gets which devices now.
+    """Return which requests are granted now, and with which devices.
 
     Parameters
     ----------
     waiting : mapping
-        Needs, first come first; each can be met by all devices together (`Need.within`).
+        Requests in the order of their arrival; all devices together can meet each of them
+        (`Need.within`).
     devices : sequence of Device
-        All there are, each with another id.
+        All devices, with distinct ids.
     taken : collection of Device
-        Those that are in use.
+        The devices in use.
 
     Notes
     -----
-    Who cannot be served holds back the free devices among those it will use, the set with the most
-    free ones. Later ones may have the rest meanwhile. The first in line so never loses a device
-    that it could use, and gets its last when those who have it end.
+    FIFO with backfilling: a request that does not fit reserves the free devices it will need;
+    later requests may use the remaining ones. The head of the queue is never starved.
 
     """
     granted: dict[Key, tuple[Device, ...]] = {}
@@ -110,19 +110,19 @@ def _awaited(need: Need, devices: Sequence[Device], free: Collection[Device]) ->
     by_room = sorted(devices, key=lambda d: -d.room)
     open_, busy = ([d for d in by_room if (d in free) is kind] for kind in (True, False))
     for n_open in range(min(need.n_devices, len(open_)), -1, -1):
-        found = (*open_[:n_open], *busy[: need.n_devices - n_open])
-        if len(found) == need.n_devices and sum(d.room for d in found) >= need.n_bytes:
-            return found
+        chosen = (*open_[:n_open], *busy[: need.n_devices - n_open])
+        if len(chosen) == need.n_devices and sum(d.room for d in chosen) >= need.n_bytes:
+            return chosen
     return ()
 
 
-class Lender:
-    """Accelerators of this machine, lent to units.
+class Allocator:
+    """Allocates the accelerators of this machine to work units.
 
     Parameters
     ----------
     devices : sequence of Device
-        Empty on a machine without.
+        The machine's accelerators; empty where it has none.
     variable : str
         The environment variable that makes devices visible to a process.
 
@@ -136,19 +136,20 @@ class Lender:
         self._changed = threading.Condition()
         self._numbers = itertools.count()
         self._waiting: dict[int, Need] = {}
-        self._lent: dict[int, tuple[Device, ...]] = {}
+        self._allocated: dict[int, tuple[Device, ...]] = {}
 
     @contextmanager
-    def lend(
+    def allocate(
         self,
         need: Need,
         *,
         stop: threading.Event,
         waiting: Callable[[], None] = lambda: None,
     ) -> Iterator[dict[str, str]]:
-        """Yield the environment of a process that has the devices; waits until they are free.
+        """Wait for devices, and yield the environment that makes them visible to a process.
 
-        Meanwhile ``waiting`` is called twice a second. Where ``stop`` is set there are none.
+        While it waits, ``waiting`` is called twice a second. Once ``stop`` is set, the environment
+        has no device.
         """
         with self._changed:
             number = next(self._numbers)
@@ -156,20 +157,20 @@ class Lender:
             self._serve()
         try:
             with self._changed:
-                while number not in self._lent and not stop.is_set():
+                while number not in self._allocated and not stop.is_set():
                     self._changed.wait(_WAKE_SECONDS)
                     waiting()
-                mine = self._lent.get(number, ())
+                mine = self._allocated.get(number, ())
             yield {self._variable: ",".join(d.id for d in mine)}
         finally:
             with self._changed:
                 self._waiting.pop(number, None)
-                self._lent.pop(number, None)
+                self._allocated.pop(number, None)
                 self._serve()
 
     def _serve(self) -> None:
-        taken = {d for devices in self._lent.values() for d in devices}
+        taken = {d for devices in self._allocated.values() for d in devices}
         for number, devices in allot(self._waiting, self._devices, taken).items():
             del self._waiting[number]
-            self._lent[number] = devices
+            self._allocated[number] = devices
         self._changed.notify_all()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import options as o
+from .. import options as o
 
 __all__ = ["init"]
 
@@ -15,13 +15,16 @@ __all__ = ["init"]
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("zoo.yaml"),
 ) -> None:
-    """Write a zoo.yaml with comments that names the checkpoints beside it; nothing is overwritten.
+    """Write a commented zoo.yaml that names the checkpoints beside it; overwrites no file.
 
     It runs as it stands, on items that come with capspace. Edit it to name other checkpoints.
     """
-    from ..zoo.config.example import write_example
+    from ...zoo.config.example import write_example
 
-    found = write_example(path)
-    names = ", ".join(found)
-    what = f"it names {names}" if found else "put checkpoints into models/, or name them there"
+    globs = write_example(path)
+    what = (
+        f"it names {', '.join(globs)}"
+        if globs
+        else "put checkpoints into models/, or name them there"
+    )
     o.console().print(f"wrote {path}: {what}; then `capspace zoo plan {path}`", soft_wrap=True)

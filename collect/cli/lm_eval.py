@@ -1,0 +1,81 @@
+"""The command that is lm-eval's own command line: lm-eval."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from . import options as o
+from .setting_options import option_of
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this command to the command line."""
+    app.command(
+        "lm-eval",
+        context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    )(lm_eval)
+
+
+def lm_eval(
+    context: typer.Context,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="Arguments of lm-eval's own command line.")
+    ] = None,
+    store: o.StorePath = None,
+    no_record: Annotated[
+        bool, typer.Option("--no-record", help="Store no answers, and use no stored ones.")
+    ] = False,
+    answers_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Store the answers of any model class, such as an API's, under this name, which "
+            "you choose for what answers.",
+        ),
+    ] = None,
+    data_root: Annotated[str | None, option_of("data_root")] = None,
+    allow_pickle: Annotated[bool, option_of("allow_pickle")] = False,
+    allow_missing_weights: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing-weights",
+            help="Continue if the checkpoint's files lack weights, which are then random; no "
+            "answers are stored.",
+        ),
+    ] = False,
+) -> None:
+    """Run lm-eval's own command line, with capspace's models registered.
+
+    Answers of a Hugging Face checkpoint are stored as 'capspace collect' stores them, so that a
+    run that was killed continues where it stopped.
+    """
+    if {"-h", "--help"} & {*(arguments or [])}:
+        typer.echo(f"{context.get_help()}\n")  # then lm-eval prints its own
+    from ..runtime.optional import require_collect_extra
+
+    require_collect_extra()
+    from ..run.lm_eval_command import lm_eval_main
+    from ..runtime.signals import terminable
+    from ..storage.store import default_store_path
+
+    def say(line: str) -> None:
+        o.console(stderr=True).print(f"capspace: {line}", markup=False, soft_wrap=True)
+
+    run = partial(
+        lm_eval_main,
+        arguments or [],
+        data_root=data_root,
+        allow_pickle=allow_pickle,
+        allow_missing_weights=allow_missing_weights,
+        say=say,
+    )
+    if no_record:
+        run(store=None)
+        return
+    with o.resumable(), terminable():
+        run(store=store or default_store_path(), answers_of=answers_of)

@@ -1,0 +1,117 @@
+"""Commands that show what is measured, and what can be: scores, panels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import CollectError
+from . import options as o
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(scores)
+    app.command()(panels)
+
+
+def scores(
+    model: Annotated[str | None, typer.Argument(help="Show only this model's scores.")] = None,
+    store: o.StorePath = None,
+    as_json: o.Json = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="File for the scores as a long CSV table, which predict reads."),
+    ] = None,
+    of: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--receipt",
+            metavar="MODEL BENCHMARK",
+            help="Show the items, prompts and answers behind one score.",
+        ),
+    ] = None,
+    first: Annotated[int, typer.Option(min=0, help="Number of the receipt's first item.")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="How many items the receipt shows.")] = 10,
+) -> None:
+    """Show the scores in the store, and where each of them comes from."""
+    from capspace.fit.errors import near_matches
+
+    from ..storage.store import to_table
+    from .show import print_reasons, print_results, result_dict
+
+    if of is not None:
+        _receipt(store, of, first, count, as_json)
+        return
+    with o.open_store(store, must_write=False) as opened:
+        path = opened.path
+        results = opened.results(model=model)
+        failures = [f for f in opened.failures() if model in (None, f.model)]
+        if model is not None and not results and not failures:
+            known = dict.fromkeys(r.model for r in opened.results())
+            raise CollectError(f"{path} has no scores of {model!r}{near_matches(model, known)}")
+    if csv is not None:
+        try:
+            to_table(results).scores.to_csv(csv, index=False)
+        except OSError as error:
+            raise CollectError(f"cannot write {csv}: {error.strerror or error}") from None
+    if as_json:
+        o.print_json(
+            {
+                "results": [result_dict(r) for r in results],
+                "failures": [vars(f) for f in failures],
+            }
+        )
+        return
+    if not results and not failures:
+        o.console().print(f"nothing has been measured yet; the store is {path}", markup=False)
+    print_results(results, sources=True)
+    print_reasons((f.model, f.benchmark, f"failed: {f.reason}") for f in failures)
+
+
+def _receipt(
+    store: Path | None, of: tuple[str, str], first: int, count: int, as_json: bool
+) -> None:
+    from ..exchange._receipt import receipt
+    from .show import print_receipt
+
+    with o.open_store(store, must_write=False) as opened:
+        receipts = receipt(opened, *of, first=first, count=count)
+    if as_json:
+        o.print_json([r.to_dict() for r in receipts])
+    else:
+        for each in receipts:
+            print_receipt(each)
+
+
+def panels(
+    name: Annotated[str | None, typer.Argument(help="Show only this panel.")] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Show the panels: which benchmarks each measures, and by which protocol."""
+    from capspace.tasks.panel import load_panel, panel_names
+
+    chosen = [load_panel(n) for n in (panel_names() if name is None else [name])]
+    if as_json:
+        o.print_json([p.model_dump(mode="json") for p in chosen])
+        return
+    for panel in chosen:
+        o.print_table(
+            f"{panel.name} v{panel.version}: {panel.description}",
+            ("Benchmark", "lm-eval task", "Shots", "Metric", "Chance"),
+            [
+                (
+                    b.name,
+                    ", ".join(b.tasks),
+                    str(b.n_shot),
+                    b.metric if b.filter == "none" else f"{b.metric} ({b.filter})",
+                    "–" if b.chance is None else f"{b.chance:g}",
+                )
+                for b in panel.benchmarks
+            ],
+            numbers=("Shots", "Chance"),
+        )

@@ -1,0 +1,252 @@
+"""Settings of a measurement: how a checkpoint is loaded, and what is measured of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import reprlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypedDict
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+)
+
+from capspace.fit.errors import near_matches
+
+from .errors import SettingsError
+
+__all__ = [
+    "DEFAULT_PANEL",
+    "Backend",
+    "BatchSize",
+    "Dtype",
+    "LoadSettings",
+    "RunChanges",
+    "RunSettings",
+    "problem_lines",
+]
+
+DEFAULT_PANEL = "classic-8"
+"""What is measured where no panel is named."""
+
+Backend = Literal["capspace", "hf"]
+"""Names in lm-eval's registry of model classes whose arguments are those of its own ``hf``."""
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def _batch_size(value: Any) -> Any:
+    text = str(value)
+    if re.fullmatch(r"auto(:\d+)?", text):
+        return text
+    if re.fullmatch(r"0*[1-9]\d*", text):
+        return int(text)
+    raise ValueError("a batch size is a count of at least 1, or 'auto'")
+
+
+def _text_of_path(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield from ((name, value) for name, value in self.given().items() if name != "token")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings that were given as JSON data, without the token."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def given(self) -> dict[str, Any]:
+        """Return the settings that were given, by name; the others are at their defaults."""
+        names = type(self).model_fields
+        return {name: getattr(self, name) for name in names if name in self.model_fields_set}
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Return settings with these values; as the constructor, with errors in one line.
+
+        Raises
+        ------
+        SettingsError
+            A name that is no setting, with those that look like it; or a value that a setting
+            does not take.
+
+        """
+        _refuse_unknown(values, cls.model_fields)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError("; ".join(problem_lines(error))) from None
+
+    def with_changes(self, changes: Mapping[str, Any], *, known: Iterable[str] = ()) -> Self:
+        """Return these settings with some of them changed.
+
+        Parameters
+        ----------
+        changes : mapping
+            New values, by name.
+        known : iterable of str
+            Names beside those of settings that a wrong name may have been meant for.
+
+        Raises
+        ------
+        SettingsError
+            As of `of`.
+
+        """
+        _refuse_unknown(changes, [*type(self).model_fields, *known])
+        return self.of(**{**self.given(), **changes})
+
+
+class LoadSettings(_Settings):
+    """How a checkpoint is loaded.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A name that is no setting, or a value that a setting does not take.
+
+    Examples
+    --------
+    >>> from capspace.collect import LoadSettings
+    >>> LoadSettings(dtype="bfloat16").device
+    'auto'
+
+    """
+
+    device: Annotated[str, Field(examples=["auto", "cpu", "cuda", "mps"])] = "auto"
+    """Where the model runs: a device of torch such as cuda:1 or cpu, or auto for the first of
+    CUDA, MPS and CPU that is there."""
+
+    dtype: Dtype = "auto"
+    """Number format of the weights; auto takes the one in the checkpoint's configuration."""
+
+    batch_size: Annotated[BatchSize, Field(examples=["auto"])] = "auto"
+    """Sequences in one batch: a number, or auto, which searches on CUDA and takes 8 elsewhere."""
+
+    backend: Backend = "capspace"
+    """Model class that answers: capspace, the scoring engine, or hf, lm-eval's own class."""
+
+    parallelize: bool = False
+    """Spread the layers over all GPUs that CUDA_VISIBLE_DEVICES leaves visible."""
+
+    allow_pickle: bool = False
+    """Load pickled weights, which can run code of whoever wrote them."""
+
+    trust_remote_code: bool = False
+    """Run the Python code that comes with the checkpoint."""
+
+    token: Annotated[SecretStr | None, Field(repr=False, exclude=True)] = None
+    """Hub token; by default the one that ``hf auth login`` saved. It has no option on the command
+    line and is never written down."""
+
+    @property
+    def hub_token(self) -> str | None:
+        """The Hub token itself, where one was given."""
+        return None if self.token is None else self.token.get_secret_value()
+
+
+class RunSettings(LoadSettings):
+    """How a checkpoint is loaded, and what is measured of it.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A name that is no setting, or a value that a setting does not take.
+
+    See Also
+    --------
+    capspace.collect.collect_scores : takes them, and any of their fields as a keyword.
+
+    Examples
+    --------
+    >>> from capspace.collect import RunSettings
+    >>> settings = RunSettings(limit=100)
+    >>> settings.with_changes({"seed": 7})
+    RunSettings(limit=100, seed=7)
+
+    """
+
+    data_root: Annotated[
+        str | None, BeforeValidator(_text_of_path), Field(examples=["embedded"])
+    ] = None
+    """Folder that data sets are read from, laid out as on the Hub, without network access;
+    embedded names the small one that comes with capspace. By default the folder in
+    CAPSPACE_DATA_ROOT, else the Hub."""
+
+    include_path: Path | None = None
+    """Folder with lm-eval task definitions of your own. Loading one runs the code it names."""
+
+    limit: PositiveInt | None = None
+    """Items per task. Such scores are stored apart from those of full runs."""
+
+    seed: int | None = None
+    """One seed for everything random; by default lm-eval's own four."""
+
+    chat_template: bool = False
+    """Put prompts through the checkpoint's own chat template."""
+
+    allow_code_execution: bool = False
+    """Measure benchmarks that run code written by the model, such as HumanEval, in a sandbox."""
+
+
+class RunChanges(TypedDict, total=False):
+    """The fields of `RunSettings` as keyword arguments, for type checkers and editors."""
+
+    device: str
+    dtype: Dtype
+    batch_size: int | str
+    backend: Backend
+    parallelize: bool
+    allow_pickle: bool
+    trust_remote_code: bool
+    token: str | None
+    data_root: os.PathLike[str] | str | None
+    include_path: os.PathLike[str] | str | None
+    limit: int | None
+    seed: int | None
+    chat_template: bool
+    allow_code_execution: bool
+
+
+def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) -> list[str]:
+    """Return what is wrong with values of settings, each in a line that names its field.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What validating a model of settings raised.
+    spell : callable
+        Spells a field's name as the user knows it.
+
+    """
+    lines = []
+    for problem in error.errors():
+        message = problem["msg"].removeprefix("Value error, ")
+        name = str(problem["loc"][0])
+        got = "" if name == "token" else f", got {_SHORT.repr(problem['input'])}"
+        lines.append(f"{spell(name)}: {message}{got}")
+    return list(dict.fromkeys(lines))
+
+
+def _refuse_unknown(values: Iterable[str], known: Collection[str]) -> None:
+    for name in values:
+        if name not in known:
+            near = near_matches(name, known) or f"; there are {', '.join(known)}"
+            raise SettingsError(f"there is no setting {name!r}{near}")

@@ -1,0 +1,1 @@
+"""A machine has devices; this room lists them and allocates them to work units."""

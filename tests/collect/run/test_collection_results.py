@@ -1,0 +1,70 @@
+"""What collecting returns shows itself in one line, and as a table."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+import capspace.collect
+from capspace.collect import Checkpoint, CollectError, Collection, Missing, Result
+from capspace.tasks.panel import load_panel
+
+
+def result(benchmark: str, score: float, stderr: float) -> Result:
+    return Result(
+        key=benchmark,
+        model="org/<b>model</b>",
+        revision="c" * 40,
+        benchmark=benchmark,
+        score=score,
+        stderr=stderr,
+        n_items=100,
+        n_shot=0,
+        protocol="lm-eval acc",
+        source="capspace",
+        comparable=True,
+        identity="{}",
+    )
+
+
+@pytest.fixture
+def collection() -> Collection:
+    panel = load_panel("classic-8")
+    checkpoint = Checkpoint("org/<b>model</b>", "hub", "org/model", "c" * 40, "bfloat16")
+    results = (result("ARC-C", 0.44, 0.01), result("HellaSwag", 0.5, math.nan))
+    missing = tuple(
+        Missing("org/<b>model</b>", benchmark.name, "no room")
+        for benchmark in panel.benchmarks
+        if benchmark.name not in {"ARC-C", "HellaSwag"}
+    )
+    return Collection(panel, (checkpoint,), results, missing, 1)
+
+
+def test_results_are_one_line(collection: Collection) -> None:
+    n_cells = len(collection.panel.benchmarks)
+    version = collection.panel.version
+    name = "org/<b>model</b>"
+    assert repr(collection) == (
+        f"Collection({name} on classic-8 v{version}: 2 of {n_cells} scores, 1 measured now)"
+    )
+    assert [repr(r) for r in collection.results] == [
+        f"Result({name}, ARC-C: 0.4400 ± 0.0100)",
+        f"Result({name}, HellaSwag: 0.5000)",
+    ]
+    assert repr(collection.checkpoints[0]) == f"Checkpoint({name} at cccccccccccc, bfloat16)"
+
+
+def test_a_collection_is_a_table(collection: Collection) -> None:
+    frame = collection.to_frame()
+    assert list(frame["benchmark"]) == ["ARC-C", "HellaSwag"]
+    html = collection._repr_html_()
+    assert "ARC-C" in html
+    assert "<b>" not in html  # a name from outside is text
+
+
+def test_every_error_of_collect_is_public() -> None:
+    from capspace.collect import errors
+
+    assert set(errors.__all__) <= set(capspace.collect.__all__)
+    assert all(issubclass(getattr(capspace.collect, e), CollectError) for e in errors.__all__)

@@ -1,0 +1,245 @@
+"""Settings: one list of them, which the command line, Python, zoo files and job files share."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import json
+import struct
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import typer
+import yaml
+from commands import Command
+from typer.main import get_command
+
+from capspace.collect import settings as settings_module
+from capspace.collect.checkpoints.checkpoint import Checkpoint, resolve
+from capspace.collect.cli import app, gather
+from capspace.collect.errors import SettingsError
+from capspace.collect.run.cells import measurement
+from capspace.collect.settings import Dtype, RunChanges, RunSettings
+from capspace.collect.storage.identity import TaskIdentity
+from capspace.collect.zoo.config.config import ZooSettings, read_zoo
+from capspace.collect.zoo.work.records import Order, order_json, parse_order
+from capspace.tasks.panel import Benchmark, load_panel
+
+COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A checkpoint of fixed bytes, which no library writes: enough to be identified."""
+    folder = tmp_path_factory.mktemp("fixed")
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "torch_dtype": "bfloat16",
+        "vocab_size": 2,
+        "hidden_size": 2,
+    }
+    words = {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "a"}
+    tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": "{{ messages }}"}
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text(json.dumps({"version": "1.0", "model": words}))
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    (folder / "model.safetensors").write_bytes(
+        struct.pack("<Q", len(header)) + header + bytes(range(4))
+    )
+    return resolve(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        ({}, "c041a40ed7008a15a0db2d1df39f34156b72b1b3e0a9535b29ed5e0f85c53804"),
+        (
+            {"dtype": "float32"},
+            "67c568e16fc629d260cce7899f8a20f5c2c3f250042e2c0cd1f8ecab09d0511f",
+        ),
+        ({"backend": "hf"}, "142f297e7febf1e6f102f0e1fd8cbeaf20b97977384095c6edddf03511ce6e6e"),
+        (
+            {"chat_template": True},
+            "b0660a1ba67c0fdf8a8bb3de2740a24bccc5cf15995c20dd64c52261ed275d74",
+        ),
+        ({"limit": 5}, "882028ef3070d4ce70a4fa4098592753580bc9a7f30bf5b5c2e5a16e092d28fd"),
+        ({"seed": 7}, "754a9397026758d3b154fa3bc6763265a94a7014dd3de0dd1ec245a2e9ab431c"),
+        (
+            {"device": "cpu", "batch_size": 3, "parallelize": True, "allow_pickle": True},
+            "c041a40ed7008a15a0db2d1df39f34156b72b1b3e0a9535b29ed5e0f85c53804",
+        ),
+    ],
+    ids=["defaults", "dtype", "backend", "chat template", "limit", "seed", "without effect"],
+)
+def test_keys_are_those_of_version_0_1(
+    checkpoint: Checkpoint, given: dict[str, Any], key: str
+) -> None:
+    """The keys were computed before there were settings; results are stored under them."""
+    from capspace.collect.harness.data_root import embedded_data_root
+    from capspace.collect.harness.harness import Harness
+
+    benchmark: Benchmark = load_panel("smoke").select(["Winogrande"]).benchmarks[0]
+    harness = Harness([benchmark], data_root=embedded_data_root())
+    measured = measurement(checkpoint, benchmark, harness, RunSettings.of(**given))
+    task = TaskIdentity("winogrande", "1.0", "d", "hub")  # lm-eval's own change with its version
+    assert replace(measured, harness="lm-eval 0.4.12", tasks=(task,)).key == key
+
+
+def test_every_setting_is_described_and_has_a_default() -> None:
+    for name, field in ZooSettings.model_fields.items():
+        assert field.description, name
+        assert not field.is_required(), name
+    assert RunSettings() == RunSettings.of(**RunSettings().model_dump())
+
+
+def test_examples_of_the_settings_run() -> None:
+    ran = doctest.testmod(settings_module)
+    assert (ran.failed, ran.attempted > 3) == (0, True)
+
+
+def test_the_keywords_that_type_checkers_know_are_the_settings() -> None:
+    assert list(get_type_hints(RunChanges)) == list(RunSettings.model_fields)
+
+
+@pytest.mark.parametrize("command", ["place", "collect"])
+def test_every_setting_is_an_option_of_the_commands_that_measure(command: str) -> None:
+    options = {p.name: p for p in COMMANDS[command].params}
+    for name, field in RunSettings.model_fields.items():
+        if name == "token":
+            assert name not in options  # shells remember what they are given
+            continue
+        assert options[name].opts == [f"--{name.replace('_', '-')}"]
+        assert options[name].default == field.default
+        assert " ".join(str(field.description).split()) in options[name].help.replace("\\", "")
+    function = {"place": gather.place, "collect": gather.collect}[command]
+    (choices, _) = get_args(inspect.signature(function).parameters["dtype"].annotation)
+    assert choices == Dtype  # what a shell completes
+
+
+@pytest.mark.parametrize(
+    ("setting", "begun", "completed"),
+    [
+        ("device", "c", ["cpu", "cuda"]),
+        ("dtype", "f", ["float32", "float16"]),
+        ("backend", "", ["capspace", "hf"]),
+        ("data_root", "", ["embedded"]),
+    ],
+)
+def test_a_shell_completes_settings(setting: str, begun: str, completed: list[str]) -> None:
+    place = COMMANDS["place"]
+    (option,) = (p for p in place.params if p.name == setting)
+    items = option.shell_complete(typer.Context(place), begun)
+    assert [item.value for item in items] == completed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dtpye": "float32"}, "there is no setting 'dtpye'; did you mean 'dtype'?"),
+        ({"limit": 0}, "limit: Input should be greater than 0, got 0"),
+        ({"batch_size": "many"}, "batch_size: a batch size is a count of at least 1, or 'auto', "),
+        ({"batch_size": 0}, "batch_size: a batch size is a count"),
+        ({"dtype": "float8"}, "dtype: Input should be 'auto', 'float32', 'bfloat16' or 'float16'"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        RunSettings(seed=1).with_changes(changes)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_name_may_have_meant_another_argument() -> None:
+    with pytest.raises(SettingsError, match="'pannel'; did you mean 'panel'"):
+        RunSettings().with_changes({"pannel": "smoke"}, known=("panel",))
+
+
+def test_changes_leave_what_else_was_given() -> None:
+    settings = RunSettings(limit=100, data_root="here").with_changes({"limit": None, "seed": 7})
+    assert settings == RunSettings(data_root="here", seed=7)
+    assert repr(settings) == "RunSettings(data_root='here', limit=None, seed=7)"
+
+
+def test_a_token_is_never_written_down() -> None:
+    settings = RunSettings(token="hf_secret", limit=3)  # noqa: S106 - none
+    assert settings.hub_token == "hf_secret"  # noqa: S105 - none
+    written = (repr(settings), str(settings), settings.model_dump_json())
+    assert "hf_secret" not in f"{written} {order_json(order(settings))}"
+    with pytest.raises(SettingsError) as caught:
+        RunSettings.of(token=["hf_secret"])
+    assert "hf_secret" not in str(caught.value)
+
+
+def order(settings: RunSettings) -> Order:
+    return Order("u", "org/m", "ref", "rev", settings, "panel", {"b": "key"}, 1.0, 1.0, 1, 1, 0)
+
+
+def test_a_job_file_holds_the_settings() -> None:
+    given = order(RunSettings(dtype="float16", include_path=Path("/tasks"), batch_size="auto:4"))
+    text = json.dumps(order_json(given))
+    assert parse_order(json.loads(text)) == given
+
+
+def test_a_job_file_of_version_0_1_is_read() -> None:
+    said = asdict(replace(order(RunSettings()), settings={"dtype": "float16", "batch_size": 2}))  # type: ignore[arg-type]
+    shared = {"limit": 5, "seed": None, "data_root": "/d", "include_path": None}
+    read = parse_order(said, shared={**shared, "allow_code_execution": True})
+    assert read.settings == RunSettings(
+        dtype="float16", batch_size=2, limit=5, data_root="/d", allow_code_execution=True
+    )
+
+
+def zoo(folder: Path, **fields: Any) -> Path:
+    path = folder / "zoo.yaml"
+    path.write_text(yaml.safe_dump({"checkpoints": ["a/b"], "panels": "smoke", **fields}))
+    return path
+
+
+def test_old_names_in_a_zoo_file_are_read_with_a_line_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CAPSPACE_DATA_ROOT", raising=False)
+    old = read_zoo(
+        zoo(tmp_path, data="embedded", limits={"items": 3}, defaults={"dtype": "float16"})
+    )
+    where = re_lines(tmp_path / "zoo.yaml")
+    assert sorted(old.notices) == sorted(
+        f"{tmp_path / 'zoo.yaml'}:{where[key]}: `{name}` is the old name of `{new}`, and still read"
+        for key, name, new in [
+            ("data", "data", "data_root"),
+            ("items", "limits.items", "limit"),
+            ("dtype", "defaults.dtype", "dtype"),
+        ]
+    )
+    new = read_zoo(zoo(tmp_path, data_root="embedded", limit=3, dtype="float16"))
+    assert new.notices == ()
+    assert old.settings == new.settings
+    assert new.settings.for_run() == RunSettings(data_root="embedded", limit=3, dtype="float16")
+
+
+def re_lines(path: Path) -> dict[str, int]:
+    """Return the line of each field, by its name."""
+    lines = path.read_text().splitlines()
+    return {line.strip().partition(":")[0]: number for number, line in enumerate(lines, 1)}
+
+
+def test_paths_in_a_zoo_file_start_at_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPSPACE_DATA_ROOT", "embedded")
+    settings = read_zoo(zoo(tmp_path, data_root="data", include_path="tasks")).settings
+    assert settings.data_root == str(tmp_path / "data")
+    assert settings.include_path == tmp_path / "tasks"
+    assert str(read_zoo(zoo(tmp_path)).settings.data_root).endswith("tasks/data/hub")
+
+
+def test_a_command_names_the_option_that_is_wrong(capspace: Command, tmp_path: Path) -> None:
+    line = capspace.refused("place", tmp_path, "--limit", "0", "--batch-size", "many")
+    assert line == (
+        "capspace: --batch-size: a batch size is a count of at least 1, or 'auto', got 'many'; "
+        "--limit: Input should be greater than 0, got 0"
+    )
