@@ -22,6 +22,8 @@ from capspace.collect.storage.store import Failure, Store, default_store_path
 from capspace.collect.storage.store_file import connect, transaction
 from capspace.fit.errors import TableError
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     with Store(tmp_path / "new" / "store") as store:
