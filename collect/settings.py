@@ -42,7 +42,6 @@ Backend = Literal["capspace", "hf"]
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
-
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
@@ -118,21 +117,27 @@ class _Settings(BaseModel):
 class LoadSettings(_Settings):
     """How a checkpoint is loaded.
 
+    Raises
+    ------
+    pydantic.ValidationError
+        A name that is no setting, or a value that a setting does not take.
+
     Examples
     --------
+    >>> from capspace.collect import LoadSettings
     >>> LoadSettings(dtype="bfloat16").device
     'auto'
 
     """
 
-    device: str = "auto"
+    device: Annotated[str, Field(examples=["auto", "cpu", "cuda", "mps"])] = "auto"
     """Where the model runs: a device of torch such as cuda:1 or cpu, or auto for the first of
     CUDA, MPS and CPU that is there."""
 
     dtype: Dtype = "auto"
     """Number format of the weights; auto takes the one in the checkpoint's configuration."""
 
-    batch_size: BatchSize = "auto"
+    batch_size: Annotated[BatchSize, Field(examples=["auto"])] = "auto"
     """Sequences in one batch: a number, or auto, which searches on CUDA and takes 8 elsewhere."""
 
     backend: Backend = "capspace"
@@ -160,15 +165,27 @@ class LoadSettings(_Settings):
 class RunSettings(LoadSettings):
     """How a checkpoint is loaded, and what is measured of it.
 
+    Raises
+    ------
+    pydantic.ValidationError
+        A name that is no setting, or a value that a setting does not take.
+
+    See Also
+    --------
+    capspace.collect.collect_scores : takes them, and any of their fields as a keyword.
+
     Examples
     --------
+    >>> from capspace.collect import RunSettings
     >>> settings = RunSettings(limit=100)
     >>> settings.with_changes({"seed": 7})
     RunSettings(limit=100, seed=7)
 
     """
 
-    data_root: Annotated[str | None, BeforeValidator(_text_of_path)] = None
+    data_root: Annotated[
+        str | None, BeforeValidator(_text_of_path), Field(examples=["embedded"])
+    ] = None
     """Folder that data sets are read from, laid out as on the Hub, without network access;
     embedded names the small one that comes with capspace. By default the folder in
     CAPSPACE_DATA_ROOT, else the Hub."""

@@ -1,6 +1,7 @@
 """Numbers only: score table, capability space, scaling laws, intervals, figures, report.
 
-Names are loaded when they are first used, so that a light command stays light.
+Everything public is imported from here, ``from capspace.fit import TargetLaw``. A name is loaded
+when it is first used, so that a light command stays light.
 """
 
 from importlib import import_module
@@ -12,155 +13,85 @@ if __name__ != "capspace.fit":
     )
 
 if TYPE_CHECKING:
-    from .analyses import (
-        BASELINES,
-        Backtest,
-        BaselineResult,
-        BudgetCurve,
-        EfficiencyAnalysis,
-        ErrorCurve,
-        FrozenLaw,
-        GainAnalysis,
-        Ledger,
-        Scoring,
-        Selection,
-        SpaceAnalysis,
-        Split,
-        analyse_efficiency,
-        analyse_gain,
-        analyse_space,
-        backtest,
-        by_date,
-        by_family,
-        by_flops,
-        by_rank,
-        by_size,
-        by_value,
-        error_curve,
-        randomly,
-        read_costs,
-        select_models,
-        target_problem,
-        up_to_size,
-    )
-    from .law.intervals import JackknifePlus, TwoView
-    from .law.law import ScalingLaw
-    from .law.problem import make_problem
-    from .prediction.placement import Placement, place_model
-    from .prediction.prediction import Prediction, TargetFit, fit_target, predict_target
-    from .reference import Reference, load_reference
-    from .report import write_report
-    from .space.space import CapabilitySpace, Place
-    from .table.readers import read_table
-    from .table.table import ScoreTable
-    from .zoo import ZooFit, ZooPrediction, fit_zoo
+    from .analyses import *
+    from .errors import *
+    from .figures import *
+    from .law import *
+    from .prediction import *
+    from .reference import *
+    from .report import *
+    from .space import *
+    from .table import *
+    from .zoo import *
 
-__all__ = [
-    "BASELINES",
-    "Backtest",
-    "BaselineResult",
-    "BudgetCurve",
-    "CapabilitySpace",
-    "EfficiencyAnalysis",
-    "ErrorCurve",
-    "FrozenLaw",
-    "GainAnalysis",
-    "JackknifePlus",
-    "Ledger",
-    "Place",
-    "Placement",
-    "Prediction",
-    "Reference",
-    "ScalingLaw",
-    "ScoreTable",
-    "Scoring",
-    "Selection",
-    "SpaceAnalysis",
-    "Split",
-    "TargetFit",
-    "TwoView",
-    "ZooFit",
-    "ZooPrediction",
-    "analyse_efficiency",
-    "analyse_gain",
-    "analyse_space",
-    "backtest",
-    "by_date",
-    "by_family",
-    "by_flops",
-    "by_rank",
-    "by_size",
-    "by_value",
-    "error_curve",
-    "fit_target",
-    "fit_zoo",
-    "load_reference",
-    "make_problem",
-    "place_model",
-    "predict_target",
-    "randomly",
-    "read_costs",
-    "read_table",
-    "select_models",
-    "target_problem",
-    "up_to_size",
-    "write_report",
-]
+    __version__: str
 
-_MODULES = {
-    "BASELINES": "analyses",
-    "Backtest": "analyses",
-    "BaselineResult": "analyses",
-    "BudgetCurve": "analyses",
-    "CapabilitySpace": "space.space",
-    "EfficiencyAnalysis": "analyses",
-    "ErrorCurve": "analyses",
-    "FrozenLaw": "analyses",
-    "GainAnalysis": "analyses",
-    "JackknifePlus": "law.intervals",
-    "Ledger": "analyses",
-    "Place": "space.space",
-    "Placement": "prediction.placement",
-    "Prediction": "prediction.prediction",
-    "Reference": "reference",
-    "ScalingLaw": "law.law",
-    "ScoreTable": "table.table",
-    "Scoring": "analyses",
-    "Selection": "analyses",
-    "SpaceAnalysis": "analyses",
-    "Split": "analyses",
-    "TargetFit": "prediction.prediction",
-    "TwoView": "law.intervals",
-    "ZooFit": "zoo",
-    "ZooPrediction": "zoo",
-    "analyse_efficiency": "analyses",
-    "analyse_gain": "analyses",
-    "analyse_space": "analyses",
-    "backtest": "analyses",
-    "by_date": "analyses",
-    "by_family": "analyses",
-    "by_flops": "analyses",
-    "by_rank": "analyses",
-    "by_size": "analyses",
-    "by_value": "analyses",
-    "error_curve": "analyses",
-    "fit_target": "prediction.prediction",
-    "fit_zoo": "zoo",
-    "load_reference": "reference",
-    "make_problem": "law.problem",
-    "place_model": "prediction.placement",
-    "predict_target": "prediction.prediction",
-    "randomly": "analyses",
-    "read_costs": "analyses",
-    "read_table": "table.readers",
-    "select_models": "analyses",
-    "target_problem": "analyses",
-    "up_to_size": "analyses",
-    "write_report": "report",
+# Every public name, by the module that it is loaded from.
+# fmt: off
+_NAMES = {
+    "analyses": (
+        "BASELINES", "Backtest", "BaselineResult", "BudgetCurve", "Candidates", "Choice",
+        "EfficiencyAnalysis", "ErrorCurve", "FrozenLaw", "GainAnalysis", "GainCurves", "GainFit",
+        "GainPrediction", "Ledger", "LedgerError", "Scoring", "Selection", "SpaceAnalysis",
+        "Split", "analyse_efficiency", "analyse_gain", "analyse_space", "backtest", "by_date",
+        "by_family", "by_flops", "by_rank", "by_size", "by_value", "choose_models",
+        "choose_over_budgets", "error_curve", "fit_gain", "fit_unseen", "gain_problem",
+        "predict_gain", "random_choices", "randomly", "read_costs", "select_models",
+        "target_problem", "up_to_size",
+    ),
+    "errors": (
+        "DegenerateError", "FitError", "NotConvergedError", "TableError", "TooFewModelsError",
+        "UnknownNameError",
+    ),
+    "figures": (
+        "NewModel", "Treatment", "draw_backtest", "draw_backtest_baselines",
+        "draw_backtest_predictions", "draw_baselines", "draw_budget_curve", "draw_efficiency",
+        "draw_error_curves", "draw_gain", "draw_gain_analysis", "draw_map", "draw_predicted",
+        "draw_predictions", "draw_scores", "draw_selection", "draw_space", "draw_target",
+        "draw_weights", "save",
+    ),
+    "law": (
+        "Curve", "Efficiency", "EquivalentScale", "FamilyLaw", "Fitted", "Form", "Interval",
+        "IntervalMethod", "JackknifePlus", "LawSettings", "Problem", "ScalingLaw", "Training",
+        "TwoView", "equivalent_scale", "fit_efficiency", "fit_family_law", "fitted_curve",
+        "make_problem",
+    ),
+    "prediction": (
+        "NextBenchmark", "Placement", "Prediction", "Predictions", "Support", "TargetLaw",
+        "place_model", "reference_line",
+    ),
+    "reference": (
+        "Benchmark", "Population", "Reference", "Target", "load_reference",
+        "target_training_table",
+    ),
+    "report": (
+        "write_report",
+    ),
+    "space": (
+        "CapabilitySpace", "Place",
+    ),
+    "table": (
+        "ScoreTable", "read_table", "write_table",
+    ),
+    "zoo": (
+        "ZooFit", "ZooPrediction", "fit_zoo",
+    ),
 }
+# fmt: on
+# Former names; using one says what it is called now.
+_FORMER = {"prediction._deprecated": ("TargetFit", "fit_target", "predict_target")}
+_MODULES = {
+    name: module for table in (_NAMES, _FORMER) for module, names in table.items() for name in names
+}
+
+__all__ = sorted(["__version__", *(name for names in _NAMES.values() for name in names)])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("capspace")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

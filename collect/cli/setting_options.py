@@ -68,6 +68,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     spelled = _spelled(name)
     option = typer.Option(
         spelled,
+        autocompletion=_completion(field.examples) if field.examples else None,
         help=" ".join((field.description or "").split()),
         rich_help_panel=_GROUPS[name],
         show_default=field.default is not None and field.annotation is not bool,
@@ -98,6 +99,15 @@ def _settings(model: type[LoadSettings], values: dict[str, Any]) -> LoadSettings
         return model.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(problem_lines(error, spell=_spelled))) from None
+
+
+def _completion(values: list[str]) -> Callable[[str], list[str]]:
+    """Return what a shell calls to complete a value; others are allowed too."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return complete
 
 
 def _spelled(name: str) -> str:

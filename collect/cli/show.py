@@ -14,8 +14,7 @@ from capspace.fit.report.words import count, equivalent_flops, outside, score, s
 from .options import console, print_table
 
 if TYPE_CHECKING:
-    from capspace.fit.prediction.placement import Placement
-    from capspace.fit.prediction.prediction import Prediction
+    from capspace.fit.prediction import Placement, Prediction
 
     from ..exchange._receipt import Receipt
     from ..storage.result import Missing, Result

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from capspace.fit._display import counted, frame_html
-from capspace.fit.prediction.placement import Placement, place_model
+from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
 from ..settings import DEFAULT_PANEL, RunChanges, RunSettings

@@ -20,7 +20,7 @@ from ..law.intervals import IntervalMethod, TwoView
 from ..law.law import ScalingLaw
 from ..law.path import Curve, fitted_curve
 from ..law.problem import Problem, check_target
-from ..prediction.placement import reference_line
+from ..prediction import reference_line
 from .baselines import BASELINES, BaselineResult, expand_baselines, fit_baseline
 from .splits import Split
 

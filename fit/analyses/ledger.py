@@ -12,8 +12,9 @@ import pandas as pd
 
 from .._display import frame_html
 from ..errors import UnknownNameError, near_matches
-from ..prediction.prediction import TargetFit
-from .frozen import FrozenLaw, LedgerError, Scoring, digest, freeze, score
+from ..prediction import TargetLaw
+from .frozen import FrozenLaw, LedgerError, digest, freeze
+from .scoring import Scoring, score
 
 __all__ = ["FrozenLaw", "Ledger", "LedgerError", "Scoring"]
 
@@ -28,6 +29,20 @@ class Ledger:
     ----------
     path : path
         Created with the first entry.
+
+    See Also
+    --------
+    fit_unseen : Fits a law without the models that it is to predict.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from capspace.fit import Ledger, TargetLaw, load_reference
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ledger = Ledger(f"{folder}/ledger.jsonl")
+    ...     law = ledger.add(TargetLaw("bbh").fit(load_reference()), name="mine")
+    ...     list(ledger.to_frame().index)
+    ['mine']
 
     """
 
@@ -90,7 +105,7 @@ class Ledger:
 
     def add(
         self,
-        fit: TargetFit,
+        fit: TargetLaw,
         *,
         name: str = "",
         scores: pd.DataFrame | None = None,
@@ -116,7 +131,7 @@ class Ledger:
     ) -> Scoring:
         """Score a frozen law on new models and keep the result.
 
-        The parameters but ``name`` are those of ``capspace.fit.analyses.frozen.score``.
+        The parameters but ``name`` are those of ``capspace.fit.analyses.scoring.score``.
         """
         scoring = score(self.law(name), scores, truth, now=now)
         self._append({"scoring": scoring.to_dict()})

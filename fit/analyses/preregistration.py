@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ..prediction.prediction import TargetFit, fit_target
+from ..prediction import TargetLaw
 from ..reference import Reference
 from ..reference.overlap import find_overlap
 
@@ -13,7 +13,7 @@ __all__ = ["fit_unseen"]
 
 def fit_unseen(
     reference: Reference, target: str, scores: pd.DataFrame | None = None
-) -> tuple[TargetFit, tuple[str, ...]]:
+) -> tuple[TargetLaw, tuple[str, ...]]:
     """Fit a target's law without the models that are to be predicted by it.
 
     Parameters
@@ -28,7 +28,7 @@ def fit_unseen(
 
     Returns
     -------
-    fit : TargetFit
+    fit : TargetLaw
     notes : tuple of str
         Which models were left out, and why.
 
@@ -37,7 +37,7 @@ def fit_unseen(
     UnknownNameError
         There is no such target.
     FitError
-        As ``fit_target``.
+        As ``TargetLaw.fit``.
 
     """
     known = reference.scores()
@@ -45,4 +45,4 @@ def fit_unseen(
     overlaps = [find_overlap(str(model), row, known) for model, row in rows]
     same = {name for overlap in overlaps for name in overlap.reasons}
     notes = tuple(note for overlap in overlaps if (note := overlap.note()))
-    return fit_target(reference, target, exclude=same), notes
+    return TargetLaw(target).fit(reference, exclude=same), notes

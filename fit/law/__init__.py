@@ -1,1 +1,32 @@
 """Scaling laws of one target, their intervals, and laws of compute."""
+
+from ._form import Form
+from ._refit import Fitted, LawSettings, Training
+from .efficiency import Efficiency, FamilyLaw, fit_efficiency, fit_family_law
+from .equivalent import EquivalentScale, equivalent_scale
+from .intervals import Interval, IntervalMethod, JackknifePlus, TwoView
+from .law import ScalingLaw
+from .path import Curve, fitted_curve
+from .problem import Problem, make_problem
+
+__all__ = [
+    "Curve",
+    "Efficiency",
+    "EquivalentScale",
+    "FamilyLaw",
+    "Fitted",
+    "Form",
+    "Interval",
+    "IntervalMethod",
+    "JackknifePlus",
+    "LawSettings",
+    "Problem",
+    "ScalingLaw",
+    "Training",
+    "TwoView",
+    "equivalent_scale",
+    "fit_efficiency",
+    "fit_family_law",
+    "fitted_curve",
+    "make_problem",
+]

@@ -94,6 +94,10 @@ class Fitted:
     spaces: Spaces
     best: Best
 
+    def __repr__(self) -> str:
+        n, p = self.training.scores.shape
+        return f"Fitted({n} models × {p} benchmarks, loss {self.best.loss:.3g})"
+
     @property
     def theta(self) -> Array:
         """Parameters (q,) of the law: β₀, β, free levels."""

@@ -6,10 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
+from sklearn.base import BaseEstimator
 
-from ..errors import DegenerateError, FitError
+from .._display import counted, frame_html
+from ..errors import FitError
+from ._folds import Folds, leave_out_weights
 from ._refit import Fitted, LawSettings, Training, fit_once, predict_with, refit
 
 __all__ = [
@@ -31,16 +35,45 @@ _SOFTENING = 0.1
 
 @dataclass(frozen=True)
 class Interval:
-    """Predicted scores (n,) with lower and upper bounds at a level."""
+    """Predicted scores with their bounds.
+
+    Attributes
+    ----------
+    mean, lower, upper : (n,) arrays
+        Fractions.
+    level : float
+        Nominal coverage of (lower, upper).
+
+    """
 
     mean: Array
     lower: Array
     upper: Array
     level: float
 
+    def __repr__(self) -> str:
+        return f"Interval({counted(len(self.mean), 'score')} at {self.level:.0%})"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per score: mean, lower, upper."""
+        return pd.DataFrame({"mean": self.mean, "lower": self.lower, "upper": self.upper})
+
 
 class IntervalMethod(Protocol):
-    """A way to predict new models with an interval."""
+    """How new models are predicted with an interval; ``TwoView`` is the default.
+
+    A method of one's own that subclasses ``sklearn.base.BaseEstimator`` has ``get_params``, and
+    can be cloned with the law that uses it.
+
+    See Also
+    --------
+    TwoView, JackknifePlus : The methods there are.
+    Fitted : What a method is given; ``TargetLaw`` learns one as ``fitted_``.
+
+    """
 
     @property
     def name(self) -> str:
@@ -49,26 +82,39 @@ class IntervalMethod(Protocol):
     def predict(
         self, fitted: Fitted, new: Array, *, level: float = 0.9, spread: Array | None = None
     ) -> Interval:
-        """Predict the target of new models (m, p) by a fitted law.
+        """Predict the target of new models by a fitted law.
 
-        ``spread`` (m, s, p), optional, holds s plausible completions of each new model's scores;
-        their disagreement widens the interval.
+        Parameters
+        ----------
+        fitted : Fitted
+            Space and law.
+        new : (m, p) array
+            Benchmark scores of the new models, without gaps.
+        level : float, default 0.9
+            Nominal coverage.
+        spread : (m, s, p) array, optional
+            Plausible completions of each new model's scores, s of them; their disagreement widens
+            the interval.
+
         """
 
     def leave_family_out(self, fitted: Fitted, *, level: float = 0.9) -> Interval:
         """Predict every training model from the others, its whole family left out."""
 
 
-@dataclass(frozen=True)
-class TwoView:
+class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     r"""The interval that also looks at the models through a second scale of their scores.
 
     Parameters
     ----------
-    n_refits : int
+    n_refits : int, default 40
         Refits of each view with random weights of the families.
-    random_state : int
+    random_state : int, default 0
         Seed of these weights.
+
+    See Also
+    --------
+    JackknifePlus : Wider for few families, with a guarantee where families are exchangeable.
 
     Notes
     -----
@@ -84,10 +130,20 @@ class TwoView:
     widens where two equally plausible scales of the inputs disagree, which is extrapolation.
     Leaving a family out refits space and law.
 
+    Examples
+    --------
+    >>> from capspace.fit import TargetLaw, TwoView, load_reference
+    >>> law = TargetLaw("agentbench").fit(load_reference())
+    >>> measured = law.scores_.dropna().to_numpy()[:1]
+    >>> interval = TwoView(n_refits=4).predict(law.fitted_, measured, level=0.8)
+    >>> bool(interval.lower[0] < interval.mean[0] < interval.upper[0])
+    True
+
     """
 
-    n_refits: int = 40
-    random_state: int = 0
+    def __init__(self, *, n_refits: int = 40, random_state: int = 0) -> None:
+        self.n_refits = n_refits
+        self.random_state = random_state
 
     @property
     def name(self) -> str:
@@ -101,7 +157,7 @@ class TwoView:
         _check_level(level)
         training = fitted.training
         n = len(training.target)
-        leave_out, family = _leave_out_weights(training)
+        leave_out, family = leave_out_weights(training)
         rng = np.random.default_rng(self.random_state)
         truth = _g(training.target)
         errors, deviations = [], []
@@ -122,8 +178,8 @@ class TwoView:
             deviations.append(np.mean((refits - centre) ** 2, axis=0))
             if view.first and view.spread is not None:
                 m, s, p = view.spread.shape
-                open_ = _g(predict_with(full, view.spread.reshape(m * s, p)))
-                inputs = np.mean((open_.reshape(m, s) - centre[:, None]) ** 2, axis=1)
+                completed = _g(predict_with(full, view.spread.reshape(m * s, p)))
+                inputs = np.mean((completed.reshape(m, s) - centre[:, None]) ** 2, axis=1)
         variance = np.mean(errors) + np.mean(deviations, axis=0) + _SCORE_NOISE
         if spread is not None:
             variance = variance + inputs
@@ -138,7 +194,7 @@ class TwoView:
         _check_level(level)
         training = fitted.training
         n = len(training.target)
-        folds = _Folds(training)
+        folds = Folds(training)
         rng = np.random.default_rng(self.random_state)
         truth = _g(training.target)
         mean, centre = np.empty(n), np.empty(n)
@@ -159,8 +215,7 @@ class TwoView:
         return _two_view_interval(mean, errors[folds.family] + deviations + _SCORE_NOISE, level)
 
 
-@dataclass(frozen=True)
-class JackknifePlus:
+class JackknifePlus(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     """Leave-one-family-out jackknife+.
 
     Notes
@@ -173,6 +228,13 @@ class JackknifePlus:
     References
     ----------
     Barber, Candès, Ramdas & Tibshirani (2021), Predictive inference with the jackknife+.
+
+    Examples
+    --------
+    >>> from capspace.fit import JackknifePlus, TargetLaw, load_reference
+    >>> law = TargetLaw("agentbench", method=JackknifePlus()).fit(load_reference())
+    >>> JackknifePlus().leave_family_out(law.fitted_, level=0.8)
+    Interval(22 scores at 80%)
 
     """
 
@@ -188,7 +250,7 @@ class JackknifePlus:
         _check_level(level)
         training = fitted.training
         n = len(training.target)
-        leave_out, family = _leave_out_weights(training)
+        leave_out, family = leave_out_weights(training)
         predicted = refit(fitted, leave_out, np.vstack([training.scores, new]))
         residual = np.abs(predicted[family, np.arange(n)] - training.target)
         mean = predict_with(fitted, new)
@@ -206,7 +268,7 @@ class JackknifePlus:
         """Predict every training model from the others, its whole family left out."""
         _check_level(level)
         training = fitted.training
-        folds = _Folds(training)
+        folds = Folds(training)
         predicted = refit(fitted, folds.weights, training.scores)
         mean = folds.without_own(predicted)
         residual = np.abs(folds.without_two(predicted) - training.target)
@@ -249,51 +311,6 @@ def _views(fitted: Fitted, new: Array, spread: Array | None) -> tuple[_View, _Vi
         _View(fitted, new, spread, True),
         _View(fit_once(soft), soft_logit(new, training.chance), None, False),
     )
-
-
-class _Folds:
-    """Weights that leave out each family, then each pair of families, all in one batch."""
-
-    def __init__(self, training: Training) -> None:
-        self.leave_out, self.family = _leave_out_weights(training)
-        self.n = len(self.leave_out)
-        if self.n < 3:
-            names = ", ".join(np.unique(training.families))
-            raise DegenerateError(
-                f"{self.n} families ({names}): leaving one out and giving an interval needs three"
-            )
-        first, second = np.triu_indices(self.n, 1)
-        self.pair = np.zeros((self.n, self.n), dtype=np.intp)
-        self.pair[first, second] = self.pair[second, first] = np.arange(len(first))
-        pairs = self.leave_out[first] * self.leave_out[second]
-        self.weights = np.concatenate([self.leave_out, pairs])
-
-    def without_own(self, predicted: Array) -> Array:
-        """Return (n,): each model predicted without its own family."""
-        return np.asarray(predicted[self.family, np.arange(len(self.family))])
-
-    def without_two(self, predicted: Array) -> Array:
-        """Return (n_families, n): each model without its own family and that of the fold."""
-        fold = np.arange(self.n)[:, None]
-        return np.asarray(
-            predicted[self.n + self.pair[fold, self.family], np.arange(len(self.family))]
-        )
-
-    def random(self, draws: Array) -> Array:
-        """Return (n_families · s, n): per fold, draws (s, n_families − 1) as family weights."""
-        fold = np.arange(self.n)[:, None]
-        column = np.minimum(self.family - (self.family > fold), self.n - 2)
-        weights = draws.T[column].transpose(0, 2, 1) * self.leave_out[:, None]
-        return weights.reshape(-1, len(self.family))
-
-
-def _leave_out_weights(training: Training) -> tuple[Array, NDArray[np.intp]]:
-    families, family = np.unique(training.families, return_inverse=True)
-    if len(families) < 2:
-        raise DegenerateError(
-            f"all training models are of the family {families[0]!r}; an interval needs at least two"
-        )
-    return (family != np.arange(len(families))[:, None]).astype(float), family
 
 
 def _jackknife_plus(without: Array, residual: Array, level: float) -> tuple[Array, Array]:

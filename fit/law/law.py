@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -29,21 +30,24 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
 
     Parameters
     ----------
-    link : {"sigmoid", "sigmoid-floor", "linear", "exp"}
+    link : {"sigmoid", "sigmoid-floor", "linear", "exp"}, default "sigmoid"
         "sigmoid-floor" also fits the floor, within 0 to 0.2 of the way from ``floor`` to
         ``ceiling`` (the study's form for agents and post-training). "linear" is β₀ + βᵀx and "exp"
         is exp(β₀ + βᵀx), both without floor and ceiling.
-    loss : {"squared", "huber"}
+    loss : {"squared", "huber"}, default "squared"
         "huber" with ``delta`` ≥ 1 equals "squared" for scores in [0, 1].
-    delta : float
+    delta : float, default 1.0
         Residual, in units of y, from which "huber" grows linearly.
-    floor, ceiling : float or (low, high)
+    floor, ceiling : float or (low, high), default 0.0 and 1.0
         Asymptotes f and c in units of y: a number fixes one, a pair fits it within these bounds.
-    n_starts : int
-        Starting points; the fit with the lowest loss wins, see ``_multistart.fit_best``.
-    max_iter, tol : int, float
-        Of each start, see ``capspace.fit.law._least_squares.solve``.
-    random_state : int
+    n_starts : int, default 300
+        Starting points; the fit with the lowest loss wins.
+    max_iter : int, default 400
+        Steps of each start at most.
+    tol : float, default 1e-9
+        A start ends where the cosine between the residuals and every column of the Jacobian is
+        below this.
+    random_state : int, default 0
         Seed of the random starting points.
 
     Attributes
@@ -75,6 +79,20 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
     ----------
     Ruan, Maddison & Hashimoto (2024), Observational Scaling Laws, arXiv 2405.10938, section 3.3.
 
+    See Also
+    --------
+    CapabilitySpace : Gives the capabilities.
+    TargetLaw : Space and law of a target of the reference, with intervals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import ScalingLaw
+    >>> x = np.linspace(-2, 2, 20)[:, None]
+    >>> law = ScalingLaw().fit(x, 1 / (1 + np.exp(-(0.5 + 2 * x[:, 0]))))
+    >>> law.coef_.round(3), round(law.intercept_, 3)
+    (array([2.]), 0.5)
+
     """
 
     def __init__(
@@ -100,14 +118,21 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit to capabilities X (n, k) and scores y (n,)."""
-        return self.fit_weighted(X, y, 1.0)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit to the capabilities and scores of models.
 
-    def fit_weighted(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> Self:
-        """Fit with a weight (n,) on each model; a model of weight 0 is left out."""
+        Parameters
+        ----------
+        X : (n, k) array
+            Capabilities.
+        y : (n,) array
+            Scores.
+        sample_weight : (n,) array, optional
+            Weight of each model, 1 by default; a model of weight 0 is left out.
+
+        """
         x, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        weight = _weights(sample_weight, len(x))
+        weight = _weights(1.0 if sample_weight is None else sample_weight, len(x))
         form = self._form()
         used = weight > 0
         n_parameters = x.shape[1] + 1 + form.n_free
@@ -131,6 +156,15 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
             tol=self.tol,
         )
         return self._settle(x, target, weight, best)
+
+    def fit_weighted(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> Self:
+        """Fit with weights: the former name of ``fit(X, y, sample_weight=...)``."""
+        warnings.warn(
+            "ScalingLaw.fit_weighted is now ScalingLaw.fit(X, y, sample_weight=...)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.fit(X, y, sample_weight=sample_weight)
 
     @classmethod
     def of(cls, fitted: Fitted) -> Self:
@@ -237,4 +271,6 @@ def _weights(sample_weight: ArrayLike, n: int) -> Array:
         raise FitError(f"sample_weight has shape {weight.shape}, expected ({n},)")
     if not np.isfinite(weight).all() or (weight < 0).any():
         raise FitError("sample_weight must be finite and not negative")
+    if not weight.any():
+        raise FitError("sample_weight is zero for every model; at least one must be non-zero")
     return weight

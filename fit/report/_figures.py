@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..prediction.placement import Placement
-from ..prediction.prediction import Prediction
+from ..prediction import Placement, Prediction
 
 __all__ = ["draw_placement"]
 
@@ -73,17 +72,17 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
 def _draw_target(placement: Placement, prediction: Prediction) -> Figure:
     from ..figures import Curve, NewModel, draw_target
 
-    fit = placement.fits[prediction.target]
-    c = fit.linear_predictor.to_numpy()
+    law = placement.laws[prediction.target]
+    c = law.linear_predictor_.to_numpy()
     ends = np.array([*c, prediction.linear_predictor])
     margin = _CURVE_MARGIN * np.ptp(ends)
     grid = np.linspace(ends.min() - margin, ends.max() + margin, _CURVE_POINTS)
     axis = placement.axes.get(prediction.target)
     return draw_target(
         c,
-        fit.truth.to_numpy(),
-        list(fit.families),
-        Curve(grid, fit.law.curve(grid)),
+        law.truth_.to_numpy(),
+        list(law.families_),
+        Curve(grid, law.law_.curve(grid)),
         label=prediction.label,
         log10_flops=None if axis is None else (axis.slope, axis.intercept),
         reference_family="" if axis is None else axis.family,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..law.equivalent import EquivalentScale
-from ..prediction.prediction import Prediction
+from ..prediction import Prediction
 
 __all__ = ["count", "equivalent_flops", "flops", "outside", "score", "share", "size"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import json
 import struct
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+import typer
 import yaml
 from commands import Command
 from typer.main import get_command
 
+from capspace.collect import settings as settings_module
 from capspace.collect.checkpoints.checkpoint import Checkpoint, resolve
 from capspace.collect.cli import app, gather
 from capspace.collect.errors import SettingsError
@@ -21,7 +24,14 @@ from capspace.collect.run.cells import measurement
 from capspace.collect.settings import Dtype, RunChanges, RunSettings
 from capspace.collect.storage.identity import TaskIdentity
 from capspace.collect.zoo.config.config import ZooSettings, read_zoo
-from capspace.collect.zoo.work.records import Order, order_json, parse_order
+from capspace.collect.zoo.work.records import (
+    WorkList,
+    WorkUnit,
+    parse_work_list,
+    parse_work_unit,
+    work_list_json,
+    work_unit_json,
+)
 from capspace.tasks.panel import Benchmark, load_panel
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
@@ -93,6 +103,11 @@ def test_every_setting_is_described_and_has_a_default() -> None:
     assert RunSettings() == RunSettings.of(**RunSettings().model_dump())
 
 
+def test_examples_of_the_settings_run() -> None:
+    ran = doctest.testmod(settings_module)
+    assert (ran.failed, ran.attempted > 3) == (0, True)
+
+
 def test_the_keywords_that_type_checkers_know_are_the_settings() -> None:
     assert list(get_type_hints(RunChanges)) == list(RunSettings.model_fields)
 
@@ -110,6 +125,22 @@ def test_every_setting_is_an_option_of_the_commands_that_measure(command: str) -
     function = {"place": gather.place, "collect": gather.collect}[command]
     (choices, _) = get_args(inspect.signature(function).parameters["dtype"].annotation)
     assert choices == Dtype  # what a shell completes
+
+
+@pytest.mark.parametrize(
+    ("setting", "begun", "completed"),
+    [
+        ("device", "c", ["cpu", "cuda"]),
+        ("dtype", "f", ["float32", "float16"]),
+        ("backend", "", ["capspace", "hf"]),
+        ("data_root", "", ["embedded"]),
+    ],
+)
+def test_a_shell_completes_settings(setting: str, begun: str, completed: list[str]) -> None:
+    place = COMMANDS["place"]
+    (option,) = (p for p in place.params if p.name == setting)
+    items = option.shell_complete(typer.Context(place), begun)
+    assert [item.value for item in items] == completed
 
 
 @pytest.mark.parametrize(
@@ -144,26 +175,35 @@ def test_a_token_is_never_written_down() -> None:
     settings = RunSettings(token="hf_secret", limit=3)  # noqa: S106 - none
     assert settings.hub_token == "hf_secret"  # noqa: S105 - none
     written = (repr(settings), str(settings), settings.model_dump_json())
-    assert "hf_secret" not in f"{written} {order_json(order(settings))}"
+    assert "hf_secret" not in f"{written} {work_unit_json(unit(settings))}"
     with pytest.raises(SettingsError) as caught:
         RunSettings.of(token=["hf_secret"])
     assert "hf_secret" not in str(caught.value)
 
 
-def order(settings: RunSettings) -> Order:
-    return Order("u", "org/m", "ref", "rev", settings, "panel", {"b": "key"}, 1.0, 1.0, 1, 1, 0)
+def unit(settings: RunSettings) -> WorkUnit:
+    return WorkUnit("u", "org/m", "ref", "rev", settings, "panel", {"b": "key"}, 1.0, 1.0, 1, 1, 0)
 
 
 def test_a_job_file_holds_the_settings() -> None:
-    given = order(RunSettings(dtype="float16", include_path=Path("/tasks"), batch_size="auto:4"))
-    text = json.dumps(order_json(given))
-    assert parse_order(json.loads(text)) == given
+    given = unit(RunSettings(dtype="float16", include_path=Path("/tasks"), batch_size="auto:4"))
+    text = json.dumps(work_unit_json(given))
+    assert parse_work_unit(json.loads(text)) == given
 
 
-def test_a_job_file_of_version_0_1_is_read() -> None:
-    said = asdict(replace(order(RunSettings()), settings={"dtype": "float16", "batch_size": 2}))  # type: ignore[arg-type]
+def test_a_job_file_holds_the_settings_of_its_units_and_of_version_0_1_for_all() -> None:
+    written = WorkList({"m": {"b": "key"}}, {}, (unit(RunSettings(dtype="float16")),), {}, None)
+    data = json.loads(json.dumps(work_list_json(written)))
+    assert parse_work_list(data) == written
+    shared = {"limit": 5, "seed": 7, "data_root": None, "include_path": None}
+    (read,) = parse_work_list({**data, "options": shared}).units
+    assert read.settings == RunSettings(dtype="float16", limit=5, seed=7)
+
+
+def test_a_work_unit_of_version_0_1_is_read() -> None:
+    said = asdict(replace(unit(RunSettings()), settings={"dtype": "float16", "batch_size": 2}))  # type: ignore[arg-type]
     shared = {"limit": 5, "seed": None, "data_root": "/d", "include_path": None}
-    read = parse_order(said, shared={**shared, "allow_code_execution": True})
+    read = parse_work_unit(said, shared={**shared, "allow_code_execution": True})
     assert read.settings == RunSettings(
         dtype="float16", batch_size=2, limit=5, data_root="/d", allow_code_execution=True
     )

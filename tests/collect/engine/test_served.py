@@ -34,7 +34,7 @@ from capspace.collect.settings import RunSettings
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.collect.zoo.work.measure import Messenger
-from capspace.collect.zoo.work.records import Order
+from capspace.collect.zoo.work.records import WorkUnit
 from capspace.tasks.panel import load_panel
 
 pytestmark = [
@@ -192,17 +192,16 @@ def test_a_zoo_keeps_the_line_and_shows_it(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     folder = ZooFolder(tmp_path)
-    with Store(tmp_path / "store") as store:
-        order = Order("u", "org/m", "ref", "rev", RunSettings(), "panel", {}, 1.0, 1.0, 1, 1, 0)
-        messenger = Messenger(folder, store, order, io.StringIO())
-        messenger.notices("m", [LINE])
-        assert folder.notices() == [f"org/m: {LINE}"]
-        with Watcher() as watcher:
-            watcher.note_new(folder.notices())
-            watcher.note_new(folder.notices())
-        assert capsys.readouterr().err.count(LINE) == 1
-        messenger.notices("m", [])  # loaded again, after an upgrade that serves it
-        assert folder.notices() == []
+    unit = WorkUnit("u", "org/m", "ref", "rev", RunSettings(), "panel", {}, 1.0, 1.0, 1, 1, 0)
+    messenger = Messenger(folder, unit, io.StringIO())
+    messenger.notices("m", [LINE])
+    assert folder.notices() == [f"org/m: {LINE}"]
+    with Watcher() as watcher:
+        watcher.note_new(folder.notices())
+        watcher.note_new(folder.notices())
+    assert capsys.readouterr().err.count(LINE) == 1
+    messenger.notices("m", [])  # loaded again, after an upgrade that serves it
+    assert folder.notices() == []
 
 
 def test_the_line_names_libraries_newer_than_those_checked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from capspace.fit.analyses.ledger import Ledger, LedgerError
 from capspace.fit.errors import DegenerateError, UnknownNameError
-from capspace.fit.prediction.prediction import fit_target
+from capspace.fit.prediction import TargetLaw
 from capspace.fit.reference import load_reference, target_training_table
 
 NEW_FAMILIES = ["Llama-3", "Mistral"]
@@ -23,7 +23,7 @@ def case():
     target = reference.target("bbh-cot")
     scores, truth, families = target_training_table(reference, target)
     new = families.isin(NEW_FAMILIES)
-    fit = fit_target(reference, target, exclude=set(scores.index[new]))
+    fit = TargetLaw(target).fit(reference, exclude=set(scores.index[new]))
     return fit, scores[new], truth[new]
 
 
@@ -36,7 +36,7 @@ def test_frozen_predictions_are_scored(case, ledger):
     fit, scores, truth = case
     law = ledger.add(fit, name="first", scores=scores, now=THEN)
     assert law.frozen_at == THEN
-    assert law.target == fit.target
+    assert law.target == fit.target_
     assert [p["model"] for p in law.predictions] == list(scores.index)
     # Nothing but the truth is needed once the predictions are frozen.
     scoring = ledger.score("first", pd.DataFrame(), truth, now=THEN.replace(year=2025))
@@ -71,10 +71,10 @@ def test_law_and_data_are_plain_json(case, ledger):
     assert line["law"]["training"]["scores"] == law.training["scores"]
     assert len(law.data_sha256) == 64
     # The frozen numbers alone give the law's linear predictor.
-    complete = fit.scores.notna().all(axis=1)
-    x = (fit.scores[complete] - law.law["mean"]) @ np.array(law.law["components"]).T
+    complete = fit.scores_.notna().all(axis=1)
+    x = (fit.scores_[complete] - law.law["mean"]) @ np.array(law.law["components"]).T
     c = law.law["intercept"] + x @ law.law["coef"]
-    np.testing.assert_allclose(c, fit.linear_predictor[complete], atol=1e-9)
+    np.testing.assert_allclose(c, fit.linear_predictor_[complete], atol=1e-9)
 
 
 def test_models_that_cannot_be_scored_are_named(case, ledger):
@@ -84,12 +84,12 @@ def test_models_that_cannot_be_scored_are_named(case, ledger):
     unknown, known = truth.index[0], truth.index[1:]
     truth[unknown] = np.nan
     truth["org/never-measured"] = 0.5
-    truth[fit.scores.index[0]] = 0.5
+    truth[fit.scores_.index[0]] = 0.5
     scoring = ledger.score("first", scores, truth)
     assert [r["model"] for r in scoring.results] == list(known)
     assert "not known" in scoring.left_out[unknown]
     assert "none of its benchmarks" in scoring.left_out["org/never-measured"]
-    assert "fitted on" in scoring.left_out[fit.scores.index[0]]
+    assert "fitted on" in scoring.left_out[fit.scores_.index[0]]
     with pytest.raises(DegenerateError, match="no model to score"):
         ledger.score("first", scores, truth[[unknown]])
 
@@ -116,8 +116,8 @@ def test_a_changed_ledger_is_refused(case, ledger, change):
 def test_a_law_that_no_longer_refits_is_refused(case, ledger, monkeypatch):
     fit, scores, truth = case
     ledger.add(fit, name="first")
-    monkeypatch.setattr("capspace.fit.analyses.frozen.fit_target", lambda *a, **k: other)
-    other = fit_target(load_reference(), "bbh")
+    other = TargetLaw("bbh").fit(load_reference())
+    monkeypatch.setattr(TargetLaw, "fit", lambda *a, **k: other)
     with pytest.raises(LedgerError, match="to another law"):
         ledger.score("first", scores, truth)
 
@@ -133,4 +133,4 @@ def test_names(case, ledger):
     with pytest.raises(UnknownNameError, match="did you mean 'first'"):
         ledger.law("frist")
     with pytest.raises(LedgerError, match="among the models the law was fitted on"):
-        ledger.add(fit, name="other", scores=fit.scores)
+        ledger.add(fit, name="other", scores=fit.scores_)

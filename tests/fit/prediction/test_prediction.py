@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from capspace.fit import JackknifePlus, ScoreTable, TwoView, load_reference
 from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError
-from capspace.fit.prediction.prediction import fit_target, predict_target
+from capspace.fit.prediction import TargetLaw
 from capspace.fit.reference import Benchmark, Reference, Target
 
 FAST = TwoView(n_refits=8)
@@ -59,7 +59,7 @@ def test_unseen_models_of_a_planted_law_are_predicted_and_covered():
     for seed in range(6):
         reference, scores, truth = planted(seed)
         mean, lower, upper = arrays(
-            predict_target(reference, "Hard exam", scores, n_components=2, method=FAST)
+            TargetLaw("Hard exam", n_components=2, method=FAST).fit(reference).predict(scores)
         )
         inside.extend((lower <= truth) & (truth <= upper))
         wrong.extend(mean - truth)
@@ -69,42 +69,48 @@ def test_unseen_models_of_a_planted_law_are_predicted_and_covered():
 
 def test_what_a_prediction_says(reference):
     scores = reference.scores("base").loc[["mistralai/Mistral-7B-v0.1"]]
-    one = predict_target(reference, "GSM8K CoT", scores, method=FAST)[0]
-    assert (one.target, one.label, one.model) == ("gsm8k-cot", "GSM8K CoT", scores.index[0])
-    assert one.lower < one.mean < one.upper
-    assert one.level == 0.9
-    assert one.method == "two-view"
-    assert scores.index[0] not in one.models
-    assert one.n_models == len(one.models) > 80
-    assert set(one.families) >= {"Llama-2", "Pythia"}
-    assert one.missing == ()
-    assert one.support.inside
-    assert one.support.distance == 0
-    found = json.loads(json.dumps(one.to_dict(), allow_nan=False))
-    assert found["mean"] == one.mean
-    assert found["n_models"] == one.n_models
+    prediction = TargetLaw("GSM8K CoT", method=FAST).fit(reference).predict(scores)[0]
+    assert (prediction.target, prediction.label, prediction.model) == (
+        "gsm8k-cot",
+        "GSM8K CoT",
+        scores.index[0],
+    )
+    assert prediction.lower < prediction.mean < prediction.upper
+    assert prediction.level == 0.9
+    assert prediction.method == "two-view"
+    assert scores.index[0] not in prediction.models
+    assert prediction.n_models == len(prediction.models) > 80
+    assert set(prediction.families) >= {"Llama-2", "Pythia"}
+    assert prediction.missing == ()
+    assert prediction.support.inside
+    assert prediction.support.distance == 0
+    shown = json.loads(json.dumps(prediction.to_dict(), allow_nan=False))
+    assert shown["mean"] == prediction.mean
+    assert shown["n_models"] == prediction.n_models
 
 
 def test_fit_and_prediction_agree(reference):
-    fit = fit_target(reference, "bbh")
-    assert fit.space.n_components_ == 3
+    fit = TargetLaw("bbh", method=FAST).fit(reference)
+    assert fit.space_.n_components_ == 3
     np.testing.assert_allclose(
-        fit.law.curve(fit.linear_predictor), fit.law.predict(fit.capabilities)
+        fit.law_.curve(fit.linear_predictor_), fit.law_.predict(fit.capabilities_)
     )
-    new = fit.scores.iloc[[4]].rename(index=lambda m: "new")
-    one = fit.predict(new, method=FAST)[0]
-    assert one.mean == pytest.approx(float(fit.law.curve(one.linear_predictor)), abs=1e-9)
-    assert one.linear_predictor == pytest.approx(fit.linear_predictor.iloc[4], abs=1e-9)
+    new = fit.scores_.iloc[[4]].rename(index=lambda m: "new") + 0.002  # or it is the same model
+    at = fit.law_.linear_predictor(fit.space_.transform(new))
+    prediction = fit.predict(new)[0]
+    assert prediction.mean == pytest.approx(
+        float(fit.law_.curve(prediction.linear_predictor)), abs=1e-9
+    )
+    assert prediction.linear_predictor == pytest.approx(float(at[0]), abs=1e-9)
 
 
 def test_missing_benchmarks_and_noise_widen_the_interval(reference):
-    fit = fit_target(reference, "gsm8k-cot")
-    full = fit.scores.loc[["meta-llama/Llama-2-13b-hf"]].rename(index=lambda m: "new")
+    fit = TargetLaw("gsm8k-cot", method=FAST).fit(reference)
+    full = fit.scores_.loc[["meta-llama/Llama-2-13b-hf"]].rename(index=lambda m: "new") + 0.002
     part = full[["MMLU", "HellaSwag"]]
     noisy = full * 0 + 0.05
     wide, missing, unsure = (
-        fit.predict(s, stderr=e, method=FAST)[0]
-        for s, e in ((full, None), (part, None), (full, noisy))
+        fit.predict(s, stderr=e)[0] for s, e in ((full, None), (part, None), (full, noisy))
     )
     assert set(missing.missing) == set(full.columns) - {"MMLU", "HellaSwag"}
     assert missing.upper - missing.lower > wide.upper - wide.lower
@@ -121,7 +127,7 @@ def test_hidden_benchmarks_leave_coverage_near_its_level():
         hidden = scores.mask(rng.random(scores.shape) < 0.5)
         hidden.iloc[:, 0] = hidden.iloc[:, 0].fillna(scores.iloc[:, 0])
         _, lower, upper = arrays(
-            predict_target(reference, "hard", hidden, n_components=2, method=FAST)
+            TargetLaw("hard", n_components=2, method=FAST).fit(reference).predict(hidden)
         )
         inside.extend((lower <= truth) & (truth <= upper))
     assert np.mean(inside) > 0.85
@@ -129,51 +135,51 @@ def test_hidden_benchmarks_leave_coverage_near_its_level():
 
 def test_a_model_without_any_benchmark_is_unknown_and_stays_unknown(reference):
     scores = pd.DataFrame({"MMLU": [0.5, np.nan]}, index=["some", "none"])
-    some, none = predict_target(reference, "bbh", scores, method=FAST)
+    some, none = TargetLaw("bbh", method=FAST).fit(reference).predict(scores)
     assert np.isfinite(some.mean)
     assert np.isnan([none.mean, none.lower, none.upper, none.linear_predictor]).all()
     assert not none.support.inside
-    found = none.to_dict()
-    assert found["mean"] is None
-    assert found["support"]["distance"] is None
-    json.dumps(found, allow_nan=False)
+    shown = none.to_dict()
+    assert shown["mean"] is None
+    assert shown["support"]["distance"] is None
+    json.dumps(shown, allow_nan=False)
 
 
 def test_support_says_which_way_and_how_far_outside(reference):
-    fit = fit_target(reference, "gsm8k-cot")
-    strong = pd.DataFrame(1.0, index=["super"], columns=fit.scores.columns)
-    one = fit.predict(strong, method=FAST)[0]
-    assert not one.support.inside
-    assert one.support.distance > 0.3
-    assert "above the outermost training model" in one.support.summary
-    place = fit.space.transform(strong)[0]
-    beyond = (place - fit.capabilities.max(axis=0)) / fit.capabilities.std(axis=0)
-    below = (fit.capabilities.min(axis=0) - place) / fit.capabilities.std(axis=0)
-    assert one.support.distance == pytest.approx(np.maximum(beyond, below).max())
-    weak = pd.DataFrame(0.0, index=["none"], columns=fit.scores.columns)
-    other = fit.predict(weak, method=FAST)[0]
+    fit = TargetLaw("gsm8k-cot", method=FAST).fit(reference)
+    strong = pd.DataFrame(1.0, index=["super"], columns=fit.scores_.columns)
+    prediction = fit.predict(strong)[0]
+    assert not prediction.support.inside
+    assert prediction.support.distance > 0.3
+    assert "above the outermost training model" in prediction.support.summary
+    place = fit.space_.transform(strong)[0]
+    beyond = (place - fit.capabilities_.max(axis=0)) / fit.capabilities_.std(axis=0)
+    below = (fit.capabilities_.min(axis=0) - place) / fit.capabilities_.std(axis=0)
+    assert prediction.support.distance == pytest.approx(np.maximum(beyond, below).max())
+    weak = pd.DataFrame(0.0, index=["none"], columns=fit.scores_.columns)
+    other = fit.predict(weak, keep=True)[0]
     assert "below the outermost training model" in other.support.summary
-    place = fit.space.transform(weak)[0]
-    under = (fit.capabilities.min(axis=0) - place) / fit.capabilities.std(axis=0)
+    place = fit.space_.transform(weak)[0]
+    under = (fit.capabilities_.min(axis=0) - place) / fit.capabilities_.std(axis=0)
     assert other.support.distance == pytest.approx(under.max())
 
 
 def test_rows_do_not_touch_each_other(reference):
-    fit = fit_target(reference, "word-unscrambling")
-    new = fit.scores.iloc[:6].rename(index=lambda m: f"new {m}")
+    fit = TargetLaw("word-unscrambling", method=FAST).fit(reference)
+    new = fit.scores_.iloc[:6].rename(index=lambda m: f"new {m}") + 0.002
     new.iloc[2, 1] = np.nan
     for method in (FAST, JackknifePlus()):
-        together = arrays(fit.predict(new, method=method))
-        alone = arrays([fit.predict(new.iloc[[i]], method=method)[0] for i in (0, 5)])
+        together = arrays(fit.set_params(method=method).predict(new))
+        alone = arrays([fit.predict(new.iloc[[i]])[0] for i in (0, 5)])
         np.testing.assert_allclose(together[0][[0, 5]], alone[0], atol=1e-9)
         np.testing.assert_allclose(together[1][[0, 5]], alone[1], atol=1e-9)
 
 
 def test_chance_is_the_floor():
     reference, scores, _ = planted(chance=0.25)
-    fit = fit_target(reference, "hard", n_components=2)
-    assert fit.law.floor_ == 0.25
-    mean, lower, _ = arrays(fit.predict(scores, method=FAST))
+    fit = TargetLaw("hard", n_components=2, method=FAST).fit(reference)
+    assert fit.law_.floor_ == 0.25
+    mean, lower, _ = arrays(fit.predict(scores))
     assert mean.min() > 0.25
     assert lower.min() < mean.min()
 
@@ -181,15 +187,15 @@ def test_chance_is_the_floor():
 def test_bad_input_is_refused(reference):
     scores = pd.DataFrame({"MMLU": [45.0]}, index=["m"])
     with pytest.raises(FitError, match=r"m: MMLU is 45.0, outside \[0, 1\]"):
-        predict_target(reference, "bbh", scores)
+        TargetLaw("bbh").fit(reference).predict(scores)
     with pytest.raises(UnknownNameError, match=r"none of its benchmarks .*did you mean 'MMLU'"):
-        predict_target(reference, "bbh", scores.rename(columns={"MMLU": "MMLUU"}))
+        TargetLaw("bbh").fit(reference).predict(scores.rename(columns={"MMLU": "MMLUU"}))
     with pytest.raises(UnknownNameError, match="unknown target 'bhb'"):
-        predict_target(reference, "bhb", scores / 100)
+        TargetLaw("bhb").fit(reference).predict(scores / 100)
     few = Reference(
         reference.table.select(models=list(reference.models("base").index[:4])),
         reference.benchmarks,
         reference.targets,
     )
     with pytest.raises(TooFewModelsError, match="4 models in the reference for the 5 parameters"):
-        predict_target(few, "gsm8k-cot", scores / 100)
+        TargetLaw("gsm8k-cot").fit(few).predict(scores / 100)

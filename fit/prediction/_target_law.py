@@ -1,0 +1,282 @@
+"""The law of one target: fitted on a reference, it predicts new models with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
+
+from ..errors import FitError, TooFewModelsError, UnknownNameError, near_matches
+from ..law._form import Form
+from ..law._refit import LawSettings, Training, fit_once
+from ..law.intervals import IntervalMethod, TwoView
+from ..law.law import ScalingLaw
+from ..reference import Reference, Target, target_training_table
+from ..reference.overlap import find_overlap
+from ..space.space import space_of
+from ..table.doubtful import rows_without_doubtful
+from ._completion import complete
+from .prediction import Prediction, Predictions
+from .support import support_of
+
+__all__ = ["TargetLaw"]
+
+Array = NDArray[np.float64]
+
+
+class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
+    """Predict the scores of new models on one target, from their scores on cheap benchmarks.
+
+    Parameters
+    ----------
+    target : str or Target
+        A target of the reference, or its name or label.
+    n_components : int, default 3
+        Coordinates of the capability space.
+    method : IntervalMethod or None, default None
+        How intervals are made; None is ``TwoView()``.
+
+    Attributes
+    ----------
+    target_ : Target
+    space_ : CapabilitySpace
+        Of the training models' benchmarks, by the study's estimator ("pca").
+    law_ : ScalingLaw
+        The target as a function of the space's coordinates.
+    scores_ : (n × p) DataFrame
+        Training models' benchmark scores.
+    truth_ : (n,) Series
+        Their scores on the target, fractions of the perfect score.
+    families_ : (n,) Series
+    capabilities_ : (n, k) array
+        Their coordinates.
+    linear_predictor_ : (n,) Series
+        C of each training model, in logits; the curve is ``law_.curve(C)``.
+    fitted_ : Fitted
+        The joint fit of space and law, which interval methods refit.
+    reference_ : Reference
+    excluded_ : frozenset of str
+        Models of the reference that were left out.
+    feature_names_in_ : (p,) array
+        Benchmarks of the space.
+    n_features_in_ : int
+
+    See Also
+    --------
+    place_model : All targets of one model, and its place in the capability space.
+    CapabilitySpace, ScalingLaw : The two parts.
+
+    Notes
+    -----
+    The target never helps to build its own space, and benchmarks that measure the same thing are
+    left out of it. Each model is predicted by a law fitted without the reference models that it is,
+    or likely is, so that its prediction does not depend on its company.
+
+    References
+    ----------
+    Ruan, Maddison & Hashimoto (2024), Observational Scaling Laws, arXiv 2405.10938, section 3.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import TargetLaw, TwoView, load_reference
+    >>> law = TargetLaw("bbh", method=TwoView(n_refits=4)).fit(load_reference())
+    >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
+    >>> law.predict(scores)[0]
+    Prediction(bbh: 0.44 [0.34, 0.53] at 90%, inside)
+
+    """
+
+    def __init__(
+        self,
+        target: str | Target,
+        *,
+        n_components: int = 3,
+        method: IntervalMethod | None = None,
+    ) -> None:
+        self.target = target
+        self.n_components = n_components
+        self.method = method
+
+    def fit(self, reference: Reference, *, exclude: Collection[str] = ()) -> Self:
+        """Fit space and law on the models of a reference.
+
+        Parameters
+        ----------
+        reference : Reference
+            Models to fit on: those of the target's population with a score on it.
+        exclude : collection of str, default ()
+            Models to leave out.
+
+        Raises
+        ------
+        UnknownNameError
+            No such target.
+        TooFewModelsError, DegenerateError, NotConvergedError
+            The models left do not determine the law.
+
+        """
+        target = reference.target(self.target) if isinstance(self.target, str) else self.target
+        scores, truth, families = target_training_table(reference, target, exclude=exclude)
+        training = Training(
+            scores=scores.to_numpy(dtype=float),
+            target=truth.to_numpy(dtype=float),
+            families=families.to_numpy(dtype=str),
+            chance=reference.chance(scores.columns),
+            benchmarks=tuple(scores.columns),
+            settings=LawSettings(
+                n_components=self.n_components,
+                form=Form(target.link, target.chance, target.perfect),
+            ),
+        )
+        if len(truth) < training.n_parameters:
+            raise TooFewModelsError(
+                f"{target.name}: {len(truth)} models in the reference for the "
+                f"{training.n_parameters} parameters of its law; take a reference of more models"
+            )
+        self.reference_, self.excluded_ = reference, frozenset(exclude)
+        self.target_, self.scores_, self.truth_, self.families_ = target, scores, truth, families
+        self.feature_names_in_ = np.asarray(training.benchmarks, dtype=object)
+        self.n_features_in_ = len(training.benchmarks)
+        self.fitted_ = fit_once(training)
+        self.space_ = space_of(
+            self.fitted_.spaces, training.benchmarks, n_components=self.n_components
+        )
+        self.law_ = ScalingLaw.of(self.fitted_)
+        self.capabilities_ = self.space_.transform(scores)
+        self.linear_predictor_ = pd.Series(
+            self.law_.linear_predictor(self.capabilities_), index=scores.index
+        )
+        return self
+
+    def predict(
+        self,
+        scores: pd.DataFrame,
+        *,
+        level: float = 0.9,
+        stderr: pd.DataFrame | None = None,
+        keep: bool = False,
+    ) -> Predictions:
+        """Predict the target of models, from their benchmark scores.
+
+        Parameters
+        ----------
+        scores : (models × benchmarks) DataFrame
+            Fractions, NaN where not measured; benchmarks outside the space are ignored.
+        level : float, default 0.9
+            Nominal coverage of the intervals.
+        stderr : DataFrame like ``scores``, optional
+            Standard errors; where given, they widen the interval.
+        keep : bool, default False
+            Predict from scores far below chance, too, which otherwise count as not measured.
+
+        Returns
+        -------
+        Predictions
+            One per row, in order; all NaN for a model without any benchmark of the space.
+
+        Raises
+        ------
+        UnknownNameError
+            No benchmark of the space is among the columns.
+        FitError
+            A score outside [0, 1].
+        TooFewModelsError, DegenerateError, NotConvergedError
+            Without the reference models that one of these is, the rest do not determine the law.
+
+        """
+        check_is_fitted(self)
+        known = self._known(scores)
+        doubts: list[tuple[str, ...]] = [()] * len(scores)
+        if not keep:
+            levels = self.reference_.chance_levels
+            scores, doubts = rows_without_doubtful(
+                scores, {b: levels.get(b, 0.0) for b in known.columns}
+            )
+        published = self.reference_.scores()
+        overlaps = [find_overlap(str(model), row, published) for model, row in scores.iterrows()]
+        groups: dict[frozenset[str], list[int]] = {}
+        for i, overlap in enumerate(overlaps):
+            same = frozenset(self.scores_.index).intersection(overlap.reasons)
+            groups.setdefault(same, []).append(i)
+        predictions: dict[int, Prediction] = {}
+        for same, members in groups.items():
+            law = self if not same else self._without(same)
+            errors = None if stderr is None else stderr.reindex(index=scores.index).iloc[members]
+            rows = law._predict(scores.iloc[members], level=level, stderr=errors)
+            for i, prediction in zip(members, rows, strict=True):
+                lines = (*doubts[i], overlaps[i].note(same))
+                predictions[i] = replace(prediction, notes=tuple(line for line in lines if line))
+        return Predictions(predictions[i] for i in range(len(scores)))
+
+    def _known(self, scores: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of the space's benchmarks, all within [0, 1]."""
+        benchmarks = list(self.feature_names_in_)
+        if not set(benchmarks) & set(scores.columns):
+            first = str(scores.columns[0]) if len(scores.columns) else ""
+            raise UnknownNameError(
+                f"{self.target_.name}: none of its benchmarks ({', '.join(benchmarks)}) is among "
+                f"the columns{near_matches(first, benchmarks)}"
+            )
+        known = scores[[b for b in benchmarks if b in scores.columns]]
+        rows, columns = np.nonzero(((known < 0) | (known > 1) | np.isinf(known)).to_numpy())
+        if len(rows):
+            value = known.iloc[rows[0], columns[0]]
+            raise FitError(
+                f"{known.index[rows[0]]!s}: {known.columns[columns[0]]!s} is {value!s}, "
+                "outside [0, 1]; give fractions"
+            )
+        return known
+
+    def _without(self, models: Collection[str]) -> Self:
+        law: Self = clone(self)
+        return law.fit(self.reference_, exclude=self.excluded_.union(models))
+
+    def _predict(
+        self, scores: pd.DataFrame, *, level: float, stderr: pd.DataFrame | None
+    ) -> list[Prediction]:
+        """Predict models by this law, whatever it was fitted on."""
+        method = TwoView() if self.method is None else self.method
+        benchmarks = list(self.feature_names_in_)
+        x = scores.reindex(columns=benchmarks).to_numpy(dtype=float)
+        placed = ~np.isnan(x).all(axis=1)
+        mean, lower, upper, c = (np.full(len(x), np.nan) for _ in range(4))
+        capabilities = np.full((len(x), self.space_.n_components_), np.nan)
+        if placed.any():
+            errors = np.zeros_like(x[placed])
+            if stderr is not None:
+                aligned = stderr.reindex(index=scores.index, columns=benchmarks)
+                errors = np.nan_to_num(aligned.to_numpy(dtype=float)[placed])
+            filled, spread = complete(self.fitted_.training, x[placed], errors)
+            interval = method.predict(self.fitted_, filled, level=level, spread=spread)
+            mean[placed], lower[placed], upper[placed] = (
+                interval.mean,
+                interval.lower,
+                interval.upper,
+            )
+            capabilities[placed] = self.space_.transform(pd.DataFrame(filled, columns=benchmarks))
+            c[placed] = self.law_.linear_predictor(capabilities[placed])
+        return [
+            Prediction(
+                target=self.target_.name,
+                label=self.target_.label,
+                model=str(model),
+                mean=float(mean[i]),
+                lower=float(lower[i]),
+                upper=float(upper[i]),
+                level=level,
+                support=support_of(capabilities[i], self.capabilities_, self.scores_.index),
+                linear_predictor=float(c[i]),
+                missing=tuple(b for b, v in zip(benchmarks, x[i], strict=True) if np.isnan(v)),
+                models=tuple(map(str, self.scores_.index)),
+                families=tuple(map(str, dict.fromkeys(self.families_))),
+                method=method.name,
+            )
+            for i, model in enumerate(scores.index)
+        ]
