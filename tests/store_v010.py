@@ -11,6 +11,11 @@ runs, with ``checkpoint``, ``data`` and ``tasks`` in one folder::
     capspace collect tiny-0.1.0 $options --limit 2 --seed 7
     capspace collect tiny-0.1.0 $options --chat-template
     python -c "import store_v010, pathlib; store_v010.keep(pathlib.Path('store'))"
+
+A zoo of the same checkpoint and panel, in a store of its own, was measured by one worker::
+
+    capspace zoo run zoo.yaml  # checkpoints: [tiny-0.1.0], panels: [panel.yaml], store: zoo-store
+    python -c "import store_v010, pathlib; store_v010.keep_zoo(pathlib.Path('zoo-store'))"
 """
 
 from __future__ import annotations
@@ -19,13 +24,23 @@ import base64
 import gzip
 import hashlib
 import json
+import shutil
 import sqlite3
 import struct
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CHECKPOINT", "KEPT", "PANEL", "keep", "restore", "write_inputs"]
+__all__ = [
+    "CHECKPOINT",
+    "KEPT",
+    "PANEL",
+    "keep",
+    "keep_zoo",
+    "restore",
+    "restore_zoo",
+    "write_inputs",
+]
 
 KEPT = Path(__file__).resolve().parent / "store_v010"
 CHECKPOINT = "tiny-0.1.0"
@@ -260,3 +275,17 @@ def restore(store: Path) -> Path:
             shard.parent.mkdir(parents=True, exist_ok=True)
             shard.write_bytes(gzip.decompress(base64.decodebytes(path.read_bytes())))
     return store
+
+
+def keep_zoo(store: Path) -> None:
+    """Write the files of a zoo into ``KEPT``: orders, attempts and what workers measured."""
+    for pattern in ("orders.json", "units/*.done", "cells/*.json"):
+        for path in (store / "zoo" / "zoo").glob(pattern):
+            place = KEPT / "zoo" / path.relative_to(store / "zoo" / "zoo")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(path.read_bytes())
+
+
+def restore_zoo(store: Path) -> Path:
+    """Write the kept zoo beside a store that has taken in nothing of it; return its folder."""
+    return Path(shutil.copytree(KEPT / "zoo", store / "zoo" / "zoo"))

@@ -1,6 +1,7 @@
 """What pip installs: one wheel, with its data, that predicts where torch and lm-eval are absent."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -33,6 +34,7 @@ def test_wheel_holds_the_namespace_and_its_data_and_nothing_else(wheel: Path) ->
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names} == {"capspace", "capspace-0.1.0.dist-info"}
     for needed in (
+        "capspace/__init__.py",
         "capspace/tasks/panels/classic-8.yaml",
         "capspace/tasks/panels/smoke.yaml",
         "capspace/fit/reference/targets.yaml",
@@ -72,6 +74,41 @@ def link(wanted: Requirement, site: Path) -> None:
         (site / name).symlink_to(Path(str(installed.locate_file(name))))
     for text in installed.requires or ():
         link(Requirement(text), site)
+
+
+VERSIONS = "import capspace, capspace.fit; print(capspace.__version__, capspace.fit.__version__)"
+
+
+def test_the_wheel_has_its_version_and_leaves_the_namespace_open(
+    python: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "capspace" / "addition").mkdir(parents=True)
+    (tmp_path / "capspace" / "addition" / "__init__.py").write_text("word = 'added'\n")
+    code = f"{VERSIONS}; from capspace.addition import word; print(word)"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [str(python), "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "0.1.0 0.1.0\nadded\n"
+
+
+def test_an_editable_install_has_its_version_and_its_packages(tmp_path: Path) -> None:
+    """Of a copy, as an editable install links folders of the checkout it is made from."""
+    copy, folder = tmp_path / "checkout", tmp_path / "venv"
+    copy.mkdir()
+    for part in ("collect", "fit", "tasks", "scripts"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy / name)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--editable", str(copy)], check=True, capture_output=True, text=True)
+    code = f"{VERSIONS}; print(capspace.fit.__file__)"
+    done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
+    versions, file = done.stdout.splitlines()
+    assert versions == "0.1.0 0.1.0"
+    assert Path(file).resolve() == copy / "fit" / "__init__.py"
 
 
 def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,42 +45,42 @@ def predict(
     ] = None,
 ) -> None:
     """Predict scores that were not measured from those that were; torch is not needed."""
-    from capspace.fit.prediction import Predictions, TargetLaw
+    from capspace.fit import Predictions, TargetLaw
     from capspace.fit.reference import load_reference
     from capspace.fit.table.readers import read_table
 
     from .show import print_predictions
 
     known = load_reference(reference)
-    chosen = [known.target(name) for name in (target or known.targets)]
+    chosen_targets = [known.target(name) for name in (target or known.targets)]
     table = read_table(file, benchmarks=[*known.benchmarks, *known.targets])
     own = _benchmarks(table, known, file, keep)
     wide, stderr = own.wide(), own.wide(value="stderr")
     notes = [*_not_comparable(own, known), *own.notes]
-    found: list[Prediction] = []
+    predictions: list[Prediction] = []
     skipped: list[str] = []
-    for wanted in chosen:
-        usable = set(known.space_benchmarks(wanted)) & set(wide.columns[wide.notna().any()])
+    for chosen in chosen_targets:
+        usable = set(known.space_benchmarks(chosen)) & set(wide.columns[wide.notna().any()])
         if not usable and not target:
-            skipped.append(f"{wanted.label}: none of its benchmarks is in the table")
+            skipped.append(f"{chosen.label}: none of its benchmarks is in the table")
             continue
-        law = TargetLaw(wanted).fit(known)
-        found += law.predict(wide, level=level, stderr=stderr, keep=True)
-    found = [p for p in found if p.mean == p.mean]
+        law = TargetLaw(chosen).fit(known)
+        made = law.predict(wide, level=level, stderr=stderr, keep=True)
+        predictions += [p for p in made if not math.isnan(p.mean)]
     if csv is not None:
-        _write_csv(Predictions(found), csv)
+        _write_csv(Predictions(predictions), csv)
     if as_json:
         o.print_json(
-            {"predictions": [p.to_dict() for p in found], "skipped": skipped, "notes": notes}
+            {"predictions": [p.to_dict() for p in predictions], "skipped": skipped, "notes": notes}
         )
         return
     for model in wide.index:
-        rows = [p for p in found if p.model == model]
+        rows = [p for p in predictions if p.model == model]
         print_predictions(str(model), rows)
-        lacking = sorted({b for p in rows for b in p.missing})
-        if lacking:
+        inferred = sorted({b for p in rows for b in p.missing})
+        if inferred:
             o.console().print(
-                f"inferred from the other benchmarks: {', '.join(lacking)}", markup=False
+                f"inferred from the other benchmarks: {', '.join(inferred)}", markup=False
             )
         for line in dict.fromkeys(note for p in rows for note in p.notes):
             o.console().print(line, markup=False)

@@ -35,9 +35,9 @@ def open_zoo(zoo: ZooFile, store: Path | None) -> Store:
 
 
 def prepare(zoo: ZooFile, plan: Plan, folder: ZooFolder) -> int:
-    """Write the work orders of a plan and return how many units they are."""
+    """Write the work units of a plan and return how many units they are."""
     failed = {f.key for f in folder.failures()}
-    return folder.write_orders(plan, zoo_panels(zoo), zoo.config.limits.timeout, failed=failed)
+    return folder.write_work(plan, zoo_panels(zoo), zoo.config.limits.timeout, failed=failed)
 
 
 def import_outcomes(folder: ZooFolder, store: Store) -> ImportedOutcomes:

@@ -12,7 +12,7 @@ from capspace.fit._json import json_safe
 from ..storage.result import Missing
 from ..storage.store import Store
 from .work.folder import ZooFolder
-from .work.records import Order, WorkerState, now
+from .work.records import WorkerState, WorkUnit, now
 
 __all__ = ["ModelStatus", "ZooStatus", "zoo_status"]
 
@@ -104,13 +104,13 @@ def zoo_status(
         The zoo was never run.
 
     """
-    shared = folder.read_orders()
-    orders = shared.wanted
+    shared = folder.read_work()
+    wanted = shared.wanted
     done = store.keys() | folder.results_done()
     failures = {f.key: f for f in folder.failures() if f.key not in done}
     workers = tuple(w for w in folder.workers() if now() - w.beat < _SILENT_AFTER)
     busy = {w.unit: w for w in workers if w.unit}
-    units = {o.id: o for o in shared.orders}
+    units = {o.id: o for o in shared.units}
     running = {
         key
         for unit in busy
@@ -121,9 +121,9 @@ def zoo_status(
     rates = [w.items_per_second for w in workers if w.unit and w.items_per_second is not None]
     return ZooStatus(
         zoo=name,
-        n_cells=sum(len(cells) for cells in orders.values()),
-        n_done=sum(k in done for cells in orders.values() for k in cells.values()),
-        n_failed=sum(k in failures for cells in orders.values() for k in cells.values()),
+        n_cells=sum(len(cells) for cells in wanted.values()),
+        n_done=sum(k in done for cells in wanted.values() for k in cells.values()),
+        n_failed=sum(k in failures for cells in wanted.values() for k in cells.values()),
         n_running=len(running),
         items_per_second=sum(rates) if rates else math.nan,
         seconds_left=_seconds_left(units.values(), folder.finished(), busy, len(workers)),
@@ -138,7 +138,7 @@ def zoo_status(
                 ),
                 reasons=_reasons([failures[k] for k in cells.values() if k in failures]),
             )
-            for model, cells in orders.items()
+            for model, cells in wanted.items()
         ),
         workers=workers,
         jobs=tuple(jobs),
@@ -157,14 +157,14 @@ def _reasons(failures: Iterable[Missing]) -> tuple[str, ...]:
 
 
 def _seconds_left(
-    orders: Iterable[Order], finished: set[str], busy: dict[str, WorkerState], n_workers: int
+    units: Iterable[WorkUnit], finished: set[str], busy: dict[str, WorkerState], n_workers: int
 ) -> float:
     left = [0.0]
-    for order in orders:
-        if order.id in finished:
+    for unit in units:
+        if unit.id in finished:
             continue
-        passed = now() - busy[order.id].started if order.id in busy else 0.0
-        left.append(max(order.seconds - passed, 0.0))
+        passed = now() - busy[unit.id].started if unit.id in busy else 0.0
+        left.append(max(unit.seconds - passed, 0.0))
     if not any(left):
         return 0.0
     return max(sum(left) / n_workers, *left) if n_workers else math.nan

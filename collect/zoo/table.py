@@ -28,7 +28,7 @@ def zoo_table(folder: ZooFolder, store: Store) -> tuple[ScoreTable, dict[str, fl
         The zoo was never run, or nothing of it is measured yet.
 
     """
-    shared = folder.read_orders()
+    shared = folder.read_work()
     results = []
     for model, cells in shared.wanted.items():
         for key in cells.values():

@@ -92,6 +92,19 @@ def error_curve(
     DegenerateError
         The law can be fitted for fewer than two of the shares.
 
+    See Also
+    --------
+    backtest : One split, with intervals.
+    capspace.fit.figures.draw_error_curves : Draws the errors of several predictors.
+
+    Examples
+    --------
+    >>> from capspace.fit import error_curve, load_reference, target_problem
+    >>> table = load_reference().table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag", "GSM8K"])
+    >>> problem = target_problem(table, table.wide()["GSM8K"])
+    >>> error_curve(problem, n_components=2, held_out=[0.5, 0.2]).to_frame()["failure"].tolist()
+    ['', '']
+
     """
     shares = np.linspace(0.6, 0.05, 30) if held_out is None else np.asarray(held_out, dtype=float)
     everyone = problem.training(problem.settings(n_components, delta=delta))

@@ -118,6 +118,18 @@ def choose_models(
     """Choose the subset of models within ``budget`` from which a law is estimated best.
 
     The parameters are those of ``choose_over_budgets``, with one budget.
+
+    See Also
+    --------
+    select_models : The same from a score table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = np.array([[-1.0, 0.1], [1.0, 0.0], [0.1, -1.0], [-0.1, 0.9]])
+    >>> choose_models(Candidates(points, ["a", "b", "c", "d"]), budget=2).units
+    ('b', 'c')
+
     """
     return choose_over_budgets(
         candidates,

@@ -30,6 +30,20 @@ class Ledger:
     path : path
         Created with the first entry.
 
+    See Also
+    --------
+    fit_unseen : Fits a law without the models that it is to predict.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from capspace.fit import Ledger, TargetLaw, load_reference
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ledger = Ledger(f"{folder}/ledger.jsonl")
+    ...     law = ledger.add(TargetLaw("bbh").fit(load_reference()), name="mine")
+    ...     list(ledger.to_frame().index)
+    ['mine']
+
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -28,7 +28,7 @@ def fit_unseen(
 
     Returns
     -------
-    law : TargetLaw
+    fit : TargetLaw
     notes : tuple of str
         Which models were left out, and why.
 

@@ -210,6 +210,13 @@ def up_to_size(table: ScoreTable, parameters: float) -> ScoreTable:
     DegenerateError
         No model is so small.
 
+    Examples
+    --------
+    >>> from capspace.fit import load_reference, up_to_size
+    >>> small = up_to_size(load_reference().table, 2e9)
+    >>> bool(small.models["parameters"].max() <= 2e9)
+    True
+
     """
     sizes = table.models["parameters"]
     small = sizes <= parameters

@@ -67,12 +67,33 @@ def by_value(values: pd.Series, cutoff: float, what: str) -> Split:
 
 
 def by_flops(facts: pd.DataFrame, cutoff: float) -> Split:
-    """Train on models of at most ``cutoff`` training FLOPs."""
+    """Train on models of at most ``cutoff`` training FLOPs.
+
+    Raises
+    ------
+    DegenerateError
+        One side is empty.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> facts = pd.DataFrame({"training_flops": [1e21, 1e22, 1e23]}, index=["a", "b", "c"])
+    >>> by_flops(facts, 2e22)
+    Split(training FLOPs <= 2e+22: 2 to fit on, 1 to test on)
+
+    """
     return by_value(facts["training_flops"], cutoff, "training FLOPs")
 
 
 def by_size(facts: pd.DataFrame, cutoff: float) -> Split:
-    """Train on models of at most ``cutoff`` parameters."""
+    """Train on models of at most ``cutoff`` parameters.
+
+    Raises
+    ------
+    DegenerateError
+        One side is empty.
+
+    """
     return by_value(facts["parameters"], cutoff, "parameters")
 
 
@@ -112,6 +133,18 @@ def by_rank(truth: pd.Series, top: float) -> Split:
     """Test on the best models by the target's score: a share below 1, or a number of them.
 
     Ties are broken by the order of the models.
+
+    Raises
+    ------
+    DegenerateError
+        One side is empty.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> by_rank(pd.Series([0.1, 0.5, 0.3, 0.9]), top=1).train
+    array([ True,  True,  True, False])
+
     """
     n = len(truth)
     if not 0 < top < n:
@@ -124,7 +157,14 @@ def by_rank(truth: pd.Series, top: float) -> Split:
 
 
 def randomly(n: int, test_share: float, *, random_state: int = 0) -> Split:
-    """Test on a random share of n models."""
+    """Test on a random share of n models.
+
+    Raises
+    ------
+    FitError
+        The share does not lie between 0 and 1.
+
+    """
     if not 0 < test_share < 1:
         raise FitError(f"the share to test on is {test_share:g}; it must lie between 0 and 1")
     chosen = np.random.default_rng(random_state).permutation(n)[: round(test_share * n)]

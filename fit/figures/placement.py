@@ -40,7 +40,7 @@ def draw_scores(
     Parameters
     ----------
     scores : Series indexed by benchmark
-        The model's scores, fractions; NaN where it was not measured, which is said.
+        The model's scores, fractions; NaN where it was not measured, which the figure states.
     reference : DataFrame (models × benchmarks)
         Scores of the reference models.
     name : str

@@ -96,9 +96,9 @@ def fit_best(
         screened = run(starts, _SCREENING_STEPS, _SCREENING_GAIN, _SCREENING_GAIN)
         order = np.argsort(np.where(np.isfinite(screened.loss), screened.loss, np.inf))
         starts = screened.theta[order[:_FINALISTS]]
-    found = run(starts, max_iter, tol, 1e-13)
-    best = _lowest(found)
-    return Best(found.theta[best], float(found.loss[best]), int(found.n_iter[best]))
+    finished = run(starts, max_iter, tol, 1e-13)
+    best = _lowest(finished)
+    return Best(finished.theta[best], float(finished.loss[best]), int(finished.n_iter[best]))
 
 
 def fit_many(
@@ -148,7 +148,7 @@ def fit_many(
     inner = start.copy()
     inner[:, 0] += (start[:, 1 : k + 1] * centre).sum(axis=1)
     inner[:, 1 : k + 1] *= spread
-    found = solve(
+    solution = solve(
         link_function(form),
         design,
         y,
@@ -161,10 +161,10 @@ def fit_many(
         tol=tol,
         negligible=negligible,
     )
-    theta = found.theta
+    theta = solution.theta
     theta[:, 1 : k + 1] /= spread
     theta[:, 0] -= (theta[:, 1 : k + 1] * centre).sum(axis=1)
-    return found
+    return solution
 
 
 def inverse_link(y: Array, form: Form, margin: float) -> Array:
@@ -218,14 +218,14 @@ def _starting_points(
     return np.column_stack([inner[:, 0] - beta @ centre, beta, np.tile(levels, (len(beta), 1))])
 
 
-def _lowest(found: Solution) -> int:
-    loss = np.where(np.isfinite(found.loss), found.loss, np.inf)
+def _lowest(solution: Solution) -> int:
+    loss = np.where(np.isfinite(solution.loss), solution.loss, np.inf)
     best = int(np.argmin(loss))
-    settled = np.where(found.converged, loss, np.inf)
+    settled = np.where(solution.converged, loss, np.inf)
     second = int(np.argmin(settled))
     if settled[second] <= loss[best] * (1 + 1e-6) + 1e-15:
         return second
     raise NotConvergedError(
         f"the best of {len(loss)} fits (loss {loss[best]:.6g}) had not converged after "
-        f"{found.n_iter[best]} iterations; raise max_iter, or use fewer components"
+        f"{solution.n_iter[best]} iterations; raise max_iter, or use fewer components"
     )

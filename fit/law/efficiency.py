@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import (
     DegenerateError,
@@ -64,6 +66,12 @@ class FamilyLaw:
     sxx: float
     residual_variance: float
     scale_range: tuple[float, float]
+
+    def __repr__(self) -> str:
+        return (
+            f"FamilyLaw({self.family}: {self.slope:+.3g} per decade, "
+            f"{counted(self.n_models, 'model')}, R² {self.r2:.2f})"
+        )
 
     def predict(self, scale: ArrayLike) -> Floats:
         """Return the capability (same shape) on the line at ``scale`` (FLOPs or parameters)."""
@@ -123,6 +131,25 @@ class Efficiency:
     r2_mean: float
     pooled: FamilyLaw
 
+    def __repr__(self) -> str:
+        n = len(self.laws)
+        return (
+            f"Efficiency({self.capability}: {n} famil{'y' if n == 1 else 'ies'}, mean R² "
+            f"{self.r2_mean:.2f})"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per family: n_models, slope, intercept, r2 and its range of scale."""
+        columns = ["n_models", "slope", "intercept", "r2", "smallest", "largest"]
+        rows = [
+            (law.n_models, law.slope, law.intercept, law.r2, *law.scale_range)
+            for law in self.laws.values()
+        ]
+        return pd.DataFrame(rows, index=pd.Index(self.laws, name="family"), columns=columns)
+
     def law(self, family: str) -> FamilyLaw:
         """Return the law of ``family``.
 
@@ -131,7 +158,7 @@ class Efficiency:
         UnknownNameError
             There is no such family.
         TooFewModelsError
-            The family is there but allows no law; the reason is told.
+            The family is there but allows no law; the message says why.
 
         """
         spelled = {family_key(f): f for f in (*self.laws, *self.left_out)}
@@ -178,6 +205,17 @@ def fit_family_law(capability: ArrayLike, scale: ArrayLike, *, family: str = "")
         All models have the same scale.
     FitError
         A scale or capability that is infinite, or a scale that is not positive.
+
+    See Also
+    --------
+    fit_efficiency : All families of a table.
+
+    Examples
+    --------
+    >>> from capspace.fit import fit_family_law
+    >>> law = fit_family_law([0.2, 0.4, 0.6], [1e21, 1e22, 1e23], family="A")
+    >>> round(float(law.predict(1e24)), 6)
+    0.8
 
     """
     y, x = np.asarray(capability, dtype=float), np.asarray(scale, dtype=float)
@@ -237,6 +275,20 @@ def fit_efficiency(
     References
     ----------
     Ruan et al. 2024, arXiv 2405.10938, section 3.3 (equation 4).
+
+    See Also
+    --------
+    equivalent_scale : The scale at which a family would reach a capability.
+
+    Examples
+    --------
+    >>> from capspace.fit import fit_efficiency
+    >>> flops = [1e21, 1e22, 1e23, 1e21, 1e23]
+    >>> laws = fit_efficiency([0.2, 0.4, 0.6, 0.3, 0.5], flops, ["A", "A", "A", "B", "B"])
+    >>> laws
+    Efficiency(capability: 2 families, mean R² 1.00)
+    >>> laws.law("B")
+    FamilyLaw(B: +0.1 per decade, 2 models, R² nan)
 
     """
     y, x = np.asarray(capability, dtype=float), np.asarray(scale, dtype=float)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from .._display import frame_html
 from .._json import json_safe
 from ..errors import DegenerateError, FitError
 from .efficiency import FamilyLaw
@@ -47,6 +49,21 @@ class EquivalentScale:
     level: float
     inside: NDArray[np.bool_]
     reason: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        known = int(np.isfinite(self.scale).sum())
+        return (
+            f"EquivalentScale({known} of {len(self.scale)} in {self.family} terms at "
+            f"{self.level:.0%})"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per capability: scale, lower, upper, inside, reason."""
+        columns = ("scale", "lower", "upper", "inside", "reason")
+        return pd.DataFrame({name: getattr(self, name) for name in columns})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists; unknown or unbounded ends, and an empty reason, are None."""
@@ -88,12 +105,20 @@ def equivalent_scale(
     With the line y = a + b x, x = log10(scale), the point is (y - a) / b. The interval is
     Fieller's: all x with (y - a - b x)² <= t² s² (1/n + (x - x̄)²/Sxx) + z² v. It answers where the
     family's *line* reaches y; the scatter of single models about their line is not added. Where
-    the slope cannot be told from zero the set is unbounded, and its ends are 0 and infinity.
+    the slope may be zero at this level, the set is unbounded, and its ends are 0 and infinity.
 
     References
     ----------
     Fieller 1954, "Some problems in interval estimation". Ruan et al. 2024, arXiv 2405.10938,
     appendix on the equivalent-FLOPs axis.
+
+    Examples
+    --------
+    >>> from capspace.fit import equivalent_scale, fit_family_law
+    >>> law = fit_family_law([0.2, 0.41, 0.59], [1e21, 1e22, 1e23], family="Llama-2")
+    >>> same = equivalent_scale(0.5, law)
+    >>> f"{same.scale[0]:.1e}"
+    '3.3e+22'
 
     """
     y = np.atleast_1d(np.asarray(capability, dtype=float))

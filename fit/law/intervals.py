@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 
+from .._display import counted, frame_html
 from ..errors import FitError
 from ._folds import Folds, leave_out_weights
 from ._refit import Fitted, LawSettings, Training, fit_once, predict_with, refit
@@ -33,16 +35,45 @@ _SOFTENING = 0.1
 
 @dataclass(frozen=True)
 class Interval:
-    """Predicted scores (n,) with lower and upper bounds at a level."""
+    """Predicted scores with their bounds.
+
+    Attributes
+    ----------
+    mean, lower, upper : (n,) arrays
+        Fractions.
+    level : float
+        Nominal coverage of (lower, upper).
+
+    """
 
     mean: Array
     lower: Array
     upper: Array
     level: float
 
+    def __repr__(self) -> str:
+        return f"Interval({counted(len(self.mean), 'score')} at {self.level:.0%})"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per score: mean, lower, upper."""
+        return pd.DataFrame({"mean": self.mean, "lower": self.lower, "upper": self.upper})
+
 
 class IntervalMethod(Protocol):
-    """A way to predict new models with an interval."""
+    """How new models are predicted with an interval; ``TwoView`` is the default.
+
+    A method of one's own that subclasses ``sklearn.base.BaseEstimator`` has ``get_params``, and
+    can be cloned with the law that uses it.
+
+    See Also
+    --------
+    TwoView, JackknifePlus : The methods there are.
+    Fitted : What a method is given; ``TargetLaw`` learns one as ``fitted_``.
+
+    """
 
     @property
     def name(self) -> str:
@@ -51,10 +82,20 @@ class IntervalMethod(Protocol):
     def predict(
         self, fitted: Fitted, new: Array, *, level: float = 0.9, spread: Array | None = None
     ) -> Interval:
-        """Predict the target of new models (m, p) by a fitted law.
+        """Predict the target of new models by a fitted law.
 
-        ``spread`` (m, s, p), optional, holds s plausible completions of each new model's scores;
-        their disagreement widens the interval.
+        Parameters
+        ----------
+        fitted : Fitted
+            Space and law.
+        new : (m, p) array
+            Benchmark scores of the new models, without gaps.
+        level : float, default 0.9
+            Nominal coverage.
+        spread : (m, s, p) array, optional
+            Plausible completions of each new model's scores, s of them; their disagreement widens
+            the interval.
+
         """
 
     def leave_family_out(self, fitted: Fitted, *, level: float = 0.9) -> Interval:
@@ -66,10 +107,14 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
 
     Parameters
     ----------
-    n_refits : int
+    n_refits : int, default 40
         Refits of each view with random weights of the families.
-    random_state : int
+    random_state : int, default 0
         Seed of these weights.
+
+    See Also
+    --------
+    JackknifePlus : Wider for few families, with a guarantee where families are exchangeable.
 
     Notes
     -----
@@ -84,6 +129,15 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     exponential(1) weights per family. 0.003 is about what 80 items leave open on this scale. It
     widens where two equally plausible scales of the inputs disagree, which is extrapolation.
     Leaving a family out refits space and law.
+
+    Examples
+    --------
+    >>> from capspace.fit import TargetLaw, TwoView, load_reference
+    >>> law = TargetLaw("agentbench").fit(load_reference())
+    >>> measured = law.scores_.dropna().to_numpy()[:1]
+    >>> interval = TwoView(n_refits=4).predict(law.fitted_, measured, level=0.8)
+    >>> bool(interval.lower[0] < interval.mean[0] < interval.upper[0])
+    True
 
     """
 
@@ -174,6 +228,13 @@ class JackknifePlus(BaseEstimator):  # type: ignore[misc] # scikit-learn is unty
     References
     ----------
     Barber, Candès, Ramdas & Tibshirani (2021), Predictive inference with the jackknife+.
+
+    Examples
+    --------
+    >>> from capspace.fit import JackknifePlus, TargetLaw, load_reference
+    >>> law = TargetLaw("agentbench", method=JackknifePlus()).fit(load_reference())
+    >>> JackknifePlus().leave_family_out(law.fitted_, level=0.8)
+    Interval(22 scores at 80%)
 
     """
 

@@ -30,24 +30,24 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
 
     Parameters
     ----------
-    link : {"sigmoid", "sigmoid-floor", "linear", "exp"}
+    link : {"sigmoid", "sigmoid-floor", "linear", "exp"}, default "sigmoid"
         "sigmoid-floor" also fits the floor, within 0 to 0.2 of the way from ``floor`` to
         ``ceiling`` (the study's form for agents and post-training). "linear" is β₀ + βᵀx and "exp"
         is exp(β₀ + βᵀx), both without floor and ceiling.
-    loss : {"squared", "huber"}
+    loss : {"squared", "huber"}, default "squared"
         "huber" with ``delta`` ≥ 1 equals "squared" for scores in [0, 1].
-    delta : float
+    delta : float, default 1.0
         Residual, in units of y, from which "huber" grows linearly.
-    floor, ceiling : float or (low, high)
+    floor, ceiling : float or (low, high), default 0.0 and 1.0
         Asymptotes f and c in units of y: a number fixes one, a pair fits it within these bounds.
-    n_starts : int
+    n_starts : int, default 300
         Starting points; the fit with the lowest loss wins.
-    max_iter : int
+    max_iter : int, default 400
         Steps of each start at most.
-    tol : float
+    tol : float, default 1e-9
         A start ends where the cosine between the residuals and every column of the Jacobian is
         below this.
-    random_state : int
+    random_state : int, default 0
         Seed of the random starting points.
 
     Attributes
@@ -78,6 +78,20 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
     References
     ----------
     Ruan, Maddison & Hashimoto (2024), Observational Scaling Laws, arXiv 2405.10938, section 3.3.
+
+    See Also
+    --------
+    CapabilitySpace : Gives the capabilities.
+    TargetLaw : Space and law of a target of the reference, with intervals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import ScalingLaw
+    >>> x = np.linspace(-2, 2, 20)[:, None]
+    >>> law = ScalingLaw().fit(x, 1 / (1 + np.exp(-(0.5 + 2 * x[:, 0]))))
+    >>> law.coef_.round(3), round(law.intercept_, 3)
+    (array([2.]), 0.5)
 
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import DegenerateError
@@ -59,6 +60,13 @@ class Curve:
     y: Floats
     lower: Floats | None = None
     upper: Floats | None = None
+
+    def __repr__(self) -> str:
+        return f"Curve({len(self.x)} points from {self.x[0]:.3g} to {self.x[-1]:.3g})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per point: x, y, lower, upper."""
+        return pd.DataFrame(vars(self))
 
 
 def linear_predictor(fitted: Fitted, scores: Floats) -> Floats:
@@ -127,7 +135,34 @@ def fitted_curve(
     level: float = 0.9,
     n_points: int = 60,
 ) -> Curve:
-    """Return the law's curve from ``low`` to ``high``, with its typical models' intervals."""
+    """Return the law's curve, with the intervals of the typical models along it.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        Space and law.
+    low, high : float
+        Where the curve begins and ends, in logits of the law's linear predictor.
+    method : IntervalMethod
+        How the intervals are made.
+    level : float, default 0.9
+        Nominal coverage of the intervals.
+    n_points : int, default 60
+        Points of the curve.
+
+    Raises
+    ------
+    DegenerateError
+        The law's predictor is the same for all training models.
+
+    Examples
+    --------
+    >>> from capspace.fit import JackknifePlus, TargetLaw, fitted_curve, load_reference
+    >>> law = TargetLaw("agentbench").fit(load_reference())
+    >>> fitted_curve(law.fitted_, -3, 3, method=JackknifePlus(), n_points=20)
+    Curve(20 points from -3 to 3)
+
+    """
     path = typical_path(fitted, low, high, n_points)
     interval = method.predict(fitted, path.scores, level=level)
     return Curve(path.predictor, interval.mean, interval.lower, interval.upper)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._display import counted
 from ..errors import DegenerateError, FitError, UnknownNameError
 from ..table.columns import find_averages, same_as_target
 from ..table.facts import family_of_each
@@ -58,6 +59,10 @@ class Problem:
     link: LinkName = "sigmoid"
     lowest: float = 0.0
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        n, p = self.scores.shape
+        return f"Problem({self.name}: {counted(n, 'model')} × {counted(p, 'benchmark')})"
 
     @property
     def families(self) -> NDArray[np.str_]:
@@ -134,7 +139,7 @@ def make_problem(
         Score of guessing of each benchmark; 0 where not given.
     keep : bool
         Keep columns in the space that are the target under another name, or an average of others;
-        the notes tell of them in either case.
+        the notes name them in either case.
 
     Raises
     ------
@@ -145,6 +150,18 @@ def make_problem(
         floor or ceiling throughout.
     FitError
         A target score is outside [0, 1].
+
+    See Also
+    --------
+    backtest : How well a law predicts models it has not seen.
+
+    Examples
+    --------
+    >>> from capspace.fit import load_reference, make_problem
+    >>> reference = load_reference()
+    >>> truth = reference.table.wide(["bbh"])["bbh"]
+    >>> make_problem(reference.scores("base"), truth, reference.table.models, name="bbh")
+    Problem(bbh: 75 models × 8 benchmarks)
 
     """
     notes = []

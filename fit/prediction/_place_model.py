@@ -91,7 +91,7 @@ def place_model(
     >>> from capspace.fit import ScoreTable, load_reference, place_model
     >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
     >>> place_model(ScoreTable.from_wide(scores), load_reference(), targets=["bbh"])
-    Placement(mine: 3 of 8 benchmarks, near meta-llama/Meta-Llama-3-8B, 1 prediction)
+    Placement(mine: 3 of 8 benchmarks, near mistralai/Mistral-7B-v0.1, 1 prediction)
 
     """
     name = _only_model(table) if model is None else model

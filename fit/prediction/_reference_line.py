@@ -24,13 +24,25 @@ def reference_line(
         By model.
     facts : DataFrame
         By model, with the columns family and training_flops.
-    population : {"base", "instruct"}
+    population : {"base", "instruct"}, default "base"
         Decides which family is the reference.
 
     Returns
     -------
     FamilyLaw or None
         None where fewer than two models of the family are there.
+
+    See Also
+    --------
+    equivalent_scale : Reads a capability off the line as training FLOPs.
+
+    Examples
+    --------
+    >>> from capspace.fit import load_reference, reference_line
+    >>> reference = load_reference()
+    >>> mmlu = reference.scores("base")["MMLU"]
+    >>> reference_line(mmlu, reference.table.models)
+    FamilyLaw(Llama-2: +0.25 per decade, 3 models, R² 0.98)
 
     """
     family = REFERENCE_FAMILY[population]

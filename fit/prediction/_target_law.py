@@ -89,7 +89,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     >>> law = TargetLaw("bbh", method=TwoView(n_refits=4)).fit(load_reference())
     >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
     >>> law.predict(scores)[0]
-    Prediction(bbh: 0.44 [0.34, 0.55] at 90%, inside)
+    Prediction(bbh: 0.44 [0.34, 0.53] at 90%, inside)
 
     """
 

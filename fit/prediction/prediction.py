@@ -25,7 +25,7 @@ class Prediction:
         Name of the target, and what tables call it.
     model : str
     mean, lower, upper : float
-        Fractions of the perfect score; NaN where nothing can be said.
+        Fractions of the perfect score; NaN where no benchmark of the model is known.
     level : float
         Nominal coverage of (lower, upper).
     support : Support
@@ -139,7 +139,7 @@ class Predictions(tuple[Prediction, ...]):
         -------
         DataFrame
             model, target, prediction, lower, upper, level, inside_support, support, n_models,
-            n_families and method; NaN where nothing can be said.
+            n_families and method; NaN where a model has no known benchmark.
 
         """
         columns = (

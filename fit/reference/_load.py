@@ -14,6 +14,7 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from .._display import counted, frame_html
 from ..errors import TableError, UnknownNameError, near_matches
 from ..table.cells import read_cells
 from ..table.readers import read_table, typed
@@ -95,6 +96,24 @@ class Reference:
     benchmarks: dict[str, Benchmark]
     targets: dict[str, Target]
 
+    def __repr__(self) -> str:
+        return (
+            f"Reference({counted(len(self.table.models), 'model')}, "
+            f"{counted(len(self.benchmarks), 'benchmark')}, {counted(len(self.targets), 'target')})"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per target: label, description, population and how many models have it."""
+        rows = [
+            (t.label, t.description, t.population, len(target_training_table(self, t)[0]))
+            for t in self.targets.values()
+        ]
+        columns = ["label", "description", "population", "n_models"]
+        return pd.DataFrame(rows, index=pd.Index(self.targets, name="target"), columns=columns)
+
     def target(self, name: str) -> Target:
         """Return a target by its name or label.
 
@@ -147,8 +166,24 @@ def target_training_table(
 ) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
     """Return scores (n × p), target scores (n,) and families (n,) of the models to fit on.
 
-    Models of the target's population with a score of the target and of at least one benchmark of
-    its space; ``exclude`` names models to leave out.
+    Parameters
+    ----------
+    reference : Reference
+        Published scores.
+    target : Target
+        One of its targets. Its models are those of its population with a score on it and on at
+        least one benchmark of its space.
+    exclude : collection of str, default ()
+        Models to leave out.
+
+    Examples
+    --------
+    >>> from capspace.fit import load_reference, target_training_table
+    >>> reference = load_reference()
+    >>> scores, truth, families = target_training_table(reference, reference.target("bbh"))
+    >>> len(scores) == len(truth) == len(families)
+    True
+
     """
     benchmarks = reference.space_benchmarks(target)
     scores = reference.scores(target.population, benchmarks)
@@ -173,6 +208,20 @@ def load_reference(path: str | Path | None = None) -> Reference:
     ------
     TableError
         A file is missing or malformed; the message names file and field.
+
+    See Also
+    --------
+    TargetLaw : Fits a target of a reference.
+    read_table : Reads the scores of one's own models.
+
+    Examples
+    --------
+    >>> from capspace.fit import load_reference
+    >>> reference = load_reference()
+    >>> reference.target("BBH").name
+    'bbh'
+    >>> list(reference.benchmarks)[:3]
+    ['MMLU', 'ARC-C', 'HellaSwag']
 
     """
     packaged = files("capspace.fit.reference")
@@ -245,23 +294,23 @@ def _with_tuning(table: ScoreTable) -> ScoreTable:
 
 
 def _benchmarks(file: Traversable) -> dict[str, Benchmark]:
-    found = [_validated(Benchmark, entry, file) for entry in _entries(file)]
-    return {b.name: b for b in found}
+    entries = [_validated(Benchmark, entry, file) for entry in _entries(file)]
+    return {b.name: b for b in entries}
 
 
 def _targets(file: Traversable) -> dict[str, Target]:
-    found = [_validated(Target, entry, file) for entry in _entries(file)]
-    return {t.name: t for t in found}
+    entries = [_validated(Target, entry, file) for entry in _entries(file)]
+    return {t.name: t for t in entries}
 
 
 def _entries(file: Traversable) -> list[object]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        entries = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise TableError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(found, list):
+    if not isinstance(entries, list):
         raise TableError(f"{file}: expected a list of entries")
-    return found
+    return entries
 
 
 def _validated(kind: type[Entry], entry: object, file: Traversable) -> Entry:

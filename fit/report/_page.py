@@ -23,6 +23,13 @@ from .words import count, equivalent_flops, outside, score, share
 
 __all__ = ["write_report"]
 
+_TWO_SPACES = (
+    "The place is that of a factor model of all benchmarks, fitted on every base model of the "
+    "reference; each prediction comes from a law in a space of its own, because a target must not "
+    "help to build the space that it is predicted from, and only models whose score on it is known "
+    "can be fitted on."
+)
+
 
 @dataclass(frozen=True)
 class _Drawn:
@@ -34,7 +41,7 @@ class _Drawn:
 
 def write_report(
     placement: Placement,
-    out: Path,
+    out: str | Path,
     *,
     subtitle: Iterable[str] = (),
     foot: Iterable[str] = (),
@@ -46,11 +53,11 @@ def write_report(
     ----------
     placement : Placement
         What to report.
-    out : Path
+    out : path
         Folder, made if it is not there; files of an earlier report are replaced.
-    subtitle : iterable of str
+    subtitle : iterable of str, default ()
         What tells this measurement from others (revision, dtype, panel, ...).
-    foot : iterable of str
+    foot : iterable of str, default ()
         Further sentences of the page's foot: how the scores were measured.
     extra : mapping, optional
         Further entries of ``result.json``.
@@ -60,7 +67,21 @@ def write_report(
     FitError
         The folder cannot be written.
 
+    See Also
+    --------
+    place_model : Makes a placement.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import ScoreTable, load_reference, place_model, write_report
+    >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
+    >>> placement = place_model(ScoreTable.from_wide(scores), load_reference(), targets=[])
+    >>> write_report(placement, "my-report").name
+    'report.html'
+
     """
+    out = Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         drawn = {
@@ -123,6 +144,7 @@ def _render(
             f"capspace {version('capspace')}. Reference: {len(reference.models())} models of "
             f"{families} families. Method: observational scaling laws (Ruan, Maddison & Hashimoto "
             "2024, arXiv 2405.10938).",
+            _TWO_SPACES,
             *foot,
         ],
     )

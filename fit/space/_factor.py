@@ -108,18 +108,18 @@ def fit_factor_model(
     n_iter, gain = 0, np.inf
     while n_iter < max_iter:
         n_iter += 3
-        one = _em_round(theta, z, seen, noise)
-        two = _em_round(one, z, seen, noise)
-        step, bend = one - theta, two - one - (one - theta)
+        first = _em_round(theta, z, seen, noise)
+        second = _em_round(first, z, seen, noise)
+        step, bend = first - theta, second - first - (first - theta)
         size = float(np.linalg.norm(bend))
-        ahead = two
+        ahead = second
         if size > 0:
             alpha = min(-1.0, -float(np.linalg.norm(step)) / size)
             jump = theta - 2 * alpha * step + alpha * alpha * bend
             ahead = _em_round(jump, z, seen, noise)
         gained = _log_likelihood(ahead, z, seen, noise)
         if not gained >= loglik:
-            ahead = two
+            ahead = second
             gained = _log_likelihood(ahead, z, seen, noise)
         gain, theta, loglik = gained - loglik, ahead, gained
         if gain <= tol * max(1.0, abs(loglik)):

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._display import counted, frame_html
 from ..errors import (
     DegenerateError,
     FitError,
@@ -45,6 +46,22 @@ class Place:
     mean: Array
     covariance: Array
 
+    def __repr__(self) -> str:
+        n, k = self.mean.shape
+        return f"Place({counted(n, 'model')} × {counted(k, 'coordinate')})"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per model: its coordinates PC-1, PC-2, ... and their standard deviations."""
+        k = self.mean.shape[1]
+        deviation = np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
+        names = [f"PC-{i + 1}" for i in range(k)]
+        return pd.DataFrame(
+            np.hstack([self.mean, deviation]), columns=[*names, *(f"{n} sd" for n in names)]
+        )
+
 
 class CapabilitySpace(
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc] # scikit-learn is untyped
@@ -55,18 +72,19 @@ class CapabilitySpace(
 
     Parameters
     ----------
-    n_components : int
+    n_components : int, default 3
         Coordinates k; lowered to what the table can carry, min(n_models − 1, n_benchmarks).
-    estimator : {"factor", "pca"}
+    estimator : {"factor", "pca"}, default "factor"
         "factor": maximum-likelihood factor model of the observed cells; it recovers hidden scores
-        better (see ``scripts/BENCHMARKS.md``) and is the default. "pca": the study's, rank-1
+        better (see ``scripts/BENCHMARKS.md``). "pca": the study's, rank-1
         imputation of standardised scores followed by principal components of the raw scores.
-    clip : (low, high) or None
-        Bounds of imputed scores.
-    max_iter : int or None
+    clip : (low, high) or None, default None
+        Bounds of imputed scores ("pca" only).
+    max_iter : int or None, default None
         Rounds of imputation or EM; None takes the estimator's own limit.
-    tol : float
-        When the rounds end, see ``_imputation.fit_spaces`` and ``_factor.fit_factor_model``.
+    tol : float, default 1e-8
+        The rounds end where no missing cell moves by more, in standard deviations of its benchmark
+        ("pca"), or where a round gains less than this share of the log-likelihood ("factor").
 
     Attributes
     ----------
@@ -103,6 +121,21 @@ class CapabilitySpace(
     References
     ----------
     Ruan, Maddison & Hashimoto (2024), arXiv 2405.10938, section 3.2.
+
+    See Also
+    --------
+    ScalingLaw : A target as a function of the coordinates.
+    TargetLaw : Space and law of a target of the reference.
+
+    Examples
+    --------
+    >>> from capspace.fit import CapabilitySpace, load_reference
+    >>> base = load_reference().scores("base")
+    >>> space = CapabilitySpace(n_components=2).fit(base)
+    >>> space.transform(base.iloc[:3]).shape
+    (3, 2)
+    >>> space.place(base[["MMLU", "GSM8K"]].iloc[:3])
+    Place(3 models × 2 coordinates)
 
     """
 

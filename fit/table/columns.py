@@ -36,21 +36,21 @@ def find_averages(scores: pd.DataFrame) -> dict[str, str]:
 
     Notes
     -----
-    A column is told where, in every model and to rounding, it is the mean of some of the others,
+    A column is named where, in every model and to rounding, it is the mean of some of the others,
     or a sum of them with weights that are not negative; of two equal columns the later one is.
     Columns of few models, which some mean would meet by chance, are left alone.
 
     """
-    found: dict[str, str] = {}
+    made_of: dict[str, str] = {}
     names = list(scores.columns)
     for name in reversed(names):
-        others = [n for n in names if n != name and str(n) not in found]
+        others = [n for n in names if n != name and str(n) not in made_of]
         parts = _parts(scores[name].to_numpy(dtype=float), scores[others].to_numpy(dtype=float))
         if parts is not None:
             used = ", ".join(str(others[i]) for i in parts)
             how = "an average of" if len(parts) > 1 else "the same as"
-            found[str(name)] = f"{how} {used}"
-    return {str(name): found[str(name)] for name in names if str(name) in found}
+            made_of[str(name)] = f"{how} {used}"
+    return {str(name): made_of[str(name)] for name in names if str(name) in made_of}
 
 
 def leave_out_averages(table: ScoreTable, *, keep: bool = False) -> ScoreTable:
@@ -92,17 +92,17 @@ def same_as_target(scores: pd.DataFrame, truth: pd.Series, target: str) -> dict[
     with a correlation of 0.9999 or more in size, in four models or more.
 
     """
-    found = {}
+    reasons = {}
     for name in scores.columns:
         both = pd.DataFrame({"x": scores[name], "y": truth.reindex(scores.index)}).dropna()
         if _bare(str(name)) and _bare(str(name)) == _bare(target):
-            found[str(name)] = f"it has the name of the target {target}"
+            reasons[str(name)] = f"it has the name of the target {target}"
         elif len(both) >= _LEAST_ROWS and both.std().gt(1e-9).all():
             r = float(np.corrcoef(both["x"], both["y"])[0, 1])
             if abs(r) >= _SAME:
                 turned = ", turned round" if r < 0 else ""
-                found[str(name)] = f"its scores are those of the target {target}{turned}"
-    return found
+                reasons[str(name)] = f"its scores are those of the target {target}{turned}"
+    return reasons
 
 
 def _bare(name: str) -> str:

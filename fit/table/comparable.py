@@ -1,4 +1,4 @@
-"""Whether scores can be set beside published ones: the mark in tables, and what is said of it."""
+"""Whether scores are comparable with published ones: the mark in tables, and its sentence."""
 
 from __future__ import annotations
 

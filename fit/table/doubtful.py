@@ -34,7 +34,7 @@ def is_far_below_chance(
 
     Notes
     -----
-    The standard error is that of guessing, √(c (1 − c) / n). Both conditions are asked for: real
+    The standard error is that of guessing, √(c (1 − c) / n). Both conditions must hold: real
     models of few parameters lie up to four standard errors below the chance level of large
     benchmarks, at 0.8 of it, as length-normalised likelihoods prefer wrong answers.
 
@@ -57,13 +57,13 @@ def leave_out_doubtful(
     chance : mapping of benchmark to score
         Expected score of guessing; a benchmark that is not in it has none. Case does not count.
     keep : bool
-        Tell of the scores but leave them in.
+        Leave the scores in; the notes name them.
 
     Notes
     -----
     A score of exactly 0 where chance is 0 may be true. It goes with a 0 of the same model that is
-    far below chance: that table writes 0 for what is missing. A model with several others is told
-    of, where their rows do not count the items they are of.
+    far below chance: that table writes 0 for what is missing. Several zeros of a model whose rows
+    do not count their items are used, and named in the notes.
 
     """
     rows = table.scores
@@ -101,7 +101,7 @@ def rows_without_doubtful(
 ) -> tuple[pd.DataFrame, list[tuple[str, ...]]]:
     """Return scores (models × benchmarks) with NaN for what ``leave_out_doubtful`` leaves out.
 
-    Also what is to be said of each row. Columns without a level in ``chance`` are as they were.
+    The second value is each row's notes. Columns without a level in ``chance`` stay as they were.
     """
     named = [c for c in scores.columns if c in chance]
     far = is_far_below_chance(scores[named], [chance[c] for c in named])

@@ -98,10 +98,10 @@ def read_date(value: Any, of: str) -> str:
     if value is None or value == "" or pd.isna(value):
         return ""
     text = str(value).strip()
-    found = _DATE.fullmatch(text)
-    if found is None:
+    match = _DATE.fullmatch(text)
+    if match is None:
         raise TableError(f"{of} is {text!r}; {_HOW}")
-    parts = [p for p in found.group("year", "month", "day") if p]
+    parts = [p for p in match.group("year", "month", "day") if p]
     iso = "-".join(parts)
     try:
         last_day(iso)

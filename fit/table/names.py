@@ -127,15 +127,15 @@ def spelled_twice(names: Iterable[str], others: Iterable[str] | None = None) -> 
     alike: dict[str, list[str]] = {}
     for other in others or ():
         alike.setdefault(_key(other), []).append(other)
-    found = {}
+    spelled = {}
     for name in names:
         group = alike.setdefault(_key(name), [])
         matches = [m for m in match_names(name, group) if m.is_sure]
         if matches:
-            found[name] = matches[0].name
+            spelled[name] = matches[0].name
         elif others is None:
             group.append(name)
-    return found
+    return spelled
 
 
 def _key(name: str) -> str:
@@ -185,8 +185,8 @@ def _added_words(own: _Parts, other: _Parts) -> tuple[str, ...] | None:
     mine, its = _forms(own, other), _forms(other, own)
     if mine & its or {_joined(f) for f in mine} & {_joined(f) for f in its}:
         return ()
-    for one, two in ((a, b) for a in mine for b in its):
-        short, long = sorted((one, two), key=len)
+    for words, others in ((a, b) for a in mine for b in its):
+        short, long = sorted((words, others), key=len)
         sized = own.size_at if short in mine else other.size_at
         if sized and len(short) < len(long) and long[: len(short)] == short:
             rest = long[len(short) :]
@@ -277,5 +277,5 @@ def _words(text: str) -> list[tuple[str, str]]:
     text = re.sub(rf"(?<![\da-z.])(\d+)([bm])(\d+){_END}", r"\1.\3\2", text)  # 7b1 is 7.1B
     text = re.sub(r"(?<=\d)\.0(?!\d)", "", text)  # 2.0 is 2
     return [
-        (_UNITS.get(found[0], found[0]), str(found.lastgroup)) for found in _WORD.finditer(text)
+        (_UNITS.get(match[0], match[0]), str(match.lastgroup)) for match in _WORD.finditer(text)
     ]

@@ -68,6 +68,22 @@ def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -
         The file is missing, empty or not such a table; a column is unknown (near matches are
         named); a cell is not a number; rows of one model disagree. The message names the file.
 
+    See Also
+    --------
+    write_table : Writes what this reads back.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from capspace.fit import read_table
+    >>> rows = ["Model,Model Size (B),MMLU,GSM8K", "mine,7,0.62,"]
+    >>> size = Path("scores.csv").write_text(chr(10).join(rows))
+    >>> table = read_table("scores.csv")
+    >>> table
+    ScoreTable(1 model × 1 benchmark, 1 score)
+    >>> float(table.models.loc["mine", "parameters"])
+    7000000000.0
+
     """
     path = Path(path)
     try:

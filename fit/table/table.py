@@ -9,40 +9,21 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from .._display import counted, frame_html
 from ..errors import TableError, UnknownNameError, near_matches
-from .cells import as_text
-from .facts import clean_facts, family_key
+from ._checks import check_facts, check_scores, merge_agreeing, typed_columns
+from .facts import family_key
 from .marks import read_marks
+from .schema import (
+    FACT_COLUMNS,
+    KEY_COLUMNS,
+    NUMBER_COLUMNS,
+    SCORE_COLUMNS,
+    SCORE_NUMBERS,
+)
 
 __all__ = ["FACT_COLUMNS", "KEY_COLUMNS", "NUMBER_COLUMNS", "SCORE_COLUMNS", "ScoreTable"]
 
-SCORE_COLUMNS = (
-    "model",
-    "revision",
-    "benchmark",
-    "score",
-    "stderr",
-    "n_items",
-    "n_shot",
-    "protocol",
-    "source",
-    "comparable",
-)
-KEY_COLUMNS = ("model", "revision", "benchmark", "n_shot", "protocol")
-FACT_COLUMNS = (
-    "family",
-    "parameters",
-    "training_tokens",
-    "training_flops",
-    "release_date",
-    "tuning",
-)
-_NUMBERS = ("score", "stderr", "n_items", "n_shot")
-_FACT_NUMBERS = ("parameters", "training_tokens", "training_flops")
-NUMBER_COLUMNS = (*_NUMBERS, *_FACT_NUMBERS)
-"""Columns of scores and facts that hold numbers; all others hold text."""
-
-_ROUNDING = 1e-9
 _LARGEST_STDERR = 0.51  # of one half, from two items on
 
 
@@ -72,6 +53,21 @@ class ScoreTable:
         A score or fact that is infinite, a negative count, a date that is not ISO, or two rows
         that disagree on one key.
 
+    See Also
+    --------
+    read_table : Reads one from a file.
+    write_table : Writes one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> wide = pd.DataFrame({"MMLU": [0.62, 0.45], "GSM8K": [0.4, None]}, index=["a", "b"])
+    >>> table = ScoreTable.from_wide(wide)
+    >>> table
+    ScoreTable(2 models × 2 benchmarks, 3 scores)
+    >>> table.select(models=["b"]).benchmarks
+    ['MMLU']
+
     """
 
     scores: pd.DataFrame
@@ -79,12 +75,12 @@ class ScoreTable:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        scores = _typed(self.scores, SCORE_COLUMNS, _NUMBERS)
+        scores = typed_columns(self.scores, SCORE_COLUMNS, SCORE_NUMBERS)
         scores = scores[scores["score"].notna()]
         scores = scores.assign(comparable=read_marks(scores))
-        _check_scores(scores)
-        scores = _merge_agreeing(scores)
-        facts = _facts(self.models, scores["model"].unique())
+        check_scores(scores)
+        scores = merge_agreeing(scores)
+        facts = check_facts(self.models, scores["model"].unique())
         object.__setattr__(self, "scores", scores.reset_index(drop=True))
         object.__setattr__(self, "models", facts)
 
@@ -127,6 +123,19 @@ class ScoreTable:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def __repr__(self) -> str:
+        return (
+            f"ScoreTable({counted(len(self.models), 'model')} × "
+            f"{counted(len(self.benchmarks), 'benchmark')}, {counted(len(self), 'score')})"
+        )
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the scores, one a row; ``wide`` has them as (models × benchmarks)."""
+        return self.scores.copy()
 
     def wide(self, benchmarks: Iterable[str] | None = None, value: str = "score") -> pd.DataFrame:
         """Return ``value`` as a (models × benchmarks) frame, NaN where nothing was measured.
@@ -179,15 +188,15 @@ class ScoreTable:
         """Return the part of the table that has these models, benchmarks and families.
 
         Models keep the order given in ``models``, else their own; a model left without any score
-        stays in ``models``, so that its absence can be told.
+        stays in ``models``, so that a report can name it.
         """
         facts = self.models
         if models is not None:
             facts = facts.loc[_known(models, facts.index, "model")]
         if families is not None:
             spelled = {family_key(f): f for f in facts["family"]}
-            asked = [spelled.get(family_key(f), f) for f in families]
-            wanted = _known(asked, facts["family"].unique(), "family")
+            names = [spelled.get(family_key(f), f) for f in families]
+            wanted = _known(names, facts["family"].unique(), "family")
             facts = facts[facts["family"].isin(wanted)]
         rows = self.scores[self.scores["model"].isin(facts.index)]
         if benchmarks is not None:
@@ -258,54 +267,6 @@ def _long(wide: pd.DataFrame, value: str) -> pd.DataFrame:
     return long.sort_index(kind="stable").reset_index(drop=True)
 
 
-def _typed(frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
-    out = pd.DataFrame(index=frame.index)
-    for column in columns:
-        if column in numbers:
-            values = frame.get(column, np.nan)
-            try:
-                out[column] = pd.to_numeric(pd.Series(values, index=frame.index)).astype(float)
-            except (ValueError, TypeError) as error:
-                raise TableError(
-                    f"column {column!r} holds something not a number: {error}"
-                ) from None
-        else:
-            text = pd.Series(frame.get(column, ""), index=frame.index, dtype=object)
-            out[column] = as_text(text.rename(column))
-    return out
-
-
-def _check_scores(scores: pd.DataFrame) -> None:
-    for column in _NUMBERS:
-        bad = scores[np.isinf(scores[column])]
-        if len(bad):
-            row = bad.iloc[0]
-            raise TableError(f"{row['model']}: {column} of {row['benchmark']} is infinite")
-    for column in ("stderr", "n_items", "n_shot"):
-        bad = scores[scores[column] < 0]
-        if len(bad):
-            row = bad.iloc[0]
-            raise TableError(
-                f"{row['model']}: {column} of {row['benchmark']} is negative ({row[column]:g})"
-            )
-    for column in ("model", "benchmark"):
-        if (scores[column] == "").any():
-            raise TableError(f"row {int(np.argmax(scores[column] == '')) + 1} names no {column}")
-
-
-def _merge_agreeing(scores: pd.DataFrame) -> pd.DataFrame:
-    keys = list(KEY_COLUMNS)
-    for _, rows in scores[scores.duplicated(keys, keep=False)].groupby(keys, dropna=False):
-        if rows["score"].max() - rows["score"].min() > _ROUNDING:
-            first = rows.iloc[0]
-            said = " but ".join(
-                f"{float(s):g} ({o or 'no source'})"
-                for s, o in zip(rows["score"], rows["source"], strict=True)
-            )
-            raise TableError(f"{first['model']}: {first['benchmark']} is {said}; keep one")
-    return scores.drop_duplicates(keys)
-
-
 def _refuse_revisions(rows: pd.DataFrame) -> None:
     """Refuse to make one row of two revisions of a model."""
     named = rows.loc[rows["revision"] != "", ["model", "revision"]].drop_duplicates()
@@ -320,35 +281,11 @@ def _refuse_revisions(rows: pd.DataFrame) -> None:
         )
 
 
-def _facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
-    named = models.set_index("model") if "model" in models.columns else models
-    frame = named.set_axis(as_text(named.index.to_series()).to_numpy(), axis=0)
-    frame = clean_facts(frame)
-    if frame.index.has_duplicates:
-        for model, rows in frame[frame.index.duplicated(keep=False)].groupby(level=0):
-            for column in (c for c in FACT_COLUMNS if c in rows):
-                if rows[column].dropna().nunique() > 1:
-                    values = " and ".join(map(str, rows[column].dropna().unique()))
-                    raise TableError(f"{model!s}: {column} is both {values}")
-        frame = frame.groupby(level=0, sort=False).first()
-    facts = _typed(frame, FACT_COLUMNS, _FACT_NUMBERS)
-    for column in _FACT_NUMBERS:
-        bad = facts[np.isinf(facts[column]) | (facts[column] <= 0)]
-        if len(bad):
-            raise TableError(f"{bad.index[0]}: {column} is {bad[column].iloc[0]:g}; it must be > 0")
-    extra = [m for m in dict.fromkeys(scored) if m not in facts.index]
-    return (
-        facts.reindex([*facts.index, *extra])
-        .fillna({c: "" for c in FACT_COLUMNS if c not in _FACT_NUMBERS})
-        .rename_axis("model")
-    )
-
-
 def _known(names: Iterable[str], known: Iterable[str], what: str) -> list[str]:
-    wanted, there = list(names), list(known)
+    wanted, available = list(names), list(known)
     for name in wanted:
-        if name not in there:
-            raise UnknownNameError(f"unknown {what} {name!r}{near_matches(name, there)}")
+        if name not in available:
+            raise UnknownNameError(f"unknown {what} {name!r}{near_matches(name, available)}")
     return wanted
 
 
@@ -356,10 +293,10 @@ def _is_missing(value: Any) -> bool:
     return value == "" or bool(pd.isna(value))
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return bool(np.isclose(one, other, rtol=1e-6, atol=0.0))
-    return bool(one == other)
+def _same(value: Any, other: Any) -> bool:
+    if isinstance(value, float) and isinstance(other, float):
+        return bool(np.isclose(value, other, rtol=1e-6, atol=0.0))
+    return bool(value == other)
 
 
 def _shots(n_shot: float) -> str:

@@ -34,7 +34,7 @@ def write_table(
         What to write.
     path : path
         Where to; an existing file is replaced.
-    layout : {"long", "wide"}
+    layout : {"long", "wide"}, default "long"
         "long" keeps everything: a row per score, the model's facts beside it. "wide" is the layout
         of published studies, a row per model and a column per benchmark, without standard errors,
         shots and sources.
@@ -44,6 +44,19 @@ def write_table(
     TableError
         Two scores would share a cell of a wide table, or the label of one would be read as a fact;
         a model without any score cannot be kept in a long one; or pyarrow is missing.
+
+    See Also
+    --------
+    read_table : Reads it back.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import ScoreTable, read_table, write_table
+    >>> table = ScoreTable.from_wide(pd.DataFrame({"MMLU": [0.62]}, index=["mine"]))
+    >>> write_table(table, "scores.csv")
+    >>> read_table("scores.csv").scores.equals(table.scores)
+    True
 
     """
     path = Path(path)

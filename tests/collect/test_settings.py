@@ -24,7 +24,14 @@ from capspace.collect.run.cells import measurement
 from capspace.collect.settings import Dtype, RunChanges, RunSettings
 from capspace.collect.storage.identity import TaskIdentity
 from capspace.collect.zoo.config.config import ZooSettings, read_zoo
-from capspace.collect.zoo.work.records import Order, order_json, parse_order
+from capspace.collect.zoo.work.records import (
+    WorkList,
+    WorkUnit,
+    parse_work_list,
+    parse_work_unit,
+    work_list_json,
+    work_unit_json,
+)
 from capspace.tasks.panel import Benchmark, load_panel
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
@@ -168,26 +175,35 @@ def test_a_token_is_never_written_down() -> None:
     settings = RunSettings(token="hf_secret", limit=3)  # noqa: S106 - none
     assert settings.hub_token == "hf_secret"  # noqa: S105 - none
     written = (repr(settings), str(settings), settings.model_dump_json())
-    assert "hf_secret" not in f"{written} {order_json(order(settings))}"
+    assert "hf_secret" not in f"{written} {work_unit_json(unit(settings))}"
     with pytest.raises(SettingsError) as caught:
         RunSettings.of(token=["hf_secret"])
     assert "hf_secret" not in str(caught.value)
 
 
-def order(settings: RunSettings) -> Order:
-    return Order("u", "org/m", "ref", "rev", settings, "panel", {"b": "key"}, 1.0, 1.0, 1, 1, 0)
+def unit(settings: RunSettings) -> WorkUnit:
+    return WorkUnit("u", "org/m", "ref", "rev", settings, "panel", {"b": "key"}, 1.0, 1.0, 1, 1, 0)
 
 
 def test_a_job_file_holds_the_settings() -> None:
-    given = order(RunSettings(dtype="float16", include_path=Path("/tasks"), batch_size="auto:4"))
-    text = json.dumps(order_json(given))
-    assert parse_order(json.loads(text)) == given
+    given = unit(RunSettings(dtype="float16", include_path=Path("/tasks"), batch_size="auto:4"))
+    text = json.dumps(work_unit_json(given))
+    assert parse_work_unit(json.loads(text)) == given
 
 
-def test_a_job_file_of_version_0_1_is_read() -> None:
-    said = asdict(replace(order(RunSettings()), settings={"dtype": "float16", "batch_size": 2}))  # type: ignore[arg-type]
+def test_a_job_file_holds_the_settings_of_its_units_and_of_version_0_1_for_all() -> None:
+    written = WorkList({"m": {"b": "key"}}, {}, (unit(RunSettings(dtype="float16")),), {}, None)
+    data = json.loads(json.dumps(work_list_json(written)))
+    assert parse_work_list(data) == written
+    shared = {"limit": 5, "seed": 7, "data_root": None, "include_path": None}
+    (read,) = parse_work_list({**data, "options": shared}).units
+    assert read.settings == RunSettings(dtype="float16", limit=5, seed=7)
+
+
+def test_a_work_unit_of_version_0_1_is_read() -> None:
+    said = asdict(replace(unit(RunSettings()), settings={"dtype": "float16", "batch_size": 2}))  # type: ignore[arg-type]
     shared = {"limit": 5, "seed": None, "data_root": "/d", "include_path": None}
-    read = parse_order(said, shared={**shared, "allow_code_execution": True})
+    read = parse_work_unit(said, shared={**shared, "allow_code_execution": True})
     assert read.settings == RunSettings(
         dtype="float16", batch_size=2, limit=5, data_root="/d", allow_code_execution=True
     )

@@ -13,7 +13,7 @@ from ..devices.allotment import Allocator, Need
 from ..devices.device import DeviceKind
 from ..work.downloads import Downloads
 from ..work.folder import ZooFolder
-from ..work.records import Order
+from ..work.records import WorkUnit
 from ..work.supervisor import Supervisor
 from ..work.worker import claimed_units, patiently, worker_name
 
@@ -89,37 +89,37 @@ class _Run:
                 Supervisor(self.folder, worker_name(), stop=self.stop) as supervisor,
                 closing(patiently(units, self.stop, longest=_LONGEST_PAUSE)) as mine,
             ):
-                for order in mine:
+                for unit in mine:
                     try:
-                        self._measure(order, supervisor)
+                        self._measure(unit, supervisor)
                     finally:
-                        self.downloads.release(order)
+                        self.downloads.release(unit)
         except BaseException as error:
             self.errors.append(error)
             self.stop.set()
 
-    def _measure(self, order: Order, supervisor: Supervisor) -> None:
+    def _measure(self, unit: WorkUnit, supervisor: Supervisor) -> None:
         self.downloads.wait(
-            order, self.stop, waiting=lambda: supervisor.announce(order, "downloading")
+            unit, self.stop, waiting=lambda: supervisor.announce(unit, "downloading")
         )
         if self.stop.is_set():
             return
         self.downloads.fetch_next()
-        with self._devices(order, supervisor) as environment:
+        with self._devices(unit, supervisor) as environment:
             if not self.stop.is_set():
                 supervisor.run(
-                    order, timeout=self.folder.read_orders().timeout, environment=environment
+                    unit, timeout=self.folder.read_work().timeout, environment=environment
                 )
 
     def _devices(
-        self, order: Order, supervisor: Supervisor
+        self, unit: WorkUnit, supervisor: Supervisor
     ) -> AbstractContextManager[dict[str, str]]:
         """Return the environment that gives a unit its devices, or its share of the cores."""
         if not self.machine.devices:
             cores = max(1, (os.cpu_count() or 1) // self.n_workers)
             return nullcontext({"OMP_NUM_THREADS": str(cores)})
         return self._allocator.allocate(
-            Need(order.devices, order.memory_bytes),
+            Need(unit.devices, unit.memory_bytes),
             stop=self.stop,
-            waiting=lambda: supervisor.announce(order, "waiting for devices"),
+            waiting=lambda: supervisor.announce(unit, "waiting for devices"),
         )

@@ -77,12 +77,12 @@ class SlurmZoo:
             A unit longer than the time limit, or Slurm refuses the jobs.
 
         """
-        orders = self._open_orders()
+        units = self._open_units()
         jobs = self.jobs()
         _remove_pickles(self._path, {j["job"] for j in jobs})
-        if not orders:
+        if not units:
             return []
-        longest = max(orders, key=lambda o: o.seconds)
+        longest = max(units, key=lambda o: o.seconds)
         available = self._options.seconds - WARNING_SECONDS
         if longest.seconds > available:
             raise ZooError(
@@ -90,8 +90,8 @@ class SlurmZoo:
                 f"{longest.seconds / 60:.0f} min, and --time leaves {max(available, 0) / 60:.0f} "
                 "min of work: raise --time"
             )
-        by_time = math.ceil(sum(o.seconds for o in orders) / (FILLED * available))
-        wanted = min(len(orders), max(self._options.array_parallelism, by_time))
+        by_time = math.ceil(sum(o.seconds for o in units) / (FILLED * available))
+        wanted = min(len(units), max(self._options.array_parallelism, by_time))
         if wanted <= len(jobs):
             return []
         ids = self._submit_array(wanted - len(jobs))
@@ -114,7 +114,7 @@ class SlurmZoo:
         """
         if time.monotonic() - self._submitted < _SUBMIT_EVERY:
             return
-        if self._open_orders() and not self.jobs() and not any(self._path.glob("seen-*")):
+        if self._open_units() and not self.jobs() and not any(self._path.glob("seen-*")):
             raise ZooError(
                 f"the jobs {', '.join(_read_ids(self._path))} ended, and none of them saw "
                 f"{self._path / 'token'}: put the store on a file system that all nodes share "
@@ -122,9 +122,9 @@ class SlurmZoo:
             )
         self.submit()
 
-    def _open_orders(self) -> list[Any]:
+    def _open_units(self) -> list[Any]:
         finished = self._folder.finished()
-        return [o for o in self._folder.read_orders().orders if o.id not in finished]
+        return [o for o in self._folder.read_work().units if o.id not in finished]
 
     def _submit_array(self, n: int) -> list[str]:
         import submitit

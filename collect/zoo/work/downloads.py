@@ -19,7 +19,7 @@ from ...runtime.redaction import redacted
 from ...storage.files import write_atomically
 from ..planning.plan import Plan
 from .folder import ZooFolder
-from .records import Order
+from .records import WorkUnit
 
 __all__ = ["Downloads", "check_disk", "evict", "fetch"]
 
@@ -37,7 +37,7 @@ class Downloads:
     Parameters
     ----------
     folder : ZooFolder
-        The zoo, with its orders.
+        The zoo, with its units.
     max_bytes : int, optional
         Room for what the zoo fetches.
     tell : callable
@@ -64,21 +64,21 @@ class Downloads:
         self._fetches: dict[str, threading.Event] = {}
         self._max = max_bytes
         if max_bytes is not None:  # planning has read the settings of all
-            planned = {o.ref for o in folder.read_orders().orders if o.n_download_bytes}
+            planned = {o.ref for o in folder.read_work().units if o.n_download_bytes}
             self._max = max_bytes - sum(map(_present, planned - self._held.keys()))
 
-    def take(self, order: Order) -> bool:
+    def take(self, unit: WorkUnit) -> bool:
         """Return whether a unit's checkpoint is here or has room now; until `release` it stays."""
         with self._lock:
-            if not self._is_ours(order):
+            if not self._is_ours(unit):
                 return True
-            if not self._hold(order):
+            if not self._hold(unit):
                 return False
-            self._in_use[order.ref] += 1
+            self._in_use[unit.ref] += 1
             return True
 
     def wait(
-        self, order: Order, stop: threading.Event, *, waiting: Callable[[], None] = lambda: None
+        self, unit: WorkUnit, stop: threading.Event, *, waiting: Callable[[], None] = lambda: None
     ) -> None:
         """Return when the checkpoint of a unit is here, could not be fetched, or ``stop`` is set.
 
@@ -86,16 +86,16 @@ class Downloads:
         process tries again, and records what it meets as the unit's failure.
         """
         with self._lock:
-            if not self._is_ours(order):
+            if not self._is_ours(unit):
                 return
-            fetched = self._fetches.get(order.ref) or self._begin(order)
+            fetched = self._fetches.get(unit.ref) or self._begin(unit)
         while not stop.is_set() and not fetched.wait(_WAKE_SECONDS):
             waiting()
 
-    def release(self, order: Order) -> None:
+    def release(self, unit: WorkUnit) -> None:
         """Say that a unit has no more use of its checkpoint."""
         with self._lock:
-            self._in_use[order.ref] -= 1
+            self._in_use[unit.ref] -= 1
             self._in_use += Counter()  # drops what nobody uses
 
     def fetch_next(self) -> None:
@@ -105,29 +105,29 @@ class Downloads:
         """
         with self._lock:
             finished = self._folder.finished()
-            left = [o for o in self._folder.read_orders().orders if o.id not in finished]
+            left = [o for o in self._folder.read_work().units if o.id not in finished]
             ahead = {o.ref for o in left if o.ref in self._fetches and o.ref not in self._in_use}
             if len(ahead) >= max(1, len(self._in_use)) or self._fetching():
                 return
             begun = self._fetches.keys() | self._in_use.keys()
-            order = next((o for o in left if self._is_ours(o) and o.ref not in begun), None)
-            if order is not None and self._hold(order):
-                self._begin(order)
+            unit = next((o for o in left if self._is_ours(o) and o.ref not in begun), None)
+            if unit is not None and self._hold(unit):
+                self._begin(unit)
 
     def spare_bytes(self) -> int:
         """Return the bytes of checkpoints that can be evicted now."""
         with self._lock:
             return sum(self._held[ref] for ref in self._spare())
 
-    def _is_ours(self, order: Order) -> bool:
+    def _is_ours(self, unit: WorkUnit) -> bool:
         """Return whether the zoo fetches this checkpoint, or did so before."""
-        return bool(order.n_download_bytes) or order.ref in self._held
+        return bool(unit.n_download_bytes) or unit.ref in self._held
 
-    def _hold(self, order: Order) -> bool:
-        if order.ref not in self._held:
-            if not self._make_room(order.n_download_bytes):
+    def _hold(self, unit: WorkUnit) -> bool:
+        if unit.ref not in self._held:
+            if not self._make_room(unit.n_download_bytes):
                 return False
-            self._held[order.ref] = order.n_download_bytes
+            self._held[unit.ref] = unit.n_download_bytes
             _write(self._record, self._held)
         return True
 
@@ -151,13 +151,13 @@ class Downloads:
         return True
 
     def _name(self, ref: str) -> str:
-        named = (o.model for o in self._folder.read_orders().orders if o.ref == ref)
+        named = (o.model for o in self._folder.read_work().units if o.ref == ref)
         return next(named, ref)
 
     def _spare(self) -> list[str]:
         """Return the checkpoints of ours that no unit needs any more."""
         finished = self._folder.finished()
-        needed = {o.ref for o in self._folder.read_orders().orders if o.id not in finished}
+        needed = {o.ref for o in self._folder.read_work().units if o.id not in finished}
         # Commits of one repository share files: what comes may link to what would go.
         changing = {_repository(ref) for ref in self._fetching()}
         return [
@@ -169,14 +169,14 @@ class Downloads:
     def _fetching(self) -> list[str]:
         return [ref for ref, fetched in self._fetches.items() if not fetched.is_set()]
 
-    def _begin(self, order: Order) -> threading.Event:
-        fetched = self._fetches[order.ref] = threading.Event()
-        threading.Thread(target=self._fetch, args=(order, fetched), daemon=True).start()
+    def _begin(self, unit: WorkUnit) -> threading.Event:
+        fetched = self._fetches[unit.ref] = threading.Event()
+        threading.Thread(target=self._fetch, args=(unit, fetched), daemon=True).start()
         return fetched
 
-    def _fetch(self, order: Order, fetched: threading.Event) -> None:
+    def _fetch(self, unit: WorkUnit, fetched: threading.Event) -> None:
         try:
-            fetch(order)
+            fetch(unit)
         except ZooError as error:
             self._tell(str(error))
         finally:
@@ -184,7 +184,7 @@ class Downloads:
         self.fetch_next()
 
 
-def fetch(order: Order) -> Path:
+def fetch(unit: WorkUnit) -> Path:
     """Download the checkpoint of a unit and return its folder.
 
     Raises
@@ -196,13 +196,13 @@ def fetch(order: Order) -> Path:
     refusals: tuple[type[Exception], ...] = (CheckpointError, *http_errors())
     try:
         checkpoint = resolve(
-            order.ref,
-            allow_pickle=order.settings.allow_pickle,
-            trust_remote_code=order.settings.trust_remote_code,
+            unit.ref,
+            allow_pickle=unit.settings.allow_pickle,
+            trust_remote_code=unit.settings.trust_remote_code,
         )
         return Path(checkpoint_folder(checkpoint))
     except refusals as error:
-        raise ZooError(f"cannot download {order.model}: {_one_line(error)}") from None
+        raise ZooError(f"cannot download {unit.model}: {_one_line(error)}") from None
 
 
 def evict(refs: Iterable[str]) -> int:

@@ -36,15 +36,15 @@ from ...storage.store import Store
 from ..planning.plan import Plan
 from .records import (
     Attempt,
-    Order,
-    Orders,
     WorkerState,
+    WorkList,
+    WorkUnit,
     failure_json,
-    orders_json,
     parse_failure,
-    parse_orders,
     parse_result,
+    parse_work_list,
     result_json,
+    work_list_json,
 )
 
 __all__ = ["ZooFolder"]
@@ -62,7 +62,7 @@ class ZooFolder:
     """
 
     path: Path
-    _orders: tuple[int, Orders] | None = field(default=None, repr=False)
+    _work: tuple[int, WorkList] | None = field(default=None, repr=False)
     _kinds: dict[str, Missing | None] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class ZooFolder:
         """Return the folder of a zoo beside its store."""
         return cls(store.path / "zoo" / name)
 
-    def write_orders(
+    def write_work(
         self,
         plan: Plan,
         panels: list[Panel],
@@ -92,53 +92,53 @@ class ZooFolder:
         finished, however the new plan would cut: a worker may be at it this moment.
         """
         new = {
-            order.id: order
-            for order in map(Order.of, plan.units)
-            if not set(order.cells.values()) <= set(failed)
+            unit.id: unit
+            for unit in map(WorkUnit.of, plan.units)
+            if not set(unit.cells.values()) <= set(failed)
         }
-        wanted = {key for order in new.values() for key in order.cells.values()}
+        wanted = {key for unit in new.values() for key in unit.cells.values()}
         current = {model.ref: model.settings for model in plan.models}
         finished = self.finished()
-        kept: dict[str, Order] = {}
+        kept: dict[str, WorkUnit] = {}
         taken: set[str] = set()
-        for old in self.read_orders().orders if self.has_orders() else ():
+        for old in self.read_work().units if self.has_work() else ():
             cells = {b: k for b, k in old.cells.items() if k in wanted}
             if cells and old.id not in finished:
                 settings = current.get(old.ref, old.settings)  # a data root may have moved
                 kept[old.id] = replace(old, cells=cells, settings=settings)
                 taken |= set(cells.values())
-        for order in new.values():
-            if taken.isdisjoint(order.cells.values()):
-                kept[order.id] = order
-                (self.path / "units" / f"{order.id}.done").unlink(missing_ok=True)
-            elif cells := {b: k for b, k in order.cells.items() if k not in taken}:
-                identifier = f"{order.id}-{secrets.token_hex(4)}"
-                kept[identifier] = replace(order, id=identifier, cells=cells)
+        for unit in new.values():
+            if taken.isdisjoint(unit.cells.values()):
+                kept[unit.id] = unit
+                (self.path / "units" / f"{unit.id}.done").unlink(missing_ok=True)
+            elif cells := {b: k for b, k in unit.cells.items() if k not in taken}:
+                identifier = f"{unit.id}-{secrets.token_hex(4)}"
+                kept[identifier] = replace(unit, id=identifier, cells=cells)
         ordered = sorted(kept.values(), key=lambda o: (-o.seconds, o.model, o.id))
-        orders = Orders(
+        work = WorkList(
             wanted={
                 m.name: {c.benchmark: c.key for c in plan.cells[m.identity]} for m in plan.models
             },
             facts={m.name: m.facts | {"counted": list(m.counted)} for m in plan.models},
-            orders=tuple(ordered),
+            units=tuple(ordered),
             panels={p.name: p for p in panels},
             timeout=timeout,
             unmeasurable=plan.unmeasurable,
         )
-        _write_json(self.path / "orders.json", orders_json(orders))
+        _write_json(self.path / "orders.json", work_list_json(work))
         return len(ordered)
 
-    def has_orders(self) -> bool:
+    def has_work(self) -> bool:
         """Return whether a plan was ever written here."""
         return (self.path / "orders.json").is_file()
 
-    def read_orders(self) -> Orders:
+    def read_work(self) -> WorkList:
         """Return what there is to do; read again only when the driver wrote it again."""
         path = self.path / "orders.json"
         try:
             stamp = path.stat().st_mtime_ns
-            if self._orders is None or self._orders[0] != stamp:
-                self._orders = stamp, parse_orders(json.loads(path.read_text(encoding="utf-8")))
+            if self._work is None or self._work[0] != stamp:
+                self._work = stamp, parse_work_list(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise ZooError(
                 f"this zoo was never run with the store {self.path.parent.parent}; "
@@ -146,9 +146,9 @@ class ZooFolder:
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ZooError(
-                f"{path}: no readable work orders ({error}); `capspace zoo run` writes them"
+                f"{path}: no readable work units ({error}); `capspace zoo run` writes them"
             ) from None
-        return self._orders[1]
+        return self._work[1]
 
     def finished(self) -> set[str]:
         """Return the units that are finished."""

@@ -1,7 +1,8 @@
-"""The process that measures: takes orders on its standard input, one JSON line each.
+"""The process that measures: it takes work units on standard input, one JSON line each.
 
-It answers with JSON lines too. What it measured is in the zoo's folder by the time it says so, so
-nothing is lost with the process: it may run out of memory, be killed, or crash inside a library.
+Its events go to standard output as JSON lines too. A result is in the zoo's folder before its event
+is sent, so nothing is lost with the process: it may run out of memory, be killed, or crash inside a
+library.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ from ...run.collection import Collection
 from ...runtime.redaction import redacted
 from ...storage.result_store import ResultStore
 from .folder import ZooFolder
-from .records import Order, parse_order
+from .records import WorkUnit, parse_work_unit
 from .unit_store import UnitStore
 
-__all__ = ["main", "measure_order"]
+__all__ = ["main", "measure_unit"]
 
 _TELL_EVERY = 1.0
 
 
-def measure_order(
-    order: Order,
+def measure_unit(
+    unit: WorkUnit,
     *,
     panel: Panel,
     batch_size: int | str,
     store: ResultStore,
     progress: Messenger,
 ) -> Collection:
-    """Measure the cells of a unit and return what came of it; each result is kept at once.
+    """Measure the cells of a unit; each result is stored at once.
 
     Raises
     ------
@@ -51,22 +52,22 @@ def measure_order(
     import torch
 
     return collect_scores(
-        order.ref,
-        panel=panel.select(order.cells),
+        unit.ref,
+        panel=panel.select(unit.cells),
         store=store,
-        settings=order.settings,
+        settings=unit.settings,
         progress=progress,
         batch_size=batch_size,
-        parallelize=order.devices > 1 and torch.cuda.is_available(),
+        parallelize=unit.devices > 1 and torch.cuda.is_available(),
     )
 
 
 class Messenger:
     """Progress of a unit, as JSON lines."""
 
-    def __init__(self, folder: ZooFolder, order: Order, out: TextIO) -> None:
+    def __init__(self, folder: ZooFolder, unit: WorkUnit, out: TextIO) -> None:
         self._folder = folder
-        self._order = order
+        self._unit = unit
         self._out = out
         self._benchmark = ""
         self._last_items = 0.0
@@ -77,57 +78,57 @@ class Messenger:
         self._out.flush()
 
     def model(self, name: str, n_missing: int, n_known: int) -> None:
-        """Say that the model is about to be loaded."""
+        """Send that the model is about to be loaded."""
         self.tell("model", missing=n_missing)
 
     def benchmark(self, name: str, index: int, total: int) -> None:
-        """Say which benchmark begins."""
+        """Send which benchmark begins."""
         self._benchmark = name
         self.tell("benchmark", benchmark=name)
 
     def items(self, done: int, total: int) -> None:
-        """Say now and then how many items are answered."""
+        """Send how many items are answered, once a second at most."""
         if (now := time.monotonic()) - self._last_items > _TELL_EVERY or done == total:
             self._last_items = now
             self.tell("items", benchmark=self._benchmark, done=done, total=total)
 
     def scored(self, name: str, score: float, stderr: float, n_items: int) -> None:
-        """Say that a benchmark has a score, which is in the zoo's folder by now."""
+        """Send that a benchmark has a score, which is in the zoo's folder already."""
         self.tell("scored", benchmark=name, score=score)
 
     def missing(self, name: str, reason: str) -> None:
-        """Say nothing: the store holds the reasons, which are sent at the end."""
+        """Send nothing: the store holds the reasons, which are sent at the end."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Send nothing."""
 
     def notices(self, model: str, lines: Sequence[str]) -> None:
-        """Keep the lines in the zoo's folder, for whoever looks at it."""
-        self._folder.write_notices(self._order.model, lines)
+        """Write the lines to the zoo's folder, where `zoo status` reads them."""
+        self._folder.write_notices(self._unit.model, lines)
 
     def close(self) -> None:
         """Do nothing."""
 
 
 def main(arguments: list[str]) -> None:
-    """Take orders until the standard input ends: ``measure FOLDER WORKER``."""
+    """Take units until the standard input ends: ``measure FOLDER WORKER``."""
     folder = ZooFolder(Path(arguments[0]))
     store = UnitStore(folder, arguments[1])
     out = _own_standard_output()
-    orders: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    units: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_listen, args=(units,), daemon=True).start()
     _import_libraries()
     out.write('{"event": "ready"}\n')
     out.flush()
     while True:
-        message = orders.get()
-        order = parse_order(message["order"])
-        progress = Messenger(folder, order, out)
-        store.begin(order)
+        message = units.get()
+        unit = parse_work_unit(message["unit"])
+        progress = Messenger(folder, unit, out)
+        store.begin(unit)
         try:
-            measure_order(
-                order,
-                panel=folder.read_orders().panels[order.panel],
+            measure_unit(
+                unit,
+                panel=folder.read_work().panels[unit.panel],
                 batch_size=message["batch_size"],
                 store=store,
                 progress=progress,
@@ -160,16 +161,16 @@ def _import_libraries() -> None:
 
 
 def _own_standard_output() -> TextIO:
-    """Keep the pipe to the supervisor for us; whatever libraries print goes to standard error."""
+    """Reserve the pipe to the supervisor; what libraries print goes to standard error."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return out
 
 
-def _listen(orders: queue.Queue[dict[str, Any]]) -> None:
+def _listen(units: queue.Queue[dict[str, Any]]) -> None:
     for line in sys.stdin:
-        orders.put(json.loads(line))
-    # The supervisor is gone, perhaps killed: whoever takes the unit over must find it free.
+        units.put(json.loads(line))
+    # The supervisor is gone, perhaps killed: another worker must be able to take the unit over.
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""What a zoo's folder holds: orders, attempts, failures and states, and their JSON."""
+"""What a zoo's folder holds: work units, attempts, failures and states, and their JSON."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from ..planning.plan import Unit
 
 __all__ = [
     "Attempt",
-    "Order",
-    "Orders",
+    "WorkList",
+    "WorkUnit",
     "WorkerState",
     "failure_json",
     "now",
-    "order_json",
-    "orders_json",
     "parse_failure",
-    "parse_order",
-    "parse_orders",
     "parse_result",
+    "parse_work_list",
+    "parse_work_unit",
     "result_json",
+    "work_list_json",
+    "work_unit_json",
 ]
 
 _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Order:
-    """One unit of work, with all that a worker needs to know.
+class WorkUnit:
+    """One unit of work, as it is written for workers: all that measuring it needs.
 
     Attributes
     ----------
@@ -74,8 +74,8 @@ class Order:
     memory_bytes: int = 0
 
     @classmethod
-    def of(cls, unit: Unit) -> Order:
-        """Return the order for a unit of a plan."""
+    def of(cls, unit: Unit) -> WorkUnit:
+        """Return the work unit for a unit of a plan."""
         estimate = unit.estimate
         return cls(
             id=unit.id,
@@ -95,8 +95,8 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Orders:
-    """All orders of a zoo, in the order they are taken."""
+class WorkList:
+    """All work units of a zoo, in the order they are taken."""
 
     wanted: dict[str, dict[str, str]]
     """All cells of the zoo, done or not: model name, benchmark, key."""
@@ -104,7 +104,7 @@ class Orders:
     facts: dict[str, dict[str, Any]]
     """Facts of each model, and under "counted" which of them were not given."""
 
-    orders: tuple[Order, ...]
+    units: tuple[WorkUnit, ...]
     panels: dict[str, Panel]
     timeout: float | None
     unmeasurable: tuple[Missing, ...] = ()
@@ -113,17 +113,17 @@ class Orders:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try at a unit.
+    """One attempt at a unit.
 
     Attributes
     ----------
     worker : str
-        Who tried.
+        Name of the worker.
     started : float
         Seconds since 1970 by the worker's clock.
     outcome : {"", "done", "failed", "crashed", "timeout", "stopped"}
-        "" while it runs, or where the worker itself was lost; "stopped" where the unit was given
-        back unfinished.
+        "" while it runs, or where the worker itself was lost; "stopped" where the unit was
+        released unfinished.
     reason : str
         What went wrong.
     seconds : float or None
@@ -149,7 +149,7 @@ class WorkerState:
     model: str = ""
     benchmark: str = ""
     attempt: int = 1
-    """Which try at the unit this is."""
+    """Number of the attempt at the unit, from 1."""
 
     items_done: int = 0
     items_total: int = 0
@@ -158,41 +158,41 @@ class WorkerState:
     beat: float = 0.0
 
 
-def order_json(order: Order) -> dict[str, Any]:
-    """Return an order as JSON data."""
-    return {**asdict(order), "settings": order.settings.to_json()}
+def work_unit_json(unit: WorkUnit) -> dict[str, Any]:
+    """Return a work unit as JSON data."""
+    return {**asdict(unit), "settings": unit.settings.to_json()}
 
 
-def parse_order(stored: dict[str, Any], *, shared: Mapping[str, Any] | None = None) -> Order:
-    """Return the order that ``order_json`` gave.
+def parse_work_unit(stored: dict[str, Any], *, shared: Mapping[str, Any] | None = None) -> WorkUnit:
+    """Return the work unit that ``work_unit_json`` gave.
 
     Parameters
     ----------
     stored : dict
-        The order.
+        The work unit.
     shared : mapping, optional
-        Settings beside each order's own, as version 0.1 wrote them.
+        Settings beside each unit's own, as version 0.1 wrote them.
 
     """
     settings = RunSettings.of(**{**(shared or {}), **stored["settings"]})
-    return Order(**{**stored, "settings": settings})
+    return WorkUnit(**{**stored, "settings": settings})
 
 
-def orders_json(orders: Orders) -> dict[str, Any]:
-    """Return orders as JSON data."""
+def work_list_json(work: WorkList) -> dict[str, Any]:
+    """Return a work list as JSON data."""
     return {
         "version": _VERSION,
-        "timeout": orders.timeout,
-        "panels": {name: p.model_dump(mode="json") for name, p in orders.panels.items()},
-        "orders": [order_json(o) for o in orders.orders],
-        "facts": orders.facts,
-        "wanted": orders.wanted,
-        "unmeasurable": [m.to_dict() for m in orders.unmeasurable],
+        "timeout": work.timeout,
+        "panels": {name: p.model_dump(mode="json") for name, p in work.panels.items()},
+        "orders": [work_unit_json(unit) for unit in work.units],
+        "facts": work.facts,
+        "wanted": work.wanted,
+        "unmeasurable": [m.to_dict() for m in work.unmeasurable],
     }
 
 
-def parse_orders(stored: dict[str, Any]) -> Orders:
-    """Return the orders that ``orders_json`` gave.
+def parse_work_list(stored: dict[str, Any]) -> WorkList:
+    """Return the work list that ``work_list_json`` gave.
 
     Raises
     ------
@@ -202,10 +202,10 @@ def parse_orders(stored: dict[str, Any]) -> Orders:
     """
     if stored["version"] != _VERSION:
         raise ValueError(f"version {stored['version']}, this capspace reads {_VERSION}")
-    return Orders(
+    return WorkList(
         wanted=stored["wanted"],
         facts=stored["facts"],
-        orders=tuple(parse_order(o, shared=stored.get("options", {})) for o in stored["orders"]),
+        units=tuple(parse_work_unit(o, shared=stored.get("options", {})) for o in stored["orders"]),
         panels={name: Panel.model_validate(p) for name, p in stored["panels"].items()},
         timeout=stored["timeout"],
         unmeasurable=tuple(Missing(**m) for m in stored.get("unmeasurable", ())),

@@ -14,7 +14,7 @@ from typing import Any, Self
 from ...storage.result import Missing
 from .child import Child, death
 from .folder import ZooFolder
-from .records import Attempt, Order, WorkerState, now, order_json
+from .records import Attempt, WorkerState, WorkUnit, now, work_unit_json
 
 __all__ = ["Supervisor", "smaller_batch"]
 
@@ -78,16 +78,16 @@ class Supervisor:
         self._end_child()
         self._folder.remove_worker(self._name)
 
-    def announce(self, order: Order, what: str) -> None:
+    def announce(self, unit: WorkUnit, what: str) -> None:
         """Show what a unit that this worker holds is waiting for."""
         if self._state.benchmark != what:
             self._state = replace(
-                self._state, unit=order.id, model=order.model, benchmark=what, started=now()
+                self._state, unit=unit.id, model=unit.model, benchmark=what, started=now()
             )
         self._write_state()
 
     def run(
-        self, order: Order, *, timeout: float | None, environment: Mapping[str, str] | None = None
+        self, unit: WorkUnit, *, timeout: float | None, environment: Mapping[str, str] | None = None
     ) -> bool:
         """Run a unit to its end and return whether it has one; it has none when stopped.
 
@@ -98,7 +98,7 @@ class Supervisor:
 
         Parameters
         ----------
-        order : Order
+        unit : WorkUnit
             The unit, whose lease the caller holds.
         timeout : float, optional
             Seconds for the unit; by default far beyond its estimate.
@@ -106,35 +106,35 @@ class Supervisor:
             Environment variables of the child for this unit; another set starts a new child.
 
         """
-        attempts = self._folder.attempts(order.id)
-        batch_size = order.settings.batch_size
-        limit = timeout or max(_LEAST_TIMEOUT, 20 * order.seconds_upper)
+        attempts = self._folder.attempts(unit.id)
+        batch_size = unit.settings.batch_size
+        limit = timeout or max(_LEAST_TIMEOUT, 20 * unit.seconds_upper)
         while True:
-            open_cells = {b: k for b, k in order.cells.items() if not self._folder.has_outcome(k)}
+            open_cells = {b: k for b, k in unit.cells.items() if not self._folder.has_outcome(k)}
             if not open_cells:
-                self._folder.write_attempts(order.id, attempts, finished=True)
+                self._folder.write_attempts(unit.id, attempts, finished=True)
                 return True
             ended = [a for a in attempts if a.outcome in _ENDS]
             lost = [a for a in attempts if not a.outcome]
             if len(ended) >= _ATTEMPTS or len(lost) >= _LOST_ATTEMPTS:
-                self._record_failures(order, open_cells, attempts, {})
+                self._record_failures(unit, open_cells, attempts, {})
                 return True
             if (spent := _seconds_stopped(attempts)) >= limit:
                 attempts.append(Attempt(self._name, now(), "timeout", _too_long(limit), 0.0))
                 continue
             began = Attempt(self._name, now())
-            self._folder.write_attempts(order.id, [*attempts, began], finished=False)
+            self._folder.write_attempts(unit.id, [*attempts, began], finished=False)
             retried = smaller_batch(batch_size) if ended else batch_size
-            rest = replace(order, cells=open_cells)
+            rest = replace(unit, cells=open_cells)
             try:
                 outcome = self._attempt(
                     rest, len(ended) + 1, retried, limit, spent, environment or {}
                 )
             except (SystemExit, KeyboardInterrupt):  # so a job ends when its time is over
-                self._release(order, attempts, began)
+                self._release(unit, attempts, began)
                 raise
             if outcome is None:
-                self._release(order, attempts, began)
+                self._release(unit, attempts, began)
                 return False
             attempts.append(
                 replace(
@@ -145,12 +145,12 @@ class Supervisor:
                 )
             )
             if outcome.kind == "done" and len(ended) + 1 >= _ATTEMPTS:
-                self._record_failures(order, open_cells, attempts, outcome.missing)
+                self._record_failures(unit, open_cells, attempts, outcome.missing)
                 return True
 
     def _attempt(
         self,
-        order: Order,
+        unit: WorkUnit,
         number: int,
         batch_size: int | str,
         limit: float,
@@ -159,13 +159,13 @@ class Supervisor:
     ) -> _Outcome | None:
         child = self._ready_child(environment)
         self._state = replace(
-            self._state, unit=order.id, model=order.model, benchmark="", attempt=number,
+            self._state, unit=unit.id, model=unit.model, benchmark="", attempt=number,
             started=now(), items_done=0, items_total=0, items_per_second=None,
         )  # fmt: skip
         self._write_state(force=True)
         # A unit's timeout starts when its process is ready, however slow the imports were.
         deadline = time.monotonic() + (limit - spent if child.is_ready else _START_SECONDS)
-        child.send({"order": order_json(order), "batch_size": batch_size})
+        child.send({"unit": work_unit_json(unit), "batch_size": batch_size})
         try:
             while True:
                 if self._stop.is_set():
@@ -201,9 +201,9 @@ class Supervisor:
             self._state = WorkerState(self._name, self._state.host, self._state.pid)
             self._write_state(force=True)
 
-    def _release(self, order: Order, attempts: list[Attempt], began: Attempt) -> None:
+    def _release(self, unit: WorkUnit, attempts: list[Attempt], began: Attempt) -> None:
         stopped = replace(began, outcome="stopped", seconds=round(now() - began.started, 3))
-        self._folder.write_attempts(order.id, [*attempts, stopped], finished=False)
+        self._folder.write_attempts(unit.id, [*attempts, stopped], finished=False)
 
     def _take_note(self, event: dict[str, Any]) -> None:
         if event["event"] == "benchmark":
@@ -221,7 +221,7 @@ class Supervisor:
 
     def _record_failures(
         self,
-        order: Order,
+        unit: WorkUnit,
         open_cells: Mapping[str, str],
         attempts: list[Attempt],
         missing: Mapping[str, str],
@@ -232,14 +232,14 @@ class Supervisor:
             if not self._folder.has_outcome(key):
                 self._folder.write_failure(
                     Missing(
-                        order.model,
+                        unit.model,
                         benchmark,
                         missing.get(benchmark, last),
-                        revision=order.revision,
+                        revision=unit.revision,
                         key=key,
                     )
                 )
-        self._folder.write_attempts(order.id, attempts, finished=True)
+        self._folder.write_attempts(unit.id, attempts, finished=True)
 
     def _ready_child(self, environment: Mapping[str, str]) -> Child:
         wanted = {**self._environment, **environment}

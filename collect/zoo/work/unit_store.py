@@ -18,7 +18,7 @@ from ...storage.file_hashes import remembered_hash
 from ...storage.result import Missing, Result, dated
 from ...storage.samples import read_samples, samples_file, write_samples
 from .folder import ZooFolder
-from .records import Order
+from .records import WorkUnit
 
 __all__ = ["UnitStore"]
 
@@ -47,9 +47,9 @@ class UnitStore:
         self._hashes: dict[str, tuple[str, str]] = {}
         (self.path / "samples").mkdir(exist_ok=True)
 
-    def begin(self, order: Order) -> None:
+    def begin(self, unit: WorkUnit) -> None:
         """Keep the results that follow under the name that the zoo has for the checkpoint."""
-        self._model = order.model
+        self._model = unit.model
         self._failures.clear()
 
     def get(self, key: str) -> Result | None:

@@ -11,18 +11,18 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from .folder import ZooFolder
-from .records import Order
+from .records import WorkUnit
 from .supervisor import Supervisor
 
 __all__ = ["Fits", "claimed_units", "patiently", "stopped_by_signals", "work", "worker_name"]
 
-Fits = Callable[[Order], bool]
+Fits = Callable[[WorkUnit], bool]
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
 def claimed_units(
-    folder: ZooFolder, *, fits: Fits = lambda order: True, take: Fits = lambda order: True
-) -> Generator[Order | None]:
+    folder: ZooFolder, *, fits: Fits = lambda unit: True, take: Fits = lambda unit: True
+) -> Generator[WorkUnit | None]:
     """Yield units in their order; the worker holds the lease of each while it works on it.
 
     A unit whose worker died comes up again at its place in the order. While other workers hold
@@ -41,34 +41,34 @@ def claimed_units(
     """
     while True:
         finished, taken = folder.progress()
-        left = [o for o in folder.read_orders().orders if o.id not in finished and fits(o)]
+        left = [o for o in folder.read_work().units if o.id not in finished and fits(o)]
         if not left:
             return
         living = folder.claims.living(taken)
-        for order in left:
-            if order.id in living:
+        for unit in left:
+            if unit.id in living:
                 continue
-            with folder.claims.hold(order.id) as claim:
-                if claim is None or folder.is_finished(order.id) or not take(order):
+            with folder.claims.hold(unit.id) as claim:
+                if claim is None or folder.is_finished(unit.id) or not take(unit):
                     continue
-                yield order
+                yield unit
                 break
         else:
             yield None
 
 
 def patiently(
-    orders: Iterable[Order | None], stop: threading.Event, *, longest: float = _LONGEST_PAUSE
-) -> Generator[Order]:
+    units: Iterable[WorkUnit | None], stop: threading.Event, *, longest: float = _LONGEST_PAUSE
+) -> Generator[WorkUnit]:
     """Yield the units of ``claimed_units``; the wait doubles each time that there is none."""
     pause = _FIRST_PAUSE
-    for order in orders:
-        if order is None:
+    for unit in units:
+        if unit is None:
             stop.wait(pause)
             pause = min(2 * pause, longest)
         else:
             pause = _FIRST_PAUSE
-            yield order
+            yield unit
         if stop.is_set():
             return
 
@@ -86,8 +86,8 @@ def work(
     with Supervisor(folder, name, environment=environment, stop=stop) as supervisor:
         units = claimed_units(folder, fits=lambda o: o.seconds <= seconds_left())
         with closing(patiently(units, stop)) as mine:
-            for order in mine:
-                n += supervisor.run(order, timeout=folder.read_orders().timeout)
+            for unit in mine:
+                n += supervisor.run(unit, timeout=folder.read_work().timeout)
     return n
 
 

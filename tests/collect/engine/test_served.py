@@ -34,7 +34,7 @@ from capspace.collect.settings import RunSettings
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.collect.zoo.work.measure import Messenger
-from capspace.collect.zoo.work.records import Order
+from capspace.collect.zoo.work.records import WorkUnit
 from capspace.tasks.panel import load_panel
 
 pytestmark = [
@@ -197,8 +197,8 @@ def test_a_zoo_keeps_the_line_and_shows_it(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     folder = ZooFolder(tmp_path)
-    order = Order("u", "org/m", "ref", "rev", RunSettings(), "panel", {}, 1.0, 1.0, 1, 1, 0)
-    messenger = Messenger(folder, order, io.StringIO())
+    unit = WorkUnit("u", "org/m", "ref", "rev", RunSettings(), "panel", {}, 1.0, 1.0, 1, 1, 0)
+    messenger = Messenger(folder, unit, io.StringIO())
     messenger.notices("m", [LINE])
     assert folder.notices() == [f"org/m: {LINE}"]
     with Watcher() as watcher:

@@ -23,6 +23,9 @@ from capspace.collect.run.collection import Collection
 from capspace.collect.storage.journal import open_journal
 from capspace.collect.storage.maintenance import check_store, store_info
 from capspace.collect.storage.store import Store
+from capspace.collect.zoo.driver import import_outcomes
+from capspace.collect.zoo.status import zoo_status
+from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.tasks.panel import Panel, load_panel
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -136,3 +139,21 @@ def test_a_score_that_is_gone_is_made_again_of_the_answers_that_were_given(
         assert (result.score, result.identity, result.protocol, result.comparable) == (
             old.score, old.identity, old.protocol, old.comparable,
         )  # fmt: skip
+
+
+def test_what_workers_of_a_zoo_measured_is_taken_into_the_store(
+    store: Store, tmp_path: Path
+) -> None:
+    before = {r.benchmark: r for r in store.results() if r.protocol in (CHOICE, ANSWER)}
+    with Store(tmp_path / "zoo-store") as zoo_store:
+        folder = ZooFolder(store_v010.restore_zoo(zoo_store.path))
+        status = zoo_status("zoo", folder, zoo_store)
+        assert (status.n_cells, status.n_done, status.is_finished) == (2, 2, True)
+        assert [(gap.benchmark, gap.skipped) for gap in status.unmeasurable] == [("Nowhere", False)]
+        assert import_outcomes(folder, zoo_store).n_results == 2
+        for result in zoo_store.results():
+            old = before[result.benchmark]
+            assert (result.key, result.score, result.identity) == (old.key, old.score, old.identity)
+        assert import_outcomes(folder, zoo_store).n_results == 0
+        (order,) = folder.read_orders().orders
+        assert order.settings.data_root is not None

@@ -198,9 +198,9 @@ def test_no_text_is_cut_off_or_overlaps(drawn, name):
         assert box.y0 >= -1, text
         assert box.x1 <= width + 1, text
         assert box.y1 <= height + 1, text
-    for (one, a), (two, b) in itertools.combinations(boxes, 2):
+    for (name, a), (other, b) in itertools.combinations(boxes, 2):
         apart = a.x1 <= b.x0 + 1 or b.x1 <= a.x0 + 1 or a.y1 <= b.y0 + 1 or b.y1 <= a.y0 + 1
-        assert apart, f"{one!r} overlaps {two!r}"
+        assert apart, f"{name!r} overlaps {other!r}"
 
 
 def hidden_tick_labels(figure):
@@ -242,8 +242,8 @@ def test_saved_as_png_and_svg_with_the_same_bytes(tmp_path):
     second = save(draw(), tmp_path / "two" / "figure")
     assert [p.name for p in first] == ["figure.png", "figure.svg"]
     assert first[0].read_bytes().startswith(b"\x89PNG")
-    for one, two in zip(first, second, strict=True):
-        assert one.read_bytes() == two.read_bytes()
+    for former, latter in zip(first, second, strict=True):
+        assert former.read_bytes() == latter.read_bytes()
 
 
 @pytest.mark.slow

@@ -147,11 +147,11 @@ def test_unsure_inputs_widen_the_interval(method):
 def test_the_same_seed_gives_the_same_bytes():
     scores, y, families = planted(5)
     fitted = fit_once(training(scores, y, families))
-    one, same, other = (
+    once, same, other = (
         TwoView(n_refits=5, random_state=s).predict(fitted, scores[:6]).lower.tobytes()
         for s in (1, 1, 2)
     )
-    assert one == same != other
+    assert once == same != other
 
 
 def test_soft_logit_is_symmetric_with_slope_one_in_the_middle():
@@ -167,9 +167,9 @@ def test_soft_logit_is_symmetric_with_slope_one_in_the_middle():
 
 def test_too_few_families_are_refused():
     scores, y, families = planted(6, n_families=2)
-    one = np.full(len(y), "only")
+    single = np.full(len(y), "only")
     for method in (TwoView(n_refits=3), JackknifePlus()):
         with pytest.raises(DegenerateError, match="'only'"):
-            method.predict(fit_once(training(scores, y, one)), scores)
+            method.predict(fit_once(training(scores, y, single)), scores)
         with pytest.raises(DegenerateError, match="needs three"):
             method.leave_family_out(fit_once(training(scores, y, families, k=1)))

@@ -84,8 +84,8 @@ def test_the_covariance_is_that_of_repeated_fits():
         thetas.append(np.r_[law.intercept_, law.coef_])
         covariances.append(law.covariance_)
     spread = np.sqrt(np.diag(np.cov(np.array(thetas).T)))
-    told = np.sqrt(np.diag(np.mean(covariances, axis=0)))
-    np.testing.assert_allclose(told, spread, rtol=0.2)
+    stated = np.sqrt(np.diag(np.mean(covariances, axis=0)))
+    np.testing.assert_allclose(stated, spread, rtol=0.2)
 
 
 @pytest.mark.slow
@@ -100,14 +100,14 @@ def test_the_best_of_many_starts_is_the_knife_edge_that_few_starts_find(seed):
     best, few = ScalingLaw().fit(x, y), ScalingLaw(n_starts=6).fit(x, y)
     assert best.loss_ < 0.97 * few.loss_
     starts = rng.normal(size=(2000, 4)) * rng.choice([1, 5, 25, 125], size=(2000, 1))
-    found = fit_many(
+    solution = fit_many(
         np.broadcast_to(x, (2000, 30, 3)),
         np.broadcast_to(y, (2000, 30)),
         np.ones((2000, 30)),
         starts,
         Form("sigmoid"),
     )
-    assert best.loss_ <= found.loss[found.converged].min() * (1 + 1e-6)
+    assert best.loss_ <= solution.loss[solution.converged].min() * (1 + 1e-6)
 
 
 def test_order_and_units_of_the_models_change_nothing():
@@ -171,9 +171,9 @@ def test_a_step_ends_without_running_for_ever():
 
 def test_same_seed_same_bytes_and_clones():
     x, y = planted(n=30, noise=0.3)
-    one, other = ScalingLaw(random_state=3).fit(x, y), ScalingLaw(random_state=3).fit(x, y)
-    assert one.coef_.tobytes() == other.coef_.tobytes()
-    assert clone(one).get_params() == one.get_params()
+    once, other = ScalingLaw(random_state=3).fit(x, y), ScalingLaw(random_state=3).fit(x, y)
+    assert once.coef_.tobytes() == other.coef_.tobytes()
+    assert clone(once).get_params() == once.get_params()
 
 
 def test_refits_equal_fits_of_the_weighted_models():

@@ -51,13 +51,13 @@ def richards(c, levels):
 def test_rat43_to_its_certified_digits_from_both_nist_starts(start):
     top, b2, b3, shape = start
     design = np.column_stack([np.ones(15), -RAT43_X])[None]
-    found = solve(
+    solution = solve(
         richards, design, RAT43_Y[None], np.ones((1, 15)), np.array([[b2, b3, top, shape]])
     )
-    assert found.converged[0]
-    got = found.theta[0][[2, 0, 1, 3]]
+    assert solution.converged[0]
+    got = solution.theta[0][[2, 0, 1, 3]]
     np.testing.assert_allclose(got, RAT43["b"], rtol=5e-7)
-    assert 2 * found.loss[0] == pytest.approx(RAT43["rss"], rel=1e-10)
+    assert 2 * solution.loss[0] == pytest.approx(RAT43["rss"], rel=1e-10)
 
 
 def numerical(f, at, step=1e-6):
@@ -105,19 +105,19 @@ def test_problems_of_a_batch_do_not_touch_each_other():
     start, weight = np.zeros((5, 3)), rng.uniform(0.5, 2, size=(5, 40))
     together = solve(link, design, y, weight, start)
     for b in range(5):
-        one = slice(b, b + 1)
-        alone = solve(link, design[one], y[one], weight[one], start[one])
+        problem = slice(b, b + 1)
+        alone = solve(link, design[problem], y[problem], weight[problem], start[problem])
         np.testing.assert_allclose(together.theta[b], alone.theta[0], rtol=1e-8)
 
 
 def test_a_problem_that_needs_more_steps_is_called_unconverged():
     design = np.column_stack([np.ones(9), RAT42_X])[None]
     link = link_function(Form("sigmoid", 0.0, (1.0, 1000.0)))
-    found = solve(
+    solution = solve(
         link, design, RAT42_Y[None], np.ones((1, 9)), np.array([[0.0, 0.03, 500.0]]), max_iter=2
     )
-    assert not found.converged[0]
-    assert found.n_iter[0] == 3
+    assert not solution.converged[0]
+    assert solution.n_iter[0] == 3
 
 
 def test_a_bound_holds_and_the_rest_is_stationary():
@@ -148,5 +148,5 @@ def test_huber_of_delta_one_is_least_squares_on_fractions():
     rng = np.random.default_rng(2)
     x = rng.normal(size=(50, 2))
     y = np.clip(1 / (1 + np.exp(-x @ [1, 2])) + 0.1 * rng.normal(size=50), 0, 1)
-    one, other = ScalingLaw(loss="huber").fit(x, y), ScalingLaw().fit(x, y)
-    np.testing.assert_allclose(one.coef_, other.coef_, rtol=1e-6)
+    robust, other = ScalingLaw(loss="huber").fit(x, y), ScalingLaw().fit(x, y)
+    np.testing.assert_allclose(robust.coef_, other.coef_, rtol=1e-6)

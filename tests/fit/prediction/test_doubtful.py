@@ -78,9 +78,9 @@ def test_it_is_left_out_and_told_or_kept_and_told():
     assert note == (
         "far below chance, left out: a: MMLU is 0 (chance 0.25); b: mmlu is 0.05 (chance 0.25)"
     )
-    kept = leave_out_doubtful(whole, CHANCE, keep=True)
-    assert len(kept) == 4
-    assert kept.notes == (note.replace("left out", "kept"),)
+    used = leave_out_doubtful(whole, CHANCE, keep=True)
+    assert len(used) == 4
+    assert used.notes == (note.replace("left out", "kept"),)
     assert leave_out_doubtful(table(("a", "MMLU", 0.2)), CHANCE).notes == ()
 
 
@@ -116,19 +116,19 @@ def test_python_predicts_as_if_the_zero_were_missing(reference):
     assert [zero.mean, zero.lower] == pytest.approx([gap.mean, gap.lower], abs=1e-3)
     assert "XWinograd is 0 (chance 0.5)" in zero.notes[0]
     assert gap.notes == ()
-    kept, _ = law.predict(frame, keep=True)
-    assert kept.mean != zero.mean
-    assert kept.missing == ()
+    used, _ = law.predict(frame, keep=True)
+    assert used.mean != zero.mean
+    assert used.missing == ()
 
 
 def test_a_place_leaves_it_out_and_says_so(reference):
     wide = pd.DataFrame([{**VALUES, "MMLU": 0.01}], index=["mine"])
-    found = place_model(ScoreTable.from_wide(wide), reference, targets=[])
-    assert found.missing == {"MMLU": "its score is far below chance"}
-    assert any("MMLU is 0.01 (chance 0.25)" in note for note in found.notes)
-    assert len(found.table) == 8
-    kept = place_model(ScoreTable.from_wide(wide), reference, targets=[], keep=True)
-    assert kept.missing == {}
+    placement = place_model(ScoreTable.from_wide(wide), reference, targets=[])
+    assert placement.missing == {"MMLU": "its score is far below chance"}
+    assert any("MMLU is 0.01 (chance 0.25)" in note for note in placement.notes)
+    assert len(placement.table) == 8
+    used = place_model(ScoreTable.from_wide(wide), reference, targets=[], keep=True)
+    assert used.missing == {}
     few = table(("mine", "MMLU", 0.0), n_items=8)
     assert place_model(few, reference, targets=[]).scores["MMLU"] == 0.0
 
@@ -137,8 +137,8 @@ def test_a_place_leaves_it_out_and_says_so(reference):
 @pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
 def test_predict_leaves_out_the_zeros_of_a_table_unless_told(capspace, tmp_path):
     def run(path, *more):
-        found = json.loads(capspace("predict", path, "--target", "bbh", "--json", *more).out)
-        return found["predictions"][0], found["notes"]
+        shown = json.loads(capspace("predict", path, "--target", "bbh", "--json", *more).out)
+        return shown["predictions"][0], shown["notes"]
 
     zero, notes = run(FAULTS / "zero.csv")
     path = tmp_path / "gaps.csv"
@@ -148,8 +148,8 @@ def test_predict_leaves_out_the_zeros_of_a_table_unless_told(capspace, tmp_path)
     assert (zero["mean"], zero["upper"]) == (gaps["mean"], gaps["upper"])
     assert set(zero["missing"]) == {"XWinograd", "HumanEval", "GSM8K"}
     assert notes[0] == "far below chance, left out: mine: XWinograd is 0 (chance 0.5)"
-    kept, notes = run(FAULTS / "zero.csv", "--keep")
-    assert kept["missing"] == []
+    used, notes = run(FAULTS / "zero.csv", "--keep")
+    assert used["missing"] == []
     assert "kept" in notes[0]
 
 
@@ -188,9 +188,9 @@ def test_a_target_of_zero_where_guessing_scores_is_left_out(capspace, zoo, tmp_p
     frame.to_csv(path, index=False)
     command = ("backtest", path, "--target-column", "Agents", "--chance", "0.25", "--json")
     few = ("--drop", "Agents, treated", "--components", "2")
-    found = json.loads(capspace(*command, *few).out)
-    assert "org0/m3" not in {m["model"] for m in found["models"]}
-    assert any("org0/m3: Agents is 0, far below chance" in note for note in found["notes"])
+    shown = json.loads(capspace(*command, *few).out)
+    assert "org0/m3" not in {m["model"] for m in shown["models"]}
+    assert any("org0/m3: Agents is 0, far below chance" in note for note in shown["notes"])
 
 
 # --- scores of another protocol -----------------------------------------------------------------
@@ -220,8 +220,8 @@ def test_predict_tells_of_it_as_place_does(capspace, tmp_path):
     path.write_text(
         "model,benchmark,score,comparable\nmine,MMLU,0.5,no\nmine,GSM8K,0.3,yes\nother,MMLU,0.4,\n"
     )
-    found = json.loads(capspace("predict", path, "--target", "bbh", "--json").out)
-    (note,) = found["notes"]
+    shown = json.loads(capspace("predict", path, "--target", "bbh", "--json").out)
+    (note,) = shown["notes"]
     assert note.startswith("mine: Not comparable with published scores: MMLU was measured on other")
     assert (
         "Not comparable with published scores" in capspace("predict", path, "--target", "bbh").out
@@ -230,8 +230,8 @@ def test_predict_tells_of_it_as_place_does(capspace, tmp_path):
     older.write_text(
         "model,benchmark,score,source\nmine,MMLU,0.5,embedded items (not comparable with others)\n"
     )
-    found = json.loads(capspace("predict", older, "--target", "bbh", "--json").out)
-    assert "MMLU was measured on other items" in found["notes"][0]
+    shown = json.loads(capspace("predict", older, "--target", "bbh", "--json").out)
+    assert "MMLU was measured on other items" in shown["notes"][0]
 
 
 def test_scales_that_are_mixed_are_refused_in_one_line():

@@ -34,28 +34,28 @@ def predicted(reference, names, target="gsm8k-cot", **cells):
 
 def test_every_spelling_is_predicted_without_the_model_itself(reference):
     names = [LLAMA, "Llama-2-7b-hf", "llama2-7b", f"{LLAMA}@main", "/models/llama-2-7b-hf/"]
-    found = predicted(reference, names)
-    assert len({p.mean for p in found}) == 1
-    assert all(LLAMA not in p.models for p in found)
-    assert found[0].notes == ()  # the very same name
-    assert f"left out of its fits: {LLAMA} (another spelling)" in found[1].notes[0]
+    predictions = predicted(reference, names)
+    assert len({p.mean for p in predictions}) == 1
+    assert all(LLAMA not in p.models for p in predictions)
+    assert predictions[0].notes == ()  # the very same name
+    assert f"left out of its fits: {LLAMA} (another spelling)" in predictions[1].notes[0]
 
 
 def test_a_likely_match_is_left_out_and_named(reference):
-    (one,) = predicted(reference, ["Llama-2-7b-dpo"])
-    assert LLAMA not in one.models
-    assert one.notes == (
+    (prediction,) = predicted(reference, ["Llama-2-7b-dpo"])
+    assert LLAMA not in prediction.models
+    assert prediction.notes == (
         f"Llama-2-7b-dpo: left out of its fits: {LLAMA} "
         "(likely the same: only dpo tells them apart)",
     )
-    assert json.loads(json.dumps(one.to_dict()))["notes"] == list(one.notes)
+    assert json.loads(json.dumps(prediction.to_dict()))["notes"] == list(prediction.notes)
 
 
 def test_a_model_with_the_scores_of_a_reference_model_is_likely_that_model(reference):
     own = reference.scores().loc[LLAMA]
-    (one,) = predicted(reference, ["secret"], **own.to_dict())
-    assert LLAMA not in one.models
-    assert f"{LLAMA} (likely the same: equal scores on 8 benchmarks)" in one.notes[0]
+    (prediction,) = predicted(reference, ["secret"], **own.to_dict())
+    assert LLAMA not in prediction.models
+    assert f"{LLAMA} (likely the same: equal scores on 8 benchmarks)" in prediction.notes[0]
     three = own.copy()
     three[["MMLU", "ARC-C", "HellaSwag", "Winogrande", "GSM8K"]] += 0.004
     assert find_overlap("secret", three, reference.scores()).reasons == {}
@@ -80,16 +80,16 @@ def test_a_prediction_does_not_depend_on_its_company(reference):
 @pytest.mark.slow
 def test_all_models_of_the_reference_are_predicted_each_without_itself(reference):
     fitted = target_training_table(reference, reference.target("agentbench"))[0]
-    found = TargetLaw("agentbench", method=FAST).fit(reference).predict(fitted.iloc[:5])
-    assert [p.model in p.models for p in found] == [False] * 5
+    predictions = TargetLaw("agentbench", method=FAST).fit(reference).predict(fitted.iloc[:5])
+    assert [p.model in p.models for p in predictions] == [False] * 5
 
 
 def test_a_place_and_its_predictions_leave_the_model_out(reference):
     wide = pd.DataFrame([ROW], index=["llama-2-7b"])
-    found = place_model(ScoreTable.from_wide(wide), reference, targets=["bbh"], method=FAST)
-    assert LLAMA not in found.points.index
-    assert LLAMA not in found.predictions[0].models
-    assert any(LLAMA in note and "another spelling" in note for note in found.notes)
+    placement = place_model(ScoreTable.from_wide(wide), reference, targets=["bbh"], method=FAST)
+    assert LLAMA not in placement.points.index
+    assert LLAMA not in placement.predictions[0].models
+    assert any(LLAMA in note and "another spelling" in note for note in placement.notes)
 
 
 def test_a_frozen_law_is_not_scored_on_its_own_models(reference, tmp_path):
@@ -121,10 +121,10 @@ def test_ledger_add_freezes_a_law_without_the_models_it_is_to_predict(capspace, 
 def test_predict_says_which_reference_model_it_left_out(capspace):
     means = set()
     for file in ("ref0.csv", "ref1.csv", "ref2.csv"):
-        found = capspace("predict", FAULTS / file, "--target", "gsm8k-cot", "--json")
-        (one,) = json.loads(found.out)["predictions"]
-        assert LLAMA not in one["models"]
-        means.add(one["mean"])
+        shown = capspace("predict", FAULTS / file, "--target", "gsm8k-cot", "--json")
+        (prediction,) = json.loads(shown.out)["predictions"]
+        assert LLAMA not in prediction["models"]
+        means.add(prediction["mean"])
         left_out = f"left out of its fits: {LLAMA} (another spelling)"
-        assert (left_out in "".join(one["notes"])) is (file != "ref0.csv")
+        assert (left_out in "".join(prediction["notes"])) is (file != "ref0.csv")
     assert len(means) == 1

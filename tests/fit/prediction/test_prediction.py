@@ -69,20 +69,24 @@ def test_unseen_models_of_a_planted_law_are_predicted_and_covered():
 
 def test_what_a_prediction_says(reference):
     scores = reference.scores("base").loc[["mistralai/Mistral-7B-v0.1"]]
-    one = TargetLaw("GSM8K CoT", method=FAST).fit(reference).predict(scores)[0]
-    assert (one.target, one.label, one.model) == ("gsm8k-cot", "GSM8K CoT", scores.index[0])
-    assert one.lower < one.mean < one.upper
-    assert one.level == 0.9
-    assert one.method == "two-view"
-    assert scores.index[0] not in one.models
-    assert one.n_models == len(one.models) > 80
-    assert set(one.families) >= {"Llama-2", "Pythia"}
-    assert one.missing == ()
-    assert one.support.inside
-    assert one.support.distance == 0
-    found = json.loads(json.dumps(one.to_dict(), allow_nan=False))
-    assert found["mean"] == one.mean
-    assert found["n_models"] == one.n_models
+    prediction = TargetLaw("GSM8K CoT", method=FAST).fit(reference).predict(scores)[0]
+    assert (prediction.target, prediction.label, prediction.model) == (
+        "gsm8k-cot",
+        "GSM8K CoT",
+        scores.index[0],
+    )
+    assert prediction.lower < prediction.mean < prediction.upper
+    assert prediction.level == 0.9
+    assert prediction.method == "two-view"
+    assert scores.index[0] not in prediction.models
+    assert prediction.n_models == len(prediction.models) > 80
+    assert set(prediction.families) >= {"Llama-2", "Pythia"}
+    assert prediction.missing == ()
+    assert prediction.support.inside
+    assert prediction.support.distance == 0
+    shown = json.loads(json.dumps(prediction.to_dict(), allow_nan=False))
+    assert shown["mean"] == prediction.mean
+    assert shown["n_models"] == prediction.n_models
 
 
 def test_fit_and_prediction_agree(reference):
@@ -93,9 +97,11 @@ def test_fit_and_prediction_agree(reference):
     )
     new = fit.scores_.iloc[[4]].rename(index=lambda m: "new") + 0.002  # or it is the same model
     at = fit.law_.linear_predictor(fit.space_.transform(new))
-    one = fit.predict(new)[0]
-    assert one.mean == pytest.approx(float(fit.law_.curve(one.linear_predictor)), abs=1e-9)
-    assert one.linear_predictor == pytest.approx(float(at[0]), abs=1e-9)
+    prediction = fit.predict(new)[0]
+    assert prediction.mean == pytest.approx(
+        float(fit.law_.curve(prediction.linear_predictor)), abs=1e-9
+    )
+    assert prediction.linear_predictor == pytest.approx(float(at[0]), abs=1e-9)
 
 
 def test_missing_benchmarks_and_noise_widen_the_interval(reference):
@@ -133,23 +139,23 @@ def test_a_model_without_any_benchmark_is_unknown_and_stays_unknown(reference):
     assert np.isfinite(some.mean)
     assert np.isnan([none.mean, none.lower, none.upper, none.linear_predictor]).all()
     assert not none.support.inside
-    found = none.to_dict()
-    assert found["mean"] is None
-    assert found["support"]["distance"] is None
-    json.dumps(found, allow_nan=False)
+    shown = none.to_dict()
+    assert shown["mean"] is None
+    assert shown["support"]["distance"] is None
+    json.dumps(shown, allow_nan=False)
 
 
 def test_support_says_which_way_and_how_far_outside(reference):
     fit = TargetLaw("gsm8k-cot", method=FAST).fit(reference)
     strong = pd.DataFrame(1.0, index=["super"], columns=fit.scores_.columns)
-    one = fit.predict(strong)[0]
-    assert not one.support.inside
-    assert one.support.distance > 0.3
-    assert "above the outermost training model" in one.support.summary
+    prediction = fit.predict(strong)[0]
+    assert not prediction.support.inside
+    assert prediction.support.distance > 0.3
+    assert "above the outermost training model" in prediction.support.summary
     place = fit.space_.transform(strong)[0]
     beyond = (place - fit.capabilities_.max(axis=0)) / fit.capabilities_.std(axis=0)
     below = (fit.capabilities_.min(axis=0) - place) / fit.capabilities_.std(axis=0)
-    assert one.support.distance == pytest.approx(np.maximum(beyond, below).max())
+    assert prediction.support.distance == pytest.approx(np.maximum(beyond, below).max())
     weak = pd.DataFrame(0.0, index=["none"], columns=fit.scores_.columns)
     other = fit.predict(weak, keep=True)[0]
     assert "below the outermost training model" in other.support.summary

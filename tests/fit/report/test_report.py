@@ -153,9 +153,9 @@ def test_a_reference_model_is_placed_next_to_itself_without_helping_itself() -> 
     reference = load_reference()
     name = "meta-llama/Llama-2-13b-hf"
     own = reference.scores("base").loc[[name]]
-    found = place_model(ScoreTable.from_wide(own), reference, targets=["bbh"])
-    assert name not in found.points.index
-    assert name not in found.predictions[0].models
+    placement = place_model(ScoreTable.from_wide(own), reference, targets=["bbh"])
+    assert name not in placement.points.index
+    assert name not in placement.predictions[0].models
     other = own.rename({name: "other"}) + 0.002  # equal scores would be taken for the same model
     renamed = place_model(ScoreTable.from_wide(other), reference, targets=["bbh"])
     assert renamed.nearest[0] == name
@@ -165,11 +165,11 @@ def test_equivalent_compute_of_the_reference_family_is_its_own() -> None:
     reference = load_reference()
     own = reference.scores("base").loc[["meta-llama/Llama-2-13b-hf"]]
     other = own.rename(lambda _: "x") + 0.002
-    found = place_model(ScoreTable.from_wide(other), reference, targets=[])
-    assert found.equivalent is not None
+    placement = place_model(ScoreTable.from_wide(other), reference, targets=[])
+    assert placement.equivalent is not None
     flops = reference.table.models.loc["meta-llama/Llama-2-13b-hf", "training_flops"]
-    assert found.equivalent.scale[0] == pytest.approx(flops, rel=0.25)
-    assert found.equivalent.lower[0] < flops < found.equivalent.upper[0]
+    assert placement.equivalent.scale[0] == pytest.approx(flops, rel=0.25)
+    assert placement.equivalent.lower[0] < flops < placement.equivalent.upper[0]
 
 
 @pytest.mark.slow

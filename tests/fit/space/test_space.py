@@ -68,10 +68,10 @@ def test_the_default_estimator_recovers_hidden_scores_better_than_the_study_one(
         hidden = np.random.default_rng(seed).random(x.shape) < 0.3
         hidden[hidden.all(axis=1)] = False
         table = np.where(hidden, np.nan, x)
-        for estimator, found in errors.items():
+        for estimator, error in errors.items():
             space = CapabilitySpace(estimator=estimator).fit(table)
             back = space.inverse_transform(space.transform(table))
-            found.append(np.mean((back - x)[hidden] ** 2))
+            error.append(np.mean((back - x)[hidden] ** 2))
     assert CapabilitySpace().estimator == "factor"
     assert np.mean(errors["factor"]) < 0.6 * np.mean(errors["pca"])
 
@@ -96,17 +96,17 @@ def test_known_measurement_noise_is_taken_out():
     x, _, axes, _ = planted(n=400, noise=0.01)
     stderr = np.where(rng.random(x.shape) < 0.5, 0.15, 0.005)
     noisy = x + stderr * rng.normal(size=x.shape)
-    told = CapabilitySpace(n_components=2).fit(noisy, stderr=stderr)
-    untold = CapabilitySpace(n_components=2).fit(noisy)
+    weighted = CapabilitySpace(n_components=2).fit(noisy, stderr=stderr)
+    plain = CapabilitySpace(n_components=2).fit(noisy)
     truth = axes[:2]
     assert (
-        subspace_angles(told.components_.T, truth.T).max()
-        < 0.7 * subspace_angles(untold.components_.T, truth.T).max()
+        subspace_angles(weighted.components_.T, truth.T).max()
+        < 0.7 * subspace_angles(plain.components_.T, truth.T).max()
     )
-    assert np.median(told.noise_variance_) < 0.25 * np.median(untold.noise_variance_)
-    one = noisy[:1]
-    wide = told.place(one, stderr=np.full_like(one, 0.2)).covariance[0]
-    tight = told.place(one).covariance[0]
+    assert np.median(weighted.noise_variance_) < 0.25 * np.median(plain.noise_variance_)
+    model = noisy[:1]
+    wide = weighted.place(model, stderr=np.full_like(model, 0.2)).covariance[0]
+    tight = weighted.place(model).covariance[0]
     assert np.linalg.eigvalsh(wide - tight).min() > 0
 
 
@@ -115,10 +115,10 @@ def test_rows_in_another_order_change_nothing(estimator):
     x, *_ = planted(n=60)
     x[::7, 2] = np.nan
     order = np.random.default_rng(0).permutation(60)
-    one = CapabilitySpace(estimator=estimator).fit(x)
+    space = CapabilitySpace(estimator=estimator).fit(x)
     other = CapabilitySpace(estimator=estimator).fit(x[order])
-    np.testing.assert_allclose(one.components_, other.components_, atol=1e-5)
-    np.testing.assert_allclose(one.transform(x)[order], other.transform(x[order]), atol=1e-5)
+    np.testing.assert_allclose(space.components_, other.components_, atol=1e-5)
+    np.testing.assert_allclose(space.transform(x)[order], other.transform(x[order]), atol=1e-5)
 
 
 @pytest.mark.parametrize("estimator", ["factor", "pca"])

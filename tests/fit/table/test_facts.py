@@ -54,9 +54,9 @@ def test_every_comparison_of_families_is_blind_to_case_and_blanks():
 
 def test_one_model_of_two_spellings_of_a_family_is_no_contradiction():
     rows = pd.DataFrame({"model": ["a", "a"], "family": ["Llama", "llama "]})
-    one = ScoreTable(pd.DataFrame([{"model": "a", "benchmark": "B", "score": 0.5}]), rows)
-    other = ScoreTable(one.scores, pd.DataFrame({"model": ["a"], "family": ["LLAMA"]}))
-    assert one.merge(other).models.loc["a", "family"] == "Llama"
+    table = ScoreTable(pd.DataFrame([{"model": "a", "benchmark": "B", "score": 0.5}]), rows)
+    other = ScoreTable(table.scores, pd.DataFrame({"model": ["a"], "family": ["LLAMA"]}))
+    assert table.merge(other).models.loc["a", "family"] == "Llama"
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_a_zoo_reads_dates_as_yaml_writes_them_and_points_at_others(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not FAULTS.is_dir(), reason="no ../shared/data/faults")
 def test_a_blank_behind_a_family_changes_nothing(capspace):
-    found = [
+    dates = [
         json.loads(capspace("backtest", FAULTS / name, "--target-column", "T", "--json").out)
         for name in ("clean.csv", "trailing-blank.csv")
     ]
-    assert found[0] == found[1]
-    assert {m["family"] for m in found[1]["models"]} == {f"F{i}" for i in range(6)}
+    assert dates[0] == dates[1]
+    assert {m["family"] for m in dates[1]["models"]} == {f"F{i}" for i in range(6)}
     laws = [
         json.loads(
             capspace("efficiency", FAULTS / n, "--reference-family", f, "--drop", "T", "--json").out

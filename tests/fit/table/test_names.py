@@ -137,23 +137,23 @@ def test_no_two_models_of_the_reference_are_surely_one(known):
 def test_published_names_of_others_match_the_right_models(known):
     with gzip.open(RESULTS / "lmeval_baselines_tidy.csv.gz", "rt") as stream:
         names = sorted({row["model"] for row in csv.DictReader(stream)})
-    found = {n: sure(n, known) for n in names}
+    matched = {n: sure(n, known) for n in names}
     assert len(names) == 22
-    unmatched = [n for n, m in found.items() if not m]
-    assert all(len(m) <= 1 for m in found.values())
+    unmatched = [n for n, m in matched.items() if not m]
+    assert all(len(m) <= 1 for m in matched.values())
     assert len(unmatched) == 2
-    for name, matches in found.items():
+    for name, matches in matched.items():
         for match in matches:
             assert match.split("/")[1].lower() == name.lower()
 
 
 def test_models_spelled_twice_in_one_table_are_found(known):
     again = ["Llama-2-7B", "gpt2_xl", "new-1b", "llama2-70b"]
-    found = spelled_twice([*known, *again])
-    assert found == {
+    spelled = spelled_twice([*known, *again])
+    assert spelled == {
         "Llama-2-7B": LLAMA,
         "gpt2_xl": "openai-community/gpt2-xl",
         "llama2-70b": "meta-llama/Llama-2-70b-hf",
     }
-    assert spelled_twice(again, known) == found
+    assert spelled_twice(again, known) == spelled
     assert spelled_twice(known) == {}

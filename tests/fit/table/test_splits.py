@@ -34,10 +34,10 @@ def test_the_best_by_the_target_are_tested_on_rounded_down():
 
 
 def test_random_splits_repeat_with_their_seed():
-    one, same, other = (randomly(50, 0.3, random_state=s).train for s in (0, 0, 1))
-    assert (one == same).all()
-    assert (one != other).any()
-    assert (~one).sum() == 15
+    once, same, other = (randomly(50, 0.3, random_state=s).train for s in (0, 0, 1))
+    assert (once == same).all()
+    assert (once != other).any()
+    assert (~once).sum() == 15
     assert by_family().train is None
 
 

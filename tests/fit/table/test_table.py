@@ -37,10 +37,10 @@ def test_wide_and_back():
 
 
 def test_agreeing_duplicates_merge_and_others_name_both_sources():
-    one, two = row(source="paper"), row(source="leaderboard")
-    assert len(ScoreTable.from_records([one, two])) == 1
+    first, second = row(source="paper"), row(source="leaderboard")
+    assert len(ScoreTable.from_records([first, second])) == 1
     with pytest.raises(TableError, match=r"a: MMLU is 0.5 \(paper\) but 0.6 \(leaderboard\)"):
-        ScoreTable.from_records([one, {**two, "score": 0.6}])
+        ScoreTable.from_records([first, {**second, "score": 0.6}])
 
 
 def test_two_protocols_may_stand_beside_each_other_until_a_wide_table_is_asked_for():
@@ -64,15 +64,15 @@ def test_selection_keeps_order_and_models_without_scores():
 
 
 def test_merging_fills_gaps_and_refuses_contradictions():
-    one = ScoreTable(pd.DataFrame([row()]), FACTS)
+    table = ScoreTable(pd.DataFrame([row()]), FACTS)
     more = FACTS.assign(parameters=[7e9, 13e9])
-    both = one.merge(ScoreTable(pd.DataFrame([row("c")]), more))
+    both = table.merge(ScoreTable(pd.DataFrame([row("c")]), more))
     assert both.models.loc["b", "parameters"] == 13e9
     assert list(both.models.index) == ["a", "b", "c"]
     with pytest.raises(TableError, match=r"a: parameters is 7"):
-        one.merge(ScoreTable(pd.DataFrame([row()]), FACTS.assign(parameters=[8e9, 1e9])))
+        table.merge(ScoreTable(pd.DataFrame([row()]), FACTS.assign(parameters=[8e9, 1e9])))
     with pytest.raises(TableError, match=r"a: MMLU is 0.5"):
-        one.merge(ScoreTable.from_records([row(score=0.7)]))
+        table.merge(ScoreTable.from_records([row(score=0.7)]))
 
 
 def test_percentages_are_recognised():
@@ -112,10 +112,10 @@ def test_bad_facts_are_refused():
 
 
 def test_notes_travel_with_the_table():
-    one = ScoreTable(pd.DataFrame([row()]), FACTS, ("read in 1E21",))
+    table = ScoreTable(pd.DataFrame([row()]), FACTS, ("read in 1E21",))
     other = ScoreTable(pd.DataFrame([row("c")]), pd.DataFrame(), ("Winograd is Winogrande",))
-    assert one.select(models=["a"]).notes == ("read in 1E21",)
-    assert one.merge(other).notes == ("read in 1E21", "Winograd is Winogrande")
+    assert table.select(models=["a"]).notes == ("read in 1E21",)
+    assert table.merge(other).notes == ("read in 1E21", "Winograd is Winogrande")
 
 
 def test_two_revisions_are_never_one_row():

@@ -80,7 +80,7 @@ def run_zoo(
         prepare(file, plan, folder)
         if stopped:
             before = Attempt("another", 0.0, "stopped", seconds=stopped)
-            for order in folder.read_orders().orders:
+            for order in folder.read_work().units:
                 folder.write_attempts(order.id, [before], finished=False)
         downloads = Downloads(folder)
         run_local(folder, CPU, n_workers=2, stop=threading.Event(), downloads=downloads)
@@ -113,7 +113,7 @@ def reasons(ran: Ran, model: str) -> str:
 
 
 def outcomes(ran: Ran, model: str) -> list[str]:
-    order = next(o for o in ran.folder.read_orders().orders if o.model == model)
+    order = next(o for o in ran.folder.read_work().units if o.model == model)
     return [a.outcome for a in ran.folder.attempts(order.id)]
 
 
@@ -209,7 +209,7 @@ def test_retry_takes_up_failed_cells_and_only_those(ran: Ran, tmp_path: Path) ->
         folder = ZooFolder.of(store, file.name)
         failed = {f.key for f in forget_failures(folder)}
         prepare(file, make_plan(file, store, device=CPU), folder)
-        orders = folder.read_orders().orders
+        orders = folder.read_work().units
         assert {k for o in orders for k in o.cells.values()} == failed
         assert not folder.finished() & {o.id for o in orders}
 

@@ -252,7 +252,7 @@ def test_a_unit_longer_than_a_job_s_time_goes_on_in_the_next(
     file = read_zoo(tmp_path / "slow.yaml")
     folder = ZooFolder.of(zoo.store, file.name)
     prepare(file, make_plan(file, zoo.store, device=DeviceKind("cpu")), folder)
-    (order,) = folder.read_orders().orders
+    (order,) = folder.read_work().units
     slow = Zoo(file, zoo.store, folder)
     jobs = slow.cluster_zoo(time="3m")
     (job,) = jobs.submit()

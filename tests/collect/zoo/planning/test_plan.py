@@ -96,12 +96,12 @@ def test_the_same_cells_are_the_same_unit() -> None:
 
 def test_replanning_leaves_cells_in_the_units_that_have_them(tmp_path: Path) -> None:
     folder = ZooFolder(tmp_path)
-    folder.write_orders(plan_of(a=[60.0, 60.0, 60.0]), [], None)
-    before = {o.id: set(o.cells.values()) for o in folder.read_orders().orders}
+    folder.write_work(plan_of(a=[60.0, 60.0, 60.0]), [], None)
+    before = {o.id: set(o.cells.values()) for o in folder.read_work().units}
     assert len(before) == 2
     # Faster than thought: one unit would do now, and a checkpoint was added.
-    folder.write_orders(plan_of(a=[6.0, 6.0, 6.0], b=[5.0]), [], None)
-    after = {o.id: set(o.cells.values()) for o in folder.read_orders().orders}
+    folder.write_work(plan_of(a=[6.0, 6.0, 6.0], b=[5.0]), [], None)
+    after = {o.id: set(o.cells.values()) for o in folder.read_work().units}
     assert before.items() <= after.items()
     every = [k for keys in after.values() for k in keys]
     assert len(every) == len(set(every)) == 4
@@ -112,13 +112,13 @@ def test_failed_cells_are_ordered_again_only_once_they_are_forgotten(tmp_path: P
     planned = plan_of(a=[10.0], b=[10.0])
     folder.write_failure(Missing("a", "b0", "because", revision="0", key="ax0"))
     for failed, models in (({"ax0"}, {"b"}), (set(), {"a", "b"})):
-        folder.write_orders(planned, [], None, failed=failed)
-        assert {o.model for o in folder.read_orders().orders} == models
+        folder.write_work(planned, [], None, failed=failed)
+        assert {o.model for o in folder.read_work().units} == models
 
 
 def test_a_unit_whose_worker_died_is_taken_up_in_its_place(tmp_path: Path) -> None:
     folder = ZooFolder(tmp_path)
-    folder.write_orders(plan_of(a=[10.0], b=[50.0], c=[30.0]), [], None)
+    folder.write_work(plan_of(a=[10.0], b=[50.0], c=[30.0]), [], None)
     code = (
         "import sys; from pathlib import Path;"
         "from capspace.collect.zoo.work.folder import ZooFolder;"
@@ -146,7 +146,7 @@ def test_a_unit_whose_worker_died_is_taken_up_in_its_place(tmp_path: Path) -> No
 
 def test_where_others_have_all_that_is_left_a_worker_waits(tmp_path: Path) -> None:
     folder = ZooFolder(tmp_path)
-    folder.write_orders(plan_of(a=[10.0]), [], None)
+    folder.write_work(plan_of(a=[10.0]), [], None)
     mine, theirs = claimed_units(folder), claimed_units(folder)
     order = next(mine)
     assert order is not None

@@ -1,0 +1,95 @@
+"""What every score table must hold: typed columns, finite numbers, no row against another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from ..errors import TableError
+from .cells import as_text
+from .facts import clean_facts
+from .schema import FACT_COLUMNS, FACT_NUMBERS, KEY_COLUMNS, SCORE_NUMBERS
+
+__all__ = ["check_facts", "check_scores", "merge_agreeing", "typed_columns"]
+
+_ROUNDING = 1e-9
+
+
+def typed_columns(
+    frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return these columns of a frame, ``numbers`` among them as floats and the others as text."""
+    out = pd.DataFrame(index=frame.index)
+    for column in columns:
+        if column in numbers:
+            values = frame.get(column, np.nan)
+            try:
+                out[column] = pd.to_numeric(pd.Series(values, index=frame.index)).astype(float)
+            except (ValueError, TypeError) as error:
+                raise TableError(
+                    f"column {column!r} holds something not a number: {error}"
+                ) from None
+        else:
+            text = pd.Series(frame.get(column, ""), index=frame.index, dtype=object)
+            out[column] = as_text(text.rename(column))
+    return out
+
+
+def check_scores(scores: pd.DataFrame) -> None:
+    """Raise TableError for a score that is infinite, a negative count, or a row without a name."""
+    for column in SCORE_NUMBERS:
+        bad = scores[np.isinf(scores[column])]
+        if len(bad):
+            row = bad.iloc[0]
+            raise TableError(f"{row['model']}: {column} of {row['benchmark']} is infinite")
+    for column in ("stderr", "n_items", "n_shot"):
+        bad = scores[scores[column] < 0]
+        if len(bad):
+            row = bad.iloc[0]
+            raise TableError(
+                f"{row['model']}: {column} of {row['benchmark']} is negative ({row[column]:g})"
+            )
+    for column in ("model", "benchmark"):
+        if (scores[column] == "").any():
+            raise TableError(f"row {int(np.argmax(scores[column] == '')) + 1} names no {column}")
+
+
+def merge_agreeing(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per key; raise TableError where two rows of one key disagree."""
+    keys = list(KEY_COLUMNS)
+    for _, rows in scores[scores.duplicated(keys, keep=False)].groupby(keys, dropna=False):
+        if rows["score"].max() - rows["score"].min() > _ROUNDING:
+            first = rows.iloc[0]
+            values = " but ".join(
+                f"{float(s):g} ({o or 'no source'})"
+                for s, o in zip(rows["score"], rows["source"], strict=True)
+            )
+            raise TableError(f"{first['model']}: {first['benchmark']} is {values}; keep one")
+    return scores.drop_duplicates(keys)
+
+
+def check_facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
+    """Return the facts of all models, those without any included, each checked."""
+    named = models.set_index("model") if "model" in models.columns else models
+    frame = named.set_axis(as_text(named.index.to_series()).to_numpy(), axis=0)
+    frame = clean_facts(frame)
+    if frame.index.has_duplicates:
+        for model, rows in frame[frame.index.duplicated(keep=False)].groupby(level=0):
+            for column in (c for c in FACT_COLUMNS if c in rows):
+                if rows[column].dropna().nunique() > 1:
+                    values = " and ".join(map(str, rows[column].dropna().unique()))
+                    raise TableError(f"{model!s}: {column} is both {values}")
+        frame = frame.groupby(level=0, sort=False).first()
+    facts = typed_columns(frame, FACT_COLUMNS, FACT_NUMBERS)
+    for column in FACT_NUMBERS:
+        bad = facts[np.isinf(facts[column]) | (facts[column] <= 0)]
+        if len(bad):
+            raise TableError(f"{bad.index[0]}: {column} is {bad[column].iloc[0]:g}; it must be > 0")
+    extra = [m for m in dict.fromkeys(scored) if m not in facts.index]
+    return (
+        facts.reindex([*facts.index, *extra])
+        .fillna({c: "" for c in FACT_COLUMNS if c not in FACT_NUMBERS})
+        .rename_axis("model")
+    )
