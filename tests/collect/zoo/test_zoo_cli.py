@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,8 +173,8 @@ def test_the_training_script_writes_a_zoo_that_can_be_planned(
     tmp_path: Path, capspace: Run
 ) -> None:
     subprocess.run(
-        [ROOT / "scripts" / "train_zoo", tmp_path, "--families", "wren", "--sizes", "16",
-         "--tokens", "4096,8192"],
+        [sys.executable, ROOT / "scripts" / "train_zoo", tmp_path, "--families", "wren",
+         "--sizes", "16", "--tokens", "4096,8192"],
         check=True, capture_output=True,
     )  # fmt: skip
     code, out, _ = capspace(

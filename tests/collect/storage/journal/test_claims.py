@@ -15,6 +15,8 @@ import pytest
 from capspace.collect.run.turns import in_turn
 from capspace.collect.storage.journal import Claims, Journal
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 HOLD = """
 import os, sys
 from pathlib import Path
