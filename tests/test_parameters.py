@@ -11,8 +11,6 @@ from capspace.collect.cli import app
 
 MOST = 10
 MORE = {
-    "choose_models": 11,
-    "choose_over_budgets": 11,
     "draw_target": 13,
     "make_problem": 11,
     "solve": 11,

@@ -71,7 +71,7 @@ class Receipt:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; unknown numbers are None."""
-        told: dict[str, Any] = json_safe(
+        safe: dict[str, Any] = json_safe(
             {
                 "result": {
                     **vars(self.result),
@@ -83,7 +83,7 @@ class Receipt:
                 "items": [vars(item) for item in self.items],
             }
         )
-        return told
+        return safe
 
 
 def receipt(
@@ -113,11 +113,11 @@ def receipt(
     if model not in models:
         raise CollectError(f"{store.path} has no scores of {model!r}{near_matches(model, models)}")
     own = [r for r in everything if r.model == model]
-    found = [r for r in own if r.benchmark == benchmark]
-    if not found:
+    results = [r for r in own if r.benchmark == benchmark]
+    if not results:
         known = dict.fromkeys(r.benchmark for r in own)
         raise CollectError(f"{model} has no score of {benchmark!r}{near_matches(benchmark, known)}")
-    return [_receipt(store, result, first, count) for result in found]
+    return [_receipt(store, result, first, count) for result in results]
 
 
 def items(store: Store, result: Result) -> Iterator[Item]:

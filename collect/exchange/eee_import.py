@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from ..errors import ImportFileError
 from ..storage.run_dates import date_of_text
-from .foreign_score import (
-    ForeignFile,
-    ForeignScore,
+from .external_score import (
+    ExternalFile,
+    ExternalScore,
     first_problem,
     no_score,
     no_stderr,
@@ -93,7 +93,7 @@ def is_every_eval_ever(text: str) -> bool:
     return '"evaluation_results"' in text and '"model_info"' in text
 
 
-def read_every_eval_ever(path: Path, text: str, *, model: ModelName | None = None) -> ForeignFile:
+def read_every_eval_ever(path: Path, text: str, *, model: ModelName | None = None) -> ExternalFile:
     """Return the scores of a record.
 
     Its items are not read: they hold less than lm-eval's samples do.
@@ -121,7 +121,7 @@ def read_every_eval_ever(path: Path, text: str, *, model: ModelName | None = Non
         "harness": " ".join(filter(None, harness)),
         "setup": f"{backend} {dtype}" if backend and dtype else "",
     }
-    scores: list[ForeignScore] = []
+    scores: list[ExternalScore] = []
     left_out: list[str] = []
     for result in record.evaluation_results:
         row = common | _row(result, record, left_out)
@@ -129,11 +129,11 @@ def read_every_eval_ever(path: Path, text: str, *, model: ModelName | None = Non
             left_out.append(f"{row['task']} {row['metric']}".rstrip() + f" is {problem}")
             continue
         try:
-            scores.append(ForeignScore(**row))
+            scores.append(ExternalScore(**row))
         except ValidationError as error:
             raise ImportFileError(f"{path}: {row['task']}: {first_problem(error)}") from None
     notes = ("its items are not read: scores only",) if record.detailed_evaluation_results else ()
-    return ForeignFile(tuple(scores), tuple(left_out), notes, about)
+    return ExternalFile(tuple(scores), tuple(left_out), notes, about)
 
 
 def _without_nulls(value: Any) -> Any:

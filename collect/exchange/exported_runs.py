@@ -61,8 +61,8 @@ class Run:
     @property
     def digest(self) -> bytes:
         """SHA-256 of what tells this run from others of the same model."""
-        told = {name: value for name, value in vars(self).items() if name != "results"}
-        return bytes.fromhex(sha256(canonical_json(told).encode("utf-8", "surrogatepass")))
+        described = {name: value for name, value in vars(self).items() if name != "results"}
+        return bytes.fromhex(sha256(canonical_json(described).encode("utf-8", "surrogatepass")))
 
 
 def runs(results: Iterable[Result]) -> list[Run]:
@@ -113,9 +113,9 @@ def without_collisions(results: Iterable[Result]) -> list[list[Result]]:
     parts: list[tuple[dict[object, object], list[Result]]] = []
     for result in results:
         stated = _stated(result)
-        for told, own in parts:
-            if all(told.get(place, value) == value for place, value in stated.items()):
-                told.update(stated)
+        for described, own in parts:
+            if all(described.get(place, value) == value for place, value in stated.items()):
+                described.update(stated)
                 own.append(result)
                 break
         else:

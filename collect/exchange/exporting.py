@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from capspace.fit.table import ScoreTable
 from capspace.fit.table.cells import PARQUET_ENDINGS
-from capspace.fit.table.table import ScoreTable
 
 from ..errors import CollectError
 from ..storage.files import write_atomically
@@ -118,12 +118,12 @@ def _lm_eval(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for own in without_collisions(run.results):
             stamp = _stamp(own, stamps)
-            told = _run_record(run, own[0].measured_at)
+            record = _run_record(run, own[0].measured_at)
             for result in own:
-                _add_tasks(told, result)
+                _add_tasks(record, result)
             written += _write_samples(store, own, folder, stamp)
             path = folder / f"results_{stamp}.json"
-            write_atomically(path, _json(told), sync=False)
+            write_atomically(path, _json(record), sync=False)
             written.append(path)
     return written
 
@@ -133,7 +133,7 @@ def _run_record(run: Run, measured_at: str) -> dict[str, Any]:
     arguments = {"pretrained": run.model}
     if "dtype" in run.model_identity:
         arguments["dtype"] = run.model_identity["dtype"]
-    told: dict[str, Any] = {
+    record: dict[str, Any] = {
         "results": {},
         "versions": {},
         "n-shot": {},
@@ -158,25 +158,25 @@ def _run_record(run: Run, measured_at: str) -> dict[str, Any]:
     }
     version = run.harness.removeprefix("lm-eval").strip()
     if version:
-        told["lm_eval_version"] = version
+        record["lm_eval_version"] = version
     if run.model_identity.get("chat_template"):
-        told["chat_template"] = "the model's own"
-    return told
+        record["chat_template"] = "the model's own"
+    return record
 
 
-def _add_tasks(told: dict[str, Any], result: Result) -> None:
+def _add_tasks(record: dict[str, Any], result: Result) -> None:
     versions = versions_of(result)
     metric, chosen = metric_and_filter(result)
     for task in result.tasks:
         name = task["task"]
-        told["results"].setdefault(name, {"alias": name})
-        told["results"][name][f"{metric},{chosen}"] = task["score"]
+        record["results"].setdefault(name, {"alias": name})
+        record["results"][name][f"{metric},{chosen}"] = task["score"]
         stderr = task["stderr"]
         unknown = stderr is None or math.isnan(stderr)
-        told["results"][name][f"{metric}_stderr,{chosen}"] = "N/A" if unknown else stderr
-        told["versions"][name] = versions.get(name, "")
-        told["n-shot"][name] = result.n_shot
-        told["n-samples"][name] = {"effective": task["n_items"]}
+        record["results"][name][f"{metric}_stderr,{chosen}"] = "N/A" if unknown else stderr
+        record["versions"][name] = versions.get(name, "")
+        record["n-shot"][name] = result.n_shot
+        record["n-samples"][name] = {"effective": task["n_items"]}
 
 
 def _write_samples(store: Store, own: list[Result], folder: Path, stamp: str) -> list[Path]:

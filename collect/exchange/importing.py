@@ -18,9 +18,9 @@ from ..storage.samples import write_samples
 from ..storage.store import Store
 from .agreement import settle
 from .eee_import import RECORD_NAME
-from .foreign import ForeignFile, ForeignScore, read_foreign
-from .foreign_samples import read_foreign_samples
-from .foreign_table import TABLE_ENDINGS
+from .external import ExternalFile, ExternalScore, read_external
+from .external_samples import read_external_samples
+from .external_table import TABLE_ENDINGS
 from .model_names import ModelName
 from .protocol_match import Brought, Protocols
 from .sample_check import checked_samples
@@ -61,8 +61,8 @@ def import_scores(
     Parameters
     ----------
     paths : sequence of Path
-        Files as in `read_foreign`; a folder stands for the result files anywhere below it, of which
-        one that cannot be read is left out and named.
+        Files as in `read_external`; a folder stands for the result files anywhere below it, of
+        which one that cannot be read is left out and named.
     store : Store
         Where they are kept.
     panel : Panel
@@ -130,9 +130,9 @@ def _refuse_several(given: ModelName, about: Sequence[ModelName]) -> None:
         )
 
 
-def _checked(path: Path, protocols: Protocols, model: ModelName | None) -> ForeignFile:
+def _checked(path: Path, protocols: Protocols, model: ModelName | None) -> ExternalFile:
     """Return what can be taken of a file."""
-    file = read_foreign(path, model=model)
+    file = read_external(path, model=model)
     try:
         file = checked_samples(protocols.shares(file))
     except ImportFileError as error:
@@ -142,7 +142,7 @@ def _checked(path: Path, protocols: Protocols, model: ModelName | None) -> Forei
     return file
 
 
-def _note_cells(file: ForeignFile, name: str, notes: Counter[str]) -> None:
+def _note_cells(file: ExternalFile, name: str, notes: Counter[str]) -> None:
     for cell in file.left_out[:_MOST_CELLS]:
         notes[f"left out: {name}: {cell}"] += 1
     if len(file.left_out) > _MOST_CELLS:
@@ -152,7 +152,7 @@ def _note_cells(file: ForeignFile, name: str, notes: Counter[str]) -> None:
 
 
 def _note_earlier_names(
-    file: ForeignFile, name: str, digest: str, stored: Sequence[Result], notes: Counter[str]
+    file: ExternalFile, name: str, digest: str, stored: Sequence[Result], notes: Counter[str]
 ) -> None:
     """Say where an earlier version took this file in under the last part of a path."""
     here = {score.model for score in file.scores}
@@ -165,7 +165,7 @@ def _note_earlier_names(
 
 
 def _results(
-    file: ForeignFile, name: str, digest: str, protocols: Protocols, notes: Counter[str]
+    file: ExternalFile, name: str, digest: str, protocols: Protocols, notes: Counter[str]
 ) -> Iterator[Brought]:
     origin = f"imported from {name} (sha256 {digest[:12]})"
     for model in dict.fromkeys((s.model, s.revision) for s in file.scores):
@@ -217,7 +217,7 @@ def _keep(brought: list[Brought], replaced: list[str], store: Store) -> None:
         raise
 
 
-def _samples(parts: list[ForeignScore]) -> Iterator[dict[str, Any]]:
+def _samples(parts: list[ExternalScore]) -> Iterator[dict[str, Any]]:
     for part in parts:
         if part.samples is not None:
-            yield from (r | {"task": part.task} for r in read_foreign_samples(part.samples))
+            yield from (r | {"task": part.task} for r in read_external_samples(part.samples))

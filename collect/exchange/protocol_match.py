@@ -16,11 +16,11 @@ from ..storage.digests import canonical_json, sha256
 from ..storage.identity import TaskIdentity
 from ..storage.protocol import Protocol
 from ..storage.result import Result
-from .foreign_score import ForeignFile, ForeignScore
+from .external_score import ExternalFile, ExternalScore
 
 __all__ = ["Brought", "Protocols"]
 
-Brought = tuple[Result, list[ForeignScore]]
+Brought = tuple[Result, list[ExternalScore]]
 """A result, and the scores of the file that it is made of."""
 
 _ROUNDING = 1e-6  # of a mean of ones
@@ -28,14 +28,14 @@ _SHARES = {"acc", "acc_norm", "mc1", "mc2"}
 
 
 class Protocols:
-    """The panel's protocols as this lm-eval has them, to hold foreign scores against."""
+    """The panel's protocols as this lm-eval has them, to hold external scores against."""
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
         harness = Harness(panel.benchmarks)
         self._tasks = {b.name: harness.tasks(b) for b in panel.benchmarks}
 
-    def shares(self, file: ForeignFile) -> ForeignFile:
+    def shares(self, file: ExternalFile) -> ExternalFile:
         """Return a file without what is no share of the items where only a share can be.
 
         Raises
@@ -46,7 +46,7 @@ class Protocols:
 
         """
         is_fractions = any(self._is_share(s) and 0 < s.score < 1 for s in file.scores)
-        scores: list[ForeignScore] = []
+        scores: list[ExternalScore] = []
         left_out = list(file.left_out)
         for score in file.scores:
             label = f"{score.model}: {score.task} {score.metric}".rstrip()
@@ -63,7 +63,7 @@ class Protocols:
                 left_out.append(f"{label} is {score.score:g}, outside [0, 1]")
         return replace(file, scores=tuple(scores), left_out=tuple(left_out))
 
-    def _is_share(self, score: ForeignScore) -> bool:
+    def _is_share(self, score: ExternalScore) -> bool:
         of_panel = any(
             benchmark.metric == score.metric and task.name == score.task
             for benchmark in self._panel.benchmarks
@@ -74,7 +74,7 @@ class Protocols:
 
     def results(
         self,
-        scores: list[ForeignScore],
+        scores: list[ExternalScore],
         origin: str,
         digest: str,
         notes: Counter[str],
@@ -100,7 +100,7 @@ class Protocols:
         self,
         benchmark: Benchmark,
         tasks: tuple[TaskIdentity, ...],
-        parts: list[ForeignScore],
+        parts: list[ExternalScore],
         origin: str,
         digest: str,
     ) -> Result:
@@ -130,7 +130,7 @@ class Protocols:
 
     def _own_result(
         self,
-        score: ForeignScore,
+        score: ExternalScore,
         origin: str,
         digest: str,
         notes: Counter[str],
@@ -169,7 +169,7 @@ class Protocols:
         )
 
 
-def _find(scores: Iterable[ForeignScore], task: str, benchmark: Benchmark) -> ForeignScore | None:
+def _find(scores: Iterable[ExternalScore], task: str, benchmark: Benchmark) -> ExternalScore | None:
     """Return the score of a task that is nearest to what the panel asks for."""
     of_task = [s for s in scores if s.task == task and s.metric and not s.protocol]
     return min(
@@ -184,12 +184,12 @@ def _find(scores: Iterable[ForeignScore], task: str, benchmark: Benchmark) -> Fo
 
 
 def _differences(
-    benchmark: Benchmark, tasks: tuple[TaskIdentity, ...], parts: list[ForeignScore]
+    benchmark: Benchmark, tasks: tuple[TaskIdentity, ...], parts: list[ExternalScore]
 ) -> str:
     """Return in words how scores differ from the panel's protocol, or ""."""
-    told = []
+    differences = []
     if len(parts) != len(tasks):
-        told.append(f"{len(parts)} of {len(tasks)} tasks are there")
+        differences.append(f"{len(parts)} of {len(tasks)} tasks are there")
     versions = {task.name: task.version for task in tasks}
     for part in parts:
         version = versions[part.task]
@@ -200,11 +200,11 @@ def _differences(
             ("task version", part.version, version, _same_version(part.version, version)),
         ):
             if stated in (None, ""):
-                told.append(f"{what} not stated (the panel's is {wanted})")
+                differences.append(f"{what} not stated (the panel's is {wanted})")
             elif not same:
-                told.append(f"{what} {stated}, not {wanted}")
-        told += part.conditions
-    return ", ".join(dict.fromkeys(told))
+                differences.append(f"{what} {stated}, not {wanted}")
+        differences += part.conditions
+    return ", ".join(dict.fromkeys(differences))
 
 
 def _same_version(stated: str, wanted: str) -> bool:
@@ -215,7 +215,7 @@ def _same_version(stated: str, wanted: str) -> bool:
 
 
 def _is_the_panels(
-    score: ForeignScore, benchmark: Benchmark, tasks: tuple[TaskIdentity, ...]
+    score: ExternalScore, benchmark: Benchmark, tasks: tuple[TaskIdentity, ...]
 ) -> bool:
     """Return whether a table's protocol is the one that our own results of a benchmark carry."""
     stated = Protocol.parse(score.protocol)
@@ -227,7 +227,7 @@ def _is_the_panels(
     )
 
 
-def _sentence(score: ForeignScore) -> str:
+def _sentence(score: ExternalScore) -> str:
     """Return what a score of no panel states of its protocol."""
     if not score.metric:
         return "; ".join(filter(None, (score.setup, *score.conditions)))
@@ -245,7 +245,7 @@ def _sentence(score: ForeignScore) -> str:
     )
 
 
-def _task_record(score: ForeignScore) -> dict[str, object]:
+def _task_record(score: ExternalScore) -> dict[str, object]:
     return {
         "task": score.task,
         "score": score.score,
@@ -254,19 +254,19 @@ def _task_record(score: ForeignScore) -> dict[str, object]:
     }
 
 
-def _provenance(score: ForeignScore) -> dict[str, str]:
+def _provenance(score: ExternalScore) -> dict[str, str]:
     """Return how and when the model was run; a key need not say it, as one file has one of it."""
     backend, _, dtype = score.setup.rpartition(" ")
     setup = {"backend": backend, "dtype": dtype} if score.setup else {}
     return setup | {"run_date": score.run_date}
 
 
-def _identity(digest: str, parts: list[ForeignScore]) -> str:
+def _identity(digest: str, parts: list[ExternalScore]) -> str:
     unidentifying = {"samples", "setup", "run_date"}
     stated = [{k: v for k, v in vars(part).items() if k not in unidentifying} for part in parts]
     return canonical_json({"imported": digest, "scores": json_safe(stated)})
 
 
-def _key(digest: str, name: str, parts: list[ForeignScore]) -> str:
+def _key(digest: str, name: str, parts: list[ExternalScore]) -> str:
     text = canonical_json([name, _identity(digest, parts)])
     return sha256(text)

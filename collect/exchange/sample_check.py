@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImportFileError
-from .foreign_samples import log_likelihoods, read_foreign_samples
-from .foreign_score import ForeignFile, ForeignScore
+from .external_samples import log_likelihoods, read_external_samples
+from .external_score import ExternalFile, ExternalScore
 
 __all__ = ["checked_samples"]
 
@@ -35,14 +35,14 @@ class _Samples:
     """Of every item, by metric and filter."""
 
 
-def checked_samples(file: ForeignFile) -> ForeignFile:
+def checked_samples(file: ExternalFile) -> ExternalFile:
     """Return a file without the scores that its samples make void.
 
     Samples that cannot be read are left out, and the scores beside them taken; samples that
     contradict their score are noted.
     """
     read: dict[Path, _Samples] = {}
-    scores: list[ForeignScore] = []
+    scores: list[ExternalScore] = []
     left_out, notes = list(file.left_out), list(file.notes)
     for score in file.scores:
         if score.samples is None:
@@ -69,7 +69,7 @@ def checked_samples(file: ForeignFile) -> ForeignFile:
 def _read(path: Path) -> _Samples:
     samples = _Samples()
     try:
-        for record in read_foreign_samples(path):
+        for record in read_external_samples(path):
             _count(record, samples)
     except ImportFileError as error:
         return _Samples(problem=str(error))
@@ -94,7 +94,7 @@ def _of_filter(counts: Counter[str], chosen: str) -> int:
     return counts[chosen] or counts[""]
 
 
-def _contradictions(score: ForeignScore, samples: _Samples, name: str) -> Iterator[str]:
+def _contradictions(score: ExternalScore, samples: _Samples, name: str) -> Iterator[str]:
     where = f"{name} contradicts its score"
     n = _of_filter(samples.n_items, score.filter)
     if score.n_items is not None and n != score.n_items:
@@ -111,7 +111,7 @@ def _contradictions(score: ForeignScore, samples: _Samples, name: str) -> Iterat
         )
 
 
-def _values(samples: _Samples, score: ForeignScore) -> list[float]:
+def _values(samples: _Samples, score: ExternalScore) -> list[float]:
     of_filter = samples.values.get((score.metric, score.filter))
     return of_filter or samples.values.get((score.metric, ""), [])
 

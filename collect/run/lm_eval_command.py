@@ -22,14 +22,8 @@ from ..recorder.recording import recorded_answers
 from ..runtime.redaction import redacted
 from ..storage.journal import open_journal
 from ..storage.store import Store
-from .run_identity import (
-    RunModel,
-    identify,
-    identify_by_name,
-    refuse_adapter_run,
-    refuse_changed_names,
-    refuse_pickled_run,
-)
+from .run_checks import refuse_adapter_run, refuse_changed_names, refuse_pickled_run
+from .run_identity import RunModel, identify, identify_by_name
 
 __all__ = ["lm_eval_main", "recorded_runs"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from ..storage.identity import HARNESS_SEEDS
-from .run_identity import SETTINGS, WITHOUT_EFFECT
+from .lm_eval_arguments import SETTINGS, WITHOUT_EFFECT
 
 __all__ = ["argument_conditions", "model_arguments", "seed_conditions"]
 

@@ -7,110 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from ..checkpoints.checkpoint import refuse_mixed, refuse_pickles, resolve
-from ..checkpoints.hub import http_errors
-from ..errors import BackendError, CheckpointError, SettingsError
+from ..checkpoints.checkpoint import resolve
+from ..errors import BackendError, SettingsError
 from ..harness.backends import identity_settings, loaded_dtype
 from ..settings import Backend, LoadSettings
 from ..storage.digests import canonical_json, sha256, sha256_file
 from ..storage.identity import ModelIdentity
+from .lm_eval_arguments import (
+    CLASSES,
+    CONNECTION,
+    OWN,
+    SETTINGS,
+    WITHOUT_EFFECT,
+    given_arguments,
+    named_checkpoint,
+    other_weights,
+)
 
-__all__ = [
-    "SETTINGS",
-    "WITHOUT_EFFECT",
-    "RunModel",
-    "identify",
-    "identify_by_name",
-    "refuse_adapter_run",
-    "refuse_changed_names",
-    "refuse_pickled_run",
-]
-
-# lm-eval's model classes that take a checkpoint as `pretrained`, by their names in its registry.
-_CLASSES = {
-    "capspace": "capspace",
-    "hf": "hf",
-    "hf-auto": "hf",
-    "huggingface": "hf",
-    "sglang": "sglang",
-    "vllm": "vllm",
-}
-# Others of its classes that load one by transformers or torch.
-_LOADING = _CLASSES.keys() | {
-    "habana",
-    "hf-audiolm-qwen",
-    "hf-mistral3",
-    "hf-multimodal",
-    "ipex",
-    "mamba_ssm",
-    "steered",
-    "vllm-vlm",
-}
-_OWN_LOADERS = {"sglang", "vllm", "vllm-vlm"}  # which take no adapter that nobody named
-_ADAPTER = "adapter_model.safetensors"
-_NAMING = {"pretrained", "revision", "subfolder", "tokenizer", "peft", "delta", "gguf_file"}
-# Values of arguments that choose a file of weights, by which it is the one that is hashed.
-_CHOOSING: dict[str, tuple[Any, ...]] = {
-    "use_safetensors": (True,),
-    "load_format": ("auto", "safetensors", "fastsafetensors", "runai_streamer", "dummy"),
-}
-_OWN = {"pretrained", "revision", "dtype", "trust_remote_code"}
-# What can move an answer, and is told apart by its value alone.
-SETTINGS = {
-    "add_bos_token",
-    "attn_implementation",
-    "backend",
-    "chat_template_args",
-    "context_length",
-    "enable_thinking",
-    "kv_cache_dtype",
-    "load_format",
-    "logits_cache",
-    "max_gen_toks",
-    "max_length",
-    "max_model_len",
-    "mixed_precision_dtype",
-    "prefix_token_id",
-    "quantization",
-    "seed",
-    "softmax_dtype",
-    "think_end_token",
-    "tokenizer_mode",
-    "truncation",
-    "truncation_side",
-    "use_fast_tokenizer",
-    "use_safetensors",
-}
-WITHOUT_EFFECT = {
-    "batch_size",
-    "chunked_prefill_size",
-    "data_parallel_size",
-    "device",
-    "dp_size",
-    "gpu_memory_utilization",
-    "max_batch_size",
-    "max_cpu_memory",
-    "max_memory_per_gpu",
-    "mem_fraction_static",
-    "offload_folder",
-    "parallelize",
-    "swap_space",
-    "tensor_parallel_size",
-    "token_budget",
-    "tp_size",
-}
-# How a server is reached; its name, given by the user, says what answers there.
-_CONNECTION = {
-    "api_key",
-    "auth_token",
-    "base_url",
-    "ca_cert_path",
-    "header",
-    "max_retries",
-    "num_concurrent",
-    "timeout",
-    "verify_certificate",
-}
+__all__ = ["RunModel", "identify", "identify_by_name"]
 
 
 @dataclass(frozen=True)
@@ -162,17 +76,17 @@ def identify(
         The checkpoint cannot be resolved.
 
     """
-    if model not in _CLASSES:
+    if model not in CLASSES:
         raise BackendError(f"--model {model} does not say which checkpoint answers")
-    given = _given(arguments)
-    strange = sorted(given.keys() - _OWN - SETTINGS - WITHOUT_EFFECT)
+    given = given_arguments(arguments)
+    strange = sorted(given.keys() - OWN - SETTINGS - WITHOUT_EFFECT)
     if strange:
         # Never its value, which may be a secret.
         raise BackendError(f"what the model argument {strange[0]} stands for is not known")
-    other = _choosing_others(given)
+    other = other_weights(given)
     if other is not None:
         raise BackendError(f"{other} may load other weights than those that tell models apart")
-    ref = _checkpoint_named(given)
+    ref = named_checkpoint(given)
     if ref is None:
         raise BackendError("--model_args names no pretrained=")
     checkpoint = resolve(
@@ -181,7 +95,7 @@ def identify(
         trust_remote_code=given.get("trust_remote_code") is True,
         hash_file=hash_file,
     )
-    backend, dtype = _CLASSES[model], str(given.get("dtype", "auto"))
+    backend, dtype = CLASSES[model], str(given.get("dtype", "auto"))
     settings = {name: canonical_json(given[name]) for name in given.keys() & SETTINGS}
     if backend in get_args(Backend):
         try:
@@ -224,10 +138,10 @@ def identify_by_name(
     """
     if not name.strip():
         raise BackendError("an empty name does not say what answers")
-    given = _given(arguments)
+    given = given_arguments(arguments)
     settings = {
         key: value if key in SETTINGS else sha256(value)
-        for key in given.keys() - WITHOUT_EFFECT - _CONNECTION - {"dtype"}
+        for key in given.keys() - WITHOUT_EFFECT - CONNECTION - {"dtype"}
         for value in [canonical_json(given[key])]
     }
     identity = ModelIdentity(
@@ -239,111 +153,6 @@ def identify_by_name(
         custom_code=given.get("trust_remote_code") is True,
     )
     return RunModel(name.strip(), identity, dict(arguments))
-
-
-def refuse_adapter_run(model: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse a run of lm-eval's whose checkpoint is a model with an adapter beside it.
-
-    Raises
-    ------
-    CheckpointError
-        It is; or nothing is there by this name or revision.
-
-    """
-    given = _given(arguments)
-    ref = _checkpoint_named(given)
-    if model in _LOADING - _OWN_LOADERS and ref is not None:
-        refuse_mixed(ref)
-
-
-def refuse_changed_names(arguments: Mapping[str, Any]) -> None:
-    """Refuse a run whose arguments name something by what lm-eval took for a number.
-
-    Raises
-    ------
-    BackendError
-        A name or revision is no text any more: ``5e12345`` has become infinite, ``0012345`` 12345.
-
-    """
-    for name, value in _given(arguments).items():
-        if name in _NAMING and isinstance(value, (bool, int, float)):
-            raise BackendError(
-                f"{name}={value}: lm-eval reads the value as a number, which may not be what was "
-                f"typed; give the arguments as JSON, in which it is a text: "
-                f'--model_args \'{{"{name}": "...", ...}}\''
-            )
-
-
-def refuse_pickled_run(model: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse a run of lm-eval's that would load weights which are pickles.
-
-    Raises
-    ------
-    CheckpointError
-        It would; or the checkpoint that its arguments name is not there.
-
-    """
-    given = _given(arguments)
-    ref = _checkpoint_named(given)
-    if model not in _LOADING or ref is None or "gguf_file" in given:
-        return
-    other = _choosing_others(given)
-    if other is not None:
-        raise CheckpointError(
-            f"{ref}: {other} may load weights that are pickles, and loading a pickle can run any "
-            "code; leave it out, or pass --allow-pickle if you trust their author"
-        )
-    refuse_pickles(ref)
-    if isinstance(given.get("delta"), str):
-        refuse_pickles(given["delta"])
-    if isinstance(given.get("peft"), str):
-        _refuse_pickled_adapter(given["peft"], str(given.get("revision", "main")))
-
-
-def _refuse_pickled_adapter(ref: str, revision: str) -> None:
-    """Refuse an adapter, a folder or of the Hub, that has no safetensors: those are preferred."""
-    folder = Path(ref).expanduser()
-    if (folder / _ADAPTER).is_file() or (not folder.is_dir() and _is_on_hub(ref, revision)):
-        return
-    raise CheckpointError(
-        f"{ref}: no {_ADAPTER} was found, and loading a pickle can run any code; convert the "
-        "adapter to safetensors, or pass --allow-pickle if you trust its author"
-    )
-
-
-def _is_on_hub(ref: str, revision: str) -> bool:
-    from huggingface_hub import file_exists, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    unanswered: tuple[type[Exception], ...] = (*http_errors(), HFValidationError)
-    try:
-        cached = try_to_load_from_cache(ref, _ADAPTER, revision=revision)
-        return isinstance(cached, str) or file_exists(ref, _ADAPTER, revision=revision)
-    except unanswered:  # or no name of the Hub
-        return False
-
-
-def _choosing_others(given: Mapping[str, Any]) -> str | None:
-    """Return the argument that chooses other weights than those that are hashed, if one does."""
-    for name, hashed in _CHOOSING.items():
-        value = given.get(name, hashed[0])
-        if not any(value is one or (isinstance(one, str) and value == one) for one in hashed):
-            return f"{name}={value}"
-    return None
-
-
-def _checkpoint_named(given: Mapping[str, Any]) -> str | None:
-    """Return the folder, or the Hub name with its revision, that arguments name."""
-    pretrained = given.get("pretrained")
-    if not isinstance(pretrained, str):
-        return None
-    is_local = Path(pretrained).expanduser().is_dir()
-    asked = "" if is_local or "revision" not in given else f"@{given['revision']}"
-    return f"{pretrained}{asked}"
-
-
-def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _sorted(settings: dict[str, str], chat_template: bool | str) -> tuple[tuple[str, str], ...]:

@@ -21,7 +21,7 @@ def in_turn(
     is_done: Callable[[T], bool],
     journal: Journal,
 ) -> Iterator[T]:
-    """Yield each item that is not done, claimed for as long as the caller works on it.
+    """Yield each item that is not done, leased for as long as the caller works on it.
 
     Items that another process works on come last, once that process is done with them or dead.
     """
@@ -29,8 +29,8 @@ def in_turn(
     while waiting:
         busy = []
         for item in waiting:
-            with journal.claims.hold(key(item)) as claim:
-                if claim is None:
+            with journal.leases.hold(key(item)) as lease:
+                if lease is None:
                     busy.append(item)
                 elif not is_done(item):
                     yield item

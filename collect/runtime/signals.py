@@ -17,7 +17,7 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception within the block, so that locks and claims are given back.
+    """Turn SIGTERM into an exception within the block, so that locks and leases are given back.
 
     Outside the main thread, where Python takes no signals, nothing changes.
     """

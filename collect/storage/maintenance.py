@@ -14,7 +14,7 @@ from capspace.fit.errors import near_matches
 
 from ..errors import CollectError, StoreError
 from .answer_identity import recorded_identity
-from .journal import Journal, JournalInfo, open_journal
+from .journal import JournalInfo, inspect_journal, open_journal
 from .result import Result
 from .store import Store
 
@@ -37,13 +37,13 @@ class StoreInfo:
     n_bytes : mapping of part to bytes
         "scores", "samples", "answers" and "logs".
     n_quarantined : int
-        Damaged files of answers that were put aside.
+        Damaged files of answers in quarantine.
     n_unanswered : int
         Requests that were asked and got no answer.
     longest_unanswered : int, or None
         Characters of the longest of them.
     notices : tuple of str
-        What reading the answers had to mend, or could not.
+        What reading the answers had to repair, or could not.
 
     """
 
@@ -73,15 +73,15 @@ class Removed:
 def store_info(store: Store) -> StoreInfo:
     """Return what a store holds, and how much room each part takes."""
     with open_journal(store.path, must_write=False) as journal:
-        kept = journal.info()
+        info = journal.info()
         notices = journal.take_notices()
     results = store.results()
     names = {recorded_identity(r.identity): r.model for r in results}
     answers: Counter[str] = Counter()
-    for identity, n in kept.n_answers.items():
-        answers[names.get(identity) or _checkpoint(kept, identity)] += n
-    for failure in kept.unanswered:
-        answers[names.get(failure.identity) or _checkpoint(kept, failure.identity)] += 0
+    for identity, n in info.n_answers.items():
+        answers[names.get(identity) or _checkpoint(info, identity)] += n
+    for failure in info.unanswered:
+        answers[names.get(failure.identity) or _checkpoint(info, failure.identity)] += 0
     return StoreInfo(
         path=store.path,
         n_results=dict(Counter(r.model for r in results)),
@@ -92,16 +92,16 @@ def store_info(store: Store) -> StoreInfo:
             "answers": _size(store.path / "journal"),
             "logs": _size(store.logs_path),
         },
-        n_quarantined=kept.n_quarantined,
-        n_unanswered=len(kept.unanswered),
-        longest_unanswered=max((f.characters for f in kept.unanswered), default=None),
+        n_quarantined=info.n_quarantined,
+        n_unanswered=len(info.unanswered),
+        longest_unanswered=max((f.characters for f in info.unanswered), default=None),
         notices=tuple(notices),
     )
 
 
 def check_store(store: Store) -> list[str]:
     """Read everything and return one line for each thing that is not whole."""
-    problems = [one.problem for one in store.damaged()]
+    problems = [result.problem for result in store.damaged()]
     for result in store.results():
         if not math.isfinite(result.score):
             problems.append(f"{result.model} {result.benchmark}: its score is {result.score}")
@@ -120,14 +120,14 @@ def check_store(store: Store) -> list[str]:
         f"{path}: belongs to no score (a stopped run left it); 'capspace store compact' deletes it"
         for path in _left_behind(store)
     ]
-    # Opening the journal would mend what a check is to tell of.
-    return problems + Journal.inspect(store.path / "journal").problems
+    # Opening the journal would repair what a check is to report.
+    return problems + inspect_journal(store.path / "journal").problems
 
 
 def compact_store(store: Store) -> tuple[int, int]:
     """Give back room that is not used; return bytes before and after.
 
-    Samples that belong to no score and damaged files that were put aside are deleted.
+    Samples that belong to no score and quarantined files are deleted.
     """
     before = _size(store.path)
     for path in _left_behind(store):
@@ -169,10 +169,10 @@ def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> R
     failures = [f for f in failed if is_meant(f.model, f.benchmark)]
     n_answers = 0
     with open_journal(store.path) as journal:
-        kept = journal.info()
-        identities, unscored = _identities(model, own, everything, kept)
+        info = journal.info()
+        identities, unscored = _identities(model, own, everything, info)
         if benchmark is None and identities:
-            n_answers = sum(kept.n_answers.get(identity, 0) for identity in identities)
+            n_answers = sum(info.n_answers.get(identity, 0) for identity in identities)
             journal.remove(identities)
         elif not (own or failures or damaged):
             models = [*(r.model for r in everything), *(f.model for f in failed)]
@@ -186,14 +186,14 @@ def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> R
 
 
 def _identities(
-    model: str, own: list[Result], everything: Iterable[Result], kept: JournalInfo
+    model: str, own: list[Result], everything: Iterable[Result], info: JournalInfo
 ) -> tuple[set[str], set[str]]:
     """Return whose answers are the model's alone, and all checkpoints that have no score."""
     keys = {r.key for r in own}
     others = {recorded_identity(r.identity) for r in everything if r.key not in keys}
     scored = {recorded_identity(r.identity) for r in own}
-    recorded = kept.n_answers.keys() | {failure.identity for failure in kept.unanswered}
-    named = {i: _checkpoint(kept, i) for i in recorded - scored - others}
+    recorded = info.n_answers.keys() | {failure.identity for failure in info.unanswered}
+    named = {i: _checkpoint(info, i) for i in recorded - scored - others}
     identities = {i for i, checkpoint in named.items() if checkpoint == model}
     return identities | (scored - others - {""}), set(named.values())
 
@@ -204,7 +204,7 @@ def _left_behind(store: Store) -> list[Path]:
     # Workers of a zoo write samples; their scores come into the store when its driver next runs.
     in_zoos = {path.stem for path in store.path.glob("zoo/*/cells/*.json")}
     keys = store.keys() | in_zoos
-    found = []
+    left_behind = []
     for path in paths:
         is_part = path.name.startswith(".") and path.name.endswith(".part")
         of_none = path.name.endswith(_SAMPLES) and path.name.removesuffix(_SAMPLES) not in keys
@@ -213,13 +213,13 @@ def _left_behind(store: Store) -> list[Path]:
         except FileNotFoundError:  # its writer has finished it meanwhile
             continue
         if (is_part or of_none) and age > _SETTLED_SECONDS:
-            found.append(path)
-    return found
+            left_behind.append(path)
+    return left_behind
 
 
-def _checkpoint(kept: JournalInfo, identity: str) -> str:
+def _checkpoint(info: JournalInfo, identity: str) -> str:
     """Return the checkpoint that answers without a score name."""
-    described = kept.descriptions.get(identity, {}).get("model", {})
+    described = info.descriptions.get(identity, {}).get("model", {})
     return str(described.get("checkpoint", identity[:12]))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from capspace.fit.table.table import FACT_COLUMNS, ScoreTable
+from capspace.fit.table import ScoreTable
+from capspace.fit.table.schema import FACT_COLUMNS
 
 from ..errors import ZooError
 from ..storage.files import write_atomically

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import DegenerateError
+from ._law import link_function
 from ._refit import Fitted
 from .intervals import IntervalMethod
-from .law import link_function
 
 __all__ = [
     "Curve",

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .._display import counted, frame_html
 from ..errors import TableError, UnknownNameError, near_matches
+from ..table._table import ScoreTable
 from ..table.cells import read_cells
 from ..table.readers import read_table, typed
-from ..table.table import ScoreTable
 
 __all__ = [
     "Benchmark",

@@ -5,22 +5,24 @@ shard whose writer has gone is sealed under the digest of its bytes and never wr
 shards are merged from time to time. Whoever reads sees all of them together.
 """
 
-from ._journal import Journal, JournalInfo, JournalReport, open_journal
+from ._journal import Journal, open_journal
 from .answers import Answer, RequestType
 from .chunk import Failure
-from .claims import Claim, Claims
+from .inspection import JournalInfo, JournalReport, inspect_journal
 from .keys import RequestKeys, is_sampled
+from .leases import Lease, Leases
 
 __all__ = [
     "Answer",
-    "Claim",
-    "Claims",
     "Failure",
     "Journal",
     "JournalInfo",
     "JournalReport",
+    "Lease",
+    "Leases",
     "RequestKeys",
     "RequestType",
+    "inspect_journal",
     "is_sampled",
     "open_journal",
 ]

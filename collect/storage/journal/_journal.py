@@ -1,13 +1,11 @@
-"""What the rest of capspace asks of a journal: look up, append, check, tidy."""
+"""A journal as its users see it: answers are looked up, appended and removed."""
 
 from __future__ import annotations
 
 import json
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -17,43 +15,14 @@ from ...errors import JournalError
 from ..files import write_atomically
 from .answers import Answer, RequestType
 from .chunk import Chunk, Failure
-from .claims import Claims
 from .folder import ShardFolder
+from .inspection import JournalInfo, JournalReport, describe_journal, inspect_journal
+from .leases import Leases
 from .live import OpenShard
-from .reader import file_digest, read_shard
 
-__all__ = ["Journal", "JournalInfo", "JournalReport", "open_journal"]
+__all__ = ["Journal", "open_journal"]
 
 _MERGE_ABOVE = 8  # sealed shards; each process that wrote adds one
-
-
-@dataclass(frozen=True)
-class JournalInfo:
-    """What a journal holds: per identity the answers, their bytes and what the identity is.
-
-    Attributes
-    ----------
-    unanswered : list of Failure
-        The requests of all identities that were asked and never answered.
-
-    """
-
-    n_answers: dict[str, int]
-    n_bytes: dict[str, int]
-    descriptions: dict[str, dict[str, Any]]
-    unanswered: list[Failure]
-    n_sealed: int
-    n_live: int
-    n_quarantined: int
-
-
-@dataclass(frozen=True)
-class JournalReport:
-    """What a check found: how much is whole, and one line for each thing that is not."""
-
-    n_chunks: int
-    n_answers: int
-    problems: list[str]
 
 
 class Journal:
@@ -68,7 +37,7 @@ class Journal:
 
     Attributes
     ----------
-    claims : Claims
+    leases : Leases
         Who is measuring what right now.
 
     Raises
@@ -80,14 +49,14 @@ class Journal:
     -----
     The folder may be shared by processes and machines. Answers in shards that are still written
     are seen by processes of the same machine only, as SQLite's log cannot be shared further; a
-    claim keeps two machines from one cell. Machines must have distinct host names and the file
+    lease keeps two machines from one cell. Machines must have distinct host names and the file
     system must honour `flock` between them.
 
     """
 
     def __init__(self, path: Path, *, must_write: bool = True) -> None:
         self.path = Path(path)
-        self.claims = Claims(self.path / "claims")
+        self.leases = Leases(self.path / "claims")
         self._own: OpenShard | None = None
         with _plain_errors(self.path):
             self._folder = ShardFolder(self.path, must_write=must_write)
@@ -108,7 +77,7 @@ class Journal:
 
     @property
     def notices(self) -> list[str]:
-        """What opening and reading had to mend so far, one line each, to be shown to a person."""
+        """What opening and reading had to repair so far, one line each, to be shown to a person."""
         return list(self._folder.notices)
 
     def take_notices(self) -> list[str]:
@@ -167,15 +136,15 @@ class Journal:
         """Return the requests of an identity that were asked and never answered."""
         known = self.known(identity)
         with _plain_errors(self.path):
-            found = [f for _, contents in self._folder.read(identity) for f in contents.failures]
-        ordered = sorted(found, key=lambda f: (f.created, f.key))
+            failures = [f for _, contents in self._folder.read(identity) for f in contents.failures]
+        ordered = sorted(failures, key=lambda f: (f.created, f.key))
         return list({f.key: f for f in ordered if f.key not in known}.values())
 
     def tuning(self, identity: str) -> dict[str, float]:
         """Return what was learned of an identity's speed and size on this machine, or nothing."""
         try:
-            told = json.loads(self._tuning_path(identity).read_text())
-            return {str(name): float(value) for name, value in told.items()}
+            stored = json.loads(self._tuning_path(identity).read_text())
+            return {str(name): float(value) for name, value in stored.items()}
         except (FileNotFoundError, ValueError, AttributeError):
             return {}  # it only saves time; a torn file is learned again
 
@@ -196,7 +165,7 @@ class Journal:
     def compact(self) -> tuple[int, int]:
         """Merge all sealed shards into one; return bytes before and after.
 
-        Damaged files that were put aside before are deleted.
+        Quarantined files are deleted.
         """
         with _plain_errors(self.path):
             self._folder.drop_quarantined()
@@ -205,7 +174,7 @@ class Journal:
     def remove(self, identities: Collection[str]) -> tuple[int, int]:
         """Drop all answers and failures of these identities; return bytes before and after.
 
-        Damaged files that were put aside go too: whose answers are in them, nobody can tell.
+        Quarantined files go too: whose answers are in them, nobody can tell.
 
         Raises
         ------
@@ -224,57 +193,21 @@ class Journal:
             return self._folder.merge(drop=set(identities))
 
     def check(self) -> JournalReport:
-        """Read everything and say what is not whole."""
-        return self.inspect(self.path)
-
-    @staticmethod
-    def inspect(path: Path) -> JournalReport:
-        """Read everything in a journal's folder without opening it, so that nothing is mended."""
-        problems, n_chunks, n_answers = [], 0, 0
-        for shard in sorted(path.glob("*.sqlite")):
-            sealed = shard.name.startswith("sealed-")
-            try:
-                contents = read_shard(shard, sealed=sealed)
-            except FileNotFoundError:  # sealed or merged away by its writer meanwhile
-                continue
-            n_chunks += len(contents.chunks)
-            n_answers += sum(chunk.n for chunk in contents.chunks)
-            changed = sealed and file_digest(shard) != shard.stem.removeprefix("sealed-")
-            if contents.damage or changed:
-                problems.append(f"{shard}: {contents.damage or 'its bytes changed'}")
-        aside = sorted((path / "quarantine").glob("*.sqlite"))
-        problems += [
-            f"{shard}: put aside as damaged, its whole chunks were kept; 'capspace store compact' "
-            "deletes it"
-            for shard in aside
-        ]
-        return JournalReport(n_chunks, n_answers, problems)
+        """Read everything and report what is not whole."""
+        return inspect_journal(self.path)
 
     def info(self) -> JournalInfo:
-        """Return what is kept, per identity."""
-        n_answers: Counter[str] = Counter()
-        n_bytes: Counter[str] = Counter()
-        descriptions: dict[str, dict[str, Any]] = {}
-        seen: set[bytes] = set()
-        failed: set[str] = set()
-        for _, contents in self._folder.read():
-            for chunk in contents.chunks:
-                if chunk.digest in seen:
-                    continue
-                seen.add(chunk.digest)
-                n_answers[chunk.identity] += chunk.n
-                n_bytes[chunk.identity] += len(chunk.payload)
-            failed |= {failure.identity for failure in contents.failures}
-            for identity, text in contents.descriptions.items():
-                descriptions[identity] = json.loads(text)
-        return JournalInfo(
-            dict(n_answers),
-            dict(n_bytes),
-            descriptions,
-            [failure for identity in sorted(failed) for failure in self.failures(identity)],
-            len(self._folder.sealed()),
-            len(self._folder.live()),
-            len(self._folder.quarantined()),
+        """Return what it holds, per identity."""
+        contents = [contents for _, contents in self._folder.read()]
+        failed = {failure.identity for shard in contents for failure in shard.failures}
+        return describe_journal(
+            contents,
+            unanswered=[
+                failure for identity in sorted(failed) for failure in self.failures(identity)
+            ],
+            n_sealed=len(self._folder.sealed()),
+            n_live=len(self._folder.live()),
+            n_quarantined=len(self._folder.quarantined()),
         )
 
     def _own_shard(self) -> OpenShard:
@@ -289,7 +222,7 @@ class Journal:
             self._folder.seal(own)
 
     def _abandon(self) -> None:
-        """Leave the shard as it is, after an error that was told; the next opening mends it."""
+        """Leave the shard as it is, after an error that was raised; the next opening repairs it."""
         if self._own is not None:
             own, self._own = self._own, None
             own.abandon()

@@ -58,8 +58,8 @@ class Chunk:
     @property
     def is_whole(self) -> bool:
         """Whether nothing in it has changed since it was written."""
-        found = _digest(self.identity, self.request_type, self.n, self.created, self.payload)
-        return found == self.digest
+        digest = _digest(self.identity, self.request_type, self.n, self.created, self.payload)
+        return digest == self.digest
 
     def answers(self) -> dict[bytes, Answer]:
         """Return the answers by request key."""

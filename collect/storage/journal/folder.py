@@ -1,4 +1,4 @@
-"""The folder of shards: which are there, sealing, mending what was damaged, merging."""
+"""The folder of shards: they are listed, sealed, merged, and repaired where they are damaged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ShardFolder:
     Attributes
     ----------
     notices : list of str
-        What had to be mended, one line each.
+        What had to be repaired, one line each.
     is_writable : bool
         Whether the folder could be written when it was opened.
 
@@ -55,7 +55,7 @@ class ShardFolder:
         self._must_write = must_write
         with self._unless_unwritable():
             self._quarantine.mkdir(parents=True, exist_ok=True)
-            self.mend_abandoned()
+            self.repair_abandoned()
 
     def sealed(self) -> list[Path]:
         """Return the shards that are never written again."""
@@ -69,11 +69,11 @@ class ShardFolder:
         return sorted(self.path.glob(f"live-{host_name() if self.is_writable else '*'}-*.sqlite"))
 
     def quarantined(self) -> list[Path]:
-        """Return the damaged files that were put aside."""
+        """Return the damaged files in quarantine."""
         return sorted(self._quarantine.glob("*.sqlite"))
 
     def read(self, identity: str | None = None) -> Iterator[tuple[Path, ShardContents]]:
-        """Yield every readable shard with its whole chunks; damaged sealed ones are mended first.
+        """Yield every readable shard with its whole chunks; damaged sealed ones are repaired first.
 
         A shard that is sealed or merged away meanwhile makes the reading start again, so that no
         chunk is missed; the caller may see a chunk twice.
@@ -89,7 +89,7 @@ class ShardFolder:
                     if sealed and not self._is_verified(path):
                         with self._unless_unwritable():
                             if self.is_writable:
-                                self._mend_sealed(path)
+                                self._repair_sealed(path)
                                 break
                         self._verified.add(path.name)
                         self._tell(f"{path.name} is damaged: its whole chunks are read")
@@ -104,7 +104,7 @@ class ShardFolder:
 
         Which identities a process of another machine writes cannot be seen from here.
         """
-        found, own = [], self.live()
+        paths, own = [], self.live()
         for path in self.path.glob("live-*.sqlite"):
             if not has_writer(path):
                 continue
@@ -115,11 +115,11 @@ class ShardFolder:
                     continue
                 if contents.identities.isdisjoint(identities):
                     continue
-            found.append(path)
-        return found
+            paths.append(path)
+        return paths
 
     def drop_quarantined(self) -> None:
-        """Delete the damaged files that were put aside: their whole chunks were kept."""
+        """Delete the damaged files in quarantine: their whole chunks were kept."""
         for path in self.quarantined():
             path.unlink()
 
@@ -131,7 +131,7 @@ class ShardFolder:
                 self._settle(shard.path, read_shard(shard.path, sealed=True))
             shard.release()
 
-    def mend_abandoned(self) -> None:
+    def repair_abandoned(self) -> None:
         """Seal the shards whose writers are gone, keeping every whole chunk."""
         with held_lock(self._merge_lock):
             for path in sorted(self.path.glob("live-*.sqlite")):
@@ -166,7 +166,7 @@ class ShardFolder:
         with held_lock(self._merge_lock):
             for path in self.sealed():
                 if not self._is_verified(path):
-                    self._mend(path, read_shard(path, sealed=True))
+                    self._repair(path, read_shard(path, sealed=True))
             sizes = {p: p.stat().st_size for p in self.sealed()}
             sources = [p for p, size in sizes.items() if everything or drop or size < _FULL_GROWN]
             before = sum(sizes[p] for p in sources)
@@ -184,15 +184,15 @@ class ShardFolder:
             self._verified.add(path.name)
         return path.name in self._verified
 
-    def _mend_sealed(self, path: Path) -> None:
+    def _repair_sealed(self, path: Path) -> None:
         with held_lock(self._merge_lock):
-            if path.exists():  # else another process has mended it meanwhile
-                self._mend(path, read_shard(path, sealed=True))
+            if path.exists():  # else another process has repaired it meanwhile
+                self._repair(path, read_shard(path, sealed=True))
 
     def _settle(self, path: Path, contents: ShardContents, noted: int = 0) -> None:
-        """Give a shard that nobody writes its sealed name, or mend it; drop it when empty."""
+        """Give a shard that nobody writes its sealed name, or repair it; drop it when empty."""
         if contents.damage:
-            self._mend(path, contents)
+            self._repair(path, contents)
             return
         if len(contents.chunks) < noted:
             self._tell(
@@ -205,8 +205,8 @@ class ShardFolder:
             path.unlink()
         _drop_log(path)
 
-    def _mend(self, path: Path, contents: ShardContents) -> None:
-        """Keep a damaged shard's whole chunks in a new one, and put the file aside."""
+    def _repair(self, path: Path, contents: ShardContents) -> None:
+        """Keep a damaged shard's whole chunks in a new one, and quarantine the file."""
         with _temporary(self.path) as part:
             if contents.chunks or contents.failures:
                 _write(part, contents.chunks, contents.failures, contents.descriptions)
@@ -224,7 +224,7 @@ class ShardFolder:
 
     @contextmanager
     def _unless_unwritable(self) -> Iterator[None]:
-        """From the first time that mending finds no room, mend no more; only read."""
+        """From the first time that repairing finds no room, repair no more; only read."""
         try:
             yield
         except (OSError, sqlite3.OperationalError, JournalError) as error:
@@ -254,11 +254,11 @@ class ShardFolder:
                 known = failures.get(name, failure)
                 if failure.identity not in drop and failure.created >= known.created:
                     failures[name] = failure
-        kept = {c.identity for c in chunks.values()} | {identity for identity, _ in failures}
-        if not kept:
+        remaining = {c.identity for c in chunks.values()} | {identity for identity, _ in failures}
+        if not remaining:
             return None
         ordered = sorted(chunks.values(), key=lambda c: (c.created, c.digest))
-        described = {i: d for i, d in descriptions.items() if i in kept}
+        described = {i: d for i, d in descriptions.items() if i in remaining}
         with _temporary(self.path) as part:
             _write(part, ordered, [failures[name] for name in sorted(failures)], described)
             return self._seal_file(part)

@@ -20,7 +20,7 @@ from .chunk import APPLICATION_ID, VERSION, Chunk, Failure
 __all__ = ["ShardContents", "file_digest", "read_shard"]
 
 _FAILURE = TypeAdapter(Failure)
-_TOLD = TypeAdapter(dict[str, Any])
+_DETAILS = TypeAdapter(dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _lacks_room(db: sqlite3.Connection, path: Path) -> bool:
     """Return whether a shard cannot be read where it lies, for want of an index of its log."""
     try:
         db.execute("PRAGMA schema_version")
-    except sqlite3.DatabaseError as error:  # damage is told of where the chunks are read
+    except sqlite3.DatabaseError as error:  # damage is reported where the chunks are read
         _require(path)
         return is_unwritable(error)
     return False
@@ -184,9 +184,9 @@ def _failures(db: sqlite3.Connection, damage: list[str]) -> list[Failure]:
         damage.append(f"failures: {error}")
         return []
     failures = []
-    for identity, key, created, told in rows:
+    for identity, key, created, text in rows:
         try:
-            what = _TOLD.validate_json(told) | {
+            what = _DETAILS.validate_json(text) | {
                 "identity": identity, "key": key, "created": created,
             }  # fmt: skip
             failures.append(_FAILURE.validate_python(what))
@@ -200,17 +200,17 @@ def _owners(db: sqlite3.Connection) -> tuple[dict[int, bytes], list[str]]:
 
     The payloads stay untouched on their own pages.
     """
-    found: dict[int, bytes] = {}
+    owners: dict[int, bytes] = {}
     damage: list[str] = []
     query = "SELECT id, CAST(identity AS BLOB) FROM chunks ORDER BY id "
     for direction in ("ASC", "DESC"):
         try:
-            found.update(iter(db.execute(query + direction)))
+            owners.update(iter(db.execute(query + direction)))
         except sqlite3.DatabaseError as error:
             damage = [str(error)]
         else:
             break
-    return found, damage
+    return owners, damage
 
 
 def _chunk(db: sqlite3.Connection, number: int) -> Chunk:

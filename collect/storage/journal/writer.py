@@ -97,7 +97,7 @@ class ShardWriter:
 
     def record_failure(self, failure: Failure) -> None:
         """Keep that a request got no answer; it is asked again in the next run."""
-        told = {
+        details = {
             "task": failure.task,
             "document": failure.document,
             "characters": failure.characters,
@@ -107,7 +107,7 @@ class ShardWriter:
         with _plain_errors(self.path):
             self._db.execute(
                 "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)",
-                (failure.identity, failure.key, failure.created, json.dumps(told)),
+                (failure.identity, failure.key, failure.created, json.dumps(details)),
             )
 
     def close(self) -> bool:

@@ -15,7 +15,7 @@ from ..work.downloads import Downloads
 from ..work.folder import ZooFolder
 from ..work.records import WorkUnit
 from ..work.supervisor import Supervisor
-from ..work.worker import claimed_units, patiently, worker_name
+from ..work.worker import leased_units, patiently, worker_name
 
 __all__ = ["run_local"]
 
@@ -83,7 +83,7 @@ class _Run:
 
     def work(self) -> None:
         """Be one worker."""
-        units = claimed_units(self.folder, take=self.downloads.take)
+        units = leased_units(self.folder, take=self.downloads.take)
         try:
             with (
                 Supervisor(self.folder, worker_name(), stop=self.stop) as supervisor,

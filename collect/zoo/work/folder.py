@@ -6,7 +6,7 @@ Layout, below ``<store>/zoo/<name>``::
     units/<id>.running     attempts so far of a unit that a worker took
     units/<id>.done        attempts of a unit that is finished, well or not
     cells/<key>.json       one result, or why there is none
-    claims/                who has which unit (capspace.collect.storage.journal.claims)
+    claims/                who has which unit (capspace.collect.storage.journal.leases)
     workers/<name>.json    what a worker is doing
     logs/<name>.log        what it said
 
@@ -30,7 +30,7 @@ from capspace.tasks.panel import Panel
 from ...errors import ZooError
 from ...storage.digests import sha256
 from ...storage.files import write_atomically
-from ...storage.journal.claims import Claims
+from ...storage.journal.leases import Leases
 from ...storage.result import Missing, Result
 from ...storage.store import Store
 from ..planning.plan import Plan
@@ -71,7 +71,7 @@ class ZooFolder:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ZooError(f"cannot write the zoo's folder {self.path}: {error.strerror}") from None
-        self.claims = Claims(self.path / "claims")
+        self.leases = Leases(self.path / "claims")
 
     @classmethod
     def of(cls, store: Store, name: str) -> ZooFolder:
@@ -99,22 +99,22 @@ class ZooFolder:
         wanted = {key for unit in new.values() for key in unit.cells.values()}
         current = {model.ref: model.settings for model in plan.models}
         finished = self.finished()
-        kept: dict[str, WorkUnit] = {}
+        by_id: dict[str, WorkUnit] = {}
         taken: set[str] = set()
         for old in self.read_work().units if self.has_work() else ():
             cells = {b: k for b, k in old.cells.items() if k in wanted}
             if cells and old.id not in finished:
                 settings = current.get(old.ref, old.settings)  # a data root may have moved
-                kept[old.id] = replace(old, cells=cells, settings=settings)
+                by_id[old.id] = replace(old, cells=cells, settings=settings)
                 taken |= set(cells.values())
         for unit in new.values():
             if taken.isdisjoint(unit.cells.values()):
-                kept[unit.id] = unit
+                by_id[unit.id] = unit
                 (self.path / "units" / f"{unit.id}.done").unlink(missing_ok=True)
             elif cells := {b: k for b, k in unit.cells.items() if k not in taken}:
                 identifier = f"{unit.id}-{secrets.token_hex(4)}"
-                kept[identifier] = replace(unit, id=identifier, cells=cells)
-        ordered = sorted(kept.values(), key=lambda o: (-o.seconds, o.model, o.id))
+                by_id[identifier] = replace(unit, id=identifier, cells=cells)
+        ordered = sorted(by_id.values(), key=lambda o: (-o.seconds, o.model, o.id))
         work = WorkList(
             wanted={
                 m.name: {c.benchmark: c.key for c in plan.cells[m.identity]} for m in plan.models
@@ -255,10 +255,10 @@ class ZooFolder:
         lines = []
         for path in sorted((self.path / "notices").glob("*.json")):
             try:
-                kept = json.loads(path.read_text(encoding="utf-8"))
+                notices = json.loads(path.read_text(encoding="utf-8"))
             except FileNotFoundError:
                 continue  # it was dropped just now
-            lines += [f"{kept['model']}: {line}" for line in kept["lines"]]
+            lines += [f"{notices['model']}: {line}" for line in notices["lines"]]
         return lines
 
     def write_worker(self, state: WorkerState) -> None:

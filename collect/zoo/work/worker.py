@@ -14,13 +14,13 @@ from .folder import ZooFolder
 from .records import WorkUnit
 from .supervisor import Supervisor
 
-__all__ = ["Fits", "claimed_units", "patiently", "stopped_by_signals", "work", "worker_name"]
+__all__ = ["Fits", "leased_units", "patiently", "stopped_by_signals", "work", "worker_name"]
 
 Fits = Callable[[WorkUnit], bool]
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
-def claimed_units(
+def leased_units(
     folder: ZooFolder, *, fits: Fits = lambda unit: True, take: Fits = lambda unit: True
 ) -> Generator[WorkUnit | None]:
     """Yield units in their order; the worker holds the lease of each while it works on it.
@@ -44,12 +44,12 @@ def claimed_units(
         left = [o for o in folder.read_work().units if o.id not in finished and fits(o)]
         if not left:
             return
-        living = folder.claims.living(taken)
+        living = folder.leases.living(taken)
         for unit in left:
             if unit.id in living:
                 continue
-            with folder.claims.hold(unit.id) as claim:
-                if claim is None or folder.is_finished(unit.id) or not take(unit):
+            with folder.leases.hold(unit.id) as lease:
+                if lease is None or folder.is_finished(unit.id) or not take(unit):
                     continue
                 yield unit
                 break
@@ -60,7 +60,7 @@ def claimed_units(
 def patiently(
     units: Iterable[WorkUnit | None], stop: threading.Event, *, longest: float = _LONGEST_PAUSE
 ) -> Generator[WorkUnit]:
-    """Yield the units of ``claimed_units``; the wait doubles each time that there is none."""
+    """Yield the units of ``leased_units``; the wait doubles each time that there is none."""
     pause = _FIRST_PAUSE
     for unit in units:
         if unit is None:
@@ -84,7 +84,7 @@ def work(
     """Run units until none is left or fits into the time left; return how many were run."""
     n = 0
     with Supervisor(folder, name, environment=environment, stop=stop) as supervisor:
-        units = claimed_units(folder, fits=lambda o: o.seconds <= seconds_left())
+        units = leased_units(folder, fits=lambda o: o.seconds <= seconds_left())
         with closing(patiently(units, stop)) as mine:
             for unit in mine:
                 n += supervisor.run(unit, timeout=folder.read_work().timeout)

@@ -23,7 +23,8 @@ from capspace.collect.engine.arithmetic import ARITHMETIC
 from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.harness.backends import identity_settings
 from capspace.collect.run.lm_eval_command import lm_eval_main
-from capspace.collect.run.run_identity import identify, identify_by_name, refuse_pickled_run
+from capspace.collect.run.run_checks import refuse_pickled_run
+from capspace.collect.run.run_identity import identify, identify_by_name
 from capspace.collect.storage.identity import ModelIdentity
 
 pytestmark = [

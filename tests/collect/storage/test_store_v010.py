@@ -155,5 +155,5 @@ def test_what_workers_of_a_zoo_measured_is_taken_into_the_store(
             old = before[result.benchmark]
             assert (result.key, result.score, result.identity) == (old.key, old.score, old.identity)
         assert import_outcomes(folder, zoo_store).n_results == 0
-        (order,) = folder.read_orders().orders
-        assert order.settings.data_root is not None
+        (unit,) = folder.read_work().units
+        assert unit.settings.data_root is not None

@@ -131,7 +131,8 @@ def test_status_says_what_runs_what_failed_and_where_jobs_wait(
 def test_bad_input_is_one_line(zoo: Path, capspace: Run, tmp_path: Path) -> None:
     for words, told in [
         (("status", zoo), "this zoo was never run with the store"),
-        (("run", zoo, "--budget", "lots"), "--budget 'lots': expected a time"),
+        (("run", zoo, "--compute-budget", "lots"), "--compute-budget 'lots': expected a time"),
+        (("run", zoo, "--budget", "lots"), "--budget is now --compute-budget"),
         (("run", zoo, "--executor", "slurm", "--time", "soon"), "--time 'soon': expected"),
         (("run", zoo, "--executor", "slurm", "--max-disk", "9GB"), "--max-disk bounds a local run"),
         (("plan", tmp_path / "gone.yaml"), "gone.yaml: cannot read this zoo"),

@@ -262,7 +262,7 @@ def test_damaged_files_that_were_put_aside_are_deleted_when_asked(
     with Journal(tmp_path) as journal:
         kept = journal.known("model")
         (line,) = journal.check().problems
-        assert "put aside as damaged" in line
+        assert "quarantined as damaged" in line
         assert "'capspace store compact' deletes it" in line
         journal.compact() if tidy == "compact" else journal.remove(["another"])
         assert journal.check().problems == []

@@ -38,7 +38,7 @@ from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.downloads import check_disk
 from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.collect.zoo.work.supervisor import smaller_batch
-from capspace.collect.zoo.work.worker import claimed_units
+from capspace.collect.zoo.work.worker import leased_units
 
 SECONDS = st.lists(st.floats(1.0, 1e4), min_size=1, max_size=12)
 GUESS = Throughput.guess("cpu")
@@ -122,20 +122,20 @@ def test_a_unit_whose_worker_died_is_taken_up_in_its_place(tmp_path: Path) -> No
     code = (
         "import sys; from pathlib import Path;"
         "from capspace.collect.zoo.work.folder import ZooFolder;"
-        "from capspace.collect.zoo.work.worker import claimed_units; import os;"
-        "f = ZooFolder(Path(sys.argv[1])); o = next(claimed_units(f));"
+        "from capspace.collect.zoo.work.worker import leased_units; import os;"
+        "f = ZooFolder(Path(sys.argv[1])); o = next(leased_units(f));"
         "f.write_attempts(o.id, [], finished=False); print(o.model, flush=True); os._exit(9)"
     )
     died = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True
     )
     assert died.stdout.strip() == "b"
-    units = claimed_units(folder)
+    units = leased_units(folder)
     first = next(units)
     assert first is not None
     assert first.model == "b"
-    other = claimed_units(folder)
-    second, third = next(other), next(claimed_units(folder))
+    other = leased_units(folder)
+    second, third = next(other), next(leased_units(folder))
     assert second is not None
     assert third is not None
     # The generator that was dropped has given its unit back.
@@ -147,7 +147,7 @@ def test_a_unit_whose_worker_died_is_taken_up_in_its_place(tmp_path: Path) -> No
 def test_where_others_have_all_that_is_left_a_worker_waits(tmp_path: Path) -> None:
     folder = ZooFolder(tmp_path)
     folder.write_work(plan_of(a=[10.0]), [], None)
-    mine, theirs = claimed_units(folder), claimed_units(folder)
+    mine, theirs = leased_units(folder), leased_units(folder)
     order = next(mine)
     assert order is not None
     folder.write_attempts(order.id, [], finished=False)

@@ -13,10 +13,10 @@ from ..errors import ImportFileError
 from ..run.run_conditions import argument_conditions, model_arguments, seed_conditions
 from ..storage.run_dates import date_of_epoch, date_of_stamp
 from .exported_runs import file_name
-from .foreign_score import (
+from .external_score import (
     Count,
-    ForeignFile,
-    ForeignScore,
+    ExternalFile,
+    ExternalScore,
     Name,
     first_problem,
     no_score,
@@ -89,7 +89,7 @@ class _Run(_Part):
     """What our own exports say that lm-eval's layout has no place for."""
 
 
-def read_run(path: Path, text: str, *, model: ModelName | None = None) -> ForeignFile:
+def read_run(path: Path, text: str, *, model: ModelName | None = None) -> ExternalFile:
     """Return the scores of a JSON file.
 
     Parameters
@@ -121,7 +121,7 @@ def read_run(path: Path, text: str, *, model: ModelName | None = None) -> Foreig
         "run_date": (date_of_epoch(run.date) or date_of_stamp(path.name)) if own.dated else "",
     }
     conditions = _conditions(run, config, arguments)
-    scores: list[ForeignScore] = []
+    scores: list[ExternalScore] = []
     left_out: list[str] = []
     for key, metrics in run.results.items():
         if (run.group_subtasks or {}).get(key) or key == "all":
@@ -137,7 +137,7 @@ def read_run(path: Path, text: str, *, model: ModelName | None = None) -> Foreig
             "samples": _samples_beside(path, task),
         }
         scores += _scores(common | of_task, metrics, path, left_out)
-    return ForeignFile(tuple(scores), tuple(left_out), about=about)
+    return ExternalFile(tuple(scores), tuple(left_out), about=about)
 
 
 def _load(path: Path, text: str) -> _Run:
@@ -167,7 +167,7 @@ def _task_and_shots(key: str, run: _Run, config: _Config, path: Path) -> tuple[s
 
 def _scores(
     of_task: dict[str, Any], metrics: dict[str, JsonValue], path: Path, left_out: list[str]
-) -> Iterator[ForeignScore]:
+) -> Iterator[ExternalScore]:
     for name, value in metrics.items():
         metric, _, chosen = name.partition(",")
         if metric.endswith("_stderr") or metric in {"sample_len", "sample_count"}:
@@ -185,7 +185,7 @@ def _scores(
             left_out.append(f"{where}: its standard error is {problem}")
             stderr = math.nan
         try:
-            yield ForeignScore(
+            yield ExternalScore(
                 **of_task,
                 metric=metric,
                 filter=chosen or "none",
@@ -243,18 +243,18 @@ def _setup(config: _Config, arguments: dict[str, JsonValue]) -> str:
 
 def _conditions(run: _Run, config: _Config, arguments: dict[str, JsonValue]) -> list[str]:
     limit = config.limit  # a share of the items, or their number
-    found = [] if limit is None else [f"limit {int(limit) if limit.is_integer() else limit}"]
+    conditions = [] if limit is None else [f"limit {int(limit) if limit.is_integer() else limit}"]
     if config.max_samples is not None:
-        found.append(f"limit {config.max_samples}")
+        conditions.append(f"limit {config.max_samples}")
     if run.chat_template:
-        found.append("chat template")
+        conditions.append("chat template")
     if run.system_instruction:
-        found.append("system instruction")
+        conditions.append("system instruction")
     if config.gen_kwargs:
-        found.append(f"generation settings {config.gen_kwargs}")
-    found += argument_conditions(arguments)
-    found += seed_conditions(config.seeds())
-    return found + list(run.capspace.conditions if run.capspace else ())
+        conditions.append(f"generation settings {config.gen_kwargs}")
+    conditions += argument_conditions(arguments)
+    conditions += seed_conditions(config.seeds())
+    return conditions + list(run.capspace.conditions if run.capspace else ())
 
 
 def _limited(conditions: list[str], config: _Config, count: _Items) -> tuple[str, ...]:

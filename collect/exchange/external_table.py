@@ -16,9 +16,9 @@ from capspace.fit.table.cells import PARQUET_ENDINGS, as_numbers, as_text, is_em
 from capspace.fit.table.readers import read_rows
 
 from ..errors import ImportFileError
-from .foreign_score import (
-    ForeignFile,
-    ForeignScore,
+from .external_score import (
+    ExternalFile,
+    ExternalScore,
     first_problem,
     no_score,
     no_stderr,
@@ -34,7 +34,7 @@ _TIDY = {"model", "benchmark", "metric", "value"}
 _TIDY_NUMBERS = ("value", "stderr", "num_fewshot", "step")
 
 
-def read_score_table(path: Path) -> ForeignFile:
+def read_score_table(path: Path) -> ExternalFile:
     """Return the scores of a CSV or Parquet file.
 
     Raises
@@ -52,7 +52,7 @@ def read_score_table(path: Path) -> ForeignFile:
         rows = list(_tidy(frame) if set(frame.columns) >= _TIDY else _other(read_rows(path)))
     except TableError as error:
         raise ImportFileError(f"{path}: " + str(error).removeprefix(f"{path}: ")) from None
-    scores: list[ForeignScore] = []
+    scores: list[ExternalScore] = []
     left_out: list[str] = []
     for number, row in rows:
         where = f"row {number}" if number else f"{row['model']}: {row['task']}"
@@ -63,11 +63,11 @@ def read_score_table(path: Path) -> ForeignFile:
             left_out.append(f"{where}: the standard error is {problem}")
             row["stderr"] = math.nan
         try:
-            scores.append(ForeignScore(**row))
+            scores.append(ExternalScore(**row))
         except ValidationError as error:
             raise ImportFileError(f"{path}: {where}: {first_problem(error)}") from None
     about = tuple(dict.fromkeys(ModelName(score.model, score.revision) for score in scores))
-    return ForeignFile(tuple(scores), tuple(left_out), about=about)
+    return ExternalFile(tuple(scores), tuple(left_out), about=about)
 
 
 def _check_names(frame: pd.DataFrame, path: Path) -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ..errors import ImportFileError
 from .eee_import import is_every_eval_ever, read_every_eval_ever
-from .foreign_run import read_run
-from .foreign_score import ForeignFile, ForeignScore
-from .foreign_table import read_score_table
+from .external_run import read_run
+from .external_score import ExternalFile, ExternalScore
+from .external_table import read_score_table
 from .model_names import ModelName
 
-__all__ = ["ForeignFile", "ForeignScore", "read_foreign"]
+__all__ = ["ExternalFile", "ExternalScore", "read_external"]
 
 
-def read_foreign(path: Path, *, model: ModelName | None = None) -> ForeignFile:
+def read_external(path: Path, *, model: ModelName | None = None) -> ExternalFile:
     """Return the scores of a file.
 
     Parameters

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import ImportFileError
-from .foreign_score import Count, first_problem
+from .external_score import Count, first_problem
 
-__all__ = ["log_likelihoods", "read_foreign_samples"]
+__all__ = ["log_likelihoods", "read_external_samples"]
 
 _DEEPEST = 40
 _Listed = Annotated[list[Any], Field(min_length=1)]
@@ -46,7 +46,7 @@ class _Record(BaseModel):
         return self
 
 
-def read_foreign_samples(path: Path) -> Iterator[dict[str, Any]]:
+def read_external_samples(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a ``samples_*.jsonl`` file.
 
     Raises

@@ -11,7 +11,15 @@ from pydantic.dataclasses import dataclass
 
 from .model_names import ModelName
 
-__all__ = ["Count", "ForeignFile", "ForeignScore", "Name", "first_problem", "no_score", "no_stderr"]
+__all__ = [
+    "Count",
+    "ExternalFile",
+    "ExternalScore",
+    "Name",
+    "first_problem",
+    "no_score",
+    "no_stderr",
+]
 
 # Names become parts of file names, whose length has bounds.
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -30,7 +38,7 @@ StandardError = Annotated[float, AfterValidator(_is_error)]
 
 
 @dataclass(frozen=True, config=ConfigDict(strict=True))
-class ForeignScore:
+class ExternalScore:
     """One score as a file states it; None and "" where it states nothing."""
 
     model: ModelPath
@@ -64,12 +72,12 @@ class ForeignScore:
 
 
 @dataclass(frozen=True)
-class ForeignFile:
+class ExternalFile:
     """What a file holds.
 
     Attributes
     ----------
-    scores : tuple of ForeignScore
+    scores : tuple of ExternalScore
     left_out : tuple of str
         What of it was not taken: which cell, and what it holds instead of a score.
     notes : tuple of str
@@ -79,7 +87,7 @@ class ForeignFile:
 
     """
 
-    scores: tuple[ForeignScore, ...]
+    scores: tuple[ExternalScore, ...]
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     about: tuple[ModelName, ...] = ()

@@ -1,4 +1,4 @@
-"""Who is measuring what: claims with a heartbeat, so that two runs of one zoo share its cells."""
+"""Who is measuring what: leases with a heartbeat, so that two runs of one zoo share its cells."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pathlib import Path
 from ..files import write_atomically
 from .locks import held_lock
 
-__all__ = ["Claim", "Claims"]
+__all__ = ["Lease", "Leases"]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One process's claim on one cell.
+class Lease:
+    """One process's lease on one cell.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Claim:
         The process: `started` tells it from a later one with its number, `namespace` tells apart
         boots and containers that share a host name.
     token : str
-        Drawn at random, so that a claim can be told from a later one of the same process.
+        Drawn at random, so that a lease can be told from a later one of the same process.
 
     """
 
@@ -48,13 +48,13 @@ class Claim:
     token: str
 
 
-class Claims:
-    """The claims under one folder.
+class Leases:
+    """The leases under one folder.
 
     Parameters
     ----------
     path : Path
-        The folder; it is made with the first claim.
+        The folder; it is made with the first lease.
     expiry : float
         Seconds without a heartbeat after which an owner on another machine counts as dead. On the
         same machine a dead owner is seen at once.
@@ -70,18 +70,18 @@ class Claims:
         self._path = path
         self._expiry = expiry
 
-    def acquire(self, cell: str) -> Claim | None:
-        """Claim a cell and return the claim, or None where a living process has it."""
+    def acquire(self, cell: str) -> Lease | None:
+        """Lease a cell and return the lease, or None where a living process has it."""
         pid, token = os.getpid(), secrets.token_hex(8)
-        claim = Claim(cell, socket.gethostname(), pid, _started(pid), _namespace(), token)
+        lease = Lease(cell, socket.gethostname(), pid, _started(pid), _namespace(), token)
         with self._lock():
             if self._holder(cell) is not None:
                 return None
-            self._write(claim)
-        return claim
+            self._write(lease)
+        return lease
 
-    def holder(self, cell: str) -> Claim | None:
-        """Return the claim of the living process that has the cell, or None."""
+    def holder(self, cell: str) -> Lease | None:
+        """Return the lease of the living process that has the cell, or None."""
         with self._lock():
             return self._holder(cell)
 
@@ -90,47 +90,47 @@ class Claims:
         with self._lock():
             return {cell for cell in cells if self._holder(cell) is not None}
 
-    def beat(self, claim: Claim) -> bool:
-        """Say that the claim's owner lives; return whether it still has the claim."""
+    def beat(self, lease: Lease) -> bool:
+        """Say that the lease's owner lives; return whether it still has the lease."""
         with self._lock():
-            if self._read(claim.cell) != claim:
+            if self._read(lease.cell) != lease:
                 return False
-            os.utime(self._file(claim.cell))
+            os.utime(self._file(lease.cell))
         return True
 
-    def release(self, claim: Claim) -> None:
-        """Give the cell back; a claim that was lost meanwhile is left to its new owner."""
+    def release(self, lease: Lease) -> None:
+        """Give the cell back; a lease that was lost meanwhile is left to its new owner."""
         with self._lock():
-            if self._read(claim.cell) == claim:
-                self._file(claim.cell).unlink()
+            if self._read(lease.cell) == lease:
+                self._file(lease.cell).unlink()
 
     @contextmanager
-    def hold(self, cell: str) -> Iterator[Claim | None]:
-        """Claim a cell for the length of a block, with a heartbeat; None where another has it."""
-        claim = self.acquire(cell)
-        if claim is None:
+    def hold(self, cell: str) -> Iterator[Lease | None]:
+        """Lease a cell for the length of a block, with a heartbeat; None where another has it."""
+        lease = self.acquire(cell)
+        if lease is None:
             yield None
             return
         stop = threading.Event()
-        beats = threading.Thread(target=self._beat_until, args=(claim, stop), daemon=True)
+        beats = threading.Thread(target=self._beat_until, args=(lease, stop), daemon=True)
         beats.start()
         try:
-            yield claim
+            yield lease
         finally:
             stop.set()
             beats.join()
             try:
-                self.release(claim)
-            except OSError as error:  # the claim of a process that ended is nobody's anyway
-                _log.warning("the claim on %s stays until this process ends: %s", cell, error)
+                self.release(lease)
+            except OSError as error:  # the lease of a process that ended is nobody's anyway
+                _log.warning("the lease on %s stays until this process ends: %s", cell, error)
 
-    def _beat_until(self, claim: Claim, stop: threading.Event) -> None:
+    def _beat_until(self, lease: Lease, stop: threading.Event) -> None:
         while not stop.wait(self._expiry / 6):
             try:
-                if not self.beat(claim):
+                if not self.beat(lease):
                     return
-            except OSError as error:  # as long as this lasts, the claim only grows old
-                _log.warning("cannot renew the claim on %s: %s", claim.cell, error)
+            except OSError as error:  # as long as this lasts, the lease only grows old
+                _log.warning("cannot renew the lease on %s: %s", lease.cell, error)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -138,17 +138,17 @@ class Claims:
         with held_lock(self._path / "claims.lock"):
             yield
 
-    def _holder(self, cell: str) -> Claim | None:
-        claim = self._read(cell)
-        return claim if claim is not None and self._lives(claim) else None
+    def _holder(self, cell: str) -> Lease | None:
+        lease = self._read(cell)
+        return lease if lease is not None and self._lives(lease) else None
 
-    def _lives(self, claim: Claim) -> bool:
-        if claim.host == socket.gethostname() and claim.namespace == _namespace():
-            return _started(claim.pid) == claim.started
+    def _lives(self, lease: Lease) -> bool:
+        if lease.host == socket.gethostname() and lease.namespace == _namespace():
+            return _started(lease.pid) == lease.started
         probe = self._path / f"now-{secrets.token_hex(8)}"
         probe.touch()
         try:
-            age = probe.stat().st_mtime - self._file(claim.cell).stat().st_mtime
+            age = probe.stat().st_mtime - self._file(lease.cell).stat().st_mtime
         finally:
             probe.unlink()
         return age < self._expiry
@@ -156,15 +156,15 @@ class Claims:
     def _file(self, cell: str) -> Path:
         return self._path / f"{blake2b(cell.encode(), digest_size=16).hexdigest()}.json"
 
-    def _read(self, cell: str) -> Claim | None:
+    def _read(self, cell: str) -> Lease | None:
         try:
-            return Claim(**json.loads(self._file(cell).read_text()))
+            return Lease(**json.loads(self._file(cell).read_text()))
         except (FileNotFoundError, ValueError, TypeError):
-            return None  # a torn claim is nobody's: its writer died while writing it
+            return None  # a torn lease is nobody's: its writer died while writing it
 
-    def _write(self, claim: Claim) -> None:
+    def _write(self, lease: Lease) -> None:
         # A heartbeat outlives no power cut either.
-        write_atomically(self._file(claim.cell), json.dumps(asdict(claim)), sync=False)
+        write_atomically(self._file(lease.cell), json.dumps(asdict(lease)), sync=False)
 
 
 @cache

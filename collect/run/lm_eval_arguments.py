@@ -1,0 +1,131 @@
+"""Arguments of lm-eval's model classes: the checkpoint they name, and which can move an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "CLASSES",
+    "CONNECTION",
+    "LOADING",
+    "NAMING",
+    "OWN",
+    "OWN_LOADERS",
+    "SETTINGS",
+    "WITHOUT_EFFECT",
+    "given_arguments",
+    "named_checkpoint",
+    "other_weights",
+]
+
+# lm-eval's model classes that take a checkpoint as `pretrained`, by their names in its registry.
+CLASSES = {
+    "capspace": "capspace",
+    "hf": "hf",
+    "hf-auto": "hf",
+    "huggingface": "hf",
+    "sglang": "sglang",
+    "vllm": "vllm",
+}
+# Others of its classes that load one by transformers or torch.
+LOADING = CLASSES.keys() | {
+    "habana",
+    "hf-audiolm-qwen",
+    "hf-mistral3",
+    "hf-multimodal",
+    "ipex",
+    "mamba_ssm",
+    "steered",
+    "vllm-vlm",
+}
+OWN_LOADERS = {"sglang", "vllm", "vllm-vlm"}  # which take no adapter that nobody named
+NAMING = {"pretrained", "revision", "subfolder", "tokenizer", "peft", "delta", "gguf_file"}
+# Values of arguments that choose a file of weights, by which it is the one that is hashed.
+_CHOOSING: dict[str, tuple[Any, ...]] = {
+    "use_safetensors": (True,),
+    "load_format": ("auto", "safetensors", "fastsafetensors", "runai_streamer", "dummy"),
+}
+OWN = {"pretrained", "revision", "dtype", "trust_remote_code"}
+# What can move an answer, and is told apart by its value alone.
+SETTINGS = {
+    "add_bos_token",
+    "attn_implementation",
+    "backend",
+    "chat_template_args",
+    "context_length",
+    "enable_thinking",
+    "kv_cache_dtype",
+    "load_format",
+    "logits_cache",
+    "max_gen_toks",
+    "max_length",
+    "max_model_len",
+    "mixed_precision_dtype",
+    "prefix_token_id",
+    "quantization",
+    "seed",
+    "softmax_dtype",
+    "think_end_token",
+    "tokenizer_mode",
+    "truncation",
+    "truncation_side",
+    "use_fast_tokenizer",
+    "use_safetensors",
+}
+WITHOUT_EFFECT = {
+    "batch_size",
+    "chunked_prefill_size",
+    "data_parallel_size",
+    "device",
+    "dp_size",
+    "gpu_memory_utilization",
+    "max_batch_size",
+    "max_cpu_memory",
+    "max_memory_per_gpu",
+    "mem_fraction_static",
+    "offload_folder",
+    "parallelize",
+    "swap_space",
+    "tensor_parallel_size",
+    "token_budget",
+    "tp_size",
+}
+# How a server is reached; its name, given by the user, says what answers there.
+CONNECTION = {
+    "api_key",
+    "auth_token",
+    "base_url",
+    "ca_cert_path",
+    "header",
+    "max_retries",
+    "num_concurrent",
+    "timeout",
+    "verify_certificate",
+}
+
+
+def other_weights(given: Mapping[str, Any]) -> str | None:
+    """Return the argument that chooses other weights than those that are hashed, if one does."""
+    for name, hashed in _CHOOSING.items():
+        value = given.get(name, hashed[0])
+        # By identity: 1 is not True where an argument stands for a choice.
+        if not any(value is v or (isinstance(v, str) and value == v) for v in hashed):
+            return f"{name}={value}"
+    return None
+
+
+def named_checkpoint(given: Mapping[str, Any]) -> str | None:
+    """Return the folder, or the Hub name with its revision, that arguments name."""
+    pretrained = given.get("pretrained")
+    if not isinstance(pretrained, str):
+        return None
+    is_local = Path(pretrained).expanduser().is_dir()
+    asked = "" if is_local or "revision" not in given else f"@{given['revision']}"
+    return f"{pretrained}{asked}"
+
+
+def given_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that are not None, which stands for not given."""
+    return {name: value for name, value in arguments.items() if value is not None}

@@ -1,0 +1,105 @@
+"""What a run of lm-eval's own command is refused for: pickles, adapters, names read as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints.checkpoint import refuse_mixed, refuse_pickles
+from ..checkpoints.hub import http_errors
+from ..errors import BackendError, CheckpointError
+from .lm_eval_arguments import (
+    LOADING,
+    NAMING,
+    OWN_LOADERS,
+    given_arguments,
+    named_checkpoint,
+    other_weights,
+)
+
+__all__ = ["refuse_adapter_run", "refuse_changed_names", "refuse_pickled_run"]
+
+_ADAPTER = "adapter_model.safetensors"
+
+
+def refuse_adapter_run(model: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a run of lm-eval's whose checkpoint is a model with an adapter beside it.
+
+    Raises
+    ------
+    CheckpointError
+        It is; or nothing is there by this name or revision.
+
+    """
+    given = given_arguments(arguments)
+    ref = named_checkpoint(given)
+    if model in LOADING - OWN_LOADERS and ref is not None:
+        refuse_mixed(ref)
+
+
+def refuse_changed_names(arguments: Mapping[str, Any]) -> None:
+    """Refuse a run whose arguments name something by what lm-eval took for a number.
+
+    Raises
+    ------
+    BackendError
+        A name or revision is no text any more: ``5e12345`` has become infinite, ``0012345`` 12345.
+
+    """
+    for name, value in given_arguments(arguments).items():
+        if name in NAMING and isinstance(value, (bool, int, float)):
+            raise BackendError(
+                f"{name}={value}: lm-eval reads the value as a number, which may not be what was "
+                f"typed; give the arguments as JSON, in which it is a text: "
+                f'--model_args \'{{"{name}": "...", ...}}\''
+            )
+
+
+def refuse_pickled_run(model: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a run of lm-eval's that would load weights which are pickles.
+
+    Raises
+    ------
+    CheckpointError
+        It would; or the checkpoint that its arguments name is not there.
+
+    """
+    given = given_arguments(arguments)
+    ref = named_checkpoint(given)
+    if model not in LOADING or ref is None or "gguf_file" in given:
+        return
+    other = other_weights(given)
+    if other is not None:
+        raise CheckpointError(
+            f"{ref}: {other} may load weights that are pickles, and loading a pickle can run any "
+            "code; leave it out, or pass --allow-pickle if you trust their author"
+        )
+    refuse_pickles(ref)
+    if isinstance(given.get("delta"), str):
+        refuse_pickles(given["delta"])
+    if isinstance(given.get("peft"), str):
+        _refuse_pickled_adapter(given["peft"], str(given.get("revision", "main")))
+
+
+def _refuse_pickled_adapter(ref: str, revision: str) -> None:
+    """Refuse an adapter, a folder or of the Hub, that has no safetensors: those are preferred."""
+    folder = Path(ref).expanduser()
+    if (folder / _ADAPTER).is_file() or (not folder.is_dir() and _is_on_hub(ref, revision)):
+        return
+    raise CheckpointError(
+        f"{ref}: no {_ADAPTER} was found, and loading a pickle can run any code; convert the "
+        "adapter to safetensors, or pass --allow-pickle if you trust its author"
+    )
+
+
+def _is_on_hub(ref: str, revision: str) -> bool:
+    from huggingface_hub import file_exists, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    unanswered: tuple[type[Exception], ...] = (*http_errors(), HFValidationError)
+    try:
+        cached = try_to_load_from_cache(ref, _ADAPTER, revision=revision)
+        return isinstance(cached, str) or file_exists(ref, _ADAPTER, revision=revision)
+    except unanswered:  # or no name of the Hub
+        return False
