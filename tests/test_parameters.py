@@ -12,8 +12,6 @@ from capspace.collect.cli import app
 MOST = 10
 MORE = {
     "attend": 11,
-    "choose_models": 11,
-    "choose_over_budgets": 11,
     "make_problem": 11,
 }
 """Functions that take more than ten today; the list may only get shorter."""
