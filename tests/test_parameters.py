@@ -12,7 +12,6 @@ from capspace.collect.cli import app
 MOST = 10
 MORE = {
     "attend": 11,
-    "draw_target": 13,
     "make_problem": 11,
     "solve": 11,
 }

@@ -53,6 +53,8 @@ class Curve:
         Capability (the law's linear predictor) and the target on it.
     lower, upper : (m,) arrays, optional
         Band of prediction intervals.
+    level : float
+        Nominal coverage of the band.
 
     """
 
@@ -60,6 +62,7 @@ class Curve:
     y: Floats
     lower: Floats | None = None
     upper: Floats | None = None
+    level: float = 0.9
 
     def __repr__(self) -> str:
         return f"Curve({len(self.x)} points from {self.x[0]:.3g} to {self.x[-1]:.3g})"
@@ -165,4 +168,4 @@ def fitted_curve(
     """
     path = typical_path(fitted, low, high, n_points)
     interval = method.predict(fitted, path.scores, level=level)
-    return Curve(path.predictor, interval.mean, interval.lower, interval.upper)
+    return Curve(path.predictor, interval.mean, interval.lower, interval.upper, level)

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from capspace.fit import ScoreTable, backtest, figures, make_problem, select_models
 from capspace.fit.analyses import predict_gain
 from capspace.fit.analyses.splits import by_flops
-from capspace.fit.figures import Curve, NewModel, Treatment, save
+from capspace.fit.figures import Curve, Cutoff, NewModel, Treatment, save
 from capspace.fit.figures.marks import FAMILIES as KNOWN
 from capspace.fit.figures.marks import family_style
 from capspace.fit.figures.style import short_name, signed
@@ -65,9 +65,8 @@ def draw_all():
             curve,
             label="Word unscrambling",
             is_test=test,
-            cutoff=1.0,
-            cutoff_label="10²³ FLOPs",
-            log10_flops=(0.9, -19.8),
+            cutoff=Cutoff(1.0, "10²³ FLOPs"),
+            reference=fit_family_law(0.9 * np.log10([1e22, 1e24]) - 19.8, [1e22, 1e24]),
             new=NewModel("org/a-new-model-7b", 0.2, 0.55, 0.4, 0.7),
             subtitle="test MSE 2.6e-3",
         ),
