@@ -44,7 +44,7 @@ _NAMES = {
         "UnknownNameError",
     ),
     "figures": (
-        "Cutoff", "NewModel", "Treatment", "draw_backtest", "draw_backtest_baselines",
+        "NewModel", "Treatment", "draw_backtest", "draw_backtest_baselines",
         "draw_backtest_predictions", "draw_baselines", "draw_budget_curve", "draw_efficiency",
         "draw_error_curves", "draw_gain", "draw_gain_analysis", "draw_map", "draw_predicted",
         "draw_predictions", "draw_scores", "draw_selection", "draw_space", "draw_target",

@@ -9,7 +9,7 @@ from .backtest import (
 from .efficiency import draw_efficiency
 from .errors import draw_baselines, draw_error_curves, draw_predicted
 from .gain import Treatment, draw_gain, draw_gain_analysis, draw_weights
-from .law import Cutoff, NewModel, draw_target
+from .law import NewModel, draw_target
 from .placement import draw_predictions, draw_scores
 from .selection import draw_budget_curve, draw_selection
 from .space import draw_map, draw_space
@@ -17,7 +17,6 @@ from .style import save
 
 __all__ = [
     "Curve",
-    "Cutoff",
     "NewModel",
     "Treatment",
     "draw_backtest",

@@ -9,7 +9,7 @@ from ..analyses._backtest import Backtest
 from ..law.efficiency import FamilyLaw
 from ..law.path import Curve
 from .errors import draw_baselines, draw_predicted
-from .law import Cutoff, draw_target
+from .law import draw_target
 from .style import format_flops
 
 __all__ = ["draw_backtest", "draw_backtest_baselines", "draw_backtest_predictions"]
@@ -39,9 +39,7 @@ def draw_backtest(
     models = result.models
     cutoff = None
     if reference is not None and cutoff_flops is not None:
-        cutoff = Cutoff(
-            float(reference.predict(cutoff_flops)), f"{format_flops(cutoff_flops)} FLOPs"
-        )
+        cutoff = float(reference.predict(cutoff_flops)), f"{format_flops(cutoff_flops)} FLOPs"
     return draw_target(
         models["linear_predictor"],
         models["truth"],

@@ -28,7 +28,7 @@ from .style import (
     styled,
 )
 
-__all__ = ["Cutoff", "NewModel", "draw_target"]
+__all__ = ["NewModel", "draw_target"]
 
 Floats = NDArray[np.float64]
 
@@ -44,14 +44,6 @@ class NewModel:
     upper: float
 
 
-@dataclass(frozen=True)
-class Cutoff:
-    """Where the models fitted on end: a capability, and what stands along its line."""
-
-    at: float
-    label: str = "cutoff"
-
-
 @styled
 def draw_target(
     capability: ArrayLike,
@@ -61,7 +53,7 @@ def draw_target(
     *,
     label: str,
     is_test: ArrayLike | None = None,
-    cutoff: Cutoff | None = None,
+    cutoff: tuple[float, str] | None = None,
     reference: FamilyLaw | None = None,
     new: NewModel | None = None,
     subtitle: str = "",
@@ -82,13 +74,13 @@ def draw_target(
         The target's name.
     is_test : (n,) bool array, optional
         Models not used in the fit; none by default.
-    cutoff : Cutoff, optional
-        Where a vertical line separates the sides.
+    cutoff : (float, str), optional
+        Capability at which a vertical line separates the sides, and what stands along it.
     reference : FamilyLaw, optional
         Line of C in the training FLOPs of a reference family; gives the top axis.
     new : NewModel, optional
         A model with its predicted target.
-    subtitle : str
+    subtitle : str, default ""
         A quieter line under the title.
 
     """
@@ -106,10 +98,10 @@ def draw_target(
             text = f"{name} ({side.sum()})" if test.any() else f"reference models ({side.sum()})"
             handles.append(dot(colour, text))
     if cutoff is not None:
-        axes.axvline(cutoff.at, color=GREY, lw=1, ls=(0, (4, 3)), zorder=1)
+        axes.axvline(cutoff[0], color=GREY, lw=1, ls=(0, (4, 3)), zorder=1)
         axes.annotate(
-            cutoff.label,
-            (cutoff.at, 1),
+            cutoff[1],
+            (cutoff[0], 1),
             (-4, -4),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
@@ -145,7 +137,7 @@ def draw_target(
         _equivalent_axis(axes, reference, (float(x.min()), float(x.max())))
     # The legend keeps clear of the cutoff and its label.
     left, right = axes.get_xlim()
-    crossed = cutoff is not None and (cutoff.at - left) / (right - left) < 0.42
+    crossed = cutoff is not None and (cutoff[0] - left) / (right - left) < 0.42
     sides = axes.legend(handles=handles, loc="lower right" if crossed else "upper left")
     family_key(axes, sides, families)
     headline(axes, label, subtitle)

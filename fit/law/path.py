@@ -69,7 +69,7 @@ class Curve:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per point: x, y, lower, upper."""
-        return pd.DataFrame(vars(self))
+        return pd.DataFrame({name: getattr(self, name) for name in ("x", "y", "lower", "upper")})
 
 
 def linear_predictor(fitted: Fitted, scores: Floats) -> Floats:

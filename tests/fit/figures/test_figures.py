@@ -15,11 +15,11 @@ from matplotlib.text import Text
 from capspace.fit import ScoreTable, backtest, figures, make_problem, select_models
 from capspace.fit.analyses import predict_gain
 from capspace.fit.analyses.splits import by_flops
-from capspace.fit.figures import Curve, Cutoff, NewModel, Treatment, save
+from capspace.fit.figures import Curve, NewModel, Treatment, save
 from capspace.fit.figures.marks import FAMILIES as KNOWN
 from capspace.fit.figures.marks import family_style
 from capspace.fit.figures.style import short_name, signed
-from capspace.fit.law.efficiency import fit_efficiency, fit_family_law
+from capspace.fit.law.efficiency import FamilyLaw, fit_efficiency, fit_family_law
 from capspace.fit.law.intervals import TwoView
 from capspace.fit.law.path import fitted_curve
 
@@ -65,8 +65,8 @@ def draw_all():
             curve,
             label="Word unscrambling",
             is_test=test,
-            cutoff=Cutoff(1.0, "10²³ FLOPs"),
-            reference=fit_family_law(0.9 * np.log10([1e22, 1e24]) - 19.8, [1e22, 1e24]),
+            cutoff=(1.0, "10²³ FLOPs"),
+            reference=FamilyLaw("Llama-2", 3, 0.9, -19.8, 0.99, 23.0, 0.5, 0.01, (1e22, 1e24)),
             new=NewModel("org/a-new-model-7b", 0.2, 0.55, 0.4, 0.7),
             subtitle="test MSE 2.6e-3",
         ),
