@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,10 @@ class Said:
     code: int
     out: str
     err: str
+
+
+# Making the commands out of their functions takes longer than most of them run.
+_made_once = cache(typer.main.get_command)
 
 
 class Command:
@@ -76,6 +81,7 @@ class Notes(SilentProgress):
 def capspace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(typer.main, "get_command", _made_once)
     return Command(capsys)
 
 

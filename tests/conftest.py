@@ -12,10 +12,13 @@ from types import ModuleType
 
 import pytest
 from checkout import ROOT, SHARED, TESTS
-from forked_popen import Servers, forked_interpreters
-from lm_eval_parts import looked_up_once
+from forked_popen import GARBAGE, Servers, forked_interpreters, inherited, start_interpreters
+from lm_eval_parts import TASKS, looked_up_once
 
 pytest_plugins = ["commands"]
+
+# A worker of xdist is a fork itself; of its tests, those that want forks say so.
+start_interpreters()
 
 # What is imported stays: looking through it for garbage again and again takes a third of the time.
 gc.disable()
@@ -60,6 +63,21 @@ def _named_after(path: Path) -> Path:
     return path.with_name(path.stem.removeprefix("test_"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one more than there are cores, as some tests wait, for Slurm, say."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fork xdist's workers of one process that has imported what they need."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        servers = Servers()
+        config.add_cleanup(servers.close)
+        forked = forked_interpreters(servers)
+        forked.__enter__()
+        config.add_cleanup(lambda: forked.__exit__(None, None, None))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the longest files first, and note what was collected before anything is left out."""
@@ -68,6 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[COLLECTED] = [item.nodeid for item in items]
     gc.freeze()
     gc.enable()
+    gc.set_threshold(*GARBAGE)
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +147,8 @@ def collected_here(pytestconfig: pytest.Config) -> list[str]:
 @pytest.fixture(scope="session")
 def fork_servers() -> Iterator[Servers]:
     """What this process has started to fork interpreters, ended with the tests."""
-    servers = Servers()
+    servers = inherited() or Servers()
+    servers.may_start = True
     yield servers
     servers.close()
 
@@ -151,7 +171,15 @@ def libraries_as_checked() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def lm_eval_looks_up_once() -> Iterator[None]:
-    """Let runs of lm-eval in this process share its index of tasks and what it says of packages."""
-    with looked_up_once():
+def lm_eval_looks_up_once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[None]:
+    """Let all runs of lm-eval share its index of tasks, and this process's what it has looked up.
+
+    Interpreters that are forked share them, too.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    known = (folder if worker_id == "master" else folder.parent) / "lm-eval-tasks.json"
+    with pytest.MonkeyPatch.context() as patch, looked_up_once(known):
+        patch.setenv(TASKS, str(known))
         yield

@@ -21,6 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from small_disk import enter_mounts_of_its_own
+
+if __name__ == "__main__" and sys.argv[1:2] == ["unwritable"]:
+    enter_mounts_of_its_own()  # before a library starts threads
+
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
@@ -274,7 +279,7 @@ def _fill(disk: Path) -> None:
 def unwritable(nursery: Nursery, checkpoint: Path, begun: Path, how: str) -> dict[str, Any]:
     """Take the room or the right to write from a run in its middle; read, then resume.
 
-    Needs to be root in a mount namespace of its own. ``begun`` is a store with the first score.
+    Needs mounts of its own. ``begun`` is a store with the first score.
     ``how``: "full" fills the disk; "read-only" puts a read-only mount over the store; "remounted"
     kills the run and mounts its disk read-only.
     """

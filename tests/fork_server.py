@@ -23,7 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from forked_popen import Server, Servers, forked_interpreters
+from forked_popen import GARBAGE, Server, Servers, forked_interpreters, inherit
+from lm_eval_parts import TASKS, looked_up_once
 
 _LENGTH = 8
 # The environment moves nothing in these while they are imported, but for what a server is fixed to.
@@ -67,6 +68,7 @@ def _import(names: tuple[str, ...]) -> None:
             continue  # in this version, or with these extras, it is not there to be needed
     gc.freeze()
     gc.enable()
+    gc.set_threshold(*GARBAGE)
     tasks = Path("/proc/self/task").iterdir()
     threads = [task.joinpath("comm").read_text().strip() for task in tasks]
     # Arrow's allocator has a thread of its own, and starts it anew in a fork.
@@ -153,7 +155,7 @@ def _serve() -> tuple[dict[str, Any], Servers]:
             os.dup2(stream, number)
             os.close(stream)
         os.chdir(request["folder"])
-        return request, Servers(only=Server(spare, ours))
+        return request, Servers(Server(spare, ours), may_start=False)
 
 
 def _ended(error: BaseException | None) -> int:
@@ -190,8 +192,11 @@ if __name__ == "__main__":
     if its_request["unbuffered"]:
         # Typed as any text stream; an interpreter's own is a TextIOWrapper.
         sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+    inherit(its_servers)
     how_it_ended: BaseException | None = None
-    with forked_interpreters(its_servers):
+    with forked_interpreters(its_servers), contextlib.ExitStack() as stack:
+        if TASKS in os.environ:
+            stack.enter_context(looked_up_once(Path(os.environ[TASKS])))
         try:
             _run(its_request["words"])
         except BaseException as its_error:

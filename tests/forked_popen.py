@@ -25,7 +25,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ForkedPopen", "Server", "Servers", "forked_interpreters", "started_interpreters"]
+__all__ = [
+    "GARBAGE",
+    "Server",
+    "Servers",
+    "forked_interpreters",
+    "inherit",
+    "inherited",
+    "start_interpreters",
+]
 
 # Read as the interpreter or its first libraries start; these are beginnings of names.
 _FIXED = ("ARROW_", "CUDA_HOME", "LD_", "MKL_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH")
@@ -37,6 +45,8 @@ _FREE = (
     "RANK", "ROLE_", "TORCHELASTIC_", "TORCHINDUCTOR_", "TORCH_NCCL_", "WORLD_SIZE",
 )  # fmt: skip
 _MOST_SERVERS = 2
+GARBAGE = (100_000, 50, 50)
+"""Looking for garbage as often as Python does by itself takes a tenth of the time."""
 _REAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
 _LENGTH = 8
 
@@ -92,17 +102,19 @@ class Servers:
 
     Parameters
     ----------
-    only : Server, optional
-        The one server of a process that was forked itself.
+    own : Server, optional
+        The server of a process that was forked itself, for its own environment.
+    may_start : bool, default True
+        Whether there may be others.
 
     """
 
-    def __init__(self, only: Server | None = None) -> None:
+    def __init__(self, own: Server | None = None, *, may_start: bool = True) -> None:
+        self.may_start = may_start
         self._lock = threading.Lock()
         self._environment = dict(os.environ)
         self._first: Server | None = None
-        self._may_start = only is None
-        self._ready = {} if only is None else {_key(self._environment): only}
+        self._ready = {} if own is None else {_key(self._environment): own}
 
     def of(self, environment: Mapping[str, str]) -> Server | None:
         """Return the server for an environment, or None where no fork can have it."""
@@ -111,7 +123,7 @@ class Servers:
         key = _key(environment)
         with self._lock:
             server = self._ready.pop(key, None)
-            if server is None and self._may_start:
+            if server is None and self.may_start:
                 if self._first is None:
                     self._first = _start(self._environment)
                 while len(self._ready) >= _MOST_SERVERS:
@@ -129,6 +141,19 @@ class Servers:
         for server in (*self._ready.values(), self._first):
             if server is not None:
                 server.close()
+
+
+_own: list[Servers] = []
+
+
+def inherit(servers: Servers) -> None:
+    """Let this process, which was forked itself, have servers."""
+    _own[:] = [servers]
+
+
+def inherited() -> Servers | None:
+    """Return the servers that this process has as a fork, or None if it is none."""
+    return _own[0] if _own else None
 
 
 def _start(environment: Mapping[str, str]) -> Server:
@@ -156,42 +181,36 @@ def _key(environment: Mapping[str, str]) -> str:
     return json.dumps(shared, sort_keys=True)
 
 
-class ForkedPopen(subprocess.Popen[Any]):
-    """``subprocess.Popen`` whose interpreters are forks where that gives the same."""
-
-    servers: Servers
-
-    def _execute_child(self, *given: Any) -> None:
-        (
-            args, executable, preexec_fn, close_fds, pass_fds, cwd, env, _, _, shell,
-            p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, _,
-            gid, gids, uid, umask, start_new_session, process_group,
-        ) = given  # fmt: skip
-        environment = {os.fsdecode(k): os.fsdecode(v) for k, v in (env or os.environ).items()}
-        words = [os.fsdecode(w) for w in args] if isinstance(args, list | tuple) else []
-        unbuffered = words[1:2] == ["-u"]
-        if unbuffered:
-            del words[1]
-        plain = close_fds and (umask, process_group) == (-1, -1)
-        plain &= not any((executable, preexec_fn, pass_fds, shell, gid, gids, uid))
-        plain &= _is_program(words) and (cwd is None or Path(cwd).is_dir())
-        server = self.servers.of(environment) if plain else None
-        if server is None:
-            super()._execute_child(*given)  # type: ignore[misc]  # no public way to a Popen
-            return
-        request = {
-            "environment": environment,
-            "words": words[1:],
-            "folder": os.fsdecode(cwd or Path.cwd()),
-            "session": bool(start_new_session),
-            "unbuffered": unbuffered,
-        }
-        streams = (p2cread, c2pwrite, errwrite)
-        self.pid = server.fork(request, [i if fd == -1 else fd for i, fd in enumerate(streams)])
-        self._child_created = True
-        self._close_pipe_fds(  # type: ignore[attr-defined]  # as above
-            p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite
-        )
+def _fork(servers: Servers, popen: Any, given: tuple[Any, ...]) -> bool:
+    """Fork what a ``subprocess.Popen`` is to run, where that gives the same, or return False."""
+    (
+        args, executable, preexec_fn, close_fds, pass_fds, cwd, env, _, _, shell,
+        p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, _,
+        gid, gids, uid, umask, start_new_session, process_group,
+    ) = given  # fmt: skip
+    environment = {os.fsdecode(k): os.fsdecode(v) for k, v in (env or os.environ).items()}
+    words = [os.fsdecode(w) for w in args] if isinstance(args, list | tuple) else []
+    unbuffered = words[1:2] == ["-u"]
+    if unbuffered:
+        del words[1]
+    plain = close_fds and (umask, process_group) == (-1, -1)
+    plain &= not any((executable, preexec_fn, pass_fds, shell, gid, gids, uid))
+    plain &= _is_program(words) and (cwd is None or Path(cwd).is_dir())
+    server = servers.of(environment) if plain else None
+    if server is None:
+        return False
+    request = {
+        "environment": environment,
+        "words": words[1:],
+        "folder": os.fsdecode(cwd or Path.cwd()),
+        "session": bool(start_new_session),
+        "unbuffered": unbuffered,
+    }
+    streams = (p2cread, c2pwrite, errwrite)
+    popen.pid = server.fork(request, [i if fd == -1 else fd for i, fd in enumerate(streams)])
+    popen._child_created = True
+    popen._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
+    return True
 
 
 def _is_program(words: list[str]) -> bool:
@@ -201,27 +220,29 @@ def _is_program(words: list[str]) -> bool:
     return words[1] in ("-c", "-m") or not words[1].startswith("-")
 
 
-_POPEN = subprocess.Popen
+_POPEN: Any = subprocess.Popen  # there is no public way to what it does
+_START = _POPEN._execute_child
+
+
+def start_interpreters() -> None:
+    """Let ``subprocess`` start interpreters as ever, in this process for good.
+
+    For a process that has become what no fork of its server would be.
+    """
+    _POPEN._execute_child = _START
 
 
 @contextmanager
 def forked_interpreters(servers: Servers) -> Iterator[None]:
     """Let ``subprocess`` fork interpreters."""
-    before = subprocess.Popen
-    ForkedPopen.servers = servers
-    subprocess.Popen = ForkedPopen  # type: ignore[misc]
+
+    def execute(popen: Any, *given: Any) -> None:
+        if not _fork(servers, popen, given):
+            _START(popen, *given)
+
+    before = _POPEN._execute_child
+    _POPEN._execute_child = execute
     try:
         yield
     finally:
-        subprocess.Popen = before  # type: ignore[misc]
-
-
-@contextmanager
-def started_interpreters() -> Iterator[None]:
-    """Let ``subprocess`` start interpreters as ever."""
-    before = subprocess.Popen
-    subprocess.Popen = _POPEN  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        subprocess.Popen = before  # type: ignore[misc]
+        _POPEN._execute_child = before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 
 from capspace.collect.storage.journal import Journal
+
+# Where a forked interpreter finds lm-eval's index of tasks.
+TASKS = "PYTEST_LM_EVAL_TASKS"
 
 
 def results(out: Path) -> tuple[Any, list[Any]]:
@@ -29,31 +33,44 @@ def n_kept(store: Path) -> int:
 
 
 @contextmanager
-def looked_up_once() -> Iterator[None]:
+def looked_up_once(known: Path) -> Iterator[None]:
     """Let runs of lm-eval list the packages installed and read its 14,000 task files once.
 
-    The first takes each run a second, the second, where a run needs all tasks, six.
+    The first takes each run a second, the second, where a run needs all tasks, six. What was read
+    is kept in the file ``known``, for the other processes that these tests run in.
     """
     from torch.utils import collect_env
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collect_env, "get_pretty_env_info", cache(collect_env.get_pretty_env_info))
-        with _tasks_indexed_once():
+        with _tasks_indexed_once(known):
             yield
 
 
 @contextmanager
-def _tasks_indexed_once() -> Iterator[None]:
+def _tasks_indexed_once(known: Path) -> Iterator[None]:
     if importlib.util.find_spec("lm_eval.tasks._index") is None:  # in other versions
         yield
         return
+    import lm_eval.tasks
     from lm_eval.tasks._index import TaskIndex
 
-    build, packaged = (
-        TaskIndex.build,
-        Path(importlib.import_module("lm_eval.tasks").__file__).parent,
-    )
-    build_packaged = cache(lambda: build([packaged]))
+    build, packaged = TaskIndex.build, Path(lm_eval.tasks.__file__).parent
+
+    @cache
+    def build_packaged() -> dict[str, Any]:
+        if known.is_file():
+            return {name: _entry(*parts) for name, *parts in json.loads(known.read_text())}
+        index = build([packaged])
+        entries = [
+            [name, e.name, e.kind.name, str(e.yaml_path or ""), e.cfg, sorted(e.tags)]
+            for name, e in index.items()
+        ]
+        assert index == {name: _entry(*parts) for name, *parts in json.loads(json.dumps(entries))}
+        mine = known.with_name(f"{known.name}.{os.getpid()}")
+        mine.write_text(json.dumps(entries))
+        mine.replace(known)
+        return dict(index)
 
     def build_once(paths: list[Path], **settings: Any) -> dict[str, Any]:
         if settings:
@@ -66,3 +83,9 @@ def _tasks_indexed_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TaskIndex, "build", staticmethod(build_once))
         yield
+
+
+def _entry(name: str, kind: str, path: str, config: dict[str, Any] | None, tags: list[str]) -> Any:
+    from lm_eval.tasks._index import Entry, Kind
+
+    return Entry(name, Kind[kind], Path(path) if path else None, config, set(tags))

@@ -149,7 +149,12 @@ def test_five_changes_touch_three_files_at_most_and_name_files_that_exist() -> N
     changes = re.findall(r"^\| (?:a|another) .* \| (.*) \|$", section, re.MULTILINE)
     assert len(changes) == 5
     for files in changes:
-        to_touch = re.findall(r"(?:^|\. |a module in )`([\w/.]+)`", files)
+        # Each sentence begins with the files it is about: "`a.py` and `b.py`: ..."
+        to_touch = [
+            name
+            for sentence in files.split(". ")
+            for name in re.findall(r"`([\w/.]+)`", re.split(": | that ", sentence)[0])
+        ]
         assert 1 <= len(to_touch) <= 3
         for name in re.findall(r"`((?:collect|fit|tasks)/[\w/.]*)`", files):
             assert (ROOT / name).exists(), name

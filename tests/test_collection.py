@@ -26,9 +26,7 @@ class Names:
         print("\\n" + json.dumps(items))
 
 
-# A fork has imported plugins already.
-fork = "-Wignore::pytest.PytestAssertRewriteWarning"
-sys.exit(pytest.main(["--collect-only", "-q", "-n", "0", fork, *sys.argv[1:]], plugins=[Names()]))
+sys.exit(pytest.main(["--collect-only", "-q", "-n", "0", *sys.argv[1:]], plugins=[Names()]))
 """
 
 

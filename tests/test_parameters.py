@@ -11,12 +11,7 @@ from capspace.collect.cli import app
 
 MOST = 10
 MORE = {
-    "attend": 11,
-    "choose_models": 11,
-    "choose_over_budgets": 11,
-    "draw_target": 13,
     "make_problem": 11,
-    "solve": 11,
 }
 """Functions that take more than ten today; the list may only get shorter."""
 

@@ -11,18 +11,6 @@ BANNED = {"asking", "calling", "found", "kept", "lender", "one", "said", "told",
 
 # Its bytes are part of the identity of each measurement of its tasks, and stay as they are.
 HASHED = {"tasks/procedural/items.py"}
-# Rooms that still have such names, and which; names leave this table and none come in.
-STILL: dict[str, set[str]] = {
-    "collect/cli": {"found"},
-    "fit/analyses": {"found", "kept", "one"},
-    "fit/law": {"found"},
-    "fit/prediction": {"found"},
-    "fit/reference": {"found"},
-    "fit/space": {"one"},
-    "fit/studies": {"found", "kept", "one"},
-    "fit/table": {"found", "one", "said"},
-    "fit/zoo": {"found"},
-}
 
 
 def names_given(tree: ast.AST) -> Iterator[str]:
@@ -47,8 +35,6 @@ def test_no_name_is_a_word_that_says_nothing() -> None:
                 continue
             names = {path.stem, *names_given(ast.parse(path.read_text()))}
             plain = {name.strip("_").lower() for name in names} & BANNED
-            room = "/".join(path.relative_to(ROOT).parts[:2])
-            allowed = STILL.get(room, set())
-            if plain - allowed:
-                offenders[path.relative_to(ROOT).as_posix()] = plain - allowed
+            if plain:
+                offenders[path.relative_to(ROOT).as_posix()] = plain
     assert offenders == {}

@@ -14,7 +14,7 @@ from . import tables as t
 if TYPE_CHECKING:
     from capspace.fit.prediction import Prediction, Predictions
     from capspace.fit.reference import Reference, Target
-    from capspace.fit.table.table import ScoreTable
+    from capspace.fit.table import ScoreTable
 
 __all__ = ["add_to"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from capspace.fit.table.table import ScoreTable
+    from capspace.fit.table import ScoreTable
 
 __all__ = [
     "Components",

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from capspace.fit.table import ScoreTable
 from capspace.fit.table.cells import PARQUET_ENDINGS
-from capspace.fit.table.table import ScoreTable
 
 from ..errors import CollectError
 from ..storage.files import write_atomically

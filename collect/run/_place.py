@@ -32,8 +32,8 @@ class PlacedModel:
     report: Path | None
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the model's scores, as `Collection.to_frame`; predictions are the placement's."""
-        return self.collection.to_frame()
+        """Return a row per prediction, as ``Placement.to_frame``; scores are the collection's."""
+        return self.placement.to_frame()
 
     def __repr__(self) -> str:
         (checkpoint,) = self.collection.checkpoints

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from capspace.fit._display import counted, frame_html
-from capspace.fit.table.table import ScoreTable
+from capspace.fit.table import ScoreTable
 from capspace.tasks.panel import Panel
 
 from ..checkpoints.checkpoint import Checkpoint

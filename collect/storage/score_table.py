@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from capspace.fit.table.table import ScoreTable
+from capspace.fit.table import ScoreTable
 
 from .result import Result
 

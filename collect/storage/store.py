@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from capspace.fit.table.table import ScoreTable
+from capspace.fit.table import ScoreTable
 
 from ..errors import StoreError
 from .file_hashes import HashTable, remembered_hash

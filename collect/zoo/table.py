@@ -8,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from capspace.fit.table.table import FACT_COLUMNS, ScoreTable
+from capspace.fit.table import ScoreTable
+from capspace.fit.table.schema import FACT_COLUMNS
 
 from ..errors import ZooError
+from ..storage.files import write_atomically
 from ..storage.score_table import to_table
 from ..storage.store import Store
 from .work.folder import ZooFolder
@@ -80,6 +82,6 @@ def export_reference(table: ScoreTable, chance: dict[str, float], out: Path) -> 
         pd.concat([table.scores, as_targets]).to_csv(out / "scores.csv", index=False)
         table.models.to_csv(out / "models.csv")
         for name, content in (("benchmarks.yaml", described), ("targets.yaml", targets)):
-            (out / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+            write_atomically(out / name, yaml.safe_dump(content, sort_keys=False), sync=False)
     except OSError as error:
         raise ZooError(f"cannot write {out}: {error.strerror}") from None

@@ -14,10 +14,10 @@ from scipy.stats import spearmanr
 from .._display import frame_html
 from .._json import json_safe
 from ..errors import UnknownNameError
+from ..law._law import ScalingLaw
 from ..law._refit import Fitted, fit_once, predict_with
 from ..law.efficiency import FamilyLaw
 from ..law.intervals import IntervalMethod, TwoView
-from ..law.law import ScalingLaw
 from ..law.path import Curve, fitted_curve
 from ..law.problem import Problem, check_target
 from ..prediction import reference_line

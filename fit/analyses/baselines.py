@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TooFewModelsError
+from ..law._law import ScalingLaw
 from ..law._refit import Fitted
-from ..law.law import ScalingLaw
 from ..law.problem import Problem
 from .splits import Split
 

@@ -14,7 +14,7 @@ from .._json import json_safe
 from ..errors import UnknownNameError, near_matches
 from ..law.efficiency import Efficiency, fit_efficiency
 from ..law.equivalent import EquivalentScale, equivalent_scale
-from ..table.table import ScoreTable
+from ..table._table import ScoreTable
 from .space import Estimator, SpaceAnalysis, analyse_space
 
 __all__ = ["EfficiencyAnalysis", "Scale", "analyse_efficiency"]

@@ -19,7 +19,7 @@ from ..errors import FitError
 from ..prediction import Prediction, TargetLaw
 from ..reference import Benchmark, Reference, Target
 from ..reference.overlap import find_overlap
-from ..table.table import ScoreTable
+from ..table._table import ScoreTable
 
 __all__ = ["FrozenLaw", "LedgerError", "digest", "freeze", "seen_in_training", "utc_second"]
 

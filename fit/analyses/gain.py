@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from .._display import frame_html
 from .._json import json_safe
 from ..errors import DegenerateError
-from ..law.law import LinkName
+from ..law._law import LinkName
 from ..law.path import Curve, linear_predictor, typical_path
 from ..law.problem import Problem
-from ..table.table import ScoreTable
+from ..table._table import ScoreTable
 from .paired_laws import GainFit, fit_gain
 from .problems import gain_problem
 

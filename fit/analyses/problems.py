@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import DegenerateError, FitError
-from ..law.law import LinkName
+from ..law._law import LinkName
 from ..law.problem import Problem, make_problem
 from ..reference import load_reference
+from ..table._table import ScoreTable
 from ..table.columns import same_as_target
 from ..table.doubtful import is_far_below_chance
-from ..table.table import ScoreTable
 
 __all__ = ["gain_problem", "target_problem"]
 

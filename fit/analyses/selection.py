@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from .._display import frame_html
 from .._json import json_safe
 from ..errors import DegenerateError, TableError
+from ..table._table import ScoreTable
 from ..table.cells import as_numbers, as_text, read_cells
-from ..table.table import ScoreTable
 from .budget_curve import BudgetCurve, curve_over_budgets, finite_values
 from .criterion import Criterion
 from .design import Candidates, Choice, choose_models, random_choices

@@ -9,9 +9,9 @@ import pandas as pd
 
 from .._display import frame_html
 from .._json import json_safe
-from ..space.space import CapabilitySpace
+from ..space._space import CapabilitySpace
+from ..table._table import ScoreTable
 from ..table.facts import family_of_each
-from ..table.table import ScoreTable
 
 __all__ = ["Estimator", "SpaceAnalysis", "analyse_space"]
 

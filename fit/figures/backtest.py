@@ -37,10 +37,9 @@ def draw_backtest(
 
     """
     models = result.models
-    line = None if reference is None else (reference.slope, reference.intercept)
     cutoff = None
     if reference is not None and cutoff_flops is not None:
-        cutoff = float(reference.predict(cutoff_flops))
+        cutoff = float(reference.predict(cutoff_flops)), f"{format_flops(cutoff_flops)} FLOPs"
     return draw_target(
         models["linear_predictor"],
         models["truth"],
@@ -49,10 +48,7 @@ def draw_backtest(
         label=result.target,
         is_test=(models["side"] == "test").to_numpy(),
         cutoff=cutoff,
-        cutoff_label="" if cutoff_flops is None else f"{format_flops(cutoff_flops)} FLOPs",
-        log10_flops=line,
-        reference_family="" if reference is None else reference.family,
-        level=result.level,
+        reference=reference,
         subtitle=f"{result.rule.replace('<=', '≤')}; test MSE {result.mse_test:.2g}",
     )
 

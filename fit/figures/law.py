@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
+from ..law.efficiency import FamilyLaw
 from ..law.path import Curve
 from .marks import dot, family_key, scatter_families
 from .style import (
@@ -52,12 +53,9 @@ def draw_target(
     *,
     label: str,
     is_test: ArrayLike | None = None,
-    cutoff: float | None = None,
-    cutoff_label: str = "cutoff",
-    log10_flops: tuple[float, float] | None = None,
-    reference_family: str = "Llama-2",
+    cutoff: tuple[float, str] | None = None,
+    reference: FamilyLaw | None = None,
     new: NewModel | None = None,
-    level: float = 0.9,
     subtitle: str = "",
 ) -> Figure:
     """Draw a target against capability: models, fitted curve, band, and a new model's interval.
@@ -76,19 +74,13 @@ def draw_target(
         The target's name.
     is_test : (n,) bool array, optional
         Models not used in the fit; none by default.
-    cutoff : float, optional
-        Capability at which a vertical line separates the sides.
-    cutoff_label : str
-        What stands along that line.
-    log10_flops : (slope, intercept), optional
-        Line C = intercept + slope log10(FLOPs) of the reference family; gives the top axis.
-    reference_family : str
-        Its name.
+    cutoff : (float, str), optional
+        Capability at which a vertical line separates the sides, and what stands along it.
+    reference : FamilyLaw, optional
+        Line of C in the training FLOPs of a reference family; gives the top axis.
     new : NewModel, optional
         A model with its predicted target.
-    level : float
-        Nominal coverage of band and interval, for the legend.
-    subtitle : str
+    subtitle : str, default ""
         A quieter line under the title.
 
     """
@@ -98,7 +90,7 @@ def draw_target(
     handles: list[Artist] = []
     if curve.lower is not None and curve.upper is not None:
         axes.fill_between(curve.x, curve.lower, curve.upper, color=BLUE, alpha=0.12, lw=0)
-        handles.append(Patch(color=BLUE, alpha=0.2, lw=0, label=f"{level:.0%} interval"))
+        handles.append(Patch(color=BLUE, alpha=0.2, lw=0, label=f"{curve.level:.0%} interval"))
     axes.plot(curve.x, curve.y, color=INK, lw=1.8, zorder=3)
     for side, colour, name in ((~test, BLUE, "fitted on"), (test, ACCENT, "held out")):
         scatter_families(axes, x, y, families, side, colour)
@@ -106,10 +98,10 @@ def draw_target(
             text = f"{name} ({side.sum()})" if test.any() else f"reference models ({side.sum()})"
             handles.append(dot(colour, text))
     if cutoff is not None:
-        axes.axvline(cutoff, color=GREY, lw=1, ls=(0, (4, 3)), zorder=1)
+        axes.axvline(cutoff[0], color=GREY, lw=1, ls=(0, (4, 3)), zorder=1)
         axes.annotate(
-            cutoff_label,
-            (cutoff, 1),
+            cutoff[1],
+            (cutoff[0], 1),
             (-4, -4),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
@@ -141,24 +133,23 @@ def draw_target(
     axes.set_xlabel("Capability (linear predictor of the law)")
     axes.set_ylabel(label)
     axes.margins(x=0.03, y=0.08)
-    if log10_flops is not None:
-        _equivalent_axis(axes, *log10_flops, reference_family, (float(x.min()), float(x.max())))
+    if reference is not None:
+        _equivalent_axis(axes, reference, (float(x.min()), float(x.max())))
     # The legend keeps clear of the cutoff and its label.
     left, right = axes.get_xlim()
-    crossed = cutoff is not None and (cutoff - left) / (right - left) < 0.42
+    crossed = cutoff is not None and (cutoff[0] - left) / (right - left) < 0.42
     sides = axes.legend(handles=handles, loc="lower right" if crossed else "upper left")
     family_key(axes, sides, families)
     headline(axes, label, subtitle)
     return figure
 
 
-def _equivalent_axis(
-    axes: Axes, slope: float, intercept: float, family: str, seen: tuple[float, float]
-) -> None:
+def _equivalent_axis(axes: Axes, reference: FamilyLaw, seen: tuple[float, float]) -> None:
     """Add a top axis of FLOPs at which the reference family reaches the capability.
 
     It is marked over the capabilities ``seen`` only: beyond them there is no equivalent.
     """
+    slope, intercept = reference.slope, reference.intercept
 
     def to_log(c: ArrayLike) -> Floats:
         return (np.asarray(c, dtype=float) - intercept) / slope
@@ -171,6 +162,6 @@ def _equivalent_axis(
     step = max(1, int(np.ceil((high - low) / 7)))
     ticks = np.arange(np.ceil(low), np.floor(high) + 1, step)
     top.set_xticks(ticks, [rf"$10^{{{int(t)}}}$" for t in ticks])
-    top.set_xlabel(f"{family}-equivalent training FLOPs", fontsize=9.5, color=GREY)
+    top.set_xlabel(f"{reference.family}-equivalent training FLOPs", fontsize=9.5, color=GREY)
     top.tick_params(colors=GREY, labelsize=9)
     top.spines[:].set_color(LIGHT)

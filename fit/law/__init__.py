@@ -1,11 +1,11 @@
 """Scaling laws of one target, their intervals, and laws of compute."""
 
 from ._form import Form
+from ._law import ScalingLaw
 from ._refit import Fitted, LawSettings, Training
 from .efficiency import Efficiency, FamilyLaw, fit_efficiency, fit_family_law
 from .equivalent import EquivalentScale, equivalent_scale
 from .intervals import Interval, IntervalMethod, JackknifePlus, TwoView
-from .law import ScalingLaw
 from .path import Curve, fitted_curve
 from .problem import Problem, make_problem
 

@@ -45,8 +45,7 @@ def solve(
     weight: Array,
     start: Array,
     *,
-    lower: Array | None = None,
-    upper: Array | None = None,
+    bounds: tuple[Array, Array] | None = None,
     delta: float = np.inf,
     max_iter: int = 400,
     tol: float = 1e-10,
@@ -67,8 +66,8 @@ def solve(
         Weight of each point.
     start : (B, m + l) array
         β, then the levels.
-    lower, upper : (m + l,) arrays
-        Box of the parameters; infinite by default.
+    bounds : pair of (m + l,) arrays, optional
+        The lowest and highest values of the parameters; none by default.
     delta : float
         Huber's δ, in units of y; infinite is least squares.
     max_iter : int
@@ -99,8 +98,8 @@ def solve(
     """
     n_problems, n_parameters = start.shape
     m = design.shape[2]
-    low = np.full(n_parameters, -np.inf) if lower is None else lower
-    high = np.full(n_parameters, np.inf) if upper is None else upper
+    free = np.full(n_parameters, np.inf)
+    low, high = (-free, free) if bounds is None else bounds
     bounded = bool(np.isfinite(low).any() or np.isfinite(high).any())
     theta = np.clip(start.astype(float), low, high)
 

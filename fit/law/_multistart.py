@@ -143,7 +143,6 @@ def fit_many(
     design = np.empty((*x.shape[:2], k + 1))
     design[..., 0] = 1.0
     design[..., 1:] = (x - centre[:, None]) / spread[:, None]
-    low, high = form.box(k)
 
     inner = start.copy()
     inner[:, 0] += (start[:, 1 : k + 1] * centre).sum(axis=1)
@@ -154,8 +153,7 @@ def fit_many(
         y,
         weight,
         inner,
-        lower=low,
-        upper=high,
+        bounds=form.box(k),
         delta=delta,
         max_iter=max_iter,
         tol=tol,

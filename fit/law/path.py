@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import DegenerateError
+from ._law import link_function
 from ._refit import Fitted
 from .intervals import IntervalMethod
-from .law import link_function
 
 __all__ = [
     "Curve",
@@ -53,6 +53,8 @@ class Curve:
         Capability (the law's linear predictor) and the target on it.
     lower, upper : (m,) arrays, optional
         Band of prediction intervals.
+    level : float
+        Nominal coverage of the band.
 
     """
 
@@ -60,13 +62,14 @@ class Curve:
     y: Floats
     lower: Floats | None = None
     upper: Floats | None = None
+    level: float = 0.9
 
     def __repr__(self) -> str:
         return f"Curve({len(self.x)} points from {self.x[0]:.3g} to {self.x[-1]:.3g})"
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per point: x, y, lower, upper."""
-        return pd.DataFrame(vars(self))
+        return pd.DataFrame({name: getattr(self, name) for name in ("x", "y", "lower", "upper")})
 
 
 def linear_predictor(fitted: Fitted, scores: Floats) -> Floats:
@@ -165,4 +168,4 @@ def fitted_curve(
     """
     path = typical_path(fitted, low, high, n_points)
     interval = method.predict(fitted, path.scores, level=level)
-    return Curve(path.predictor, interval.mean, interval.lower, interval.upper)
+    return Curve(path.predictor, interval.mean, interval.lower, interval.upper, level)

@@ -15,8 +15,8 @@ from ..table.columns import find_averages, same_as_target
 from ..table.facts import family_of_each
 from ..table.names import spelled_twice
 from ._form import Form
+from ._law import LinkName
 from ._refit import LawSettings, Training
-from .law import LinkName
 
 __all__ = ["Problem", "check_target", "make_problem"]
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from ..law.intervals import IntervalMethod
 from ..reference import Reference, Target
+from ._prediction import Predictions
 from ._target_law import TargetLaw
-from .prediction import Predictions
 
 __all__ = ["TargetFit", "fit_target", "predict_target"]
 

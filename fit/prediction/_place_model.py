@@ -14,13 +14,13 @@ from ..law.equivalent import equivalent_scale
 from ..law.intervals import IntervalMethod
 from ..reference import Reference
 from ..reference.overlap import find_overlap
-from ..space.space import CapabilitySpace, Place
+from ..space._space import CapabilitySpace, Place
+from ..table._table import ScoreTable
 from ..table.doubtful import leave_out_doubtful
-from ..table.table import ScoreTable
+from ._placement import NextBenchmark, Placement
+from ._prediction import Prediction, Predictions
 from ._reference_line import reference_line
 from ._target_law import TargetLaw
-from .placement import NextBenchmark, Placement
-from .prediction import Prediction, Predictions
 
 __all__ = ["place_model"]
 

@@ -14,16 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from ..law._form import Form
+from ..law._law import ScalingLaw
 from ..law._refit import LawSettings, Training, fit_once
 from ..law.intervals import IntervalMethod, TwoView
-from ..law.law import ScalingLaw
 from ..reference import Reference, Target, target_training_table
 from ..reference.overlap import find_overlap
-from ..space.space import space_of
+from ..space._space import space_of
 from ..table.doubtful import rows_without_doubtful
 from ._completion import complete
-from .prediction import Prediction, Predictions
-from .support import support_of
+from ._prediction import Prediction, Predictions
+from ._support import support_of
 
 __all__ = ["TargetLaw"]
 

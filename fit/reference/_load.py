@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .._display import counted, frame_html
 from ..errors import TableError, UnknownNameError, near_matches
+from ..table._table import ScoreTable
 from ..table.cells import read_cells
 from ..table.readers import read_table, typed
-from ..table.table import ScoreTable
 
 __all__ = [
     "Benchmark",
@@ -224,9 +226,9 @@ def load_reference(path: str | Path | None = None) -> Reference:
     ['MMLU', 'ARC-C', 'HellaSwag']
 
     """
-    packaged = files("capspace.fit.reference")
     if path is None:
-        return _from_folder(packaged, packaged)
+        return deepcopy(_packaged())  # its tables are the caller's own
+    packaged = files("capspace.fit.reference")
     own = Path(path)
     if own.is_dir():
         return _from_folder(own, packaged)
@@ -242,6 +244,12 @@ def load_reference(path: str | Path | None = None) -> Reference:
             f"{own}: no benchmark among its columns; known are {', '.join(benchmarks)}"
         )
     return Reference(_with_tuning(table), used, present)
+
+
+@cache
+def _packaged() -> Reference:
+    packaged = files("capspace.fit.reference")
+    return _from_folder(packaged, packaged)
 
 
 def _from_folder(folder: Traversable, packaged: Traversable) -> Reference:

@@ -77,15 +77,13 @@ def _draw_target(placement: Placement, prediction: Prediction) -> Figure:
     ends = np.array([*c, prediction.linear_predictor])
     margin = _CURVE_MARGIN * np.ptp(ends)
     grid = np.linspace(ends.min() - margin, ends.max() + margin, _CURVE_POINTS)
-    axis = placement.axes.get(prediction.target)
     return draw_target(
         c,
         law.truth_.to_numpy(),
         list(law.families_),
         Curve(grid, law.law_.curve(grid)),
         label=prediction.label,
-        log10_flops=None if axis is None else (axis.slope, axis.intercept),
-        reference_family="" if axis is None else axis.family,
+        reference=placement.axes.get(prediction.target),
         new=NewModel(
             placement.model,
             prediction.linear_predictor,
@@ -93,5 +91,4 @@ def _draw_target(placement: Placement, prediction: Prediction) -> Figure:
             prediction.lower,
             prediction.upper,
         ),
-        level=prediction.level,
     )

@@ -1,5 +1,5 @@
 """The capability space: few components, from scores with gaps."""
 
-from .space import CapabilitySpace, Place
+from ._space import CapabilitySpace, Place
 
 __all__ = ["CapabilitySpace", "Place"]

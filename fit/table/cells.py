@@ -88,7 +88,8 @@ def as_text(values: pd.Series) -> pd.Series:
 
     """
     # By way of a list: pandas would make floats of integers beside a missing cell.
-    text = [_text(cell, values.name) for cell in values.astype(object).tolist()]
+    cells = values.astype(object).tolist()
+    text = [c.strip() if isinstance(c, str) else _text(c, values.name) for c in cells]
     return pd.Series(text, index=values.index, name=values.name, dtype=object)
 
 
@@ -142,8 +143,6 @@ def is_empty(cell: Any) -> bool:
 
 
 def _text(cell: Any, column: Hashable) -> str:
-    if isinstance(cell, str):
-        return cell.strip()
     if is_empty(cell):
         return ""
     if isinstance(cell, (bool, np.bool_)):

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from .table import ScoreTable
+from ._table import ScoreTable
 
 __all__ = ["find_averages", "leave_out_averages", "same_as_target"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .table import ScoreTable
+    from ._table import ScoreTable
 
 __all__ = ["not_comparable", "not_comparable_note"]
 

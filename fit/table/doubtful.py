@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from .table import ScoreTable
+from ._table import ScoreTable
 
 __all__ = ["is_far_below_chance", "leave_out_doubtful", "rows_without_doubtful"]
 

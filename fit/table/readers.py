@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import TableError, near_matches
+from ._table import ScoreTable
 from .cells import as_numbers, as_text, is_empty, read_cells
 from .facts import read_date
-from .table import FACT_COLUMNS, NUMBER_COLUMNS, SCORE_COLUMNS, ScoreTable
+from .schema import FACT_COLUMNS, NUMBER_COLUMNS, SCORE_COLUMNS
 
 __all__ = [
     "BENCHMARK_ALIASES",

@@ -8,8 +8,9 @@ from typing import Literal
 import pandas as pd
 
 from ..errors import TableError
+from ._table import ScoreTable
 from .readers import other_meaning
-from .table import FACT_COLUMNS, SCORE_COLUMNS, ScoreTable
+from .schema import FACT_COLUMNS, SCORE_COLUMNS
 
 __all__ = ["write_table"]
 

@@ -14,9 +14,9 @@ from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import FitError, TableError, TooFewModelsError
 from ..law.efficiency import Efficiency, fit_efficiency
-from ..space.space import CapabilitySpace
+from ..space._space import CapabilitySpace
+from ..table._table import ScoreTable
 from ..table.readers import read_table
-from ..table.table import ScoreTable
 from .predictions import ZooPrediction, predict_held_out, predict_targets
 
 __all__ = ["ZooFit", "fit_zoo"]

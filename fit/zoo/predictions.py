@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from ..errors import FitError, TableError
 from ..law._form import Form
+from ..law._law import ScalingLaw
 from ..law._refit import LawSettings, Training, fit_once
 from ..law.intervals import TwoView
-from ..law.law import ScalingLaw
+from ..table._table import ScoreTable
 from ..table.columns import same_as_target
 from ..table.names import spelled_twice
-from ..table.table import ScoreTable
 
 __all__ = ["ZooPrediction", "predict_held_out", "predict_targets", "training_runs"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ..old_names import reading
 from .following import cancel, retry, status
 from .measuring import plan, run
 from .results import export, fit
@@ -19,5 +20,6 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
     )
     for command in (init, plan, run, status, retry, cancel, fit, export):
-        group.command()(command)
+        measures = command in (plan, run)
+        group.command(cls=reading(budget="--compute-budget") if measures else None)(command)
     app.add_typer(group, name="zoo")

@@ -30,7 +30,7 @@ def _bytes(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is no size such as 200GB") from None
 
 
-Budget = Annotated[
+ComputeBudget = Annotated[
     str | None,
     typer.Option(
         help="Measure only the checkpoints that narrow the law's intervals most for this much "
@@ -49,14 +49,17 @@ MaxDisk = Annotated[
 
 
 def plan(
-    zoo: ZooPath, store: o.StorePath = None, budget: Budget = None, as_json: o.Json = False
+    zoo: ZooPath,
+    store: o.StorePath = None,
+    compute_budget: ComputeBudget = None,
+    as_json: o.Json = False,
 ) -> None:
     """Show which cells are done and which are missing, and what the missing ones cost."""
     from .show import print_plan
 
     file = read_file(zoo)
     with opened_zoo(file, store) as (opened, _):
-        planned = _plan(file, opened, budget)
+        planned = _plan(file, opened, compute_budget)
     if as_json:
         o.print_json(planned.to_dict())
     else:
@@ -76,7 +79,7 @@ def run(
             help="Work units measured at once.", show_default="one per GPU, else 1", min=1
         ),
     ] = None,
-    budget: Budget = None,
+    compute_budget: ComputeBudget = None,
     max_disk: MaxDisk = None,
     partition: Annotated[
         str | None, typer.Option(help="Partition of the jobs.", rich_help_panel=_SLURM)
@@ -137,7 +140,7 @@ def run(
             array_parallelism=array_parallelism, extra=sbatch or [],
         )  # fmt: skip
     with opened_zoo(file, store) as (opened, folder):
-        planned = _plan(file, opened, budget, options)
+        planned = _plan(file, opened, compute_budget, options)
         for line in unmeasurable(planned.unmeasurable):
             o.console(stderr=True).print(line, markup=False)
         n_units = prepare(file, planned, folder)

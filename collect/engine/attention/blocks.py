@@ -204,22 +204,19 @@ def attention_over_tree(model: nn.Module) -> Iterator[Slot]:
         value: Tensor,
         attention_mask: int | None,
         scaling: float | None = None,
-        softcap: float | None = None,
-        s_aux: Tensor | None = None,
-        position_bias: Tensor | None = None,
-        is_causal: bool | None = None,
-        **_: Any,  # the interface passes whatever the model's layers were called with
+        **settings: Any,  # the interface passes whatever the model's layers were called with
     ) -> tuple[Tensor, None]:
-        if position_bias is not None:
+        if settings.get("position_bias") is not None:
             raise UnsupportedAttentionError("its attention adds a position bias")
         # some code of transformers 4 calls the attention of one query "not causal"
-        one_sided = is_causal is not False or query.shape[-2] == 1
+        one_sided = settings.get("is_causal") is not False or query.shape[-2] == 1
         if not one_sided or isinstance(attention_mask, Tensor):
             raise UnsupportedAttentionError("its attention is not causal")
         if slot.attention is None:
             raise UnsupportedAttentionError("its attention runs outside the scoring loop")
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        layer = Layer(Scores(scale, softcap), window=attention_mask, sinks=s_aux)
+        scores = Scores(scale, settings.get("softcap"))
+        layer = Layer(scores, window=attention_mask, sinks=settings.get("s_aux"))
         return slot.attention(query, key, value, layer), None
 
     def window_of(*, local_size: int | None = None, use_vmap: bool = False, **_: Any) -> int | None:

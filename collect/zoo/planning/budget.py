@@ -36,7 +36,7 @@ def parse_budget(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if seconds <= 0:
-        raise ZooError(f"--budget {text!r}: expected a time such as 40gpu-hours, 90m or 2h")
+        raise ZooError(f"--compute-budget {text!r}: expected a time such as 40gpu-hours, 90m or 2h")
     return seconds
 
 

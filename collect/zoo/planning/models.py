@@ -14,7 +14,7 @@ from capspace.fit.errors import TableError
 from capspace.fit.table.cells import read_cells
 from capspace.fit.table.facts import read_date
 from capspace.fit.table.readers import typed
-from capspace.fit.table.table import FACT_COLUMNS
+from capspace.fit.table.schema import FACT_COLUMNS
 from capspace.tasks.panel import Panel
 
 from ...checkpoints.checkpoint import Checkpoint, resolve

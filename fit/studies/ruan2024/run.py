@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from ...errors import FitError, UnknownNameError
-from ...law.law import ScalingLaw
+from ...law._law import ScalingLaw
 from .data import Case
 
 __all__ = ["CaseFit", "fit_case", "predictors", "single_start"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...analyses.design import Candidates, Choice, choose_over_budgets, random_choices
-from ...space.space import CapabilitySpace
+from ...space._space import CapabilitySpace
 from .compare import Comparison, lookup
 from .data import Study
 from .run import fit_case

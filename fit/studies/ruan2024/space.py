@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...law.efficiency import Efficiency, fit_efficiency
-from ...space.space import CapabilitySpace
+from ...space._space import CapabilitySpace
 from .compare import Comparison, compare_value, lookup
 from .data import Study
 

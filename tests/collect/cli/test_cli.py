@@ -132,8 +132,8 @@ def test_backtest_gain_space_efficiency_and_select(
 
     gained = json.loads(
         capspace(
-            "gain", zoo, "--target-scores", zoo, "--base", "Agents",
-            "--treated", "Agents, treated", "--components", "2", *split, "--json",
+            "gain", zoo, "--base", "Agents", "--treated", "Agents, treated",
+            "--components", "2", *split, "--json", "--out", out,
         ).out
     )  # fmt: skip
     assert gained["side"] == "test"
@@ -150,11 +150,12 @@ def test_backtest_gain_space_efficiency_and_select(
     assert laws["equivalent"]["family"] == "F1"
     chosen = json.loads(
         capspace(
-            "select", zoo, *one, "--budget", "10", "--include", "F3", "--json"
+            "select", zoo, *one, "--budget", "10", "--include", "F3", "--json", "--out", out
         ).out
     )  # fmt: skip
     assert "F3" in chosen["units"]
     assert len(chosen["models"]) <= 10
+    assert {"gain.png", "weights.svg", "selection.png"} <= {path.name for path in out.iterdir()}
 
 
 @pytest.mark.slow

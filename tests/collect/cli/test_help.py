@@ -7,6 +7,7 @@ import re
 
 import pytest
 from commands import COMMANDS, Command
+from typer.main import get_command_from_info
 from typer.models import CommandInfo, ParameterInfo, TyperInfo
 from typer.utils import get_params_from_function
 
@@ -74,3 +75,20 @@ def test_every_command_is_in_one_panel_of_the_help(wide: Command) -> None:
     assert [place.start() for place in order if place] == sorted(p.start() for p in order if p)
     assert None not in order
     assert all(f"─ {panel} ─" in shown for panel in PANELS)
+
+
+# One thing each, said in the words of each command: a CSV file that is written, where files are
+# written, the seed of everything random, a table of scores on targets of one's own.
+WORDED_BY_COMMAND = {"--csv", "--out", "--seed", "--target-scores"}
+
+
+def test_an_option_means_one_thing_in_every_command() -> None:
+    meanings: dict[str, set[str]] = {}
+    for info in COMMANDS.values():
+        assert info.callback is not None
+        command = get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
+        for parameter in command.params:
+            for name in parameter.opts:
+                meanings.setdefault(name, set()).add(str(getattr(parameter, "help", "")))
+    several = {n for n, texts in meanings.items() if n.startswith("--") and len(texts) > 1}
+    assert several == WORDED_BY_COMMAND

@@ -118,6 +118,11 @@ def test_results_scores_receipt_and_report_keep_the_reason(
     assert receipt["result"]["provenance"]["engine"] == record
     placed = place_collection(collection, targets=["gsm8k-cot"], out=tmp_path / "report")
     assert placed.report is not None
+    n_scores = len(collection.results)
+    assert repr(placed) == (
+        f"PlacedModel(tiny-dynamic: {n_scores} scores, 1 prediction, report {placed.report})"
+    )
+    assert len(placed.to_frame()) == 1
     results = json.loads((tmp_path / "report" / "result.json").read_text())["results"]
     assert [one["engine"] for one in results] == [record] * len(collection.results)
     foot = placed.report.read_text().partition("<footer>")[2]

@@ -14,9 +14,9 @@ import pytest
 from capspace.fit import read_costs
 from capspace.fit.errors import TableError
 from capspace.fit.reference import load_reference
+from capspace.fit.table import ScoreTable
 from capspace.fit.table.cells import as_numbers, as_text, read_cells
 from capspace.fit.table.readers import read_table
-from capspace.fit.table.table import ScoreTable
 
 WORDS = ["NA", "nan", "null", "None", "true", "0012345", "5e12345", "1000", "1.0", "1_000", "∞"]
 

@@ -53,7 +53,7 @@ def test_answers_of_a_server_are_kept_and_a_run_goes_on_when_it_is_back(
         server.dies_after = None
         again = run("b", *recorded)
         assert again.code == 0, again.err
-        assert f"{kept:,} of 300 answers were known; all are kept" in again.err
+        assert f"{kept:,} of 300 answers were known; all are stored" in again.err
         assert results(tmp_path / "b") == results(tmp_path / "a")
         assert sorted({*server.prompts}) == sorted({*asked})
         n_asked = len(server.prompts)

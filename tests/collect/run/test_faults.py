@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from checkout import TESTS
 from commands import Notes
+from small_disk import skip_without_namespaces
 
 pytest.importorskip("lm_eval", reason="collecting needs the collect extra")
 
@@ -54,11 +55,9 @@ def driver() -> ModuleType:
     return module
 
 
-def drive(
-    what: str, checkpoint: Path, folder: Path, count: int, *, inside: Sequence[str] = ()
-) -> dict[str, Any]:
+def drive(what: str, checkpoint: Path, folder: Path, count: int) -> dict[str, Any]:
     done = subprocess.run(
-        [*inside, sys.executable, DRIVER, what, checkpoint, folder, str(count)],
+        [sys.executable, DRIVER, what, checkpoint, folder, str(count)],
         capture_output=True,
         text=True,
         check=False,
@@ -86,10 +85,8 @@ def test_two_runs_of_the_same_cells_share_them(tiny_checkpoint: Path, tmp_path: 
 def test_full_disk_and_read_only_store_stop_a_run_and_can_still_be_read(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    inside = ["unshare", "--user", "--map-root-user", "--mount"]
-    if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode:
-        pytest.skip("this machine gives no user namespaces to mount a small disk in")
-    found = drive("unwritable", tiny_checkpoint, tmp_path / "unwritable", 1, inside=inside)
+    skip_without_namespaces()
+    found = drive("unwritable", tiny_checkpoint, tmp_path / "unwritable", 1)
     for how, told in found.items():
         stop = told["stop"]
         if how == "remounted":  # the run was killed, then its disk mounted read-only

@@ -23,6 +23,8 @@ from capspace.collect.storage.schema import connect, transaction
 from capspace.collect.storage.store import Store, default_store_path
 from capspace.fit.errors import TableError
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     with Store(tmp_path / "new" / "store") as store:

@@ -12,6 +12,8 @@ from small_disk import on_a_small_disk
 from capspace.collect.errors import JournalError, NoRoomError
 from capspace.collect.storage.readonly import is_unwritable, open_unwritable
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 STORE = """
 import os, shutil
 from dataclasses import replace

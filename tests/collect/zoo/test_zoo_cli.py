@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,7 +131,8 @@ def test_status_says_what_runs_what_failed_and_where_jobs_wait(
 def test_bad_input_is_one_line(zoo: Path, capspace: Run, tmp_path: Path) -> None:
     for words, told in [
         (("status", zoo), "this zoo was never run with the store"),
-        (("run", zoo, "--budget", "lots"), "--budget 'lots': expected a time"),
+        (("run", zoo, "--compute-budget", "lots"), "--compute-budget 'lots': expected a time"),
+        (("run", zoo, "--budget", "lots"), "--budget is now --compute-budget"),
         (("run", zoo, "--executor", "slurm", "--time", "soon"), "--time 'soon': expected"),
         (("run", zoo, "--executor", "slurm", "--max-disk", "9GB"), "--max-disk bounds a local run"),
         (("plan", tmp_path / "gone.yaml"), "gone.yaml: cannot read this zoo"),
@@ -172,8 +174,8 @@ def test_the_training_script_writes_a_zoo_that_can_be_planned(
     tmp_path: Path, capspace: Run
 ) -> None:
     subprocess.run(
-        [ROOT / "scripts" / "train_zoo", tmp_path, "--families", "wren", "--sizes", "16",
-         "--tokens", "4096,8192"],
+        [sys.executable, ROOT / "scripts" / "train_zoo", tmp_path, "--families", "wren",
+         "--sizes", "16", "--tokens", "4096,8192"],
         check=True, capture_output=True,
     )  # fmt: skip
     code, out, _ = capspace(

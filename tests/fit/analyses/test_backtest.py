@@ -319,8 +319,8 @@ def test_the_studys_errors_for_one_to_five_components(
         link=link,
     )
     split = by_flops(made.facts, cutoff) if cutoff else by_rank(made.truth, 0.1)
+    from capspace.fit.law import Form
     from capspace.fit.law._refit import LawSettings, fit_once, predict_with
-    from capspace.fit.law.law import Form
 
     for k in range(1, 6):
         label = "PC-1" if k == 1 else f"PC-1..{k}"

@@ -214,7 +214,7 @@ def study_candidates(selection):
     """Return the study's candidates: families, and principal coordinates of imputed scores."""
     import pandas as pd
 
-    from capspace.fit.space.space import CapabilitySpace
+    from capspace.fit.space import CapabilitySpace
 
     expected = json.loads((SHARED / "paper/expected.json").read_text())
     frame = pd.read_csv(SHARED / "results/obsscaling/base_llm_benchmark_eval.csv")

@@ -19,7 +19,7 @@ from capspace.fit.figures import Curve, NewModel, Treatment, save
 from capspace.fit.figures.marks import FAMILIES as KNOWN
 from capspace.fit.figures.marks import family_style
 from capspace.fit.figures.style import short_name, signed
-from capspace.fit.law.efficiency import fit_efficiency, fit_family_law
+from capspace.fit.law.efficiency import FamilyLaw, fit_efficiency, fit_family_law
 from capspace.fit.law.intervals import TwoView
 from capspace.fit.law.path import fitted_curve
 
@@ -65,9 +65,8 @@ def draw_all():
             curve,
             label="Word unscrambling",
             is_test=test,
-            cutoff=1.0,
-            cutoff_label="10²³ FLOPs",
-            log10_flops=(0.9, -19.8),
+            cutoff=(1.0, "10²³ FLOPs"),
+            reference=FamilyLaw("Llama-2", 3, 0.9, -19.8, 0.99, 23.0, 0.5, 0.01, (1e22, 1e24)),
             new=NewModel("org/a-new-model-7b", 0.2, 0.55, 0.4, 0.7),
             subtitle="test MSE 2.6e-3",
         ),

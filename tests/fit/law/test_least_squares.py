@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from capspace.fit.law import ScalingLaw
 from capspace.fit.law._form import Form, link_function
 from capspace.fit.law._least_squares import solve
-from capspace.fit.law.law import ScalingLaw
 
 # NIST StRD, https://www.itl.nist.gov/div898/strd/nls/data/ratkowsky2.shtml and ratkowsky3.shtml
 RAT42_X = np.array([9, 14, 21, 28, 42, 57, 63, 70, 79], dtype=float)

@@ -10,9 +10,9 @@ from checkout import SHARED
 from capspace.fit.analyses import gain_problem
 from capspace.fit.errors import DegenerateError
 from capspace.fit.law.problem import make_problem
+from capspace.fit.table import ScoreTable
 from capspace.fit.table.columns import find_averages, same_as_target
 from capspace.fit.table.readers import read_table
-from capspace.fit.table.table import ScoreTable
 
 TABLES = SHARED / "results/obsscaling"
 NAMES = [f"B{i}" for i in range(1, 8)]

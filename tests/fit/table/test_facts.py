@@ -15,9 +15,9 @@ from capspace.fit.analyses.splits import by_date
 from capspace.fit.errors import DegenerateError, TableError
 from capspace.fit.law.efficiency import fit_efficiency
 from capspace.fit.law.problem import make_problem
+from capspace.fit.table import ScoreTable
 from capspace.fit.table.facts import last_day, one_spelling, read_date
 from capspace.fit.table.readers import read_table
-from capspace.fit.table.table import ScoreTable
 
 FAULTS = SHARED / "faults/family-blank"
 LOUD = ["A", " a", "A ", "a\u00a0", "B", "b", " B  ", "B"]

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capspace.fit.errors import TableError
+from capspace.fit.table import ScoreTable
 from capspace.fit.table.readers import read_table
-from capspace.fit.table.table import ScoreTable
 from capspace.fit.table.writers import write_table
 
 # Whatever a name may look like, but for blanks around it, which no reader keeps.

@@ -12,7 +12,7 @@ import pytest
 
 from capspace.collect.cli.zoo.results import print_fit
 from capspace.fit.errors import FitError
-from capspace.fit.table.table import ScoreTable
+from capspace.fit.table import ScoreTable
 from capspace.fit.zoo import fitting
 from capspace.fit.zoo.fitting import ZooFit, fit_zoo
 from capspace.fit.zoo.predictions import training_runs

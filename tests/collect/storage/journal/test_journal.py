@@ -29,6 +29,8 @@ from capspace.collect.storage.journal.locks import try_lock, unlock
 from capspace.collect.storage.journal.reader import file_digest
 from capspace.collect.storage.journal.writer import SLACK_BYTES
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 # The full counts run in scripts/soak.
 SOAK = "CAPSPACE_SOAK" in os.environ
 CORRUPTIONS = 200 if SOAK else 16

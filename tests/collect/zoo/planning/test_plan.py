@@ -296,6 +296,7 @@ def test_a_retry_asks_less_at_once(before: int | str, after: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_the_scale_simulation_loses_and_repeats_nothing() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "bench_zoo"), "--checkpoints", "20",

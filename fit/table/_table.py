@@ -16,13 +16,11 @@ from .facts import family_key
 from .marks import read_marks
 from .schema import (
     FACT_COLUMNS,
-    KEY_COLUMNS,
-    NUMBER_COLUMNS,
     SCORE_COLUMNS,
     SCORE_NUMBERS,
 )
 
-__all__ = ["FACT_COLUMNS", "KEY_COLUMNS", "NUMBER_COLUMNS", "SCORE_COLUMNS", "ScoreTable"]
+__all__ = ["ScoreTable"]
 
 _LARGEST_STDERR = 0.51  # of one half, from two items on
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .._display import frame_html
 from .._json import json_safe
-from .support import Support
+from ._support import Support
 
 __all__ = ["Prediction", "Predictions"]
 
