@@ -109,7 +109,7 @@ class GainAnalysis:
         return GainCurves(
             Curve(path.predictor, at.base),
             Curve(path.predictor, at.treated),
-            Curve(path.predictor, at.mean, at.lower, at.upper),
+            Curve(path.predictor, at.mean, at.lower, at.upper, self.level),
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -62,7 +62,6 @@ def draw_gain(
     measured_gain: ArrayLike,
     label: str,
     is_test: ArrayLike | None = None,
-    level: float = 0.9,
 ) -> Figure:
     """Draw scores with and without an intervention, and beside them the gain with its interval.
 
@@ -82,8 +81,6 @@ def draw_gain(
         What is measured.
     is_test : (n,) bool array, optional
         Models not used in the fits, drawn hollow.
-    level : float
-        Nominal coverage of the band.
 
     """
     x = np.asarray(capability, dtype=float)
@@ -136,7 +133,9 @@ def draw_gain(
             )
     right.set_ylabel("Gain (treated − base)")
     name = treatments[-1].name if len(treatments) > 1 else "treated"
-    headline(right, f"Gain from {name}", f"predicted, with its {level:.0%} interval, and measured")
+    headline(
+        right, f"Gain from {name}", f"predicted, with its {gain.level:.0%} interval, and measured"
+    )
     for axes in (left, right):
         axes.set_xlabel("Capability (treated law's linear predictor)")
     return figure
@@ -165,7 +164,6 @@ def draw_gain_analysis(analysis: GainAnalysis, curves: GainCurves) -> Figure:
         measured_gain=models["gain"].to_numpy(),
         label="Score",
         is_test=models["is_test"].to_numpy(),
-        level=analysis.level,
     )
 
 
