@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -42,8 +42,6 @@ class Problem:
     ceiling : float
         Best possible target score.
     link : str
-    lowest : float
-        The lowest score that is no mistake.
     notes : tuple of str
         What was left out in making it, and why.
 
@@ -57,7 +55,6 @@ class Problem:
     chance: float = 0.0
     ceiling: float = 1.0
     link: LinkName = "sigmoid"
-    lowest: float = 0.0
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -71,17 +68,8 @@ class Problem:
 
     def select(self, keep: NDArray[np.bool_]) -> Problem:
         """Return the models of ``keep`` (n,) only."""
-        return Problem(
-            self.name,
-            self.scores[keep],
-            self.truth[keep],
-            self.facts[keep],
-            self.benchmark_chance,
-            self.chance,
-            self.ceiling,
-            self.link,
-            self.lowest,
-            self.notes,
+        return replace(
+            self, scores=self.scores[keep], truth=self.truth[keep], facts=self.facts[keep]
         )
 
     def settings(self, n_components: int, *, delta: float = np.inf) -> LawSettings:
@@ -127,17 +115,17 @@ def make_problem(
         By model, as in ``ScoreTable.models``.
     name : str
         Of the target; a column of this name is dropped from the space.
-    drop : collection of str
+    drop : collection of str, default ()
         Benchmarks left out of the space.
-    chance, ceiling : float
+    chance, ceiling : float, default 0.0 and 1.0
         Target score of guessing, and the best possible.
-    link : str
+    link : str, default "sigmoid"
         Form of the law.
-    lowest : float
+    lowest : float, default 0.0
         The lowest score that is no mistake; below 0 for scores already corrected for chance.
     benchmark_chance : mapping
         Score of guessing of each benchmark; 0 where not given.
-    keep : bool
+    keep : bool, default False
         Keep columns in the space that are the target under another name, or an average of others;
         the notes name them in either case.
 
@@ -228,7 +216,6 @@ def make_problem(
         chance,
         ceiling,
         link,
-        lowest,
         tuple(notes),
     )
 
