@@ -243,6 +243,16 @@ def re_lines(path: Path) -> dict[str, int]:
     return {line.strip().partition(":")[0]: number for number, line in enumerate(lines, 1)}
 
 
+def test_old_names_that_yaml_merges_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "zoo.yaml"
+    path.write_text("panels: x\ncheckpoints: [a/b]\ndefaults:\n  <<: &mine {dtype: float16}\n")
+    file = read_zoo(path)
+    assert file.notices == (
+        f"{path}:3: `defaults.dtype` is the old name of `dtype`, and still read",
+    )
+    assert file.settings == ZooSettings(dtype="float16")
+
+
 def test_paths_in_a_zoo_file_start_at_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -258,12 +258,17 @@ def _rename(content: dict[str, Any], lines: Lines, where: str) -> Iterator[str]:
     """
     for (*outer, key), new in list(_old_names(content)):
         place = (*outer, str(key))
-        line = f"{where}:{lines[place]}: `{'.'.join(place)}` is the old name of `{new}`"
+        number = lines.get(place, lines[place[:1]])  # what YAML merges has no line of its own
+        line = f"{where}:{number}: `{'.'.join(place)}` is the old name of `{new}`"
         if new in content:
             raise ZooError(f"{line}, which is there too; keep one")
-        holder = content[outer[0]] if outer else content
-        content[new] = holder.pop(key)
-        lines[(new,)] = lines[place]
+        if outer:
+            around = dict(content[outer[0]])  # an alias may stand for the same mapping elsewhere
+            content[new] = around.pop(key)
+            content[outer[0]] = around
+        else:
+            content[new] = content.pop(key)
+        lines[(new,)] = number
         yield f"{line}, and still read"
     if content.get("defaults") == {}:
         del content["defaults"]
@@ -277,4 +282,5 @@ def _old_names(content: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], str]]
     if isinstance(limits, dict) and "items" in limits:
         yield ("limits", "items"), "limit"
     if isinstance(defaults, dict):
-        yield from ((("defaults", key), str(key)) for key in defaults)
+        others = ZooConfig.model_fields.keys() - ZooSettings.model_fields
+        yield from ((("defaults", key), str(key)) for key in defaults if str(key) not in others)

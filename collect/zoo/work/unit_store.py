@@ -2,8 +2,9 @@
 
 A worker writes to no SQLite file, since some file systems that machines share damage one that two
 of them write (see `Store`). They keep files whole that are written under another name and renamed,
-so that is all that happens here; the driver takes the results into the store. Measured on two
-nodes: docs/architecture.md.
+so that is all that happens here; the driver takes the results into the store. Two nodes of a Slurm
+cluster that wrote 300 results each at once took 22 and 26 ms for one with its samples, synced; all
+600 were there.
 """
 
 from __future__ import annotations

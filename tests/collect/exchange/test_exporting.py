@@ -202,8 +202,9 @@ def test_runs_of_one_moment_have_names_of_their_own(store: Store, tmp_path: Path
 
 
 def test_unknown_format_is_told_before_a_store_is_opened(capspace: Command, tmp_path: Path) -> None:
-    said = capspace.refused("export", "--format", "nosuch", "--store", tmp_path / "store")
-    assert "unknown format 'nosuch'; there are csv" in said
+    said = capspace("export", "--format", "nosuch", "--store", tmp_path / "store")
+    assert said.code == 2
+    assert "'nosuch' is not one of 'csv'" in said.err
     assert not (tmp_path / "store").exists()
 
 
