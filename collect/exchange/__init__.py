@@ -1,1 +1,1 @@
-"""Scores of others read, and ours written, in the formats of other harnesses."""
+"""Scores of others are imported, and ours exported, in the formats of other harnesses."""

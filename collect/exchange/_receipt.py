@@ -1,4 +1,4 @@
-"""Receipts: what a score is made of, down to every prompt and answer."""
+"""A receipt shows what a score is made of, down to every prompt and answer."""
 
 from __future__ import annotations
 

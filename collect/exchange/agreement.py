@@ -1,4 +1,4 @@
-"""Which of several results that state one score differently is kept: the later run's."""
+"""Of several results that state one score differently, the later run's is kept."""
 
 from __future__ import annotations
 

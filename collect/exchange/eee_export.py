@@ -1,4 +1,4 @@
-"""Writing Every Eval Ever's files: one record per run, and one per item in a file beside it."""
+"""Every Eval Ever's files are written: a record per run, and one per item in a file beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading Every Eval Ever's records, ours and those of others."""
+"""Every Eval Ever's records are read, ours and those of others."""
 
 from __future__ import annotations
 

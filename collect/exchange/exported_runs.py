@@ -1,4 +1,4 @@
-"""Runs to be handed to others: which results go into one file, and what the file is called."""
+"""Results are grouped into the runs that are exported, and the runs get file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handing scores to others: tables, lm-eval's results layout, and Every Eval Ever records."""
+"""Scores are exported as tables, in lm-eval's layout, or as records of Every Eval Ever."""
 
 from __future__ import annotations
 

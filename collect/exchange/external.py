@@ -1,4 +1,4 @@
-"""Result files that others wrote: lm-eval's, old and new, Every Eval Ever's, and tables."""
+"""A file that others wrote is recognised, and read by the module for its format."""
 
 from __future__ import annotations
 

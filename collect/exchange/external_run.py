@@ -1,4 +1,4 @@
-"""Result files of lm-eval, old and new, and of the Open LLM Leaderboard."""
+"""Result files of lm-eval, old and new, and of the Open LLM Leaderboard are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sample records that others wrote: read only where every reader of samples can deal with them."""
+"""Sample records of others are read only where every reader of samples can deal with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores as a file of others states them, with types and ranges that hold."""
+"""A score is held as a file of others states it, with types and ranges that are checked."""
 
 from __future__ import annotations
 

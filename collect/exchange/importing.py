@@ -1,4 +1,4 @@
-"""Bringing in scores that others measured, without mixing protocols or models."""
+"""Scores that others measured are imported without mixing protocols or models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .external import ExternalFile, ExternalScore, read_external
 from .external_samples import read_external_samples
 from .external_table import TABLE_ENDINGS
 from .model_names import ModelName
-from .protocol_match import Brought, Protocols
+from .protocol_match import Brought, PanelProtocols
 from .sample_check import checked_samples
 
 __all__ = ["Imported", "import_scores"]
@@ -79,7 +79,7 @@ def import_scores(
         The store cannot be written; nothing was kept.
 
     """
-    protocols = Protocols(panel)
+    protocols = PanelProtocols(panel)
     notes: Counter[str] = Counter()
     given = None if model is None else _model(model)
     brought: list[Brought] = []
@@ -130,7 +130,7 @@ def _refuse_several(given: ModelName, about: Sequence[ModelName]) -> None:
         )
 
 
-def _checked(path: Path, protocols: Protocols, model: ModelName | None) -> ExternalFile:
+def _checked(path: Path, protocols: PanelProtocols, model: ModelName | None) -> ExternalFile:
     """Return what can be taken of a file."""
     file = read_external(path, model=model)
     try:
@@ -165,7 +165,7 @@ def _note_earlier_names(
 
 
 def _results(
-    file: ExternalFile, name: str, digest: str, protocols: Protocols, notes: Counter[str]
+    file: ExternalFile, name: str, digest: str, protocols: PanelProtocols, notes: Counter[str]
 ) -> Iterator[Brought]:
     origin = f"imported from {name} (sha256 {digest[:12]})"
     for model in dict.fromkeys((s.model, s.revision) for s in file.scores):

@@ -1,4 +1,4 @@
-"""Which model a result file is about, told apart from every other by its whole name."""
+"""A result file is about one model, told from every other by its whole name."""
 
 from __future__ import annotations
 

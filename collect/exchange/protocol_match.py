@@ -1,4 +1,4 @@
-"""Holding scores of others against a panel's protocol, and naming them accordingly."""
+"""Scores of others are compared with a panel's protocol, and named accordingly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..storage.protocol import Protocol
 from ..storage.result import Result
 from .external_score import ExternalFile, ExternalScore
 
-__all__ = ["Brought", "Protocols"]
+__all__ = ["Brought", "PanelProtocols"]
 
 Brought = tuple[Result, list[ExternalScore]]
 """A result, and the scores of the file that it is made of."""
@@ -27,7 +27,7 @@ _ROUNDING = 1e-6  # of a mean of ones
 _SHARES = {"acc", "acc_norm", "mc1", "mc2"}
 
 
-class Protocols:
+class PanelProtocols:
     """The panel's protocols as this lm-eval has them, to hold external scores against."""
 
     def __init__(self, panel: Panel) -> None:

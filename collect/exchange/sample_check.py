@@ -1,4 +1,4 @@
-"""Sample records of others held against the scores that they lie beside."""
+"""Sample records of others are checked against the scores that they lie beside."""
 
 from __future__ import annotations
 

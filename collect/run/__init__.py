@@ -1,1 +1,1 @@
-"""A run: which cells of models and benchmarks are measured, in which order."""
+"""A run measures cells, each a model on a benchmark, in a given order."""

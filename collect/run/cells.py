@@ -1,4 +1,4 @@
-"""Cells: which of a panel can be measured for a checkpoint, their identities and protocols."""
+"""The cells of a panel that can be measured on a checkpoint get identities and protocols."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments of lm-eval's model classes: the checkpoint they name, and which can move an answer."""
+"""Arguments of lm-eval's model classes name the checkpoint, and some of them move an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run of lm-eval's own command is refused for: pickles, adapters, names read as numbers."""
+"""Runs of lm-eval's own command are refused for pickles, adapters, and names read as numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run of lm-eval's own command measures: the identity of the model its arguments name."""
+"""The arguments of lm-eval's own command become the identity of the model that they name."""
 
 from __future__ import annotations
 

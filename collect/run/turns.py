@@ -1,4 +1,4 @@
-"""Whose turn it is, where several processes measure the same cells."""
+"""Where several processes measure the same cells, each cell is one process's at a time."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Identities, results, samples and the journal of answers, as they are stored."""
+"""Identities, results, samples and the journal of responses are stored here."""

@@ -1,4 +1,4 @@
-"""The identity of answers: what decides how a model answers a given request."""
+"""The identity of responses is what decides how a model answers a given request."""
 
 from __future__ import annotations
 

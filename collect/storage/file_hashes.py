@@ -1,4 +1,4 @@
-"""Hashes of files, remembered for as long as nothing says that a file was written again."""
+"""File hashes are remembered for as long as nothing says that a file was written again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The identity of a measurement: everything that can change its number, and nothing that cannot."""
+"""A measurement's identity holds everything that can change its number, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking after a store: what it holds, whether it is whole, and what may go."""
+"""A store is looked after: what it holds, whether it is whole, and what may be removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of every place that keeps results: what a run needs of it, whatever lies behind."""
+"""Every place that keeps results holds one contract, which is all that a run needs of it."""
 
 from __future__ import annotations
 

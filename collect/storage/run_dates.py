@@ -1,4 +1,4 @@
-"""When others ran an evaluation, as far as their files say it: UTC, ISO 8601, "" where unknown."""
+"""Result files of others state when they were run: UTC, ISO 8601, and "" where unknown."""
 
 from __future__ import annotations
 

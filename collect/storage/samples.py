@@ -1,4 +1,4 @@
-"""Samples: lm-eval's record of every item behind a score, one compressed file per result."""
+"""Samples are lm-eval's records of the items behind a score, one compressed file per result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store: every measured score, with its identity and samples, in one SQLite file."""
+"""The store keeps every measured score, with its identity and samples, in one SQLite file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal: every answer a model gave, on disk before the next question is asked.
+"""The journal holds every response of a model, on disk before the next request is made.
 
 A journal is a folder. Each writing process appends chunks of answers to its own SQLite shard; a
 shard whose writer has gone is sealed under the digest of its bytes and never written again; sealed

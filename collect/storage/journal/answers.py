@@ -1,4 +1,4 @@
-"""How a chunk of answers becomes bytes and comes back exactly."""
+"""A chunk of answers becomes bytes, and comes back exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks: answers that are written together, with a digest that tells any change."""
+"""Answers that are written together are a chunk, whose digest reveals any change."""
 
 from __future__ import annotations
 

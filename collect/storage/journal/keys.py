@@ -1,4 +1,4 @@
-"""The key of a request: a digest of all that decides its answer besides the identity."""
+"""A request's key is a digest of all that decides its answer besides the identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is measuring what: leases with a heartbeat, so that two runs of one zoo share its cells."""
+"""Leases with a heartbeat say who is measuring what, so that two runs share the cells of a zoo."""
 
 from __future__ import annotations
 

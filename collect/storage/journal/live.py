@@ -1,4 +1,4 @@
-"""The shard that a process is writing: its name and its lock, which ends with the process."""
+"""A process writes one live shard, whose name and lock say that its writer is alive."""
 
 from __future__ import annotations
 

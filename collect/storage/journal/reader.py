@@ -1,4 +1,4 @@
-"""Reading a shard: the chunks that are whole, however damaged the file is."""
+"""A shard is read: every chunk that is whole, however damaged the file is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A zoo's shared folder: what workers and driver know of each other.
+"""A zoo's shared folder holds what its workers and its driver know of each other.
 
 Layout, below ``<store>/zoo/<name>``::
 
