@@ -18,7 +18,7 @@ from ._form import Form
 from ._law import LinkName
 from ._refit import LawSettings, Training
 
-__all__ = ["Problem", "check_target", "make_problem"]
+__all__ = ["Problem", "check_target", "join_target", "make_problem"]
 
 Array = NDArray[np.float64]
 
@@ -99,7 +99,6 @@ def make_problem(
     chance: float = 0.0,
     ceiling: float = 1.0,
     link: LinkName = "sigmoid",
-    lowest: float = 0.0,
     benchmark_chance: Mapping[str, float] | None = None,
     keep: bool = False,
 ) -> Problem:
@@ -121,8 +120,6 @@ def make_problem(
         Target score of guessing, and the best possible.
     link : str, default "sigmoid"
         Form of the law.
-    lowest : float, default 0.0
-        The lowest score that is no mistake; below 0 for scores already corrected for chance.
     benchmark_chance : mapping
         Score of guessing of each benchmark; 0 where not given.
     keep : bool, default False
@@ -152,6 +149,36 @@ def make_problem(
     Problem(bbh: 75 models × 8 benchmarks)
 
     """
+    shared = scores.dropna(how="all").index.intersection(truth.dropna().index)
+    _check_range(truth[shared].astype(float), name)
+    return join_target(
+        scores,
+        truth,
+        facts,
+        name=name,
+        drop=drop,
+        chance=chance,
+        ceiling=ceiling,
+        link=link,
+        benchmark_chance=benchmark_chance,
+        keep=keep,
+    )
+
+
+def join_target(
+    scores: pd.DataFrame,
+    truth: pd.Series,
+    facts: pd.DataFrame,
+    *,
+    name: str,
+    drop: Collection[str] = (),
+    chance: float = 0.0,
+    ceiling: float = 1.0,
+    link: LinkName = "sigmoid",
+    benchmark_chance: Mapping[str, float] | None = None,
+    keep: bool = False,
+) -> Problem:
+    """Do as `make_problem` does, with target scores of any scale, as those corrected for chance."""
     notes = []
     for benchmark in drop:
         if benchmark not in scores.columns:
@@ -193,7 +220,6 @@ def make_problem(
         notes.append(f"left out for want of any benchmark: {', '.join(map(str, x.index[empty]))}")
     x = x[~empty]
     y = known.loc[x.index].astype(float)
-    _check_range(y, name, lowest)
     check_target(y, name, chance, ceiling)
     odd = same_as_target(x, y, name)
     odd |= find_averages(x.drop(columns=list(odd)).assign(**{name: y}))
@@ -220,14 +246,12 @@ def make_problem(
     )
 
 
-def _check_range(y: pd.Series, name: str, lowest: float) -> None:
-    outside = y[~((y >= lowest) & (y <= 1))]
+def _check_range(y: pd.Series, name: str) -> None:
+    outside = y[~((y >= 0) & (y <= 1))]
     if len(outside):
-        percent = y.min() >= lowest and y.max() <= 100
+        percent = y.min() >= 0 and y.max() <= 100
         hint = "these look like percentages: divide by 100" if percent else "give fractions"
-        raise FitError(
-            f"{outside.index[0]}: {name} is {outside.iloc[0]:g}, outside [{lowest:g}, 1]; {hint}"
-        )
+        raise FitError(f"{outside.index[0]}: {name} is {outside.iloc[0]:g}, outside [0, 1]; {hint}")
 
 
 def check_target(y: pd.Series, name: str, chance: float, ceiling: float) -> None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from ...analyses.splits import Split
 from ...errors import TableError, UnknownNameError, near_matches
 from ...law._refit import Training
-from ...law.problem import Problem, make_problem
+from ...law.problem import Problem, join_target
 from ...space._imputation import Spaces, fit_spaces
 from ...table.readers import read_table
 
@@ -140,14 +140,13 @@ class Case:
     def problem(self) -> Problem:
         """The same target as a fraction of its perfect score, for ``capspace.fit.backtest``."""
         span = self.analysis.high - self.analysis.low
-        return make_problem(
+        return join_target(
             self.scores,
             (self.truth * span + self.analysis.low) / self.analysis.high,
             self.facts,
             name=self.analysis.label,
             chance=self.analysis.low / self.analysis.high,
             link=self.analysis.link,
-            lowest=-1.0,
             benchmark_chance=dict(zip(self.scores.columns, self.chance.tolist(), strict=True)),
             keep=True,
         )
