@@ -41,6 +41,13 @@ def draw_efficiency(
     scale_label : str
         Label of the horizontal axis, with its unit.
 
+    Examples
+    --------
+    >>> from capspace.fit import draw_efficiency, fit_efficiency
+    >>> score, flops, families = [0.2, 0.4, 0.3, 0.5], [1e21, 1e23, 1e21, 1e23], list("AABB")
+    >>> laws = fit_efficiency(score, flops, families, name="MMLU")
+    >>> figure = draw_efficiency(laws, score, flops, families)
+
     """
     y, x = np.asarray(capability, dtype=float), np.asarray(scale, dtype=float)
     member = np.asarray(families, dtype=object)

@@ -47,8 +47,14 @@ def draw_predicted(
         Each model's family; it has its own marker.
     label : str
         The target's name.
-    level : float
+    level : float, default 0.9
         Nominal coverage.
+
+    Examples
+    --------
+    >>> from capspace.fit import draw_predicted
+    >>> truth, mean = [0.3, 0.5], [0.35, 0.45]
+    >>> figure = draw_predicted(truth, mean, [0.2, 0.4], [0.5, 0.6], ["A", "B"], label="BBH")
 
     """
     t, p, lo, hi = (np.asarray(a, dtype=float) for a in (truth, mean, lower, upper))
@@ -94,6 +100,11 @@ def draw_baselines(
         The target's name.
     n_test : int, optional
         Number of test models, for the subtitle.
+
+    Examples
+    --------
+    >>> from capspace.fit import draw_baselines
+    >>> figure = draw_baselines({"law": 1e-3, "FLOPs": 0.04}, ours="law", label="BBH")
 
     """
     known = sorted((v, k) for k, v in errors.items() if np.isfinite(v))
@@ -150,6 +161,12 @@ def draw_error_curves(
         The entry to stand out.
     areas : mapping of name to float, optional
         Area under each curve, for the legend.
+
+    Examples
+    --------
+    >>> from capspace.fit import draw_error_curves
+    >>> curves = {"law": ([0.2, 0.5], [1e-3, 4e-3]), "FLOPs": ([0.2, 0.5], [0.02, 0.04])}
+    >>> figure = draw_error_curves(curves, label="BBH", ours="law")
 
     """
     figure, axes = panel(7.4, 4.3)

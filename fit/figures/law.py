@@ -83,6 +83,16 @@ def draw_target(
     subtitle : str, default ""
         A quieter line under the title.
 
+    Examples
+    --------
+    >>> from capspace.fit import Curve, TargetLaw, draw_target, load_reference
+    >>> law = TargetLaw("agentbench").fit(load_reference())
+    >>> c = law.linear_predictor_.sort_values().to_numpy()
+    >>> curve = Curve(c, law.law_.curve(c))
+    >>> figure = draw_target(
+    ...     law.linear_predictor_, law.truth_, list(law.families_), curve, label="AgentBench"
+    ... )
+
     """
     x, y = np.asarray(capability, dtype=float), np.asarray(truth, dtype=float)
     test = np.zeros(len(x), bool) if is_test is None else np.asarray(is_test, dtype=bool)

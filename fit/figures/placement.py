@@ -52,6 +52,13 @@ def draw_scores(
     note : str
         Added to the subtitle.
 
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import draw_scores, load_reference
+    >>> scores = pd.Series({"MMLU": 0.62, "GSM8K": 0.4})
+    >>> figure = draw_scores(scores, load_reference().scores("base"), name="mine")
+
     """
     benchmarks = list(scores.index)
     figure, axes = panel(8.2, 1.5 + 0.5 * len(benchmarks))
@@ -163,8 +170,13 @@ def draw_predictions(
         Whether the model lies inside the capabilities seen in fitting; others are drawn hollow.
     truth : (n,) array, optional
         Measured values, NaN where unknown.
-    level : float
+    level : float, default 0.9
         Nominal coverage.
+
+    Examples
+    --------
+    >>> from capspace.fit import draw_predictions
+    >>> figure = draw_predictions(["BBH", "GSM8K"], [0.4, 0.6], [0.3, 0.5], [0.5, 0.7], name="x")
 
     """
     p, lo, hi = (np.asarray(a, dtype=float) for a in (mean, lower, upper))

@@ -52,6 +52,13 @@ def draw_space(
     benchmarks : sequence of b str
         Their names, in the order of the loadings.
 
+    Examples
+    --------
+    >>> from capspace.fit import CapabilitySpace, draw_space, load_reference
+    >>> scores = load_reference().scores("base")
+    >>> space = CapabilitySpace(n_components=2).fit(scores)
+    >>> figure = draw_space(space.explained_variance_ratio_, space.components_, list(scores))
+
     """
     share = np.asarray(explained_variance_ratio, dtype=float)
     weights = np.asarray(loadings, dtype=float)
@@ -111,13 +118,22 @@ def draw_map(
         Members of a family are joined by a line in the order of PC-1. Where there are many
         families, those of one or two models are drawn alike and not named.
     explained_variance_ratio : array, optional
-        Shares of variance, told on the axes.
+        Shares of variance, for the labels of the axes.
     name : str
         The new model's name.
     mean, covariance : (>=2,) and (>=2, >=2) arrays, optional
         The new model's place; the ellipse holds it with probability ``level``.
-    level : float
+    level : float, default 0.9
         Probability held by the ellipse.
+
+    Examples
+    --------
+    >>> from capspace.fit import CapabilitySpace, draw_map, load_reference
+    >>> reference = load_reference()
+    >>> scores = reference.scores("base")
+    >>> families = list(reference.table.models["family"].reindex(scores.index))
+    >>> points = CapabilitySpace(n_components=2).fit_transform(scores)
+    >>> figure = draw_map(points, families)
 
     """
     z = np.asarray(points, dtype=float)[:, :2]

@@ -147,7 +147,22 @@ def format_flops(flops: float) -> str:
 def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> list[Path]:
     """Write a figure as PNG and as SVG beside each other; return both paths.
 
-    ``path`` may end in .png, .svg or nothing. The same figure gives the same bytes.
+    Parameters
+    ----------
+    figure : Figure
+        The same figure gives the same bytes.
+    path : path
+        It may end in .png, .svg or nothing; its folder is made if it is not there.
+    dpi : int, default 200
+        Resolution of the PNG.
+
+    Examples
+    --------
+    >>> from capspace.fit import draw_baselines, save
+    >>> figure = draw_baselines({"law": 1e-3, "FLOPs": 0.04}, ours="law", label="BBH")
+    >>> [path.name for path in save(figure, "baselines")]
+    ['baselines.png', 'baselines.svg']
+
     """
     stem = Path(path)
     if stem.suffix in {".png", ".svg"}:

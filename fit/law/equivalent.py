@@ -100,6 +100,10 @@ def equivalent_scale(
     DegenerateError
         The line is flat, so that it reaches no other capability.
 
+    See Also
+    --------
+    fit_family_law, reference_line : Give the law.
+
     Notes
     -----
     With the line y = a + b x, x = log10(scale), the point is (y - a) / b. The interval is

@@ -218,6 +218,10 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
 class JackknifePlus(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     """Leave-one-family-out jackknife+.
 
+    See Also
+    --------
+    TwoView : The default, which covers extrapolations better.
+
     Notes
     -----
     With μ₋f the prediction without family f and Rᵢ the residual of model i under the fit without

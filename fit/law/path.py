@@ -158,6 +158,10 @@ def fitted_curve(
     DegenerateError
         The law's predictor is the same for all training models.
 
+    See Also
+    --------
+    draw_target : Draws it.
+
     Examples
     --------
     >>> from capspace.fit import JackknifePlus, TargetLaw, fitted_curve, load_reference

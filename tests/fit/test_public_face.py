@@ -3,11 +3,11 @@
 import re
 from importlib import import_module
 from importlib.metadata import version
-from inspect import getdoc, isclass
+from inspect import getdoc, isclass, isfunction
 
 import pandas as pd
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 import capspace.fit as fit
 from capspace.fit import (
@@ -51,15 +51,17 @@ def test_the_version_is_the_distributions() -> None:
 
 def documented() -> list[tuple[str, str]]:
     """Return the docstrings of all public names, and of the public methods of classes."""
-    found = []
+    docstrings = []
     for name in fit.__all__:
         thing = getattr(fit, name)
         if not callable(thing):
             continue
-        found.append((name, getdoc(thing) or ""))
+        docstrings.append((name, getdoc(thing) or ""))
         members = vars(thing).items() if isclass(thing) else ()
-        found += [(f"{name}.{m}", getdoc(v) or "") for m, v in members if not m.startswith("_")]
-    return found
+        docstrings += [
+            (f"{name}.{m}", getdoc(v) or "") for m, v in members if not m.startswith("_")
+        ]
+    return docstrings
 
 
 def test_no_public_docstring_refers_to_a_private_name() -> None:
@@ -67,6 +69,19 @@ def test_no_public_docstring_refers_to_a_private_name() -> None:
     quoted = [(name, text) for name, doc in documented() for text in re.findall(r"``[^`]*``", doc)]
     assert quoted
     assert [(name, text) for name, text in quoted if private.search(text)] == []
+
+
+@pytest.mark.parametrize("room", ["law", "prediction", "reference", "report", "space", "table"])
+def test_every_function_and_estimator_has_an_example(room: str) -> None:
+    module = import_module(f"capspace.fit.{room}")
+    named = {name: getattr(module, name) for name in module.__all__}
+    shown = {
+        name: thing
+        for name, thing in named.items()
+        if isfunction(thing) or (isclass(thing) and issubclass(thing, BaseEstimator))
+    }
+    assert shown
+    assert [name for name, thing in shown.items() if ">>> " not in (getdoc(thing) or "")] == []
 
 
 def test_former_names_work_and_say_the_new_one() -> None:
@@ -78,10 +93,10 @@ def test_former_names_work_and_say_the_new_one() -> None:
     with pytest.warns(DeprecationWarning, match="the attribute law is now law_"):
         assert former.law.intercept_ == now.law_.intercept_
     with pytest.warns(DeprecationWarning, match="method"):
-        (one,) = former.predict(scores, method=FAST)
+        (prediction,) = former.predict(scores, method=FAST)
     with pytest.warns(DeprecationWarning, match=r"\.predict\(scores\)$"):
         (other,) = fit.predict_target(reference, "BBH", scores, method=FAST)
-    assert one == other == now.predict(scores)[0]
+    assert prediction == other == now.predict(scores)[0]
     assert former.target.name == "bbh"
     with pytest.raises(AttributeError, match="no attribute 'lwa'"):
         _ = former.lwa
@@ -115,9 +130,9 @@ def test_an_interval_method_takes_what_a_law_has_learned(placement: Placement) -
 
 
 def test_a_placement_and_its_predictions_show_themselves_in_a_line(placement: Placement) -> None:
-    one = placement.predictions[0]
-    digits = f"{one.mean:.2f} [{one.lower:.2f}, {one.upper:.2f}]"
-    assert repr(one) == f"Prediction(bbh: {digits} at 90%, inside)"
+    prediction = placement.predictions[0]
+    digits = f"{prediction.mean:.2f} [{prediction.lower:.2f}, {prediction.upper:.2f}]"
+    assert repr(prediction) == f"Prediction(bbh: {digits} at 90%, inside)"
     assert repr(placement.predictions) == "Predictions(1 model × 2 targets)"
     assert repr(placement).startswith(f"Placement({HOSTILE}: 3 of 8 benchmarks, near ")
     for result in (

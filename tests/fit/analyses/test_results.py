@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 from dataclasses import replace
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
@@ -19,7 +16,6 @@ from capspace.fit import (
     analyse_efficiency,
     analyse_gain,
     analyse_space,
-    analyses,
     backtest,
     by_flops,
     error_curve,
@@ -226,13 +222,3 @@ def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
     for shown in (law, scoring):
         assert list(shown.to_frame().index) == [EVIL]
         assert EVIL not in shown._repr_html_()
-
-
-MODULES = [module.name for module in iter_modules(analyses.__path__)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("module", MODULES)
-def test_the_examples_run(module: str) -> None:
-    ran = doctest.testmod(import_module(f"{analyses.__name__}.{module}"))
-    assert ran.failed == 0

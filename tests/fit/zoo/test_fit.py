@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 from capspace.collect.cli.zoo.results import print_fit
 from capspace.fit.errors import FitError
 from capspace.fit.table import ScoreTable
-from capspace.fit.zoo import fitting
 from capspace.fit.zoo.fitting import ZooFit, fit_zoo
 from capspace.fit.zoo.predictions import training_runs
 from capspace.fit.zoo.report import verdict, write_report
@@ -154,11 +152,6 @@ def test_a_fit_shows_itself_in_a_line_and_a_table(trained: ZooFit) -> None:
     assert len(trained.to_frame()) == 40
     assert "<table" in trained._repr_html_()
     assert repr(trained.predictions[0]).startswith("ZooPrediction(")
-
-
-@pytest.mark.slow
-def test_the_example_runs() -> None:
-    assert doctest.testmod(fitting).failed == 0
 
 
 def test_checkpoints_of_one_run_count_as_one() -> None:
