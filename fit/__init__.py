@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .figures import *
     from .law import *
     from .prediction import *
+    from .prediction._deprecated import *
     from .reference import *
     from .report import *
     from .space import *

@@ -14,7 +14,7 @@ from ..law.equivalent import equivalent_scale
 from ..law.intervals import IntervalMethod
 from ..reference import Reference
 from ..reference.overlap import find_overlap
-from ..space._space import CapabilitySpace, Place
+from ..space import CapabilitySpace, Place
 from ..table._table import ScoreTable
 from ..table.doubtful import leave_out_doubtful
 from ._placement import NextBenchmark, Placement

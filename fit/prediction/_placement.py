@@ -14,7 +14,7 @@ from .._json import json_safe
 from ..law.efficiency import FamilyLaw
 from ..law.equivalent import EquivalentScale
 from ..reference import Reference
-from ..space._space import CapabilitySpace, Place
+from ..space import CapabilitySpace, Place
 from ..table._table import ScoreTable
 from ._prediction import Predictions
 from ._target_law import TargetLaw

@@ -1,5 +1,6 @@
 """The capability space: few components, from scores with gaps."""
 
-from ._space import CapabilitySpace, Place
+from ._place import Place
+from ._space import CapabilitySpace
 
 __all__ = ["CapabilitySpace", "Place"]

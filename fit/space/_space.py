@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._display import counted, frame_html
 from ..errors import (
     DegenerateError,
     FitError,
@@ -22,45 +20,13 @@ from ..errors import (
 )
 from ._factor import FactorModel, fit_factor_model
 from ._imputation import Spaces, fit_spaces, orient
+from ._place import Place
 
-__all__ = ["CapabilitySpace", "Place", "space_of"]
+__all__ = ["CapabilitySpace", "space_of"]
 
 Array = NDArray[np.float64]
 Estimator = Literal["factor", "pca"]
 _ESTIMATORS = ("factor", "pca")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where models lie in a capability space.
-
-    Attributes
-    ----------
-    mean : (n, k)
-        Coordinates, in the units of the scores; NaN for a model without any benchmark.
-    covariance : (n, k, k)
-        What missing benchmarks, and measurement noise where it is known, leave open.
-
-    """
-
-    mean: Array
-    covariance: Array
-
-    def __repr__(self) -> str:
-        n, k = self.mean.shape
-        return f"Place({counted(n, 'model')} × {counted(k, 'coordinate')})"
-
-    def _repr_html_(self) -> str:
-        return frame_html(self)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a row per model: its coordinates PC-1, PC-2, ... and their standard deviations."""
-        k = self.mean.shape[1]
-        deviation = np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
-        names = [f"PC-{i + 1}" for i in range(k)]
-        return pd.DataFrame(
-            np.hstack([self.mean, deviation]), columns=[*names, *(f"{n} sd" for n in names)]
-        )
 
 
 class CapabilitySpace(
