@@ -60,10 +60,14 @@ def test_command_runs(
     assert said.code == 0, said.err
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python_runs(desk: Path, code: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("code", "printed"), [*zip(blocks("python"), ("mine: 0.", "prediction"), strict=True)]
+)
+def test_python_runs(
+    desk: Path, code: str, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own README
-    assert "mine: 0." in capsys.readouterr().out
+    assert printed in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
