@@ -18,7 +18,7 @@ from ._form import Form
 from ._law import LinkName
 from ._refit import LawSettings, Training
 
-__all__ = ["Problem", "check_target", "join_target", "make_problem"]
+__all__ = ["Problem", "check_target", "make_problem"]
 
 Array = NDArray[np.float64]
 
@@ -149,36 +149,6 @@ def make_problem(
     Problem(bbh: 75 models × 8 benchmarks)
 
     """
-    shared = scores.dropna(how="all").index.intersection(truth.dropna().index)
-    _check_range(truth[shared].astype(float), name)
-    return join_target(
-        scores,
-        truth,
-        facts,
-        name=name,
-        drop=drop,
-        chance=chance,
-        ceiling=ceiling,
-        link=link,
-        benchmark_chance=benchmark_chance,
-        keep=keep,
-    )
-
-
-def join_target(
-    scores: pd.DataFrame,
-    truth: pd.Series,
-    facts: pd.DataFrame,
-    *,
-    name: str,
-    drop: Collection[str] = (),
-    chance: float = 0.0,
-    ceiling: float = 1.0,
-    link: LinkName = "sigmoid",
-    benchmark_chance: Mapping[str, float] | None = None,
-    keep: bool = False,
-) -> Problem:
-    """Do as `make_problem` does, with target scores of any scale, as those corrected for chance."""
     notes = []
     for benchmark in drop:
         if benchmark not in scores.columns:
@@ -220,6 +190,7 @@ def join_target(
         notes.append(f"left out for want of any benchmark: {', '.join(map(str, x.index[empty]))}")
     x = x[~empty]
     y = known.loc[x.index].astype(float)
+    _check_range(y, name)
     check_target(y, name, chance, ceiling)
     odd = same_as_target(x, y, name)
     odd |= find_averages(x.drop(columns=list(odd)).assign(**{name: y}))

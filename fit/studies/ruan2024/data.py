@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from ...analyses.splits import Split
 from ...errors import TableError, UnknownNameError, near_matches
 from ...law._refit import Training
-from ...law.problem import Problem, join_target
+from ...law.problem import Problem, make_problem
 from ...space._imputation import Spaces, fit_spaces
 from ...table.readers import read_table
 
@@ -140,9 +140,10 @@ class Case:
     def problem(self) -> Problem:
         """The same target as a fraction of its perfect score, for ``capspace.fit.backtest``."""
         span = self.analysis.high - self.analysis.low
-        return join_target(
+        truth = (self.truth * span + self.analysis.low) / self.analysis.high
+        problem = make_problem(
             self.scores,
-            (self.truth * span + self.analysis.low) / self.analysis.high,
+            truth.clip(lower=0),  # where chance was taken off too much
             self.facts,
             name=self.analysis.label,
             chance=self.analysis.low / self.analysis.high,
@@ -150,6 +151,7 @@ class Case:
             benchmark_chance=dict(zip(self.scores.columns, self.chance.tolist(), strict=True)),
             keep=True,
         )
+        return replace(problem, truth=truth[problem.truth.index].astype(float))
 
     def training(self, n_components: int = 3) -> Training:
         """Return the training models, for the interval methods and the gain."""
