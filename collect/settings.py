@@ -1,4 +1,4 @@
-"""Settings of a measurement: how a checkpoint is loaded, and what is measured of it."""
+"""Settings say how a checkpoint is loaded, and what is measured of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line's root: its commands, its version, and what becomes of errors."""
+"""The root of the command line holds the commands and turns errors into one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that tests a law on models it was not fitted on: backtest."""
+"""The command ``backtest`` tests a law on models that it was not fitted on."""
 
 from __future__ import annotations
 

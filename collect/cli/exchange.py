@@ -1,4 +1,4 @@
-"""Commands that exchange scores with others: import and export."""
+"""The commands ``import`` and ``export`` exchange scores with other tools."""
 
 from __future__ import annotations
 

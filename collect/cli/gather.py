@@ -1,4 +1,4 @@
-"""Commands that measure checkpoints: place, collect."""
+"""The commands ``place`` and ``collect`` measure checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that maintain the store: info, check, compact, remove."""
+"""The commands ``store info``, ``check``, ``compact`` and ``remove`` maintain the store."""
 
 from __future__ import annotations
 

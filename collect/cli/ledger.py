@@ -1,4 +1,4 @@
-"""Commands of the ledger of pre-registered predictions: add, score, show."""
+"""The commands ``ledger add``, ``score`` and ``show`` pre-register predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that is lm-eval's own command line: lm-eval."""
+"""The command ``lm-eval`` runs lm-eval's own command line."""
 
 from __future__ import annotations
 

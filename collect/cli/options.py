@@ -1,4 +1,4 @@
-"""Options that several commands share, and how commands print."""
+"""Several commands share these options, and these ways to print."""
 
 from __future__ import annotations
 

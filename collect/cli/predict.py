@@ -1,4 +1,4 @@
-"""Commands on scores that exist already: predict, targets, models."""
+"""The commands ``predict``, ``targets`` and ``models`` use scores that exist already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that show what is measured, and what can be: scores, panels."""
+"""The commands ``scores`` and ``panels`` show what is measured, and what can be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that chooses which models to measure first: select."""
+"""The command ``select`` chooses which models to measure first."""
 
 from __future__ import annotations
 

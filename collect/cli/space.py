@@ -1,4 +1,4 @@
-"""Commands on the capability space itself: space, efficiency."""
+"""The commands ``space`` and ``efficiency`` show the capability space itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands on interventions and on the study itself: gain, reproduce."""
+"""The commands ``gain`` and ``reproduce`` are about interventions and about the study itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands on score tables share: their arguments, and how the tables are read."""
+"""The commands on score tables share these arguments, and how the tables are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that follow a zoo while it is measured: status, retry, cancel."""
+"""The commands ``zoo status``, ``retry`` and ``cancel`` follow a zoo while it is measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that plan and measure a zoo: plan, run."""
+"""The commands ``zoo plan`` and ``run`` plan and measure a zoo."""
 
 from __future__ import annotations
 

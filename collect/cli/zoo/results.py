@@ -1,4 +1,4 @@
-"""Commands that use a measured zoo: fit, export."""
+"""The commands ``zoo fit`` and ``export`` use a measured zoo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that begins a zoo: zoo init."""
+"""The command ``zoo init`` begins a zoo."""
 
 from __future__ import annotations
 
