@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
+from ...errors import ZooError
 from .. import options as o
 from .files import ZooPath, opened_zoo, read_file
 
@@ -132,7 +133,7 @@ def run(
     options = None
     if executor == "slurm":
         if max_disk is not None:
-            raise typer.BadParameter("--max-disk bounds a local run; a job's node has its own disk")
+            raise ZooError("--max-disk bounds a local run; a job's node has its own disk")
         from ...zoo.executors.slurm_options import SlurmOptions
 
         options = SlurmOptions.of(
