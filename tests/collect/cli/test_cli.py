@@ -347,7 +347,7 @@ def test_stores_that_cannot_be_used(
 @pytest.mark.parametrize(
     ("words", "what", "command"),
     [
-        ("export --format nosuch", "value for '--format': 'nosuch' is .*'every-eval-ever'", "export"),
+        ("export --format nosuch", "value for .--format.: .nosuch. is .*every-eval-ever", "export"),
         ("zoo run x.yaml --executor pbs", "value for '--executor': .*'slurm'", "zoo run"),
         ("space t.csv --components 0", "value for '--components': .*1", "space"),
         ("scores --count many", "value for '--count': .*integer", "scores"),
