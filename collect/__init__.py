@@ -1,4 +1,4 @@
-"""Scores are gathered: checkpoints measured through lm-eval, results stored, models placed.
+"""Gather scores: measure checkpoints through lm-eval, store the results, place the models.
 
 Names that load a library are imported when they are first used, so that a light command stays
 light.

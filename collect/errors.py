@@ -1,4 +1,4 @@
-"""What can go wrong in ``capspace.collect``.
+"""Every error of ``capspace.collect`` that a user can meet stands in one tree.
 
 CollectError                bad input, or a measurement that could not be made; says what to do
 ├── CheckpointError         a checkpoint that cannot be resolved, or must not be loaded as asked

@@ -1,4 +1,4 @@
-"""Settings of a measurement: how a checkpoint is loaded, and what is measured of it."""
+"""Settings say how a checkpoint is loaded, and what is measured of it."""
 
 from __future__ import annotations
 
@@ -131,23 +131,23 @@ class LoadSettings(_Settings):
     """
 
     device: Annotated[str, Field(examples=["auto", "cpu", "cuda", "mps"])] = "auto"
-    """Where the model runs: a device of torch such as cuda:1 or cpu, or auto for the first of
-    CUDA, MPS and CPU that is there."""
+    """Where the model runs: a torch device such as cuda:1 or cpu, or auto, the first of CUDA, MPS
+    and CPU that is available."""
 
     dtype: Dtype = "auto"
-    """Number format of the weights; auto takes the one in the checkpoint's configuration."""
+    """Number format of the weights; auto takes it from the checkpoint's configuration."""
 
     batch_size: Annotated[BatchSize, Field(examples=["auto"])] = "auto"
-    """Sequences in one batch: a number, or auto, which searches on CUDA and takes 8 elsewhere."""
+    """Sequences per batch: a number, or auto, which finds one on CUDA and takes 8 elsewhere."""
 
     backend: Backend = "capspace"
-    """Model class that answers: capspace, the scoring engine, or hf, lm-eval's own class."""
+    """Model class that computes responses: capspace, the scoring engine, or hf, lm-eval's own."""
 
     parallelize: bool = False
     """Spread the layers over all GPUs that CUDA_VISIBLE_DEVICES leaves visible."""
 
     allow_pickle: bool = False
-    """Load pickled weights, which can run code of whoever wrote them."""
+    """Load pickled weights, which can run any code that their author put in."""
 
     trust_remote_code: bool = False
     """Run the Python code that comes with the checkpoint."""
@@ -186,21 +186,22 @@ class RunSettings(LoadSettings):
     data_root: Annotated[
         str | None, BeforeValidator(_text_of_path), Field(examples=["embedded"])
     ] = None
-    """Folder that data sets are read from, laid out as on the Hub, without network access;
-    embedded names the small one that comes with capspace. By default the folder in
+    """Folder to read data sets from instead of the network, laid out as on the Hub; embedded is the
+    small one that comes with capspace. By default the folder in
     CAPSPACE_DATA_ROOT, else the Hub."""
 
     include_path: Path | None = None
     """Folder with lm-eval task definitions of your own. Loading one runs the code it names."""
 
     limit: PositiveInt | None = None
-    """Items per task. Such scores are stored apart from those of full runs."""
+    """Measure only this many items per task. Such scores are stored apart from those of full
+    runs."""
 
     seed: int | None = None
-    """One seed for everything random; by default lm-eval's own four."""
+    """One seed for all random numbers; by default lm-eval's own four seeds."""
 
     chat_template: bool = False
-    """Put prompts through the checkpoint's own chat template."""
+    """Apply the checkpoint's own chat template to the prompts."""
 
     allow_code_execution: bool = False
     """Measure benchmarks that run code written by the model, such as HumanEval, in a sandbox."""

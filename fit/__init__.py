@@ -1,4 +1,4 @@
-"""Numbers only: score table, capability space, scaling laws, intervals, figures, report.
+"""Fit and predict from numbers alone: score table, space, laws, intervals, figures, report.
 
 Everything public is imported from here, ``from capspace.fit import TargetLaw``. A name is loaded
 when it is first used, so that a light command stays light.

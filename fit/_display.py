@@ -1,4 +1,4 @@
-"""How results show themselves: counts in words, and in a notebook a line above a table."""
+"""Results show themselves with counts in words, in a notebook as a line above a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as JSON has them."""
+"""Values are converted to what JSON can hold."""
 
 from typing import Any
 

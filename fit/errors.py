@@ -1,4 +1,4 @@
-"""What can go wrong in ``capspace.fit``.
+"""Every error of ``capspace.fit`` that a user can meet stands here.
 
 FitError                bad input or a fit that cannot be trusted; the message says what to do
 ├── TableError          a score table that cannot be read or contradicts itself

@@ -1,4 +1,4 @@
-"""What is measured: panels, protocols, data; plain data that imports nothing of capspace."""
+"""Panels, protocols and data say what is measured; they import nothing of capspace."""
 
 if __name__ != "capspace.tasks":
     raise ImportError(

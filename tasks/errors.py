@@ -1,4 +1,4 @@
-"""What can go wrong in ``capspace.tasks``.
+"""Every error of ``capspace.tasks`` that a user can meet stands here.
 
 PanelError      a panel that is not there or cannot be read
 YamlError       a YAML file that is not YAML or has wrong fields

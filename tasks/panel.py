@@ -1,4 +1,4 @@
-"""Panels: named, versioned sets of benchmarks with the protocol each is measured by."""
+"""A panel is a named, versioned set of benchmarks, each with its protocol."""
 
 from __future__ import annotations
 

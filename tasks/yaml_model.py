@@ -1,4 +1,4 @@
-"""YAML files as pydantic models: every wrong field is listed, with its line and what was meant."""
+"""A YAML file is read into a pydantic model, and every wrong field is listed with its line."""
 
 from __future__ import annotations
 

@@ -242,3 +242,14 @@ def test_workflows_run_every_python_that_is_locked() -> None:
     weekly = yaml.safe_load((ROOT / ".github" / "workflows" / "versions.yml").read_text())
     runs = weekly["jobs"]["test"]["strategy"]["matrix"]["include"]
     assert {run["versions"] for run in runs} == {"newest", "oldest"}
+
+
+def test_the_schema_of_others_is_checked_on_a_python_that_has_its_package() -> None:
+    weekly = yaml.safe_load((ROOT / ".github" / "workflows" / "versions.yml").read_text())
+    job = weekly["jobs"]["schema"]
+    assert job["container"] == "python:3.13-bookworm"
+    assert job["steps"][-1]["run"] == "scripts/test_eee_schema"
+    script = (SCRIPTS / "test_eee_schema").read_text()
+    (test,) = re.findall(r"tests/\S+", script)
+    assert (ROOT / test).is_file()
+    assert "every-eval-ever==" in script

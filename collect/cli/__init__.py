@@ -1,4 +1,4 @@
-"""The ``capspace`` command: one line for bad input and exit code 2; tracebacks are for bugs."""
+"""The ``capspace`` command meets bad input with one line and exit code 2; a traceback is a bug."""
 
 from ._main import app, main
 

@@ -1,4 +1,4 @@
-"""The command line's root: its commands, its version, and what becomes of errors."""
+"""The root of the command line holds the commands and turns errors into one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
@@ -35,6 +35,7 @@ from .options import console
 
 __all__ = ["app", "main"]
 
+(_UsageError,) = typer.BadParameter.__bases__  # typer exports no other of its usage errors
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
@@ -111,13 +112,30 @@ def _root(
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line with ``args`` (default: the process's own) and exit."""
+    words = None if args is None else list(args)
     try:
         with redirect_stdout(sys.stdout):  # back to it even where --json stops half-way
-            app(args=None if args is None else list(args))
+            sys.exit(app(args=words, prog_name="capspace", standalone_mode=False))
     except (FitError, CollectError, PanelError) as error:
-        line = redacted(f"capspace: {error}")
-        console(stderr=True).print(line, style="red", markup=False, soft_wrap=True)
+        _refuse(str(error))
+    except _UsageError as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # whose help typer has printed
+            _refuse(_usage_line(error))
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+
+
+def _refuse(reason: str) -> NoReturn:
+    """Print one line about bad input, and exit."""
+    line = redacted(f"capspace: {reason}")
+    console(stderr=True).print(line, style="red", markup=False, soft_wrap=True)
+    sys.exit(2)
+
+
+def _usage_line(error: Any) -> str:
+    """Return what is wrong with the words of a command line, and where they are explained."""
+    text = " ".join(error.format_message().replace(": Value error, ", ": ").split()).rstrip(".")
+    command = error.ctx.command_path if error.ctx else "capspace"
+    return f"{text[:1].lower()}{text[1:]} (see {command} --help)"

@@ -1,4 +1,4 @@
-"""The command that tests a law on models it was not fitted on: backtest."""
+"""The command ``backtest`` tests a law on models that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def backtest(
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Fit a law of your own target on some models and test it on the others."""
+    """Fit a law of your own target on some models, and test it on the others."""
     from capspace.fit import BASELINES, JackknifePlus, TwoView, target_problem
     from capspace.fit import backtest as test_law
     from capspace.fit import error_curve as test_by_reach

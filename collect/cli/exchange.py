@@ -1,4 +1,4 @@
-"""Commands that exchange scores with others: import and export."""
+"""The commands ``import`` and ``export`` exchange scores with other tools."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def import_(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model that all these files are about, as NAME or NAME@REVISION: for files that "
-            "do not name it, or name it by a path that means nothing elsewhere.",
+            help="The model of all these files, as NAME or NAME@REVISION: for files that do not "
+            "name it, or name it by a local path.",
             show_default=False,
         ),
     ] = None,
@@ -43,8 +43,8 @@ def import_(
 ) -> None:
     """Import scores that others measured.
 
-    Those measured by the panel's protocol count as its benchmarks; the others stand under names
-    of their own.
+    Scores measured by the panel's protocol count as its benchmarks; the others get names of their
+    own.
     """
     from ..runtime.optional import require_collect_extra
 
@@ -81,7 +81,7 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File for a table, folder for the other formats.",
+            help="File of a table, folder of the other formats.",
             show_default="capspace-scores.FORMAT, or a folder named after the format",
         ),
     ] = None,

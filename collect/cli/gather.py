@@ -1,4 +1,4 @@
-"""Commands that measure checkpoints: place, collect."""
+"""The commands ``place`` and ``collect`` measure checkpoints."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def place(
     settings: RunSettings,
     as_json: o.Json = False,
 ) -> None:
-    """Measure a checkpoint, place it in the capability space, predict its other scores, report.
+    """Measure a checkpoint, place it in the capability space, and report its predicted scores.
 
-    Scores that the store holds are not measured again.
+    Scores that are in the store already are not measured again.
     """
     from ..runtime.optional import require_collect_extra
     from .show import print_placement
@@ -88,7 +88,7 @@ def collect(
 ) -> None:
     """Measure checkpoints on a panel and store every score; nothing is measured twice.
 
-    The exit code is 1 if a cell has no score, other than those skipped on purpose.
+    The exit code is 1 if a cell has no score and was not skipped on purpose.
     """
     from ..runtime.optional import require_collect_extra
 

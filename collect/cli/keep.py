@@ -1,4 +1,4 @@
-"""Commands that maintain the store: info, check, compact, remove."""
+"""The commands ``store info``, ``check``, ``compact`` and ``remove`` maintain the store."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
 
 
 def compact(store: o.StorePath = None) -> None:
-    """Free disk space that is not used, and delete what stopped runs and damage left behind."""
+    """Free unused disk space, and delete what interrupted runs and damage left behind."""
     from ..storage.maintenance import compact_store
 
     with o.open_store(store) as opened:
@@ -86,7 +86,7 @@ def remove(
     ] = None,
     store: o.StorePath = None,
 ) -> None:
-    """Remove a model's scores, samples, answers and failures."""
+    """Remove a model's scores, samples, responses and failures."""
     from ..storage.maintenance import remove_model
 
     with o.open_store(store) as opened:

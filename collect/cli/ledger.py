@@ -1,4 +1,4 @@
-"""Commands of the ledger of pre-registered predictions: add, score, show."""
+"""The commands ``ledger add``, ``score`` and ``show`` pre-register predictions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 LedgerPath = Annotated[
-    Path, typer.Option(help="File of the ledger; entries are only ever appended to it.")
+    Path, typer.Option(help="File of the ledger, to which entries are only appended.")
 ]
 _FILE = Path("capspace-ledger.jsonl")
 
@@ -40,7 +40,7 @@ def add(
     scores: Annotated[
         Path | None,
         typer.Argument(
-            metavar="SCORES", help="Benchmark scores of the models to predict today, a table."
+            metavar="SCORES", help="Table with benchmark scores of the models to predict today."
         ),
     ] = None,
     name: Annotated[
@@ -55,7 +55,7 @@ def add(
 ) -> None:
     """Freeze a target's law, with the hash of its data and today's date.
 
-    Models of the reference that SCORES holds, under any spelling, are left out of the law.
+    The law is not fitted on reference models that are in SCORES, under whatever spelling.
     """
     from capspace.fit import Ledger, load_reference
     from capspace.fit._display import counted
@@ -80,7 +80,7 @@ def score(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a frozen law.")],
     scores: Annotated[
         Path,
-        typer.Argument(metavar="SCORES", help="Benchmark scores of the new models, a table."),
+        typer.Argument(metavar="SCORES", help="Table with benchmark scores of the new models."),
     ],
     target_column: t.TargetColumn,
     target_scores: t.TargetScores = None,
@@ -112,7 +112,7 @@ def show(
     ledger: LedgerPath = _FILE,
     as_json: o.Json = False,
 ) -> None:
-    """Show frozen laws, their predictions and how they did."""
+    """Show frozen laws, their predictions, and how accurate these were."""
     from capspace.fit import Ledger
     from capspace.fit._display import counted
 

@@ -1,4 +1,4 @@
-"""The command that is lm-eval's own command line: lm-eval."""
+"""The command ``lm-eval`` runs lm-eval's own command line."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def lm_eval(
     ] = None,
     store: o.StorePath = None,
     no_record: Annotated[
-        bool, typer.Option("--no-record", help="Store no answers, and use no stored ones.")
+        bool, typer.Option("--no-record", help="Neither store responses nor use stored ones.")
     ] = False,
     answers_of: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Store the answers of any model class, such as an API's, under this name, which "
-            "you choose for what answers.",
+            help="Store the responses of any model class, such as an API's, under this name; "
+            "choose another for each model.",
         ),
     ] = None,
     data_root: Annotated[str | None, option_of("data_root")] = None,
@@ -45,14 +45,14 @@ def lm_eval(
         typer.Option(
             "--allow-missing-weights",
             help="Continue if the checkpoint's files lack weights, which are then random; no "
-            "answers are stored.",
+            "responses are stored.",
         ),
     ] = False,
 ) -> None:
     """Run lm-eval's own command line, with capspace's models registered.
 
-    Answers of a Hugging Face checkpoint are stored as 'capspace collect' stores them, so that a
-    run that was killed continues where it stopped.
+    Responses of a Hugging Face checkpoint are stored as 'capspace collect' stores them, so that a
+    killed run resumes where it stopped.
     """
     if {"-h", "--help"} & {*(arguments or [])}:
         typer.echo(f"{context.get_help()}\n")  # then lm-eval prints its own

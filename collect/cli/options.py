@@ -1,4 +1,4 @@
-"""Options that several commands share, and how commands print."""
+"""Several commands share these options, and these ways to print."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Models = Annotated[
 Panel = Annotated[
     str,
     typer.Option(
-        help="Name of a panel, which says what is measured, or a path to a YAML file of one.",
+        help="What to measure: the name of a panel, or the path of a panel's YAML file.",
         rich_help_panel=GATHER,
     ),
 ]
@@ -58,7 +58,7 @@ StorePath = Annotated[
     typer.Option(
         "--store",
         envvar="CAPSPACE_STORE",
-        help="Folder of the store, which holds results and answers.",
+        help="Folder of the store, which holds results and responses.",
         show_default="the user's data folder",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Commands on scores that exist already: predict, targets, models."""
+"""The commands ``predict``, ``targets`` and ``models`` use scores that exist already."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def predict(
         Path | None, typer.Option(help="Also write the predictions to this CSV file.")
     ] = None,
 ) -> None:
-    """Predict scores that were not measured from those that were; torch is not needed."""
+    """Predict the scores that were not measured from those that were, without torch."""
     from capspace.fit import Predictions, TargetLaw
     from capspace.fit.reference import load_reference
     from capspace.fit.table.readers import read_table

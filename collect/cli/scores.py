@@ -1,4 +1,4 @@
-"""Commands that show what is measured, and what can be: scores, panels."""
+"""The commands ``scores`` and ``panels`` show what is measured, and what can be."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ def scores(
     as_json: o.Json = False,
     csv: Annotated[
         Path | None,
-        typer.Option(help="File for the scores as a long CSV table, which predict reads."),
+        typer.Option(
+            help="Write the scores to this CSV file, in the long form that predict reads."
+        ),
     ] = None,
     of: Annotated[
         tuple[str, str] | None,
         typer.Option(
             "--receipt",
             metavar="MODEL BENCHMARK",
-            help="Show the items, prompts and answers behind one score.",
+            help="Show the items, prompts and responses behind one score.",
         ),
     ] = None,
     first: Annotated[int, typer.Option(min=0, help="Number of the receipt's first item.")] = 0,

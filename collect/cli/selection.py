@@ -1,4 +1,4 @@
-"""The command that chooses which models to measure first: select."""
+"""The command ``select`` chooses which models to measure first."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def select(
     criterion: Annotated[
         Literal["V", "A", "D"],
         typer.Option(
-            help="What is made small: V, the summed variance of the predictions; A, that of the "
+            help="What is minimised: V, the summed variance of the predictions; A, that of the "
             "coefficients; D, the volume of the coefficients' confidence region."
         ),
     ] = "V",
@@ -65,7 +65,7 @@ def select(
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Choose the models from which a law is best estimated within a budget."""
+    """Choose which models to measure within a budget, so that a law is estimated best."""
     from capspace.fit import read_costs, select_models, up_to_size
 
     table = t.read_scores(scores, drop=drop, keep=keep, averages=True)

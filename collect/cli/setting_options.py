@@ -1,4 +1,4 @@
-"""Options of the command line that are generated from the fields of the settings."""
+"""The command line's options of the settings are generated from the settings' fields."""
 
 from __future__ import annotations
 

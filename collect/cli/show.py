@@ -1,4 +1,4 @@
-"""Results, placements and predictions as tables on a terminal."""
+"""Results, placements and predictions are printed as tables on a terminal."""
 
 from __future__ import annotations
 

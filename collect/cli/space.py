@@ -1,4 +1,4 @@
-"""Commands on the capability space itself: space, efficiency."""
+"""The commands ``space`` and ``efficiency`` show the capability space itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def space(
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Fit a capability space: explained variance, loadings, and the place of every model."""
+    """Fit a capability space, and show explained variance, loadings and models' coordinates."""
     from capspace.fit import analyse_space
     from capspace.fit.report.words import share
 
@@ -65,7 +65,10 @@ def space(
 def efficiency(
     scores: t.Scores,
     reference_family: Annotated[
-        str, typer.Option(help="Family in whose compute every model's equivalent is given.")
+        str,
+        typer.Option(
+            help="Family whose law turns every model's capability into equivalent compute."
+        ),
     ] = "Llama-2",
     of: Annotated[
         str, typer.Option(help="Capability to fit: PC-1, PC-2, ... or a benchmark.")
@@ -82,7 +85,7 @@ def efficiency(
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Fit each family's log-linear law of capability in compute, and every model's equivalent."""
+    """Fit each family's capability against compute, and give every model's equivalent compute."""
     from capspace.fit import analyse_efficiency
     from capspace.fit.report.words import flops, score
 

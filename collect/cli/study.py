@@ -1,4 +1,4 @@
-"""Commands on interventions and on the study itself: gain, reproduce."""
+"""The commands ``gain`` and ``reproduce`` are about interventions and about the study itself."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def gain(
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Predict what an intervention gains, such as chain of thought or self-consistency."""
+    """Predict the gain of an intervention, such as chain of thought or self-consistency."""
     from capspace.fit import analyse_gain
     from capspace.fit.table.readers import read_table
 
@@ -121,7 +121,7 @@ def reproduce(
         ),
     ] = None,
 ) -> None:
-    """Run every analysis of the study on its own tables, and set our numbers beside its own."""
+    """Run every analysis of the study (arXiv 2405.10938) on its tables, and compare numbers."""
     from capspace.fit.studies.ruan2024 import reproduce as run
 
     err = o.console(stderr=True)

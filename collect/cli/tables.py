@@ -1,4 +1,4 @@
-"""What the commands on score tables share: their arguments, and how the tables are read."""
+"""The commands on score tables share these arguments, and how the tables are read."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ Keep = Annotated[
     bool,
     typer.Option(
         "--keep",
-        help="Use what is otherwise left out as doubtful: scores far below chance, and columns "
-        "that are an average of others or the target under another name.",
+        help="Also use what is otherwise left out as doubtful: scores far below chance, and "
+        "columns that average others or repeat the target under another name.",
     ),
 ]
 Estimator = Annotated[
@@ -78,14 +78,16 @@ Estimator = Annotated[
 ]
 Link = Annotated[
     Literal["sigmoid", "sigmoid-floor", "linear", "exp"],
-    typer.Option(help="Form of the law; sigmoid-floor also fits the score of the weakest models."),
+    typer.Option(
+        help="Form of the law; sigmoid-floor also fits the floor, the score of the weakest models."
+    ),
 ]
 CutoffFlops = Annotated[
     float | None,
     typer.Option(help="Fit on models of at most this many training FLOPs; test on the others."),
 ]
 Seed = Annotated[
-    int, typer.Option(help="Seed of everything random; the same seed gives the same output.")
+    int, typer.Option(help="Seed of all random numbers; the same seed gives the same output.")
 ]
 Out = Annotated[
     Path | None,

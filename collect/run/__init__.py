@@ -1,1 +1,1 @@
-"""A run measures cells, each a model on a benchmark, in a given order."""
+"""A run measures the cells of a panel, each a model on a benchmark, in a given order."""

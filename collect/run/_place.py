@@ -1,4 +1,4 @@
-"""The main job: measure a checkpoint, place it, predict, and write the report."""
+"""``place`` measures a checkpoint, places it, predicts its scores, and writes the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runner: measures the cells of a panel that the store does not hold yet."""
+"""``collect_scores`` measures the cells of a panel that the store does not hold yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""lm-eval's own command line, with every answer stored, so that runs resume where they stopped."""
+"""lm-eval's own command line stores every response, so that runs resume where they stopped."""
 
 from __future__ import annotations
 

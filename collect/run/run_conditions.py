@@ -1,4 +1,4 @@
-"""Conditions of a run of lm-eval that may move its scores, in words, read from its result file."""
+"""A result file of lm-eval states conditions of its run that may move its scores."""
 
 from __future__ import annotations
 

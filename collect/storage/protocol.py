@@ -1,4 +1,4 @@
-"""The protocol of a score: how a benchmark was measured, and the sentence that is stored of it.
+"""A protocol says how a benchmark was measured, in the sentence that is stored with the score.
 
 It stands in this room because runs state it, exchange compares it, and both know it from the column
 ``protocol`` of stored results, of which this module is the only reader.

@@ -1,4 +1,4 @@
-"""Reading SQLite files where nothing can be written: a full disk, a read-only mount.
+"""SQLite files are read where nothing can be written: a full disk, a read-only mount.
 
 SQLite reads a file with a write-ahead log only where it can write an index beside it, and one that
 a killed writer left in the middle of a transaction only where it can undo that.

@@ -1,1 +1,1 @@
-"""A zoo: many checkpoints on one panel, measured on one machine or on Slurm."""
+"""A zoo is many checkpoints on one panel, measured on one machine or on Slurm."""

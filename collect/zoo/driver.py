@@ -1,4 +1,4 @@
-"""The driver: plans a zoo, hands it to an executor, and takes what comes back into the store."""
+"""The driver plans a zoo, hands it to an executor, and imports the results into the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a zoo stands: counted from its folder and store, on any machine that sees them."""
+"""A zoo's status is counted from its folder and store, on any machine that sees them."""
 
 from __future__ import annotations
 

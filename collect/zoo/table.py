@@ -1,4 +1,4 @@
-"""The measured zoo as a score table, and as a reference that others can predict from."""
+"""A measured zoo becomes a score table, and a reference that others can predict from."""
 
 from __future__ import annotations
 

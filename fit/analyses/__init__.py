@@ -1,4 +1,4 @@
-"""Analyses of score tables: back-tests, gains, the choice of models to measure, the ledger."""
+"""Analyse score tables: back-tests, gains, the choice of models to measure, the ledger."""
 
 from ._backtest import BASELINES, Backtest, backtest
 from ._error_curve import ErrorCurve, error_curve

@@ -1,4 +1,4 @@
-"""Test error against how many of the best models are held out."""
+"""Compute the test error against how many of the best models are held out."""
 
 from __future__ import annotations
 

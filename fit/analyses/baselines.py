@@ -1,4 +1,4 @@
-"""Predictors that a law is compared with: compute, size, single benchmarks, all of them."""
+"""A law is compared with predictors from compute, size, and benchmarks directly."""
 
 from __future__ import annotations
 

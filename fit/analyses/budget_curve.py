@@ -1,4 +1,4 @@
-"""How good chosen and random subsets of models are, budget by budget."""
+"""Compare chosen with random subsets of models, budget by budget."""
 
 from __future__ import annotations
 

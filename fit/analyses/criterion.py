@@ -1,4 +1,4 @@
-"""Optimality criteria of many candidate designs at once, from their information matrices.
+"""Compute optimality criteria of many designs at once, from their information matrices.
 
 An information matrix ``Z_S' Z_S`` of k components is held as the k(k+1)/2 entries of its lower
 triangle, each an array over designs: the Cholesky factorisation then runs over hundreds of

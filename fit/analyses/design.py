@@ -1,4 +1,4 @@
-"""Which models to measure: optimal subsets of families or single models under a budget."""
+"""Choose which models to measure: optimal subsets of families or of models in a budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How efficiently families turn compute into capability, and what compute a model is worth."""
+"""Measure how well families turn compute into capability, and models' equivalent compute."""
 
 from __future__ import annotations
 

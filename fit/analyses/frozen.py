@@ -1,4 +1,4 @@
-"""A law frozen with its data: what it holds, and how it is fitted again."""
+"""A frozen law holds its data, and can be fitted again from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an intervention gains, by capability: predicted with intervals, beside what was measured."""
+"""Predict by capability what an intervention gains, with intervals, and compare with scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger of pre-registered predictions: laws frozen now, scored on models that come later."""
+"""The ledger holds laws that are frozen now and scored on models that come later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of a base and a treated score, fitted to the same models and predicted as a pair."""
+"""Fit laws of a base and a treated score to the same models, and predict them as a pair."""
 
 from __future__ import annotations
 

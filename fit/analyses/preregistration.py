@@ -1,4 +1,4 @@
-"""A law to pre-register: fitted without any model whose score it is to predict."""
+"""Fit a law to pre-register without any model whose score it is to predict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models of a score table to measure first, and how much that choice is worth."""
+"""Choose which models of a score table to measure first, and say what the choice is worth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The capability space of a score table: what its components explain, and where models stand."""
+"""Show what the components of a table's capability space explain, and where models lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits of models into those that a law is fitted on and those that it is tested on."""
+"""Split models into those that a law is fitted on and those that it is tested on."""
 
 from __future__ import annotations
 

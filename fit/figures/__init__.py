@@ -1,4 +1,4 @@
-"""Figures: each takes fitted results and returns a matplotlib Figure; none fits, none shows."""
+"""Each function takes fitted results and returns a matplotlib Figure; none fits or shows."""
 
 from ..law.path import Curve
 from .backtest import (

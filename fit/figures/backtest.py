@@ -1,4 +1,4 @@
-"""Figures of a backtest: its law with both sides and the cutoff, and its predictions."""
+"""Draw a back-test: its law with both sides and the cutoff, and its predictions."""
 
 from __future__ import annotations
 

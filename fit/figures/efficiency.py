@@ -1,4 +1,4 @@
-"""Figure of capability against training compute, one line per family."""
+"""Draw capability against training compute, with one line per family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of errors: predicted against measured, rivals side by side, error by reach."""
+"""Draw errors: predicted against measured, baselines side by side, error by reach."""
 
 from __future__ import annotations
 

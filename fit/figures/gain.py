@@ -1,4 +1,4 @@
-"""Figures of an intervention: base and treated score, their gain, and what drives it."""
+"""Draw an intervention: base and treated score, their gain, and what drives it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure of a target's law: models, curve, band, cutoff, and a new model on it."""
+"""Draw a target's law: models, curve, band, cutoff, and a new model on it."""
 
 from __future__ import annotations
 

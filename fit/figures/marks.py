@@ -1,4 +1,4 @@
-"""The marks of models: each family its own marker and colour, the same in every figure."""
+"""Each family has its own marker and colour, the same in every figure."""
 
 from __future__ import annotations
 

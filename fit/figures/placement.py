@@ -1,4 +1,4 @@
-"""Figures of one model's placement: its scores among others, and all its predictions."""
+"""Draw a model's placement: its scores among others', and all its predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure of how well a chosen subset of models serves, against random ones."""
+"""Draw how well a chosen subset of models predicts, against random ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of the capability space: components, loadings, and models on the map."""
+"""Draw the capability space: components, loadings, and models on the map."""
 
 from __future__ import annotations
 

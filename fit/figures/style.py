@@ -1,4 +1,4 @@
-"""The house style of all figures: type, colours, and the one way to save."""
+"""All figures share one style of type and colours, and are saved by one function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scaling laws of one target, their intervals, and laws of compute."""
+"""A law predicts one target from capabilities, with intervals; others are laws of compute."""
 
 from ._form import Form
 from ._law import ScalingLaw

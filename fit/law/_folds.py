@@ -1,4 +1,4 @@
-"""Weights of the training models that leave out their families, one by one and in pairs."""
+"""Folds weight the training models so that families are left out, singly and in pairs."""
 
 from __future__ import annotations
 

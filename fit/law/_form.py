@@ -1,4 +1,4 @@
-"""The shapes a law can take: link, floor and ceiling, with their derivatives."""
+"""A law's form has a link, a floor and a ceiling, with their derivatives."""
 
 from __future__ import annotations
 

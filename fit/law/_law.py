@@ -1,4 +1,4 @@
-"""The scaling law: a target score as a sigmoid of a linear map of capabilities."""
+"""The scaling law makes a target score a sigmoid of a linear map of capabilities."""
 
 from __future__ import annotations
 

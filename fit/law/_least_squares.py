@@ -1,4 +1,4 @@
-"""Many small weighted nonlinear least-squares problems at once, by Levenberg–Marquardt."""
+"""Solve many small weighted nonlinear least-squares problems by Levenberg–Marquardt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The best of many fits of one law: starting points, screening, and the final choice."""
+"""Fit a law from many starting points, screen them, and take the best fit."""
 
 from __future__ import annotations
 

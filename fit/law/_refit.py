@@ -1,4 +1,4 @@
-"""Space and law fitted together, once and then many times under other weights of the models."""
+"""Fit space and law together, once and then many times under other weights of the models."""
 
 from __future__ import annotations
 

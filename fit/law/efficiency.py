@@ -1,4 +1,4 @@
-"""Log-linear laws of capability in training compute or size, one per model family."""
+"""Fit log-linear laws of capability in training compute or size, one per model family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equivalent training compute: the scale at which a reference family reaches a capability."""
+"""Equivalent compute is the scale at which a reference family reaches a capability."""
 
 from __future__ import annotations
 

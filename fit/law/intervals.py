@@ -1,4 +1,4 @@
-"""Prediction intervals: the two-view interval, and leave-one-family-out jackknife+."""
+"""Two methods give prediction intervals: the two-view interval, and family jackknife+."""
 
 from __future__ import annotations
 

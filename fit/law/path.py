@@ -1,4 +1,4 @@
-"""The typical models along a law, and the curve and interval band drawn at them."""
+"""A law's curve and its band are drawn at typical models along it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A target to predict: scores, truth and facts joined by model, and checked."""
+"""A problem joins scores, target scores and facts by model, and checks them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model would score on targets that nobody has measured, and where it is placed."""
+"""Predict what a model would score on targets that nobody has measured."""
 
 from ._place_model import place_model
 from ._placement import NextBenchmark, Placement

@@ -1,4 +1,4 @@
-"""What a new model's missing and noisy scores may be, given those that were measured."""
+"""Draw a new model's missing and noisy scores, given those that were measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The former names of ``TargetLaw``, which warn and still work."""
+"""The former names of ``TargetLaw`` warn and still work."""
 
 from __future__ import annotations
 

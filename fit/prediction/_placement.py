@@ -1,4 +1,4 @@
-"""Where one model lies among the reference models, and what follows for its other scores."""
+"""A placement says where a model lies among the reference models, and what follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predicted scores, each with its interval and with what it rests on."""
+"""Each predicted score has its interval, and says what it rests on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line of a capability in the training compute of the reference's best-known family."""
+"""Fit capability in the training compute of the reference's best-known family."""
 
 from __future__ import annotations
 

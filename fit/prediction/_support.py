@@ -1,4 +1,4 @@
-"""Whether a model lies within the capabilities that a law was fitted on."""
+"""Support says whether a model lies within the capabilities that a law was fitted on."""
 
 from __future__ import annotations
 

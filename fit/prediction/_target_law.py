@@ -1,4 +1,4 @@
-"""The law of one target: fitted on a reference, it predicts new models with intervals."""
+"""The law of a target is fitted on a reference and predicts new models with intervals."""
 
 from __future__ import annotations
 

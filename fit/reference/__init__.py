@@ -1,4 +1,4 @@
-"""The reference: published scores of known models, and the targets they make predictable."""
+"""A reference holds published scores of known models, and the targets they predict."""
 
 from ._load import (
     Benchmark,

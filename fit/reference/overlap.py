@@ -1,4 +1,4 @@
-"""Which reference models a new model may be, so that no law predicts what it was fitted on."""
+"""Find which reference models a new model may be, so that no law was fitted on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of one placement: a self-contained page, its figures, and the same as JSON."""
+"""Write the report of a placement: a self-contained page, its figures, and JSON."""
 
 from ._page import write_report
 

@@ -1,4 +1,4 @@
-"""The figures of a placement, from its fitted parts; nothing is fitted to scores here."""
+"""Draw the figures of a placement from its fitted parts, without fitting any score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as tables say them; what is unknown is a dash."""
+"""Format numbers for tables; what is unknown is a dash."""
 
 from __future__ import annotations
 

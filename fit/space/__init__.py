@@ -1,4 +1,4 @@
-"""The capability space: few components, from scores with gaps."""
+"""A capability space explains many benchmarks by few components, from scores with gaps."""
 
 from ._place import Place
 from ._space import CapabilitySpace

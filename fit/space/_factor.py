@@ -1,4 +1,4 @@
-"""The factor model of a score table, by EM on its observed cells."""
+"""Fit the factor model of a score table by EM on its observed cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where models lie in a capability space, and what their missing scores leave open."""
+"""A place says where models lie in a space, and what their missing scores leave open."""
 
 from __future__ import annotations
 

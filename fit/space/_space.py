@@ -1,4 +1,4 @@
-"""The capability space: few coordinates that explain many benchmarks, with missing scores."""
+"""A capability space explains many benchmarks by few coordinates, with missing scores."""
 
 from __future__ import annotations
 

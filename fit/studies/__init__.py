@@ -1,1 +1,1 @@
-"""Published studies, reproduced."""
+"""Published studies are reproduced on their own data."""

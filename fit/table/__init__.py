@@ -1,4 +1,4 @@
-"""The score table, the one contract between gathering scores and fitting, and its readers."""
+"""The score table is the one contract between gathering scores and fitting."""
 
 from ._table import ScoreTable
 from .readers import read_table

@@ -1,4 +1,4 @@
-"""What every score table must hold: typed columns, finite numbers, no row against another."""
+"""Every score table has typed columns, finite numbers, and no row against another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The score table: the one contract between gathering scores and fitting laws to them."""
+"""The score table is the one contract between gathering scores and fitting laws to them."""
 
 from __future__ import annotations
 

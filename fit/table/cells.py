@@ -1,4 +1,4 @@
-"""Cells of CSV and Parquet tables as they stand: text stays text, numbers are read when asked."""
+"""Cells of CSV and Parquet tables are read as they stand; numbers are parsed on request."""
 
 from __future__ import annotations
 

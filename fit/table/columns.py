@@ -1,4 +1,4 @@
-"""Columns that must not enter a space: averages of others, copies, the target's other names."""
+"""Some columns must not enter a space: averages, copies, the target's other names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether scores are comparable with published ones: the mark in tables, and its sentence."""
+"""A mark and a sentence say whether scores are comparable with published ones."""
 
 from __future__ import annotations
 

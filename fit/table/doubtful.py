@@ -1,4 +1,4 @@
-"""Scores that no model gets: far below the chance level, as a missing score written as 0 is."""
+"""A score far below the chance level is doubtful, as a missing score written as 0 is."""
 
 from __future__ import annotations
 

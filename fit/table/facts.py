@@ -1,4 +1,4 @@
-"""Facts about models as text: families under one spelling, and dates that can be compared."""
+"""Facts about models are text: families in one spelling, and dates that can be compared."""
 
 from __future__ import annotations
 

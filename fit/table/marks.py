@@ -1,4 +1,4 @@
-"""The column of a score table that says whether a score can be set beside published ones."""
+"""One column says whether a score can be set beside published ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of models as they vary: whether two spellings mean one model, surely or likely."""
+"""Two spellings of a model's name may mean one model, surely or likely."""
 
 from __future__ import annotations
 

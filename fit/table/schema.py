@@ -1,4 +1,4 @@
-"""The columns of a score table and of the facts beside it."""
+"""A score table has these columns, and a table of facts beside it those."""
 
 __all__ = [
     "FACT_COLUMNS",

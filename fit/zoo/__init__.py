@@ -1,4 +1,4 @@
-"""The law of a zoo: any score table with facts, its largest models predicted from the others."""
+"""Fit the law of any score table with facts; predict its largest models from the others."""
 
 from .fitting import ZooFit, fit_zoo
 from .predictions import ZooPrediction

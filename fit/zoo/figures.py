@@ -1,4 +1,4 @@
-"""The zoo on one screen: capability against compute, and the largest model predicted."""
+"""Draw a zoo on one screen: capability against compute, and the largest model predicted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The law of a measured zoo: its space, its efficiency, and its largest models predicted."""
+"""Fit the law of a measured zoo: its space, its efficiency, and its largest models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of a zoo's models, predicted by laws that were fitted without them."""
+"""Predict the scores of a zoo's models by laws that were fitted without them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Generated benchmarks that a model of a few thousand parameters can show skill on."""
+"""Generated benchmarks can show the skill of a model of a few thousand parameters."""

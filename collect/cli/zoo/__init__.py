@@ -1,4 +1,4 @@
-"""Commands for many checkpoints: zoo init, plan, run, status, retry, cancel, fit, export."""
+"""The commands of ``capspace zoo`` measure many checkpoints and fit the law that they follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A zoo.yaml, its store and its folder, as every command of a zoo opens them."""
+"""Every command of a zoo opens the zoo.yaml, its store and its folder in the same way."""
 
 from __future__ import annotations
 

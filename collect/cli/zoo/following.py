@@ -1,4 +1,4 @@
-"""Commands that follow a zoo while it is measured: status, retry, cancel."""
+"""The commands ``zoo status``, ``retry`` and ``cancel`` follow a zoo while it is measured."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> 
 
 
 def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
-    """Forget recorded failures: the next run tries those cells again, and no others."""
+    """Clear recorded failures, so that the next run tries those cells again."""
     from ...zoo.driver import forget_failures
 
     file = read_file(zoo)
@@ -55,7 +55,7 @@ def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
 
 
 def cancel(zoo: ZooPath, store: o.StorePath = None) -> None:
-    """Cancel the zoo's Slurm jobs; results that are finished stay."""
+    """Cancel the zoo's Slurm jobs; finished results are not lost."""
     from ...zoo.executors.slurm import cancel_jobs
 
     file = read_file(zoo)

@@ -1,4 +1,4 @@
-"""Where a zoo stands, on a terminal: a live table, or plain lines in a pipe."""
+"""The progress of a zoo is shown as a live table on a terminal, as plain lines in a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that plan and measure a zoo: plan, run."""
+"""The commands ``zoo plan`` and ``run`` plan and measure a zoo."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
+from ...errors import ZooError
 from .. import options as o
 from .files import ZooPath, opened_zoo, read_file
 
@@ -33,8 +34,8 @@ def _bytes(text: str) -> int:
 ComputeBudget = Annotated[
     str | None,
     typer.Option(
-        help="Measure only the checkpoints that narrow the law's intervals most for this much "
-        "time, such as 40gpu-hours or 90m.",
+        help="Measure only the checkpoints that narrow the law's intervals most within this "
+        "compute time, such as 40gpu-hours or 90m.",
     ),
 ]
 MaxDisk = Annotated[
@@ -76,7 +77,7 @@ def run(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Work units measured at once.", show_default="one per GPU, else 1", min=1
+            help="Number of work units measured at once.", show_default="one per GPU, else 1", min=1
         ),
     ] = None,
     compute_budget: ComputeBudget = None,
@@ -95,7 +96,8 @@ def run(
         str, typer.Option(help="Time limit of one job.", rich_help_panel=_SLURM)
     ] = "04:00:00",
     array_parallelism: Annotated[
-        int, typer.Option(help="Most jobs that run at once.", rich_help_panel=_SLURM, min=1)
+        int,
+        typer.Option(help="Largest number of jobs at once.", rich_help_panel=_SLURM, min=1),
     ] = 16,
     sbatch: Annotated[
         list[str] | None,
@@ -113,11 +115,10 @@ def run(
     ] = False,
     as_json: o.Json = False,
 ) -> None:
-    """Measure every missing cell; what the store holds is never measured again.
+    """Measure every missing cell; nothing that is in the store is measured again.
 
-    After Ctrl-C, run the same command again: it continues from what is finished. On Slurm the
-    jobs continue without this command. The exit code is 1 if cells failed or cannot be measured
-    as asked.
+    After Ctrl-C, run the same command again: it resumes where it stopped. Slurm jobs continue
+    without this command. The exit code is 1 if a cell failed or cannot be measured.
     """
     from ...runtime.optional import require_collect_extra
     from .live import print_outcome
@@ -132,7 +133,7 @@ def run(
     options = None
     if executor == "slurm":
         if max_disk is not None:
-            raise typer.BadParameter("--max-disk bounds a local run; a job's node has its own disk")
+            raise ZooError("--max-disk bounds a local run; a job's node has its own disk")
         from ...zoo.executors.slurm_options import SlurmOptions
 
         options = SlurmOptions.of(

@@ -1,4 +1,4 @@
-"""Commands that use a measured zoo: fit, export."""
+"""The commands ``zoo fit`` and ``export`` use a measured zoo."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fit(
     level: o.Level = 0.9,
     as_json: o.Json = False,
 ) -> None:
-    """Fit the measured zoo: its space, efficiency per family, laws, and the largest predicted."""
+    """Fit the space and laws of the measured zoo, and predict its largest models from others."""
     from capspace.fit.zoo.fitting import fit_zoo
     from capspace.fit.zoo.report import write_report
 

@@ -1,4 +1,4 @@
-"""A zoo's plan on a terminal, and the words and figures that other views share."""
+"""A zoo's plan is printed on a terminal, in words and figures that other views share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that begins a zoo: zoo init."""
+"""The command ``zoo init`` begins a zoo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["init"]
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("zoo.yaml"),
 ) -> None:
-    """Write a commented zoo.yaml that names the checkpoints beside it; overwrites no file.
+    """Write a commented zoo.yaml that names the checkpoints beside it; no file is overwritten.
 
     It runs as it stands, on items that come with capspace. Edit it to name other checkpoints.
     """

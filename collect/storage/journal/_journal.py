@@ -1,4 +1,4 @@
-"""A journal as its users see it: answers are looked up, appended and removed."""
+"""A journal is used through three operations: responses are looked up, appended and removed."""
 
 from __future__ import annotations
 

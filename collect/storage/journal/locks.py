@@ -1,4 +1,4 @@
-"""Advisory file locks that the kernel gives back when their holder dies.
+"""The kernel releases advisory file locks when the process that holds them dies.
 
 `flock` is assumed to work between all machines that share the folder: local file systems, NFS
 (v4, or v3 with lockd), Lustre mounted with ``flock``, GPFS, CephFS.

@@ -1,4 +1,4 @@
-"""One shard: a SQLite file to which one process appends chunks of answers.
+"""One process appends chunks of responses to one shard, a SQLite file.
 
 Every chunk is one row with its own digest, in the order of writing, and long enough to spill onto
 pages of its own, so that a flipped byte is found in the chunk it sits in. Each chunk is folded into

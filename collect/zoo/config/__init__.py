@@ -1,1 +1,1 @@
-"""What a zoo.yaml says."""
+"""A zoo.yaml is read, validated, and expanded to the checkpoints that it names."""

@@ -1,4 +1,4 @@
-"""The content of a ``zoo.yaml``: which checkpoints are measured, on what, and how."""
+"""A ``zoo.yaml`` says which checkpoints are measured, on what, and how."""
 
 from __future__ import annotations
 

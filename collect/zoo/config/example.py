@@ -1,4 +1,4 @@
-"""A first ``zoo.yaml``, with comments, that names the checkpoints that lie beside it."""
+"""A first ``zoo.yaml`` is written with comments, and names the checkpoints beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entries of a ``zoo.yaml`` expanded to checkpoints: patterns, globs and lists in files."""
+"""The entries of a ``zoo.yaml``, its patterns, globs and lists, expand to checkpoints."""
 
 from __future__ import annotations
 

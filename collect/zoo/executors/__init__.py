@@ -1,1 +1,1 @@
-"""Where a zoo's work runs: this machine's devices, or Slurm."""
+"""An executor runs a zoo's work units, on this machine's devices or on Slurm."""

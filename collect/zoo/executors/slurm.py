@@ -1,4 +1,4 @@
-"""The Slurm executor: workers as job arrays, submitted through submitit.
+"""The Slurm executor submits workers as job arrays, through submitit.
 
 A job is a worker, not a unit: it takes units until none is left or none fits into its time. So a
 job that is requeued, on whichever node, simply goes on, and the driver may be closed meanwhile.

@@ -1,4 +1,4 @@
-"""What a Slurm job runs: a worker that knows how long it has, on the node it is given."""
+"""A Slurm job runs a worker that knows its time limit and the devices of its node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of a zoo's Slurm jobs, as the command line gives them and sbatch takes them."""
+"""Options of Slurm jobs come from the command line, and go to sbatch."""
 
 from __future__ import annotations
 

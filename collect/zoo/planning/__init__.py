@@ -1,1 +1,1 @@
-"""What a zoo has to measure, and about how long that takes."""
+"""A plan says what a zoo has to measure, and about how long that takes."""

@@ -1,4 +1,4 @@
-"""How long a cell takes, estimated from its requests, the model's size and earlier runs."""
+"""The time a cell takes is estimated from its requests, the model's size and earlier runs."""
 
 from __future__ import annotations
 

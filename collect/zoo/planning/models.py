@@ -1,4 +1,4 @@
-"""The checkpoints of a zoo: resolved, with their sizes and facts, and each of them once."""
+"""The checkpoints of a zoo are resolved, each once, with their sizes and facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a zoo: which cells are missing, cut into units of work, longest first."""
+"""A plan holds a zoo's missing cells, cut into work units, the longest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a ``zoo.yaml``: what is done, what is missing, and how long that will take."""
+"""The planner compares a ``zoo.yaml`` with the store and estimates what is missing."""
 
 from __future__ import annotations
 

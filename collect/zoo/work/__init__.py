@@ -1,1 +1,1 @@
-"""Work units of a zoo, and the processes that measure them."""
+"""Work units of a zoo are measured by workers, each with a child process of its own."""

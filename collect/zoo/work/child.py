@@ -1,4 +1,4 @@
-"""The measuring process, as its supervisor sees it: requests go in, events come out."""
+"""The supervisor sends requests to the measuring process, and reads events from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads: the next checkpoint comes while this one runs, and finished ones make way."""
+"""The next checkpoint is downloaded while this one runs, and finished ones are removed."""
 
 from __future__ import annotations
 

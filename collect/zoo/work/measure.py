@@ -1,4 +1,4 @@
-"""The process that measures: it takes work units on standard input, one JSON line each.
+"""The measuring process reads work units from standard input, one JSON line each.
 
 Its events go to standard output as JSON lines too. A result is in the zoo's folder before its event
 is sent, so nothing is lost with the process: it may run out of memory, be killed, or crash inside a

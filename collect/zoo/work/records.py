@@ -1,4 +1,4 @@
-"""What a zoo's folder holds: work units, attempts, failures and states, and their JSON."""
+"""A zoo's folder holds work units, attempts, failures and states as JSON."""
 
 from __future__ import annotations
 

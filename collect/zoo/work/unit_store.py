@@ -1,4 +1,4 @@
-"""The results of a zoo's worker: one whole file each in the zoo's folder, which all nodes share.
+"""A zoo's worker writes each result as a file of its own, in a folder that all nodes share.
 
 A worker writes to no SQLite file, since some file systems that machines share damage one that two
 of them write (see `Store`). They keep files whole that are written under another name and renamed,

@@ -1,4 +1,4 @@
-"""One analysis against the study's: errors, equivalent compute, and weights of the benchmarks."""
+"""Compare one analysis with the study's: errors, equivalent compute, and weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often intervals hold, and how wide they are: every target of the study at three cutoffs."""
+"""Measure how often intervals hold, and how wide they are, at three cutoffs per target."""
 
 from __future__ import annotations
 

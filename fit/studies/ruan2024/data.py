@@ -1,4 +1,4 @@
-"""The study's tables and settings: from a folder of its results to cases that can be fitted."""
+"""Read the study's tables and settings into cases that can be fitted."""
 
 from __future__ import annotations
 

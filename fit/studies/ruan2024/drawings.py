@@ -1,4 +1,4 @@
-"""Which figures the study's results are drawn as, in the order of the page."""
+"""Choose which figures the study's results are drawn as, in the order of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Further fits of the study that have no figure: other cutoffs, other spaces, single BBH tasks."""
+"""Fit what the study has no figure of: other cutoffs, other spaces, single BBH tasks."""
 
 from __future__ import annotations
 

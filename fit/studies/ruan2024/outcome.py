@@ -1,4 +1,4 @@
-"""The page's sections on results: choices of models, later models, intervals, numbers, slips."""
+"""Write the page's sections on results: model choices, later models, intervals, slips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of the reproduction: sections of words, tables and figures, one self-contained file."""
+"""Write the page of the reproduction: sections of words, tables and figures in one file."""
 
 from __future__ import annotations
 

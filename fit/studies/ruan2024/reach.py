@@ -1,4 +1,4 @@
-"""Test error of laws as more and more of the strongest models are held out."""
+"""Measure test errors of laws as more and more of the strongest models are held out."""
 
 from __future__ import annotations
 

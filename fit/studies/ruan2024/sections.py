@@ -1,4 +1,4 @@
-"""The page's sections on spaces and laws: words and tables, from the study's results."""
+"""Write the page's sections on spaces and laws, from the study's results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The study's choices of models, and how well laws of the chosen models predict."""
+"""Repeat the study's choices of models, and test the laws of the chosen models."""
 
 from __future__ import annotations
 

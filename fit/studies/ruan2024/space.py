@@ -1,4 +1,4 @@
-"""The study's capability spaces and its laws of compute, on its own models."""
+"""Fit the study's capability spaces and its laws of compute, on its own models."""
 
 from __future__ import annotations
 

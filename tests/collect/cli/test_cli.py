@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -341,6 +342,38 @@ def test_stores_that_cannot_be_used(
     corrupt.mkdir()
     (corrupt / "store.sqlite").write_bytes(os.urandom(8192))
     assert "store.sqlite" in capspace.refused("scores", "--store", corrupt)
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "command"),
+    [
+        ("export --format nosuch", "value for .--format.: .nosuch. is .*every-eval-ever", "export"),
+        ("zoo run x.yaml --executor pbs", "value for '--executor': .*'slurm'", "zoo run"),
+        ("space t.csv --components 0", "value for '--components': .*1", "space"),
+        ("scores --count many", "value for '--count': .*integer", "scores"),
+        ("zoo run x.yaml --max-disk big", "'--max-disk'.*: 'big' is no size such as", "zoo run"),
+        ("space", "missing argument 'SCORES'", "space"),
+        ("gain t.csv --base A", "missing option '--treated'", "gain"),
+        ("space t.csv --component 3", "no such option: --component .*--components", "space"),
+        ("space t.csv --components", "option '--components' requires an argument", ""),
+        ("space t.csv another.csv", "unexpected extra argument.*another.csv", "space"),
+        ("plcae org/model", "no such command 'plcae'", ""),
+        ("store shrink", "no such command 'shrink'", "store"),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_one_line_that_says_where_it_is_explained(
+    capspace: Command, words: str, what: str, command: str
+) -> None:
+    line = capspace.refused(*words.split())
+    assert re.search(what, line), line
+    assert line.endswith(f"(see capspace {command} --help)".replace("  ", " "))
+
+
+@pytest.mark.parametrize("group", ["", "zoo"])
+def test_a_group_alone_shows_its_help(capspace: Command, group: str) -> None:
+    said = capspace(*group.split())
+    assert said.code == 2
+    assert "Usage: capspace" in said.out + said.err
 
 
 def test_data_root_without_the_data(

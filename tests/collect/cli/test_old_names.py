@@ -39,4 +39,4 @@ def test_values_after_a_double_dash_are_no_options(capspace: Command) -> None:
 def test_an_old_option_without_a_value_says_what_is_missing(capspace: Command) -> None:
     said = capspace("space", "--scores")
     assert said.code == 2
-    assert "SCORES" in said.err.splitlines()[-2]
+    assert "SCORES" in said.err.splitlines()[-1]

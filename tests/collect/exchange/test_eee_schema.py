@@ -12,7 +12,7 @@ from capspace.collect.exchange.every_eval_ever import SCHEMA_VERSION
 from capspace.collect.exchange.exporting import export_scores
 from capspace.collect.storage.store import Store
 
-WHY = "the schema's package is not installed: pip install every-eval-ever (Python 3.12)"
+WHY = "the schema's package is not installed: scripts/test_eee_schema does it (Python 3.12)"
 eval_types = pytest.importorskip("every_eval_ever.eval_types", reason=WHY)
 sample_types = pytest.importorskip("every_eval_ever.instance_level_types", reason=WHY)
 
