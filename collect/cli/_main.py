@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from rich.markup import escape
@@ -35,7 +35,8 @@ from .options import console
 
 __all__ = ["app", "main"]
 
-(_UsageError,) = typer.BadParameter.__bases__  # typer exports no other of its usage errors
+# The base of all errors in the words of a command line, of which typer exports only this one.
+_UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
