@@ -120,8 +120,9 @@ def main(args: Sequence[str] | None = None) -> None:
     except (FitError, CollectError, PanelError) as error:
         _refuse(str(error))
     except _UsageError as error:
-        if type(error).__name__ != "NoArgsIsHelpError":  # whose help typer has printed
+        if type(error).__name__ != "NoArgsIsHelpError":
             _refuse(_usage_line(error))
+        typer.echo(str(error), err=True, nl=False)  # help; with rich typer has printed it
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()
