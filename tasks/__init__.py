@@ -1,4 +1,4 @@
-"""Panels, protocols and data say what is measured; they import nothing of capspace."""
+"""Panels, protocols and data define what is measured, and import nothing of capspace."""
 
 if __name__ != "capspace.tasks":
     raise ImportError(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from rich.markup import escape
@@ -35,7 +35,8 @@ from .options import console
 
 __all__ = ["app", "main"]
 
-(_UsageError,) = typer.BadParameter.__bases__  # typer exports no other of its usage errors
+# The base of all errors in the words of a command line, of which typer exports only this one.
+_UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
@@ -119,8 +120,9 @@ def main(args: Sequence[str] | None = None) -> None:
     except (FitError, CollectError, PanelError) as error:
         _refuse(str(error))
     except _UsageError as error:
-        if type(error).__name__ != "NoArgsIsHelpError":  # whose help typer has printed
+        if type(error).__name__ != "NoArgsIsHelpError":
             _refuse(_usage_line(error))
+        typer.echo(str(error), err=True, nl=False)  # help; with rich typer has printed it
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()

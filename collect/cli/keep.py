@@ -47,7 +47,7 @@ def info(store: o.StorePath = None, as_json: o.Json = False) -> None:
     o.console().print(f"{parts}; {held.n_quarantined} damaged files quarantined", markup=False)
     if held.longest_unanswered is not None:
         o.console().print(
-            f"{count(held.n_unanswered)} requests got no answer; the longest has "
+            f"{count(held.n_unanswered)} requests got no response; the longest has "
             f"{count(held.longest_unanswered)} characters",
             markup=False,
         )
@@ -93,5 +93,5 @@ def remove(
         gone = remove_model(opened, model, benchmark=benchmark)
     failures = f", and {gone.n_failures} failures" if gone.n_failures else ""
     o.console().print(
-        f"removed {gone.n_scores} scores and {gone.n_answers} answers{failures}", markup=False
+        f"removed {gone.n_scores} scores and {gone.n_answers} responses{failures}", markup=False
     )

@@ -1,4 +1,4 @@
-"""Several commands share these options, and these ways to print."""
+"""Several commands share these options, and print in the same way."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def resumable() -> Iterator[None]:
     except KeyboardInterrupt as stop:
         terminated = isinstance(stop, Terminated)
         console(stderr=True).print(
-            f"\n{'terminated' if terminated else 'interrupted'}: every finished chunk of answers "
+            f"\n{'terminated' if terminated else 'interrupted'}: every finished chunk of responses "
             "is stored; run the same command again to continue from here",
             markup=False,
         )

@@ -100,7 +100,7 @@ class Call:
             return None
         if len(responses) != len(requests):
             raise AnswerError(
-                f"the model gave {len(responses)} answers to {len(requests)} {self.request_type} "
+                f"the model gave {len(responses)} responses to {len(requests)} {self.request_type} "
                 "requests"
             )
         return [_plain(self.request_type, response) for response in responses]

@@ -172,7 +172,7 @@ class Dispatcher:
             raise AnswerError(
                 f"{self._label}: {len(failures)} of {len(by_key)} requests do not fit into memory "
                 f"even alone, the longest with {worst.characters} characters ({worst.task} item "
-                f"{worst.document}); all other answers are kept: use a device with more memory"
+                f"{worst.document}); all other responses are stored: use a device with more memory"
             )
         known |= empty
         return [known[key] for key in keys]

@@ -91,12 +91,12 @@ class CellRun:
             self.progress.note(f"{benchmark}: {notice}")
         if counts.n_known:
             self.progress.note(
-                f"{benchmark}: {counts.n_known:,} of {counts.n_requests:,} answers were known"
+                f"{benchmark}: {counts.n_known:,} of {counts.n_requests:,} responses were known"
             )
         if counts.n_empty:
             self.progress.note(
-                f"{benchmark}: {counts.n_empty:,} of {counts.n_requests:,} answers came back "
-                "empty; they are scored as they are, and asked again next time"
+                f"{benchmark}: {counts.n_empty:,} of {counts.n_requests:,} responses came "
+                "back empty; they are scored as they are, and requested again next time"
             )
 
     def _note_engine(self, benchmark: str, lm: LM, engine: EngineRecord | None) -> None:
@@ -104,7 +104,7 @@ class CellRun:
         if engine is None or engine["unsupported_reason"] in (None, *known_reasons(lm)):
             return
         self.progress.note(
-            f"{benchmark}: lm-eval's own path, which takes longer, answered what the engine does "
+            f"{benchmark}: lm-eval's own path, which takes longer, computed what the engine does "
             f"not serve ({engine['unsupported_reason']})"
         )
 

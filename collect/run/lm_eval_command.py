@@ -226,7 +226,7 @@ def _run_recorded(simple_evaluate: Any, store: Path, answers_of: str | None, say
                     )
         except CollectError as reason:
             remedy = "; --answers-of NAME stores them" if isinstance(reason, BackendError) else ""
-            say(f"answers are not stored: {redacted(str(reason))}{remedy}")
+            say(f"responses are not stored: {redacted(str(reason))}{remedy}")
             return simple_evaluate(**settings)
         settings["model_args"] = identified.arguments
         with wrapped_in_evaluator(
@@ -254,7 +254,7 @@ def _evaluation_recorded(
 
     def recorded(lm: Any, **settings: Any) -> Any:
         if getattr(lm, "missing_weights", ()):
-            say("answers are not stored: some of the weights are random")
+            say("responses are not stored: some of the weights are random")
             return evaluate(lm=lm, **settings)
         with open_journal(store) as journal, tqdm(disable=lm.rank > 0, unit="request") as bar:
 
@@ -278,8 +278,8 @@ def _evaluation_recorded(
                     if type(error).__module__.partition(".")[0] not in _CLIENTS:
                         raise
                     raise AnswerError(
-                        f"{model.name}: its server gave no answer ({error}); all answers before "
-                        "are stored: run the same command again to continue from there"
+                        f"{model.name}: its server gave no response ({error}); all before are "
+                        "stored: run the same command again to continue from there"
                     ) from None
             counts = recorder.counts
             notices = [*journal.take_notices(), *recorder.notices]
@@ -288,8 +288,8 @@ def _evaluation_recorded(
                 say(notice)
             empty = f" but {counts.n_empty:,} that came back empty" if counts.n_empty else ""
             say(
-                f"{counts.n_known:,} of {counts.n_requests:,} answers were known; all{empty} are "
-                f"stored in {store}"
+                f"{counts.n_known:,} of {counts.n_requests:,} responses were known; all{empty} "
+                f"are stored in {store}"
             )
         return results
 

@@ -1,4 +1,4 @@
-"""A frozen law holds its data, and can be fitted again from it."""
+"""A frozen law holds its own data, from which it can be fitted again."""
 
 from __future__ import annotations
 

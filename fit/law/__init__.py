@@ -1,4 +1,4 @@
-"""A law predicts one target from capabilities, with intervals; others are laws of compute."""
+"""A law predicts a target from capabilities, with intervals, or capability from compute."""
 
 from ._form import Form
 from ._law import ScalingLaw

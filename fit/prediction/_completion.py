@@ -1,4 +1,4 @@
-"""Draw a new model's missing and noisy scores, given those that were measured."""
+"""Infer a new model's missing and noisy scores from those that were measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Impute a table by rank 1, and find its components, under many weightings of its models."""
+"""Impute a table at rank 1 and find its components, under many weightings of its models."""
 
 from __future__ import annotations
 

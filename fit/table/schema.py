@@ -1,4 +1,4 @@
-"""A score table has these columns, and a table of facts beside it those."""
+"""These are the columns of a score table, and of the table of facts beside it."""
 
 __all__ = [
     "FACT_COLUMNS",

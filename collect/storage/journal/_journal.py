@@ -186,7 +186,7 @@ class Journal:
             self._seal_own()
             for path in self._folder.writers(identities):
                 raise JournalError(
-                    f"a run is still writing answers that are to be removed, to {path}; wait for "
+                    f"a run is still writing responses that are to be removed, to {path}; wait for "
                     "it or stop it, then remove them"
                 )
             self._folder.drop_quarantined()

@@ -197,7 +197,7 @@ class ShardFolder:
         if len(contents.chunks) < noted:
             self._tell(
                 f"{path.name} has lost {noted - len(contents.chunks)} of {noted} chunks of "
-                "answers (a power cut?); they are measured again"
+                "responses (a power cut?); they are measured again"
             )
         if contents.chunks or contents.failures:
             self._seal_file(path)
@@ -218,8 +218,8 @@ class ShardFolder:
         n = sum(chunk.n for chunk in contents.chunks)
         why = contents.damage or "its bytes changed after it was sealed"
         self._tell(
-            f"{path.name} was damaged ({why}): {n} answers in {len(contents.chunks)} whole chunks "
-            f"were kept, the rest is measured again; the file is now {aside}"
+            f"{path.name} was damaged ({why}): {n} responses in {len(contents.chunks)} whole "
+            f"chunks were recovered, the rest is measured again; the file is now {aside}"
         )
 
     @contextmanager

@@ -73,7 +73,7 @@ def test_a_model_that_lacks_weights_is_not_measured(
     _, lines = run(manager, lacking, store, allow_missing_weights=True)
     assert f"{lacking}: {REASON} missing is drawn at random" in lines
     if store is not None:
-        assert lines[-1].startswith("answers are not stored: some of the weights are random")
+        assert lines[-1].startswith("responses are not stored: some of the weights are random")
         assert not list(store.glob("journal/*.sqlite"))
 
 
@@ -133,4 +133,4 @@ def test_what_is_done_otherwise_is_said_and_in_the_identity(
     assert settings == (("appended_tokens", "removed"),)
     again, lines = run(manager, folder, store)
     assert again == answers
-    assert lines[-1].startswith("8 of 8 answers were known")
+    assert lines[-1].startswith("8 of 8 responses were known")

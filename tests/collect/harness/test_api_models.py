@@ -46,14 +46,14 @@ def test_answers_of_a_server_are_kept_and_a_run_goes_on_when_it_is_back(
         died = run("b", *recorded)
         assert died.code == 2, died.err
         last = died.err.strip().splitlines()[-1]
-        assert last.startswith("capspace: tiny on this machine: its server gave no answer (503")
+        assert last.startswith("capspace: tiny on this machine: its server gave no response (503")
         kept = n_kept(store)
         assert 0 < kept <= 150
 
         server.dies_after = None
         again = run("b", *recorded)
         assert again.code == 0, again.err
-        assert f"{kept:,} of 300 answers were known; all are stored" in again.err
+        assert f"{kept:,} of 300 responses were known; all are stored" in again.err
         assert results(tmp_path / "b") == results(tmp_path / "a")
         assert sorted({*server.prompts}) == sorted({*asked})
         n_asked = len(server.prompts)

@@ -391,7 +391,7 @@ def test_wrong_number_of_answers_is_told(journal: Journal) -> None:
         def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
             return super().loglikelihood(requests)[:-1]
 
-    with pytest.raises(AnswerError, match="7 answers to 8"):
+    with pytest.raises(AnswerError, match="7 responses to 8"):
         recorder(journal, Short()).loglikelihood(choices(10))
 
 

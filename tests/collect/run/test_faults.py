@@ -321,4 +321,4 @@ def test_new_weights_at_the_same_path_are_asked_everything(
     notes = Notes()
     again = collect(folder, panel, tmp_path / "store", tasks, progress=notes).results[0]
     assert again.score == second.score
-    assert notes.told == ["Choice: 160 of 160 answers were known"]
+    assert notes.told == ["Choice: 160 of 160 responses were known"]

@@ -210,7 +210,7 @@ def test_a_run_that_is_allowed_to_loads_pickles(
         "--limit", "2", "--allow-pickle",
     )  # fmt: skip
     assert said.code == 0, said.err
-    assert "0 of 8 answers were known" in said.err
+    assert "0 of 8 responses were known" in said.err
 
 
 @pytest.mark.parametrize("model", ["vllm", "sglang"])
@@ -266,7 +266,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
 ) -> None:
     whole = capspace(*words(tiny_checkpoint, fault_tasks, tmp_path / "whole", tmp_path / "a"))
     assert whole.code == 0, whole.err
-    assert "capspace: 0 of 4,000 answers were known; all are stored in" in whole.err
+    assert "capspace: 0 of 4,000 responses were known; all are stored in" in whole.err
 
     store, out = tmp_path / "store", tmp_path / "b"
     program = "from capspace.collect.cli import main; main()"
@@ -283,7 +283,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
 
     again = capspace(*words(tiny_checkpoint, fault_tasks, store, out))
     assert again.code == 0, again.err
-    assert f"capspace: {known:,} of 4,000 answers were known" in again.err
+    assert f"capspace: {known:,} of 4,000 responses were known" in again.err
     assert results(out) == results(tmp_path / "a")
 
     plain = capspace(*words(tiny_checkpoint, fault_tasks, store, tmp_path / "c", "--no-record"))
@@ -303,7 +303,9 @@ def test_run_that_cannot_be_told_apart_is_not_kept_and_says_so(
         fault_tasks, "--limit", "5", "--store", store,
     )  # fmt: skip
     assert said.code == 0, said.err
-    line = "capspace: answers are not stored: --model dummy does not say which checkpoint answers;"
+    line = (
+        "capspace: responses are not stored: --model dummy does not say which checkpoint answers;"
+    )
     assert line in said.err
     assert "fault_choice" in said.out
     assert not list(store.glob("journal/*.sqlite"))

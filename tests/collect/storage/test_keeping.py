@@ -85,10 +85,10 @@ def test_info_check_compact_and_remove(capspace: Command, store: Path) -> None:
     assert samples.name in said.out
     samples.write_bytes(whole)
 
-    assert "removed 1 scores and 0 answers" in capspace(
+    assert "removed 1 scores and 0 responses" in capspace(
         "store", "remove", "tiny-llama", "--benchmark", "GSM8K", *of
     ).out  # fmt: skip
-    assert "removed 1 scores and 6 answers" in capspace("store", "remove", "tiny-llama", *of).out
+    assert "removed 1 scores and 6 responses" in capspace("store", "remove", "tiny-llama", *of).out
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_results"] == info["n_answers"] == {}
     assert "'tiny-llama'" in capspace.refused("store", "remove", "tiny-llama", *of)
@@ -110,7 +110,7 @@ def test_answers_without_a_score_are_removed_by_their_checkpoint(
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_answers"] == {"tiny-llama": 6, "hub:org/model@0123": 1}
     said = capspace("store", "remove", "hub:org/model@0123", *of)
-    assert "removed 0 scores and 1 answers" in said.out
+    assert "removed 0 scores and 1 responses" in said.out
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_answers"] == {"tiny-llama": 6}
     assert info["n_results"] == {"tiny-llama": 2}
@@ -170,7 +170,7 @@ def test_a_model_that_only_failed_is_removed(capspace: Command, kept: Path) -> N
         store.put_failure(Missing("org/other", "GSM8K", "out of memory", revision="r"))
     assert "'org/broken'" in capspace.refused("store", "remove", "org/broke", *of)
     said = capspace("store", "remove", "org/broken", "--benchmark", "MMLU", *of)
-    assert said.out == "removed 0 scores and 0 answers, and 1 failures\n"
+    assert said.out == "removed 0 scores and 0 responses, and 1 failures\n"
     assert capspace("store", "remove", "org/broken", *of).code == 0
     assert capspace("store", "remove", "org/other", *of).code == 0
     told = json.loads(capspace("scores", *of, "--json").out)
@@ -185,7 +185,7 @@ def test_requests_without_an_answer_are_counted_and_removed(capspace: Command, k
             journal.record_failure(
                 Failure("ab" * 32, bytes([n]) * 16, 1.0, "quiz", n, length, "out of memory")
             )
-    assert "3 requests got no answer; the longest has 12,040 characters" in (
+    assert "3 requests got no response; the longest has 12,040 characters" in (
         capspace("store", "info", *of).out
     )
     info = json.loads(capspace("store", "info", *of, "--json").out)
@@ -269,6 +269,6 @@ def test_nothing_is_removed_of_a_model_that_is_being_measured(
             [(-1.0, True)],
             description={"model": {"checkpoint": model}},
         )
-        assert "a run is still writing answers that are to be removed" in capspace.refused(*asked)
+        assert "a run is still writing responses that are to be removed" in capspace.refused(*asked)
         assert run.known("its identity") == {bytes(16): (-1.0, True)}
-    assert "removed 0 scores and 1 answers" in capspace(*asked).out
+    assert "removed 0 scores and 1 responses" in capspace(*asked).out

@@ -219,7 +219,9 @@ def test_answers_that_another_process_writes_are_not_removed(tmp_path: Path) -> 
         assert process.stdout is not None
         assert process.stdout.readline() == b"written\n"
         with Journal(tmp_path) as journal:
-            with pytest.raises(JournalError, match=r"still writing answers.* to .*/live-.*stop it"):
+            with pytest.raises(
+                JournalError, match=r"still writing responses.* to .*/live-.*stop it"
+            ):
                 journal.remove(["a"])
             assert journal.known("a") == truth(2)
             journal.remove(["b"])  # those of others may go meanwhile

@@ -16,7 +16,7 @@ from capspace.collect.zoo.config.example import write_example
 
 def uncommented(text: str) -> str:
     """Return the file with every optional field in place of the comment that shows it."""
-    first = text.index("# All below")
+    first = text.index("# Everything below")
     entries = text[text.index("checkpoints:") : text.index("panels:")].replace("  # - ", "  - ")
     head = entries.replace("  #   ", "    ") + text[text.index("panels:") : first]
     return head + text[first:].partition("\n")[2].replace("\n# ", "\n").removeprefix("# ")
