@@ -148,7 +148,7 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
     Raises
     ------
     FitError
-        ``treated`` is not one value per model.
+        ``treated`` is not one value per model, or one lies outside [0, 1].
     TooFewModelsError, DegenerateError, NotConvergedError
         See ``ScalingLaw``.
 
@@ -156,6 +156,9 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
     after = np.asarray(treated, dtype=float)
     if after.shape != training.target.shape:
         raise FitError(f"{len(training.target)} base scores but treated has shape {after.shape}")
+    if ((after < 0) | (after > 1)).any():
+        worst = after[(after < 0) | (after > 1)][0]
+        raise FitError(f"a treated score is {worst:g}, outside [0, 1]; give fractions")
     both = ~(np.isnan(training.target) | np.isnan(after))
     paired = replace(
         training,

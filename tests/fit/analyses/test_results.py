@@ -26,7 +26,7 @@ from capspace.fit import (
     up_to_size,
 )
 from capspace.fit.analyses import Ledger, fit_unseen
-from capspace.fit.errors import DegenerateError, TableError, UnknownNameError
+from capspace.fit.errors import DegenerateError, FitError, TableError, UnknownNameError
 
 EVIL = "<script>alert(1)</script>"
 N_FAMILIES, PER_FAMILY = 8, 5
@@ -207,6 +207,37 @@ def test_percentages_become_fractions_and_zeros_below_chance_are_left_out(
     assert "m1" in whole.truth.index
 
 
+def test_a_treated_score_that_is_no_fraction_is_refused(
+    table: ScoreTable, targets: pd.DataFrame
+) -> None:
+    base, treated = targets["base"], targets["treated"]
+    with pytest.raises(FitError, match=r"m0: treated is [\d.]+, outside.*divide by 100"):
+        analyse_gain(table, base, 100 * treated)
+    with pytest.raises(FitError, match="treated is -.*give fractions"):
+        analyse_gain(table, base, treated - 1)
+    with pytest.raises(FitError, match="m1: treated is inf"):
+        analyse_gain(table, base, treated.where(treated.index != "m1", np.inf))
+    with pytest.raises(FitError, match=r"m2: base is [\d.]+, outside"):
+        analyse_gain(table, base.where(base.index != "m2", 100 * base), treated)
+
+
+@pytest.mark.parametrize("which", ["base", "treated"])
+def test_scores_that_are_no_numbers_are_named(
+    table: ScoreTable, targets: pd.DataFrame, which: str
+) -> None:
+    odd = targets.astype(object)
+    odd.loc["m3", which] = "high"
+    with pytest.raises(FitError, match=f"m3: {which} is 'high', not a number"):
+        analyse_gain(table, odd["base"], odd["treated"])
+    with pytest.raises(FitError, match=f"m3: {which} is 'high', not a number"):
+        target_problem(table, odd[which], ceiling=100)
+    twice = pd.concat([targets, targets.iloc[[4]]])
+    with pytest.raises(FitError, match="m4 is twice among the models with a score of base"):
+        analyse_gain(table, twice["base"], targets["treated"])
+    with pytest.raises(FitError, match="m4 is twice"):
+        target_problem(table, twice[which])
+
+
 def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
     reference = load_reference()
     new = reference.scores().iloc[[0]].rename(index={reference.scores().index[0]: EVIL})
@@ -215,6 +246,8 @@ def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
     book = Ledger(tmp_path / "ledger.jsonl")
     law = book.add(fit, name="first", scores=new)
     scoring = book.score("first", new, pd.Series({EVIL: 0.5}))
+    with pytest.raises(FitError, match="bbh is 50, outside.*divide by 100"):
+        book.score("first", new, pd.Series({EVIL: 50.0}))
     assert list(book.to_frame().index) == ["first"]
     assert "first" in book._repr_html_()
     assert repr(law).startswith("FrozenLaw(first: bbh frozen ")
