@@ -1,6 +1,7 @@
 """The ledger: laws frozen on the packaged reference, scored on models held back, and tampering."""
 
 import json
+import resource
 from datetime import UTC, datetime
 
 import numpy as np
@@ -120,6 +121,36 @@ def test_a_law_that_no_longer_refits_is_refused(case, ledger, monkeypatch):
     monkeypatch.setattr(TargetLaw, "fit", lambda *a, **k: other)
     with pytest.raises(LedgerError, match="to another law"):
         ledger.score("first", scores, truth)
+
+
+@pytest.fixture
+def small_files():
+    """Return a function that lets no file of this process grow past a size; undone at the end."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_an_entry_that_does_not_fit_on_the_disk_leaves_the_ledger_as_it_was(
+    case, ledger, small_files
+):
+    fit, _, _ = case
+    ledger.add(fit, name="first")
+    before = ledger.path.read_bytes()
+    small_files(len(before) + 100)
+    with pytest.raises(LedgerError, match="cannot be written .*too large"):
+        ledger.add(fit, name="second")
+    assert ledger.path.read_bytes() == before
+    assert [law.name for law in ledger.laws()] == ["first"]
+
+
+def test_a_ledger_where_no_file_can_be_is_refused(case, tmp_path):
+    fit, _, _ = case
+    (tmp_path / "file").write_text("")
+    ledger = Ledger(tmp_path / "file" / "ledger.jsonl")
+    assert ledger.laws() == []
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl: cannot be written"):
+        ledger.add(fit)
 
 
 def test_names(case, ledger):
