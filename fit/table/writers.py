@@ -7,6 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
+from .._files import replacing
 from ..errors import TableError
 from ._table import ScoreTable
 from .readers import other_meaning
@@ -44,7 +45,8 @@ def write_table(
     ------
     TableError
         Two scores would share a cell of a wide table, or the label of one would be read as a fact;
-        a model without any score cannot be kept in a long one; or pyarrow is missing.
+        a model without any score cannot be kept in a long one; or pyarrow is missing; or the
+        file cannot be written, and an earlier one stays as it was.
 
     See Also
     --------
@@ -62,13 +64,16 @@ def write_table(
     """
     path = Path(path)
     frame = _wide(table) if layout == "wide" else _long(table)
-    if path.suffix.lower() in (".parquet", ".pq"):
-        try:
-            frame.to_parquet(path, index=False)
-        except ImportError:
-            raise TableError("writing Parquet needs pip install 'capspace[parquet]'") from None
-    else:
-        frame.to_csv(path, index=False, lineterminator="\n")
+    try:
+        with replacing(path) as partial:
+            if path.suffix.lower() in (".parquet", ".pq"):
+                frame.to_parquet(partial, index=False)
+            else:
+                frame.to_csv(partial, index=False, lineterminator="\n")
+    except ImportError:
+        raise TableError("writing Parquet needs pip install 'capspace[parquet]'") from None
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def _long(table: ScoreTable) -> pd.DataFrame:

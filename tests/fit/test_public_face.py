@@ -106,7 +106,7 @@ def test_former_names_give_the_former_results() -> None:
     reference = load_reference()
     low = pd.DataFrame({**ROW, "MMLU": 0.05}, index=["mine"])
     now = TargetLaw("bbh").fit(reference)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="fit_target"):
         former = fit.fit_target(reference, "bbh")
     # A score far below chance is predicted from, as it was.
     (used,) = predicted = former.predict(low)
@@ -118,7 +118,7 @@ def test_former_names_give_the_former_results() -> None:
         other = former.predict(low, method=FAST)
     assert other[0].lower != used.lower
     assert former.predict(low) == predicted
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="predict_target"):
         assert type(fit.predict_target(reference, "bbh", low, method=FAST)) is list
 
 

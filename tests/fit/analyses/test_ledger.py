@@ -1,12 +1,12 @@
 """The ledger: laws frozen on the packaged reference, scored on models held back, and tampering."""
 
 import json
-import resource
 from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 import pytest
+from small_files import files_limited_to
 
 from capspace.fit.analyses.ledger import Ledger, LedgerError
 from capspace.fit.errors import DegenerateError, UnknownNameError
@@ -123,22 +123,12 @@ def test_a_law_that_no_longer_refits_is_refused(case, ledger, monkeypatch):
         ledger.score("first", scores, truth)
 
 
-@pytest.fixture
-def small_files():
-    """Return a function that lets no file of this process grow past a size; undone at the end."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_an_entry_that_does_not_fit_on_the_disk_leaves_the_ledger_as_it_was(
-    case, ledger, small_files
-):
+def test_an_entry_that_does_not_fit_on_the_disk_leaves_the_ledger_as_it_was(case, ledger):
     fit, _, _ = case
     ledger.add(fit, name="first")
     before = ledger.path.read_bytes()
-    small_files(len(before) + 100)
-    with pytest.raises(LedgerError, match="cannot be written .*too large"):
+    limited = files_limited_to(len(before) + 100)
+    with limited, pytest.raises(LedgerError, match=r"cannot be written .*too large"):
         ledger.add(fit, name="second")
     assert ledger.path.read_bytes() == before
     assert [law.name for law in ledger.laws()] == ["first"]

@@ -213,7 +213,7 @@ def test_a_treated_score_that_is_no_fraction_is_refused(
     base, treated = targets["base"], targets["treated"]
     with pytest.raises(FitError, match=r"m0: treated is [\d.]+, outside.*divide by 100"):
         analyse_gain(table, base, 100 * treated)
-    with pytest.raises(FitError, match="treated is -.*give fractions"):
+    with pytest.raises(FitError, match=r"treated is -.*give fractions"):
         analyse_gain(table, base, treated - 1)
     with pytest.raises(FitError, match="m1: treated is inf"):
         analyse_gain(table, base, treated.where(treated.index != "m1", np.inf))
@@ -246,7 +246,7 @@ def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
     book = Ledger(tmp_path / "ledger.jsonl")
     law = book.add(fit, name="first", scores=new)
     scoring = book.score("first", new, pd.Series({EVIL: 0.5}))
-    with pytest.raises(FitError, match="bbh is 50, outside.*divide by 100"):
+    with pytest.raises(FitError, match=r"bbh is 50, outside.*divide by 100"):
         book.score("first", new, pd.Series({EVIL: 50.0}))
     assert list(book.to_frame().index) == ["first"]
     assert "first" in book._repr_html_()
