@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from ..law._form import Form
 from ..law._law import ScalingLaw
-from ..law._refit import LawSettings, Training, fit_once
+from ..law._refit import LawSettings, Training, fewer_components_note, fit_once
 from ..law.intervals import IntervalMethod, TwoView
 from ..reference import Reference, Target, target_training_table
 from ..reference.overlap import find_overlap
@@ -38,7 +38,8 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     target : str or Target
         A target of the reference, or its name or label.
     n_components : int, default 3
-        Coordinates of the capability space.
+        Coordinates of the capability space; fewer where it has fewer benchmarks, which the notes
+        of the predictions say.
     method : IntervalMethod or None, default None
         How intervals are made; None is ``TwoView()``.
 
@@ -118,6 +119,8 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         ------
         UnknownNameError
             No such target.
+        FitError
+            ``n_components`` is below 1.
         TooFewModelsError, DegenerateError, NotConvergedError
             The models left do not determine the law.
 
@@ -131,7 +134,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
             chance=reference.chance(scores.columns),
             benchmarks=tuple(scores.columns),
             settings=LawSettings(
-                n_components=self.n_components,
+                n_components=min(self.n_components, scores.shape[1]),
                 form=Form(target.link, target.chance, target.perfect),
             ),
         )
@@ -205,13 +208,14 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         for i, overlap in enumerate(overlaps):
             same = frozenset(self.scores_.index).intersection(overlap.reasons)
             groups.setdefault(same, []).append(i)
+        fewer = fewer_components_note(self.n_components, self.fitted_)
         predictions: dict[int, Prediction] = {}
         for same, members in groups.items():
             law = self if not same else self._without(same)
             errors = None if stderr is None else stderr.reindex(index=scores.index).iloc[members]
             rows = law._predict(scores.iloc[members], level=level, stderr=errors)
             for i, prediction in zip(members, rows, strict=True):
-                lines = (*doubts[i], overlaps[i].note(same))
+                lines = (*doubts[i], overlaps[i].note(same), *fewer)
                 predictions[i] = replace(prediction, notes=tuple(line for line in lines if line))
         return Predictions(predictions[i] for i in range(len(scores)))
 

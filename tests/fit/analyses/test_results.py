@@ -221,6 +221,30 @@ def test_a_treated_score_that_is_no_fraction_is_refused(
         analyse_gain(table, base.where(base.index != "m2", 100 * base), treated)
 
 
+@pytest.mark.parametrize("link", ["sigmoid", "sigmoid-floor"])
+def test_a_space_has_no_more_components_than_benchmarks(
+    table: ScoreTable, targets: pd.DataFrame, link: Any
+) -> None:
+    base, treated = targets["base"], targets["treated"]
+    few = table.select(benchmarks=["A", "B"])
+    gain = analyse_gain(few, base, treated, n_components=20, link=link)
+    assert "2 components, not 20: 2 benchmarks have no more" in gain.notes
+    assert len(gain.curves(n_points=3).gain.x) == 3
+    problem, method = target_problem(few, base, link=link), TwoView(n_refits=2)
+    split = by_flops(problem.facts, 1e23)
+    test = backtest(problem, split, n_components=12, method=method)
+    assert "2 components, not 12: 2 benchmarks have no more" in test.notes
+    assert len(test.coefficients) == 2
+    assert len(test.curve().x) == 60
+    assert error_curve(problem, n_components=12, held_out=[0.5, 0.3]).area > 0
+    for refused in (
+        lambda: backtest(problem, split, n_components=0),
+        lambda: analyse_gain(few, base, treated, n_components=0),
+    ):
+        with pytest.raises(FitError, match="n_components is 0; it must be at least 1"):
+            refused()
+
+
 @pytest.mark.parametrize("which", ["base", "treated"])
 def test_scores_that_are_no_numbers_are_named(
     table: ScoreTable, targets: pd.DataFrame, which: str

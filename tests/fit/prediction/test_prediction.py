@@ -199,3 +199,18 @@ def test_bad_input_is_refused(reference):
     )
     with pytest.raises(TooFewModelsError, match="4 models in the reference for the 5 parameters"):
         TargetLaw("gsm8k-cot").fit(few).predict(scores / 100)
+
+
+@pytest.mark.parametrize("link", ["sigmoid", "sigmoid-floor"])
+def test_a_space_has_no_more_components_than_benchmarks(link):
+    reference, new, _ = planted()
+    target = reference.targets["hard"].model_copy(update={"link": link})
+    method = TwoView(n_refits=2)
+    law = TargetLaw(target, n_components=9, method=method).fit(reference)
+    assert law.capabilities_.shape[1] == len(NAMES)
+    (many,) = law.predict(new.iloc[:1])
+    assert many.notes == ("5 components, not 9: 5 benchmarks have no more",)
+    (all_five,) = TargetLaw(target, n_components=5, method=method).fit(reference).predict(new[:1])
+    assert (many.mean, many.lower, all_five.notes) == (all_five.mean, all_five.lower, ())
+    with pytest.raises(FitError, match="n_components is 0; it must be at least 1"):
+        TargetLaw(target, n_components=0).fit(reference)
