@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._display import frame_html
 from .._json import json_safe
-from ..errors import DegenerateError, TableError
+from ..errors import DegenerateError, TableError, check_choice
 from ..table._table import ScoreTable
 from ..table.cells import as_numbers, as_text, read_cells
 from .budget_curve import BudgetCurve, curve_over_budgets, finite_values
@@ -168,6 +168,7 @@ def select_models(
     (12, 'Llama-2')
 
     """
+    check_choice(by, get_args(Unit), "by")
     analysis = analyse_space(table, n_components=n_components, estimator=estimator)
     models = analysis.facts[["parameters"]].copy()
     models.insert(0, "family", analysis.families)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from .._display import counted
-from ..errors import DegenerateError, UnknownNameError
+from ..errors import DegenerateError, UnknownNameError, check_choice
 from ..table.columns import find_averages, same_as_target
 from ..table.facts import family_of_each
 from ..table.names import spelled_twice
@@ -135,7 +136,8 @@ def make_problem(
         No model joins, no column is left for the space, or the target does not vary, or lies at
         floor or ceiling throughout.
     FitError
-        A target score is outside [0, 1] or not a number, or a model has two.
+        A target score is outside [0, 1] or not a number, a model has two, or there is no such
+        link.
 
     See Also
     --------
@@ -150,6 +152,7 @@ def make_problem(
     Problem(bbh: 75 models × 8 benchmarks)
 
     """
+    check_choice(link, get_args(LinkName), "link")
     notes = []
     for benchmark in drop:
         if benchmark not in scores.columns:

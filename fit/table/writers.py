@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 
 from .._files import replacing
-from ..errors import TableError
+from ..errors import TableError, check_choice
 from ._table import ScoreTable
 from .readers import other_meaning
 from .schema import FACT_COLUMNS, SCORE_COLUMNS
 
 __all__ = ["write_table"]
+
+Layout = Literal["long", "wide"]
 
 _HEADERS = {
     "family": ("Model Family", 1.0),
@@ -25,9 +27,7 @@ _HEADERS = {
 }
 
 
-def write_table(
-    table: ScoreTable, path: str | Path, *, layout: Literal["long", "wide"] = "long"
-) -> None:
+def write_table(table: ScoreTable, path: str | Path, *, layout: Layout = "long") -> None:
     """Write a table as CSV, or as Parquet where the name ends in ``.parquet`` or ``.pq``.
 
     Parameters
@@ -62,6 +62,7 @@ def write_table(
     True
 
     """
+    check_choice(layout, get_args(Layout), "layout")
     path = Path(path)
     frame = _wide(table) if layout == "wide" else _long(table)
     try:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from capspace.fit import (
+    ScalingLaw,
     ScoreTable,
     TwoView,
     analyse_efficiency,
@@ -24,6 +25,7 @@ from capspace.fit import (
     select_models,
     target_problem,
     up_to_size,
+    write_table,
 )
 from capspace.fit.analyses import Ledger, fit_unseen
 from capspace.fit.errors import DegenerateError, FitError, TableError, UnknownNameError
@@ -260,6 +262,31 @@ def test_scores_that_are_no_numbers_are_named(
         analyse_gain(table, twice["base"], targets["treated"])
     with pytest.raises(FitError, match="m4 is twice"):
         target_problem(table, twice[which])
+
+
+def test_a_choice_that_does_not_exist_is_refused(
+    table: ScoreTable, targets: pd.DataFrame, tmp_path: Any
+) -> None:
+    base, treated = targets["base"], targets["treated"]
+    wrong: Any = "families"
+    for refused, message in (
+        (lambda: select_models(table, 9, by=wrong), "by 'families' is none of family, model"),
+        (lambda: select_models(table, 9, criterion="v"), r"criterion 'v' is none of V.*mean 'V'"),
+        (lambda: select_models(table, 9, estimator=wrong), "estimator 'families' is none of"),
+        (lambda: analyse_gain(table, base, treated, link=wrong), "link 'families' is none of"),
+        (lambda: analyse_gain(table, base, treated, link=None), "link None is none of sigmoid"),
+        (lambda: target_problem(table, base, link=wrong), "link 'families' is none of"),
+        (lambda: analyse_efficiency(table, scale=wrong), "scale 'families' is none of flops, size"),
+        (lambda: load_reference().scores(wrong), "population 'families' is none of base, instruct"),
+        (lambda: write_table(table, tmp_path / "t.csv", layout=wrong), "layout 'families' is none"),
+        (
+            lambda: ScalingLaw(loss=wrong).fit(np.zeros((9, 1)), np.arange(9.0)),
+            "loss 'families' is none of squared, huber",
+        ),
+    ):
+        with pytest.raises(FitError, match=message):
+            refused()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
