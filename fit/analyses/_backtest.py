@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from .._display import frame_html
 from .._json import json_safe
-from ..errors import UnknownNameError
+from ..errors import FitError, UnknownNameError
 from ..law._law import ScalingLaw
 from ..law._refit import Fitted, fewer_components_note, fit_once, predict_with
 from ..law.efficiency import FamilyLaw
@@ -190,6 +190,8 @@ def backtest(
         The training side does not determine the law.
     UnknownNameError
         No such baseline.
+    FitError
+        The split is of another number of models, or ``delta`` is not above 0.
 
     See Also
     --------
@@ -213,8 +215,10 @@ def backtest(
     method = TwoView() if method is None else method
     everyone = problem.training(problem.settings(n_components, delta=delta))
     train = np.ones(len(problem.truth), dtype=bool) if split.train is None else split.train
-    training = everyone.part(train)
+    if train.shape != problem.truth.shape:
+        raise FitError(f"the split is of {len(train)} models, the problem of {len(problem.truth)}")
     check_target(problem.truth[train], problem.name, problem.chance, problem.ceiling)
+    training = everyone.part(train)
     fitted = fit_once(training)
     at = predict_with(fitted, everyone.scores)
     n = len(train)

@@ -127,7 +127,7 @@ def fit_once(training: Training) -> Fitted:
     Raises
     ------
     FitError
-        ``n_components`` is below 1.
+        ``n_components`` is below 1, or ``delta`` not above 0.
     TooFewModelsError, DegenerateError, NotConvergedError
         See ``ScalingLaw`` and ``fit_spaces``.
 
@@ -174,6 +174,8 @@ def _with_components_of_the_space(training: Training) -> Training:
     settings = training.settings
     if settings.n_components < 1:
         raise FitError(f"n_components is {settings.n_components}; it must be at least 1")
+    if not settings.delta > 0:
+        raise FitError(f"delta is {settings.delta:g}; it must be above 0")
     n = min(settings.n_components, training.scores.shape[1])
     return replace(training, settings=replace(settings, n_components=n))
 

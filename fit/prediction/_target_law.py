@@ -16,11 +16,12 @@ from ..errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from ..law._form import Form
 from ..law._law import ScalingLaw
 from ..law._refit import LawSettings, Training, fewer_components_note, fit_once
-from ..law.intervals import IntervalMethod, TwoView
+from ..law.intervals import IntervalMethod, TwoView, check_level
 from ..reference import Reference, Target, target_training_table
 from ..reference.overlap import find_overlap
 from ..space._space import space_of
 from ..table.doubtful import rows_without_doubtful
+from ..table.numbers import check_standard_errors, check_unique, float_frame
 from ._completion import complete
 from ._prediction import Prediction, Predictions
 from ._support import support_of
@@ -189,20 +190,28 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         UnknownNameError
             No benchmark of the space is among the columns.
         FitError
-            A score outside [0, 1].
+            A score outside [0, 1] or not a number, a benchmark given twice, a standard error that
+            is negative or infinite, or a level outside (0, 1).
         TooFewModelsError, DegenerateError, NotConvergedError
             Without the reference models that one of these is, the rest do not determine the law.
 
         """
         check_is_fitted(self)
+        check_level(level)
+        self._check_columns(scores.columns)
+        published = self.reference_.scores()
+        scores = self._numbers(scores, published)
         known = self._known(scores)
+        if stderr is not None:
+            check_unique(stderr.index, "models of the stderr")
+            stderr = self._numbers(stderr, published)
+            check_standard_errors(stderr)
         doubts: list[tuple[str, ...]] = [()] * len(scores)
         if not keep:
             levels = self.reference_.chance_levels
             scores, doubts = rows_without_doubtful(
                 scores, {b: levels.get(b, 0.0) for b in known.columns}
             )
-        published = self.reference_.scores()
         overlaps = [find_overlap(str(model), row, published) for model, row in scores.iterrows()]
         groups: dict[frozenset[str], list[int]] = {}
         for i, overlap in enumerate(overlaps):
@@ -219,16 +228,24 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
                 predictions[i] = replace(prediction, notes=tuple(line for line in lines if line))
         return Predictions(predictions[i] for i in range(len(scores)))
 
-    def _known(self, scores: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns of the space's benchmarks, all within [0, 1]."""
+    def _check_columns(self, columns: pd.Index) -> None:
         benchmarks = list(self.feature_names_in_)
-        if not set(benchmarks) & set(scores.columns):
-            first = str(scores.columns[0]) if len(scores.columns) else ""
+        if not set(benchmarks) & set(columns):
+            first = str(columns[0]) if len(columns) else ""
             raise UnknownNameError(
                 f"{self.target_.name}: none of its benchmarks ({', '.join(benchmarks)}) is among "
                 f"the columns{near_matches(first, benchmarks)}"
             )
-        known = scores[[b for b in benchmarks if b in scores.columns]]
+
+    def _numbers(self, frame: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of the space's benchmarks and of published ones, as floats."""
+        used = frame.loc[:, frame.columns.isin([*self.feature_names_in_, *published.columns])]
+        check_unique(used.columns, "columns")
+        return float_frame(used)
+
+    def _known(self, scores: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of the space's benchmarks, all within [0, 1]."""
+        known = scores[[b for b in self.feature_names_in_ if b in scores.columns]]
         rows, columns = np.nonzero(((known < 0) | (known > 1) | np.isinf(known)).to_numpy())
         if len(rows):
             value = known.iloc[rows[0], columns[0]]

@@ -36,23 +36,22 @@ def float_series(values: pd.Series, name: str) -> pd.Series:
         A value is not a real number, or a model stands there twice.
 
     """
-    check_unique(values.index, f"models with a score of {name}")
+    check_unique(values.index, f"models with a value of {name}")
     return _floats(values, name)
 
 
-def float_frame(frame: pd.DataFrame, what: str = "scores") -> pd.DataFrame:
+def float_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a (models × benchmarks) frame as floats, NaN where not measured.
 
     Raises
     ------
     FitError
-        A cell is not a real number, or a benchmark stands there twice.
+        A cell is not a real number.
 
     """
-    check_unique(frame.columns, f"columns of the {what}")
     values = np.empty(frame.shape)
     for i, column in enumerate(frame.columns):
-        values[:, i] = _floats(frame[column], str(column))
+        values[:, i] = _floats(frame.iloc[:, i], str(column))
     return pd.DataFrame(values, frame.index, frame.columns)
 
 
@@ -95,7 +94,7 @@ def _floats(values: pd.Series, name: str) -> pd.Series:
 
 def _number(value: Any) -> float | None:
     """Return a value as a float, NaN for one that is missing, None for one that is no number."""
-    if value is None or value is pd.NA:
+    if value is None or value is pd.NA or (isinstance(value, str) and not value.strip()):
         return float("nan")
     if not isinstance(value, Real | Decimal | str | np.bool_):
         return None

@@ -258,10 +258,36 @@ def test_scores_that_are_no_numbers_are_named(
     with pytest.raises(FitError, match=f"m3: {which} is 'high', not a number"):
         target_problem(table, odd[which], ceiling=100)
     twice = pd.concat([targets, targets.iloc[[4]]])
-    with pytest.raises(FitError, match="m4 is twice among the models with a score of base"):
+    with pytest.raises(FitError, match="m4 is twice among the models with a value of base"):
         analyse_gain(table, twice["base"], targets["treated"])
     with pytest.raises(FitError, match="m4 is twice"):
         target_problem(table, twice[which])
+
+
+def test_a_budget_without_limit_is_drawn_up_to_all_candidates(table: ScoreTable) -> None:
+    curve = select_models(table, np.inf, by="model", n_components=1).over_budgets()
+    assert curve.budgets[-1] == len(table.models)
+    costs = pd.Series(2.0, table.models.index)
+    priced = select_models(table, np.inf, by="family", costs=costs, n_components=1).over_budgets()
+    assert priced.budgets[-1] == costs.sum()
+    assert priced.chosen[-1] == pytest.approx(priced.everything)
+    with pytest.raises(FitError, match="budget is nan"):
+        select_models(table, np.nan)
+    with pytest.raises(FitError, match="m0 is twice among the models with a value of cost"):
+        select_models(table, 9, costs=pd.concat([costs, costs[:1]]))
+
+
+def test_a_back_test_refuses_settings_that_fit_nothing(
+    table: ScoreTable, targets: pd.DataFrame
+) -> None:
+    problem = target_problem(table, targets["base"])
+    split = by_flops(problem.facts, 1e23)
+    for delta in (np.nan, -1.0, 0.0):
+        with pytest.raises(FitError, match=r"delta is .*; it must be above 0"):
+            backtest(problem, split, delta=delta)
+    assert split.train is not None
+    with pytest.raises(FitError, match="the split is of 39 models, the problem of 40"):
+        backtest(problem, replace(split, train=split.train[1:]))
 
 
 def test_a_choice_that_does_not_exist_is_refused(
