@@ -8,7 +8,7 @@ FitError                bad input or a fit that cannot be trusted; the message s
 └── NotConvergedError   an optimiser that did not reach a stationary point
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "TableError",
     "TooFewModelsError",
     "UnknownNameError",
+    "check_choice",
     "near_matches",
 ]
 
@@ -44,6 +45,13 @@ class DegenerateError(FitError):
 
 class NotConvergedError(FitError):
     """An optimiser that did not reach a stationary point."""
+
+
+def check_choice(value: object, choices: Collection[str], name: str) -> None:
+    """Raise FitError unless ``value`` is one of the strings that a parameter can be."""
+    if not (isinstance(value, str) and value in choices):
+        near = near_matches(value, choices) if isinstance(value, str) else ""
+        raise FitError(f"{name} {value!r} is none of {', '.join(choices)}{near}")
 
 
 def near_matches(name: str, known: Iterable[str], n: int = 3) -> str:

@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 
 from .._display import frame_html
 from .._json import json_safe
-from ..errors import UnknownNameError
+from ..errors import FitError, UnknownNameError
 from ..law._law import ScalingLaw
-from ..law._refit import Fitted, fit_once, predict_with
+from ..law._refit import Fitted, fewer_components_note, fit_once, predict_with
 from ..law.efficiency import FamilyLaw
 from ..law.intervals import IntervalMethod, TwoView
 from ..law.path import Curve, fitted_curve
@@ -173,7 +173,8 @@ def backtest(
     split : Split
         See ``capspace.fit.analyses.splits``.
     n_components : int
-        Coordinates of the capability space.
+        Coordinates of the capability space; fewer where it has fewer benchmarks, which the notes
+        say.
     delta : float
         Huber's δ, infinite for least squares.
     level : float
@@ -189,6 +190,8 @@ def backtest(
         The training side does not determine the law.
     UnknownNameError
         No such baseline.
+    FitError
+        The split is of another number of models, or ``delta`` is not above 0.
 
     See Also
     --------
@@ -212,8 +215,10 @@ def backtest(
     method = TwoView() if method is None else method
     everyone = problem.training(problem.settings(n_components, delta=delta))
     train = np.ones(len(problem.truth), dtype=bool) if split.train is None else split.train
-    training = everyone.part(train)
+    if train.shape != problem.truth.shape:
+        raise FitError(f"the split is of {len(train)} models, the problem of {len(problem.truth)}")
     check_target(problem.truth[train], problem.name, problem.chance, problem.ceiling)
+    training = everyone.part(train)
     fitted = fit_once(training)
     at = predict_with(fitted, everyone.scores)
     n = len(train)
@@ -232,11 +237,12 @@ def backtest(
     wrong_train = (at - truth)[train] / scale
     wrong_test = (prediction - truth)[test] / scale
     inside = (lower[test] <= truth[test]) & (truth[test] <= upper[test])
-    beta = fitted.theta[1 : n_components + 1]
-    components = fitted.spaces.components[0, :n_components]
-    x = fitted.spaces.transform(everyone.scores, n_components)[0]
-    levels = training.settings.form.levels(fitted.theta[None, n_components + 1 :])[:, 0]
-    notes = [*problem.notes]
+    k = fitted.training.settings.n_components
+    beta = fitted.theta[1 : k + 1]
+    components = fitted.spaces.components[0, :k]
+    x = fitted.spaces.transform(everyone.scores, k)[0]
+    levels = training.settings.form.levels(fitted.theta[None, k + 1 :])[:, 0]
+    notes = [*problem.notes, *fewer_components_note(n_components, fitted)]
     if split.unknown:
         notes.append(f"tested on for want of the value to split by: {', '.join(split.unknown)}")
     return Backtest(

@@ -87,7 +87,8 @@ def curve_over_budgets(
     candidates : Candidates
         Models to choose from.
     budget : float
-        The largest; a budget too small to estimate every component is left out.
+        The largest, infinite for that of all candidates; a budget too small to estimate every
+        component is left out.
     criterion, include, exclude
         As for ``choose_models``.
     random_state : int
@@ -95,6 +96,9 @@ def curve_over_budgets(
 
     """
     required, ruled_out = tuple(include), tuple(exclude)
+    if np.isposinf(budget):  # no limit: rise to the cost of all candidates
+        cost = candidates.cost
+        budget = float(len(candidates.units) if cost is None else np.sum(cost))
     budgets, chosen, random = [], [], []
     for limit in _budgets(budget, whole=candidates.cost is None):
         try:

@@ -7,10 +7,12 @@ thousands of designs in a few dozen array operations.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import check_choice
 
 __all__ = ["Criterion", "evaluate_criterion", "information_entries", "whiten"]
 
@@ -48,6 +50,7 @@ def evaluate_criterion(entries: Floats, criterion: Criterion) -> Floats:
     coefficients; D is -log det M; V is tr(Z'Z M⁻¹), the summed prediction variance over all models
     of the population, which is A after whitening by the population.
     """
+    check_choice(criterion, get_args(Criterion), "criterion")
     k = int((np.sqrt(8 * len(entries) + 1) - 1) / 2)
     factor: dict[tuple[int, int], Floats] = {}
     singular = np.zeros(entries.shape[1], dtype=bool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .._display import frame_html
 from .._json import json_safe
-from ..errors import UnknownNameError, near_matches
+from ..errors import UnknownNameError, check_choice, near_matches
 from ..law.efficiency import Efficiency, fit_efficiency
 from ..law.equivalent import EquivalentScale, equivalent_scale
 from ..table._table import ScoreTable
@@ -146,6 +146,7 @@ def analyse_efficiency(
     ['Llama-2', 'Pythia']
 
     """
+    check_choice(scale, get_args(Scale), "scale")
     space = analyse_space(table, n_components=n_components, estimator=estimator)
     scores, places = space.scores, space.places
     columns = {**{str(c): places[c] for c in places}, **{str(c): scores[c] for c in scores}}

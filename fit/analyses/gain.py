@@ -13,6 +13,7 @@ from .._display import frame_html
 from .._json import json_safe
 from ..errors import DegenerateError
 from ..law._law import LinkName
+from ..law._refit import fewer_components_note
 from ..law.path import Curve, linear_predictor, typical_path
 from ..law.problem import Problem
 from ..table._table import ScoreTable
@@ -175,7 +176,7 @@ def analyse_gain(
     before, after : Series by model
         Scores without and with the intervention, fractions; their names are the scores'.
     n_components : int
-        Coordinates of the space.
+        Coordinates of the space; fewer where it has fewer benchmarks, which the notes say.
     link : {"sigmoid", "sigmoid-floor", "linear", "exp"}
         Form of both laws.
     cutoff_flops : float, optional
@@ -255,7 +256,7 @@ def predict_gain(
     treated_name : str
         What the treated score is called.
     n_components : int
-        Coordinates of the space.
+        Coordinates of the space; fewer where it has fewer benchmarks, which the notes say.
     level : float
         Nominal coverage of the gain's intervals.
 
@@ -292,4 +293,5 @@ def predict_gain(
     }
     for name, values in columns.items():
         models.loc[looked_at, name] = values
-    return GainAnalysis(problem.name, treated_name, fit, models, level, problem.notes)
+    notes = (*problem.notes, *fewer_components_note(n_components, fit.base))
+    return GainAnalysis(problem.name, treated_name, fit, models, level, notes)

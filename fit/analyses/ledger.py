@@ -117,7 +117,7 @@ class Ledger:
         Raises
         ------
         LedgerError
-            The name is taken, or the ledger is broken.
+            The name is taken, or the ledger is broken or cannot be written.
 
         """
         law = freeze(fit, name=name, scores=scores, level=level, now=now)
@@ -139,10 +139,10 @@ class Ledger:
 
     def _entries(self) -> list[dict[str, Any]]:
         """Return all entries, their chain of hashes checked."""
-        if not self.path.exists():
-            return []
         try:
             text = self.path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
         except (OSError, UnicodeDecodeError) as error:
             raise LedgerError(f"{self.path}: cannot be read ({error})") from None
         entries: list[dict[str, Any]] = []
@@ -167,8 +167,25 @@ class Ledger:
         entries = self._entries()
         entry = {**entry, "previous": digest(entries[-1]) if entries else ""}
         line = json.dumps({**entry, "sha256": digest(entry)}, allow_nan=False) + "\n"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(line)
-            stream.flush()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _append_whole(self.path, line.encode())
+        except OSError as error:
+            reason = error.strerror or error
+            raise LedgerError(
+                f"{self.path}: cannot be written ({reason}); it is as it was"
+            ) from None
+
+
+def _append_whole(path: Path, line: bytes) -> None:
+    """Append a line to a file; on any error the file is cut back to what it was."""
+    with path.open("ab", buffering=0) as stream:
+        size = stream.tell()
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[stream.write(rest) :]
             os.fsync(stream.fileno())
+        except BaseException:
+            stream.truncate(size)
+            raise

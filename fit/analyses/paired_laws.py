@@ -14,7 +14,7 @@ from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import DegenerateError, FitError
 from ..law._refit import Fitted, Training, fit_once, predict_with, refit
-from ..law.intervals import soft_logit
+from ..law.intervals import check_level, soft_logit
 from ..law.path import benchmark_weights, score_slope
 
 __all__ = ["GainFit", "GainPrediction", "error_covariance", "fit_gain"]
@@ -122,8 +122,7 @@ class GainFit:
         covariance (1.56/1.645)² Σ, which makes either margin the two-view interval.
 
         """
-        if not 0 < level < 1:
-            raise FitError(f"level is {level:g}; it must lie between 0 and 1, as in 0.9")
+        check_level(level, n_refits)
         pair = (self.base, self.treated)
         mean = [predict_with(f, scores) for f in pair]
         rng = np.random.default_rng(random_state)
@@ -148,7 +147,7 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
     Raises
     ------
     FitError
-        ``treated`` is not one value per model.
+        ``treated`` is not one value per model, or one lies outside [0, 1].
     TooFewModelsError, DegenerateError, NotConvergedError
         See ``ScalingLaw``.
 
@@ -156,6 +155,9 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
     after = np.asarray(treated, dtype=float)
     if after.shape != training.target.shape:
         raise FitError(f"{len(training.target)} base scores but treated has shape {after.shape}")
+    if ((after < 0) | (after > 1)).any():
+        worst = after[(after < 0) | (after > 1)][0]
+        raise FitError(f"a treated score is {worst:g}, outside [0, 1]; give fractions")
     both = ~(np.isnan(training.target) | np.isnan(after))
     paired = replace(
         training,

@@ -15,6 +15,7 @@ from ..reference import load_reference
 from ..table._table import ScoreTable
 from ..table.columns import same_as_target
 from ..table.doubtful import is_far_below_chance
+from ..table.numbers import check_fractions, float_series
 
 __all__ = ["gain_problem", "target_problem"]
 
@@ -73,6 +74,7 @@ def target_problem(
     if not 0 <= chance < ceiling:
         raise FitError(f"chance {chance:g} must lie between 0 and the ceiling, {ceiling:g}")
     name = str(truth.name)
+    truth = float_series(truth, name)
     notes = list(table.notes)
     if ceiling > 1:
         truth, chance, ceiling, scale = truth / ceiling, chance / ceiling, 1.0, ceiling
@@ -131,14 +133,17 @@ def gain_problem(
     DegenerateError
         No model has both scores, or as ``make_problem``.
     FitError
-        As ``make_problem``.
+        A treated score is outside [0, 1] or not a number; or as ``make_problem``.
 
     """
     base, treated = str(before.name), str(after.name)
+    before, after = float_series(before, base), float_series(after, treated)
     both = before.index[before.notna() & after.reindex(before.index).notna()]
     if both.empty:
         raise DegenerateError(f"no model has both {base!r} and {treated!r}")
     scores = table.wide()
+    for values, name in ((before, base), (after, treated)):
+        check_fractions(values[both.intersection(scores.index)], name)
     notes = []
     own = [treated] if treated in scores.columns else []
     if own:

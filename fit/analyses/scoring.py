@@ -11,6 +11,7 @@ import pandas as pd
 
 from .._display import counted, frame_html
 from ..errors import DegenerateError
+from ..table.numbers import check_fractions, float_series
 from .frozen import FrozenLaw, seen_in_training, utc_second
 
 __all__ = ["Scoring", "score"]
@@ -100,12 +101,16 @@ def score(
 
     Raises
     ------
+    FitError
+        A target score is outside [0, 1] or not a number, or a model has two.
     DegenerateError
         No model is left to score.
     LedgerError
         See ``FrozenLaw.refit``.
 
     """
+    truth = float_series(truth, law.target.name)
+    check_fractions(truth, law.target.name)
     frozen = {p["model"]: p for p in law.predictions}
     training = law.scores
     left_out: dict[str, str] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from .._display import frame_html
 from .._json import json_safe
-from ..errors import DegenerateError, TableError
+from ..errors import DegenerateError, FitError, TableError, check_choice
 from ..table._table import ScoreTable
 from ..table.cells import as_numbers, as_text, read_cells
+from ..table.numbers import float_series
 from .budget_curve import BudgetCurve, curve_over_budgets, finite_values
 from .criterion import Criterion
 from .design import Candidates, Choice, choose_models, random_choices
@@ -168,6 +169,9 @@ def select_models(
     (12, 'Llama-2')
 
     """
+    if np.isnan(budget):
+        raise FitError("budget is nan; give the largest number of models or total cost")
+    check_choice(by, get_args(Unit), "by")
     analysis = analyse_space(table, n_components=n_components, estimator=estimator)
     models = analysis.facts[["parameters"]].copy()
     models.insert(0, "family", analysis.families)
@@ -252,6 +256,7 @@ def read_costs(path: Path, models: Iterable[str]) -> pd.Series:
 
 
 def _cost_of_each(costs: pd.Series, models: Iterable[str]) -> list[float]:
+    costs = float_series(costs, "cost")
     names = list(map(str, models))
     lacking = [name for name in names if name not in costs.index]
     if lacking:

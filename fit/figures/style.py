@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from .._files import replacing
+
 __all__ = [
     "ACCENT",
     "BLUE",
@@ -175,8 +177,10 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> list[Path]:
         layout.execute(figure)
     figure.set_layout_engine(None)
     try:
-        figure.savefig(png, dpi=dpi, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None, "Creator": "capspace"})
+        with replacing(png) as partial:
+            figure.savefig(partial, dpi=dpi, metadata={"Software": None})
+        with replacing(svg) as partial:
+            figure.savefig(partial, metadata={"Date": None, "Creator": "capspace"})
     finally:
         figure.set_layout_engine(layout)
     return [png, svg]

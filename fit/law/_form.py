@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ..errors import FitError
+from ..errors import FitError, check_choice
 from ._least_squares import Link
 
 __all__ = ["EXP_CAP", "STUDY_FLOOR", "Form", "Level", "LinkName", "link_function"]
@@ -25,6 +25,7 @@ class Form:
     """The shape of a law: its link and which asymptotes are free."""
 
     def __init__(self, link: LinkName, floor: Level = 0.0, ceiling: Level = 1.0) -> None:
+        check_choice(link, get_args(LinkName), "link")
         self.name = link
         if link == "sigmoid-floor" and not isinstance(floor, tuple):
             top = ceiling[1] if isinstance(ceiling, tuple) else ceiling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +11,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..errors import DegenerateError, FitError, TooFewModelsError
+from ..errors import DegenerateError, FitError, TooFewModelsError, check_choice
 from ._form import EXP_CAP, Form, Level, LinkName, link_function
 from ._multistart import Best, fit_best
 from ._refit import Fitted
@@ -20,9 +20,6 @@ __all__ = ["Form", "LinkName", "Loss", "ScalingLaw", "link_function"]
 
 Array = NDArray[np.float64]
 Loss = Literal["squared", "huber"]
-
-_LINKS = ("sigmoid", "sigmoid-floor", "linear", "exp")
-_LOSSES = ("squared", "huber")
 
 
 class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
@@ -224,10 +221,7 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
         return tags
 
     def _form(self) -> Form:
-        if self.link not in _LINKS:
-            raise FitError(f"link {self.link!r} is none of {', '.join(_LINKS)}")
-        if self.loss not in _LOSSES:
-            raise FitError(f"loss {self.loss!r} is none of {', '.join(_LOSSES)}")
+        check_choice(self.loss, get_args(Loss), "loss")
         return Form(self.link, self.floor, self.ceiling)
 
 

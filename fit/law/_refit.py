@@ -7,12 +7,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DegenerateError, NotConvergedError, TooFewModelsError
+from .._display import counted
+from ..errors import DegenerateError, FitError, NotConvergedError, TooFewModelsError
 from ..space._imputation import Spaces, fit_spaces
 from ._form import Form, link_function
 from ._multistart import Best, fit_best, fit_many, inverse_link
 
-__all__ = ["Fitted", "LawSettings", "Training", "fit_once", "predict_with", "refit"]
+__all__ = [
+    "Fitted",
+    "LawSettings",
+    "Training",
+    "fewer_components_note",
+    "fit_once",
+    "predict_with",
+    "refit",
+]
 
 Array = NDArray[np.float64]
 
@@ -113,12 +122,17 @@ class Fitted:
 def fit_once(training: Training) -> Fitted:
     """Fit space and law with equal weights, from many starts.
 
+    A space of p benchmarks has at most p components; a law of more is fitted to these.
+
     Raises
     ------
+    FitError
+        ``n_components`` is below 1, or ``delta`` not above 0.
     TooFewModelsError, DegenerateError, NotConvergedError
         See ``ScalingLaw`` and ``fit_spaces``.
 
     """
+    training = _with_components_of_the_space(training)
     settings = training.settings
     n = len(training.target)
     if n < training.n_parameters:
@@ -145,6 +159,25 @@ def fit_once(training: Training) -> Fitted:
         random_state=settings.random_state,
     )
     return Fitted(training, spaces, best)
+
+
+def fewer_components_note(n_components: int, fitted: Fitted) -> tuple[str, ...]:
+    """Return the line which says that a law has fewer components than it was to have, if so."""
+    n = fitted.training.settings.n_components
+    if n == n_components:
+        return ()
+    size = counted(len(fitted.training.benchmarks), "benchmark")
+    return (f"{counted(n, 'component')}, not {n_components}: {size} have no more",)
+
+
+def _with_components_of_the_space(training: Training) -> Training:
+    settings = training.settings
+    if settings.n_components < 1:
+        raise FitError(f"n_components is {settings.n_components}; it must be at least 1")
+    if not settings.delta > 0:
+        raise FitError(f"delta is {settings.delta:g}; it must be above 0")
+    n = min(settings.n_components, training.scores.shape[1])
+    return replace(training, settings=replace(settings, n_components=n))
 
 
 def predict_with(fitted: Fitted, scores: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Protocol
 
 import numpy as np
@@ -154,7 +155,7 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         self, fitted: Fitted, new: Array, *, level: float = 0.9, spread: Array | None = None
     ) -> Interval:
         """Predict the target of new models (m, p); see ``IntervalMethod``."""
-        _check_level(level)
+        check_level(level, self.n_refits)
         training = fitted.training
         n = len(training.target)
         leave_out, family = leave_out_weights(training)
@@ -191,7 +192,7 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         All folds are refitted side by side: leaving out families a and b serves both fold a and
         fold b.
         """
-        _check_level(level)
+        check_level(level, self.n_refits)
         training = fitted.training
         n = len(training.target)
         folds = Folds(training)
@@ -251,7 +252,7 @@ class JackknifePlus(BaseEstimator):  # type: ignore[misc] # scikit-learn is unty
         self, fitted: Fitted, new: Array, *, level: float = 0.9, spread: Array | None = None
     ) -> Interval:
         """Predict the target of new models (m, p); see ``IntervalMethod``."""
-        _check_level(level)
+        check_level(level)
         training = fitted.training
         n = len(training.target)
         leave_out, family = leave_out_weights(training)
@@ -270,7 +271,7 @@ class JackknifePlus(BaseEstimator):  # type: ignore[misc] # scikit-learn is unty
 
     def leave_family_out(self, fitted: Fitted, *, level: float = 0.9) -> Interval:
         """Predict every training model from the others, its whole family left out."""
-        _check_level(level)
+        check_level(level)
         training = fitted.training
         folds = Folds(training)
         predicted = refit(fitted, folds.weights, training.scores)
@@ -341,6 +342,9 @@ def _g_inverse(angle: Array) -> Array:
     return np.asarray(np.sin(np.clip(angle, 0.0, np.pi / 2)) ** 2)
 
 
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise FitError(f"level is {level:g}; it must lie between 0 and 1, as in 0.9")
+def check_level(level: float, n_refits: int = 1) -> None:
+    """Raise FitError for a level outside (0, 1) or for less than one refit."""
+    if not (isinstance(level, Real) and 0 < level < 1):
+        raise FitError(f"level is {level}; it must lie between 0 and 1, as in 0.9")
+    if n_refits < 1:
+        raise FitError(f"n_refits is {n_refits}; it must be at least 1")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from .._display import counted
-from ..errors import DegenerateError, FitError, UnknownNameError
+from ..errors import DegenerateError, UnknownNameError, check_choice
 from ..table.columns import find_averages, same_as_target
 from ..table.facts import family_of_each
 from ..table.names import spelled_twice
+from ..table.numbers import check_fractions, float_series
 from ._form import Form
 from ._law import LinkName
 from ._refit import LawSettings, Training
@@ -134,7 +136,8 @@ def make_problem(
         No model joins, no column is left for the space, or the target does not vary, or lies at
         floor or ceiling throughout.
     FitError
-        A target score is outside [0, 1].
+        A target score is outside [0, 1] or not a number, a model has two, or there is no such
+        link.
 
     See Also
     --------
@@ -149,6 +152,7 @@ def make_problem(
     Problem(bbh: 75 models × 8 benchmarks)
 
     """
+    check_choice(link, get_args(LinkName), "link")
     notes = []
     for benchmark in drop:
         if benchmark not in scores.columns:
@@ -165,7 +169,7 @@ def make_problem(
         raise DegenerateError(
             f"benchmark {blank[0]} is missing for every model; drop it from the space"
         )
-    known = truth.dropna()
+    known = float_series(truth, name).dropna()
     joined = [m for m in scores.index if m in known.index]
     if not joined:
         raise DegenerateError(
@@ -189,8 +193,8 @@ def make_problem(
     if empty.any():
         notes.append(f"left out for want of any benchmark: {', '.join(map(str, x.index[empty]))}")
     x = x[~empty]
-    y = known.loc[x.index].astype(float)
-    _check_range(y, name)
+    y = known.loc[x.index]
+    check_fractions(y, name)
     check_target(y, name, chance, ceiling)
     odd = same_as_target(x, y, name)
     odd |= find_averages(x.drop(columns=list(odd)).assign(**{name: y}))
@@ -215,14 +219,6 @@ def make_problem(
         link,
         tuple(notes),
     )
-
-
-def _check_range(y: pd.Series, name: str) -> None:
-    outside = y[~((y >= 0) & (y <= 1))]
-    if len(outside):
-        percent = y.min() >= 0 and y.max() <= 100
-        hint = "these look like percentages: divide by 100" if percent else "give fractions"
-        raise FitError(f"{outside.index[0]}: {name} is {outside.iloc[0]:g}, outside [0, 1]; {hint}")
 
 
 def check_target(y: pd.Series, name: str, chance: float, ceiling: float) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..law.intervals import IntervalMethod
 from ..reference import Reference, Target
-from ._prediction import Predictions
+from ._prediction import Prediction
 from ._target_law import TargetLaw
 
 __all__ = ["TargetFit", "fit_target", "predict_target"]
@@ -26,20 +26,25 @@ class TargetFit(TargetLaw):
         _warn(f"the attribute {name}", learned)
         return self.__dict__[learned]
 
-    def predict(
+    def predict(  # type: ignore[override] # the former method returned a list
         self,
         scores: pd.DataFrame,
         *,
         level: float = 0.9,
         stderr: pd.DataFrame | None = None,
-        keep: bool = False,
+        keep: bool = True,
         method: IntervalMethod | None = None,
-    ) -> Predictions:
-        """Predict models; ``method`` is now a parameter of the estimator."""
+    ) -> list[Prediction]:
+        """Predict models as the former method did: from all scores, those below chance too.
+
+        ``method`` is now a parameter of the estimator; here it counts for this call alone.
+        """
+        law = TargetLaw.__new__(TargetLaw)
+        law.__dict__.update(self.__dict__)
         if method is not None:
             _warn("predict(..., method=...)", "TargetLaw(target, method=...)")
-            self.method = method
-        return super().predict(scores, level=level, stderr=stderr, keep=keep)
+            law.method = method
+        return list(law.predict(scores, level=level, stderr=stderr, keep=keep))
 
 
 def fit_target(
@@ -65,14 +70,14 @@ def predict_target(
     stderr: pd.DataFrame | None = None,
     method: IntervalMethod | None = None,
     keep: bool = False,
-) -> Predictions:
+) -> list[Prediction]:
     """Predict a target: the former name of ``TargetLaw(target).fit(reference).predict(scores)``."""
     _warn(
         "predict_target(reference, target, scores)",
         "TargetLaw(target).fit(reference).predict(scores)",
     )
     law = TargetLaw(target, n_components=n_components, method=method).fit(reference)
-    return law.predict(scores, level=level, stderr=stderr, keep=keep)
+    return list(law.predict(scores, level=level, stderr=stderr, keep=keep))
 
 
 def _warn(former: str, now: str) -> None:

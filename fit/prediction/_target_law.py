@@ -15,12 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from ..errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from ..law._form import Form
 from ..law._law import ScalingLaw
-from ..law._refit import LawSettings, Training, fit_once
-from ..law.intervals import IntervalMethod, TwoView
+from ..law._refit import LawSettings, Training, fewer_components_note, fit_once
+from ..law.intervals import IntervalMethod, TwoView, check_level
 from ..reference import Reference, Target, target_training_table
 from ..reference.overlap import find_overlap
 from ..space._space import space_of
 from ..table.doubtful import rows_without_doubtful
+from ..table.numbers import check_standard_errors, check_unique, float_frame
 from ._completion import complete
 from ._prediction import Prediction, Predictions
 from ._support import support_of
@@ -38,7 +39,8 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     target : str or Target
         A target of the reference, or its name or label.
     n_components : int, default 3
-        Coordinates of the capability space.
+        Coordinates of the capability space; fewer where it has fewer benchmarks, which the notes
+        of the predictions say.
     method : IntervalMethod or None, default None
         How intervals are made; None is ``TwoView()``.
 
@@ -118,6 +120,8 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         ------
         UnknownNameError
             No such target.
+        FitError
+            ``n_components`` is below 1.
         TooFewModelsError, DegenerateError, NotConvergedError
             The models left do not determine the law.
 
@@ -131,7 +135,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
             chance=reference.chance(scores.columns),
             benchmarks=tuple(scores.columns),
             settings=LawSettings(
-                n_components=self.n_components,
+                n_components=min(self.n_components, scores.shape[1]),
                 form=Form(target.link, target.chance, target.perfect),
             ),
         )
@@ -186,45 +190,62 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         UnknownNameError
             No benchmark of the space is among the columns.
         FitError
-            A score outside [0, 1].
+            A score outside [0, 1] or not a number, a benchmark given twice, a standard error that
+            is negative or infinite, or a level outside (0, 1).
         TooFewModelsError, DegenerateError, NotConvergedError
             Without the reference models that one of these is, the rest do not determine the law.
 
         """
         check_is_fitted(self)
+        check_level(level)
+        self._check_columns(scores.columns)
+        published = self.reference_.scores()
+        scores = self._numbers(scores, published)
         known = self._known(scores)
+        if stderr is not None:
+            check_unique(stderr.index, "models of the stderr")
+            stderr = self._numbers(stderr, published)
+            check_standard_errors(stderr)
         doubts: list[tuple[str, ...]] = [()] * len(scores)
         if not keep:
             levels = self.reference_.chance_levels
             scores, doubts = rows_without_doubtful(
                 scores, {b: levels.get(b, 0.0) for b in known.columns}
             )
-        published = self.reference_.scores()
         overlaps = [find_overlap(str(model), row, published) for model, row in scores.iterrows()]
         groups: dict[frozenset[str], list[int]] = {}
         for i, overlap in enumerate(overlaps):
             same = frozenset(self.scores_.index).intersection(overlap.reasons)
             groups.setdefault(same, []).append(i)
+        fewer = fewer_components_note(self.n_components, self.fitted_)
         predictions: dict[int, Prediction] = {}
         for same, members in groups.items():
             law = self if not same else self._without(same)
             errors = None if stderr is None else stderr.reindex(index=scores.index).iloc[members]
             rows = law._predict(scores.iloc[members], level=level, stderr=errors)
             for i, prediction in zip(members, rows, strict=True):
-                lines = (*doubts[i], overlaps[i].note(same))
+                lines = (*doubts[i], overlaps[i].note(same), *fewer)
                 predictions[i] = replace(prediction, notes=tuple(line for line in lines if line))
         return Predictions(predictions[i] for i in range(len(scores)))
 
-    def _known(self, scores: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns of the space's benchmarks, all within [0, 1]."""
+    def _check_columns(self, columns: pd.Index) -> None:
         benchmarks = list(self.feature_names_in_)
-        if not set(benchmarks) & set(scores.columns):
-            first = str(scores.columns[0]) if len(scores.columns) else ""
+        if not set(benchmarks) & set(columns):
+            first = str(columns[0]) if len(columns) else ""
             raise UnknownNameError(
                 f"{self.target_.name}: none of its benchmarks ({', '.join(benchmarks)}) is among "
                 f"the columns{near_matches(first, benchmarks)}"
             )
-        known = scores[[b for b in benchmarks if b in scores.columns]]
+
+    def _numbers(self, frame: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of the space's benchmarks and of published ones, as floats."""
+        used = frame.loc[:, frame.columns.isin([*self.feature_names_in_, *published.columns])]
+        check_unique(used.columns, "columns")
+        return float_frame(used)
+
+    def _known(self, scores: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of the space's benchmarks, all within [0, 1]."""
+        known = scores[[b for b in self.feature_names_in_ if b in scores.columns]]
         rows, columns = np.nonzero(((known < 0) | (known > 1) | np.isinf(known)).to_numpy())
         if len(rows):
             value = known.iloc[rows[0], columns[0]]

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .._display import counted, frame_html
-from ..errors import TableError, UnknownNameError, near_matches
+from ..errors import TableError, UnknownNameError, check_choice, near_matches
 from ..table._table import ScoreTable
 from ..table.cells import read_cells
 from ..table.readers import read_table, typed
@@ -135,6 +135,8 @@ class Reference:
 
     def models(self, population: Population | None = None) -> pd.DataFrame:
         """Return the facts of the models of a population, or of all."""
+        if population is not None:
+            check_choice(population, get_args(Population), "population")
         facts = self.table.models
         return facts if population is None else facts[facts["tuning"] == population]
 

@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
+from .._files import write_whole
 from ..errors import FitError
 from ..prediction import Placement
 from ._figures import draw_placement
@@ -89,9 +90,9 @@ def write_report(
             for name, (figure, caption) in draw_placement(placement).items()
         }
         result = {"capspace": version("capspace"), **placement.to_dict(), **(extra or {})}
-        _replace(out / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
+        write_whole(out / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
         page = out / "report.html"
-        _replace(page, _render(placement, drawn, subtitle, foot))
+        write_whole(page, _render(placement, drawn, subtitle, foot))
     except OSError as error:
         raise FitError(f"cannot write the report to {out}: {error.strerror}") from None
     return page
@@ -236,10 +237,3 @@ def _drawn(figure: Figure, caption: str, path: Path) -> _Drawn:
         if file.suffix == ".svg":
             data = base64.b64encode(file.read_bytes()).decode("ascii")
     return _Drawn(f"data:image/svg+xml;base64,{data}", caption)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from ..errors import (
     FitError,
     TooFewModelsError,
     UnknownNameError,
+    check_choice,
     near_matches,
 )
 from ._factor import FactorModel, fit_factor_model
@@ -26,7 +27,6 @@ __all__ = ["CapabilitySpace", "space_of"]
 
 Array = NDArray[np.float64]
 Estimator = Literal["factor", "pca"]
-_ESTIMATORS = ("factor", "pca")
 
 
 class CapabilitySpace(
@@ -139,8 +139,7 @@ class CapabilitySpace(
             Standard error of each score ("factor" only); NaN counts as 0.
 
         """
-        if self.estimator not in _ESTIMATORS:
-            raise FitError(f"estimator {self.estimator!r} is none of {', '.join(_ESTIMATORS)}")
+        check_choice(self.estimator, get_args(Estimator), "estimator")
         if self.n_components < 1:
             raise FitError(f"n_components is {self.n_components}; it must be at least 1")
         x = validate_data(

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from .._display import counted, frame_html
-from ..errors import TableError, UnknownNameError, near_matches
+from ..errors import FitError, TableError, UnknownNameError, near_matches
 from ._checks import check_facts, check_scores, merge_agreeing, typed_columns
 from .facts import family_key
 from .marks import read_marks
+from .numbers import float_frame
 from .schema import (
     FACT_COLUMNS,
     SCORE_COLUMNS,
@@ -260,9 +261,18 @@ class ScoreTable:
 
 
 def _long(wide: pd.DataFrame, value: str) -> pd.DataFrame:
-    named = wide.rename_axis(index="model", columns=None).reset_index()
-    long = named.melt("model", var_name="benchmark", value_name=value, ignore_index=False)
-    return long.sort_index(kind="stable").reset_index(drop=True)
+    try:
+        cells = float_frame(wide).to_numpy()
+    except FitError as error:
+        raise TableError(str(error)) from None
+    n, p = wide.shape
+    return pd.DataFrame(
+        {
+            "model": wide.index.repeat(p),
+            "benchmark": np.tile(np.asarray(wide.columns, dtype=object), n),
+            value: cells.ravel(),
+        }
+    )
 
 
 def _refuse_revisions(rows: pd.DataFrame) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 
-from ..errors import TableError
+from .._files import replacing
+from ..errors import TableError, check_choice
 from ._table import ScoreTable
 from .readers import other_meaning
 from .schema import FACT_COLUMNS, SCORE_COLUMNS
 
 __all__ = ["write_table"]
+
+Layout = Literal["long", "wide"]
 
 _HEADERS = {
     "family": ("Model Family", 1.0),
@@ -24,9 +27,7 @@ _HEADERS = {
 }
 
 
-def write_table(
-    table: ScoreTable, path: str | Path, *, layout: Literal["long", "wide"] = "long"
-) -> None:
+def write_table(table: ScoreTable, path: str | Path, *, layout: Layout = "long") -> None:
     """Write a table as CSV, or as Parquet where the name ends in ``.parquet`` or ``.pq``.
 
     Parameters
@@ -44,7 +45,8 @@ def write_table(
     ------
     TableError
         Two scores would share a cell of a wide table, or the label of one would be read as a fact;
-        a model without any score cannot be kept in a long one; or pyarrow is missing.
+        a model without any score cannot be kept in a long one; or pyarrow is missing; or the
+        file cannot be written, and an earlier one stays as it was.
 
     See Also
     --------
@@ -60,15 +62,19 @@ def write_table(
     True
 
     """
+    check_choice(layout, get_args(Layout), "layout")
     path = Path(path)
     frame = _wide(table) if layout == "wide" else _long(table)
-    if path.suffix.lower() in (".parquet", ".pq"):
-        try:
-            frame.to_parquet(path, index=False)
-        except ImportError:
-            raise TableError("writing Parquet needs pip install 'capspace[parquet]'") from None
-    else:
-        frame.to_csv(path, index=False, lineterminator="\n")
+    try:
+        with replacing(path) as partial:
+            if path.suffix.lower() in (".parquet", ".pq"):
+                frame.to_parquet(partial, index=False)
+            else:
+                frame.to_csv(partial, index=False, lineterminator="\n")
+    except ImportError:
+        raise TableError("writing Parquet needs pip install 'capspace[parquet]'") from None
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def _long(table: ScoreTable) -> pd.DataFrame:

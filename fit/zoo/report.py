@@ -14,6 +14,7 @@ import jinja2
 import pandas as pd
 
 from .._display import counted
+from .._files import write_whole
 from ..errors import FitError
 from .fitting import ZooFit
 from .predictions import ZooPrediction
@@ -45,11 +46,11 @@ def write_report(fit: ZooFit, out: Path) -> Path:
             out / "space",
         )
         text = json.dumps(fit.to_dict(), indent=2, allow_nan=False) + "\n"
-        (out / "zoo.json").write_text(text, encoding="utf-8")
-        fit.table.scores.to_csv(out / "scores.csv", index=False)
-        fit.table.models.to_csv(out / "models.csv")
+        write_whole(out / "zoo.json", text)
+        write_whole(out / "scores.csv", fit.table.scores.to_csv(index=False))
+        write_whole(out / "models.csv", fit.table.models.to_csv())
         page = out / "report.html"
-        page.write_text(_render(fit, picture, space), encoding="utf-8")
+        write_whole(page, _render(fit, picture, space))
     except OSError as error:
         raise FitError(f"cannot write the report to {out}: {error.strerror}") from None
     return page

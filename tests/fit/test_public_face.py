@@ -102,6 +102,26 @@ def test_former_names_work_and_say_the_new_one() -> None:
         _ = former.lwa
 
 
+def test_former_names_give_the_former_results() -> None:
+    reference = load_reference()
+    low = pd.DataFrame({**ROW, "MMLU": 0.05}, index=["mine"])
+    now = TargetLaw("bbh").fit(reference)
+    with pytest.warns(DeprecationWarning, match="fit_target"):
+        former = fit.fit_target(reference, "bbh")
+    # A score far below chance is predicted from, as it was.
+    (used,) = predicted = former.predict(low)
+    assert type(predicted) is list
+    assert used == now.predict(low, keep=True)[0]
+    assert used.mean == pytest.approx(0.319926, abs=1e-6)
+    # An interval method counts for its call alone.
+    with pytest.warns(DeprecationWarning, match="method"):
+        other = former.predict(low, method=FAST)
+    assert other[0].lower != used.lower
+    assert former.predict(low) == predicted
+    with pytest.warns(DeprecationWarning, match="predict_target"):
+        assert type(fit.predict_target(reference, "bbh", low, method=FAST)) is list
+
+
 def test_a_former_field_of_a_placement_is_read(placement: Placement) -> None:
     with pytest.warns(DeprecationWarning, match=r"Placement\.laws"):
         assert placement.fits is placement.laws

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..._display import frame_html
+from ..._files import write_whole
 from ...errors import FitError
 from ...figures import save
 from .compare import Comparison, read_published
@@ -135,7 +137,9 @@ def write_reproduction(
     shown: dict[str, list[Shown]] = {}
     written: list[Path] = []
     for drawing in study_drawings(results):
-        files = save(drawing.draw(), folder / "figures" / drawing.name, dpi=150)
+        figure = drawing.draw()
+        with _refusing(folder):
+            files = save(figure, folder / "figures" / drawing.name, dpi=150)
         written += files
         shown.setdefault(drawing.section, []).append(embed(files[1], drawing.caption))
     progress("page")
@@ -148,14 +152,22 @@ def write_reproduction(
         f"models; the study's numbers from {source}",
         footer=f"capspace {version('capspace')}. Data: github.com/ryoungj/ObsScaling (Apache-2.0).",
     )
-    page.write_text(html, encoding="utf-8")
     reproduction = Reproduction(results, page, table, tuple(written))
-    reproduction.to_frame().to_csv(table, index=False)
+    with _refusing(folder):
+        write_whole(page, html)
+        write_whole(table, reproduction.to_frame().to_csv(index=False))
     return reproduction
 
 
 def _prepare(folder: Path) -> None:
-    try:
+    with _refusing(folder):
         (folder / "figures").mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
+    """Turn the system's error in writing into the folder into one line."""
+    try:
+        yield
     except OSError as error:
         raise FitError(f"{folder}: cannot be written ({error.strerror})") from None

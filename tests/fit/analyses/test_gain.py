@@ -138,6 +138,9 @@ def test_bad_input():
     whole = training(scores, base, families)
     with pytest.raises(FitError, match="treated has shape"):
         fit_gain(whole, treated[1:])
+    for wrong in (100 * treated, treated - 1, np.where(treated < 0.5, np.inf, treated)):
+        with pytest.raises(FitError, match="outside"):
+            fit_gain(whole, wrong)
     with pytest.raises(TooFewModelsError, match="parameters"):
         fit_gain(whole, np.where(np.arange(len(treated)) < 2, treated, np.nan))
     with pytest.raises(FitError, match="level is 90"):

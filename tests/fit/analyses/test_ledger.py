@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
+from small_files import files_limited_to
 
 from capspace.fit.analyses.ledger import Ledger, LedgerError
 from capspace.fit.errors import DegenerateError, UnknownNameError
@@ -120,6 +121,26 @@ def test_a_law_that_no_longer_refits_is_refused(case, ledger, monkeypatch):
     monkeypatch.setattr(TargetLaw, "fit", lambda *a, **k: other)
     with pytest.raises(LedgerError, match="to another law"):
         ledger.score("first", scores, truth)
+
+
+def test_an_entry_that_does_not_fit_on_the_disk_leaves_the_ledger_as_it_was(case, ledger):
+    fit, _, _ = case
+    ledger.add(fit, name="first")
+    before = ledger.path.read_bytes()
+    limited = files_limited_to(len(before) + 100)
+    with limited, pytest.raises(LedgerError, match=r"cannot be written .*too large"):
+        ledger.add(fit, name="second")
+    assert ledger.path.read_bytes() == before
+    assert [law.name for law in ledger.laws()] == ["first"]
+
+
+def test_a_ledger_where_no_file_can_be_is_refused(case, tmp_path):
+    fit, _, _ = case
+    (tmp_path / "file").write_text("")
+    ledger = Ledger(tmp_path / "file" / "ledger.jsonl")
+    assert ledger.laws() == []
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl: cannot be written"):
+        ledger.add(fit)
 
 
 def test_names(case, ledger):

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from capspace.fit import (
+    ScalingLaw,
     ScoreTable,
     TwoView,
     analyse_efficiency,
@@ -24,9 +25,10 @@ from capspace.fit import (
     select_models,
     target_problem,
     up_to_size,
+    write_table,
 )
 from capspace.fit.analyses import Ledger, fit_unseen
-from capspace.fit.errors import DegenerateError, TableError, UnknownNameError
+from capspace.fit.errors import DegenerateError, FitError, TableError, UnknownNameError
 
 EVIL = "<script>alert(1)</script>"
 N_FAMILIES, PER_FAMILY = 8, 5
@@ -207,6 +209,112 @@ def test_percentages_become_fractions_and_zeros_below_chance_are_left_out(
     assert "m1" in whole.truth.index
 
 
+def test_a_treated_score_that_is_no_fraction_is_refused(
+    table: ScoreTable, targets: pd.DataFrame
+) -> None:
+    base, treated = targets["base"], targets["treated"]
+    with pytest.raises(FitError, match=r"m0: treated is [\d.]+, outside.*divide by 100"):
+        analyse_gain(table, base, 100 * treated)
+    with pytest.raises(FitError, match=r"treated is -.*give fractions"):
+        analyse_gain(table, base, treated - 1)
+    with pytest.raises(FitError, match="m1: treated is inf"):
+        analyse_gain(table, base, treated.where(treated.index != "m1", np.inf))
+    with pytest.raises(FitError, match=r"m2: base is [\d.]+, outside"):
+        analyse_gain(table, base.where(base.index != "m2", 100 * base), treated)
+
+
+@pytest.mark.parametrize("link", ["sigmoid", "sigmoid-floor"])
+def test_a_space_has_no_more_components_than_benchmarks(
+    table: ScoreTable, targets: pd.DataFrame, link: Any
+) -> None:
+    base, treated = targets["base"], targets["treated"]
+    few = table.select(benchmarks=["A", "B"])
+    gain = analyse_gain(few, base, treated, n_components=20, link=link)
+    assert "2 components, not 20: 2 benchmarks have no more" in gain.notes
+    assert len(gain.curves(n_points=3).gain.x) == 3
+    problem, method = target_problem(few, base, link=link), TwoView(n_refits=2)
+    split = by_flops(problem.facts, 1e23)
+    test = backtest(problem, split, n_components=12, method=method)
+    assert "2 components, not 12: 2 benchmarks have no more" in test.notes
+    assert len(test.coefficients) == 2
+    assert len(test.curve().x) == 60
+    assert error_curve(problem, n_components=12, held_out=[0.5, 0.3]).area > 0
+    for refused in (
+        lambda: backtest(problem, split, n_components=0),
+        lambda: analyse_gain(few, base, treated, n_components=0),
+    ):
+        with pytest.raises(FitError, match="n_components is 0; it must be at least 1"):
+            refused()
+
+
+@pytest.mark.parametrize("which", ["base", "treated"])
+def test_scores_that_are_no_numbers_are_named(
+    table: ScoreTable, targets: pd.DataFrame, which: str
+) -> None:
+    odd = targets.astype(object)
+    odd.loc["m3", which] = "high"
+    with pytest.raises(FitError, match=f"m3: {which} is 'high', not a number"):
+        analyse_gain(table, odd["base"], odd["treated"])
+    with pytest.raises(FitError, match=f"m3: {which} is 'high', not a number"):
+        target_problem(table, odd[which], ceiling=100)
+    twice = pd.concat([targets, targets.iloc[[4]]])
+    with pytest.raises(FitError, match="m4 is twice among the models with a value of base"):
+        analyse_gain(table, twice["base"], targets["treated"])
+    with pytest.raises(FitError, match="m4 is twice"):
+        target_problem(table, twice[which])
+
+
+def test_a_budget_without_limit_is_drawn_up_to_all_candidates(table: ScoreTable) -> None:
+    curve = select_models(table, np.inf, by="model", n_components=1).over_budgets()
+    assert curve.budgets[-1] == len(table.models)
+    costs = pd.Series(2.0, table.models.index)
+    priced = select_models(table, np.inf, by="family", costs=costs, n_components=1).over_budgets()
+    assert priced.budgets[-1] == costs.sum()
+    assert priced.chosen[-1] == pytest.approx(priced.everything)
+    with pytest.raises(FitError, match="budget is nan"):
+        select_models(table, np.nan)
+    with pytest.raises(FitError, match="m0 is twice among the models with a value of cost"):
+        select_models(table, 9, costs=pd.concat([costs, costs[:1]]))
+
+
+def test_a_back_test_refuses_settings_that_fit_nothing(
+    table: ScoreTable, targets: pd.DataFrame
+) -> None:
+    problem = target_problem(table, targets["base"])
+    split = by_flops(problem.facts, 1e23)
+    for delta in (np.nan, -1.0, 0.0):
+        with pytest.raises(FitError, match=r"delta is .*; it must be above 0"):
+            backtest(problem, split, delta=delta)
+    assert split.train is not None
+    with pytest.raises(FitError, match="the split is of 39 models, the problem of 40"):
+        backtest(problem, replace(split, train=split.train[1:]))
+
+
+def test_a_choice_that_does_not_exist_is_refused(
+    table: ScoreTable, targets: pd.DataFrame, tmp_path: Any
+) -> None:
+    base, treated = targets["base"], targets["treated"]
+    wrong: Any = "families"
+    for refused, message in (
+        (lambda: select_models(table, 9, by=wrong), "by 'families' is none of family, model"),
+        (lambda: select_models(table, 9, criterion="v"), r"criterion 'v' is none of V.*mean 'V'"),
+        (lambda: select_models(table, 9, estimator=wrong), "estimator 'families' is none of"),
+        (lambda: analyse_gain(table, base, treated, link=wrong), "link 'families' is none of"),
+        (lambda: analyse_gain(table, base, treated, link=None), "link None is none of sigmoid"),
+        (lambda: target_problem(table, base, link=wrong), "link 'families' is none of"),
+        (lambda: analyse_efficiency(table, scale=wrong), "scale 'families' is none of flops, size"),
+        (lambda: load_reference().scores(wrong), "population 'families' is none of base, instruct"),
+        (lambda: write_table(table, tmp_path / "t.csv", layout=wrong), "layout 'families' is none"),
+        (
+            lambda: ScalingLaw(loss=wrong).fit(np.zeros((9, 1)), np.arange(9.0)),
+            "loss 'families' is none of squared, huber",
+        ),
+    ):
+        with pytest.raises(FitError, match=message):
+            refused()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
     reference = load_reference()
     new = reference.scores().iloc[[0]].rename(index={reference.scores().index[0]: EVIL})
@@ -215,6 +323,8 @@ def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
     book = Ledger(tmp_path / "ledger.jsonl")
     law = book.add(fit, name="first", scores=new)
     scoring = book.score("first", new, pd.Series({EVIL: 0.5}))
+    with pytest.raises(FitError, match=r"bbh is 50, outside.*divide by 100"):
+        book.score("first", new, pd.Series({EVIL: 50.0}))
     assert list(book.to_frame().index) == ["first"]
     assert "first" in book._repr_html_()
     assert repr(law).startswith("FrozenLaw(first: bbh frozen ")

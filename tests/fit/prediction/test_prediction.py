@@ -1,6 +1,7 @@
 """Predictions: planted truth covered, gaps and noise widen, and what is unknown stays unknown."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -199,3 +200,59 @@ def test_bad_input_is_refused(reference):
     )
     with pytest.raises(TooFewModelsError, match="4 models in the reference for the 5 parameters"):
         TargetLaw("gsm8k-cot").fit(few).predict(scores / 100)
+
+
+@pytest.mark.parametrize("link", ["sigmoid", "sigmoid-floor"])
+def test_a_space_has_no_more_components_than_benchmarks(link):
+    reference, new, _ = planted()
+    target = reference.targets["hard"].model_copy(update={"link": link})
+    method = TwoView(n_refits=2)
+    law = TargetLaw(target, n_components=9, method=method).fit(reference)
+    assert law.capabilities_.shape[1] == len(NAMES)
+    (many,) = law.predict(new.iloc[:1])
+    assert many.notes == ("5 components, not 9: 5 benchmarks have no more",)
+    (all_five,) = TargetLaw(target, n_components=5, method=method).fit(reference).predict(new[:1])
+    assert (many.mean, many.lower, all_five.notes) == (all_five.mean, all_five.lower, ())
+    with pytest.raises(FitError, match="n_components is 0; it must be at least 1"):
+        TargetLaw(target, n_components=0).fit(reference)
+
+
+def test_numbers_of_any_type_predict_the_same():
+    reference, new, _ = planted()
+    law = TargetLaw("hard", method=TwoView(n_refits=2)).fit(reference)
+    rows = new.iloc[:2].copy()
+    rows.iloc[0, 1] = np.nan
+    expected = law.predict(rows)
+    for other in (
+        rows.astype(object).where(rows.notna(), None),
+        rows.astype("Float64"),
+        rows.assign(remark=["text", "is ignored"]),
+    ):
+        assert law.predict(other) == expected
+
+
+def test_what_cannot_be_predicted_from_is_refused_in_one_line():
+    reference, new, _ = planted()
+    law = TargetLaw("hard", method=TwoView(n_refits=2)).fit(reference)
+    row = new.iloc[:1]
+    name, noise = row.index[0], 0 * row
+    text: Any = "0.9"
+    for refused, message in (
+        (lambda: law.predict(row.astype(object).assign(B1="x")), f"{name}: B1 is 'x', not a"),
+        (lambda: law.predict(row.astype(object).assign(B1=1j)), f"{name}: B1 is 1j, not a"),
+        (lambda: law.predict(row[["B1", "B2", "B1"]]), "B1 is twice among the columns"),
+        (lambda: law.predict(row, level=text), "level is 0.9; it must lie"),
+        (lambda: law.predict(np.nan * row, level=2), "level is 2; it must lie"),
+        (lambda: law.predict(row, stderr=noise - 1), f"{name}: the stderr of B1 is -1"),
+        (lambda: law.predict(row, stderr=noise + np.inf), "the stderr of B1 is inf"),
+        (lambda: law.predict(row, stderr=pd.concat([noise, noise])), "twice among the models of"),
+        (
+            lambda: TargetLaw("hard", method=TwoView(n_refits=0)).fit(reference).predict(row),
+            "n_refits is 0; it must be at least 1",
+        ),
+    ):
+        with pytest.raises(FitError, match=message) as caught:
+            refused()
+        assert "\n" not in str(caught.value)
+    (bare,) = law.predict(row, stderr=pd.DataFrame({"other": [0.1]}, index=row.index))
+    assert bare == law.predict(row)[0]

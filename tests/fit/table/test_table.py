@@ -131,3 +131,17 @@ def test_two_revisions_are_never_one_row():
         TableError, match=r"a has scores of 2 revisions \(5e12345, 6e54321\), which"
     ):
         table.wide()
+
+
+def test_a_wide_frame_may_name_its_benchmarks_as_it_likes():
+    wide = pd.DataFrame({"model": [0.1, 0.2], "score": [0.3, None]}, index=["a", "b"])
+    table = ScoreTable.from_wide(wide)
+    assert table.benchmarks == ["model", "score"]
+    assert list(table.scores["score"]) == [0.1, 0.3, 0.2]
+
+
+@pytest.mark.parametrize("value", [pd.Timestamp("2024-01-01"), 1j, "high", pd.NaT, [1]])
+def test_a_cell_of_a_wide_frame_that_is_no_number_is_named(value):
+    wide = pd.DataFrame({"MMLU": pd.Series([value], index=["a"])})
+    with pytest.raises(TableError, match=r"a: MMLU is .*, not a number"):
+        ScoreTable.from_wide(wide)
