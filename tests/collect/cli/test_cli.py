@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import BENCHMARKS, MINE, Command
+from commands import BENCHMARKS, MINE, Command, files_no_longer_than
 
 from capspace.collect.cli import options
 from capspace.collect.cli.show import print_results
@@ -248,7 +248,13 @@ def test_tables_that_cannot_be_written(capspace: Command, mine: Path, tmp_path: 
     csv = tmp_path / "no" / "such.csv"
     for words in (("scores",), ("predict", mine, "--target", "bbh")):
         line = capspace.refused(*words, "--csv", csv)
-        assert line.startswith(f"capspace: cannot write {csv}: Cannot save file into a non-exist")
+        assert line == f"capspace: cannot write {csv}: No such file or directory"
+        kept = tmp_path / "kept.csv"
+        kept.write_text("as before")
+        with files_no_longer_than(64):
+            line = capspace.refused(*words, "--csv", kept)
+        assert line == f"capspace: cannot write {kept}: File too large"
+        assert kept.read_text() == "as before"
 
 
 def test_missing_score_table(capspace: Command, tmp_path: Path) -> None:
