@@ -94,6 +94,8 @@ def curve_over_budgets(
         Seed of the random subsets.
 
     """
+    if budget == np.inf:  # for everything there is
+        budget = float(len(candidates.points) if candidates.cost is None else sum(candidates.cost))
     required, ruled_out = tuple(include), tuple(exclude)
     budgets, chosen, random = [], [], []
     for limit in _budgets(budget, whole=candidates.cost is None):
