@@ -44,12 +44,21 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and t
 GATHER = "Measuring"
 PREDICT = "Predicting"
 
+
+def _panels(incomplete: str) -> list[str]:
+    """Return what a shell completes ``--panel`` with; a path is allowed too."""
+    from capspace.tasks.panel import panel_names
+
+    return [name for name in panel_names() if name.startswith(incomplete)]
+
+
 Models = Annotated[
     list[str], typer.Argument(help="Hub names org/model[@revision] or local folders.")
 ]
 Panel = Annotated[
     str,
     typer.Option(
+        autocompletion=_panels,
         help="What to measure: the name of a panel, or the path of a panel's YAML file.",
         rich_help_panel=GATHER,
     ),

@@ -95,7 +95,8 @@ def curve_over_budgets(
 
     """
     if budget == np.inf:  # for everything there is
-        budget = float(len(candidates.points) if candidates.cost is None else sum(candidates.cost))
+        costs = 1.0 if candidates.cost is None else candidates.cost
+        budget = float(np.sum(np.broadcast_to(costs, len(np.asarray(candidates.points)))))
     required, ruled_out = tuple(include), tuple(exclude)
     budgets, chosen, random = [], [], []
     for limit in _budgets(budget, whole=candidates.cost is None):

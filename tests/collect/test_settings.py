@@ -135,9 +135,10 @@ def test_every_setting_is_an_option_of_the_commands_that_measure(command: str) -
         ("dtype", "f", ["float32", "float16"]),
         ("backend", "", ["capspace", "hf"]),
         ("data_root", "", ["embedded"]),
+        ("panel", "classic", ["classic-8"]),
     ],
 )
-def test_a_shell_completes_settings(setting: str, begun: str, completed: list[str]) -> None:
+def test_a_shell_completes_values(setting: str, begun: str, completed: list[str]) -> None:
     place = COMMANDS["place"]
     (option,) = (p for p in place.params if p.name == setting)
     items = option.shell_complete(typer.Context(place), begun)

@@ -488,3 +488,15 @@ def test_a_table_goes_through_a_link_and_into_a_device(store: Store, tmp_path: P
     assert link.is_symlink()
     assert place.read_text().startswith("model,")
     assert Path("/dev/null").is_char_device()
+
+
+def test_export_says_what_scores_says_of_a_name_without_any(
+    capspace: Command, store: Store, tmp_path: Path
+) -> None:
+    store.put(result("org/model"), [])
+    out, where = tmp_path / "out.csv", ("--store", store.path)
+    line = capspace.refused("export", "org/modle", *where, "--out", out)
+    assert line == capspace.refused("scores", "org/modle", *where)
+    assert line.endswith("has no scores of 'org/modle'; did you mean 'org/model'?")
+    assert not out.exists()
+    assert capspace("export", *where, "--out", out).out == f"1 score in 1 file: {out}\n"
