@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import reprlib
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypedDict
+from typing import Annotated, Any, Literal, Self, TypedDict, get_args, get_origin
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    PositiveInt,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 
 from capspace.fit.errors import near_matches
@@ -27,6 +29,7 @@ __all__ = [
     "DEFAULT_PANEL",
     "Backend",
     "BatchSize",
+    "Count",
     "Dtype",
     "LoadSettings",
     "RunChanges",
@@ -48,22 +51,63 @@ _SHORT.maxstring = _SHORT.maxother = 60
 
 def _batch_size(value: Any) -> Any:
     text = str(value)
-    if re.fullmatch(r"auto(:\d+)?", text):
+    if re.fullmatch(r"auto(:0*[1-9][0-9]*)?", text):
         return text
-    if re.fullmatch(r"0*[1-9]\d*", text):
+    if re.fullmatch(r"0*[1-9][0-9]*", text):
         return int(text)
     raise ValueError("a batch size is a count of at least 1, or 'auto'")
 
 
-def _text_of_path(value: Any) -> Any:
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+def _place(value: Any) -> Any:
+    """Return a path as a text; an empty one would stand for the current folder."""
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if text == "":
+        raise ValueError("an empty text names no folder; leave it out for none")
+    return text
 
 
 BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]
+Count = Annotated[int, BeforeValidator(_number), Field(gt=0, le=sys.maxsize)]
+_Seed = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**32)]  # what NumPy takes
+
+
+class RunChanges(TypedDict, total=False):
+    """The fields of `RunSettings` as keyword arguments, for type checkers and editors."""
+
+    device: str
+    dtype: Dtype
+    batch_size: int | str
+    backend: Backend
+    parallelize: bool
+    allow_pickle: bool
+    trust_remote_code: bool
+    token: str | None
+    data_root: os.PathLike[str] | str | None
+    include_path: os.PathLike[str] | str | None
+    limit: int | None
+    seed: int | None
+    chat_template: bool
+    allow_code_execution: bool
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _revised(cls, values: Any) -> Any:
+        """Refuse unknown names in one line, of which pydantic's own error would make several."""
+        if isinstance(values, dict):
+            _refuse_unknown(values, cls.model_fields)
+        return values
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         yield from ((name, value) for name, value in self.given().items() if name != "token")
@@ -114,13 +158,38 @@ class _Settings(BaseModel):
         return self.of(**{**self.given(), **changes})
 
 
+def _with_fields_described(settings: type[_Settings]) -> type[_Settings]:
+    """Give a class a section on its fields in the docstring, and a signature that can be read."""
+    section = ["Attributes", "----------"]
+    parameters = []
+    for name, field in settings.model_fields.items():
+        kind = RunChanges.__annotations__[name].__forward_arg__
+        if get_origin(field.annotation) is Literal:
+            kind = f"{{{', '.join(map(repr, get_args(field.annotation)))}}}"
+        section.append(f"{name} : {kind}, default {field.default!r}")
+        section += [f"    {line}" for line in (field.description or "").splitlines()]
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
+        )
+    if settings.__doc__:  # which python -OO takes away
+        text = "\n".join(section)
+        settings.__doc__ = inspect.cleandoc(settings.__doc__).replace(
+            "Raises\n------", f"{text}\n\nRaises\n------"
+        )
+    settings.__signature__ = inspect.Signature(parameters)
+    return settings
+
+
+@_with_fields_described
 class LoadSettings(_Settings):
     """How a checkpoint is loaded.
 
     Raises
     ------
+    SettingsError
+        A name that is no setting, with those that look like it.
     pydantic.ValidationError
-        A name that is no setting, or a value that a setting does not take.
+        A value that a setting does not take.
 
     Examples
     --------
@@ -162,13 +231,16 @@ class LoadSettings(_Settings):
         return None if self.token is None else self.token.get_secret_value()
 
 
+@_with_fields_described
 class RunSettings(LoadSettings):
     """How a checkpoint is loaded, and what is measured of it.
 
     Raises
     ------
+    SettingsError
+        A name that is no setting, with those that look like it.
     pydantic.ValidationError
-        A name that is no setting, or a value that a setting does not take.
+        A value that a setting does not take.
 
     See Also
     --------
@@ -183,21 +255,19 @@ class RunSettings(LoadSettings):
 
     """
 
-    data_root: Annotated[
-        str | None, BeforeValidator(_text_of_path), Field(examples=["embedded"])
-    ] = None
+    data_root: Annotated[str | None, BeforeValidator(_place), Field(examples=["embedded"])] = None
     """Folder to read data sets from instead of the network, laid out as on the Hub; embedded is the
     small one that comes with capspace. By default the folder in
     CAPSPACE_DATA_ROOT, else the Hub."""
 
-    include_path: Path | None = None
+    include_path: Annotated[Path | None, BeforeValidator(_place)] = None
     """Folder with lm-eval task definitions of your own. Loading one runs the code it names."""
 
-    limit: PositiveInt | None = None
+    limit: Count | None = None
     """Measure only this many items per task. Such scores are stored apart from those of full
     runs."""
 
-    seed: int | None = None
+    seed: _Seed | None = None
     """One seed for all random numbers; by default lm-eval's own four seeds."""
 
     chat_template: bool = False
@@ -205,25 +275,6 @@ class RunSettings(LoadSettings):
 
     allow_code_execution: bool = False
     """Measure benchmarks that run code written by the model, such as HumanEval, in a sandbox."""
-
-
-class RunChanges(TypedDict, total=False):
-    """The fields of `RunSettings` as keyword arguments, for type checkers and editors."""
-
-    device: str
-    dtype: Dtype
-    batch_size: int | str
-    backend: Backend
-    parallelize: bool
-    allow_pickle: bool
-    trust_remote_code: bool
-    token: str | None
-    data_root: os.PathLike[str] | str | None
-    include_path: os.PathLike[str] | str | None
-    limit: int | None
-    seed: int | None
-    chat_template: bool
-    allow_code_execution: bool
 
 
 def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) -> list[str]:
@@ -246,8 +297,8 @@ def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) 
     return list(dict.fromkeys(lines))
 
 
-def _refuse_unknown(values: Iterable[str], known: Collection[str]) -> None:
+def _refuse_unknown(values: Iterable[object], known: Collection[str]) -> None:
     for name in values:
         if name not in known:
-            near = near_matches(name, known) or f"; there are {', '.join(known)}"
+            near = near_matches(str(name), known) or f"; there are {', '.join(known)}"
             raise SettingsError(f"there is no setting {name!r}{near}")

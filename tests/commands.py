@@ -1,6 +1,8 @@
 """Running commands in this process, and the tables they are given."""
 
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -64,6 +66,17 @@ class Command:
         assert len(lines) == 1, said.err
         assert lines[0].startswith("capspace: ")
         return lines[0]
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    """Let writing fail beyond some bytes, as it does where a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class Notes(SilentProgress):

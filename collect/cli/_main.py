@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from capspace.fit.errors import FitError
 from capspace.tasks.errors import PanelError
 
-from ..errors import CollectError
+from ..errors import CollectError, ZooError
 from ..runtime.redaction import redacted
 from . import (
     backtest,
@@ -117,8 +117,10 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         with redirect_stdout(sys.stdout):  # back to it even where --json stops half-way
             sys.exit(app(args=words, prog_name="capspace", standalone_mode=False))
-    except (FitError, CollectError, PanelError) as error:
-        _refuse(str(error))
+    except (PanelError, ZooError) as error:
+        _refuse(str(error))  # a line for each field of a file that is wrong
+    except (FitError, CollectError) as error:
+        _refuse(" ".join(str(error).splitlines()))  # names of strangers may hold several
     except _UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":
             _refuse(_usage_line(error))

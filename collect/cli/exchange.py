@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..errors import CollectError
 from ..settings import DEFAULT_PANEL
 from . import options as o
 
@@ -49,6 +50,7 @@ def import_(
     from ..runtime.optional import require_collect_extra
 
     require_collect_extra()
+    from capspace.fit._display import counted
     from capspace.tasks.panel import load_panel
 
     from ..exchange.importing import import_scores
@@ -64,7 +66,8 @@ def import_(
     n = sum(r.benchmark in names for r in done.results)
     models = len({(r.model, r.revision) for r in done.results})
     out.print(
-        f"{len(done.results)} scores of {models} models: {n} by the protocol of {panel}, "
+        f"{counted(len(done.results), 'score')} of {counted(models, 'model')}: "
+        f"{n} by the protocol of {panel}, "
         f"{len(done.results) - n} under names of their own",
         markup=False,
     )
@@ -88,11 +91,19 @@ def export(
     store: o.StorePath = None,
 ) -> None:
     """Write the store's scores in a format that other tools read."""
+    from capspace.fit._display import counted
+    from capspace.fit.errors import near_matches
+
     from ..exchange.exporting import export_scores, require_format
 
     require_format(form)
     place = out or Path(f"capspace-scores.{form}" if form in {"csv", "parquet"} else f"./{form}")
     with o.open_store(store, must_write=False) as opened:
         results = opened.results(model=model)
+        if model is not None and not results:
+            known = dict.fromkeys(r.model for r in opened.results())
+            near = near_matches(model, known)
+            raise CollectError(f"{opened.path} has no scores of {model!r}{near}")
         written = export_scores(results, store=opened, form=form, out=place)
-    o.console().print(f"{len(results)} scores in {len(written)} files: {place}", markup=False)
+    counts = f"{counted(len(results), 'score')} in {counted(len(written), 'file')}"
+    o.console().print(f"{counts}: {place}", markup=False)

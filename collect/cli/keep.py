@@ -87,11 +87,12 @@ def remove(
     store: o.StorePath = None,
 ) -> None:
     """Remove a model's scores, samples, responses and failures."""
+    from capspace.fit._display import counted
+
     from ..storage.maintenance import remove_model
 
     with o.open_store(store) as opened:
         gone = remove_model(opened, model, benchmark=benchmark)
-    failures = f", and {gone.n_failures} failures" if gone.n_failures else ""
-    o.console().print(
-        f"removed {gone.n_scores} scores and {gone.n_answers} responses{failures}", markup=False
-    )
+    failures = f", and {counted(gone.n_failures, 'failure')}" if gone.n_failures else ""
+    counts = f"{counted(gone.n_scores, 'score')} and {counted(gone.n_answers, 'response')}"
+    o.console().print(f"removed {counts}{failures}", markup=False)

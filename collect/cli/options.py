@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -43,12 +44,21 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and t
 GATHER = "Measuring"
 PREDICT = "Predicting"
 
+
+def _panels(incomplete: str) -> list[str]:
+    """Return what a shell completes ``--panel`` with; a path is allowed too."""
+    from capspace.tasks.panel import panel_names
+
+    return [name for name in panel_names() if name.startswith(incomplete)]
+
+
 Models = Annotated[
     list[str], typer.Argument(help="Hub names org/model[@revision] or local folders.")
 ]
 Panel = Annotated[
     str,
     typer.Option(
+        autocompletion=_panels,
         help="What to measure: the name of a panel, or the path of a panel's YAML file.",
         rich_help_panel=GATHER,
     ),
@@ -111,7 +121,18 @@ class _PlainConsole(Console):
 
     def render_str(self, text: str, **settings: Any) -> Text:
         """Return a text as it is printed."""
-        return super().render_str(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), **settings)
+        return super().render_str(_plain(text), **settings)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yield what is printed, of ready texts too; only rich itself moves the cursor."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_plain(segment.text), segment.style)
+
+
+def _plain(text: str) -> str:
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -116,8 +116,10 @@ def _benchmarks(table: ScoreTable, reference: Reference, file: Path, keep: bool)
 def _write_csv(predictions: Predictions, path: Path) -> None:
     from capspace.fit.errors import FitError
 
+    from ..storage.files import write_export
+
     try:
-        predictions.to_frame().to_csv(path, index=False)
+        write_export(path, predictions.to_frame().to_csv(index=False))
     except OSError as error:
         raise FitError(f"cannot write {path}: {error.strerror or error}") from None
 

@@ -14,6 +14,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
+from ..errors import AnswerError
 from .arithmetic import MODEL_NAME
 from .attention.backends import AttentionBackend, suitable_backends
 from .attention.blocks import UnsupportedAttentionError
@@ -26,7 +27,7 @@ from .generation.texts import generate_texts
 from .scoring import Budget, ScoringStats, Target, score_targets
 from .served import engine_lines, known_reasons
 from .support import generation_probe, unsupported_reason
-from .tokens import encode_pairs, encode_unique
+from .tokens import encode_pairs, encode_unique, without_tokens
 
 __all__ = ["CapspaceLM"]
 
@@ -173,7 +174,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             return super()._loglikelihood_tokens(  # type: ignore[no-any-return]  # lm-eval ships no types
                 requests, disable_tqdm=disable_tqdm, override_bs=override_bs
             )
-        targets = [self._target(context, continuation) for _, context, continuation in requests]
+        targets = [self._target(*request) for request in requests]
         longer = sum(
             len(context) + len(continuation) > len(target.inputs) + 1
             for (_, context, continuation), target in zip(requests, targets, strict=True)
@@ -292,12 +293,14 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                 texts[i] = text
         return texts
 
-    def _target(self, context: list[int], continuation: list[int]) -> Target:
+    def _target(
+        self, texts: tuple[str, str] | None, context: list[int], continuation: list[int]
+    ) -> Target:
         """Cut a request to the model's length as lm-eval does: from the left, one token more."""
         if not context or not continuation:
-            raise ValueError("a request needs at least one context and one continuation token")
+            raise AnswerError(without_tokens(*texts or ("", ""), is_context=not context))
         if len(continuation) > self.max_length:
-            raise ValueError(
+            raise AnswerError(
                 f"a continuation of {len(continuation)} tokens is longer than the model's "
                 f"{self.max_length}: shorten it or set max_length"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,11 @@ from lm_eval.models.utils import has_bos_prefix
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
 
-__all__ = ["encode_pairs", "encode_unique"]
+__all__ = ["encode_pairs", "encode_unique", "without_tokens"]
 
 _BATCH = 1024
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 40
 
 
 def encode_unique(
@@ -99,6 +102,19 @@ def encode_pairs(lm: HFLM, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[
             starts = ids[:1] == [lm.prefix_token_id]
             encoded.append((ids[:1], ids[1:]) if starts else ([lm.prefix_token_id], ids))
     return encoded
+
+
+def without_tokens(context: str, continuation: str, *, is_context: bool) -> str:
+    """Return why a request cannot be scored, with the task's text."""
+    end = _SHORT.repr(context[-_SHORT.maxstring :])
+    if is_context:
+        return f"the prompt {end} has no token for this tokenizer: nothing begins the text to score"
+    if not continuation:
+        return f"the continuation of the prompt that ends in {end} is empty: nothing can be scored"
+    return (
+        f"the continuation {_SHORT.repr(continuation)} has no token of its own: the tokenizer "
+        f"merges it into the prompt that ends in {end}, so that nothing of it can be scored"
+    )
 
 
 def _move_spaces(context: str, continuation: str) -> tuple[str, str]:

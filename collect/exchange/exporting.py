@@ -13,7 +13,7 @@ from capspace.fit.table import ScoreTable
 from capspace.fit.table.cells import PARQUET_ENDINGS
 
 from ..errors import CollectError
-from ..storage.files import write_atomically
+from ..storage.files import write_atomically, write_export
 from ..storage.result import Result
 from ..storage.samples import json_line
 from ..storage.score_table import to_table
@@ -87,8 +87,7 @@ def export_scores(results: Sequence[Result], *, store: Store, form: str, out: Pa
 def _csv(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
     if out.suffix.lower() in {*PARQUET_ENDINGS, ".json"}:
         raise CollectError(f"{out}: a name that ends so is read as something else than CSV")
-    frame = _table(results).scores
-    frame.to_csv(out, index=False, lineterminator="\n")
+    write_export(out, _table(results).scores.to_csv(index=False, lineterminator="\n"))
     return [out]
 
 
@@ -96,11 +95,12 @@ def _parquet(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
     if out.suffix.lower() not in PARQUET_ENDINGS:
         raise CollectError(f"{out}: a Parquet file is called .parquet or .pq, or nobody reads it")
     try:
-        _table(results).scores.to_parquet(out, index=False)
+        content: bytes = _table(results).scores.to_parquet(index=False)
     except ImportError:
         raise CollectError(
             "writing Parquet needs pyarrow: pip install 'capspace[parquet]'"
         ) from None
+    write_export(out, content)
     return [out]
 
 

@@ -222,9 +222,11 @@ def named_data_root(name: str | Path) -> DataRoot:
     Raises
     ------
     DataRootError
-        No such folder, or its ``data-root.yaml`` is not understood.
+        No such folder, an empty name, or its ``data-root.yaml`` is not understood.
 
     """
+    if not str(name):  # as a path it would be the current folder
+        raise DataRootError("an empty name names no data root; leave it out for none")
     return embedded_data_root() if str(name) == EMBEDDED else DataRoot(Path(name))
 
 

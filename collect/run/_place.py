@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
 from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
-from ..storage.protocol import Protocol
 from .collection import Collection
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _notes(collection: Collection) -> list[str]:
     limits = [
         result.benchmark
         for result in collection.results
-        if (protocol := Protocol.parse(result.protocol)) and protocol.limit is not None
+        if json.loads(result.identity).get("limit") is not None
     ]
     if limits:
         notes.append(

@@ -23,7 +23,12 @@ _TASK = re.compile(
     r"(?:(?P<harness>lm-eval(?: \d\S*)?) )?(?P<tasks>\S+)"
     r"(?: (?P<version>v[^\s/]+(?:/v[^\s/]+)*|(?= )))? (?P<metric>\S+?)(?: \((?P<filter>.+)\))?"
 )
-_NUMBERED = re.compile(r"(limit|seed) (\d{1,18})")
+# Where a sentence states harness and version, a metric of several words is told from them.
+_TASK_OF_HARNESS = re.compile(
+    r"(?P<harness>lm-eval \d\S*) (?P<tasks>\S+)"
+    r" (?P<version>v[^\s/]+(?:/v[^\s/]+)*|) (?P<metric>\S.*?)(?: \((?P<filter>.+)\))?"
+)
+_NUMBERED = re.compile(r"(limit|seed) ([0-9]{1,40})")
 
 
 @dataclass(frozen=True)
@@ -130,23 +135,24 @@ class Protocol:
         Sentences come from stored results and from tables of others, which may hold any text.
         Behind the task's words comes the backend, unless the part reads as a condition; behind
         that, what stands before the conditions known here is taken for where the items come from.
+        Such a text may read as a condition itself: what must be certain is in the identity.
         """
         first, *parts = sentence.split("; ")
-        match = _TASK.fullmatch(first)
+        match = _TASK.fullmatch(first) or _TASK_OF_HARNESS.fullmatch(first)
         if match is None:
             return None
         backend = dtype = ""
-        if parts and not _is_condition(parts[0]):
+        if parts and not (_is_known(parts[0]) or "=" in parts[0]):
             backend, _, dtype = parts.pop(0).partition(" ")
-        n_data = next((i for i, part in enumerate(parts) if _is_condition(part)), len(parts))
+        n_data = _length_of_data(parts)
         data, parts = "; ".join(parts[:n_data]), parts[n_data:]
         chat_template = parts[:1] == [CHAT_TEMPLATE]
         parts = parts[chat_template:]
         numbers: dict[str, int] = {}
         for name in ("limit", "seed"):
-            stated = _NUMBERED.fullmatch(parts[0]) if parts else None
-            if stated is not None and stated[1] == name and str(int(stated[2])) == stated[2]:
-                numbers[name] = int(stated[2])
+            number = _number_of(name, parts[0]) if parts else None
+            if number is not None:
+                numbers[name] = number
                 parts = parts[1:]
         protocol = cls(
             tasks=tuple(match["tasks"].split("+")),
@@ -164,5 +170,27 @@ class Protocol:
         return protocol if str(protocol) == sentence else None
 
 
-def _is_condition(part: str) -> bool:
-    return part == CHAT_TEMPLATE or "=" in part or _NUMBERED.fullmatch(part) is not None
+def _length_of_data(parts: Sequence[str]) -> int:
+    """Return how many parts say where the items come from; they may hold a "=" too."""
+    end = len(parts)
+    for name in ("seed", "limit"):
+        if end and _number_of(name, parts[end - 1]) is not None:
+            end -= 1
+    if end and parts[end - 1] == CHAT_TEMPLATE:
+        end -= 1
+    if end < len(parts):  # as a measurement of our own ends
+        return end
+    is_condition = _is_known if any(map(_is_known, parts)) else lambda part: "=" in part
+    return next((i for i, part in enumerate(parts) if is_condition(part)), len(parts))
+
+
+def _is_known(part: str) -> bool:
+    return part == CHAT_TEMPLATE or _NUMBERED.fullmatch(part) is not None
+
+
+def _number_of(name: str, part: str) -> int | None:
+    """Return the number that a part states under this name, spelled as a protocol spells it."""
+    stated = _NUMBERED.fullmatch(part)
+    if stated is None or stated[1] != name or str(int(stated[2])) != stated[2]:
+        return None
+    return int(stated[2])

@@ -12,7 +12,7 @@ from capspace.fit.table import ScoreTable
 from capspace.fit.table.schema import FACT_COLUMNS
 
 from ..errors import ZooError
-from ..storage.files import write_atomically
+from ..storage.files import write_export
 from ..storage.score_table import to_table
 from ..storage.store import Store
 from .work.folder import ZooFolder
@@ -79,9 +79,12 @@ def export_reference(table: ScoreTable, chance: dict[str, float], out: Path) -> 
     described = [{"name": name, "chance": chance[name]} for name in table.benchmarks]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        pd.concat([table.scores, as_targets]).to_csv(out / "scores.csv", index=False)
-        table.models.to_csv(out / "models.csv")
-        for name, content in (("benchmarks.yaml", described), ("targets.yaml", targets)):
-            write_atomically(out / name, yaml.safe_dump(content, sort_keys=False), sync=False)
+        for name, content in (
+            ("scores.csv", pd.concat([table.scores, as_targets]).to_csv(index=False)),
+            ("models.csv", table.models.to_csv()),
+            ("benchmarks.yaml", yaml.safe_dump(described, sort_keys=False)),
+            ("targets.yaml", yaml.safe_dump(targets, sort_keys=False)),
+        ):
+            write_export(out / name, content)
     except OSError as error:
         raise ZooError(f"cannot write {out}: {error.strerror}") from None

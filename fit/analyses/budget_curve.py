@@ -95,6 +95,9 @@ def curve_over_budgets(
         Seed of the random subsets.
 
     """
+    if budget == np.inf:  # for everything there is
+        costs = 1.0 if candidates.cost is None else candidates.cost
+        budget = float(np.sum(np.broadcast_to(costs, len(np.asarray(candidates.points)))))
     required, ruled_out = tuple(include), tuple(exclude)
     if np.isposinf(budget):  # no limit: rise to the cost of all candidates
         cost = candidates.cost

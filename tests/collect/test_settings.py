@@ -14,14 +14,15 @@ import pytest
 import typer
 import yaml
 from commands import Command
+from pydantic import ValidationError
 from typer.main import get_command
 
 from capspace.collect import settings as settings_module
 from capspace.collect.checkpoints.checkpoint import Checkpoint, resolve
 from capspace.collect.cli import app, gather
-from capspace.collect.errors import SettingsError
+from capspace.collect.errors import DataRootError, SettingsError
 from capspace.collect.run.cells import measurement
-from capspace.collect.settings import Dtype, RunChanges, RunSettings
+from capspace.collect.settings import Dtype, LoadSettings, RunChanges, RunSettings
 from capspace.collect.storage.identity import TaskIdentity
 from capspace.collect.zoo.config.config import ZooSettings, read_zoo
 from capspace.collect.zoo.work.records import (
@@ -134,9 +135,10 @@ def test_every_setting_is_an_option_of_the_commands_that_measure(command: str) -
         ("dtype", "f", ["float32", "float16"]),
         ("backend", "", ["capspace", "hf"]),
         ("data_root", "", ["embedded"]),
+        ("panel", "classic", ["classic-8"]),
     ],
 )
-def test_a_shell_completes_settings(setting: str, begun: str, completed: list[str]) -> None:
+def test_a_shell_completes_values(setting: str, begun: str, completed: list[str]) -> None:
     place = COMMANDS["place"]
     (option,) = (p for p in place.params if p.name == setting)
     items = option.shell_complete(typer.Context(place), begun)
@@ -150,6 +152,16 @@ def test_a_shell_completes_settings(setting: str, begun: str, completed: list[st
         ({"limit": 0}, "limit: Input should be greater than 0, got 0"),
         ({"batch_size": "many"}, "batch_size: a batch size is a count of at least 1, or 'auto', "),
         ({"batch_size": 0}, "batch_size: a batch size is a count"),
+        ({"batch_size": "auto:0"}, "batch_size: a batch size is a count"),
+        ({"batch_size": "1\u0661"}, "batch_size: a batch size is a count"),
+        ({"batch_size": "auto:\u0661"}, "batch_size: a batch size is a count"),
+        ({"limit": True}, "limit: expected a number, got True"),
+        ({"limit": 10**30}, "limit: Input should be less than or equal to"),
+        ({"seed": -1}, "seed: Input should be greater than or equal to 0, got -1"),
+        ({"seed": 2**32}, "seed: Input should be less than 4294967296, got 4294967296"),
+        ({"data_root": ""}, "data_root: an empty text names no folder"),
+        ({"include_path": ""}, "include_path: an empty text names no folder"),
+        ({1: 2}, "there is no setting 1; there are device, "),
         ({"dtype": "float8"}, "dtype: Input should be 'auto', 'float32', 'bfloat16' or 'float16'"),
     ],
 )
@@ -179,6 +191,26 @@ def test_a_token_is_never_written_down() -> None:
     with pytest.raises(SettingsError) as caught:
         RunSettings.of(token=["hf_secret"])
     assert "hf_secret" not in str(caught.value)
+    for name, value in (("tokn", "hf_secret"), ("token", ["hf_secret"]), ("dtype", "hf_secret")):
+        with pytest.raises((SettingsError, ValidationError)) as refused:
+            RunSettings(**{name: value})
+        assert "hf_secret" not in str(refused.value), name
+
+
+def test_the_class_itself_refuses_an_unknown_name_in_one_line() -> None:
+    for settings in (LoadSettings, RunSettings):
+        with pytest.raises(SettingsError, match=r"^there is no setting 'devise'; .*'device'\?$"):
+            settings(devise="cpu")  # type: ignore[call-arg]  # the error that is tested
+
+
+def test_the_docstring_describes_every_field() -> None:
+    for settings in (LoadSettings, RunSettings):
+        text = inspect.getdoc(settings) or ""
+        for name, field in settings.model_fields.items():
+            assert f"\n{name} : " in text
+            assert " ".join(str(field.description).split()) in " ".join(text.split())
+    assert "dtype : {'auto', 'float32', 'bfloat16', 'float16'}, default 'auto'\n" in text
+    assert str(inspect.signature(LoadSettings)).startswith("(*, device='auto', dtype='auto', ")
 
 
 def unit(settings: RunSettings) -> WorkUnit:
@@ -269,3 +301,10 @@ def test_a_command_names_the_option_that_is_wrong(capspace: Command, tmp_path: P
         "capspace: --batch-size: a batch size is a count of at least 1, or 'auto', got 'many'; "
         "--limit: Input should be greater than 0, got 0"
     )
+
+
+def test_an_empty_data_root_is_refused_wherever_it_is_named() -> None:
+    from capspace.collect.harness.data_root import named_data_root
+
+    with pytest.raises(DataRootError, match="an empty name names no data root"):
+        named_data_root("")

@@ -40,6 +40,8 @@ def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> 
 
 def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
     """Clear recorded failures, so that the next run tries those cells again."""
+    from capspace.fit._display import counted
+
     from ...zoo.driver import forget_failures
 
     file = read_file(zoo)
@@ -47,7 +49,8 @@ def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
         dropped = forget_failures(folder)
     models = sorted({f.model for f in dropped})
     typer.echo(
-        f"{len(dropped)} failed cells of {len(models)} checkpoints will be tried again by "
+        f"{counted(len(dropped), 'failed cell')} of {counted(len(models), 'checkpoint')} will be "
+        "tried again by "
         f"`capspace zoo run {zoo}`"
         if dropped
         else "no failed cell is recorded"

@@ -55,13 +55,16 @@ def export(
     store: o.StorePath = None,
 ) -> None:
     """Write the measured zoo as a reference that others can predict from (--reference)."""
+    from capspace.fit._display import counted
+
     from ...zoo.table import export_reference, zoo_table
 
     file = read_file(zoo)
     with opened_zoo(file, store) as (opened, folder):
         table, chance = zoo_table(folder, opened)
     export_reference(table, chance, out)
-    typer.echo(f"{len(table)} scores of {len(table.models)} models: {out}")
+    counts = f"{counted(len(table), 'score')} of {counted(len(table.models), 'model')}"
+    typer.echo(f"{counts}: {out}")
 
 
 def print_fit(fit: ZooFit) -> None:

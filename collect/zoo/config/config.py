@@ -13,7 +13,6 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
-    PositiveInt,
     field_validator,
     model_validator,
 )
@@ -25,7 +24,7 @@ from capspace.tasks.yaml_model import NOT_HERE, Lines, parse_model
 
 from ...errors import ZooError
 from ...harness.data_root import EMBEDDED, default_data_root
-from ...settings import RunSettings
+from ...settings import Count, RunSettings
 
 __all__ = ["Entry", "Facts", "Limits", "ZooConfig", "ZooFile", "ZooSettings", "read_zoo"]
 
@@ -67,12 +66,13 @@ Seconds = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 class ZooSettings(RunSettings):
     """How a zoo's checkpoints are loaded and measured; a zoo hands out the devices itself."""
 
-    devices: PositiveInt | None = None
+    devices: Count | None = None
     """Accelerators for one checkpoint; by default as many as its weights need."""
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, values: Any) -> Any:
+    def _revised(cls, values: Any) -> Any:
+        """Leave out what is null; an unknown name is a wrong field of the file, with its line."""
         if not isinstance(values, dict):
             return values
         return {

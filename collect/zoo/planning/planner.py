@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from capspace.fit._display import counted
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
 from ...harness.data_root import chosen_data_root
@@ -83,7 +84,7 @@ def make_plan(
         data_root=chosen_data_root(zoo.settings.data_root),
         include_path=zoo.settings.include_path,
     )
-    tell(f"resolving {len(wanted)} checkpoints")
+    tell(f"resolving {counted(len(wanted), 'checkpoint')}")
     resolved, missing = resolve_all(wanted, panels, store)
     merged, notices = merge(resolved)
     models = [make_model(f, aliases, table, device) for f, aliases in merged]

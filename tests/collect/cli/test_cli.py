@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import BENCHMARKS, MINE, Command
+from commands import BENCHMARKS, MINE, Command, files_no_longer_than
+from rich.console import Group
+from rich.text import Text
 
 from capspace.collect.cli import options
 from capspace.collect.cli.show import print_results
@@ -178,6 +180,7 @@ def test_ledger_freezes_shows_and_scores(capspace: Command, mine: Path, tmp_path
 
 def test_names_of_strangers_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     options.console().print("a \x1b[31mred\x9b0m [bold]name\tand\n", markup=False)
+    options.console().print(Group(Text("\x1b]0;t\x07", style="red"), Text("\x1b[31m\x9b")))
     options.print_table("\x1b]0;title\x07", ("Model",), [("\x1b[2J",)])
     said = capsys.readouterr().out
     assert "[31mred" in said
@@ -244,11 +247,33 @@ def test_bad_score_table(capspace: Command, mine: Path, text: str, names: list[s
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_budget_for_everything_draws_a_curve(
+    capspace: Command, zoo: Path, tmp_path: Path
+) -> None:
+    few = ("--drop", "Agents", "--drop", "Agents, treated", "--components", "2")
+    said = capspace("select", zoo, "--budget", "inf", *few, "--out", tmp_path / "figures")
+    assert (said.code, said.err) == (0, "")
+    assert (tmp_path / "figures" / "selection.png").is_file()
+
+
+def test_a_name_of_several_lines_makes_no_second_line(capspace: Command, mine: Path) -> None:
+    mine.write_text(MINE.replace("mine", '"mi\nne"').replace("0.62", "62"))
+    assert "mi ne" in capspace.refused("predict", mine)
+
+
+@pytest.mark.slow
 def test_tables_that_cannot_be_written(capspace: Command, mine: Path, tmp_path: Path) -> None:
     csv = tmp_path / "no" / "such.csv"
     for words in (("scores",), ("predict", mine, "--target", "bbh")):
         line = capspace.refused(*words, "--csv", csv)
-        assert line.startswith(f"capspace: cannot write {csv}: Cannot save file into a non-exist")
+        assert line == f"capspace: cannot write {csv}: No such file or directory"
+        kept = tmp_path / "kept.csv"
+        kept.write_text("as before")
+        with files_no_longer_than(64):
+            line = capspace.refused(*words, "--csv", kept)
+        assert line == f"capspace: cannot write {kept}: File too large"
+        assert kept.read_text() == "as before"
 
 
 def test_missing_score_table(capspace: Command, tmp_path: Path) -> None:

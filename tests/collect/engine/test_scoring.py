@@ -30,6 +30,7 @@ from capspace.collect.engine.forward import CACHE_NAMES
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import Budget, Target, score_targets
 from capspace.collect.engine.support import unsupported_reason
+from capspace.collect.errors import AnswerError
 
 HUB = SHARED / "hub"
 VOCABULARY = 600
@@ -346,6 +347,21 @@ def assert_same(ours: list[tuple[float, bool]], theirs: list[tuple[float, bool]]
         [score for score, _ in ours], [score for score, _ in theirs], atol=ABSOLUTE, rtol=FP32_SUM
     )
     assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
+
+
+@pytest.mark.filterwarnings("ignore:.*pretrained.*:UserWarning")
+def test_a_continuation_without_a_token_is_one_line_that_names_it(tokenizer: Any) -> None:
+    engine = CapspaceLM(build_model("llama"), tokenizer=tokenizer, max_length=256)
+    tokens = {t for t in tokenizer.get_vocab() if t.isalpha() and t.isascii()}
+    merged = next(t for t in sorted(tokens) if len(t) > 1 and t[:-1] in tokens)
+    for pair, reason in (
+        ((merged[:-1], merged[-1]), f"the continuation {merged[-1]!r} has no token of its own"),
+        (("Question: who?", ""), "that ends in 'Question: who?' is empty"),
+    ):
+        with pytest.raises(AnswerError) as caught:
+            engine.loglikelihood([Instance("loglikelihood", {}, pair, 0)])
+        assert reason in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command
+from commands import Command, files_no_longer_than
 from pydantic import ValidationError
 
 from capspace.collect.errors import CollectError
@@ -462,3 +462,41 @@ def test_what_cannot_be_done_is_one_line(store: Store, tmp_path: Path) -> None:
     for form, name in (("parquet", "a.txt"), ("csv", "a.parquet"), ("csv", "a.json")):
         with pytest.raises(CollectError, match=rf"{name}: .* read"):
             export_scores([result("m")], store=store, form=form, out=tmp_path / name)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_that_cannot_be_written_whole_leaves_the_one_before(
+    store: Store, tmp_path: Path, form: str
+) -> None:
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+    out = tmp_path / f"scores.{form}"
+    out.write_text("as before")
+    results = [result(f"model-{i}") for i in range(20)]
+    with files_no_longer_than(64), pytest.raises(CollectError, match="too large") as caught:
+        export_scores(results, store=store, form=form, out=out)
+    assert str(caught.value).startswith(f"cannot write {out}: ")
+    assert out.read_text() == "as before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "store"]
+
+
+def test_a_table_goes_through_a_link_and_into_a_device(store: Store, tmp_path: Path) -> None:
+    link, place = tmp_path / "link.csv", tmp_path / "place.csv"
+    link.symlink_to(place)
+    for out in (link, Path("/dev/null")):
+        export_scores([result("m")], store=store, form="csv", out=out)
+    assert link.is_symlink()
+    assert place.read_text().startswith("model,")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_export_says_what_scores_says_of_a_name_without_any(
+    capspace: Command, store: Store, tmp_path: Path
+) -> None:
+    store.put(result("org/model"), [])
+    out, where = tmp_path / "out.csv", ("--store", store.path)
+    line = capspace.refused("export", "org/modle", *where, "--out", out)
+    assert line == capspace.refused("scores", "org/modle", *where)
+    assert line.endswith("has no scores of 'org/modle'; did you mean 'org/model'?")
+    assert not out.exists()
+    assert capspace("export", *where, "--out", out).out == f"1 score in 1 file: {out}\n"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 import capspace.collect
 from capspace.collect import Checkpoint, CollectError, Collection, Missing, Result
+from capspace.collect.run._place import _notes
 from capspace.tasks.panel import load_panel
 
 
@@ -68,3 +70,15 @@ def test_every_error_of_collect_is_public() -> None:
 
     assert set(errors.__all__) <= set(capspace.collect.__all__)
     assert all(issubclass(getattr(capspace.collect, e), CollectError) for e in errors.__all__)
+
+
+def test_whether_only_the_first_items_were_measured_is_read_from_the_identity(
+    collection: Collection,
+) -> None:
+    first, second = collection.results
+    limited = replace(
+        first, identity='{"limit": 2}', protocol="lm-eval 0.4 a v1 b; hf; x=1; limit 2"
+    )
+    named_so = replace(second, protocol="lm-eval 0.4 a v1 b; hf f; limit 5")  # the items' label
+    (note,) = _notes(replace(collection, results=(limited, named_so)))
+    assert note.startswith("Only the first items of each task were measured (ARC-C);")

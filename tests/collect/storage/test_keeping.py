@@ -85,10 +85,10 @@ def test_info_check_compact_and_remove(capspace: Command, store: Path) -> None:
     assert samples.name in said.out
     samples.write_bytes(whole)
 
-    assert "removed 1 scores and 0 responses" in capspace(
+    assert "removed 1 score and 0 responses" in capspace(
         "store", "remove", "tiny-llama", "--benchmark", "GSM8K", *of
     ).out  # fmt: skip
-    assert "removed 1 scores and 6 responses" in capspace("store", "remove", "tiny-llama", *of).out
+    assert "removed 1 score and 6 responses" in capspace("store", "remove", "tiny-llama", *of).out
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_results"] == info["n_answers"] == {}
     assert "'tiny-llama'" in capspace.refused("store", "remove", "tiny-llama", *of)
@@ -110,7 +110,7 @@ def test_answers_without_a_score_are_removed_by_their_checkpoint(
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_answers"] == {"tiny-llama": 6, "hub:org/model@0123": 1}
     said = capspace("store", "remove", "hub:org/model@0123", *of)
-    assert "removed 0 scores and 1 responses" in said.out
+    assert "removed 0 scores and 1 response" in said.out
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_answers"] == {"tiny-llama": 6}
     assert info["n_results"] == {"tiny-llama": 2}
@@ -157,7 +157,7 @@ def test_a_damaged_score_is_told_left_out_and_removed(capspace: Command, kept: P
     assert json.loads(capspace("store", "info", *of, "--json").out)["n_results"] == {"org/other": 1}
     assert capspace("scores", *of, "--receipt", "org/other", "ARC-C").code == 0
     assert capspace("export", *of, "--out", kept.parent / "scores.csv").code == 0
-    assert "removed 1 scores" in capspace("store", "remove", "aaaaaaaaaaaa", *of).out
+    assert "removed 1 score" in capspace("store", "remove", "aaaaaaaaaaaa", *of).out
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_results"] == {"org/other": 1}
 
@@ -170,7 +170,7 @@ def test_a_model_that_only_failed_is_removed(capspace: Command, kept: Path) -> N
         store.put_failure(Missing("org/other", "GSM8K", "out of memory", revision="r"))
     assert "'org/broken'" in capspace.refused("store", "remove", "org/broke", *of)
     said = capspace("store", "remove", "org/broken", "--benchmark", "MMLU", *of)
-    assert said.out == "removed 0 scores and 0 responses, and 1 failures\n"
+    assert said.out == "removed 0 scores and 0 responses, and 1 failure\n"
     assert capspace("store", "remove", "org/broken", *of).code == 0
     assert capspace("store", "remove", "org/other", *of).code == 0
     told = json.loads(capspace("scores", *of, "--json").out)
@@ -271,4 +271,4 @@ def test_nothing_is_removed_of_a_model_that_is_being_measured(
         )
         assert "a run is still writing responses that are to be removed" in capspace.refused(*asked)
         assert run.known("its identity") == {bytes(16): (-1.0, True)}
-    assert "removed 0 scores and 1 responses" in capspace(*asked).out
+    assert "removed 0 scores and 1 response" in capspace(*asked).out

@@ -22,21 +22,32 @@ from capspace.tasks.panel import Benchmark
 
 NAME = st.from_regex(r"[a-z][a-z0-9_@.-]{0,12}", fullmatch=True)
 VERSION = st.sampled_from([None, "", "v1.0", "v0", "v1.0/v2.0"])
-PROTOCOLS = st.builds(
-    Protocol,
-    tasks=st.lists(NAME, min_size=1, max_size=3).map(tuple),
-    metric=NAME,
-    filter=st.sampled_from(["none", "strict-match", "first (word)"]),
-    version=VERSION,
-    harness=st.sampled_from([None, "lm-eval", "lm-eval 0.4.13"]),
-    backend=st.just("hf"),
-    dtype=st.sampled_from(["", "bfloat16"]),
-    data=st.sampled_from(["", "local data", "written for it; not comparable"]),
-    chat_template=st.booleans(),
-    limit=st.none() | st.integers(1, 10**6),
-    seed=st.none() | st.integers(0, 10**6),
-    further=st.lists(st.sampled_from(["thinking=True", "no system prompt"]), max_size=2).map(tuple),
-).filter(lambda p: not p.further or bool(p.chat_template or "=" in p.further[0]))
+PROTOCOLS = (
+    st.builds(
+        Protocol,
+        tasks=st.lists(NAME, min_size=1, max_size=3).map(tuple),
+        metric=NAME,
+        filter=st.sampled_from(["none", "strict-match", "first (word)"]),
+        version=VERSION,
+        harness=st.sampled_from([None, "lm-eval", "lm-eval 0.4.13"]),
+        backend=st.just("hf"),
+        dtype=st.sampled_from(["", "bfloat16"]),
+        data=st.sampled_from(
+            ["", "local data", "written for it; not comparable", "split=test, own"]
+        ),
+        chat_template=st.booleans(),
+        limit=st.none() | st.integers(1, 10**6),
+        seed=st.none() | st.integers(0, 10**6),
+        further=st.lists(st.sampled_from(["thinking=True", "no system prompt"]), max_size=2).map(
+            tuple
+        ),
+    )
+    .filter(lambda p: not p.further or bool(p.chat_template or "=" in p.further[0]))
+    .filter(
+        # Without a condition between them, a "=" of the items' origin reads as a condition.
+        lambda p: "=" not in p.data or p.chat_template or p.limit is not None or p.seed is not None
+    )
+)
 MODEL = ModelIdentity(checkpoint="hub:a/b@c", dtype="bfloat16", backend="hf")
 BENCHMARK = Benchmark.model_validate(
     {
@@ -104,3 +115,21 @@ def test_where_the_items_come_from_is_said(tmp_path: object) -> None:
 @pytest.mark.parametrize("text", ["", "5-shot", "5-shot, chain of thought", "a b c; d"])
 def test_a_sentence_of_others_is_no_protocol(text: str) -> None:
     assert Protocol.parse(text) is None
+
+
+@pytest.mark.parametrize("label", ["split=test, own items", "limit 5", "a; chat template; b=c"])
+def test_a_label_of_the_items_hides_no_limit(label: str) -> None:
+    protocol = Protocol.parse(f"{PLAIN}; {label}; limit 2")
+    assert protocol is not None
+    assert (protocol.data, protocol.limit, protocol.further) == (label, 2, ())
+
+
+def test_a_metric_of_several_words_is_read() -> None:
+    protocol = Protocol.parse(
+        "lm-eval 0.4.13 mine v1.0 exact match (first word); hf bfloat16; seed 7"
+    )
+    assert protocol is not None
+    assert (protocol.metric, protocol.filter, protocol.seed) == ("exact match", "first word", 7)
+    large = Protocol.parse(f"{PLAIN}; limit {10**30}")
+    assert large is not None
+    assert large.limit == 10**30

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,11 @@ def test_status_says_what_runs_what_failed_and_where_jobs_wait(
         jobs=tuple(jobs),
         unmeasurable=(Missing("org/c", "Copying", "no such thing"),),
     )
+    strange = replace(state, zoo="a\x1b[31mb", models=(
+        ModelStatus("org/a\x1b]0;title\x07", 2, 0, 2, (), ("a\x9b31m\x1b[2J",)),
+    ), workers=())  # fmt: skip
+    print_status(strange)
+    assert not {"\x1b", "\x9b", "\x07"} & {*capsys.readouterr().out}
     print_status(state)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == (
