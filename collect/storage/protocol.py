@@ -21,12 +21,13 @@ CHAT_TEMPLATE = "chat template"
 # The task's own words: harness, tasks, versions, metric, and the filter unless there is none.
 _TASK = re.compile(
     r"(?:(?P<harness>lm-eval(?: \d\S*)?) )?(?P<tasks>\S+)"
-    r"(?: (?P<version>v[^\s/]+(?:/v[^\s/]+)*|(?= )))? (?P<metric>\S+?)(?: \((?P<filter>.+)\))?"
+    r"(?: (?P<version>v[^\s/]+(?:/v[^\s/]+)*|(?= )))?"
+    r" (?P<metric>[^\s(]\S*?)(?: \((?P<filter>.+)\))?"
 )
 # Where a sentence states harness and version, a metric of several words is told from them.
 _TASK_OF_HARNESS = re.compile(
     r"(?P<harness>lm-eval \d\S*) (?P<tasks>\S+)"
-    r" (?P<version>v[^\s/]+(?:/v[^\s/]+)*|) (?P<metric>\S.*?)(?: \((?P<filter>.+)\))?"
+    r" (?P<version>v[^\s/]+(?:/v[^\s/]+)*|) (?P<metric>[^\s(].*?)(?: \((?P<filter>.+)\))?"
 )
 _NUMBERED = re.compile(r"(limit|seed) ([0-9]{1,40})")
 

@@ -311,6 +311,7 @@ def test_run_that_cannot_be_told_apart_is_not_kept_and_says_so(
     assert not list(store.glob("journal/*.sqlite"))
 
 
+@pytest.mark.slow
 def test_chosen_items_have_the_examples_of_the_whole_run(
     capspace: Command, fault_tasks: Path, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from capspace.collect.harness.data_root import embedded_data_root
@@ -74,6 +74,7 @@ PLAIN = "lm-eval 0.4.13 arc_challenge v1.0 acc_norm; hf bfloat16"
 
 
 @given(PROTOCOLS)
+@example(Protocol(tasks=("a",), metric="v0", filter="strict-match", backend="hf"))
 def test_a_sentence_says_what_the_protocol_is(protocol: Protocol) -> None:
     assert Protocol.parse(str(protocol)) == protocol
 
