@@ -63,11 +63,6 @@ def _named_after(path: Path) -> Path:
     return path.with_name(path.stem.removeprefix("test_"))
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Have one more than there are cores, as some tests wait, for Slurm, say."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Fork xdist's workers of one process that has imported what they need."""
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):

@@ -18,6 +18,7 @@ from capspace.collect.run.lm_eval_command import recorded_runs
 from capspace.collect.run.run_identity import identify
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("lm_eval_looks_up_once"),
     pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
 ]

@@ -176,6 +176,7 @@ def test_a_task_whose_settings_are_not_served_says_so_and_keeps_it(
     assert [told.startswith("Answer: ") for told in said.told if line in told] == [True]
 
 
+@pytest.mark.slow
 def test_lm_eval_s_own_command_says_it_once(
     unserved: Path,
     fault_tasks: Path,
