@@ -114,12 +114,11 @@ def _benchmarks(table: ScoreTable, reference: Reference, file: Path, keep: bool)
 
 
 def _write_csv(predictions: Predictions, path: Path) -> None:
+    from capspace.fit._files import write_whole
     from capspace.fit.errors import FitError
 
-    from ..storage.files import write_export
-
     try:
-        write_export(path, predictions.to_frame().to_csv(index=False))
+        write_whole(path, predictions.to_frame().to_csv(index=False))
     except OSError as error:
         raise FitError(f"cannot write {path}: {error.strerror or error}") from None
 

@@ -41,9 +41,9 @@ def scores(
     count: Annotated[int, typer.Option(min=1, help="How many items the receipt shows.")] = 10,
 ) -> None:
     """Show the scores in the store, and where each of them comes from."""
+    from capspace.fit._files import write_whole
     from capspace.fit.errors import near_matches
 
-    from ..storage.files import write_export
     from ..storage.score_table import to_table
     from .show import failure_dict, print_reasons, print_results, result_dict
 
@@ -59,7 +59,7 @@ def scores(
             raise CollectError(f"{path} has no scores of {model!r}{near_matches(model, known)}")
     if csv is not None:
         try:
-            write_export(csv, to_table(results).scores.to_csv(index=False))
+            write_whole(csv, to_table(results).scores.to_csv(index=False))
         except OSError as error:
             raise CollectError(f"cannot write {csv}: {error.strerror or error}") from None
     if as_json:

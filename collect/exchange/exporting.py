@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from capspace.fit._files import write_whole
 from capspace.fit.table import ScoreTable
 from capspace.fit.table.cells import PARQUET_ENDINGS
 
 from ..errors import CollectError
-from ..storage.files import write_atomically, write_export
+from ..storage.files import write_atomically
 from ..storage.result import Result
 from ..storage.samples import json_line
 from ..storage.score_table import to_table
@@ -87,7 +88,7 @@ def export_scores(results: Sequence[Result], *, store: Store, form: str, out: Pa
 def _csv(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
     if out.suffix.lower() in {*PARQUET_ENDINGS, ".json"}:
         raise CollectError(f"{out}: a name that ends so is read as something else than CSV")
-    write_export(out, _table(results).scores.to_csv(index=False, lineterminator="\n"))
+    write_whole(out, _table(results).scores.to_csv(index=False, lineterminator="\n"))
     return [out]
 
 
@@ -100,7 +101,7 @@ def _parquet(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
         raise CollectError(
             "writing Parquet needs pyarrow: pip install 'capspace[parquet]'"
         ) from None
-    write_export(out, content)
+    write_whole(out, content)
     return [out]
 
 

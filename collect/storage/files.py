@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["replaced_file", "sync_path", "write_atomically", "write_export"]
+__all__ = ["replaced_file", "sync_path", "write_atomically"]
 
 
 def write_atomically(path: Path, content: str | bytes, *, sync: bool = True) -> None:
@@ -33,21 +33,6 @@ def write_atomically(path: Path, content: str | bytes, *, sync: bool = True) -> 
     """
     with replaced_file(path, sync=sync) as file:
         file.write(content.encode() if isinstance(content, str) else content)
-
-
-def write_export(path: Path, content: str | bytes) -> None:
-    """Write a file where a user wants it: whole or not at all, unless it is a device or a pipe.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written; what was at ``path`` before is unchanged.
-
-    """
-    if path.exists() and not path.is_file():
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-    else:
-        write_atomically(path.resolve(), content, sync=False)  # a link stays one
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from capspace.fit._files import write_whole
 from capspace.fit.table import ScoreTable
 from capspace.fit.table.schema import FACT_COLUMNS
 
 from ..errors import ZooError
-from ..storage.files import write_export
 from ..storage.score_table import to_table
 from ..storage.store import Store
 from .work.folder import ZooFolder
@@ -85,6 +85,6 @@ def export_reference(table: ScoreTable, chance: dict[str, float], out: Path) -> 
             ("benchmarks.yaml", yaml.safe_dump(described, sort_keys=False)),
             ("targets.yaml", yaml.safe_dump(targets, sort_keys=False)),
         ):
-            write_export(out / name, content)
+            write_whole(out / name, content)
     except OSError as error:
         raise ZooError(f"cannot write {out}: {error.strerror}") from None

@@ -70,4 +70,6 @@ def _flops_interval(equivalent: EquivalentScale) -> str:
 def outside(prediction: Prediction) -> str:
     """Return how far a model lies outside the capabilities seen in fitting; "" inside."""
     distance = prediction.support.distance
-    return f"by {distance:.1f} sd" if distance > 0 else ""
+    if not distance > 0:
+        return ""
+    return f"by {distance:.1f} sd" if distance >= 0.05 else "by less than 0.1 sd"

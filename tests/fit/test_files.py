@@ -49,6 +49,7 @@ def test_a_file_that_does_not_fit_on_the_disk_leaves_the_earlier_one(
     assert path.read_bytes() != b"earlier"
 
 
+@pytest.mark.slow
 def test_a_report_that_does_not_fit_on_the_disk_leaves_the_earlier_one(tmp_path: Path) -> None:
     table = ScoreTable.from_wide(pd.DataFrame(ROW, index=["mine"]))
     placement = place_model(table, load_reference(), targets=["agentbench"], method=JackknifePlus())

@@ -84,6 +84,7 @@ def test_every_function_and_estimator_has_an_example(room: str) -> None:
     assert [name for name, thing in shown.items() if ">>> " not in (getdoc(thing) or "")] == []
 
 
+@pytest.mark.slow
 def test_former_names_work_and_say_the_new_one() -> None:
     reference = load_reference()
     scores = pd.DataFrame(ROW, index=["mine"])
@@ -102,6 +103,7 @@ def test_former_names_work_and_say_the_new_one() -> None:
         _ = former.lwa
 
 
+@pytest.mark.slow
 def test_former_names_give_the_former_results() -> None:
     reference = load_reference()
     low = pd.DataFrame({**ROW, "MMLU": 0.05}, index=["mine"])

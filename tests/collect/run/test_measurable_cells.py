@@ -15,6 +15,7 @@ from capspace.collect.settings import RunSettings
 from capspace.tasks.panel import Panel
 
 
+@pytest.mark.slow
 def test_each_benchmark_is_a_cell_or_missing_for_a_reason(tmp_path: Path) -> None:
     checkpoint = resolve(str(store_v010.write_inputs(tmp_path)))
     panel = Panel.model_validate(store_v010.PANEL)

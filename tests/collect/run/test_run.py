@@ -61,6 +61,7 @@ def no_model(*arguments: object) -> None:
     pytest.fail("the model was loaded")
 
 
+@pytest.mark.slow
 def test_the_embedded_default_fills_every_cell_but_humaneval(measured: Any) -> None:
     _, collection = measured
     assert collection.n_measured == 7
@@ -86,6 +87,7 @@ def test_the_embedded_default_fills_every_cell_but_humaneval(measured: Any) -> N
         assert "not comparable with published scores" in result.source
 
 
+@pytest.mark.slow
 def test_a_second_run_measures_nothing_and_loads_no_model(
     measured: Any, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +105,7 @@ def test_a_second_run_measures_nothing_and_loads_no_model(
     assert said == [("tiny-llama", 0, 7)]
 
 
+@pytest.mark.slow
 def test_batch_size_and_place_are_not_part_of_a_measurement(
     measured: Any, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +120,7 @@ def test_batch_size_and_place_are_not_part_of_a_measurement(
     assert [r.score for r in again.results] == [r.score for r in first.results]
 
 
+@pytest.mark.slow
 def test_what_is_kept_leads_back_to_every_item(measured: Any) -> None:
     path, collection = measured
     result = next(r for r in collection.results if r.benchmark == "Winogrande")

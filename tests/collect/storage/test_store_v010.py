@@ -102,6 +102,7 @@ def test_its_scores_are_exported_and_imported_again(
     assert scores == sorted((r.score, r.n_items) for r in results)
 
 
+@pytest.mark.slow
 @same_lm_eval
 def test_the_same_runs_measure_nothing_and_load_no_model(
     inputs: Path, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -120,6 +121,7 @@ def test_the_same_runs_measure_nothing_and_load_no_model(
     assert store.results() == before
 
 
+@pytest.mark.slow
 @same_lm_eval
 def test_a_score_that_is_gone_is_made_again_of_the_answers_that_were_given(
     inputs: Path, store: Store

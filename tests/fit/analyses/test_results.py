@@ -264,6 +264,7 @@ def test_scores_that_are_no_numbers_are_named(
         target_problem(table, twice[which])
 
 
+@pytest.mark.slow
 def test_a_budget_without_limit_is_drawn_up_to_all_candidates(table: ScoreTable) -> None:
     curve = select_models(table, np.inf, by="model", n_components=1).over_budgets()
     assert curve.budgets[-1] == len(table.models)

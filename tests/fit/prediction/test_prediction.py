@@ -165,6 +165,7 @@ def test_support_says_which_way_and_how_far_outside(reference):
     assert other.support.distance == pytest.approx(under.max())
 
 
+@pytest.mark.slow
 def test_rows_do_not_touch_each_other(reference):
     fit = TargetLaw("word-unscrambling", method=FAST).fit(reference)
     new = fit.scores_.iloc[:6].rename(index=lambda m: f"new {m}") + 0.002

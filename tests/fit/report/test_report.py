@@ -100,6 +100,7 @@ class Links(HTMLParser):
         self.found += [v for k, v in attrs if k in {"src", "href", "srcset", "data"} and v]
 
 
+@pytest.mark.slow
 def test_the_page_is_self_contained(hostile: tuple[Path, Placement]) -> None:
     page, _ = hostile
     links = Links()

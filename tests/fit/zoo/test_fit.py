@@ -145,6 +145,7 @@ def test_a_zoo_without_compute_or_smaller_models_prints_no_empty_table(
     assert "Predicted" not in shown
 
 
+@pytest.mark.slow
 def test_a_fit_shows_itself_in_a_line_and_a_table(trained: ZooFit) -> None:
     assert repr(trained) == (
         "ZooFit(trained: 45 models, 5 held-out models, 35 of 40 scores inside 90% intervals)"
