@@ -43,8 +43,9 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
                 covariance=placement.place.covariance[0],
                 level=placement.predictions[0].level if placement.predictions else 0.9,
             ),
-            "The first two capabilities of the reference models. The ellipse is what missing "
-            "benchmarks and measurement noise leave open.",
+            "The first two components of the capability space, with the base models of the "
+            "reference. The ellipse shows the uncertainty that missing benchmarks and measurement "
+            "noise leave.",
         ),
     }
     if not placement.predictions:

@@ -25,10 +25,10 @@ from .words import count, equivalent_flops, outside, score, share
 __all__ = ["write_report"]
 
 _TWO_SPACES = (
-    "The place is that of a factor model of all benchmarks, fitted on every base model of the "
-    "reference; each prediction comes from a law in a space of its own, because a target must not "
-    "help to build the space that it is predicted from, and only models whose score on it is known "
-    "can be fitted on."
+    "The model's place comes from a factor model of all benchmarks, which is fitted to the base "
+    "models of the reference. Each prediction comes from a law in a space of its own: a target "
+    "must not help to build the space that it is predicted from, and the law can only be fitted "
+    "to models whose score on the target is known."
 )
 
 
@@ -128,7 +128,7 @@ def _render(
             {
                 "benchmark": n.benchmark,
                 "reason": n.reason,
-                "gain": f"the place would be {share(n.shrinkage)} less uncertain",
+                "gain": f"makes the place {share(n.shrinkage)} less uncertain",
             }
             for n in placement.next_benchmarks
         ],
@@ -143,7 +143,7 @@ def _render(
         fitted_on=_fitted_on(placement),
         footer=[
             f"capspace {version('capspace')}. Reference: {len(reference.models())} models of "
-            f"{families} families. Method: observational scaling laws (Ruan, Maddison & Hashimoto "
+            f"{families} families. Method: observational scaling laws (Ruan, Maddison & Hashimoto, "
             "2024, arXiv 2405.10938).",
             _TWO_SPACES,
             *foot,
@@ -163,7 +163,7 @@ def _cards(placement: Placement) -> list[dict[str, str]]:
     ]
     if placement.equivalent is not None:
         value, note = equivalent_flops(placement.equivalent)
-        label = f"Equivalent training compute, {placement.equivalent.family} terms"
+        label = f"Equivalent training compute in {placement.equivalent.family} terms"
         cards.append({"label": label, "value": value, "note": note})
     inside = sum(p.support.inside for p in placement.predictions)
     if placement.predictions:
@@ -171,7 +171,7 @@ def _cards(placement: Placement) -> list[dict[str, str]]:
             {
                 "label": "Predictions with support",
                 "value": f"{inside} of {len(placement.predictions)}",
-                "note": "inside the capabilities the law was fitted on",
+                "note": "inside the capabilities that the law was fitted on",
             }
         )
     return cards

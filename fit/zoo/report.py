@@ -110,7 +110,7 @@ def _render(fit: ZooFit, picture: list[Path], space: list[Path]) -> str:
         benchmarks=list(map(str, wide.columns)),
         scores=[_scores_row(str(m), facts.loc[m], wide.loc[m]) for m in facts.index],
         footer=f"capspace {version('capspace')}. Observational scaling laws (Ruan, Maddison & "
-        "Hashimoto 2024, arXiv 2405.10938). Intervals: two-view, whole training runs left out.",
+        "Hashimoto, 2024, arXiv 2405.10938). Intervals: two-view, leaving out whole training runs.",
     )
 
 

@@ -41,14 +41,14 @@ def page_cards(results: Results) -> list[Card]:
             f"{counts['same']} agree, {counts['better']} at a lower loss or better criterion, "
             f"{counts['differs']} differ",
         ),
-        Card("Three components hold", f"{share:.1%}", "of the variance of eight benchmarks"),
+        Card("Three components explain", f"{share:.1%}", "of the variance of eight benchmarks"),
         Card(
             "PC-1 in training compute",
             f"R² {results.efficiency[0].r2_mean:.3f}",
             f"mean over families; {results.efficiency[0].pooled.r2:.3f} for one line through all",
         ),
         Card(
-            f"{LEVEL:.0%} intervals hold",
+            f"Coverage of {LEVEL:.0%} intervals",
             f"{coverage:.1%}",
             f"of test models, mean width {width:.2f}, all targets at three cutoffs",
         ),
@@ -84,13 +84,13 @@ def _selection(results: Results, figures: Figures) -> Section:
         if np.isnan(v)
     ]
     texts = [
-        "Which families to measure when the budget is a number of models: V-optimality minimises "
-        "the summed prediction variance over all candidates. The search looks at every subset.",
+        "Which families should be measured when the budget is a number of models? V-optimality "
+        "minimises the summed prediction variance over all candidates. Every subset is searched.",
     ]
     if unfit:
         texts.append(
-            f"Budget {', '.join(unfit)}: the chosen models are fewer than the five parameters of "
-            "the law, so there is no fit to score; the study scores one all the same."
+            f"With a budget of {', '.join(unfit)}, fewer models are chosen than the law has "
+            "parameters (five), so that no law can be fitted; the study nevertheless reports one."
         )
     return Section(
         "selection", "Choice of models", texts, tables, [Gallery(figures.get("selection", ()), 1)]
@@ -118,10 +118,11 @@ def _later(results: Results, figures: Figures) -> Section:
         "preregistered",
         "Pre-registered predictions",
         [
-            "Laws fitted on the earlier models below the cutoff, scored on models released after "
-            "the study had fixed them. The command capspace ledger does so for one's own.",
+            "These laws were fitted to the earlier models below the cutoff and are scored on "
+            "models released after the study had fixed the laws. capspace ledger does the same for "
+            "your own predictions.",
         ],
-        [Table(["Target", "Models", "MSE", "MAE", "Held", "Width"], rows)],
+        [Table(["Target", "Models", "MSE", "MAE", "Coverage", "Width"], rows)],
         [Gallery(figures.get("preregistered", ()), 3)],
     )
 
@@ -145,14 +146,15 @@ def _coverage(results: Results) -> Section:
     ]
     return Section(
         "coverage",
-        "Do the intervals hold?",
+        "Coverage of the intervals",
         [
-            f"Over {len(known)} targets and cutoffs, {coverage:.1%} of test models lie inside "
-            f"their {LEVEL:.0%} interval, of mean width {width:.2f}. The worst: {worst.label} "
-            f"({worst.split.replace('<=', '≤')}), {worst.coverage:.0%} at width {worst.width:.2f}: "
-            "where the models to fit on are all at chance, nothing says when the rise begins.",
+            f"Over {len(known)} combinations of target and cutoff, {coverage:.1%} of the test "
+            f"models lie inside their {LEVEL:.0%} intervals, whose mean width is {width:.2f}. "
+            f"Coverage is lowest for {worst.label} ({worst.split.replace('<=', '≤')}): "
+            f"{worst.coverage:.0%} at width {worst.width:.2f}. Where all training models score at "
+            "chance, the data do not show at which capability scores begin to rise.",
         ],
-        [Table(["Target", "Split", "Models", "Held", "Width"], rows, text_columns=2)],
+        [Table(["Target", "Split", "Models", "Coverage", "Width"], rows, text_columns=2)],
     )
 
 
@@ -185,11 +187,11 @@ def _numbers(comparisons: Sequence[Comparison]) -> Section:
         "numbers",
         "Ours against the study's",
         [
-            "Same: errors within 1% or 1e-5, explained variance, loadings and R² within 1e-4, "
-            "equivalent FLOPs within 1%. Lower loss: the study minimises the same loss from one "
-            "start and does not look whether it converged; the fit here has the lower training "
-            "error (or the subset the better criterion), and is what capspace uses. All numbers "
-            "are in comparison.csv beside this page.",
+            "Same: errors agree within 1% or 1e-5; explained variance, loadings and R² within "
+            "1e-4; equivalent FLOPs within 1%. Lower loss: the study minimises the same loss from "
+            "one start and does not check convergence. The fit here has a lower training error (or "
+            "the subset a better criterion), and capspace uses it. All numbers are in "
+            "comparison.csv beside this page.",
         ],
         [
             Table(
@@ -229,16 +231,16 @@ def _slips() -> Section:
         ],
         [
             "predictors compared",
-            "FLOPs is scored without the test models of unknown compute",
-            "every error comes with its number of test models",
+            "the FLOPs baseline is scored without the test models of unknown compute",
+            "every error is shown with its number of test models",
         ],
     ]
     return Section(
         "slips",
-        "Known slips of the published data and code",
+        "Known errors in the published data and code",
         [
-            "The reproduction above uses the tables as published, so that numbers can be compared; "
-            "the first two touch none of the laws above but the size baseline."
+            "The reproduction above uses the tables as published, so that the numbers can be "
+            "compared. The first two errors affect only the baseline by model size."
         ],
         [Table(["Where", "What", "Here"], rows, text_columns=3)],
     )

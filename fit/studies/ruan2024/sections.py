@@ -33,29 +33,31 @@ _GROUPS = (
     (
         "emergent",
         "Emergent capabilities",
-        "BIG-bench tasks that look sudden in compute, predicted from models below the cutoff by a "
-        "sigmoid in three components. Arithmetic leaves GSM8K out of the space.",
+        "BIG-bench tasks whose scores rise suddenly with compute, predicted by a sigmoid in three "
+        "components that is fitted to models below the cutoff. For arithmetic, the space has no "
+        "GSM8K.",
     ),
     (
         "post-training",
         "Post-training interventions",
-        "GSM8K and BBH with and without chain of thought and self-consistency; a sigmoid with a "
-        "fitted floor. Laws of GSM8K leave GSM8K out of the space.",
+        "GSM8K and BBH with and without chain of thought and self-consistency, predicted by a "
+        "sigmoid with a fitted floor. For the laws of GSM8K, the space has no GSM8K.",
     ),
     (
         "agentic",
         "Agentic capabilities",
-        "AgentBench and AgentBoard from instruct models' seven other benchmarks. The held-out "
-        "sides are two models and one: the errors say little, the intervals are there for that.",
+        "AgentBench and AgentBoard, predicted from seven other benchmarks of instruct models. Only "
+        "two models and one are held out, so that the errors say little; the intervals show how "
+        "little is known.",
     ),
 )
 
 
 def _space(figures: Figures) -> Section:
     text = (
-        "Principal components of eight benchmarks over 77 base models, missing scores imputed by a "
-        "rank-one fit whose stop rule looks at the missing cells. Signs are fixed so that PC-1 "
-        "rises with the benchmarks and each other component with its largest loading."
+        "Principal components of eight benchmarks over 77 base models. Missing scores are imputed "
+        "by a rank-one fit, whose stopping rule looks at the missing cells. Signs are chosen so "
+        "that PC-1 rises with the benchmarks and each other component with its largest loading."
     )
     return Section(
         "space", "Capability space", [text], galleries=[Gallery(figures.get("space", ()), 1)]
@@ -95,11 +97,17 @@ def _efficiency(results: Results, figures: Figures) -> Section:
         "Compute efficiency by family",
         [
             "Within a family, capability is linear in the logarithm of training compute; families "
-            f"differ in slope and height. Left out: {left}.",
+            f"differ in slope and intercept. Left out: {left}.",
         ],
         [
             Table(
-                ["Capability", "Mean R² by family", "study's", "Lowest R²", "R² of one line"],
+                [
+                    "Capability",
+                    "Mean R² by family",
+                    "Study's",
+                    "Lowest R²",
+                    "R² of one line for all",
+                ],
                 rows,
                 title="Fit of the log-linear law",
                 note="Families of three or more models; two models always lie on a line.",
@@ -108,8 +116,8 @@ def _efficiency(results: Results, figures: Figures) -> Section:
                 ["Model", "Trained with", "Equivalent", "90% interval", ""],
                 equivalents,
                 title=f"Training FLOPs at which {eq.family} would reach the same PC-1",
-                note="Fieller intervals of the reference line, which three models determine; the "
-                "scatter of single models about it is not in them.",
+                note="Fieller intervals of the reference line, which is fitted to three models; "
+                "they do not include the scatter of single models about it.",
                 folded=True,
             ),
         ],
@@ -130,19 +138,19 @@ def _analyses(results: Results, figures: Figures, group: str, title: str, text: 
                     "Split",
                     "Models",
                     "Train MSE",
-                    "study's",
+                    "Study's",
                     "Test MSE",
-                    "study's",
-                    "by FLOPs",
-                    "by size",
-                    "Held",
+                    "Study's",
+                    "By FLOPs",
+                    "By size",
+                    "Coverage",
                     "Width",
                 ],
                 [_analysis_row(a, results.comparisons) for a in own],
-                note="Models: fitted on / tested on. Held: share of test models inside their 90% "
-                "interval, and its mean width as a fraction of the perfect score. Errors are on "
-                "scores with chance at 0 and perfect at 1. * The study's optimiser stopped "
-                "above the lowest training error.",
+                note="Models: fitted on / tested on. Coverage: share of the test models inside "
+                "their 90% intervals, whose mean width is a fraction of the perfect score. Errors "
+                "are those of scores rescaled to 0 at chance and 1 at the perfect score. * The "
+                "study's optimiser stopped above the lowest training error.",
                 text_columns=2,
             )
         ],
@@ -203,10 +211,11 @@ def _theirs(comparisons: Sequence[Comparison], section: str, item: str, quantity
 
 def _reach(figures: Figures) -> Section:
     text = (
-        "The strongest models by the target held out, from 60% of all down to 5%: the fewer are "
-        "left to fit on, the farther the law must reach. The area is the integral under the curve. "
-        "Every point is the lowest training error over many starts; where that law overfits, the "
-        "lower training error has the larger test error, and the curve shows it."
+        "The models with the highest scores on the target are held out, from 60% of all models "
+        "down to 5%: the fewer are left to fit on, the farther the law must extrapolate. The area "
+        "is the integral under the curve. Each point is the fit with the lowest training error "
+        "among many starts; where that law overfits, its test error is larger, and the curve shows "
+        "it."
     )
     return Section("reach", "Error by reach", [text], galleries=[Gallery(figures.get("reach", ()))])
 
@@ -228,8 +237,9 @@ def _gains(results: Results, figures: Figures) -> Section:
         "gain",
         "Gain of an intervention",
         [
-            "Base and treated score are fitted to the same models, and refitted under the same "
-            "weights, so that errors the two share cancel in the gain's interval.",
+            "The laws of the base score and of the treated score are fitted to the same models and "
+            "refitted under the same weights, so that errors which both share cancel in the "
+            "interval of the gain.",
         ],
         [
             Table(
@@ -238,13 +248,13 @@ def _gains(results: Results, figures: Figures) -> Section:
                     "Models",
                     "Mean gain",
                     "Test MSE",
-                    "Held",
+                    "Coverage",
                     "Width",
                     "Correlation",
                 ],
                 rows,
-                note="Correlation: between the errors of the two predictions. Held and width as "
-                "above, of the gain.",
+                note="Correlation: between the errors of the two predictions. Coverage and width "
+                "are those of the gain's intervals.",
             )
         ],
         [Gallery(figures.get("gain", ()), 1)],
