@@ -13,7 +13,6 @@ if __name__ != "capspace.collect":
     )
 
 from .errors import (
-    AnswerError,
     BackendError,
     CheckpointError,
     CollectError,
@@ -25,6 +24,7 @@ from .errors import (
     NoCheckpointError,
     NoRoomError,
     NothingMeasuredError,
+    ResponseError,
     SandboxError,
     SettingsError,
     StoreError,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from .storage.store import Store
 
 __all__ = [
-    "AnswerError",
     "BackendError",
     "Checkpoint",
     "CheckpointError",
@@ -58,6 +57,7 @@ __all__ = [
     "NoRoomError",
     "NothingMeasuredError",
     "PlacedModel",
+    "ResponseError",
     "Result",
     "RunSettings",
     "SandboxError",
@@ -86,6 +86,11 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "AnswerError":
+        import warnings
+
+        warnings.warn("AnswerError is called ResponseError now", DeprecationWarning, stacklevel=2)
+        return ResponseError
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

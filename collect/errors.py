@@ -9,7 +9,7 @@ CollectError                bad input, or a measurement that could not be made; 
 ├── StoreError              a store that cannot be read or written
 │   └── JournalError        a journal that cannot be read or written
 │       └── NoRoomError     its disk is full, or read-only
-├── AnswerError             requests that got no answer which may be kept
+├── ResponseError             requests without a response that may be stored
 ├── SandboxError            a sandbox that cannot be set up, or is not installed
 ├── ImportFileError         a result file of others that cannot be read
 ├── NothingMeasuredError    not one cell of a run could be measured
@@ -18,7 +18,6 @@ CollectError                bad input, or a measurement that could not be made; 
 """
 
 __all__ = [
-    "AnswerError",
     "BackendError",
     "CheckpointError",
     "CollectError",
@@ -30,6 +29,7 @@ __all__ = [
     "NoCheckpointError",
     "NoRoomError",
     "NothingMeasuredError",
+    "ResponseError",
     "SandboxError",
     "SettingsError",
     "StoreError",
@@ -77,8 +77,8 @@ class NoRoomError(JournalError):
     """A journal that cannot be written: its disk is full, or read-only."""
 
 
-class AnswerError(CollectError):
-    """Requests that got no answer which may be kept: not finite, or too long for the memory."""
+class ResponseError(CollectError):
+    """Requests without a response that may be stored: not finite, or too long for the memory."""
 
 
 class SandboxError(CollectError):

@@ -333,7 +333,7 @@ def unwritable(nursery: Nursery, checkpoint: Path, begun: Path, how: str) -> dic
     if how == "read-only":
         told["again"] = collect("again")
     with Journal(store / "journal", must_write=False) as journal:
-        (identity,) = journal.info().n_answers
+        (identity,) = journal.info().n_responses
         told["known"] = len(journal.known(identity))
     if how == "full":
         (disk / "filler").unlink()

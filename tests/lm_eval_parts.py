@@ -29,7 +29,7 @@ def results(out: Path) -> tuple[Any, list[Any]]:
 def n_kept(store: Path) -> int:
     """Return how many answers a store keeps."""
     with Journal(store / "journal") as journal:
-        return sum(journal.info().n_answers.values())
+        return sum(journal.info().n_responses.values())
 
 
 @contextmanager

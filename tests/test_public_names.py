@@ -58,3 +58,10 @@ def test_no_module_has_the_name_of_something_public_beside_it(package: str) -> N
     for module in beside - set(PACKAGES):
         public |= {n for n in getattr(import_module(module), "__all__", ())}
     assert sorted(public & {m.rpartition(".")[2] for m in beside}) == []
+
+
+def test_former_name_of_an_error_is_deprecated() -> None:
+    from capspace import collect
+
+    with pytest.warns(DeprecationWarning, match="called ResponseError now"):
+        assert collect.AnswerError is collect.ResponseError

@@ -36,19 +36,19 @@ def info(store: o.StorePath = None, as_json: o.Json = False) -> None:
     o.console().print(str(held.path), style="bold", markup=False)
     o.print_table(
         "",
-        ("Model", "Scores", "Answers"),
+        ("Model", "Scores", "Responses"),
         [
-            (name, count(held.n_results.get(name, 0)), count(held.n_answers.get(name, 0)))
-            for name in dict.fromkeys([*held.n_results, *held.n_answers])
+            (name, count(held.n_results.get(name, 0)), count(held.n_responses.get(name, 0)))
+            for name in dict.fromkeys([*held.n_results, *held.n_responses])
         ],
-        numbers=("Scores", "Answers"),
+        numbers=("Scores", "Responses"),
     )
     parts = ", ".join(f"{part} {n / 1e6:,.1f} MB" for part, n in held.n_bytes.items())
     o.console().print(f"{parts}; {held.n_quarantined} damaged files quarantined", markup=False)
-    if held.longest_unanswered is not None:
+    if held.longest_without_response is not None:
         o.console().print(
-            f"{count(held.n_unanswered)} requests got no response; the longest has "
-            f"{count(held.longest_unanswered)} characters",
+            f"{count(held.n_without_response)} requests got no response; the longest has "
+            f"{count(held.longest_without_response)} characters",
             markup=False,
         )
 
@@ -94,5 +94,5 @@ def remove(
     with o.open_store(store) as opened:
         gone = remove_model(opened, model, benchmark=benchmark)
     failures = f", and {counted(gone.n_failures, 'failure')}" if gone.n_failures else ""
-    counts = f"{counted(gone.n_scores, 'score')} and {counted(gone.n_answers, 'response')}"
+    counts = f"{counted(gone.n_scores, 'score')} and {counted(gone.n_responses, 'response')}"
     o.console().print(f"removed {counts}{failures}", markup=False)

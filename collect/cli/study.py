@@ -120,12 +120,16 @@ def reproduce(
             show_default="a summary of them that comes with capspace",
         ),
     ] = None,
+    as_json: o.Json = False,
 ) -> None:
     """Run every analysis of the study (arXiv 2405.10938) on its tables, and compare numbers."""
     from capspace.fit.studies.ruan2024 import reproduce as run
 
     err = o.console(stderr=True)
     done = run(data, out, expected=expected, progress=lambda step: err.print(step, style="dim"))
+    if as_json:
+        o.print_json(done.to_dict())
+        return
     for line in done.summary():
         o.console().print(line, markup=False)
     o.console().print(f"page: {done.page}\nnumbers: {done.table}", markup=False)

@@ -14,7 +14,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
-from ..errors import AnswerError
+from ..errors import ResponseError
 from .arithmetic import MODEL_NAME
 from .attention.backends import AttentionBackend, suitable_backends
 from .attention.blocks import UnsupportedAttentionError
@@ -298,9 +298,9 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     ) -> Target:
         """Cut a request to the model's length as lm-eval does: from the left, one token more."""
         if not context or not continuation:
-            raise AnswerError(without_tokens(*texts or ("", ""), is_context=not context))
+            raise ResponseError(without_tokens(*texts or ("", ""), is_context=not context))
         if len(continuation) > self.max_length:
-            raise AnswerError(
+            raise ResponseError(
                 f"a continuation of {len(continuation)} tokens is longer than the model's "
                 f"{self.max_length}: shorten it or set max_length"
             )

@@ -1,4 +1,4 @@
-"""A receipt shows what a score is made of, down to every prompt and answer."""
+"""A receipt shows what a score is made of, down to every prompt and response."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _item(record: dict[str, Any], result: Result) -> Item:
         )
         values = tuple(float(replies[0][0]) for _, replies in requests)
     else:
-        answers = tuple(str(reply) for _, replies in requests for reply in replies)
+        answers = tuple(str(text) for _, responses in requests for text in responses)
         values = None
     return Item(
         task=str(record.get("task", result.benchmark)),
@@ -183,19 +183,19 @@ def _shared(prompts: list[str]) -> str:
 
 
 def _requests(record: dict[str, Any]) -> Iterator[tuple[list[Any], list[Any]]]:
-    """Yield what each request of an item asked, and the answers to it."""
+    """Yield the arguments of each request of an item, and the responses to it."""
     arguments = record.get("arguments") or []
     if isinstance(arguments, dict):  # lm-eval's own files name them gen_args_0: {arg_0: ...}
         arguments = [list(argument.values()) for argument in arguments.values()]
-    for argument, answers in zip(arguments, record.get("resps") or [], strict=False):
-        yield list(argument), list(answers)
+    for argument, responses in zip(arguments, record.get("resps") or [], strict=False):
+        yield list(argument), list(responses)
 
 
-def _first_text(answers: Any) -> str:
-    """Return the first of the filtered answers, however deep it lies."""
-    while isinstance(answers, list) and answers:
-        answers = answers[0]
-    return answers if isinstance(answers, str) else ""
+def _first_text(responses: Any) -> str:
+    """Return the first of the filtered responses, however deep it lies."""
+    while isinstance(responses, list) and responses:
+        responses = responses[0]
+    return responses if isinstance(responses, str) else ""
 
 
 def _number(value: Any) -> float:

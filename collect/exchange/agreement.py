@@ -36,7 +36,8 @@ def settle(brought: Iterable[Brought], stored: Iterable[Result], notes: Counter[
 
     What was measured here stays. Else the latest run by its own date is kept, whether it came
     first or last; where nothing says which is the latest, what is stored stays and what is new is
-    left out. Each decision is noted.
+    left out. Each decision is noted. Scores under two protocols do not contradict each other: both
+    are kept, and a note says so, since a prediction takes one score per benchmark.
     """
     cells: dict[tuple[object, ...], list[Result]] = {}
     stored_keys: set[str] = set()
@@ -52,10 +53,30 @@ def settle(brought: Iterable[Brought], stored: Iterable[Result], notes: Counter[
     for cell in touched:
         if len({_value(result) for result in cells[cell]}) > 1:
             dropped |= _losers(cells[cell], stored_keys, notes)
+    for model, revision, benchmark, *_ in touched:
+        among = [r for c in cells if c[:3] == (model, revision, benchmark) for r in cells[c]]
+        _note_protocols([r for r in among if r.key not in dropped], notes)
     return Settled(
         [pair for key, pair in new.items() if key not in dropped],
         sorted(dropped & stored_keys),
     )
+
+
+def _note_protocols(results: list[Result], notes: Counter[str]) -> None:
+    """Note where scores of one model and benchmark are kept under several protocols."""
+    by_protocol = {_cell(r)[3:]: r for r in results}
+    if len(by_protocol) < 2:
+        return
+    first = results[0]
+    cell = " ".join(filter(None, (first.model, first.revision, first.benchmark)))
+    each = " and ".join(
+        f"{r.score:g} ({'' if r.n_shot is None else f'{r.n_shot}-shot, '}{r.protocol}; {_file(r)})"
+        for r in by_protocol.values()
+    )
+    notes[
+        f"kept twice: {cell} was measured under {len(by_protocol)} protocols, {each}; a prediction "
+        "takes one of them: leave the other out of the table that it is made from"
+    ] = 1
 
 
 def _losers(results: list[Result], stored: set[str], notes: Counter[str]) -> set[str]:

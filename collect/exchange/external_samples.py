@@ -21,7 +21,7 @@ _Named = Annotated[dict[str, Any], Field(min_length=1)]
 
 
 class _Record(BaseModel):
-    """One item as lm-eval logs it: what was asked, what was answered, and what that is worth."""
+    """One item as lm-eval logs it: its requests, the responses, and what they are worth."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -34,8 +34,8 @@ class _Record(BaseModel):
     def _is_whole(self) -> Self:
         requests = _requests(self.arguments)
         if not requests or len(requests) != len(self.resps):
-            raise ValueError(f"{len(requests)} requests and answers to {len(self.resps)}")
-        # A continuation is text, and the answer to it begins with its log-likelihood.
+            raise ValueError(f"{len(requests)} requests and responses to {len(self.resps)}")
+        # A continuation is text, and the response to it begins with its log-likelihood.
         if _are_continuations(requests):
             for replies in self.resps:
                 _number(replies[0][0] if isinstance(replies[0], list) and replies[0] else None)

@@ -1,4 +1,4 @@
-"""A backend is the lm-eval model class that answers for a Hugging Face checkpoint."""
+"""A backend is the lm-eval model class that runs a Hugging Face checkpoint."""
 
 from __future__ import annotations
 

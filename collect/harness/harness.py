@@ -23,7 +23,7 @@ from .evaluation import Evaluation, read_evaluation
 from .metering import ItemsDone, metered
 from .patches import without_survey
 from .tasks import TaskIndex
-from .unsafe_graders import evaluator_of_answers
+from .unsafe_graders import evaluator_of_responses
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -196,7 +196,7 @@ def _require_sandbox(name: str, config: dict[str, Any]) -> None:
             f"task {name} runs code that the model writes outside a sandbox; let a filter "
             f"{SANDBOX_FILTER} judge it (as humaneval_sandboxed does)"
         )
-    evaluator = evaluator_of_answers(config)
+    evaluator = evaluator_of_responses(config)
     if evaluator is not None:
         raise HarnessError(
             f"task {name} runs text that the model writes as code, outside a sandbox "

@@ -1,4 +1,4 @@
-"""A task is refused if the functions that grade its answers run a model's text as code.
+"""A task is refused if the functions that grade its responses run a model's text as code.
 
 Their source is read, not run: a function counts that uses ``eval``, ``exec`` or sympy's
 parsers of Python expressions (which are ``eval`` underneath), or reaches one that does.
@@ -11,15 +11,15 @@ from typing import Any
 
 from .task_hash import TaskModule, functions_named, reached_definitions
 
-__all__ = ["evaluator_of_answers"]
+__all__ = ["evaluator_of_responses"]
 
 _BUILTIN = {"eval", "exec"}
 _SYMPY = {"parse_expr", "sympify"}
-# What of a task sees answers. Its other functions see its data set alone.
+# What of a task sees responses. Its other functions see its data set alone.
 _GRADING = ("class", "filter_list", "metric_list", "process_results")
 
 
-def evaluator_of_answers(config: dict[str, Any]) -> str | None:
+def evaluator_of_responses(config: dict[str, Any]) -> str | None:
     """Return where a task's grading runs text as code ("eval in utils.py"); None if nowhere.
 
     Raises

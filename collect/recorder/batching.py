@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from ..errors import AnswerError
-from ..storage.journal import Answer, RequestType, is_sampled
+from ..errors import ResponseError
+from ..storage.journal import RequestType, Response, is_sampled
 from .accelerator import is_out_of_memory, seeded
 from .request_order import Request
 
@@ -84,7 +84,7 @@ class Call:
 
     def responses(
         self, part: list[bytes], by_key: dict[bytes, Request], identity: str
-    ) -> list[Answer] | None:
+    ) -> list[Response] | None:
         """Return the model's responses, or None where it ran out of memory."""
         requests = [by_key[key] for key in part]
         seed = blake2b(identity.encode() + b"".join(part), digest_size=16).digest()
@@ -99,7 +99,7 @@ class Call:
                 raise
             return None
         if len(responses) != len(requests):
-            raise AnswerError(
+            raise ResponseError(
                 f"the model gave {len(responses)} responses to {len(requests)} {self.request_type} "
                 "requests"
             )
@@ -112,7 +112,7 @@ class Call:
         return self._draw(requests, [int.from_bytes(seed, "little") for seed in seeds])
 
 
-def _plain(request_type: RequestType, response: Any) -> Answer:
+def _plain(request_type: RequestType, response: Any) -> Response:
     """Return a model's response as built-in types, exactly."""
     if request_type == "loglikelihood":
         value, is_greedy = response
@@ -120,11 +120,11 @@ def _plain(request_type: RequestType, response: Any) -> Answer:
     if request_type == "loglikelihood_rolling":
         return float(response[0] if isinstance(response, tuple) else response)
     if not isinstance(response, str):
-        raise AnswerError(f"the model generated {response!r}, which is not text")
+        raise ResponseError(f"the model generated {response!r}, which is not text")
     return response
 
 
-def is_finite(response: Answer) -> bool:
+def is_finite(response: Response) -> bool:
     """Return whether a response holds no NaN and no infinity; a text holds neither."""
     if isinstance(response, str):
         return True

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ..errors import AnswerError
-from ..storage.journal import Answer, Failure, Journal, RequestType
+from ..errors import ResponseError
+from ..storage.journal import Failure, Journal, RequestType, Response
 from .accelerator import NonFiniteWatch, free_memory
 from .batching import Call, Draw, is_finite
 from .request_order import (
@@ -41,7 +41,8 @@ class RequestCounts:
     Attributes
     ----------
     n_requests, n_known, n_asked : int
-        Requests of the harness; those whose responses the journal held; those the model answered.
+        Requests of the harness; those whose responses the journal held; those that the
+        model responded to.
     n_empty : int
         Generations that came back empty: passed on, and not stored.
     n_split : int
@@ -113,7 +114,7 @@ class Dispatcher:
         requests: Sequence[Request],
         respond: Callable[[list[Any]], Sequence[Any]],
         draw: Draw | None = None,
-    ) -> list[Answer]:
+    ) -> list[Response]:
         """Return one response per request, in the order of the requests.
 
         Parameters
@@ -130,7 +131,7 @@ class Dispatcher:
 
         Raises
         ------
-        AnswerError
+        ResponseError
             A response is not finite, or a request alone does not fit into memory. All other
             responses are stored.
         JournalError
@@ -151,7 +152,7 @@ class Dispatcher:
         call = Call(request_type, respond, self._journal.tuning(self._identity), draw)
         call.learned = dict(call.tuning)
         failures: list[Failure] = []
-        empty: dict[bytes, Answer] = {}
+        empty: dict[bytes, Response] = {}
         # A log-likelihood shows by itself that something was not finite; a text does not.
         watched = self._torch_model if request_type == "generate_until" else None
         with NonFiniteWatch(watched) as watch:
@@ -159,17 +160,17 @@ class Dispatcher:
             for piece in self._cut(order, call, by_key, known):
                 chunk = [key for key in piece if key not in known]
                 started = time.monotonic()
-                answered = self._dispatch(call, chunk, by_key, failures, watch)
+                responded = self._dispatch(call, chunk, by_key, failures, watch)
                 call.learn_throughput(
                     time.monotonic() - started,
                     _characters(chunk, by_key),
                     is_first=not self.counts.n_asked,
                 )
-                self._store(call, chunk, answered, by_key, known, empty)
+                self._store(call, chunk, responded, by_key, known, empty)
                 self._report(len(known) + len(empty))
         if failures:
             worst = max(failures, key=lambda failure: failure.characters)
-            raise AnswerError(
+            raise ResponseError(
                 f"{self._label}: {len(failures)} of {len(by_key)} requests do not fit into memory "
                 f"even alone, the longest with {worst.characters} characters ({worst.task} item "
                 f"{worst.document}); all other responses are stored: use a device with more memory"
@@ -182,7 +183,7 @@ class Dispatcher:
         order: list[bytes],
         call: Call,
         by_key: dict[bytes, Request],
-        known: dict[bytes, Answer],
+        known: dict[bytes, Response],
     ) -> Iterator[Sequence[bytes]]:
         def fits(piece: Sequence[bytes]) -> bool:
             return call.fits(
@@ -200,12 +201,12 @@ class Dispatcher:
         self,
         call: Call,
         chunk: list[bytes],
-        answered: dict[bytes, Answer],
+        responded: dict[bytes, Response],
         by_key: dict[bytes, Request],
-        known: dict[bytes, Answer],
-        empty: dict[bytes, Answer],
+        known: dict[bytes, Response],
+        empty: dict[bytes, Response],
     ) -> None:
-        good = {k: response for k, response in answered.items() if _can_be_stored(response)}
+        good = {k: response for k, response in responded.items() if _can_be_stored(response)}
         if good:
             self._journal.append(
                 self._identity,
@@ -217,14 +218,14 @@ class Dispatcher:
         if call.tuning_changed:
             self._journal.keep_tuning(self._identity, call.tuning)
             call.learned = dict(call.tuning)
-        self.counts.n_asked += len(answered)
+        self.counts.n_asked += len(responded)
         known |= good
         for key in chunk:
-            if key in answered and key not in good:
-                if answered[key] != "":
-                    self._refuse(by_key[key], f"answered {answered[key]}")
+            if key in responded and key not in good:
+                if responded[key] != "":
+                    self._refuse(by_key[key], f"answered {responded[key]}")
                 self.counts.n_empty += 1
-                empty[key] = answered[key]
+                empty[key] = responded[key]
 
     def _dispatch(
         self,
@@ -233,9 +234,9 @@ class Dispatcher:
         by_key: dict[bytes, Request],
         failures: list[Failure],
         watch: NonFiniteWatch,
-    ) -> dict[bytes, Answer]:
+    ) -> dict[bytes, Response]:
         """Call the model with what fits into memory; a request too large by itself is a failure."""
-        answered: dict[bytes, Answer] = {}
+        responded: dict[bytes, Response] = {}
         rest = list(chunk)
         while rest:
             n = len(rest)
@@ -249,7 +250,7 @@ class Dispatcher:
             if watch.take():
                 self._blame(call, part, by_key, watch)
             if responses is not None:
-                answered |= dict(zip(part, responses, strict=True))
+                responded |= dict(zip(part, responses, strict=True))
                 self._n_done += len(part)
                 del rest[: len(part)]
                 continue
@@ -269,7 +270,7 @@ class Dispatcher:
                 )
                 self._journal.record_failure(failure)
                 failures.append(failure)
-        return answered
+        return responded
 
     def _blame(
         self, call: Call, part: list[bytes], by_key: dict[bytes, Request], watch: NonFiniteWatch
@@ -282,13 +283,13 @@ class Dispatcher:
         self._refuse(by_key[part[0]], "has logits that are NaN or infinite")
 
     def _refuse(self, request: Request, what: str) -> NoReturn:
-        raise AnswerError(
+        raise ResponseError(
             f"{self._label}: item {request.doc_id} of {request.task_name or 'the task'} {what}; "
             "a score with it would be wrong: check the weights and the dtype (--dtype float32)"
         )
 
 
-def _can_be_stored(response: Answer) -> bool:
+def _can_be_stored(response: Response) -> bool:
     return is_finite(response) and response != ""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from ..storage.journal import Answer, Journal
+from ..storage.journal import Journal, Response
 from ._mixed_prompts import mixed_prompts
 from .dispatch import Dispatcher, RequestCounts
 
@@ -77,19 +77,19 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
         """What became of the requests so far."""
         return self._dispatcher.counts
 
-    def loglikelihood(self, requests: list[Instance]) -> list[Answer]:
+    def loglikelihood(self, requests: list[Instance]) -> list[Response]:
         """Return (log-likelihood, is greedy) per request."""
         self._check("loglikelihood", requests)
         return self._dispatcher.responses("loglikelihood", requests, self._lm.loglikelihood)
 
-    def loglikelihood_rolling(self, requests: list[Instance]) -> list[Answer]:
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[Response]:
         """Return the log-likelihood of each whole text."""
         self._check("loglikelihood_rolling", requests)
         return self._dispatcher.responses(
             "loglikelihood_rolling", requests, self._lm.loglikelihood_rolling
         )
 
-    def generate_until(self, requests: list[Instance]) -> list[Answer]:
+    def generate_until(self, requests: list[Instance]) -> list[Response]:
         """Return the generated text per request."""
         self._check("generate_until", requests)
         if sentence := mixed_prompts(self._lm, [request.args[0] for request in requests]):

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..storage.answer_identity import answering
 from ..storage.digests import digest
 from ..storage.identity import Measurement, ModelIdentity
 from ..storage.journal import Journal
+from ..storage.response_identity import response_identity
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
     from .recorder import Recorder
 
-__all__ = ["recorded", "recorded_answers"]
+__all__ = ["recorded", "recorded_responses"]
 
 
 def recorded(lm: LM, measurement: Measurement, *, journal: Journal, label: str) -> Recorder:
     """Return the model behind a recorder."""
-    return recorded_answers(
+    return recorded_responses(
         lm,
         measurement.model,
         seed=measurement.seeds.torch,
@@ -30,7 +30,7 @@ def recorded(lm: LM, measurement: Measurement, *, journal: Journal, label: str) 
     )
 
 
-def recorded_answers(
+def recorded_responses(
     lm: LM,
     model: ModelIdentity,
     *,
@@ -43,7 +43,7 @@ def recorded_answers(
     """Return a model of this identity behind a recorder, whatever is requested of it."""
     from .recorder import Recorder
 
-    decisive = answering(model, harness, seed)
+    decisive = response_identity(model, harness, seed)
     return Recorder(
         lm,
         journal=journal,

@@ -39,7 +39,7 @@ class CellRun:
     panel, harness
         What is measured.
     store, journal
-        Where results and answers are stored.
+        Where results and responses are stored.
     settings : RunSettings
         How checkpoints are loaded, and what is measured of them.
     progress : ProgressDisplay

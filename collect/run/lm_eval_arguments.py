@@ -1,4 +1,4 @@
-"""Arguments of lm-eval's model classes name the checkpoint, and some of them move an answer."""
+"""Arguments of lm-eval's model classes name the checkpoint, and some of them move a response."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _CHOOSING: dict[str, tuple[Any, ...]] = {
     "load_format": ("auto", "safetensors", "fastsafetensors", "runai_streamer", "dummy"),
 }
 OWN = {"pretrained", "revision", "dtype", "trust_remote_code"}
-# What can move an answer, and is told apart by its value alone.
+# What can move a response, and is distinguished by its value alone.
 SETTINGS = {
     "add_bos_token",
     "attn_implementation",

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import AnswerError, BackendError, CollectError
+from ..errors import BackendError, CollectError, ResponseError
 from ..harness._plain_prompts import plain_prompts
 from ..harness.backends import checked_models, register_models
 from ..harness.data_root import default_data_root, named_data_root
@@ -18,7 +18,7 @@ from ..harness.metering import metered
 from ..harness.patches import wrapped_in_evaluator
 from ..harness.served_data import data_from
 from ..harness.version import harness_version
-from ..recorder.recording import recorded_answers
+from ..recorder.recording import recorded_responses
 from ..runtime.redaction import redacted
 from ..storage.journal import open_journal
 from ..storage.store import Store
@@ -48,7 +48,7 @@ def lm_eval_main(
     arguments : sequence of str
         What lm-eval's own command line takes.
     store : Path, optional
-        Store whose journal takes the answers; None stores none.
+        Store whose journal takes the responses; None stores none.
     answers_of : str, optional
         The user's own name for what answers; None where the arguments name a checkpoint.
     data_root : str, optional
@@ -59,11 +59,11 @@ def lm_eval_main(
     allow_missing_weights : bool
         Continue if a checkpoint's files lack weights, which are then random.
     say : callable
-        Receives lines for the user: about the model, and about where the answers are stored.
+        Receives lines for the user: about the model, and about where the responses are stored.
 
     Raises
     ------
-    AnswerError
+    ResponseError
         A model's server does not answer.
     DataRootError
         A data root that cannot be used, or that lacks a data set.
@@ -72,7 +72,7 @@ def lm_eval_main(
         beside them; the tokenizer is not there or does not belong to them; or there is no such
         checkpoint.
     JournalError
-        No more answers can be stored; those before are.
+        No more responses can be stored; those before are.
 
     """
     from lm_eval.__main__ import cli_evaluate
@@ -109,7 +109,7 @@ def recorded_runs(
     allow_missing_weights: bool = False,
     say: Say,
 ) -> Iterator[None]:
-    """Let lm-eval's function for a whole run check what it loads, and store the answers.
+    """Let lm-eval's function for a whole run check what it loads, and store the responses.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def _evaluation_recorded(
                 bar.total, bar.n = wanted, done
                 bar.refresh()
 
-            recorder = recorded_answers(
+            recorder = recorded_responses(
                 lm,
                 model.identity.with_settings(getattr(lm, "identity_settings", {})),
                 seed=seed,
@@ -277,7 +277,7 @@ def _evaluation_recorded(
                 except Exception as error:
                     if type(error).__module__.partition(".")[0] not in _CLIENTS:
                         raise
-                    raise AnswerError(
+                    raise ResponseError(
                         f"{model.name}: its server gave no response ({error}); all before are "
                         "stored: run the same command again to continue from there"
                     ) from None

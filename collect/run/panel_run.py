@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Generator, Mapping
 from contextlib import closing
@@ -12,15 +11,16 @@ from typing import TYPE_CHECKING
 from ..checkpoints.checkpoint import Checkpoint
 from ..engine.served import engine_lines
 from ..errors import (
-    AnswerError,
     CheckpointError,
     CollectError,
     DataRootError,
     HarnessError,
     NothingMeasuredError,
+    ResponseError,
     SandboxError,
 )
 from ..harness.backends import load_model
+from ..recorder.accelerator import free_memory
 from ..runtime.distributed import group_size, is_helper
 from ..runtime.redaction import redacted
 from ..storage.result import Missing, Result
@@ -125,7 +125,7 @@ class PanelRun(CellRun):
                 self.progress.benchmark(cell.benchmark.name, index, len(cells))
                 try:
                     n_measured += self.measure(lm, checkpoint, cell)
-                except (HarnessError, DataRootError, AnswerError, SandboxError) as error:
+                except (HarnessError, DataRootError, ResponseError, SandboxError) as error:
                     failed.append(self._noted(_gap(checkpoint, cell, str(error))))
                 except CollectError:
                     raise
@@ -133,7 +133,7 @@ class PanelRun(CellRun):
                     _log.exception("%s on %s", checkpoint.location, cell.benchmark.name)
                     failed.append(self._noted(_gap(checkpoint, cell, _one_line(error))))
         del lm
-        _free_memory()
+        free_memory()
         return n_measured, failed
 
     def _turns(self, lm: LM, cells: list[Cell]) -> Generator[Cell, None, None]:
@@ -174,11 +174,3 @@ def _gap(checkpoint: Checkpoint, cell: Cell, reason: str) -> Missing:
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
-
-
-def _free_memory() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -97,9 +97,9 @@ def _is_on_hub(ref: str, revision: str) -> bool:
     from huggingface_hub import file_exists, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    unanswered: tuple[type[Exception], ...] = (*http_errors(), HFValidationError)
+    unreachable: tuple[type[Exception], ...] = (*http_errors(), HFValidationError)
     try:
         cached = try_to_load_from_cache(ref, _ADAPTER, revision=revision)
         return isinstance(cached, str) or file_exists(ref, _ADAPTER, revision=revision)
-    except unanswered:  # or no name of the Hub
+    except unreachable:  # or no name of the Hub
         return False

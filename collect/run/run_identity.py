@@ -70,7 +70,7 @@ def identify(
     Raises
     ------
     BackendError
-        An argument that answers may depend on in ways that its value does not tell, or a model
+        An argument that responses may depend on in ways that its value does not tell, or a model
         class that is not one of Hugging Face checkpoints.
     CheckpointError
         The checkpoint cannot be resolved.
@@ -120,7 +120,7 @@ def identify_by_name(
 ) -> RunModel:
     """Return the model that a user's own name stands for, of whatever class.
 
-    Arguments tell answers apart here too, but for those that only say how a server is reached.
+    Arguments tell responses apart here too, but for those that only say how a server is reached.
     Those that are not known to be harmless are kept as digests: they may hold secrets.
 
     Parameters

@@ -1,6 +1,6 @@
 """lm-eval's filter ``capspace_sandbox`` turns programs into verdicts.
 
-A task names it after a filter that makes of each answer a mapping with the fields of `Sample`.
+A task names it after a filter that makes of each response a mapping with the fields of `Sample`.
 This module imports lm-eval; import it inside functions.
 """
 
@@ -24,19 +24,19 @@ class SandboxFilter(Filter):  # type: ignore[misc]  # as above
     def apply(
         self, resps: Sequence[Iterable[dict[str, Any]]], docs: Sequence[dict[str, Any]]
     ) -> list[list[dict[str, Any]]]:
-        """Return per document and answer the program, whether it passed, and if not why."""
+        """Return per document and response the program, whether it passed, and if not why."""
         samples = [
             [
                 Sample(r["program"], r["test"], tuple(r["names"]), r.get("preamble", ""))
-                for r in answers
+                for r in responses
             ]
-            for answers in resps
+            for responses in resps
         ]
-        verdicts = iter(judge_all(sample for answers in samples for sample in answers))
+        verdicts = iter(judge_all(sample for responses in samples for sample in responses))
         return [
             [
                 {"program": sample.program, "passed": v.passed, "reason": v.reason}
-                for sample, v in zip(answers, verdicts, strict=False)
+                for sample, v in zip(responses, verdicts, strict=False)
             ]
-            for answers in samples
+            for responses in samples
         ]

@@ -38,7 +38,7 @@ HARNESS_SEEDS = Seeds(0, 1234, 1234, 1234)
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which model answers, as far as it can change an answer; batch size and device cannot."""
+    """Which model responds, as far as that can change a response; batch size and device cannot."""
 
     checkpoint: str
     """``hub:<repo>@<commit>`` or ``sha256:<content hash>`` of a local folder."""
@@ -68,13 +68,13 @@ class ModelIdentity:
 
     @property
     def key(self) -> str:
-        """Hex SHA-256 of the model's identity: what a cache of its answers is keyed by."""
+        """Hex SHA-256 of the model's identity: what a cache of its responses is keyed by."""
         return digest({"schema": _SCHEMA, **asdict(self)})
 
 
 @dataclass(frozen=True)
 class TaskIdentity:
-    """One leaf task: its prompts, answers and metric are a function of these."""
+    """One leaf task: its prompts, responses and metric are a function of these."""
 
     name: str
     version: str

@@ -13,8 +13,8 @@ from typing import Any
 from capspace.fit.errors import near_matches
 
 from ..errors import CollectError, StoreError
-from .answer_identity import recorded_identity
 from .journal import JournalInfo, inspect_journal, open_journal
+from .response_identity import recorded_identity
 from .result import Result
 from .store import Store
 
@@ -32,33 +32,38 @@ class StoreInfo:
     ----------
     path : Path
     n_results : mapping of model to number of scores
-    n_answers : mapping of model to number of kept answers
-        Answers of a model without a score count under the checkpoint they name.
+    n_responses : mapping of model to number of stored responses
+        Responses of a model without a score count under the checkpoint they name.
     n_bytes : mapping of part to bytes
-        "scores", "samples", "answers" and "logs".
+        "scores", "samples", "responses" and "logs".
     n_quarantined : int
-        Damaged files of answers in quarantine.
-    n_unanswered : int
-        Requests that were asked and got no answer.
-    longest_unanswered : int, or None
+        Damaged files of responses in quarantine.
+    n_without_response : int
+        Requests that got no response.
+    longest_without_response : int, or None
         Characters of the longest of them.
     notices : tuple of str
-        What reading the answers had to repair, or could not.
+        What reading the responses had to repair, or could not.
 
     """
 
     path: Path
     n_results: dict[str, int]
-    n_answers: dict[str, int]
+    n_responses: dict[str, int]
     n_bytes: dict[str, int]
     n_quarantined: int
-    n_unanswered: int
-    longest_unanswered: int | None
+    n_without_response: int
+    longest_without_response: int | None
     notices: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-safe values."""
-        return {**vars(self), "path": str(self.path)}
+        """Return JSON-safe values, three of them also under the names of 0.1.0."""
+        former = {
+            "n_answers": self.n_responses,
+            "n_unanswered": self.n_without_response,
+            "longest_unanswered": self.longest_without_response,
+        }
+        return {**vars(self), **former, "path": str(self.path)}
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Removed:
     """How much was removed."""
 
     n_scores: int
-    n_answers: int
+    n_responses: int
     n_failures: int
 
 
@@ -77,24 +82,24 @@ def store_info(store: Store) -> StoreInfo:
         notices = journal.take_notices()
     results = store.results()
     names = {recorded_identity(r.identity): r.model for r in results}
-    answers: Counter[str] = Counter()
-    for identity, n in info.n_answers.items():
-        answers[names.get(identity) or _checkpoint(info, identity)] += n
-    for failure in info.unanswered:
-        answers[names.get(failure.identity) or _checkpoint(info, failure.identity)] += 0
+    responses: Counter[str] = Counter()
+    for identity, n in info.n_responses.items():
+        responses[names.get(identity) or _checkpoint(info, identity)] += n
+    for failure in info.without_response:
+        responses[names.get(failure.identity) or _checkpoint(info, failure.identity)] += 0
     return StoreInfo(
         path=store.path,
         n_results=dict(Counter(r.model for r in results)),
-        n_answers=dict(answers),
+        n_responses=dict(responses),
         n_bytes={
             "scores": sum(p.stat().st_size for p in store.path.glob("store.sqlite*")),
             "samples": _size(store.samples_path),
-            "answers": _size(store.path / "journal"),
+            "responses": _size(store.path / "journal"),
             "logs": _size(store.logs_path),
         },
         n_quarantined=info.n_quarantined,
-        n_unanswered=len(info.unanswered),
-        longest_unanswered=max((f.characters for f in info.unanswered), default=None),
+        n_without_response=len(info.without_response),
+        longest_without_response=max((f.characters for f in info.without_response), default=None),
         notices=tuple(notices),
     )
 
@@ -139,17 +144,17 @@ def compact_store(store: Store) -> tuple[int, int]:
 
 
 def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> Removed:
-    """Remove a model's scores, samples and failures, and answers that no other score rests on.
+    """Remove a model's scores, samples and failures, and responses that no other score rests on.
 
     Parameters
     ----------
     store : Store
         Where they are.
     model : str
-        Name as ``capspace store info`` shows it: of answers without a score, their checkpoint. Or
+        Name as ``capspace store info`` shows it: of responses without a score, their checkpoint. Or
         the name of a damaged score, as ``capspace store check`` tells it.
     benchmark : str, optional
-        Only this score; answers stay, as other benchmarks may share them.
+        Only this score; responses stay, as other benchmarks may share them.
 
     Raises
     ------
@@ -167,12 +172,12 @@ def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> R
     everything, failed = store.results(), store.failures()
     own = [r for r in everything if is_meant(r.model, r.benchmark)]
     failures = [f for f in failed if is_meant(f.model, f.benchmark)]
-    n_answers = 0
+    n_responses = 0
     with open_journal(store.path) as journal:
         info = journal.info()
         identities, unscored = _identities(model, own, everything, info)
         if benchmark is None and identities:
-            n_answers = sum(info.n_answers.get(identity, 0) for identity in identities)
+            n_responses = sum(info.n_responses.get(identity, 0) for identity in identities)
             journal.remove(identities)
         elif not (own or failures or damaged):
             models = [*(r.model for r in everything), *(f.model for f in failed)]
@@ -182,17 +187,17 @@ def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> R
     store.remove(r.key for r in own)
     store.remove_damaged(damaged)
     store.remove_failures(failures)
-    return Removed(len(own) + len(damaged), n_answers, len(failures))
+    return Removed(len(own) + len(damaged), n_responses, len(failures))
 
 
 def _identities(
     model: str, own: list[Result], everything: Iterable[Result], info: JournalInfo
 ) -> tuple[set[str], set[str]]:
-    """Return whose answers are the model's alone, and all checkpoints that have no score."""
+    """Return whose responses are the model's alone, and all checkpoints that have no score."""
     keys = {r.key for r in own}
     others = {recorded_identity(r.identity) for r in everything if r.key not in keys}
     scored = {recorded_identity(r.identity) for r in own}
-    recorded = info.n_answers.keys() | {failure.identity for failure in info.unanswered}
+    recorded = info.n_responses.keys() | {failure.identity for failure in info.without_response}
     named = {i: _checkpoint(info, i) for i in recorded - scored - others}
     identities = {i for i, checkpoint in named.items() if checkpoint == model}
     return identities | (scored - others - {""}), set(named.values())
@@ -218,7 +223,7 @@ def _left_behind(store: Store) -> list[Path]:
 
 
 def _checkpoint(info: JournalInfo, identity: str) -> str:
-    """Return the checkpoint that answers without a score name."""
+    """Return the checkpoint that responses without a score name."""
     described = info.descriptions.get(identity, {}).get("model", {})
     return str(described.get("checkpoint", identity[:12]))
 

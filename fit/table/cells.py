@@ -88,8 +88,11 @@ def as_text(values: pd.Series) -> pd.Series:
 
     """
     # By way of a list: pandas would make floats of integers beside a missing cell.
-    cells = values.astype(object).tolist()
-    text = [c.strip() if isinstance(c, str) else _text(c, values.name) for c in cells]
+    cells, empty = values.astype(object).tolist(), values.isna().tolist()
+    text = [
+        cell.strip() if isinstance(cell, str) else "" if gap else _text(cell, values.name)
+        for cell, gap in zip(cells, empty, strict=True)
+    ]
     return pd.Series(text, index=values.index, name=values.name, dtype=object)
 
 
@@ -143,8 +146,6 @@ def is_empty(cell: Any) -> bool:
 
 
 def _text(cell: Any, column: Hashable) -> str:
-    if is_empty(cell):
-        return ""
     if isinstance(cell, (bool, np.bool_)):
         return str(bool(cell)).lower()
     if isinstance(cell, Integral):

@@ -121,14 +121,14 @@ def _prompts(lm: HFLM, contexts: Sequence[str], longest: int) -> list[list[int]]
 
 
 def _finish(lm: HFLM, tokens: list[int], stops: list[str]) -> str:
-    """Turn generated tokens into the answer, as lm-eval cuts it."""
+    """Turn generated tokens into the response, as lm-eval cuts it."""
     marker = lm.think_end_token
     if isinstance(marker, int) and marker in tokens:
         tokens = tokens[len(tokens) - tokens[::-1].index(marker) :]
     text: str = lm.tok_decode(tokens)
-    answer: str = postprocess_generated_text(
+    response: str = postprocess_generated_text(
         text.lstrip() if isinstance(marker, int) else text,
         stops,
         marker if isinstance(marker, str) else None,
     )
-    return answer
+    return response

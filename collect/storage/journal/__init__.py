@@ -1,19 +1,18 @@
 """The journal holds every response of a model, on disk before the next request is made.
 
-A journal is a folder. Each writing process appends chunks of answers to its own SQLite shard; a
+A journal is a folder. Each writing process appends chunks of responses to its own SQLite shard; a
 shard whose writer has gone is sealed under the digest of its bytes and never written again; sealed
 shards are merged from time to time. Whoever reads sees all of them together.
 """
 
 from ._journal import Journal, open_journal
-from .answers import Answer, RequestType
 from .chunk import Failure
 from .inspection import JournalInfo, JournalReport, inspect_journal
 from .keys import RequestKeys, is_sampled
 from .leases import Lease, Leases
+from .responses import RequestType, Response
 
 __all__ = [
-    "Answer",
     "Failure",
     "Journal",
     "JournalInfo",
@@ -22,6 +21,7 @@ __all__ = [
     "Leases",
     "RequestKeys",
     "RequestType",
+    "Response",
     "inspect_journal",
     "is_sampled",
     "open_journal",

@@ -13,12 +13,12 @@ from typing import Any, Self
 
 from ...errors import JournalError
 from ..files import write_atomically
-from .answers import Answer, RequestType
 from .chunk import Chunk, Failure
 from .folder import ShardFolder
 from .inspection import JournalInfo, JournalReport, describe_journal, inspect_journal
 from .leases import Leases
 from .live import OpenShard
+from .responses import RequestType, Response
 
 __all__ = ["Journal", "open_journal"]
 
@@ -26,7 +26,7 @@ _MERGE_ABOVE = 8  # sealed shards; each process that wrote adds one
 
 
 class Journal:
-    """All answers kept under one folder, by measurement identity and request key.
+    """All responses stored under one folder, by measurement identity and request key.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Journal:
 
     Notes
     -----
-    The folder may be shared by processes and machines. Answers in shards that are still written
+    The folder may be shared by processes and machines. Responses in shards that are still written
     are seen by processes of the same machine only, as SQLite's log cannot be shared further; a
     lease keeps two machines from one cell. Machines must have distinct host names and the file
     system must honour `flock` between them.
@@ -85,36 +85,36 @@ class Journal:
         taken, self._folder.notices = self._folder.notices, []
         return taken
 
-    def known(self, identity: str) -> dict[bytes, Answer]:
-        """Return every answer kept for an identity, by request key.
+    def known(self, identity: str) -> dict[bytes, Response]:
+        """Return every response stored for an identity, by request key.
 
-        Where two processes answered one request, the answer written first counts.
+        Where two processes requested the same, the response written first counts.
         """
         with _plain_errors(self.path):
             chunks = [c for _, contents in self._folder.read(identity) for c in contents.chunks]
-        answers: dict[bytes, Answer] = {}
+        responses: dict[bytes, Response] = {}
         for chunk in sorted(chunks, key=lambda c: (c.created, c.digest), reverse=True):
-            answers.update(chunk.answers())
-        return answers
+            responses.update(chunk.responses())
+        return responses
 
     def append(
         self,
         identity: str,
         request_type: RequestType,
         keys: Sequence[bytes],
-        answers: Sequence[Answer],
+        responses: Sequence[Response],
         *,
         description: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write one chunk of answers; they are on disk when this returns.
+        """Write one chunk of responses; they are on disk when this returns.
 
         Parameters
         ----------
         identity : str
             Key of the measurement identity.
         request_type : str
-            The model's method that answered.
-        keys, answers : sequences of one length
+            The model's method that responded.
+        keys, responses : sequences of one length
             What was asked and what came back.
         description : mapping, optional
             What the identity stands for, as JSON data.
@@ -125,15 +125,15 @@ class Journal:
             The disk is full or read-only: this chunk is dropped whole, those before it are kept.
 
         """
-        chunk = Chunk.of(identity, request_type, keys, answers)
+        chunk = Chunk.of(identity, request_type, keys, responses)
         self._own_shard().append(chunk, description)
 
     def record_failure(self, failure: Failure) -> None:
-        """Keep that a request got no answer; the next run asks it again."""
+        """Store that a request got no response; the next run makes it again."""
         self._own_shard().writer.record_failure(failure)
 
     def failures(self, identity: str) -> list[Failure]:
-        """Return the requests of an identity that were asked and never answered."""
+        """Return the requests of an identity that were made and got no response."""
         known = self.known(identity)
         with _plain_errors(self.path):
             failures = [f for _, contents in self._folder.read(identity) for f in contents.failures]
@@ -149,7 +149,7 @@ class Journal:
             return {}  # it only saves time; a torn file is learned again
 
     def keep_tuning(self, identity: str, tuning: Mapping[str, float]) -> None:
-        """Keep numbers that make the next run of this identity faster; they change no answer."""
+        """Keep numbers that make the next run of this identity faster; they change no response."""
         path = self._tuning_path(identity)
         with _plain_errors(self.path):
             path.parent.mkdir(exist_ok=True)
@@ -172,9 +172,9 @@ class Journal:
             return self._folder.merge(everything=True)
 
     def remove(self, identities: Collection[str]) -> tuple[int, int]:
-        """Drop all answers and failures of these identities; return bytes before and after.
+        """Drop all responses and failures of these identities; return bytes before and after.
 
-        Quarantined files go too: whose answers are in them, nobody can tell.
+        Quarantined files go too: whose responses are in them, nobody can tell.
 
         Raises
         ------
@@ -202,7 +202,7 @@ class Journal:
         failed = {failure.identity for shard in contents for failure in shard.failures}
         return describe_journal(
             contents,
-            unanswered=[
+            without_response=[
                 failure for identity in sorted(failed) for failure in self.failures(identity)
             ],
             n_sealed=len(self._folder.sealed()),

@@ -1,4 +1,4 @@
-"""Answers that are written together are a chunk, whose digest reveals any change."""
+"""Responses that are written together are a chunk, whose digest reveals any change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self
 
-from .answers import Answer, RequestType, pack, unpack
+from .responses import RequestType, Response, pack, unpack
 
 __all__ = ["APPLICATION_ID", "PAGE_BYTES", "VERSION", "Chunk", "Failure"]
 
@@ -23,12 +23,12 @@ PAGE_BYTES = 1024
 
 @dataclass(frozen=True)
 class Chunk:
-    """Answers that were written together.
+    """Responses that were written together.
 
     Attributes
     ----------
     identity : str
-        Key of the measurement identity that the answers belong to.
+        Key of the measurement identity that the responses belong to.
     created : float
         When it was written, in seconds since 1970.
 
@@ -47,10 +47,10 @@ class Chunk:
         identity: str,
         request_type: RequestType,
         keys: Sequence[bytes],
-        answers: Sequence[Answer],
+        responses: Sequence[Response],
     ) -> Self:
-        """Pack answers into a chunk written now."""
-        payload = pack(request_type, keys, answers).ljust(PAGE_BYTES, b"\0")
+        """Pack responses into a chunk written now."""
+        payload = pack(request_type, keys, responses).ljust(PAGE_BYTES, b"\0")
         created = time.time()
         digest = _digest(identity, request_type, len(keys), created, payload)
         return cls(identity, request_type, len(keys), created, digest, payload)
@@ -61,14 +61,14 @@ class Chunk:
         digest = _digest(self.identity, self.request_type, self.n, self.created, self.payload)
         return digest == self.digest
 
-    def answers(self) -> dict[bytes, Answer]:
-        """Return the answers by request key."""
+    def responses(self) -> dict[bytes, Response]:
+        """Return the responses by request key."""
         return unpack(self.request_type, self.payload)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that got no answer, and why."""
+    """A request that got no response, and why."""
 
     identity: str
     key: bytes

@@ -1,4 +1,4 @@
-"""A request's key is a digest of all that decides its answer besides the identity."""
+"""A request's key is a digest of all that decides its response besides the identity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY_BYTES = 16
 
 
 def is_sampled(request_type: str, arguments: Sequence[Any]) -> bool:
-    """Return whether the request asks for a random draw, so that each repeat is its own answer."""
+    """Return whether the request is for a random draw, so that each repeat has its response."""
     if request_type != "generate_until" or len(arguments) < 2:
         return False
     settings = arguments[1]
@@ -32,7 +32,7 @@ class RequestKeys:
     Parameters
     ----------
     request_type : str
-        The model's method that answers: ``loglikelihood``, ``loglikelihood_rolling`` or
+        The model's method that responds: ``loglikelihood``, ``loglikelihood_rolling`` or
         ``generate_until``.
 
     """
@@ -51,7 +51,7 @@ class RequestKeys:
         arguments : sequence
             What the model is given: texts, and mappings of generation settings.
         draw : (document index, repeat index), optional
-            Which of several independent answers to the same request this is.
+            Which of several independent responses to the same request this is.
 
         Raises
         ------

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 
 from ...errors import JournalError
 from ..readonly import is_unwritable, open_unwritable
-from .answers import RequestType
 from .chunk import APPLICATION_ID, VERSION, Chunk, Failure
+from .responses import RequestType
 
 __all__ = ["ShardContents", "file_digest", "read_shard"]
 
@@ -32,7 +32,7 @@ class ShardContents:
     chunks : list of Chunk
         The whole chunks, in the order of writing.
     failures : list of Failure
-        The requests that got no answer; others may have answered them since.
+        The requests that got no response; other processes may have got it since.
     damage : str
         What is wrong with the file, or "".
 

@@ -96,7 +96,7 @@ class ShardWriter:
             )
 
     def record_failure(self, failure: Failure) -> None:
-        """Keep that a request got no answer; it is asked again in the next run."""
+        """Store that a request got no response; the next run makes it again."""
         details = {
             "task": failure.task,
             "document": failure.document,

@@ -73,12 +73,12 @@ def resolve_all(
         # The Hub is asked about several at once; folders are hashed one after another.
         asked = {c.ref: pool.submit(find, c) for c in wanted if not Path(c.ref).is_dir()}
         for candidate in wanted:
-            answer = asked[candidate.ref].result() if candidate.ref in asked else find(candidate)
-            if isinstance(answer, Resolved):
-                resolved.append(answer)
+            outcome = asked[candidate.ref].result() if candidate.ref in asked else find(candidate)
+            if isinstance(outcome, Resolved):
+                resolved.append(outcome)
                 continue
             name = Path(candidate.ref).name if candidate.ref.startswith("/") else candidate.ref
-            missing += [Missing(name, b.name, str(answer)) for p in panels for b in p.benchmarks]
+            missing += [Missing(name, b.name, str(outcome)) for p in panels for b in p.benchmarks]
     if not resolved:
         raise ZooError(f"no checkpoint of this zoo can be used; {missing[0].reason}")
     return resolved, missing

@@ -211,7 +211,7 @@ def _observations(
             if result is None or not str(result.provenance.get("device")).startswith(device.kind):
                 continue
             if result.provenance.get("requests", {}).get("n_known"):
-                continue  # partly answered from the journal: its time says nothing
+                continue  # partly taken from the journal: its time says nothing
             seconds = result.provenance.get("seconds")
             work = works[panel.name, benchmark.name]
             if isinstance(seconds, (int, float)) and seconds > 0:

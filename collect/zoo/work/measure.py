@@ -87,7 +87,7 @@ class Messenger:
         self.tell("benchmark", benchmark=name)
 
     def items(self, done: int, total: int) -> None:
-        """Send how many items are answered, once a second at most."""
+        """Send how many items have responses, once a second at most."""
         if (now := time.monotonic()) - self._last_items > _TELL_EVERY or done == total:
             self._last_items = now
             self.tell("items", benchmark=self._benchmark, done=done, total=total)
@@ -145,7 +145,7 @@ def _reasons(store: ResultStore) -> dict[str, str]:
     """Return why cells have no score, by benchmark."""
     reasons = {}
     for failure in store.failures():
-        # Whose answer it was is known there: the label "model: benchmark: " is left out.
+        # The reader knows which cell it is: the label "model: benchmark: " is left out.
         label, is_labelled, rest = failure.reason.partition(f": {failure.benchmark}: ")
         reasons[failure.benchmark] = rest if is_labelled and " " not in label else failure.reason
     return reasons

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ..._display import frame_html
 from ..._files import write_whole
+from ..._json import json_safe
 from ...errors import FitError
 from ...figures import save
 from .compare import Comparison, read_published
@@ -59,6 +61,25 @@ class Reproduction:
         """Return one row per number compared: ours, the study's, the verdict and its reason."""
         return pd.DataFrame([asdict(c) for c in self.results.comparisons])
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-safe mapping: counts, coverage, each comparison, and the files' paths."""
+        coverage, width = pooled(self.results.coverage)
+        safe: dict[str, Any] = json_safe(
+            {
+                "n_compared": len(self.results.comparisons),
+                "n_same": self.count("same"),
+                "n_better": self.count("better"),
+                "n_different": self.count("differs"),
+                "coverage": coverage,
+                "mean_width": width,
+                "comparisons": [asdict(c) for c in self.results.comparisons],
+                "page": str(self.page),
+                "table": str(self.table),
+                "figures": list(map(str, self.figures)),
+            }
+        )
+        return safe
+
     def __repr__(self) -> str:
         return (
             f"Reproduction({len(self.results.comparisons)} numbers: {self.count('same')} the same, "
@@ -75,7 +96,7 @@ class Reproduction:
             f"{len(self.results.comparisons)} numbers compared with the study's: "
             f"{self.count('same')} the same, {self.count('better')} at a lower loss or better "
             f"criterion, {self.count('differs')} different",
-            f"90% intervals hold {coverage:.1%} of test models at mean width {width:.2f}",
+            f"90% intervals contain {coverage:.1%} of test models at mean width {width:.2f}",
         ]
         lines += [
             f"{c.section}, {c.item}, {c.quantity}: {c.ours:.6g} instead of {c.published:.6g}"

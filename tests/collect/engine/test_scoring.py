@@ -30,7 +30,7 @@ from capspace.collect.engine.forward import CACHE_NAMES
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import Budget, Target, score_targets
 from capspace.collect.engine.support import unsupported_reason
-from capspace.collect.errors import AnswerError
+from capspace.collect.errors import ResponseError
 
 HUB = SHARED / "hub"
 VOCABULARY = 600
@@ -358,7 +358,7 @@ def test_a_continuation_without_a_token_is_one_line_that_names_it(tokenizer: Any
         ((merged[:-1], merged[-1]), f"the continuation {merged[-1]!r} has no token of its own"),
         (("Question: who?", ""), "that ends in 'Question: who?' is empty"),
     ):
-        with pytest.raises(AnswerError) as caught:
+        with pytest.raises(ResponseError) as caught:
             engine.loglikelihood([Instance("loglikelihood", {}, pair, 0)])
         assert reason in str(caught.value)
         assert "\n" not in str(caught.value)

@@ -232,6 +232,26 @@ def test_dated_run_goes_before_one_without_a_date(
     assert [r.score for r in store.results()] == [0.4]
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["one-import", "import-each"])
+def test_scores_under_two_protocols_are_both_kept_with_a_line(
+    store: Store, panel: Panel, tmp_path: Path, together: bool
+) -> None:
+    files = [
+        run_file(tmp_path / "results_a.json", {"acc_norm,none": 0.3}, lm_eval_version="0.4.9"),
+        run_file(tmp_path / "results_b.json", {"acc_norm,none": 0.4}, lm_eval_version="0.4.13"),
+    ]
+    notes: list[str] = []
+    for paths in [files] if together else [[file] for file in files]:
+        notes += import_scores(paths, store=store, panel=panel).notes
+    assert sorted(r.score for r in store.results()) == [0.3, 0.4]
+    (note,) = [n for n in notes if n.startswith("kept twice: ")]
+    assert "measured under 2 protocols" in note
+    assert "lm-eval 0.4.9" in note
+    assert "lm-eval 0.4.13" in note
+    assert "results_a.json" in note
+    assert "results_b.json" in note
+
+
 def test_date_of_an_earlier_versions_import_is_in_its_files_name(
     store: Store, panel: Panel, tmp_path: Path
 ) -> None:

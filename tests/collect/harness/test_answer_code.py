@@ -10,7 +10,7 @@ pytest.importorskip("lm_eval", reason="tasks come with the collect extra")
 
 from capspace.collect.errors import HarnessError
 from capspace.collect.harness.harness import Harness
-from capspace.collect.harness.unsafe_graders import evaluator_of_answers
+from capspace.collect.harness.unsafe_graders import evaluator_of_responses
 from capspace.tasks.panel import Benchmark, load_panel, panel_names
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
@@ -20,7 +20,7 @@ def grading(folder: Path, **files: str) -> str | None:
     """Return what ``mine.score``, given as a task's grading function, runs text by."""
     for name, source in files.items():
         (folder / f"{name}.py").write_text(source)
-    return evaluator_of_answers({"process_results": f"{folder}/mine.score"})
+    return evaluator_of_responses({"process_results": f"{folder}/mine.score"})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ pytest.importorskip("lm_eval", reason="the recorder needs the collect extra")
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from capspace.collect.errors import AnswerError
+from capspace.collect.errors import ResponseError
 from capspace.collect.recorder import dispatch as asking
 from capspace.collect.recorder.recorder import Recorder
 from capspace.collect.recorder.request_order import blocks, pieces
@@ -349,7 +349,7 @@ def test_request_too_long_alone_is_recorded_with_its_length(journal: Journal) ->
     requests = choices(50)
     requests[40] = Instance("loglikelihood", {}, ("x" * 5000, " a"), 0, ("quiz", 10, 1))
     lm = Counting(holds=900)
-    with pytest.raises(AnswerError, match=r"org/model: quiz: 1 of 200 .* 5002 .*quiz item 10"):
+    with pytest.raises(ResponseError, match=r"org/model: quiz: 1 of 200 .* 5002 .*quiz item 10"):
         recorder(journal, lm).loglikelihood(requests)
     (failure,) = journal.failures("model")
     assert (failure.task, failure.document, failure.characters) == ("quiz", 10, 5002)
@@ -372,7 +372,7 @@ def test_error_that_is_not_about_memory_is_not_swallowed(journal: Journal) -> No
 def test_not_a_number_fails_the_cell_and_names_the_item(journal: Journal) -> None:
     requests = choices(100)
     lm = Counting(bad=requests[4 * 30].args[0])
-    with pytest.raises(AnswerError, match=r"org/model: quiz: item 30 of quiz answered \(nan"):
+    with pytest.raises(ResponseError, match=r"org/model: quiz: item 30 of quiz answered \(nan"):
         recorder(journal, lm).loglikelihood(requests)
     assert all(math.isfinite(a[0]) for a in journal.known("model").values())  # type: ignore[index]
 
@@ -391,7 +391,7 @@ def test_wrong_number_of_answers_is_told(journal: Journal) -> None:
         def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
             return super().loglikelihood(requests)[:-1]
 
-    with pytest.raises(AnswerError, match="7 responses to 8"):
+    with pytest.raises(ResponseError, match="7 responses to 8"):
         recorder(journal, Short()).loglikelihood(choices(10))
 
 

@@ -25,7 +25,7 @@ from small_disk import skip_without_namespaces
 pytest.importorskip("lm_eval", reason="collecting needs the collect extra")
 
 from capspace.collect.checkpoints.checkpoint import resolve
-from capspace.collect.errors import AnswerError
+from capspace.collect.errors import ResponseError
 from capspace.collect.harness.backends import load_model
 from capspace.collect.recorder.recorder import Recorder
 from capspace.collect.run import collect as runner
@@ -100,7 +100,7 @@ def test_full_disk_and_read_only_store_stop_a_run_and_can_still_be_read(
         assert told["info"]["code"] == 0
         info = json.loads(told["info"]["out"])
         assert info["n_results"] == {"tiny-llama": 1}
-        assert info["n_answers"] == {"tiny-llama": told["known"]}
+        assert info["n_responses"] == {"tiny-llama": told["known"]}
         assert (told["check"]["code"], told["check"]["out"]) == (0, "everything is whole\n")
         for command in ("scores", "receipt", "export"):
             assert told[command]["code"] == 0, told[command]
@@ -147,7 +147,7 @@ def test_signal_ends_a_run_that_the_same_command_resumes(
     with Journal(store / "journal") as journal:
         kept = journal.check()
     assert kept.problems == []
-    assert 64 <= kept.n_answers < 6_000
+    assert 64 <= kept.n_responses < 6_000
     assert list((store / "journal" / "claims").glob("*.json")) == []
 
 
@@ -219,7 +219,9 @@ def test_batch_that_does_not_fit_is_split_and_goes_on(
     )
     assert again.counts.n_split <= 1  # the size found before is used at once
     long = Instance("loglikelihood", {}, ("so " * 400, " one"), 0, ("t", 7, 1))
-    with pytest.raises(AnswerError, match=r"1 of 1 requests do not fit .* 1204 characters \(t it"):
+    with pytest.raises(
+        ResponseError, match=r"1 of 1 requests do not fit .* 1204 characters \(t it"
+    ):
         again.loglikelihood([long])
     assert [(f.document, f.characters) for f in journal.failures("m")] == [(7, 1204)]
 

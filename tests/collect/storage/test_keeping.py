@@ -73,7 +73,7 @@ def test_info_check_compact_and_remove(capspace: Command, store: Path) -> None:
     of = ("--store", store)
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_results"] == {"tiny-llama": 2}
-    assert info["n_answers"] == {"tiny-llama": 6}  # two items of two choices, and two texts
+    assert info["n_responses"] == {"tiny-llama": 6}  # two items of two choices, and two texts
     assert capspace("store", "check", *of).out == "everything is whole\n"
     assert capspace("store", "compact", *of).code == 0
 
@@ -90,7 +90,7 @@ def test_info_check_compact_and_remove(capspace: Command, store: Path) -> None:
     ).out  # fmt: skip
     assert "removed 1 score and 6 responses" in capspace("store", "remove", "tiny-llama", *of).out
     info = json.loads(capspace("store", "info", *of, "--json").out)
-    assert info["n_results"] == info["n_answers"] == {}
+    assert info["n_results"] == info["n_responses"] == {}
     assert "'tiny-llama'" in capspace.refused("store", "remove", "tiny-llama", *of)
 
 
@@ -108,11 +108,11 @@ def test_answers_without_a_score_are_removed_by_their_checkpoint(
             description={"model": {"checkpoint": "hub:org/model@0123"}},
         )
     info = json.loads(capspace("store", "info", *of, "--json").out)
-    assert info["n_answers"] == {"tiny-llama": 6, "hub:org/model@0123": 1}
+    assert info["n_responses"] == {"tiny-llama": 6, "hub:org/model@0123": 1}
     said = capspace("store", "remove", "hub:org/model@0123", *of)
     assert "removed 0 scores and 1 response" in said.out
     info = json.loads(capspace("store", "info", *of, "--json").out)
-    assert info["n_answers"] == {"tiny-llama": 6}
+    assert info["n_responses"] == {"tiny-llama": 6}
     assert info["n_results"] == {"tiny-llama": 2}
 
 
@@ -189,10 +189,10 @@ def test_requests_without_an_answer_are_counted_and_removed(capspace: Command, k
         capspace("store", "info", *of).out
     )
     info = json.loads(capspace("store", "info", *of, "--json").out)
-    assert (info["n_unanswered"], info["longest_unanswered"]) == (3, 12_040)
-    assert info["n_answers"] == {"abababababab": 0}
+    assert (info["n_without_response"], info["longest_without_response"]) == (3, 12_040)
+    assert info["n_responses"] == {"abababababab": 0}
     assert capspace("store", "remove", "abababababab", *of).code == 0
-    assert json.loads(capspace("store", "info", *of, "--json").out)["n_unanswered"] == 0
+    assert json.loads(capspace("store", "info", *of, "--json").out)["n_without_response"] == 0
 
 
 def test_what_stopped_runs_left_behind_is_told_and_deleted(capspace: Command, kept: Path) -> None:

@@ -40,9 +40,9 @@ SCORES = {
     ("Choice", CHOICE): (0.4, 5, 2),
     ("Choice", f"{CHOICE}; limit 2; seed 7"): (0.5, 2, 2),
     ("Choice", f"{CHOICE}; chat template"): (0.4, 5, 2),
-    ("Answer", ANSWER): (0.0, 3, 0),
-    ("Answer", f"{ANSWER}; limit 2; seed 7"): (0.0, 2, 0),
-    ("Answer", f"{ANSWER}; chat template"): (0.0, 3, 0),
+    ("Response", ANSWER): (0.0, 3, 0),
+    ("Response", f"{ANSWER}; limit 2; seed 7"): (0.0, 2, 0),
+    ("Response", f"{ANSWER}; chat template"): (0.0, 3, 0),
 }
 RUNS = [{}, {"limit": 2, "seed": 7}, {"chat_template": True}]
 
@@ -84,7 +84,7 @@ def test_its_scores_samples_answers_and_failures_are_all_there(store: Store) -> 
     assert (failure.benchmark, failure.revision) == ("Nowhere", HASH)
     assert len(store.to_table().scores) == len(SCORES)
     with open_journal(store.path) as journal:
-        assert sum(journal.info().n_answers.values()) == 56
+        assert sum(journal.info().n_responses.values()) == 56
         assert journal.take_notices() == []
     assert store_info(store).n_results == {store_v010.CHECKPOINT: len(SCORES)}
 
@@ -115,7 +115,7 @@ def test_the_same_runs_measure_nothing_and_load_no_model(
     for run in RUNS:
         collection = collect(inputs, store, **run)
         assert collection.n_measured == 0
-        assert [r.benchmark for r in collection.results] == ["Choice", "Answer"]
+        assert [r.benchmark for r in collection.results] == ["Choice", "Response"]
         assert all(result in before for result in collection.results)
         assert [gap.benchmark for gap in collection.missing] == ["Nowhere"]
     assert store.results() == before

@@ -180,6 +180,10 @@ def test_page_figures_and_numbers(study, expected, tmp_path):
     table = pd.read_csv(made.table)
     assert len(table) == len(results.comparisons)
     assert set(table["verdict"]) <= {"same", "better"}
+    outcome = json.loads(json.dumps(made.to_dict(), allow_nan=False))
+    assert outcome["n_compared"] == len(outcome["comparisons"]) == len(table)
+    assert outcome["n_same"] + outcome["n_better"] == len(table)
+    assert outcome["page"] == str(made.page)
     page = Links()
     page.feed(made.page.read_text())
     assert page.loaded

@@ -23,10 +23,10 @@ from small_disk import on_a_small_disk
 
 from capspace.collect.errors import JournalError
 from capspace.collect.storage.journal import Failure, Journal, RequestKeys, is_sampled
-from capspace.collect.storage.journal.answers import pack, unpack
 from capspace.collect.storage.journal.live import lock_of
 from capspace.collect.storage.journal.locks import try_lock, unlock
 from capspace.collect.storage.journal.reader import file_digest
+from capspace.collect.storage.journal.responses import pack, unpack
 from capspace.collect.storage.journal.writer import SLACK_BYTES
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -128,9 +128,9 @@ def test_remove_drops_one_identity(tmp_path: Path) -> None:
         journal.remove(["a"])
         assert journal.known("a") == {}
         assert journal.known("b") == truth(2)
-        assert set(journal.info().n_answers) == {"b"}
+        assert set(journal.info().n_responses) == {"b"}
         journal.remove(["b"])
-        assert journal.info().n_answers == {}
+        assert journal.info().n_responses == {}
 
 
 def test_identity_is_described(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_failures_survive_merging_and_mending_and_go_with_their_identity(tmp_pat
     with Journal(tmp_path) as journal:
         journal.compact()
         assert journal.failures("a") + journal.failures("b") == failures
-        assert journal.info().unanswered == failures
+        assert journal.info().without_response == failures
     spoil(shard_of(tmp_path))
     with Journal(tmp_path) as journal:
         assert journal.failures("a") + journal.failures("b") == failures
@@ -177,7 +177,7 @@ def test_failures_survive_merging_and_mending_and_go_with_their_identity(tmp_pat
         assert journal.failures("b") == failures[2:]
     with Journal(tmp_path) as journal:
         journal.remove(["b"])
-        assert journal.info().unanswered == []
+        assert journal.info().without_response == []
         assert journal.info().n_sealed == 0
 
 
@@ -229,7 +229,7 @@ def test_answers_that_another_process_writes_are_not_removed(tmp_path: Path) -> 
         process.communicate(b"\n")
     with Journal(tmp_path) as journal:
         journal.remove(["a"])
-        assert journal.info().n_answers == {}
+        assert journal.info().n_responses == {}
 
 
 def test_nothing_is_removed_while_another_machine_writes(tmp_path: Path) -> None:
@@ -429,7 +429,7 @@ def test_shard_of_a_killed_run_is_read_where_nothing_can_be_written(
         try:
             with Journal(folder, must_write=False) as journal:
                 assert journal.known("model") == parts.truth(6)
-                assert journal.info().n_answers == {{"model": 96}}
+                assert journal.info().n_responses == {{"model": 96}}
                 assert journal.check().problems == []
                 print(*journal.notices, sep="\\n")
                 parts.fill(journal, 1)

@@ -196,7 +196,9 @@ def test_killed_workers_a_failed_node_and_a_cancelled_run_lose_and_repeat_nothin
         once = [r.provenance["requests"] for r in store.results()]
     journal = Journal(zoo.store.path / "journal")
     assert journal.check().problems == []
-    assert journal.check().n_answers == sum(r["n_asked"] for r in once)  # no answer is there twice
+    assert journal.check().n_responses == sum(
+        r["n_asked"] for r in once
+    )  # no answer is there twice
     assert sum(r["n_requests"] for r in requests) == sum(r["n_requests"] for r in once)
 
 
@@ -227,7 +229,7 @@ def test_a_preempted_job_goes_on_where_it_stopped(zoo: Zoo, cluster: Callable[[s
     report = Journal(zoo.store.path / "journal").check()
     assert report.problems == []
     asked = [r.provenance["requests"]["n_requests"] for r in zoo.store.results()]
-    assert report.n_answers == sum(asked)  # no answer is there twice, and none is missing
+    assert report.n_responses == sum(asked)  # no answer is there twice, and none is missing
 
 
 @pytest.mark.slow
@@ -283,7 +285,7 @@ def test_a_unit_longer_than_a_job_s_time_goes_on_in_the_next(
     report = Journal(zoo.store.path / "journal").check()
     assert report.problems == []
     requests = plain.results[0].provenance["requests"]["n_requests"]
-    assert report.n_answers == requests  # no answer is there twice
+    assert report.n_responses == requests  # no answer is there twice
     # The last job asked only for what the others had left.
     asked = zoo.store.results()[0].provenance["requests"]
     assert 0 < asked["n_known"] < asked["n_requests"] == requests

@@ -1,4 +1,4 @@
-"""A chunk of answers becomes bytes, and comes back exactly."""
+"""A chunk of responses becomes bytes, and comes back exactly."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Literal, TypeAlias, cast
 
 from .keys import KEY_BYTES
 
-__all__ = ["Answer", "RequestType", "pack", "unpack"]
+__all__ = ["RequestType", "Response", "pack", "unpack"]
 
 RequestType: TypeAlias = Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]
-Answer: TypeAlias = tuple[float, bool] | float | str
+Response: TypeAlias = tuple[float, bool] | float | str
 
 _HEADER = struct.Struct("<II")
 
 
-def pack(request_type: RequestType, keys: Sequence[bytes], answers: Sequence[Answer]) -> bytes:
-    """Return keys and answers as bytes; floats keep every bit, text every character."""
+def pack(request_type: RequestType, keys: Sequence[bytes], responses: Sequence[Response]) -> bytes:
+    """Return keys and responses as bytes; floats keep every bit, text every character."""
     n = len(keys)
     if request_type == "loglikelihood":
-        pairs = cast("Sequence[tuple[float, bool]]", answers)
+        pairs = cast("Sequence[tuple[float, bool]]", responses)
         body = struct.pack(f"<{n}d", *(p[0] for p in pairs)) + bytes(p[1] for p in pairs)
     elif request_type == "loglikelihood_rolling":
-        body = struct.pack(f"<{n}d", *cast("Sequence[float]", answers))
+        body = struct.pack(f"<{n}d", *cast("Sequence[float]", responses))
     else:
-        texts = [t.encode("utf-8", "surrogatepass") for t in cast("Sequence[str]", answers)]
+        texts = [t.encode("utf-8", "surrogatepass") for t in cast("Sequence[str]", responses)]
         lengths = struct.pack(f"<{n}I", *map(len, texts))
         body = zlib.compress(lengths + b"".join(texts), level=1)
     return _HEADER.pack(n, len(body)) + b"".join(keys) + body
 
 
-def unpack(request_type: RequestType, payload: bytes) -> dict[bytes, Answer]:
+def unpack(request_type: RequestType, payload: bytes) -> dict[bytes, Response]:
     """Return what `pack` was given, as a mapping; bytes after its end are padding."""
     n, size = _HEADER.unpack_from(payload)
     start = _HEADER.size

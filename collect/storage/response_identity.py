@@ -1,4 +1,4 @@
-"""The identity of responses is what decides how a model answers a given request."""
+"""The identity of responses is what decides how a model responds to a given request."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import asdict
 from .digests import digest
 from .identity import ModelIdentity
 
-__all__ = ["answering", "recorded_identity"]
+__all__ = ["recorded_identity", "response_identity"]
 
 
 def recorded_identity(canonical: str) -> str:
-    """Return the key of the answers behind a measurement that is stored as canonical JSON.
+    """Return the key of the responses behind a measurement that is stored as canonical JSON.
 
     Returns
     -------
     str
-        As ``digest`` of ``answering``; "" for an imported score, which has no answers of ours.
+        As ``digest`` of ``response_identity``; "" for an imported score, which
+        has no responses of ours.
 
     """
     stored = json.loads(canonical)
@@ -28,8 +29,8 @@ def recorded_identity(canonical: str) -> str:
     )
 
 
-def answering(model: ModelIdentity, harness: str, seed: int) -> dict[str, object]:
-    """Return what decides a model's answer to a given request.
+def response_identity(model: ModelIdentity, harness: str, seed: int) -> dict[str, object]:
+    """Return what decides a model's response to a given request.
 
     The task, its shots and the limit are not in it: they are in the requests themselves. So a
     larger limit, or another task with the same prompts, asks only what is new.
