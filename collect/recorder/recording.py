@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..storage.digests import digest
 from ..storage.identity import Measurement, ModelIdentity
 from ..storage.journal import Journal
-from ..storage.response_identity import response_identity
+from ..storage.response_identity import identity_of_responses
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -43,7 +43,7 @@ def recorded_responses(
     """Return a model of this identity behind a recorder, whatever is requested of it."""
     from .recorder import Recorder
 
-    decisive = response_identity(model, harness, seed)
+    decisive = identity_of_responses(model, harness, seed)
     return Recorder(
         lm,
         journal=journal,

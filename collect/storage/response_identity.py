@@ -8,7 +8,7 @@ from dataclasses import asdict
 from .digests import digest
 from .identity import ModelIdentity
 
-__all__ = ["recorded_identity", "response_identity"]
+__all__ = ["identity_of_responses", "recorded_identity"]
 
 
 def recorded_identity(canonical: str) -> str:
@@ -17,7 +17,7 @@ def recorded_identity(canonical: str) -> str:
     Returns
     -------
     str
-        As ``digest`` of ``response_identity``; "" for an imported score, which
+        As ``digest`` of ``identity_of_responses``; "" for an imported score, which
         has no responses of ours.
 
     """
@@ -29,7 +29,7 @@ def recorded_identity(canonical: str) -> str:
     )
 
 
-def response_identity(model: ModelIdentity, harness: str, seed: int) -> dict[str, object]:
+def identity_of_responses(model: ModelIdentity, harness: str, seed: int) -> dict[str, object]:
     """Return what decides a model's response to a given request.
 
     The task, its shots and the limit are not in it: they are in the requests themselves. So a

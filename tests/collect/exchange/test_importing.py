@@ -411,7 +411,7 @@ SAMPLE = {"doc_id": 0, "arguments": [["a", "b"]], "resps": [[[-1.5, True]]], "me
         (json.dumps(SAMPLE | {"doc_id": "x"}), "line 2: doc_id: Input should be a valid integer"),
         (json.dumps(SAMPLE | {"arguments": 5}), "arguments"),
         (json.dumps(SAMPLE | {"arguments": [[]]}), "arguments"),
-        (json.dumps(SAMPLE | {"arguments": []}), "0 requests and answers to 1"),
+        (json.dumps(SAMPLE | {"arguments": []}), "0 requests and responses to 1"),
         (json.dumps(SAMPLE | {"resps": [[]]}), "resps.0"),
         (json.dumps(SAMPLE | {"resps": [[["zz"]]]}), "'zz' is no number"),
         (json.dumps(SAMPLE | {"resps": [["plain"]]}), "None is no number"),

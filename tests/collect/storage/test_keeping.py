@@ -191,6 +191,8 @@ def test_requests_without_an_answer_are_counted_and_removed(capspace: Command, k
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert (info["n_without_response"], info["longest_without_response"]) == (3, 12_040)
     assert info["n_responses"] == {"abababababab": 0}
+    former = ("n_answers", "n_unanswered", "longest_unanswered")  # as in 0.1.0
+    assert [info[name] for name in former] == [{"abababababab": 0}, 3, 12_040]
     assert capspace("store", "remove", "abababababab", *of).code == 0
     assert json.loads(capspace("store", "info", *of, "--json").out)["n_without_response"] == 0
 

@@ -40,9 +40,9 @@ SCORES = {
     ("Choice", CHOICE): (0.4, 5, 2),
     ("Choice", f"{CHOICE}; limit 2; seed 7"): (0.5, 2, 2),
     ("Choice", f"{CHOICE}; chat template"): (0.4, 5, 2),
-    ("Response", ANSWER): (0.0, 3, 0),
-    ("Response", f"{ANSWER}; limit 2; seed 7"): (0.0, 2, 0),
-    ("Response", f"{ANSWER}; chat template"): (0.0, 3, 0),
+    ("Answer", ANSWER): (0.0, 3, 0),
+    ("Answer", f"{ANSWER}; limit 2; seed 7"): (0.0, 2, 0),
+    ("Answer", f"{ANSWER}; chat template"): (0.0, 3, 0),
 }
 RUNS = [{}, {"limit": 2, "seed": 7}, {"chat_template": True}]
 
@@ -115,7 +115,7 @@ def test_the_same_runs_measure_nothing_and_load_no_model(
     for run in RUNS:
         collection = collect(inputs, store, **run)
         assert collection.n_measured == 0
-        assert [r.benchmark for r in collection.results] == ["Choice", "Response"]
+        assert [r.benchmark for r in collection.results] == ["Choice", "Answer"]
         assert all(result in before for result in collection.results)
         assert [gap.benchmark for gap in collection.missing] == ["Nowhere"]
     assert store.results() == before
