@@ -56,9 +56,9 @@ def lm_eval(
     """
     if {"-h", "--help"} & {*(arguments or [])}:
         typer.echo(f"{context.get_help()}\n")  # then lm-eval prints its own
-    from ..runtime.optional import require_collect_extra
+    from ..runtime.optional import import_collect_extra
 
-    require_collect_extra()
+    import_collect_extra()
     from ..run.lm_eval_command import lm_eval_main
     from ..runtime.signals import terminable
     from ..storage.store import default_store_path

@@ -11,6 +11,7 @@ from ..checkpoints.download import checkpoint_folder
 from ..engine.arithmetic import ARITHMETIC, MODEL_NAME
 from ..engine.served import newer_than_checked
 from ..errors import BackendError, CheckpointError
+from ..runtime.optional import import_collect_extra
 from ..settings import LoadSettings
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def load_model(
         does not belong to them. What transformers raises for a checkpoint passes through.
 
     """
+    import_collect_extra()
     from lm_eval.api.registry import get_model
 
     from ..checkpoints.checked_model import LoadRules, checked

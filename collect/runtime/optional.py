@@ -1,10 +1,12 @@
 """Measuring models needs the ``collect`` extra, and says so where it is not installed."""
 
+import gc
+from importlib import import_module
 from importlib.util import find_spec
 
 from ..errors import MissingExtraError
 
-__all__ = ["require_collect_extra"]
+__all__ = ["import_collect_extra", "require_collect_extra"]
 
 _MODULES = {
     "lm_eval": "lm-eval",
@@ -13,6 +15,7 @@ _MODULES = {
     "datasets": "datasets",
     "huggingface_hub": "huggingface_hub",
 }
+_LARGE = ("torch", "datasets", "transformers", "lm_eval.evaluator", "lm_eval.models.huggingface")
 
 
 def require_collect_extra() -> None:
@@ -29,3 +32,26 @@ def require_collect_extra() -> None:
         raise MissingExtraError(
             f"measuring a model needs {', '.join(missing)}: pip install 'capspace[collect]'"
         )
+
+
+def import_collect_extra() -> None:
+    """Import the libraries that measure models, which takes seconds.
+
+    Python would look for garbage among what is being imported again and again, for a quarter of
+    that time; meanwhile the search is off.
+
+    Raises
+    ------
+    MissingExtraError
+        As ``require_collect_extra``.
+
+    """
+    require_collect_extra()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for name in _LARGE:
+            import_module(name)
+    finally:
+        if was_enabled:
+            gc.enable()

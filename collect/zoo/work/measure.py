@@ -22,6 +22,7 @@ from capspace.tasks.panel import Panel
 from ...errors import CollectError, NothingMeasuredError
 from ...run.collect import collect_scores
 from ...run.collection import Collection
+from ...runtime.optional import import_collect_extra
 from ...runtime.redaction import redacted
 from ...storage.result_store import ResultStore
 from .folder import ZooFolder
@@ -117,7 +118,7 @@ def main(arguments: list[str]) -> None:
     out = _own_standard_output()
     units: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(units,), daemon=True).start()
-    _import_libraries()
+    import_collect_extra()  # before any unit's time begins
     out.write('{"event": "ready"}\n')
     out.flush()
     while True:
@@ -149,15 +150,6 @@ def _reasons(store: ResultStore) -> dict[str, str]:
         label, is_labelled, rest = failure.reason.partition(f": {failure.benchmark}: ")
         reasons[failure.benchmark] = rest if is_labelled and " " not in label else failure.reason
     return reasons
-
-
-def _import_libraries() -> None:
-    """Import what measuring needs, before any unit's time begins."""
-    import lm_eval
-    import torch
-    import transformers
-
-    del lm_eval, torch, transformers
 
 
 def _own_standard_output() -> TextIO:
