@@ -251,11 +251,12 @@ def test_model_that_is_not_named_or_not_there_is_refused(tmp_path: Path) -> None
 
 
 def words(checkpoint: Path, tasks: Path, store: Path, out: Path, *more: object) -> list[str]:
-    """Return a command that measures 1,000 multiple-choice items with lm-eval's own class."""
+    """Return a command that measures 300 multiple-choice items with lm-eval's own class."""
     given = [
         "lm-eval", "run", "--model", "hf", "--model_args", f"pretrained={checkpoint}",
         "dtype=float32", "--tasks", "fault_choice", "--include_path", tasks, "--device", "cpu",
-        "--batch_size", "8", "--output_path", out, "--log_samples", "--store", store, *more,
+        "--batch_size", "8", "--limit", "300", "--output_path", out, "--log_samples",
+        "--store", store, *more,
     ]  # fmt: skip
     return [str(word) for word in given]
 
@@ -266,7 +267,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
 ) -> None:
     whole = capspace(*words(tiny_checkpoint, fault_tasks, tmp_path / "whole", tmp_path / "a"))
     assert whole.code == 0, whole.err
-    assert "capspace: 0 of 4,000 responses were known; all are stored in" in whole.err
+    assert "capspace: 0 of 1,200 responses were known; all are stored in" in whole.err
 
     store, out = tmp_path / "store", tmp_path / "b"
     program = "from capspace.collect.cli import main; main()"
@@ -279,11 +280,11 @@ def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
         run.kill()
     assert run.returncode == -signal.SIGKILL
     known = n_kept(store)
-    assert 8 <= known < 4000
+    assert 8 <= known < 1200
 
     again = capspace(*words(tiny_checkpoint, fault_tasks, store, out))
     assert again.code == 0, again.err
-    assert f"capspace: {known:,} of 4,000 responses were known" in again.err
+    assert f"capspace: {known:,} of 1,200 responses were known" in again.err
     assert results(out) == results(tmp_path / "a")
 
     plain = capspace(*words(tiny_checkpoint, fault_tasks, store, tmp_path / "c", "--no-record"))
