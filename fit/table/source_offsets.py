@@ -220,6 +220,7 @@ def compare_sources(benchmark: str, scores: dict[str, pd.Series]) -> SourceOffse
     Parameters
     ----------
     benchmark : str
+        Its name, for the result.
     scores : mapping of source to Series by model
         Of exactly two sources.
 
