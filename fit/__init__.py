@@ -62,7 +62,8 @@ _NAMES = {
         "place_model", "reference_line",
     ),
     "reference": (
-        "Benchmark", "Population", "Reference", "Target", "load_reference",
+        "About", "Benchmark", "Evaluation", "Kind", "Population", "Reference", "ReferenceChoice",
+        "Source", "Status", "Target", "choose_reference", "load_reference", "reference_names",
         "target_training_table",
     ),
     "report": (
