@@ -14,6 +14,7 @@ if __name__ != "capspace.fit":
 
 if TYPE_CHECKING:
     from .analyses import *
+    from .completion import *
     from .errors import *
     from .figures import *
     from .law import *
@@ -39,6 +40,11 @@ _NAMES = {
         "choose_over_budgets", "error_curve", "fit_gain", "fit_unseen", "gain_problem",
         "predict_gain", "random_choices", "randomly", "read_costs", "select_models",
         "target_problem", "up_to_size",
+    ),
+    "completion": (
+        "BayesianFactorModel", "BestSingleBenchmark", "BlendedPredictor", "Completion",
+        "Expected", "FittedPredictor", "GaussianProcessLaw", "evaluate_targets", "score_to_z",
+        "z_to_score",
     ),
     "errors": (
         "DegenerateError", "FitError", "NotConvergedError", "TableError", "TooFewModelsError",
