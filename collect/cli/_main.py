@@ -25,6 +25,7 @@ from . import (
     ledger,
     lm_eval,
     predict,
+    references,
     scores,
     selection,
     space,
@@ -42,7 +43,7 @@ PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
     "Predict": ("predict", "targets", "models"),
     "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
-    "Data": ("scores", "store", "import", "export", "panels", "ledger"),
+    "Data": ("scores", "store", "import", "export", "panels", "references", "ledger"),
 }
 """The commands as ``capspace --help`` groups and orders them."""
 
@@ -86,6 +87,7 @@ for module in (
     lm_eval,
     zoo,
     predict,
+    references,
     backtest,
     study,
     space,

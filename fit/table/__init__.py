@@ -1,7 +1,15 @@
 """The score table is the one contract between gathering scores and fitting."""
 
+from ._source_offsets import SourceOffset, SourceOffsets, source_offsets
 from ._table import ScoreTable
 from .readers import read_table
 from .writers import write_table
 
-__all__ = ["ScoreTable", "read_table", "write_table"]
+__all__ = [
+    "ScoreTable",
+    "SourceOffset",
+    "SourceOffsets",
+    "read_table",
+    "source_offsets",
+    "write_table",
+]

@@ -6,7 +6,7 @@ import pytest
 
 from capspace.fit.errors import TableError
 from capspace.fit.table import ScoreTable
-from capspace.fit.table.source_offsets import (
+from capspace.fit.table._source_offsets import (
     SourceOffset,
     SourceOffsets,
     compare_sources,

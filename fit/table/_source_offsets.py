@@ -184,8 +184,7 @@ def source_offsets(table: ScoreTable, benchmarks: Iterable[str] | None = None) -
 
     Examples
     --------
-    >>> from capspace.fit import ScoreTable
-    >>> from capspace.fit.table.source_offsets import source_offsets
+    >>> from capspace.fit.table import ScoreTable, source_offsets
     >>> rows = [
     ...     {"model": m, "benchmark": "GPQA", "score": s + d, "protocol": p, "source": p}
     ...     for m, s in [("a", 0.4), ("b", 0.5), ("c", 0.7)]
