@@ -66,6 +66,7 @@ def read_reference(folder: Traversable, packaged: Traversable) -> Reference:
         about,
         _evaluations(folder / "evaluation.csv", targets),
         weights,
+        Path(str(folder / "laws")) if _is_there(folder, "laws.npz") else None,
     )
 
 

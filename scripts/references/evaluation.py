@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from capspace.fit.completion import BlendedPredictor, evaluate_targets
-from capspace.fit.prediction.training import training_arguments
+from capspace.fit.prediction._training_table import training_arguments
 from capspace.fit.reference import load_reference
 
 from .common import write_csv
