@@ -65,7 +65,7 @@ _NAMES = {
     ),
     "prediction": (
         "NextBenchmark", "Placement", "Prediction", "Predictions", "Support", "TargetLaw",
-        "place_model", "reference_line",
+        "TargetPrediction", "place_model", "predict_targets", "reference_line",
     ),
     "reference": (
         "About", "Benchmark", "Evaluation", "Kind", "Population", "Reference", "ReferenceChoice",

@@ -41,9 +41,9 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
-    "Predict": ("predict", "targets", "models"),
+    "Predict": ("predict", "references", "targets", "models"),
     "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
-    "Data": ("scores", "store", "import", "export", "panels", "references", "ledger"),
+    "Data": ("scores", "store", "import", "export", "panels", "ledger"),
 }
 """The commands as ``capspace --help`` groups and orders them."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -14,11 +14,11 @@ from ..reference._load import packaged_benchmarks, packaged_targets
 from ..table._source_offsets import SourceOffsets, compare_sources, source_offsets
 from ..table._table import ScoreTable
 from ..table.facts import last_day
-from ..table.schema import FACT_COLUMNS
+from ..table.schema import FACT_COLUMNS, KEY_COLUMNS
 from ._imported import ImportedTable, some
 from ._joining import Join, join_benchmarks, join_models
 
-__all__ = ["BuiltReference", "build_reference"]
+__all__ = ["BuiltReference", "build_reference", "credit"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class BuiltReference:
         Models that two sources spell differently.
     notes : tuple of str
         What was left out, and why.
+    weights : mapping of model to weight
+        Of models that count less than 1.
 
     """
 
@@ -52,6 +54,7 @@ class BuiltReference:
     offsets: SourceOffsets
     joined: tuple[Join, ...]
     notes: tuple[str, ...]
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
@@ -69,6 +72,7 @@ def build_reference(
     chance: Mapping[str, float] | None = None,
     known_benchmarks: Mapping[str, Benchmark] | None = None,
     known_targets: Mapping[str, Target] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> BuiltReference:
     """Build a reference from published tables.
 
@@ -88,7 +92,10 @@ def build_reference(
         Columns that are cheap to measure, besides those that a packaged reference has as
         benchmarks, each with the expected score of guessing. All others are targets.
     known_benchmarks, known_targets : mapping of name to Benchmark or Target, optional
-        Descriptions that come before those of the packaged references.
+        Descriptions that come before those of the packaged references, of which a target is of
+        all models here.
+    weights : mapping of model to weight, optional
+        Of models that count less than others; 1 for all others.
 
     Raises
     ------
@@ -100,12 +107,11 @@ def build_reference(
     """
     if not tables:
         raise TableError("no table is given; name at least one file")
-    described = _descriptions(known_benchmarks, known_targets)
+    described = _descriptions(known_benchmarks or {}, known_targets or {})
     spelled, renamed = join_benchmarks(tables, [*described[0], *described[1]])
     joined, joins = join_models(spelled)
     notes = [note for table in joined for note in table.notes]
     notes += [f"{name!r} read as {label}" for name, label in renamed.items()]
-    every = pd.concat([table.table.scores for table in joined], ignore_index=True)
     rows = _columns(joined, notes)
     facts = _facts(joined, rows["model"].unique(), notes)
     table = ScoreTable(rows, facts)
@@ -117,9 +123,10 @@ def build_reference(
         sources,
         cheap,
         targets,
-        _offsets(every, facts),
+        _offsets(joined, facts),
         joins,
         tuple(notes),
+        {str(m): w for m, w in (weights or {}).items() if m in table.models.index},
     )
 
 
@@ -190,14 +197,17 @@ def _facts(
 
 
 def _descriptions(
-    benchmarks: Mapping[str, Benchmark] | None, targets: Mapping[str, Target] | None
+    benchmarks: Mapping[str, Benchmark], targets: Mapping[str, Target]
 ) -> tuple[dict[str, Benchmark], dict[str, Target]]:
+    """Return benchmarks and targets by name: those given, then those of packaged references."""
     cheap: dict[str, Benchmark] = {}
     wanted: dict[str, Target] = {}
+    anyone = {"space": (), "population": "all"}
     for name in reference_names():
         cheap = packaged_benchmarks(name) | cheap
-        wanted = packaged_targets(name) | wanted
-    return cheap | dict(benchmarks or {}), wanted | dict(targets or {})
+        packaged = packaged_targets(name).items()
+        wanted = {label: t.model_copy(update=anyone) for label, t in packaged} | wanted
+    return cheap | dict(benchmarks), wanted | dict(targets)
 
 
 def _roles(
@@ -221,8 +231,7 @@ def _roles(
         raise TableError(f"only benchmarks ({some(names)}), and no target to predict from them")
     benchmarks = [_benchmark(n, chance.get(n), known_benchmarks) for n in cheap]
     targets = [known_targets.get(n) or _target(n) for n in others]
-    anyone = {"space": (), "population": "all"}
-    return tuple(benchmarks), tuple(target.model_copy(update=anyone) for target in targets)
+    return tuple(benchmarks), tuple(targets)
 
 
 def _benchmark(name: str, chance: float | None, known: Mapping[str, Benchmark]) -> Benchmark:
@@ -245,15 +254,19 @@ def _sources(tables: Sequence[ImportedTable], table: ScoreTable) -> dict[str, So
     return {text: first[text] for text in table.scores["source"].unique()}
 
 
+def credit(sources: Iterable[Source]) -> str:
+    """Return what must stand beside numbers that were made with some sources."""
+    return "; ".join(
+        " ".join(filter(None, (s.title, s.url, f"({s.licence}, {s.date})"))) for s in sources
+    )
+
+
 def _about(
     name: str, title: str, licence: str, sources: Mapping[str, Source], table: ScoreTable, n: int
 ) -> About:
     if not licence.strip():
         raise TableError(f"{name}: a reference needs a licence")
     distinct = tuple({source.title: source for source in sources.values()}.values())
-    credits = "; ".join(
-        " ".join(filter(None, (s.title, s.url, f"({s.licence}, {s.date})"))) for s in distinct
-    )
     released = [last_day(day) for day in table.models["release_date"] if day]
     last = max([*(source.date for source in distinct), *released])
     return About(
@@ -263,12 +276,17 @@ def _about(
         date=last,
         version=last.isoformat(),
         licence=licence.strip(),
-        attribution=credits,
+        attribution=credit(distinct),
         sources=distinct,
     )
 
 
-def _offsets(scores: pd.DataFrame, facts: pd.DataFrame) -> SourceOffsets:
-    """Return the offsets over all scores; rows of two sources are kept apart by their source."""
-    apart = scores.assign(protocol=scores["source"] + ": " + scores["protocol"])
-    return source_offsets(ScoreTable(apart, facts.iloc[:0]))
+def _offsets(tables: Sequence[ImportedTable], facts: pd.DataFrame) -> SourceOffsets:
+    """Return the offsets between all sources, each under its title, over all their scores."""
+    parts = []
+    for table in tables:
+        rows = table.table.scores
+        titles = pd.Series([table.sources[text].title for text in rows["source"]], rows.index)
+        parts.append(rows.assign(source=titles, protocol=titles + ": " + rows["protocol"]))
+    every = pd.concat(parts, ignore_index=True).drop_duplicates(list(KEY_COLUMNS))
+    return source_offsets(ScoreTable(every, facts.iloc[:0]))

@@ -70,16 +70,23 @@ def join_benchmarks(
 ) -> tuple[tuple[ImportedTable, ...], dict[str, str]]:
     """Return tables with each benchmark under one spelling, and what each renamed one is called.
 
-    Names are one benchmark where they differ in case, blanks, ``-`` and ``_`` alone. The spelling
-    is that of the ``known`` names, else the first.
+    Names are one benchmark where they differ in case, blanks, ``-`` and ``_`` alone, and stand in
+    different tables. The spelling is that of the ``known`` names, else the first; a known name is
+    left as it is, as two of them may differ in case alone.
     """
-    spelling = {_benchmark_key(name): name for name in reversed([*known])}
+    fixed = set(known)
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for name in fixed:
+        spellings[_benchmark_key(name)].add(name)
     renamed: dict[str, str] = {}
     for table in tables:
-        for name in table.table.benchmarks:
-            first = spelling.setdefault(_benchmark_key(name), name)
-            if first != name:
-                renamed[name] = first
+        own = set(table.table.benchmarks)
+        for name in sorted(own - fixed, key=table.table.benchmarks.index):
+            others = spellings[_benchmark_key(name)]
+            if len(others - own) == 1 and not others & own:
+                renamed[name] = next(iter(others))
+            elif not others:
+                others.add(name)
     return tuple(
         replace(
             table,

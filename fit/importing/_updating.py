@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ..errors import TableError
 from ..reference import About, Reference, Source
 from ..table._table import ScoreTable
-from ._building import BuiltReference, build_reference
+from ._building import BuiltReference, build_reference, credit
 from ._imported import ImportedTable
 
 __all__ = ["update_reference"]
@@ -62,17 +62,32 @@ def update_reference(
     parts = list(tables)
     if len(rest):
         parts.insert(0, replace(former, table=ScoreTable(rest, former.table.models)))
-    return build_reference(
+    built = build_reference(
         parts,
         name=name,
         licence=licence or about.licence,
         known_benchmarks=reference.benchmarks,
         known_targets=reference.targets,
+        weights=reference.model_weights,
         chance={
             b.name: b.chance
             for b in reference.benchmarks.values()
             if any(b.name in part.table.benchmarks for part in parts)
         },
+    )
+    return replace(built, about=_with_former(built.about, about, newer))
+
+
+def _with_former(about: About, former: About, replaced: Collection[str]) -> About:
+    """Return what a new reference says of itself, its former sources and attribution included."""
+    earlier = {s.title: s for s in former.sources if s.title not in replaced}
+    added = {s.title: s for s in about.sources if s.title not in {*earlier, former.title}}
+    return about.model_copy(
+        update={
+            "title": former.title,
+            "attribution": "; ".join(filter(None, (former.attribution, credit(added.values())))),
+            "sources": (*earlier.values(), *added.values()),
+        }
     )
 
 

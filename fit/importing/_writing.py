@@ -76,7 +76,10 @@ def _write(built: BuiltReference, folder: Path) -> None:
     empty = [c for c in _OPTIONAL if scores[c].isna().all()]
     unused = [c for c in ("revision", "comparable") if (scores[c] == "").all()]
     _csv(scores.drop(columns=[*empty, *unused]), folder / "scores.csv")
-    _csv(built.table.models.reset_index(), folder / "models.csv")
+    models = built.table.models.reset_index()
+    if built.weights:
+        models["weight"] = [built.weights.get(model) for model in models["model"]]
+    _csv(models, folder / "models.csv")
     _yaml([_entry(b) for b in built.benchmarks], folder / "benchmarks.yaml")
     _yaml([_entry(t) for t in built.targets], folder / "targets.yaml")
     _yaml(_entry(built.about), folder / "reference.yaml")

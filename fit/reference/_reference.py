@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -34,6 +35,8 @@ class Reference:
         How well targets are predicted; empty where that was not evaluated.
     model_weights : mapping of model to float
         How much a model counts, where that is not 1: of n variants of one base model each is 1/n.
+    laws : path or None
+        Where laws that were fitted to it are stored, without the endings ``.npz`` and ``.json``.
 
     """
 
@@ -43,6 +46,7 @@ class Reference:
     about: About | None = None
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
     model_weights: Mapping[str, float] = field(default_factory=dict)
+    laws: Path | None = None
 
     def __repr__(self) -> str:
         name = "" if self.about is None else f"{self.about.name}: "

@@ -122,6 +122,9 @@ def test_benchmarks_under_two_spellings_are_one_column(tmp_path):
     assert built.notes[0] == "'gpqa_diamond' read as GPQA-diamond"
     built = build([board(tmp_path, "one", skills()), board(tmp_path, "two", two)])
     assert [t.name for t in built.targets] == ["agent/board", "GPQA-diamond+"]
+    both = {m: {"MMLU": 0.5, "x y": 0.4, "x-y": 0.1 * i} for i, m in enumerate("abcdef")}
+    built = build([board(tmp_path, "three", both)])
+    assert [t.name for t in built.targets] == ["x y", "x-y"]  # one table has both
 
 
 def test_names_that_may_be_two_models_are_not_joined(tmp_path):
@@ -225,6 +228,29 @@ def test_an_update_keeps_what_the_reference_says_of_its_columns(tmp_path):
     built = update_reference(reference, [board(tmp_path, "y", more)], name="mine")
     assert [(b.name, b.chance) for b in built.benchmarks] == [("quiz", 0.2)]
     assert [t.name for t in built.targets] == ["agent/x", "agent/y"]
+
+
+def test_an_update_of_a_packaged_reference_keeps_its_attribution(tmp_path):
+    reference = load_reference("epoch-2026")
+    path = write_bfcl(tmp_path / "b.csv", {f"Qwen3-{i}B (FC)": 40 + i for i in range(1, 9)})
+    built = update_reference(reference, [read_published(path, TERMS)], name="mine")
+    assert built.about.attribution.startswith(reference.about.attribution)
+    assert "Function Calling" in built.about.attribution
+    titles = [s.title for s in built.about.sources]
+    assert titles[:-1] == [s.title for s in reference.about.sources]
+    again = write_reference(built, tmp_path / "mine")
+    assert set(again.table.scores["source"]) > set(reference.table.scores["source"])
+
+
+def test_an_update_keeps_populations_and_weights(tmp_path):
+    built = build([board(tmp_path, "one", skills())], weights={"model-3b": 0.25})
+    write_reference(built, tmp_path / "mine")
+    path = tmp_path / "mine" / "targets.yaml"
+    path.write_text(path.read_text().replace("population: all", "population: instruct"))
+    reference = load_reference(tmp_path / "mine")
+    again = write_reference(update_reference(reference, [], name="x"), tmp_path / "x")
+    assert again.targets["agent/board"].population == "instruct"
+    assert again.model_weights == {"model-3b": 0.25}
 
 
 def test_a_reference_without_terms_cannot_be_updated(tmp_path):
