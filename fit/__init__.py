@@ -65,10 +65,11 @@ _NAMES = {
     ),
     "prediction": (
         "NextBenchmark", "Placement", "Prediction", "Predictions", "Support", "TargetLaw",
-        "place_model", "reference_line",
+        "TargetPrediction", "place_model", "predict_targets", "reference_line",
     ),
     "reference": (
-        "Benchmark", "Population", "Reference", "Target", "load_reference",
+        "About", "Benchmark", "Evaluation", "Kind", "Population", "Reference", "ReferenceChoice",
+        "Source", "Status", "Target", "choose_reference", "load_reference", "reference_names",
         "target_training_table",
     ),
     "report": (

@@ -25,6 +25,7 @@ from . import (
     ledger,
     lm_eval,
     predict,
+    references,
     scores,
     selection,
     space,
@@ -40,7 +41,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
-    "Predict": ("predict", "targets", "models"),
+    "Predict": ("predict", "references", "targets", "models"),
     "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
     "Data": ("scores", "store", "import", "export", "panels", "ledger"),
 }
@@ -86,6 +87,7 @@ for module in (
     lm_eval,
     zoo,
     predict,
+    references,
     backtest,
     study,
     space,

@@ -41,8 +41,8 @@ class ScoreTable:
     models : DataFrame
         One row per model, indexed by ``model``, columns ``FACT_COLUMNS``: parameters and
         training_tokens are counts, training_flops is in FLOPs, release_date is an ISO date, month
-        or year, tuning is "base" or "instruct". Families that differ only in case or blanks are
-        one, under its first spelling.
+        or year, tuning is "base" or "instruct", provider who released it, mode "thinking" or
+        "plain". Families that differ only in case or blanks are one, under its first spelling.
     notes : tuple of str
         What was assumed in reading the table, such as the unit of a column.
 
