@@ -213,7 +213,7 @@ class FittedPredictor:
         mean, variance = self.views.factor.predict(*self.views.factor.place(z))
         half = self.cell_scale(level) * np.sqrt(variance[:, :p])
         known = ~np.isnan(cells)
-        nothing = ~known.any(axis=1)[:, None]
+        nothing = np.asarray(~known.any(axis=1))[:, None]
         filled = []
         for value in (mean[:, :p], mean[:, :p] - half, mean[:, :p] + half):
             score = np.where(nothing, np.nan, z_to_score(value, straight))
