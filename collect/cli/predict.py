@@ -85,9 +85,7 @@ def _by_stored_laws(
         _write_csv(target_frame(predictions), csv)
     if as_json:
         documents = [p.to_dict() for p in predictions]
-        o.print_json(
-            {"reference": about, "predictions": documents, "skipped": [], "notes": notes}
-        )
+        o.print_json({"reference": about, "predictions": documents, "skipped": [], "notes": notes})
         return
     o.console().print(about["reason"], style="dim", markup=False)
     print_target_predictions(predictions, all_shown=bool(targets))

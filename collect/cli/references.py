@@ -83,17 +83,17 @@ def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
     names: list[str | None] = [reference] if reference is not None else [*reference_names()]
     known = [load_reference(name) for name in names]
     rows = []
-    for own_reference in known:
-        for target in sorted(own_reference.targets.values(), key=lambda t: _place(own_reference, t)):
-            scores, _, families = target_training_table(own_reference, target)
-            rows.append((own_reference, target, len(scores), families.nunique()))
+    for each in known:
+        for target in sorted(each.targets.values(), key=lambda t: _place(each, t)):
+            scores, _, families = target_training_table(each, target)
+            rows.append((each, target, len(scores), families.nunique()))
     if as_json:
         o.print_json([_target_dict(*row) for row in rows])
         return
-    for own_reference in known:
-        own = [row for row in rows if row[0] is own_reference]
+    for each in known:
+        own = [row for row in rows if row[0] is each]
         o.print_table(
-            f"{own_reference.name or 'Targets'}{f' (models until {own_reference.date})' if own_reference.date else ''}",
+            f"{each.name or 'Targets'}{f' (models until {each.date})' if each.date else ''}",
             (
                 *("Name", "Target", "Status", "Error", "Naive error", "Inside", "Fitted on"),
                 *("Predicted from", "Description"),
@@ -102,11 +102,11 @@ def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
                 (
                     target.name,
                     target.label,
-                    *evaluation_words(own_reference.evaluations.get(target.name)),
+                    *evaluation_words(each.evaluations.get(target.name)),
                     f"{n} {'' if target.population == 'all' else f'{target.population} '}models, "
                     f"{f} families",
-                    _space(own_reference, target),
-                    _description(own_reference, target),
+                    _space(each, target),
+                    _description(each, target),
                 )
                 for _, target, n, f in own
             ],

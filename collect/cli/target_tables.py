@@ -40,9 +40,7 @@ def print_target_predictions(
         _print_gated([p for p in own if not math.isfinite(p.mean)], all_shown)
 
 
-def _print_rows(
-    title: str, predictions: Sequence[TargetPrediction], *, with_reason: bool
-) -> None:
+def _print_rows(title: str, predictions: Sequence[TargetPrediction], *, with_reason: bool) -> None:
     interval = f"{predictions[0].level:.0%} interval"
     numbers = ("Prediction", interval, "Mean error", "Mean", "Trend", "Nearest", "Single")
     reasons = any(p.reason for p in predictions) and with_reason

@@ -8,8 +8,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-
 from .._json import json_safe
 from ..completion import FittedPredictor
 from ..errors import FitError

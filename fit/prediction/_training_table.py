@@ -43,7 +43,9 @@ def training_arguments(
 def anchors_of(reference: Reference) -> list[str]:
     """Return the benchmarks of which a prediction needs one: GPQA and MMLU-Pro, where they are."""
     return [
-        name for name, b in reference.benchmarks.items() if (b.measures or name).startswith(_ANCHORS)
+        name
+        for name, b in reference.benchmarks.items()
+        if (b.measures or name).startswith(_ANCHORS)
     ]
 
 

@@ -54,13 +54,13 @@ def read_reference(folder: Traversable, packaged: Traversable) -> Reference:
         )
     try:
         weights = _weights(facts)
-        table = ScoreTable(typed(scores), typed(facts))
+        table = ScoreTable(typed(scores), _tuned(typed(facts), scores["model"]))
         if about is not None:
             _refuse_later(table, scores, about)
     except TableError as error:
         raise TableError(f"{folder}: {error}") from None
     return Reference(
-        with_tuning(table),
+        table,
         benchmarks,
         targets,
         about,
@@ -89,13 +89,23 @@ def read_targets(file: Traversable) -> dict[str, Target]:
 
 def with_tuning(table: ScoreTable) -> ScoreTable:
     """Return a table whose models are base or instruct; base where that is not stated."""
-    facts = table.models.assign(tuning=table.models["tuning"].replace("", "base"))
-    odd = facts[~facts["tuning"].isin(["base", "instruct"])]
+    facts = _tuned(table.models.reset_index(), pd.Series(dtype=object))
+    return ScoreTable(table.scores, facts, table.notes)
+
+
+def _tuned(facts: pd.DataFrame, scored: pd.Series) -> pd.DataFrame:
+    """Return the facts of all models, ``scored`` ones included, each base or instruct."""
+    extra = [m for m in scored.unique() if m not in set(facts["model"])]
+    every = pd.concat([facts, pd.DataFrame({"model": extra})]) if extra else facts.copy()
+    given = every["tuning"] if "tuning" in every else pd.Series("", every.index)
+    every["tuning"] = [t.strip().lower() if isinstance(t, str) and t else "base" for t in given]
+    odd = every[~every["tuning"].isin(["base", "instruct"])]
     if len(odd):
         raise TableError(
-            f"{odd.index[0]}: tuning is {odd['tuning'].iloc[0]!r}; it is 'base' or 'instruct'"
+            f"{odd['model'].iloc[0]}: tuning is {odd['tuning'].iloc[0]!r}; it is 'base' or "
+            "'instruct'"
         )
-    return ScoreTable(table.scores, facts, table.notes)
+    return every
 
 
 def _is_there(folder: Traversable, name: str) -> bool:

@@ -157,6 +157,17 @@ FIRST_PARTIES = {
     "stabilityai": "Stability AI", "tiiuae": "TII", "togethercomputer": "Together",
     "upstage": "Upstage",
 }  # fmt: skip
+# What other tables call models of the leaderboard.
+ALIASES = {
+    "command-r": "CohereForAI/c4ai-command-r-v01",
+    "command-r-plus": "CohereForAI/c4ai-command-r-plus",
+    "Command R7B": "CohereForAI/c4ai-command-r7b-12-2024",
+    "ministral-8b-2410": "mistralai/Ministral-8B-Instruct-2410",
+    "mistral-large-2411": "mistralai/Mistral-Large-Instruct-2411",
+    "open-mistral-nemo-2407": "mistralai/Mistral-Nemo-Instruct-2407",
+    "open-mixtral-8x22b": "mistralai/Mixtral-8x22B-Instruct-v0.1",
+    "open-mixtral-8x7b": "mistralai/Mixtral-8x7B-Instruct-v0.1",
+}
 _TUNED = re.compile(
     r"(instruct|chat|(?<![a-z])it(?![a-z])|zephyr|tulu|orca|dolly|beluga|distill|hermes|qwq|"
     r"dpo|sft|raven|aya|command|flan|phi-[34]|acemath|openmath|(?<![a-z])jt(?![a-z]))",
@@ -184,6 +195,7 @@ def build(data: Path) -> Tables:
     for model, facts in tables.models.items():
         if facts["first-party"]:
             leaves.setdefault(key(model), model)
+    leaves |= {key(other): model for other, model in ALIASES.items()}
     known = set()
     for row in (*published(data), *bfcl.read_bfcl(data / "bfcl_v4")):
         name = leaves.get(key(row["model"]))
