@@ -158,9 +158,10 @@ class FittedPredictor:
         }
         if not force:
             numbers = {name: np.where(gate == 0, v, np.nan) for name, v in numbers.items()}
-        naive = self.baselines.predict(cheap, about[:, 0])
+        same = np.array([[str(m) == known for known in self.models] for m in rows.index])
+        naive = self.baselines.predict(cheap, about[:, 0], same)
         naive["single"] = z_to_score(self.views.lines.predict(cheap)[0], straight)
-        nearest, single = self.baselines.nearest(cheap), self.views.lines.choice(cheap)
+        nearest, single = self.baselines.nearest(cheap, same), self.views.lines.choice(cheap)
         seen = set(self.models)
         out = []
         for i, model in enumerate(map(str, rows.index)):

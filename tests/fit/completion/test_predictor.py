@@ -112,6 +112,13 @@ def test_models_released_after_the_cut_change_nothing(kind):
     pd.testing.assert_frame_equal(tables[0], tables[2])
 
 
+def test_a_model_is_not_nearest_to_itself():
+    scores, facts = world(n=40)
+    table = fit(scores, facts).predict(scores.iloc[:5], facts)
+    assert table["in_training"].all()
+    assert (table["nearest_model"] != table["model"]).all()
+
+
 def test_intervals_grow_past_the_last_release(fitted):
     rows, _ = world(n=1, offset=1000)
     width = []
