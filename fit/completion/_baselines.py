@@ -49,7 +49,9 @@ class Baselines:
     slope: Array
     linear: NDArray[np.bool_]
 
-    def predict(self, cheap: Array, years: Array) -> dict[str, Array]:
+    def predict(
+        self, cheap: Array, years: Array, same: NDArray[np.bool_] | None = None
+    ) -> dict[str, Array]:
         """Return the baselines "mean", "last_five", "trend" and "nearest", each (n, t).
 
         Parameters
@@ -58,12 +60,14 @@ class Baselines:
             Cheap cells on the scale of the fits.
         years : (n,)
             Release dates.
+        same : (n, m) array of bool, optional
+            Which of the m training models a row is itself; it is not nearest to itself.
 
         """
         shape = (len(cheap), len(self.mean))
         trend = self.intercept + self.slope * years[:, None]
         trend = z_to_score(trend, self.linear)
-        chosen = self.nearest(cheap)
+        chosen = self.nearest(cheap, same)
         nearest = np.where(chosen >= 0, self.score[chosen, np.arange(shape[1])], np.nan)
         mean = np.broadcast_to(self.mean, shape)
         return {
@@ -73,7 +77,7 @@ class Baselines:
             "nearest": nearest,
         }
 
-    def nearest(self, cheap: Array) -> NDArray[np.intp]:
+    def nearest(self, cheap: Array, same: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
         """Return the training model (n, t) nearest to each row that has the target; -1 if none.
 
         Near is a small mean square difference over the cheap columns that both have, of which
@@ -85,6 +89,8 @@ class Baselines:
         a, b = np.where(here, z, 0.0), np.where(there, self.cheap, 0.0)
         square = a**2 @ there.T + here @ (b**2).T - 2 * a @ b.T
         enough = shared >= np.minimum(2, np.maximum(here.sum(axis=1), 1))[:, None]
+        if same is not None:
+            enough &= ~same
         distance = np.where(enough, square / np.maximum(shared, 1), np.inf)
         known = ~np.isnan(self.score)
         far = np.where(known[None], distance[:, :, None], np.inf)

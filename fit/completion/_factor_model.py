@@ -37,7 +37,8 @@ class Completion:
     mean : (n, p)
         NaN for a row without any known cell.
     variance : (n, p)
-        Predictive: noise, and what is unknown of place and loadings.
+        Predictive: noise, and what is unknown of place and loadings. Of Student noise it holds
+        the square of the scale, so that 90% lie within 2.0, not 1.6, of its roots.
 
     """
 

@@ -158,9 +158,10 @@ class FittedPredictor:
         }
         if not force:
             numbers = {name: np.where(gate == 0, v, np.nan) for name, v in numbers.items()}
-        naive = self.baselines.predict(cheap, about[:, 0])
+        same = np.array([[str(m) == known for known in self.models] for m in rows.index])
+        naive = self.baselines.predict(cheap, about[:, 0], same)
         naive["single"] = z_to_score(self.views.lines.predict(cheap)[0], straight)
-        nearest, single = self.baselines.nearest(cheap), self.views.lines.choice(cheap)
+        nearest, single = self.baselines.nearest(cheap, same), self.views.lines.choice(cheap)
         seen = set(self.models)
         out = []
         for i, model in enumerate(map(str, rows.index)):
@@ -213,7 +214,7 @@ class FittedPredictor:
         mean, variance = self.views.factor.predict(*self.views.factor.place(z))
         half = self.cell_scale(level) * np.sqrt(variance[:, :p])
         known = ~np.isnan(cells)
-        nothing = ~known.any(axis=1)[:, None]
+        nothing = np.asarray(~known.any(axis=1))[:, None]
         filled = []
         for value in (mean[:, :p], mean[:, :p] - half, mean[:, :p] + half):
             score = np.where(nothing, np.nan, z_to_score(value, straight))

@@ -55,7 +55,7 @@ class FittedProcess:
         cross = covariance(places, self.places, self.kernel)
         own = 1 + linear * (places**2).sum(axis=1) + local + noise
         left = np.einsum("mi,ij,mj->m", cross, self.inverse, cross)
-        return self.scale * np.sqrt(np.maximum(own - left, 0.0))
+        return np.asarray(self.scale * np.sqrt(np.maximum(own - left, 0.0)))
 
 
 def covariance(a: Array, b: Array, kernel: tuple[float, float, float, float]) -> Array:
@@ -63,9 +63,10 @@ def covariance(a: Array, b: Array, kernel: tuple[float, float, float, float]) ->
     linear, local, length, _ = kernel
     inner = a @ b.T
     if local == 0:
-        return 1 + linear * inner
+        return np.asarray(1 + linear * inner)
     square = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * inner
-    return 1 + linear * inner + local * np.exp(-np.maximum(square, 0.0) / (2 * length**2))
+    near = np.exp(-np.maximum(square, 0.0) / (2 * length**2))
+    return np.asarray(1 + linear * inner + local * near)
 
 
 def fit_process(places: Array, y: Array) -> FittedProcess:
@@ -83,6 +84,6 @@ def fit_process(places: Array, y: Array) -> FittedProcess:
             best = likelihood, kernel, k
     assert best is not None  # noqa: S101 - the grid is not empty; narrows the type for mypy
     likelihood, kernel, k = best
-    inverse = np.linalg.inv(k)
+    inverse: Array = np.linalg.inv(k).astype(float, copy=False)
     likelihood -= len(y) * (0.5 * np.log(2 * np.pi) + np.log(scale))
     return FittedProcess(places, inverse @ target, inverse, kernel, centre, scale, likelihood)

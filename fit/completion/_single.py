@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SingleLines", "fit_lines"]
+__all__ = ["FEWEST_PAIRS", "SingleLines", "fit_lines"]
 
 Array = NDArray[np.float64]
 

@@ -131,7 +131,8 @@ class TrainingTable:
                 check_fractions(frame.iloc[:, j], name)
         for name in ("release_date", "provider"):
             if name not in facts:
-                raise FitError(f"the facts have no column {name}; they have {', '.join(facts)}")
+                have = ", ".join(map(str, facts.columns))
+                raise FitError(f"the facts have no column {name}; they have {have}")
         about = facts.reindex(scores.index)
         years = decimal_years(about["release_date"])
         models = np.array([str(m) for m in scores.index], dtype=str)

@@ -186,7 +186,7 @@ def _place(y: Array, trust: Array, w: Array, moment: Array) -> tuple[Array, Arra
     p, k = len(w), w.shape[1] - 1
     precision = (trust @ moment[:, 1:, 1:].reshape(p, k * k)).reshape(-1, k, k) + np.eye(k)
     right = (trust * y) @ w[:, 1:] - trust @ moment[:, 0, 1:]
-    covariance = np.linalg.inv(precision)
+    covariance: Array = np.linalg.inv(precision).astype(float, copy=False)
     return (covariance @ right[..., None])[..., 0], covariance
 
 

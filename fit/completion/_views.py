@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._gaussian_process import covariance, fit_process
-from ._single import SingleLines, fit_lines
+from ._single import FEWEST_PAIRS, SingleLines, fit_lines
 from ._training import TrainingTable
 from ._variational import FactorPosterior, fit_posterior
 
@@ -165,7 +165,7 @@ def _fit_process(table: TrainingTable, n_sweeps: int) -> ProcessView:
     for j in range(t):
         y = targets[placed, j]
         known = ~np.isnan(y)
-        if known.sum() < FEWEST_MODELS or not np.ptp(y[known]) > 0:
+        if known.sum() < FEWEST_PAIRS or not np.ptp(y[known]) > 0:
             continue
         process = fit_process(places[known], y[known])
         dual[j] = 0.0
