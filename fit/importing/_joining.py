@@ -87,17 +87,14 @@ def join_benchmarks(
                 renamed[name] = next(iter(others))
             elif not others:
                 others.add(name)
-    return tuple(
-        replace(
-            table,
-            table=ScoreTable(
-                table.table.scores.replace({"benchmark": renamed}),
-                table.table.models,
-                table.table.notes,
-            ),
-        )
-        for table in tables
-    ), renamed
+    return tuple(_with_benchmarks(table, renamed) for table in tables), renamed
+
+
+def _with_benchmarks(table: ImportedTable, renamed: Mapping[str, str]) -> ImportedTable:
+    if not set(table.table.benchmarks) & set(renamed):
+        return table
+    scores = table.table.scores.replace({"benchmark": dict(renamed)})
+    return replace(table, table=ScoreTable(scores, table.table.models, table.table.notes))
 
 
 def _benchmark_key(name: str) -> str:
@@ -117,11 +114,13 @@ def _spellings(names: Sequence[str], known: Iterable[str]) -> dict[str, str]:
 def _renamed(
     table: ImportedTable, spelled: Mapping[str, str], earlier: Mapping[str, pd.Series]
 ) -> ImportedTable:
-    scores = table.table.scores.replace({"model": dict(spelled)})
     models = table.table.models.rename(index=dict(spelled))
-    for column in (c for c in ("family", "provider") if c in models):
+    for column in ("family", "provider"):
         names = _group_names(models, earlier, column)
         models[column] = [names.get(family_key(g), g) for g in models[column]]
+    if not spelled and models.equals(table.table.models):
+        return table
+    scores = table.table.scores.replace({"model": dict(spelled)})
     return replace(table, table=ScoreTable(scores, models, table.table.notes))
 
 

@@ -59,13 +59,13 @@ def write_reference(
     try:
         partial.mkdir(parents=True)
         _write(built, partial)
-        load_reference(partial)
+        written = load_reference(partial)
         _put(partial, target)
     except OSError as error:
         raise TableError(f"{folder}: cannot be written ({error.strerror or error})") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return load_reference(target)
+    return written
 
 
 def _write(built: BuiltReference, folder: Path) -> None:
