@@ -23,7 +23,7 @@ __all__ = ["add_to"]
 Files = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="FILES...",
+        metavar="FILES",
         help="Published scores, in order of precedence: JSON of Artificial Analysis, BFCL's "
         "data_overall.csv, EuroEval's results, a folder of Every Eval Ever's records, HELM's "
         "tables, the Open LLM Leaderboard's JSON, or a table of scores.",

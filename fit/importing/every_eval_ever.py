@@ -259,7 +259,7 @@ def _stderr(uncertainty: _Uncertainty | None) -> float:
     stated = uncertainty.standard_error
     value = stated.get("value") if isinstance(stated, dict) else stated
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return float(str(value))  # infinite, not an error, where a number is too large
     interval = uncertainty.confidence_interval
     if interval is None or not interval.confidence_level:
         return math.nan

@@ -113,7 +113,7 @@ def _cells(
                 continue
             if isinstance(score, bool) or not isinstance(score, int | float):
                 raise TableError(f"{path}: {model}: {name} is {score!r:.40}, not a number")
-            yield Cell(model, name, float(score), title, protocol=f"{TITLE}: {metric}")
+            yield Cell(model, name, float(str(score)), title, protocol=f"{TITLE}: {metric}")
 
 
 def _model(row: list[_Entry]) -> str:

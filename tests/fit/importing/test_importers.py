@@ -399,3 +399,46 @@ def test_formats_are_recognised_by_what_a_file_holds(tmp_path):
     }
     assert {kind: kind_of(path) for kind, path in named.items()} == {k: k for k in named}
     assert json.loads(named["helm"].read_text())[0]["title"] == "Accuracy"
+
+
+def test_any_junk_in_a_file_is_refused_or_left_out(tmp_path):
+    """Each place of each format holds each kind of junk once; no other error comes of it."""
+    junk = [None, True, -1, float("nan"), "", "é\n\x00", [], {}, 10**400, "2026-13-45", "nan"]
+    euro = euroeval_line("org/m", "quiz", test_accuracy=75.0, test_accuracy_se=2.0)
+    sound = {
+        "a.json": aa_page(aa_model("A", gpqa=0.5)),
+        "l.json": [leaderboard_row("o/a", SIX)],
+        "h.json": helm_tables(COLUMNS[:1], {"lab/one": (0.5,)})[:1],
+        "r.json": eee_record("lab/one", {"GPQA": 0.5}),
+        "e.jsonl": euro,
+    }
+    refusals = []
+    for name, value in sound.items():
+        for i, place in enumerate(places(value)):
+            path = write_json(tmp_path / name, with_junk(value, place, junk[i % len(junk)]))
+            try:
+                table = read_published(path, TERMS)
+            except TableError as error:
+                refusals.append(str(error))
+            else:
+                assert table.table.scores["score"].between(0, 1).all()
+    assert len(refusals) > 20
+    assert not [line for line in refusals if "\n" in line or str(tmp_path) not in line]
+
+
+def places(value, path=()):
+    """Yield the path of every value below a JSON value."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        yield (*path, key)
+        if isinstance(inner, dict | list):
+            yield from places(inner, (*path, key))
+
+
+def with_junk(value, path, junk):
+    """Return a copy of a JSON value with another value in one place."""
+    whole = json.loads(json.dumps(value))
+    inner = whole
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = junk
+    return whole
