@@ -104,6 +104,22 @@ def build_reference(
     UnknownNameError
         A benchmark of ``chance`` has no score.
 
+    See Also
+    --------
+    read_published : Reads the tables.
+    write_reference : Writes what is built as a folder that ``load_reference`` reads.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from pathlib import Path
+    >>> from capspace.fit.importing import Terms, build_reference, read_published
+    >>> rows = ["Model,GPQA-diamond,agent/board", "a-1b,0.3,0.1", "a-2b,0.4,0.2"]
+    >>> size = Path("board.csv").write_text(chr(10).join(rows))
+    >>> board = read_published("board.csv", Terms("CC-BY 4.0", date(2026, 11, 1)))
+    >>> build_reference([board], name="mine", licence="CC-BY 4.0")
+    BuiltReference(mine: 2 models, 1 benchmark, 1 target)
+
     """
     if not tables:
         raise TableError("no table is given; name at least one file")

@@ -1,6 +1,6 @@
 """The score table is the one contract between gathering scores and fitting."""
 
-from ._source_offsets import SourceOffset, SourceOffsets, source_offsets
+from ._source_offsets import SourceOffset, SourceOffsets, scaffold_offsets, source_offsets
 from ._table import ScoreTable
 from .readers import read_table
 from .writers import write_table
@@ -10,6 +10,7 @@ __all__ = [
     "SourceOffset",
     "SourceOffsets",
     "read_table",
+    "scaffold_offsets",
     "source_offsets",
     "write_table",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .._files import write_whole
-from ..errors import TableError
+from ..errors import TableError, UnknownNameError
 from ._table import ScoreTable
 from .cells import as_numbers, read_cells
 
@@ -21,6 +21,7 @@ __all__ = [
     "SourceOffsets",
     "compare_sources",
     "read_offsets",
+    "scaffold_offsets",
     "source_offsets",
     "write_offsets",
 ]
@@ -211,6 +212,41 @@ def source_offsets(table: ScoreTable, benchmarks: Iterable[str] | None = None) -
                 shared.setdefault(str(source), []).append(both)
     agreements = [_agreement(source, parts) for source, parts in shared.items()]
     return SourceOffsets(tuple(pairs), tuple(agreements))
+
+
+def scaffold_offsets(table: ScoreTable, boards: Iterable[str]) -> SourceOffsets:
+    """Return the offset between each two scaffolds by which the same models ran a board.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        Its targets are named ``board/scaffold``, such as ``swe-bench-verified/vendor``.
+    boards : iterable of str
+        The boards of which what stands behind the slash is a scaffold, and no part of the board.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no target of a board.
+
+    Examples
+    --------
+    >>> from capspace.fit import load_reference
+    >>> from capspace.fit.table import scaffold_offsets
+    >>> epoch = load_reference("epoch-2026")
+    >>> pair = scaffold_offsets(epoch.table, ["swe-bench-verified"]).pairs[0]
+    >>> sorted((pair.source, pair.other))
+    ['epoch', 'mini-swe-agent']
+
+    """
+    wanted = list(boards)
+    split = table.scores["benchmark"].str.partition("/")
+    rows = table.scores.assign(benchmark=split[0], source=split[2], protocol=split[2])
+    rows = rows[rows["benchmark"].isin(wanted) & (rows["source"] != "")]
+    missing = [board for board in wanted if board not in set(rows["benchmark"])]
+    if missing:
+        raise UnknownNameError(f"no target is called {missing[0]}/SCAFFOLD")
+    return source_offsets(ScoreTable(rows, table.models.iloc[:0]))
 
 
 def compare_sources(benchmark: str, scores: dict[str, pd.Series]) -> SourceOffset | None:

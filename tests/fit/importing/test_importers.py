@@ -401,6 +401,7 @@ def test_formats_are_recognised_by_what_a_file_holds(tmp_path):
     assert json.loads(named["helm"].read_text())[0]["title"] == "Accuracy"
 
 
+@pytest.mark.slow
 def test_any_junk_in_a_file_is_refused_or_left_out(tmp_path):
     """Each place of each format holds each kind of junk once; no other error comes of it."""
     junk = [None, True, -1, float("nan"), "", "é\n\x00", [], {}, 10**400, "2026-13-45", "nan"]

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capspace.fit.errors import TableError
+from capspace.fit.errors import TableError, UnknownNameError
 from capspace.fit.table import ScoreTable
 from capspace.fit.table._source_offsets import (
     SourceOffset,
     SourceOffsets,
     compare_sources,
     read_offsets,
+    scaffold_offsets,
     source_offsets,
     write_offsets,
 )
@@ -134,6 +135,17 @@ def test_the_order_of_rows_does_not_matter(seed):
     (first,) = source_offsets(ScoreTable.from_records(rows)).pairs
     assert result.offset == pytest.approx(first.offset)
     assert result.spread == pytest.approx(first.spread)
+
+
+def test_scaffolds_of_one_board_are_set_side_by_side():
+    rows = planted(40, 0.09, 0.02, np.random.default_rng(9), "", ("vendor", "mini-swe-agent"))
+    rows = [r | {"benchmark": f"swe/{r['source']}", "source": "hub"} for r in rows]
+    rows += [{"model": "m0", "benchmark": "bfcl/live", "score": 0.5, "source": "hub"}]
+    (pair,) = scaffold_offsets(ScoreTable.from_records(rows), ["swe"]).pairs
+    assert (pair.benchmark, pair.source, pair.other) == ("swe", "vendor", "mini-swe-agent")
+    assert pair.offset == pytest.approx(0.09, abs=0.01)
+    with pytest.raises(UnknownNameError, match="no target is called sw/SCAFFOLD"):
+        scaffold_offsets(ScoreTable.from_records(rows), ["sw"])
 
 
 def test_offsets_read_back_as_they_were_written(tmp_path):
