@@ -76,7 +76,8 @@ def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
 
     Without --reference those of all packaged references are shown.
     """
-    from capspace.fit.reference import load_reference, reference_names, target_training_table
+    from capspace.fit.reference import load_reference, reference_names
+    from capspace.fit.reference._reference import training_counts
 
     from .target_tables import evaluation_words
 
@@ -84,9 +85,9 @@ def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
     known = [load_reference(name) for name in names]
     rows = []
     for each in known:
+        counts = training_counts(each)
         for target in sorted(each.targets.values(), key=lambda t: _place(each, t)):
-            scores, _, families = target_training_table(each, target)
-            rows.append((each, target, len(scores), families.nunique()))
+            rows.append((each, target, *counts[target.name]))
     if as_json:
         o.print_json([_target_dict(*row) for row in rows])
         return

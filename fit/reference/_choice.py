@@ -19,6 +19,9 @@ from ._reference import Reference
 
 __all__ = ["ReferenceChoice", "choose_reference", "known_elsewhere", "refuse_other_protocols"]
 
+_FEWEST = 2
+"""Of fewer benchmarks this year's references predict nothing."""
+
 
 @dataclass(frozen=True)
 class ReferenceChoice:
@@ -70,6 +73,8 @@ def choose_reference(columns: Collection[str], *, targets: Collection[str] = ())
     able = [n for n in labels if _has(n, targets) and labels[n]] or list(labels)
     # Of equals the first, which has the newest models.
     best = max(able, key=lambda name: (len(labels[name]), name == DEFAULT_REFERENCE))
+    if len(labels[best]) < _FEWEST and _known(columns, packaged_targets(DEFAULT_REFERENCE)):
+        best = DEFAULT_REFERENCE  # these are scores on its targets
     until, benchmarks = packaged_about(best).date, labels[best]
     reason = (
         f"{best} (models until {until}): it knows {len(benchmarks)} of {len(set(columns))} "

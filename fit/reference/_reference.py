@@ -16,7 +16,7 @@ from ..errors import UnknownNameError, check_choice, near_matches
 from ..table._table import ScoreTable
 from ._entries import About, Benchmark, Evaluation, Kind, Population, Target
 
-__all__ = ["Reference", "target_training_table"]
+__all__ = ["Reference", "target_training_table", "training_counts"]
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,13 @@ class Reference:
 
         The status is "" where the target was not evaluated.
         """
+        counts = training_counts(self)
         rows = [
             (
                 t.label,
                 t.description,
                 t.population,
-                len(target_training_table(self, t)[0]),
+                counts[t.name][0],
                 self.evaluations[t.name].status if t.name in self.evaluations else "",
             )
             for t in self.targets.values()
@@ -198,3 +199,20 @@ def target_training_table(
     families = reference.table.models["family"].reindex(scores.index)
     families = families.where(families != "", families.index.to_series())
     return scores[keep], truth[keep], families[keep]
+
+
+def training_counts(reference: Reference) -> dict[str, tuple[int, int]]:
+    """Return how many models and families each target is fitted on, by its name."""
+    scored = set(reference.table.benchmarks)
+    names = [n for n in (*reference.benchmarks, *reference.targets) if n in scored]
+    known = reference.table.wide(names).notna()
+    facts = reference.table.models
+    families = facts["family"].where(facts["family"] != "", facts.index.to_series())
+    counts = {}
+    for target in reference.targets.values():
+        space = [b for b in reference.space_benchmarks(target) if b in known]
+        use = known[space].any(axis=1) & known.get(target.name, False)
+        if target.population != "all":
+            use &= facts["tuning"] == target.population
+        counts[target.name] = int(use.sum()), int(families[use].nunique())
+    return counts

@@ -247,6 +247,8 @@ class ScoreTable:
             hint = "these look like percentages: divide by 100" if percent else "check the table"
             if percent and (column <= 1).mean() > 0.5:
                 hint = "the others of this benchmark are fractions: bring it to their scale"
+            elif percent and column.between(0, 1, inclusive="right").any():
+                hint = "percentages and fractions in one column: bring them to one scale"
             raise TableError(
                 f"{row['model']}: {row['benchmark']} is {row['score']:g}, outside [0, 1]; {hint}"
             )
