@@ -135,7 +135,7 @@ def predict_targets(
         overlap = find_overlap(str(model), row, published)
         own = laws_without(laws, reference, overlap.reasons) if overlap.reasons else laws
         same = [name for name in overlap.sure if released[name]]
-        day = table.models.at[model, "release_date"] or (
+        day = str(table.models.at[model, "release_date"]) or (
             max(released[same]) if same else (today or date.today()).isoformat()
         )
         facts = facts_of(table.models.loc[[model]].assign(release_date=day))
