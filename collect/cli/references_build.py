@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -117,7 +117,8 @@ def update(
     tables = _tables(files or [], licence or [], dates or [], fetch)
     name = earlier.about.name if earlier.about is not None and out is None else folder.name
     built = update_reference(earlier, tables, name=name, licence=_overall(licence or []))
-    write_reference(built, folder, replace=True)
+    in_place = folder.resolve() == Path(reference).resolve()
+    write_reference(built, folder, replace=in_place)
     _show(built, folder, as_json)
 
 
@@ -152,12 +153,13 @@ def _fetched(terms: Terms) -> ImportedTable:
         fetch_artificial_analysis,
     )
 
+    terms = replace(terms, date=datetime.now(UTC).date())
+    terms.source(MODELS_URL, "")  # a licence that is missing is missed before anything is fetched
     pages = fetch_artificial_analysis(os.environ.get(KEY_VARIABLE, ""), url=MODELS_URL)
-    today = datetime.now(UTC).date()
-    return from_answers(MODELS_URL, pages, replace(terms, date=today))
+    return from_answers(MODELS_URL, pages, terms)
 
 
-def _by_format(texts: Sequence[str], option: str, formats: Sequence[str] | Any) -> dict[str, str]:
+def _by_format(texts: Sequence[str], option: str, formats: Collection[str]) -> dict[str, str]:
     """Return what was given for each format, and for all others under ""."""
     values: dict[str, str] = {}
     for text in texts:
@@ -202,14 +204,15 @@ def _show(built: BuiltReference, folder: Path, as_json: bool) -> None:
     if as_json:
         o.print_json(_document(built, folder))
         return
-    counts = built.table.scores["source"].value_counts()
+    titles = [built.sources[text].title for text in built.table.scores["source"]]
+    sources = {s.title: s for s in (*built.sources.values(), *built.about.sources)}
     o.print_table(
         f"{built.about.name}: {len(built.table.models)} models, {len(built.benchmarks)} "
         f"benchmarks, {len(built.targets)} targets",
         ("Source", "Date", "Licence", "Scores"),
         [
-            (s.title, s.date.isoformat(), s.licence, str(counts.get(s.title, 0)))
-            for s in built.about.sources
+            (s.title, s.date.isoformat(), s.licence, str(titles.count(s.title) or "–"))
+            for s in sources.values()
         ],
         numbers=("Scores",),
     )

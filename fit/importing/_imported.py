@@ -17,6 +17,7 @@ from .._display import counted
 from ..errors import TableError
 from ..reference import Source
 from ..table._table import ScoreTable
+from ..table.facts import last_day, read_date
 
 __all__ = [
     "Cell",
@@ -36,7 +37,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Terms:
-    """What a user states about a file that does not state it itself.
+    """What a user states about a file: its licence, and its date where it does not state that.
 
     Attributes
     ----------
@@ -62,17 +63,18 @@ class Terms:
         url : str
             Where.
         stated : str
-            The date that the file itself states, ISO; "" for none.
+            The date that the file itself states, which counts; "" for none.
 
         Raises
         ------
         TableError
-            Neither the file nor the user states a date, or the licence is empty.
+            Neither the file nor the user states a date, it is none, or the licence is empty.
 
         """
         if not self.licence.strip():
             raise TableError(f"{where}: no licence is given; state it with --licence")
-        day = self.date or (date.fromisoformat(stated[:10]) if stated else None)
+        iso = read_date(stated, f"{where}: its date")
+        day = last_day(iso) if iso else self.date
         if day is None:
             raise TableError(
                 f"{where}: it states no date; give the date of this copy with --date 2026-11-28"

@@ -97,6 +97,7 @@ def _with_former(about: About, former: About, replaced: Collection[str]) -> Abou
     return about.model_copy(
         update={
             "title": former.title,
+            "kind": former.kind,
             "attribution": "; ".join(filter(None, (former.attribution, credit(added.values())))),
             "sources": (*earlier.values(), *added.values()),
         }

@@ -21,7 +21,6 @@ URL = "https://crfm.stanford.edu/helm"
 _TABLE = "Accuracy"
 _GROUP = "core_scenarios.json"
 _MODEL = re.compile(r"[:,]model=([^,]+)")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class _Head(BaseModel):
@@ -70,8 +69,7 @@ def read_helm(path: Path, terms: Terms) -> ImportedTable:
         raise TableError(f"{path}: no {group.relative_to(path)}; give the folder of a release")
     summary = _summary(group.parent.parent / "summary.json")
     release = f"{TITLE} {summary.release}" if summary.release else TITLE
-    stated = summary.date if summary.date and _DATE.match(summary.date) else ""
-    source = terms.source(group, release, url=URL, stated=stated)
+    source = terms.source(group, release, url=URL, stated=summary.date or "")
     value = parse_json(read_text(group), str(group))
     tables = [
         validated(_Table, table, f"{group}: table {i}")

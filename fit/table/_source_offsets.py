@@ -176,9 +176,9 @@ def source_offsets(table: ScoreTable, benchmarks: Iterable[str] | None = None) -
     Notes
     -----
     The offset is the median of the differences d. The spread is √(π/2) · mean |d − median|
-    · √(n/(n−1)), which equals the standard deviation for a normal distribution. Other than the
-    median of absolute deviations it is not 0 where one source has copied most of its scores from
-    the other; other than the standard deviation it is not ruled by one typing error.
+    · √(n/(n−1)), which equals the standard deviation for a normal distribution. Unlike the median
+    of absolute deviations it is not 0 where one source has copied most of its scores from the
+    other; unlike the standard deviation it is not ruled by one typing error.
 
     Two sources agree badly if they share five models or more, and lie more than 5 points apart or
     correlate with less than 0.8.

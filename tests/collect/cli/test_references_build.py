@@ -133,7 +133,7 @@ def test_fetching_reads_the_key_and_leaves_it_nowhere(capspace, files, tmp_path,
     ("words", "reason"),
     [
         ((), "name at least one file, or --fetch"),
-        (("--fetch",), "--fetch reads your key from ARTIFICIAL_ANALYSIS_API_KEY, which is not set"),
+        (("--fetch", *STATED), "--fetch reads your key from ARTIFICIAL_ANALYSIS_API_KEY, which is not set"),
         (("none.json",), "none.json: no such file"),
         (("AA", "--date", "1 May"), "--date is '1 May'; write it as 2026-11-28"),
         (("AA", "--date", "2026-11-01", "--date", "2026-11-02"), "--date is given twice"),
@@ -157,3 +157,8 @@ def test_what_cannot_be_updated_is_one_line(capspace, files, tmp_path):
     assert "study-2024 comes with capspace; name a folder with --out" in line
     line = capspace.refused("references", "update", tmp_path, files[0], *STATED)
     assert "no scores.csv" in line
+    for name in ("one", "two"):
+        out = tmp_path / name
+        capspace("references", "build", files[0], "--out", out, "--name", name, *STATED)
+    words = (tmp_path / "one", files[0], "--out", tmp_path / "two", *STATED)
+    assert "a reference is there already" in capspace.refused("references", "update", *words)

@@ -235,6 +235,7 @@ def test_an_update_of_a_packaged_reference_keeps_its_attribution(tmp_path):
     path = write_bfcl(tmp_path / "b.csv", {f"Qwen3-{i}B (FC)": 40 + i for i in range(1, 9)})
     built = update_reference(reference, [read_published(path, TERMS)], name="mine")
     assert built.about.attribution.startswith(reference.about.attribution)
+    assert built.about.kind == "single-protocol"
     assert "Function Calling" in built.about.attribution
     titles = [s.title for s in built.about.sources]
     assert titles[:-1] == [s.title for s in reference.about.sources]

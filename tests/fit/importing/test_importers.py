@@ -205,6 +205,10 @@ def test_a_release_of_helm_is_read_with_its_date(tmp_path):
     assert table.notes == ("no fractions, left out: WildBench",)
     again = read_published(tmp_path / "groups" / "core_scenarios.json", TERMS)
     assert again.table.scores.equals(table.table.scores)
+    assert again.sources == table.sources  # the date that a file states counts
+    write_json(tmp_path / "summary.json", {"release": "v1.9.0", "date": "February"})
+    with pytest.raises(TableError, match="its date is 'February'"):
+        read_published(tmp_path, TERMS)
 
 
 def test_what_is_no_table_of_helm_is_refused(tmp_path):
