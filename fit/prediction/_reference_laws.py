@@ -184,8 +184,8 @@ def release_and_mode(
     Without a release date it has that of the models of the reference that it is, or today's.
     """
     released = reference.table.models["release_date"]
-    dated = [released[name] for name in same if released[name]]
-    day = table.models.at[model, "release_date"] or max(
+    dated = [str(released[name]) for name in same if released[name]]
+    day = str(table.models.at[model, "release_date"]) or max(
         dated, default=(today or date.today()).isoformat()
     )
     return facts_of(table.models.loc[[model]].assign(release_date=day))
