@@ -19,12 +19,14 @@ from ..errors import CollectError, ZooError
 from ..runtime.redaction import redacted
 from . import (
     backtest,
+    complete,
     exchange,
     gather,
     keep,
     ledger,
     lm_eval,
     predict,
+    references,
     scores,
     selection,
     space,
@@ -40,7 +42,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
-    "Predict": ("predict", "targets", "models"),
+    "Predict": ("predict", "complete", "references", "targets", "models"),
     "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
     "Data": ("scores", "store", "import", "export", "panels", "ledger"),
 }
@@ -86,6 +88,8 @@ for module in (
     lm_eval,
     zoo,
     predict,
+    complete,
+    references,
     backtest,
     study,
     space,

@@ -18,6 +18,7 @@ __all__ = [
     "BENCHMARK_ALIASES",
     "canonical_benchmark",
     "other_meaning",
+    "read_benchmarks",
     "read_rows",
     "read_table",
     "typed",
@@ -38,6 +39,10 @@ _FACTS = {
     "training flops": "training_flops",
     "release date": "release_date",
     "tuning": "tuning",
+    "provider": "provider",
+    "organization": "provider",
+    "organisation": "provider",
+    "mode": "mode",
 }
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _UNITLESS_AT_LEAST = {"parameters": 1e4, "training_tokens": 1e6, "training_flops": 1e12}
@@ -91,6 +96,27 @@ def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -
         return ScoreTable(*_read(path, benchmarks))
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
+
+
+def read_benchmarks(path: str | Path) -> list[str]:
+    """Return the names of the benchmarks in a file that ``read_table`` reads, as they stand there.
+
+    Raises
+    ------
+    TableError
+        The file is missing, empty or not such a table.
+
+    """
+    path = Path(path)
+    try:
+        frame = read_cells(path)
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from None
+    lower = {str(c).strip().lower(): str(c) for c in frame.columns}
+    if {"model", "benchmark", "score"} <= set(lower):
+        return list(dict.fromkeys(as_text(frame[lower["benchmark"]])))
+    headers = [str(c) for c in frame.columns]
+    return [h for h in headers if not other_meaning(h, [o for o in headers if o != h])]
 
 
 def read_rows(path: str | Path) -> pd.DataFrame:
@@ -147,12 +173,17 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def canonical_benchmark(name: str, known: Collection[str] | None = None) -> str:
-    """Return the label of a benchmark: aliases resolved, spelling of case as in ``known``."""
+    """Return the label of a benchmark: aliases resolved, spelled as in ``known``."""
     name = BENCHMARK_ALIASES.get(name.strip(), name.strip())
     if known is not None and name not in known:
-        by_lower = {k.lower(): k for k in known}
-        return by_lower.get(name.lower(), name)
+        by_spelling = {_spelling(k): k for k in known}
+        return by_spelling.get(_spelling(name), name)
     return name
+
+
+def _spelling(benchmark: str) -> str:
+    """Return a label in small letters and with one kind of separator: AIME_2025 is AIME 2025."""
+    return re.sub(r"[-_ ]+", " ", benchmark.lower())
 
 
 def other_meaning(header: str, others: Collection[str] = ()) -> str:

@@ -42,6 +42,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "zoo status": (("zoo.yaml", *STORE), ()),
     "zoo fit": (("zoo.yaml", *STORE), (("--out", "out"),)),
     "predict": (("scores.csv", "--target", "bbh"), (("--csv", "out.csv"),)),
+    "references": ((), ()),
     "targets": ((), ()),
     "models": ((), ()),
     "backtest": (
