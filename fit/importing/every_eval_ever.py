@@ -18,7 +18,7 @@ from ..errors import TableError
 from ._imported import (
     Cell,
     ImportedTable,
-    Terms,
+    SourceTerms,
     imported,
     parse_json,
     read_text,
@@ -130,7 +130,7 @@ def is_every_eval_ever(value: object) -> bool:
     return isinstance(value, dict) and {"evaluation_results", "model_info"} <= set(value)
 
 
-def read_every_eval_ever(path: Path, terms: Terms) -> ImportedTable:
+def read_every_eval_ever(path: Path, terms: SourceTerms) -> ImportedTable:
     """Read a record, a file with a record a line, or a folder of records at any depth.
 
     Each publisher that the records name is a source of its own, dated by its last record. Files
