@@ -52,10 +52,10 @@ _NAMES = {
         "draw_weights", "save",
     ),
     "law": (
-        "Curve", "Efficiency", "EquivalentScale", "FamilyLaw", "Fitted", "Form", "Interval",
-        "IntervalMethod", "JackknifePlus", "LawSettings", "Problem", "ScalingLaw", "Training",
-        "TwoView", "equivalent_scale", "fit_efficiency", "fit_family_law", "fitted_curve",
-        "make_problem",
+        "Conformal", "Curve", "Efficiency", "EquivalentScale", "FamilyLaw", "Fitted", "Form",
+        "Interval", "IntervalMethod", "JackknifePlus", "LawSettings", "Problem", "ScalingLaw",
+        "Training", "TwoView", "conformal_scale", "equivalent_scale", "fit_efficiency",
+        "fit_family_law", "fitted_curve", "make_problem",
     ),
     "prediction": (
         "NextBenchmark", "Placement", "Prediction", "Predictions", "Support", "TargetLaw",

@@ -14,7 +14,8 @@ from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import DegenerateError, FitError
 from ..law._refit import Fitted, Training, fit_once, predict_with, refit
-from ..law.intervals import check_level, soft_logit
+from ..law._views import SCORE_NOISE, angle, soft_logit, softened
+from ..law.intervals import check_level
 from ..law.path import benchmark_weights, score_slope
 
 __all__ = ["GainFit", "GainPrediction", "error_covariance", "fit_gain"]
@@ -23,7 +24,6 @@ Floats = NDArray[np.float64]
 
 # Those of ``capspace.fit.law.intervals.TwoView``, so that the margins of both agree.
 _KAPPA_90 = 1.56
-_SCORE_NOISE = 0.003
 _N_DRAWS = 8192
 
 
@@ -127,7 +127,7 @@ class GainFit:
         mean = [predict_with(f, scores) for f in pair]
         rng = np.random.default_rng(random_state)
         covariance = error_covariance(pair, scores, n_refits, rng)
-        lower, upper = _quantiles(_angle(np.array(mean)), covariance, level, rng)
+        lower, upper = _quantiles(angle(np.array(mean)), covariance, level, rng)
         size = np.sqrt(covariance[:, 0, 0] * covariance[:, 1, 1])
         return GainPrediction(
             mean[0], mean[1], mean[1] - mean[0], lower, upper, level, covariance[:, 0, 1] / size
@@ -159,12 +159,7 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
         worst = after[(after < 0) | (after > 1)][0]
         raise FitError(f"a treated score is {worst:g}, outside [0, 1]; give fractions")
     both = ~(np.isnan(training.target) | np.isnan(after))
-    paired = replace(
-        training,
-        scores=training.scores[both],
-        target=training.target[both],
-        families=training.families[both],
-    )
+    paired = training.part(both)
     return GainFit(fit_once(paired), fit_once(replace(paired, target=after[both])))
 
 
@@ -190,25 +185,16 @@ def error_covariance(
         new = soft_logit(scores, training.chance) if soft else scores
         lofo, spread = [], []
         for fitted in pair:
-            view = _softened(fitted) if soft else fitted
-            angles = _angle(refit(view, weights, np.vstack([view.training.scores, new])))
-            lofo.append(angles[family, rows] - _angle(fitted.training.target))
-            spread.append(angles[len(families) :, n:] - _angle(predict_with(fitted, scores)))
+            view = softened(fitted) if soft else fitted
+            angles = angle(refit(view, weights, np.vstack([view.training.scores, new])))
+            lofo.append(angles[family, rows] - angle(fitted.training.target))
+            spread.append(angles[len(families) :, n:] - angle(predict_with(fitted, scores)))
         errors.append(np.einsum("an,bn->ab", lofo, lofo) / n)
         deviations.append(np.einsum("arm,brm->mab", spread, spread) / n_refits)
     left_out = np.mean(errors, axis=0)
     scale = np.sqrt(np.diag(left_out))
-    noise = _SCORE_NOISE * left_out / np.outer(scale, scale)
+    noise = SCORE_NOISE * left_out / np.outer(scale, scale)
     return np.asarray(left_out + noise + np.mean(deviations, axis=0))
-
-
-def _softened(fitted: Fitted) -> Fitted:
-    """Return the same law fitted to the softly logit-scaled scores."""
-    training = fitted.training
-    reach = float(soft_logit(np.array(1.0), np.array(0.0)))
-    return fit_once(
-        replace(training, scores=soft_logit(training.scores, training.chance), clip=(-reach, reach))
-    )
 
 
 def _quantiles(
@@ -226,7 +212,3 @@ def _quantiles(
         gain = np.sin(angle[:, 1]) ** 2 - np.sin(angle[:, 0]) ** 2
         lower[i], upper[i] = np.quantile(gain, [(1 - level) / 2, (1 + level) / 2])
     return lower, upper
-
-
-def _angle(p: Floats) -> Floats:
-    return np.asarray(np.arcsin(np.sqrt(np.clip(p, 0.0, 1.0))))

@@ -138,6 +138,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
                 n_components=min(self.n_components, scores.shape[1]),
                 form=Form(target.link, target.chance, target.perfect),
             ),
+            order=reference.table.models["training_flops"].reindex(scores.index).to_numpy(float),
         )
         if len(truth) < training.n_parameters:
             raise TooFewModelsError(
