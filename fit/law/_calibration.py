@@ -59,14 +59,14 @@ class _Origin:
 
     Attributes
     ----------
-    kept : (n,) which models
+    basis : (n,) which models
     row : of the refit to all of them
     left_out : rows of the refits without each of their families
-    outside : (n,) for each kept model, the row of the refit without its family
+    outside : (n,) for each basis model, the row of the refit without its family
 
     """
 
-    kept: NDArray[np.bool_]
+    basis: NDArray[np.bool_]
     row: int
     left_out: NDArray[np.intp]
     outside: NDArray[np.intp]
@@ -108,9 +108,9 @@ class Refits:
         self.origins: list[_Origin] = []
         weights = [leave_out]
         row = 1 + len(leave_out)
-        for kept in _first_parts(laws[-1], leave_out, family) if forward else ():
-            self.origins.append(_origin(kept, family, row))
-            weights.append(np.vstack([np.ones(self.n), leave_out[np.unique(family[kept])]]) * kept)
+        for basis in _first_parts(laws[-1], leave_out, family) if forward else ():
+            self.origins.append(_origin(basis, family, row))
+            weights.append(np.vstack([np.ones(self.n), leave_out[np.unique(family[basis])]]) * basis)
             row += len(weights[-1])
         scores = np.vstack([training.scores, new])
         # (t, 2, B, n + m): targets, views, refits, models
@@ -147,7 +147,7 @@ class Refits:
         for origin in self.origins:
             if np.isnan(self.angles[:, :, [origin.row, *origin.left_out]]).any():
                 continue  # a refit to these few did not converge
-            later = np.flatnonzero(~origin.kept)
+            later = np.flatnonzero(~origin.basis)
             centre = self.centre(origin.row)[later]
             covariance = self.covariance(origin)[later]
             parts.append((later, centre, self.truth.T[later] - centre, covariance))
@@ -159,8 +159,8 @@ class Refits:
 
     def _covariance(self, origin: _Origin, predicted: Array, jackknife: Array) -> Array:
         """Return the covariance of predictions (t, 2, m) from an origin."""
-        kept = np.flatnonzero(origin.kept)
-        outside = self.angles[:, :, origin.outside[kept], kept] - self.truth[:, None, kept]
+        basis = np.flatnonzero(origin.basis)
+        outside = self.angles[:, :, origin.outside[basis], basis] - self.truth[:, None, basis]
         product = np.einsum("avn,bvn->ab", outside, outside)
         size = np.sqrt(np.maximum(np.diag(product), 1e-300))
         correlation = product / np.outer(size, size)
@@ -168,7 +168,7 @@ class Refits:
         known = correlation * (np.outer(typical, typical) + SCORE_NOISE)
         apart = predicted[:, 0] - predicted[:, 1]
         views = np.einsum("am,bm->mab", apart, apart) / 4
-        return np.asarray((known + views + jackknife) * few_models(len(kept)))
+        return np.asarray((known + views + jackknife) * few_models(len(basis)))
 
 
 def typical_size(errors: Array) -> Array:
@@ -254,30 +254,30 @@ def _first_parts(
         order = fitted.capabilities[:, 0]
     parts = []
     for share in _SHARES:
-        kept = _lowest(order, share)
-        weights = leave_out[np.unique(family[kept])] * kept
+        basis = _lowest(order, share)
+        weights = leave_out[np.unique(family[basis])] * basis
         if (
-            (kept.sum() >= _ENOUGH_MODELS or share == _SHARES[-1])
+            (basis.sum() >= _ENOUGH_MODELS or share == _SHARES[-1])
             and len(weights) >= 2
             and weights.sum(axis=1).min() >= training.n_parameters
             and (weights @ measured > 0).all()
-            and _has_begun(training.part(kept))
+            and _has_begun(training.part(basis))
         ):
-            parts.append(kept)
+            parts.append(basis)
     return parts
 
 
 def _lowest(order: Array, share: float) -> NDArray[np.bool_]:
     """Return which models (n,) are the share of lowest known order."""
-    kept = np.zeros(len(order), dtype=bool)
-    kept[np.argsort(order, kind="stable")[: round(share * np.sum(~np.isnan(order)))]] = True
-    return kept
+    basis = np.zeros(len(order), dtype=bool)
+    basis[np.argsort(order, kind="stable")[: round(share * np.sum(~np.isnan(order)))]] = True
+    return basis
 
 
-def _origin(kept: NDArray[np.bool_], family: NDArray[np.intp], row: int) -> _Origin:
-    families, position = np.unique(np.where(kept, family, family[kept][0]), return_inverse=True)
+def _origin(basis: NDArray[np.bool_], family: NDArray[np.intp], row: int) -> _Origin:
+    families, position = np.unique(np.where(basis, family, family[basis][0]), return_inverse=True)
     left_out = row + 1 + np.arange(len(families))
-    return _Origin(kept, row, left_out, left_out[position])
+    return _Origin(basis, row, left_out, left_out[position])
 
 
 def both_views(law: Fitted, weight: Array, scores: Array, *, strict: bool = False) -> Array:

@@ -104,7 +104,7 @@ def test_the_scale_is_the_quantile_of_errors_by_family_and_of_later_models():
     data = planted(2, n_families=9)
     fitted = fit_once(data)
     refits = Refits([fitted], data.scores[:0], forward=True)
-    kept = [origin.kept for origin in refits.origins]
+    kept = [origin.basis for origin in refits.origins]
     assert [k.sum() for k in kept] == [25, 29, 32]  # 18 and 22 of 36 are fewer than 25
     assert all(data.order[k].max() < data.order[~k].min() for k in kept)
     forward = refits.forward()
@@ -176,12 +176,12 @@ def test_models_of_unknown_compute_are_predicted_and_never_fitted_on():
     data = replace(data, order=np.where(unknown, np.nan, data.order))
     refits = Refits([fit_once(data)], data.scores[:0], forward=True)
     assert refits.origins
-    assert not any(origin.kept[unknown].any() for origin in refits.origins)
+    assert not any(origin.basis[unknown].any() for origin in refits.origins)
     mostly = replace(data, order=np.where(np.arange(len(unknown)) % 4, np.nan, data.order))
     fitted = fit_once(mostly)
     first = fitted.capabilities[:, 0]
     for origin in Refits([fitted], data.scores[:0], forward=True).origins:
-        assert first[origin.kept].max() <= first[~origin.kept].min()
+        assert first[origin.basis].max() <= first[~origin.basis].min()
 
 
 def test_leaving_families_out_learns_each_scale_from_the_others():
