@@ -69,7 +69,7 @@ _NAMES = {
         "write_report",
     ),
     "space": (
-        "CapabilitySpace", "Place",
+        "CapabilitySpace", "Place", "component_names",
     ),
     "table": (
         "ScoreTable", "read_table", "write_table",

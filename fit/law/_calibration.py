@@ -62,7 +62,7 @@ class _Origin:
     basis : (n,) which models
     row : of the refit to all of them
     left_out : rows of the refits without each of their families
-    outside : (n,) for each basis model, the row of the refit without its family
+    outside : (n,) for each of these models, the row of the refit without its family
 
     """
 
@@ -110,7 +110,9 @@ class Refits:
         row = 1 + len(leave_out)
         for basis in _first_parts(laws[-1], leave_out, family) if forward else ():
             self.origins.append(_origin(basis, family, row))
-            weights.append(np.vstack([np.ones(self.n), leave_out[np.unique(family[basis])]]) * basis)
+            weights.append(
+                np.vstack([np.ones(self.n), leave_out[np.unique(family[basis])]]) * basis
+            )
             row += len(weights[-1])
         scores = np.vstack([training.scores, new])
         # (t, 2, B, n + m): targets, views, refits, models
