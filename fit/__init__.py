@@ -58,8 +58,8 @@ _NAMES = {
         "fit_family_law", "fitted_curve", "make_problem",
     ),
     "prediction": (
-        "NextBenchmark", "Placement", "Prediction", "Predictions", "Support", "TargetLaw",
-        "place_model", "reference_line",
+        "Comparison", "NextBenchmark", "PairComparison", "Placement", "Prediction", "Predictions",
+        "Support", "TargetLaw", "compare_models", "place_model", "reference_line",
     ),
     "reference": (
         "Benchmark", "Population", "Reference", "Target", "load_reference",

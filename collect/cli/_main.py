@@ -19,6 +19,7 @@ from ..errors import CollectError, ZooError
 from ..runtime.redaction import redacted
 from . import (
     backtest,
+    compare,
     exchange,
     gather,
     keep,
@@ -40,7 +41,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
-    "Predict": ("predict", "targets", "models"),
+    "Predict": ("predict", "compare", "targets", "models"),
     "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
     "Data": ("scores", "store", "import", "export", "panels", "ledger"),
 }
@@ -86,6 +87,7 @@ for module in (
     lm_eval,
     zoo,
     predict,
+    compare,
     backtest,
     study,
     space,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from capspace.fit.reference import Reference, Target
     from capspace.fit.table import ScoreTable
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "benchmarks_of"]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,7 +54,7 @@ def predict(
     known = load_reference(reference)
     chosen_targets = [known.target(name) for name in (target or known.targets)]
     table = read_table(file, benchmarks=[*known.benchmarks, *known.targets])
-    own = _benchmarks(table, known, file, keep)
+    own = benchmarks_of(table, known, file, keep)
     wide, stderr = own.wide(), own.wide(value="stderr")
     notes = [*_not_comparable(own, known), *own.notes]
     predictions: list[Prediction] = []
@@ -97,7 +97,7 @@ def _not_comparable(table: ScoreTable, reference: Reference) -> list[str]:
     return [f"{model}: {not_comparable_note(names)}" for model, names in marked.items()]
 
 
-def _benchmarks(table: ScoreTable, reference: Reference, file: Path, keep: bool) -> ScoreTable:
+def benchmarks_of(table: ScoreTable, reference: Reference, file: Path, keep: bool) -> ScoreTable:
     """Return the usable scores of the reference's benchmarks."""
     from capspace.fit.errors import TableError
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DegenerateError, NotConvergedError
+from ..errors import NotConvergedError
 from ._folds import leave_out_weights
-from ._refit import Fitted, Training, predict_with, refit
-from ._views import SCORE_NOISE, angle, from_angle, soft_logit, softened
+from ._gates import has_begun, lowest
+from ._refit import Fitted, predict_with, refit
+from ._views import SCORE_NOISE, angle, soft_logit, softened
 
 __all__ = [
     "Errors",
     "Refits",
     "both_views",
-    "check_begun",
-    "check_learned",
     "few_models",
     "jackknife",
     "scale_of",
@@ -28,7 +27,6 @@ __all__ = [
 Array = NDArray[np.float64]
 
 _SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)
-_CLEARLY_ABOVE = 3.0
 _FEW_MODELS = 4.0
 _ENOUGH_MODELS = 25
 _MOSTLY_UNKNOWN = 0.5
@@ -102,7 +100,7 @@ class Refits:
     def __init__(self, laws: Sequence[Fitted], new: Array, *, forward: bool) -> None:
         training = laws[0].training
         leave_out, family = leave_out_weights(training)
-        self.n = len(family)
+        self.n, self.family = len(family), family
         self.truth = np.array([angle(law.training.target) for law in laws])
         self.all = _origin(np.ones(self.n, dtype=bool), family, 0)
         self.origins: list[_Origin] = []
@@ -133,6 +131,32 @@ class Refits:
         row = np.full(len(every), origin.row)
         return self._covariance(origin, self.angles[:, :, row, every], self._jackknife(origin))
 
+    def joint_covariance(self, families: NDArray[np.str_]) -> Array:
+        """Return the covariance (m, m) of the errors of the first target's new models.
+
+        Parameters
+        ----------
+        families : (m,) array
+            Of the new models; those of one family err alike as training models of one do.
+
+        Notes
+        -----
+        What the models have in common beyond their families is the law: its jackknife deviations
+        and the difference of the views.
+
+        """
+        new = slice(self.n, None)
+        left_out = self.angles[:1, :, self.all.left_out, new]
+        spread = trimmed(left_out)[0]
+        law = np.einsum("vfm,vfk->mk", spread, spread) / 2
+        apart = self.angles[0, 0, 0, new] - self.angles[0, 1, 0, new]
+        outside = self._outside(self.all)[0]
+        typical = typical_size(outside.reshape(-1)) ** 2
+        alike = families[:, None] == families
+        own = typical * np.where(alike, family_correlation(outside.mean(axis=0), self.family), 0.0)
+        np.fill_diagonal(own, typical + SCORE_NOISE)
+        return np.asarray((own + law + np.outer(apart, apart) / 4) * few_models(self.n))
+
     def leave_family_out(self) -> Errors:
         """Return the errors (n) of each training model predicted without its family."""
         every = np.arange(self.n)
@@ -161,8 +185,7 @@ class Refits:
 
     def _covariance(self, origin: _Origin, predicted: Array, jackknife: Array) -> Array:
         """Return the covariance of predictions (t, 2, m) from an origin."""
-        basis = np.flatnonzero(origin.basis)
-        outside = self.angles[:, :, origin.outside[basis], basis] - self.truth[:, None, basis]
+        outside = self._outside(origin)
         product = np.einsum("avn,bvn->ab", outside, outside)
         size = np.sqrt(np.maximum(np.diag(product), 1e-300))
         correlation = product / np.outer(size, size)
@@ -170,7 +193,13 @@ class Refits:
         known = correlation * (np.outer(typical, typical) + SCORE_NOISE)
         apart = predicted[:, 0] - predicted[:, 1]
         views = np.einsum("am,bm->mab", apart, apart) / 4
-        return np.asarray((known + views + jackknife) * few_models(len(basis)))
+        return np.asarray((known + views + jackknife) * few_models(outside.shape[2]))
+
+    def _outside(self, origin: _Origin) -> Array:
+        """Return the errors (t, 2, n) of models predicted without their family, in both views."""
+        basis = np.flatnonzero(origin.basis)
+        predicted = self.angles[:, :, origin.outside[basis], basis]
+        return np.asarray(predicted - self.truth[:, None, basis])
 
 
 def typical_size(errors: Array) -> Array:
@@ -187,10 +216,26 @@ def jackknife(left_out: Array) -> Array:
     It is averaged over the v views. For each model, the family that moves its prediction most is
     left out of the sum: one alone would set the width.
     """
+    around = trimmed(left_out)
+    return np.asarray(np.einsum("avfm,bvfm->mab", around, around) / left_out.shape[1])
+
+
+def trimmed(left_out: Array) -> Array:
+    """Return deviations (t, v, f, m) from their mean over f, the largest of each set to 0."""
     around = left_out - left_out.mean(axis=2, keepdims=True)
     most = np.sum(around**2, axis=0, keepdims=True).argmax(axis=2, keepdims=True)
     np.put_along_axis(around, np.broadcast_to(most, (len(around), *most.shape[1:])), 0.0, axis=2)
-    return np.asarray(np.einsum("avfm,bvfm->mab", around, around) / left_out.shape[1])
+    return around
+
+
+def family_correlation(errors: Array, family: NDArray[np.intp]) -> float:
+    """Return how errors (n,) of models of one family correlate; 0 where no family has two."""
+    alike = family[:, None] == family
+    np.fill_diagonal(alike, False)
+    if not alike.any():
+        return 0.0
+    product = float(np.mean(np.outer(errors, errors)[alike]))
+    return float(np.clip(product / max(float(np.mean(errors**2)), 1e-300), 0.0, 1.0))
 
 
 def few_models(n: Array | int) -> Array:
@@ -213,39 +258,6 @@ def scale_of(left_out: Array, forward: Array) -> float:
     return float(scores[order][min(int(np.searchsorted(share, at - 1e-12)), len(scores) - 1)])
 
 
-def check_begun(fitted: Fitted) -> None:
-    """Raise DegenerateError for a target on which the models are at chance.
-
-    Models of at least two families must score clearly above chance, also among the less capable
-    nine tenths: by more than three standard deviations of what 80 items leave open.
-    """
-    training = fitted.training
-    leave_out_weights(training)  # a single family is said first
-    lower = _lowest(fitted.capabilities[:, 0], _SHARES[-1])
-    if _has_begun(training) and _has_begun(training.part(lower)):
-        return
-    above = int(_clearly_above_chance(training).sum())
-    raise DegenerateError(
-        f"{above} of the {len(lower)} models to fit on score clearly above chance "
-        f"({_chance(training):g}); it takes models of two families, and not only among the most "
-        "capable: nothing shows how the score rises, so that it is not predicted"
-    )
-
-
-def check_learned(refits: Refits, families: NDArray[np.str_]) -> None:
-    """Raise DegenerateError where the law, families left out, errs no less than a mean does."""
-    truth = from_angle(refits.truth[0])
-    errors = np.abs(from_angle(refits.leave_family_out().centre[:, 0]) - truth)
-    means = np.array([truth[families != family].mean() for family in families])
-    naive = np.abs(means - truth)
-    if errors.mean() >= naive.mean():
-        raise DegenerateError(
-            f"predicted without their families, the {len(truth)} models to fit on are missed by "
-            f"{errors.mean():.3f}, and the mean of the other families misses them by "
-            f"{naive.mean():.3f}: the law has learned nothing, so that the score is not predicted"
-        )
-
-
 def _first_parts(
     fitted: Fitted, leave_out: Array, family: NDArray[np.intp]
 ) -> list[NDArray[np.bool_]]:
@@ -256,24 +268,17 @@ def _first_parts(
         order = fitted.capabilities[:, 0]
     parts = []
     for share in _SHARES:
-        basis = _lowest(order, share)
+        basis = lowest(order, share)
         weights = leave_out[np.unique(family[basis])] * basis
         if (
             (basis.sum() >= _ENOUGH_MODELS or share == _SHARES[-1])
             and len(weights) >= 2
             and weights.sum(axis=1).min() >= training.n_parameters
             and (weights @ measured > 0).all()
-            and _has_begun(training.part(basis))
+            and has_begun(training.part(basis))
         ):
             parts.append(basis)
     return parts
-
-
-def _lowest(order: Array, share: float) -> NDArray[np.bool_]:
-    """Return which models (n,) are the share of lowest known order."""
-    basis = np.zeros(len(order), dtype=bool)
-    basis[np.argsort(order, kind="stable")[: round(share * np.sum(~np.isnan(order)))]] = True
-    return basis
 
 
 def _origin(basis: NDArray[np.bool_], family: NDArray[np.intp], row: int) -> _Origin:
@@ -292,16 +297,3 @@ def both_views(law: Fitted, weight: Array, scores: Array, *, strict: bool = Fals
             for view, x in views
         ]
     )
-
-
-def _has_begun(training: Training) -> bool:
-    return len(np.unique(training.families[_clearly_above_chance(training)])) >= 2
-
-
-def _clearly_above_chance(training: Training) -> NDArray[np.bool_]:
-    far = _CLEARLY_ABOVE * np.sqrt(SCORE_NOISE)
-    return np.asarray(angle(training.target) > angle(np.array(_chance(training))) + far)
-
-
-def _chance(training: Training) -> float:
-    return training.settings.form.bounds[0][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +15,18 @@ from ._calibration import (
     Errors,
     Refits,
     both_views,
-    check_begun,
-    check_learned,
     few_models,
     jackknife,
     scale_of,
     typical_size,
 )
 from ._folds import Folds
+from ._gates import check_begun, check_learned
 from ._refit import Fitted, predict_with
 from ._views import SCORE_NOISE, angle, from_angle
 from .intervals import Interval, check_level
 
-__all__ = ["Conformal", "conformal_scale", "relative_errors"]
+__all__ = ["Conformal", "Joint", "conformal_scale", "joint_prediction", "relative_errors"]
 
 Array = NDArray[np.float64]
 
@@ -97,9 +97,7 @@ class Conformal(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         variance = refits.covariance()[refits.n :, 0, 0]
         mean = predict_with(fitted, new)
         if spread is not None:
-            m, s, p = spread.shape
-            completed = angle(predict_with(fitted, spread.reshape(m * s, p))).reshape(m, s)
-            variance = variance + np.mean((completed - angle(mean)[:, None]) ** 2, axis=1)
+            variance = variance + _input_variance(fitted, mean, spread)
         scale = _own_scale(refits) if self.scale is None else self.scale
         return _interval(mean, refits.centre()[refits.n :, 0], scale * np.sqrt(variance), level)
 
@@ -184,6 +182,50 @@ def conformal_scale(laws: Iterable[Fitted]) -> float:
     return scale_of(np.concatenate(left_out), np.concatenate(forward))
 
 
+@dataclass(frozen=True)
+class Joint:
+    """Several models predicted together, on the scale of asin √p.
+
+    Attributes
+    ----------
+    mean : (m,) predicted scores, fractions
+    centre : (m,) predicted angles
+    covariance : (m, m) of their errors, as expected
+    scale : half-width of a 90% interval in expected errors
+
+    """
+
+    mean: Array
+    centre: Array
+    covariance: Array
+    scale: float
+
+
+def joint_prediction(
+    fitted: Fitted,
+    new: Array,
+    families: NDArray[np.str_],
+    *,
+    scale: float | None = None,
+    spread: Array | None = None,
+) -> Joint:
+    """Predict new models (m, p) of some families (m,) with the covariance of their errors.
+
+    Raises
+    ------
+    DegenerateError
+        ``Conformal`` refuses the target.
+
+    """
+    refits = _checked_refits(fitted, new, forward=scale is None)
+    covariance = refits.joint_covariance(families)
+    mean = predict_with(fitted, new)
+    if spread is not None:
+        covariance = covariance + np.diag(_input_variance(fitted, mean, spread))
+    learned = _own_scale(refits) if scale is None else scale
+    return Joint(mean, refits.centre()[refits.n :, 0], covariance, learned)
+
+
 def relative_errors(fitted: Fitted) -> tuple[Array, Array]:
     """Return the errors on the training models in units of what was expected.
 
@@ -202,8 +244,17 @@ def relative_errors(fitted: Fitted) -> tuple[Array, Array]:
 def _checked_refits(fitted: Fitted, new: Array, *, forward: bool) -> Refits:
     check_begun(fitted)
     refits = Refits([fitted], new, forward=forward)
-    check_learned(refits, fitted.training.families)
+    training = fitted.training
+    outside = from_angle(refits.leave_family_out().centre[:, 0])
+    check_learned(outside, training.target, training.families)
     return refits
+
+
+def _input_variance(fitted: Fitted, mean: Array, spread: Array) -> Array:
+    """Return what completions (m, s, p) of the scores leave open about each prediction (m,)."""
+    m, s, p = spread.shape
+    completed = angle(predict_with(fitted, spread.reshape(m * s, p))).reshape(m, s)
+    return np.asarray(np.mean((completed - angle(mean)[:, None]) ** 2, axis=1))
 
 
 def _own_scale(refits: Refits) -> float:
