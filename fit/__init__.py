@@ -14,6 +14,7 @@ if __name__ != "capspace.fit":
 
 if TYPE_CHECKING:
     from .analyses import *
+    from .completion import *
     from .errors import *
     from .figures import *
     from .law import *
@@ -40,6 +41,11 @@ _NAMES = {
         "predict_gain", "random_choices", "randomly", "read_costs", "select_models",
         "target_problem", "up_to_size",
     ),
+    "completion": (
+        "BayesianFactorModel", "BestSingleBenchmark", "BlendedPredictor", "Completion",
+        "Expected", "FittedPredictor", "GaussianProcessLaw", "evaluate_targets", "score_to_z",
+        "z_to_score",
+    ),
     "errors": (
         "DegenerateError", "FitError", "NotConvergedError", "TableError", "TooFewModelsError",
         "UnknownNameError",
@@ -59,10 +65,12 @@ _NAMES = {
     ),
     "prediction": (
         "Comparison", "NextBenchmark", "PairComparison", "Placement", "Prediction", "Predictions",
-        "Support", "TargetLaw", "compare_models", "place_model", "reference_line",
+        "Support", "TargetLaw", "TargetPrediction", "compare_models", "place_model",
+        "predict_targets", "reference_line",
     ),
     "reference": (
-        "Benchmark", "Population", "Reference", "Target", "load_reference",
+        "About", "Benchmark", "Evaluation", "Kind", "Population", "Reference", "ReferenceChoice",
+        "Source", "Status", "Target", "choose_reference", "load_reference", "reference_names",
         "target_training_table",
     ),
     "report": (

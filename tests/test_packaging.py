@@ -37,7 +37,9 @@ def test_wheel_holds_the_namespace_and_its_data_and_nothing_else(wheel: Path) ->
         "capspace/__init__.py",
         "capspace/tasks/panels/classic-8.yaml",
         "capspace/tasks/panels/smoke.yaml",
-        "capspace/fit/reference/targets.yaml",
+        "capspace/fit/reference/LICENSES.md",
+        "capspace/fit/reference/study-2024/targets.yaml",
+        "capspace/fit/reference/openllm-v2/scores.csv.gz",
         "capspace/fit/report/page.html.j2",
         "capspace/fit/py.typed",
     ):

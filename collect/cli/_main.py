@@ -26,6 +26,7 @@ from . import (
     ledger,
     lm_eval,
     predict,
+    references,
     scores,
     selection,
     space,
@@ -41,7 +42,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
-    "Predict": ("predict", "compare", "targets", "models"),
+    "Predict": ("predict", "compare", "references", "targets", "models"),
     "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
     "Data": ("scores", "store", "import", "export", "panels", "ledger"),
 }
@@ -88,6 +89,7 @@ for module in (
     zoo,
     predict,
     compare,
+    references,
     backtest,
     study,
     space,

@@ -82,10 +82,12 @@ Level = Annotated[
     float, typer.Option(help="Nominal coverage of the intervals.", rich_help_panel=PREDICT)
 ]
 Reference = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        help="Published scores to predict from: a folder or a table of your own.",
-        show_default="the packaged reference",
+        metavar="NAME|PATH",
+        help="Published scores to predict from: a packaged reference, or a folder or a table of "
+        "your own.",
+        show_default="the packaged one that fits, else study-2024",
         rich_help_panel=PREDICT,
     ),
 ]

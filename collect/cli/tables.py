@@ -125,13 +125,16 @@ def without_doubtful(
     table: ScoreTable, *, keep: bool, chance: Mapping[str, float] | None = None
 ) -> ScoreTable:
     """Return a table without scores far below chance, as reference and panels know it."""
-    from capspace.fit.reference import load_reference
     from capspace.fit.table.doubtful import leave_out_doubtful
-    from capspace.tasks.panel import load_panel, panel_names
 
-    panels = [b for name in panel_names() for b in load_panel(name).benchmarks]
-    known = {b.name: b.chance for b in panels if b.chance is not None}
-    levels = {**known, **load_reference().chance_levels, **(chance or {})}
+    levels = dict(chance or {})
+    if not set(table.benchmarks) <= set(levels):
+        from capspace.fit.reference import load_reference
+        from capspace.tasks.panel import load_panel, panel_names
+
+        panels = [b for name in panel_names() for b in load_panel(name).benchmarks]
+        known = {b.name: b.chance for b in panels if b.chance is not None}
+        levels = {**known, **load_reference().chance_levels, **levels}
     checked = leave_out_doubtful(table, levels, keep=keep)
     if keep or len(checked) == len(table):
         return checked

@@ -13,6 +13,7 @@ from ..table.names import match_names
 __all__ = ["Overlap", "find_overlap"]
 
 _LEAST_EQUAL = 4
+_LIKELY = "likely the same: "
 _ROUNDING = 5.1e-4  # three digits of a fraction, one of a percentage
 
 
@@ -30,6 +31,11 @@ class Overlap:
 
     model: str
     reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sure(self) -> tuple[str, ...]:
+        """The reference models that this one surely is."""
+        return tuple(n for n, why in self.reasons.items() if not why.startswith(_LIKELY))
 
     def note(self, among: Iterable[str] | None = None) -> str:
         """Return in one line what is left out (of the models ``among``), or "" if nothing is."""
@@ -57,7 +63,7 @@ def find_overlap(model: str, scores: pd.Series, reference: pd.DataFrame) -> Over
 
     """
     reasons = {
-        match.name: match.reason if match.is_sure else f"likely the same: {match.reason}"
+        match.name: match.reason if match.is_sure else f"{_LIKELY}{match.reason}"
         for match in match_names(model, map(str, reference.index))
     }
     own = scores.reindex(reference.columns).astype(float)
@@ -65,5 +71,5 @@ def find_overlap(model: str, scores: pd.Series, reference: pd.DataFrame) -> Over
         equal = (reference - own).abs().le(_ROUNDING) & (own != 0)
     for name, n_equal in equal.sum(axis=1).items():
         if n_equal >= _LEAST_EQUAL:
-            reasons.setdefault(str(name), f"likely the same: equal scores on {n_equal} benchmarks")
+            reasons.setdefault(str(name), f"{_LIKELY}equal scores on {n_equal} benchmarks")
     return Overlap(model, reasons)

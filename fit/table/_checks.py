@@ -80,7 +80,10 @@ def check_facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
             for column in (c for c in FACT_COLUMNS if c in rows):
                 if rows[column].dropna().nunique() > 1:
                     values = " and ".join(map(str, rows[column].dropna().unique()))
-                    raise TableError(f"{model!s}: {column} is both {values}")
+                    modes = "; scores of two modes belong under two names"
+                    raise TableError(
+                        f"{model!s}: {column} is both {values}{modes if column == 'mode' else ''}"
+                    )
         frame = frame.groupby(level=0, sort=False).first()
     facts = typed_columns(frame, FACT_COLUMNS, FACT_NUMBERS)
     for column in FACT_NUMBERS:

@@ -41,8 +41,8 @@ class ScoreTable:
     models : DataFrame
         One row per model, indexed by ``model``, columns ``FACT_COLUMNS``: parameters and
         training_tokens are counts, training_flops is in FLOPs, release_date is an ISO date, month
-        or year, tuning is "base" or "instruct". Families that differ only in case or blanks are
-        one, under its first spelling.
+        or year, tuning is "base" or "instruct", provider who released it, mode "thinking" or
+        "plain". Families that differ only in case or blanks are one, under its first spelling.
     notes : tuple of str
         What was assumed in reading the table, such as the unit of a column.
 
@@ -247,6 +247,8 @@ class ScoreTable:
             hint = "these look like percentages: divide by 100" if percent else "check the table"
             if percent and (column <= 1).mean() > 0.5:
                 hint = "the others of this benchmark are fractions: bring it to their scale"
+            elif percent and column.between(0, 1, inclusive="right").any():
+                hint = "percentages and fractions in one column: bring them to one scale"
             raise TableError(
                 f"{row['model']}: {row['benchmark']} is {row['score']:g}, outside [0, 1]; {hint}"
             )

@@ -13,13 +13,18 @@ import pandas as pd
 from ..errors import TableError
 
 __all__ = [
+    "MODES",
     "clean_facts",
     "family_key",
     "family_of_each",
     "last_day",
     "one_spelling",
     "read_date",
+    "read_mode",
 ]
+
+MODES = ("plain", "chat", "thinking")
+"""How a model may answer: without a chat template, with one, or after reasoning."""
 
 _DATE = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)(?:[T ]\d\d:\d\d.*)?)?)?(?:\.0)?"
@@ -33,7 +38,7 @@ def clean_facts(facts: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     TableError
-        A date is not ISO.
+        A date is not ISO, or a mode is not a single known mode.
 
     """
     clean = facts.copy()
@@ -41,10 +46,32 @@ def clean_facts(facts: pd.DataFrame) -> pd.DataFrame:
         clean["family"] = pd.Series(one_spelling(clean["family"]), clean.index).replace("", None)
     if "tuning" in clean:
         clean["tuning"] = [t if pd.isna(t) else str(t).strip().lower() for t in clean["tuning"]]
+    if "mode" in clean:
+        clean["mode"] = [read_mode(m, str(model)) for model, m in clean["mode"].items()]
     if "release_date" in clean:
         dates = [read_date(d, f"{m!s}: release_date") for m, d in clean["release_date"].items()]
         clean["release_date"] = pd.Series(dates, clean.index).replace("", None)
     return clean
+
+
+def read_mode(value: Any, model: str) -> str | None:
+    """Return the mode in which a model answered, None where it is unknown.
+
+    Raises
+    ------
+    TableError
+        It is none of them, or several at once.
+
+    """
+    if value is None or value == "" or pd.isna(value):
+        return None
+    mode = str(value).strip().lower()
+    if mode not in MODES:
+        raise TableError(
+            f"{model}: mode is {str(value)!r:.60}; it is one of {', '.join(MODES)}: scores of two "
+            "modes belong in two rows, under two names"
+        )
+    return mode
 
 
 def family_key(family: Any) -> str:

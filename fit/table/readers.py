@@ -38,6 +38,10 @@ _FACTS = {
     "training flops": "training_flops",
     "release date": "release_date",
     "tuning": "tuning",
+    "provider": "provider",
+    "organization": "provider",
+    "organisation": "provider",
+    "mode": "mode",
 }
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _UNITLESS_AT_LEAST = {"parameters": 1e4, "training_tokens": 1e6, "training_flops": 1e12}
@@ -147,12 +151,17 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def canonical_benchmark(name: str, known: Collection[str] | None = None) -> str:
-    """Return the label of a benchmark: aliases resolved, spelling of case as in ``known``."""
+    """Return the label of a benchmark: aliases resolved, spelled as in ``known``."""
     name = BENCHMARK_ALIASES.get(name.strip(), name.strip())
     if known is not None and name not in known:
-        by_lower = {k.lower(): k for k in known}
-        return by_lower.get(name.lower(), name)
+        by_spelling = {_spelling(k): k for k in known}
+        return by_spelling.get(_spelling(name), name)
     return name
+
+
+def _spelling(benchmark: str) -> str:
+    """Return a label in small letters and with one kind of separator: AIME_2025 is AIME 2025."""
+    return re.sub(r"[-_ ]+", " ", benchmark.lower())
 
 
 def other_meaning(header: str, others: Collection[str] = ()) -> str:

@@ -29,6 +29,8 @@ FACT_COLUMNS = (
     "training_flops",
     "release_date",
     "tuning",
+    "provider",
+    "mode",
 )
 SCORE_NUMBERS = ("score", "stderr", "n_items", "n_shot")
 FACT_NUMBERS = ("parameters", "training_tokens", "training_flops")

@@ -20,7 +20,10 @@ from capspace.fit import (
     place_model,
 )
 
-ROOMS = ("analyses", "figures", "law", "prediction", "reference", "report", "space", "table", "zoo")
+ROOMS = (
+    "analyses", "completion", "figures", "law", "prediction", "reference", "report", "space",
+    "table", "zoo",
+)  # fmt: skip
 FAST = TwoView(n_refits=4)
 HOSTILE = "org/<script>alert(1)</script>"
 ROW = {"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}
@@ -71,7 +74,9 @@ def test_no_public_docstring_refers_to_a_private_name() -> None:
     assert [(name, text) for name, text in quoted if private.search(text)] == []
 
 
-@pytest.mark.parametrize("room", ["law", "prediction", "reference", "report", "space", "table"])
+@pytest.mark.parametrize(
+    "room", ["completion", "law", "prediction", "reference", "report", "space", "table"]
+)
 def test_every_function_and_estimator_has_an_example(room: str) -> None:
     module = import_module(f"capspace.fit.{room}")
     named = {name: getattr(module, name) for name in module.__all__}

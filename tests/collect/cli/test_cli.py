@@ -230,7 +230,7 @@ def test_lm_eval_command_line_knows_our_models(capspace: Command) -> None:
     ("text", "names"),
     [
         ("", ["scores.csv", "empty"]),
-        (MINE.replace("ARC-C", "ARC_C"), ["ARC_C", "ARC-C"]),
+        (MINE.replace("ARC-C", "ARCC"), ["ARCC", "ARC-C"]),
         (MINE.replace("0.62", "62"), ["mine", "MMLU", "62", "percent"]),
         (MINE + MINE.splitlines()[1].replace("0.62", "0.63") + "\n", ["mine", "MMLU", "0.63"]),
         ("Model,bbh\nmine,0.4\n", ["no known benchmark", "MMLU"]),

@@ -43,6 +43,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "zoo fit": (("zoo.yaml", *STORE), (("--out", "out"),)),
     "predict": (("scores.csv", "--target", "bbh"), (("--csv", "out.csv"),)),
     "compare": (("pair.csv", "--target", "bbh"), ()),
+    "references": ((), ()),
     "targets": ((), ()),
     "models": ((), ()),
     "backtest": (

@@ -29,7 +29,7 @@ def test_rebuilding_gives_the_committed_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["x", "--data", str(TABLES), "--out", str(tmp_path)])
     builder.main()
     for name in ("scores.csv", "models.csv"):
-        committed = (ROOT / "fit/reference" / name).read_bytes()
+        committed = (ROOT / "fit/reference/study-2024" / name).read_bytes()
         assert (tmp_path / name).read_bytes() == committed
 
 
@@ -60,7 +60,7 @@ def test_known_slips_of_the_published_facts_are_corrected(reference):
     assert btlm["training_flops"] == pytest.approx(6 * 3e9 * 0.627e12, rel=1e-3)
     assert facts.loc["mistralai/Mixtral-8x22B-v0.1", "parameters"] == 141e9
     assert facts.loc["deepseek-ai/DeepSeek-V2", "training_flops"] == pytest.approx(1.0206e24)
-    notes = pd.read_csv(ROOT / "fit/reference/models.csv")["note"].dropna()
+    notes = pd.read_csv(ROOT / "fit/reference/study-2024/models.csv")["note"].dropna()
     assert len(notes) == 10
     assert notes.str.contains("corrected").all()
 

@@ -1,0 +1,185 @@
+"""The commands ``references``, ``targets`` and ``models`` show what is predicted from what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options as o
+
+if TYPE_CHECKING:
+    from capspace.fit.reference import Reference, Target
+
+__all__ = ["add_to"]
+
+_ORDER = ("offered", "", "weak", "refused")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(references)
+    app.command()(targets)
+    app.command()(models)
+
+
+def references(as_json: o.Json = False) -> None:
+    """Show the packaged references: their age, size, licence and attribution."""
+    from capspace.fit.reference import load_reference, reference_names
+
+    from .chosen_reference import reference_dict
+
+    rows: list[dict[str, Any]] = []
+    for name in reference_names():
+        known = load_reference(name)
+        offered = [e for e in known.evaluations.values() if e.status == "offered"]
+        rows.append(
+            {
+                **reference_dict(known),
+                "n_models": len(known.table.models),
+                "n_families": int(known.table.models["family"].replace("", None).nunique()),
+                "benchmarks": list(known.benchmarks),
+                "n_targets": len(known.targets),
+                "n_offered": len(offered) if known.evaluations else None,
+                "sources": [s.model_dump(mode="json") for s in known.about.sources]
+                if known.about is not None
+                else [],
+            }
+        )
+    if as_json:
+        o.print_json(rows)
+        return
+    o.print_table(
+        "References",
+        ("Name", "Last model", "Models", "Families", "Targets", "Licence", "Benchmarks"),
+        [
+            (
+                r["name"],
+                str(r["date"]),
+                str(r["n_models"]),
+                str(r["n_families"]),
+                str(r["n_targets"])
+                + ("" if r["n_offered"] is None else f", {r['n_offered']} offered"),
+                r["licence"],
+                ", ".join(r["benchmarks"]),
+            )
+            for r in rows
+        ],
+        numbers=("Models", "Families"),
+    )
+    for r in rows:
+        o.console().print(f"{r['name']}: {r['attribution']}", style="dim", markup=False)
+
+
+def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
+    """Show the targets that can be predicted, how well, and what each is fitted on.
+
+    Without --reference those of all packaged references are shown.
+    """
+    from capspace.fit.reference import load_reference, reference_names
+    from capspace.fit.reference._reference import training_counts
+
+    from .target_tables import evaluation_words
+
+    names: list[str | None] = [reference] if reference is not None else [*reference_names()]
+    known = [load_reference(name) for name in names]
+    rows = []
+    for each in known:
+        counts = training_counts(each)
+        for target in sorted(each.targets.values(), key=lambda t: _place(each, t)):
+            rows.append((each, target, *counts[target.name]))
+    if as_json:
+        o.print_json([_target_dict(*row) for row in rows])
+        return
+    for each in known:
+        own = [row for row in rows if row[0] is each]
+        o.print_table(
+            f"{each.name or 'Targets'}{f' (models until {each.date})' if each.date else ''}",
+            (
+                *("Name", "Target", "Status", "Error", "Naive error", "Inside", "Fitted on"),
+                *("Predicted from", "Description"),
+            ),
+            [
+                (
+                    target.name,
+                    target.label,
+                    *evaluation_words(each.evaluations.get(target.name)),
+                    f"{n} {'' if target.population == 'all' else f'{target.population} '}models, "
+                    f"{f} families",
+                    _space(each, target),
+                    _description(each, target),
+                )
+                for _, target, n, f in own
+            ],
+        )
+
+
+def _place(reference: Reference, target: Target) -> int:
+    evaluation = reference.evaluations.get(target.name)
+    return _ORDER.index("" if evaluation is None else evaluation.status)
+
+
+def _target_dict(reference: Reference, target: Target, n: int, families: int) -> dict[str, Any]:
+    evaluation = reference.evaluations.get(target.name)
+    return {
+        "reference": reference.name,
+        **target.model_dump(mode="json"),
+        "n_models": n,
+        "n_families": families,
+        "status": None if evaluation is None else evaluation.status,
+        "reason": "" if evaluation is None else evaluation.reason,
+        "evaluation": None if evaluation is None else evaluation.to_dict(),
+    }
+
+
+def _description(reference: Reference, target: Target) -> str:
+    """Return what a target is, and why it is not offered."""
+    evaluation = reference.evaluations.get(target.name)
+    reason = "" if evaluation is None else evaluation.reason
+    return f"{target.description} {reason.capitalize()}".strip() if reason else target.description
+
+
+def _space(reference: Reference, target: Target) -> str:
+    """Return which benchmarks a target is predicted from, the short way round."""
+    used = reference.space_benchmarks(target)
+    left_out = [b for b in reference.benchmarks if b not in used]
+    return f"all but {', '.join(left_out)}" if left_out else f"all {len(used)} benchmarks"
+
+
+def models(
+    reference: o.Reference = None,
+    family: Annotated[str | None, typer.Option(help="Show only models of this family.")] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Show the models of a reference, of study-2024 by default."""
+    from capspace.fit._json import json_safe
+    from capspace.fit.reference import load_reference
+    from capspace.fit.report.words import flops, size
+
+    known = load_reference(reference)
+    table = known.table if family is None else known.table.select(families=[family])
+    n_scores = table.scores.groupby("model")["score"].count()
+    facts = table.models.reset_index().to_dict("records")
+    if as_json:
+        o.print_json(
+            [json_safe({**f, "n_scores": int(n_scores.get(f["model"], 0))}) for f in facts]
+        )
+        return
+    o.print_table(
+        f"{len(table.models)} models",
+        ("Model", "Family", "Tuning", "Released", "Parameters", "Tokens", "FLOPs", "Scores"),
+        [
+            (
+                str(m["model"]),
+                str(m["family"]),
+                str(m["tuning"]),
+                str(m["release_date"]),
+                size(m["parameters"]),
+                size(m["training_tokens"]),
+                flops(m["training_flops"]),
+                str(n_scores.get(m["model"], 0)),
+            )
+            for m in facts
+        ],
+        numbers=("Parameters", "Tokens", "FLOPs", "Scores"),
+    )

@@ -1,0 +1,111 @@
+"""Predictions by stored laws, and how well targets are predicted, are printed as tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from .options import console, print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from capspace.fit.prediction import TargetPrediction
+    from capspace.fit.reference import Evaluation
+
+__all__ = ["evaluation_words", "print_target_predictions", "target_frame"]
+
+_TITLES = {
+    "offered": "offered",
+    "weak": "weak, little better than the baselines or little tested",
+    "refused": "refused, shown by --force",
+    "not evaluated": "not back-tested",
+}
+
+
+def print_target_predictions(
+    predictions: Sequence[TargetPrediction], *, all_shown: bool = False
+) -> None:
+    """Print predictions by model and status, beside the baselines; below, what has no number.
+
+    Targets that were refused are named, not listed, unless ``all_shown``.
+    """
+    for model in dict.fromkeys(p.model for p in predictions):
+        own = [p for p in predictions if p.model == model]
+        for status, title in _TITLES.items():
+            rows = [p for p in own if p.status == status and math.isfinite(p.mean)]
+            if rows:
+                _print_rows(f"{model}: {title}", rows, with_reason=status != "offered")
+        _print_gated([p for p in own if not math.isfinite(p.mean)], all_shown)
+
+
+def _print_rows(title: str, predictions: Sequence[TargetPrediction], *, with_reason: bool) -> None:
+    interval = f"{predictions[0].level:.0%} interval"
+    numbers = ("Prediction", interval, "Mean error", "Mean", "Trend", "Nearest", "Single")
+    reasons = any(p.reason for p in predictions) and with_reason
+    print_table(
+        title,
+        ("Name", *numbers, *(("Why",) if reasons else ())),
+        [
+            (
+                p.target,
+                _score(p.mean),
+                f"{_score(p.lower)} – {_score(p.upper)}",
+                _score(None if p.evaluation is None else p.evaluation.mae),
+                *(_score(value) for value in p.baselines.values()),
+                *((p.reason,) if reasons else ()),
+            )
+            for p in predictions
+        ],
+        numbers=numbers,
+    )
+
+
+def _print_gated(predictions: Sequence[TargetPrediction], all_shown: bool) -> None:
+    """Print why there is no number, a line per reason; refused targets in one line."""
+    groups: dict[str, list[str]] = {}
+    for p in predictions:
+        refused = p.status == "refused" and not all_shown
+        why = "refused by their back-tests (see `capspace targets`)" if refused else p.reason
+        groups.setdefault(why, []).append(p.target)
+    for why, targets in groups.items():
+        console().print(f"no number for {', '.join(targets)}: {why}", markup=False)
+
+
+def target_frame(predictions: Iterable[TargetPrediction]) -> pd.DataFrame:
+    """Return a row per prediction, with the baselines."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "model": p.model,
+                "reference": p.reference,
+                "target": p.target,
+                "status": p.status,
+                "prediction": p.mean,
+                "lower": p.lower,
+                "upper": p.upper,
+                "level": p.level,
+                **p.baselines,
+                "nearest_model": p.nearest_model,
+                "single_benchmark": p.single_benchmark,
+                "reason": p.reason,
+            }
+            for p in predictions
+        ]
+    )
+
+
+def evaluation_words(evaluation: Evaluation | None) -> tuple[str, str, str, str]:
+    """Return status, error, the best naive baseline's error and forward coverage in words."""
+    if evaluation is None:
+        return "not back-tested", "–", "–", "–"
+    coverage = "–" if evaluation.coverage is None else f"{evaluation.coverage:.0%}"
+    best = f"{_score(evaluation.baseline_mae)} {evaluation.baseline}".strip()
+    return evaluation.status, _score(evaluation.mae), best, coverage
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"

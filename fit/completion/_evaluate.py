@@ -1,0 +1,174 @@
+"""Targets are offered, weak or refused by a rule on their back-tests, fixed beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from ..errors import check_choice
+from ._backtests import (
+    Recipe,
+    conformal_scores,
+    forward_tests,
+    provider_tests,
+    quantile,
+    time_splits,
+)
+from ._baselines import NAIVE
+from ._gates import Gate
+from ._training import Columns, TrainingTable
+from ._views import Kind
+
+__all__ = ["Status", "evaluate_targets"]
+
+Status = Literal["offered", "weak", "refused"]
+
+FEWEST_TESTS = 20
+BEST_RATIO = 0.8
+LEAST_COVERAGE = 0.8
+
+# What a new model is asked for, not how far the target is: a back-test keeps to these alone.
+_INPUT_GATES = (Gate.FEW_CHEAP, Gate.NO_ANCHOR)
+
+
+def evaluate_targets(
+    scores: pd.DataFrame,
+    facts: pd.DataFrame,
+    *,
+    cheap: Sequence[str],
+    targets: Sequence[str],
+    kind: Kind = "vendor-reported",
+    linear: Collection[str] = (),
+    anchors: Sequence[str] | None = None,
+    cut: str | None = None,
+    sample_weight: pd.Series | None = None,
+) -> pd.DataFrame:
+    """Back-test each target on models that a fit has not seen, and say whether to offer it.
+
+    Parameters
+    ----------
+    scores, facts, cheap, targets, linear, anchors, cut, sample_weight
+        As for ``BlendedPredictor.fit``.
+    kind : {"vendor-reported", "single-protocol"}, default "vendor-reported"
+        As for ``BlendedPredictor``.
+
+    Returns
+    -------
+    DataFrame
+        A row per target. ``n``: models predicted with their provider left out, of those that have
+        the cheap scores which a prediction needs. ``mae``: mean absolute error on them, in the
+        target's unit. ``baseline`` and ``baseline_mae``: the best of the mean, the mean of the
+        last five models released before, and the trend over the release date, on the same models.
+        ``ratio``: of the two errors. ``n_forward`` and ``forward_mae``: predictions forward in
+        time that no gate refuses, and their error. ``forward_coverage``: share of them inside 90%
+        intervals that were calibrated on earlier models alone. ``k``: scale of the intervals,
+        of all targets together. ``status`` and ``reason``.
+
+    Notes
+    -----
+    "offered": n ≥ 20, error below 0.8 of the best baseline's, and forward coverage ≥ 0.8.
+    "weak": at least 12 models, and an error below the best baseline's, but not all three. Else
+    "refused": the best baseline does as well.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from capspace.fit import evaluate_targets
+    >>> rng = np.random.default_rng(0)
+    >>> ability = rng.normal(size=40)
+    >>> names = [f"m{i}" for i in range(40)]
+    >>> scores = pd.DataFrame(
+    ...     {b: 1 / (1 + np.exp(-ability - rng.normal(0, 0.2, 40))) for b in "ABC"}, index=names)
+    >>> dates = [f"2025-{1 + i % 12:02d}-01" for i in range(40)]
+    >>> facts = pd.DataFrame(
+    ...     {"release_date": dates, "provider": [f"p{i % 5}" for i in range(40)]}, index=names)
+    >>> table = evaluate_targets(
+    ...     scores, facts, cheap=["A", "B"], targets=["C"], kind="single-protocol")
+    >>> table.loc["C", "status"]
+    'offered'
+
+    """
+    check_choice(kind, get_args(Kind), "kind")
+    columns = Columns.of(scores, cheap=cheap, targets=targets, linear=linear, anchors=anchors)
+    table = TrainingTable.of(scores, facts, columns, cut=cut, weight=sample_weight)
+    recipe = Recipe(kind)
+    providers, forward = provider_tests(table, recipe), forward_tests(table, recipe)
+    k = quantile(*conformal_scores(providers, forward), 0.9)
+    return judge(list(targets), providers, with_intervals(table, recipe, forward), k)
+
+
+def with_intervals(table: TrainingTable, recipe: Recipe, forward: pd.DataFrame) -> pd.DataFrame:
+    """Return forward tests with ``covered``, by intervals calibrated before each origin.
+
+    Without earlier back-tests to calibrate on, ``covered`` is NaN.
+    """
+    covered = pd.Series(np.nan, forward.index)
+    for origin, train, _ in time_splits(table):
+        before = table.rows(train)
+        ratios, weight = conformal_scores(
+            provider_tests(before, recipe), forward_tests(before, recipe)
+        )
+        half = quantile(ratios, weight, 0.9) * forward["width"]
+        inside = ((forward["truth"] - forward["point"]).abs() <= half).astype(float)
+        here = forward["origin"] == origin
+        covered[here] = inside[here] if len(ratios) else np.nan
+    return forward.assign(covered=covered)
+
+
+def judge(
+    targets: Sequence[str], providers: pd.DataFrame, forward: pd.DataFrame, k: float
+) -> pd.DataFrame:
+    """Return the table of ``evaluate_targets`` from back-tests."""
+    rows = []
+    for t, name in enumerate(targets):
+        tests = providers[(providers["target"] == t) & ~providers["gate"].isin(_INPUT_GATES)]
+        ahead = forward[(forward["target"] == t) & (forward["gate"] == 0)]
+        row = {"target": name, "n": len(tests), **_errors(tests)}
+        row["n_forward"] = len(ahead)
+        row["forward_mae"] = _mae(ahead, "predicted")
+        row["forward_coverage"] = float(ahead["covered"].mean()) if len(ahead) else float("nan")
+        row["k"] = k
+        row["status"], row["reason"] = _status(row)
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("target")
+
+
+def _errors(tests: pd.DataFrame) -> dict[str, object]:
+    if not len(tests):
+        empty = float("nan")
+        return {"mae": empty, "baseline": "", "baseline_mae": empty, "ratio": empty}
+    naive = {name: _mae(tests, name) for name in NAIVE}
+    best = min(naive, key=naive.__getitem__)
+    mae = _mae(tests, "predicted")
+    ratio = mae / naive[best] if naive[best] > 0 else float("nan")
+    return {"mae": mae, "baseline": best, "baseline_mae": naive[best], "ratio": ratio}
+
+
+def _mae(tests: pd.DataFrame, column: str) -> float:
+    if not len(tests):
+        return float("nan")
+    weight = tests["weight"].to_numpy(dtype=float)
+    off = (tests[column] - tests["score"]).abs().to_numpy(dtype=float)
+    return float(weight @ off / weight.sum())
+
+
+def _status(row: dict[str, object]) -> tuple[Status, str]:
+    n, ratio, coverage = (float(str(row[name])) for name in ("n", "ratio", "forward_coverage"))
+    least = 12
+    if n < least:
+        return "refused", f"{n:.0f} models could be tested; {least} are needed"
+    if not ratio < 1:
+        return "refused", f"the {row['baseline']} baseline does as well (ratio {ratio:.2f})"
+    short = []
+    if n < FEWEST_TESTS:
+        short.append(f"{n:.0f} models tested, {FEWEST_TESTS} wanted")
+    if ratio >= BEST_RATIO:
+        short.append(f"error {ratio:.2f} of the {row['baseline']} baseline's, {BEST_RATIO} wanted")
+    if not coverage >= LEAST_COVERAGE:
+        seen = "not tested" if np.isnan(coverage) else f"{coverage:.0%}"
+        short.append(f"coverage forward in time {seen}, {LEAST_COVERAGE:.0%} wanted")
+    return ("weak", "; ".join(short)) if short else ("offered", "")

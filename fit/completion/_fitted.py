@@ -1,0 +1,292 @@
+"""A fitted predictor holds arrays alone: it predicts without a refit and without scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..errors import FitError, UnknownNameError, near_matches
+from ..table.numbers import check_fractions, check_unique, float_frame
+from ._backtests import quantile
+from ._baselines import Baselines
+from ._gates import Gates
+from ._storing import read_state, write_state
+from ._training import decimal_years, reasoning_signs
+from ._views import Views
+from .scales import score_to_z, z_to_score
+
+__all__ = ["FittedPredictor"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Errors of back-tests in units of their predicted widths.
+
+    Attributes
+    ----------
+    ratios : (m,)
+        Ascending.
+    weight : (m,)
+        Sums to 1.
+    cell_ratios : (c,)
+        Ascending; of single cells hidden at random.
+
+    """
+
+    ratios: Array
+    weight: Array
+    cell_ratios: Array
+
+
+@dataclass(frozen=True)
+class FittedPredictor:
+    """Predicts targets of new models from their cheap scores, with what a fit has learned.
+
+    Attributes
+    ----------
+    kind : {"vendor-reported", "single-protocol"}
+    columns, cheap, targets : tuple of str
+        All benchmarks of the training table, and those predicted from and predicted.
+    linear : tuple of str
+        Benchmarks without floor and ceiling.
+    models : tuple of str
+        That the fit has seen.
+    last_release : str
+        ISO date of the latest of them; "" where no date is known.
+    views, gates, baselines, residuals
+        What the fit has learned, as arrays.
+
+    See Also
+    --------
+    BlendedPredictor : Fits it.
+
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    cheap: tuple[str, ...]
+    targets: tuple[str, ...]
+    linear: tuple[str, ...]
+    models: tuple[str, ...]
+    last_release: str
+    views: Views
+    gates: Gates
+    baselines: Baselines
+    residuals: Residuals
+
+    def __repr__(self) -> str:
+        return (
+            f"FittedPredictor({len(self.models)} models, {len(self.cheap)} cheap benchmarks → "
+            f"{len(self.targets)} targets)"
+        )
+
+    def scale(self, level: float = 0.9) -> float:
+        """Return k, by which predicted widths are multiplied for intervals of a level."""
+        _check_level(level)
+        return quantile(self.residuals.ratios, self.residuals.weight, level)
+
+    def cell_scale(self, level: float = 0.9) -> float:
+        """Return the same for single cells of a model that has others of all kinds."""
+        _check_level(level)
+        m = len(self.residuals.cell_ratios)
+        return quantile(self.residuals.cell_ratios, np.full(m, 1 / max(m, 1)), level)
+
+    def predict(
+        self,
+        rows: pd.DataFrame,
+        facts: pd.DataFrame | None = None,
+        *,
+        targets: Sequence[str] | None = None,
+        level: float = 0.9,
+        force: bool = False,
+    ) -> pd.DataFrame:
+        """Predict targets of new models from their cheap scores.
+
+        Parameters
+        ----------
+        rows : (n models × benchmarks) DataFrame
+            Fractions, NaN where not measured. Only the cheap benchmarks are used.
+        facts : DataFrame by model, optional
+            ``release_date`` and ``reasoning``, where known. Past the last training release the
+            intervals grow; a model without a date counts as no later than that.
+        targets : sequence of str, optional
+            All by default.
+        level : float, default 0.9
+            Coverage of the intervals.
+        force : bool, default False
+            Give the numbers that a gate refuses, beside its reason.
+
+        Returns
+        -------
+        DataFrame
+            A row per model and target: model, target, prediction, lower, upper, reason (why there
+            is no number, or ""), the baselines mean, last_five, trend, nearest and single with
+            nearest_model and single_benchmark, and in_training.
+
+        Raises
+        ------
+        UnknownNameError
+            A target is not among ``targets``, or no row has a cheap benchmark.
+        FitError
+            A score is no fraction.
+
+        """
+        _check_level(level)
+        chosen = self._numbers(targets)
+        cheap, about = self._cells(rows, self.cheap), _facts_of(facts, rows.index)
+        if np.isnan(cheap).all():
+            raise UnknownNameError(
+                f"none of {', '.join(map(str, rows.columns)) or 'no column'} is a known cheap "
+                f"benchmark; predictions need some of {', '.join(self.cheap)}"
+            )
+        point, width = self.views.blend(cheap, about)
+        gate = self.gates.check(self.views, cheap, about)
+        straight = np.isin(np.array(self.targets), self.linear)
+        half = self.scale(level) * width
+        numbers = {
+            "prediction": z_to_score(point, straight),
+            "lower": z_to_score(point - half, straight),
+            "upper": z_to_score(point + half, straight),
+        }
+        if not force:
+            numbers = {name: np.where(gate == 0, v, np.nan) for name, v in numbers.items()}
+        same = np.array([[str(m) == known for known in self.models] for m in rows.index])
+        naive = self.baselines.predict(cheap, about[:, 0], same)
+        naive["single"] = z_to_score(self.views.lines.predict(cheap)[0], straight)
+        nearest, single = self.baselines.nearest(cheap, same), self.views.lines.choice(cheap)
+        seen = set(self.models)
+        out = []
+        for i, model in enumerate(map(str, rows.index)):
+            for j in chosen:
+                out.append(
+                    {
+                        "model": model,
+                        "target": self.targets[j],
+                        **{name: float(v[i, j]) for name, v in numbers.items()},
+                        "reason": self.gates.reason(int(gate[i, j]), j),
+                        **{name: float(v[i, j]) for name, v in naive.items()},
+                        "nearest_model": _name(self.models, int(nearest[i, j])),
+                        "single_benchmark": _name(self.cheap, int(single[i, j])),
+                        "in_training": model in seen,
+                    }
+                )
+        return pd.DataFrame(out)
+
+    def complete(
+        self,
+        rows: pd.DataFrame,
+        facts: pd.DataFrame | None = None,
+        *,
+        level: float = 0.9,
+    ) -> pd.DataFrame:
+        """Fill the missing cells of rows from all their known ones, by the factor model alone.
+
+        Parameters
+        ----------
+        rows : (n models × benchmarks) DataFrame
+            Fractions, NaN where not measured; benchmarks unknown to the fit are left out.
+        facts : DataFrame by model, optional
+            ``release_date`` and ``reasoning``, where known.
+        level : float, default 0.9
+            Coverage of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            A row per model and benchmark: model, benchmark, known, score, lower, upper. A known
+            cell is its own interval; a model without any known cell has NaN.
+
+        """
+        cells, about = self._cells(rows, self.columns), _facts_of(facts, rows.index)
+        straight = np.isin(np.array(self.columns), self.linear)
+        z = score_to_z(cells, straight)
+        p = len(self.columns)
+        if self.views.with_facts:
+            z = np.column_stack([z, about])
+        mean, variance = self.views.factor.predict(*self.views.factor.place(z))
+        half = self.cell_scale(level) * np.sqrt(variance[:, :p])
+        known = ~np.isnan(cells)
+        nothing = np.asarray(~known.any(axis=1))[:, None]
+        filled = []
+        for value in (mean[:, :p], mean[:, :p] - half, mean[:, :p] + half):
+            score = np.where(nothing, np.nan, z_to_score(value, straight))
+            filled.append(np.where(known, cells, score).ravel())
+        n = len(rows)
+        return pd.DataFrame(
+            {
+                "model": np.repeat([str(m) for m in rows.index], p),
+                "benchmark": list(self.columns) * n,
+                "known": known.ravel(),
+                "score": filled[0],
+                "lower": filled[1],
+                "upper": filled[2],
+            }
+        )
+
+    def save(self, path: Path) -> None:
+        """Write arrays to ``path`` with the ending .npz, and names to the same with .json."""
+        write_state(self, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what ``save`` wrote; ``path`` with either ending.
+
+        Raises
+        ------
+        FitError
+            A file is not there, is of another version, or does not fit the other.
+
+        """
+        return read_state(cls, path)
+
+    def _numbers(self, targets: Sequence[str] | None) -> list[int]:
+        names = self.targets if targets is None else targets
+        for name in names:
+            if name not in self.targets:
+                raise UnknownNameError(
+                    f"{name!r} is no target of this fit{near_matches(name, self.targets)}; it has "
+                    f"{', '.join(self.targets)}"
+                )
+        return [self.targets.index(name) for name in names]
+
+    def _cells(self, rows: pd.DataFrame, names: Collection[str]) -> Array:
+        check_unique(rows.index, "models to predict")
+        check_unique(rows.columns, "columns")
+        frame = float_frame(rows.reindex(columns=list(names)))
+        for name in frame:
+            if name not in self.linear:
+                check_fractions(frame[name], str(name))
+        cells = frame.to_numpy(dtype=float)
+        if names is self.cheap:
+            return score_to_z(cells, np.isin(np.array(self.cheap), self.linear))
+        return cells
+
+
+def _facts_of(facts: pd.DataFrame | None, index: pd.Index) -> Array:
+    if facts is None:
+        return np.full((len(index), 2), np.nan)
+    check_unique(facts.index, "models with facts")
+    about = facts.reindex(index)
+    years = (
+        decimal_years(about["release_date"])
+        if "release_date" in about
+        else np.full(len(index), np.nan)
+    )
+    return np.column_stack([years, reasoning_signs(about)])
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise FitError(f"level is {level:g}; it must lie between 0 and 1")
+
+
+def _name(names: Sequence[str], number: int) -> str:
+    return names[number] if number >= 0 else ""

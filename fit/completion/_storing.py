@@ -1,0 +1,97 @@
+"""The state of a fit is stored as arrays without pickle, and JSON beside them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from .._files import replacing, write_whole
+from ..errors import FitError
+
+__all__ = ["read_state", "write_state"]
+
+FORMAT = "capspace-predictor"
+VERSION = 1
+
+T = TypeVar("T")
+
+
+def write_state(state: Any, path: Path) -> None:
+    """Write a dataclass of arrays, names and further dataclasses to NAME.npz and NAME.json."""
+    arrays: dict[str, Any] = {}
+    names = {"format": FORMAT, "version": VERSION, "state": _taken_apart(state, "", arrays)}
+    with replacing(path.with_suffix(".npz")) as partial:
+        np.savez_compressed(partial, **arrays)
+    write_whole(path.with_suffix(".json"), json.dumps(names, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_state(kind: type[T], path: Path) -> T:
+    """Read a dataclass that ``write_state`` wrote."""
+    for file in (path.with_suffix(".json"), path.with_suffix(".npz")):
+        if not file.is_file():
+            raise FitError(f"{file}: there is no such file; a stored fit has it beside the other")
+    file = path.with_suffix(".json")
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FitError(f"{file}: not JSON ({error}); build the fit again") from None
+    if not isinstance(names, dict) or names.get("format") != FORMAT:
+        raise FitError(f"{file}: not a stored fit of capspace; build the fit again")
+    if names.get("version") != VERSION:
+        raise FitError(
+            f"{file}: version {names.get('version')!r} of the format; this capspace reads version "
+            f"{VERSION}: build the fit again"
+        )
+    try:
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        state: T = _put_together(kind, names["state"], "", arrays)
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise FitError(
+            f"{path.with_suffix('.npz')}: does not belong to {file.name} or is damaged "
+            f"({error}); build the fit again"
+        ) from None
+    return state
+
+
+def _taken_apart(state: Any, prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return names and numbers of a dataclass, and put its arrays among the others."""
+    plain: dict[str, Any] = {}
+    for field in fields(state):
+        value = getattr(state, field.name)
+        if isinstance(value, np.ndarray):
+            arrays[prefix + field.name] = value
+        elif is_dataclass(value):
+            plain[field.name] = _taken_apart(value, f"{prefix}{field.name}.", arrays)
+        elif isinstance(value, float) and not np.isfinite(value):
+            plain[field.name] = None
+        else:
+            plain[field.name] = value
+    return plain
+
+
+def _put_together(kind: Any, plain: dict[str, Any], prefix: str, arrays: dict[str, Any]) -> Any:
+    values = {}
+    for name, hint in get_type_hints(kind).items():
+        optional = get_origin(hint) is UnionType and NoneType in get_args(hint)
+        inner = next(a for a in get_args(hint) if a is not NoneType) if optional else hint
+        if is_dataclass(inner):
+            given = plain[name]
+            values[name] = (
+                None
+                if given is None and optional
+                else _put_together(inner, given, f"{prefix}{name}.", arrays)
+            )
+        elif prefix + name in arrays:
+            values[name] = arrays[prefix + name]
+        elif get_origin(inner) is tuple:
+            values[name] = tuple(plain[name])
+        else:
+            values[name] = float("nan") if inner is float and plain[name] is None else plain[name]
+    return kind(**values)

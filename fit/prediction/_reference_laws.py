@@ -1,0 +1,209 @@
+"""The stored laws of a reference predict all of its targets at once, beside the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from .._json import json_safe
+from ..completion import FittedPredictor
+from ..errors import FitError
+from ..reference import Evaluation, Reference
+from ..reference.overlap import find_overlap
+from ..table._table import ScoreTable
+from ._training_table import facts_of, training_arguments
+
+__all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
+
+BASELINES = ("mean", "trend", "nearest", "single")
+"""What stands beside each prediction: mean of the reference's models, trend over the release date,
+score of the nearest model, and the best single benchmark."""
+
+Status = Literal["offered", "weak", "refused", "not evaluated"]
+
+
+@dataclass(frozen=True)
+class TargetPrediction:
+    """The predicted score of a model on a target of a reference.
+
+    Attributes
+    ----------
+    reference, target, label, model : str
+    status : str
+        "offered", "weak" or "refused" as the target was evaluated, or "not evaluated".
+    mean, lower, upper : float
+        Fractions; NaN where ``reason`` refuses a number.
+    level : float
+        Nominal coverage of (lower, upper).
+    reason : str
+        Why there is no number, or why it is worth little; "" where neither holds.
+    baselines : mapping of name to float
+        Of ``BASELINES``, fractions; NaN where a baseline says nothing.
+    nearest_model, single_benchmark : str
+        What the last two of them are.
+    evaluation : Evaluation or None
+        How well the target is predicted.
+    notes : tuple of str
+        Which models of the reference were left out because they are, or likely are, this model.
+
+    """
+
+    reference: str
+    target: str
+    label: str
+    model: str
+    status: Status
+    mean: float
+    lower: float
+    upper: float
+    level: float
+    reason: str
+    baselines: dict[str, float]
+    nearest_model: str
+    single_benchmark: str
+    evaluation: Evaluation | None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-safe mapping; what is unknown is null."""
+        evaluation = None if self.evaluation is None else self.evaluation.to_dict()
+        safe: dict[str, Any] = json_safe({**vars(self), "evaluation": evaluation})
+        return safe
+
+
+def predict_targets(
+    table: ScoreTable,
+    reference: Reference,
+    *,
+    targets: Iterable[str] | None = None,
+    level: float = 0.9,
+    force: bool = False,
+    today: date | None = None,
+) -> list[TargetPrediction]:
+    """Predict targets of models by the stored laws of a reference, refitting nothing.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        Scores of the models, fractions, and their facts: a release date, and the mode in which
+        they answered.
+    reference : Reference
+        One with stored laws. Models of it that are, or likely are, among ``table`` are left out of
+        the laws that predict them, which takes a refit.
+    targets : iterable of str, optional
+        Names of targets; all of the reference's by default.
+    level : float, default 0.9
+        Nominal coverage of the intervals.
+    force : bool, default False
+        Give the numbers that a gate or the evaluation refuses, beside their reason.
+    today : date, optional
+        The release of models that state none, and are none of the reference; the day of the call
+        by default.
+
+    Raises
+    ------
+    FitError
+        The reference has no stored laws, or the level lies outside (0, 1).
+    UnknownNameError
+        A target is unknown, or no benchmark of the reference was measured.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import ScoreTable, load_reference, predict_targets
+    >>> scores = pd.DataFrame({"GPQA-diamond": 0.6, "MMLU-Pro": 0.75}, index=["mine"])
+    >>> facts = pd.DataFrame({"release_date": "2025-06"}, index=["mine"])
+    >>> table = ScoreTable.from_wide(scores, models=facts)
+    >>> (p,) = predict_targets(table, load_reference("frontier-2026"), targets=["hle/no-tools"])
+    >>> 0 < p.lower < p.mean < p.upper < 0.3
+    True
+
+    """
+    laws = stored_laws(reference)
+    chosen = [reference.target(name) for name in reference.targets if targets is None] or [
+        reference.target(name) for name in targets or ()
+    ]
+    names = [target.name for target in chosen]
+    benchmarks = [b for b in reference.benchmarks if b in table.benchmarks]
+    wide = table.wide(benchmarks).dropna(how="all")
+    published, released = reference.scores(), reference.table.models["release_date"]
+    made: list[TargetPrediction] = []
+    for model, row in wide.iterrows():
+        overlap = find_overlap(str(model), row, published)
+        own = laws_without(laws, reference, overlap.reasons) if overlap.reasons else laws
+        same = [name for name in overlap.sure if released[name]]
+        day = table.models.at[model, "release_date"] or (
+            max(released[same]) if same else (today or date.today()).isoformat()
+        )
+        facts = facts_of(table.models.loc[[model]].assign(release_date=day))
+        frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
+        notes = tuple(line for line in (overlap.note(),) if line)
+        for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
+            evaluation = reference.evaluations.get(target.name)
+            status: Status = "not evaluated" if evaluation is None else evaluation.status
+            refused = evaluation is not None and status == "refused"
+            reasons = [cells["reason"], "" if evaluation is None else evaluation.reason]
+            is_shown = force or not (cells["reason"] or refused)
+            numbers = (cells[c] if is_shown else float("nan") for c in _NUMBERS)
+            mean, lower, upper = numbers
+            made.append(
+                TargetPrediction(
+                    reference=reference.name,
+                    target=target.name,
+                    label=target.label,
+                    model=str(model),
+                    status=status,
+                    mean=mean,
+                    lower=lower,
+                    upper=upper,
+                    level=level,
+                    reason="; ".join(reason for reason in reasons if reason),
+                    baselines={name: float(cells[name]) for name in BASELINES},
+                    nearest_model=str(cells["nearest_model"]),
+                    single_benchmark=str(cells["single_benchmark"]),
+                    evaluation=evaluation,
+                    notes=notes,
+                )
+            )
+    return made
+
+
+_NUMBERS = ("prediction", "lower", "upper")
+
+
+def stored_laws(reference: Reference) -> FittedPredictor:
+    """Return the laws that lie beside the tables of a reference."""
+    if reference.laws is None:
+        raise FitError(
+            f"{reference.name or 'the reference'} has no stored laws (laws.npz, laws.json); "
+            "TargetLaw fits its targets"
+        )
+    return FittedPredictor.load(Path(reference.laws))
+
+
+def laws_without(
+    laws: FittedPredictor, reference: Reference, models: Collection[str]
+) -> FittedPredictor:
+    """Return laws that were fitted without some models; the scale of intervals is as stored."""
+    from ..completion._baselines import fit_baselines
+    from ..completion._gates import fit_gates
+    from ..completion._training import Columns, TrainingTable
+    from ..completion._views import fit_views
+
+    scores, facts, arguments = training_arguments(reference, exclude=models)
+    weight = arguments.pop("sample_weight")
+    training = TrainingTable.of(scores, facts, Columns.of(scores, **arguments), weight=weight)
+    kind: Any = laws.kind
+    return replace(
+        laws,
+        models=tuple(map(str, training.models)),
+        views=fit_views(training, kind, n_components=_N_COMPONENTS, n_sweeps=_N_SWEEPS),
+        gates=fit_gates(training),
+        baselines=fit_baselines(training),
+    )
+
+
+_N_COMPONENTS, _N_SWEEPS = 3, 150

@@ -1,0 +1,62 @@
+"""A reference becomes the training table of the laws that are fitted to all its targets at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import pandas as pd
+
+from ..reference import Reference
+
+__all__ = ["anchors_of", "facts_of", "training_arguments"]
+
+_ANCHORS = ("GPQA", "MMLU-Pro")
+
+
+def training_arguments(
+    reference: Reference, *, exclude: Collection[str] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Return scores (n × p), facts, and the other arguments of ``BlendedPredictor.fit``.
+
+    Parameters
+    ----------
+    reference : Reference
+        Published scores; benchmarks are cheap, targets are predicted.
+    exclude : collection of str, default ()
+        Models to leave out.
+
+    """
+    names = [*reference.benchmarks, *reference.targets]
+    scored = set(reference.table.benchmarks)
+    wide = reference.table.wide([n for n in names if n in scored]).reindex(columns=names)
+    wide = wide[~wide.index.isin(list(exclude)) & wide.notna().any(axis=1)]
+    arguments = {
+        "cheap": list(reference.benchmarks),
+        "targets": list(reference.targets),
+        "anchors": anchors_of(reference),
+        "sample_weight": reference.weights.reindex(wide.index),
+    }
+    return wide, facts_of(reference.table.models.reindex(wide.index)), arguments
+
+
+def anchors_of(reference: Reference) -> list[str]:
+    """Return the benchmarks of which a prediction needs one: GPQA and MMLU-Pro, where they are."""
+    return [
+        name
+        for name, b in reference.benchmarks.items()
+        if (b.measures or name).startswith(_ANCHORS)
+    ]
+
+
+def facts_of(models: pd.DataFrame) -> pd.DataFrame:
+    """Return release date, provider and reasoning of models, "" where they are not known."""
+    reasoning = models["mode"].map({"thinking": "true", "plain": "false", "chat": "false"})
+    return pd.DataFrame(
+        {
+            "release_date": models["release_date"],
+            "provider": models["provider"],
+            "reasoning": reasoning.fillna(""),
+        },
+        index=models.index,
+    )

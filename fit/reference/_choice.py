@@ -1,0 +1,144 @@
+"""Which packaged reference fits the scores at hand is told by their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ..errors import TableError
+from ..table._table import ScoreTable
+from ..table.readers import canonical_benchmark
+from ._load import (
+    DEFAULT_REFERENCE,
+    packaged_about,
+    packaged_benchmarks,
+    packaged_targets,
+    reference_names,
+)
+from ._reference import Reference
+
+__all__ = ["ReferenceChoice", "choose_reference", "known_elsewhere", "refuse_other_protocols"]
+
+_FEWEST = 2
+"""Of fewer benchmarks this year's references predict nothing."""
+
+
+@dataclass(frozen=True)
+class ReferenceChoice:
+    """A packaged reference, and why it was chosen.
+
+    Attributes
+    ----------
+    name : str
+        What ``load_reference`` takes.
+    reason : str
+        One line, for the user.
+    benchmarks : tuple of str
+        The benchmarks of the reference that are among the columns.
+
+    """
+
+    name: str
+    reason: str
+    benchmarks: tuple[str, ...]
+
+
+def choose_reference(columns: Collection[str], *, targets: Collection[str] = ()) -> ReferenceChoice:
+    """Choose the packaged reference that knows most of the benchmarks of a user's scores.
+
+    Parameters
+    ----------
+    columns : collection of str
+        Names of the benchmarks that were measured; neither case nor separators count.
+    targets : collection of str, default ()
+        Targets that the user wants; a reference that has all of them comes before one that lacks
+        one.
+
+    Returns
+    -------
+    ReferenceChoice
+        The one that knows most of them; of several that know as many "study-2024", else the one
+        with the newest models. "study-2024" where none knows any.
+
+    Examples
+    --------
+    >>> from capspace.fit import choose_reference
+    >>> choose_reference(["GPQA-diamond", "MMLU-Pro", "IFEval", "AIME 2025"]).name
+    'frontier-2026'
+    >>> choose_reference(["MMLU", "GSM8K", "HellaSwag"]).name
+    'study-2024'
+
+    """
+    labels = {name: _known(columns, packaged_benchmarks(name)) for name in reference_names()}
+    able = [n for n in labels if _has(n, targets) and labels[n]] or list(labels)
+    # Of equals the first, which has the newest models.
+    best = max(able, key=lambda name: (len(labels[name]), name == DEFAULT_REFERENCE))
+    if len(labels[best]) < _FEWEST and _known(columns, packaged_targets(DEFAULT_REFERENCE)):
+        best = DEFAULT_REFERENCE  # these are scores on its targets
+    until, benchmarks = packaged_about(best).date, labels[best]
+    reason = (
+        f"{best} (models until {until}): it knows {len(benchmarks)} of {len(set(columns))} "
+        f"benchmarks, {', '.join(benchmarks)}"
+        if benchmarks
+        else f"{best} (models until {until}): no packaged reference knows any of the benchmarks"
+    )
+    return ReferenceChoice(best, reason, benchmarks)
+
+
+def known_elsewhere(columns: Collection[str], reference: Reference) -> list[str]:
+    """Return the columns that a reference does not know, but another packaged one does."""
+    own = [*reference.benchmarks, *reference.targets]
+    others = [b for name in reference_names() for b in packaged_benchmarks(name)]
+    return [
+        column
+        for column in columns
+        if canonical_benchmark(column, own) not in own
+        and canonical_benchmark(column, others) in others
+    ]
+
+
+def refuse_other_protocols(table: ScoreTable, reference: Reference) -> None:
+    """Refuse scores of questions that a reference knows by another protocol, on another scale.
+
+    Raises
+    ------
+    TableError
+        A column is a benchmark of another packaged reference that puts the same questions by
+        another protocol, or a row of a benchmark states such a protocol.
+
+    """
+    by_questions = {b.measures or b.name: b for b in reference.benchmarks.values()}
+    rows = table.scores[["model", "benchmark", "protocol"]].drop_duplicates()
+    for name in reference_names():
+        if name == reference.name:
+            continue
+        for other in packaged_benchmarks(name).values():
+            same = by_questions.get(other.measures or other.name)
+            if same is None or not other.protocol or same.protocol == other.protocol:
+                continue
+            for model, benchmark, protocol in rows.itertuples(index=False):
+                is_column = (
+                    benchmark not in reference.benchmarks
+                    and canonical_benchmark(benchmark, [other.name]) == other.name
+                )
+                stated = other.name in protocol.split() or protocol == other.protocol
+                if is_column or (benchmark == same.name and stated):
+                    raise TableError(
+                        f"{model}: {benchmark} was measured by another protocol ({other.protocol}) "
+                        f"than {reference.name or 'the reference'} knows {same.name} by "
+                        f"({same.protocol or 'not stated'}), on another scale; leave it out, or "
+                        f"use --reference {name}"
+                    )
+
+
+def _has(name: str, targets: Collection[str]) -> bool:
+    if not targets:
+        return True
+    known = packaged_targets(name).values()
+    named = {text.lower() for target in known for text in (target.name, target.label)}
+    return all(target.lower() in named for target in targets)
+
+
+def _known(columns: Collection[str], benchmarks: Collection[str]) -> tuple[str, ...]:
+    labels = {canonical_benchmark(str(column), benchmarks) for column in columns}
+    return tuple(b for b in benchmarks if b in labels)

@@ -1,0 +1,144 @@
+"""The entries of a reference are benchmarks, targets, how well they are predicted, and sources."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from .._json import json_safe
+
+__all__ = [
+    "About",
+    "Benchmark",
+    "Evaluation",
+    "Kind",
+    "Population",
+    "Source",
+    "Status",
+    "Target",
+]
+
+Population = Literal["base", "instruct", "all"]
+Kind = Literal["study", "vendor-reported", "single-protocol"]
+Status = Literal["offered", "weak", "refused"]
+
+_Unknown = Annotated[float | None, BeforeValidator(lambda value: None if value == "" else value)]
+
+
+class Benchmark(BaseModel):
+    """A benchmark of the capability space."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    chance: float = Field(ge=0, lt=1)
+    """Expected score of guessing."""
+    n_items: int | None = None
+    n_shot: int | None = None
+    note: str = ""
+    measures: str = ""
+    """The questions of the benchmark, by their usual name; the name itself where this is empty."""
+    protocol: str = ""
+    """How they are put and scored, in a few words; scores by two protocols are on two scales."""
+
+
+class Target(BaseModel):
+    """A benchmark to predict."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """What users type and how the reference's rows name it, scaffold and version behind a slash."""
+    label: str
+    """How tables and figures call it."""
+    description: str
+    population: Population
+    """Which models it is fitted on."""
+    space: tuple[str, ...] = ()
+    """Benchmarks of the capability space; empty takes all of the reference."""
+    drop: tuple[str, ...] = ()
+    """Benchmarks left out of the space, because they measure the same thing as the target."""
+    link: Literal["sigmoid", "sigmoid-floor", "linear", "exp"] = "sigmoid"
+    chance: float = Field(default=0.0, ge=0, lt=1)
+    """Score of guessing, the floor of the law."""
+    perfect: float = Field(default=1.0, gt=0, le=1)
+    """Best possible score, the ceiling of the law."""
+    published_scale: float = Field(default=1.0, gt=0)
+    """Published scores were divided by this."""
+    n_items: int | None = None
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.chance < self.perfect:
+            raise ValueError(f"chance {self.chance:g} is not below perfect {self.perfect:g}")
+        return self
+
+
+class Evaluation(BaseModel):
+    """How well a target is predicted for models that no law was fitted on.
+
+    Errors are mean absolute errors with the model's whole provider left out, fractions; what is
+    not known is None.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: str
+    status: Status
+    """Whether it is predicted ("offered"), predicted with a warning, or only where forced."""
+    reason: str = ""
+    """Why it is not offered; "" where it is."""
+    n: int = Field(ge=0)
+    """How many models were left out and predicted."""
+    mae: _Unknown = None
+    baseline: str = ""
+    """The best of the naive baselines: mean, mean of the last five, date trend."""
+    baseline_mae: _Unknown = None
+    ratio: _Unknown = None
+    """The error over that of the best naive baseline."""
+    coverage: _Unknown = None
+    """Share of later models inside the 90% interval of laws fitted on earlier ones."""
+    k: _Unknown = None
+    """Factor from standard deviations to the half-width of the 90% interval."""
+    date: date
+    """The last release among the models that it was evaluated on."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-safe mapping; what is unknown is null."""
+        safe: dict[str, Any] = json_safe(self.model_dump(mode="json"))
+        return safe
+
+
+class Source(BaseModel):
+    """Where cells of a reference were published."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    url: str = ""
+    commit: str = ""
+    date: date
+    """When the copy that was read was published."""
+    licence: str = Field(min_length=1)
+
+
+class About(BaseModel):
+    """What a reference is, how new it is, and on which terms it may be used."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    title: str
+    kind: Kind
+    """One study; many vendors' own reports; or one protocol run by one laboratory."""
+    date: date
+    """Release of its last model; no score in it is newer than its sources."""
+    version: str = Field(min_length=1)
+    licence: str = Field(min_length=1)
+    attribution: str = Field(min_length=1)
+    """What must stand beside numbers that were made with it."""
+    sources: tuple[Source, ...] = ()
+    note: str = ""

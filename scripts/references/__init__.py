@@ -1,0 +1,1 @@
+"""How each packaged reference is built from published tables, a module each."""

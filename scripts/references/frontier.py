@@ -1,0 +1,180 @@
+"""The reference frontier-2026 holds what vendors report about their models, cleaned of its faults.
+
+BenchPress comes first; llm-stats fills cells that it has not. Left out are columns that repeat
+others (GPQA main, HLE text-only, the second AIME 2024, Aider's whole edits) or mix scales, zeros
+that stand for nothing measured, and cells whose stated method is another protocol: search, tools,
+several parallel attempts, or another mode than the model's.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .bfcl import read_bfcl
+from .common import Tables
+from .frontier_columns import ABOUT, BENCHMARKS, COLUMNS, TARGETS
+from .frontier_models import (
+    BASE_MODELS,
+    DATES,
+    LEFT_OUT,
+    PROVIDERS,
+    RENAMED,
+    SAME,
+    TAU2,
+    THINKING,
+)
+
+_OTHER_PROTOCOL = re.compile(
+    r"search|tool use|parallel|multiple attempts|majority|maj@|cons@|best of|text-only|heavy", re.I
+)
+_THINKING = re.compile(r"(?<!non-)(?<!non )\bthinking", re.I)
+_APART = 0.1
+"""Two sources of one cell that differ by more mean that the second mixes two modes of the model."""
+_MOSTLY_ABOVE = 0.1
+"""In a column whose other scores are all above it, a zero is a cell that nobody measured."""
+
+
+def build(data: Path) -> Tables:
+    """Return the tables of the reference, from the folder of all tables."""
+    first = _benchpress(pd.read_csv(data / "benchpress_tidy.csv.gz"))
+    second = _llm_stats(
+        pd.read_csv(data / "llm_stats" / "llm_stats_tidy.csv", keep_default_na=False)
+    )
+    tables = Tables(dict(ABOUT), BENCHMARKS, TARGETS)
+    cells = {(r["model"], r["benchmark"]): r for r in first}
+    mixed = {
+        r["model"]
+        for r in second
+        if (known := cells.get((r["model"], r["benchmark"])))
+        and abs(known["score"] - r["score"]) > _APART
+    }
+    for row in second:
+        if row["model"] not in mixed:
+            cells.setdefault((row["model"], row["benchmark"]), row)
+    models = {model for model, _ in cells}
+    for row in (*_tau2(data / "tau2" / "tidy.csv"), *_bfcl(data / "bfcl_v4", models)):
+        cells.setdefault((row["model"], row["benchmark"]), row)
+    rows = list(cells.values())
+    for row in rows:
+        others = [r["score"] for r in rows if r["benchmark"] == row["benchmark"] and r["score"] > 0]
+        if row["score"] > 0 or min(others) < _MOSTLY_ABOVE:
+            tables.add(**row)
+    tables.models = _models(data, {r["model"] for r in tables.scores})
+    tables.scores = [r for r in tables.scores if r["model"] in tables.models]
+    tables.drop_rare(8)
+    return tables
+
+
+def _benchpress(table: pd.DataFrame) -> list[dict[str, Any]]:
+    names = {column: name for name, (column, _) in COLUMNS.items() if column}
+    kept = table[table["benchmark"].isin(names)]
+    return [
+        {
+            "model": RENAMED.get(r.model, r.model),
+            "benchmark": names[r.benchmark],
+            "score": r.value / 100,
+            "source": "BenchPress@108c0997, "
+            f"{r.benchmark} ({r.origin_type if isinstance(r.origin_type, str) else 'no origin'})",
+        }
+        for r in kept.itertuples()
+    ]
+
+
+def _llm_stats(table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = []
+    values = {(r.model, r.benchmark): float(r.value) for r in table.itertuples()}
+    for name, (_, columns) in COLUMNS.items():
+        for column in columns:
+            for r in table[table["benchmark"] == column].itertuples():
+                model = SAME.get(r.model, r.model)
+                if model in LEFT_OUT or _OTHER_PROTOCOL.search(r.method):
+                    continue
+                if model not in THINKING and _THINKING.search(r.method):
+                    continue
+                value = float(r.value)
+                edit = values.get((r.model, "aider-polyglot-edit"), 1.0)
+                if name == "aider-polyglot/diff" and edit < value:
+                    value = edit  # of the two the one in the format "diff"
+                if name == "simpleqa/closed-book" and model == "grok-4-fast":
+                    continue  # 0.95 is with search
+                rows.append(
+                    {
+                        "model": model,
+                        "benchmark": name,
+                        "score": value,
+                        "source": f"{r.source or 'no link'} (llm-stats@24a9ccf7, {r.benchmark})",
+                    }
+                )
+    return rows
+
+
+def _tau2(path: Path) -> list[dict[str, Any]]:
+    table = pd.read_csv(path, keep_default_na=False)
+    users = {"gpt-5.2": "gpt-5.2-user", "gpt-4.1-2025-04-14": "gpt-4.1-user"}
+    plain = table[
+        table["sim"].isin(users) & (table["voice"] == False) & (table["typ"] != "custom")  # noqa: E712
+    ]
+    names = {t["name"] for t in TARGETS}
+    rows = []
+    for r in plain.itertuples():
+        target = f"tau2-{r.dom.removesuffix('_knowledge')}/{users[r.sim]}"
+        if target in names and r.model in TAU2:
+            rows.append(
+                {
+                    "model": TAU2[r.model],
+                    "benchmark": target,
+                    "score": r.value / 100,
+                    "source": f"tau2-bench@a2c02472, {r.dom}, user {r.sim}, run by {r.sub}",
+                }
+            )
+    return rows
+
+
+def _bfcl(folder: Path, models: set[str]) -> list[dict[str, Any]]:
+    """Return the board's rows of models that have other scores."""
+    rows = [{**row, "model": SAME.get(row["model"], row["model"])} for row in read_bfcl(folder)]
+    return [row for row in rows if row["model"] in models]
+
+
+def _models(data: Path, scored: set[str]) -> dict[str, dict[str, Any]]:
+    """Return the facts of the scored models, BenchPress' before those of llm-stats."""
+    models: dict[str, dict[str, Any]] = {}
+    table = pd.read_csv(data / "benchpress_tidy.csv.gz").drop_duplicates("model")
+    for r in table.itertuples():
+        models[RENAMED.get(r.model, r.model)] = {
+            "release_date": DATES.get(r.model, r.release_date),
+            "provider": PROVIDERS.get(r.provider, r.provider),
+            "mode": "thinking" if r.reasoning else "plain",
+        }
+    facts = pd.read_csv(data / "llm_stats" / "models.csv")
+    for r in facts.itertuples():
+        model = SAME.get(r.model_id, r.model_id)
+        known = models.setdefault(
+            model,
+            {
+                "release_date": DATES.get(model, r.release_date),
+                "provider": PROVIDERS.get(r.organization_id, r.organization_id),
+                "mode": "thinking" if model in THINKING else "plain",
+            },
+        )
+        known["parameters"] = r.param_count
+        known["training_tokens"] = r.training_tokens
+    for model, known in models.items():
+        known["tuning"] = "base" if model in BASE_MODELS else "instruct"
+        known["family"] = family(model)
+    ordered = sorted(models.items(), key=lambda item: (str(item[1]["release_date"]), item[0]))
+    return {m: known for m, known in ordered if m in scored}
+
+
+def family(model: str) -> str:
+    """Return the family of a model: its name up to its version, without tiers of size."""
+    if model.startswith("gpt-oss"):
+        return "gpt-oss"
+    name = re.sub(r"-(opus|sonnet|haiku|instruct|nemo|large|small|plus)(?![a-z])", "", model)
+    name = re.sub(r"(-\d\d)?-(20)?2\d\d\d$", "", name).replace("qwen-2.5", "qwen2.5")
+    match = re.match(r"[a-z]+(-(?!\d+b)[a-z]+)*?-?[a-z]?\d+(\.\d+)?(?!\d*b\b)", name)
+    return match.group(0) if match else name.split("-")[0]

@@ -1,0 +1,121 @@
+"""``references``, ``targets`` and ``predict`` on this year's references, and bad input to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from commands import Command
+
+COLUMNS = "Model,GPQA-diamond,MMLU-Pro,IFEval,AIME 2025,release_date,mode"
+MINE = f"{COLUMNS}\nmine-32B,0.66,0.78,0.86,0.70,2025-09-01,thinking\n"
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    path = tmp_path / "scores.csv"
+    path.write_text(MINE)
+    return path
+
+
+def test_references_are_listed_with_age_licence_and_attribution(capspace: Command) -> None:
+    shown = capspace("references").out
+    listed = json.loads(capspace("references", "--json").out)
+    assert [r["name"] for r in listed][-1] == "study-2024"
+    for reference in listed:
+        assert {"date", "licence", "attribution", "version", "n_models", "n_families"} <= set(
+            reference
+        )
+        assert reference["n_targets"] >= 13
+        assert reference["benchmarks"]
+        assert f"{reference['name']}: " in shown
+    assert "CC-BY 4.0" in shown
+
+
+def test_targets_lead_with_this_years_offered_ones(capspace: Command) -> None:
+    listed = json.loads(capspace("targets", "--json").out)
+    assert listed[0]["reference"] == "epoch-2026"
+    assert listed[0]["status"] == "offered"
+    assert listed[-1]["reference"] == "study-2024"
+    refused = [t for t in listed if t["status"] == "refused"]
+    assert refused
+    assert all(t["reason"] for t in refused)
+    assert {"n", "mae", "baseline", "ratio", "coverage", "k", "date"} <= set(
+        refused[0]["evaluation"]
+    )
+    shown = capspace("targets", "--reference", "frontier-2026").out
+    assert shown.index("aider-polyglot/diff") < shown.index("swe-bench-verified/vendor")
+    assert shown.index("swe-bench-verified/vendor") < shown.index("swe-bench-pro/vendor")
+    assert "agentbench" not in shown
+
+
+def test_predict_chooses_the_reference_and_prints_baselines(capspace: Command, mine: Path) -> None:
+    csv = mine.with_name("out.csv")
+    shown = capspace("predict", mine, "--csv", csv).out
+    assert shown.startswith("frontier-2026 (models until 2026-04-22): it knows 4 of 4 benchmarks")
+    assert "mine-32B: offered" in shown
+    assert "aider-polyglot/diff" in shown
+    assert "90% interval" in shown
+    for word in ("Mean", "Trend", "Nearest", "Single"):
+        assert word in shown
+    assert "refused by their back-tests" in shown
+    assert "llm-stats" in shown  # the attribution
+    table = pd.read_csv(csv).set_index("target")
+    assert table.loc["hle/no-tools", "lower"] < table.loc["hle/no-tools", "prediction"]
+
+
+def test_predict_json_has_it_all(capspace: Command, mine: Path) -> None:
+    made = json.loads(capspace("predict", mine, "--json").out)
+    assert made["reference"]["name"] == "frontier-2026"
+    assert made["reference"]["attribution"]
+    assert "it knows 4 of 4" in made["reference"]["reason"]
+    by_target = {p["target"]: p for p in made["predictions"]}
+    offered = by_target["aider-polyglot/diff"]
+    assert offered["lower"] < offered["mean"] < offered["upper"]
+    assert set(offered["baselines"]) == {"mean", "trend", "nearest", "single"}
+    assert offered["evaluation"]["status"] == "offered"
+    assert by_target["swe-bench-pro/vendor"]["mean"] is None
+    assert by_target["swe-bench-pro/vendor"]["reason"]
+    forced = json.loads(capspace("predict", mine, "--json", "--force").out)["predictions"]
+    assert all(p["mean"] is not None for p in forced)
+
+
+def test_another_reference_answers_by_name(capspace: Command, mine: Path) -> None:
+    shown = capspace("predict", mine, "--reference", "epoch-2026", "--target", "weirdml/v2").out
+    assert "epoch-2026: named by --reference" in shown
+    assert "fewer than 2 of the reference's cheap benchmarks" in shown
+    assert "left out, as epoch-2026 does not know them: MMLU-Pro, IFEval, AIME 2025" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            f"{COLUMNS}\nmine,0.66,0.78,0.86,0.7,2025-09-01,thinking+plain\n",
+            "mine: mode is 'thinking+plain'; it is one of",
+        ),
+        (
+            "model,benchmark,score,mode\nmine,GPQA-diamond,0.6,thinking\nmine,MMLU-Pro,0.7,plain\n",
+            "mine: mode is both thinking and plain; scores of two modes belong under two names",
+        ),
+        (
+            f"{COLUMNS}\na,0.66,0.78,0.86,0.7,2025,\nb,66,78,86,70,2025,\n",
+            "percentages and fractions in one column",
+        ),
+        (
+            "Model,GPQA-diamond,IFEval,AIME 2025,leaderboard_mmlu_pro\nmine,0.6,0.8,0.5,0.4\n",
+            "mine: leaderboard_mmlu_pro was measured by another protocol (log-likelihood",
+        ),
+    ],
+    ids=["mode", "modes", "percent", "protocol"],
+)
+def test_bad_input_gets_one_line(capspace: Command, mine: Path, text: str, line: str) -> None:
+    mine.write_text(text)
+    assert line in capspace.refused("predict", mine)
+
+
+def test_an_unknown_reference_is_met_with_the_known_ones(capspace: Command, mine: Path) -> None:
+    line = capspace.refused("predict", mine, "--reference", "frontier-2025")
+    assert "did you mean 'frontier-2026'" in line

@@ -1,0 +1,287 @@
+"""Expensive scores of new models: calibrated, from cheap cells alone, the same after storing."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from capspace.fit import BlendedPredictor, FittedPredictor, evaluate_targets
+from capspace.fit.completion._backtests import conformal_scores, quantile
+from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError
+
+KINDS = ("vendor-reported", "single-protocol")
+CHEAP = ["GPQA-diamond", "MMLU-Pro", "IFEval"]
+TARGETS = ["agents", "rating", "noise", "unborn"]
+
+
+def world(n=70, seed=0, offset=0):
+    """Models of 7 providers over two years: scores rise with ability, and ability with time."""
+    rng = np.random.default_rng([seed, offset])
+    names = [f"m{offset + i}" for i in range(n)]
+    month = np.sort(rng.integers(0, 24, n))
+    ability = rng.normal(size=n) + 0.04 * (month - 12)
+    other = rng.normal(size=n)
+    z = {
+        "GPQA-diamond": ability,
+        "MMLU-Pro": 0.8 * ability + 0.3 * other + 0.5,
+        "IFEval": 0.6 * ability - 0.3 * other + 1,
+        "agents": 1.1 * ability + 0.2 * other - 0.5,
+        "noise": 0 * ability,
+        "unborn": 0.2 * ability - 4,
+        "other": ability + other,
+    }
+    scores = pd.DataFrame(
+        {b: 1 / (1 + np.exp(-v - 0.3 * rng.normal(size=n))) for b, v in z.items()}, index=names
+    )
+    scores["rating"] = 1200 + 90 * ability + 20 * rng.normal(size=n)
+    scores["other"] = scores["other"].mask(rng.random(n) < 0.5)
+    facts = pd.DataFrame(
+        {
+            "release_date": [f"{2024 + m // 12}-{1 + m % 12:02d}-15" for m in month],
+            "provider": [f"p{i}" for i in rng.integers(0, 7, n)],
+            "reasoning": rng.random(n) < 0.5,
+        },
+        index=names,
+    )
+    return scores, facts
+
+
+def fit(scores, facts, kind=KINDS[1], **more):
+    return BlendedPredictor(kind=kind, n_sweeps=30).fit(
+        scores, facts, cheap=CHEAP, targets=TARGETS, linear=["rating"], **more
+    )
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def fitted(request):
+    return fit(*world(), kind=request.param)
+
+
+def test_new_models_of_the_same_world_lie_in_the_intervals(fitted):
+    rows, facts = world(n=400, offset=1000)
+    table = fitted.predict(rows, facts, targets=["agents", "rating"])
+    given = table[table["reason"] == ""]
+    assert len(given) > 600
+    truth = np.array([rows.loc[m, t] for m, t in zip(given["model"], given["target"], strict=True)])
+    inside = (given["lower"] <= truth) & (truth <= given["upper"])
+    assert inside.mean() == pytest.approx(0.9, abs=0.06)
+    agents = given["target"] == "agents"
+    off = (given["prediction"] - truth).abs()[agents].mean()
+    for baseline in ("mean", "last_five", "trend", "nearest"):
+        assert off < 0.8 * (given[baseline] - truth).abs()[agents].mean()
+
+
+def test_the_scale_is_the_quantile_of_its_back_tests(fitted):
+    tests = [t[t["gate"] == 0] for t in (fitted.provider_tests_, fitted.forward_tests_)]
+    inside = [((t["truth"] - t["point"]).abs() <= fitted.scale_ * t["width"]).mean() for t in tests]
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.005)
+    ratios, weight = conformal_scores(*tests)
+    assert weight.sum() == pytest.approx(1.0)
+    assert quantile(ratios, weight, 0.5) < fitted.scale_ < quantile(ratios, weight, 0.99)
+
+
+def test_a_target_of_the_new_model_never_helps_to_predict_it(fitted):
+    rows, facts = world(n=5, offset=1000)
+    changed = rows.copy()
+    changed[[*TARGETS, "other"]] = 0.01
+    pd.testing.assert_frame_equal(fitted.predict(rows, facts), fitted.predict(changed, facts))
+
+
+def test_a_target_of_others_does_not_move_the_space_of_a_single_protocol():
+    scores, facts = world(n=40)
+    views = fit(scores, facts).fitted_.views.process
+    other = fit(scores.assign(agents=scores["agents"] ** 2), facts).fitted_.views.process
+    np.testing.assert_array_equal(views.places, other.places)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_models_released_after_the_cut_change_nothing(kind):
+    scores, facts = world(n=60)
+    late = facts["release_date"] > "2025-06-30"
+    assert late.sum() > 5
+    spoiled = scores.copy()
+    spoiled.loc[late] = spoiled.loc[late] ** 3
+    rows, about = world(n=4, offset=1000)
+    tables = [
+        fit(s, f, kind, cut="2025-06-30").predict(rows, about)
+        for s, f in ((scores, facts), (spoiled, facts), (scores[~late], facts[~late]))
+    ]
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    pd.testing.assert_frame_equal(tables[0], tables[2])
+
+
+def test_a_model_is_not_nearest_to_itself():
+    scores, facts = world(n=40)
+    table = fit(scores, facts).predict(scores.iloc[:5], facts)
+    assert table["in_training"].all()
+    assert (table["nearest_model"] != table["model"]).all()
+
+
+def test_intervals_grow_past_the_last_release(fitted):
+    rows, _ = world(n=1, offset=1000)
+    width = []
+    for date in ("2025-06-01", "2026-03-15"):
+        about = pd.DataFrame({"release_date": [date]}, index=rows.index)
+        table = fitted.predict(rows, about, targets=["rating"], force=True)
+        width.append(float((table["upper"] - table["lower"]).iloc[0]))
+    if fitted.kind == "single-protocol":
+        assert width[1] / width[0] == pytest.approx(1.18, abs=0.02)
+    assert width[1] > 1.1 * width[0]
+
+
+def test_gates_refuse_a_number_and_say_why(fitted):
+    rows, facts = world(n=6, offset=1000)
+    rows.iloc[1, :] = np.nan
+    rows.iloc[1, 0] = 0.5
+    rows.loc[rows.index[2], "GPQA-diamond"] = np.nan
+    rows.loc[rows.index[2], "MMLU-Pro"] = np.nan
+    rows.loc[rows.index[2], "IFEval"] = 0.5
+    rows.loc[rows.index[3], CHEAP] = 1.0
+    facts.loc[rows.index[4], "release_date"] = "2026-12-01"
+    table = fitted.predict(rows, facts).set_index(["model", "target"])
+    reasons = table["reason"].unstack()
+    agents = reasons["agents"].to_list()
+    assert agents[1] == "fewer than 2 of the reference's cheap benchmarks are known"
+    assert agents[3] == "the model lies outside the capabilities of the reference's models"
+    assert agents[4].startswith("the model is released more than 6 months after")
+    assert reasons["unborn"].str.startswith("no model of the reference reaches 40%").all()
+    refused = table["reason"] != ""
+    assert table.loc[refused, ["prediction", "lower", "upper"]].isna().all().all()
+    forced = fitted.predict(rows, facts, force=True)
+    assert list(forced["reason"]) == list(table["reason"])
+    assert forced["prediction"].notna().all()
+
+
+def test_a_model_needs_an_anchor():
+    scores, facts = world(n=40)
+    scores = scores.drop(columns="rating")
+    scores["BBH"] = scores["IFEval"] ** 1.1
+    predictor = BlendedPredictor(kind=KINDS[1], n_sweeps=30).fit(
+        scores, facts, cheap=[*CHEAP, "BBH"], targets=["agents"]
+    )
+    rows = scores[["IFEval", "BBH"]].iloc[:1]
+    assert "needs GPQA-diamond or MMLU-Pro" in predictor.predict(rows)["reason"].iloc[0]
+    other = BlendedPredictor(kind=KINDS[1], n_sweeps=30).fit(
+        scores, facts, cheap=[*CHEAP, "BBH"], targets=["agents"], anchors=["IFEval"]
+    )
+    assert other.predict(rows)["reason"].iloc[0] == ""
+
+
+def test_a_target_of_eleven_models_gets_no_number():
+    scores, facts = world(n=40)
+    scores.loc[scores.index[11:], "agents"] = np.nan
+    table = fit(scores, facts).predict(scores.iloc[20:21])
+    reason = table.set_index("target")["reason"]["agents"]
+    assert reason == "11 models of the reference have this score; a prediction needs 12"
+
+
+def test_a_stored_fit_predicts_the_same(fitted, tmp_path):
+    rows, facts = world(n=5, offset=1000)
+    fitted.fitted_.save(tmp_path / "fit")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fit.json", "fit.npz"]
+    stored = FittedPredictor.load(tmp_path / "fit.npz")
+    assert repr(stored) == repr(fitted.fitted_)
+    for level in (0.5, 0.9):
+        pd.testing.assert_frame_equal(
+            stored.predict(rows, facts, level=level), fitted.predict(rows, facts, level=level)
+        )
+    pd.testing.assert_frame_equal(
+        stored.complete(rows, facts), fitted.fitted_.complete(rows, facts)
+    )
+    first = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    stored.save(tmp_path / "fit")
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == first
+
+
+def test_stored_files_that_do_not_belong_together_are_refused(fitted, tmp_path):
+    path = tmp_path / "fit.json"
+    with pytest.raises(FitError, match="there is no such file"):
+        FittedPredictor.load(path)
+    fitted.fitted_.save(path)
+    whole = path.read_text()
+    path.write_text(json.dumps({**json.loads(whole), "version": 99}))
+    with pytest.raises(FitError, match="version 99 of the format; this capspace reads"):
+        FittedPredictor.load(path)
+    path.write_text("{")
+    with pytest.raises(FitError, match="not JSON"):
+        FittedPredictor.load(path)
+    path.write_text("{}")
+    with pytest.raises(FitError, match="not a stored fit"):
+        FittedPredictor.load(path)
+    path.write_text(whole)
+    path.with_suffix(".npz").write_bytes(b"PK damaged")
+    with pytest.raises(FitError, match="is damaged"):
+        FittedPredictor.load(path)
+
+
+def test_a_sparse_row_is_completed_with_its_known_cells(fitted):
+    rows, facts = world(n=300, offset=1000)
+    part = rows[CHEAP].assign(unknown=0.5)
+    table = fitted.fitted_.complete(part, facts)
+    known = table[table["known"]]
+    assert (known["score"] == known["lower"]).all()
+    assert set(known["benchmark"]) == set(CHEAP)
+    agents = table[table["benchmark"] == "agents"].set_index("model")
+    truth = rows["agents"]
+    inside = (agents["lower"] <= truth) & (truth <= agents["upper"])
+    assert inside.mean() == pytest.approx(0.9, abs=0.08)
+    assert fitted.fitted_.complete(part.iloc[:1] * np.nan)["score"].isna().all()
+
+
+@pytest.mark.slow
+def test_targets_are_offered_weak_or_refused_with_reasons():
+    scores, facts = world()
+    table = evaluate_targets(
+        scores, facts, cheap=CHEAP, targets=TARGETS, kind=KINDS[1], linear=["rating"]
+    )
+    assert list(table.index) == TARGETS
+    assert table.loc["agents", "status"] == table.loc["rating", "status"] == "offered"
+    assert table.loc["agents", "n"] == 70
+    assert table.loc["agents", "ratio"] < 0.8
+    assert table.loc["agents", "forward_coverage"] >= 0.8
+    assert table.loc["noise", "status"] in {"weak", "refused"}
+    assert table.loc["noise", "reason"] != ""
+    assert (table["k"] == table["k"].iloc[0]).all()
+    few = evaluate_targets(
+        scores.assign(agents=scores["agents"].where(np.arange(70) < 15)),
+        facts, cheap=CHEAP, targets=["agents"], linear=["rating"], kind=KINDS[1],
+    )  # fmt: skip
+    assert few.loc["agents", "status"] in {"weak", "refused"}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"cheap": ["GPQA"]}, UnknownNameError, "'GPQA' is no column of the scores"),
+        ({"cheap": []}, FitError, "cheap is empty"),
+        ({"targets": ["IFEval"]}, FitError, "IFEval is both cheap and a target"),
+        ({"linear": []}, FitError, "rating is .* outside"),
+        ({"cut": "2020-01-01"}, TooFewModelsError, "0 models with scores"),
+        ({"cut": "yesterday"}, FitError, "is 'yesterday'; write dates as"),
+    ],
+)
+def test_bad_input_is_named(change, error, message):
+    scores, facts = world(n=20)
+    given = {"cheap": CHEAP, "targets": TARGETS, "linear": ["rating"], **change}
+    with pytest.raises(error, match=message):
+        BlendedPredictor().fit(scores, facts, **given)
+
+
+def test_bad_rows_and_facts_are_named(fitted):
+    scores, facts = world(n=20)
+    with pytest.raises(FitError, match="the facts have no column provider"):
+        fit(scores, facts.drop(columns="provider"))
+    with pytest.raises(FitError, match="m3: reasoning is 'maybe'; write true or false"):
+        fit(scores, facts.assign(reasoning=[*[True] * 3, "maybe", *[False] * 16]))
+    with pytest.raises(FitError, match="these look like percentages"):
+        fitted.predict(pd.DataFrame({"IFEval": [81.0]}, index=["new"]))
+    with pytest.raises(UnknownNameError, match="none of MMLU is a known cheap benchmark"):
+        fitted.predict(pd.DataFrame({"MMLU": [0.8]}, index=["new"]))
+    with pytest.raises(UnknownNameError, match="'agent' is no target of this fit; did you mean"):
+        fitted.predict(scores[CHEAP], targets=["agent"])
+    with pytest.raises(FitError, match="level is 90; it must lie between 0 and 1"):
+        fitted.predict(scores[CHEAP], level=90)
+    with pytest.raises(FitError, match="kind 'vendor' is none of vendor-reported, single-pro"):
+        clone(BlendedPredictor(kind="vendor")).fit(scores, facts, cheap=CHEAP, targets=TARGETS)

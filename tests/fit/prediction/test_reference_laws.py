@@ -1,0 +1,109 @@
+"""Stored laws predict offered targets with intervals and baselines, and gates refuse the rest."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capspace.fit import Reference, ScoreTable, load_reference, predict_targets
+from capspace.fit.errors import FitError, UnknownNameError
+from capspace.fit.prediction._reference_laws import BASELINES
+
+MINE = {"GPQA-diamond": 0.66, "MMLU-Pro": 0.78, "IFEval": 0.86, "AIME 2025": 0.7}
+
+
+@pytest.fixture(scope="module")
+def frontier() -> Reference:
+    return load_reference("frontier-2026")
+
+
+def row(scores: dict[str, float], name: str = "mine", **facts: str) -> ScoreTable:
+    about = pd.DataFrame(facts, index=[name])
+    return ScoreTable.from_wide(pd.DataFrame(scores, index=[name]), models=about)
+
+
+def test_offered_targets_have_intervals_beside_the_baselines(frontier: Reference) -> None:
+    predictions = predict_targets(row(MINE, release_date="2025-09", mode="thinking"), frontier)
+    assert [p.target for p in predictions] == list(frontier.targets)
+    offered = [p for p in predictions if p.status == "offered"]
+    assert len(offered) >= 8
+    for p in offered:
+        assert 0 <= p.lower < p.mean < p.upper <= 1
+        assert p.reason == ""
+        assert tuple(p.baselines) == BASELINES
+        assert p.nearest_model in frontier.table.models.index
+        assert p.single_benchmark in MINE
+        assert p.evaluation is not None
+
+
+def test_refused_targets_have_numbers_by_force_alone(frontier: Reference) -> None:
+    table = row(MINE, release_date="2025-09", mode="thinking")
+    (refused,) = predict_targets(table, frontier, targets=["bfcl-v4/multi-turn"])
+    assert refused.status == "refused"
+    assert np.isnan(refused.mean)
+    assert "baseline does as well" in refused.reason
+    (forced,) = predict_targets(table, frontier, targets=["bfcl-v4/multi-turn"], force=True)
+    assert forced.lower < forced.mean < forced.upper
+    assert forced.reason == refused.reason
+
+
+@pytest.mark.parametrize(
+    ("scores", "facts", "reason"),
+    [
+        (MINE, {"release_date": "2027-01"}, "more than 6 months after the last model"),
+        (MINE, {}, "more than 6 months after the last model"),
+        ({"GPQA-diamond": 0.6}, {"release_date": "2025"}, "fewer than 2"),
+        ({"IFEval": 0.8, "GSM8K": 0.9}, {"release_date": "2025"}, "needs GPQA-diamond or MMLU-Pro"),
+    ],
+    ids=["late", "undated", "one-score", "no-anchor"],
+)
+def test_gates_give_reasons_instead_of_numbers(
+    frontier: Reference, scores: dict[str, float], facts: dict[str, str], reason: str
+) -> None:
+    (p,) = predict_targets(
+        row(scores, **facts), frontier, targets=["hle/no-tools"], today=date(2026, 11, 28)
+    )
+    assert reason in p.reason
+    assert np.isnan(p.mean)
+    assert p.to_dict()["mean"] is None
+
+
+def test_a_reference_model_is_left_out_of_the_laws_that_predict_it(frontier: Reference) -> None:
+    scores = frontier.scores().loc["claude-sonnet-4.5"].dropna().to_dict()
+    (own,) = predict_targets(row(scores, "claude-sonnet-4.5"), frontier, targets=["mmmu/val"])
+    (other,) = predict_targets(
+        row({b: s + 0.002 for b, s in scores.items()}, "unheard-of", release_date="2025-09-29"),
+        frontier,
+        targets=["mmmu/val"],
+    )
+    assert own.nearest_model != "claude-sonnet-4.5"
+    assert own.mean != other.mean
+    assert abs(own.mean - other.mean) < 0.1
+    (spelled,) = predict_targets(
+        row(scores, "anthropic/Claude-Sonnet-4.5"), frontier, targets=["mmmu/val"]
+    )
+    assert spelled.mean == pytest.approx(own.mean)
+    assert "claude-sonnet-4.5 (another spelling)" in spelled.notes[0]
+
+
+def test_a_models_own_score_on_a_target_never_helps_to_predict_it(frontier: Reference) -> None:
+    facts = {"release_date": "2025-09", "mode": "thinking"}
+    names = ["hle/no-tools", "mmmu/val"]
+    plain = predict_targets(row(MINE, **facts), frontier, targets=names)
+    with_target = predict_targets(
+        row({**MINE, "hle/no-tools": 0.9}, **facts), frontier, targets=names
+    )
+    assert [p.mean for p in plain] == [p.mean for p in with_target]
+
+
+def test_a_reference_without_laws_says_what_fits_its_targets() -> None:
+    with pytest.raises(FitError, match=r"study-2024 has no stored laws .* TargetLaw"):
+        predict_targets(row({"MMLU": 0.6}), load_reference())
+
+
+def test_unknown_targets_are_named(frontier: Reference) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'hle/no-tools'"):
+        predict_targets(row(MINE), frontier, targets=["hle/notools"])

@@ -1,0 +1,63 @@
+"""The columns of a user's scores choose the reference; other protocols are refused."""
+
+import pandas as pd
+import pytest
+
+from capspace.fit import ScoreTable, choose_reference, load_reference
+from capspace.fit.errors import TableError
+from capspace.fit.reference._choice import known_elsewhere, refuse_other_protocols
+
+
+@pytest.mark.parametrize(
+    ("columns", "name"),
+    [
+        (["GPQA-diamond", "MMLU-Pro", "IFEval", "AIME 2025"], "frontier-2026"),
+        (["gpqa_diamond", "mmlu-pro", "aime_2025"], "frontier-2026"),
+        (["MMLU", "GSM8K", "HumanEval"], "study-2024"),  # as many are frontier-2026's
+        (["MMLU", "HellaSwag", "ARC-C"], "study-2024"),
+        (["GPQA-diamond", "MATH level 5", "OTIS Mock AIME"], "epoch-2026"),
+        (["leaderboard_bbh", "leaderboard_mmlu_pro"], "openllm-v2"),
+        (["BBH"], "study-2024"),  # its target; one benchmark is too few for another
+        (["something"], "study-2024"),
+        ([], "study-2024"),
+    ],
+)
+def test_the_reference_that_knows_most_columns_is_chosen(columns: list[str], name: str) -> None:
+    choice = choose_reference(columns)
+    assert choice.name == name
+    assert choice.reason.startswith(f"{name} (models until 20")
+    assert "\n" not in choice.reason
+
+
+def test_a_target_decides_between_references() -> None:
+    columns = ["GPQA-diamond", "MMLU-Pro", "MATH level 5"]
+    assert choose_reference(columns).name in ("epoch-2026", "frontier-2026")
+    assert choose_reference(columns, targets=["weirdml/v2"]).name == "epoch-2026"
+    assert choose_reference(columns, targets=["Aider polyglot", "mmmu/val"]).name == "frontier-2026"
+
+
+def table(scores: dict[str, float], protocol: str = "") -> ScoreTable:
+    return ScoreTable.from_records(
+        {"model": "mine", "benchmark": b, "score": s, "protocol": protocol}
+        for b, s in scores.items()
+    )
+
+
+def test_a_benchmark_under_another_protocol_is_refused_in_one_line() -> None:
+    frontier = load_reference("frontier-2026")
+    both = table({"GPQA-diamond": 0.6, "leaderboard_mmlu_pro": 0.4})
+    with pytest.raises(TableError, match=r"mine: leaderboard_mmlu_pro .*log-likelihood") as caught:
+        refuse_other_protocols(both, frontier)
+    assert "--reference openllm-v2" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    stated = table({"MMLU-Pro": 0.4}, "lm-eval 0.4.12 leaderboard_mmlu_pro v0.1 acc")
+    with pytest.raises(TableError, match="MMLU-Pro was measured by another protocol"):
+        refuse_other_protocols(stated, frontier)
+    refuse_other_protocols(table({"MMLU-Pro": 0.7}, "lm-eval mmlu_pro exact_match"), frontier)
+
+
+def test_columns_of_other_references_are_named() -> None:
+    reference = load_reference("epoch-2026")
+    columns = ["GPQA-diamond", "MMLU-Pro", "IFEval", "unheard of"]
+    assert known_elsewhere(columns, reference) == ["MMLU-Pro", "IFEval"]
+    assert known_elsewhere(pd.Index(["GPQA-diamond"]), reference) == []

@@ -1,0 +1,118 @@
+"""The packaged references state date, licence and source of all they hold, cleaned and weighted."""
+
+from importlib import import_module
+
+import pandas as pd
+import pytest
+from checkout import ROOT
+
+from capspace.fit import Reference, load_reference, reference_names
+
+TABLES = ROOT / "../shared/data/results/modern"
+MODERN = ("openllm-v2", "frontier-2026", "epoch-2026")
+ALL = ("study-2024", *MODERN)
+
+
+@pytest.fixture(scope="module")
+def references() -> dict[str, Reference]:
+    return {name: load_reference(name) for name in ALL}
+
+
+def test_the_packaged_references_are_these() -> None:
+    assert set(reference_names()) == set(ALL)
+    assert load_reference().name == "study-2024"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_date_licence_attribution_and_sources(name: str, references: dict[str, Reference]) -> None:
+    reference = references[name]
+    assert reference.name == name
+    assert reference.version
+    assert reference.about is not None
+    released = [d for d in reference.table.models["release_date"] if d]
+    assert not released or max(released) <= reference.date.isoformat()
+    licences = (ROOT / "fit/reference/LICENSES.md").read_text(encoding="utf-8")
+    assert f"## {name}\n" in licences
+    assert reference.about.sources
+    for source in reference.about.sources:
+        assert source.url.removeprefix("https://") in licences
+        assert source.licence.removesuffix("-4.0") in licences.replace("CC-BY 4.0", "CC-BY")
+    assert set(reference.licence.split(", ")) == {s.licence for s in reference.about.sources}
+
+
+@pytest.mark.parametrize("name", MODERN)
+def test_every_cell_is_a_fraction_with_a_source(
+    name: str, references: dict[str, Reference]
+) -> None:
+    reference = references[name]
+    reference.table.require_fractions()
+    assert (reference.table.scores["source"].str.len() > 10).all()
+    assert (reference.table.models["provider"] != "").all()
+    assert (reference.table.models["family"] != "").all()
+    assert set(reference.benchmarks).isdisjoint(reference.targets)
+
+
+@pytest.mark.parametrize("name", MODERN)
+def test_targets_name_scaffold_or_version_and_were_back_tested(
+    name: str, references: dict[str, Reference]
+) -> None:
+    reference = references[name]
+    assert all("/" in target for target in reference.targets)
+    assert set(reference.evaluations) == set(reference.targets)
+    for evaluation in reference.evaluations.values():
+        assert (evaluation.reason == "") == (evaluation.status == "offered")
+        if evaluation.status == "offered":
+            assert evaluation.n >= 20
+            assert evaluation.ratio < 0.8
+            assert evaluation.coverage >= 0.8
+        if evaluation.status == "weak":
+            assert evaluation.n >= 12
+            assert evaluation.ratio < 1
+
+
+def test_what_vendors_report_is_cleaned(references: dict[str, Reference]) -> None:
+    scores = references["frontier-2026"].table.wide()
+    assert not [c for c in scores if c.lower().startswith(("gpqa-main", "gpqa_main", "hle_text"))]
+    assert pd.isna(scores.at["gpt-3.5-turbo", "mmmu/val"])  # a zero that nobody measured
+    assert scores["simpleqa/closed-book"].max() < 0.8  # more is with search
+    assert scores.at["gpt-4o", "arc-agi-2/semi-private"] == 0  # this one was
+
+
+def test_variants_of_a_base_count_as_one_model(references: dict[str, Reference]) -> None:
+    reference = references["openllm-v2"]
+    weights, facts = reference.weights, reference.table.models
+    assert weights["Qwen/Qwen2.5-7B-Instruct"] == 1
+    variants = weights[facts["family"] == "Qwen2ForCausalLM 7.6"]
+    assert len(variants) > 100
+    assert variants.sum() == pytest.approx(1, abs=0.01 * len(variants) / 100)
+    assert (references["frontier-2026"].weights == 1).all()
+
+
+def test_chance_of_the_leaderboard_is_that_of_its_subtasks(
+    references: dict[str, Reference],
+) -> None:
+    levels = references["openllm-v2"].chance_levels
+    assert levels["leaderboard_musr"] == pytest.approx(
+        (250 / 2 + 256 / 5 + 250 / 3) / 756, abs=1e-4
+    )
+    assert 0.25 < levels["leaderboard_bbh"] < 0.35
+    assert levels["leaderboard_mmlu_pro"] == 0.1
+
+
+def test_standard_errors_and_days_of_the_hub_are_there(references: dict[str, Reference]) -> None:
+    rows = references["epoch-2026"].table.scores
+    own = rows[rows["benchmark"] == "GPQA-diamond"]
+    assert own["stderr"].notna().mean() > 0.9
+    assert own["stderr"].median() == pytest.approx(0.03, abs=0.015)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not TABLES.is_dir(), reason="the modern tables are not in ../shared")
+@pytest.mark.parametrize("name", MODERN)
+def test_rebuilding_gives_the_committed_tables(name: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    module = import_module(f"references.{name.partition('-')[0]}")
+    module.build(TABLES).write(tmp_path)
+    for file in tmp_path.iterdir():
+        assert file.read_bytes() == (ROOT / "fit/reference" / name / file.name).read_bytes()
+    assert (tmp_path / "reference.yaml").is_file()
