@@ -9,12 +9,13 @@ import typer
 
 from . import options as o
 from . import tables as t
-from .predict import benchmarks_of
 
 if TYPE_CHECKING:
     from capspace.fit import Comparison
 
 __all__ = ["add_to"]
+
+_MOST_REASONS = 5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,7 +29,7 @@ def compare(
         typer.Argument(
             metavar="SCORES",
             help="Benchmark scores of the models: a CSV or Parquet table with a row per model, or "
-            "a row per score. Errors of models of one family correlate: a column family names it.",
+            "a row per score. Columns family, release_date and mode say what a model is.",
         ),
     ],
     models: Annotated[
@@ -43,38 +44,27 @@ def compare(
     as_json: o.Json = False,
 ) -> None:
     """Say how probable it is that one model scores above another on each target."""
-    from capspace.fit import compare_models, load_reference
-    from capspace.fit.table.facts import family_of_each
-    from capspace.fit.table.readers import read_table
+    from capspace.fit import compare_models
 
-    known = load_reference(reference)
-    table = read_table(file, benchmarks=[*known.benchmarks, *known.targets])
+    from .chosen_reference import reference_dict, scores_and_reference
+    from .predict import benchmarks_of
+
+    table, known, reason = scores_and_reference(file, reference, target)
     own = benchmarks_of(table, known, file, keep)
-    result = compare_models(
-        own.wide(),
-        known,
-        models=models or None,
-        targets=target,
-        families=dict(zip(own.models.index, family_of_each(own.models), strict=True)),
-        stderr=own.wide(value="stderr"),
-        keep=True,
-    )
+    result = compare_models(own, known, models=models or None, targets=target, keep=True)
+    about = reference_dict(known, reason)
+    notes = [*own.notes, *result.notes]
     if as_json:
-        document = result.to_dict()
-        o.print_json({**document, "notes": [*document["notes"], *own.notes]})
+        o.print_json({"reference": about, **result.to_dict(), "notes": notes})
         return
-    _print_comparison(result)
-    t.print_notes([*result.notes, *own.notes])
+    o.console().print(about["reason"], style="dim", markup=False)
+    _print_comparison(result, all_shown=bool(target))
+    t.print_notes(notes)
+    if about["attribution"]:
+        o.console().print(about["attribution"], style="dim", markup=False)
 
 
-def _probability(p: float) -> str:
-    """Return a probability in percent; none is 0 or 1."""
-    from capspace.fit.report.words import share
-
-    return "< 1%" if p < 0.01 else "> 99%" if p > 0.99 else share(p)
-
-
-def _print_comparison(result: Comparison) -> None:
+def _print_comparison(result: Comparison, *, all_shown: bool) -> None:
     for first, second in dict.fromkeys((p.first, p.second) for p in result.pairs):
         o.print_table(
             f"{first} (A) and {second} (B)",
@@ -91,5 +81,18 @@ def _print_comparison(result: Comparison) -> None:
             ],
             numbers=("A above B", "Predicted difference"),
         )
+    if len(result.uncompared) > _MOST_REASONS and not all_shown:
+        o.console().print(
+            f"{len(result.uncompared)} more targets are not compared; --target NAME says why",
+            markup=False,
+        )
+        return
     for target, reason in result.uncompared.items():
         o.console().print(f"{target}: not compared: {reason}", markup=False)
+
+
+def _probability(p: float) -> str:
+    """Return a probability in percent; none is 0 or 1."""
+    from capspace.fit.report.words import share
+
+    return "< 1%" if p < 0.01 else "> 99%" if p > 0.99 else share(p)

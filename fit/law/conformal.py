@@ -184,21 +184,20 @@ def conformal_scale(laws: Iterable[Fitted]) -> float:
 
 @dataclass(frozen=True)
 class Joint:
-    """Several models predicted together, on the scale of asin √p.
+    """Several models predicted together, on a scale where errors are about normal.
 
     Attributes
     ----------
     mean : (m,) predicted scores, fractions
-    centre : (m,) predicted angles
-    covariance : (m, m) of their errors, as expected
-    scale : half-width of a 90% interval in expected errors
+    centre : (m,) the same on that scale
+    deviation_covariance : (m, m) of the errors, such that 90% intervals are 1.645 deviations wide
+        on either side
 
     """
 
     mean: Array
     centre: Array
-    covariance: Array
-    scale: float
+    deviation_covariance: Array
 
 
 def joint_prediction(
@@ -209,7 +208,7 @@ def joint_prediction(
     scale: float | None = None,
     spread: Array | None = None,
 ) -> Joint:
-    """Predict new models (m, p) of some families (m,) with the covariance of their errors.
+    """Predict new models (m, p) of some families (m,) on the scale of asin √p.
 
     Raises
     ------
@@ -223,7 +222,7 @@ def joint_prediction(
     if spread is not None:
         covariance = covariance + np.diag(_input_variance(fitted, mean, spread))
     learned = _own_scale(refits) if scale is None else scale
-    return Joint(mean, refits.centre()[refits.n :, 0], covariance, learned)
+    return Joint(mean, refits.centre()[refits.n :, 0], covariance * (learned / ndtri(0.95)) ** 2)
 
 
 def relative_errors(fitted: Fitted) -> tuple[Array, Array]:

@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._comparison import Comparison, PairComparison, compare_models
+    from ._compare_models import compare_models
+    from ._comparison import Comparison, PairComparison
     from ._place_model import place_model
     from ._placement import NextBenchmark, Placement
     from ._prediction import Prediction, Predictions
@@ -24,7 +25,7 @@ _MODULES = {
     "Support": "_support",
     "TargetLaw": "_target_law",
     "TargetPrediction": "_reference_laws",
-    "compare_models": "_comparison",
+    "compare_models": "_compare_models",
     "place_model": "_place_model",
     "predict_targets": "_reference_laws",
     "reference_line": "_reference_line",

@@ -8,11 +8,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 from .._json import json_safe
 from ..completion import FittedPredictor
 from ..errors import FitError
 from ..reference import Evaluation, Reference
-from ..reference.overlap import find_overlap
+from ..reference.overlap import Overlap, find_overlap
 from ..table._table import ScoreTable
 from ._training_table import facts_of, training_arguments
 
@@ -134,11 +136,7 @@ def predict_targets(
     for model, row in wide.iterrows():
         overlap = find_overlap(str(model), row, published)
         own = laws_without(laws, reference, overlap.reasons) if overlap.reasons else laws
-        same = [name for name in overlap.sure if released[name]]
-        day = table.models.at[model, "release_date"] or (
-            max(released[same]) if same else (today or date.today()).isoformat()
-        )
-        facts = facts_of(table.models.loc[[model]].assign(release_date=day))
+        facts = dated_facts(table, str(model), overlap, released, today)
         frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
         notes = tuple(line for line in (overlap.note(),) if line)
         for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
@@ -169,6 +167,20 @@ def predict_targets(
                 )
             )
     return made
+
+
+def dated_facts(
+    table: ScoreTable, model: str, overlap: Overlap, released: pd.Series, today: date | None
+) -> pd.DataFrame:
+    """Return what laws use of a model's facts; without a release date it is new, or as published.
+
+    The reference's models were ``released`` (Series by model); the day of the call is ``today``.
+    """
+    same = [name for name in overlap.sure if released[name]]
+    day = table.models.at[model, "release_date"] or (
+        max(released[same]) if same else (today or date.today()).isoformat()
+    )
+    return facts_of(table.models.loc[[model]].assign(release_date=day))
 
 
 _NUMBERS = ("prediction", "lower", "upper")
