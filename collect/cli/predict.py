@@ -104,6 +104,7 @@ def _by_fitted_laws(
     notes: list[str],
 ) -> None:
     """Predict by a law that is fitted to each target now."""
+    from capspace.fit.errors import DegenerateError
     from capspace.fit.prediction import Predictions, TargetLaw
 
     from .show import print_predictions
@@ -116,8 +117,12 @@ def _by_fitted_laws(
         if not usable and not targets:
             skipped.append(f"{chosen.label}: none of its benchmarks is in the table")
             continue
-        law = TargetLaw(chosen).fit(reference)
-        made = law.predict(wide, level=level, stderr=stderr, keep=True)
+        try:
+            law = TargetLaw(chosen).fit(reference)
+            made = law.predict(wide, level=level, stderr=stderr, keep=True)
+        except DegenerateError as error:
+            skipped.append(f"{chosen.label}: {error}")
+            continue
         predictions += [p for p in made if not math.isnan(p.mean)]
     if csv is not None:
         _write_csv(Predictions(predictions).to_frame(), csv)

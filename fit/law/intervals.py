@@ -63,14 +63,14 @@ class Interval:
 
 
 class IntervalMethod(Protocol):
-    """How new models are predicted with an interval; ``TwoView`` is the default.
+    """How new models are predicted with an interval.
 
     A method of one's own that subclasses ``sklearn.base.BaseEstimator`` has ``get_params``, and
     can be cloned with the law that uses it.
 
     See Also
     --------
-    TwoView, JackknifePlus : The methods there are.
+    Conformal, JackknifePlus, TwoView : The methods there are.
     Fitted : What a method is given; ``TargetLaw`` learns one as ``fitted_``.
 
     """
@@ -114,6 +114,7 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
 
     See Also
     --------
+    Conformal : Narrower, with a scale that is learned from the training models.
     JackknifePlus : Wider for few families, with a guarantee where families are exchangeable.
 
     Notes
@@ -220,7 +221,7 @@ class JackknifePlus(BaseEstimator):  # type: ignore[misc] # scikit-learn is unty
 
     See Also
     --------
-    TwoView : The default, which covers extrapolations better.
+    TwoView, Conformal : They cover extrapolations better.
 
     Notes
     -----

@@ -173,7 +173,9 @@ def _joint(
         raise DegenerateError(f"{blank[0]!s} has none of its benchmarks")
     errors = np.nan_to_num(stderr.reindex(columns=benchmarks).to_numpy(dtype=float))
     filled, spread = complete(law.fitted_.training, x.to_numpy(dtype=float), errors)
-    return joint_prediction(law.fitted_, filled, families, spread=spread)
+    about = law.reference_.about
+    scale = None if about is None else about.interval_scale
+    return joint_prediction(law.fitted_, filled, families, scale=scale, spread=spread)
 
 
 def _by_stored_laws(

@@ -115,8 +115,8 @@ def _name(loadings: Array, benchmarks: Sequence[str], *, by_ability: bool) -> st
         return "general" if direction > 0 else "general, falling"
     counts = size >= _COUNTS_FROM * size.max()
     up, down = counts & (loadings > 0), counts & (loadings < 0)
-    on_both = {abilities[i] for i in np.flatnonzero(up)}
-    on_both &= {abilities[i] for i in np.flatnonzero(down)}
+    on_both = {abilities[i] for i in np.flatnonzero(up).tolist()}
+    on_both &= {abilities[i] for i in np.flatnonzero(down).tolist()}
     labels = [
         a if by_ability and a not in on_both else b
         for a, b in zip(abilities, benchmarks, strict=True)
@@ -138,7 +138,7 @@ def _general(loadings: Array, abilities: Sequence[str]) -> int:
 def _side(loadings: Array, labels: Sequence[str], side: NDArray[np.bool_]) -> str:
     """Return the labels of most squared loading on one side of a component."""
     weight: dict[str, float] = {}
-    for i in np.flatnonzero(side):
+    for i in np.flatnonzero(side).tolist():
         weight[labels[i]] = weight.get(labels[i], 0.0) + float(loadings[i] ** 2)
     most = sorted(weight, key=lambda label: -weight[label])[:_MOST_ABILITIES]
     return " and ".join(most)

@@ -190,9 +190,9 @@ def test_bad_input_is_refused_in_one_line():
         (lambda: compare(scores, reference, targets=["no"]), UnknownNameError, "'no'"),
         (lambda: compare(100 * scores, reference), FitError, "outside"),
         (
-            lambda: compare(scores[[]], reference),
+            lambda: compare(scores.set_axis(list("abcde"), axis=1), reference),
             UnknownNameError,
-            "no column is a benchmark",
+            "no score is of a benchmark of the reference",
         ),
     ):
         with pytest.raises(error, match=words) as caught:
