@@ -63,14 +63,15 @@ _NAMES = {
         "read_published", "update_reference", "write_reference",
     ),
     "law": (
-        "Curve", "Efficiency", "EquivalentScale", "FamilyLaw", "Fitted", "Form", "Interval",
-        "IntervalMethod", "JackknifePlus", "LawSettings", "Problem", "ScalingLaw", "Training",
-        "TwoView", "equivalent_scale", "fit_efficiency", "fit_family_law", "fitted_curve",
-        "make_problem",
+        "Conformal", "Curve", "Efficiency", "EquivalentScale", "FamilyLaw", "Fitted", "Form",
+        "Interval", "IntervalMethod", "JackknifePlus", "LawSettings", "Problem", "ScalingLaw",
+        "Training", "TwoView", "conformal_scale", "equivalent_scale", "fit_efficiency",
+        "fit_family_law", "fitted_curve", "make_problem",
     ),
     "prediction": (
-        "NextBenchmark", "Placement", "Prediction", "Predictions", "Support", "TargetLaw",
-        "TargetPrediction", "complete_table", "place_model", "predict_targets", "reference_line",
+        "Comparison", "NextBenchmark", "PairComparison", "Placement", "Prediction", "Predictions",
+        "Support", "TargetLaw", "TargetPrediction", "compare_models", "complete_table",
+        "place_model", "predict_targets", "reference_line",
     ),
     "reference": (
         "About", "Benchmark", "Evaluation", "Kind", "Population", "Reference", "ReferenceChoice",
@@ -81,7 +82,7 @@ _NAMES = {
         "write_report",
     ),
     "space": (
-        "CapabilitySpace", "Place",
+        "CapabilitySpace", "Place", "component_names",
     ),
     "table": (
         "ScoreTable", "SourceOffset", "SourceOffsets", "read_table", "scaffold_offsets",

@@ -19,6 +19,7 @@ from ..errors import CollectError, ZooError
 from ..runtime.redaction import redacted
 from . import (
     backtest,
+    compare,
     complete,
     exchange,
     gather,
@@ -42,7 +43,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
-    "Predict": ("predict", "complete", "references", "targets", "models"),
+    "Predict": ("predict", "complete", "compare", "references", "targets", "models"),
     "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
     "Data": ("scores", "store", "import", "export", "panels", "ledger"),
 }
@@ -89,6 +90,7 @@ for module in (
     zoo,
     predict,
     complete,
+    compare,
     references,
     backtest,
     study,

@@ -21,8 +21,11 @@ __all__ = ["add_to"]
 
 SPLIT = "Split: which models are tested on (one of these; by default, one family at a time)"
 Interval = Annotated[
-    Literal["two-view", "jackknife+"],
-    typer.Option(help="Method of the prediction intervals."),
+    Literal["two-view", "jackknife+", "conformal"],
+    typer.Option(
+        help="Method of the prediction intervals; conformal learns their width from the errors "
+        "on the models fitted on, and refuses a target that none of them has begun to solve."
+    ),
 ]
 
 
@@ -108,7 +111,7 @@ def backtest(
     as_json: o.Json = False,
 ) -> None:
     """Fit a law of your own target on some models, and test it on the others."""
-    from capspace.fit import BASELINES, JackknifePlus, TwoView, target_problem
+    from capspace.fit import BASELINES, Conformal, JackknifePlus, TwoView, target_problem
     from capspace.fit import backtest as test_law
     from capspace.fit import error_curve as test_by_reach
     from capspace.fit.table.readers import read_table
@@ -127,12 +130,13 @@ def backtest(
         by_family=by_family,
         seed=seed,
     )
+    methods = {"two-view": TwoView, "jackknife+": JackknifePlus, "conformal": Conformal}
     result = test_law(
         problem,
         split,
         n_components=components,
         level=level,
-        method=TwoView() if interval == "two-view" else JackknifePlus(),
+        method=methods[interval](),
         baselines=BASELINES if baselines else (),
     )
     curve = test_by_reach(problem, n_components=components) if error_curve else None

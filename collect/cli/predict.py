@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from capspace.fit.reference import Reference
     from capspace.fit.table import ScoreTable
 
-__all__ = ["add_to", "write_csv"]
+__all__ = ["add_to", "benchmarks_of", "write_csv"]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,7 +55,7 @@ def predict(
     from .chosen_reference import reference_dict, scores_and_reference
 
     table, known, reason = scores_and_reference(file, reference, target)
-    own = _benchmarks(table, known, file, keep)
+    own = benchmarks_of(table, known, file, keep)
     notes = [*_not_comparable(own, known), *own.notes, *_left_out(table, known)]
     about = reference_dict(known, reason)
     if known.laws is None:
@@ -104,6 +104,7 @@ def _by_fitted_laws(
     notes: list[str],
 ) -> None:
     """Predict by a law that is fitted to each target now."""
+    from capspace.fit.errors import DegenerateError
     from capspace.fit.prediction import Predictions, TargetLaw
 
     from .show import print_predictions
@@ -116,8 +117,12 @@ def _by_fitted_laws(
         if not usable and not targets:
             skipped.append(f"{chosen.label}: none of its benchmarks is in the table")
             continue
-        law = TargetLaw(chosen).fit(reference)
-        made = law.predict(wide, level=level, stderr=stderr, keep=True)
+        try:
+            law = TargetLaw(chosen).fit(reference)
+            made = law.predict(wide, level=level, stderr=stderr, keep=True)
+        except DegenerateError as error:
+            skipped.append(f"{chosen.label}: {error}")
+            continue
         predictions += [p for p in made if not math.isnan(p.mean)]
     if csv is not None:
         write_csv(Predictions(predictions).to_frame(), csv)
@@ -162,7 +167,7 @@ def _left_out(table: ScoreTable, reference: Reference) -> list[str]:
     return [f"left out, as {name} does not know them: {', '.join(others)}"] if others else []
 
 
-def _benchmarks(table: ScoreTable, reference: Reference, file: Path, keep: bool) -> ScoreTable:
+def benchmarks_of(table: ScoreTable, reference: Reference, file: Path, keep: bool) -> ScoreTable:
     """Return the usable scores of the reference's benchmarks."""
     from capspace.fit.errors import TableError
 

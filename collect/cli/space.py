@@ -50,6 +50,8 @@ def space(
             ],
             numbers=("Variance", *benchmarks),
         )
+        for component, name in zip(result.places.columns, result.names, strict=True):
+            o.console().print(f"{component}: {name}", markup=False)
         t.print_notes(result.notes)
     if out is not None or not as_json:
         from capspace.fit.figures import draw_map, draw_space

@@ -16,7 +16,9 @@ from pydantic import ValidationError
 from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import FitError
+from ..law.conformal import Conformal
 from ..prediction import Prediction, TargetLaw
+from ..prediction._target_law import default_method
 from ..reference import Benchmark, Reference, Target
 from ..reference.overlap import find_overlap
 from ..table._table import ScoreTable
@@ -94,7 +96,10 @@ class FrozenLaw:
             {b: Benchmark(name=b, chance=chance[b]) for b in data["benchmarks"]},
             {self.target.name: self.target},
         )
-        fit = TargetLaw(self.target, n_components=len(self.law["coef"])).fit(reference)
+        scale = self.law.get("interval_scale")
+        method = None if scale is None else Conformal(scale=scale)
+        n_components = len(self.law["coef"])
+        fit = TargetLaw(self.target, n_components=n_components, method=method).fit(reference)
         now = _law(fit)
         for part in ("intercept", "coef"):
             then = np.asarray(self.law[part], dtype=float)
@@ -219,7 +224,15 @@ def _law(fit: TargetLaw) -> dict[str, Any]:
         "coef": law.coef_.tolist(),
         "floor": json_safe(law.floor_),
         "ceiling": json_safe(law.ceiling_),
+        **_interval_scale(fit),
     }
+
+
+def _interval_scale(fit: TargetLaw) -> dict[str, float]:
+    """Return the scale of conformal intervals; nothing where the law's are others."""
+    method = default_method(fit.reference_) if fit.method is None else fit.method
+    scale = method.scale if isinstance(method, Conformal) else None
+    return {} if scale is None else {"interval_scale": scale}
 
 
 def _require_unseen(scores: pd.DataFrame, training: pd.DataFrame) -> None:

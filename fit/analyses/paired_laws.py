@@ -13,8 +13,10 @@ from scipy.stats import norm
 from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import DegenerateError, FitError
+from ..law._calibration import Refits
 from ..law._refit import Fitted, Training, fit_once, predict_with, refit
-from ..law.intervals import check_level, soft_logit
+from ..law._views import SCORE_NOISE, angle, soft_logit, softened
+from ..law.intervals import check_level
 from ..law.path import benchmark_weights, score_slope
 
 __all__ = ["GainFit", "GainPrediction", "error_covariance", "fit_gain"]
@@ -23,7 +25,6 @@ Floats = NDArray[np.float64]
 
 # Those of ``capspace.fit.law.intervals.TwoView``, so that the margins of both agree.
 _KAPPA_90 = 1.56
-_SCORE_NOISE = 0.003
 _N_DRAWS = 8192
 
 
@@ -107,9 +108,27 @@ class GainFit:
         return score_slope(self.treated, scores) - score_slope(self.base, scores)
 
     def predict(
-        self, scores: Floats, *, level: float = 0.9, n_refits: int = 40, random_state: int = 0
+        self,
+        scores: Floats,
+        *,
+        level: float = 0.9,
+        n_refits: int = 40,
+        random_state: int = 0,
+        scale: float | None = None,
     ) -> GainPrediction:
         """Predict the gain of models with benchmark ``scores`` (m, p), NaN where not measured.
+
+        Parameters
+        ----------
+        scores : (m, p) array
+            Benchmark scores.
+        level : float, default 0.9
+            Nominal coverage.
+        n_refits, random_state : int, default 40 and 0
+            Refits of each view with random weights of the families, and their seed.
+        scale : float, optional
+            Of a conformal interval (see ``conformal_scale``), in place of the two-view interval;
+            refits then leave out whole families instead.
 
         Notes
         -----
@@ -119,18 +138,27 @@ class GainFit:
         matrix, S that of the pair's deviations under refits in which both laws get the *same*
         family weights; T and S are averaged over the two views of the scores. The interval
         holds the central ``level`` of g⁻¹(g(t̂) + u) - g⁻¹(g(b̂) + v) over (v, u) normal with
-        covariance (1.56/1.645)² Σ, which makes either margin the two-view interval.
+        covariance (1.56/1.645)² Σ, which makes either margin the two-view interval. With a
+        ``scale``, Σ, the centre and the factor are those of ``Conformal`` for a pair.
 
         """
         check_level(level, n_refits)
         pair = (self.base, self.treated)
         mean = [predict_with(f, scores) for f in pair]
         rng = np.random.default_rng(random_state)
-        covariance = error_covariance(pair, scores, n_refits, rng)
-        lower, upper = _quantiles(_angle(np.array(mean)), covariance, level, rng)
+        if scale is None:
+            centre, width = angle(np.array(mean)), _KAPPA_90
+            covariance = error_covariance(pair, scores, n_refits, rng)
+        else:
+            refits = Refits(pair, scores, forward=False)
+            centre, width = refits.centre()[refits.n :].T, scale
+            covariance = refits.covariance()[refits.n :]
+        lower, upper = _quantiles(centre, covariance, width, level, rng)
+        gain = mean[1] - mean[0]
+        lower, upper = np.minimum(lower, gain), np.maximum(upper, gain)
         size = np.sqrt(covariance[:, 0, 0] * covariance[:, 1, 1])
         return GainPrediction(
-            mean[0], mean[1], mean[1] - mean[0], lower, upper, level, covariance[:, 0, 1] / size
+            mean[0], mean[1], gain, lower, upper, level, covariance[:, 0, 1] / size
         )
 
 
@@ -159,12 +187,7 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
         worst = after[(after < 0) | (after > 1)][0]
         raise FitError(f"a treated score is {worst:g}, outside [0, 1]; give fractions")
     both = ~(np.isnan(training.target) | np.isnan(after))
-    paired = replace(
-        training,
-        scores=training.scores[both],
-        target=training.target[both],
-        families=training.families[both],
-    )
+    paired = training.part(both)
     return GainFit(fit_once(paired), fit_once(replace(paired, target=after[both])))
 
 
@@ -190,33 +213,27 @@ def error_covariance(
         new = soft_logit(scores, training.chance) if soft else scores
         lofo, spread = [], []
         for fitted in pair:
-            view = _softened(fitted) if soft else fitted
-            angles = _angle(refit(view, weights, np.vstack([view.training.scores, new])))
-            lofo.append(angles[family, rows] - _angle(fitted.training.target))
-            spread.append(angles[len(families) :, n:] - _angle(predict_with(fitted, scores)))
+            view = softened(fitted) if soft else fitted
+            angles = angle(refit(view, weights, np.vstack([view.training.scores, new])))
+            lofo.append(angles[family, rows] - angle(fitted.training.target))
+            spread.append(angles[len(families) :, n:] - angle(predict_with(fitted, scores)))
         errors.append(np.einsum("an,bn->ab", lofo, lofo) / n)
         deviations.append(np.einsum("arm,brm->mab", spread, spread) / n_refits)
     left_out = np.mean(errors, axis=0)
     scale = np.sqrt(np.diag(left_out))
-    noise = _SCORE_NOISE * left_out / np.outer(scale, scale)
+    noise = SCORE_NOISE * left_out / np.outer(scale, scale)
     return np.asarray(left_out + noise + np.mean(deviations, axis=0))
 
 
-def _softened(fitted: Fitted) -> Fitted:
-    """Return the same law fitted to the softly logit-scaled scores."""
-    training = fitted.training
-    reach = float(soft_logit(np.array(1.0), np.array(0.0)))
-    return fit_once(
-        replace(training, scores=soft_logit(training.scores, training.chance), clip=(-reach, reach))
-    )
-
-
 def _quantiles(
-    centre: Floats, covariance: Floats, level: float, rng: np.random.Generator
+    centre: Floats, covariance: Floats, width: float, level: float, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Return the central interval of the gain for pairs centred (2, m) on the angle's scale."""
+    """Return the central interval of the gain for pairs centred (2, m) on the angle's scale.
+
+    ``width`` is the half-width of the 90% interval of either margin, in its standard deviations.
+    """
     standard = rng.standard_normal((_N_DRAWS // 2, 2))
-    standard = np.concatenate([standard, -standard]) * (_KAPPA_90 / norm.ppf(0.95))
+    standard = np.concatenate([standard, -standard]) * (width / norm.ppf(0.95))
     lower, upper = np.empty(centre.shape[1]), np.empty(centre.shape[1])
     # By eigenvectors, as the covariance is singular where both scores err as one.
     values, vectors = np.linalg.eigh(covariance)
@@ -226,7 +243,3 @@ def _quantiles(
         gain = np.sin(angle[:, 1]) ** 2 - np.sin(angle[:, 0]) ** 2
         lower[i], upper[i] = np.quantile(gain, [(1 - level) / 2, (1 + level) / 2])
     return lower, upper
-
-
-def _angle(p: Floats) -> Floats:
-    return np.asarray(np.arcsin(np.sqrt(np.clip(p, 0.0, 1.0))))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from .._display import frame_html
 from .._json import json_safe
+from ..space._component_names import component_names
 from ..space._space import CapabilitySpace
 from ..table._table import ScoreTable
 from ..table.facts import family_of_each
@@ -57,6 +58,11 @@ class SpaceAnalysis:
         """Loadings (k × p): one row per component, one column per benchmark."""
         return pd.DataFrame(self.space.components_, self.places.columns, self.scores.columns)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each component, from its loadings; see ``component_names``."""
+        return component_names(self.space.components_, list(map(str, self.scores.columns)))
+
     def to_frame(self) -> pd.DataFrame:
         """Return each model's family and place, one row per model."""
         frame = self.places.copy()
@@ -71,6 +77,7 @@ class SpaceAnalysis:
                 "missing_cells": self.n_missing,
                 "explained_variance_ratio": self.space.explained_variance_ratio_,
                 "benchmarks": list(map(str, self.scores.columns)),
+                "names": self.names,
                 "loadings": self.space.components_,
                 "places": {str(m): row for m, row in self.places.T.to_dict("list").items()},
                 "notes": self.notes,

@@ -25,6 +25,8 @@ __all__ = ["FittedPredictor"]
 
 Array = NDArray[np.float64]
 
+_Z_90 = 1.6448536269514722
+
 
 @dataclass(frozen=True)
 class Residuals:
@@ -179,6 +181,31 @@ class FittedPredictor:
                     }
                 )
         return pd.DataFrame(out)
+
+    def in_logits(
+        self, rows: pd.DataFrame, facts: pd.DataFrame | None = None
+    ) -> tuple[Array, Array, list[list[str]]]:
+        """Predict all targets on the scale on which their errors are symmetric.
+
+        Parameters
+        ----------
+        rows, facts
+            As for ``predict``.
+
+        Returns
+        -------
+        point, deviation : (n models × targets) arrays
+            Of z = log((s + 0.02) / (1.02 - s)); the deviation is such that intervals of 90% are
+            1.645 of it wide on either side.
+        reasons : a list per model, a sentence per target
+            Why there is no number, or "".
+
+        """
+        cheap, about = self._cells(rows, self.cheap), _facts_of(facts, rows.index)
+        point, width = self.views.blend(cheap, about)
+        gate = self.gates.check(self.views, cheap, about)
+        reasons = [[self.gates.reason(int(g), j) for j, g in enumerate(row)] for row in gate]
+        return point, width * self.scale() / _Z_90, reasons
 
     def complete(
         self,

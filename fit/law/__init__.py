@@ -3,6 +3,7 @@
 from ._form import Form
 from ._law import ScalingLaw
 from ._refit import Fitted, LawSettings, Training
+from .conformal import Conformal, conformal_scale
 from .efficiency import Efficiency, FamilyLaw, fit_efficiency, fit_family_law
 from .equivalent import EquivalentScale, equivalent_scale
 from .intervals import Interval, IntervalMethod, JackknifePlus, TwoView
@@ -10,6 +11,7 @@ from .path import Curve, fitted_curve
 from .problem import Problem, make_problem
 
 __all__ = [
+    "Conformal",
     "Curve",
     "Efficiency",
     "EquivalentScale",
@@ -24,6 +26,7 @@ __all__ = [
     "ScalingLaw",
     "Training",
     "TwoView",
+    "conformal_scale",
     "equivalent_scale",
     "fit_efficiency",
     "fit_family_law",

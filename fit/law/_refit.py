@@ -61,6 +61,8 @@ class Training:
     benchmarks : p names, for messages
     settings : LawSettings
     clip : bounds of imputed scores
+    order : (n,) what models are compared by to say that others are beyond them, such as training
+        FLOPs; NaN where unknown, None for capability
 
     """
 
@@ -71,6 +73,7 @@ class Training:
     benchmarks: tuple[str, ...]
     settings: LawSettings = field(default_factory=LawSettings)
     clip: tuple[float, float] = (0.0, 1.0)
+    order: Array | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -84,6 +87,7 @@ class Training:
             scores=self.scores[keep],
             target=self.target[keep],
             families=self.families[keep],
+            order=None if self.order is None else self.order[keep],
         )
 
 
@@ -187,12 +191,19 @@ def predict_with(fitted: Fitted, scores: Array) -> Array:
     return np.asarray(_curve(fitted.theta[None], x[None], settings.form)[0])
 
 
-def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
+def refit(fitted: Fitted, weight: Array, scores: Array, *, strict: bool = True) -> Array:
     """Refit under B weightings (B, n) and predict models with ``scores`` (m, p).
 
     Returns
     -------
-    (B, m) predictions
+    (B, m) predictions; NaN of a refit that did not converge, unless ``strict``
+
+    Raises
+    ------
+    TooFewModelsError
+        A weighting leaves fewer models than the law has parameters.
+    NotConvergedError
+        A refit did not converge, and ``strict``.
 
     Notes
     -----
@@ -204,7 +215,7 @@ def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
     """
     if len(weight) > _BATCH:
         parts = np.array_split(weight, -(-len(weight) // _BATCH))
-        return np.concatenate([refit(fitted, part, scores) for part in parts])
+        return np.concatenate([refit(fitted, part, scores, strict=strict) for part in parts])
     training = fitted.training
     settings = training.settings
     k = settings.n_components
@@ -238,13 +249,14 @@ def refit(fitted: Fitted, weight: Array, scores: Array) -> Array:
     )
     loss = np.where(both.converged, both.loss, np.inf).reshape(2, n_refits)
     best = loss.argmin(axis=0)
-    if np.isinf(loss.min(axis=0)).any():
+    failed = np.isinf(loss.min(axis=0))
+    if strict and failed.any():
         raise NotConvergedError(
-            f"{int(np.isinf(loss.min(axis=0)).sum())} of {n_refits} refits did not converge; use "
-            "fewer components"
+            f"{int(failed.sum())} of {n_refits} refits did not converge; use fewer components"
         )
     theta = both.theta.reshape(2, n_refits, -1)[best, np.arange(n_refits)]
-    return _curve(theta, spaces.transform(scores, k)[of], settings.form)
+    predicted = _curve(theta, spaces.transform(scores, k)[of], settings.form)
+    return np.where(failed[:, None], np.nan, predicted)
 
 
 def _carry(fitted: Fitted, spaces: Spaces) -> Array:

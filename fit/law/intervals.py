@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Real
 from typing import Protocol
 
@@ -15,7 +15,8 @@ from sklearn.base import BaseEstimator
 from .._display import counted, frame_html
 from ..errors import FitError
 from ._folds import Folds, leave_out_weights
-from ._refit import Fitted, LawSettings, Training, fit_once, predict_with, refit
+from ._refit import Fitted, LawSettings, Training, predict_with, refit
+from ._views import SCORE_NOISE, angle, from_angle, soft_logit, softened
 
 __all__ = [
     "Interval",
@@ -30,8 +31,6 @@ __all__ = [
 Array = NDArray[np.float64]
 
 _KAPPA_90 = 1.56
-_SCORE_NOISE = 0.003
-_SOFTENING = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,14 @@ class Interval:
 
 
 class IntervalMethod(Protocol):
-    """How new models are predicted with an interval; ``TwoView`` is the default.
+    """How new models are predicted with an interval.
 
     A method of one's own that subclasses ``sklearn.base.BaseEstimator`` has ``get_params``, and
     can be cloned with the law that uses it.
 
     See Also
     --------
-    TwoView, JackknifePlus : The methods there are.
+    Conformal, JackknifePlus, TwoView : The methods there are.
     Fitted : What a method is given; ``TargetLaw`` learns one as ``fitted_``.
 
     """
@@ -115,6 +114,7 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
 
     See Also
     --------
+    Conformal : Narrower, with a scale that is learned from the training models.
     JackknifePlus : Wider for few families, with a guarantee where families are exchangeable.
 
     Notes
@@ -160,7 +160,7 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         n = len(training.target)
         leave_out, family = leave_out_weights(training)
         rng = np.random.default_rng(self.random_state)
-        truth = _g(training.target)
+        truth = angle(training.target)
         errors, deviations = [], []
         mean = np.empty(len(new))
         centre = np.empty(len(new))
@@ -171,17 +171,17 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
             everyone = np.vstack([full.training.scores, view.new])
             predicted = refit(full, weights, everyone)
             outside = predicted[family, np.arange(n)]
-            errors.append(np.mean((_g(outside) - truth) ** 2))
+            errors.append(np.mean((angle(outside) - truth) ** 2))
             if view.first:
                 mean = predict_with(full, view.new)
-                centre = _g(mean)
-            refits = _g(predicted[len(leave_out) :, n:])
+                centre = angle(mean)
+            refits = angle(predicted[len(leave_out) :, n:])
             deviations.append(np.mean((refits - centre) ** 2, axis=0))
             if view.first and view.spread is not None:
                 m, s, p = view.spread.shape
-                completed = _g(predict_with(full, view.spread.reshape(m * s, p)))
+                completed = angle(predict_with(full, view.spread.reshape(m * s, p)))
                 inputs = np.mean((completed.reshape(m, s) - centre[:, None]) ** 2, axis=1)
-        variance = np.mean(errors) + np.mean(deviations, axis=0) + _SCORE_NOISE
+        variance = np.mean(errors) + np.mean(deviations, axis=0) + SCORE_NOISE
         if spread is not None:
             variance = variance + inputs
         return _two_view_interval(mean, variance, level)
@@ -197,7 +197,7 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         n = len(training.target)
         folds = Folds(training)
         rng = np.random.default_rng(self.random_state)
-        truth = _g(training.target)
+        truth = angle(training.target)
         mean, centre = np.empty(n), np.empty(n)
         errors = np.zeros(folds.n)
         deviations = np.zeros(n)
@@ -207,13 +207,13 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
             predicted = refit(view.fitted, np.concatenate([folds.weights, weights]), view.new)
             if view.first:
                 mean = folds.without_own(predicted)
-                centre = _g(mean)
-            squares = (_g(folds.without_two(predicted)) - truth) ** 2 * folds.leave_out
+                centre = angle(mean)
+            squares = (angle(folds.without_two(predicted)) - truth) ** 2 * folds.leave_out
             errors += 0.5 * squares.sum(axis=1) / folds.leave_out.sum(axis=1)
             refits = predicted[len(folds.weights) :].reshape(folds.n, self.n_refits, n)
-            own = _g(refits[folds.family, :, np.arange(n)])
+            own = angle(refits[folds.family, :, np.arange(n)])
             deviations += 0.5 * np.mean((own - centre[:, None]) ** 2, axis=1)
-        return _two_view_interval(mean, errors[folds.family] + deviations + _SCORE_NOISE, level)
+        return _two_view_interval(mean, errors[folds.family] + deviations + SCORE_NOISE, level)
 
 
 class JackknifePlus(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
@@ -221,7 +221,7 @@ class JackknifePlus(BaseEstimator):  # type: ignore[misc] # scikit-learn is unty
 
     See Also
     --------
-    TwoView : The default, which covers extrapolations better.
+    TwoView, Conformal : They cover extrapolations better.
 
     Notes
     -----
@@ -285,19 +285,6 @@ class JackknifePlus(BaseEstimator):  # type: ignore[misc] # scikit-learn is unty
         return Interval(mean, np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0), level)
 
 
-def soft_logit(scores: Array, chance: Array) -> Array:
-    r"""Return scores on a softened logit scale, slope 1 halfway between chance and perfect.
-
-    Notes
-    -----
-    q = clip((x − chance)/(1 − chance), 0, 1); h = ½(½ + e) log((q + e)/(1 − q + e)), e = 0.1.
-
-    """
-    e = _SOFTENING
-    q = np.clip((scores - chance) / (1 - chance), 0.0, 1.0)
-    return np.asarray(0.5 * (0.5 + e) * np.log((q + e) / (1 - q + e)))
-
-
 @dataclass(frozen=True)
 class _View:
     fitted: Fitted
@@ -307,15 +294,8 @@ class _View:
 
 
 def _views(fitted: Fitted, new: Array, spread: Array | None) -> tuple[_View, _View]:
-    training = fitted.training
-    reach = float(soft_logit(np.array(1.0), np.array(0.0)))
-    soft = replace(
-        training, scores=soft_logit(training.scores, training.chance), clip=(-reach, reach)
-    )
-    return (
-        _View(fitted, new, spread, True),
-        _View(fit_once(soft), soft_logit(new, training.chance), None, False),
-    )
+    soft = soft_logit(new, fitted.training.chance)
+    return (_View(fitted, new, spread, True), _View(softened(fitted), soft, None, False))
 
 
 def _jackknife_plus(without: Array, residual: Array, level: float) -> tuple[Array, Array]:
@@ -330,16 +310,8 @@ def _jackknife_plus(without: Array, residual: Array, level: float) -> tuple[Arra
 
 def _two_view_interval(mean: Array, variance: Array, level: float) -> Interval:
     half = _KAPPA_90 * ndtri(0.5 + level / 2) / ndtri(0.95) * np.sqrt(variance)
-    centre = _g(mean)
-    return Interval(mean, _g_inverse(centre - half), _g_inverse(centre + half), level)
-
-
-def _g(p: Array) -> Array:
-    return np.asarray(np.arcsin(np.sqrt(np.clip(p, 0.0, 1.0))))
-
-
-def _g_inverse(angle: Array) -> Array:
-    return np.asarray(np.sin(np.clip(angle, 0.0, np.pi / 2)) ** 2)
+    centre = angle(mean)
+    return Interval(mean, from_angle(centre - half), from_angle(centre + half), level)
 
 
 def check_level(level: float, n_refits: int = 1) -> None:

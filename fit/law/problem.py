@@ -88,6 +88,7 @@ class Problem:
             chance=self.benchmark_chance,
             benchmarks=tuple(map(str, self.scores.columns)),
             settings=settings,
+            order=self.facts["training_flops"].to_numpy(dtype=float),
         )
 
 

@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._compare_models import compare_models
+    from ._comparison import Comparison, PairComparison
     from ._filled_table import complete_table
     from ._place_model import place_model
     from ._placement import NextBenchmark, Placement
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 # Stored laws predict without scikit-learn: a module is imported when a name of it is used.
 _MODULES = {
+    "Comparison": "_comparison",
     "NextBenchmark": "_placement",
+    "PairComparison": "_comparison",
     "Placement": "_placement",
     "Prediction": "_prediction",
     "Predictions": "_prediction",
@@ -23,19 +27,23 @@ _MODULES = {
     "TargetLaw": "_target_law",
     "TargetPrediction": "_reference_laws",
     "complete_table": "_filled_table",
+    "compare_models": "_compare_models",
     "place_model": "_place_model",
     "predict_targets": "_reference_laws",
     "reference_line": "_reference_line",
 }
 
 __all__ = [
+    "Comparison",
     "NextBenchmark",
+    "PairComparison",
     "Placement",
     "Prediction",
     "Predictions",
     "Support",
     "TargetLaw",
     "TargetPrediction",
+    "compare_models",
     "complete_table",
     "place_model",
     "predict_targets",

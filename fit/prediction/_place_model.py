@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ..errors import TooFewModelsError, UnknownNameError
+from ..errors import DegenerateError, TooFewModelsError, UnknownNameError
 from ..law.efficiency import FamilyLaw
 from ..law.equivalent import equivalent_scale
 from ..law.intervals import IntervalMethod
@@ -60,7 +60,7 @@ def place_model(
     level : float, default 0.9
         Nominal coverage of the intervals.
     method : IntervalMethod, optional
-        ``TwoView()`` by default.
+        As of ``TargetLaw`` by default.
     missing : mapping, optional
         Reasons, by benchmark, for scores that are not there.
     comparable : bool, default True
@@ -139,7 +139,7 @@ def place_model(
         try:
             law = TargetLaw(target, method=method).fit(reference, exclude=overlap.reasons.keys())
             (prediction,) = law.predict(wide, level=level, stderr=stderr, keep=True)
-        except TooFewModelsError as error:
+        except (DegenerateError, TooFewModelsError) as error:
             unpredicted[target.name] = str(error)
             continue
         if np.isnan(prediction.mean):

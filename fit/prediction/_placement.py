@@ -14,7 +14,7 @@ from .._json import json_safe
 from ..law.efficiency import FamilyLaw
 from ..law.equivalent import EquivalentScale
 from ..reference import Reference
-from ..space import CapabilitySpace, Place
+from ..space import CapabilitySpace, Place, component_names
 from ..table._table import ScoreTable
 from ._prediction import Predictions
 from ._target_law import TargetLaw
@@ -133,6 +133,7 @@ class Placement:
                 "mean": json_safe(self.place.mean[0]),
                 "covariance": json_safe(self.place.covariance[0]),
                 "explained_variance_ratio": json_safe(self.space.explained_variance_ratio_),
+                "names": list(component_names(self.space.components_, list(self.scores.index))),
                 "nearest": list(self.nearest),
             },
             "equivalent_flops": None if self.equivalent is None else self.equivalent.to_dict(),

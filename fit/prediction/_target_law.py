@@ -16,6 +16,7 @@ from ..errors import FitError, TooFewModelsError, UnknownNameError, near_matches
 from ..law._form import Form
 from ..law._law import ScalingLaw
 from ..law._refit import LawSettings, Training, fewer_components_note, fit_once
+from ..law.conformal import Conformal
 from ..law.intervals import IntervalMethod, TwoView, check_level
 from ..reference import Reference, Target, target_training_table
 from ..reference.overlap import find_overlap
@@ -26,7 +27,7 @@ from ._completion import complete
 from ._prediction import Prediction, Predictions
 from ._support import support_of
 
-__all__ = ["TargetLaw"]
+__all__ = ["TargetLaw", "default_method"]
 
 Array = NDArray[np.float64]
 
@@ -42,7 +43,8 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         Coordinates of the capability space; fewer where it has fewer benchmarks, which the notes
         of the predictions say.
     method : IntervalMethod or None, default None
-        How intervals are made; None is ``TwoView()``.
+        How intervals are made; None is ``Conformal`` with the scale that the reference states, and
+        ``TwoView()`` where it states none.
 
     Attributes
     ----------
@@ -138,6 +140,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
                 n_components=min(self.n_components, scores.shape[1]),
                 form=Form(target.link, target.chance, target.perfect),
             ),
+            order=reference.table.models["training_flops"].reindex(scores.index).to_numpy(float),
         )
         if len(truth) < training.n_parameters:
             raise TooFewModelsError(
@@ -193,7 +196,8 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
             A score outside [0, 1] or not a number, a benchmark given twice, a standard error that
             is negative or infinite, or a level outside (0, 1).
         TooFewModelsError, DegenerateError, NotConvergedError
-            Without the reference models that one of these is, the rest do not determine the law.
+            Without the reference models that one of these is, the rest do not determine the law,
+            or ``Conformal`` refuses the target.
 
         """
         check_is_fitted(self)
@@ -263,7 +267,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         self, scores: pd.DataFrame, *, level: float, stderr: pd.DataFrame | None
     ) -> list[Prediction]:
         """Predict models by this law, whatever it was fitted on."""
-        method = TwoView() if self.method is None else self.method
+        method = default_method(self.reference_) if self.method is None else self.method
         benchmarks = list(self.feature_names_in_)
         x = scores.reindex(columns=benchmarks).to_numpy(dtype=float)
         placed = ~np.isnan(x).all(axis=1)
@@ -301,3 +305,9 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
             )
             for i, model in enumerate(scores.index)
         ]
+
+
+def default_method(reference: Reference) -> IntervalMethod:
+    """Return how intervals of laws that are fitted to a reference are made by default."""
+    scale = None if reference.about is None else reference.about.interval_scale
+    return TwoView() if scale is None else Conformal(scale=scale)

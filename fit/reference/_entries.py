@@ -141,4 +141,7 @@ class About(BaseModel):
     attribution: str = Field(min_length=1)
     """What must stand beside numbers that were made with it."""
     sources: tuple[Source, ...] = ()
+    interval_scale: float | None = Field(default=None, gt=0)
+    """Scale of the intervals of laws that are fitted to it, as ``conformal_scale`` learns it from
+    all of its targets; None where it was not learned."""
     note: str = ""

@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from ...analyses._backtest import backtest
 from ...analyses.splits import Split
-from ...errors import FitError
+from ...errors import DegenerateError, FitError, TooFewModelsError
+from ...law._calibration import scale_of
+from ...law._refit import fit_once
+from ...law.conformal import Conformal, relative_errors
 from ...law.intervals import IntervalMethod
 from .data import Case, Study
 
-__all__ = ["Coverage", "interval_coverage", "three_splits"]
+__all__ = ["Coverage", "conformal_coverage", "interval_coverage", "three_splits"]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,46 @@ def interval_coverage(
         for split in three_splits(case):
             rows.append(_row(case, split, method, level))
     return rows
+
+
+def conformal_coverage(study: Study, *, level: float = 0.9) -> list[Coverage]:
+    """Return coverage and width of conformal intervals whose scale all targets share.
+
+    The scale of each cutoff is learned from every target's models at or below it.
+    """
+    cases = [study.case(analysis) for analysis in study.plan.analyses]
+    learned: dict[tuple[str, bytes], tuple[Floats, Floats]] = {}
+    rows = []
+    for case in cases:
+        for split in three_splits(case):
+            groups = []
+            for other in cases:
+                train = _at_or_below(case, split, other)
+                key = (other.analysis.key, train.tobytes())
+                if key not in learned:
+                    learned[key] = _relative_errors(other, train)
+                groups.append(learned[key])
+            scale = scale_of(*(np.concatenate(part) for part in zip(*groups, strict=True)))
+            rows.append(_row(case, split, Conformal(scale=scale), level))
+    return rows
+
+
+def _at_or_below(case: Case, split: Split, other: Case) -> NDArray[np.bool_]:
+    """Return which models of another case a split of this one may be calibrated on."""
+    train = np.zeros(len(case.truth), bool) if split.train is None else split.train
+    limit = case.facts["training_flops"][train].max()
+    tested = case.truth.index[~train]
+    flops: pd.Series = other.facts["training_flops"]
+    return np.asarray((flops <= limit) & ~flops.index.isin(tested))
+
+
+def _relative_errors(case: Case, train: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return what a target tells of the scale; nothing where it has no law or is refused."""
+    problem = case.problem.select(train)
+    try:
+        return relative_errors(fit_once(problem.training(problem.settings(3))))
+    except (DegenerateError, TooFewModelsError):
+        return np.empty(0), np.empty(0)
 
 
 def _row(case: Case, split: Split, method: IntervalMethod, level: float) -> Coverage:

@@ -42,6 +42,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "zoo status": (("zoo.yaml", *STORE), ()),
     "zoo fit": (("zoo.yaml", *STORE), (("--out", "out"),)),
     "predict": (("scores.csv", "--target", "bbh"), (("--csv", "out.csv"),)),
+    "compare": (("pair.csv", "--target", "bbh"), ()),
     "references": ((), ()),
     "targets": ((), ()),
     "models": ((), ()),
@@ -118,6 +119,7 @@ def desk(
     shutil.copytree(measured, desk)
     monkeypatch.chdir(desk)
     Path("scores.csv").write_text(MINE)
+    Path("pair.csv").write_text("model,MMLU,GSM8K\na,0.6,0.4\nb,0.5,0.2\n")
     Path("truth.csv").write_text("Model,bbh\nmine,0.45\n")
     pd.read_csv(zoo).rename(columns={"Agents, treated": "Treated"}).to_csv("base.csv", index=False)
     assert capspace("ledger", "add", "bbh", "--name", "first", *LEDGER).code == 0

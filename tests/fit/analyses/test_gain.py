@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from capspace.fit.analyses.paired_laws import error_covariance, fit_gain
 from capspace.fit.errors import FitError, TooFewModelsError
+from capspace.fit.law._calibration import Refits
 from capspace.fit.law._refit import LawSettings, Training
 from capspace.fit.law.intervals import TwoView
 from capspace.fit.law.path import linear_predictor, typical_path
@@ -108,6 +109,22 @@ def test_either_margin_is_the_two_view_interval():
         angle = np.arcsin(np.sqrt([result.lower, result.upper]))
         half = 1.56 * norm.ppf(0.75) / norm.ppf(0.95) * np.sqrt(covariance[:, i, i])
         np.testing.assert_allclose((angle[1] - angle[0]) / 2, half, rtol=1e-6)
+
+
+def test_with_a_scale_either_margin_is_the_conformal_interval_and_pairing_counts():
+    scores, base, treated, families = planted(np.random.default_rng(9), noise=0.5)
+    fit = fit_gain(training(scores, base, families), treated)
+    one, two = (fit.predict(scores[:5], scale=scale) for scale in (0.8, 1.6))
+    assert (one.upper - one.lower < two.upper - two.lower).all()
+    assert one.correlation.mean() > 0.7
+    refits = Refits((fit.base, fit.treated), scores[:5], forward=False)
+    covariance = refits.covariance()[refits.n :]
+    for i, law in enumerate((fit.base, fit.treated)):
+        alone = Refits([law], scores[:5], forward=False)
+        np.testing.assert_allclose(refits.centre()[:, i], alone.centre()[:, 0], atol=1e-6)
+        ratio = covariance[:, i, i] / alone.covariance()[alone.n :, 0, 0]
+        assert (ratio > 0.7).all()
+        assert (ratio < 1.5).all()
 
 
 def test_an_intervention_that_changes_nothing_gains_nothing_for_sure():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from capspace.fit import JackknifePlus, TwoView
+from capspace.fit import Conformal, JackknifePlus, TwoView
 from capspace.fit.errors import DegenerateError, FitError
 from capspace.fit.law._refit import LawSettings, Training, fit_once
 from capspace.fit.law.intervals import soft_logit
@@ -31,7 +31,12 @@ def training(scores, y, families, k=2):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("method", "low", "high"), [(TwoView(n_refits=10), 0.86, 1.0), (JackknifePlus(), 0.84, 0.97)]
+    ("method", "low", "high"),
+    [
+        (TwoView(n_refits=10), 0.86, 1.0),
+        (JackknifePlus(), 0.84, 0.97),
+        (Conformal(), 0.86, 0.97),
+    ],
 )
 def test_new_families_are_covered(method, low, high):
     """Half of the families predict the other half, over planted tables."""
@@ -48,7 +53,7 @@ def test_new_families_are_covered(method, low, high):
     assert np.mean(widths) < 0.45
 
 
-@pytest.mark.parametrize("method", [TwoView(n_refits=6), JackknifePlus()])
+@pytest.mark.parametrize("method", [TwoView(n_refits=6), JackknifePlus(), Conformal(scale=1.1)])
 def test_leaving_all_families_out_at_once_equals_one_at_a_time(method):
     scores, y, families = planted(0, n_families=6)
     scores[::5, 1] = np.nan
@@ -62,7 +67,7 @@ def test_leaving_all_families_out_at_once_equals_one_at_a_time(method):
         np.testing.assert_allclose(together.upper[out], alone.upper, atol=1e-3)
 
 
-@pytest.mark.parametrize("method", [TwoView(n_refits=6), JackknifePlus()])
+@pytest.mark.parametrize("method", [TwoView(n_refits=6), JackknifePlus(), Conformal()])
 def test_a_higher_level_is_wider_and_stays_in_range(method):
     scores, y, families = planted(1)
     fitted = fit_once(training(scores, y, families))
@@ -132,7 +137,7 @@ def test_jackknife_plus_is_its_definition():
     np.testing.assert_allclose(got.upper, np.clip(upper, 0, 1), atol=1e-3)
 
 
-@pytest.mark.parametrize("method", [TwoView(n_refits=6), JackknifePlus()])
+@pytest.mark.parametrize("method", [TwoView(n_refits=6), JackknifePlus(), Conformal()])
 def test_unsure_inputs_widen_the_interval(method):
     scores, y, families = planted(4)
     fitted = fit_once(training(scores, y, families))
@@ -168,7 +173,7 @@ def test_soft_logit_is_symmetric_with_slope_one_in_the_middle():
 def test_too_few_families_are_refused():
     scores, y, families = planted(6, n_families=2)
     single = np.full(len(y), "only")
-    for method in (TwoView(n_refits=3), JackknifePlus()):
+    for method in (TwoView(n_refits=3), JackknifePlus(), Conformal()):
         with pytest.raises(DegenerateError, match="'only'"):
             method.predict(fit_once(training(scores, y, single)), scores)
         with pytest.raises(DegenerateError, match="needs three"):

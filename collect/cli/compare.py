@@ -1,0 +1,98 @@
+"""The command ``compare`` says which of two models would score higher on a target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options as o
+from . import tables as t
+
+if TYPE_CHECKING:
+    from capspace.fit import Comparison
+
+__all__ = ["add_to"]
+
+_MOST_REASONS = 5
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this command to the command line."""
+    app.command()(compare)
+
+
+def compare(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SCORES",
+            help="Benchmark scores of the models: a CSV or Parquet table with a row per model, or "
+            "a row per score. Columns family, release_date and mode say what a model is.",
+        ),
+    ],
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODELS", help="Models of the table to compare.", show_default="all of them"
+        ),
+    ] = None,
+    target: o.Targets = None,
+    reference: o.Reference = None,
+    keep: t.Keep = False,
+    as_json: o.Json = False,
+) -> None:
+    """Say how probable it is that one model scores above another on each target."""
+    from capspace.fit import compare_models
+
+    from .chosen_reference import reference_dict, scores_and_reference
+    from .predict import benchmarks_of
+
+    table, known, reason = scores_and_reference(file, reference, target)
+    own = benchmarks_of(table, known, file, keep)
+    result = compare_models(own, known, models=models or None, targets=target, keep=True)
+    about = reference_dict(known, reason)
+    notes = [*own.notes, *result.notes]
+    if as_json:
+        o.print_json({"reference": about, **result.to_dict(), "notes": notes})
+        return
+    o.console().print(about["reason"], style="dim", markup=False)
+    _print_comparison(result, all_shown=bool(target))
+    t.print_notes(notes)
+    if about["attribution"]:
+        o.console().print(about["attribution"], style="dim", markup=False)
+
+
+def _print_comparison(result: Comparison, *, all_shown: bool) -> None:
+    for first, second in dict.fromkeys((p.first, p.second) for p in result.pairs):
+        o.print_table(
+            f"{first} (A) and {second} (B)",
+            ("Target", "A above B", "Predicted difference", "Fitted on"),
+            [
+                (
+                    p.label,
+                    _probability(p.probability),
+                    f"{p.difference:+.3f}",
+                    f"{p.n_models} models",
+                )
+                for p in result.pairs
+                if (p.first, p.second) == (first, second)
+            ],
+            numbers=("A above B", "Predicted difference"),
+        )
+    if len(result.uncompared) > _MOST_REASONS and not all_shown:
+        o.console().print(
+            f"{len(result.uncompared)} more targets are not compared; --target NAME says why",
+            markup=False,
+        )
+        return
+    for target, reason in result.uncompared.items():
+        o.console().print(f"{target}: not compared: {reason}", markup=False)
+
+
+def _probability(p: float) -> str:
+    """Return a probability in percent; none is 0 or 1."""
+    from capspace.fit.report.words import share
+
+    return "< 1%" if p < 0.01 else "> 99%" if p > 0.99 else share(p)
