@@ -19,6 +19,7 @@ from ..table._table import ScoreTable
 from ..table.doubtful import leave_out_doubtful
 from ._placement import NextBenchmark, Placement
 from ._prediction import Prediction, Predictions
+from ._reference_laws import TargetPrediction
 from ._reference_line import reference_line
 from ._stored_predictions import predictions_by_stored_laws
 from ._support import support_of
@@ -126,14 +127,17 @@ def place_model(
     axes: dict[str, FamilyLaw] = {}
     unpredicted: dict[str, str] = {}
     predictions: list[Prediction] = []
+    evaluated: dict[str, TargetPrediction] = {}
     if reference.laws is not None:
-        predictions, unpredicted = predictions_by_stored_laws(
+        predictions, evaluated = predictions_by_stored_laws(
             used.select(benchmarks=usable),
             reference,
             targets=None if targets is None else chosen,
             level=level,
             support=support_of(place.mean[0], points.to_numpy(), points.index),
         )
+        predicted = {p.target for p in predictions}
+        unpredicted = {n: p.reason for n, p in evaluated.items() if n not in predicted}
         chosen = []
     for target in map(reference.target, chosen):
         try:
@@ -177,6 +181,7 @@ def place_model(
         laws=laws,
         axes=axes,
         unpredicted=unpredicted,
+        evaluated=evaluated,
         next_benchmarks=_next_benchmarks(space, wide, stderr, place, reasons),
         comparable=comparable,
         notes=tuple(n for n in (*notes, *used.notes, overlap.note()) if n),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from ..reference import Reference
 from ..space import CapabilitySpace, Place, component_names
 from ..table._table import ScoreTable
 from ._prediction import Predictions
+from ._reference_laws import TargetPrediction
 from ._target_law import TargetLaw
 
 __all__ = ["NextBenchmark", "Placement"]
@@ -78,6 +79,9 @@ class Placement:
         Whether published scores were measured by the same protocol on the same items.
     notes : tuple of str
         What a reader must know before using a number.
+    evaluated : mapping of target to TargetPrediction
+        What stands beside each prediction, where the reference's laws are stored: its status, its
+        error in back-tests, and the baselines.
 
     """
 
@@ -99,6 +103,7 @@ class Placement:
     next_benchmarks: tuple[NextBenchmark, ...]
     comparable: bool
     notes: tuple[str, ...]
+    evaluated: Mapping[str, TargetPrediction] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         measured, n = int(self.scores.notna().sum()), len(self.predictions)
@@ -139,5 +144,6 @@ class Placement:
             "equivalent_flops": None if self.equivalent is None else self.equivalent.to_dict(),
             "predictions": [p.to_dict() for p in self.predictions],
             "unpredicted": dict(self.unpredicted),
+            "evaluated": {name: p.to_dict() for name, p in self.evaluated.items()},
             "next_benchmarks": [json_safe(vars(n)) for n in self.next_benchmarks],
         }

@@ -8,7 +8,7 @@ from math import isnan, nan
 from ..reference import Reference
 from ..table._table import ScoreTable
 from ._prediction import Prediction
-from ._reference_laws import predict_targets, stored_laws
+from ._reference_laws import TargetPrediction, predict_targets, stored_laws
 from ._support import Support
 
 __all__ = ["predictions_by_stored_laws"]
@@ -23,8 +23,10 @@ def predictions_by_stored_laws(
     targets: Iterable[str] | None,
     level: float,
     support: Support,
-) -> tuple[list[Prediction], dict[str, str]]:
-    """Return predictions of the one model of a table, and why other targets have none.
+) -> tuple[list[Prediction], dict[str, TargetPrediction]]:
+    """Return predictions of the one model of a table, and by target what stands beside each.
+
+    A target that is not predicted is only in the second, which has the reason.
 
     Parameters
     ----------
@@ -45,11 +47,11 @@ def predictions_by_stored_laws(
     models = stored_laws(reference).models
     facts = reference.table.models["family"]
     families = tuple(dict.fromkeys(facts[m] or m for m in models))
-    predictions, unpredicted = [], {}
-    for p in predict_targets(own, reference, targets=offered if targets is None else targets,
-                             level=level):  # fmt: skip
+    chosen = offered if targets is None else targets
+    evaluated = {p.target: p for p in predict_targets(own, reference, targets=chosen, level=level)}
+    predictions = []
+    for p in evaluated.values():
         if isnan(p.mean):
-            unpredicted[p.target] = p.reason
             continue
         predictions.append(
             Prediction(
@@ -69,4 +71,4 @@ def predictions_by_stored_laws(
                 notes=(*p.notes, *([f"{p.target}: {p.reason}"] if p.reason else [])),
             )
         )
-    return predictions, unpredicted
+    return predictions, evaluated

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,18 +19,12 @@ from matplotlib.figure import Figure
 
 from .._files import write_whole
 from ..errors import FitError
-from ..prediction import Placement
+from ..prediction import Placement, TargetPrediction
 from ._figures import draw_placement
+from ._foot import foot_of, reference_words
 from .words import count, equivalent_flops, outside, score, share
 
 __all__ = ["write_report"]
-
-_TWO_SPACES = (
-    "The model's place comes from a factor model of all benchmarks, which is fitted to the base "
-    "models of the reference. Each prediction comes from a law in a space of its own: a target "
-    "must not help to build the space that it is predicted from, and the law can only be fitted "
-    "to models whose score on the target is known."
-)
 
 
 @dataclass(frozen=True)
@@ -111,7 +106,6 @@ def _render(
         (files("capspace.fit.report") / "page.html.j2").read_text(encoding="utf-8")
     )
     reference = placement.reference
-    families = reference.models()["family"].nunique()
     return template.render(
         model=placement.model,
         subtitle=[*subtitle, f"{datetime.now(UTC):%d %B %Y}"],
@@ -141,14 +135,15 @@ def _render(
         scores=_score_rows(placement),
         missing=[{"benchmark": b, "reason": r} for b, r in placement.missing.items()],
         fitted_on=_fitted_on(placement),
-        footer=[
-            f"capspace {version('capspace')}. Reference: {len(reference.models())} models of "
-            f"{families} families. Method: observational scaling laws (Ruan, Maddison & Hashimoto, "
-            "2024, arXiv 2405.10938).",
-            _TWO_SPACES,
-            *foot,
-        ],
+        baselines=_baselines(placement),
+        footer=[*foot_of(placement), *foot],
     )
+
+
+def _baselines(placement: Placement) -> list[str]:
+    """Return the headings of the baselines' columns; none where nothing was back-tested."""
+    first = next(iter(placement.evaluated.values()), None)
+    return [] if first is None else [name.capitalize() for name in first.baselines]
 
 
 def _cards(placement: Placement) -> list[dict[str, str]]:
@@ -165,6 +160,15 @@ def _cards(placement: Placement) -> list[dict[str, str]]:
         value, note = equivalent_flops(placement.equivalent)
         label = f"Equivalent training compute in {placement.equivalent.family} terms"
         cards.append({"label": label, "value": value, "note": note})
+    if placement.reference.date is not None:
+        reference = placement.reference
+        cards.append(
+            {
+                "label": "Reference",
+                "value": reference.name,
+                "note": f"{reference_words(reference).partition(', ')[2]}; {reference.licence}",
+            }
+        )
     inside = sum(p.support.inside for p in placement.predictions)
     if placement.predictions:
         cards.append(
@@ -187,6 +191,7 @@ def _prediction(placement: Placement, index: int) -> dict[str, Any]:
     scale = target.published_scale
     return {
         "label": p.label,
+        "target": p.target,
         "unit": f"published as 0–{scale:g}" if scale != 1 else "",
         "description": target.description,
         "mean": score(p.mean),
@@ -199,6 +204,21 @@ def _prediction(placement: Placement, index: int) -> dict[str, Any]:
         "support": p.support.summary,
         "distance": outside(p),
         "fitted_on": f"{p.n_models} models, {len(p.families)} families",
+        **_back_test(placement.evaluated.get(p.target)),
+    }
+
+
+def _back_test(evaluated: TargetPrediction | None) -> dict[str, Any]:
+    """Return what stands beside a prediction by stored laws."""
+    if evaluated is None:
+        return {"status": "", "why": "", "error": "", "baselines": []}
+    evaluation = evaluated.evaluation
+    error = math.nan if evaluation is None or evaluation.mae is None else evaluation.mae
+    return {
+        "status": evaluated.status,
+        "why": evaluated.reason,
+        "error": score(error),
+        "baselines": [score(value) for value in evaluated.baselines.values()],
     }
 
 
