@@ -83,6 +83,7 @@ def predict_targets(
     targets: Iterable[str] | None = None,
     level: float = 0.9,
     force: bool = False,
+    exclude: Collection[str] = (),
     today: date | None = None,
 ) -> list[TargetPrediction]:
     """Predict targets of models by the stored laws of a reference, refitting nothing.
@@ -101,6 +102,9 @@ def predict_targets(
         Nominal coverage of the intervals.
     force : bool, default False
         Give the numbers that a gate or the evaluation refuses, beside their reason.
+    exclude : collection of str, default ()
+        Models of the reference to leave out of the laws, which are then fitted anew; the scale of
+        the intervals stays as stored.
     today : date, optional
         The release of models that state none, and are none of the reference; the day of the call
         by default.
@@ -135,7 +139,8 @@ def predict_targets(
     made: list[TargetPrediction] = []
     for model, row in wide.iterrows():
         overlap = find_overlap(str(model), row, published)
-        own = laws_without(laws, reference, overlap.reasons) if overlap.reasons else laws
+        unseen = {*overlap.reasons, *exclude}
+        own = laws_without(laws, reference, unseen) if unseen else laws
         facts = release_and_mode(table, str(model), reference, overlap.sure, today)
         frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
         notes = tuple(line for line in (overlap.note(),) if line)
