@@ -201,6 +201,8 @@ def source_offsets(table: ScoreTable, benchmarks: Iterable[str] | None = None) -
     shared: dict[str, list[pd.DataFrame]] = {}
     for benchmark in wanted:
         rows = table.scores[table.scores["benchmark"] == benchmark]
+        if rows["source"].nunique() < 2:
+            continue
         wide = rows.pivot_table(index="model", columns="source", values="score", sort=False)
         for source, other in combinations(wide.columns, 2):
             pair = compare_sources(benchmark, {source: wide[source], other: wide[other]})
