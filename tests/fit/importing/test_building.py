@@ -17,7 +17,7 @@ from capspace.fit.importing import (
     write_reference,
 )
 from capspace.fit.reference import load_reference
-from capspace.fit.table._source_offsets import read_offsets
+from capspace.fit.table.offset_files import read_offsets
 
 TERMS = SourceTerms("CC-BY 4.0", date(2026, 11, 1))
 N = 12
