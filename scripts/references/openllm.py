@@ -40,14 +40,14 @@ ABOUT: dict[str, Any] = {
             "title": "Open LLM Leaderboard v2 in every_eval_ever",
             "url": "https://github.com/evaleval/every_eval_ever",
             "commit": "d9be34d6",
-            "date": "2025-03-13",
+            "date": "2026-02-15",
             "licence": "MIT",
         },
         {
             "title": "Open LLM Leaderboard v2 in sloth: dates, types, chat templates",
             "url": "https://github.com/felipemaiapolo/sloth",
             "commit": "6dc6bb3e",
-            "date": "2024-10-01",
+            "date": "2025-01-30",
             "licence": "MIT",
         },
         {
