@@ -70,7 +70,7 @@ _NAMES = {
     ),
     "prediction": (
         "NextBenchmark", "Placement", "Prediction", "Predictions", "Support", "TargetLaw",
-        "TargetPrediction", "place_model", "predict_targets", "reference_line",
+        "TargetPrediction", "complete_table", "place_model", "predict_targets", "reference_line",
     ),
     "reference": (
         "About", "Benchmark", "Evaluation", "Kind", "Population", "Reference", "ReferenceChoice",

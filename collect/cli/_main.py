@@ -19,6 +19,7 @@ from ..errors import CollectError, ZooError
 from ..runtime.redaction import redacted
 from . import (
     backtest,
+    complete,
     exchange,
     gather,
     keep,
@@ -41,7 +42,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
-    "Predict": ("predict", "references", "targets", "models"),
+    "Predict": ("predict", "complete", "references", "targets", "models"),
     "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
     "Data": ("scores", "store", "import", "export", "panels", "ledger"),
 }
@@ -87,6 +88,7 @@ for module in (
     lm_eval,
     zoo,
     predict,
+    complete,
     references,
     backtest,
     study,

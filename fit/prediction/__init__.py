@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._filled_table import complete_table
     from ._place_model import place_model
     from ._placement import NextBenchmark, Placement
     from ._prediction import Prediction, Predictions
@@ -21,6 +22,7 @@ _MODULES = {
     "Support": "_support",
     "TargetLaw": "_target_law",
     "TargetPrediction": "_reference_laws",
+    "complete_table": "_filled_table",
     "place_model": "_place_model",
     "predict_targets": "_reference_laws",
     "reference_line": "_reference_line",
@@ -34,6 +36,7 @@ __all__ = [
     "Support",
     "TargetLaw",
     "TargetPrediction",
+    "complete_table",
     "place_model",
     "predict_targets",
     "reference_line",

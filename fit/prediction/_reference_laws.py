@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
+
+import pandas as pd
 
 from .._json import json_safe
 from ..completion import FittedPredictor
@@ -129,16 +131,12 @@ def predict_targets(
     names = [target.name for target in chosen]
     benchmarks = [b for b in reference.benchmarks if b in table.benchmarks]
     wide = table.wide(benchmarks).dropna(how="all")
-    published, released = reference.scores(), reference.table.models["release_date"]
+    published = reference.scores()
     made: list[TargetPrediction] = []
     for model, row in wide.iterrows():
         overlap = find_overlap(str(model), row, published)
         own = laws_without(laws, reference, overlap.reasons) if overlap.reasons else laws
-        same = [name for name in overlap.sure if released[name]]
-        day = str(table.models.at[model, "release_date"]) or (
-            max(released[same]) if same else (today or date.today()).isoformat()
-        )
-        facts = facts_of(table.models.loc[[model]].assign(release_date=day))
+        facts = release_and_mode(table, str(model), reference, overlap.sure, today)
         frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
         notes = tuple(line for line in (overlap.note(),) if line)
         for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
@@ -174,6 +172,25 @@ def predict_targets(
 _NUMBERS = ("prediction", "lower", "upper")
 
 
+def release_and_mode(
+    table: ScoreTable,
+    model: str,
+    reference: Reference,
+    same: Iterable[str],
+    today: date | None,
+) -> pd.DataFrame:
+    """Return the facts of a model that the laws use.
+
+    Without a release date it has that of the models of the reference that it is, or today's.
+    """
+    released = reference.table.models["release_date"]
+    dated = [str(released[name]) for name in same if released[name]]
+    day = str(table.models.at[model, "release_date"]) or max(
+        dated, default=(today or date.today()).isoformat()
+    )
+    return facts_of(table.models.loc[[model]].assign(release_date=day))
+
+
 def stored_laws(reference: Reference) -> FittedPredictor:
     """Return the laws that lie beside the tables of a reference."""
     if reference.laws is None:
@@ -188,22 +205,7 @@ def laws_without(
     laws: FittedPredictor, reference: Reference, models: Collection[str]
 ) -> FittedPredictor:
     """Return laws that were fitted without some models; the scale of intervals is as stored."""
-    from ..completion._baselines import fit_baselines
-    from ..completion._gates import fit_gates
-    from ..completion._training import Columns, TrainingTable
-    from ..completion._views import fit_views
-
     scores, facts, arguments = training_arguments(reference, exclude=models)
-    weight = arguments.pop("sample_weight")
-    training = TrainingTable.of(scores, facts, Columns.of(scores, **arguments), weight=weight)
-    kind: Any = laws.kind
-    return replace(
-        laws,
-        models=tuple(map(str, training.models)),
-        views=fit_views(training, kind, n_components=_N_COMPONENTS, n_sweeps=_N_SWEEPS),
-        gates=fit_gates(training),
-        baselines=fit_baselines(training),
+    return laws.refitted(
+        scores, facts, anchors=arguments["anchors"], sample_weight=arguments["sample_weight"]
     )
-
-
-_N_COMPONENTS, _N_SWEEPS = 3, 150
