@@ -236,6 +236,7 @@ def test_an_update_of_a_packaged_reference_keeps_its_attribution(tmp_path):
     built = update_reference(reference, [read_published(path, TERMS)], name="mine")
     assert built.about.attribution.startswith(reference.about.attribution)
     assert built.about.kind == "single-protocol"
+    assert built.about.licence == "CC-BY-4.0; CC-BY 4.0"
     assert "Function Calling" in built.about.attribution
     titles = [s.title for s in built.about.sources]
     assert titles[:-1] == [s.title for s in reference.about.sources]
