@@ -85,7 +85,6 @@ def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
     Without --reference those of all packaged references are shown.
     """
     from capspace.fit.reference import load_reference, reference_names
-    from capspace.fit.reference._reference import training_counts
 
     from .target_tables import evaluation_words
 
@@ -93,7 +92,7 @@ def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
     known = [load_reference(name) for name in names]
     rows = []
     for each in known:
-        counts = training_counts(each)
+        counts = each.training_counts()
         for target in sorted(each.targets.values(), key=lambda t: _place(each, t)):
             rows.append((each, target, *counts[target.name]))
     if as_json:
