@@ -65,8 +65,8 @@ _NAMES = {
     ),
     "prediction": (
         "Comparison", "NextBenchmark", "PairComparison", "Placement", "Prediction", "Predictions",
-        "Support", "TargetLaw", "TargetPrediction", "compare_models", "place_model",
-        "predict_targets", "reference_line",
+        "Support", "TargetLaw", "TargetPrediction", "compare_models", "complete_table",
+        "place_model", "predict_targets", "reference_line",
     ),
     "reference": (
         "About", "Benchmark", "Evaluation", "Kind", "Population", "Reference", "ReferenceChoice",

@@ -20,6 +20,7 @@ from ..runtime.redaction import redacted
 from . import (
     backtest,
     compare,
+    complete,
     exchange,
     gather,
     keep,
@@ -42,7 +43,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
-    "Predict": ("predict", "compare", "references", "targets", "models"),
+    "Predict": ("predict", "compare", "complete", "references", "targets", "models"),
     "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
     "Data": ("scores", "store", "import", "export", "panels", "ledger"),
 }
@@ -89,6 +90,7 @@ for module in (
     zoo,
     predict,
     compare,
+    complete,
     references,
     backtest,
     study,

@@ -22,15 +22,14 @@ def scores_and_reference(
     """
     from capspace.fit.reference import choose_reference, load_reference
     from capspace.fit.reference._choice import known_elsewhere, refuse_other_protocols
-    from capspace.fit.table.readers import read_table
+    from capspace.fit.table.readers import read_benchmarks, read_table
 
+    columns = read_benchmarks(file)
     if name is None:
-        columns = read_table(file).benchmarks
         choice = choose_reference(columns, targets=targets or ())
         known, reason = load_reference(choice.name), choice.reason
     else:
         known = load_reference(name)
-        columns = read_table(file).benchmarks
         reason = f"{known.name or name}: named by --reference"
     others = known_elsewhere(columns, known)
     table = read_table(file, benchmarks=[*known.benchmarks, *known.targets, *others])

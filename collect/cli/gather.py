@@ -43,16 +43,24 @@ def place(
     Scores that are in the store already are not measured again.
     """
     from ..runtime.optional import require_collect_extra
+    from .chosen_reference import reference_dict
     from .show import print_placement
 
     require_collect_extra()
-    from capspace.fit.reference import load_reference
+    from capspace.fit.reference import choose_reference, load_reference
+    from capspace.tasks.panel import load_panel
 
     from ..run._place import place_collection, subtitle
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
     from ..runtime.progress import progress_on
 
+    reason = f"{reference}: named by --reference"
+    if reference is None:
+        choice = choose_reference(
+            [b.name for b in load_panel(panel).benchmarks], targets=target or ()
+        )
+        reference, reason = choice.name, choice.reason
     known = load_reference(reference)
     for name in target or []:
         known.target(name)
@@ -72,8 +80,10 @@ def place(
         collection, reference=known, targets=target, level=level, out=folder, keep=keep
     )
     if as_json:
-        o.print_json(placed.placement.to_dict())
+        document = placed.placement.to_dict()
+        o.print_json({**document, "reference": reference_dict(known, reason)})
     else:
+        o.console().print(reason, style="dim", markup=False)
         print_placement(placed.placement, subtitle=subtitle(collection), report=placed.report)
 
 

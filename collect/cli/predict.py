@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from capspace.fit.reference import Reference
     from capspace.fit.table import ScoreTable
 
-__all__ = ["add_to", "benchmarks_of"]
+__all__ = ["add_to", "benchmarks_of", "write_csv"]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -82,7 +82,7 @@ def _by_stored_laws(
 
     predictions = predict_targets(own, reference, targets=targets, level=level, force=force)
     if csv is not None:
-        _write_csv(target_frame(predictions), csv)
+        write_csv(target_frame(predictions), csv)
     if as_json:
         documents = [p.to_dict() for p in predictions]
         o.print_json({"reference": about, "predictions": documents, "skipped": [], "notes": notes})
@@ -125,7 +125,7 @@ def _by_fitted_laws(
             continue
         predictions += [p for p in made if not math.isnan(p.mean)]
     if csv is not None:
-        _write_csv(Predictions(predictions).to_frame(), csv)
+        write_csv(Predictions(predictions).to_frame(), csv)
     if as_json:
         documents = [p.to_dict() for p in predictions]
         o.print_json(
@@ -183,7 +183,8 @@ def benchmarks_of(table: ScoreTable, reference: Reference, file: Path, keep: boo
     return usable
 
 
-def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table whole or not at all, or say in a line why it cannot be written."""
     from capspace.fit._files import write_whole
     from capspace.fit.errors import FitError
 

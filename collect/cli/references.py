@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options as o
+from . import references_build
 
 if TYPE_CHECKING:
     from capspace.fit.reference import Reference, Target
@@ -18,13 +19,20 @@ _ORDER = ("offered", "", "weak", "refused")
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(references)
+    group = typer.Typer(invoke_without_command=True, callback=references)
+    references_build.add_to(group)
+    app.add_typer(group, name="references")
     app.command()(targets)
     app.command()(models)
 
 
-def references(as_json: o.Json = False) -> None:
+def references(context: typer.Context, as_json: o.Json = False) -> None:
     """Show the packaged references: their age, size, licence and attribution."""
+    if context.invoked_subcommand is None:
+        _list_references(as_json)
+
+
+def _list_references(as_json: bool) -> None:
     from capspace.fit.reference import load_reference, reference_names
 
     from .chosen_reference import reference_dict

@@ -264,4 +264,6 @@ def _weights(sample_weight: ArrayLike | None, n: int) -> Array:
     weight = np.asarray(sample_weight, dtype=float)
     if weight.shape != (n,) or not np.isfinite(weight).all() or (weight < 0).any():
         raise FitError(f"sample_weight must be {n} finite numbers that are not negative")
+    if not weight.any():
+        raise FitError("sample_weight is zero for every row; leave it out to count all alike")
     return weight

@@ -155,7 +155,9 @@ class GaussianProcessLaw(
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit to places X (n, k) and a target y (n,)."""
-        x, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        x, target = validate_data(
+            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
+        )
         target = np.asarray(target, dtype=float)
         if not target.std() > 0:
             raise DegenerateError("the target is the same for every model; there is nothing to fit")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._compare_models import compare_models
     from ._comparison import Comparison, PairComparison
+    from ._filled_table import complete_table
     from ._place_model import place_model
     from ._placement import NextBenchmark, Placement
     from ._prediction import Prediction, Predictions
@@ -26,6 +27,7 @@ _MODULES = {
     "TargetLaw": "_target_law",
     "TargetPrediction": "_reference_laws",
     "compare_models": "_compare_models",
+    "complete_table": "_filled_table",
     "place_model": "_place_model",
     "predict_targets": "_reference_laws",
     "reference_line": "_reference_line",
@@ -42,6 +44,7 @@ __all__ = [
     "TargetLaw",
     "TargetPrediction",
     "compare_models",
+    "complete_table",
     "place_model",
     "predict_targets",
     "reference_line",

@@ -23,7 +23,7 @@ from ..table.doubtful import leave_out_doubtful
 from ..table.facts import family_of_each
 from ._comparison import Comparison, PairComparison
 from ._completion import complete
-from ._reference_laws import dated_facts, laws_without, stored_laws
+from ._reference_laws import laws_without, release_and_mode, stored_laws
 from ._target_law import TargetLaw
 
 __all__ = ["compare_models", "probability_above"]
@@ -191,10 +191,7 @@ def _by_stored_laws(
     same = {model for overlap in overlaps for model in overlap.reasons}
     if same:
         laws = laws_without(laws, reference, same)
-    released = reference.table.models["release_date"]
-    facts = pd.concat(
-        [dated_facts(used, overlap.model, overlap, released, today) for overlap in overlaps]
-    )
+    facts = pd.concat([release_and_mode(used, o.model, reference, o.sure, today) for o in overlaps])
     point, deviation, reasons = laws.in_logits(wide, facts)
     pairs: list[PairComparison] = []
     uncompared: dict[str, str] = {}

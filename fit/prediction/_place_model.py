@@ -20,6 +20,8 @@ from ..table.doubtful import leave_out_doubtful
 from ._placement import NextBenchmark, Placement
 from ._prediction import Prediction, Predictions
 from ._reference_line import reference_line
+from ._stored_predictions import predictions_by_stored_laws
+from ._support import support_of
 from ._target_law import TargetLaw
 
 __all__ = ["place_model"]
@@ -53,7 +55,8 @@ def place_model(
     model : str, optional
         Which model of the table; may be left out where it has only one.
     targets : iterable of str, optional
-        Names of targets; all of the reference's by default.
+        Names of targets; all of the reference's by default, or those that are offered where its
+        laws are stored.
     level : float, default 0.9
         Nominal coverage of the intervals.
     method : IntervalMethod, optional
@@ -109,7 +112,7 @@ def place_model(
     stderr = used.wide(usable, "stderr").reindex(columns=list(reference.benchmarks))
 
     overlap = find_overlap(name, wide.iloc[0], reference.scores())
-    base = reference.scores("base")
+    base = reference.scores(reference.place_population)
     base = base[base.notna().any(axis=1) & ~base.index.isin(list(overlap.reasons))]
     space = CapabilitySpace().fit(base)
     columns = [f"PC-{i + 1}" for i in range(space.n_components_)]
@@ -123,6 +126,15 @@ def place_model(
     axes: dict[str, FamilyLaw] = {}
     unpredicted: dict[str, str] = {}
     predictions: list[Prediction] = []
+    if reference.laws is not None:
+        predictions, unpredicted = predictions_by_stored_laws(
+            used.select(benchmarks=usable),
+            reference,
+            targets=None if targets is None else chosen,
+            level=level,
+            support=support_of(place.mean[0], points.to_numpy(), points.index),
+        )
+        chosen = []
     for target in map(reference.target, chosen):
         try:
             law = TargetLaw(target, method=method).fit(reference, exclude=overlap.reasons.keys())

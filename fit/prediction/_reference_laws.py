@@ -14,7 +14,7 @@ from .._json import json_safe
 from ..completion import FittedPredictor
 from ..errors import FitError
 from ..reference import Evaluation, Reference
-from ..reference.overlap import Overlap, find_overlap
+from ..reference.overlap import find_overlap
 from ..table._table import ScoreTable
 from ._training_table import facts_of, training_arguments
 
@@ -131,12 +131,12 @@ def predict_targets(
     names = [target.name for target in chosen]
     benchmarks = [b for b in reference.benchmarks if b in table.benchmarks]
     wide = table.wide(benchmarks).dropna(how="all")
-    published, released = reference.scores(), reference.table.models["release_date"]
+    published = reference.scores()
     made: list[TargetPrediction] = []
     for model, row in wide.iterrows():
         overlap = find_overlap(str(model), row, published)
         own = laws_without(laws, reference, overlap.reasons) if overlap.reasons else laws
-        facts = dated_facts(table, str(model), overlap, released, today)
+        facts = release_and_mode(table, str(model), reference, overlap.sure, today)
         frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
         notes = tuple(line for line in (overlap.note(),) if line)
         for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
@@ -169,21 +169,26 @@ def predict_targets(
     return made
 
 
-def dated_facts(
-    table: ScoreTable, model: str, overlap: Overlap, released: pd.Series, today: date | None
-) -> pd.DataFrame:
-    """Return what laws use of a model's facts; without a release date it is new, or as published.
+_NUMBERS = ("prediction", "lower", "upper")
 
-    The reference's models were ``released`` (Series by model); the day of the call is ``today``.
+
+def release_and_mode(
+    table: ScoreTable,
+    model: str,
+    reference: Reference,
+    same: Iterable[str],
+    today: date | None,
+) -> pd.DataFrame:
+    """Return the facts of a model that the laws use.
+
+    Without a release date it has that of the models of the reference that it is, or today's.
     """
-    same = [name for name in overlap.sure if released[name]]
-    day = table.models.at[model, "release_date"] or (
-        max(released[same]) if same else (today or date.today()).isoformat()
+    released = reference.table.models["release_date"]
+    dated = [str(released[name]) for name in same if released[name]]
+    day = str(table.models.at[model, "release_date"]) or max(
+        dated, default=(today or date.today()).isoformat()
     )
     return facts_of(table.models.loc[[model]].assign(release_date=day))
-
-
-_NUMBERS = ("prediction", "lower", "upper")
 
 
 def stored_laws(reference: Reference) -> FittedPredictor:

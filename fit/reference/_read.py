@@ -95,7 +95,8 @@ def with_tuning(table: ScoreTable) -> ScoreTable:
 
 def _tuned(facts: pd.DataFrame, scored: pd.Series) -> pd.DataFrame:
     """Return the facts of all models, ``scored`` ones included, each base or instruct."""
-    extra = [m for m in scored.unique() if m not in set(facts["model"])]
+    known = set(facts["model"])
+    extra = [m for m in scored.unique() if m not in known]
     every = pd.concat([facts, pd.DataFrame({"model": extra})]) if extra else facts.copy()
     given = every["tuning"] if "tuning" in every else pd.Series("", every.index)
     every["tuning"] = [t.strip().lower() if isinstance(t, str) and t else "base" for t in given]

@@ -18,6 +18,8 @@ from ._entries import About, Benchmark, Evaluation, Kind, Population, Target
 
 __all__ = ["Reference", "target_training_table", "training_counts"]
 
+_FEWEST_BASE = 12
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -111,6 +113,12 @@ class Reference:
     def attribution(self) -> str:
         """What must stand beside numbers that were made with it; "" where it states nothing."""
         return "" if self.about is None else self.about.attribution
+
+    @property
+    def place_population(self) -> Population:
+        """Of which models places are: base models, or all where those are too few."""
+        n_base = int((self.table.models["tuning"] == "base").sum())
+        return "base" if n_base >= _FEWEST_BASE else "all"
 
     @property
     def weights(self) -> pd.Series:

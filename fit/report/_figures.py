@@ -25,7 +25,7 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
         "scores": (
             draw_scores(
                 placement.scores,
-                reference.scores("base"),
+                reference.scores(reference.place_population),
                 name=placement.model,
                 stderr=placement.stderr,
                 chance=chance,
@@ -61,7 +61,7 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
         ),
         "Predicted scores with their intervals.",
     )
-    for prediction in placement.predictions:
+    for prediction in (p for p in placement.predictions if p.target in placement.laws):
         drawn[f"target-{prediction.target}"] = (
             _draw_target(placement, prediction),
             placement.reference.targets[prediction.target].description,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["NameMatch", "match_names", "spelled_twice"]
+__all__ = ["NameMatch", "match_names", "spelled_twice", "sure_matches"]
 
 _SPELLING = {"hf", "pytorch", "transformers"}
 _BRANDS = {"meta", "facebook", "google", "microsoft", "openai", "anthropic", "alibaba", "nvidia"}
@@ -136,6 +136,17 @@ def spelled_twice(names: Iterable[str], others: Iterable[str] | None = None) -> 
         elif others is None:
             group.append(name)
     return spelled
+
+
+def sure_matches(names: Iterable[str], others: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return for each name the ``others`` that surely are the same model in another spelling."""
+    alike: dict[str, list[str]] = {}
+    for other in others:
+        alike.setdefault(_key(other), []).append(other)
+    return {
+        name: tuple(m.name for m in match_names(name, alike.get(_key(name), ())) if m.is_sure)
+        for name in names
+    }
 
 
 def _key(name: str) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "BENCHMARK_ALIASES",
     "canonical_benchmark",
     "other_meaning",
+    "read_benchmarks",
     "read_rows",
     "read_table",
     "typed",
@@ -95,6 +96,27 @@ def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -
         return ScoreTable(*_read(path, benchmarks))
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
+
+
+def read_benchmarks(path: str | Path) -> list[str]:
+    """Return the names of the benchmarks in a file that ``read_table`` reads, as they stand there.
+
+    Raises
+    ------
+    TableError
+        The file is missing, empty or not such a table.
+
+    """
+    path = Path(path)
+    try:
+        frame = read_cells(path)
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from None
+    lower = {str(c).strip().lower(): str(c) for c in frame.columns}
+    if {"model", "benchmark", "score"} <= set(lower):
+        return list(dict.fromkeys(as_text(frame[lower["benchmark"]])))
+    headers = [str(c) for c in frame.columns]
+    return [h for h in headers if not other_meaning(h, [o for o in headers if o != h])]
 
 
 def read_rows(path: str | Path) -> pd.DataFrame:

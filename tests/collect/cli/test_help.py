@@ -78,8 +78,9 @@ def test_every_command_is_in_one_panel_of_the_help(wide: Command) -> None:
 
 
 # One thing each, said in the words of each command: a CSV file that is written, where files are
-# written, the seed of everything random, a table of scores on targets of one's own.
-WORDED_BY_COMMAND = {"--csv", "--out", "--seed", "--target-scores"}
+# written, what the result is called, the seed of everything random, a table of scores on targets
+# of one's own.
+WORDED_BY_COMMAND = {"--csv", "--name", "--out", "--seed", "--target-scores"}
 
 
 def test_an_option_means_one_thing_in_every_command() -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from capspace.fit import Reference, ScoreTable, load_reference, predict_targets
+from capspace.fit import (
+    Reference,
+    ScoreTable,
+    load_reference,
+    place_model,
+    predict_targets,
+    write_report,
+)
 from capspace.fit.errors import FitError, UnknownNameError
 from capspace.fit.prediction._reference_laws import BASELINES
 
@@ -107,3 +115,16 @@ def test_a_reference_without_laws_says_what_fits_its_targets() -> None:
 def test_unknown_targets_are_named(frontier: Reference) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'hle/no-tools'"):
         predict_targets(row(MINE), frontier, targets=["hle/notools"])
+
+
+def test_a_model_is_placed_among_this_years_and_reported(
+    frontier: Reference, tmp_path: Path
+) -> None:
+    table = row(MINE, release_date="2025-09", mode="thinking")
+    placement = place_model(table, frontier, targets=["mmmu/val", "swe-bench-pro/vendor"])
+    (prediction,) = placement.predictions
+    (alone,) = predict_targets(table, frontier, targets=["mmmu/val"])
+    assert (prediction.mean, prediction.lower) == (alone.mean, alone.lower)
+    assert set(placement.unpredicted) == {"swe-bench-pro/vendor"}
+    assert len(placement.points) > 100
+    assert write_report(placement, tmp_path).is_file()

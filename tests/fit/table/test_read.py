@@ -6,7 +6,7 @@ import pytest
 from checkout import SHARED
 
 from capspace.fit.errors import TableError
-from capspace.fit.table.readers import canonical_benchmark, read_table
+from capspace.fit.table.readers import canonical_benchmark, read_benchmarks, read_table
 from capspace.fit.table.writers import write_table
 
 SHARED = SHARED / "results/obsscaling"
@@ -143,3 +143,20 @@ def test_the_published_tables_read_whole():
         "instruct_llm_agent_eval.csv": (27, 29),
         "instruct_llm_benchmark_eval.csv": (27, 9),
     }
+
+
+def test_the_benchmarks_of_a_file_are_known_without_reading_its_scores(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text(STUDY.replace("0.45", "not a number"))
+    assert read_benchmarks(path) == ["MMLU", "Winograd"]
+    path.write_text("model,benchmark,score,mode\na,GPQA-diamond,x,plain\na,MMLU,1,plain\n")
+    assert read_benchmarks(path) == ["GPQA-diamond", "MMLU"]
+    with pytest.raises(TableError, match=r"gone.csv: no such file"):
+        read_benchmarks(tmp_path / "gone.csv")
+
+
+def test_separators_in_the_name_of_a_benchmark_do_not_count():
+    known = ["AIME 2025", "GPQA-diamond"]
+    assert canonical_benchmark("aime_2025", known) == "AIME 2025"
+    assert canonical_benchmark("GPQA Diamond", known) == "GPQA-diamond"
+    assert canonical_benchmark("AIME2025", known) == "AIME2025"

@@ -1,0 +1,71 @@
+"""The command ``complete`` fills the gaps of a table of scores, each with its interval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options as o
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this command to the command line."""
+    app.command()(complete)
+
+
+def complete(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SCORES",
+            help="Scores of the models on any benchmarks and targets of the reference: a CSV or "
+            "Parquet table with a row per model, or a row per score. Columns release_date and "
+            "mode (plain, chat, thinking) say when a model was released, today by default, and "
+            "how it answered.",
+        ),
+    ],
+    level: o.Level = 0.9,
+    reference: o.Reference = None,
+    as_json: o.Json = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="Also write every cell to this CSV file, the known ones included."),
+    ] = None,
+) -> None:
+    """Fill the gaps of a sparse table from all its known scores, without torch."""
+    from capspace.fit.prediction import complete_table
+
+    from .chosen_reference import reference_dict, scores_and_reference
+    from .predict import write_csv
+
+    table, known, reason = scores_and_reference(file, reference, None)
+    names = {*known.benchmarks, *known.targets}
+    own = table.select(benchmarks=[b for b in table.benchmarks if b in names])
+    filled = complete_table(own.require_fractions(), known, level=level)
+    about = reference_dict(known, reason)
+    if csv is not None:
+        write_csv(filled, csv)
+    if as_json:
+        o.print_json({"reference": about, "level": level, "cells": filled.to_dict("records")})
+        return
+    o.console().print(about["reason"], style="dim", markup=False)
+    for model, cells in filled[~filled["known"]].groupby("model", sort=False):
+        o.print_table(
+            f"{model}: scores that are missing",
+            ("Name", "Score", f"{level:.0%} interval", "Back-test"),
+            [
+                (
+                    c["benchmark"],
+                    f"{c['score']:.3f}",
+                    f"{c['lower']:.3f} – {c['upper']:.3f}",
+                    c["status"],
+                )
+                for c in cells.to_dict("records")
+            ],
+            numbers=("Score", f"{level:.0%} interval"),
+        )
+    o.console().print(about["attribution"], style="dim", markup=False)

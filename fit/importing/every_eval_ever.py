@@ -1,0 +1,291 @@
+"""Every Eval Ever's records, of many publishers, are read from a file or a folder of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from .._display import counted
+from ..errors import TableError
+from ._imported import (
+    Cell,
+    ImportedTable,
+    Terms,
+    imported,
+    parse_json,
+    read_text,
+    validated,
+)
+
+__all__ = [
+    "Record",
+    "cell_of_result",
+    "is_every_eval_ever",
+    "model_of",
+    "read_every_eval_ever",
+    "record_of",
+]
+
+TITLE = "Every Eval Ever"
+URL = "https://github.com/evaleval/every_eval_ever"
+
+_VERSIONS = re.compile(r"0\.[23]\.\d+")
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+_PERCENT = ("percent", "percentage", "%")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+
+class _SourceMetadata(_Part):
+    source_name: str = ""
+    source_organization_name: str = ""
+    source_organization_url: str | None = None
+
+
+class _Library(_Part):
+    name: str = ""
+    version: str = ""
+    additional_details: dict[str, JsonValue] | None = None
+
+
+class _Model(_Part):
+    name: str = ""
+    id: str = ""
+    additional_details: dict[str, JsonValue] | None = None
+
+
+class _Data(_Part):
+    dataset_name: str = ""
+    samples_number: int | None = None
+
+
+class _Metric(_Part):
+    metric_name: str | None = None
+    metric_unit: str | None = None
+    lower_is_better: bool = False
+    min_score: float | str | None = None
+    max_score: float | str | None = None
+
+
+class _Interval(_Part):
+    lower: float
+    upper: float
+    confidence_level: float | None = None
+
+
+class _Uncertainty(_Part):
+    standard_error: dict[str, JsonValue] | float | None = None
+    confidence_interval: _Interval | None = None
+
+
+class _Score(_Part):
+    score: float
+    uncertainty: _Uncertainty | None = None
+
+
+class Result(_Part):
+    """One score of a record."""
+
+    evaluation_name: str
+    source_data: _Data = _Data()
+    metric_config: _Metric = _Metric()
+    score_details: _Score
+
+
+class Record(_Part):
+    """One run: a model and its scores."""
+
+    schema_version: str
+    evaluation_timestamp: str | None = None
+    retrieved_timestamp: str = ""
+    source_metadata: _SourceMetadata = _SourceMetadata()
+    eval_library: _Library = _Library()
+    model_info: _Model
+    evaluation_results: list[Result]
+
+    @property
+    def date(self) -> str:
+        """When it was run, else when it was retrieved, ISO; "" where neither is a date."""
+        return _day(self.evaluation_timestamp or "") or _day(self.retrieved_timestamp)
+
+    @property
+    def publisher(self) -> str:
+        """Who published the scores."""
+        about = self.source_metadata
+        return about.source_name or about.source_organization_name or TITLE
+
+
+def is_every_eval_ever(value: object) -> bool:
+    """Return whether a JSON value is such a record."""
+    return isinstance(value, dict) and {"evaluation_results", "model_info"} <= set(value)
+
+
+def read_every_eval_ever(path: Path, terms: Terms) -> ImportedTable:
+    """Read a record, a file with a record a line, or a folder of records at any depth.
+
+    Each publisher that the records name is a source of its own, dated by its last record. Files
+    of items (``..._samples.jsonl``) are not read; nor are scores of which less is better, and
+    those whose bounds say that they are no fractions.
+
+    Raises
+    ------
+    TableError
+        A file is no record, or one of another version of the schema, or names no model; or there
+        is no date.
+
+    """
+    files = [path]
+    if path.is_dir():
+        every = sorted((*path.rglob("*.json"), *path.rglob("*.jsonl")))
+        files = [file for file in every if not file.name.endswith("_samples.jsonl")]
+    if not files:
+        raise TableError(f"{path}: the folder holds no record of Every Eval Ever")
+    left_out: Counter[str] = Counter()
+    dated: list[tuple[str, Cell]] = []
+    dates: dict[str, str] = {}
+    addresses: dict[str, str] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    for file in files:
+        for where, value in _values(file):
+            record = record_of(value, where)
+            title = record.publisher
+            dates[title] = max(dates.get(title, ""), record.date)
+            addresses[title] = record.source_metadata.source_organization_url or URL
+            model, known = model_of(record, where)
+            facts.setdefault(model, known)
+            read = [cell_of_result(record, r, model, left_out) for r in record.evaluation_results]
+            dated += [(record.date, cell) for cell in read if cell is not None]
+    sources = [terms.source(path, t, url=addresses[t], stated=day) for t, day in dates.items()]
+    notes = [f"{why}, left out: {counted(n, 'score')}" for why, n in left_out.items()]
+    return imported("every-eval-ever", path, _latest(dated), sources, facts=facts, notes=notes)
+
+
+def record_of(value: object, where: str) -> Record:
+    """Return a JSON value as a record; raise TableError naming ``where`` if it is none."""
+    if not is_every_eval_ever(value):
+        raise TableError(f"{where}: no record of Every Eval Ever")
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if not isinstance(version, str) or not _VERSIONS.fullmatch(version):
+        raise TableError(
+            f"{where}: schema_version is {version!r}; versions 0.2 and 0.3 of the schema are read"
+        )
+    return validated(Record, _without_nulls(value), where)
+
+
+def model_of(record: Record, where: str) -> tuple[str, dict[str, Any]]:
+    """Return the model that a record is about, and the facts that it states of it."""
+    name = (record.model_info.id or record.model_info.name).strip()
+    if not name:
+        raise TableError(f"{where}: it names no model")
+    details = record.model_info.additional_details or {}
+    billions, count = details.get("params_billions"), details.get("num_model_parameters")
+    parameters = _number(billions, 1e9) or _number(count, 1.0)
+    released = str(details.get("release_date") or "")
+    organisation = name.partition("/")[0] if "/" in name else None
+    return name, {
+        "family": organisation,
+        "provider": organisation,
+        "parameters": parameters,
+        "release_date": released if _day(released) == released else None,
+    }
+
+
+def cell_of_result(
+    record: Record, result: Result, model: str, left_out: Counter[str]
+) -> Cell | None:
+    """Return a score that is a fraction of a perfect score; count it and return None else."""
+    metric = result.metric_config
+    scale = _scale(metric)
+    if metric.lower_is_better or scale is None:
+        left_out["less is better" if metric.lower_is_better else "no fractions"] += 1
+        return None
+    return Cell(
+        model,
+        _benchmark(result),
+        result.score_details.score / scale,
+        record.publisher,
+        stderr=_stderr(result.score_details.uncertainty) / scale,
+        n_items=result.source_data.samples_number or math.nan,
+        protocol=" ".join(filter(None, (record.eval_library.name, metric.metric_name))),
+    )
+
+
+def _values(file: Path) -> Iterator[tuple[str, Any]]:
+    text = read_text(file)
+    if file.suffix != ".jsonl":
+        yield str(file), parse_json(text, str(file))
+        return
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            yield f"{file}: line {number}", parse_json(line, f"{file}: line {number}")
+
+
+def _latest(dated: list[tuple[str, Cell]]) -> list[Cell]:
+    """Return one cell per key of a score table: the latest where a store holds several runs."""
+    in_order = [cell for _, cell in sorted(dated, key=lambda pair: pair[0])]
+    keyed = {(c.model, c.benchmark, c.n_shot, c.protocol, c.source): c for c in in_order}
+    return list(keyed.values())
+
+
+def _scale(metric: _Metric) -> float | None:
+    """Return what scores are divided by to be fractions; None where they are none."""
+    if (metric.metric_unit or "").lower() in _PERCENT:
+        return 100.0
+    if metric.max_score is None:
+        return 1.0  # what lies outside [0, 1] is left out later
+    if metric.max_score in (1, 100) and metric.min_score in (None, 0, -metric.max_score):
+        return float(metric.max_score)
+    return None
+
+
+def _benchmark(result: Result) -> str:
+    dataset, name = result.source_data.dataset_name, result.evaluation_name
+    return name if dataset.casefold() in ("", name.casefold()) else f"{dataset} {name}"
+
+
+def _stderr(uncertainty: _Uncertainty | None) -> float:
+    if uncertainty is None:
+        return math.nan
+    stated = uncertainty.standard_error
+    value = stated.get("value") if isinstance(stated, dict) else stated
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(str(value))  # infinite, not an error, where a number is too large
+    interval = uncertainty.confidence_interval
+    if interval is None or not interval.confidence_level:
+        return math.nan
+    z = NormalDist().inv_cdf(0.5 + interval.confidence_level / 2)
+    return (interval.upper - interval.lower) / (2 * z)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(v) for name, v in value.items() if v is not None}
+    return [_without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+def _day(text: str) -> str:
+    """Return a time in ISO or in seconds since 1970 as an ISO date, "" if it is neither."""
+    try:
+        if _NUMBER.fullmatch(text):
+            return datetime.fromtimestamp(float(text), UTC).date().isoformat()
+        return datetime.fromisoformat(text).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def _number(value: JsonValue, unit: float) -> float | None:
+    try:
+        number = float(str(value)) * unit
+    except ValueError:
+        return None
+    return number if number > 0 and math.isfinite(number) else None
