@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .completion import *
     from .errors import *
     from .figures import *
+    from .importing import *
     from .law import *
     from .prediction import *
     from .prediction._deprecated import *
@@ -57,6 +58,10 @@ _NAMES = {
         "draw_predictions", "draw_scores", "draw_selection", "draw_space", "draw_target",
         "draw_weights", "save",
     ),
+    "importing": (
+        "BuiltReference", "ImportedTable", "JoinedModel", "SourceTerms", "build_reference",
+        "read_published", "update_reference", "write_reference",
+    ),
     "law": (
         "Conformal", "Curve", "Efficiency", "EquivalentScale", "FamilyLaw", "Fitted", "Form",
         "Interval", "IntervalMethod", "JackknifePlus", "LawSettings", "Problem", "ScalingLaw",
@@ -80,7 +85,8 @@ _NAMES = {
         "CapabilitySpace", "Place", "component_names",
     ),
     "table": (
-        "ScoreTable", "read_table", "write_table",
+        "ScoreTable", "SourceOffset", "SourceOffsets", "read_table", "scaffold_offsets",
+        "source_offsets", "write_table",
     ),
     "zoo": (
         "ZooFit", "ZooPrediction", "fit_zoo",

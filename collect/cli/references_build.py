@@ -16,7 +16,7 @@ from . import options as o
 from . import tables as t
 
 if TYPE_CHECKING:
-    from capspace.fit.importing import BuiltReference, ImportedTable, Terms
+    from capspace.fit.importing import BuiltReference, ImportedTable, SourceTerms
 
 __all__ = ["add_to"]
 
@@ -125,27 +125,28 @@ def update(
 def _tables(
     files: Sequence[Path], licences: Sequence[str], dates: Sequence[str], fetch: bool
 ) -> list[ImportedTable]:
-    from capspace.fit.importing import IMPORTERS, kind_of, read_published
+    from capspace.fit.importing import read_published
+    from capspace.fit.importing._reading import IMPORTERS, kind_of
 
     by_format = _by_format(licences, "--licence", IMPORTERS)
     days = {kind: _day(text) for kind, text in _by_format(dates, "--date", IMPORTERS).items()}
     if not files and not fetch:
         raise CollectError("name at least one file, or --fetch")
 
-    def terms(kind: str) -> Terms:
-        from capspace.fit.importing import Terms
+    def terms(kind: str) -> SourceTerms:
+        from capspace.fit.importing import SourceTerms
 
-        return Terms(by_format.get(kind, by_format.get("", "")), days.get(kind, days.get("")))
+        return SourceTerms(by_format.get(kind, by_format.get("", "")), days.get(kind, days.get("")))
 
     tables = [read_published(path, terms(kind_of(path))) for path in files]
     return [*tables, *([_fetched(terms("artificial-analysis"))] if fetch else [])]
 
 
-def _fetched(terms: Terms) -> ImportedTable:
+def _fetched(terms: SourceTerms) -> ImportedTable:
     import os
     from dataclasses import replace
 
-    from capspace.fit.importing import from_answers
+    from capspace.fit.importing.artificial_analysis import from_answers
 
     from ..exchange.artificial_analysis import (
         KEY_VARIABLE,
@@ -173,7 +174,7 @@ def _by_format(texts: Sequence[str], option: str, formats: Collection[str]) -> d
 
 
 def _overall(licences: Sequence[str]) -> str:
-    from capspace.fit.importing import IMPORTERS
+    from capspace.fit.importing._reading import IMPORTERS
 
     by_format = _by_format(licences, "--licence", IMPORTERS)
     return by_format.get("") or "; ".join(dict.fromkeys(by_format.values()))

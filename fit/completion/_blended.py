@@ -12,12 +12,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import check_choice
-from ..table.facts import last_day, read_date
 from ._backtests import Recipe, conformal_scores, forward_tests, provider_tests
 from ._baselines import fit_baselines
 from ._fitted import FittedPredictor, Residuals
 from ._gates import fit_gates
-from ._training import Columns, TrainingTable
+from ._training import Columns, TrainingTable, latest_release
 from ._variational import fit_posterior
 from ._views import Kind, fit_views
 
@@ -144,9 +143,8 @@ class BlendedPredictor(BaseEstimator):  # type: ignore[misc] # scikit-learn is u
         recipe = Recipe(self.kind, self.n_components, self.n_sweeps)
         self.provider_tests_ = provider_tests(table, recipe)
         self.forward_tests_ = forward_tests(table, recipe)
-        last = _last_release(facts, table)
         self.fitted_ = fitted_predictor(
-            table, recipe, self.provider_tests_, self.forward_tests_, last
+            table, recipe, self.provider_tests_, self.forward_tests_, latest_release(facts, table)
         )
         self.scale_ = self.fitted_.scale()
         return self
@@ -213,11 +211,3 @@ def _cell_ratios(table: TrainingTable, recipe: Recipe) -> Array:
         off = np.abs(table.z - mean[:, :p]) / np.sqrt(variance[:, :p])
         ratios.append(off[hidden])
     return np.sort(np.concatenate(ratios))
-
-
-def _last_release(facts: pd.DataFrame, table: TrainingTable) -> str:
-    about = facts["release_date"]
-    about = about[[str(m) in set(table.models) for m in about.index]]
-    dates = [read_date(d, f"{m!s}: release_date") for m, d in about.items()]
-    days = [last_day(d) for d in dates if d]
-    return max(days).isoformat() if days else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from ..errors import FitError, UnknownNameError, near_matches
 from ..table.numbers import check_fractions, check_unique, float_frame
-from ._backtests import quantile
-from ._baselines import Baselines
-from ._gates import Gates
+from ._backtests import Recipe, quantile
+from ._baselines import Baselines, fit_baselines
+from ._gates import Gates, fit_gates
 from ._storing import read_state, write_state
-from ._training import decimal_years, reasoning_signs
-from ._views import Views
+from ._training import Columns, TrainingTable, decimal_years, latest_release, reasoning_signs
+from ._views import Kind, Views, fit_views
 from .scales import score_to_z, z_to_score
 
 __all__ = ["FittedPredictor"]
@@ -256,6 +256,43 @@ class FittedPredictor:
                 "lower": filled[1],
                 "upper": filled[2],
             }
+        )
+
+    def refitted(
+        self,
+        scores: pd.DataFrame,
+        facts: pd.DataFrame,
+        *,
+        anchors: Sequence[str] | None = None,
+        sample_weight: pd.Series | None = None,
+    ) -> Self:
+        """Return this predictor fitted to other models; the scale of its intervals stays.
+
+        A model that the fit has seen is predicted without itself so, in a fraction of the time of
+        a fit that calibrates its intervals anew.
+
+        Parameters
+        ----------
+        scores, facts, anchors, sample_weight
+            As for ``BlendedPredictor.fit``.
+
+        """
+        columns = Columns.of(
+            scores, cheap=self.cheap, targets=self.targets, linear=self.linear, anchors=anchors
+        )
+        table = TrainingTable.of(scores, facts, columns, weight=sample_weight)
+        kind: Kind = "vendor-reported" if self.views.with_facts else "single-protocol"
+        recipe = Recipe(kind, n_components=self.views.places.shape[1])
+        return replace(
+            self,
+            columns=columns.names,
+            models=tuple(map(str, table.models)),
+            last_release=latest_release(facts, table),
+            views=fit_views(
+                table, kind, n_components=recipe.n_components, n_sweeps=recipe.n_sweeps
+            ),
+            gates=fit_gates(table),
+            baselines=fit_baselines(table),
         )
 
     def save(self, path: Path) -> None:

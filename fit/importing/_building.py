@@ -16,7 +16,7 @@ from ..table._table import ScoreTable
 from ..table.facts import last_day
 from ..table.schema import FACT_COLUMNS, KEY_COLUMNS
 from ._imported import ImportedTable, some
-from ._joining import Join, join_benchmarks, join_models
+from ._joining import JoinedModel, join_benchmarks, join_models
 
 __all__ = ["BuiltReference", "build_reference", "credit"]
 
@@ -37,7 +37,7 @@ class BuiltReference:
     targets : tuple of Target
     offsets : SourceOffsets
         How far the sources are apart, over all their scores, those left out included.
-    joined : tuple of Join
+    joined : tuple of JoinedModel
         Models that two sources spell differently.
     notes : tuple of str
         What was left out, and why.
@@ -52,7 +52,7 @@ class BuiltReference:
     benchmarks: tuple[Benchmark, ...]
     targets: tuple[Target, ...]
     offsets: SourceOffsets
-    joined: tuple[Join, ...]
+    joined: tuple[JoinedModel, ...]
     notes: tuple[str, ...]
     weights: Mapping[str, float] = field(default_factory=dict)
 
@@ -113,10 +113,10 @@ def build_reference(
     --------
     >>> from datetime import date
     >>> from pathlib import Path
-    >>> from capspace.fit.importing import Terms, build_reference, read_published
+    >>> from capspace.fit import SourceTerms, build_reference, read_published
     >>> rows = ["Model,GPQA-diamond,agent/board", "a-1b,0.3,0.1", "a-2b,0.4,0.2"]
     >>> size = Path("board.csv").write_text(chr(10).join(rows))
-    >>> board = read_published("board.csv", Terms("CC-BY 4.0", date(2026, 11, 1)))
+    >>> board = read_published("board.csv", SourceTerms("CC-BY 4.0", date(2026, 11, 1)))
     >>> build_reference([board], name="mine", licence="CC-BY 4.0")
     BuiltReference(mine: 2 models, 1 benchmark, 1 target)
 

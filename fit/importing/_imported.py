@@ -22,7 +22,7 @@ from ..table.facts import last_day, read_date
 __all__ = [
     "Cell",
     "ImportedTable",
-    "Terms",
+    "SourceTerms",
     "imported",
     "parse_json",
     "read_text",
@@ -36,7 +36,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Terms:
+class SourceTerms:
     """What a user states about a file: its licence, and its date where it does not state that.
 
     Attributes

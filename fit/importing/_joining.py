@@ -14,14 +14,14 @@ from ..table.facts import family_key
 from ..table.names import sure_matches
 from ._imported import ImportedTable
 
-__all__ = ["Join", "join_benchmarks", "join_models"]
+__all__ = ["JoinedModel", "join_benchmarks", "join_models"]
 
 _LEAST_AGREEING = 2
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
 @dataclass(frozen=True)
-class Join:
+class JoinedModel:
     """One model under two spellings.
 
     Attributes
@@ -42,7 +42,7 @@ class Join:
 
 def join_models(
     tables: Sequence[ImportedTable],
-) -> tuple[tuple[ImportedTable, ...], tuple[Join, ...]]:
+) -> tuple[tuple[ImportedTable, ...], tuple[JoinedModel, ...]]:
     """Return tables with each model under its first spelling, and what was joined.
 
     Two names are joined where only their spelling differs (``match_names``), where a name means
@@ -51,13 +51,15 @@ def join_models(
     more, and no other, call it by one earlier name.
     """
     joined: list[ImportedTable] = []
-    joins: list[Join] = []
+    joins: list[JoinedModel] = []
     facts: dict[str, pd.Series] = {}
     for table in tables:
         names = [str(name) for name in table.table.models.index]
         spelled = _spellings(names, facts)
         by_model = table.table.scores.drop_duplicates("model").set_index("model")["source"]
-        joins += [Join(str(by_model.get(own, "")), own, known) for own, known in spelled.items()]
+        joins += [
+            JoinedModel(str(by_model.get(own, "")), own, known) for own, known in spelled.items()
+        ]
         renamed = _renamed(table, spelled, facts)
         joined.append(renamed)
         for model, row in renamed.table.models.iterrows():

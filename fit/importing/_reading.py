@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import TableError
 from ..table.readers import read_table
-from ._imported import ImportedTable, Terms, parse_json, read_text
+from ._imported import ImportedTable, SourceTerms, parse_json, read_text
 from .artificial_analysis import is_artificial_analysis, read_artificial_analysis
 from .bfcl import is_bfcl, read_bfcl
 from .euroeval import is_euroeval, read_euroeval
@@ -17,7 +17,7 @@ from .open_llm_leaderboard import is_open_llm_leaderboard, read_open_llm_leaderb
 
 __all__ = ["IMPORTERS", "kind_of", "read_published"]
 
-IMPORTERS: Mapping[str, Callable[[Path, Terms], ImportedTable]] = {
+IMPORTERS: Mapping[str, Callable[[Path, SourceTerms], ImportedTable]] = {
     "artificial-analysis": read_artificial_analysis,
     "bfcl": read_bfcl,
     "euroeval": read_euroeval,
@@ -29,7 +29,7 @@ IMPORTERS: Mapping[str, Callable[[Path, Terms], ImportedTable]] = {
 _KNOWN = "Artificial Analysis, Every Eval Ever, HELM and the Open LLM Leaderboard"
 
 
-def read_published(path: str | Path, terms: Terms) -> ImportedTable:
+def read_published(path: str | Path, terms: SourceTerms) -> ImportedTable:
     """Read scores that somebody else published.
 
     Parameters
@@ -39,7 +39,7 @@ def read_published(path: str | Path, terms: Terms) -> ImportedTable:
         ``data_overall.csv``, EuroEval's results, a folder of Every Eval Ever's records, HELM's
         tables, the Open LLM Leaderboard's JSON. Or any table that ``read_table`` reads, of
         fractions.
-    terms : Terms
+    terms : SourceTerms
         Licence, and the date of a copy that does not state it.
 
     Raises
@@ -56,9 +56,9 @@ def read_published(path: str | Path, terms: Terms) -> ImportedTable:
     --------
     >>> from datetime import date
     >>> from pathlib import Path
-    >>> from capspace.fit.importing import Terms, read_published
+    >>> from capspace.fit import SourceTerms, read_published
     >>> size = Path("board.csv").write_text("Model,MMLU" + chr(10) + "mine,0.62")
-    >>> board = read_published("board.csv", Terms("CC-BY 4.0", date(2026, 11, 1)))
+    >>> board = read_published("board.csv", SourceTerms("CC-BY 4.0", date(2026, 11, 1)))
     >>> board.provenance().iloc[0].to_dict()["licence"]
     'CC-BY 4.0'
 
@@ -101,7 +101,7 @@ def kind_of(path: Path) -> str:
     raise TableError(f"{path}: JSON of a format that is not known; known are {_KNOWN}")
 
 
-def _read_own(path: Path, terms: Terms) -> ImportedTable:
+def _read_own(path: Path, terms: SourceTerms) -> ImportedTable:
     table = read_table(path)
     try:
         table.require_fractions()

@@ -47,10 +47,9 @@ def update_reference(
     --------
     >>> from datetime import date
     >>> from pathlib import Path
-    >>> from capspace.fit import load_reference
-    >>> from capspace.fit.importing import Terms, read_published, update_reference
+    >>> from capspace.fit import SourceTerms, load_reference, read_published, update_reference
     >>> size = Path("board.csv").write_text("Model,agent/board" + chr(10) + "a-1b,0.1")
-    >>> board = read_published("board.csv", Terms("CC-BY 4.0", date(2026, 11, 1)))
+    >>> board = read_published("board.csv", SourceTerms("CC-BY 4.0", date(2026, 11, 1)))
     >>> built = update_reference(load_reference("epoch-2026"), [board], name="mine")
     >>> "agent/board" in [target.name for target in built.targets]
     True

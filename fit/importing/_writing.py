@@ -52,10 +52,10 @@ def write_reference(
     --------
     >>> from datetime import date
     >>> from pathlib import Path
-    >>> from capspace.fit.importing import Terms, build_reference, read_published, write_reference
+    >>> from capspace.fit import SourceTerms, build_reference, read_published, write_reference
     >>> rows = ["Model,GPQA-diamond,agent/board", "a-1b,0.3,0.1", "a-2b,0.4,0.2"]
     >>> size = Path("board.csv").write_text(chr(10).join(rows))
-    >>> board = read_published("board.csv", Terms("CC-BY 4.0", date(2026, 11, 1)))
+    >>> board = read_published("board.csv", SourceTerms("CC-BY 4.0", date(2026, 11, 1)))
     >>> built = build_reference([board], name="mine", licence="CC-BY 4.0")
     >>> write_reference(built, "mine")
     Reference(mine: 2 models, 1 benchmark, 1 target)

@@ -10,7 +10,16 @@ from pydantic import BaseModel, ConfigDict
 
 from ..errors import TableError
 from ..table.facts import read_date
-from ._imported import Cell, ImportedTable, Terms, imported, parse_json, read_text, some, validated
+from ._imported import (
+    Cell,
+    ImportedTable,
+    SourceTerms,
+    imported,
+    parse_json,
+    read_text,
+    some,
+    validated,
+)
 
 __all__ = [
     "ARTIFICIAL_ANALYSIS",
@@ -75,7 +84,7 @@ def is_artificial_analysis(value: object) -> bool:
     return (isinstance(first, dict) and "model_creator" in first) or set(value) == {"error"}
 
 
-def read_artificial_analysis(path: Path, terms: Terms) -> ImportedTable:
+def read_artificial_analysis(path: Path, terms: SourceTerms) -> ImportedTable:
     """Read a saved answer about language models, of either version of the interface.
 
     Each variant of a model that is listed, such as one with reasoning and one without, is a model
@@ -91,7 +100,7 @@ def read_artificial_analysis(path: Path, terms: Terms) -> ImportedTable:
     return from_answers(str(path), (parse_json(read_text(path), str(path)),), terms)
 
 
-def from_answers(where: str, answers: tuple[Any, ...], terms: Terms) -> ImportedTable:
+def from_answers(where: str, answers: tuple[Any, ...], terms: SourceTerms) -> ImportedTable:
     """Return the scores of the pages of an answer; ``where`` names them in messages."""
     pages = [_answer(answer, where) for answer in answers]
     source = terms.source(where, ARTIFICIAL_ANALYSIS, url=URL)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..errors import TableError
 from ..table.cells import read_cells
-from ._imported import Cell, ImportedTable, Terms, imported, some
+from ._imported import Cell, ImportedTable, SourceTerms, imported, some
 
 __all__ = ["is_bfcl", "read_bfcl"]
 
@@ -37,7 +37,7 @@ def is_bfcl(header: str) -> bool:
     return "Overall Acc" in header and "Model Link" in header
 
 
-def read_bfcl(path: Path, terms: Terms) -> ImportedTable:
+def read_bfcl(path: Path, terms: SourceTerms) -> ImportedTable:
     """Read ``data_overall.csv``.
 
     Native function calling ("FC") and calls written in the answer ("Prompt") are two modes, which
@@ -48,7 +48,7 @@ def read_bfcl(path: Path, terms: Terms) -> ImportedTable:
     ----------
     path : Path
         The CSV file.
-    terms : Terms
+    terms : SourceTerms
         The table states no date.
 
     Raises

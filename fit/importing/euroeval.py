@@ -15,7 +15,7 @@ from ..errors import TableError
 from ._imported import (
     Cell,
     ImportedTable,
-    Terms,
+    SourceTerms,
     imported,
     parse_json,
     read_text,
@@ -68,7 +68,7 @@ def is_euroeval(value: object) -> bool:
     )
 
 
-def read_euroeval(path: Path, terms: Terms) -> ImportedTable:
+def read_euroeval(path: Path, terms: SourceTerms) -> ImportedTable:
     """Read ``euroeval_benchmark_results.jsonl``, of versions 15 to 18.
 
     A benchmark is a data set and a metric, ``danish-citizen-tests/accuracy``. Scores are percent,

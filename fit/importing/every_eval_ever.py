@@ -18,7 +18,7 @@ from ..errors import TableError
 from ._imported import (
     Cell,
     ImportedTable,
-    Terms,
+    SourceTerms,
     imported,
     parse_json,
     read_text,
@@ -40,6 +40,17 @@ URL = "https://github.com/evaleval/every_eval_ever"
 _VERSIONS = re.compile(r"0\.[23]\.\d+")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _PERCENT = ("percent", "percentage", "%")
+_OTHER_SCALES = {
+    "HF Open LLM v2": {
+        "ifeval": "leaderboard_ifeval",
+        "bbh": "leaderboard_bbh",
+        "math level 5": "leaderboard_math_hard",
+        "gpqa": "leaderboard_gpqa",
+        "musr": "leaderboard_musr",
+        "mmlu-pro": "leaderboard_mmlu_pro",
+    }
+}
+"""Benchmarks by publisher whose scores are on another scale than their plain name stands for."""
 
 
 class _Part(BaseModel):
@@ -130,7 +141,7 @@ def is_every_eval_ever(value: object) -> bool:
     return isinstance(value, dict) and {"evaluation_results", "model_info"} <= set(value)
 
 
-def read_every_eval_ever(path: Path, terms: Terms) -> ImportedTable:
+def read_every_eval_ever(path: Path, terms: SourceTerms) -> ImportedTable:
     """Read a record, a file with a record a line, or a folder of records at any depth.
 
     Each publisher that the records name is a source of its own, dated by its last record. Files
@@ -211,7 +222,7 @@ def cell_of_result(
         return None
     return Cell(
         model,
-        _benchmark(result),
+        _benchmark(result, record.publisher),
         result.score_details.score / scale,
         record.publisher,
         stderr=_stderr(result.score_details.uncertainty) / scale,
@@ -248,8 +259,10 @@ def _scale(metric: _Metric) -> float | None:
     return None
 
 
-def _benchmark(result: Result) -> str:
+def _benchmark(result: Result, publisher: str) -> str:
     dataset, name = result.source_data.dataset_name, result.evaluation_name
+    if other := _OTHER_SCALES.get(publisher, {}).get(name.lower()):
+        return other
     return name if dataset.casefold() in ("", name.casefold()) else f"{dataset} {name}"
 
 

@@ -11,7 +11,16 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from ..errors import TableError
-from ._imported import Cell, ImportedTable, Terms, imported, parse_json, read_text, some, validated
+from ._imported import (
+    Cell,
+    ImportedTable,
+    SourceTerms,
+    imported,
+    parse_json,
+    read_text,
+    some,
+    validated,
+)
 
 __all__ = ["is_helm", "read_helm"]
 
@@ -51,7 +60,7 @@ def is_helm(value: object) -> bool:
     return isinstance(first, dict) and {"title", "header", "rows"} <= set(first)
 
 
-def read_helm(path: Path, terms: Terms) -> ImportedTable:
+def read_helm(path: Path, terms: SourceTerms) -> ImportedTable:
     """Read the accuracy table of ``groups/core_scenarios.json``, or of a release's folder.
 
     ``summary.json`` of the release, in the folder above the groups, states its date. Models are

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from .._display import counted
 from ..errors import TableError
 from ..table.facts import read_date
-from ._imported import Cell, ImportedTable, Terms, imported, parse_json, read_text, validated
+from ._imported import Cell, ImportedTable, SourceTerms, imported, parse_json, read_text, validated
 
 __all__ = ["is_open_llm_leaderboard", "read_open_llm_leaderboard"]
 
@@ -66,7 +66,7 @@ def is_open_llm_leaderboard(value: object) -> bool:
     return isinstance(first, dict) and {"model", "evaluations"} <= set(first)
 
 
-def read_open_llm_leaderboard(path: Path, terms: Terms) -> ImportedTable:
+def read_open_llm_leaderboard(path: Path, terms: SourceTerms) -> ImportedTable:
     """Read the rows of ``/api/leaderboard/formatted``: raw scores, not the normalised ones.
 
     A model that was submitted several times, with other weights, precision or prompts, has the

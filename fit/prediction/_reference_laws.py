@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -205,22 +205,7 @@ def laws_without(
     laws: FittedPredictor, reference: Reference, models: Collection[str]
 ) -> FittedPredictor:
     """Return laws that were fitted without some models; the scale of intervals is as stored."""
-    from ..completion._baselines import fit_baselines
-    from ..completion._gates import fit_gates
-    from ..completion._training import Columns, TrainingTable
-    from ..completion._views import fit_views
-
     scores, facts, arguments = training_arguments(reference, exclude=models)
-    weight = arguments.pop("sample_weight")
-    training = TrainingTable.of(scores, facts, Columns.of(scores, **arguments), weight=weight)
-    kind: Any = laws.kind
-    return replace(
-        laws,
-        models=tuple(map(str, training.models)),
-        views=fit_views(training, kind, n_components=_N_COMPONENTS, n_sweeps=_N_SWEEPS),
-        gates=fit_gates(training),
-        baselines=fit_baselines(training),
+    return laws.refitted(
+        scores, facts, anchors=arguments["anchors"], sample_weight=arguments["sample_weight"]
     )
-
-
-_N_COMPONENTS, _N_SWEEPS = 3, 150

@@ -185,7 +185,7 @@ def source_offsets(table: ScoreTable, benchmarks: Iterable[str] | None = None) -
 
     Examples
     --------
-    >>> from capspace.fit.table import ScoreTable, source_offsets
+    >>> from capspace.fit import ScoreTable, source_offsets
     >>> rows = [
     ...     {"model": m, "benchmark": "GPQA", "score": s + d, "protocol": p, "source": p}
     ...     for m, s in [("a", 0.4), ("b", 0.5), ("c", 0.7)]
@@ -201,6 +201,8 @@ def source_offsets(table: ScoreTable, benchmarks: Iterable[str] | None = None) -
     shared: dict[str, list[pd.DataFrame]] = {}
     for benchmark in wanted:
         rows = table.scores[table.scores["benchmark"] == benchmark]
+        if rows["source"].nunique() < 2:
+            continue
         wide = rows.pivot_table(index="model", columns="source", values="score", sort=False)
         for source, other in combinations(wide.columns, 2):
             pair = compare_sources(benchmark, {source: wide[source], other: wide[other]})
@@ -231,8 +233,7 @@ def scaffold_offsets(table: ScoreTable, boards: Iterable[str]) -> SourceOffsets:
 
     Examples
     --------
-    >>> from capspace.fit import load_reference
-    >>> from capspace.fit.table import scaffold_offsets
+    >>> from capspace.fit import load_reference, scaffold_offsets
     >>> epoch = load_reference("epoch-2026")
     >>> pair = scaffold_offsets(epoch.table, ["swe-bench-verified"]).pairs[0]
     >>> sorted((pair.source, pair.other))

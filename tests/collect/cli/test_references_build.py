@@ -133,7 +133,7 @@ def test_fetching_reads_the_key_and_leaves_it_nowhere(capspace, files, tmp_path,
     ("words", "reason"),
     [
         ((), "name at least one file, or --fetch"),
-        (("--fetch", *STATED), "--fetch reads your key from ARTIFICIAL_ANALYSIS_API_KEY, which is not set"),
+        (("--fetch", *STATED), "your key from ARTIFICIAL_ANALYSIS_API_KEY, which is not set"),
         (("none.json",), "none.json: no such file"),
         (("AA", "--date", "1 May"), "--date is '1 May'; write it as 2026-11-28"),
         (("AA", "--date", "2026-11-01", "--date", "2026-11-02"), "--date is given twice"),

@@ -10,7 +10,7 @@ from published_files import aa_model, aa_page, write_bfcl, write_json
 
 from capspace.fit.errors import TableError, UnknownNameError
 from capspace.fit.importing import (
-    Terms,
+    SourceTerms,
     build_reference,
     read_published,
     update_reference,
@@ -19,7 +19,7 @@ from capspace.fit.importing import (
 from capspace.fit.reference import load_reference
 from capspace.fit.table._source_offsets import read_offsets
 
-TERMS = Terms("CC-BY 4.0", date(2026, 11, 1))
+TERMS = SourceTerms("CC-BY 4.0", date(2026, 11, 1))
 N = 12
 
 
@@ -206,7 +206,7 @@ def test_an_update_replaces_the_older_copy_of_a_source(tmp_path):
         build([board(tmp_path, "one", skills()), board(tmp_path, "two", skills(seed=5))]),
         tmp_path / "mine",
     )
-    later = Terms("CC-BY 4.0", date(2026, 12, 1))
+    later = SourceTerms("CC-BY 4.0", date(2026, 12, 1))
     newer = board(tmp_path, "one", skills(0.01, models=range(N + 3)), terms=later)
     built = update_reference(reference, [newer], name="mine")
     again = write_reference(built, tmp_path / "mine", replace=True)

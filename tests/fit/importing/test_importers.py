@@ -20,11 +20,12 @@ from published_files import (
 )
 
 from capspace.fit.errors import TableError
-from capspace.fit.importing import Terms, kind_of, read_published
+from capspace.fit.importing import SourceTerms, read_published
+from capspace.fit.importing._reading import kind_of
 
 DAY = date(2026, 11, 1)
-TERMS = Terms("CC-BY 4.0", DAY)
-UNDATED = Terms("CC-BY 4.0")
+TERMS = SourceTerms("CC-BY 4.0", DAY)
+UNDATED = SourceTerms("CC-BY 4.0")
 SIX = {"ifeval": 0.5, "bbh": 0.4, "math": 0.1, "gpqa": 0.3, "musr": 0.4, "mmlu_pro": 0.2}
 
 
@@ -312,6 +313,12 @@ def test_a_folder_of_records_has_a_source_per_publisher(tmp_path):
     )  # fmt: skip
 
 
+def test_scores_on_another_scale_have_another_name(tmp_path):
+    record = eee_record("lab/one", {"MMLU-PRO": 0.2, "BBH": 0.4}, publisher="HF Open LLM v2")
+    table = read_published(write_json(tmp_path / "r.json", record), UNDATED)
+    assert table.table.benchmarks == ["leaderboard_mmlu_pro", "leaderboard_bbh"]
+
+
 def test_the_latest_run_of_a_model_counts(tmp_path):
     late = eee_record("lab/one", {"GPQA": 0.6}, evaluation_timestamp="2026-06-01")
     early = eee_record("lab/one", {"GPQA": 0.5}, evaluation_timestamp="2026-05-01")
@@ -381,7 +388,7 @@ def test_a_file_without_a_date_or_a_licence_is_refused(tmp_path):
     with pytest.raises(TableError, match="it states no date; give the date of this copy with"):
         read_published(path, UNDATED)
     with pytest.raises(TableError, match="no licence is given; state it with --licence"):
-        read_published(path, Terms(" ", DAY))
+        read_published(path, SourceTerms(" ", DAY))
 
 
 def test_each_cell_has_its_source_date_and_licence(tmp_path):
