@@ -44,7 +44,6 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "zoo fit": (("zoo.yaml", *STORE), (("--out", "out"),)),
     "predict": (("scores.csv", "--target", "bbh"), (("--csv", "out.csv"),)),
     "compare": (("pair.csv", "--target", "bbh"), ()),
-    "references": ((), ()),
     "references build": (("scores.csv", "truth.csv", "--out", "new", *REFERENCE), ()),
     "references update": (("ref", "scores.csv", "truth.csv", *REFERENCE[2:]), ()),
     "complete": (("scores.csv", "--reference", "frontier-2026"), (("--csv", "out.csv"),)),
