@@ -42,6 +42,8 @@ class TargetPrediction:
         Nominal coverage of (lower, upper).
     reason : str
         Why there is no number, or why it is worth little; "" where neither holds.
+    gate : str
+        The part of the reason that is about the model and not the target alone; "" for none.
     baselines : mapping of name to float
         Of ``BASELINES``, fractions; NaN where a baseline says nothing.
     nearest_model, single_benchmark : str
@@ -63,6 +65,7 @@ class TargetPrediction:
     upper: float
     level: float
     reason: str
+    gate: str
     baselines: dict[str, float]
     nearest_model: str
     single_benchmark: str
@@ -143,7 +146,8 @@ def predict_targets(
         own = laws_without(laws, reference, unseen) if unseen else laws
         facts = release_and_mode(table, str(model), reference, overlap.sure, today)
         frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
-        notes = tuple(line for line in (overlap.note(),) if line)
+        lines = (overlap.note(), release_note(table, str(model), reference, overlap.sure, today))
+        notes = tuple(line for line in lines if line)
         for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
@@ -164,6 +168,7 @@ def predict_targets(
                     upper=upper,
                     level=level,
                     reason="; ".join(reason for reason in reasons if reason),
+                    gate=str(cells["reason"]),
                     baselines={name: float(cells[name]) for name in BASELINES},
                     nearest_model=str(cells["nearest_model"]),
                     single_benchmark=str(cells["single_benchmark"]),
@@ -188,12 +193,31 @@ def release_and_mode(
 
     Without a release date it has that of the models of the reference that it is, or today's.
     """
+    day = _known_release(table, model, reference, same) or (today or date.today()).isoformat()
+    return facts_of(table.models.loc[[model]].assign(release_date=day))
+
+
+def release_note(
+    table: ScoreTable,
+    model: str,
+    reference: Reference,
+    same: Iterable[str],
+    today: date | None,
+) -> str:
+    """Return a line where a model's release had to be assumed; "" where it is known."""
+    if _known_release(table, model, reference, same):
+        return ""
+    day = (today or date.today()).isoformat()
+    return f"{model}: its release is taken to be today, {day}; a column release_date states another"
+
+
+def _known_release(
+    table: ScoreTable, model: str, reference: Reference, same: Iterable[str]
+) -> str:
+    """Return the release date that the table states, or the reference of the same model."""
     released = reference.table.models["release_date"]
     dated = [str(released[name]) for name in same if released[name]]
-    day = str(table.models.at[model, "release_date"]) or max(
-        dated, default=(today or date.today()).isoformat()
-    )
-    return facts_of(table.models.loc[[model]].assign(release_date=day))
+    return str(table.models.at[model, "release_date"]) or max(dated, default="")
 
 
 def stored_laws(reference: Reference) -> FittedPredictor:
