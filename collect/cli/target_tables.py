@@ -98,13 +98,13 @@ def target_frame(predictions: Iterable[TargetPrediction]) -> pd.DataFrame:
     )
 
 
-def evaluation_words(evaluation: Evaluation | None) -> tuple[str, str, str, str]:
-    """Return status, error, the best naive baseline's error and forward coverage in words."""
+def evaluation_words(evaluation: Evaluation | None, n: int) -> tuple[str, str, str, str, str]:
+    """Return status, models ``n``, error, best naive baseline's error, and forward coverage."""
     if evaluation is None:
-        return "not back-tested", "–", "–", "–"
+        return "not back-tested", str(n), "–", "–", "–"
     coverage = "–" if evaluation.coverage is None else f"{evaluation.coverage:.0%}"
-    best = f"{_score(evaluation.baseline_mae)} {evaluation.baseline}".strip()
-    return evaluation.status, _score(evaluation.mae), best, coverage
+    best = f"{_score(evaluation.baseline_mae)} {evaluation.baseline.replace('_', ' ')}".strip()
+    return evaluation.status, str(n), _score(evaluation.mae), best, coverage
 
 
 def _score(value: float | None) -> str:
