@@ -132,9 +132,8 @@ def predict_targets(
 
     """
     laws = stored_laws(reference)
-    chosen = [reference.target(name) for name in reference.targets if targets is None] or [
-        reference.target(name) for name in targets or ()
-    ]
+    wanted = reference.targets if targets is None else targets
+    chosen = [reference.target(name) for name in wanted]
     names = [target.name for target in chosen]
     benchmarks = [b for b in reference.benchmarks if b in table.benchmarks]
     wide = table.wide(benchmarks).dropna(how="all")
@@ -146,16 +145,14 @@ def predict_targets(
         own = laws_without(laws, reference, unseen) if unseen else laws
         facts = release_and_mode(table, str(model), reference, overlap.sure, today)
         frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
-        lines = (overlap.note(), release_note(table, str(model), reference, overlap.sure, today))
-        notes = tuple(line for line in lines if line)
+        notes = tuple(line for line in (overlap.note(), _undated(table, str(model), facts)) if line)
         for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
             refused = evaluation is not None and status == "refused"
             reasons = [cells["reason"], "" if evaluation is None else evaluation.reason]
             is_shown = force or not (cells["reason"] or refused)
-            numbers = (cells[c] if is_shown else float("nan") for c in _NUMBERS)
-            mean, lower, upper = numbers
+            mean, lower, upper = (cells[c] if is_shown else float("nan") for c in _NUMBERS)
             made.append(
                 TargetPrediction(
                     reference=reference.name,
@@ -193,31 +190,22 @@ def release_and_mode(
 
     Without a release date it has that of the models of the reference that it is, or today's.
     """
-    day = _known_release(table, model, reference, same) or (today or date.today()).isoformat()
+    released = reference.table.models["release_date"]
+    dated = [str(released[name]) for name in same if released[name]]
+    day = str(table.models.at[model, "release_date"]) or max(
+        dated, default=(today or date.today()).isoformat()
+    )
     return facts_of(table.models.loc[[model]].assign(release_date=day))
 
 
-def release_note(
-    table: ScoreTable,
-    model: str,
-    reference: Reference,
-    same: Iterable[str],
-    today: date | None,
-) -> str:
-    """Return a line where a model's release had to be assumed; "" where it is known."""
-    if _known_release(table, model, reference, same):
+def _undated(table: ScoreTable, model: str, facts: pd.DataFrame) -> str:
+    """Return in a line which release date was assumed, "" where it was given."""
+    if table.models.at[model, "release_date"]:
         return ""
-    day = (today or date.today()).isoformat()
-    return f"{model}: its release is taken to be today, {day}; a column release_date states another"
-
-
-def _known_release(
-    table: ScoreTable, model: str, reference: Reference, same: Iterable[str]
-) -> str:
-    """Return the release date that the table states, or the reference of the same model."""
-    released = reference.table.models["release_date"]
-    dated = [str(released[name]) for name in same if released[name]]
-    return str(table.models.at[model, "release_date"]) or max(dated, default="")
+    return (
+        f"{model}: no release date is given, {facts.at[model, 'release_date']} is assumed; give it "
+        "in a column release_date"
+    )
 
 
 def stored_laws(reference: Reference) -> FittedPredictor:
