@@ -146,6 +146,7 @@ def test_backtest_gain_space_efficiency_and_select(
 
     fitted = json.loads(capspace("space", zoo, *one, "--json").out)
     assert fitted["explained_variance_ratio"][0] > 0.8
+    assert f"PC-1: {fitted['names'][0]}" in capspace("space", zoo, *one).out
     many = capspace("space", zoo, "--components", "50", "--json")
     every = json.loads(many.out)
     assert f"{len(every['loadings'])} components, not 50: " in every["notes"][-1]
