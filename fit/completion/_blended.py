@@ -25,6 +25,7 @@ __all__ = ["BlendedPredictor", "fitted_predictor"]
 Array = NDArray[np.float64]
 
 _CELL_FOLDS = 3
+_MOST_RATIOS = 2001
 
 
 class BlendedPredictor(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
@@ -210,4 +211,11 @@ def _cell_ratios(table: TrainingTable, recipe: Recipe) -> Array:
         mean, variance = posterior.predict(*posterior.place(train))
         off = np.abs(table.z - mean[:, :p]) / np.sqrt(variance[:, :p])
         ratios.append(off[hidden])
-    return np.sort(np.concatenate(ratios))
+    return _thinned(np.sort(np.concatenate(ratios)))
+
+
+def _thinned(ratios: Array) -> Array:
+    """Return as many order statistics as quantiles need, of ascending ratios."""
+    if len(ratios) <= _MOST_RATIOS:
+        return ratios
+    return ratios[np.linspace(0, len(ratios) - 1, _MOST_RATIOS).round().astype(int)]

@@ -318,13 +318,12 @@ class FittedPredictor:
         check_unique(rows.index, "models to predict")
         check_unique(rows.columns, "columns")
         frame = float_frame(rows.reindex(columns=list(names)))
-        for name in frame:
-            if name not in self.linear:
-                check_fractions(frame[name], str(name))
         cells = frame.to_numpy(dtype=float)
-        if names is self.cheap:
-            return score_to_z(cells, np.isin(np.array(self.cheap), self.linear))
-        return cells
+        straight = np.isin(np.array(frame.columns), self.linear)
+        outside = ((cells < 0) | (cells > 1)).any(axis=0) & ~straight
+        for j in np.flatnonzero(outside):
+            check_fractions(frame.iloc[:, j], str(frame.columns[j]))
+        return score_to_z(cells, straight) if names is self.cheap else cells
 
 
 def _facts_of(facts: pd.DataFrame | None, index: pd.Index) -> Array:

@@ -33,7 +33,7 @@ class ProcessView:
     factor : FactorPosterior
         Of the cheap columns.
     places : (n, k)
-        Of the training models.
+        Of the training models that have a target.
     dual : (t, n)
         0 for a model without the target; NaN for a target without a process.
     kernel : (t, 4)
@@ -158,6 +158,7 @@ def _fit_process(table: TrainingTable, n_sweeps: int) -> ProcessView:
     factor, _ = fit_posterior(
         cheap[placed], table.weight[placed], n_components=k, student=False, n_sweeps=n_sweeps
     )
+    placed &= ~np.isnan(targets).all(axis=1)
     places = factor.place(cheap[placed])[0]
     t = targets.shape[1]
     dual = np.full((t, len(places)), np.nan)

@@ -125,9 +125,8 @@ def predict_targets(
 
     """
     laws = stored_laws(reference)
-    chosen = [reference.target(name) for name in reference.targets if targets is None] or [
-        reference.target(name) for name in targets or ()
-    ]
+    wanted = reference.targets if targets is None else targets
+    chosen = [reference.target(name) for name in wanted]
     names = [target.name for target in chosen]
     benchmarks = [b for b in reference.benchmarks if b in table.benchmarks]
     wide = table.wide(benchmarks).dropna(how="all")
@@ -138,15 +137,14 @@ def predict_targets(
         own = laws_without(laws, reference, overlap.reasons) if overlap.reasons else laws
         facts = release_and_mode(table, str(model), reference, overlap.sure, today)
         frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
-        notes = tuple(line for line in (overlap.note(),) if line)
+        notes = tuple(line for line in (overlap.note(), _undated(table, str(model), facts)) if line)
         for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
             refused = evaluation is not None and status == "refused"
             reasons = [cells["reason"], "" if evaluation is None else evaluation.reason]
             is_shown = force or not (cells["reason"] or refused)
-            numbers = (cells[c] if is_shown else float("nan") for c in _NUMBERS)
-            mean, lower, upper = numbers
+            mean, lower, upper = (cells[c] if is_shown else float("nan") for c in _NUMBERS)
             made.append(
                 TargetPrediction(
                     reference=reference.name,
@@ -189,6 +187,16 @@ def release_and_mode(
         dated, default=(today or date.today()).isoformat()
     )
     return facts_of(table.models.loc[[model]].assign(release_date=day))
+
+
+def _undated(table: ScoreTable, model: str, facts: pd.DataFrame) -> str:
+    """Return in a line which release date was assumed, "" where it was given."""
+    if table.models.at[model, "release_date"]:
+        return ""
+    return (
+        f"{model}: no release date is given, {facts.at[model, 'release_date']} is assumed; give it "
+        "in a column release_date"
+    )
 
 
 def stored_laws(reference: Reference) -> FittedPredictor:
