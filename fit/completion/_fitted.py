@@ -185,20 +185,13 @@ class FittedPredictor:
     def in_logits(
         self, rows: pd.DataFrame, facts: pd.DataFrame | None = None
     ) -> tuple[Array, Array, list[list[str]]]:
-        """Predict all targets on the scale on which their errors are symmetric.
-
-        Parameters
-        ----------
-        rows, facts
-            As for ``predict``.
+        """Predict all targets on the scale of z = log((s + 0.02) / (1.02 - s)).
 
         Returns
         -------
         point, deviation : (n models × targets) arrays
-            Of z = log((s + 0.02) / (1.02 - s)); the deviation is such that intervals of 90% are
-            1.645 of it wide on either side.
-        reasons : a list per model, a sentence per target
-            Why there is no number, or "".
+            Intervals of 90% are 1.645 deviations wide on either side.
+        reasons : a list per model, a sentence per target: why there is no number, or ""
 
         """
         cheap, about = self._cells(rows, self.cheap), _facts_of(facts, rows.index)
