@@ -87,6 +87,7 @@ def test_place_collect_and_scores_on_the_embedded_items(
     assert said.code == 0, said.err
     assert "not comparable" in said.out.lower()
     assert "HumanEval: skipped" in said.out
+    assert said.out.startswith("study-2024 (models until 2024-07-31): it knows ")
     page = (out / "report.html").read_text()
     assert "not comparable" in page.lower()
     result = json.loads((out / "result.json").read_text())
