@@ -12,13 +12,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import check_choice
-from ._backtests import Recipe, conformal_scores, forward_tests, provider_tests
+from ._backtests import conformal_scores, forward_tests, provider_tests
 from ._baselines import fit_baselines
 from ._fitted import FittedPredictor, Residuals
 from ._gates import fit_gates
 from ._training import Columns, TrainingTable, latest_release
 from ._variational import fit_posterior
-from ._views import Kind, fit_views
+from ._views import Kind, Recipe, fit_views
 
 __all__ = ["BlendedPredictor", "fitted_predictor"]
 
@@ -182,7 +182,7 @@ def fitted_predictor(
         tuple(n for n, straight in zip(names, table.columns.linear, strict=True) if straight),
         tuple(map(str, table.models)),
         last_release,
-        fit_views(table, recipe.kind, n_components=recipe.n_components, n_sweeps=recipe.n_sweeps),
+        fit_views(table, recipe),
         fit_gates(table),
         fit_baselines(table),
         Residuals(ratios, weight, _cell_ratios(table, recipe)),
@@ -218,4 +218,5 @@ def _thinned(ratios: Array) -> Array:
     """Return as many order statistics as quantiles need, of ascending ratios."""
     if len(ratios) <= _MOST_RATIOS:
         return ratios
-    return ratios[np.linspace(0, len(ratios) - 1, _MOST_RATIOS).round().astype(int)]
+    chosen = np.linspace(0, len(ratios) - 1, _MOST_RATIOS).round().astype(int)
+    return np.asarray(ratios[chosen])

@@ -10,7 +10,6 @@ import pandas as pd
 
 from ..errors import check_choice
 from ._backtests import (
-    Recipe,
     conformal_scores,
     forward_tests,
     provider_tests,
@@ -20,7 +19,7 @@ from ._backtests import (
 from ._baselines import NAIVE
 from ._gates import Gate
 from ._training import Columns, TrainingTable
-from ._views import FEWEST_MODELS, Kind
+from ._views import FEWEST_MODELS, Kind, Recipe
 
 __all__ = ["Status", "evaluate_targets"]
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from ..errors import FitError, UnknownNameError, near_matches
 from ..table.numbers import check_fractions, check_unique, float_frame
-from ._backtests import Recipe, quantile
+from ._backtests import quantile
 from ._baselines import Baselines, fit_baselines
 from ._gates import Gates, fit_gates
 from ._storing import read_state, write_state
 from ._training import Columns, TrainingTable, decimal_years, latest_release, reasoning_signs
-from ._views import Kind, Views, fit_views
+from ._views import Recipe, Views, fit_views
 from .scales import score_to_z, z_to_score
 
 __all__ = ["FittedPredictor"]
@@ -254,16 +254,16 @@ class FittedPredictor:
             scores, cheap=self.cheap, targets=self.targets, linear=self.linear, anchors=anchors
         )
         table = TrainingTable.of(scores, facts, columns, weight=sample_weight)
-        kind: Kind = "vendor-reported" if self.views.with_facts else "single-protocol"
-        recipe = Recipe(kind, n_components=self.views.places.shape[1])
+        recipe = Recipe(
+            "vendor-reported" if self.views.with_facts else "single-protocol",
+            n_components=self.views.places.shape[1],
+        )
         return replace(
             self,
             columns=columns.names,
             models=tuple(map(str, table.models)),
             last_release=latest_release(facts, table),
-            views=fit_views(
-                table, kind, n_components=recipe.n_components, n_sweeps=recipe.n_sweeps
-            ),
+            views=fit_views(table, recipe),
             gates=fit_gates(table),
             baselines=fit_baselines(table),
         )
@@ -301,7 +301,7 @@ class FittedPredictor:
         cells = frame.to_numpy(dtype=float)
         straight = np.isin(np.array(frame.columns), self.linear)
         outside = ((cells < 0) | (cells > 1)).any(axis=0) & ~straight
-        for j in np.flatnonzero(outside):
+        for j in np.flatnonzero(outside).tolist():
             check_fractions(frame.iloc[:, j], str(frame.columns[j]))
         return score_to_z(cells, straight) if names is self.cheap else cells
 

@@ -193,10 +193,8 @@ def _undated(table: ScoreTable, model: str, facts: pd.DataFrame) -> str:
     """Return in a line which release date was assumed, "" where it was given."""
     if table.models.at[model, "release_date"]:
         return ""
-    assumed = str(facts.at[model, "release_date"])
-    return (
-        f"{model}: no release date is given, {assumed} is assumed; give it in a column release_date"
-    )
+    day = str(facts.at[model, "release_date"])
+    return f"{model}: no release date is given, {day} is assumed; give it in a column release_date"
 
 
 def stored_laws(reference: Reference) -> FittedPredictor:
