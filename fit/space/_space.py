@@ -20,7 +20,7 @@ from ..errors import (
     check_count,
     near_matches,
 )
-from ..table.numbers import check_unique, float_frame
+from ..table.numbers import check_unique, float_array, float_frame
 from ._factor import FactorModel, fit_factor_model
 from ._imputation import Spaces, fit_spaces, orient
 from ._place import Place
@@ -290,7 +290,7 @@ class CapabilitySpace(
                 )
             check_unique(known.columns, "columns")
             return float_frame(known).reindex(columns=names).to_numpy()
-        x = _numbers(X)
+        x = float_array(X)
         if x.shape[1] != self.n_features_in_:
             raise FitError(
                 f"X has shape {x.shape}, expected (n, {self.n_features_in_}); pass a DataFrame to "
@@ -339,24 +339,9 @@ def space_of(spaces: Spaces, names: Sequence[str], *, n_components: int) -> Capa
 def _variance_of(stderr: ArrayLike | None, x: Array) -> Array:
     if stderr is None:
         return np.zeros_like(x)
-    errors = _numbers(stderr)
+    errors = float_array(stderr)
     if errors.shape != x.shape:
         raise FitError(f"stderr has shape {errors.shape}, the scores {x.shape}")
     if (errors < 0).any() or np.isinf(errors).any():
         raise FitError("stderr must be finite and not negative")
     return np.asarray(np.nan_to_num(errors) ** 2)
-
-
-def _numbers(values: ArrayLike) -> Array:
-    """Return a table (n, p) as floats; refuse a cell that is no number."""
-    try:
-        table = np.asarray(values)
-    except ValueError:
-        raise FitError("the rows of an array are of different lengths") from None
-    if table.ndim != 2:
-        raise FitError(f"an array has shape {table.shape}, expected (n, p)")
-    rows, columns = (
-        [f"{what} {i + 1}" for i in range(n)]
-        for what, n in zip(("row", "column"), table.shape, strict=True)
-    )
-    return float_frame(pd.DataFrame(table, rows, columns)).to_numpy()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FitError, TableError
 from .cells import is_number
@@ -18,6 +18,7 @@ __all__ = [
     "check_fractions",
     "check_standard_errors",
     "check_unique",
+    "float_array",
     "float_frame",
     "float_series",
     "floats",
@@ -58,6 +59,28 @@ def float_frame(frame: pd.DataFrame) -> pd.DataFrame:
     for i, column in enumerate(frame.columns):
         values[:, i] = floats(frame.iloc[:, i], ((row, column) for row in frame.index))
     return pd.DataFrame(values, frame.index, frame.columns)
+
+
+def float_array(values: ArrayLike) -> NDArray[np.float64]:
+    """Return an array (n, p) without labels as floats, NaN where not measured.
+
+    Raises
+    ------
+    FitError
+        Its shape is another, or a cell is not a real number.
+
+    """
+    try:
+        table = np.asarray(values)
+    except ValueError:
+        raise FitError("the rows of an array are of different lengths") from None
+    if table.ndim != 2:
+        raise FitError(f"an array has shape {table.shape}, expected (n, p)")
+    rows, columns = (
+        [f"{what} {i + 1}" for i in range(n)]
+        for what, n in zip(("row", "column"), table.shape, strict=True)
+    )
+    return float_frame(pd.DataFrame(table, rows, columns)).to_numpy(dtype=float)
 
 
 def check_fractions(values: pd.Series, name: str) -> None:
