@@ -10,6 +10,7 @@ FitError                bad input or a fit that cannot be trusted; the message s
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from numbers import Integral, Real
 
 __all__ = [
     "DegenerateError",
@@ -19,6 +20,9 @@ __all__ = [
     "TooFewModelsError",
     "UnknownNameError",
     "check_choice",
+    "check_count",
+    "check_level",
+    "check_positive",
     "near_matches",
 ]
 
@@ -54,8 +58,32 @@ def check_choice(value: object, choices: Collection[str], name: str) -> None:
         raise FitError(f"{name} {value!r} is none of {', '.join(choices)}{near}")
 
 
-def near_matches(name: str, known: Iterable[str], n: int = 3) -> str:
+def check_count(value: object, name: str) -> None:
+    """Raise FitError unless ``value`` is a whole number of at least 1."""
+    if not isinstance(value, Integral):
+        raise FitError(f"{name} is {value!r}; it must be a whole number of at least 1")
+    if value < 1:
+        raise FitError(f"{name} is {value}; it must be at least 1")
+
+
+def check_positive(value: float, name: str) -> None:
+    """Raise FitError unless ``value`` is a number above 0, which may be infinite."""
+    if not isinstance(value, Real):
+        raise FitError(f"{name} is {value!r}; it must be a number above 0")
+    if not value > 0:
+        raise FitError(f"{name} is {value:g}; it must be above 0")
+
+
+def check_level(level: float) -> None:
+    """Raise FitError unless the nominal coverage of intervals lies between 0 and 1."""
+    if not isinstance(level, Real):
+        raise FitError(f"level is {level!r}; it must be a number between 0 and 1, as in 0.9")
+    if not 0 < level < 1:
+        raise FitError(f"level is {level}; it must lie between 0 and 1, as in 0.9")
+
+
+def near_matches(name: object, known: Iterable[object], n: int = 3) -> str:
     """Return ``"; did you mean 'a', 'b'?"`` for the names nearest to ``name``, or ``""``."""
-    by_lower = {k.lower(): k for k in known}
-    close = get_close_matches(name.lower(), by_lower, n=n, cutoff=0.5)
+    by_lower = {str(k).lower(): k for k in known}
+    close = get_close_matches(str(name).lower(), by_lower, n=n, cutoff=0.5)
     return f"; did you mean {', '.join(repr(by_lower[c]) for c in close)}?" if close else ""

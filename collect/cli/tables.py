@@ -87,7 +87,8 @@ CutoffFlops = Annotated[
     typer.Option(help="Fit on models of at most this many training FLOPs; test on the others."),
 ]
 Seed = Annotated[
-    int, typer.Option(help="Seed of all random numbers; the same seed gives the same output.")
+    int,
+    typer.Option(min=0, help="Seed of all random numbers; the same seed gives the same output."),
 ]
 Out = Annotated[
     Path | None,

@@ -16,6 +16,7 @@ from ..errors import (
     UnknownNameError,
     near_matches,
 )
+from ..law._seeds import random_generator
 from ..table.facts import family_key
 from .criterion import Criterion, evaluate_criterion, information_entries, whiten
 from .search import Pool, exchange, exhaustive, n_subsets_bound
@@ -225,7 +226,7 @@ def choose_over_budgets(
     else:
         method = "exchange"
         optima = [
-            exchange(pool, b, criterion, np.random.default_rng([random_state, i]))
+            exchange(pool, b, criterion, random_generator(random_state, i))
             for i, b in enumerate(budgets)
         ]
     choices = []
@@ -261,7 +262,7 @@ def random_choices(
     member = np.array([[u == name for u in units] for name in names], dtype=float)
     entries = information_entries(whiten(z, z) if criterion == "V" else z) @ member.T
     unit_cost = member @ charges
-    rng = np.random.default_rng(random_state)
+    rng = random_generator(random_state)
     choices = []
     for _ in range(n_choices):
         chosen: list[int] = []

@@ -15,15 +15,24 @@ from pydantic import ValidationError
 
 from .._display import counted, frame_html
 from .._json import json_safe
-from ..errors import FitError
+from ..errors import FitError, check_level
 from ..law.conformal import Conformal
 from ..prediction import Prediction, TargetLaw
 from ..prediction._target_law import default_method
 from ..reference import Benchmark, Reference, Target
 from ..reference.overlap import find_overlap
 from ..table._table import ScoreTable
+from ..table.numbers import check_unique, float_frame
 
-__all__ = ["FrozenLaw", "LedgerError", "digest", "freeze", "seen_in_training", "utc_second"]
+__all__ = [
+    "FrozenLaw",
+    "LedgerError",
+    "digest",
+    "freeze",
+    "known_scores",
+    "seen_in_training",
+    "utc_second",
+]
 
 _SAME_LAW = 1e-6
 
@@ -179,10 +188,13 @@ def freeze(
 
     Raises
     ------
+    FitError
+        ``level`` does not lie between 0 and 1.
     LedgerError
         A model to predict is, or likely is, among those the law was fitted on.
 
     """
+    check_level(level)
     when = utc_second(now)
     training = {
         "models": list(map(str, fit.scores_.index)),
@@ -194,7 +206,7 @@ def freeze(
     }
     predictions: list[Prediction] = []
     if scores is not None:
-        _require_unseen(scores, fit.scores_)
+        _require_unseen(known_scores(scores, fit.scores_), fit.scores_)
         predictions = list(fit.predict(scores, level=level, keep=True))
     return FrozenLaw(
         name=name or f"{fit.target_.name}@{when:%Y-%m-%d}",
@@ -239,6 +251,20 @@ def _require_unseen(scores: pd.DataFrame, training: pd.DataFrame) -> None:
     for model, row in scores.iterrows():
         if reason := seen_in_training(str(model), row, training):
             raise LedgerError(f"{model!s} {reason}; fit without it to pre-register its prediction")
+
+
+def known_scores(scores: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores on benchmarks of the training models, as floats.
+
+    Raises
+    ------
+    TableError
+        A benchmark is there twice, or a score is not a number.
+
+    """
+    known = scores.loc[:, scores.columns.isin(training.columns)]
+    check_unique(known.columns, "benchmarks of the scores")
+    return float_frame(known)
 
 
 def seen_in_training(model: str, scores: pd.Series, training: pd.DataFrame) -> str:

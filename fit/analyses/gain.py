@@ -17,8 +17,9 @@ from ..law._refit import fewer_components_note
 from ..law.path import Curve, linear_predictor, typical_path
 from ..law.problem import Problem
 from ..table._table import ScoreTable
-from .paired_laws import GainFit, fit_gain
+from .paired_laws import GainFit, check_treated, fit_gain
 from .problems import gain_problem
+from .splits import check_mask
 
 __all__ = ["GainAnalysis", "GainCurves", "analyse_gain", "predict_gain"]
 
@@ -263,9 +264,16 @@ def predict_gain(
     Raises
     ------
     FitError
-        As ``fit_gain``.
+        ``treated`` is not one fraction in [0, 1] per model, or ``train`` not one bool per model; or
+        as ``fit_gain``.
+    DegenerateError
+        There is no model to fit on.
 
     """
+    treated = check_treated(treated, problem.truth.index, treated_name)
+    train = check_mask(train, len(treated))
+    if not train.any():
+        raise DegenerateError(f"no model to fit the gain of {treated_name} on")
     training = problem.select(train).training(problem.settings(n_components))
     fit = fit_gain(training, treated[train])
     scores = problem.scores.to_numpy(dtype=float)

@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from .._display import counted, frame_html
 from .._json import json_safe
-from ..errors import DegenerateError, FitError
+from ..errors import DegenerateError, FitError, check_count, check_level
 from ..law._calibration import Refits
 from ..law._refit import Fitted, Training, fit_once, predict_with, refit
+from ..law._seeds import random_generator
 from ..law._views import SCORE_NOISE, angle, soft_logit, softened
-from ..law.intervals import check_level
 from ..law.path import benchmark_weights, score_slope
+from ..table.numbers import check_fractions, float_series
 
-__all__ = ["GainFit", "GainPrediction", "error_covariance", "fit_gain"]
+__all__ = ["GainFit", "GainPrediction", "check_treated", "error_covariance", "fit_gain"]
 
 Floats = NDArray[np.float64]
 
@@ -142,10 +143,11 @@ class GainFit:
         ``scale``, Σ, the centre and the factor are those of ``Conformal`` for a pair.
 
         """
-        check_level(level, n_refits)
+        check_level(level)
+        check_count(n_refits, "n_refits")
         pair = (self.base, self.treated)
         mean = [predict_with(f, scores) for f in pair]
-        rng = np.random.default_rng(random_state)
+        rng = random_generator(random_state)
         if scale is None:
             centre, width = angle(np.array(mean)), _KAPPA_90
             covariance = error_covariance(pair, scores, n_refits, rng)
@@ -175,20 +177,35 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
     Raises
     ------
     FitError
-        ``treated`` is not one value per model, or one lies outside [0, 1].
+        ``treated`` is not one value per model, or a base or treated score lies outside [0, 1] or
+        is not a number.
     TooFewModelsError, DegenerateError, NotConvergedError
         See ``ScalingLaw``.
 
     """
-    after = np.asarray(treated, dtype=float)
-    if after.shape != training.target.shape:
-        raise FitError(f"{len(training.target)} base scores but treated has shape {after.shape}")
-    if ((after < 0) | (after > 1)).any():
-        worst = after[(after < 0) | (after > 1)][0]
-        raise FitError(f"a treated score is {worst:g}, outside [0, 1]; give fractions")
+    rows = pd.Index([f"row {i + 1}" for i in range(len(training.target))])
+    check_fractions(pd.Series(training.target, rows), "the base score")
+    after = check_treated(treated, rows, "the treated score")
     both = ~(np.isnan(training.target) | np.isnan(after))
     paired = training.part(both)
     return GainFit(fit_once(paired), fit_once(replace(paired, target=after[both])))
+
+
+def check_treated(treated: ArrayLike, models: pd.Index, name: str) -> Floats:
+    """Return the treated scores (n,) of models; NaN where not measured.
+
+    Raises
+    ------
+    FitError
+        They are not one fraction in [0, 1] per model.
+
+    """
+    values = np.asarray(treated)
+    if values.shape != models.shape:
+        raise FitError(f"{len(models)} base scores but treated has shape {values.shape}")
+    scores = float_series(pd.Series(values, models), name)
+    check_fractions(scores, name)
+    return np.asarray(scores.to_numpy(dtype=float))
 
 
 def error_covariance(

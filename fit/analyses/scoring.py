@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from .._display import counted, frame_html
 from ..errors import DegenerateError
-from ..table.numbers import check_fractions, float_series
-from .frozen import FrozenLaw, seen_in_training, utc_second
+from ..table.numbers import check_fractions, check_unique, float_series
+from .frozen import FrozenLaw, known_scores, seen_in_training, utc_second
 
 __all__ = ["Scoring", "score"]
+
+_ByModel = TypeVar("_ByModel", pd.Series, pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -102,27 +104,29 @@ def score(
     Raises
     ------
     FitError
-        A target score is outside [0, 1] or not a number, or a model has two.
+        A target score is outside [0, 1], a score is not a number, or a model has two.
     DegenerateError
         No model is left to score.
     LedgerError
         See ``FrozenLaw.refit``.
 
     """
-    truth = float_series(truth, law.target.name)
+    truth = float_series(_by_name(truth), law.target.name)
+    scores = _by_name(scores)
     check_fractions(truth, law.target.name)
     frozen = {p["model"]: p for p in law.predictions}
     training = law.scores
+    known = known_scores(scores[scores.index.isin(truth.index)], training)
+    check_unique(known.index, "models of the scores")
     left_out: dict[str, str] = {}
     unpredicted = []
-    for model in map(str, truth.index):
-        rows = scores[scores.index == model]
-        own = rows.iloc[0] if len(rows) else pd.Series(dtype=float)
+    for model in truth.index:
+        own = known.loc[model] if model in known.index else pd.Series(dtype=float)
         if model not in frozen and (reason := seen_in_training(model, own, training)):
             left_out[model] = f"it {reason}"
         elif np.isnan(float(truth[model])):
             left_out[model] = "its target is not known"
-        elif model not in frozen and not len(rows):
+        elif model not in frozen and model not in known.index:
             left_out[model] = "none of its benchmarks is known"
         elif model not in frozen:
             unpredicted.append(model)
@@ -131,7 +135,7 @@ def score(
         for p in law.refit().predict(scores.loc[unpredicted], level=law.level, keep=True):
             predictions[p.model] = p.to_dict()
     results = []
-    for model in (m for m in map(str, truth.index) if m not in left_out):
+    for model in (m for m in truth.index if m not in left_out):
         prediction, true = predictions[model], float(truth[model])
         if prediction["mean"] is None:
             left_out[model] = "none of its benchmarks is in the space"
@@ -149,3 +153,8 @@ def score(
         why = "; ".join(f"{m}: {reason}" for m, reason in list(left_out.items())[:3])
         raise DegenerateError(f"{law.name}: no model to score ({why or 'none given'})")
     return Scoring(law.name, utc_second(now), results, left_out)
+
+
+def _by_name(values: _ByModel) -> _ByModel:
+    """Return values by model with their models' names as text, as a ledger has them."""
+    return values.set_axis(list(map(str, values.index)), axis=0)

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import DegenerateError, FitError, TableError
+from ..law._seeds import random_generator
 from ..table.facts import last_day, read_date
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "by_rank",
     "by_size",
     "by_value",
+    "check_mask",
     "randomly",
 ]
 
@@ -35,17 +37,55 @@ class Split:
     unknown : tuple of str
         Models without the value that the rule asks for; they are tested on.
 
+    Raises
+    ------
+    FitError
+        ``train`` is no array of bools.
+    DegenerateError
+        One side is empty.
+
     """
 
     train: NDArray[np.bool_] | None
     rule: str
     unknown: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.train is None:
+            return
+        train = check_mask(self.train)
+        if train.all() or not train.any():
+            side = "test" if train.all() else "training"
+            raise DegenerateError(f"the split '{self.rule}' leaves no {side} model")
+        object.__setattr__(self, "train", train)
+
     def __repr__(self) -> str:
         if self.train is None:
             return f"Split({self.rule})"
         n_train = int(self.train.sum())
         return f"Split({self.rule}: {n_train} to fit on, {len(self.train) - n_train} to test on)"
+
+
+def check_mask(train: object, n: int | None = None) -> NDArray[np.bool_]:
+    """Return which models to fit on as an array of one bool per model, of ``n`` where given.
+
+    Raises
+    ------
+    FitError
+        It is anything else; a Series too, since its order need not be that of the models.
+
+    """
+    is_array = isinstance(train, np.ndarray) and train.dtype == bool and train.ndim == 1
+    is_list = isinstance(train, list | tuple) and all(isinstance(v, bool | np.bool_) for v in train)
+    if not (is_array or is_list):
+        raise FitError(
+            f"the models to fit on are given by a {type(train).__name__}, not by an array of one "
+            "bool per model in the problem's order"
+        )
+    mask = np.asarray(train, dtype=bool)
+    if n is not None and len(mask) != n:
+        raise FitError(f"the models to fit on are {len(mask)} bools for {n} models")
+    return mask
 
 
 def by_value(values: pd.Series, cutoff: float, what: str) -> Split:
@@ -162,12 +202,12 @@ def randomly(n: int, test_share: float, *, random_state: int = 0) -> Split:
     Raises
     ------
     FitError
-        The share does not lie between 0 and 1.
+        The share does not lie between 0 and 1, or ``random_state`` is no seed.
 
     """
     if not 0 < test_share < 1:
         raise FitError(f"the share to test on is {test_share:g}; it must lie between 0 and 1")
-    chosen = np.random.default_rng(random_state).permutation(n)[: round(test_share * n)]
+    chosen = random_generator(random_state).permutation(n)[: round(test_share * n)]
     train = np.ones(n, dtype=bool)
     train[chosen] = False
     return _checked(train, f"random {1 - test_share:.0%} (seed {random_state})", f"{n} models")
@@ -181,7 +221,7 @@ def by_family() -> Split:
 def _checked(
     train: NDArray[np.bool_], rule: str, hint: str, unknown: tuple[str, ...] = ()
 ) -> Split:
-    if train.all() or not train.any():
-        side = "test" if train.all() else "training"
-        raise DegenerateError(f"the split '{rule}' leaves no {side} model; {hint}")
-    return Split(train, rule, unknown)
+    try:
+        return Split(train, rule, unknown)
+    except DegenerateError as error:
+        raise DegenerateError(f"{error}; {hint}") from None

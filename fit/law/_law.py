@@ -11,7 +11,13 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..errors import DegenerateError, FitError, TooFewModelsError, check_choice
+from ..errors import (
+    DegenerateError,
+    FitError,
+    TooFewModelsError,
+    check_choice,
+    check_positive,
+)
 from ._form import EXP_CAP, Form, Level, LinkName, link_function
 from ._multistart import Best, fit_best
 from ._refit import Fitted
@@ -65,6 +71,8 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
 
     Raises
     ------
+    FitError
+        A parameter that is none of its choices, or no such number.
     TooFewModelsError
         Fewer models (of nonzero weight) than parameters.
     DegenerateError
@@ -131,6 +139,8 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
         x, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         weight = _weights(1.0 if sample_weight is None else sample_weight, len(x))
         form = self._form()
+        delta = self.delta if self.loss == "huber" else np.inf
+        check_positive(delta, "delta")
         used = weight > 0
         n_parameters = x.shape[1] + 1 + form.n_free
         if used.sum() < n_parameters:
@@ -146,7 +156,7 @@ class ScalingLaw(RegressorMixin, BaseEstimator):  # type: ignore[misc] # sklearn
             target,
             weight,
             form,
-            delta=self.delta if self.loss == "huber" else np.inf,
+            delta=delta,
             n_starts=self.n_starts,
             random_state=self.random_state,
             max_iter=self.max_iter,

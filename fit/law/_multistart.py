@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from ..errors import FitError, NotConvergedError
+from ..errors import FitError, NotConvergedError, check_count
 from ._form import Form, link_function
 from ._least_squares import Solution, solve
+from ._seeds import random_generator
 
 __all__ = ["Best", "fit_best", "fit_many", "inverse_link"]
 
@@ -72,10 +73,13 @@ def fit_best(
 
     Raises
     ------
+    FitError
+        ``n_starts`` is no whole number of at least 1, or ``random_state`` no seed.
     NotConvergedError
         The best fit had not converged.
 
     """
+    check_count(n_starts, "n_starts")
     starts = _starting_points(x, y, weight, form, n_starts, random_state)
 
     def run(start: Array, steps: int, tol: float, negligible: float) -> Solution:
@@ -204,7 +208,7 @@ def _starting_points(
         inner = np.array(regressed[:1])
     else:
         sharpened = [regressed[0] * np.r_[1.0, np.full(k, f)] for f in (2.0, 4.0, 0.5)]
-        rng = np.random.default_rng(random_state)
+        rng = random_generator(random_state)
         n_random = max(n_starts - 6, 0)
         sharpness = _SHARPNESS if form.curved else _SHARPNESS[:1]
         slope = rng.normal(size=(n_random, k)) * rng.choice(sharpness, size=(n_random, 1))

@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._display import counted
-from ..errors import DegenerateError, FitError, NotConvergedError, TooFewModelsError
+from ..errors import (
+    DegenerateError,
+    NotConvergedError,
+    TooFewModelsError,
+    check_count,
+    check_positive,
+)
 from ..space._imputation import Spaces, fit_spaces
 from ._form import Form, link_function
 from ._multistart import Best, fit_best, fit_many, inverse_link
@@ -39,6 +45,11 @@ class LawSettings:
     delta : Huber's δ, infinite for least squares
     n_starts, random_state : of the first fit; refits start from it
 
+    Raises
+    ------
+    FitError
+        ``n_components`` is no whole number of at least 1, or ``delta`` is not above 0.
+
     """
 
     n_components: int = 3
@@ -46,6 +57,10 @@ class LawSettings:
     delta: float = np.inf
     n_starts: int = 300
     random_state: int = 0
+
+    def __post_init__(self) -> None:
+        check_count(self.n_components, "n_components")
+        check_positive(self.delta, "delta")
 
 
 @dataclass(frozen=True)
@@ -130,8 +145,6 @@ def fit_once(training: Training) -> Fitted:
 
     Raises
     ------
-    FitError
-        ``n_components`` is below 1, or ``delta`` not above 0.
     TooFewModelsError, DegenerateError, NotConvergedError
         See ``ScalingLaw`` and ``fit_spaces``.
 
@@ -176,10 +189,6 @@ def fewer_components_note(n_components: int, fitted: Fitted) -> tuple[str, ...]:
 
 def _with_components_of_the_space(training: Training) -> Training:
     settings = training.settings
-    if settings.n_components < 1:
-        raise FitError(f"n_components is {settings.n_components}; it must be at least 1")
-    if not settings.delta > 0:
-        raise FitError(f"delta is {settings.delta:g}; it must be above 0")
     n = min(settings.n_components, training.scores.shape[1])
     return replace(training, settings=replace(settings, n_components=n))
 

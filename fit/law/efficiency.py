@@ -18,6 +18,7 @@ from ..errors import (
     FitError,
     TooFewModelsError,
     UnknownNameError,
+    check_level,
     near_matches,
 )
 from ..table.facts import family_key, one_spelling
@@ -96,8 +97,7 @@ class FamilyLaw:
 
         NaN for two models.
         """
-        if not 0 < level < 1:
-            raise FitError(f"level must lie between 0 and 1, not {level:g}")
+        check_level(level)
         freedom = self.n_models - 2
         return float(stats.t.ppf(0.5 + level / 2, freedom)) if freedom else float("nan")
 

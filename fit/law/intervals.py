@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +12,11 @@ from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 
 from .._display import counted, frame_html
-from ..errors import FitError
+from ..errors import check_count
+from ..errors import check_level as check_level
 from ._folds import Folds, leave_out_weights
 from ._refit import Fitted, LawSettings, Training, predict_with, refit
+from ._seeds import random_generator
 from ._views import SCORE_NOISE, angle, from_angle, soft_logit, softened
 
 __all__ = [
@@ -155,11 +156,12 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         self, fitted: Fitted, new: Array, *, level: float = 0.9, spread: Array | None = None
     ) -> Interval:
         """Predict the target of new models (m, p); see ``IntervalMethod``."""
-        check_level(level, self.n_refits)
+        check_level(level)
+        check_count(self.n_refits, "n_refits")
         training = fitted.training
         n = len(training.target)
         leave_out, family = leave_out_weights(training)
-        rng = np.random.default_rng(self.random_state)
+        rng = random_generator(self.random_state)
         truth = angle(training.target)
         errors, deviations = [], []
         mean = np.empty(len(new))
@@ -192,11 +194,12 @@ class TwoView(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         All folds are refitted side by side: leaving out families a and b serves both fold a and
         fold b.
         """
-        check_level(level, self.n_refits)
+        check_level(level)
+        check_count(self.n_refits, "n_refits")
         training = fitted.training
         n = len(training.target)
         folds = Folds(training)
-        rng = np.random.default_rng(self.random_state)
+        rng = random_generator(self.random_state)
         truth = angle(training.target)
         mean, centre = np.empty(n), np.empty(n)
         errors = np.zeros(folds.n)
@@ -312,11 +315,3 @@ def _two_view_interval(mean: Array, variance: Array, level: float) -> Interval:
     half = _KAPPA_90 * ndtri(0.5 + level / 2) / ndtri(0.95) * np.sqrt(variance)
     centre = angle(mean)
     return Interval(mean, from_angle(centre - half), from_angle(centre + half), level)
-
-
-def check_level(level: float, n_refits: int = 1) -> None:
-    """Raise FitError for a level outside (0, 1) or for less than one refit."""
-    if not (isinstance(level, Real) and 0 < level < 1):
-        raise FitError(f"level is {level}; it must lie between 0 and 1, as in 0.9")
-    if n_refits < 1:
-        raise FitError(f"n_refits is {n_refits}; it must be at least 1")

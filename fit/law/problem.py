@@ -15,7 +15,7 @@ from ..errors import DegenerateError, UnknownNameError, check_choice
 from ..table.columns import find_averages, same_as_target
 from ..table.facts import family_of_each
 from ..table.names import spelled_twice
-from ..table.numbers import check_fractions, float_series
+from ..table.numbers import check_fractions, check_unique, float_frame, float_series
 from ._form import Form
 from ._law import LinkName
 from ._refit import LawSettings, Training
@@ -137,8 +137,8 @@ def make_problem(
         No model joins, no column is left for the space, or the target does not vary, or lies at
         floor or ceiling throughout.
     FitError
-        A target score is outside [0, 1] or not a number, a model has two, or there is no such
-        link.
+        A score is outside [0, 1] or not a number; a model or benchmark is there twice; or there is
+        no such link.
 
     See Also
     --------
@@ -161,6 +161,9 @@ def make_problem(
                 f"{benchmark!r} is to be dropped but is no benchmark; there are "
                 f"{', '.join(map(str, scores.columns))}"
             )
+    check_unique(scores.index, "models of the scores")
+    check_unique(scores.columns, "benchmarks of the scores")
+    check_unique(facts.index, "models of the facts")
     columns = [c for c in scores.columns if c not in set(drop)]
     if name in columns:
         columns.remove(name)
@@ -189,7 +192,9 @@ def make_problem(
         f"{model} is {other} in another spelling: keep one, or a law is tested on what it saw"
         for model, other in spelled_twice(map(str, joined)).items()
     ]
-    x = scores.loc[joined, columns]
+    x = float_frame(scores.loc[joined, columns])
+    for column in columns:
+        check_fractions(x[column], str(column))
     empty = x.isna().all(axis=1)
     if empty.any():
         notes.append(f"left out for want of any benchmark: {', '.join(map(str, x.index[empty]))}")

@@ -12,12 +12,19 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from ..errors import FitError, TooFewModelsError, UnknownNameError, near_matches
+from ..errors import (
+    FitError,
+    TooFewModelsError,
+    UnknownNameError,
+    check_count,
+    check_level,
+    near_matches,
+)
 from ..law._form import Form
 from ..law._law import ScalingLaw
 from ..law._refit import LawSettings, Training, fewer_components_note, fit_once
 from ..law.conformal import Conformal
-from ..law.intervals import IntervalMethod, TwoView, check_level
+from ..law.intervals import IntervalMethod, TwoView
 from ..reference import Reference, Target, target_training_table
 from ..reference.overlap import find_overlap
 from ..space._space import space_of
@@ -123,11 +130,12 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         UnknownNameError
             No such target.
         FitError
-            ``n_components`` is below 1.
+            ``n_components`` is no whole number of at least 1.
         TooFewModelsError, DegenerateError, NotConvergedError
             The models left do not determine the law.
 
         """
+        check_count(self.n_components, "n_components")
         target = reference.target(self.target) if isinstance(self.target, str) else self.target
         scores, truth, families = target_training_table(reference, target, exclude=exclude)
         training = Training(

@@ -136,7 +136,7 @@ class Reference:
 
         """
         for target in self.targets.values():
-            if name.lower() in (target.name.lower(), target.label.lower()):
+            if str(name).lower() in (target.name.lower(), target.label.lower()):
                 return target
         raise UnknownNameError(
             f"unknown target {name!r}{near_matches(name, self.targets)}; known are "

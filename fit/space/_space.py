@@ -17,8 +17,10 @@ from ..errors import (
     TooFewModelsError,
     UnknownNameError,
     check_choice,
+    check_count,
     near_matches,
 )
+from ..table.numbers import check_unique, float_array, float_frame
 from ._factor import FactorModel, fit_factor_model
 from ._imputation import Spaces, fit_spaces, orient
 from ._place import Place
@@ -140,8 +142,7 @@ class CapabilitySpace(
 
         """
         check_choice(self.estimator, get_args(Estimator), "estimator")
-        if self.n_components < 1:
-            raise FitError(f"n_components is {self.n_components}; it must be at least 1")
+        check_count(self.n_components, "n_components")
         x = validate_data(
             self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
         )
@@ -181,12 +182,20 @@ class CapabilitySpace(
         ------
         UnknownNameError
             The DataFrame holds none of the space's benchmarks.
+        FitError
+            A cell is no number, a score is infinite, a standard error is infinite or negative, a
+            benchmark stands there twice, or the shapes differ.
 
         """
         check_is_fitted(self)
         x = self._align(X)
-        errors = np.full_like(x, np.nan) if stderr is None else self._align(stderr)
-        mean, covariance = self._coordinates(x, np.nan_to_num(errors) ** 2)
+        infinite = np.isinf(x)
+        if infinite.any():
+            row, column = np.argwhere(infinite)[0]
+            name = getattr(self, "feature_names_in_", np.arange(x.shape[1]))[column]
+            raise FitError(f"row {row + 1}: {name!s} is infinite; leave it out or measure it again")
+        variance = np.zeros_like(x) if stderr is None else _variance_of(self._align(stderr), x)
+        mean, covariance = self._coordinates(x, variance)
         return Place(mean, covariance)
 
     def __sklearn_tags__(self) -> Any:
@@ -272,16 +281,17 @@ class CapabilitySpace(
     def _align(self, X: pd.DataFrame | ArrayLike) -> Array:
         names = getattr(self, "feature_names_in_", None)
         if isinstance(X, pd.DataFrame) and names is not None:
-            known = [c for c in X.columns if c in set(names)]
-            if not known:
+            known = X.loc[:, X.columns.isin(names)]
+            if not len(known.columns):
                 given = ", ".join(map(str, X.columns)) or "no column"
                 raise UnknownNameError(
                     f"none of {given} is a benchmark of this space{near_matches(given, names)}; "
                     f"it has {', '.join(names)}"
                 )
-            return X.reindex(columns=names).to_numpy(dtype=float)
-        x = np.asarray(X, dtype=float)
-        if x.ndim != 2 or x.shape[1] != self.n_features_in_:
+            check_unique(known.columns, "columns")
+            return float_frame(known).reindex(columns=names).to_numpy()
+        x = float_array(X)
+        if x.shape[1] != self.n_features_in_:
             raise FitError(
                 f"X has shape {x.shape}, expected (n, {self.n_features_in_}); pass a DataFrame to "
                 "give only some benchmarks"
@@ -329,7 +339,7 @@ def space_of(spaces: Spaces, names: Sequence[str], *, n_components: int) -> Capa
 def _variance_of(stderr: ArrayLike | None, x: Array) -> Array:
     if stderr is None:
         return np.zeros_like(x)
-    errors = np.asarray(stderr, dtype=float)
+    errors = float_array(stderr)
     if errors.shape != x.shape:
         raise FitError(f"stderr has shape {errors.shape}, the scores {x.shape}")
     if (errors < 0).any() or np.isinf(errors).any():

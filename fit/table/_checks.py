@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from ..errors import TableError
 from .cells import as_text
 from .facts import clean_facts
+from .numbers import check_unique, floats
 from .schema import FACT_COLUMNS, FACT_NUMBERS, KEY_COLUMNS, SCORE_NUMBERS
 
 __all__ = ["check_facts", "check_scores", "merge_agreeing", "typed_columns"]
@@ -20,21 +21,33 @@ _ROUNDING = 1e-9
 def typed_columns(
     frame: pd.DataFrame, columns: tuple[str, ...], numbers: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Return these columns of a frame, ``numbers`` among them as floats and the others as text."""
+    """Return these columns of a frame, ``numbers`` among them as floats and the others as text.
+
+    Raises
+    ------
+    TableError
+        A column stands there twice, or a cell is not what its column holds.
+
+    """
     out = pd.DataFrame(index=frame.index)
+    check_unique(frame.columns[frame.columns.isin(columns)], "columns")
     for column in columns:
         if column in numbers:
-            values = frame.get(column, np.nan)
-            try:
-                out[column] = pd.to_numeric(pd.Series(values, index=frame.index)).astype(float)
-            except (ValueError, TypeError) as error:
-                raise TableError(
-                    f"column {column!r} holds something not a number: {error}"
-                ) from None
+            values = pd.Series(frame.get(column, np.nan), index=frame.index)
+            out[column] = floats(values, _places(frame, column))
         else:
             text = pd.Series(frame.get(column, ""), index=frame.index, dtype=object)
             out[column] = as_text(text.rename(column))
     return out
+
+
+def _places(frame: pd.DataFrame, column: str) -> Iterator[tuple[object, str]]:
+    """Return the model of each row, and what its cell in a column is of."""
+    models = frame.get("model", frame.index)
+    if "benchmark" not in frame:
+        return ((model, column) for model in models)
+    rows = zip(models, frame["benchmark"], strict=True)
+    return ((model, f"{column} of {benchmark!s}") for model, benchmark in rows)
 
 
 def check_scores(scores: pd.DataFrame) -> None:
@@ -72,6 +85,8 @@ def merge_agreeing(scores: pd.DataFrame) -> pd.DataFrame:
 
 def check_facts(models: pd.DataFrame, scored: Iterable[str]) -> pd.DataFrame:
     """Return the facts of all models, those without any included, each checked."""
+    used = models.columns.isin(("model", *FACT_COLUMNS))
+    check_unique(models.columns[used], "columns of the facts")
     named = models.set_index("model") if "model" in models.columns else models
     frame = named.set_axis(as_text(named.index.to_series()).to_numpy(), axis=0)
     frame = clean_facts(frame)

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from .._display import counted, frame_html
-from ..errors import FitError, TableError, UnknownNameError, near_matches
+from ..errors import TableError, UnknownNameError, near_matches
 from ._checks import check_facts, check_scores, merge_agreeing, typed_columns
 from .facts import family_key
 from .marks import read_marks
-from .numbers import float_frame
+from .numbers import check_unique, float_frame
 from .schema import (
     FACT_COLUMNS,
     SCORE_COLUMNS,
@@ -111,7 +111,7 @@ class ScoreTable:
         """
         frame = _long(wide, "score").assign(source=source)
         if stderr is not None:
-            frame["stderr"] = _long(stderr.reindex_like(wide), "stderr")["stderr"]
+            frame["stderr"] = _long(_like(stderr, wide), "stderr")["stderr"]
         frame = frame.dropna(subset="score")
         return cls(frame, pd.DataFrame(index=wide.index) if models is None else models)
 
@@ -263,10 +263,7 @@ class ScoreTable:
 
 
 def _long(wide: pd.DataFrame, value: str) -> pd.DataFrame:
-    try:
-        cells = float_frame(wide).to_numpy()
-    except FitError as error:
-        raise TableError(str(error)) from None
+    cells = float_frame(wide).to_numpy()
     n, p = wide.shape
     return pd.DataFrame(
         {
@@ -275,6 +272,17 @@ def _long(wide: pd.DataFrame, value: str) -> pd.DataFrame:
             value: cells.ravel(),
         }
     )
+
+
+def _like(stderr: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:
+    """Return the standard errors of the cells of ``wide``, NaN where there is none."""
+    for names, of_scores, what in (
+        (stderr.index, wide.index, "models of the stderr"),
+        (stderr.columns, wide.columns, "benchmarks of the stderr"),
+    ):
+        if not names.equals(of_scores):
+            check_unique(names, what)
+    return stderr.reindex_like(wide)
 
 
 def _refuse_revisions(rows: pd.DataFrame) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..errors import TableError
 
-__all__ = ["PARQUET_ENDINGS", "as_numbers", "as_text", "is_empty", "read_cells"]
+__all__ = ["PARQUET_ENDINGS", "as_numbers", "as_text", "is_empty", "is_number", "read_cells"]
 
 PARQUET_ENDINGS = (".parquet", ".pq")
 """How names of Parquet files end; anything else is read as CSV."""
@@ -124,7 +124,7 @@ def as_numbers(values: pd.Series, models: pd.Series) -> pd.Series:
         text = str(cell).strip()
         if isinstance(cell, str) and text.lower() in _NOT_MEASURED:
             continue
-        if not isinstance(cell, str) or not _NUMBER.fullmatch(text):
+        if not isinstance(cell, str) or not is_number(text):
             comma = isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(text)
             raise TableError(
                 f"{models.iloc[i]}: {values.name!s} is {cell!r:.60}, "
@@ -136,6 +136,11 @@ def as_numbers(values: pd.Series, models: pd.Series) -> pd.Series:
             )
         numbers[i] = float(text)
     return pd.Series(numbers, index=values.index, name=values.name)
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a decimal number in ASCII, or infinity, without blanks."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def is_empty(cell: Any) -> bool:

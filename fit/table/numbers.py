@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
-from ..errors import FitError
+from ..errors import FitError, TableError
+from .cells import is_number
 
 __all__ = [
     "check_fractions",
     "check_standard_errors",
     "check_unique",
+    "float_array",
     "float_frame",
     "float_series",
+    "floats",
 ]
 
 
@@ -32,12 +37,13 @@ def float_series(values: pd.Series, name: str) -> pd.Series:
 
     Raises
     ------
-    FitError
+    TableError
         A value is not a real number, or a model stands there twice.
 
     """
     check_unique(values.index, f"models with a value of {name}")
-    return _floats(values, name)
+    numbers = floats(values, ((model, name) for model in values.index))
+    return pd.Series(numbers, values.index, name=values.name)
 
 
 def float_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -45,14 +51,36 @@ def float_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    FitError
+    TableError
         A cell is not a real number.
 
     """
     values = np.empty(frame.shape)
     for i, column in enumerate(frame.columns):
-        values[:, i] = _floats(frame.iloc[:, i], str(column))
+        values[:, i] = floats(frame.iloc[:, i], ((row, column) for row in frame.index))
     return pd.DataFrame(values, frame.index, frame.columns)
+
+
+def float_array(values: ArrayLike) -> NDArray[np.float64]:
+    """Return an array (n, p) without labels as floats, NaN where not measured.
+
+    Raises
+    ------
+    FitError
+        Its shape is another, or a cell is not a real number.
+
+    """
+    try:
+        table = np.asarray(values)
+    except ValueError:
+        raise FitError("the rows of an array are of different lengths") from None
+    if table.ndim != 2:
+        raise FitError(f"an array has shape {table.shape}, expected (n, p)")
+    rows, columns = (
+        [f"{what} {i + 1}" for i in range(n)]
+        for what, n in zip(("row", "column"), table.shape, strict=True)
+    )
+    return float_frame(pd.DataFrame(table, rows, columns)).to_numpy(dtype=float)
 
 
 def check_fractions(values: pd.Series, name: str) -> None:
@@ -76,29 +104,52 @@ def check_standard_errors(errors: pd.DataFrame) -> None:
 
 
 def check_unique(names: pd.Index, what: str) -> None:
-    """Raise FitError for a name that stands twice."""
+    """Raise TableError for a name that stands twice."""
     if names.has_duplicates:
         twice = names[names.duplicated()][0]
-        raise FitError(f"{twice!s} is twice among the {what}; keep one of them")
+        raise TableError(f"{twice!s} is twice among the {what}; keep one of them")
 
 
-def _floats(values: pd.Series, name: str) -> pd.Series:
-    if values.dtype.kind == "f" and isinstance(values.dtype, np.dtype):
-        return values.astype(float)
-    numbers = [_number(value) for value in values]
-    for model, value, number in zip(values.index, values, numbers, strict=True):
-        if number is None:
-            raise FitError(f"{model!s}: {name} is {value!r}, not a number")
-    return pd.Series(numbers, values.index, dtype=float, name=values.name)
+def floats(values: pd.Series, places: Iterable[tuple[object, object]]) -> NDArray[np.float64]:
+    """Return values (n,) as floats, NaN where not measured.
+
+    Parameters
+    ----------
+    values : Series
+        Numbers of any type, or text that a table may hold for one; None and NA are not measured.
+    places : iterable of n pairs
+        Model and name of each value, for the message.
+
+    Raises
+    ------
+    TableError
+        A value is not a real number, or too large for a float.
+
+    """
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "fiu":
+        return values.to_numpy(dtype=float)
+    numbers = np.empty(len(values))
+    for i, (value, (model, name)) in enumerate(zip(values, places, strict=True)):
+        try:
+            numbers[i] = _number(value)
+        except OverflowError:
+            raise TableError(f"{model!s}: {name!s} is too large for a number") from None
+        except ValueError:
+            raise TableError(f"{model!s}: {name!s} is {value!r:.60}, not a number") from None
+    return numbers
 
 
-def _number(value: Any) -> float | None:
-    """Return a value as a float, NaN for one that is missing, None for one that is no number."""
-    if value is None or value is pd.NA or (isinstance(value, str) and not value.strip()):
+def _number(value: Any) -> float:
+    """Return a value as a float, NaN for one that is missing; raise ValueError for any other."""
+    if value is None or value is pd.NA:
         return float("nan")
-    if not isinstance(value, Real | Decimal | str | np.bool_):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
+    if isinstance(value, str):
+        text = value.strip()
+        if not text or text.lower() == "nan":
+            return float("nan")
+        if not is_number(text):
+            raise ValueError
+        return float(text)
+    if not isinstance(value, Real | Decimal | np.bool_):
+        raise ValueError
+    return float(value)

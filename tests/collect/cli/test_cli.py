@@ -299,6 +299,19 @@ def test_level_outside_its_range(capspace: Command, mine: Path) -> None:
     assert "level" in capspace.refused("predict", mine, "--level", "90")
 
 
+def test_a_level_outside_its_range_is_not_frozen(capspace: Command, tmp_path: Path) -> None:
+    ledger = tmp_path / "new" / "ledger.jsonl"
+    line = capspace.refused("ledger", "add", "gsm8k", "--level", "2", "--ledger", ledger)
+    assert "level is 2.0; it must lie between 0 and 1" in line
+    assert not ledger.parent.exists()
+
+
+def test_a_seed_below_zero(capspace: Command, zoo: Path) -> None:
+    run = ("backtest", zoo, "--target-column", "Agents", "--random", "0.2")
+    for command in (run, ("select", zoo, "--budget", "5")):
+        assert "--seed" in capspace.refused(*command, "--seed", "-1")
+
+
 def test_reference_with_fewer_models_than_parameters(
     capspace: Command, mine: Path, tmp_path: Path
 ) -> None:

@@ -158,6 +158,8 @@ def test_bad_input():
     for wrong in (100 * treated, treated - 1, np.where(treated < 0.5, np.inf, treated)):
         with pytest.raises(FitError, match="outside"):
             fit_gain(whole, wrong)
+    with pytest.raises(FitError, match=r"row 1: the base score is .*divide by 100"):
+        fit_gain(replace(whole, target=100 * base), treated)
     with pytest.raises(TooFewModelsError, match="parameters"):
         fit_gain(whole, np.where(np.arange(len(treated)) < 2, treated, np.nan))
     with pytest.raises(FitError, match="level is 90"):

@@ -9,7 +9,7 @@ import pytest
 from small_files import files_limited_to
 
 from capspace.fit.analyses.ledger import Ledger, LedgerError
-from capspace.fit.errors import DegenerateError, UnknownNameError
+from capspace.fit.errors import DegenerateError, FitError, UnknownNameError
 from capspace.fit.prediction import TargetLaw
 from capspace.fit.reference import load_reference, target_training_table
 
@@ -155,3 +155,31 @@ def test_names(case, ledger):
         ledger.law("frist")
     with pytest.raises(LedgerError, match="among the models the law was fitted on"):
         ledger.add(fit, name="other", scores=fit.scores_)
+
+
+@pytest.mark.parametrize("level", [2, 0, np.nan, "x", None])
+def test_a_level_that_is_none_is_not_frozen(case, ledger, level):
+    with pytest.raises(FitError, match="level is"):
+        ledger.add(case[0], name="first", level=level)
+    assert not ledger.path.parent.exists()
+
+
+def test_models_may_be_numbered_but_not_twice_nor_their_scores_be_text(case, ledger):
+    fit, scores, truth = case
+    scores, truth = scores.iloc[:2], truth.iloc[:2]
+    ledger.add(fit, name="first", scores=scores.set_axis(["0", "1"]))
+    numbered = ledger.score("first", scores.reset_index(drop=True), truth.reset_index(drop=True))
+    assert [r["model"] for r in numbered.results] == ["0", "1"]
+    for given, message in (
+        (scores.astype(object).assign(MMLU="high"), "MMLU is 'high', not a number"),
+        (pd.concat([scores, scores]), "is twice among the models of the scores"),
+        (pd.concat([scores, scores], axis=1), "is twice among the benchmarks of the scores"),
+    ):
+        before = ledger.path.read_bytes()
+        with pytest.raises(FitError, match=message):
+            ledger.score("first", given, truth)
+        assert ledger.path.read_bytes() == before
+    with pytest.raises(FitError, match="MMLU is 'high', not a number"):
+        ledger.add(fit, name="next", scores=scores.astype(object).assign(MMLU="high"))
+    with pytest.raises(UnknownNameError, match="no law 1 in"):
+        ledger.law(1)

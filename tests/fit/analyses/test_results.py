@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from capspace.fit import (
     by_flops,
     error_curve,
     load_reference,
+    predict_gain,
     read_costs,
     select_models,
     target_problem,
@@ -28,6 +29,7 @@ from capspace.fit import (
     write_table,
 )
 from capspace.fit.analyses import Ledger, fit_unseen
+from capspace.fit.analyses.splits import Split, randomly
 from capspace.fit.errors import DegenerateError, FitError, TableError, UnknownNameError
 
 EVIL = "<script>alert(1)</script>"
@@ -333,3 +335,71 @@ def test_ledger_entries_show_themselves(tmp_path: Any) -> None:
     for shown in (law, scoring):
         assert list(shown.to_frame().index) == [EVIL]
         assert EVIL not in shown._repr_html_()
+
+
+def test_a_gain_of_scores_in_percent_is_refused_on_either_side(
+    table: ScoreTable, targets: pd.DataFrame
+) -> None:
+    problem = target_problem(table, targets["base"])
+    treated = targets["treated"].to_numpy()
+    train = np.arange(len(treated)) < 30
+    text: Any = ["high", *treated[1:]]
+    mask: Any = pd.Series(train)
+    for refused, message in (
+        (lambda: predict_gain(problem, np.where(train, treated, 100 * treated), train,
+                              treated_name="cot"), r"m30: cot is .*percentages: divide by 100"),
+        (lambda: predict_gain(problem, text, train, treated_name="cot"), "m0: cot is 'high', not"),
+        (lambda: predict_gain(problem, treated[1:], train, treated_name="cot"), "has shape"),
+        (lambda: predict_gain(problem, treated, mask, treated_name="cot"), "given by a Series"),
+        (lambda: predict_gain(problem, treated, train[1:], treated_name="cot"), "39 bools for 40"),
+        (lambda: predict_gain(problem, treated, ~train & train, treated_name="cot"), "no model"),
+    ):  # fmt: skip
+        with pytest.raises(FitError, match=message) as caught:
+            refused()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (pd.Series([True, False]), "given by a Series, not by an array of one bool per model"),
+        ([0, 1], "given by a list"),
+        (np.array([0, 1]), "given by a ndarray"),
+        (np.eye(2, dtype=bool), "given by a ndarray"),
+        ([[True], [True, False]], "given by a list"),
+        ("train", "given by a str"),
+        (np.zeros(3, bool), "the split 'mine' leaves no training model"),
+        ([True, True], "the split 'mine' leaves no test model"),
+    ],
+    ids=["series", "ints", "int array", "matrix", "ragged", "text", "none", "all"],
+)
+def test_a_split_of_ones_own_has_a_bool_per_model_and_two_sides(train: Any, message: str) -> None:
+    with pytest.raises(FitError, match=message):
+        Split(train, "mine")
+
+
+def test_a_list_of_bools_is_a_split() -> None:
+    mine: Any = [True, False]
+    train = Split(mine, "mine").train
+    assert train is not None
+    assert train.dtype == bool
+    assert list(train) == mine
+
+
+def test_parameters_that_are_no_numbers_are_refused(
+    table: ScoreTable, targets: pd.DataFrame
+) -> None:
+    wrong: Any = "0.9"
+    problem = target_problem(table, targets["base"])
+    for refused, message in (
+        (lambda: analyse_efficiency(table, family="F1", level=wrong), "level is '0.9'"),
+        (lambda: analyse_efficiency(table, family="F1", capability=cast("str", 1)), "capability 1"),
+        (lambda: analyse_space(table, n_components=cast("int", 2.5)), "n_components is 2.5"),
+        (lambda: problem.settings(cast("int", None)), "n_components is None"),
+        (lambda: error_curve(problem, delta=cast("float", "1")), "delta is '1'"),
+        (lambda: select_models(table, 9, n_components=1, random_state=-1), "random_state is -1"),
+        (lambda: randomly(9, 0.3, random_state=-1), "random_state is -1; it must be a whole"),
+    ):
+        with pytest.raises(FitError, match=message) as caught:
+            refused()
+        assert "\n" not in str(caught.value)

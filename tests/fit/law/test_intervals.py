@@ -178,3 +178,11 @@ def test_too_few_families_are_refused():
             method.predict(fit_once(training(scores, y, single)), scores)
         with pytest.raises(DegenerateError, match="needs three"):
             method.leave_family_out(fit_once(training(scores, y, families, k=1)))
+
+
+def test_a_seed_that_is_none_is_refused():
+    scores, y, families = planted(4)
+    fitted = fit_once(training(scores, y, families))
+    for wrong in (-1, "0", 0.5):
+        with pytest.raises(FitError, match=r"random_state is .*; it must be a whole number"):
+            TwoView(n_refits=2, random_state=wrong).predict(fitted, scores[:2])

@@ -203,3 +203,22 @@ def test_refits_equal_fits_of_the_weighted_models():
     assert np.isfinite(law.covariance_).all()
     with pytest.raises(TooFewModelsError, match="without one family"):
         refit(fitted, np.eye(40)[:1], scores)
+
+
+def test_settings_that_fit_nothing_are_refused_in_one_line():
+    x, y = planted(n=20)
+    for settings, message in (
+        ({"loss": "huber", "delta": np.nan}, "delta is nan; it must be above 0"),
+        ({"loss": "huber", "delta": -1}, "delta is -1; it must be above 0"),
+        ({"loss": "huber", "delta": "1"}, "delta is '1'; it must be a number above 0"),
+        ({"random_state": -1}, "random_state is -1; it must be a whole number of at least 0"),
+        ({"random_state": "0"}, "random_state is '0'"),
+        ({"random_state": 1.5}, r"random_state is 1\.5"),
+        ({"n_starts": 0}, "n_starts is 0; it must be at least 1"),
+        ({"n_starts": 9.5}, r"n_starts is 9\.5; it must be a whole number"),
+    ):
+        with pytest.raises(FitError, match=message):
+            ScalingLaw(**settings).fit(x, y)
+    for wrong in (0, 2.5, None, "3"):
+        with pytest.raises(FitError, match="n_components is"):
+            LawSettings(n_components=wrong)

@@ -216,6 +216,9 @@ def test_a_space_has_no_more_components_than_benchmarks(link):
     assert (many.mean, many.lower, all_five.notes) == (all_five.mean, all_five.lower, ())
     with pytest.raises(FitError, match="n_components is 0; it must be at least 1"):
         TargetLaw(target, n_components=0).fit(reference)
+    for wrong in (2.5, None, "3"):
+        with pytest.raises(FitError, match=r"n_components is .*; it must be a whole number"):
+            TargetLaw(target, n_components=wrong).fit(reference)
 
 
 def test_numbers_of_any_type_predict_the_same():
@@ -242,7 +245,7 @@ def test_what_cannot_be_predicted_from_is_refused_in_one_line():
         (lambda: law.predict(row.astype(object).assign(B1="x")), f"{name}: B1 is 'x', not a"),
         (lambda: law.predict(row.astype(object).assign(B1=1j)), f"{name}: B1 is 1j, not a"),
         (lambda: law.predict(row[["B1", "B2", "B1"]]), "B1 is twice among the columns"),
-        (lambda: law.predict(row, level=text), "level is 0.9; it must lie"),
+        (lambda: law.predict(row, level=text), "level is '0.9'; it must be a number"),
         (lambda: law.predict(np.nan * row, level=2), "level is 2; it must lie"),
         (lambda: law.predict(row, stderr=noise - 1), f"{name}: the stderr of B1 is -1"),
         (lambda: law.predict(row, stderr=noise + np.inf), "the stderr of B1 is inf"),

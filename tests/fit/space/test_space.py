@@ -288,3 +288,37 @@ def test_the_studys_spaces_to_four_digits(key, table):
         filled = space._model.fill(row.to_numpy())[0, 0]
         at = names.index({"Winograd": "Winogrande"}.get(benchmark, benchmark))
         assert filled[at] == pytest.approx(value, abs=1e-4)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_what_cannot_be_placed_is_refused_in_one_line(labelled):
+    x, *_ = planted(n=30)
+    table = pd.DataFrame(x, columns=[f"b{j}" for j in range(8)])
+    space = CapabilitySpace(n_components=2).fit(table if labelled else x)
+    new, noise = table.iloc[:2].astype(object), 0.0 * table.iloc[:2]
+    for scores, stderr, message in (
+        (new.assign(b1="x"), None, "'x', not a number"),
+        (new.assign(b1=1j), None, "1j, not a number"),
+        (new.assign(b1=np.inf), None, "row 1: .* is infinite"),
+        (new, noise.assign(b1="x"), "'x', not a number"),
+        (new, noise - 1, "stderr must be finite and not negative"),
+        (new, noise + np.inf, "stderr must be finite and not negative"),
+        (new, noise[:1], r"stderr has shape \(1, 8\), the scores \(2, 8\)"),
+    ):
+        given = (scores, stderr) if labelled else (scores.to_numpy(), np.asarray(stderr))
+        with pytest.raises(FitError, match=message) as caught:
+            space.place(given[0], stderr=None if stderr is None else given[1])
+        assert "\n" not in str(caught.value)
+    if not labelled:
+        for wrong in ([0.1] * 8, [[0.1], [0.2, 0.3]]):
+            with pytest.raises(FitError, match=r"expected \(n, p\)|different lengths"):
+                space.place(wrong)
+        return
+    with pytest.raises(FitError, match="b1 is twice among the columns"):
+        space.place(new[["b0", "b1", "b1"]])
+    missing = new.assign(b1=pd.NA)
+    expected = space.place(table.iloc[:2].assign(b1=np.nan)).mean
+    np.testing.assert_array_equal(space.place(missing).mean, expected)
+    for wrong in (2.5, None, "3"):
+        with pytest.raises(FitError, match=r"n_components is .*; it must be a whole number"):
+            CapabilitySpace(n_components=wrong).fit(table)

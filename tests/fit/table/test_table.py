@@ -1,5 +1,8 @@
 """The score table keeps what was measured, refuses contradictions, and never invents a zero."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,7 +92,7 @@ def test_percentages_are_recognised():
     ("records", "message"),
     [
         ([row(score=np.inf)], "score of MMLU is infinite"),
-        ([row(score="many")], "'score' holds something not a number"),
+        ([row(score="many")], "a: score of MMLU is 'many', not a number"),
         ([row(stderr=-0.1)], "stderr of MMLU is negative"),
         ([row(n_items=-5)], "n_items of MMLU is negative"),
         ([row(model="")], "row 1 names no model"),
@@ -145,3 +148,53 @@ def test_a_cell_of_a_wide_frame_that_is_no_number_is_named(value):
     wide = pd.DataFrame({"MMLU": pd.Series([value], index=["a"])})
     with pytest.raises(TableError, match=r"a: MMLU is .*, not a number"):
         ScoreTable.from_wide(wide)
+
+
+NO_NUMBERS = [
+    pd.Timestamp("2024-01-01"), pd.Timedelta("1D"), pd.NaT, 1j, "1_0", "\u0663", [1], 10**400
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", ["score", "stderr", "n_items", "n_shot"])
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=range(len(NO_NUMBERS)))
+def test_a_number_of_a_record_that_is_none_is_named(column, value):
+    for rows in ([row(**{column: value})], [row(), row("b", **{column: value})]):
+        with pytest.raises(TableError, match=rf"[ab]: {column} of MMLU is .*a number") as caught:
+            ScoreTable.from_records(rows)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=range(len(NO_NUMBERS)))
+def test_a_number_of_the_facts_that_is_none_is_named(value):
+    facts = pd.DataFrame({"training_flops": pd.Series([value], index=["a"])})
+    with pytest.raises(TableError, match=r"a: training_flops is .*a number"):
+        ScoreTable(pd.DataFrame([row()]), facts)
+
+
+def test_numbers_of_any_type_are_numbers():
+    for score in (1, True, "0.5", " 5e-1 ", Decimal("0.5"), Fraction(1, 2), np.float32(0.5)):
+        (read,) = ScoreTable.from_records([row(score=score)]).scores["score"]
+        assert read == float(score)
+    for nothing in (None, pd.NA, "", "nan", np.nan):
+        assert np.isnan(ScoreTable.from_records([row(n_items=nothing)]).scores["n_items"][0])
+    nullable = pd.DataFrame([row(), row("b", score=None)]).convert_dtypes()
+    assert list(ScoreTable(nullable, pd.DataFrame()).scores["score"]) == [0.5]
+
+
+def test_a_column_or_row_that_stands_twice_is_named():
+    rows, facts = pd.DataFrame([row()]), FACTS.set_index("model")
+    wide = pd.DataFrame({"MMLU": [0.4, 0.5]}, index=["a", "b"])
+    for refused, message in (
+        (lambda: ScoreTable(pd.concat([rows, rows], axis=1), facts), "model is twice among"),
+        (lambda: ScoreTable(rows, pd.concat([facts, facts], axis=1)), "family is twice among"),
+        (
+            lambda: ScoreTable.from_wide(wide, stderr=pd.concat([wide, wide[:1]])),
+            "a is twice among the models of the stderr",
+        ),
+        (
+            lambda: ScoreTable.from_wide(wide, stderr=pd.concat([wide, wide], axis=1)),
+            "MMLU is twice among the benchmarks of the stderr",
+        ),
+    ):
+        with pytest.raises(TableError, match=message):
+            refused()
