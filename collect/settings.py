@@ -9,7 +9,7 @@ import reprlib
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypedDict, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -20,7 +20,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import InitErrorDetails
 
 from capspace.fit.errors import near_matches
 
@@ -120,10 +119,14 @@ class _Settings(BaseModel):
             _refuse_unknown(values, cls.model_fields)
         return values
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse as pydantic does, but without the value, which may be a token."""
-        problem: InitErrorDetails = {"type": "frozen_instance", "loc": (name,), "input": None}
-        raise ValidationError.from_exception_data(type(self).__name__, [problem], hide_input=True)
+    if not TYPE_CHECKING:  # with it, type checkers would take any name
+
+        def __setattr__(self, name, value):
+            """Refuse as pydantic does, but without the value, which may be a token."""
+            problem = {"type": "frozen_instance", "loc": (name,), "input": None}
+            raise ValidationError.from_exception_data(
+                type(self).__name__, [problem], hide_input=True
+            )
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         yield from ((name, value) for name, value in self.given().items() if name != "token")

@@ -44,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     folder = _folder_for(target)  # keeps the name, of whatever length: its ending is the format
     try:
-        partial = folder / target.name
+        partial = folder / path.name
         yield partial
         _put(partial, target)
     finally:

@@ -82,6 +82,7 @@ def test_a_link_keeps_its_goal_and_a_file_its_rights(tmp_path: Path) -> None:
     link.symlink_to(goal)
     with replacing(link) as partial:
         partial.write_text("new")
+    assert partial.name == "link"  # whose ending says what it is
     assert link.is_symlink()
     assert goal.read_text() == "new"
     assert goal.stat().st_mode & 0o777 == 0o600
