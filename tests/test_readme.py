@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +34,9 @@ COMMANDS = [
 def desk(tmp_path: Path, zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with the files the README names."""
     monkeypatch.chdir(tmp_path)
-    Path("scores.csv").write_text(MINE)
+    scores = pd.read_csv(StringIO(MINE)).assign(**{"GPQA-diamond": 0.58, "MMLU-Pro": 0.74})
+    other = scores.assign(Model="other", MMLU=0.7, GSM8K=0.6)
+    pd.concat([scores, other]).assign(release_date="2025-09").to_csv("scores.csv", index=False)
     pd.read_csv(zoo).rename(columns={"Agents, treated": "Treated"}).to_csv("base.csv", index=False)
     return tmp_path
 

@@ -46,7 +46,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
     "Measure": ("place", "collect", "lm-eval", "zoo"),
-    "Predict": ("predict", "complete", "compare", "references", "targets", "models"),
+    "Predict": ("predict", "compare", "complete", "references", "targets", "models"),
     "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
     "Data": ("scores", "store", "import", "export", "panels", "ledger"),
 }
@@ -116,8 +116,8 @@ for module in (
     lm_eval,
     zoo,
     predict,
-    complete,
     compare,
+    complete,
     references,
     backtest,
     study,

@@ -21,7 +21,7 @@ def scores_and_reference(
     Columns that only other packaged references know are left out, as the table's notes say.
     """
     from capspace.fit.reference import choose_reference, load_reference
-    from capspace.fit.reference._choice import known_elsewhere, refuse_other_protocols
+    from capspace.fit.reference.choice import known_elsewhere, refuse_other_protocols
     from capspace.fit.table.readers import read_benchmarks, read_table
 
     columns = read_benchmarks(file)

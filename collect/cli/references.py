@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -85,41 +86,70 @@ def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
     Without --reference those of all packaged references are shown.
     """
     from capspace.fit.reference import load_reference, reference_names
-    from capspace.fit.reference._reference import training_counts
-
-    from .target_tables import evaluation_words
 
     names: list[str | None] = [reference] if reference is not None else [*reference_names()]
     known = [load_reference(name) for name in names]
     rows = []
     for each in known:
-        counts = training_counts(each)
+        counts = each.training_counts()
         for target in sorted(each.targets.values(), key=lambda t: _place(each, t)):
             rows.append((each, target, *counts[target.name]))
     if as_json:
         o.print_json([_target_dict(*row) for row in rows])
         return
     for each in known:
-        own = [row for row in rows if row[0] is each]
-        o.print_table(
-            f"{each.name or 'Targets'}{f' (models until {each.date})' if each.date else ''}",
+        own = [(target, n, f) for reference, target, n, f in rows if reference is each]
+        if each.evaluations:
+            _print_evaluated(each, own)
+        else:
+            _print_described(each, own)
+
+
+def _print_described(reference: Reference, rows: Sequence[tuple[Target, int, int]]) -> None:
+    """Print targets that were not back-tested, with their descriptions."""
+    o.print_table(
+        _title(reference),
+        ("Name", "Target", "Description", "Fitted on", "Predicted from"),
+        [
             (
-                *("Name", "Target", "Status", "Error", "Naive error", "Inside", "Fitted on"),
-                *("Predicted from", "Description"),
-            ),
-            [
-                (
-                    target.name,
-                    target.label,
-                    *evaluation_words(each.evaluations.get(target.name)),
-                    f"{n} {'' if target.population == 'all' else f'{target.population} '}models, "
-                    f"{f} families",
-                    _space(each, target),
-                    _description(each, target),
-                )
-                for _, target, n, f in own
-            ],
-        )
+                target.name,
+                target.label,
+                target.description,
+                f"{n} {target.population} models, {f} families",
+                _space(reference, target),
+            )
+            for target, n, f in rows
+        ],
+    )
+
+
+def _print_evaluated(reference: Reference, rows: Sequence[tuple[Target, int, int]]) -> None:
+    """Print targets with what their back-tests found, offered ones first."""
+    from .target_tables import evaluation_words
+
+    o.print_table(
+        _title(reference),
+        ("Name", "Target", "Status", "Models", "Error", "Naive error", "Inside", "Why"),
+        [
+            (
+                target.name,
+                target.label,
+                *evaluation_words(reference.evaluations.get(target.name), n),
+                _reason(reference, target),
+            )
+            for target, n, _ in rows
+        ],
+        numbers=("Models", "Error", "Inside"),
+    )
+
+
+def _title(reference: Reference) -> str:
+    if not reference.name:
+        return "Targets"
+    return (
+        f"{reference.name} (models until {reference.date}), predicted from "
+        f"{', '.join(reference.benchmarks)}"
+    )
 
 
 def _place(reference: Reference, target: Target) -> int:
@@ -135,16 +165,15 @@ def _target_dict(reference: Reference, target: Target, n: int, families: int) ->
         "n_models": n,
         "n_families": families,
         "status": None if evaluation is None else evaluation.status,
-        "reason": "" if evaluation is None else evaluation.reason,
+        "reason": _reason(reference, target),
         "evaluation": None if evaluation is None else evaluation.to_dict(),
     }
 
 
-def _description(reference: Reference, target: Target) -> str:
-    """Return what a target is, and why it is not offered."""
+def _reason(reference: Reference, target: Target) -> str:
+    """Return why a target is not offered."""
     evaluation = reference.evaluations.get(target.name)
-    reason = "" if evaluation is None else evaluation.reason
-    return f"{target.description} {reason.capitalize()}".strip() if reason else target.description
+    return "" if evaluation is None else evaluation.reason
 
 
 def _space(reference: Reference, target: Target) -> str:

@@ -116,7 +116,7 @@ def update(
     earlier = load_reference(reference)
     tables = _tables(files or [], licence or [], dates or [], fetch)
     name = earlier.about.name if earlier.about is not None and out is None else folder.name
-    built = update_reference(earlier, tables, name=name, licence=_overall(licence or []))
+    built = update_reference(earlier, tables, name=name)
     in_place = folder.resolve() == Path(reference).resolve()
     write_reference(built, folder, replace=in_place)
     _show(built, folder, as_json)

@@ -37,7 +37,7 @@ def print_target_predictions(
             rows = [p for p in own if p.status == status and math.isfinite(p.mean)]
             if rows:
                 _print_rows(f"{model}: {title}", rows, with_reason=status != "offered")
-        _print_gated([p for p in own if not math.isfinite(p.mean)], all_shown)
+        _print_gated(model, [p for p in own if not math.isfinite(p.mean)], all_shown)
 
 
 def _print_rows(title: str, predictions: Sequence[TargetPrediction], *, with_reason: bool) -> None:
@@ -62,13 +62,21 @@ def _print_rows(title: str, predictions: Sequence[TargetPrediction], *, with_rea
     )
 
 
-def _print_gated(predictions: Sequence[TargetPrediction], all_shown: bool) -> None:
+def _print_gated(model: str, predictions: Sequence[TargetPrediction], all_shown: bool) -> None:
     """Print why there is no number, a line per reason; refused targets in one line."""
+    refused = [p for p in predictions if p.status == "refused" and not all_shown]
+    others = [p for p in predictions if p not in refused]
+    gates = {p.gate for p in others}
+    if len(others) > 1 and len(gates) == 1 and "" not in gates:
+        line = f"no number for {model}'s {len(others)} other targets: {gates.pop()}"
+        console().print(f"{line}; --force shows the numbers", markup=False)
+        others = []
     groups: dict[str, list[str]] = {}
-    for p in predictions:
-        refused = p.status == "refused" and not all_shown
-        why = "refused by their back-tests (see `capspace targets`)" if refused else p.reason
-        groups.setdefault(why, []).append(p.target)
+    if refused:
+        why = "refused by their back-tests (see `capspace targets`)"
+        groups[why] = [p.target for p in refused]
+    for p in others:
+        groups.setdefault(p.reason, []).append(p.target)
     for why, targets in groups.items():
         console().print(f"no number for {', '.join(targets)}: {why}", markup=False)
 
@@ -98,13 +106,13 @@ def target_frame(predictions: Iterable[TargetPrediction]) -> pd.DataFrame:
     )
 
 
-def evaluation_words(evaluation: Evaluation | None) -> tuple[str, str, str, str]:
-    """Return status, error, the best naive baseline's error and forward coverage in words."""
+def evaluation_words(evaluation: Evaluation | None, n: int) -> tuple[str, str, str, str, str]:
+    """Return status, models ``n``, error, best naive baseline's error, and forward coverage."""
     if evaluation is None:
-        return "not back-tested", "–", "–", "–"
+        return "not back-tested", str(n), "–", "–", "–"
     coverage = "–" if evaluation.coverage is None else f"{evaluation.coverage:.0%}"
-    best = f"{_score(evaluation.baseline_mae)} {evaluation.baseline}".strip()
-    return evaluation.status, _score(evaluation.mae), best, coverage
+    best = f"{_score(evaluation.baseline_mae)} {evaluation.baseline.replace('_', ' ')}".strip()
+    return evaluation.status, str(n), _score(evaluation.mae), best, coverage
 
 
 def _score(value: float | None) -> str:

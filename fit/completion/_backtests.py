@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 from ._baselines import fit_baselines
 from ._gates import fit_gates
 from ._training import TrainingTable
-from ._views import Kind, fit_views
+from ._views import Recipe, fit_views
 from .scales import z_to_score
 
-__all__ = ["ORIGINS", "Recipe", "conformal_scores", "forward_tests", "provider_tests", "quantile"]
+__all__ = ["ORIGINS", "conformal_scores", "forward_tests", "provider_tests", "quantile"]
 
 Array = NDArray[np.float64]
 
@@ -23,15 +22,6 @@ ORIGINS = (2, 4, 6, 8, 10, 12)
 """Months before the last training release from which forward tests start."""
 
 FEWEST_AT_ORIGIN = 25
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How views are fitted."""
-
-    kind: Kind
-    n_components: int = 3
-    n_sweeps: int = 150
 
 
 def provider_tests(table: TrainingTable, recipe: Recipe) -> pd.DataFrame:
@@ -126,9 +116,7 @@ def _test(
     origin: float,
 ) -> pd.DataFrame:
     known, new = table.rows(train), table.rows(test)
-    views = fit_views(
-        known, recipe.kind, n_components=recipe.n_components, n_sweeps=recipe.n_sweeps
-    )
+    views = fit_views(known, recipe)
     point, width = views.blend(new.cheap, new.facts)
     gate = fit_gates(known).check(views, new.cheap, new.facts)
     naive = fit_baselines(known).predict(new.cheap, new.years)

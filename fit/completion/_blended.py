@@ -12,20 +12,20 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import check_choice
-from ..table.facts import last_day, read_date
-from ._backtests import Recipe, conformal_scores, forward_tests, provider_tests
+from ._backtests import conformal_scores, forward_tests, provider_tests
 from ._baselines import fit_baselines
 from ._fitted import FittedPredictor, Residuals
 from ._gates import fit_gates
-from ._training import Columns, TrainingTable
+from ._training import Columns, TrainingTable, latest_release
 from ._variational import fit_posterior
-from ._views import Kind, fit_views
+from ._views import Kind, Recipe, fit_views
 
 __all__ = ["BlendedPredictor", "fitted_predictor"]
 
 Array = NDArray[np.float64]
 
 _CELL_FOLDS = 3
+_MOST_RATIOS = 2001
 
 
 class BlendedPredictor(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
@@ -144,9 +144,8 @@ class BlendedPredictor(BaseEstimator):  # type: ignore[misc] # scikit-learn is u
         recipe = Recipe(self.kind, self.n_components, self.n_sweeps)
         self.provider_tests_ = provider_tests(table, recipe)
         self.forward_tests_ = forward_tests(table, recipe)
-        last = _last_release(facts, table)
         self.fitted_ = fitted_predictor(
-            table, recipe, self.provider_tests_, self.forward_tests_, last
+            table, recipe, self.provider_tests_, self.forward_tests_, latest_release(facts, table)
         )
         self.scale_ = self.fitted_.scale()
         return self
@@ -183,7 +182,7 @@ def fitted_predictor(
         tuple(n for n, straight in zip(names, table.columns.linear, strict=True) if straight),
         tuple(map(str, table.models)),
         last_release,
-        fit_views(table, recipe.kind, n_components=recipe.n_components, n_sweeps=recipe.n_sweeps),
+        fit_views(table, recipe),
         fit_gates(table),
         fit_baselines(table),
         Residuals(ratios, weight, _cell_ratios(table, recipe)),
@@ -212,12 +211,12 @@ def _cell_ratios(table: TrainingTable, recipe: Recipe) -> Array:
         mean, variance = posterior.predict(*posterior.place(train))
         off = np.abs(table.z - mean[:, :p]) / np.sqrt(variance[:, :p])
         ratios.append(off[hidden])
-    return np.sort(np.concatenate(ratios))
+    return _thinned(np.sort(np.concatenate(ratios)))
 
 
-def _last_release(facts: pd.DataFrame, table: TrainingTable) -> str:
-    about = facts["release_date"]
-    about = about[[str(m) in set(table.models) for m in about.index]]
-    dates = [read_date(d, f"{m!s}: release_date") for m, d in about.items()]
-    days = [last_day(d) for d in dates if d]
-    return max(days).isoformat() if days else ""
+def _thinned(ratios: Array) -> Array:
+    """Return as many order statistics as quantiles need, of ascending ratios."""
+    if len(ratios) <= _MOST_RATIOS:
+        return ratios
+    chosen = np.linspace(0, len(ratios) - 1, _MOST_RATIOS).round().astype(int)
+    return np.asarray(ratios[chosen])

@@ -10,7 +10,6 @@ import pandas as pd
 
 from ..errors import check_choice
 from ._backtests import (
-    Recipe,
     conformal_scores,
     forward_tests,
     provider_tests,
@@ -20,7 +19,7 @@ from ._backtests import (
 from ._baselines import NAIVE
 from ._gates import Gate
 from ._training import Columns, TrainingTable
-from ._views import Kind
+from ._views import FEWEST_MODELS, Kind, Recipe
 
 __all__ = ["Status", "evaluate_targets"]
 
@@ -158,9 +157,8 @@ def _mae(tests: pd.DataFrame, column: str) -> float:
 
 def _status(row: dict[str, object]) -> tuple[Status, str]:
     n, ratio, coverage = (float(str(row[name])) for name in ("n", "ratio", "forward_coverage"))
-    least = 12
-    if n < least:
-        return "refused", f"{n:.0f} models could be tested; {least} are needed"
+    if n < FEWEST_MODELS:
+        return "refused", f"{n:.0f} models could be tested; {FEWEST_MODELS} are needed"
     if not ratio < 1:
         return "refused", f"the {row['baseline']} baseline does as well (ratio {ratio:.2f})"
     short = []

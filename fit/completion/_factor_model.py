@@ -64,7 +64,8 @@ class BayesianFactorModel(
         "student" has 5 degrees of freedom: cells far off count less. For scores that vendors
         report. "gaussian" is for scores of one protocol.
     n_sweeps : int, default 150
-        Rounds over columns, hyperparameters, rows and noise.
+        Rounds over columns, hyperparameters, rows and noise. The fit ends after these, converged
+        or not: on a table of many gaps, weak factors go on moving for hundreds of rounds.
 
     Attributes
     ----------

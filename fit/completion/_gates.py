@@ -94,7 +94,7 @@ class Gates:
             case Gate.TOO_LATE:
                 return (
                     f"the model is released more than {MOST_MONTHS:.0f} months after the last "
-                    "model of the reference; update the reference"
+                    "model of the reference, which wants an update"
                 )
             case Gate.FEW_CHEAP:
                 return f"fewer than {FEWEST_CHEAP} of the reference's cheap benchmarks are known"

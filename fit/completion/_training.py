@@ -15,7 +15,13 @@ from ..table.facts import last_day, read_date
 from ..table.numbers import check_fractions, check_unique, float_frame
 from .scales import score_to_z
 
-__all__ = ["Columns", "TrainingTable", "decimal_years", "reasoning_signs"]
+__all__ = [
+    "Columns",
+    "TrainingTable",
+    "decimal_years",
+    "latest_release",
+    "reasoning_signs",
+]
 
 Array = NDArray[np.float64]
 
@@ -211,6 +217,14 @@ def decimal_years(dates: pd.Series) -> Array:
             day = last_day(iso)
             years[i] = day.year + (day.timetuple().tm_yday - 1) / 365.25
     return years
+
+
+def latest_release(facts: pd.DataFrame, table: TrainingTable) -> str:
+    """Return the ISO date of the latest release among a table's models; "" if none is known."""
+    trained = set(table.models)
+    dates = facts["release_date"][[str(model) in trained for model in facts.index]]
+    known = [read_date(value, f"{model!s}: release_date") for model, value in dates.items()]
+    return max((last_day(iso).isoformat() for iso in known if iso), default="")
 
 
 def reasoning_signs(facts: pd.DataFrame) -> Array:

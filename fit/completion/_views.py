@@ -13,7 +13,7 @@ from ._single import FEWEST_PAIRS, SingleLines, fit_lines
 from ._training import TrainingTable
 from ._variational import FactorPosterior, fit_posterior
 
-__all__ = ["FEWEST_MODELS", "Kind", "ProcessView", "Views", "fit_views"]
+__all__ = ["FEWEST_MODELS", "Kind", "ProcessView", "Recipe", "Views", "fit_views"]
 
 Array = NDArray[np.float64]
 Kind = Literal["vendor-reported", "single-protocol"]
@@ -25,6 +25,25 @@ _GROWTH = 0.06
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How views are fitted.
+
+    Attributes
+    ----------
+    kind : {"vendor-reported", "single-protocol"}
+    n_components : int
+        Factors of all columns.
+    n_sweeps : int
+        Rounds of each factor model.
+
+    """
+
+    kind: Kind
+    n_components: int = 3
+    n_sweeps: int = 150
+
+
+@dataclass(frozen=True)
 class ProcessView:
     """Gaussian processes of t targets over places by the cheap columns alone.
 
@@ -33,7 +52,7 @@ class ProcessView:
     factor : FactorPosterior
         Of the cheap columns.
     places : (n, k)
-        Of the training models.
+        Of the training models that have a target.
     dual : (t, n)
         0 for a model without the target; NaN for a target without a process.
     kernel : (t, 4)
@@ -127,12 +146,12 @@ class Views:
         return 1 + _GROWTH * np.maximum(np.nan_to_num(self.months_ahead(years)), 0.0)
 
 
-def fit_views(table: TrainingTable, kind: Kind, *, n_components: int, n_sweeps: int) -> Views:
+def fit_views(table: TrainingTable, recipe: Recipe) -> Views:
     """Fit the views of all targets on the models of a table."""
-    vendor = kind == "vendor-reported"
+    vendor, n_sweeps = recipe.kind == "vendor-reported", recipe.n_sweeps
     z = np.column_stack([table.z, table.facts]) if vendor else table.z
     factor, _ = fit_posterior(
-        z, table.weight, n_components=n_components, student=vendor, n_sweeps=n_sweeps
+        z, table.weight, n_components=recipe.n_components, student=vendor, n_sweeps=n_sweeps
     )
     cheap, targets = table.cheap, table.targets
     views = Views(
@@ -142,7 +161,7 @@ def fit_views(table: TrainingTable, kind: Kind, *, n_components: int, n_sweeps: 
         vendor,
         fit_lines(cheap, targets, table.weight),
         None if vendor else _fit_process(table, n_sweeps),
-        np.empty((0, n_components)),
+        np.empty((0, recipe.n_components)),
         (~np.isnan(targets)).sum(axis=0).astype(float),
         table.last_release,
     )
@@ -158,6 +177,7 @@ def _fit_process(table: TrainingTable, n_sweeps: int) -> ProcessView:
     factor, _ = fit_posterior(
         cheap[placed], table.weight[placed], n_components=k, student=False, n_sweeps=n_sweeps
     )
+    placed &= ~np.isnan(targets).all(axis=1)
     places = factor.place(cheap[placed])[0]
     t = targets.shape[1]
     dual = np.full((t, len(places)), np.nan)

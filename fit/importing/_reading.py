@@ -10,8 +10,9 @@ from ..table.readers import read_table
 from ._imported import ImportedTable, SourceTerms, parse_json, read_text
 from .artificial_analysis import is_artificial_analysis, read_artificial_analysis
 from .bfcl import is_bfcl, read_bfcl
+from .eee_record import is_every_eval_ever
 from .euroeval import is_euroeval, read_euroeval
-from .every_eval_ever import is_every_eval_ever, read_every_eval_ever
+from .every_eval_ever import read_every_eval_ever
 from .helm import is_helm, read_helm
 from .open_llm_leaderboard import is_open_llm_leaderboard, read_open_llm_leaderboard
 

@@ -36,7 +36,7 @@ def update_reference(
     name : str
         Of the new reference.
     licence : str, optional
-        Of the new reference; that of ``reference`` by default.
+        Of the new reference; that of ``reference`` and those of the tables by default.
 
     Raises
     ------
@@ -73,10 +73,11 @@ def update_reference(
     parts = list(tables)
     if len(rest):
         parts.insert(0, replace(former, table=ScoreTable(rest, former.table.models)))
+    licences = [s.licence for table in tables for s in table.sources.values()]
     built = build_reference(
         parts,
         name=name,
-        licence=licence or about.licence,
+        licence=licence or "; ".join(dict.fromkeys((about.licence, *licences))),
         known_benchmarks=reference.benchmarks,
         known_targets=reference.targets,
         weights=reference.model_weights,

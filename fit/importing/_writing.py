@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from ..errors import TableError
 from ..reference import Reference, load_reference
-from ..table._source_offsets import write_offsets
+from ..table.offset_files import write_offsets
 from ._building import BuiltReference
 
 __all__ = ["OFFSETS", "write_reference"]

@@ -22,7 +22,8 @@ from ._imported import (
     some,
     validated,
 )
-from .every_eval_ever import Record, cell_of_result, is_every_eval_ever, model_of, record_of
+from .eee_record import Record, is_every_eval_ever, model_of, record_of
+from .every_eval_ever import cell_of_result
 
 __all__ = ["is_euroeval", "read_euroeval"]
 

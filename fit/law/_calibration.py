@@ -225,7 +225,7 @@ def trimmed(left_out: Array) -> Array:
     around = left_out - left_out.mean(axis=2, keepdims=True)
     most = np.sum(around**2, axis=0, keepdims=True).argmax(axis=2, keepdims=True)
     np.put_along_axis(around, np.broadcast_to(most, (len(around), *most.shape[1:])), 0.0, axis=2)
-    return around
+    return np.asarray(around)
 
 
 def family_correlation(errors: Array, family: NDArray[np.intp]) -> float:

@@ -59,8 +59,9 @@ class Conformal(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     averaged over the two views, and a and b the views' predictions. The scale k is the .9 quantile
     of |g(y) − m| / s over the training models themselves, predicted in two ways that have half of
     the weight each: without their family, and without the latest models (the first 50, 60, ... 90%
-    in training FLOPs predict the rest, where they are 25 or more). Nothing is learned from the
-    models that are predicted.
+    in training FLOPs predict the rest: those parts that are 25 models or more, and the 90%). Where
+    the compute of most is unknown, capability takes its place. Nothing is learned from the models
+    that are predicted.
 
     A target is refused where nothing could hold: models of fewer than two families score clearly
     above chance, or the law errs no less on families left out than the mean of the others does.

@@ -105,7 +105,7 @@ def compare_models(
     names = [str(model) for model in own.models.index]
     wide = used.wide().reindex(names)
     published = reference.scores()
-    overlaps = [find_overlap(name, wide.loc[name], published) for name in names]
+    overlaps = [find_overlap(str(name), row, published) for name, row in wide.iterrows()]
     chosen = [
         reference.target(name) for name in (reference.targets if targets is None else targets)
     ]

@@ -64,8 +64,8 @@ def complete_table(
     >>> facts = pd.DataFrame({"release_date": "2025-06"}, index=["mine"])
     >>> table = ScoreTable.from_wide(scores, models=facts)
     >>> filled = complete_table(table, load_reference("frontier-2026"))
-    >>> filled.set_index("benchmark").loc["GPQA-diamond", "score"]
-    np.float64(0.6)
+    >>> float(filled.set_index("benchmark").loc["GPQA-diamond", "score"])
+    0.6
 
     """
     laws = stored_laws(reference)

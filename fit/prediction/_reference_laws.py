@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,8 @@ class TargetPrediction:
         Nominal coverage of (lower, upper).
     reason : str
         Why there is no number, or why it is worth little; "" where neither holds.
+    gate : str
+        The part of the reason that is about the model and not the target alone; "" for none.
     baselines : mapping of name to float
         Of ``BASELINES``, fractions; NaN where a baseline says nothing.
     nearest_model, single_benchmark : str
@@ -63,6 +65,7 @@ class TargetPrediction:
     upper: float
     level: float
     reason: str
+    gate: str
     baselines: dict[str, float]
     nearest_model: str
     single_benchmark: str
@@ -83,6 +86,7 @@ def predict_targets(
     targets: Iterable[str] | None = None,
     level: float = 0.9,
     force: bool = False,
+    exclude: Collection[str] = (),
     today: date | None = None,
 ) -> list[TargetPrediction]:
     """Predict targets of models by the stored laws of a reference, refitting nothing.
@@ -101,6 +105,9 @@ def predict_targets(
         Nominal coverage of the intervals.
     force : bool, default False
         Give the numbers that a gate or the evaluation refuses, beside their reason.
+    exclude : collection of str, default ()
+        Models of the reference to leave out of the laws, which are then fitted anew; the scale of
+        the intervals stays as stored.
     today : date, optional
         The release of models that state none, and are none of the reference; the day of the call
         by default.
@@ -125,9 +132,8 @@ def predict_targets(
 
     """
     laws = stored_laws(reference)
-    chosen = [reference.target(name) for name in reference.targets if targets is None] or [
-        reference.target(name) for name in targets or ()
-    ]
+    wanted = reference.targets if targets is None else targets
+    chosen = [reference.target(name) for name in wanted]
     names = [target.name for target in chosen]
     benchmarks = [b for b in reference.benchmarks if b in table.benchmarks]
     wide = table.wide(benchmarks).dropna(how="all")
@@ -135,18 +141,18 @@ def predict_targets(
     made: list[TargetPrediction] = []
     for model, row in wide.iterrows():
         overlap = find_overlap(str(model), row, published)
-        own = laws_without(laws, reference, overlap.reasons) if overlap.reasons else laws
+        unseen = {*overlap.reasons, *exclude}
+        own = laws_without(laws, reference, unseen) if unseen else laws
         facts = release_and_mode(table, str(model), reference, overlap.sure, today)
         frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
-        notes = tuple(line for line in (overlap.note(),) if line)
+        notes = tuple(line for line in (overlap.note(), _undated(table, str(model), facts)) if line)
         for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
             refused = evaluation is not None and status == "refused"
             reasons = [cells["reason"], "" if evaluation is None else evaluation.reason]
             is_shown = force or not (cells["reason"] or refused)
-            numbers = (cells[c] if is_shown else float("nan") for c in _NUMBERS)
-            mean, lower, upper = numbers
+            mean, lower, upper = (cells[c] if is_shown else float("nan") for c in _NUMBERS)
             made.append(
                 TargetPrediction(
                     reference=reference.name,
@@ -159,6 +165,7 @@ def predict_targets(
                     upper=upper,
                     level=level,
                     reason="; ".join(reason for reason in reasons if reason),
+                    gate=str(cells["reason"]),
                     baselines={name: float(cells[name]) for name in BASELINES},
                     nearest_model=str(cells["nearest_model"]),
                     single_benchmark=str(cells["single_benchmark"]),
@@ -191,6 +198,14 @@ def release_and_mode(
     return facts_of(table.models.loc[[model]].assign(release_date=day))
 
 
+def _undated(table: ScoreTable, model: str, facts: pd.DataFrame) -> str:
+    """Return in a line which release date was assumed, "" where it was given."""
+    if table.models.at[model, "release_date"]:
+        return ""
+    day = str(facts.at[model, "release_date"])
+    return f"{model}: no release date is given, {day} is assumed; give it in a column release_date"
+
+
 def stored_laws(reference: Reference) -> FittedPredictor:
     """Return the laws that lie beside the tables of a reference."""
     if reference.laws is None:
@@ -205,22 +220,7 @@ def laws_without(
     laws: FittedPredictor, reference: Reference, models: Collection[str]
 ) -> FittedPredictor:
     """Return laws that were fitted without some models; the scale of intervals is as stored."""
-    from ..completion._baselines import fit_baselines
-    from ..completion._gates import fit_gates
-    from ..completion._training import Columns, TrainingTable
-    from ..completion._views import fit_views
-
     scores, facts, arguments = training_arguments(reference, exclude=models)
-    weight = arguments.pop("sample_weight")
-    training = TrainingTable.of(scores, facts, Columns.of(scores, **arguments), weight=weight)
-    kind: Any = laws.kind
-    return replace(
-        laws,
-        models=tuple(map(str, training.models)),
-        views=fit_views(training, kind, n_components=_N_COMPONENTS, n_sweeps=_N_SWEEPS),
-        gates=fit_gates(training),
-        baselines=fit_baselines(training),
+    return laws.refitted(
+        scores, facts, anchors=arguments["anchors"], sample_weight=arguments["sample_weight"]
     )
-
-
-_N_COMPONENTS, _N_SWEEPS = 3, 150

@@ -16,7 +16,7 @@ from ..errors import UnknownNameError, check_choice, near_matches
 from ..table._table import ScoreTable
 from ._entries import About, Benchmark, Evaluation, Kind, Population, Target
 
-__all__ = ["Reference", "target_training_table", "training_counts"]
+__all__ = ["Reference", "target_training_table"]
 
 _FEWEST_BASE = 12
 
@@ -65,7 +65,7 @@ class Reference:
 
         The status is "" where the target was not evaluated.
         """
-        counts = training_counts(self)
+        counts = self.training_counts()
         rows = [
             (
                 t.label,
@@ -164,6 +164,22 @@ class Reference:
         names = target.space or tuple(self.benchmarks)
         return [n for n in names if n not in target.drop and n != target.name]
 
+    def training_counts(self) -> dict[str, tuple[int, int]]:
+        """Return how many models and families each target is fitted on, by its name."""
+        scored = set(self.table.benchmarks)
+        names = [n for n in (*self.benchmarks, *self.targets) if n in scored]
+        known = self.table.wide(names).notna()
+        facts = self.table.models
+        families = facts["family"].where(facts["family"] != "", facts.index.to_series())
+        counts = {}
+        for target in self.targets.values():
+            space = [b for b in self.space_benchmarks(target) if b in known]
+            use = known[space].any(axis=1) & known.get(target.name, False)
+            if target.population != "all":
+                use &= facts["tuning"] == target.population
+            counts[target.name] = int(use.sum()), int(families[use].nunique())
+        return counts
+
     @property
     def chance_levels(self) -> dict[str, float]:
         """The score of guessing of each benchmark."""
@@ -207,20 +223,3 @@ def target_training_table(
     families = reference.table.models["family"].reindex(scores.index)
     families = families.where(families != "", families.index.to_series())
     return scores[keep], truth[keep], families[keep]
-
-
-def training_counts(reference: Reference) -> dict[str, tuple[int, int]]:
-    """Return how many models and families each target is fitted on, by its name."""
-    scored = set(reference.table.benchmarks)
-    names = [n for n in (*reference.benchmarks, *reference.targets) if n in scored]
-    known = reference.table.wide(names).notna()
-    facts = reference.table.models
-    families = facts["family"].where(facts["family"] != "", facts.index.to_series())
-    counts = {}
-    for target in reference.targets.values():
-        space = [b for b in reference.space_benchmarks(target) if b in known]
-        use = known[space].any(axis=1) & known.get(target.name, False)
-        if target.population != "all":
-            use &= facts["tuning"] == target.population
-        counts[target.name] = int(use.sum()), int(families[use].nunique())
-    return counts

@@ -20,6 +20,7 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
     reference = placement.reference
     chance = {name: b.chance for name, b in reference.benchmarks.items()}
     families = reference.table.models["family"].reindex(placement.points.index)
+    base = "base " if reference.place_population == "base" else ""
     note = "" if placement.comparable else "not comparable with published scores"
     drawn = {
         "scores": (
@@ -31,7 +32,7 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
                 chance=chance,
                 note=note,
             ),
-            f"{placement.model} against the {len(placement.points)} base models of the reference.",
+            f"{placement.model} against the {len(placement.points)} {base}models of the reference.",
         ),
         "place": (
             draw_map(
@@ -43,7 +44,7 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
                 covariance=placement.place.covariance[0],
                 level=placement.predictions[0].level if placement.predictions else 0.9,
             ),
-            "The first two components of the capability space, with the base models of the "
+            f"The first two components of the capability space, with the {base}models of the "
             "reference. The ellipse shows the uncertainty that missing benchmarks and measurement "
             "noise leave.",
         ),

@@ -112,7 +112,7 @@ def _render(
     reference = placement.reference
     return template.render(
         model=placement.model,
-        subtitle=[*subtitle, f"{datetime.now(UTC):%d %B %Y}"],
+        subtitle=[*subtitle, *_facts(placement), f"{datetime.now(UTC):%d %B %Y}"],
         notices=placement.notes,
         cards=_cards(placement),
         predictions=[_prediction(placement, i) for i in range(len(placement.predictions))],
@@ -148,6 +148,14 @@ def _baselines(placement: Placement) -> list[str]:
     """Return the headings of the baselines' columns; none where nothing was back-tested."""
     first = next(iter(placement.evaluated.values()), None)
     return [] if first is None else [name.capitalize() for name in first.baselines]
+
+
+def _facts(placement: Placement) -> list[str]:
+    """Return what is known of the model and decides how it is predicted."""
+    facts = placement.table.models.loc[placement.model]
+    released = f"released {facts['release_date']}" if facts["release_date"] else ""
+    mode = f"{facts['mode']} mode" if facts["mode"] else ""
+    return [words for words in (released, mode) if words]
 
 
 def _cards(placement: Placement) -> list[dict[str, str]]:

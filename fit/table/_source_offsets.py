@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .._files import write_whole
-from ..errors import TableError, UnknownNameError
+from ..errors import UnknownNameError
 from ._table import ScoreTable
-from .cells import as_numbers, read_cells
 
 __all__ = [
     "SourceAgreement",
     "SourceOffset",
     "SourceOffsets",
     "compare_sources",
-    "read_offsets",
     "scaffold_offsets",
     "source_offsets",
-    "write_offsets",
 ]
 
 _LEAST_SHARED = 3
@@ -201,6 +196,8 @@ def source_offsets(table: ScoreTable, benchmarks: Iterable[str] | None = None) -
     shared: dict[str, list[pd.DataFrame]] = {}
     for benchmark in wanted:
         rows = table.scores[table.scores["benchmark"] == benchmark]
+        if rows["source"].nunique() < 2:
+            continue
         wide = rows.pivot_table(index="model", columns="source", values="score", sort=False)
         for source, other in combinations(wide.columns, 2):
             pair = compare_sources(benchmark, {source: wide[source], other: wide[other]})
@@ -272,35 +269,6 @@ def compare_sources(benchmark: str, scores: dict[str, pd.Series]) -> SourceOffse
         spread = _SD_OF_NORMAL * deviation * float(np.sqrt(n / (n - 1)))
     equal = int(np.sum(np.abs(difference) < _ROUNDING))
     return SourceOffset(benchmark, str(source), str(other), n, offset, spread, _r(both), equal)
-
-
-def write_offsets(offsets: SourceOffsets, path: Path) -> None:
-    """Write the pairs as CSV, a row each; ``read_offsets`` reads them back."""
-    names = [f.name for f in fields(SourceOffset)]
-    write_whole(path, offsets.to_frame()[names].to_csv(index=False, lineterminator="\n"))
-
-
-def read_offsets(path: Path) -> SourceOffsets:
-    """Read the pairs that ``write_offsets`` wrote.
-
-    Raises
-    ------
-    TableError
-        There is no such file, or it is no such table.
-
-    """
-    try:
-        frame = read_cells(path)
-        names = [f.name for f in fields(SourceOffset)]
-        missing = [name for name in names if name not in frame]
-        if missing:
-            raise TableError(f"no column {missing[0]!r}")
-        numbers = names[3:]
-        values = {name: as_numbers(frame[name], frame["source"]) for name in numbers}
-    except TableError as error:
-        raise TableError(f"{path}: {error}") from None
-    frame = frame.assign(**values).astype({"n_shared": int, "n_equal": int})
-    return SourceOffsets(tuple(SourceOffset(*row) for row in frame[names].itertuples(index=False)))
 
 
 def _agreement(source: str, parts: list[pd.DataFrame]) -> SourceAgreement:

@@ -288,13 +288,6 @@ _CHANCE = {
     "hellaswag/vendor": 0.25,
     "longbench-v2/vendor": 0.25,
 }
-_ALIKE = {
-    "mmmlu/vendor": ["MMLU"],
-    "mmlu-redux/vendor": ["MMLU"],
-    "mgsm/vendor": ["GSM8K"],
-}
-"""Benchmarks that ask the same questions in other words: they do not predict such a target."""
-
 BENCHMARKS: list[dict[str, Any]] = [
     {"name": name, "chance": chance, "n_items": n, "protocol": protocol}
     for name, (chance, n, protocol, _, _) in _CHEAP.items()
@@ -306,7 +299,6 @@ TARGETS: list[dict[str, Any]] = [
         "description": description,
         "population": "all",
         **({"chance": _CHANCE[name]} if name in _CHANCE else {}),
-        **({"drop": _ALIKE[name]} if name in _ALIKE else {}),
     }
     for name, (label, description, _, _) in _TARGETS.items()
 ] + bfcl.TARGETS

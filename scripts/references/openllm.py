@@ -32,7 +32,8 @@ ABOUT: dict[str, Any] = {
         "'AI Benchmarking Hub', https://epoch.ai/benchmarks, as of 2026-05-14 (CC-BY 4.0)"
     ),
     "note": (
-        "Raw scores, not those normalised by chance. Only first-party models stand for a family "
+        "Raw scores, not those normalised by chance. Models that think before they answer are left "
+        "out: the protocol cuts them off. Only first-party models stand for a family "
         "of their own."
     ),
     "sources": [
@@ -40,14 +41,14 @@ ABOUT: dict[str, Any] = {
             "title": "Open LLM Leaderboard v2 in every_eval_ever",
             "url": "https://github.com/evaleval/every_eval_ever",
             "commit": "d9be34d6",
-            "date": "2025-03-13",
+            "date": "2026-02-15",
             "licence": "MIT",
         },
         {
             "title": "Open LLM Leaderboard v2 in sloth: dates, types, chat templates",
             "url": "https://github.com/felipemaiapolo/sloth",
             "commit": "6dc6bb3e",
-            "date": "2024-10-01",
+            "date": "2025-01-30",
             "licence": "MIT",
         },
         {
@@ -185,6 +186,8 @@ def build(data: Path) -> Tables:
     table = pd.read_csv(data / "openllm_v2_full_tidy.csv.gz").drop_duplicates(
         ["model", "benchmark"]
     )
+    # The protocol cuts their thinking off: QwQ-32B has 0.12 on MMLU-Pro, and thinks elsewhere.
+    table = table[[_THINKING.search(model) is None for model in table["model"]]]
     tables = Tables(dict(ABOUT), BENCHMARKS, TARGETS)
     for r in table.itertuples():
         tables.add(
@@ -245,9 +248,7 @@ def _models(table: pd.DataFrame, data: Path) -> dict[str, dict[str, Any]]:
             if pretrained or (model in first and not _TUNED.search(model.rpartition("/")[2]))
             else "instruct",
             "provider": FIRST_PARTIES.get(organisation) or (owner[0][0] if owner else organisation),
-            "mode": ("thinking" if _THINKING.search(model) else "chat" if chat else "plain")
-            if chat is not None
-            else "",
+            "mode": "" if chat is None else "chat" if chat else "plain",
             "weight": 1.0 if model in first else round(1 / n_variants[group], 4),
             "first-party": model in first,
         }

@@ -17,7 +17,7 @@ from ...law.conformal import Conformal, relative_errors
 from ...law.intervals import IntervalMethod
 from .data import Case, Study
 
-__all__ = ["Coverage", "conformal_coverage", "interval_coverage", "three_splits"]
+__all__ = ["Coverage", "SharedScale", "conformal_coverage", "interval_coverage", "three_splits"]
 
 Floats = NDArray[np.float64]
 
@@ -70,26 +70,36 @@ def interval_coverage(
     return rows
 
 
+class SharedScale:
+    """The scale of conformal intervals that all targets of the study teach, up to a cutoff."""
+
+    def __init__(self, study: Study) -> None:
+        self.cases = [study.case(analysis) for analysis in study.plan.analyses]
+        self._learned: dict[tuple[str, bytes], tuple[Floats, Floats]] = {}
+
+    def of(self, case: Case, split: Split) -> float:
+        """Return the scale for a split of a case, from every target's models at or below it."""
+        groups = []
+        for other in self.cases:
+            train = _at_or_below(case, split, other)
+            key = (other.analysis.key, train.tobytes())
+            if key not in self._learned:
+                self._learned[key] = _relative_errors(other, train)
+            groups.append(self._learned[key])
+        return scale_of(*(np.concatenate(part) for part in zip(*groups, strict=True)))
+
+
 def conformal_coverage(study: Study, *, level: float = 0.9) -> list[Coverage]:
     """Return coverage and width of conformal intervals whose scale all targets share.
 
     The scale of each cutoff is learned from every target's models at or below it.
     """
-    cases = [study.case(analysis) for analysis in study.plan.analyses]
-    learned: dict[tuple[str, bytes], tuple[Floats, Floats]] = {}
-    rows = []
-    for case in cases:
-        for split in three_splits(case):
-            groups = []
-            for other in cases:
-                train = _at_or_below(case, split, other)
-                key = (other.analysis.key, train.tobytes())
-                if key not in learned:
-                    learned[key] = _relative_errors(other, train)
-                groups.append(learned[key])
-            scale = scale_of(*(np.concatenate(part) for part in zip(*groups, strict=True)))
-            rows.append(_row(case, split, Conformal(scale=scale), level))
-    return rows
+    shared = SharedScale(study)
+    return [
+        _row(case, split, Conformal(scale=shared.of(case, split)), level)
+        for case in shared.cases
+        for split in three_splits(case)
+    ]
 
 
 def _at_or_below(case: Case, split: Split, other: Case) -> NDArray[np.bool_]:

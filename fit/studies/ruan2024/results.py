@@ -185,7 +185,7 @@ def run_gain(study: Study, plan: Intervention) -> GainResult:
     shared = [m for m in treated.truth.index if m in base.truth.index]
     base = base.select(base.truth.index.isin(shared))
     treated = treated.select(treated.truth.index.isin(shared))
-    after = treated.problem.truth.to_numpy(dtype=float)
+    after = treated.problem.truth.clip(0, 1).to_numpy(dtype=float)  # chance was taken off
     analysis = predict_gain(base.problem, after, base.train, treated_name=plan.treated, level=LEVEL)
     return GainResult(plan, analysis, analysis.curves())
 

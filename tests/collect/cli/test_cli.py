@@ -87,6 +87,7 @@ def test_place_collect_and_scores_on_the_embedded_items(
     assert said.code == 0, said.err
     assert "not comparable" in said.out.lower()
     assert "HumanEval: skipped" in said.out
+    assert said.out.startswith("study-2024 (models until 2024-07-31): it knows ")
     page = (out / "report.html").read_text()
     assert "not comparable" in page.lower()
     result = json.loads((out / "result.json").read_text())
@@ -146,6 +147,7 @@ def test_backtest_gain_space_efficiency_and_select(
 
     fitted = json.loads(capspace("space", zoo, *one, "--json").out)
     assert fitted["explained_variance_ratio"][0] > 0.8
+    assert f"PC-1: {fitted['names'][0]}" in capspace("space", zoo, *one).out
     many = capspace("space", zoo, "--components", "50", "--json")
     every = json.loads(many.out)
     assert f"{len(every['loadings'])} components, not 50: " in every["notes"][-1]

@@ -30,6 +30,7 @@ STORE = ("--store", "store")
 SMALL = ("--panel", "small.yaml", "--data-root", "embedded", "--limit", "2", *STORE)
 LEDGER = ("--ledger", "ledger.jsonl")
 TRUTH = ("--target-scores", "truth.csv", "--target-column", "bbh")
+REFERENCE = ("--name", "mine", "--licence", "MIT", "--date", "2025-06-01")
 
 # Each command with --json: its arguments, and its other options that write or print something.
 CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
@@ -43,7 +44,9 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "zoo fit": (("zoo.yaml", *STORE), (("--out", "out"),)),
     "predict": (("scores.csv", "--target", "bbh"), (("--csv", "out.csv"),)),
     "compare": (("pair.csv", "--target", "bbh"), ()),
-    "references": ((), ()),
+    "references build": (("scores.csv", "truth.csv", "--out", "new", *REFERENCE), ()),
+    "references update": (("ref", "scores.csv", "truth.csv", *REFERENCE[2:]), ()),
+    "complete": (("scores.csv", "--reference", "frontier-2026"), (("--csv", "out.csv"),)),
     "targets": ((), ()),
     "models": ((), ()),
     "backtest": (
@@ -123,6 +126,10 @@ def desk(
     Path("truth.csv").write_text("Model,bbh\nmine,0.45\n")
     pd.read_csv(zoo).rename(columns={"Agents, treated": "Treated"}).to_csv("base.csv", index=False)
     assert capspace("ledger", "add", "bbh", "--name", "first", *LEDGER).code == 0
+    reference = capspace(
+        "references", "build", "scores.csv", "truth.csv", "--out", "ref", *REFERENCE
+    )
+    assert reference.code == 0, reference.err
     return desk
 
 

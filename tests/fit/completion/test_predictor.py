@@ -195,6 +195,24 @@ def test_a_stored_fit_predicts_the_same(fitted, tmp_path):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == first
 
 
+def test_a_refit_to_other_models_is_the_fit_with_the_scale_as_it_was():
+    scores, facts = world(n=50)
+    whole = BlendedPredictor().fit(
+        scores, facts, cheap=CHEAP, targets=TARGETS, linear=["rating"], cut="2025-06-30"
+    )
+    refitted = whole.fitted_.refitted(scores.iloc[5:], facts)
+    direct = BlendedPredictor().fit(
+        scores.iloc[5:], facts, cheap=CHEAP, targets=TARGETS, linear=["rating"]
+    )
+    assert refitted.models == direct.fitted_.models
+    assert refitted.last_release == direct.fitted_.last_release
+    rows = scores.iloc[:5]
+    again, other = (p.predict(rows, facts, force=True) for p in (refitted, direct.fitted_))
+    np.testing.assert_array_equal(again["prediction"], other["prediction"])
+    assert refitted.scale() == whole.scale_
+    assert not again["in_training"].any()
+
+
 def test_stored_files_that_do_not_belong_together_are_refused(fitted, tmp_path):
     path = tmp_path / "fit.json"
     with pytest.raises(FitError, match="there is no such file"):

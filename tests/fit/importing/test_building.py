@@ -17,7 +17,7 @@ from capspace.fit.importing import (
     write_reference,
 )
 from capspace.fit.reference import load_reference
-from capspace.fit.table._source_offsets import read_offsets
+from capspace.fit.table.offset_files import read_offsets
 
 TERMS = SourceTerms("CC-BY 4.0", date(2026, 11, 1))
 N = 12
@@ -236,6 +236,7 @@ def test_an_update_of_a_packaged_reference_keeps_its_attribution(tmp_path):
     built = update_reference(reference, [read_published(path, TERMS)], name="mine")
     assert built.about.attribution.startswith(reference.about.attribution)
     assert built.about.kind == "single-protocol"
+    assert built.about.licence == "CC-BY-4.0; CC-BY 4.0"
     assert "Function Calling" in built.about.attribution
     titles = [s.title for s in built.about.sources]
     assert titles[:-1] == [s.title for s in reference.about.sources]

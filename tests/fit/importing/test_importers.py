@@ -313,6 +313,12 @@ def test_a_folder_of_records_has_a_source_per_publisher(tmp_path):
     )  # fmt: skip
 
 
+def test_scores_on_another_scale_have_another_name(tmp_path):
+    record = eee_record("lab/one", {"MMLU-PRO": 0.2, "BBH": 0.4}, publisher="HF Open LLM v2")
+    table = read_published(write_json(tmp_path / "r.json", record), UNDATED)
+    assert table.table.benchmarks == ["leaderboard_mmlu_pro", "leaderboard_bbh"]
+
+
 def test_the_latest_run_of_a_model_counts(tmp_path):
     late = eee_record("lab/one", {"GPQA": 0.6}, evaluation_timestamp="2026-06-01")
     early = eee_record("lab/one", {"GPQA": 0.5}, evaluation_timestamp="2026-05-01")

@@ -75,6 +75,8 @@ def test_gates_give_reasons_instead_of_numbers(
         row(scores, **facts), frontier, targets=["hle/no-tools"], today=date(2026, 11, 28)
     )
     assert reason in p.reason
+    undated = "mine: no release date is given, 2026-11-28 is assumed"
+    assert any(note.startswith(undated) for note in p.notes) == (not facts)
     assert np.isnan(p.mean)
     assert p.to_dict()["mean"] is None
 

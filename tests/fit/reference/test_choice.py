@@ -5,7 +5,7 @@ import pytest
 
 from capspace.fit import ScoreTable, choose_reference, load_reference
 from capspace.fit.errors import TableError
-from capspace.fit.reference._choice import known_elsewhere, refuse_other_protocols
+from capspace.fit.reference.choice import known_elsewhere, refuse_other_protocols
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,13 @@ import pytest
 from matplotlib.image import imread
 
 from capspace.collect.cli.show import print_placement
-from capspace.fit import ScoreTable, load_reference, place_model, write_report
+from capspace.fit import (
+    ScoreTable,
+    load_reference,
+    place_model,
+    predict_targets,
+    write_report,
+)
 from capspace.fit.prediction import Placement
 from capspace.fit.report._figures import draw_placement
 
@@ -209,3 +215,40 @@ def test_the_axis_of_equivalent_compute_ends_with_the_reference_models() -> None
     assert len(ticks)
     assert low <= min(ticks)
     assert max(ticks) <= high
+
+
+def test_a_dated_reference_stands_on_the_page_with_back_tests_and_baselines(tmp_path: Path) -> None:
+    reference = load_reference("frontier-2026")
+    wide = pd.DataFrame({"GPQA-diamond": 0.58, "MMLU-Pro": 0.74, "IFEval": 0.85}, index=["mine"])
+    facts = pd.DataFrame({"release_date": "2025-09", "mode": "thinking"}, index=["mine"])
+    table = ScoreTable.from_wide(wide, models=facts)
+    targets = ("hle/no-tools", "swe-bench-verified/vendor", "tau2-telecom/vendor")
+    placement = place_model(table, reference, targets=targets)
+    assert [p.target for p in placement.predictions] == list(targets[:2])
+    page = write_report(placement, tmp_path).read_text(encoding="utf-8")
+    text = re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.S))
+    assert "frontier-2026, models until 22 April 2026" in text
+    assert "released 2025-09 · thinking mode" in text
+    assert "Licence: MIT, CC-BY-4.0, Apache-2.0" in text
+    assert "github.com/microsoft/benchpress" in text
+    for heading in ("Error in back-tests", "Mean", "Trend", "Nearest", "Single"):
+        assert heading in text
+    assert "weak" in text
+    assert placement.unpredicted["tau2-telecom/vendor"] in text
+    hle = placement.evaluated["hle/no-tools"]
+    for value in (*hle.baselines.values(), hle.evaluation.mae):
+        assert f"{value:.3f}" in text
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["evaluated"]["hle/no-tools"]["status"] == "offered"
+    assert result["evaluated"]["tau2-telecom/vendor"]["mean"] is None
+
+
+def test_models_are_left_out_of_stored_laws() -> None:
+    reference = load_reference("frontier-2026")
+    wide = pd.DataFrame({"GPQA-diamond": 0.58, "MMLU-Pro": 0.74}, index=["mine"])
+    table = ScoreTable.from_wide(wide, models=pd.DataFrame({"release_date": "2025-09"}, ["mine"]))
+    facts = reference.table.models
+    unseen = facts.index[facts["provider"] == "OpenAI"]
+    (stored,) = predict_targets(table, reference, targets=["hle/no-tools"])
+    (without,) = predict_targets(table, reference, targets=["hle/no-tools"], exclude=unseen)
+    assert stored.mean != without.mean == pytest.approx(stored.mean, abs=0.05)

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capspace.fit import CapabilitySpace, ScoreTable, analyse_space, component_names
+from capspace.fit import (
+    CapabilitySpace,
+    ScoreTable,
+    analyse_space,
+    component_names,
+    load_reference,
+    place_model,
+)
 from capspace.fit.errors import FitError
 
 CLASSIC = ["MMLU", "ARC-C", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K", "HumanEval"]
@@ -78,6 +85,14 @@ def test_planted_components_are_named_after_what_was_planted():
     result = analyse_space(ScoreTable.from_wide(table), n_components=2)
     assert result.names == named
     assert result.to_dict()["names"] == list(named)
+
+
+def test_a_placement_names_its_components():
+    scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
+    table = ScoreTable.from_wide(scores)
+    place = place_model(table, load_reference("study-2024"), targets=[]).to_dict()["place"]
+    assert len(place["names"]) == len(place["mean"]) == 3
+    assert place["names"][0] == "general"
 
 
 def test_loadings_of_other_benchmarks_are_refused():

@@ -10,11 +10,10 @@ from capspace.fit.table._source_offsets import (
     SourceOffset,
     SourceOffsets,
     compare_sources,
-    read_offsets,
     scaffold_offsets,
     source_offsets,
-    write_offsets,
 )
+from capspace.fit.table.offset_files import read_offsets, write_offsets
 
 
 def planted(n, offset, spread, rng, benchmark="GPQA", sources=("board", "vendor")):
