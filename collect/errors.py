@@ -17,6 +17,8 @@ CollectError                bad input, or a measurement that could not be made; 
 └── MissingExtraError       lm-eval or torch is not installed
 """
 
+from capspace.tasks.errors import LineByLineError
+
 __all__ = [
     "BackendError",
     "CheckpointError",
@@ -93,7 +95,7 @@ class NothingMeasuredError(CollectError):
     """Not one cell of a run could be measured."""
 
 
-class ZooError(CollectError):
+class ZooError(LineByLineError, CollectError):
     """A ``zoo.yaml`` that is wrong, or a zoo that cannot be run as asked."""
 
 

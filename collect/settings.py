@@ -9,7 +9,7 @@ import reprlib
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypedDict, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -31,7 +31,9 @@ __all__ = [
     "BatchSize",
     "Count",
     "Dtype",
+    "IsNumber",
     "LoadSettings",
+    "NamesPlace",
     "RunChanges",
     "RunSettings",
     "problem_lines",
@@ -61,6 +63,8 @@ def _batch_size(value: Any) -> Any:
 def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("expected a number")
+    if isinstance(value, str) and not value.isascii():
+        raise ValueError("expected a number in the digits 0 to 9")
     return value
 
 
@@ -68,13 +72,19 @@ def _place(value: Any) -> Any:
     """Return a path as a text; an empty one would stand for the current folder."""
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if text == "":
-        raise ValueError("an empty text names no folder; leave it out for none")
+        raise ValueError("an empty text names no folder or file; leave it out for none")
     return text
 
 
+IsNumber = BeforeValidator(_number)
+"""Refuses true and false, which would count as 1 and 0, and digits of other scripts."""
+
+NamesPlace = BeforeValidator(_place)
+"""Refuses an empty path."""
+
 BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]
-Count = Annotated[int, BeforeValidator(_number), Field(gt=0, le=sys.maxsize)]
-_Seed = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**32)]  # what NumPy takes
+Count = Annotated[int, IsNumber, Field(gt=0, le=sys.maxsize)]
+_Seed = Annotated[int, IsNumber, Field(ge=0, lt=2**32)]  # what NumPy takes
 
 
 class RunChanges(TypedDict, total=False):
@@ -108,6 +118,15 @@ class _Settings(BaseModel):
         if isinstance(values, dict):
             _refuse_unknown(values, cls.model_fields)
         return values
+
+    if not TYPE_CHECKING:  # with it, type checkers would take any name
+
+        def __setattr__(self, name, value):
+            """Refuse as pydantic does, but without the value, which may be a token."""
+            problem = {"type": "frozen_instance", "loc": (name,), "input": None}
+            raise ValidationError.from_exception_data(
+                type(self).__name__, [problem], hide_input=True
+            )
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         yield from ((name, value) for name, value in self.given().items() if name != "token")
@@ -255,12 +274,12 @@ class RunSettings(LoadSettings):
 
     """
 
-    data_root: Annotated[str | None, BeforeValidator(_place), Field(examples=["embedded"])] = None
+    data_root: Annotated[str | None, NamesPlace, Field(examples=["embedded"])] = None
     """Folder to read data sets from instead of the network, laid out as on the Hub; embedded is the
     small one that comes with capspace. By default the folder in
     CAPSPACE_DATA_ROOT, else the Hub."""
 
-    include_path: Annotated[Path | None, BeforeValidator(_place)] = None
+    include_path: Annotated[Path | None, NamesPlace] = None
     """Folder with lm-eval task definitions of your own. Loading one runs the code it names."""
 
     limit: Count | None = None

@@ -140,4 +140,4 @@ def _parse(text: str, where: str) -> Panel:
     try:
         return parse_model(text, where, Panel, kind="panel")[0]
     except YamlError as error:
-        raise PanelError(str(error)) from None
+        raise PanelError(*error.args) from None

@@ -82,9 +82,7 @@ def parse_model(
         return model.model_validate(content), lines
     except ValidationError as error:
         problems = sorted(_problems(error, model, content, lines, kind))
-        raise YamlError(
-            "\n".join(f"{where}:{line}: {what}" for _, line, what in problems)
-        ) from None
+        raise YamlError(*(f"{where}:{line}: {what}" for _, line, what in problems)) from None
 
 
 def near_names(name: str, known: list[str]) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn, cast
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, cast, get_args
 
 import typer
 from rich.markup import escape
+from rich.text import Text
 from typer.core import TyperGroup
 
 from capspace.fit.errors import FitError
@@ -59,6 +62,7 @@ class Root(TyperGroup):
             for name in names:
                 self.commands[name].rich_help_panel = panel  # type: ignore[attr-defined] # typer's
         _escape_help(self)
+        _refuse_empty_paths(self)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands in the order of their panels."""
@@ -73,6 +77,29 @@ def _escape_help(command: Any) -> None:
             described.help = escape(described.help)
     for subcommand in inner:
         _escape_help(subcommand)
+
+
+def _refuse_empty_paths(command: Any) -> None:
+    """Let no path of a command be empty, which would stand for the current folder."""
+    for parameter in command.params:
+        if _is_path(parameter):
+            parameter.process_value = partial(_process_path, parameter, parameter.process_value)
+    for subcommand in getattr(command, "commands", {}).values():
+        _refuse_empty_paths(subcommand)
+
+
+def _is_path(parameter: Any) -> bool:
+    described = getattr(parameter, "type_descriptor", None)
+    if described is None:  # typer before it had them
+        return type(parameter.type).__name__ == "TyperPath"
+    inner = get_args(described.annotation) or (described.annotation,)
+    return any(isinstance(kind, type) and issubclass(kind, Path) for kind in inner)
+
+
+def _process_path(parameter: Any, process: Callable[..., Any], ctx: Any, value: Any) -> Any:
+    if "" in (value if isinstance(value, (list, tuple)) else [value]):
+        raise typer.BadParameter("an empty text names no file or folder", ctx, parameter)
+    return process(ctx, value)
 
 
 app = typer.Typer(
@@ -124,7 +151,7 @@ def main(args: Sequence[str] | None = None) -> None:
         with redirect_stdout(sys.stdout):  # back to it even where --json stops half-way
             sys.exit(app(args=words, prog_name="capspace", standalone_mode=False))
     except (PanelError, ZooError) as error:
-        _refuse(str(error))  # a line for each field of a file that is wrong
+        _refuse(*str(error).splitlines())  # a line for each field of a file that is wrong
     except (FitError, CollectError) as error:
         _refuse(" ".join(str(error).splitlines()))  # names of strangers may hold several
     except _UsageError as error:
@@ -137,10 +164,10 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(0)
 
 
-def _refuse(reason: str) -> NoReturn:
-    """Print one line about bad input, and exit."""
-    line = redacted(f"capspace: {reason}")
-    console(stderr=True).print(line, style="red", markup=False, soft_wrap=True)
+def _refuse(*reasons: str) -> NoReturn:
+    """Print one line about bad input, or one for each thing that is wrong, and exit."""
+    lines = redacted("capspace: " + "\n".join(reasons))
+    console(stderr=True).print(Text(lines), style="red", soft_wrap=True)
     sys.exit(2)
 
 

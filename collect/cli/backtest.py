@@ -197,9 +197,10 @@ def _print_backtest(result: Backtest) -> None:
     o.console().print(
         f"{share(result.level)} intervals ({result.method}) hold {share(result.coverage)} of the "
         f"{result.n_test} test models, mean width {result.width:.3f}; rank correlation "
-        f"{score(result.rank_correlation)}\n",
+        f"{score(result.rank_correlation)}",
         markup=False,
     )
+    o.console().print()
     if result.baselines:
         o.print_table(
             "Test error against other predictors, on the models each can predict",

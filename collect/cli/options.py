@@ -40,6 +40,7 @@ __all__ = [
 
 _PIPE_WIDTH = 160
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the end of a line
+_RAW_IN_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 
 GATHER = "Measuring"
 PREDICT = "Predicting"
@@ -119,11 +120,14 @@ Json = Annotated[
 
 
 class _PlainConsole(Console):
-    """Prints texts without control characters: names and reasons come from strangers."""
+    """Prints texts without control characters: names and reasons come from strangers.
+
+    A string is one line, whatever it holds; what has several is a ``Text``.
+    """
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        """Return a text as it is printed."""
-        return super().render_str(_plain(text), **settings)
+        """Return a string as it is printed."""
+        return super().render_str(_plain(" ".join(text.splitlines())), **settings)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -170,7 +174,9 @@ def print_json(value: Any) -> None:
     from capspace.fit._json import json_safe
 
     document = json.dumps(json_safe(value), indent=2, allow_nan=False, ensure_ascii=False)
-    typer.echo(document, file=_JSON_STREAM.get())
+    # JSON leaves these as they are, a terminal does not; they can only stand in its strings.
+    escaped = _RAW_IN_JSON.sub(lambda raw: f"\\u{ord(raw[0]):04x}", document)
+    typer.echo(escaped, file=_JSON_STREAM.get())
 
 
 def print_table(
@@ -207,8 +213,9 @@ def resumable() -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         terminated = isinstance(stop, Terminated)
+        console(stderr=True).print()
         console(stderr=True).print(
-            f"\n{'terminated' if terminated else 'interrupted'}: every finished chunk of responses "
+            f"{'terminated' if terminated else 'interrupted'}: every finished chunk of responses "
             "is stored; run the same command again to continue from here",
             markup=False,
         )

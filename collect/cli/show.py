@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
+
 from capspace.fit.report.words import count, equivalent_flops, outside, score, share
 
 from .options import console, print_table
@@ -97,14 +99,15 @@ def print_receipt(receipt: Receipt) -> None:
     for item in receipt.items:
         measures = ", ".join(f"{k} {v:g}" for k, v in item.metrics.items())
         out.rule(f"{item.task} {item.item}: {measures}", align="left", style="dim")
-        out.print(item.prompt, markup=False)
+        out.print(Text(item.prompt))
         values = item.log_likelihoods or (None,) * len(item.answers)
         for answer, value in zip(item.answers, values, strict=True):
             number = "" if value is None else f"{value:10.4f}  "
             out.print(f"  {number}{answer!r}", style="cyan", markup=False)
         out.print(f"  expected {item.expected!r}", style="dim", markup=False)
     last = receipt.first + len(receipt.items)
-    out.print(f"\nitems {receipt.first} to {last - 1} of {receipt.n_items}", style="dim")
+    out.print()
+    out.print(f"items {receipt.first} to {last - 1} of {receipt.n_items}", style="dim")
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -146,7 +149,8 @@ def print_placement(
 ) -> None:
     """Print a placement: scores, place, predictions, what is missing, and where the report is."""
     out = console()
-    out.print(f"\n{placement.model}", style="bold", markup=False)
+    out.print()
+    out.print(placement.model, style="bold", markup=False)
     out.print(" · ".join(subtitle), style="dim", markup=False)
     for note in placement.notes:
         out.print(note, style="yellow", markup=False)
@@ -169,7 +173,8 @@ def print_placement(
     )
     for benchmark, reason in placement.missing.items():
         out.print(f"{benchmark}: {reason}", style="dim", markup=False)
-    out.print("\nPlace", style="bold")
+    out.print()
+    out.print("Place", style="bold")
     out.print(f"nearest: {', '.join(placement.nearest)}", markup=False)
     if placement.equivalent is not None:
         value, note = equivalent_flops(placement.equivalent)

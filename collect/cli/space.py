@@ -117,8 +117,9 @@ def efficiency(
         for name, reason in laws.left_out.items():
             o.console().print(f"{name}: no law: {reason}", style="dim", markup=False)
         rows = result.to_frame().sort_values("equivalent", ascending=False, kind="stable")
+        o.console().print()
         o.print_table(
-            f"\nEquivalent {'training FLOPs' if scale == 'flops' else 'parameters'} in "
+            f"Equivalent {'training FLOPs' if scale == 'flops' else 'parameters'} in "
             f"{reference_family} terms",
             ("Model", "Own", "Equivalent", "Interval", ""),
             [

@@ -132,4 +132,5 @@ def reproduce(
         return
     for line in done.summary():
         o.console().print(line, markup=False)
-    o.console().print(f"page: {done.page}\nnumbers: {done.table}", markup=False)
+    o.console().print(f"page: {done.page}", markup=False)
+    o.console().print(f"numbers: {done.table}", markup=False)

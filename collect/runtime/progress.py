@@ -161,13 +161,13 @@ class LiveProgress:
         self.note(f"{name}: {_plan(n_missing, n_known)}")
         self._drop(self._benchmarks)
         self._benchmarks = (
-            self._bars.add_task(name, total=n_missing, rate="") if n_missing else None
+            self._bars.add_task(_line(name), total=n_missing, rate="") if n_missing else None
         )
 
     def benchmark(self, name: str, index: int, total: int) -> None:
         """Show a new bar for the benchmark's items."""
         self._drop(self._items)
-        self._items = self._bars.add_task(f"  {name}", total=None, rate="")
+        self._items = self._bars.add_task(_line(f"  {name}"), total=None, rate="")
         self._started = time.monotonic()
 
     def items(self, done: int, total: int) -> None:
@@ -216,6 +216,10 @@ def progress_on(console: Console) -> ProgressDisplay:
     return PlainProgress(
         lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
     )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def _plan(n_missing: int, n_known: int) -> str:

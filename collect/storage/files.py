@@ -40,10 +40,11 @@ def replaced_file(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the place of ``path`` at the end of the block.
 
     Where the block raises, the temporary file is removed and ``path`` is unchanged. A process
-    that is killed leaves a hidden ``.<name>.<random>.part`` beside it.
+    that is killed leaves a hidden ``.<random>.part`` beside it.
     """
     # Not tempfile: its files are closed to the group, which may share the folder.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    # Without the name, which may be as long as a name can be.
+    part = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
         with part.open("xb") as file:
             yield file

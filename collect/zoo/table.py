@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from capspace.fit._files import write_whole
+from capspace.fit._files import making_folder, write_together
 from capspace.fit.table import ScoreTable
 from capspace.fit.table.schema import FACT_COLUMNS
 
@@ -78,13 +78,14 @@ def export_reference(table: ScoreTable, chance: dict[str, float], out: Path) -> 
     )
     described = [{"name": name, "chance": chance[name]} for name in table.benchmarks]
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, content in (
-            ("scores.csv", pd.concat([table.scores, as_targets]).to_csv(index=False)),
-            ("models.csv", table.models.to_csv()),
-            ("benchmarks.yaml", yaml.safe_dump(described, sort_keys=False)),
-            ("targets.yaml", yaml.safe_dump(targets, sort_keys=False)),
-        ):
-            write_whole(out / name, content)
+        with making_folder(out):
+            write_together(
+                {
+                    out / "scores.csv": pd.concat([table.scores, as_targets]).to_csv(index=False),
+                    out / "models.csv": table.models.to_csv(),
+                    out / "benchmarks.yaml": yaml.safe_dump(described, sort_keys=False),
+                    out / "targets.yaml": yaml.safe_dump(targets, sort_keys=False),
+                }
+            )
     except OSError as error:
         raise ZooError(f"cannot write {out}: {error.strerror}") from None

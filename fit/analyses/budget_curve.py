@@ -99,9 +99,6 @@ def curve_over_budgets(
         costs = 1.0 if candidates.cost is None else candidates.cost
         budget = float(np.sum(np.broadcast_to(costs, len(np.asarray(candidates.points)))))
     required, ruled_out = tuple(include), tuple(exclude)
-    if np.isposinf(budget):  # no limit: rise to the cost of all candidates
-        cost = candidates.cost
-        budget = float(len(candidates.units) if cost is None else np.sum(cost))
     budgets, chosen, random = [], [], []
     for limit in _budgets(budget, whole=candidates.cost is None):
         try:

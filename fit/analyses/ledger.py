@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from .._display import frame_html
+from .._files import append_line
 from ..errors import UnknownNameError, near_matches
 from ..prediction import TargetLaw
 from .frozen import FrozenLaw, LedgerError, digest, freeze
@@ -153,7 +153,10 @@ class Ledger:
                 stated = entry.pop("sha256")
                 intact = stated == digest(entry) and entry["previous"] == previous
             except (ValueError, KeyError, TypeError, AttributeError):
-                raise LedgerError(f"{self.path}: line {number} is not a ledger entry") from None
+                raise LedgerError(
+                    f"{self.path}: line {number} is not a ledger entry; restore the file from a "
+                    "copy"
+                ) from None
             if not intact:
                 raise LedgerError(
                     f"{self.path}: line {number} was changed after it was written, or a line "
@@ -166,26 +169,11 @@ class Ledger:
     def _append(self, entry: dict[str, Any]) -> None:
         entries = self._entries()
         entry = {**entry, "previous": digest(entries[-1]) if entries else ""}
-        line = json.dumps({**entry, "sha256": digest(entry)}, allow_nan=False) + "\n"
+        line = json.dumps({**entry, "sha256": digest(entry)}, allow_nan=False)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            _append_whole(self.path, line.encode())
+            append_line(self.path, line)
         except OSError as error:
             reason = error.strerror or error
             raise LedgerError(
                 f"{self.path}: cannot be written ({reason}); it is as it was"
             ) from None
-
-
-def _append_whole(path: Path, line: bytes) -> None:
-    """Append a line to a file; on any error the file is cut back to what it was."""
-    with path.open("ab", buffering=0) as stream:
-        size = stream.tell()
-        try:
-            rest = memoryview(line)
-            while rest:
-                rest = rest[stream.write(rest) :]
-            os.fsync(stream.fileno())
-        except BaseException:
-            stream.truncate(size)
-            raise

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from .._files import replacing
+from .._files import making_folder, replacing
 
 __all__ = [
     "ACCENT",
@@ -169,7 +169,6 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> list[Path]:
     stem = Path(path)
     if stem.suffix in {".png", ".svg"}:
         stem = stem.with_suffix("")
-    stem.parent.mkdir(parents=True, exist_ok=True)
     png, svg = (stem.with_name(stem.name + ending) for ending in (".png", ".svg"))
     # Laid out once for both: each time takes as long as drawing does.
     layout = figure.get_layout_engine()
@@ -177,10 +176,9 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> list[Path]:
         layout.execute(figure)
     figure.set_layout_engine(None)
     try:
-        with replacing(png) as partial:
-            figure.savefig(partial, dpi=dpi, metadata={"Software": None})
-        with replacing(svg) as partial:
-            figure.savefig(partial, metadata={"Date": None, "Creator": "capspace"})
+        with making_folder(stem.parent), replacing(png) as drawn, replacing(svg) as outlined:
+            figure.savefig(drawn, dpi=dpi, metadata={"Software": None})
+            figure.savefig(outlined, metadata={"Date": None, "Creator": "capspace"})
     finally:
         figure.set_layout_engine(layout)
     return [png, svg]

@@ -17,7 +17,7 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from .._files import write_whole
+from .._files import making_folder, write_together
 from ..errors import FitError
 from ..prediction import Placement, TargetPrediction
 from ._figures import draw_placement
@@ -78,16 +78,20 @@ def write_report(
 
     """
     out = Path(out)
+    page = out / "report.html"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        drawn = {
-            name: _drawn(figure, caption, out / name)
-            for name, (figure, caption) in draw_placement(placement).items()
-        }
-        result = {"capspace": version("capspace"), **placement.to_dict(), **(extra or {})}
-        write_whole(out / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
-        page = out / "report.html"
-        write_whole(page, _render(placement, drawn, subtitle, foot))
+        with making_folder(out):
+            drawn = {
+                name: _drawn(figure, caption, out / name)
+                for name, (figure, caption) in draw_placement(placement).items()
+            }
+            result = {"capspace": version("capspace"), **placement.to_dict(), **(extra or {})}
+            write_together(
+                {
+                    out / "result.json": json.dumps(result, indent=2, allow_nan=False) + "\n",
+                    page: _render(placement, drawn, subtitle, foot),
+                }
+            )
     except OSError as error:
         raise FitError(f"cannot write the report to {out}: {error.strerror}") from None
     return page

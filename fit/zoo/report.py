@@ -14,7 +14,7 @@ import jinja2
 import pandas as pd
 
 from .._display import counted
-from .._files import write_whole
+from .._files import making_folder, write_together
 from ..errors import FitError
 from .fitting import ZooFit
 from .predictions import ZooPrediction
@@ -34,23 +34,26 @@ def write_report(fit: ZooFit, out: Path) -> Path:
     from ..figures import draw_space, save
     from .figures import draw_zoo
 
+    page = out / "report.html"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        picture = save(draw_zoo(fit), out / "zoo")
-        space = save(
-            draw_space(
-                fit.space.explained_variance_ratio_,
-                fit.space.components_,
-                list(map(str, fit.space.feature_names_in_)),
-            ),
-            out / "space",
-        )
-        text = json.dumps(fit.to_dict(), indent=2, allow_nan=False) + "\n"
-        write_whole(out / "zoo.json", text)
-        write_whole(out / "scores.csv", fit.table.scores.to_csv(index=False))
-        write_whole(out / "models.csv", fit.table.models.to_csv())
-        page = out / "report.html"
-        write_whole(page, _render(fit, picture, space))
+        with making_folder(out):
+            picture = save(draw_zoo(fit), out / "zoo")
+            space = save(
+                draw_space(
+                    fit.space.explained_variance_ratio_,
+                    fit.space.components_,
+                    list(map(str, fit.space.feature_names_in_)),
+                ),
+                out / "space",
+            )
+            write_together(
+                {
+                    out / "zoo.json": json.dumps(fit.to_dict(), indent=2, allow_nan=False) + "\n",
+                    out / "scores.csv": fit.table.scores.to_csv(index=False),
+                    out / "models.csv": fit.table.models.to_csv(),
+                    page: _render(fit, picture, space),
+                }
+            )
     except OSError as error:
         raise FitError(f"cannot write the report to {out}: {error.strerror}") from None
     return page

@@ -197,6 +197,15 @@ def test_a_token_is_never_written_down() -> None:
         assert "hf_secret" not in str(refused.value), name
 
 
+@pytest.mark.parametrize("name", ["token", "tokn", "limit"])
+def test_a_token_that_is_set_afterwards_is_refused_and_never_shown(name: str) -> None:
+    for settings in (RunSettings(), LoadSettings(), ZooSettings()):
+        with pytest.raises(ValidationError) as refused:
+            setattr(settings, name, "hf_secret")
+        assert "Instance is frozen" in str(refused.value)
+        assert "hf_secret" not in f"{refused.value!s} {refused.value!r} {refused.value.errors()}"
+
+
 def test_the_class_itself_refuses_an_unknown_name_in_one_line() -> None:
     for settings in (LoadSettings, RunSettings):
         with pytest.raises(SettingsError, match=r"^there is no setting 'devise'; .*'device'\?$"):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from .. import options as o
 from .files import ZooPath, opened_zoo, read_file
 
@@ -48,12 +46,13 @@ def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
     with opened_zoo(file, store) as (_, folder):
         dropped = forget_failures(folder)
     models = sorted({f.model for f in dropped})
-    typer.echo(
+    o.console().print(
         f"{counted(len(dropped), 'failed cell')} of {counted(len(models), 'checkpoint')} will be "
         "tried again by "
         f"`capspace zoo run {zoo}`"
         if dropped
-        else "no failed cell is recorded"
+        else "no failed cell is recorded",
+        soft_wrap=True,
     )
 
 
@@ -64,4 +63,4 @@ def cancel(zoo: ZooPath, store: o.StorePath = None) -> None:
     file = read_file(zoo)
     with opened_zoo(file, store) as (_, folder):
         ended = cancel_jobs(folder)
-    typer.echo(f"cancelled {', '.join(ended)}" if ended else "no job of this zoo is queued")
+    o.console().print(f"cancelled {', '.join(ended)}" if ended else "no job of this zoo is queued")

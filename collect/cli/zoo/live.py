@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich import box
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -125,14 +125,14 @@ def _view(state: ZooStatus) -> Group:
         more = f" (and {len(model.reasons) - 1} more)" if len(model.reasons) > 1 else ""
         now = ", ".join(at_it) or "".join(model.reasons[:1]) + more
         table.add_row(
-            Text(model.model),
+            model.model,
             f"{model.n_done}/{model.n_cells}",
             Text(str(model.n_failed), style="red") if model.n_failed else "",
-            Text(now),
+            now,
         )
-    parts: list[Table | Text] = [Text(_summary(state)), table]
+    parts: list[RenderableType] = [_summary(state), table]
     if len(ranked) > _MOST_ROWS:
-        parts.append(Text(f"... and {len(ranked) - _MOST_ROWS} more"))
+        parts.append(f"... and {len(ranked) - _MOST_ROWS} more")
     if state.jobs:
         parts.append(Text(_jobs(state.jobs), style="dim"))
     return Group(*parts)

@@ -25,8 +25,10 @@ _SLURM = "Slurm"
 
 
 def _bytes(text: str) -> int:
+    from ...zoo.config.config import DiskSpace
+
     try:
-        return TypeAdapter(ByteSize).validate_python(text)
+        return TypeAdapter[ByteSize](DiskSpace).validate_python(text)
     except ValidationError:
         raise typer.BadParameter(f"{text!r} is no size such as 200GB") from None
 

@@ -46,7 +46,7 @@ def fit(
         o.print_json(fitted.to_dict())
     else:
         print_fit(fitted)
-        typer.echo(f"report: {page}")
+        o.console().print(f"report: {page}", soft_wrap=True)
 
 
 def export(
@@ -64,7 +64,7 @@ def export(
         table, chance = zoo_table(folder, opened)
     export_reference(table, chance, out)
     counts = f"{counted(len(table), 'score')} of {counted(len(table.models), 'model')}"
-    typer.echo(f"{counts}: {out}")
+    o.console().print(f"{counts}: {out}", soft_wrap=True)
 
 
 def print_fit(fit: ZooFit) -> None:

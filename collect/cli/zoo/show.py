@@ -67,7 +67,8 @@ def print_plan(plan: Plan) -> None:
         numbers=("Order", "Done", "Params", "Memory", "Devices", "Download"),
     )
     if len(models) > _MOST_ROWS:
-        console().print(f"... and {len(models) - _MOST_ROWS} more (--json shows all)\n")
+        console().print(f"... and {len(models) - _MOST_ROWS} more (--json shows all)")
+        console().print()
     if plan.units:
         to_come = {u.model.ref: u.model.n_download_bytes for u in plan.units}
         download = f", {size(n)} to download" if (n := sum(to_come.values())) else ""

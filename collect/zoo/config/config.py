@@ -24,9 +24,18 @@ from capspace.tasks.yaml_model import NOT_HERE, Lines, parse_model
 
 from ...errors import ZooError
 from ...harness.data_root import EMBEDDED, default_data_root
-from ...settings import Count, RunSettings
+from ...settings import Count, IsNumber, NamesPlace, RunSettings
 
-__all__ = ["Entry", "Facts", "Limits", "ZooConfig", "ZooFile", "ZooSettings", "read_zoo"]
+__all__ = [
+    "DiskSpace",
+    "Entry",
+    "Facts",
+    "Limits",
+    "ZooConfig",
+    "ZooFile",
+    "ZooSettings",
+    "read_zoo",
+]
 
 Text = Annotated[str, Field(min_length=1)]
 _SECONDS = {"s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -39,9 +48,9 @@ class _Strict(BaseModel):
 def _duration(value: Any) -> Any:
     """Return seconds from a number, "90m", or Slurm's ``[days-]hours:minutes:seconds``."""
     text = str(value).strip().lower()
-    if match := re.fullmatch(r"([\d.]+)\s*(s|m|min|h|d|)", text):
+    if match := re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|m|min|h|d|)", text):
         return float(match[1]) * _SECONDS[match[2]]
-    if match := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)", text):
+    if match := re.fullmatch(r"(?:([0-9]+)-)?([0-9]+):([0-9]{2}):([0-9]{2})", text):
         days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
     raise ValueError("expected a time such as 90m, 4h or 04:00:00")
@@ -60,6 +69,8 @@ def _date(value: Any) -> str:
     return read_date(value, "it")
 
 
+Amount = Annotated[float, IsNumber, Field(gt=0)]
+DiskSpace = Annotated[ByteSize, IsNumber, Field(gt=0)]
 Seconds = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 
 
@@ -109,9 +120,9 @@ class Facts(_Strict):
     """Facts about a checkpoint; those that are not given are counted where they can be."""
 
     family: Annotated[Text, BeforeValidator(_family)] | None = None
-    parameters: Annotated[float, Field(gt=0)] | None = None
-    training_tokens: Annotated[float, Field(gt=0)] | None = None
-    training_flops: Annotated[float, Field(gt=0)] | None = None
+    parameters: Amount | None = None
+    training_tokens: Amount | None = None
+    training_flops: Amount | None = None
     release_date: Annotated[Text, BeforeValidator(_date)] | None = None
     """ISO: 2024-04-18, or 2024-04 or 2024 where the day is not known."""
 
@@ -127,7 +138,7 @@ class Entry(ZooSettings):
     ref: Text | None = None
     """Hub name with ``@revision``, a folder, or a pattern: ``{a,b}``, ``*``, ``?``, ``[...]``."""
 
-    file: Path | None = None
+    file: Annotated[Path, NamesPlace] | None = None
     """A text file with one ``ref`` a line; ``#`` begins a comment."""
 
     facts: Facts = Facts()
@@ -155,7 +166,7 @@ def _entry(value: Any) -> Any:
 class Limits(_Strict):
     """What limits a run."""
 
-    disk: Annotated[ByteSize, Field(gt=0)] | None = None
+    disk: DiskSpace | None = None
     """Disk space for what a local run downloads, such as 200GB; checkpoints that are finished are
     removed to make room."""
 
@@ -176,10 +187,10 @@ class ZooConfig(ZooSettings):
         tuple[Annotated[Entry, BeforeValidator(_entry)], ...], Field(min_length=1)
     ]
     panels: Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
-    facts: Path | None = None
+    facts: Annotated[Path, NamesPlace] | None = None
     """CSV of facts with a column ``model``; an entry's own facts take precedence."""
 
-    store: Path | None = None
+    store: Annotated[Path, NamesPlace] | None = None
     """Folder of the store; by default the user's own."""
 
     limits: Limits = Limits()
@@ -243,7 +254,7 @@ def read_zoo(path: Path) -> ZooFile:
     try:
         config, lines = parse_model(text, str(path), ZooConfig, kind="zoo", revise=revise)
     except YamlError as error:
-        raise ZooError(str(error)) from None
+        raise ZooError(*error.args) from None
     return ZooFile(path=path, config=config, lines=lines, notices=tuple(notices))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
+from capspace.fit._files import write_new
+
 from ...errors import ZooError
 
 __all__ = ["write_example"]
@@ -33,8 +35,7 @@ def write_example(path: Path) -> list[str]:
     globs = _globs(path.parent)
     entries = "\n".join(f"  - {name}" for name in globs or [_DEFAULT])
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text.replace(f"  - {_DEFAULT}", entries, 1).replace("zoo.yaml", path.name))
+        write_new(path, text.replace(f"  - {_DEFAULT}", entries, 1).replace("zoo.yaml", path.name))
     except FileExistsError:
         raise ZooError(f"{path} is there already; name another file, or edit this one") from None
     except OSError as error:

@@ -30,7 +30,7 @@ _OURS = {
     ),
 }
 # gpu:2, gpu:a100:2, gpu
-_GPUS = re.compile(r"\bgpu(?::[a-z_][\w.-]*)?(?::(\d+))?")
+_GPUS = re.compile(r"\bgpu(?::[a-z_][\w.-]*)?(?::([0-9]+))?")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def parse_budget(text: str) -> float:
 
     """
     match = re.fullmatch(
-        r"([\d.]+)\s*(?:(?:gpu|cpu|device)-?)?(s|min|m|hour|h|d)(?:s|ours?)?", text.strip().lower()
+        r"([0-9.]+)\s*(?:(?:gpu|cpu|device)-?)?(s|min|m|hour|h|d)(?:s|ours?)?", text.strip().lower()
     )
     try:
         seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ..._display import frame_html
-from ..._files import write_whole
+from ..._files import write_together
 from ..._json import json_safe
 from ...errors import FitError
 from ...figures import save
@@ -175,8 +175,7 @@ def write_reproduction(
     )
     reproduction = Reproduction(results, page, table, tuple(written))
     with _refusing(folder):
-        write_whole(page, html)
-        write_whole(table, reproduction.to_frame().to_csv(index=False))
+        write_together({page: html, table: reproduction.to_frame().to_csv(index=False)})
     return reproduction
 
 

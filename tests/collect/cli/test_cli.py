@@ -264,6 +264,74 @@ def test_a_name_of_several_lines_makes_no_second_line(capspace: Command, mine: P
     assert "mi ne" in capspace.refused("predict", mine)
 
 
+def test_a_name_of_several_lines_is_one_line_in_what_is_printed(
+    capspace: Command, mine: Path, tmp_path: Path
+) -> None:
+    mine.write_text(MINE.replace("mine", '"mi\n\u2028ne"'))
+    ledger = ("--ledger", tmp_path / "ledger.jsonl")
+    for words in (
+        ("predict", mine, "--target", "bbh"),
+        ("ledger", "add", "bbh", "--name", "my\nentry", *ledger),
+        ("ledger", "show", *ledger),
+    ):
+        shown = capspace(*words)
+        assert shown.code == 0, shown
+        assert any("mi  ne" in line or "my entry" in line for line in shown.out.splitlines())
+        assert not [line for line in shown.out.splitlines() if line.startswith(("ne", "entry"))]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("zoo", "plan", "no\nsuch.yaml"),
+        ("collect", "no/model", "--panel", "no\nsuch.yaml"),
+        ("predict", "no\nsuch.csv"),
+    ],
+    ids=["zoo", "panel", "table"],
+)
+def test_a_path_of_several_lines_is_refused_in_one(
+    capspace: Command, words: tuple[str, ...]
+) -> None:
+    assert "no such." in capspace.refused(*words)
+
+
+def test_each_wrong_field_of_a_file_still_has_its_line(capspace: Command, tmp_path: Path) -> None:
+    path = tmp_path / "zoo.yaml"
+    path.write_text("panels: smoke\ncheckpoints: [a/b]\nlimit: 0\nseed: -1\n")
+    shown = capspace("zoo", "plan", path)
+    assert shown.code == 2
+    assert [line.split(": ")[-2] for line in shown.err.splitlines()] == ["limit", "seed"]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("collect", "no/model"), "--include-path"),
+        (("place", "no/model"), "--out"),
+        (("scores",), "--store"),
+        (("scores",), "--csv"),
+        (("ledger", "show"), "--ledger"),
+        (("import",), "paths"),
+        (("zoo", "plan"), "ZOO"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_an_empty_path_is_refused(capspace: Command, command: tuple[str, ...], option: str) -> None:
+    line = capspace.refused(*command, *([option] if option.startswith("--") else []), "")
+    assert "an empty text names no file or folder" in line
+    assert option in line
+
+
+def test_json_holds_no_raw_control_character(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x7fb\x9bc\u2028d\x1be\u00e9"
+    with options.only_json_on_stdout():
+        options.print_json({name: [name]})
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == {name: [name]}
+    assert not {"\x7f", "\x9b", "\u2028", "\x1b"} & {*shown}
+    assert "\u00e9" in shown
+
+
 @pytest.mark.slow
 def test_tables_that_cannot_be_written(capspace: Command, mine: Path, tmp_path: Path) -> None:
     csv = tmp_path / "no" / "such.csv"

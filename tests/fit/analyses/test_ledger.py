@@ -134,6 +134,27 @@ def test_an_entry_that_does_not_fit_on_the_disk_leaves_the_ledger_as_it_was(case
     assert [law.name for law in ledger.laws()] == ["first"]
 
 
+def test_a_first_entry_that_does_not_fit_on_the_disk_leaves_nothing(case, ledger):
+    fit, _, _ = case
+    with files_limited_to(100), pytest.raises(LedgerError, match=r"too large\); it is as it was"):
+        ledger.add(fit, name="first")
+    assert not ledger.path.parent.exists()
+
+
+def test_a_ledger_without_its_last_newline_is_completed(case, ledger):
+    fit, _, _ = case
+    ledger.add(fit, name="first")
+    before = ledger.path.read_bytes().removesuffix(b"\n")
+    ledger.path.write_bytes(before)
+    limited = files_limited_to(len(before) + 100)
+    with limited, pytest.raises(LedgerError, match="it is as it was"):
+        ledger.add(fit, name="second")
+    assert ledger.path.read_bytes() == before
+    ledger.add(fit, name="second")
+    assert [law.name for law in ledger.laws()] == ["first", "second"]
+    assert ledger.path.read_bytes().startswith(before + b"\n{")
+
+
 def test_a_ledger_where_no_file_can_be_is_refused(case, tmp_path):
     fit, _, _ = case
     (tmp_path / "file").write_text("")

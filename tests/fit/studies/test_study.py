@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from checkout import SHARED
+from small_files import files_limited_to
 
 from capspace.fit.errors import FitError, TableError, UnknownNameError
-from capspace.fit.studies.ruan2024 import load_study, reproduce
+from capspace.fit.studies.ruan2024 import _reproduce, load_study, reproduce
 from capspace.fit.studies.ruan2024._compare_analysis import compare_analysis
 from capspace.fit.studies.ruan2024._reproduce import write_reproduction
 from capspace.fit.studies.ruan2024.compare import compare_fit, read_published
@@ -161,7 +162,7 @@ class Links(HTMLParser):
 
 
 @pytest.mark.slow
-def test_page_figures_and_numbers(study, expected, tmp_path):
+def test_page_figures_and_numbers(study, expected, tmp_path, monkeypatch):
     """Two analyses and the post-training ones the choice of models needs, end to end."""
     labels = ["Word unscrambling", "GSM8K, 5-shot", "GSM8K CoT", "GSM8K CoT + SC@5"]
     remaining = [
@@ -201,6 +202,21 @@ def test_page_figures_and_numbers(study, expected, tmp_path):
     assert np.isnan(results.quality.chosen[0])
     assert results.quality.chosen[-1] < 1.2 * results.quality.everything
     assert results.quality.chosen[1] < np.nanmean(results.quality.random[1])
+    # On a full disk page and table, which belong together, stay as they were.
+    monkeypatch.setattr(_reproduce, "study_drawings", lambda results: [])  # take the time
+    for size in (1024, made.table.stat().st_size - 1):
+        earlier = {path: path.read_bytes() for path in (made.page, made.table)}
+        with (
+            files_limited_to(size),
+            pytest.raises(FitError, match=r"cannot be written .*too large"),
+        ):
+            write_reproduction(results, tmp_path / "out", source="other")
+        assert {path: path.read_bytes() for path in earlier} == earlier
+    assert {p.name for p in made.page.parent.iterdir()} == {
+        "figures",
+        "index.html",
+        made.table.name,
+    }
 
 
 def test_packaged_numbers_cover_every_analysis():

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from small_files import files_limited_to
 
 from capspace.collect.cli.zoo.results import print_fit
+from capspace.fit import figures
 from capspace.fit.errors import FitError
 from capspace.fit.table import ScoreTable
+from capspace.fit.zoo import figures as zoo_figures
 from capspace.fit.zoo.fitting import ZooFit, fit_zoo
 from capspace.fit.zoo.predictions import training_runs
 from capspace.fit.zoo.report import verdict, write_report
@@ -110,6 +114,33 @@ def test_the_report_is_one_file_and_says_what_was_found(trained: ZooFit, tmp_pat
     printed = json.loads((page.parent / "zoo.json").read_text())
     assert len(printed["forecasts"]) == 40
     assert (page.parent / "zoo.svg").stat().st_size > 1000
+
+
+def test_a_report_that_does_not_fit_on_the_disk_leaves_the_earlier_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is drawn takes seconds, and is not what is tested.
+    for module, name in ((figures, "draw_space"), (zoo_figures, "draw_zoo")):
+        monkeypatch.setattr(module, name, lambda *_: Figure((1, 1)))
+    table, chance = planted(0)
+    wide = table.wide()
+    largest = wide.index.str.contains("1e\\+08-")
+    facts = table.models.loc[largest].assign(training_flops=np.nan, training_tokens=np.nan)
+    fit = fit_zoo("z", ScoreTable.from_wide(wide[largest], models=facts), chance)
+    out = tmp_path / "report"
+    with files_limited_to(100), pytest.raises(FitError, match=r"cannot write .* too large"):
+        write_report(fit, out)
+    assert not out.exists()
+    out.mkdir()
+    files = {out / name: "earlier" for name in ("zoo.json", "scores.csv", "report.html")}
+    for path, content in files.items():
+        path.write_text(content)
+    with files_limited_to(4096), pytest.raises(FitError, match=r"cannot write .* too large"):
+        write_report(fit, out)
+    assert {path: path.read_text() for path in files} == files
+    assert not [path for path in out.iterdir() if "partial" in path.name]
+    assert write_report(fit, out).stat().st_size > 4096
+    assert all(path.stat().st_size < 4096 for path in out.iterdir() if path.name != "report.html")
 
 
 @pytest.mark.slow

@@ -100,6 +100,37 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
             "panels: smoke\ncheckpoints: [a/b]\nlimits:\n  disk: much\n",
             r"zoo\.yaml:4: limits\.disk: could not parse value and unit .*, got 'much'",
         ),
+        *(
+            (f"panels: smoke\ncheckpoints: [a/b]\n{field}: ''\n", told)
+            for field, told in [
+                ("store", r"zoo\.yaml:3: store: an empty text names no folder or file"),
+                ("facts", r"zoo\.yaml:3: facts: an empty text names no folder or file"),
+                ("include_path", r"zoo\.yaml:3: include_path: an empty text names no folder"),
+            ]
+        ),
+        (
+            "panels: smoke\ncheckpoints: [{file: ''}]\n",
+            r"zoo\.yaml:2: checkpoints\[0\]\.file: an empty text names no folder or file",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\nlimits: {disk: true}\n",
+            r"zoo\.yaml:3: limits\.disk: expected a number, got True",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\nlimits: {disk: \u0663GB}\n",
+            r"zoo\.yaml:3: limits\.disk: expected a number in the digits 0 to 9",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [{ref: a/b, facts: {parameters: true}}]\n",
+            r"zoo\.yaml:2: checkpoints\[0\]\.facts\.parameters: expected a number, got True",
+        ),
+        *(
+            (
+                f"panels: smoke\ncheckpoints: [a/b]\nlimits: {{unit_time: '{time}'}}\n",
+                r"zoo\.yaml:3: limits\.unit_time: expected a time such as 90m, 4h or 04:00:00",
+            )
+            for time in ("\u0663m", "\u0661-01:00:00", "1.2.3m")
+        ),
         (
             "panels: smoke\ncheckpoints: [a/b]\nlimit: 0\n",
             r"zoo\.yaml:3: limit: .*greater than 0, got 0",

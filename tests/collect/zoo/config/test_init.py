@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from commands import Command
+from small_files import files_limited_to
 
 from capspace.collect.zoo.config.config import Limits, ZooConfig, read_zoo
 from capspace.collect.zoo.config.example import write_example
@@ -56,6 +57,15 @@ def test_init_overwrites_nothing(capspace: Command, tmp_path: Path) -> None:
     assert "is there already" in capspace.refused("zoo", "init", path)
     assert path.read_text() == "mine"
     assert "No such file" in capspace.refused("zoo", "init", tmp_path / "no" / "zoo.yaml")
+
+
+def test_init_on_a_full_disk_leaves_nothing(capspace: Command, tmp_path: Path) -> None:
+    path = tmp_path / "zoo.yaml"
+    with files_limited_to(100):
+        line = capspace.refused("zoo", "init", path)
+    assert line == f"capspace: cannot write {path}: File too large"
+    assert not path.exists()
+    assert capspace("zoo", "init", path).code == 0
 
 
 def test_what_the_comments_show_is_right(tmp_path: Path) -> None:
