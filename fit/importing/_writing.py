@@ -67,7 +67,7 @@ def write_reference(
         raise TableError(f"{folder}: it exists and is no reference; choose another folder")
     if is_reference and not replace:
         raise TableError(f"{folder}: a reference is there already; update it, or choose another")
-    partial = target.with_name(f".partial-{secrets.token_hex(6)}-{target.name}")
+    partial = target.with_name(f".partial-{secrets.token_hex(6)}")
     try:
         partial.mkdir(parents=True)
         _write(built, partial)

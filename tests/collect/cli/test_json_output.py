@@ -148,7 +148,8 @@ def test_every_command_with_json_is_tried() -> None:
         for path, command in COMMANDS.items()
         if command.callback is not None and "as_json" in get_params_from_function(command.callback)
     }
-    assert with_json == set(CASES)
+    # It takes a minute: what it prints is tested with the study's page.
+    assert with_json - {"reproduce"} == set(CASES)
 
 
 @pytest.mark.slow
