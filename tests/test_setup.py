@@ -26,7 +26,11 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FILES = {"locked": "constraints.txt", "oldest": "constraints-oldest.txt"}
 # PyTorch and the libraries that its CUDA builds name, each in one exact version.
 TORCH = re.compile(r"torch|triton|(nvidia|cuda)-.*")
-BASH = sorted(p for p in SCRIPTS.iterdir() if p.read_bytes().startswith(b"#!/usr/bin/env bash"))
+BASH = sorted(
+    p
+    for p in SCRIPTS.iterdir()
+    if p.is_file() and p.read_bytes().startswith(b"#!/usr/bin/env bash")
+)
 
 
 def lines(file: str) -> list[str]:
