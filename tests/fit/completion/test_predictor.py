@@ -1,6 +1,7 @@
 """Expensive scores of new models: calibrated, from cheap cells alone, the same after storing."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -54,9 +55,14 @@ def fit(scores, facts, kind=KINDS[1], **more):
     )
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@cache
+def fitted_once(kind):
+    return fit(*world(), kind=kind)
+
+
+@pytest.fixture(params=KINDS)
 def fitted(request):
-    return fit(*world(), kind=request.param)
+    return fitted_once(request.param)
 
 
 def test_new_models_of_the_same_world_lie_in_the_intervals(fitted):
