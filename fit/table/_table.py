@@ -88,7 +88,8 @@ class ScoreTable:
         cls, records: Iterable[dict[str, Any]], models: pd.DataFrame | None = None
     ) -> Self:
         """Build a table from one mapping per score; keys are ``SCORE_COLUMNS``, others refused."""
-        frame = pd.DataFrame(list(records))
+        # As objects: pandas 2.2.0 fails on an integer that no float can hold.
+        frame = pd.DataFrame(list(records), dtype=object)
         unknown = [c for c in frame.columns if c not in SCORE_COLUMNS]
         if unknown:
             raise TableError(

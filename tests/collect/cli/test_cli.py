@@ -319,7 +319,7 @@ def test_each_wrong_field_of_a_file_still_has_its_line(capspace: Command, tmp_pa
 def test_an_empty_path_is_refused(capspace: Command, command: tuple[str, ...], option: str) -> None:
     line = capspace.refused(*command, *([option] if option.startswith("--") else []), "")
     assert "an empty text names no file or folder" in line
-    assert option in line
+    assert option.upper() in line.upper()  # typer 0.26.1 writes arguments in capitals
 
 
 def test_json_holds_no_raw_control_character(capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,7 +166,7 @@ def test_a_number_of_a_record_that_is_none_is_named(column, value):
 
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=range(len(NO_NUMBERS)))
 def test_a_number_of_the_facts_that_is_none_is_named(value):
-    facts = pd.DataFrame({"training_flops": pd.Series([value], index=["a"])})
+    facts = pd.DataFrame({"training_flops": pd.Series([value], index=["a"], dtype=object)})
     with pytest.raises(TableError, match=r"a: training_flops is .*a number"):
         ScoreTable(pd.DataFrame([row()]), facts)
 
