@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import FitError, UnknownNameError, near_matches
+from ..errors import UnknownNameError, check_level, near_matches
 from ..table.numbers import check_fractions, check_unique, float_frame
 from ._backtests import quantile
 from ._baselines import Baselines, fit_baselines
@@ -92,12 +92,12 @@ class FittedPredictor:
 
     def scale(self, level: float = 0.9) -> float:
         """Return k, by which predicted widths are multiplied for intervals of a level."""
-        _check_level(level)
+        check_level(level)
         return quantile(self.residuals.ratios, self.residuals.weight, level)
 
     def cell_scale(self, level: float = 0.9) -> float:
         """Return the same for single cells of a model that has others of all kinds."""
-        _check_level(level)
+        check_level(level)
         m = len(self.residuals.cell_ratios)
         return quantile(self.residuals.cell_ratios, np.full(m, 1 / max(m, 1)), level)
 
@@ -141,7 +141,7 @@ class FittedPredictor:
             A score is no fraction.
 
         """
-        _check_level(level)
+        check_level(level)
         chosen = self._numbers(targets)
         cheap, about = self._cells(rows, self.cheap), _facts_of(facts, rows.index)
         if np.isnan(cheap).all():
@@ -337,11 +337,6 @@ def _facts_of(facts: pd.DataFrame | None, index: pd.Index) -> Array:
         else np.full(len(index), np.nan)
     )
     return np.column_stack([years, reasoning_signs(about)])
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise FitError(f"level is {level:g}; it must lie between 0 and 1")
 
 
 def _name(names: Sequence[str], number: int) -> str:

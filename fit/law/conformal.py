@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 
-from ..errors import DegenerateError, FitError
+from ..errors import DegenerateError, FitError, check_level
 from ._calibration import (
     Errors,
     Refits,
@@ -24,7 +24,7 @@ from ._folds import Folds
 from ._gates import check_begun, check_learned
 from ._refit import Fitted, predict_with
 from ._views import SCORE_NOISE, angle, from_angle
-from .intervals import Interval, check_level
+from .intervals import Interval
 
 __all__ = ["Conformal", "Joint", "conformal_scale", "joint_prediction", "relative_errors"]
 

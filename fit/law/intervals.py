@@ -12,8 +12,7 @@ from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 
 from .._display import counted, frame_html
-from ..errors import check_count
-from ..errors import check_level as check_level
+from ..errors import check_count, check_level
 from ._folds import Folds, leave_out_weights
 from ._refit import Fitted, LawSettings, Training, predict_with, refit
 from ._seeds import random_generator

@@ -71,7 +71,7 @@ def build(data: Path) -> Tables:
 
 def _benchpress(table: pd.DataFrame) -> list[dict[str, Any]]:
     names = {column: name for name, (column, _) in COLUMNS.items() if column}
-    kept = table[table["benchmark"].isin(names)]
+    used = table[table["benchmark"].isin(names)]
     return [
         {
             "model": RENAMED.get(r.model, r.model),
@@ -80,7 +80,7 @@ def _benchpress(table: pd.DataFrame) -> list[dict[str, Any]]:
             "source": "BenchPress@108c0997, "
             f"{r.benchmark} ({r.origin_type if isinstance(r.origin_type, str) else 'no origin'})",
         }
-        for r in kept.itertuples()
+        for r in used.itertuples()
     ]
 
 
@@ -115,9 +115,7 @@ def _llm_stats(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _tau2(path: Path) -> list[dict[str, Any]]:
     table = pd.read_csv(path, keep_default_na=False)
     users = {"gpt-5.2": "gpt-5.2-user", "gpt-4.1-2025-04-14": "gpt-4.1-user"}
-    plain = table[
-        table["sim"].isin(users) & (table["voice"] == False) & (table["typ"] != "custom")  # noqa: E712
-    ]
+    plain = table[table["sim"].isin(users) & table["voice"].eq(False) & (table["typ"] != "custom")]
     names = {t["name"] for t in TARGETS}
     rows = []
     for r in plain.itertuples():
