@@ -42,6 +42,8 @@ def test_wheel_holds_the_namespace_and_its_data_and_nothing_else(wheel: Path) ->
         "capspace/fit/reference/openllm-v2/scores.csv.gz",
         "capspace/fit/report/page.html.j2",
         "capspace/fit/py.typed",
+        "capspace/fit/__init__.pyi",
+        "capspace/fit/prediction/__init__.pyi",
     ):
         assert needed in names
     assert any(n.startswith("capspace/tasks/data/") and n.endswith(".jsonl") for n in names)
@@ -58,10 +60,15 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, str(wheel)], check=True, capture_output=True, text=True)
-    (site,) = folder.glob("lib/python*/site-packages")
+    link_requirements(folder)
+    return python
+
+
+def link_requirements(environment: Path) -> None:
+    """Put all that the base install requires into an environment, as it is in ours."""
+    (site,) = environment.glob("lib/python*/site-packages")
     for text in distribution("capspace").requires or ():
         link(Requirement(text), site)
-    return python
 
 
 def link(wanted: Requirement, site: Path) -> None:
@@ -106,6 +113,7 @@ def test_an_editable_install_has_its_version_and_its_packages(tmp_path: Path) ->
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--editable", str(copy)], check=True, capture_output=True, text=True)
+    link_requirements(folder)
     code = f"{VERSIONS}; print(capspace.fit.__file__)"
     done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
     versions, file = done.stdout.splitlines()

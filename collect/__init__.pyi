@@ -1,0 +1,29 @@
+from .checkpoints.checkpoint import Checkpoint as Checkpoint
+from .errors import BackendError as BackendError
+from .errors import CheckpointError as CheckpointError
+from .errors import CollectError as CollectError
+from .errors import DataRootError as DataRootError
+from .errors import HarnessError as HarnessError
+from .errors import ImportFileError as ImportFileError
+from .errors import JournalError as JournalError
+from .errors import MissingExtraError as MissingExtraError
+from .errors import NoCheckpointError as NoCheckpointError
+from .errors import NoRoomError as NoRoomError
+from .errors import NothingMeasuredError as NothingMeasuredError
+from .errors import ResponseError as ResponseError
+from .errors import SandboxError as SandboxError
+from .errors import SettingsError as SettingsError
+from .errors import StoreError as StoreError
+from .errors import ZooError as ZooError
+from .run._place import PlacedModel as PlacedModel
+from .run._place import place as place
+from .run._place import place_collection as place_collection
+from .run.collect import collect_scores as collect_scores
+from .run.collection import Collection as Collection
+from .settings import LoadSettings as LoadSettings
+from .settings import RunSettings as RunSettings
+from .storage.result import Missing as Missing
+from .storage.result import Result as Result
+from .storage.store import Store as Store
+
+AnswerError = ResponseError  # the former name, which warns

@@ -1,0 +1,10 @@
+from ._blended import BlendedPredictor as BlendedPredictor
+from ._evaluate import evaluate_targets as evaluate_targets
+from ._factor_model import BayesianFactorModel as BayesianFactorModel
+from ._factor_model import Completion as Completion
+from ._fitted import FittedPredictor as FittedPredictor
+from ._laws import BestSingleBenchmark as BestSingleBenchmark
+from ._laws import Expected as Expected
+from ._laws import GaussianProcessLaw as GaussianProcessLaw
+from .scales import score_to_z as score_to_z
+from .scales import z_to_score as z_to_score

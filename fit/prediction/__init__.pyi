@@ -1,0 +1,14 @@
+from ._compare_models import compare_models as compare_models
+from ._comparison import Comparison as Comparison
+from ._comparison import PairComparison as PairComparison
+from ._filled_table import complete_table as complete_table
+from ._place_model import place_model as place_model
+from ._placement import NextBenchmark as NextBenchmark
+from ._placement import Placement as Placement
+from ._prediction import Prediction as Prediction
+from ._prediction import Predictions as Predictions
+from ._reference_laws import TargetPrediction as TargetPrediction
+from ._reference_laws import predict_targets as predict_targets
+from ._reference_line import reference_line as reference_line
+from ._support import Support as Support
+from ._target_law import TargetLaw as TargetLaw
