@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -14,8 +13,8 @@ from ...errors import JournalError
 from ..files import sync_path
 from ..readonly import is_unwritable
 from .chunk import Chunk, Failure
-from .live import OpenShard, has_writer, host_name, lock_of
-from .locks import held_lock, try_lock, unlock
+from .live import OpenShard, count_of, has_writer, host_name, lock_of, noted_count
+from .locks import lock_at, try_lock, unlock
 from .reader import ShardContents, file_digest, read_shard
 from .writer import ShardWriter, fold_log
 
@@ -126,26 +125,28 @@ class ShardFolder:
     def seal(self, shard: OpenShard) -> None:
         """Close this process's shard and give it its last name."""
         is_folded = shard.writer.close()
-        with held_lock(self._merge_lock):
+        with lock_at(self._merge_lock):
             if is_folded:  # else the next opening of the folder does it
                 self._settle(shard.path, read_shard(shard.path, sealed=True))
             shard.release()
 
     def repair_abandoned(self) -> None:
         """Seal the shards whose writers are gone, keeping every whole chunk."""
-        with held_lock(self._merge_lock):
+        with lock_at(self._merge_lock):
             for path in sorted(self.path.glob("live-*.sqlite")):
+                noted_before = noted_count(lock_of(path))  # of 0.1.0; the lock may empty its file
                 lock = try_lock(lock_of(path))
                 if lock is None:
                     continue
                 is_finished = False
                 try:
                     if path.exists() and _finish_log(path):
-                        noted = int(os.pread(lock, 20, 0) or b"0")
+                        noted = max(noted_before, noted_count(count_of(path)))
                         self._settle(path, read_shard(path, sealed=True), noted)
                     is_finished = True
-                finally:  # the lock's file counts the chunks of a shard that is left as it is
-                    unlock(lock, lock_of(path) if is_finished else None)
+                    count_of(path).unlink(missing_ok=True)
+                finally:
+                    unlock(lock, remove=is_finished)
             for path in self.path.glob("part-*"):
                 path.unlink()  # of a merge that died; the lock says that none is under way
             for path in self.path.glob("live-*.sqlite-shm"):
@@ -163,7 +164,7 @@ class ShardFolder:
             Rewrite large shards too.
 
         """
-        with held_lock(self._merge_lock):
+        with lock_at(self._merge_lock):
             for path in self.sealed():
                 if not self._is_verified(path):
                     self._repair(path, read_shard(path, sealed=True))
@@ -185,7 +186,7 @@ class ShardFolder:
         return path.name in self._verified
 
     def _repair_sealed(self, path: Path) -> None:
-        with held_lock(self._merge_lock):
+        with lock_at(self._merge_lock):
             if path.exists():  # else another process has repaired it meanwhile
                 self._repair(path, read_shard(path, sealed=True))
 

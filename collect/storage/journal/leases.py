@@ -17,7 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ..files import write_atomically
-from .locks import held_lock
+from .locks import lock_at
 
 __all__ = ["Lease", "Leases"]
 
@@ -135,7 +135,7 @@ class Leases:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         self._path.mkdir(parents=True, exist_ok=True)
-        with held_lock(self._path / "claims.lock"):
+        with lock_at(self._path / "claims.lock"):
             yield
 
     def _holder(self, cell: str) -> Lease | None:

@@ -14,7 +14,7 @@ from .chunk import Chunk
 from .locks import try_lock, unlock
 from .writer import ShardWriter
 
-__all__ = ["OpenShard", "has_writer", "host_name", "lock_of"]
+__all__ = ["OpenShard", "count_of", "has_writer", "host_name", "lock_of", "noted_count"]
 
 
 class OpenShard:
@@ -23,26 +23,28 @@ class OpenShard:
     def __init__(self, folder: Path) -> None:
         name = f"live-{host_name()}-{os.getpid()}-{secrets.token_hex(4)}.sqlite"
         self.path = folder / name
-        self.lock_path = lock_of(self.path)
-        lock = try_lock(self.lock_path)
+        lock = try_lock(lock_of(self.path))
         if lock is None:
-            raise FileExistsError(self.lock_path)
+            raise FileExistsError(lock_of(self.path))
         self._lock = lock
         try:
+            count_of(self.path).touch()
             self.writer = ShardWriter(self.path)
         except BaseException:
-            unlock(lock, self.lock_path)
+            self.release()
             raise
 
     def append(self, chunk: Chunk, description: Mapping[str, Any] | None) -> None:
-        """Write a chunk, and note in the lock file how many there are."""
+        """Write a chunk, and note in a file beside the shard how many there are."""
         self.writer.append(chunk, description)
         # Not synced: it tells of chunks that went missing, never of chunks that are there.
-        os.pwrite(self._lock, b"%d" % self.writer.n_chunks, 0)
+        with count_of(self.path).open("r+b", buffering=0) as file:
+            file.write(b"%d" % self.writer.n_chunks)
 
     def release(self) -> None:
         """Let others see that nobody writes here any more."""
-        unlock(self._lock, self.lock_path)
+        count_of(self.path).unlink(missing_ok=True)
+        unlock(self._lock, remove=True)
 
     def abandon(self) -> None:
         """Leave the file as it is, for the next opening of the folder to seal."""
@@ -60,10 +62,23 @@ def has_writer(path: Path) -> bool:
     lock = try_lock(lock_of(path))
     if lock is None:
         return True
-    unlock(lock)  # its file stays: it counts the chunks
+    unlock(lock)
     return False
 
 
 def lock_of(path: Path) -> Path:
     """Return the file whose lock says that a live shard has a writer."""
     return path.with_suffix(".lock")
+
+
+def count_of(path: Path) -> Path:
+    """Return the file that says how many chunks were appended to a live shard."""
+    return path.with_suffix(".count")
+
+
+def noted_count(path: Path) -> int:
+    """Return the number of chunks that a file states; 0 where it states none or is not there."""
+    try:
+        return int(path.read_bytes() or b"0")
+    except FileNotFoundError:
+        return 0

@@ -23,7 +23,7 @@ from small_disk import on_a_small_disk
 
 from capspace.collect.errors import JournalError
 from capspace.collect.storage.journal import Failure, Journal, RequestKeys, is_sampled
-from capspace.collect.storage.journal.live import lock_of
+from capspace.collect.storage.journal.live import count_of, lock_of
 from capspace.collect.storage.journal.locks import try_lock, unlock
 from capspace.collect.storage.journal.reader import file_digest
 from capspace.collect.storage.journal.responses import pack, unpack
@@ -241,7 +241,7 @@ def test_nothing_is_removed_while_another_machine_writes(tmp_path: Path) -> None
     assert lock is not None
     with Journal(tmp_path) as journal, pytest.raises(JournalError, match="another_machine"):
         journal.remove(["a"])
-    unlock(lock, lock_of(theirs))
+    unlock(lock, remove=True)
     with Journal(tmp_path) as journal:
         journal.remove(["a"])
         assert journal.known("a") == {}
@@ -298,7 +298,7 @@ def test_power_cut_loses_at_most_the_last_chunk_and_says_so(
         folder = tmp_path / f"cut{cut}"
         folder.mkdir()
         (folder / shard.name).write_bytes(whole[:cut])
-        shutil.copy(shard.with_suffix(".lock"), folder)  # it says how many chunks there were
+        shutil.copy(count_of(shard), folder)
         journal = Journal(folder)
         known = journal.known("model")
         assert known in (truth(chunks), truth(chunks - 1))
@@ -330,6 +330,15 @@ def test_dropped_or_cut_log_loses_at_most_the_last_chunk_and_says_so(
         known = journal.known("model")
         assert known in ((truth(6),) if when == "later" else (truth(6), truth(5)))
         assert known == truth(6) or "has lost 1 of 6 chunks" in journal.notices[0]
+
+
+def test_count_that_an_earlier_version_left_in_the_lock_file_is_read(tmp_path: Path) -> None:
+    shard = crashed(tmp_path, 2)
+    count_of(shard).unlink()
+    lock_of(shard).write_text("7")
+    (notice,) = Journal(tmp_path).notices
+    assert "has lost 5 of 7 chunks" in notice
+    assert not list(tmp_path.glob("live-*"))
 
 
 @pytest.mark.slow
