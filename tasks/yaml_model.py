@@ -7,15 +7,21 @@ from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from ._marked_yaml import (
+    DuplicateKeyError,
+    Lines,
+    MarkedYAMLError,
+    Place,
+    YAMLError,
+    line_numbers,
+    load_marked,
+)
 from .errors import YamlError
 
 __all__ = ["NOT_HERE", "Lines", "near_names", "parse_model"]
 
-Place = tuple[str | int, ...]
-Lines = dict[Place, int]
 Model = TypeVar("Model", bound=BaseModel)
 
 NOT_HERE = "not_here"
@@ -63,11 +69,12 @@ def parse_model(
 
     """
     try:
-        content, lines = _load(text, where)
-    except yaml.MarkedYAMLError as error:
+        content = load_marked(text)
+    except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise YamlError(f"{where}:{line}: not YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:  # a control character; a date such as 2024-13-01
+        what = "" if isinstance(error, DuplicateKeyError) else "not YAML: "
+        raise YamlError(f"{where}:{line}: {what}{error.problem}") from None
+    except (YAMLError, ValueError) as error:  # a control character; a date such as 2024-13-01
         raise YamlError(f"{where}:1: not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise YamlError(f"{where}:1: not YAML that can be read: nested too deeply") from None
@@ -76,6 +83,7 @@ def parse_model(
         raise YamlError(
             f"{where}:1: a {kind} is a mapping with {', '.join(needed[:-1])} and {needed[-1]}"
         )
+    lines = line_numbers(content)
     if revise is not None:
         revise(content, lines)
     try:
@@ -89,40 +97,6 @@ def near_names(name: str, known: list[str]) -> str:
     """Return ``"; did you mean 'a', 'b'?"`` for the names nearest to ``name``, or ``""``."""
     close = get_close_matches(name, known, cutoff=0.5)
     return f"; did you mean {', '.join(map(repr, close))}?" if close else ""
-
-
-def _load(text: str, where: str) -> tuple[Any, Lines]:
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        lines: Lines = {}
-        if node is not None:
-            _mark(node, (), lines, where, set())
-        lines.setdefault((), 1)
-        return (loader.construct_document(node) if node else None), lines
-    finally:
-        loader.dispose()
-
-
-def _mark(node: yaml.Node, at: Place, lines: Lines, where: str, seen: set[int]) -> None:
-    """Note the line of every field; what an alias repeats is marked where it stands."""
-    lines.setdefault(at, node.start_mark.line + 1)
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            name = (*at, str(key.value))
-            if name in lines:  # YAML's own loader would silently keep the last
-                raise YamlError(
-                    f"{where}:{key.start_mark.line + 1}: {key.value!r} is there twice; "
-                    f"it was first given on line {lines[name]}"
-                )
-            lines[name] = key.start_mark.line + 1
-            _mark(value, name, lines, where, seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _mark(value, (*at, index), lines, where, seen)
 
 
 def _problems(
