@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -57,6 +59,8 @@ PANELS = {
 
 _MODULES = {name: module for names in PANELS.values() for name, module in names.items()}
 _PANEL_OF = {name: panel for panel, names in PANELS.items() for name in names}
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+_RARELY = 200_000
 
 
 def registered(modules: Iterable[str]) -> typer.Typer:
@@ -166,7 +170,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command line with ``args`` (default: the process's own) and exit."""
     words = None if args is None else list(args)
     try:
-        with redirect_stdout(sys.stdout):  # back to it even where --json stops half-way
+        # Back to standard output even where --json stops half-way.
+        with _short_run(sys.argv[1:] if words is None else words), redirect_stdout(sys.stdout):
             sys.exit(app(args=words, prog_name="capspace", standalone_mode=False))
     except (PanelError, ZooError) as error:
         _refuse(*str(error).splitlines())  # a line for each field of a file that is wrong
@@ -180,6 +185,29 @@ def main(args: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+
+
+@contextmanager
+def _short_run(words: Sequence[str]) -> Iterator[None]:
+    """Spare a command that only predicts the work that pays in long runs.
+
+    Garbage is collected rarely, as most that is made lives until the end, and the libraries of
+    linear algebra start no threads for small matrices, unless the user says how many.
+    """
+    command = next((word for word in words if not word.startswith("-")), "")
+    if _PANEL_OF.get(command) != "Predict":
+        yield
+        return
+    thresholds, had = gc.get_threshold(), os.environ.get(_BLAS_THREADS)
+    gc.set_threshold(_RARELY, *thresholds[1:])
+    if had is None and "OMP_NUM_THREADS" not in os.environ:
+        os.environ[_BLAS_THREADS] = "1"
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        if had is None:
+            os.environ.pop(_BLAS_THREADS, None)
 
 
 def _refuse(*reasons: str) -> NoReturn:

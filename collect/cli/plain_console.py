@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -29,8 +29,19 @@ class PlainConsole(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
         """Yield what is printed, of ready texts too; only rich itself moves the cursor."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(_plain(segment.text), segment.style)
+        segments = super().render(renderable, options)
+        return iter(segments) if self._is_rendering else self._without_controls(segments)
+
+    _is_rendering = False
+
+    def _without_controls(self, segments: Iterable[Segment]) -> Iterator[Segment]:
+        """Yield the segments of a whole, whose parts come through ``render`` too."""
+        self._is_rendering = True
+        try:
+            for segment in segments:
+                yield segment if segment.control else Segment(_plain(segment.text), segment.style)
+        finally:
+            self._is_rendering = False
 
 
 def _plain(text: str) -> str:
