@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..storage.store import Store
 
 __all__ = [
@@ -39,7 +37,6 @@ __all__ = [
 ]
 
 _PIPE_WIDTH = 160
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the end of a line
 _RAW_IN_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 
 GATHER = "Measuring"
@@ -119,34 +116,14 @@ Json = Annotated[
 ]
 
 
-class _PlainConsole(Console):
-    """Prints texts without control characters: names and reasons come from strangers.
-
-    A string is one line, whatever it holds; what has several is a ``Text``.
-    """
-
-    def render_str(self, text: str, **settings: Any) -> Text:
-        """Return a string as it is printed."""
-        return super().render_str(_plain(" ".join(text.splitlines())), **settings)
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterator[Segment]:
-        """Yield what is printed, of ready texts too; only rich itself moves the cursor."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(_plain(segment.text), segment.style)
-
-
-def _plain(text: str) -> str:
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def console(*, stderr: bool = False) -> Console:
     """Return the console commands print to."""
+    from .plain_console import PlainConsole
+
     stream = sys.stderr if stderr else sys.stdout
     # A pipe has no width; 80 columns would fold every table.
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return _PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+    return PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
 
 def open_store(path: Path | None, *, must_write: bool = True) -> Store:
@@ -188,6 +165,7 @@ def print_table(
 ) -> None:
     """Print a table; columns named in ``numbers`` are aligned to the right."""
     from rich import box
+    from rich.table import Table
 
     table = Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,

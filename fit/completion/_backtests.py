@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ._baselines import fit_baselines
@@ -13,6 +13,9 @@ from ._gates import fit_gates
 from ._training import TrainingTable
 from ._views import Recipe, fit_views
 from .scales import z_to_score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ORIGINS", "conformal_scores", "forward_tests", "provider_tests", "quantile"]
 
@@ -115,6 +118,8 @@ def _test(
     recipe: Recipe,
     origin: float,
 ) -> pd.DataFrame:
+    import pandas as pd
+
     known, new = table.rows(train), table.rows(test)
     views = fit_views(known, recipe)
     point, width = views.blend(new.cheap, new.facts)
@@ -146,6 +151,8 @@ def _test(
 
 
 def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
     columns = ["model", "target", "origin", "months", "weight", "point", "width", "truth", "gate"]
     if not parts:
         return pd.DataFrame(columns=columns, dtype=float)

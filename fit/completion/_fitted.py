@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import UnknownNameError, check_level, near_matches
@@ -17,9 +16,19 @@ from ._backtests import quantile
 from ._baselines import Baselines, fit_baselines
 from ._gates import Gates, fit_gates
 from ._storing import read_state, write_state
-from ._training import Columns, TrainingTable, decimal_years, latest_release, reasoning_signs
+from ._training import (
+    Columns,
+    TrainingTable,
+    decimal_years,
+    latest_release,
+    reasoning_of,
+    reasoning_signs,
+)
 from ._views import Recipe, Views, fit_views
 from .scales import score_to_z, z_to_score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["FittedPredictor"]
 
@@ -141,14 +150,48 @@ class FittedPredictor:
             A score is no fraction.
 
         """
+        import pandas as pd
+
         check_level(level)
-        chosen = self._numbers(targets)
-        cheap, about = self._cells(rows, self.cheap), _facts_of(facts, rows.index)
-        if np.isnan(cheap).all():
+        self._numbers(targets)
+        cells, about = self._fractions(rows, self.cheap), _facts_of(facts, rows.index)
+        if np.isnan(cells).all():
             raise UnknownNameError(
                 f"none of {', '.join(map(str, rows.columns)) or 'no column'} is a known cheap "
                 f"benchmark; predictions need some of {', '.join(self.cheap)}"
             )
+        models = list(map(str, rows.index))
+        out = self.predict_rows(models, cells, about, targets=targets, level=level, force=force)
+        return pd.DataFrame(out)
+
+    def predict_rows(
+        self,
+        models: Sequence[str],
+        cells: Array,
+        about: Array,
+        *,
+        targets: Sequence[str] | None = None,
+        level: float = 0.9,
+        force: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Return the rows of ``predict``, of arrays instead of frames.
+
+        Parameters
+        ----------
+        models : sequence of n str
+            Their names.
+        cells : (n, c)
+            Fractions on the cheap benchmarks, in their order; NaN where not measured.
+        about : (n, 2)
+            Release date in decimal years, and 1 for a model that reasons, -1 for another; NaN
+            where unknown.
+        targets, level, force
+            As of ``predict``.
+
+        """
+        check_level(level)
+        chosen = self._numbers(targets)
+        cheap = self._on_scale(models, cells, self.cheap)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
         straight = np.isin(np.array(self.targets), self.linear)
@@ -160,13 +203,13 @@ class FittedPredictor:
         }
         if not force:
             numbers = {name: np.where(gate == 0, v, np.nan) for name, v in numbers.items()}
-        same = np.array([[str(m) == known for known in self.models] for m in rows.index])
+        same = np.array([[m == known for known in self.models] for m in models])
         naive = self.baselines.predict(cheap, about[:, 0], same)
         naive["single"] = z_to_score(self.views.lines.predict(cheap)[0], straight)
         nearest, single = self.baselines.nearest(cheap, same), self.views.lines.choice(cheap)
         seen = set(self.models)
         out = []
-        for i, model in enumerate(map(str, rows.index)):
+        for i, model in enumerate(models):
             for j in chosen:
                 out.append(
                     {
@@ -180,7 +223,7 @@ class FittedPredictor:
                         "in_training": model in seen,
                     }
                 )
-        return pd.DataFrame(out)
+        return out
 
     def in_logits(
         self, rows: pd.DataFrame, facts: pd.DataFrame | None = None
@@ -194,7 +237,8 @@ class FittedPredictor:
         reasons : a list per model, a sentence per target: why there is no number, or ""
 
         """
-        cheap, about = self._cells(rows, self.cheap), _facts_of(facts, rows.index)
+        cells, about = self._fractions(rows, self.cheap), _facts_of(facts, rows.index)
+        cheap = self._on_scale(rows.index, cells, self.cheap)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
         reasons = [[self.gates.reason(int(g), j) for j, g in enumerate(row)] for row in gate]
@@ -225,9 +269,11 @@ class FittedPredictor:
             cell is its own interval; a model without any known cell has NaN.
 
         """
-        cells, about = self._cells(rows, self.columns), _facts_of(facts, rows.index)
+        import pandas as pd
+
+        cells, about = self._fractions(rows, self.columns), _facts_of(facts, rows.index)
         straight = np.isin(np.array(self.columns), self.linear)
-        z = score_to_z(cells, straight)
+        z = self._on_scale(rows.index, cells, self.columns)
         p = len(self.columns)
         if self.views.with_facts:
             z = np.column_stack([z, about])
@@ -314,16 +360,20 @@ class FittedPredictor:
                 )
         return [self.targets.index(name) for name in names]
 
-    def _cells(self, rows: pd.DataFrame, names: Collection[str]) -> Array:
+    def _fractions(self, rows: pd.DataFrame, names: Collection[str]) -> Array:
         check_unique(rows.index, "models to predict")
         check_unique(rows.columns, "columns")
-        frame = float_frame(rows.reindex(columns=list(names)))
-        cells = frame.to_numpy(dtype=float)
-        straight = np.isin(np.array(frame.columns), self.linear)
+        return float_frame(rows.reindex(columns=list(names))).to_numpy(dtype=float)
+
+    def _on_scale(self, models: Iterable[object], cells: Array, names: Sequence[str]) -> Array:
+        """Return cells on the scale of the fits, where they are fractions."""
+        straight = np.isin(np.array(names), self.linear)
         outside = ((cells < 0) | (cells > 1)).any(axis=0) & ~straight
         for j in np.flatnonzero(outside).tolist():
-            check_fractions(frame.iloc[:, j], str(frame.columns[j]))
-        return score_to_z(cells, straight) if names is self.cheap else cells
+            import pandas as pd
+
+            check_fractions(pd.Series(cells[:, j], list(models)), names[j])
+        return score_to_z(cells, straight)
 
 
 def _facts_of(facts: pd.DataFrame | None, index: pd.Index) -> Array:
@@ -332,11 +382,11 @@ def _facts_of(facts: pd.DataFrame | None, index: pd.Index) -> Array:
     check_unique(facts.index, "models with facts")
     about = facts.reindex(index)
     years = (
-        decimal_years(about["release_date"])
+        decimal_years(about["release_date"].items())
         if "release_date" in about
         else np.full(len(index), np.nan)
     )
-    return np.column_stack([years, reasoning_signs(about)])
+    return np.column_stack([years, reasoning_signs(reasoning_of(about))])
 
 
 def _name(names: Sequence[str], number: int) -> str:

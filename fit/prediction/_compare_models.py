@@ -23,8 +23,9 @@ from ..table.doubtful import leave_out_doubtful
 from ..table.facts import family_of_each
 from ._comparison import Comparison, PairComparison
 from ._completion import complete
-from ._reference_laws import laws_without, release_and_mode, stored_laws
+from ._reference_laws import laws_without, release_of, stored_laws
 from ._target_law import TargetLaw
+from ._training_table import facts_of
 
 __all__ = ["compare_models", "probability_above"]
 
@@ -191,7 +192,9 @@ def _by_stored_laws(
     same = {model for overlap in overlaps for model in overlap.reasons}
     if same:
         laws = laws_without(laws, reference, same)
-    facts = pd.concat([release_and_mode(used, o.model, reference, o.sure, today) for o in overlaps])
+    days = [release_of(used, o.model, reference, o.sure, today) for o in overlaps]
+    models = [o.model for o in overlaps]
+    facts = facts_of(used.models.loc[models].assign(release_date=days))
     point, deviation, reasons = laws.in_logits(wide, facts)
     pairs: list[PairComparison] = []
     uncompared: dict[str, str] = {}

@@ -8,15 +8,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
+import numpy as np
 
 from .._json import json_safe
 from ..completion import FittedPredictor
+from ..completion._training import decimal_years
 from ..errors import FitError
 from ..reference import Evaluation, Reference
-from ..reference.overlap import find_overlap
+from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
-from ._training_table import facts_of, training_arguments
+from ._training_table import training_arguments
 
 __all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
 
@@ -136,23 +137,33 @@ def predict_targets(
     chosen = [reference.target(name) for name in wanted]
     names = [target.name for target in chosen]
     benchmarks = [b for b in reference.benchmarks if b in table.benchmarks]
-    wide = table.wide(benchmarks).dropna(how="all")
-    published = reference.scores()
+    scores, models = table.array(benchmarks), table.facts["model"].tolist()
+    published = set(reference.table.benchmarks)
+    shared = [j for j, b in enumerate(benchmarks) if b in published]
+    known = reference.table.array([benchmarks[j] for j in shared])
+    known_models = reference.table.facts["model"].tolist()
     made: list[TargetPrediction] = []
-    for model, row in wide.iterrows():
-        overlap = find_overlap(str(model), row, published)
+    for model, row in zip(models, scores, strict=True):
+        if np.isnan(row).all():
+            continue
+        overlap = overlap_of_rows(model, row[shared], known_models, known)
         unseen = {*overlap.reasons, *exclude}
         own = laws_without(laws, reference, unseen) if unseen else laws
-        facts = release_and_mode(table, str(model), reference, overlap.sure, today)
-        frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
-        notes = tuple(line for line in (overlap.note(), _undated(table, str(model), facts)) if line)
-        for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
+        day = release_of(table, model, reference, overlap.sure, today)
+        about = [[*decimal_years([(model, day)]), _REASONS.get(table.fact(model, "mode"), np.nan)]]
+        measured = dict(zip(benchmarks, row, strict=True))
+        cells = np.array([[measured.get(b, np.nan) for b in own.cheap]])
+        rows = own.predict_rows(
+            [model], cells, np.array(about), targets=names, level=level, force=True
+        )
+        notes = tuple(line for line in (overlap.note(), _undated(table, model, day)) if line)
+        for target, numbers in zip(chosen, rows, strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
             refused = evaluation is not None and status == "refused"
-            reasons = [cells["reason"], "" if evaluation is None else evaluation.reason]
-            is_shown = force or not (cells["reason"] or refused)
-            mean, lower, upper = (cells[c] if is_shown else float("nan") for c in _NUMBERS)
+            reasons = [numbers["reason"], "" if evaluation is None else evaluation.reason]
+            is_shown = force or not (numbers["reason"] or refused)
+            mean, lower, upper = (numbers[c] if is_shown else float("nan") for c in _NUMBERS)
             made.append(
                 TargetPrediction(
                     reference=reference.name,
@@ -165,10 +176,10 @@ def predict_targets(
                     upper=upper,
                     level=level,
                     reason="; ".join(reason for reason in reasons if reason),
-                    gate=str(cells["reason"]),
-                    baselines={name: float(cells[name]) for name in BASELINES},
-                    nearest_model=str(cells["nearest_model"]),
-                    single_benchmark=str(cells["single_benchmark"]),
+                    gate=str(numbers["reason"]),
+                    baselines={name: float(numbers[name]) for name in BASELINES},
+                    nearest_model=str(numbers["nearest_model"]),
+                    single_benchmark=str(numbers["single_benchmark"]),
                     evaluation=evaluation,
                     notes=notes,
                 )
@@ -177,32 +188,26 @@ def predict_targets(
 
 
 _NUMBERS = ("prediction", "lower", "upper")
+_REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
 
 
-def release_and_mode(
-    table: ScoreTable,
-    model: str,
-    reference: Reference,
-    same: Iterable[str],
-    today: date | None,
-) -> pd.DataFrame:
-    """Return the facts of a model that the laws use.
+def release_of(
+    table: ScoreTable, model: str, reference: Reference, same: Iterable[str], today: date | None
+) -> str:
+    """Return the release date of a model.
 
-    Without a release date it has that of the models of the reference that it is, or today's.
+    Where it states none, it has that of the models of the reference that it is, or today's.
     """
-    released = reference.table.models["release_date"]
-    dated = [str(released[name]) for name in same if released[name]]
-    day = str(table.models.at[model, "release_date"]) or max(
-        dated, default=(today or date.today()).isoformat()
+    dated = [str(reference.table.fact(name, "release_date")) for name in same]
+    return str(table.fact(model, "release_date")) or max(
+        filter(None, dated), default=(today or date.today()).isoformat()
     )
-    return facts_of(table.models.loc[[model]].assign(release_date=day))
 
 
-def _undated(table: ScoreTable, model: str, facts: pd.DataFrame) -> str:
+def _undated(table: ScoreTable, model: str, day: str) -> str:
     """Return in a line which release date was assumed, "" where it was given."""
-    if table.models.at[model, "release_date"]:
+    if table.fact(model, "release_date"):
         return ""
-    day = str(facts.at[model, "release_date"])
     return f"{model}: no release date is given, {day} is assumed; give it in a column release_date"
 
 
