@@ -14,7 +14,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
-from ..errors import ResponseError
+from ..errors import ResponseError, UnscorableRequestsError
 from .arithmetic import MODEL_NAME
 from .attention.backends import AttentionBackend, suitable_backends
 from .attention.blocks import UnsupportedAttentionError
@@ -22,7 +22,7 @@ from .budget import free_memory, scoring_budget
 from .division import divided
 from .forward import base_model, forward_of
 from .generation.decode import DecodingStats
-from .generation.sampling import UnservedSettingError, read_settings
+from .generation.settings import UnservedSettingError, read_settings
 from .generation.texts import generate_texts
 from .scoring import Budget, ScoringStats, Target, score_targets
 from .served import engine_lines, known_reasons
@@ -84,7 +84,9 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self._attention_backend, self.unsupported_reason = self._choose_attention_backend()
         self._generation_fault: str | None = None
         if self.unsupported_reason is None:
-            self._generation_fault = generation_probe(self.model, self._attention_backend)
+            self._generation_fault = generation_probe(
+                self.model, self._attention_backend, self.autocast
+            )
             self.unsupported_generation = self._generation_fault or self._own_setting()
         for line in engine_lines(self) if self.rank == 0 else ():
             _log.warning("capspace: %s", line)
@@ -94,7 +96,10 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         reasons: list[str] = []
         for attention_backend in suitable_backends(self.model):
             reason = unsupported_reason(
-                self.model, backend=self.backend, attention_backend=attention_backend
+                self.model,
+                backend=self.backend,
+                attention_backend=attention_backend,
+                autocast=self.autocast,
             )
             if reason is None:
                 self.slower_reason = reasons[0] if reasons else None
@@ -103,12 +108,12 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         return attention_backend, reasons[-1]
 
     def _own_setting(self) -> str | None:
-        """Return the model's own generation setting that the engine does not serve, if it has one.
+        """Return the model's own setting that keeps greedy texts from the engine, if it has one.
 
         A task may still override it.
         """
         try:
-            read_settings(self.model.generation_config, {}, ())
+            read_settings(self.model.generation_config, {"do_sample": False})
         except UnservedSettingError as reason:
             return str(reason)
         return None
@@ -174,10 +179,11 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             return super()._loglikelihood_tokens(  # type: ignore[no-any-return]  # lm-eval ships no types
                 requests, disable_tqdm=disable_tqdm, override_bs=override_bs
             )
-        targets = [self._target(*request) for request in requests]
+        target_of, reasons = self._targets(requests)
+        targets = list(target_of.values())
         longer = sum(
-            len(context) + len(continuation) > len(target.inputs) + 1
-            for (_, context, continuation), target in zip(requests, targets, strict=True)
+            len(requests[i][1]) + len(requests[i][2]) > len(target.inputs) + 1
+            for i, target in target_of.items()
         )
         if longer:
             _log.warning(
@@ -199,9 +205,13 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                 scores = divided(targets, inputs, work, self.rank)
             else:
                 scores = work(targets)
-        for (text, _, _), score in zip(requests, scores, strict=True):
+        for i, score in zip(target_of, scores, strict=True):
+            text = requests[i][0]
             if text is not None:
                 self.cache_hook.add_partial("loglikelihood", text, score)
+        if reasons:
+            score_of = dict(zip(target_of, scores, strict=True))
+            raise UnscorableRequestsError([score_of.get(i) for i in range(len(requests))], reasons)
         return scores
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
@@ -292,6 +302,17 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             for i, text in zip(members, continuations, strict=True):
                 texts[i] = text
         return texts
+
+    def _targets(self, requests: Sequence[Request]) -> tuple[dict[int, Target], dict[int, str]]:
+        """Return what to score, and why the other requests cannot be, by index of the request."""
+        targets: dict[int, Target] = {}
+        reasons: dict[int, str] = {}
+        for i, request in enumerate(requests):
+            try:
+                targets[i] = self._target(*request)
+            except ResponseError as reason:
+                reasons[i] = str(reason)
+        return targets, reasons
 
     def _target(
         self, texts: tuple[str, str] | None, context: list[int], continuation: list[int]

@@ -17,7 +17,8 @@ from ..budget import free_memory, generation_rows
 from ..forward import base_model
 from ..tokens import encode_unique
 from .decode import DecodingStats, generate
-from .sampling import StopCheck, UnservedSettingError, read_settings
+from .sampling import Choice, StopCheck
+from .settings import UnservedSettingError, read_settings
 
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
@@ -80,8 +81,10 @@ def generate_texts(
         end = lm.tok_decode(lm.eot_token_id, skip_special_tokens=False)
     stops = handle_stop_sequences(settings.pop("until", None), eos=end)
     longest = settings.pop("max_gen_toks")
+    chosen_by = read_settings(lm.model.generation_config, settings)
     prompts = _prompts(lm, contexts, longest)
-    choice = read_settings(lm.model.generation_config, settings, seeds)
+    # lm-eval cuts prompts for its own length, and transformers generates to the model's
+    longest = chosen_by.max_new_tokens or longest
     rows = generation_rows(
         base_model(lm.model).config,
         lm.model.dtype,
@@ -92,8 +95,8 @@ def generate_texts(
         lm.model,
         prompts,
         max_new_tokens=longest,
-        pick=choice,
-        is_finished=StopCheck(lm.tokenizer, stops, choice.end_tokens),
+        pick=Choice.of(chosen_by, prompts, seeds),
+        is_finished=StopCheck(lm.tokenizer, stops, chosen_by.end_tokens),
         rows=rows,
         prefill_tokens=prefill_tokens,
         attention_backend=attention_backend,

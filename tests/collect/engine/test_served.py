@@ -149,7 +149,7 @@ def test_a_task_whose_settings_are_not_served_says_so_and_keeps_it(
     copytree(fault_tasks, tasks)
     text = (tasks / "fault_answer.yaml").read_text()
     assert "temperature: 1.0" in text
-    other = text.replace("temperature: 1.0", "temperature: 1.0, repetition_penalty: 1.3")
+    other = text.replace("temperature: 1.0", "temperature: 1.0, num_beams: 2")
     (tasks / "fault_answer.yaml").write_text(other)
     said = Said()
     collection = collect_scores(
@@ -163,7 +163,7 @@ def test_a_task_whose_settings_are_not_served_says_so_and_keeps_it(
     kept = {r.benchmark: r.provenance["engine"] for r in collection.results}
     assert (kept["Answer"]["served"], kept["Answer"]["unsupported_reason"]) == (
         False,
-        "repetition_penalty=1.3",
+        "num_beams=2",
     )
     assert kept["Choice"] == {
         "served": True,
@@ -172,7 +172,7 @@ def test_a_task_whose_settings_are_not_served_says_so_and_keeps_it(
         "newer": None,
     }
     assert said.told[0] == "began Choice"  # of the model itself there is nothing to say
-    line = "what the engine does not serve (repetition_penalty=1.3)"
+    line = "what the engine does not serve (num_beams=2)"
     assert [told.startswith("Answer: ") for told in said.told if line in told] == [True]
 
 

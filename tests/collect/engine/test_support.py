@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import EAGER, OWN_NAME, SIZES, with_cache_called
+from engine_parts import EAGER, OWN_NAME, SIZES, byte_tokenizer, with_cache_called
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
@@ -52,16 +52,7 @@ def build(kind: str, settings: dict[str, Any]) -> transformers.PreTrainedModel:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> transformers.PreTrainedTokenizerFast:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {piece: i for i, piece in enumerate(["<pad>", "<s>", "</s>", *alphabet])}
-    core = Tokenizer(models.BPE(vocabulary, []))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        **{"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"},
-    )
+    return byte_tokenizer()
 
 
 @pytest.mark.usefixtures("libraries_as_checked")
