@@ -15,6 +15,7 @@ from lm_eval.models.utils import (
 from ..attention.backends import AttentionBackend
 from ..budget import free_memory, generation_rows
 from ..forward import base_model
+from ..length import LengthLimit
 from ..tokens import encode_unique
 from .decode import DecodingStats, generate
 from .sampling import Choice, StopCheck
@@ -36,6 +37,7 @@ def generate_texts(
     prefill_tokens: int,
     autocast: Callable[[], AbstractContextManager[Any]],
     on_finished: Callable[[int], Any],
+    limit: LengthLimit | None,
 ) -> tuple[list[str], DecodingStats]:
     """Continue contexts with equal settings.
 
@@ -57,6 +59,8 @@ def generate_texts(
         Makes the context of each forward pass.
     on_finished : callable
         Called with the index of each context whose text is complete.
+    limit : LengthLimit, optional
+        Longest texts, prompts included.
 
     Returns
     -------
@@ -85,10 +89,13 @@ def generate_texts(
     prompts = _prompts(lm, contexts, longest)
     # lm-eval cuts prompts for its own length, and transformers generates to the model's
     longest = chosen_by.max_new_tokens or longest
+    most_tokens = max(map(len, prompts)) + longest
+    if limit is not None and most_tokens > limit.tokens:
+        raise UnservedSettingError(limit.reason)
     rows = generation_rows(
         base_model(lm.model).config,
         lm.model.dtype,
-        max(map(len, prompts)) + longest,
+        most_tokens,
         free_memory(lm.device),
     )
     continuations, stats = generate(
