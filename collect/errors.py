@@ -9,13 +9,17 @@ CollectError                bad input, or a measurement that could not be made; 
 ├── StoreError              a store that cannot be read or written
 │   └── JournalError        a journal that cannot be read or written
 │       └── NoRoomError     its disk is full, or read-only
-├── ResponseError             requests without a response that may be stored
+├── ResponseError           requests without a response that may be stored
+│   └── UnscorableRequestsError  some that cannot be scored, with the responses to the others
 ├── SandboxError            a sandbox that cannot be set up, or is not installed
 ├── ImportFileError         a result file of others that cannot be read
 ├── NothingMeasuredError    not one cell of a run could be measured
 ├── ZooError                a zoo.yaml that is wrong, or a zoo that cannot be run as asked
 └── MissingExtraError       lm-eval or torch is not installed
 """
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from capspace.tasks.errors import LineByLineError
 
@@ -81,6 +85,28 @@ class NoRoomError(JournalError):
 
 class ResponseError(CollectError):
     """Requests without a response that may be stored: not finite, or too long for the memory."""
+
+
+class UnscorableRequestsError(ResponseError):
+    """Some requests of a call cannot be scored; what the model responded to the others is here.
+
+    Parameters
+    ----------
+    responses : sequence
+        Of all requests of the call, None for those without.
+    reasons : mapping of int to str
+        Why, by the index of the request.
+
+    """
+
+    def __init__(self, responses: Sequence[Any], reasons: Mapping[int, str]) -> None:
+        self.responses, self.reasons = responses, dict(reasons)
+        first = next(iter(self.reasons.values()))
+        super().__init__(
+            first
+            if len(responses) == 1
+            else f"{len(self.reasons)} of {len(responses)} requests cannot be scored: {first}"
+        )
 
 
 class SandboxError(CollectError):

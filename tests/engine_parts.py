@@ -70,6 +70,20 @@ def with_cache_called(name: str, model: Any) -> Any:
     return model
 
 
+def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:
+    """Return a tokenizer with a token for each byte, after three special ones."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {piece: i for i, piece in enumerate(["<pad>", "<s>", "</s>", *alphabet])}
+    core = Tokenizer(models.BPE(vocabulary, []))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        **{"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"},
+    )
+
+
 class BlockByBlock:
     """What the varlen kernel of a GPU computes, one block after the other, on a CPU."""
 

@@ -17,6 +17,7 @@ from .checkpoint_files import (
     loaded_files,
     refuse_adapter_beside,
 )
+from .generation_files import governs_texts
 from .hub import hub_file, hub_files
 from .remote_code import runs_own_code
 from .tokenizer_files import appends_a_token
@@ -62,6 +63,9 @@ class Checkpoint:
 
     appends_token: bool = False
     """Whether its tokenizer's files append a token to every text; a measurement leaves it out."""
+
+    governs_texts: bool = False
+    """Whether its own generation settings decide about texts, whatever lm-eval asks."""
 
     offline: bool = False
     """Whether the Hub could not be reached, so that its local cache has to do."""
@@ -161,6 +165,7 @@ def _resolve_local(
         pickled=pickled,
         custom_code=custom_code,
         appends_token=_appends(config, names, read),
+        governs_texts=governs_texts(names, read),
     )
 
 
@@ -241,6 +246,7 @@ def _resolve_hub(
         pickled=pickled,
         custom_code=runs_own_code(ref, on_hub.sizes, read, trust_remote_code),
         appends_token=_appends(config, on_hub.sizes, read),
+        governs_texts=governs_texts(on_hub.sizes, read),
         offline=on_hub.offline,
         files=tuple(sorted(on_hub.sizes.items())),
     )

@@ -1,9 +1,38 @@
 """The engine has a name in lm-eval's registry and a version of its arithmetic in identities."""
 
-__all__ = ["ARITHMETIC", "MODEL_NAME"]
+from __future__ import annotations
+
+__all__ = ["ARITHMETIC", "MODEL_NAME", "engine_settings"]
 
 MODEL_NAME = "capspace"
 """The name of the model class in lm-eval's registry."""
 
 ARITHMETIC = "2"
 """Part of every measurement's identity: raise it with any change that can move a score."""
+
+_TEXTS = ("texts", "2")
+"""Texts of a checkpoint whose own settings govern them: they were not followed before."""
+
+_SOFTMAX = ("softmax", "2")
+"""Scores by a log-softmax in half precision: it was rounded otherwise than lm-eval's before."""
+
+
+def engine_settings(
+    *, governs_texts: bool = False, softmax_dtype: str | None = None
+) -> tuple[tuple[str, str], ...]:
+    """Return what of the engine itself can move a score, for the identity of a measurement.
+
+    Parameters
+    ----------
+    governs_texts : bool
+        Whether texts are measured whose checkpoint governs them by settings of its own.
+    softmax_dtype : str, optional
+        lm-eval's argument.
+
+    """
+    is_half = str(softmax_dtype).removeprefix("torch.") in ("bfloat16", "float16", "half")
+    return (
+        ("arithmetic", ARITHMETIC),
+        *([_SOFTMAX] if is_half else []),
+        *([_TEXTS] if governs_texts else []),
+    )

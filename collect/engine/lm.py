@@ -8,32 +8,31 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from lm_eval import utils
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
-from ..errors import ResponseError
+from ..errors import UnscorableRequestsError
 from .arithmetic import MODEL_NAME
-from .attention.backends import AttentionBackend, suitable_backends
 from .attention.blocks import UnsupportedAttentionError
 from .budget import free_memory, scoring_budget
 from .division import divided
 from .forward import base_model, forward_of
 from .generation.decode import DecodingStats
-from .generation.sampling import UnservedSettingError, read_settings
+from .generation.settings import UnservedSettingError, read_settings
 from .generation.texts import generate_texts
+from .length import LengthLimit, length_limit
 from .scoring import Budget, ScoringStats, Target, score_targets
 from .served import engine_lines, known_reasons
-from .support import generation_probe, unsupported_reason
-from .tokens import encode_pairs, encode_unique, without_tokens
+from .support import choose_backend, generation_probe
+from .targets import Request, rolling_windows, scoring_targets
+from .tokens import encode_pairs, encode_unique
 
 __all__ = ["CapspaceLM"]
 
 _log = logging.getLogger(__name__)
 
-Request = tuple[tuple[str, str] | None, list[int], list[int]]
 _Prompt = tuple[str, dict[str, Any], int]  # context, generation settings, seed
 
 
@@ -81,34 +80,28 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self.unsupported_generation: str | None = None
         self.slower_reason: str | None = None
         if kwargs.get("tp_plan") is None:
-            self._attention_backend, self.unsupported_reason = self._choose_attention_backend()
+            self._attention_backend, reasons = choose_backend(
+                self.model, backend=self.backend, autocast=self.autocast
+            )
+            self.unsupported_reason, self.slower_reason = reasons
         self._generation_fault: str | None = None
+        self._limit: LengthLimit | None = None
         if self.unsupported_reason is None:
-            self._generation_fault = generation_probe(self.model, self._attention_backend)
+            self._limit = length_limit(self.model)
+            self._generation_fault = generation_probe(
+                self.model, self._attention_backend, self.autocast
+            )
             self.unsupported_generation = self._generation_fault or self._own_setting()
         for line in engine_lines(self) if self.rank == 0 else ():
             _log.warning("capspace: %s", line)
 
-    def _choose_attention_backend(self) -> tuple[AttentionBackend, str | None]:
-        """Return the fastest backend that is exact, or the last one tried and why none is."""
-        reasons: list[str] = []
-        for attention_backend in suitable_backends(self.model):
-            reason = unsupported_reason(
-                self.model, backend=self.backend, attention_backend=attention_backend
-            )
-            if reason is None:
-                self.slower_reason = reasons[0] if reasons else None
-                return attention_backend, None
-            reasons.append(reason)
-        return attention_backend, reasons[-1]
-
     def _own_setting(self) -> str | None:
-        """Return the model's own generation setting that the engine does not serve, if it has one.
+        """Return the model's own setting that keeps greedy texts from the engine, if it has one.
 
         A task may still override it.
         """
         try:
-            read_settings(self.model.generation_config, {}, ())
+            read_settings(self.model.generation_config, {"do_sample": False})
         except UnservedSettingError as reason:
             return str(reason)
         return None
@@ -145,17 +138,9 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         texts = [request.args[0] for request in requests]
         tokens = encode_unique(self, texts, prefix=self.tokenizer.decode(self.prefix_token_id))
-        windows: list[Request] = []
-        owner: list[int] = []
-        for i, text in enumerate(texts):
-            for window in utils.get_rolling_token_windows(
-                token_list=tokens[text],
-                prefix_token=self.prefix_token_id,
-                max_seq_len=self.max_length,
-                context_len=1,
-            ):
-                windows.append((None, *utils.make_disjoint_window(window)))
-                owner.append(i)
+        windows, owner = rolling_windows(
+            [tokens[text] for text in texts], self.prefix_token_id, self.max_length
+        )
         totals = [0.0] * len(texts)
         scores = self._loglikelihood_tokens(windows, disable_tqdm=disable_tqdm)
         for i, (score, _) in zip(owner, scores, strict=True):
@@ -174,10 +159,13 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             return super()._loglikelihood_tokens(  # type: ignore[no-any-return]  # lm-eval ships no types
                 requests, disable_tqdm=disable_tqdm, override_bs=override_bs
             )
-        targets = [self._target(*request) for request in requests]
+        target_of, reasons = scoring_targets(requests, self.max_length)
+        slowly = self._too_long(requests, target_of)
+        target_of = {i: target for i, target in target_of.items() if i not in slowly}
+        targets = list(target_of.values())
         longer = sum(
-            len(context) + len(continuation) > len(target.inputs) + 1
-            for (_, context, continuation), target in zip(requests, targets, strict=True)
+            len(requests[i][1]) + len(requests[i][2]) > len(target.inputs) + 1
+            for i, target in target_of.items()
         )
         if longer:
             _log.warning(
@@ -199,10 +187,39 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                 scores = divided(targets, inputs, work, self.rank)
             else:
                 scores = work(targets)
-        for (text, _, _), score in zip(requests, scores, strict=True):
+        for i, score in zip(target_of, scores, strict=True):
+            text = requests[i][0]
             if text is not None:
                 self.cache_hook.add_partial("loglikelihood", text, score)
-        return scores
+        score_of = dict(zip(target_of, scores, strict=True)) | slowly
+        if reasons:
+            raise UnscorableRequestsError([score_of.get(i) for i in range(len(requests))], reasons)
+        return [score_of[i] for i in range(len(requests))]
+
+    def _too_long(
+        self, requests: Sequence[Request], target_of: dict[int, Target]
+    ) -> dict[int, tuple[float, bool]]:
+        """Score the requests that are too long for the engine by lm-eval's own path."""
+        limit = self._limit
+        # where no input is longer than the embedding's length, it never moves at all
+        if limit is None or self.max_length <= limit.tokens + 1:
+            return {}
+        which = [i for i, target in target_of.items() if len(target.inputs) > limit.tokens]
+        if not which:
+            return {}
+        self._note_unserved(limit.reason, "long requests", len(which))
+        scores = super()._loglikelihood_tokens([requests[i] for i in which], disable_tqdm=True)
+        return dict(zip(which, scores, strict=True))
+
+    def _note_unserved(self, reason: str, what: str, n_requests: int) -> None:
+        """Count requests that take lm-eval's own path, and say so the first time."""
+        if reason not in (*self.unserved, *known_reasons(self)):
+            _log.warning(
+                "capspace: lm-eval's own path is used for %s, which the engine does not serve (%s)",
+                what,
+                reason,
+            )
+        self.unserved[reason] += n_requests
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Continue contexts until a stop text; prompts share what they have in common."""
@@ -274,16 +291,11 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                     prefill_tokens=self.budget.tokens,
                     autocast=self.autocast,
                     on_finished=on_finished,
+                    limit=self._limit,
                 )
                 self.decoding_stats += stats
             except (UnservedSettingError, UnsupportedAttentionError) as reason:
-                if str(reason) not in (*self.unserved, *known_reasons(self)):
-                    _log.warning(
-                        "capspace: lm-eval's own path is used for texts with settings that the "
-                        "engine does not serve (%s)",
-                        reason,
-                    )
-                self.unserved[str(reason)] += len(members)
+                self._note_unserved(str(reason), "texts with settings", len(members))
                 requests = [
                     Instance("generate_until", {}, prompts[i][:2], place)
                     for place, i in enumerate(members)
@@ -292,20 +304,6 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             for i, text in zip(members, continuations, strict=True):
                 texts[i] = text
         return texts
-
-    def _target(
-        self, texts: tuple[str, str] | None, context: list[int], continuation: list[int]
-    ) -> Target:
-        """Cut a request to the model's length as lm-eval does: from the left, one token more."""
-        if not context or not continuation:
-            raise ResponseError(without_tokens(*texts or ("", ""), is_context=not context))
-        if len(continuation) > self.max_length:
-            raise ResponseError(
-                f"a continuation of {len(continuation)} tokens is longer than the model's "
-                f"{self.max_length}: shorten it or set max_length"
-            )
-        whole = (context + continuation)[-(self.max_length + 1) :]
-        return Target(whole[:-1], continuation)
 
     def _score(
         self, targets: list[Target], on_progress: Callable[[int], Any]

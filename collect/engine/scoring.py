@@ -20,7 +20,10 @@ from .forward import forward_of
 from .plan import Chunk
 from .tree import IntArray, build_tree
 
-__all__ = ["Budget", "ScoringStats", "Target", "score_targets"]
+__all__ = ["HALF", "Budget", "ScoringStats", "Target", "score_targets"]
+
+HALF = (torch.float16, torch.bfloat16)
+"""Types in which a log-probability of some nats is rounded by a hundredth."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,8 @@ def score_targets(
         How attention is computed; the first of
         :func:`~capspace.collect.engine.attention.backends.suitable_backends` if None.
     softmax_dtype : dtype, optional
-        Precision of the log-softmax, float32 if None.
+        Precision of the log-softmax, and of the sums if it is half, as in lm-eval; float32 if None,
+        where lm-eval takes that of the logits.
     autocast : callable
         Makes the context of each forward pass.
     on_progress : callable, optional
@@ -211,6 +215,9 @@ def score_targets(
 
     first = np.cumsum([0, *(len(entries) for entries in located)])[:-1]
     sums = np.add.reduceat(logprob, first)
+    if softmax_dtype in HALF:
+        parts = np.split(logprob, first[1:])
+        sums = np.array([float(torch.from_numpy(part).to(softmax_dtype).sum()) for part in parts])
     all_greedy = np.logical_and.reduceat(greedy, first)
     return list(zip(sums.tolist(), all_greedy.tolist(), strict=True)), stats
 
@@ -248,10 +255,13 @@ def _choose(
         return np.empty((2, 0))
     rows = torch.from_numpy(row_of).to(logits.device)
     tokens = torch.from_numpy(token).to(logits.device)
-    best = logits.argmax(-1)[rows] == tokens
-    logits = logits.to(dtype or torch.float32)
-    logprob = logits[rows, tokens] - logits.logsumexp(-1)[rows]
-    chosen: NDArray[np.float64] = (
-        torch.stack([logprob, best.to(logprob.dtype)]).cpu().double().numpy()
-    )
+    if dtype is None:
+        best = logits.argmax(-1)[rows] == tokens
+        logits = logits.float()
+        logprob = logits[rows, tokens] - logits.logsumexp(-1)[rows]
+    else:
+        logits = logits.log_softmax(-1, dtype=dtype)
+        best = logits.argmax(-1)[rows] == tokens
+        logprob = logits[rows, tokens]
+    chosen: NDArray[np.float64] = torch.stack([logprob.double(), best.double()]).cpu().numpy()
     return chosen

@@ -2,30 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.configuration_utils import PretrainedConfig
 
-from .attention.backends import AttentionBackend
+from .attention.backends import AttentionBackend, suitable_backends
 from .attention.blocks import UnsupportedAttentionError
 from .forward import UnsupportedForwardError, base_model, first_line
 from .generation.decode import generate
 from .generation.shared_prompts import MIN_SHARED
-from .scoring import Budget, Target, score_targets
+from .length import length_limit
+from .scoring import HALF, Budget, Target, score_targets
 from .tree import IntArray
 
-__all__ = ["generation_probe", "probe", "unsupported_reason"]
+__all__ = ["choose_backend", "generation_probe", "probe", "unsupported_reason"]
+
+Autocast = Callable[[], AbstractContextManager[Any]]
+"""Makes the context of each forward pass."""
 
 _KNOWN_LAYERS = {"attention", "full_attention", "sliding_attention"}
-_MOVING_ROPE = {"dynamic", "longrope", "su"}
+_PROBED_TOKENS = 48
+"""Longest input of a probe, rounded up."""
+
+
+def choose_backend(
+    model: nn.Module, *, backend: str, autocast: Autocast = nullcontext
+) -> tuple[AttentionBackend, tuple[str | None, str | None]]:
+    """Return the fastest attention backend that is exact, or the last of them.
+
+    Parameters
+    ----------
+    model, backend, autocast
+        As for `unsupported_reason`.
+
+    Returns
+    -------
+    backend : callable
+        How attention is computed.
+    reasons : (str or None, str or None)
+        Why none is exact, and why the fastest is not.
+
+    """
+    reasons: list[str] = []
+    for attention_backend in suitable_backends(model):
+        reason = unsupported_reason(
+            model, backend=backend, attention_backend=attention_backend, autocast=autocast
+        )
+        if reason is None:
+            return attention_backend, (None, reasons[0] if reasons else None)
+        reasons.append(reason)
+    return attention_backend, (reasons[-1], None)
 
 
 def unsupported_reason(
-    model: nn.Module, *, backend: str = "causal", attention_backend: AttentionBackend | None = None
+    model: nn.Module,
+    *,
+    backend: str = "causal",
+    attention_backend: AttentionBackend | None = None,
+    autocast: Autocast = nullcontext,
 ) -> str | None:
     """Return why the engine leaves ``model`` to lm-eval's own path, or None if it serves it.
 
@@ -38,6 +80,8 @@ def unsupported_reason(
     attention_backend : callable, optional
         How attention would be computed, as for
         :func:`~capspace.collect.engine.scoring.score_targets`.
+    autocast : callable
+        Makes the context of each forward pass, as calls will use it.
 
     Returns
     -------
@@ -56,11 +100,19 @@ def unsupported_reason(
     if not isinstance(getattr(base, "config", None), PretrainedConfig):
         return "it is not a transformers model"
     return (
-        _by_class(base) or _by_config(base.config) or _by_adapter(model) or _by_weights(base)
-    ) or probe(model, attention_backend)
+        _by_class(base)
+        or _by_config(base.config)
+        or _by_length(model)
+        or _by_adapter(model)
+        or _by_weights(base)
+    ) or probe(model, attention_backend, autocast)
 
 
-def probe(model: nn.Module, attention_backend: AttentionBackend | None = None) -> str | None:
+def probe(
+    model: nn.Module,
+    attention_backend: AttentionBackend | None = None,
+    autocast: Autocast = nullcontext,
+) -> str | None:
     """Compare the engine with the model's own forward pass on a small tree of tokens.
 
     Returns
@@ -86,15 +138,22 @@ def probe(model: nn.Module, attention_backend: AttentionBackend | None = None) -
 
     def scored() -> list[float]:
         scores, _ = score_targets(
-            model, targets, Budget(tokens=17, rows=17), attention_backend=attention_backend
+            model,
+            targets,
+            Budget(tokens=17, rows=17),
+            attention_backend=attention_backend,
+            autocast=autocast,
         )
         return [score for score, _ in scores]
 
-    return _compare(model, scored, sequences, first=1, what="a small tree of tokens")
+    own = partial(_own_logprobs, model, sequences, 1, autocast)
+    return _compare(model, scored, own, what="a small tree of tokens")
 
 
 def generation_probe(
-    model: nn.Module, attention_backend: AttentionBackend | None = None
+    model: nn.Module,
+    attention_backend: AttentionBackend | None = None,
+    autocast: Autocast = nullcontext,
 ) -> str | None:
     """Compare the engine with the model's own forward pass on short texts, given token by token.
 
@@ -126,10 +185,12 @@ def generation_probe(
             rows=len(sequences),
             prefill_tokens=len(sequences[0]),
             attention_backend=attention_backend,
+            autocast=autocast,
         )
         return [logprob for row in logprobs for logprob in row]
 
-    return _compare(model, generated, sequences, first=first, what="a short text")
+    own_logprobs = partial(_own_logprobs, model, sequences, first, autocast)
+    return _compare(model, generated, own_logprobs, what="a short text")
 
 
 def _draw(model: nn.Module, shape: tuple[int, ...], *, seed: int) -> IntArray:
@@ -140,42 +201,53 @@ def _draw(model: nn.Module, shape: tuple[int, ...], *, seed: int) -> IntArray:
 def _compare(
     model: nn.Module,
     engine: Callable[[], list[float]],
-    sequences: list[list[int]],
+    own: Callable[[], tuple[NDArray[np.float64], bool]],
     *,
-    first: int,
     what: str,
 ) -> str | None:
-    """Return how far the engine is from the model's own log-probabilities, from token ``first``."""
+    """Return how far the engine's log-probabilities are from the model's own."""
     try:
-        reference = _own_logprobs(model, sequences, first)
+        reference, is_half = own()
         gap = np.abs(np.asarray(engine()) - reference)
     except (UnsupportedForwardError, UnsupportedAttentionError) as error:
         return str(error)  # a clause already
     except Exception as error:  # a stranger's code may raise anything
         return f"its code does not take the engine's inputs ({first_line(error)})"
-    half = next(model.parameters()).dtype in (torch.float16, torch.bfloat16)
-    worst, tolerance = (float(np.quantile(gap, 0.75)), 0.1) if half else (float(gap.max()), 1e-3)
+    worst, tolerance = (float(np.quantile(gap, 0.75)), 0.1) if is_half else (float(gap.max()), 1e-3)
     if not worst <= tolerance * float(reference.std()) + 1e-5:
         return f"its log-probabilities of {what} are {worst:.2g} nats off"
     return None
 
 
-def _own_logprobs(model: nn.Module, sequences: list[list[int]], first: int) -> Any:
-    device = next(model.parameters()).device
-    rows = torch.tensor(sequences, device=device)
-    with torch.no_grad():
+def _own_logprobs(
+    model: nn.Module, sequences: list[list[int]], first: int, autocast: Autocast
+) -> tuple[NDArray[np.float64], bool]:
+    """Return the model's own, from token ``first``, and whether they are of half precision."""
+    parameter = next(model.parameters())
+    rows = torch.tensor(sequences, device=parameter.device)
+    with torch.no_grad(), autocast():
+        is_half = parameter.dtype in HALF or torch.is_autocast_enabled(parameter.device.type)
         logits: Tensor = model(rows).logits
-        logprobs = logits[:, first - 1 : -1].float().log_softmax(-1)
-        return logprobs.gather(2, rows[:, first:, None]).double().cpu().numpy().ravel()
+    logprobs = logits[:, first - 1 : -1].float().log_softmax(-1)
+    return logprobs.gather(2, rows[:, first:, None]).double().cpu().numpy().ravel(), is_half
 
 
 def _by_class(base: Any) -> str | None:
     name = type(base).__name__
-    if getattr(base, "_is_stateful", False):
+    is_hybrid = getattr(base, "_is_stateful", False)
+    if is_hybrid and not _has_attention_alone(base.config):
         return f"{name} carries a recurrent state"
-    if not getattr(base, "_supports_attention_backend", False):
+    # hybrids do not say that their attention layers use it
+    by_name = is_hybrid and hasattr(sys.modules[type(base).__module__], "ALL_ATTENTION_FUNCTIONS")
+    if not by_name and not getattr(base, "_supports_attention_backend", False):
         return f"{name} does not use transformers' attention interface"
     return None
+
+
+def _has_attention_alone(config: PretrainedConfig) -> bool:
+    """Return whether a hybrid's configuration gives attention to each of its layers."""
+    layers = getattr(config.get_text_config(decoder=True), "layer_types", None)
+    return bool(layers) and _KNOWN_LAYERS.issuperset(layers)
 
 
 def _by_config(config: PretrainedConfig) -> str | None:
@@ -184,32 +256,20 @@ def _by_config(config: PretrainedConfig) -> str | None:
         return "it is an encoder-decoder"
     if getattr(text, "alibi", False) or getattr(text, "position_embedding_type", "") == "alibi":
         return "its attention uses ALiBi"
-    if getattr(text, "is_causal", True) is False or getattr(
-        text, "use_bidirectional_attention", False
-    ):
+    two_sided = getattr(text, "use_bidirectional_attention", None)
+    if getattr(text, "is_causal", True) is False or two_sided not in (None, False, "vision"):
         return "its attention is not causal"
     if getattr(text, "attention_chunk_size", None) is not None:
         return "its attention works in chunks of positions"
     unknown = set(getattr(text, "layer_types", None) or ()) - _KNOWN_LAYERS
     if unknown:
         return f"it has layers of type {', '.join(sorted(unknown))}"
-    moving = _MOVING_ROPE & set(_rope_types(text))
-    if moving:
-        return f"its rotary embedding depends on the length of the input ({', '.join(moving)})"
     return None
 
 
-def _rope_types(text: PretrainedConfig) -> Iterator[str]:
-    """Yield the kinds of rotary embedding, one for all layers or one per type of layer."""
-    for name in ("rope_parameters", "rope_scaling"):
-        settings = getattr(text, name, None)
-        if not isinstance(settings, dict):
-            continue
-        nested = [value for value in settings.values() if isinstance(value, dict)]
-        for entry in [settings, *nested]:
-            kind = entry.get("rope_type", entry.get("type"))
-            if isinstance(kind, str):
-                yield kind
+def _by_length(model: nn.Module) -> str | None:
+    limit = length_limit(model)
+    return None if limit is None or limit.tokens >= _PROBED_TOKENS else limit.reason
 
 
 def _by_adapter(model: nn.Module) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.download import checkpoint_folder
-from ..engine.arithmetic import ARITHMETIC, MODEL_NAME
+from ..engine.arithmetic import MODEL_NAME, engine_settings
 from ..engine.served import newer_than_checked
 from ..errors import BackendError, CheckpointError
 from ..runtime.optional import import_collect_extra
@@ -30,9 +30,16 @@ __all__ = [
 _BATCH_WITHOUT_CUDA = 8
 
 
-def identity_settings(backend: str) -> tuple[tuple[str, str], ...]:
-    """Return what of a backend itself can move a score, for the identity of a measurement."""
-    return (("arithmetic", ARITHMETIC),) if backend == MODEL_NAME else ()
+def identity_settings(
+    backend: str, *, governs_texts: bool = False, softmax_dtype: str | None = None
+) -> tuple[tuple[str, str], ...]:
+    """Return what of a backend itself can move a score, for the identity of a measurement.
+
+    The parameters are those of `capspace.collect.engine.arithmetic.engine_settings`.
+    """
+    if backend != MODEL_NAME:
+        return ()
+    return engine_settings(governs_texts=governs_texts, softmax_dtype=softmax_dtype)
 
 
 def loaded_dtype(dtype: str, checkpoint: Checkpoint) -> str:

@@ -95,6 +95,12 @@ class Harness:
             )
         return tuple(identities)
 
+    def generates(self, benchmark: Benchmark) -> bool:
+        """Return whether a benchmark asks for texts; no data set is loaded."""
+        scored = {"loglikelihood", "loglikelihood_rolling", "multiple_choice"}
+        leaves = map(self._index.config, self._index.leaves(benchmark))
+        return not all(config.get("output_type") in scored for config in leaves)
+
     def evaluate(
         self,
         lm: LM,

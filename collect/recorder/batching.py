@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from ..errors import ResponseError
+from ..errors import ResponseError, UnscorableRequestsError
 from ..storage.journal import RequestType, Response, is_sampled
 from .accelerator import is_out_of_memory, seeded
 from .request_order import Request
@@ -36,6 +36,7 @@ class Call:
         self.request_type = request_type
         self.tuning = tuning
         self.learned: dict[str, float] = {}
+        self.unscorable: dict[bytes, str] = {}
         self._respond = respond
         self._draw = draw
         self._shortest = f"{request_type}: seconds of the shortest chunk"
@@ -84,8 +85,11 @@ class Call:
 
     def responses(
         self, part: list[bytes], by_key: dict[bytes, Request], identity: str
-    ) -> list[Response] | None:
-        """Return the model's responses, or None where it ran out of memory."""
+    ) -> list[Response | None] | None:
+        """Return the model's responses, or None where it ran out of memory.
+
+        A request that cannot be scored has None; ``unscorable`` says why.
+        """
         requests = [by_key[key] for key in part]
         seed = blake2b(identity.encode() + b"".join(part), digest_size=16).digest()
         try:
@@ -94,6 +98,9 @@ class Call:
                     responses = self._drawn(requests, part, identity)
             else:
                 responses = self._respond(requests)
+        except UnscorableRequestsError as error:
+            responses = error.responses
+            self.unscorable |= {part[i]: reason for i, reason in error.reasons.items()}
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -103,7 +110,10 @@ class Call:
                 f"the model gave {len(responses)} responses to {len(requests)} {self.request_type} "
                 "requests"
             )
-        return [_plain(self.request_type, response) for response in responses]
+        return [
+            None if key in self.unscorable else _plain(self.request_type, response)
+            for key, response in zip(part, responses, strict=True)
+        ]
 
     def _drawn(self, requests: list[Request], part: list[bytes], identity: str) -> Sequence[Any]:
         if self._draw is None:

@@ -132,8 +132,8 @@ class Dispatcher:
         Raises
         ------
         ResponseError
-            A response is not finite, or a request alone does not fit into memory. All other
-            responses are stored.
+            A response is not finite, or a request alone does not fit into memory or cannot be
+            scored. All other responses are stored.
         JournalError
             A chunk could not be written; those before it are stored.
 
@@ -174,6 +174,13 @@ class Dispatcher:
                 f"{self._label}: {len(failures)} of {len(by_key)} requests do not fit into memory "
                 f"even alone, the longest with {worst.characters} characters ({worst.task} item "
                 f"{worst.document}); all other responses are stored: use a device with more memory"
+            )
+        if call.unscorable:
+            key, reason = next(iter(call.unscorable.items()))
+            raise ResponseError(
+                f"{self._label}: {len(call.unscorable)} of {len(by_key)} requests cannot be "
+                f"scored, the first {by_key[key].task_name or 'the task'} item "
+                f"{by_key[key].doc_id} ({reason}); all other responses are stored"
             )
         known |= empty
         return [known[key] for key in keys]
@@ -250,7 +257,11 @@ class Dispatcher:
             if watch.take():
                 self._blame(call, part, by_key, watch)
             if responses is not None:
-                responded |= dict(zip(part, responses, strict=True))
+                responded |= {
+                    key: response
+                    for key, response in zip(part, responses, strict=True)
+                    if response is not None
+                }
                 self._n_done += len(part)
                 del rest[: len(part)]
                 continue

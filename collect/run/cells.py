@@ -96,13 +96,15 @@ def measurement(
         The data root lacks a data set that a task reads.
 
     """
+    own = identity_settings(
+        settings.backend,
+        governs_texts=checkpoint.governs_texts and harness.generates(benchmark),
+    )
     model = ModelIdentity(
         checkpoint=checkpoint.identity,
         dtype=loaded_dtype(settings.dtype, checkpoint),
         backend=settings.backend,
-        backend_settings=tuple(
-            sorted(identity_settings(settings.backend) + checkpoint.identity_settings)
-        ),
+        backend_settings=tuple(sorted(own + checkpoint.identity_settings)),
         chat_template=settings.chat_template,
         custom_code=checkpoint.custom_code,
     )

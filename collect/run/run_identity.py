@@ -102,7 +102,12 @@ def identify(
             dtype = loaded_dtype(LoadSettings.of(dtype=dtype).dtype, checkpoint)
         except SettingsError as error:
             raise BackendError(str(error)) from None
-        settings |= dict(identity_settings(backend) + checkpoint.identity_settings)
+        own = identity_settings(
+            backend,
+            governs_texts=checkpoint.governs_texts,
+            softmax_dtype=given.get("softmax_dtype"),
+        )
+        settings |= dict(own + checkpoint.identity_settings)
     identity = ModelIdentity(
         checkpoint=checkpoint.identity,
         dtype=dtype,  # where it is another engine's, "auto" is as that engine takes it

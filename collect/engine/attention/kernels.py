@@ -74,6 +74,11 @@ def partial_attention(
         Log-sum-exp of the scores.
 
     """
+    if torch.is_autocast_enabled(query.device.type):
+        # what autocast does to torch's own attention: keys are float32 after a rotation, say
+        dtype = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
     if scores.softcap is None and query.shape[-1] == value.shape[-1] and query.device.type == "cpu":
         if mask is not None and bias is None:
             bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)

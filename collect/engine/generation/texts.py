@@ -15,9 +15,11 @@ from lm_eval.models.utils import (
 from ..attention.backends import AttentionBackend
 from ..budget import free_memory, generation_rows
 from ..forward import base_model
+from ..length import LengthLimit
 from ..tokens import encode_unique
 from .decode import DecodingStats, generate
-from .sampling import StopCheck, UnservedSettingError, read_settings
+from .sampling import Choice, StopCheck
+from .settings import UnservedSettingError, read_settings
 
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
@@ -35,6 +37,7 @@ def generate_texts(
     prefill_tokens: int,
     autocast: Callable[[], AbstractContextManager[Any]],
     on_finished: Callable[[int], Any],
+    limit: LengthLimit | None,
 ) -> tuple[list[str], DecodingStats]:
     """Continue contexts with equal settings.
 
@@ -56,6 +59,8 @@ def generate_texts(
         Makes the context of each forward pass.
     on_finished : callable
         Called with the index of each context whose text is complete.
+    limit : LengthLimit, optional
+        Longest texts, prompts included.
 
     Returns
     -------
@@ -80,20 +85,25 @@ def generate_texts(
         end = lm.tok_decode(lm.eot_token_id, skip_special_tokens=False)
     stops = handle_stop_sequences(settings.pop("until", None), eos=end)
     longest = settings.pop("max_gen_toks")
+    chosen_by = read_settings(lm.model.generation_config, settings)
     prompts = _prompts(lm, contexts, longest)
-    choice = read_settings(lm.model.generation_config, settings, seeds)
+    # lm-eval cuts prompts for its own length, and transformers generates to the model's
+    longest = chosen_by.max_new_tokens or longest
+    most_tokens = max(map(len, prompts)) + longest
+    if limit is not None and most_tokens > limit.tokens:
+        raise UnservedSettingError(limit.reason)
     rows = generation_rows(
         base_model(lm.model).config,
         lm.model.dtype,
-        max(map(len, prompts)) + longest,
+        most_tokens,
         free_memory(lm.device),
     )
     continuations, stats = generate(
         lm.model,
         prompts,
         max_new_tokens=longest,
-        pick=choice,
-        is_finished=StopCheck(lm.tokenizer, stops, choice.end_tokens),
+        pick=Choice.of(chosen_by, prompts, seeds),
+        is_finished=StopCheck(lm.tokenizer, stops, chosen_by.end_tokens),
         rows=rows,
         prefill_tokens=prefill_tokens,
         attention_backend=attention_backend,

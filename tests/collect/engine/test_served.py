@@ -42,8 +42,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
 ]
 
-DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
-REASON = "its rotary embedding depends on the length of the input (dynamic)"
+REASON = "its attention works in chunks of positions"
 LINE = (
     f"the engine does not serve this model ({REASON}): lm-eval's own path is used, about 5 times "
     "slower on multiple choice and about 2 times on generated texts"
@@ -52,13 +51,13 @@ LINE = (
 
 @pytest.fixture(scope="module")
 def unserved(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny checkpoint with a rotary embedding that the engine leaves to lm-eval's own path."""
-    folder = tmp_path_factory.mktemp("models") / "tiny-dynamic"
+    """The tiny checkpoint with attention that the engine leaves to lm-eval's own path."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-chunked"
     folder.mkdir()
     for file in tiny_checkpoint.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     config = json.loads((folder / "config.json").read_text())
-    config |= {"rope_parameters": DYNAMIC, "rope_scaling": DYNAMIC}
+    config |= {"attention_chunk_size": 64}
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
@@ -90,7 +89,7 @@ def measured(unserved: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.slow
 def test_a_model_that_is_not_served_says_so_before_its_first_benchmark(measured: Any) -> None:
     _, _, told = measured
-    assert told[0] == f"tiny-dynamic: {LINE}"
+    assert told[0] == f"tiny-chunked: {LINE}"
     assert told[1].startswith("began ")
     assert sum(REASON in line for line in told) == 1
 
@@ -112,7 +111,7 @@ def test_results_scores_receipt_and_report_keep_the_reason(
     shown = json.loads(capspace("scores", "--json", "--store", str(store)).out)["results"]
     assert [one["provenance"]["engine"] for one in shown] == [record] * len(collection.results)
     name = collection.results[0].benchmark
-    asked = ("scores", "--receipt", "tiny-dynamic", name, "--store", str(store))
+    asked = ("scores", "--receipt", "tiny-chunked", name, "--store", str(store))
     assert re.search(rf"engine\.unsupported_reason\s+{re.escape(REASON)}", capspace(*asked).out)
     receipt = json.loads(capspace(*asked, "--json").out)[0]
     assert receipt["result"]["provenance"]["engine"] == record
@@ -120,7 +119,7 @@ def test_results_scores_receipt_and_report_keep_the_reason(
     assert placed.report is not None
     n_scores = len(collection.results)
     assert repr(placed) == (
-        f"PlacedModel(tiny-dynamic: {n_scores} scores, 1 prediction, report {placed.report})"
+        f"PlacedModel(tiny-chunked: {n_scores} scores, 1 prediction, report {placed.report})"
     )
     assert len(placed.to_frame()) == 1
     results = json.loads((tmp_path / "report" / "result.json").read_text())["results"]
@@ -149,7 +148,7 @@ def test_a_task_whose_settings_are_not_served_says_so_and_keeps_it(
     copytree(fault_tasks, tasks)
     text = (tasks / "fault_answer.yaml").read_text()
     assert "temperature: 1.0" in text
-    other = text.replace("temperature: 1.0", "temperature: 1.0, repetition_penalty: 1.3")
+    other = text.replace("temperature: 1.0", "temperature: 1.0, num_beams: 2")
     (tasks / "fault_answer.yaml").write_text(other)
     said = Said()
     collection = collect_scores(
@@ -163,7 +162,7 @@ def test_a_task_whose_settings_are_not_served_says_so_and_keeps_it(
     kept = {r.benchmark: r.provenance["engine"] for r in collection.results}
     assert (kept["Answer"]["served"], kept["Answer"]["unsupported_reason"]) == (
         False,
-        "repetition_penalty=1.3",
+        "num_beams=2",
     )
     assert kept["Choice"] == {
         "served": True,
@@ -172,7 +171,7 @@ def test_a_task_whose_settings_are_not_served_says_so_and_keeps_it(
         "newer": None,
     }
     assert said.told[0] == "began Choice"  # of the model itself there is nothing to say
-    line = "what the engine does not serve (repetition_penalty=1.3)"
+    line = "what the engine does not serve (num_beams=2)"
     assert [told.startswith("Answer: ") for told in said.told if line in told] == [True]
 
 

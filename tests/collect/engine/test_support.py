@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import EAGER, OWN_NAME, SIZES, with_cache_called
+from engine_parts import EAGER, OWN_NAME, SIZES, byte_tokenizer, with_cache_called
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
@@ -33,11 +33,21 @@ LONG = {
     "original_max_position_embeddings": 64,
 }
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
+HYBRID = {
+    **{"layer_types": ["linear_attention", "full_attention"], "head_dim": 8, "num_experts": 4},
+    **{"linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2},
+    **{"linear_num_value_heads": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16},
+    "shared_expert_intermediate_size": 16,
+}
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "mamba": ("MambaConfig", {"state_size": 4}, "Mamba.* carries a recurrent state"),
     "bloom": ("BloomConfig", {}, "Bloom.* attention interface"),
-    "longrope": ("Phi3Config", {"rope_parameters": LONG}, r"length of the input \(longrope\)"),
-    "dynamic": ("LlamaConfig", {"rope_parameters": DYNAMIC}, r"length of the input \(dynamic\)"),
+    "longrope": (
+        "Phi3Config",
+        {"rope_parameters": LONG, "original_max_position_embeddings": 32},
+        r"length of the input \(longrope\)",
+    ),
+    "hybrid": ("Qwen3NextConfig", HYBRID, "Qwen3NextForCausalLM carries a recurrent state"),
     "bidirectional": ("LlamaConfig", {"is_causal": False}, "not causal"),
     "alibi": ("FalconConfig", {"alibi": True}, "attention interface|ALiBi"),
 }
@@ -52,16 +62,7 @@ def build(kind: str, settings: dict[str, Any]) -> transformers.PreTrainedModel:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> transformers.PreTrainedTokenizerFast:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {piece: i for i, piece in enumerate(["<pad>", "<s>", "</s>", *alphabet])}
-    core = Tokenizer(models.BPE(vocabulary, []))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        **{"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"},
-    )
+    return byte_tokenizer()
 
 
 @pytest.mark.usefixtures("libraries_as_checked")
@@ -230,6 +231,66 @@ def test_no_name_that_goes_out_of_use_is_passed() -> None:
 @pytest.mark.parametrize("kind", ["LlamaConfig", "Gemma2Config"])
 def test_served_in_every_precision(kind: str, dtype: torch.dtype) -> None:
     assert unsupported_reason(build(kind, {}).to(dtype)) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("Phi3Config", {"rope_parameters": LONG, "original_max_position_embeddings": 64}),
+        ("LlamaConfig", {"rope_parameters": DYNAMIC, "max_position_embeddings": 64}),
+    ],
+    ids=["longrope", "dynamic"],
+)
+@pytest.mark.filterwarnings("ignore")  # of transformers, about the long factor's length
+def test_inputs_below_the_length_of_a_moving_rope_are_served(
+    kind: str, settings: dict[str, Any], tokenizer: Any
+) -> None:
+    """In turn with longer ones, which take the path of hf and leave a grown embedding behind."""
+    model = build(kind, settings)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.15)
+    shared = {"tokenizer": tokenizer, "max_length": 200}
+    engine, hf = CapspaceLM(model, **shared), HFLM(model, batch_size=1, **shared)
+    assert (engine.unsupported_reason, engine.unsupported_generation) == (None, None)
+    lengths = [5, 62, 63, 70, 120, 30]
+    requests = [Instance("loglikelihood", {}, ("a" * n + "?", "bc"), 0) for n in lengths]
+    for some, n_long in ((requests, 4), (requests[:1], 0), (requests[4:], 1)):
+        engine.unserved.clear()
+        ours = engine.loglikelihood(some, disable_tqdm=True)
+        theirs = hf.loglikelihood(some, disable_tqdm=True)
+        np.testing.assert_allclose([s for s, _ in ours], [s for s, _ in theirs], atol=2e-4)
+        assert engine.unserved.total() == n_long
+    text = [Instance("loglikelihood_rolling", {}, ("a text to roll over " * 15,), 0)]
+    ours, theirs = (lm.loglikelihood_rolling(text, disable_tqdm=True) for lm in (engine, hf))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    for n, is_served in ((20, True), (60, False)):
+        asked = [Instance("generate_until", {}, ("b" * n, {"max_gen_toks": 12}), 0)]
+        engine.unserved.clear()
+        assert engine.generate_until(asked, disable_tqdm=True) == hf.generate_until(
+            asked, disable_tqdm=True
+        )
+        assert (engine.unserved.total() == 0) == is_served
+    short = CapspaceLM(model, tokenizer=tokenizer, max_length=64)
+    short.loglikelihood(requests, disable_tqdm=True)
+    assert not short.unserved
+
+
+def test_a_hybrid_of_attention_layers_alone_is_served(tokenizer: Any) -> None:
+    model = build("Qwen3NextConfig", HYBRID | {"layer_types": ["full_attention"] * 2})
+    assert_scores_as_hf_does(model, tokenizer)
+    assert CapspaceLM(model, tokenizer=tokenizer).unsupported_generation is None
+
+
+def test_attention_two_ways_over_images_alone_is_served() -> None:
+    if not hasattr(transformers, "Gemma4TextConfig"):
+        pytest.skip("this transformers has no Gemma 4")
+    small = {"head_dim": 8, "global_head_dim": 8, "sliding_window": 16, "num_hidden_layers": 6}
+    for two_sided, reason in (("vision", None), ("all", "its attention is not causal")):
+        settings = {**small, "use_bidirectional_attention": two_sided}
+        settings |= {"hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0}
+        assert unsupported_reason(build("Gemma4TextConfig", settings)) == reason
 
 
 def test_yarn_is_served() -> None:

@@ -22,10 +22,14 @@ from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.engine.arithmetic import ARITHMETIC
 from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.harness.backends import identity_settings
+from capspace.collect.harness.harness import Harness
+from capspace.collect.run.cells import measurement
 from capspace.collect.run.lm_eval_command import lm_eval_main
 from capspace.collect.run.run_checks import refuse_pickled_run
 from capspace.collect.run.run_identity import identify, identify_by_name
+from capspace.collect.settings import RunSettings
 from capspace.collect.storage.identity import ModelIdentity
+from capspace.tasks.panel import load_panel
 
 pytestmark = [
     pytest.mark.usefixtures("forked", "lm_eval_looks_up_once"),
@@ -49,6 +53,32 @@ def test_identity_is_the_one_of_collect(tiny_checkpoint: Path, model: str, backe
     )
     assert (("arithmetic", ARITHMETIC) in settings) == (model == "capspace")
     assert identity(tiny_checkpoint, "huggingface") == identity(tiny_checkpoint, "hf")
+
+
+def test_scores_that_were_wrong_before_have_an_identity_of_their_own(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """A length of the checkpoint's own was not followed, nor a half log-softmax; hf's ever were."""
+    folder = tmp_path / "limited"
+    copytree(tiny_checkpoint, folder)
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(settings | {"max_new_tokens": 9}))
+    plain = (("arithmetic", ARITHMETIC),)
+    assert identity(folder, "capspace").backend_settings == (*plain, ("texts", "2"))
+    assert identity(folder, "hf").backend_settings == ()
+    half = identity(tiny_checkpoint, "capspace", softmax_dtype="bfloat16")
+    assert half.backend_settings == (*plain, ("softmax", "2"), ("softmax_dtype", '"bfloat16"'))
+    single = identity(tiny_checkpoint, "capspace", softmax_dtype="float32")
+    assert single.backend_settings == (*plain, ("softmax_dtype", '"float32"'))
+
+    panel = load_panel("classic-8").select(["ARC-C", "GSM8K"])
+    harness = Harness(panel.benchmarks)
+    choice, text = (
+        measurement(resolve(str(folder)), benchmark, harness, RunSettings()).model
+        for benchmark in panel.benchmarks
+    )
+    assert choice.backend_settings == plain
+    assert text == identity(folder, "capspace")
 
 
 def test_what_can_move_an_answer_is_told_apart_and_nothing_else(tiny_checkpoint: Path) -> None:

@@ -13,6 +13,7 @@ from engine_parts import SIZES, BlockByBlock, by_levels
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from capspace.collect.engine import lm as engine
+from capspace.collect.engine import support
 from capspace.collect.engine.attention.backends import (
     cascade,
     masked,
@@ -147,7 +148,7 @@ def test_an_attention_backend_that_is_not_exact_gives_place_to_the_next(
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=_letters(), **{"eos_token": "</s>", "pad_token": "</s>"}
     )
-    monkeypatch.setattr(engine, "suitable_backends", lambda model: [wrong, masked])
+    monkeypatch.setattr(support, "suitable_backends", lambda model: [wrong, masked])
     with caplog.at_level(logging.WARNING, "capspace"):
         found = engine.CapspaceLM(model, tokenizer=tokenizer)
     assert found.unsupported_reason is None
@@ -161,7 +162,7 @@ def test_an_attention_backend_that_is_not_exact_gives_place_to_the_next(
         "slower_reason": found.slower_reason,
         "newer": None,
     }
-    monkeypatch.setattr(engine, "suitable_backends", lambda model: [wrong])
+    monkeypatch.setattr(support, "suitable_backends", lambda model: [wrong])
     assert engine.CapspaceLM(model, tokenizer=tokenizer).unsupported_reason is not None
 
 

@@ -1,0 +1,99 @@
+"""Half precision by lm-eval's own arguments: forward passes under autocast, and the log-softmax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from engine_parts import SIZES, byte_tokenizer
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+
+from capspace.collect.engine.lm import CapspaceLM
+from capspace.collect.engine.support import generation_probe, probe
+
+SHARED = {"tokenizer": byte_tokenizer(), "max_length": 256}
+CONTEXTS = ["The question is long enough to share: ", "What is it? "]
+PAIRS = [(a + b, c) for a in CONTEXTS for b in ("one", "two?") for c in (" yes", " no, never")]
+SCORED = [Instance("loglikelihood", {}, pair, 0) for pair in PAIRS]
+TEXTS = [
+    Instance("generate_until", {}, (text + "x" * i, {"max_gen_toks": 12}), i)
+    for i, text in enumerate([CONTEXTS[0] * 2] * 3 + CONTEXTS)
+]
+
+
+def wide(kind: str) -> Any:
+    config = getattr(transformers, f"{kind}Config")(**{**SIZES, "vocab_size": 300})
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.15)
+    return model
+
+
+def scores(lm: Any) -> Any:
+    return np.array([score for score, _ in lm.loglikelihood(SCORED, disable_tqdm=True)])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("kind", ["Llama", "Qwen3", "Gemma2"])
+def test_mixed_precision_is_served(kind: str, dtype: str) -> None:
+    model = wide(kind)
+    mixed = {**SHARED, "mixed_precision_dtype": dtype}
+    engine, hf = CapspaceLM(model, **mixed), HFLM(model, batch_size=1, **mixed)
+    assert engine.unsupported_reason is None
+    assert engine.unsupported_generation is None
+    exact = scores(HFLM(model, batch_size=1, **SHARED))
+    assert 0 < np.abs(scores(engine) - exact).mean() <= 1.2 * np.abs(scores(hf) - exact).mean()
+    ours = engine.generate_until(TEXTS, disable_tqdm=True)
+    assert ours == hf.generate_until(TEXTS, disable_tqdm=True)
+    assert engine.unserved == {}
+
+
+class _FailsUnderAutocast(transformers.LlamaForCausalLM):
+    def forward(self, *args: Any, **settings: Any) -> Any:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("not under autocast")
+        return super().forward(*args, **settings)
+
+
+class _FailsAtOneToken(transformers.LlamaForCausalLM):
+    """Reads prompts under autocast, and fails at the step after."""
+
+    def forward(self, input_ids: Any, **settings: Any) -> Any:  # type: ignore[override]  # the rest is passed on
+        if torch.is_autocast_enabled("cpu") and input_ids.shape[1] == 2:
+            raise RuntimeError("not two rows under autocast")
+        return super().forward(input_ids=input_ids, **settings)
+
+
+def test_the_probes_run_as_the_calls_will() -> None:
+    def autocast() -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16)
+
+    config = transformers.LlamaConfig(**{**SIZES, "vocab_size": 300})
+    model = _FailsUnderAutocast(config).eval()
+    assert probe(model) is None
+    assert "not under autocast" in str(probe(model, autocast=autocast))
+    model = _FailsAtOneToken(config).eval()
+    assert probe(model, autocast=autocast) is None
+    assert "not two rows" in str(generation_probe(model, autocast=autocast))
+    engine = CapspaceLM(model, **SHARED, mixed_precision_dtype="bfloat16")
+    assert "not two rows" in str(engine.unsupported_generation)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_the_log_softmax_has_the_precision_that_was_given(dtype: str) -> None:
+    model = wide("Llama")
+    given = {**SHARED, "softmax_dtype": dtype}
+    ours, theirs = scores(CapspaceLM(model, **given)), scores(HFLM(model, batch_size=1, **given))
+    precision = getattr(torch, dtype)
+    step = 2.0 * torch.finfo(precision).eps
+    np.testing.assert_allclose(ours, theirs, rtol=step)  # as logits are rounded, and no further
+    if precision != torch.float32:
+        assert (np.mod(ours, step) == 0).all()  # sums, too, are of this type
+        assert np.mean(ours == theirs) > 0.7
