@@ -80,6 +80,11 @@ class CellRun:
         self.progress.scored(
             cell.benchmark.name, evaluation.score, evaluation.stderr, evaluation.n_items
         )
+        if evaluation.normalised is not None:
+            self.progress.note(
+                f"{cell.benchmark.name}: {evaluation.normalised:.4f} on the scale of the Open LLM "
+                "Leaderboard, on which guessing is 0"
+            )
         return True
 
     def _note(self, benchmark: str, recorder: Recorder) -> None:
@@ -143,6 +148,7 @@ class CellRun:
                 "seconds": round(seconds, 3),
                 "requests": asdict(lm.counts),
                 "engine": engine,
+                **({} if evaluation.normalised is None else {"normalised": evaluation.normalised}),
                 **_versions(),
                 **evaluation.environment,
             },
