@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from capspace.tasks.panel import Benchmark
 
 from ..errors import HarnessError
 
-__all__ = ["Evaluation", "read_evaluation"]
+__all__ = ["Evaluation", "read_evaluation", "refuse_right_unfinished"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,29 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
             "max_length": results.get("max_length"),
         },
     )
+
+
+def refuse_right_unfinished(
+    metric: str, samples: Iterable[Mapping[str, Any]], unfinished: Container[tuple[str, int]]
+) -> None:
+    """Refuse a benchmark that counts an empty answer, which an unfinished one is, as right.
+
+    Raises
+    ------
+    HarnessError
+        It does.
+
+    """
+    for sample in samples:
+        if (str(sample["task"]), int(sample["doc_id"])) not in unfinished:
+            continue
+        if any(text for texts in sample["resps"] for text in texts):
+            continue  # another sample of the item was finished
+        if any(np.any(np.asarray(sample.get(name, 0), float) > 0) for name in metric.split("+")):
+            raise HarnessError(
+                f"task {sample['task']} counts an empty answer as right (item {sample['doc_id']}), "
+                "so that a thought without an end would be; take another benchmark for this mode"
+            )
 
 
 def _task_score(benchmark: Benchmark, task: str, results: dict[str, Any]) -> tuple[float, float]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "Harness", "Workload"]
 
 _DEFAULT_NEW_TOKENS = 256
+_NO_CHANGES = TaskChanges()
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,6 @@ class Harness:
         Where tasks read their data; the Hub by default.
     include_path : Path, optional
         Folder with task definitions of the user's own. Loading one runs the code it names.
-    changes : TaskChanges, optional
-        What a run's mode changes of the tasks; nothing by default.
 
     """
 
@@ -70,13 +69,13 @@ class Harness:
         *,
         data_root: DataRoot | None = None,
         include_path: Path | None = None,
-        changes: TaskChanges | None = None,
     ) -> None:
         self.data_root = data_root
-        self._changes = changes or TaskChanges()
         self._index = TaskIndex(benchmarks, include_path)
 
-    def tasks(self, benchmark: Benchmark) -> tuple[TaskIdentity, ...]:
+    def tasks(
+        self, benchmark: Benchmark, changes: TaskChanges = _NO_CHANGES
+    ) -> tuple[TaskIdentity, ...]:
         """Return the identity of each leaf task of a benchmark; no data set is loaded.
 
         Raises
@@ -97,7 +96,7 @@ class Harness:
                     name=name,
                     version=str((config.get("metadata") or {}).get("version", "")),
                     definition=definition_hash(
-                        with_drawn_order(config) | self._changes.of(benchmark, config)
+                        with_drawn_order(config) | changes.of(benchmark, config)
                     ),
                     data=self._data_identity(config),
                 )
@@ -111,6 +110,7 @@ class Harness:
         *,
         seeds: Seeds,
         limit: int | None = None,
+        changes: TaskChanges = _NO_CHANGES,
         chat_template: bool = False,
         allow_code_execution: bool = False,
         items_done: ItemsDone = lambda done, total: None,
@@ -133,7 +133,7 @@ class Harness:
             metered(items_done, getattr(lm, "share_done", None)),
             without_survey(),
         ):
-            tasks = self._load(benchmark)
+            tasks = self._load(benchmark, changes)
             chosen = None
             if benchmark.items is not None and limit is None:
                 chosen = chosen_items(tasks, benchmark.items)
@@ -153,7 +153,13 @@ class Harness:
             )
         return None if results is None else read_evaluation(benchmark, results)
 
-    def workload(self, benchmark: Benchmark, *, limit: int | None = None) -> Workload:
+    def workload(
+        self,
+        benchmark: Benchmark,
+        *,
+        limit: int | None = None,
+        changes: TaskChanges = _NO_CHANGES,
+    ) -> Workload:
         """Return what a benchmark requests of a model; its data sets are loaded.
 
         Raises
@@ -167,7 +173,7 @@ class Harness:
             sentence_data_from(self.data_root),
             plain_prompts(HARNESS_SEEDS.python, HARNESS_SEEDS.numpy),
         ):
-            tasks = self._load(benchmark)
+            tasks = self._load(benchmark, changes)
         chosen: dict[str, list[int]] = {}
         if benchmark.items is not None and limit is None:
             chosen = chosen_items(tasks, benchmark.items)
@@ -184,11 +190,11 @@ class Harness:
                         n_generated += int(argument.get("max_gen_toks", _DEFAULT_NEW_TOKENS))
         return Workload(n_requests, n_characters, n_generated)
 
-    def _load(self, benchmark: Benchmark) -> list[Any]:
+    def _load(self, benchmark: Benchmark, changes: TaskChanges = _NO_CHANGES) -> list[Any]:
         with clear_load_errors(benchmark.name):
             tasks = self._loaded(benchmark)
         for task in tasks:
-            self._changes.make(benchmark, task)
+            changes.make(benchmark, task)
         return tasks
 
     def _loaded(self, benchmark: Benchmark) -> list[Any]:

@@ -13,9 +13,14 @@ from typing import Any
 from capspace.tasks.panel import Benchmark
 
 from ..errors import HarnessError
+from ..storage.mode import Mode
 
 __all__ = ["TaskChanges", "chosen_items"]
 
+_NO_LOGLIKELIHOODS = (
+    "it compares log-likelihoods of given answers, which a model that thinks first has none of; "
+    "measure it with thinking off, or take a benchmark that generates"
+)
 _ITEMS = "capspace_items"  # the key in a configuration that is hashed
 
 
@@ -29,18 +34,35 @@ class TaskChanges:
         Generation settings of lm-eval, which win over those of panel and task.
     repeats : int, optional
         Responses per item; None for those of panel or task.
+    thinks : bool
+        Whether the model thinks before it answers, so that it has no log-likelihoods of answers.
 
     """
 
     generation: Mapping[str, Any] = field(default_factory=dict)
     repeats: int | None = None
+    thinks: bool = False
+
+    @classmethod
+    def of_mode(cls, mode: Mode) -> TaskChanges:
+        """Return what a mode changes."""
+        return cls(mode.generation, mode.n_samples, mode.cuts_thoughts)
 
     def of(self, benchmark: Benchmark, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what of a task's configuration is replaced; {} where nothing is."""
+        """Return what of a task's configuration is replaced; {} where nothing is.
+
+        Raises
+        ------
+        HarnessError
+            The task has no score in this mode.
+
+        """
         changes: dict[str, Any] = {}
         if benchmark.items is not None:
             changes[_ITEMS] = benchmark.items
-        if config.get("output_type") != "generate_until":
+        if config.get("output_type", "generate_until") != "generate_until":
+            if self.thinks:
+                raise HarnessError(_NO_LOGLIKELIHOODS)
             return changes
         generation = {**benchmark.generation, **self.generation}
         if generation:
@@ -51,6 +73,12 @@ class TaskChanges:
         repeats = benchmark.repeats if self.repeats is None else self.repeats
         if repeats is not None:
             changes["repeats"] = repeats
+        settings = changes.get("generation_kwargs", config.get("generation_kwargs")) or {}
+        if (repeats or 1) > 1 and not _samples(settings):
+            raise HarnessError(
+                f"{repeats} samples per item would be {repeats} times the same text: it takes the "
+                "most probable one; give a temperature (--temperature 0.6)"
+            )
         return changes
 
     def make(self, benchmark: Benchmark, task: Any) -> None:
@@ -65,6 +93,13 @@ class TaskChanges:
             task.set_config(key=key, value=value)
         if changes.get("repeats", 1) > 1:
             _average(task)
+
+
+def _samples(settings: Mapping[str, Any]) -> bool:
+    """Return whether lm-eval samples by these settings, as it reads them."""
+    temperature = float(settings.get("temperature", 0.0) or 0.0)
+    does = settings.get("do_sample")
+    return temperature > 0 if does is None else bool(does) and temperature > 0
 
 
 def chosen_items(tasks: Sequence[Any], n_items: int) -> dict[str, list[int]]:
