@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import os
-import re
 import reprlib
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     SecretStr,
     ValidationError,
     model_validator,
@@ -23,6 +21,18 @@ from pydantic import (
 
 from capspace.fit.errors import near_matches
 
+from ._setting_values import (
+    Backend,
+    BatchSize,
+    Count,
+    Dtype,
+    IsNumber,
+    NamesPlace,
+    RunChanges,
+    Seed,
+    Thinking,
+    json_object,
+)
 from .errors import SettingsError
 
 __all__ = [
@@ -36,74 +46,15 @@ __all__ = [
     "NamesPlace",
     "RunChanges",
     "RunSettings",
+    "Thinking",
     "problem_lines",
 ]
 
 DEFAULT_PANEL = "classic-8"
 """What is measured where no panel is named."""
 
-Backend = Literal["capspace", "hf"]
-"""Names in lm-eval's registry of model classes whose arguments are those of its own ``hf``."""
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
-
-
-def _batch_size(value: Any) -> Any:
-    text = str(value)
-    if re.fullmatch(r"auto(:0*[1-9][0-9]*)?", text):
-        return text
-    if re.fullmatch(r"0*[1-9][0-9]*", text):
-        return int(text)
-    raise ValueError("a batch size is a count of at least 1, or 'auto'")
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("expected a number")
-    if isinstance(value, str) and not value.isascii():
-        raise ValueError("expected a number in the digits 0 to 9")
-    return value
-
-
-def _place(value: Any) -> Any:
-    """Return a path as a text; an empty one would stand for the current folder."""
-    text = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if text == "":
-        raise ValueError("an empty text names no folder or file; leave it out for none")
-    return text
-
-
-IsNumber = BeforeValidator(_number)
-"""Refuses true and false, which would count as 1 and 0, and digits of other scripts."""
-
-NamesPlace = BeforeValidator(_place)
-"""Refuses an empty path."""
-
-BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]
-Count = Annotated[int, IsNumber, Field(gt=0, le=sys.maxsize)]
-_Seed = Annotated[int, IsNumber, Field(ge=0, lt=2**32)]  # what NumPy takes
-
-
-class RunChanges(TypedDict, total=False):
-    """The fields of `RunSettings` as keyword arguments, for type checkers and editors."""
-
-    device: str
-    dtype: Dtype
-    batch_size: int | str
-    backend: Backend
-    parallelize: bool
-    allow_pickle: bool
-    trust_remote_code: bool
-    token: str | None
-    data_root: os.PathLike[str] | str | None
-    include_path: os.PathLike[str] | str | None
-    limit: int | None
-    seed: int | None
-    chat_template: bool
-    allow_code_execution: bool
 
 
 class _Settings(BaseModel):
@@ -286,14 +237,66 @@ class RunSettings(LoadSettings):
     """Measure only this many items per task. Such scores are stored apart from those of full
     runs."""
 
-    seed: _Seed | None = None
+    seed: Seed | None = None
     """One seed for all random numbers; by default lm-eval's own four seeds."""
 
     chat_template: bool = False
-    """Apply the checkpoint's own chat template to the prompts."""
+    """Apply the checkpoint's own chat template to the prompts. Anything that is said below of
+    thinking or of the template implies it."""
+
+    thinking: Thinking = "default"
+    """Whether the chat template is told to let the model think: on, off, or default, by which it is
+    told nothing and does what it does by itself."""
+
+    think_end: Annotated[str | None, Field(min_length=1)] = None
+    """Text, or id of the token, that ends a thought. What stands before it is not graded, and an
+    answer without it counts as wrong. By default, with thinking on, the one that the tokenizer
+    has, such as </think>."""
+
+    chat_template_args: Annotated[dict[str, JsonValue] | None, BeforeValidator(json_object)] = None
+    """Further arguments of the chat template, on the command line as JSON:
+    {"thinking": true}."""
+
+    reasoning_effort: Annotated[str | None, Field(min_length=1, examples=["low", "high"])] = None
+    """How much the model is to think, for chat templates that take a reasoning_effort."""
+
+    max_gen_toks: Count | None = None
+    """Most tokens of a response, the thought included; by default the panel's or the task's own."""
+
+    temperature: Annotated[float, IsNumber, Field(ge=0, le=100)] | None = None
+    """Temperature that texts are sampled at, 0 for the most probable ones; by default the panel's
+    or the task's own."""
+
+    top_p: Annotated[float, IsNumber, Field(gt=0, le=1)] | None = None
+    """Sample among the most probable tokens that together reach this probability."""
+
+    top_k: Count | None = None
+    """Sample among this many most probable tokens."""
+
+    n_samples: Count | None = None
+    """Responses per item of a benchmark that generates, whose scores are averaged; by default the
+    panel's or the task's own."""
 
     allow_code_execution: bool = False
     """Measure benchmarks that run code written by the model, such as HumanEval, in a sandbox."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.thinking == "off" and self.think_end is not None:
+            raise ValueError("think_end says where a thought ends, and thinking is off")
+        if self.chat_template_args and "enable_thinking" in self.chat_template_args:
+            raise ValueError("enable_thinking is the setting thinking: on, off or default")
+        if not self.temperature:
+            for name in ("top_p", "top_k"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} needs a temperature above 0: it says how to sample")
+        return self
+
+    @property
+    def applies_template(self) -> bool:
+        """Whether prompts go through the checkpoint's chat template."""
+        of_template = (self.chat_template_args, self.reasoning_effort, self.think_end)
+        return self.chat_template or self.thinking != "default" or any(of_template)
 
 
 def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) -> list[str]:
@@ -310,6 +313,9 @@ def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) 
     lines = []
     for problem in error.errors():
         message = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:  # of several settings together, which the message names
+            lines.append(message)
+            continue
         name = str(problem["loc"][0])
         got = "" if name == "token" else f", got {_SHORT.repr(problem['input'])}"
         lines.append(f"{spell(name)}: {message}{got}")

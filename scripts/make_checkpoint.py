@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["make_checkpoint"]
 
 END = "<|endoftext|>"
-_TEXT = Path(__file__).resolve().parent.parent / "tasks" / "data"
+_TEXT = Path(__file__).resolve().parent.parent / "tasks" / "data" / "hub"
+_READ = ("Muennighoff", "Rowan", "allenai", "cais", "openai", "truthfulqa")  # of the smoke panel
 
 
 def make_checkpoint(
@@ -45,7 +46,7 @@ def make_checkpoint(
     train_steps : int
         Steps of AdamW on the texts (16 windows of 128 tokens each); 0 leaves the weights random.
     texts : sequence of str, optional
-        What tokenizer and model learn from; by default the text files below ``tasks/data``.
+        What tokenizer and model learn from; by default the items of the smoke panel.
 
     """
     import torch
@@ -77,7 +78,8 @@ def make_checkpoint(
 
 
 def _package_texts() -> list[str]:
-    found = [*sorted(_TEXT.rglob("*.jsonl")), Path(__file__)]
+    items = sorted(path for name in _READ for path in (_TEXT / name).rglob("*.jsonl"))
+    found = [*items, Path(__file__)]
     return [path.read_text(encoding="utf-8") for path in found]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -36,13 +37,13 @@ class Benchmark(_Frozen):
     """Solved examples in the prompt."""
 
     metric: Text
-    """lm-eval's name of the metric, e.g. ``"acc_norm"``."""
+    """lm-eval's name of the metric, e.g. ``"acc_norm"``; of several joined by "+", the mean."""
 
     filter: Text = "none"
     """lm-eval's name of the answer filter, e.g. ``"strict-match"``."""
 
-    aggregate: Literal["mean"] = "mean"
-    """How leaf tasks become one score: their unweighted mean."""
+    aggregate: Literal["mean", "weighted"] = "mean"
+    """How leaf tasks become one score: their mean, each counting once, or as its items do."""
 
     n_tasks: Annotated[int, Field(ge=1)] = 1
     """Leaf tasks expected; another count is an error, never a silently different mean."""
@@ -53,6 +54,22 @@ class Benchmark(_Frozen):
     chance: Annotated[float, Field(ge=0, le=1)] | None
     """Score expected from guessing; null where it is not defined."""
 
+    normalised: bool = False
+    """Whether the score is also given on the scale of the Open LLM Leaderboard, on which guessing
+    is 0."""
+
+    task_chance: dict[Text, Annotated[float, Field(ge=0, lt=1)]] = {}
+    """Score of guessing by leaf task, where the leaderboard normalises task by task."""
+
+    generation: dict[Text, float | int | str | bool | list[str]] = {}
+    """Generation settings of lm-eval in place of the tasks' own, e.g. ``max_gen_toks``."""
+
+    repeats: Annotated[int, Field(ge=1)] | None = None
+    """Responses per item, whose scores are averaged; null for what the task itself does."""
+
+    items: Annotated[int, Field(ge=1)] | None = None
+    """Items in all, spread evenly over each leaf task in proportion to its size; null for all."""
+
     comparable: bool = True
     """Whether published scores are measured by this protocol."""
 
@@ -61,6 +78,27 @@ class Benchmark(_Frozen):
 
     source: Text
     """Where this protocol comes from."""
+
+    def on_board_scale(self, score: float, by_task: Mapping[str, float]) -> float:
+        """Return the score as the Open LLM Leaderboard shows it.
+
+        Parameters
+        ----------
+        score : float
+            The benchmark's score.
+        by_task : mapping
+            Scores of its leaf tasks.
+
+        Returns
+        -------
+        float
+            ``max(0, (score - chance) / (1 - chance))``; where tasks have chance levels of their
+            own, the mean of theirs.
+
+        """
+        pairs = [(by_task[name], chance) for name, chance in self.task_chance.items()]
+        pairs = pairs or [(score, self.chance or 0.0)]
+        return math.fsum(max(0.0, (s - c) / (1 - c)) for s, c in pairs) / len(pairs)
 
 
 class Panel(_Frozen):

@@ -18,8 +18,10 @@ from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import CheckpointError, HarnessError
+from ..storage.mode import Mode
 from .checkpoint import APPENDED_REMOVED
 from .loading import LoadedWeights, recorded_loading, replaced
+from .thinking_model import ThinkingModel
 from .tokenizer_checks import (
     encodes_nothing,
     renumbered_tokens,
@@ -41,6 +43,9 @@ class LoadRules:
     chat_template: bool | str = False
     """Whether prompts will go through the chat template, or through which by name."""
 
+    mode: Mode | None = None
+    """How the model responds, where more is wanted than lm-eval's arguments say."""
+
     allow_missing_weights: bool = False
     """Go on where weights are missing, and are drawn at random."""
 
@@ -59,7 +64,7 @@ _NO_END = (
 )
 
 
-class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
+class CheckedModel(ThinkingModel):
     """A Hugging Face model that is the one named, or is not loaded.
 
     Attributes
@@ -87,6 +92,7 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self._keep_padding_inside()
         if self._lacks_end():
             self.notes.append(f"{_NO_END}, or benchmarks that generate get no score")
+        self.prepare_mode(self.rules.mode)
 
     def _lacks_end(self) -> bool:
         """Whether texts cannot be generated; capspace's engine ends one by token ids alone."""
@@ -285,6 +291,7 @@ class CheckedModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             embedding.
 
         """
+        self.require_mode(request_type, requests)
         if request_type == "generate_until":
             if self._lacks_end():
                 raise HarnessError(_NO_END)

@@ -13,6 +13,7 @@ from ..engine.served import newer_than_checked
 from ..errors import BackendError, CheckpointError
 from ..runtime.optional import import_collect_extra
 from ..settings import LoadSettings
+from ..storage.mode import Mode
 
 if TYPE_CHECKING:
     from ..checkpoints.checked_model import CheckedModel, LoadRules
@@ -72,7 +73,11 @@ def pick_device(device: str) -> str:
 
 
 def load_model(
-    checkpoint: Checkpoint, settings: LoadSettings, *, chat_template: bool = False
+    checkpoint: Checkpoint,
+    settings: LoadSettings,
+    *,
+    chat_template: bool = False,
+    mode: Mode | None = None,
 ) -> CheckedModel:
     """Load a checkpoint as an lm-eval model object.
 
@@ -84,6 +89,8 @@ def load_model(
         How.
     chat_template : bool
         Whether prompts will go through its chat template, which it must have then.
+    mode : Mode, optional
+        How it will respond.
 
     Raises
     ------
@@ -115,7 +122,10 @@ def load_model(
         if not device.startswith("cuda"):
             raise BackendError(f"layers are spread over GPUs, and the device is {device}")
         arguments["parallelize"] = True  # lm-eval's own
-    rules = LoadRules(name=checkpoint.name, chat_template=chat_template)
+    if mode is not None and mode.template_arguments:
+        # Not lm-eval's own enable_thinking, which wants a delimiter that it would cut at.
+        arguments["chat_template_args"] = mode.template_arguments
+    rules = LoadRules(name=checkpoint.name, chat_template=chat_template, mode=mode)
     try:
         register_models()
         model_class: Any = checked(get_model(settings.backend), rules)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from capspace.tasks.panel import Benchmark
 
 from ..errors import HarnessError
 
-__all__ = ["Evaluation", "read_evaluation"]
+__all__ = ["Evaluation", "read_evaluation", "refuse_right_unfinished"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,15 @@ class Evaluation:
     samples: tuple[dict[str, Any], ...]
     """lm-eval's own record of every item, with its task's name."""
 
+    normalised: float | None
+    """The score on the Open LLM Leaderboard's scale, where the panel asks for it."""
+
     environment: dict[str, Any]
     """Batch sizes and longest input, in tokens, as lm-eval reports them."""
 
 
 def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation:
-    """Return the score of a benchmark: the unweighted mean over its tasks.
+    """Return the score of a benchmark: the mean over its tasks, weighted by items or not.
 
     Raises
     ------
@@ -45,29 +50,22 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
 
     Notes
     -----
-    The standard error of the mean of k independent tasks is sqrt(sum of squared errors) / k.
+    The standard error of a mean of independent tasks with weights w is sqrt(sum of (w s)^2).
 
     """
-    key = f"{benchmark.metric},{benchmark.filter}"
-    error_key = f"{benchmark.metric}_stderr,{benchmark.filter}"
     parts = []
-    for task, metrics in results["results"].items():
-        if key not in metrics:
-            known = sorted(k for k in metrics if "," in k and "_stderr" not in k)
-            raise HarnessError(f"task {task} gives no {key}; it gives {'; '.join(known)}")
-        score, stderr = float(metrics[key]), metrics.get(error_key, math.nan)
-        if not math.isfinite(score):
-            raise HarnessError(f"task {task}: {key} is {score}")
+    for task in results["results"]:
         if results["n-shot"][task] != benchmark.n_shot:
             raise HarnessError(
                 f"task {task} fixes its examples at {results['n-shot'][task]}, "
                 f"the panel asks for {benchmark.n_shot}"
             )
+        score, stderr = _task_score(benchmark, task, results)
         parts.append(
             {
                 "task": task,
                 "score": score,
-                "stderr": float(stderr) if isinstance(stderr, (int, float)) else math.nan,
+                "stderr": stderr,
                 "n_items": int(results["n-samples"][task]["effective"]),
                 "prompts": _prompts_hash(results["samples"][task]),
             }
@@ -77,17 +75,86 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
         for task, records in results["samples"].items()
         for sample in records
     )
+    by_task = {part["task"]: part["score"] for part in parts}
+    if benchmark.normalised:
+        for part in parts:
+            chance = benchmark.task_chance.get(part["task"], benchmark.chance or 0.0)
+            part["normalised"] = max(0.0, (part["score"] - chance) / (1 - chance))
+    counts = [part["n_items"] if benchmark.aggregate == "weighted" else 1 for part in parts]
+    score = math.fsum(n * p["score"] for n, p in zip(counts, parts, strict=True)) / sum(counts)
+    squares = ((n * p["stderr"]) ** 2 for n, p in zip(counts, parts, strict=True))
     return Evaluation(
-        score=math.fsum(p["score"] for p in parts) / len(parts),
-        stderr=math.sqrt(math.fsum(p["stderr"] ** 2 for p in parts)) / len(parts),
+        score=score,
+        stderr=math.sqrt(math.fsum(squares)) / sum(counts),
         n_items=sum(p["n_items"] for p in parts),
         tasks=tuple(parts),
         samples=tuple(samples),
+        normalised=benchmark.on_board_scale(score, by_task) if benchmark.normalised else None,
         environment={
             "batch_sizes": results["config"].get("batch_sizes", []),
             "max_length": results.get("max_length"),
         },
     )
+
+
+def refuse_right_unfinished(
+    metric: str, samples: Iterable[Mapping[str, Any]], unfinished: Container[tuple[str, int]]
+) -> None:
+    """Refuse a benchmark that counts an empty answer, which an unfinished one is, as right.
+
+    Raises
+    ------
+    HarnessError
+        It does.
+
+    """
+    for sample in samples:
+        if (str(sample["task"]), int(sample["doc_id"])) not in unfinished:
+            continue
+        if any(text for texts in sample["resps"] for text in texts):
+            continue  # another sample of the item was finished
+        if any(np.any(np.asarray(sample.get(name, 0), float) > 0) for name in metric.split("+")):
+            raise HarnessError(
+                f"task {sample['task']} counts an empty answer as right (item {sample['doc_id']}), "
+                "so that a thought without an end would be; take another benchmark for this mode"
+            )
+
+
+def _task_score(benchmark: Benchmark, task: str, results: dict[str, Any]) -> tuple[float, float]:
+    """Return a task's score and standard error; of several metrics, of their mean."""
+    metrics = results["results"][task]
+    names = benchmark.metric.split("+")
+    scores = []
+    for name in names:
+        key = f"{name},{benchmark.filter}"
+        if key not in metrics:
+            known = sorted(k for k in metrics if "," in k and "_stderr" not in k)
+            raise HarnessError(f"task {task} gives no {key}; it gives {'; '.join(known)}")
+        if not math.isfinite(float(metrics[key])):
+            raise HarnessError(f"task {task}: {key} is {float(metrics[key])}")
+        scores.append(float(metrics[key]))
+    if len(names) > 1:
+        samples = [s for s in results["samples"][task] if s["filter"] == benchmark.filter]
+        return math.fsum(scores) / len(scores), _stderr_of_mean(samples, names)
+    stderr = metrics.get(f"{names[0]}_stderr,{benchmark.filter}", math.nan)
+    return scores[0], float(stderr) if isinstance(stderr, (int, float)) else math.nan
+
+
+def _stderr_of_mean(samples: Sequence[Mapping[str, Any]], names: Sequence[str]) -> float:
+    """Return the standard error of the mean of metrics that are measured on the same items.
+
+    A metric with several values per item, as the instructions of a prompt in IFEval, is a ratio of
+    sums, which is linearised: an item's residual is (its sum - ratio x its count) / mean count.
+    """
+    residuals = np.zeros(len(samples))
+    for name in names:
+        values = [np.atleast_1d(np.asarray(sample[name], float)) for sample in samples]
+        sums, counts = np.array([v.sum() for v in values]), np.array([v.size for v in values])
+        residuals += (sums - counts * sums.sum() / counts.sum()) / counts.mean()
+    if len(samples) < 2:
+        return math.nan
+    n = len(samples)
+    return float(np.sqrt((residuals / len(names) @ residuals / len(names)) / (n * (n - 1))))
 
 
 def _prompts_hash(samples: Iterable[dict[str, Any]]) -> str:

@@ -20,8 +20,11 @@ from ._random_code import with_drawn_order
 from .data_root import DataRoot, DataSource, datasets_offline, own_files_fingerprint
 from .definition import definition_hash
 from .evaluation import Evaluation, read_evaluation
+from .load_errors import clear_load_errors
 from .metering import ItemsDone, metered
 from .patches import without_survey
+from .sentence_data import require_sentence_data, sentence_data_from, with_sentence_data
+from .task_changes import TaskChanges, chosen_items
 from .tasks import TaskIndex
 from .unsafe_graders import evaluator_of_responses
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "Harness", "Workload"]
 
 _DEFAULT_NEW_TOKENS = 256
+_NO_CHANGES = TaskChanges()
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ class Harness:
         self.data_root = data_root
         self._index = TaskIndex(benchmarks, include_path)
 
-    def tasks(self, benchmark: Benchmark) -> tuple[TaskIdentity, ...]:
+    def tasks(
+        self, benchmark: Benchmark, changes: TaskChanges = _NO_CHANGES
+    ) -> tuple[TaskIdentity, ...]:
         """Return the identity of each leaf task of a benchmark; no data set is loaded.
 
         Raises
@@ -89,7 +95,9 @@ class Harness:
                 TaskIdentity(
                     name=name,
                     version=str((config.get("metadata") or {}).get("version", "")),
-                    definition=definition_hash(with_drawn_order(config)),
+                    definition=definition_hash(
+                        with_drawn_order(config) | changes.of(benchmark, config)
+                    ),
                     data=self._data_identity(config),
                 )
             )
@@ -108,6 +116,7 @@ class Harness:
         *,
         seeds: Seeds,
         limit: int | None = None,
+        changes: TaskChanges = _NO_CHANGES,
         chat_template: bool = False,
         allow_code_execution: bool = False,
         items_done: ItemsDone = lambda done, total: None,
@@ -125,15 +134,21 @@ class Harness:
         from lm_eval import simple_evaluate
 
         with (
+            sentence_data_from(self.data_root),
             plain_prompts(seeds.python, seeds.numpy),
             metered(items_done, getattr(lm, "share_done", None)),
             without_survey(),
         ):
+            tasks = self._load(benchmark, changes)
+            chosen = None
+            if benchmark.items is not None and limit is None:
+                chosen = chosen_items(tasks, benchmark.items)
             results = simple_evaluate(
                 model=lm,
-                tasks=self._load(benchmark),
+                tasks=tasks,
                 num_fewshot=benchmark.n_shot,
                 limit=limit,
+                samples=chosen,
                 apply_chat_template=chat_template,
                 random_seed=seeds.python,
                 numpy_random_seed=seeds.numpy,
@@ -144,7 +159,13 @@ class Harness:
             )
         return None if results is None else read_evaluation(benchmark, results)
 
-    def workload(self, benchmark: Benchmark, *, limit: int | None = None) -> Workload:
+    def workload(
+        self,
+        benchmark: Benchmark,
+        *,
+        limit: int | None = None,
+        changes: TaskChanges = _NO_CHANGES,
+    ) -> Workload:
         """Return what a benchmark requests of a model; its data sets are loaded.
 
         Raises
@@ -154,14 +175,20 @@ class Harness:
 
         """
         n_requests = n_characters = n_generated = 0
-        with plain_prompts(HARNESS_SEEDS.python, HARNESS_SEEDS.numpy):
-            tasks = self._load(benchmark)
+        with (
+            sentence_data_from(self.data_root),
+            plain_prompts(HARNESS_SEEDS.python, HARNESS_SEEDS.numpy),
+        ):
+            tasks = self._load(benchmark, changes)
+        chosen: dict[str, list[int]] = {}
+        if benchmark.items is not None and limit is None:
+            chosen = chosen_items(tasks, benchmark.items)
         for task in tasks:
             task.set_config(key="num_fewshot", value=benchmark.n_shot)
             task.set_fewshot_seed(HARNESS_SEEDS.fewshot)
             with metered(lambda done, total: None):
-                task.build_all_requests(limit=limit)
-            for request in task.instances:
+                task.build_all_requests(limit=limit, samples=chosen.get(task.config.task))
+            for request in task.instances * task.config.repeats:
                 n_requests += 1
                 n_characters += sum(len(a) for a in request.args if isinstance(a, str))
                 for argument in request.args:
@@ -169,9 +196,18 @@ class Harness:
                         n_generated += int(argument.get("max_gen_toks", _DEFAULT_NEW_TOKENS))
         return Workload(n_requests, n_characters, n_generated)
 
-    def _load(self, benchmark: Benchmark) -> list[Any]:
+    def _load(self, benchmark: Benchmark, changes: TaskChanges = _NO_CHANGES) -> list[Any]:
+        with clear_load_errors(benchmark.name):
+            tasks = self._loaded(benchmark)
+        for task in tasks:
+            changes.make(benchmark, task)
+        return tasks
+
+    def _loaded(self, benchmark: Benchmark) -> list[Any]:
         names = self._index.leaves(benchmark)  # may extend the index
         manager = self._index.manager
+        for name in names:
+            require_sentence_data(self._index.config(name), self.data_root)
         if self.data_root is None:
             return list(manager.load(names)["tasks"].values())
         # lm-eval merges overrides into registered tasks only inside a group.
@@ -191,7 +227,8 @@ class Harness:
         if "custom_dataset" in config:  # made by code, which the definition's hash covers
             return "generated"
         source = self._source(config)
-        return (source and source.fingerprint) or own_files_fingerprint(config) or "hub"
+        named = (source and source.fingerprint) or own_files_fingerprint(config) or "hub"
+        return with_sentence_data(named, config, self.data_root)
 
 
 def _require_sandbox(name: str, config: dict[str, Any]) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
+from ..errors import HarnessError
 from ..storage.journal import Journal, Response
 from ._mixed_prompts import mixed_prompts
 from .dispatch import Dispatcher, RequestCounts
+from .thoughts import Thoughts
 
 __all__ = ["Recorder"]
 
@@ -38,6 +40,8 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
     chunk_seconds : float
         Longest that a chunk may knowingly take: the work that a killed run repeats. A batch is
         never cut; a model that does not say what a batch is may take thrice its shortest chunk.
+    thoughts : Thoughts, optional
+        Cuts the thoughts of responses, which are stored whole; by default they have none.
 
     Attributes
     ----------
@@ -56,9 +60,11 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
         description: Mapping[str, Any] | None = None,
         on_progress: Callable[[int, int], None] | None = None,
         chunk_seconds: float = 20.0,
+        thoughts: Thoughts | None = None,
     ) -> None:
         super().__init__()
         self._lm = lm
+        self.thoughts = thoughts
         self.notices: list[str] = []
         self._dispatcher = Dispatcher(
             journal,
@@ -91,14 +97,23 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def generate_until(self, requests: list[Instance]) -> list[Response]:
         """Return the generated text per request."""
-        self._check("generate_until", requests)
+        asked = requests if self.thoughts is None else self.thoughts.unstopped(requests)
+        self._check("generate_until", asked)
         if sentence := mixed_prompts(self._lm, [request.args[0] for request in requests]):
             self.notices.append(sentence)
         draw = getattr(self._lm, "generate_from_seeds", None)
-        return self._dispatcher.responses("generate_until", requests, self._lm.generate_until, draw)
+        responses = self._dispatcher.responses(
+            "generate_until", asked, self._lm.generate_until, draw
+        )
+        if self.thoughts is None:
+            return responses
+        pairs = zip(requests, responses, strict=True)
+        return [self.thoughts.answer(request, str(response)) for request, response in pairs]
 
     def _check(self, request_type: str, requests: list[Instance]) -> None:
         """Let the model refuse all requests of a call before it is given any of them."""
+        if self.thoughts is not None and request_type != "generate_until":
+            raise HarnessError("a model that thinks first has no log-likelihoods of given answers")
         check = getattr(self._lm, "check_requests", None)
         if check is not None:
             check(request_type, requests)

@@ -9,6 +9,7 @@ from ..storage.digests import digest
 from ..storage.identity import Measurement, ModelIdentity
 from ..storage.journal import Journal
 from ..storage.response_identity import identity_of_responses
+from .thoughts import Thoughts
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["recorded", "recorded_responses"]
 
 
-def recorded(lm: LM, measurement: Measurement, *, journal: Journal, label: str) -> Recorder:
-    """Return the model behind a recorder."""
+def recorded(
+    lm: LM,
+    measurement: Measurement,
+    *,
+    journal: Journal,
+    label: str,
+    thoughts: Thoughts | None = None,
+) -> Recorder:
+    """Return the model behind a recorder, which cuts thoughts where it is told how."""
     return recorded_responses(
         lm,
         measurement.model,
@@ -27,6 +35,7 @@ def recorded(lm: LM, measurement: Measurement, *, journal: Journal, label: str) 
         harness=measurement.harness,
         journal=journal,
         label=label,
+        thoughts=thoughts,
     )
 
 
@@ -39,6 +48,7 @@ def recorded_responses(
     journal: Journal,
     label: str,
     on_progress: Callable[[int, int], None] | None = None,
+    thoughts: Thoughts | None = None,
 ) -> Recorder:
     """Return a model of this identity behind a recorder, whatever is requested of it."""
     from .recorder import Recorder
@@ -51,4 +61,5 @@ def recorded_responses(
         label=label,
         description=decisive,
         on_progress=on_progress,
+        thoughts=thoughts,
     )

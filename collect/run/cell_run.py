@@ -12,19 +12,22 @@ from capspace.tasks.panel import Panel
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..engine.served import EngineRecord, engine_record, known_reasons, unserved_requests
-from ..harness.harness import Evaluation, Harness
+from ..harness.evaluation import Evaluation, refuse_right_unfinished
+from ..harness.harness import Harness
+from ..harness.task_changes import TaskChanges
 from ..recorder.recording import recorded
+from ..recorder.thoughts import MOST_UNFINISHED, Thoughts
 from ..runtime.progress import ProgressDisplay
 from ..settings import RunSettings
 from ..storage.identity import Seeds
 from ..storage.journal import Journal
+from ..storage.mode import Mode
 from ..storage.result import Result
 from ..storage.result_store import ResultStore
 from .cells import Cell, cell_protocol
 
 if TYPE_CHECKING:
-    from lm_eval.api.model import LM
-
+    from ..checkpoints.checked_model import CheckedModel
     from ..recorder.recorder import Recorder
 
 __all__ = ["CellRun"]
@@ -54,23 +57,32 @@ class CellRun:
     settings: RunSettings
     progress: ProgressDisplay
 
-    def measure(self, lm: LM, checkpoint: Checkpoint, cell: Cell) -> bool:
+    @property
+    def mode(self) -> Mode:
+        """How models respond."""
+        return Mode.of(self.settings)
+
+    def measure(self, lm: CheckedModel, checkpoint: Checkpoint, cell: Cell) -> bool:
         """Measure a cell; return whether this process is the one of its group that stores it."""
         started = time.perf_counter()
         before = unserved_requests(lm)
         label = f"{checkpoint.name}: {cell.benchmark.name}"
-        model = recorded(lm, cell.measurement, journal=self.journal, label=label)
+        thoughts = Thoughts(lm.think_end) if self.mode.cuts_thoughts else None
+        model = recorded(lm, cell.measurement, journal=self.journal, label=label, thoughts=thoughts)
         evaluation = self.harness.evaluate(
             model,
             cell.benchmark,
             seeds=Seeds.of(self.settings.seed),
             limit=self.settings.limit,
-            chat_template=self.settings.chat_template,
+            changes=TaskChanges.of_mode(self.mode),
+            chat_template=self.settings.applies_template,
             allow_code_execution=self.settings.allow_code_execution,
             items_done=self.progress.items,
         )
         if evaluation is None:
             return False
+        if thoughts is not None:
+            refuse_right_unfinished(cell.benchmark.metric, evaluation.samples, thoughts.unfinished)
         seconds = time.perf_counter() - started
         self._note(cell.benchmark.name, model)
         engine = engine_record(lm, unserved_requests(lm) - before)
@@ -80,11 +92,23 @@ class CellRun:
         self.progress.scored(
             cell.benchmark.name, evaluation.score, evaluation.stderr, evaluation.n_items
         )
+        if evaluation.normalised is not None:
+            self.progress.note(
+                f"{cell.benchmark.name}: {evaluation.normalised:.4f} on the scale of the Open LLM "
+                "Leaderboard, on which guessing is 0"
+            )
         return True
 
     def _note(self, benchmark: str, recorder: Recorder) -> None:
         """Note what the journal and the recorder noticed while a cell was measured."""
-        counts = recorder.counts
+        counts, thoughts = recorder.counts, recorder.thoughts
+        if thoughts is not None and thoughts.n_unfinished:
+            marked = thoughts.share_unfinished > MOST_UNFINISHED
+            self.progress.note(
+                f"{benchmark}: {thoughts.share_unfinished:.1%} of {thoughts.n_answers:,} answers "
+                "did not end their thought and count as wrong"
+                + ("; the score is marked as not comparable: raise --max-gen-toks" * marked)
+            )
         for notice in self.journal.take_notices():
             self.progress.note(notice)
         for notice in recorder.notices:
@@ -99,7 +123,7 @@ class CellRun:
                 "back empty; they are scored as they are, and requested again next time"
             )
 
-    def _note_engine(self, benchmark: str, lm: LM, engine: EngineRecord | None) -> None:
+    def _note_engine(self, benchmark: str, lm: CheckedModel, engine: EngineRecord | None) -> None:
         """Note what the engine did not serve in this cell alone."""
         if engine is None or engine["unsupported_reason"] in (None, *known_reasons(lm)):
             return
@@ -121,6 +145,9 @@ class CellRun:
         root = self.harness.data_root
         data_comparable = root is None or root.comparable
         note = f"; {root.label}" if root is not None and root.label else ""
+        unfinished = 0.0 if lm.thoughts is None else lm.thoughts.share_unfinished
+        if unfinished > MOST_UNFINISHED:
+            note += f"; {unfinished:.1%} of the answers did not end their thought"
         return Result(
             key=measurement.key,
             model=checkpoint.name,
@@ -130,9 +157,9 @@ class CellRun:
             stderr=evaluation.stderr,
             n_items=evaluation.n_items,
             n_shot=benchmark.n_shot,
-            protocol=str(cell_protocol(benchmark, measurement, root)),
+            protocol=str(cell_protocol(benchmark, measurement, root, self.mode)),
             source=f"measured {datetime.now(UTC):%Y-%m-%d}, key {measurement.key[:12]}{note}",
-            comparable=data_comparable and benchmark.comparable,
+            comparable=data_comparable and benchmark.comparable and unfinished <= MOST_UNFINISHED,
             identity=measurement.canonical,
             tasks=evaluation.tasks,
             provenance={
@@ -143,6 +170,8 @@ class CellRun:
                 "seconds": round(seconds, 3),
                 "requests": asdict(lm.counts),
                 "engine": engine,
+                **({} if lm.thoughts is None else {"unfinished": unfinished}),
+                **({} if evaluation.normalised is None else {"normalised": evaluation.normalised}),
                 **_versions(),
                 **evaluation.environment,
             },

@@ -13,14 +13,18 @@ from ..errors import CollectError
 from ..harness.backends import identity_settings, loaded_dtype
 from ..harness.data_root import DataRoot
 from ..harness.harness import Harness
+from ..harness.task_changes import TaskChanges
 from ..harness.version import harness_version
 from ..sandbox import check_sandbox
 from ..settings import RunSettings
 from ..storage.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
+from ..storage.mode import Mode
 from ..storage.protocol import Protocol
 from ..storage.result import Missing
 
 __all__ = ["Cell", "cell_protocol", "measurable_cells", "measurement"]
+
+_ORDINARY = Mode()
 
 
 @dataclass(frozen=True)
@@ -96,21 +100,23 @@ def measurement(
         The data root lacks a data set that a task reads.
 
     """
+    mode = Mode.of(settings)
     own = identity_settings(
         settings.backend,
         governs_texts=checkpoint.governs_texts and harness.generates(benchmark),
     )
+    decisive = own + checkpoint.identity_settings + mode.identity_settings
     model = ModelIdentity(
         checkpoint=checkpoint.identity,
         dtype=loaded_dtype(settings.dtype, checkpoint),
         backend=settings.backend,
-        backend_settings=tuple(sorted(own + checkpoint.identity_settings)),
-        chat_template=settings.chat_template,
+        backend_settings=tuple(sorted(decisive)),
+        chat_template=settings.applies_template,
         custom_code=checkpoint.custom_code,
     )
     return Measurement(
         model=model,
-        tasks=harness.tasks(benchmark),
+        tasks=harness.tasks(benchmark, TaskChanges.of_mode(mode)),
         n_shot=benchmark.n_shot,
         metric=benchmark.metric,
         filter=benchmark.filter,
@@ -122,7 +128,10 @@ def measurement(
 
 
 def cell_protocol(
-    benchmark: Benchmark, measurement: Measurement, root: DataRoot | None
+    benchmark: Benchmark,
+    measurement: Measurement,
+    root: DataRoot | None,
+    mode: Mode = _ORDINARY,
 ) -> Protocol:
     """Return the protocol of one cell, as it is stored beside its score."""
     return replace(
@@ -134,4 +143,5 @@ def cell_protocol(
         chat_template=measurement.model.chat_template,
         limit=measurement.limit,
         seed=None if measurement.seeds == HARNESS_SEEDS else measurement.seeds.fewshot,
+        mode=mode,
     )

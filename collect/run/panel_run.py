@@ -110,7 +110,12 @@ class PanelRun(CellRun):
     def _measure_all(self, checkpoint: Checkpoint, cells: list[Cell]) -> tuple[int, list[Missing]]:
         """Measure cells with the model loaded once; return how many, and those without a score."""
         try:
-            lm = load_model(checkpoint, self.settings, chat_template=self.settings.chat_template)
+            lm = load_model(
+                checkpoint,
+                self.settings,
+                chat_template=self.settings.applies_template,
+                mode=self.mode,
+            )
         except CollectError:
             raise
         except Exception as error:  # a stranger's checkpoint can raise anything

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from capspace.tasks.panel import Benchmark
 
 from .identity import TaskIdentity
+from .mode import Mode
 
 __all__ = ["CHAT_TEMPLATE", "Protocol"]
 
 CHAT_TEMPLATE = "chat template"
+_ORDINARY = Mode()
 
 # The task's own words: harness, tasks, versions, metric, and the filter unless there is none.
 _TASK = re.compile(
@@ -63,8 +65,10 @@ class Protocol:
         First items of each task that were asked for; None for all.
     seed : int or None
         Seed of the few-shot examples; None for lm-eval's own.
+    mode : Mode
+        How the model responded: whether it thought, how its texts were sampled.
     further : tuple of str
-        What else was out of the ordinary, in words: a thinking mode, a token budget.
+        What else was out of the ordinary, in words of others.
 
     Examples
     --------
@@ -91,6 +95,7 @@ class Protocol:
     chat_template: bool = False
     limit: int | None = None
     seed: int | None = None
+    mode: Mode = _ORDINARY
     further: tuple[str, ...] = ()
 
     @classmethod
@@ -120,6 +125,7 @@ class Protocol:
             CHAT_TEMPLATE if self.chat_template else "",
             "" if self.limit is None else f"limit {self.limit}",
             "" if self.seed is None else f"seed {self.seed}",
+            *self.mode.words,
             *self.further,
         ]
         return tuple(filter(None, words))
@@ -155,6 +161,7 @@ class Protocol:
             if number is not None:
                 numbers[name] = number
                 parts = parts[1:]
+        mode, parts = Mode.read(parts)
         protocol = cls(
             tasks=tuple(match["tasks"].split("+")),
             metric=match["metric"],
@@ -166,6 +173,7 @@ class Protocol:
             data=data,
             chat_template=chat_template,
             **numbers,
+            mode=mode,
             further=tuple(parts),
         )
         return protocol if str(protocol) == sentence else None
@@ -174,6 +182,8 @@ class Protocol:
 def _length_of_data(parts: Sequence[str]) -> int:
     """Return how many parts say where the items come from; they may hold a "=" too."""
     end = len(parts)
+    while end and Mode.states(parts[end - 1]):
+        end -= 1
     for name in ("seed", "limit"):
         if end and _number_of(name, parts[end - 1]) is not None:
             end -= 1
@@ -186,7 +196,7 @@ def _length_of_data(parts: Sequence[str]) -> int:
 
 
 def _is_known(part: str) -> bool:
-    return part == CHAT_TEMPLATE or _NUMBERED.fullmatch(part) is not None
+    return part == CHAT_TEMPLATE or _NUMBERED.fullmatch(part) is not None or Mode.states(part)
 
 
 def _number_of(name: str, part: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from capspace.fit.table import ScoreTable
 
+from .mode import Mode
 from .result import Result
 
 __all__ = ["to_table"]
@@ -17,7 +19,8 @@ __all__ = ["to_table"]
 def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreTable:
     """Return results as a score table.
 
-    Two checkpoints with one name (folders called alike) get a short hash behind it.
+    Two checkpoints with one name (folders called alike) get a short hash behind it. A model that
+    was measured thinking, too, has a row for each mode: a score of one says little about another.
 
     Parameters
     ----------
@@ -36,11 +39,20 @@ def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreT
     revisions: dict[str, set[str]] = {}
     for row in rows:
         revisions.setdefault(row.model, set()).add(row.revision)
+    labels = [_mode(row) for row in rows]
+    modes: dict[tuple[str, str], set[str]] = {}
+    for row, label in zip(rows, labels, strict=True):
+        modes.setdefault((row.model, row.revision), set()).add(label)
+
+    def named(row: Result, label: str) -> str:
+        alone = len(revisions[row.model]) == 1
+        name = row.model if alone else f"{row.model}@{_short(row.revision, 8)}"
+        is_other = "thinking" in modes[row.model, row.revision] and label != "plain"
+        return f"{name} ({label})" if is_other and len(modes[row.model, row.revision]) > 1 else name
+
     records = [
         {
-            "model": r.model
-            if len(revisions[r.model]) == 1
-            else f"{r.model}@{_short(r.revision, 8)}",
+            "model": named(r, label),
             "revision": _short(r.revision, longest_revision),
             "benchmark": r.benchmark,
             "score": r.score,
@@ -51,11 +63,17 @@ def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreT
             "source": r.source,
             "comparable": "yes" if r.comparable else "no",
         }
-        for r in rows
+        for r, label in zip(rows, labels, strict=True)
     ]
     if not records:
         return ScoreTable(pd.DataFrame(), pd.DataFrame())
     return ScoreTable.from_records(records)
+
+
+def _mode(result: Result) -> str:
+    identity = json.loads(result.identity) if result.identity else {}
+    model = identity.get("model")
+    return Mode.label_of(model) if isinstance(model, dict) else "plain"
 
 
 def _short(revision: str, n: int) -> str:

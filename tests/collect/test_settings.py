@@ -162,6 +162,20 @@ def test_a_shell_completes_values(setting: str, begun: str, completed: list[str]
         ({"data_root": ""}, "data_root: an empty text names no folder"),
         ({"include_path": ""}, "include_path: an empty text names no folder"),
         ({1: 2}, "there is no setting 1; there are device, "),
+        ({"thinking": "yes"}, "thinking: Input should be 'default', 'on' or 'off'"),
+        (
+            {"thinking": "off", "think_end": "</think>"},
+            "think_end says where a thought ends, and thinking is off",
+        ),
+        ({"chat_template_args": "[1]"}, "chat_template_args: expected a JSON object, such as "),
+        (
+            {"chat_template_args": {"enable_thinking": True}},
+            "enable_thinking is the setting thinking: on, off or default",
+        ),
+        ({"top_p": 0.9}, "top_p needs a temperature above 0: it says how to sample"),
+        ({"temperature": 0, "top_k": 5}, "top_k needs a temperature above 0"),
+        ({"temperature": float("nan")}, "temperature: Input should be greater than or equal to 0"),
+        ({"max_gen_toks": 0}, "max_gen_toks: Input should be greater than 0, got 0"),
         ({"dtype": "float8"}, "dtype: Input should be 'auto', 'float32', 'bfloat16' or 'float16'"),
     ],
 )

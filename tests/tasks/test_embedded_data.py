@@ -68,6 +68,12 @@ FILES = [(folder, split) for folder, (_, splits) in DATA.items() for split in sp
 CHOICE_FILES = [f for f in FILES if f[0].startswith(("cais", "allenai/ai2", "Rowan"))]
 TWIN_FILES = [f for f in FILES if f[0].startswith(("allenai/wino", "Muennighoff"))]
 
+# Of openllm-v2 and modern: a few items each, whose answers the tests of those panels check.
+OF_OTHER_PANELS = (
+    *("DigitalLearningGmbH/", "HuggingFaceH4/", "Idavidrein/", "SaylorTwift/", "TAUR-Lab/"),
+    *("TIGER-Lab/", "evalplus/", "google/", "math-ai/", "nltk_data/", "wis-k/"),
+)
+
 needs_real_items = pytest.mark.skipif(
     not REAL_HUB.is_dir(), reason="no real benchmark items in ../shared/data/hub"
 )
@@ -95,7 +101,11 @@ def gold(row: dict[str, Any]) -> int:
 
 
 def test_every_file_is_accounted_for() -> None:
-    there = {str(p.relative_to(HUB)) for p in HUB.rglob("*") if p.is_file()}
+    there = {
+        path
+        for p in HUB.rglob("*")
+        if p.is_file() and not (path := str(p.relative_to(HUB))).startswith(OF_OTHER_PANELS)
+    }
     assert there == {f"{folder}/{split}.jsonl" for folder, split in FILES} | {"data-root.yaml"}
 
 

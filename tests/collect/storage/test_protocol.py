@@ -17,6 +17,7 @@ from capspace.collect.storage.identity import (
     Seeds,
     TaskIdentity,
 )
+from capspace.collect.storage.mode import Mode
 from capspace.collect.storage.protocol import Protocol
 from capspace.tasks.panel import Benchmark
 
@@ -38,11 +39,23 @@ PROTOCOLS = (
         chat_template=st.booleans(),
         limit=st.none() | st.integers(1, 10**6),
         seed=st.none() | st.integers(0, 10**6),
+        mode=st.builds(
+            Mode,
+            thinking=st.sampled_from(["default", "on", "off"]),
+            think_end=st.sampled_from([None, "</think>", "151668"]),
+            template_args=st.sampled_from(["", '{"effort":"high"}']),
+            max_gen_toks=st.none() | st.integers(1, 10**6),
+            temperature=st.none() | st.floats(0, 2),
+            top_p=st.none() | st.floats(0.01, 1),
+            top_k=st.none() | st.integers(1, 100),
+            n_samples=st.none() | st.integers(1, 64),
+        ),
         further=st.lists(st.sampled_from(["thinking=True", "no system prompt"]), max_size=2).map(
             tuple
         ),
     )
     .filter(lambda p: not p.further or bool(p.chat_template or "=" in p.further[0]))
+    .filter(lambda p: not p.further or p.mode == Mode() or p.chat_template)
     .filter(
         # Without a condition between them, a "=" of the items' origin reads as a condition.
         lambda p: "=" not in p.data or p.chat_template or p.limit is not None or p.seed is not None

@@ -1,0 +1,245 @@
+"""The panel openllm-v2 on its embedded items, beside lm-eval's own group."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from commands import Notes
+
+from capspace.collect.errors import DataRootError, HarnessError
+from capspace.collect.harness import sentence_data as sentences
+from capspace.collect.harness.data_root import DataRoot, embedded_data_root
+from capspace.collect.harness.evaluation import read_evaluation
+from capspace.collect.harness.harness import Harness
+from capspace.collect.harness.served_data import data_from
+from capspace.collect.run.collect import collect_scores
+from capspace.collect.runtime.log_capture import logged_to
+from capspace.tasks.panel import Benchmark, Panel, load_panel
+
+pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
+
+SHORT = {"max_gen_toks": 8}
+
+
+@pytest.fixture(autouse=True)
+def _quiet(tmp_path: Path) -> Iterator[None]:
+    with logged_to(tmp_path / "log"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def panel() -> Panel:
+    """The panel with short responses: the tiny model's never end by themselves."""
+    whole = load_panel("openllm-v2")
+    short = [b.model_copy(update={"generation": SHORT}) for b in whole.benchmarks]
+    return whole.model_copy(update={"benchmarks": tuple(short)})
+
+
+def graders() -> None:
+    for package in ("langdetect", "immutabledict", "math_verify", "antlr4"):
+        pytest.importorskip(package, reason=f"{package}, of lm-eval[ifeval,math], is not installed")
+
+
+def test_each_chance_level_is_one_over_the_choices_that_lm_eval_offers() -> None:
+    import lm_eval.tasks
+
+    folder = Path(lm_eval.tasks.__file__).parent / "leaderboard" / "bbh_mc"
+    configs = [yaml.safe_load(path.read_text()) for path in folder.glob("*.yaml")]
+    offered = {c["task"]: 1 / len(c["doc_to_choice"]) for c in configs if "doc_to_choice" in c}
+    stated = load_panel("openllm-v2")["leaderboard_bbh"].task_chance
+    assert stated == pytest.approx(offered, abs=1e-5)
+
+
+def test_the_columns_are_those_of_the_reference() -> None:
+    from capspace.fit import load_reference
+
+    known = load_reference("openllm-v2").benchmarks
+    assert {b.name for b in load_panel("openllm-v2").benchmarks} == set(known)
+
+
+@pytest.mark.slow
+def test_the_panel_runs_offline_and_has_lm_evals_scores(
+    panel: Panel, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    graders()
+    from lm_eval import simple_evaluate
+
+    notes = Notes()
+    done = collect_scores(
+        str(tiny_checkpoint), panel=panel, store=tmp_path, data_root="embedded", device="cpu",
+        backend="hf", limit=1, progress=notes,
+    )  # fmt: skip
+    assert done.missing == ()
+    ours = {r.benchmark: r for r in done.results}
+    with data_from(embedded_data_root()):
+        theirs = simple_evaluate(
+            model="hf", model_args={"pretrained": str(tiny_checkpoint)}, batch_size=8, device="cpu",
+            tasks=["leaderboard"], bootstrap_iters=0, limit=1, gen_kwargs=dict(SHORT),
+        )["results"]  # fmt: skip
+    for name in ("leaderboard_bbh", "leaderboard_math_hard", "leaderboard_musr"):
+        key = "exact_match,none" if "math" in name else "acc_norm,none"
+        assert ours[name].score == pytest.approx(theirs[name][key]), name
+    assert ours["leaderboard_mmlu_pro"].score == theirs["leaderboard_mmlu_pro"]["acc,none"]
+    ifeval = theirs["leaderboard_ifeval"]
+    strict = [ifeval[f"{level}_level_strict_acc,none"] for level in ("prompt", "inst")]
+    assert ours["leaderboard_ifeval"].score == pytest.approx(sum(strict) / 2)
+    assert ours["leaderboard_gpqa"].n_items == 3
+
+    bbh = ours["leaderboard_bbh"]
+    chances = panel["leaderboard_bbh"].task_chance
+    by_hand = [
+        max(0.0, (t["score"] - chances[t["task"]]) / (1 - chances[t["task"]])) for t in bbh.tasks
+    ]
+    assert [t["normalised"] for t in bbh.tasks] == pytest.approx(by_hand)
+    assert bbh.provenance["normalised"] == pytest.approx(sum(by_hand) / 24)
+    assert any("on the scale of the Open LLM Leaderboard" in note for note in notes.told)
+    assert not any(r.comparable for r in done.results)
+
+
+def evaluated(benchmark: Benchmark, samples: list[dict[str, Any]], **metrics: float) -> Any:
+    return read_evaluation(
+        benchmark,
+        {
+            "results": {"t": {f"{name},none": value for name, value in metrics.items()}},
+            "n-shot": {"t": 0},
+            "n-samples": {"t": {"effective": len(samples)}},
+            "samples": {"t": samples},
+            "config": {},
+        },
+    )
+
+
+def test_the_mean_of_two_metrics_has_the_standard_error_of_correlated_parts() -> None:
+    benchmark = load_panel("openllm-v2")["leaderboard_ifeval"]
+    rows = [([True, True], True), ([True, False], False), ([False], False), ([True, True], True)]
+    samples = [
+        {"doc_id": i, "arguments": [], "filter": "none", "prompt_level_strict_acc": whole,
+         "inst_level_strict_acc": each}
+        for i, (each, whole) in enumerate(rows * 50)
+    ]  # fmt: skip
+    result = evaluated(benchmark, samples, prompt_level_strict_acc=0.5, inst_level_strict_acc=5 / 7)
+    assert result.score == pytest.approx((0.5 + 5 / 7) / 2)
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(2000):
+        chosen = [rows[i % 4] for i in rng.integers(0, 200, 200)]
+        instructions = [right for each, _ in chosen for right in each]
+        drawn.append((np.mean([whole for _, whole in chosen]) + np.mean(instructions)) / 2)
+    assert result.stderr == pytest.approx(np.std(drawn), rel=0.06)
+
+
+def test_tasks_are_weighted_by_their_items_where_the_panel_says_so() -> None:
+    benchmark = load_panel("openllm-v2")["leaderboard_musr"]
+    sample = {"doc_id": 0, "arguments": []}
+    results = {
+        "results": {"a": {"acc_norm,none": 1.0, "acc_norm_stderr,none": 0.1},
+                    "b": {"acc_norm,none": 0.0, "acc_norm_stderr,none": 0.2}},
+        "n-shot": {"a": 0, "b": 0},
+        "n-samples": {"a": {"effective": 1}, "b": {"effective": 3}},
+        "samples": {"a": [sample], "b": [sample]},
+        "config": {},
+    }  # fmt: skip
+    plain = benchmark.model_copy(update={"task_chance": {"a": 0.5, "b": 0.2}})
+    result = read_evaluation(plain, results)
+    assert result.score == 0.25
+    assert result.stderr == pytest.approx(((0.25 * 0.1) ** 2 + (0.75 * 0.2) ** 2) ** 0.5)
+    assert result.normalised == 0.5  # 1 and 0, each once
+    each_once = plain.model_copy(update={"aggregate": "mean"})
+    assert read_evaluation(each_once, results).score == 0.5
+
+
+TASK = """
+task: {name}
+custom_dataset: !function data.rows
+output_type: multiple_choice
+test_split: test
+doc_to_text: "{{{{q}}}}"
+doc_to_choice: ["a", "b"]
+doc_to_target: 0
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+metadata: {{version: 1.0}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "from datasets.exceptions import DatasetNotFoundError\n"
+            "def rows(**k):\n"
+            "    raise DatasetNotFoundError(\"Dataset 'org/exam' is a gated dataset on the Hub. "
+            'You must be authenticated to access it.")\n',
+            r"^Mine: its data set org/exam is gated: accept its terms at https://\S+/org/exam and "
+            r"log in with 'hf auth login' \(or set HF_TOKEN\), or name a folder .* --data-root$",
+        ),
+        ("def rows(**k):\n    import no_such_package\n", r"not installed \(no_such_package\)"),
+    ],
+)
+def test_what_keeps_a_task_from_loading_is_one_line(
+    tmp_path: Path, code: str, message: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(TASK.format(name="mine"))
+    (tmp_path / "data.py").write_text(code)
+    mine = Benchmark(name="Mine", tasks=("mine",), n_shot=0, metric="acc", chance=0.5, source="s")
+    with pytest.raises(HarnessError, match=message) as caught:
+        Harness([mine], include_path=tmp_path).workload(mine)
+    assert "\n" not in str(caught.value)
+
+
+def test_ifeval_without_the_data_that_splits_sentences_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nltk
+
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    folder = tmp_path / "wis-k" / "instruction-following-eval"
+    folder.mkdir(parents=True)
+    own = embedded_data_root().path / "wis-k/instruction-following-eval/train.jsonl"
+    (folder / "train.jsonl").write_text(own.read_text())
+    benchmark = load_panel("openllm-v2")["leaderboard_ifeval"]
+    harness = Harness([benchmark], data_root=DataRoot(tmp_path))
+    with pytest.raises(DataRootError, match=r"punkt_tab, which is not here: run 'python -m nltk"):
+        harness.workload(benchmark)
+    with sentences.sentence_data_from(embedded_data_root()):
+        assert nltk.data.path[0].endswith("nltk_data")
+    assert nltk.data.path == [str(tmp_path)]
+
+
+def test_what_splits_sentences_is_part_of_ifevals_identity(tmp_path: Path) -> None:
+    benchmark = load_panel("openllm-v2")["leaderboard_ifeval"]
+    (own,) = Harness([benchmark], data_root=embedded_data_root()).tasks(benchmark)
+    root = tmp_path / "root"
+    for folder in ("wis-k", "nltk_data"):
+        for path in (embedded_data_root().path / folder).rglob("*.*"):
+            if path.is_file():
+                copy = root / path.relative_to(embedded_data_root().path)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(path.read_bytes())
+    (same,) = Harness([benchmark], data_root=DataRoot(root)).tasks(benchmark)
+    assert same == own
+    words = root / "nltk_data/tokenizers/punkt_tab/english/abbrev_types.txt"
+    words.write_text(words.read_text() + "etcet\n")
+    (other,) = Harness([benchmark], data_root=DataRoot(root)).tasks(benchmark)
+    assert other.data != own.data
+
+
+def test_every_embedded_item_has_an_answer_that_its_task_offers() -> None:
+    import lm_eval.tasks
+
+    folder = Path(lm_eval.tasks.__file__).parent / "leaderboard" / "bbh_mc"
+    for path in folder.glob("*.yaml"):
+        config = yaml.safe_load(path.read_text())
+        if "doc_to_choice" not in config:
+            continue
+        file = embedded_data_root().path / "SaylorTwift/bbh" / config["dataset_name"] / "test.jsonl"
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        assert len(rows) == 3
+        assert all(row["target"] in config["doc_to_choice"] for row in rows), path.name
+        assert all("Options:" not in r["input"] or r["target"].strip("()") for r in rows)

@@ -1,0 +1,126 @@
+"""What a panel and a mode change of lm-eval's tasks: settings, repeats, items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lm_eval.api.model import LM
+
+from capspace.collect.errors import HarnessError
+from capspace.collect.harness.data_root import embedded_data_root
+from capspace.collect.harness.harness import Harness
+from capspace.collect.harness.task_changes import TaskChanges, chosen_items
+from capspace.collect.runtime.log_capture import logged_to
+from capspace.collect.storage.identity import HARNESS_SEEDS
+from capspace.tasks.panel import Benchmark, load_panel
+
+SAMPLED = {"temperature": 0.6, "do_sample": True}
+
+pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
+
+
+@pytest.fixture(autouse=True)
+def _quiet(tmp_path: Path) -> Iterator[None]:
+    with logged_to(tmp_path / "log"):
+        yield
+
+
+class Sized:
+    def __init__(self, name: str, n: int) -> None:
+        self.eval_docs = range(n)
+        self.config = type("Config", (), {"task": name})
+
+
+def test_items_are_spread_in_proportion_and_evenly() -> None:
+    tasks = [Sized("a", 700), Sized("b", 250), Sized("c", 50)]
+    chosen = chosen_items(tasks, 100)
+    assert {name: len(items) for name, items in chosen.items()} == {"a": 70, "b": 25, "c": 5}
+    assert chosen["c"] == [5, 15, 25, 35, 45]
+    assert chosen == chosen_items(tasks, 100)
+    assert chosen_items(tasks, 5000)["b"] == list(range(250))
+    assert [len(v) for v in chosen_items([Sized("a", 1), Sized("b", 999)], 10).values()] == [1, 9]
+
+
+class Scripted(LM):
+    """Answers each repeat of a request with the next text of a list."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__()
+        self.texts = texts
+        self.requests: list[Any] = []
+
+    def generate_until(self, requests: list[Any]) -> list[str]:
+        self.requests = requests
+        return [self.texts[i % len(self.texts)] for i, _ in enumerate(requests)]
+
+    loglikelihood = loglikelihood_rolling = generate_until
+
+
+def gsm8k(**changes: object) -> Benchmark:
+    return load_panel("smoke")["GSM8K"].model_copy(update={"name": "G", **changes})
+
+
+def evaluated(benchmark: Benchmark, lm: LM, changes: TaskChanges | None = None) -> Any:
+    harness = Harness([benchmark], data_root=embedded_data_root())
+    changes = changes or TaskChanges()
+    return harness.evaluate(lm, benchmark, seeds=HARNESS_SEEDS, limit=2, changes=changes)
+
+
+def test_every_sample_of_an_item_counts() -> None:
+    first = evaluated(gsm8k(), Scripted(["#### 1"])).samples[0]["target"].split("#### ")[1]
+    lm = Scripted([f"#### {first}", "#### 0.5", "none", f"#### {first}"])
+    result = evaluated(gsm8k(repeats=4, generation=SAMPLED), lm)
+    assert len(lm.requests) == 8
+    sample = next(s for s in result.samples if s["doc_id"] == 0 and s["filter"] == "strict-match")
+    assert sample["exact_match"] == 0.5
+    # lm-eval's own repeats: the first counts, and three are computed for nothing
+    assert sample["filtered_resps"] == [[first, "0.5", "[invalid]", first]]
+
+
+def test_a_mode_wins_over_the_panel_and_the_panel_over_the_task() -> None:
+    lm = Scripted(["#### 1"])
+    benchmark = gsm8k(generation={"max_gen_toks": 7, "temperature": 0.5})
+    evaluated(benchmark, lm, TaskChanges(SAMPLED, repeats=2))
+    settings = lm.requests[0].args[1]
+    assert (settings["max_gen_toks"], settings["temperature"]) == (7, 0.6)
+    assert settings["until"]
+    assert len(lm.requests) == 4
+
+
+def test_what_is_changed_is_part_of_the_identity_and_nothing_else_is() -> None:
+    def identity(benchmark: Benchmark, **changes: Any) -> str:
+        harness = Harness([benchmark], data_root=embedded_data_root())
+        return harness.tasks(benchmark, TaskChanges(**changes))[0].definition
+
+    plain = identity(gsm8k())
+    others = [
+        identity(gsm8k(generation={"max_gen_toks": 7})),
+        identity(gsm8k(repeats=2, generation=SAMPLED)),
+        identity(gsm8k(items=3)),
+        identity(gsm8k(), generation={"temperature": 0.6}),
+    ]
+    assert len({plain, *others}) == 5
+    same = identity(gsm8k(), repeats=2, generation=SAMPLED)
+    assert identity(gsm8k(repeats=2, generation=SAMPLED)) == same
+    choice = load_panel("smoke")["Winogrande"]
+    assert identity(choice) == identity(choice, generation={"temperature": 0.6}, repeats=3)
+
+
+def test_a_workload_counts_repeats_and_chosen_items() -> None:
+    def n_requests(benchmark: Benchmark) -> int:
+        return Harness([benchmark], data_root=embedded_data_root()).workload(benchmark).n_requests
+
+    assert (n_requests(gsm8k()), n_requests(gsm8k(repeats=3, items=5, generation=SAMPLED))) == (
+        16,
+        15,
+    )
+
+
+def test_samples_that_would_all_be_equal_are_refused() -> None:
+    harness = Harness([gsm8k()], data_root=embedded_data_root())
+    with pytest.raises(HarnessError, match="4 samples per item would be 4 times the same text"):
+        harness.tasks(gsm8k(), TaskChanges(repeats=4))
+    assert harness.tasks(gsm8k(), TaskChanges(SAMPLED, repeats=4))
