@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from capspace.fit.reference import Reference
     from capspace.fit.table import ScoreTable
 
-__all__ = ["reference_dict", "scores_and_reference"]
+__all__ = [
+    "reference_dict",
+    "scores_and_reference",
+    "scores_and_references",
+    "targets_by_reference",
+]
 
 
 def scores_and_reference(
@@ -21,20 +26,102 @@ def scores_and_reference(
     Columns that only other packaged references know are left out, as the table's notes say.
     """
     from capspace.fit.reference import choose_reference, load_reference
-    from capspace.fit.reference.choice import known_elsewhere, refuse_other_protocols
-    from capspace.fit.table.readers import read_benchmarks, read_table
+    from capspace.fit.reference.choice import refuse_other_protocols
+    from capspace.fit.table.readers import read_benchmarks
 
-    columns = read_benchmarks(file)
     if name is None:
-        choice = choose_reference(columns, targets=targets or ())
+        choice = choose_reference(read_benchmarks(file), targets=targets or ())
         known, reason = load_reference(choice.name), choice.reason
     else:
         known = load_reference(name)
         reason = f"{known.name or name}: named by --reference"
-    others = known_elsewhere(columns, known)
-    table = read_table(file, benchmarks=[*known.benchmarks, *known.targets, *others])
+    table = _read(file, known)
     refuse_other_protocols(table, known)
     return table, known, reason
+
+
+def _read(file: Path, known: Reference, others: Collection[str] = ()) -> ScoreTable:
+    """Read the scores on what a reference knows, on ``others``, and on what packaged ones know."""
+    from capspace.fit.reference.choice import known_elsewhere
+    from capspace.fit.table.readers import canonical_benchmark, read_benchmarks, read_table
+
+    own = [*known.benchmarks, *known.targets, *sorted(others)]
+    elsewhere = known_elsewhere(read_benchmarks(file), known)
+    more = [name for name in elsewhere if canonical_benchmark(name, own) not in own]
+    return read_table(file, benchmarks=[*own, *more])
+
+
+def scores_and_references(
+    file: Path, names: Sequence[str] | None, targets: Collection[str] | None
+) -> list[tuple[ScoreTable, Reference, str]]:
+    """Return ``scores_and_reference`` for each reference that is named, or for the one that fits.
+
+    Of several references each sees the columns that it knows, and those that none of them knows.
+
+    Raises
+    ------
+    TableError
+        A reference is named twice, or one of several knows none of the columns.
+
+    """
+    from capspace.fit.errors import TableError
+    from capspace.fit.reference import load_reference
+    from capspace.fit.reference.choice import refuse_other_protocols
+
+    if not names or len(names) == 1:
+        return [scores_and_reference(file, names[0] if names else None, targets)]
+    every = [load_reference(name) for name in names]
+    labels = [known.name or name for name, known in zip(names, every, strict=True)]
+    twice = [label for label in labels if labels.count(label) > 1]
+    if twice:
+        raise TableError(f"--reference {twice[0]} is given twice; name each reference once")
+    answers = []
+    for name, known in zip(labels, every, strict=True):
+        own = {*known.benchmarks, *known.targets}
+        others = {b for each in every for b in (*each.benchmarks, *each.targets)} - own
+        table = _read(file, known, others)
+        table = table.select(benchmarks=[b for b in table.benchmarks if b not in others])
+        if not set(known.benchmarks) & set(table.benchmarks):
+            raise TableError(
+                f"{file}: no benchmark of {name}, which predicts from "
+                f"{', '.join(known.benchmarks)}; leave out --reference {name}"
+            )
+        refuse_other_protocols(table, known)
+        answers.append((table, known, f"{name}: named by --reference"))
+    return answers
+
+
+def targets_by_reference(
+    references: Sequence[Reference], targets: Collection[str] | None
+) -> list[list[str] | None]:
+    """Return which of the named targets each reference has; None stands for all of its own.
+
+    Raises
+    ------
+    UnknownNameError
+        No reference has a target, or one of them has none of the targets.
+
+    """
+    from capspace.fit.errors import UnknownNameError
+
+    if not targets:
+        return [None] * len(references)
+    if len(references) == 1:
+        return [list(targets)]
+    wanted: list[list[str] | None] = []
+    for reference in references:
+        names = {n.lower() for t in reference.targets.values() for n in (t.name, t.label)}
+        wanted.append([target for target in targets if target.lower() in names])
+    for target in targets:
+        if not any(target in (own or ()) for own in wanted):
+            references[0].target(target)  # which says what is near it
+    for reference, own in zip(references, wanted, strict=True):
+        if not own:
+            raise UnknownNameError(
+                f"{reference.name} has none of the targets {', '.join(targets)}; leave out "
+                f"--reference {reference.name}"
+            )
+    return wanted
 
 
 def reference_dict(reference: Reference, reason: str = "") -> dict[str, Any]:

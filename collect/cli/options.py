@@ -9,10 +9,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
+
+from capspace.fit.errors import FitError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,9 +28,12 @@ __all__ = [
     "Models",
     "Panel",
     "Reference",
+    "References",
+    "ReleaseDate",
     "StorePath",
     "Targets",
     "console",
+    "last_day_of",
     "only_json_on_stdout",
     "open_store",
     "print_json",
@@ -89,6 +95,26 @@ Reference = Annotated[
         rich_help_panel=PREDICT,
     ),
 ]
+References = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reference",
+        metavar="NAME|PATH",
+        help="Published scores to predict from: a packaged reference, or a folder or a table of "
+        "your own. May be repeated: each answers.",
+        show_default="the packaged one that fits, else study-2024",
+        rich_help_panel=PREDICT,
+    ),
+]
+ReleaseDate = Annotated[
+    str | None,
+    typer.Option(
+        help="When the models without a date in the column release_date were released, such as "
+        "2025-08.",
+        show_default="today",
+        rich_help_panel=PREDICT,
+    ),
+]
 _JSON_STREAM: ContextVar[TextIO | None] = ContextVar("json_stream", default=None)
 
 
@@ -124,6 +150,18 @@ def console(*, stderr: bool = False) -> Console:
     # A pipe has no width; 80 columns would fold every table.
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
     return PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+
+
+def last_day_of(release_date: str | None) -> date | None:
+    """Return the last day that ``--release-date`` may mean, or None where it is not given."""
+    if release_date is None:
+        return None
+    from capspace.fit.table.facts import last_day, read_date
+
+    iso = read_date(release_date, "--release-date")
+    if not iso:
+        raise FitError("--release-date is empty; write it as 2025-08-01, 2025-08 or 2025")
+    return last_day(iso)
 
 
 def open_store(path: Path | None, *, must_write: bool = True) -> Store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,22 +10,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UnknownNameError, check_level, near_matches
-from ..table.numbers import check_fractions, check_unique, float_frame
+from ..errors import UnknownNameError, check_level
 from ._backtests import quantile
 from ._baselines import Baselines, fit_baselines
 from ._gates import Gates, fit_gates
+from ._new_models import date_and_reasoning, fractions, numbers_of, on_scale
 from ._storing import read_state, write_state
-from ._training import (
-    Columns,
-    TrainingTable,
-    decimal_years,
-    latest_release,
-    reasoning_of,
-    reasoning_signs,
-)
+from ._training import Columns, TrainingTable, latest_release
 from ._views import Recipe, Views, fit_views
-from .scales import score_to_z, z_to_score
+from .scales import z_to_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,8 +146,8 @@ class FittedPredictor:
         import pandas as pd
 
         check_level(level)
-        self._numbers(targets)
-        cells, about = self._fractions(rows, self.cheap), _facts_of(facts, rows.index)
+        numbers_of(targets, self.targets)
+        cells, about = fractions(rows, self.cheap), date_and_reasoning(facts, rows.index)
         if np.isnan(cells).all():
             raise UnknownNameError(
                 f"none of {', '.join(map(str, rows.columns)) or 'no column'} is a known cheap "
@@ -190,8 +183,8 @@ class FittedPredictor:
 
         """
         check_level(level)
-        chosen = self._numbers(targets)
-        cheap = self._on_scale(models, cells, self.cheap)
+        chosen = numbers_of(targets, self.targets)
+        cheap = on_scale(cells, models, self.cheap, self.linear)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
         straight = np.isin(np.array(self.targets), self.linear)
@@ -237,8 +230,8 @@ class FittedPredictor:
         reasons : a list per model, a sentence per target: why there is no number, or ""
 
         """
-        cells, about = self._fractions(rows, self.cheap), _facts_of(facts, rows.index)
-        cheap = self._on_scale(rows.index, cells, self.cheap)
+        cells, about = fractions(rows, self.cheap), date_and_reasoning(facts, rows.index)
+        cheap = on_scale(cells, list(rows.index), self.cheap, self.linear)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
         reasons = [[self.gates.reason(int(g), j) for j, g in enumerate(row)] for row in gate]
@@ -271,9 +264,9 @@ class FittedPredictor:
         """
         import pandas as pd
 
-        cells, about = self._fractions(rows, self.columns), _facts_of(facts, rows.index)
+        cells, about = fractions(rows, self.columns), date_and_reasoning(facts, rows.index)
         straight = np.isin(np.array(self.columns), self.linear)
-        z = self._on_scale(rows.index, cells, self.columns)
+        z = on_scale(cells, list(rows.index), self.columns, self.linear)
         p = len(self.columns)
         if self.views.with_facts:
             z = np.column_stack([z, about])
@@ -349,44 +342,6 @@ class FittedPredictor:
 
         """
         return read_state(cls, path)
-
-    def _numbers(self, targets: Sequence[str] | None) -> list[int]:
-        names = self.targets if targets is None else targets
-        for name in names:
-            if name not in self.targets:
-                raise UnknownNameError(
-                    f"{name!r} is no target of this fit{near_matches(name, self.targets)}; it has "
-                    f"{', '.join(self.targets)}"
-                )
-        return [self.targets.index(name) for name in names]
-
-    def _fractions(self, rows: pd.DataFrame, names: Collection[str]) -> Array:
-        check_unique(rows.index, "models to predict")
-        check_unique(rows.columns, "columns")
-        return float_frame(rows.reindex(columns=list(names))).to_numpy(dtype=float)
-
-    def _on_scale(self, models: Iterable[object], cells: Array, names: Sequence[str]) -> Array:
-        """Return cells on the scale of the fits, where they are fractions."""
-        straight = np.isin(np.array(names), self.linear)
-        outside = ((cells < 0) | (cells > 1)).any(axis=0) & ~straight
-        for j in np.flatnonzero(outside).tolist():
-            import pandas as pd
-
-            check_fractions(pd.Series(cells[:, j], list(models)), names[j])
-        return score_to_z(cells, straight)
-
-
-def _facts_of(facts: pd.DataFrame | None, index: pd.Index) -> Array:
-    if facts is None:
-        return np.full((len(index), 2), np.nan)
-    check_unique(facts.index, "models with facts")
-    about = facts.reindex(index)
-    years = (
-        decimal_years(about["release_date"].items())
-        if "release_date" in about
-        else np.full(len(index), np.nan)
-    )
-    return np.column_stack([years, reasoning_signs(reasoning_of(about))])
 
 
 def _name(names: Sequence[str], number: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._json import json_safe
 from ..completion import FittedPredictor
+from ..completion._gates import Gate
 from ..completion._training import decimal_years
 from ..errors import FitError
 from ..reference import Evaluation, Reference
@@ -111,7 +112,7 @@ def predict_targets(
         the intervals stays as stored.
     today : date, optional
         The release of models that state none, and are none of the reference; the day of the call
-        by default.
+        by default, which the notes say.
 
     Raises
     ------
@@ -156,13 +157,21 @@ def predict_targets(
         rows = own.predict_rows(
             [model], cells, np.array(about), targets=names, level=level, force=True
         )
-        notes = tuple(line for line in (overlap.note(), _undated(table, model, day)) if line)
+        undated = not table.fact(model, "release_date")
+        late = own.gates.reason(Gate.TOO_LATE, 0)
+        is_late = undated and any(numbers["reason"] == late for numbers in rows)
+        is_assumed = undated and today is None and not is_late
+        assumed = _UNDATED.format(model, day) if is_assumed else ""
+        notes = tuple(line for line in (overlap.note(), assumed) if line)
         for target, numbers in zip(chosen, rows, strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
             refused = evaluation is not None and status == "refused"
-            reasons = [numbers["reason"], "" if evaluation is None else evaluation.reason]
-            is_shown = force or not (numbers["reason"] or refused)
+            gate = numbers["reason"]
+            if is_late and gate == late:
+                gate = _UNDATED_LATE.format(day, late)
+            reasons = [gate, "" if evaluation is None else evaluation.reason]
+            is_shown = force or not (gate or refused)
             mean, lower, upper = (numbers[c] if is_shown else float("nan") for c in _NUMBERS)
             made.append(
                 TargetPrediction(
@@ -176,7 +185,7 @@ def predict_targets(
                     upper=upper,
                     level=level,
                     reason="; ".join(reason for reason in reasons if reason),
-                    gate=str(numbers["reason"]),
+                    gate=gate,
                     baselines={name: float(numbers[name]) for name in BASELINES},
                     nearest_model=str(numbers["nearest_model"]),
                     single_benchmark=str(numbers["single_benchmark"]),
@@ -188,6 +197,9 @@ def predict_targets(
 
 
 _NUMBERS = ("prediction", "lower", "upper")
+_HOW = "give the date in a column release_date"
+_UNDATED = f"{{}}: no release date is given, {{}} is assumed; {_HOW}"
+_UNDATED_LATE = f"no release date is given and {{}} is assumed, so {{}}; {_HOW}"
 _REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
 
 
@@ -202,13 +214,6 @@ def release_of(
     return str(table.fact(model, "release_date")) or max(
         filter(None, dated), default=(today or date.today()).isoformat()
     )
-
-
-def _undated(table: ScoreTable, model: str, day: str) -> str:
-    """Return in a line which release date was assumed, "" where it was given."""
-    if table.fact(model, "release_date"):
-        return ""
-    return f"{model}: no release date is given, {day} is assumed; give it in a column release_date"
 
 
 def stored_laws(reference: Reference) -> FittedPredictor:

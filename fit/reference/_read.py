@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import TableError, near_matches
 from ..table._table import ScoreTable
-from ..table.cells import cell_numbers, read_columns
+from ..table.cells import Cells, cell_numbers, read_columns
 from ..table.facts import last_day, read_date
 from ..table.readers import typed_cells
 from ._entries import About, Benchmark, Evaluation, Target
@@ -23,7 +23,6 @@ from ._reference import Reference
 __all__ = ["read_about", "read_benchmarks", "read_reference", "read_targets", "with_tuning"]
 
 Entry = TypeVar("Entry", bound=BaseModel)
-_Cells = Mapping[str, Sequence[Any]]
 
 
 def read_reference(folder: Traversable, packaged: Traversable) -> Reference:
@@ -95,7 +94,7 @@ def with_tuning(table: ScoreTable) -> ScoreTable:
     return ScoreTable.from_cells(table.rows, _tuned(table.facts, ()), table.notes)
 
 
-def _tuned(facts: _Cells, scored: Sequence[str]) -> dict[str, Any]:
+def _tuned(facts: Cells, scored: Iterable[str]) -> dict[str, Any]:
     """Return the facts of all models, ``scored`` ones included, each base or instruct."""
     models = list(facts["model"])
     known = set(models)
@@ -125,7 +124,7 @@ def _cells(folder: Traversable, name: str) -> dict[str, list[Any]]:
         raise TableError(f"{file}: {error}") from None
 
 
-def _weights(facts: _Cells) -> dict[str, float]:
+def _weights(facts: Cells) -> dict[str, float]:
     """Return the weight of each model that states one, which lies in (0, 1]."""
     if "weight" not in facts:
         return {}
@@ -137,7 +136,7 @@ def _weights(facts: _Cells) -> dict[str, float]:
     return stated
 
 
-def _refuse_later(table: ScoreTable, scores: _Cells, about: About) -> None:
+def _refuse_later(table: ScoreTable, scores: Cells, about: About) -> None:
     """Refuse a model released after the reference's date, or a cell dated after its sources.
 
     A date without its day is refused only where all of its days are later.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TableError
-from .cells import as_text, cell_texts, is_missing, objects
+from .cells import Cells, as_text, cell_texts, is_missing, objects
 from .facts import clean_facts
 from .marks import read_marks
 from .numbers import cell_floats, check_unique, floats
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Columns",
+    "check_all_fractions",
     "checked_facts",
     "checked_scores",
     "facts_of_frame",
@@ -33,6 +34,7 @@ __all__ = [
 Columns = dict[str, NDArray[Any]]
 """Rows by column: floats for numbers, objects that are text for the others."""
 
+_LARGEST_STDERR = 0.51  # of one half, from two items on
 _ROUNDING = 1e-9
 
 
@@ -64,7 +66,7 @@ def scores_of_frame(frame: pd.DataFrame) -> Columns:
     return out
 
 
-def scores_of_cells(cells: Mapping[str, Sequence[Any]]) -> Columns:
+def scores_of_cells(cells: Cells) -> Columns:
     """Return columns of scores whose numbers are floats already, and whose text may be None."""
     n = len(cells["model"])
     return {
@@ -141,6 +143,28 @@ def _merge_agreeing(scores: Columns) -> Columns:
     return rows_of(scores, np.array([own[0] for own in rows.values()]))
 
 
+def check_all_fractions(rows: Columns) -> None:
+    """Raise TableError for a score outside [0, 1], or a standard error that none can have."""
+    score = rows["score"]
+    for i in np.flatnonzero((score < 0) | (score > 1)):
+        column = score[rows["benchmark"] == rows["benchmark"][i]]
+        percent = column.max() <= 100 and column.min() >= 0
+        hint = "these look like percentages: divide by 100" if percent else "check the table"
+        if percent and (column <= 1).mean() > 0.5:
+            hint = "the others of this benchmark are fractions: bring it to their scale"
+        elif percent and ((column > 0) & (column <= 1)).any():
+            hint = "percentages and fractions in one column: bring them to one scale"
+        raise TableError(
+            f"{rows['model'][i]}: {rows['benchmark'][i]} is {score[i]:g}, outside [0, 1]; {hint}"
+        )
+    for i in np.flatnonzero(rows["stderr"] > _LARGEST_STDERR):
+        raise TableError(
+            f"{rows['model'][i]}: the stderr of {rows['benchmark'][i]} is "
+            f"{rows['stderr'][i]:g}, more than a score in [0, 1] can have; bring it to the "
+            "score's scale"
+        )
+
+
 def facts_of_frame(models: pd.DataFrame) -> dict[str, list[Any]]:
     """Return the facts of a frame by column, and its models, which may be its index."""
     used = models.columns.isin(("model", *FACT_COLUMNS))
@@ -155,7 +179,7 @@ def facts_of_frame(models: pd.DataFrame) -> dict[str, list[Any]]:
     return {"model": cell_texts(objects(named), named.name), **facts}
 
 
-def checked_facts(facts: Mapping[str, Sequence[Any]], scored: Iterable[str]) -> Columns:
+def checked_facts(facts: Cells, scored: Iterable[str]) -> Columns:
     """Return the facts of all models, those without any included, each checked.
 
     Raises
@@ -178,7 +202,7 @@ def checked_facts(facts: Mapping[str, Sequence[Any]], scored: Iterable[str]) -> 
         if column in FACT_NUMBERS:
             cells = known.get(column, [None] * len(names))
             given = cell_floats(cells, ((model, column) for model in names))
-            for i in np.flatnonzero(np.isinf(given) | (given <= 0)):
+            for i in np.flatnonzero(np.isinf(given) | (given <= 0)).tolist():
                 raise TableError(f"{names[i]}: {column} is {given[i]:g}; it must be > 0")
             out[column] = np.concatenate([given, np.full(len(extra), np.nan)])
         else:
@@ -187,9 +211,7 @@ def checked_facts(facts: Mapping[str, Sequence[Any]], scored: Iterable[str]) -> 
     return out
 
 
-def _one_of_each(
-    rows: Mapping[str, Sequence[int]], facts: Mapping[str, Sequence[Any]]
-) -> dict[str, Sequence[Any]]:
+def _one_of_each(rows: Mapping[str, Sequence[int]], facts: Cells) -> dict[str, Any]:
     """Return the first that is known of the facts of each model, whose rows agree."""
     for model in sorted(model for model, own in rows.items() if len(own) > 1):
         for column, cells in facts.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +14,7 @@ from .._display import counted, frame_html
 from ..errors import TableError, UnknownNameError, near_matches
 from ._checks import (
     Columns,
+    check_all_fractions,
     checked_facts,
     checked_scores,
     facts_of_frame,
@@ -21,17 +22,16 @@ from ._checks import (
     scores_of_cells,
     scores_of_frame,
 )
-from .cells import is_missing
+from ._merging import merged_facts
+from ._wide import like_wide, long_of_wide, wide_array
+from .cells import Cells
 from .facts import family_key
-from .numbers import check_unique, float_frame
 from .schema import FACT_COLUMNS, SCORE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["ScoreTable"]
-
-_LARGEST_STDERR = 0.51  # of one half, from two items on
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class ScoreTable:
         scores, facts = scores_of_frame(self.scores), facts_of_frame(self.models)
         self._hold(scores, facts)
 
-    def _hold(self, scores: Columns, facts: Mapping[str, Sequence[Any]]) -> None:
+    def _hold(self, scores: Columns, facts: Cells) -> None:
         """Check rows and facts, and hold them as arrays until a frame is asked for."""
         rows = checked_scores(scores)
         self.__dict__["_rows"] = rows
@@ -109,8 +109,8 @@ class ScoreTable:
     @classmethod
     def from_cells(
         cls,
-        scores: Mapping[str, Sequence[Any]],
-        models: Mapping[str, Sequence[Any]],
+        scores: Cells,
+        models: Cells,
         notes: tuple[str, ...] = (),
     ) -> Self:
         """Build a table from columns of rows and of facts, which are checked as frames are.
@@ -216,9 +216,9 @@ class ScoreTable:
         """
         import pandas as pd
 
-        frame = _long(wide, "score").assign(source=source)
+        frame = long_of_wide(wide, "score").assign(source=source)
         if stderr is not None:
-            frame["stderr"] = _long(_like(stderr, wide), "stderr")["stderr"]
+            frame["stderr"] = long_of_wide(like_wide(stderr, wide), "stderr")["stderr"]
         frame = frame.dropna(subset="score")
         return cls(frame, pd.DataFrame(index=wide.index) if models is None else models)
 
@@ -274,25 +274,8 @@ class ScoreTable:
             As of ``wide``.
 
         """
-        known = self.benchmarks
-        names = known if benchmarks is None else list(benchmarks)
-        for name in names:
-            if name not in known:
-                raise UnknownNameError(
-                    f"no scores of benchmark {name!r}{near_matches(name, known)}"
-                )
-        rows = self.rows
-        rows = rows_of(rows, np.isin(rows["benchmark"].astype(str), names))
-        _refuse_revisions(rows)
-        models = {model: i for i, model in enumerate(self.facts["model"].tolist())}
-        cells = [*zip(rows["model"].tolist(), rows["benchmark"].tolist(), strict=True)]
-        if len(set(cells)) < len(cells):
-            _refuse_twice(rows, cells)
-        column = {name: j for j, name in enumerate(dict.fromkeys(names))}
-        values = rows[value]
-        table = np.full((len(models), len(column)), np.nan, dtype=values.dtype)
-        table[[models[m] for m, _ in cells], [column[b] for _, b in cells]] = values
-        return table[:, [column[name] for name in names]]
+        names = self.benchmarks if benchmarks is None else list(benchmarks)
+        return wide_array(self.rows, self.facts["model"].tolist(), names, value)
 
     def select(
         self,
@@ -308,14 +291,14 @@ class ScoreTable:
         """
         facts = self.facts
         own = facts["model"].tolist()
-        chosen = range(len(own))
+        chosen = list(range(len(own)))
         if models is not None:
             place = {model: i for i, model in enumerate(own)}
             chosen = [place[m] for m in dict.fromkeys(_known(models, own, "model"))]
         if families is not None:
             spelled = {family_key(f): f for f in facts["family"]}
             names = [spelled.get(family_key(f), f) for f in families]
-            wanted = _known(names, dict.fromkeys(facts["family"][list(chosen)]), "family")
+            wanted = _known(names, dict.fromkeys(facts["family"][chosen]), "family")
             chosen = [i for i in chosen if facts["family"][i] in wanted]
         rows = self.rows
         remaining = {own[i] for i in chosen}
@@ -336,21 +319,7 @@ class ScoreTable:
         """
         import pandas as pd
 
-        facts = self.models.copy()
-        for model, theirs in other.models.iterrows():
-            if model not in facts.index:
-                facts.loc[model] = theirs
-                continue
-            for column in FACT_COLUMNS:
-                mine, its = facts.at[model, column], theirs[column]
-                if _is_missing(mine):
-                    facts.at[model, column] = its
-                elif column == "family" and family_key(mine) == family_key(its):
-                    continue
-                elif not _is_missing(its) and not _same(mine, its):
-                    raise TableError(
-                        f"{model!s}: {column} is {mine!s} in one table, {its!s} in another"
-                    )
+        facts = merged_facts(self.models, other.models)
         notes = tuple(dict.fromkeys((*self.notes, *other.notes)))
         return ScoreTable(pd.concat([self.scores, other.scores], ignore_index=True), facts, notes)
 
@@ -364,82 +333,8 @@ class ScoreTable:
             Or a standard error is larger than such a score can have.
 
         """
-        rows = self.rows
-        score = rows["score"]
-        for i in np.flatnonzero((score < 0) | (score > 1)):
-            column = score[rows["benchmark"] == rows["benchmark"][i]]
-            percent = column.max() <= 100 and column.min() >= 0
-            hint = "these look like percentages: divide by 100" if percent else "check the table"
-            if percent and (column <= 1).mean() > 0.5:
-                hint = "the others of this benchmark are fractions: bring it to their scale"
-            elif percent and ((column > 0) & (column <= 1)).any():
-                hint = "percentages and fractions in one column: bring them to one scale"
-            raise TableError(
-                f"{rows['model'][i]}: {rows['benchmark'][i]} is {score[i]:g}, outside [0, 1]; "
-                f"{hint}"
-            )
-        for i in np.flatnonzero(rows["stderr"] > _LARGEST_STDERR):
-            raise TableError(
-                f"{rows['model'][i]}: the stderr of {rows['benchmark'][i]} is "
-                f"{rows['stderr'][i]:g}, more than a score in [0, 1] can have; bring it to the "
-                "score's scale"
-            )
+        check_all_fractions(self.rows)
         return self
-
-
-def _long(wide: pd.DataFrame, value: str) -> pd.DataFrame:
-    import pandas as pd
-
-    cells = float_frame(wide).to_numpy()
-    n, p = wide.shape
-    return pd.DataFrame(
-        {
-            "model": wide.index.repeat(p),
-            "benchmark": np.tile(np.asarray(wide.columns, dtype=object), n),
-            value: cells.ravel(),
-        }
-    )
-
-
-def _like(stderr: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:
-    """Return the standard errors of the cells of ``wide``, NaN where there is none."""
-    for names, of_scores, what in (
-        (stderr.index, wide.index, "models of the stderr"),
-        (stderr.columns, wide.columns, "benchmarks of the stderr"),
-    ):
-        if not names.equals(of_scores):
-            check_unique(names, what)
-    return stderr.reindex_like(wide)
-
-
-def _refuse_revisions(rows: Columns) -> None:
-    """Refuse to make one row of two revisions of a model."""
-    named: dict[str, list[str]] = {}
-    for model, revision in zip(rows["model"], rows["revision"], strict=True):
-        if revision and revision not in named.setdefault(model, []):
-            named[model].append(revision)
-    for model, revisions in named.items():
-        if len(revisions) > 1:
-            raise TableError(
-                f"{model} has scores of {len(revisions)} revisions ({', '.join(revisions[:3])}"
-                f"{', ...' if len(revisions) > 3 else ''}), which are two models: call them "
-                f"{model}@{revisions[0]} and so on, or keep the rows of one"
-            )
-
-
-def _refuse_twice(rows: Columns, cells: Sequence[tuple[str, str]]) -> None:
-    """Refuse to make one cell of two scores."""
-    first = next(cell for cell in cells if cells.count(cell) > 1)
-    both = [i for i, cell in enumerate(cells) if cell == first]
-    kinds = ", ".join(
-        f"{rows['protocol'][i] or 'no protocol'} {rows['revision'][i]} "
-        f"({_shots(rows['n_shot'][i])}, {rows['source'][i]})"
-        for i in both
-    )
-    raise TableError(
-        f"{first[0]} has {len(both)} scores of {first[1]}: {kinds}; "
-        "select one protocol before making it a wide table"
-    )
 
 
 def _known(names: Iterable[str], known: Iterable[str], what: str) -> list[str]:
@@ -448,17 +343,3 @@ def _known(names: Iterable[str], known: Iterable[str], what: str) -> list[str]:
         if name not in available:
             raise UnknownNameError(f"unknown {what} {name!r}{near_matches(name, available)}")
     return wanted
-
-
-def _is_missing(value: Any) -> bool:
-    return value == "" or is_missing(value)
-
-
-def _same(value: Any, other: Any) -> bool:
-    if isinstance(value, float) and isinstance(other, float):
-        return bool(np.isclose(value, other, rtol=1e-6, atol=0.0))
-    return bool(value == other)
-
-
-def _shots(n_shot: float) -> str:
-    return "shots unknown" if np.isnan(n_shot) else f"{n_shot:.0f}-shot"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from io import BytesIO
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PARQUET_ENDINGS",
+    "Cells",
     "as_numbers",
     "as_text",
     "cell_numbers",
@@ -35,6 +36,9 @@ __all__ = [
     "read_columns",
 ]
 
+Column = Sequence[Any] | NDArray[Any]
+Cells = Mapping[str, Column]
+"""Rows by column, such as a file has them or as they were read."""
 PARQUET_ENDINGS = (".parquet", ".pq")
 """How names of Parquet files end; anything else is read as CSV."""
 
@@ -179,9 +183,7 @@ def as_numbers(values: pd.Series, models: pd.Series) -> pd.Series:
     return pd.Series(numbers, index=values.index, name=values.name)
 
 
-def cell_numbers(
-    cells: Sequence[Any], models: Sequence[Any], column: Hashable
-) -> NDArray[np.float64]:
+def cell_numbers(cells: Column, models: Column, column: Hashable) -> NDArray[np.float64]:
     """Return cells as ``as_numbers`` returns those of a column of this name."""
     numbers = np.full(len(cells), np.nan)
     for i, cell in enumerate(cells):

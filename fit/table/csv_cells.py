@@ -23,10 +23,12 @@ def regular_cells(content: bytes) -> dict[str, list[str]] | None:
         return None
     if "\0" in text or "\ufeff" in text or text.count("\r") != text.count("\r\n"):
         return None
+    rows: list[list[str]] = []
     for separator in (*SEPARATORS, SEPARATORS[0]):  # commas where no header names a model
-        rows = _rows(text, separator)
-        if rows is None:
+        separated = _rows(text, separator)
+        if separated is None:
             return None
+        rows = separated
         names = [name.strip() for name in rows[0] if name.strip()]
         if len(names) > 1 and "model" in {name.lower() for name in names}:
             break

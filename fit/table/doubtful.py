@@ -91,7 +91,7 @@ def leave_out_doubtful(
     uncounted = np.isnan(rows["n_items"])  # a row that counts its items was measured
     zeros = np.flatnonzero(is_zero & ~far & ~with_it & uncounted)
     times = Counter(model[zeros])
-    several = [i for i in zeros if times[model[i]] > 1]
+    several = [i for i in zeros.tolist() if times[model[i]] > 1]
     if several:
         notes.append(
             f"exactly 0 and used: {_some(_by_model(rows, several))}; leave a cell empty where "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TableError
-from .cells import is_missing
+from .cells import Cells, is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +34,7 @@ _DATE = re.compile(
 _HOW = "write dates as 2024-04-18, or 2024-04 or 2024 where the day is not known"
 
 
-def clean_facts(
-    models: Sequence[str], facts: Mapping[str, Sequence[Any]]
-) -> dict[str, Sequence[Any]]:
+def clean_facts(models: Sequence[str], facts: Cells) -> dict[str, Any]:
     """Return facts (n,) of n models, each family under one spelling and dates as ISO has them.
 
     What is not known is None in these columns.
@@ -47,7 +45,7 @@ def clean_facts(
         A date is not ISO, or a mode is not a single known mode.
 
     """
-    clean = dict(facts)
+    clean: dict[str, Any] = dict(facts)
     if "family" in clean:
         clean["family"] = [family or None for family in one_spelling(clean["family"])]
     if "tuning" in clean:

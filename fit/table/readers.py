@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..errors import TableError, near_matches
 from ._table import ScoreTable
-from .cells import cell_numbers, cell_texts, is_empty, objects, read_columns
+from .cells import Cells, cell_numbers, cell_texts, is_empty, objects, read_columns
 from .facts import read_date
+from .headers import fact_of_header, in_units_of_one
 from .schema import FACT_COLUMNS, NUMBER_COLUMNS, SCORE_COLUMNS
 
 if TYPE_CHECKING:
@@ -33,30 +34,8 @@ __all__ = [
 BENCHMARK_ALIASES = {"Winograd": "Winogrande", "WinoGrande": "Winogrande"}
 """Other spellings of benchmark labels; the study's column "Winograd" holds WinoGrande scores."""
 
-_FACTS = {
-    "model family": "family",
-    "family": "family",
-    "model size": "parameters",
-    "size": "parameters",
-    "parameters": "parameters",
-    "pretraining data size": "training_tokens",
-    "training tokens": "training_tokens",
-    "flops": "training_flops",
-    "training flops": "training_flops",
-    "release date": "release_date",
-    "tuning": "tuning",
-    "provider": "provider",
-    "organization": "provider",
-    "organisation": "provider",
-    "mode": "mode",
-}
-_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
-_UNITLESS_AT_LEAST = {"parameters": 1e4, "training_tokens": 1e6, "training_flops": 1e12}
-_Cells = Mapping[str, Sequence[Any]]
-_Parts = tuple[_Cells, _Cells, tuple[str, ...]]
+_Parts = tuple[Cells, Cells, tuple[str, ...]]
 """Scores, facts and notes, as of a ``ScoreTable``."""
-
-_HEADER = re.compile(r"^(?P<name>[^()]*?)\s*(?:\((?P<unit>[^()]+)\))?$")
 
 
 def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -> ScoreTable:
@@ -184,7 +163,7 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).set_axis(frame.index)
 
 
-def typed_cells(cells: _Cells) -> dict[str, Sequence[Any] | NDArray[Any]]:
+def typed_cells(cells: Cells) -> dict[str, Any]:
     """Return the columns of ``typed`` without pandas; what is unknown is None or NaN."""
     typed: dict[str, Any] = dict(cells)
     typed |= {c: _names(c, cells[c]) for c in ("model", "benchmark") if c in cells}
@@ -225,13 +204,13 @@ def other_meaning(header: str, others: Collection[str] = ()) -> str:
     if plain == "score" and "benchmark" in {other.strip().lower() for other in others}:
         return "that of a long table"
     try:
-        fact = _fact(header)
+        fact = fact_of_header(header)
     except TableError:  # of a unit that is not known
         return "a fact"
     return "" if fact is None else fact[0]
 
 
-def _from_long(cells: _Cells, benchmarks: Collection[str] | None) -> _Parts:
+def _from_long(cells: Cells, benchmarks: Collection[str] | None) -> _Parts:
     headers = [header.strip().lower() for header in cells]
     known = (*SCORE_COLUMNS, *FACT_COLUMNS)
     _refuse_unknown([c for c in headers if c not in known], known)
@@ -247,7 +226,7 @@ def _from_long(cells: _Cells, benchmarks: Collection[str] | None) -> _Parts:
     return {c: rows[c] for c in SCORE_COLUMNS if c in rows}, facts, ()
 
 
-def _from_wide(cells: _Cells, model_column: str, benchmarks: Collection[str] | None) -> _Parts:
+def _from_wide(cells: Cells, model_column: str, benchmarks: Collection[str] | None) -> _Parts:
     models = _names(model_column, cells[model_column])
     facts: dict[str, Any] = {"model": models}
     columns: dict[str, NDArray[np.float64]] = {}
@@ -259,7 +238,7 @@ def _from_wide(cells: _Cells, model_column: str, benchmarks: Collection[str] | N
         if header.strip().lower() == "revision":
             keys["revision"] = cell_texts(values, header)
             continue
-        fact = _fact(header)
+        fact = fact_of_header(header)
         if fact is not None:
             name, unit, factor = fact
             if name in facts:
@@ -270,7 +249,7 @@ def _from_wide(cells: _Cells, model_column: str, benchmarks: Collection[str] | N
                 facts[name] = _text_or_none(header, values)
             else:
                 numbers = cell_numbers(values, models, header)
-                facts[name] = _scaled(numbers, name, header, factor)
+                facts[name] = in_units_of_one(numbers, name, header, factor)
                 notes.append(f"{header!r} read as {name} {unit}")
             continue
         label = _label(header, benchmarks)
@@ -294,43 +273,7 @@ def _from_wide(cells: _Cells, model_column: str, benchmarks: Collection[str] | N
     return scores, facts, tuple(notes)
 
 
-def _fact(header: str) -> tuple[str, str, float | None] | None:
-    match = _HEADER.match(header.strip())
-    if match is None:
-        return None
-    name = _FACTS.get(match["name"].strip().lower().replace("_", " "))
-    if name is None:
-        return None
-    if name not in _UNITLESS_AT_LEAST:
-        return name, "", None
-    unit = match["unit"]
-    if unit is None:
-        return name, "in units of 1 (no unit in its header)", 1.0
-    factor = _UNITS.get(unit.strip().lower())
-    if factor is None:
-        try:
-            factor = float(unit)
-        except ValueError:
-            raise TableError(
-                f"column {header!r} has the unit {unit!r}; known are K, M, B, T and 1E21 and such"
-            ) from None
-    return name, f"in units of {factor:g}", factor
-
-
-def _scaled(
-    values: NDArray[np.float64], name: str, header: str, factor: float
-) -> NDArray[np.float64]:
-    scaled = values * factor
-    for i in np.flatnonzero((scaled > 0) & (scaled < _UNITLESS_AT_LEAST[name])):
-        raise TableError(
-            f"column {header!r} holds {values[i]:g}, read as {scaled[i]:g} {name}: "
-            "too few to be true; put the unit into the header, as in 'FLOPs (1E21)', "
-            "'Model Size (B)', 'Pretraining Data Size (T)'"
-        )
-    return scaled
-
-
-def _dates(values: Sequence[Any], models: Sequence[Any], header: str) -> list[str | None]:
+def _dates(values: Iterable[Any], models: Iterable[Any], header: str) -> list[str | None]:
     """Return ISO dates, None where unknown; a wrong one is refused with its row in the file."""
     return [
         read_date(value, f"row {row} ({model}): {header.strip()!r}") or None
@@ -344,14 +287,14 @@ def _label(name: str, benchmarks: Collection[str] | None) -> str:
     return canonical_benchmark(name, benchmarks)
 
 
-def _names(column: str, cells: Sequence[Any]) -> list[str]:
+def _names(column: str, cells: Iterable[Any]) -> list[str]:
     empty = [i for i, cell in enumerate(cells) if is_empty(cell)]
     if empty:
         raise TableError(f"row {empty[0] + 2} names no {column.strip().lower()}")
     return cell_texts(cells, column)
 
 
-def _text_or_none(column: str, cells: Sequence[Any]) -> list[str | None]:
+def _text_or_none(column: str, cells: Iterable[Any]) -> list[str | None]:
     """Return text with None where nothing is known, so that it contradicts no other row."""
     return [text or None for text in cell_texts(cells, column)]
 

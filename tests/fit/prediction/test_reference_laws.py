@@ -75,10 +75,21 @@ def test_gates_give_reasons_instead_of_numbers(
         row(scores, **facts), frontier, targets=["hle/no-tools"], today=date(2026, 11, 28)
     )
     assert reason in p.reason
-    undated = "mine: no release date is given, 2026-11-28 is assumed"
-    assert any(note.startswith(undated) for note in p.notes) == (not facts)
+    undated = "no release date is given and 2026-11-28 is assumed, so the model is released more"
+    assert p.reason.startswith(undated) == (not facts)
+    assert p.notes == ()
     assert np.isnan(p.mean)
     assert p.to_dict()["mean"] is None
+
+
+def test_a_date_that_is_assumed_is_stated_once(frontier: Reference) -> None:
+    undated = row(MINE)
+    predictions = predict_targets(undated, frontier, today=date(2025, 9, 1))
+    assert {note for p in predictions for note in p.notes} == set()
+    today = date.today().isoformat()
+    for p in predict_targets(undated, frontier, targets=["hle/no-tools", "bfcl-v4/multi-turn"]):
+        assert sum(f"{today} is assumed" in text for text in (p.reason, *p.notes)) == 1
+        assert "column release_date" in f"{p.reason} {p.notes}"
 
 
 def test_a_reference_model_is_left_out_of_the_laws_that_predict_it(frontier: Reference) -> None:
