@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnknownNameError, check_level
+from ..table.numbers import float_frame
 from ._backtests import quantile
 from ._baselines import Baselines, fit_baselines
 from ._gates import Gates, fit_gates
-from ._new_models import date_and_reasoning, fractions, numbers_of, on_scale
+from ._new_models import (
+    date_and_reasoning,
+    deviation_of_points,
+    fractions,
+    numbers_of,
+    on_scale,
+)
 from ._storing import read_state, write_state
 from ._training import Columns, TrainingTable, latest_release
 from ._views import Recipe, Views, fit_views
@@ -39,7 +47,7 @@ class Residuals:
     ratios : (m,)
         Ascending.
     weight : (m,)
-        Sums to 1.
+        Sums to less than 1: the rest is the weight of a new cell.
     cell_ratios : (c,)
         Ascending; of single cells hidden at random.
 
@@ -111,6 +119,7 @@ class FittedPredictor:
         targets: Sequence[str] | None = None,
         level: float = 0.9,
         force: bool = False,
+        spread: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """Predict targets of new models from their cheap scores.
 
@@ -127,6 +136,9 @@ class FittedPredictor:
             Coverage of the intervals.
         force : bool, default False
             Give the numbers that a gate refuses, beside its reason.
+        spread : (n models × benchmarks) DataFrame, optional
+            Standard deviations of scores that another source measured than the training models'
+            about what theirs would; 0 where missing. They widen the intervals.
 
         Returns
         -------
@@ -154,7 +166,19 @@ class FittedPredictor:
                 f"benchmark; predictions need some of {', '.join(self.cheap)}"
             )
         models = list(map(str, rows.index))
-        out = self.predict_rows(models, cells, about, targets=targets, level=level, force=force)
+        deviations = None
+        if spread is not None:
+            known = spread.reindex(index=rows.index, columns=list(self.cheap))
+            deviations = np.nan_to_num(float_frame(known).to_numpy(dtype=float))
+        out = self.predict_rows(
+            models,
+            cells,
+            about,
+            targets=targets,
+            level=level,
+            force=force,
+            deviations=deviations,
+        )
         return pd.DataFrame(out)
 
     def predict_rows(
@@ -166,6 +190,7 @@ class FittedPredictor:
         targets: Sequence[str] | None = None,
         level: float = 0.9,
         force: bool = False,
+        deviations: Array | None = None,
     ) -> list[dict[str, Any]]:
         """Return the rows of ``predict``, of arrays instead of frames.
 
@@ -180,6 +205,8 @@ class FittedPredictor:
             where unknown.
         targets, level, force
             As of ``predict``.
+        deviations : (n, c), optional
+            The ``spread`` of ``predict``.
 
         """
         check_level(level)
@@ -189,6 +216,10 @@ class FittedPredictor:
         gate = self.gates.check(self.views, cheap, about)
         straight = np.isin(np.array(self.targets), self.linear)
         half = self.scale(level) * width
+        if deviations is not None:
+            cheap_linear = np.isin(np.array(self.cheap), self.linear)
+            off = deviation_of_points(self.views, cheap, about, deviations, cheap_linear)
+            half = np.hypot(half, NormalDist().inv_cdf((1 + level) / 2) * off)
         numbers = {
             "prediction": z_to_score(point, straight),
             "lower": z_to_score(point - half, straight),

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from ..errors import UnknownNameError, near_matches
 from ..table.numbers import check_fractions, check_unique, float_frame
 from ._training import decimal_years, reasoning_of, reasoning_signs
-from .scales import score_to_z
+from ._views import Views
+from .scales import score_to_z, z_to_score
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["date_and_reasoning", "fractions", "numbers_of", "on_scale"]
+__all__ = ["date_and_reasoning", "deviation_of_points", "fractions", "numbers_of", "on_scale"]
 
 Array = NDArray[np.float64]
 
@@ -80,3 +81,42 @@ def numbers_of(targets: Sequence[str] | None, known: Sequence[str]) -> list[int]
                 f"{', '.join(known)}"
             )
     return [known.index(name) for name in names]
+
+
+def deviation_of_points(
+    views: Views, cheap: Array, facts: Array, off: Array, linear: NDArray[np.bool_]
+) -> Array:
+    """Return the standard deviation (n, t) of points that cheap scores of another source give.
+
+    Parameters
+    ----------
+    views : Views
+        That predict.
+    cheap : (n, c)
+        Cheap cells on the scale of the fits.
+    facts : (n, 2)
+        Release date and reasoning.
+    off : (n, c)
+        Standard deviations of the cells about those of the training models' sources, in scores.
+    linear : (c,) array of bool
+        Cheap columns without floor and ceiling.
+
+    Notes
+    -----
+    The effect of a cell is half the difference between the points of its score one deviation up and
+    one down; those of several cells add in squares.
+
+    """
+    score = z_to_score(cheap, linear)
+    square = np.zeros((len(cheap), len(views.targets)))
+    for j in np.flatnonzero((off > 0).any(axis=0)):
+        moved = []
+        for sign in (-1, 1):
+            value = score[:, j] + sign * off[:, j]
+            shifted = cheap.copy()
+            shifted[:, j] = score_to_z(
+                value if linear[j] else np.clip(value, 0.0, 1.0), bool(linear[j])
+            )
+            moved.append(views.blend(shifted, facts)[0])
+        square += ((moved[1] - moved[0]) / 2) ** 2
+    return np.sqrt(square)

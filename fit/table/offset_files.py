@@ -8,9 +8,12 @@ from pathlib import Path
 from .._files import write_whole
 from ..errors import TableError
 from ._source_offsets import SourceOffset, SourceOffsets
-from .cells import as_numbers, read_cells
+from .cells import cell_numbers, read_columns
 
-__all__ = ["read_offsets", "write_offsets"]
+__all__ = ["OFFSETS", "read_offsets", "write_offsets"]
+
+OFFSETS = "offsets.csv"
+"""The file of a reference's folder that states how far sources are apart."""
 
 
 def write_offsets(offsets: SourceOffsets, path: Path) -> None:
@@ -28,15 +31,19 @@ def read_offsets(path: Path) -> SourceOffsets:
         There is no such file, or it is no such table.
 
     """
+    names = [f.name for f in fields(SourceOffset)]
     try:
-        frame = read_cells(path)
-        names = [f.name for f in fields(SourceOffset)]
-        missing = [name for name in names if name not in frame]
+        cells = read_columns(path)
+        missing = [name for name in names if name not in cells]
         if missing:
             raise TableError(f"no column {missing[0]!r}")
-        numbers = names[3:]
-        values = {name: as_numbers(frame[name], frame["source"]) for name in numbers}
+        numbers = [cell_numbers(cells[name], cells["source"], name) for name in names[3:]]
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
-    frame = frame.assign(**values).astype({"n_shared": int, "n_equal": int})
-    return SourceOffsets(tuple(SourceOffset(*row) for row in frame[names].itertuples(index=False)))
+    whole = [names.index(name) - 3 for name in ("n_shared", "n_equal")]
+    values = [
+        column.astype(int).tolist() if i in whole else column.tolist()
+        for i, column in enumerate(numbers)
+    ]
+    rows = zip(*(cells[name] for name in names[:3]), *values, strict=True)
+    return SourceOffsets(tuple(SourceOffset(*row) for row in rows))
