@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import typer.main
 from typer.core import TyperGroup, TyperOption
 
-__all__ = ["generated"]
+__all__ = ["generated", "room_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -158,17 +160,24 @@ def _tested(reference: Any, target: str) -> tuple[str, str, str, str]:
 
 
 def names(room: str) -> Iterator[str]:
-    """Yield what mkdocstrings shows of each public name of a room."""
-    import capspace.collect as collect
-    import capspace.fit as fit
+    """Yield what mkdocstrings shows of each public name of a room of fit, or of collect."""
+    package = import_module("capspace.collect" if room == "collect" else "capspace.fit")
+    for name in package.__all__:
+        if name.startswith("__") or (room != "collect" and room != room_of(name)):
+            continue
+        module = getattr(getattr(package, name), "__module__", "")
+        if not module.startswith("capspace."):  # a constant, or an alias of types
+            module = f"capspace.fit.{room}"
+        yield f"::: {module}.{name}\n"
 
-    if room == "collect":
-        modules = {name: collect._MODULES.get(name, "errors") for name in collect.__all__}
-    else:
-        modules = dict.fromkeys(fit._NAMES[room], room)
-    package = "capspace.collect" if room == "collect" else "capspace.fit"
-    for name, module in modules.items():
-        yield f"::: {package}.{module}.{name}\n"
+
+def room_of(name: str) -> str:
+    """Return the room of fit that a public name comes from."""
+    for room in pkgutil.iter_modules(import_module("capspace.fit").__path__):
+        listed = getattr(import_module(f"capspace.fit.{room.name}"), "__all__", ())
+        if not room.name.startswith("_") and name in listed:
+            return room.name
+    raise LookupError(f"no room of capspace.fit lists {name}")
 
 
 def changes() -> Iterator[str]:
