@@ -34,10 +34,9 @@ __all__ = [
 
 def result_dict(result: Result) -> dict[str, Any]:
     """Return a stored result as a JSON-safe mapping."""
-    from capspace.fit._json import json_safe
+    from capspace.fit._json import json_dict
 
-    safe: dict[str, Any] = json_safe({**vars(result), "tasks": list(result.tasks)})
-    return safe
+    return json_dict(vars(result))
 
 
 def failure_dict(failure: Missing) -> dict[str, str]:

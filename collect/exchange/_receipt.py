@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from os.path import commonprefix
 from typing import Any
 
-from capspace.fit._json import json_safe
+from capspace.fit._json import json_dict
 from capspace.fit.errors import near_matches
 
 from ..errors import CollectError, StoreError
@@ -71,19 +71,17 @@ class Receipt:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; unknown numbers are None."""
-        safe: dict[str, Any] = json_safe(
+        return json_dict(
             {
                 "result": {
                     **vars(self.result),
                     "identity": json.loads(self.result.identity),
-                    "tasks": list(self.result.tasks),
                 },
                 "first": self.first,
                 "n_items": self.n_items,
-                "items": [vars(item) for item in self.items],
+                "items": self.items,
             }
         )
-        return safe
 
 
 def receipt(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capspace.fit._json import json_dict
 from capspace.fit.errors import near_matches
 
 from ..errors import CollectError, StoreError
@@ -63,7 +64,7 @@ class StoreInfo:
             "n_unanswered": self.n_without_response,
             "longest_unanswered": self.longest_without_response,
         }
-        return {**vars(self), **former, "path": str(self.path)}
+        return json_dict({**vars(self), **former})
 
 
 @dataclass(frozen=True)

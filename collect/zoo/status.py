@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from capspace.fit._json import json_safe
+from capspace.fit._json import json_dict
 
 from ..storage.result import Missing
 from ..storage.store import Store
@@ -89,8 +89,7 @@ class ZooStatus:
             "is_finished": self.is_finished,
             "unmeasurable": [gap.to_dict() for gap in self.unmeasurable],
         }
-        safe: dict[str, Any] = json_safe(asdict(self) | derived)
-        return safe
+        return json_dict(vars(self) | derived)
 
 
 def zoo_status(

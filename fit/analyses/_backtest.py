@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from .._display import frame_html
-from .._json import json_safe
+from .._json import json_dict
 from ..errors import FitError, UnknownNameError
 from ..law._law import ScalingLaw
 from ..law._refit import Fitted, fewer_components_note, fit_once, predict_with
@@ -119,7 +119,7 @@ class Backtest:
         errors = ("mse_train", "mse_test", "mae_train", "mae_test", "rank_correlation")
         law = ("coverage", "width", "intercept", "floor", "ceiling")
         of_baseline = ("n_train", "n_test", "mse_train", "mse_test", "mae_test", "law_mse_test")
-        safe: dict[str, Any] = json_safe(
+        return json_dict(
             {
                 "target": self.target,
                 "split": self.rule,
@@ -142,7 +142,6 @@ class Backtest:
                 "notes": self.notes,
             }
         )
-        return safe
 
     def __repr__(self) -> str:
         return (

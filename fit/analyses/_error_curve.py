@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
 from .._display import frame_html
-from .._json import json_safe
+from .._json import json_dict
 from ..errors import DegenerateError, FitError
 from ..law._refit import fit_once, predict_with
 from ..law.problem import Problem
@@ -51,10 +51,7 @@ class ErrorCurve:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; the error is null where the law could not be fitted."""
-        safe: dict[str, Any] = json_safe(
-            {"held_out": self.held_out, "mse_test": self.mse_test, "area": self.area}
-        )
-        return safe
+        return json_dict({"held_out": self.held_out, "mse_test": self.mse_test, "area": self.area})
 
     def __repr__(self) -> str:
         return (

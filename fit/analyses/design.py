@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._json import json_dict
 from ..errors import (
     DegenerateError,
     FitError,
@@ -89,13 +90,7 @@ class Choice:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; an infinite criterion is None."""
-        return {
-            **vars(self),
-            "units": list(self.units),
-            "rows": list(self.rows),
-            "value": self.value if np.isfinite(self.value) else None,
-            "n_models": self.n_models,
-        }
+        return json_dict({**vars(self), "n_models": self.n_models})
 
     def __repr__(self) -> str:
         return (

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .._display import frame_html
-from .._json import json_safe
+from .._json import json_dict
 from ..errors import UnknownNameError, check_choice, near_matches
 from ..law.efficiency import Efficiency, fit_efficiency
 from ..law.equivalent import EquivalentScale, equivalent_scale
@@ -63,19 +63,18 @@ class EfficiencyAnalysis:
         """Return JSON-safe values; what is unknown or unbounded is null."""
         columns = ["scale", "equivalent", "lower", "upper", "inside"]
         rows = self.to_frame()[columns].to_dict("index")
-        safe: dict[str, Any] = json_safe(
+        return json_dict(
             {
                 **self.laws.to_dict(),
                 "scale": self.scale,
                 "equivalent": {
                     "family": self.equivalent.family,
                     "level": self.equivalent.level,
-                    "models": {str(model): row for model, row in rows.items()},
+                    "models": rows,
                 },
                 "notes": self.notes,
             }
         )
-        return safe
 
     def __repr__(self) -> str:
         of = "training FLOPs" if self.scale == "flops" else "parameters"

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .._display import frame_html
-from .._json import json_safe
+from .._json import json_dict
 from ..errors import DegenerateError
 from ..law._law import LinkName
 from ..law._refit import fewer_components_note
@@ -128,7 +128,7 @@ class GainAnalysis:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; what is unknown is null."""
-        safe: dict[str, Any] = json_safe(
+        return json_dict(
             {
                 "n_train": self.fit.n_models,
                 "side": self.side,
@@ -139,7 +139,6 @@ class GainAnalysis:
                 "notes": self.notes,
             }
         )
-        return safe
 
     def _looked_at(self) -> pd.DataFrame:
         test = self.models["is_test"]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from .._display import counted, frame_html
-from .._json import json_safe
+from .._json import json_dict
 from ..errors import DegenerateError, FitError, check_count, check_level
 from ..law._calibration import Refits
 from ..law._refit import Fitted, Training, fit_once, predict_with, refit
@@ -62,7 +62,7 @@ class GainPrediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists; what is not known is None."""
-        return {k: json_safe(v) for k, v in vars(self).items()}
+        return json_dict(vars(self))
 
     def __repr__(self) -> str:
         return (

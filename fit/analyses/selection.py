@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .._display import frame_html
-from .._json import json_safe
+from .._json import json_dict
 from ..errors import DegenerateError, FitError, TableError, check_choice
 from ..table._table import ScoreTable
 from ..table.cells import as_numbers, as_text, read_cells
@@ -76,15 +76,14 @@ class Selection:
         random = None
         if len(values):
             random = {"n": len(self.random), "median": np.median(values), "best": values.min()}
-        safe: dict[str, Any] = json_safe(
+        return json_dict(
             {
                 **self.choice.to_dict(),
-                "models": list(map(str, self.to_frame().index)),
+                "models": list(self.to_frame().index),
                 "random": random,
                 "notes": self.notes,
             }
         )
-        return safe
 
     def over_budgets(self) -> BudgetCurve:
         """Return the criterion of chosen and of random subsets at budgets up to this one."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from .._display import frame_html
-from .._json import json_safe
+from .._json import json_dict
 from ..space._component_names import component_names
 from ..space._space import CapabilitySpace
 from ..table._table import ScoreTable
@@ -61,7 +61,7 @@ class SpaceAnalysis:
     @property
     def names(self) -> tuple[str, ...]:
         """A name for each component, from its loadings; see ``component_names``."""
-        return component_names(self.space.components_, list(map(str, self.scores.columns)))
+        return component_names(self.space.components_, list(self.scores.columns))
 
     def to_frame(self) -> pd.DataFrame:
         """Return each model's family and place, one row per model."""
@@ -71,19 +71,18 @@ class SpaceAnalysis:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; what is unknown is null."""
-        safe: dict[str, Any] = json_safe(
+        return json_dict(
             {
                 "n_models": len(self.scores),
                 "missing_cells": self.n_missing,
                 "explained_variance_ratio": self.space.explained_variance_ratio_,
-                "benchmarks": list(map(str, self.scores.columns)),
+                "benchmarks": list(self.scores.columns),
                 "names": self.names,
                 "loadings": self.space.components_,
-                "places": {str(m): row for m, row in self.places.T.to_dict("list").items()},
+                "places": self.places.T.to_dict("list"),
                 "notes": self.notes,
             }
         )
-        return safe
 
     def __repr__(self) -> str:
         share = self.space.explained_variance_ratio_[0]

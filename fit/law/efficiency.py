@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from .._display import counted, frame_html
-from .._json import json_safe
+from .._json import json_dict
 from ..errors import (
     DegenerateError,
     FitError,
@@ -103,7 +103,7 @@ class FamilyLaw:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the law as JSON-safe values; what is not known is None."""
-        return {k: json_safe(v) for k, v in asdict(self).items()}
+        return json_dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -176,13 +176,15 @@ class Efficiency:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; what is not known is None."""
-        return {
-            "capability": self.capability,
-            "families": {name: law.to_dict() for name, law in self.laws.items()},
-            "left_out": dict(self.left_out),
-            "r2_mean": json_safe(self.r2_mean),
-            "pooled": self.pooled.to_dict(),
-        }
+        return json_dict(
+            {
+                "capability": self.capability,
+                "families": self.laws,
+                "left_out": self.left_out,
+                "r2_mean": self.r2_mean,
+                "pooled": self.pooled,
+            }
+        )
 
 
 def fit_family_law(capability: ArrayLike, scale: ArrayLike, *, family: str = "") -> FamilyLaw:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from .._display import frame_html
-from .._json import json_safe
+from .._json import json_dict
 from ..errors import DegenerateError, FitError
 from .efficiency import FamilyLaw
 
@@ -68,7 +68,7 @@ class EquivalentScale:
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists; unknown or unbounded ends, and an empty reason, are None."""
         reason = [text or None for text in self.reason]
-        return {**{k: json_safe(v) for k, v in vars(self).items()}, "reason": reason}
+        return json_dict({**vars(self), "reason": reason})
 
 
 def equivalent_scale(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from .._json import json_safe
+from .._json import json_dict
 
 __all__ = [
     "About",
@@ -108,8 +108,7 @@ class Evaluation(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-safe mapping; what is unknown is null."""
-        safe: dict[str, Any] = json_safe(self.model_dump(mode="json"))
-        return safe
+        return json_dict(dict(self))
 
 
 class Source(BaseModel):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .._display import counted, frame_html
-from .._json import json_safe
+from .._json import json_dict
 from ..errors import FitError, TableError, TooFewModelsError
 from ..law.efficiency import Efficiency, fit_efficiency
 from ..space._space import CapabilitySpace
@@ -82,31 +82,29 @@ class ZooFit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-safe values; what is unknown is null."""
-        safe: dict[str, Any] = json_safe(
+        return json_dict(
             {
                 "zoo": self.name,
                 "n_models": len(self.places),
                 "n_scores": len(self.table),
                 "explained_variance_ratio": self.space.explained_variance_ratio_,
-                "loadings": {
-                    str(b): self.space.components_[:, i]
-                    for i, b in enumerate(self.space.feature_names_in_)
-                },
-                "places": {str(m): row for m, row in self.places.T.to_dict("list").items()},
+                "loadings": dict(
+                    zip(self.space.feature_names_in_, self.space.components_.T, strict=True)
+                ),
+                "places": self.places.T.to_dict("list"),
                 "efficiency": None if self.efficiency is None else self.efficiency.to_dict(),
                 "largest": self.largest,
-                "held_out": list(self.held_out),
+                "held_out": self.held_out,
                 "level": self.level,
                 "n_components": self.n_components,
                 "coverage": self.coverage,
                 "mean_absolute_error": self.error(),
                 "mean_absolute_error_compute_only": self.error("compute_only"),
-                "forecasts": [asdict(p) | {"is_inside": p.is_inside} for p in self.predictions],
-                "targets": [asdict(p) for p in self.targets],
-                "notices": list(self.notices),
+                "forecasts": [vars(p) | {"is_inside": p.is_inside} for p in self.predictions],
+                "targets": self.targets,
+                "notices": self.notices,
             }
         )
-        return safe
 
     def __repr__(self) -> str:
         n_inside = sum(p.is_inside for p in self.predictions)

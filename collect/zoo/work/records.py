@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from capspace.fit._json import json_safe
+from capspace.fit._json import json_dict
 from capspace.tasks.panel import Panel
 
 from ...settings import RunSettings
@@ -223,8 +223,7 @@ def parse_result(stored: dict[str, Any]) -> Result:
 
 def result_json(result: Result) -> dict[str, Any]:
     """Return a result as JSON data; NaN becomes null."""
-    safe: dict[str, Any] = json_safe(vars(result))
-    return safe
+    return json_dict(vars(result))
 
 
 def failure_json(failure: Missing) -> dict[str, Any]:

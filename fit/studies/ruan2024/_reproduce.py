@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..._display import frame_html
 from ..._files import write_together
-from ..._json import json_safe
+from ..._json import json_dict
 from ...errors import FitError
 from ...figures import save
 from .compare import Comparison, read_published
@@ -64,7 +64,7 @@ class Reproduction:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-safe mapping: counts, coverage, each comparison, and the files' paths."""
         coverage, width = pooled(self.results.coverage)
-        safe: dict[str, Any] = json_safe(
+        return json_dict(
             {
                 "n_compared": len(self.results.comparisons),
                 "n_same": self.count("same"),
@@ -72,13 +72,12 @@ class Reproduction:
                 "n_different": self.count("differs"),
                 "coverage": coverage,
                 "mean_width": width,
-                "comparisons": [asdict(c) for c in self.results.comparisons],
-                "page": str(self.page),
-                "table": str(self.table),
-                "figures": list(map(str, self.figures)),
+                "comparisons": self.results.comparisons,
+                "page": self.page,
+                "table": self.table,
+                "figures": self.figures,
             }
         )
-        return safe
 
     def __repr__(self) -> str:
         return (
