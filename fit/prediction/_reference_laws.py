@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,10 +14,11 @@ from .._json import json_safe
 from ..completion import FittedPredictor
 from ..completion._gates import Gate
 from ..completion._training import decimal_years
-from ..errors import FitError
+from ..errors import FitError, UnknownNameError
 from ..reference import Evaluation, Reference
 from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
+from ._several import check_different, targets_of_each
 from ._training_table import training_arguments
 
 __all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
@@ -83,7 +84,7 @@ class TargetPrediction:
 
 def predict_targets(
     table: ScoreTable,
-    reference: Reference,
+    reference: Reference | Iterable[Reference],
     *,
     targets: Iterable[str] | None = None,
     level: float = 0.9,
@@ -98,11 +99,13 @@ def predict_targets(
     table : ScoreTable
         Scores of the models, fractions, and their facts: a release date, and the mode in which
         they answered.
-    reference : Reference
-        One with stored laws. Models of it that are, or likely are, among ``table`` are left out of
-        the laws that predict them, which takes a refit.
+    reference : Reference or iterable of Reference
+        One with stored laws, or several, which predict one after the other. Models of it that are,
+        or likely are, among ``table`` are left out of the laws that predict them, which takes a
+        refit.
     targets : iterable of str, optional
-        Names of targets; all of the reference's by default.
+        Names of targets; all of the reference's by default. Each of several references predicts
+        those that it has.
     level : float, default 0.9
         Nominal coverage of the intervals.
     force : bool, default False
@@ -117,9 +120,10 @@ def predict_targets(
     Raises
     ------
     FitError
-        The reference has no stored laws, or the level lies outside (0, 1).
+        A reference has no stored laws, or is given twice, or the level lies outside (0, 1).
     UnknownNameError
-        A target is unknown, or no benchmark of the reference was measured.
+        A target is unknown; or one of several references has none of the targets, or no benchmark
+        of it was measured.
 
     Examples
     --------
@@ -133,6 +137,9 @@ def predict_targets(
     True
 
     """
+    if not isinstance(reference, Reference):
+        settings = {"level": level, "force": force, "exclude": exclude, "today": today}
+        return _by_several(table, list(reference), targets, settings)
     laws = stored_laws(reference)
     wanted = reference.targets if targets is None else targets
     chosen = [reference.target(name) for name in wanted]
@@ -194,6 +201,28 @@ def predict_targets(
                 )
             )
     return made
+
+
+def _by_several(
+    table: ScoreTable,
+    references: Sequence[Reference],
+    targets: Iterable[str] | None,
+    settings: Mapping[str, Any],
+) -> list[TargetPrediction]:
+    check_different([reference.name for reference in references])
+    measured = set(table.benchmarks)
+    for reference in references:
+        if measured.isdisjoint(reference.benchmarks):
+            raise UnknownNameError(
+                f"no benchmark of the reference {reference.name} was measured; it predicts from "
+                f"{', '.join(reference.benchmarks)}: leave it out"
+            )
+    wanted = targets_of_each(references, targets)
+    return [
+        prediction
+        for reference, names in zip(references, wanted, strict=True)
+        for prediction in predict_targets(table, reference, targets=names, **settings)
+    ]
 
 
 _NUMBERS = ("prediction", "lower", "upper")
