@@ -94,14 +94,12 @@ def _is_own(text: str, own: set[str], reference: Reference) -> bool:
 def _chosen(pairs: list[SourceOffset], text: str, own: set[str]) -> list[SourceOffset]:
     """Return the pairs that say most of a source."""
     named = _plain(text)
-    by_name, outside, inside = [], [], []
-    for pair in pairs:
-        ends = {_plain(pair.source), _plain(pair.other)}
-        if named and any(named == end for end in ends - own) and ends & own:
-            by_name.append(pair)
-        if not pair.problem:
-            (inside if ends <= own else outside if ends & own else []).append(pair)
-    return by_name or outside or inside
+    ends = [{_plain(pair.source), _plain(pair.other)} for pair in pairs]
+    crossing = [p for p, e in zip(pairs, ends, strict=True) if e & own and e - own]
+    inside = [p for p, e in zip(pairs, ends, strict=True) if e <= own]
+    by_name = [p for p in crossing if named in (_plain(p.source), _plain(p.other))]
+    agreeing = ([p for p in group if not p.problem] for group in (crossing, inside))
+    return by_name or next(filter(None, agreeing), [])
 
 
 def _deviation(pair: SourceOffset) -> float:
