@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,14 @@ from .scales import z_to_score
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ORIGINS", "conformal_scores", "forward_tests", "provider_tests", "quantile"]
+__all__ = [
+    "ORIGINS",
+    "Residuals",
+    "conformal_scores",
+    "forward_tests",
+    "provider_tests",
+    "quantile",
+]
 
 Array = NDArray[np.float64]
 
@@ -25,6 +33,26 @@ ORIGINS = (2, 4, 6, 8, 10, 12)
 """Months before the last training release from which forward tests start."""
 
 FEWEST_AT_ORIGIN = 25
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Errors of back-tests in units of their predicted widths.
+
+    Attributes
+    ----------
+    ratios : (m,)
+        Ascending.
+    weight : (m,)
+        Sums to less than 1: the rest is the weight of a new cell.
+    cell_ratios : (c,)
+        Ascending; of single cells hidden at random.
+
+    """
+
+    ratios: Array
+    weight: Array
+    cell_ratios: Array
 
 
 def provider_tests(table: TrainingTable, recipe: Recipe) -> pd.DataFrame:
@@ -78,9 +106,17 @@ def time_splits(
 
 
 def conformal_scores(providers: pd.DataFrame, forward: pd.DataFrame) -> tuple[Array, Array]:
-    """Return residuals in units of their widths, ascending, and weights that sum to 1.
+    """Return residuals in units of their widths, ascending, and their weights.
 
-    Both kinds of tests have half the weight. Cells for which no number would be given are out.
+    Both kinds of tests have half the weight. Of n tests of a kind each has 1/(n+1): the rest is the
+    new cell's own, whose residual may be of any size, so that the weights sum to less than 1. Cells
+    for which no number would be given are out.
+
+    References
+    ----------
+    Lei, G'Sell, Rinaldo, Tibshirani & Wasserman (2018), Distribution-free predictive inference for
+    regression, section 2.2.
+
     """
     values, weights = [], []
     for tests in (providers, forward):
@@ -89,16 +125,20 @@ def conformal_scores(providers: pd.DataFrame, forward: pd.DataFrame) -> tuple[Ar
         if len(ratio):
             values.append(ratio)
             own = use["weight"].to_numpy(dtype=float)
-            weights.append(own / own.sum())
+            effective = own.sum() ** 2 / (own**2).sum()
+            weights.append(own / own.sum() * effective / (effective + 1))
     if not values:
         return np.empty(0), np.empty(0)
     ratios, weight = np.concatenate(values), np.concatenate(weights)
     order = np.argsort(ratios, kind="stable")
-    return ratios[order], weight[order] / weight.sum()
+    return ratios[order], weight[order] / len(values)
 
 
 def quantile(ratios: Array, weight: Array, level: float) -> float:
-    """Return the weighted quantile of ascending ratios; NaN where there are none."""
+    """Return the weighted quantile of ascending ratios; NaN where there are none.
+
+    It is the largest of them where their weights do not reach the level.
+    """
     if not len(ratios):
         return float("nan")
     place = int(np.searchsorted(np.cumsum(weight), level * (1 - 1e-12)))

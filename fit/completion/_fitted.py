@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnknownNameError, check_level
-from ._backtests import quantile
+from ._backtests import Residuals, quantile
 from ._baselines import Baselines, fit_baselines
 from ._gates import Gates, fit_gates
-from ._new_models import date_and_reasoning, fractions, numbers_of, on_scale
+from ._inputs import deviation_of_points, facts_of_rows, fractions, numbers_of, on_scale
 from ._storing import read_state, write_state
 from ._training import Columns, TrainingTable, latest_release
 from ._views import Recipe, Views, fit_views
@@ -28,26 +28,6 @@ __all__ = ["FittedPredictor"]
 Array = NDArray[np.float64]
 
 _Z_90 = 1.6448536269514722
-
-
-@dataclass(frozen=True)
-class Residuals:
-    """Errors of back-tests in units of their predicted widths.
-
-    Attributes
-    ----------
-    ratios : (m,)
-        Ascending.
-    weight : (m,)
-        Sums to 1.
-    cell_ratios : (c,)
-        Ascending; of single cells hidden at random.
-
-    """
-
-    ratios: Array
-    weight: Array
-    cell_ratios: Array
 
 
 @dataclass(frozen=True)
@@ -111,6 +91,7 @@ class FittedPredictor:
         targets: Sequence[str] | None = None,
         level: float = 0.9,
         force: bool = False,
+        spread: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """Predict targets of new models from their cheap scores.
 
@@ -127,6 +108,9 @@ class FittedPredictor:
             Coverage of the intervals.
         force : bool, default False
             Give the numbers that a gate refuses, beside its reason.
+        spread : (n models × benchmarks) DataFrame, optional
+            Standard deviations of scores that another source measured than the training models'
+            about what theirs would; 0 where missing. They widen the intervals.
 
         Returns
         -------
@@ -147,15 +131,16 @@ class FittedPredictor:
 
         check_level(level)
         numbers_of(targets, self.targets)
-        cells, about = fractions(rows, self.cheap), date_and_reasoning(facts, rows.index)
+        cells, about = fractions(rows, self.cheap), facts_of_rows(facts, rows.index)
         if np.isnan(cells).all():
             raise UnknownNameError(
                 f"none of {', '.join(map(str, rows.columns)) or 'no column'} is a known cheap "
                 f"benchmark; predictions need some of {', '.join(self.cheap)}"
             )
         models = list(map(str, rows.index))
-        out = self.predict_rows(models, cells, about, targets=targets, level=level, force=force)
-        return pd.DataFrame(out)
+        off = None if spread is None else fractions(spread.reindex(rows.index), self.cheap)
+        settings: dict[str, Any] = {"targets": targets, "level": level, "force": force}
+        return pd.DataFrame(self.predict_rows(models, cells, about, spread=off, **settings))
 
     def predict_rows(
         self,
@@ -166,6 +151,7 @@ class FittedPredictor:
         targets: Sequence[str] | None = None,
         level: float = 0.9,
         force: bool = False,
+        spread: Array | None = None,
     ) -> list[dict[str, Any]]:
         """Return the rows of ``predict``, of arrays instead of frames.
 
@@ -180,6 +166,8 @@ class FittedPredictor:
             where unknown.
         targets, level, force
             As of ``predict``.
+        spread : (n, c), optional
+            As of ``predict``; NaN counts as 0.
 
         """
         check_level(level)
@@ -189,6 +177,10 @@ class FittedPredictor:
         gate = self.gates.check(self.views, cheap, about)
         straight = np.isin(np.array(self.targets), self.linear)
         half = self.scale(level) * width
+        if spread is not None:
+            linear = np.isin(np.array(self.cheap), self.linear)
+            off = deviation_of_points(self.views, cheap, about, np.nan_to_num(spread), linear)
+            half = np.hypot(half, _normal(level) * off)
         numbers = {
             "prediction": z_to_score(point, straight),
             "lower": z_to_score(point - half, straight),
@@ -230,7 +222,7 @@ class FittedPredictor:
         reasons : a list per model, a sentence per target: why there is no number, or ""
 
         """
-        cells, about = fractions(rows, self.cheap), date_and_reasoning(facts, rows.index)
+        cells, about = fractions(rows, self.cheap), facts_of_rows(facts, rows.index)
         cheap = on_scale(cells, list(rows.index), self.cheap, self.linear)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
@@ -264,7 +256,7 @@ class FittedPredictor:
         """
         import pandas as pd
 
-        cells, about = fractions(rows, self.columns), date_and_reasoning(facts, rows.index)
+        cells, about = fractions(rows, self.columns), facts_of_rows(facts, rows.index)
         straight = np.isin(np.array(self.columns), self.linear)
         z = on_scale(cells, list(rows.index), self.columns, self.linear)
         p = len(self.columns)
@@ -342,6 +334,12 @@ class FittedPredictor:
 
         """
         return read_state(cls, path)
+
+
+def _normal(level: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def _name(names: Sequence[str], number: int) -> str:

@@ -17,6 +17,7 @@ from ..completion.scales import z_to_score
 from ..errors import DegenerateError, FitError, TooFewModelsError, UnknownNameError, near_matches
 from ..law.conformal import Joint, joint_prediction
 from ..reference import Reference, Target, target_training_table
+from ..reference._training_arguments import facts_of
 from ..reference.overlap import Overlap, find_overlap
 from ..table._table import ScoreTable
 from ..table.doubtful import leave_out_doubtful
@@ -25,7 +26,6 @@ from ._comparison import Comparison, PairComparison
 from ._completion import complete
 from ._reference_laws import laws_without, release_of, stored_laws
 from ._target_law import TargetLaw
-from ._training_table import facts_of
 
 __all__ = ["compare_models", "probability_above"]
 

@@ -8,10 +8,10 @@ import pandas as pd
 
 from ..errors import UnknownNameError
 from ..reference import Reference
+from ..reference._training_arguments import facts_of
 from ..reference.overlap import find_overlap
 from ..table._table import ScoreTable
 from ._reference_laws import laws_without, release_of, stored_laws
-from ._training_table import facts_of
 
 __all__ = ["complete_table"]
 

@@ -16,10 +16,11 @@ from ..completion._gates import Gate
 from ..completion._training import decimal_years
 from ..errors import FitError, UnknownNameError
 from ..reference import Evaluation, Reference
+from ..reference._source_spread import SourceSpread, source_spread
+from ..reference._training_arguments import training_arguments
 from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
 from ._several import check_different, targets_of_each
-from ._training_table import training_arguments
 
 __all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
 
@@ -161,15 +162,24 @@ def predict_targets(
         about = [[*decimal_years([(model, day)]), _REASONS.get(table.fact(model, "mode"), np.nan)]]
         measured = dict(zip(benchmarks, row, strict=True))
         cells = np.array([[measured.get(b, np.nan) for b in own.cheap]])
+        spreads = source_spread(reference, _sources(table, model, benchmarks))
+        off = np.array([[spreads[b].deviation if b in spreads else 0.0 for b in own.cheap]])
         rows = own.predict_rows(
-            [model], cells, np.array(about), targets=names, level=level, force=True
+            [model],
+            cells,
+            np.array(about),
+            targets=names,
+            level=level,
+            force=True,
+            spread=off if spreads else None,
         )
         undated = not table.fact(model, "release_date")
         late = own.gates.reason(Gate.TOO_LATE, 0)
         is_late = undated and any(numbers["reason"] == late for numbers in rows)
         is_assumed = undated and today is None and not is_late
         assumed = _UNDATED.format(model, day) if is_assumed else ""
-        notes = tuple(line for line in (overlap.note(), assumed) if line)
+        lines = (overlap.note(), assumed, _widened(model, spreads))
+        notes = tuple(line for line in lines if line)
         for target, numbers in zip(chosen, rows, strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
@@ -242,6 +252,24 @@ def release_of(
     dated = [str(reference.table.fact(name, "release_date")) for name in same]
     return str(table.fact(model, "release_date")) or max(
         filter(None, dated), default=(today or date.today()).isoformat()
+    )
+
+
+def _sources(table: ScoreTable, model: str, benchmarks: Collection[str]) -> dict[str, str]:
+    """Return who measured each benchmark of a model, "" where that is not stated."""
+    rows = table.rows
+    cells = zip(rows["model"], rows["benchmark"], rows["source"], strict=True)
+    return {b: source for own, b, source in cells if own == model and b in benchmarks}
+
+
+def _widened(model: str, spreads: Mapping[str, SourceSpread]) -> str:
+    """Return in a line which intervals are wider, as another source measured; "" if none is."""
+    if not spreads:
+        return ""
+    parts = (f"{b} {100 * s.deviation:.1f}" for b, s in spreads.items())
+    return (
+        f"{model}: measured by another source than the reference's; its intervals include by how "
+        f"many points the two differ: {', '.join(parts)}"
     )
 
 

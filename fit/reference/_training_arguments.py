@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from ..reference import Reference
+from ._reference import Reference
 
 if TYPE_CHECKING:
     import pandas as pd
