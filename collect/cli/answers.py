@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,7 @@ Answer = StoredAnswer | FittedAnswer
 def by_stored_laws(
     own: ScoreTable,
     reference: Reference,
-    targets: list[str] | None,
+    targets: Collection[str] | None,
     about: dict[str, Any],
     notes: Sequence[str],
     **settings: Any,
@@ -120,7 +120,7 @@ def by_stored_laws(
 def by_fitted_laws(
     own: ScoreTable,
     reference: Reference,
-    targets: list[str] | None,
+    targets: Collection[str] | None,
     about: dict[str, Any],
     notes: Sequence[str],
     *,

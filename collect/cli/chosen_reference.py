@@ -14,7 +14,6 @@ __all__ = [
     "reference_dict",
     "scores_and_reference",
     "scores_and_references",
-    "targets_by_reference",
 ]
 
 
@@ -60,11 +59,12 @@ def scores_and_references(
 
     Raises
     ------
-    TableError
+    FitError
         A reference is named twice, or one of several knows none of the columns.
 
     """
     from capspace.fit.errors import TableError
+    from capspace.fit.prediction._several import check_different
     from capspace.fit.reference import load_reference
     from capspace.fit.reference.choice import refuse_other_protocols
 
@@ -72,9 +72,7 @@ def scores_and_references(
         return [scores_and_reference(file, names[0] if names else None, targets)]
     every = [load_reference(name) for name in names]
     labels = [known.name or name for name, known in zip(names, every, strict=True)]
-    twice = [label for label in labels if labels.count(label) > 1]
-    if twice:
-        raise TableError(f"--reference {twice[0]} is given twice; name each reference once")
+    check_different(labels)
     answers = []
     for name, known in zip(labels, every, strict=True):
         own = {*known.benchmarks, *known.targets}
@@ -89,39 +87,6 @@ def scores_and_references(
         refuse_other_protocols(table, known)
         answers.append((table, known, f"{name}: named by --reference"))
     return answers
-
-
-def targets_by_reference(
-    references: Sequence[Reference], targets: Collection[str] | None
-) -> list[list[str] | None]:
-    """Return which of the named targets each reference has; None stands for all of its own.
-
-    Raises
-    ------
-    UnknownNameError
-        No reference has a target, or one of them has none of the targets.
-
-    """
-    from capspace.fit.errors import UnknownNameError
-
-    if not targets:
-        return [None] * len(references)
-    if len(references) == 1:
-        return [list(targets)]
-    wanted: list[list[str] | None] = []
-    for reference in references:
-        names = {n.lower() for t in reference.targets.values() for n in (t.name, t.label)}
-        wanted.append([target for target in targets if target.lower() in names])
-    for target in targets:
-        if not any(target in (own or ()) for own in wanted):
-            references[0].target(target)  # which says what is near it
-    for reference, own in zip(references, wanted, strict=True):
-        if not own:
-            raise UnknownNameError(
-                f"{reference.name} has none of the targets {', '.join(targets)}; leave out "
-                f"--reference {reference.name}"
-            )
-    return wanted
 
 
 def reference_dict(reference: Reference, reason: str = "") -> dict[str, Any]:

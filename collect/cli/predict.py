@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,11 +59,13 @@ def predict(
     Each --reference answers by its own laws; what several of them predict is also shown side by
     side.
     """
-    from .chosen_reference import scores_and_references, targets_by_reference
+    from capspace.fit.prediction._several import targets_of_each
+
+    from .chosen_reference import scores_and_references
 
     today = o.last_day_of(release_date)
     known = scores_and_references(file, reference, target)
-    wanted = targets_by_reference([each for _, each, _ in known], target)
+    wanted = targets_of_each([each for _, each, _ in known], target or None)
     answers = [
         _answer(file, *each, targets, level, keep=keep, force=force, today=today)
         for each, targets in zip(known, wanted, strict=True)
@@ -86,7 +88,7 @@ def _answer(
     table: ScoreTable,
     reference: Reference,
     reason: str,
-    targets: list[str] | None,
+    targets: Collection[str] | None,
     level: float,
     *,
     keep: bool,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,14 @@ from .scales import z_to_score
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ORIGINS", "conformal_scores", "forward_tests", "provider_tests", "quantile"]
+__all__ = [
+    "ORIGINS",
+    "Residuals",
+    "conformal_scores",
+    "forward_tests",
+    "provider_tests",
+    "quantile",
+]
 
 Array = NDArray[np.float64]
 
@@ -25,6 +33,26 @@ ORIGINS = (2, 4, 6, 8, 10, 12)
 """Months before the last training release from which forward tests start."""
 
 FEWEST_AT_ORIGIN = 25
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Errors of back-tests in units of their predicted widths.
+
+    Attributes
+    ----------
+    ratios : (m,)
+        Ascending.
+    weight : (m,)
+        Sums to less than 1: the rest is the weight of a new cell.
+    cell_ratios : (c,)
+        Ascending; of single cells hidden at random.
+
+    """
+
+    ratios: Array
+    weight: Array
+    cell_ratios: Array
 
 
 def provider_tests(table: TrainingTable, recipe: Recipe) -> pd.DataFrame:

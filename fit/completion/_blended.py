@@ -12,9 +12,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import check_choice
-from ._backtests import conformal_scores, forward_tests, provider_tests
+from ._backtests import Residuals, conformal_scores, forward_tests, provider_tests
 from ._baselines import fit_baselines
-from ._fitted import FittedPredictor, Residuals
+from ._fitted import FittedPredictor
 from ._gates import fit_gates
 from ._training import Columns, TrainingTable, latest_release
 from ._variational import fit_posterior

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -23,7 +23,7 @@ from ._gates import Gate
 from ._training import Columns, TrainingTable
 from ._views import FEWEST_MODELS, Kind, Recipe
 
-__all__ = ["Status", "evaluate_targets", "fit_and_evaluate"]
+__all__ = ["Status", "evaluate_targets", "fit_and_evaluate", "judge_target"]
 
 Status = Literal["offered", "weak", "refused"]
 
@@ -175,7 +175,7 @@ def judge(
         row["forward_mae"] = _mae(ahead, "predicted")
         row["forward_coverage"] = float(ahead["covered"].mean()) if len(ahead) else float("nan")
         row["k"] = k
-        row["status"], row["reason"] = _status(row)
+        row["status"], row["reason"] = judge_target(row)
         rows.append(row)
     return pd.DataFrame(rows).set_index("target")
 
@@ -199,7 +199,8 @@ def _mae(tests: pd.DataFrame, column: str) -> float:
     return float(weight @ off / weight.sum())
 
 
-def _status(row: dict[str, object]) -> tuple[Status, str]:
+def judge_target(row: Mapping[str, object]) -> tuple[Status, str]:
+    """Return status and reason of a target from n, baseline, ratio and forward_coverage."""
     n, ratio, coverage = (float(str(row[name])) for name in ("n", "ratio", "forward_coverage"))
     if n < FEWEST_MODELS:
         return "refused", f"{n:.0f} models could be tested; {FEWEST_MODELS} are needed"

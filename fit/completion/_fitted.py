@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnknownNameError, check_level
-from ..table.numbers import float_frame
-from ._backtests import quantile
+from ._backtests import Residuals, quantile
 from ._baselines import Baselines, fit_baselines
 from ._gates import Gates, fit_gates
-from ._new_models import (
-    date_and_reasoning,
-    deviation_of_points,
-    fractions,
-    numbers_of,
-    on_scale,
-)
+from ._inputs import deviation_of_points, facts_of_rows, fractions, numbers_of, on_scale
 from ._storing import read_state, write_state
 from ._training import Columns, TrainingTable, latest_release
 from ._views import Recipe, Views, fit_views
@@ -36,26 +28,6 @@ __all__ = ["FittedPredictor"]
 Array = NDArray[np.float64]
 
 _Z_90 = 1.6448536269514722
-
-
-@dataclass(frozen=True)
-class Residuals:
-    """Errors of back-tests in units of their predicted widths.
-
-    Attributes
-    ----------
-    ratios : (m,)
-        Ascending.
-    weight : (m,)
-        Sums to less than 1: the rest is the weight of a new cell.
-    cell_ratios : (c,)
-        Ascending; of single cells hidden at random.
-
-    """
-
-    ratios: Array
-    weight: Array
-    cell_ratios: Array
 
 
 @dataclass(frozen=True)
@@ -159,27 +131,16 @@ class FittedPredictor:
 
         check_level(level)
         numbers_of(targets, self.targets)
-        cells, about = fractions(rows, self.cheap), date_and_reasoning(facts, rows.index)
+        cells, about = fractions(rows, self.cheap), facts_of_rows(facts, rows.index)
         if np.isnan(cells).all():
             raise UnknownNameError(
                 f"none of {', '.join(map(str, rows.columns)) or 'no column'} is a known cheap "
                 f"benchmark; predictions need some of {', '.join(self.cheap)}"
             )
         models = list(map(str, rows.index))
-        deviations = None
-        if spread is not None:
-            known = spread.reindex(index=rows.index, columns=list(self.cheap))
-            deviations = np.nan_to_num(float_frame(known).to_numpy(dtype=float))
-        out = self.predict_rows(
-            models,
-            cells,
-            about,
-            targets=targets,
-            level=level,
-            force=force,
-            deviations=deviations,
-        )
-        return pd.DataFrame(out)
+        off = None if spread is None else fractions(spread.reindex(rows.index), self.cheap)
+        settings: dict[str, Any] = {"targets": targets, "level": level, "force": force}
+        return pd.DataFrame(self.predict_rows(models, cells, about, spread=off, **settings))
 
     def predict_rows(
         self,
@@ -190,7 +151,7 @@ class FittedPredictor:
         targets: Sequence[str] | None = None,
         level: float = 0.9,
         force: bool = False,
-        deviations: Array | None = None,
+        spread: Array | None = None,
     ) -> list[dict[str, Any]]:
         """Return the rows of ``predict``, of arrays instead of frames.
 
@@ -205,8 +166,8 @@ class FittedPredictor:
             where unknown.
         targets, level, force
             As of ``predict``.
-        deviations : (n, c), optional
-            The ``spread`` of ``predict``.
+        spread : (n, c), optional
+            As of ``predict``; NaN counts as 0.
 
         """
         check_level(level)
@@ -216,10 +177,10 @@ class FittedPredictor:
         gate = self.gates.check(self.views, cheap, about)
         straight = np.isin(np.array(self.targets), self.linear)
         half = self.scale(level) * width
-        if deviations is not None:
-            cheap_linear = np.isin(np.array(self.cheap), self.linear)
-            off = deviation_of_points(self.views, cheap, about, deviations, cheap_linear)
-            half = np.hypot(half, NormalDist().inv_cdf((1 + level) / 2) * off)
+        if spread is not None:
+            linear = np.isin(np.array(self.cheap), self.linear)
+            off = deviation_of_points(self.views, cheap, about, np.nan_to_num(spread), linear)
+            half = np.hypot(half, _normal(level) * off)
         numbers = {
             "prediction": z_to_score(point, straight),
             "lower": z_to_score(point - half, straight),
@@ -261,7 +222,7 @@ class FittedPredictor:
         reasons : a list per model, a sentence per target: why there is no number, or ""
 
         """
-        cells, about = fractions(rows, self.cheap), date_and_reasoning(facts, rows.index)
+        cells, about = fractions(rows, self.cheap), facts_of_rows(facts, rows.index)
         cheap = on_scale(cells, list(rows.index), self.cheap, self.linear)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
@@ -295,7 +256,7 @@ class FittedPredictor:
         """
         import pandas as pd
 
-        cells, about = fractions(rows, self.columns), date_and_reasoning(facts, rows.index)
+        cells, about = fractions(rows, self.columns), facts_of_rows(facts, rows.index)
         straight = np.isin(np.array(self.columns), self.linear)
         z = on_scale(cells, list(rows.index), self.columns, self.linear)
         p = len(self.columns)
@@ -373,6 +334,12 @@ class FittedPredictor:
 
         """
         return read_state(cls, path)
+
+
+def _normal(level: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def _name(names: Sequence[str], number: int) -> str:

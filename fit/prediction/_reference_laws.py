@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,12 +14,13 @@ from .._json import json_safe
 from ..completion import FittedPredictor
 from ..completion._gates import Gate
 from ..completion._training import decimal_years
-from ..errors import FitError
+from ..errors import FitError, UnknownNameError
 from ..reference import Evaluation, Reference
 from ..reference._source_spread import SourceSpread, source_spread
 from ..reference._training_arguments import training_arguments
 from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
+from ._several import check_different, targets_of_each
 
 __all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
 
@@ -84,7 +85,7 @@ class TargetPrediction:
 
 def predict_targets(
     table: ScoreTable,
-    reference: Reference,
+    reference: Reference | Iterable[Reference],
     *,
     targets: Iterable[str] | None = None,
     level: float = 0.9,
@@ -99,11 +100,13 @@ def predict_targets(
     table : ScoreTable
         Scores of the models, fractions, and their facts: a release date, and the mode in which
         they answered.
-    reference : Reference
-        One with stored laws. Models of it that are, or likely are, among ``table`` are left out of
-        the laws that predict them, which takes a refit.
+    reference : Reference or iterable of Reference
+        One with stored laws, or several, which predict one after the other. Models of it that are,
+        or likely are, among ``table`` are left out of the laws that predict them, which takes a
+        refit.
     targets : iterable of str, optional
-        Names of targets; all of the reference's by default.
+        Names of targets; all of the reference's by default. Each of several references predicts
+        those that it has.
     level : float, default 0.9
         Nominal coverage of the intervals.
     force : bool, default False
@@ -118,9 +121,10 @@ def predict_targets(
     Raises
     ------
     FitError
-        The reference has no stored laws, or the level lies outside (0, 1).
+        A reference has no stored laws, or is given twice, or the level lies outside (0, 1).
     UnknownNameError
-        A target is unknown, or no benchmark of the reference was measured.
+        A target is unknown; or one of several references has none of the targets, or no benchmark
+        of it was measured.
 
     Examples
     --------
@@ -134,6 +138,9 @@ def predict_targets(
     True
 
     """
+    if not isinstance(reference, Reference):
+        settings = {"level": level, "force": force, "exclude": exclude, "today": today}
+        return _by_several(table, list(reference), targets, settings)
     laws = stored_laws(reference)
     wanted = reference.targets if targets is None else targets
     chosen = [reference.target(name) for name in wanted]
@@ -153,9 +160,10 @@ def predict_targets(
         own = laws_without(laws, reference, unseen) if unseen else laws
         day = release_of(table, model, reference, overlap.sure, today)
         about = [[*decimal_years([(model, day)]), _REASONS.get(table.fact(model, "mode"), np.nan)]]
-        spreads = source_spread(reference, _sources(table, model, benchmarks))
         measured = dict(zip(benchmarks, row, strict=True))
         cells = np.array([[measured.get(b, np.nan) for b in own.cheap]])
+        spreads = source_spread(reference, _sources(table, model, benchmarks))
+        off = np.array([[spreads[b].deviation if b in spreads else 0.0 for b in own.cheap]])
         rows = own.predict_rows(
             [model],
             cells,
@@ -163,14 +171,15 @@ def predict_targets(
             targets=names,
             level=level,
             force=True,
-            deviations=np.array([[spreads[b].deviation if b in spreads else 0 for b in own.cheap]]),
+            spread=off if spreads else None,
         )
         undated = not table.fact(model, "release_date")
         late = own.gates.reason(Gate.TOO_LATE, 0)
         is_late = undated and any(numbers["reason"] == late for numbers in rows)
         is_assumed = undated and today is None and not is_late
         assumed = _UNDATED.format(model, day) if is_assumed else ""
-        notes = tuple(line for line in (overlap.note(), assumed, _widened(model, spreads)) if line)
+        lines = (overlap.note(), assumed, _widened(model, spreads))
+        notes = tuple(line for line in lines if line)
         for target, numbers in zip(chosen, rows, strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
@@ -204,6 +213,28 @@ def predict_targets(
     return made
 
 
+def _by_several(
+    table: ScoreTable,
+    references: Sequence[Reference],
+    targets: Iterable[str] | None,
+    settings: Mapping[str, Any],
+) -> list[TargetPrediction]:
+    check_different([reference.name for reference in references])
+    measured = set(table.benchmarks)
+    for reference in references:
+        if measured.isdisjoint(reference.benchmarks):
+            raise UnknownNameError(
+                f"no benchmark of the reference {reference.name} was measured; it predicts from "
+                f"{', '.join(reference.benchmarks)}: leave it out"
+            )
+    wanted = targets_of_each(references, targets)
+    return [
+        prediction
+        for reference, names in zip(references, wanted, strict=True)
+        for prediction in predict_targets(table, reference, targets=names, **settings)
+    ]
+
+
 _NUMBERS = ("prediction", "lower", "upper")
 _HOW = "give the date in a column release_date"
 _UNDATED = f"{{}}: no release date is given, {{}} is assumed; {_HOW}"
@@ -227,13 +258,8 @@ def release_of(
 def _sources(table: ScoreTable, model: str, benchmarks: Collection[str]) -> dict[str, str]:
     """Return who measured each benchmark of a model, "" where that is not stated."""
     rows = table.rows
-    return {
-        benchmark: source
-        for name, benchmark, source in zip(
-            rows["model"], rows["benchmark"], rows["source"], strict=True
-        )
-        if name == model and benchmark in benchmarks
-    }
+    cells = zip(rows["model"], rows["benchmark"], rows["source"], strict=True)
+    return {b: source for own, b, source in cells if own == model and b in benchmarks}
 
 
 def _widened(model: str, spreads: Mapping[str, SourceSpread]) -> str:

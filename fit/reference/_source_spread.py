@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot, isfinite
+from typing import TYPE_CHECKING
 
 from ..table._source_offsets import SourceOffset
 from ._reference import Reference
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SourceSpread", "source_spread"]
 
@@ -76,25 +80,30 @@ def source_spread(reference: Reference, sources: Mapping[str, str]) -> dict[str,
     return spreads
 
 
+def spread_frame(spreads: Mapping[str, SourceSpread], model: str) -> pd.DataFrame:
+    """Return the deviations as a row by benchmark."""
+    import pandas as pd
+
+    return pd.DataFrame({b: s.deviation for b, s in spreads.items()}, index=[model])
+
+
 def _is_own(text: str, own: set[str], reference: Reference) -> bool:
     if not text.strip():
         return reference.kind != "single-protocol"
     named = _plain(text)
     is_named = any(title in named or named in title for title in own)
-    return is_named or text in set(reference.table.rows["source"])
+    return is_named or bool((reference.table.rows["source"] == text).any())
 
 
 def _chosen(pairs: list[SourceOffset], text: str, own: set[str]) -> list[SourceOffset]:
     """Return the pairs that say most of a source."""
     named = _plain(text)
-    by_name, outside, inside = [], [], []
-    for pair in pairs:
-        ends = {_plain(pair.source), _plain(pair.other)}
-        if named and any(named == end for end in ends - own) and ends & own:
-            by_name.append(pair)
-        if not pair.problem:
-            (inside if ends <= own else outside if ends & own else []).append(pair)
-    return by_name or outside or inside
+    ends = [{_plain(pair.source), _plain(pair.other)} for pair in pairs]
+    crossing = [p for p, e in zip(pairs, ends, strict=True) if e & own and e - own]
+    inside = [p for p, e in zip(pairs, ends, strict=True) if e <= own]
+    by_name = [p for p in crossing if named in (_plain(p.source), _plain(p.other))]
+    agreeing = ([p for p in group if not p.problem] for group in (crossing, inside))
+    return by_name or next(filter(None, agreeing), [])
 
 
 def _deviation(pair: SourceOffset) -> float:

@@ -11,10 +11,11 @@ from .._files import write_whole
 from ..completion._gates import FEWEST_CHEAP
 from ..completion._views import FEWEST_MODELS
 from ..errors import FitError
+from ._entries import Evaluation
 from ._load import load_reference
 from ._training_arguments import training_arguments
 
-__all__ = ["LAWS", "store_laws"]
+__all__ = ["EVALUATION", "LAWS", "store_laws", "write_evaluation"]
 
 EVALUATION = "evaluation.csv"
 LAWS = "laws"
@@ -60,10 +61,8 @@ def store_laws(folder: Path) -> str:
         return f"no laws can be stored: {error}"
     if not isfinite(fitted.scale()):
         return _TOO_FEW
-    table = judged.rename(columns={"forward_coverage": "coverage"}).round(_DIGITS).reset_index()
-    columns = ["target", "status", "reason", "n", "mae", "baseline", "baseline_mae", "ratio"]
-    table = table[[*columns, "coverage", "k"]].assign(date=reference.date)
-    write_evaluation(table, folder)
+    table = judged.rename(columns={"forward_coverage": "coverage"}).reset_index()
+    write_evaluation(table.assign(date=reference.date), folder)
     fitted.save(folder / LAWS)
     return ""
 
@@ -75,6 +74,7 @@ def _has_enough(scores: pd.DataFrame, cheap: list[str], targets: list[str]) -> b
 
 
 def write_evaluation(table: pd.DataFrame, folder: Path) -> None:
-    """Write a row per target, with the fields of ``Evaluation``."""
-    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    """Write a row per target, with the fields of ``Evaluation``, rounded."""
+    rows = table.round(_DIGITS)[list(Evaluation.model_fields)]
+    text = rows.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     write_whole(folder / EVALUATION, text)

@@ -31,19 +31,17 @@ def read_offsets(path: Path) -> SourceOffsets:
         There is no such file, or it is no such table.
 
     """
-    names = [f.name for f in fields(SourceOffset)]
     try:
         cells = read_columns(path)
+        names = [f.name for f in fields(SourceOffset)]
         missing = [name for name in names if name not in cells]
         if missing:
             raise TableError(f"no column {missing[0]!r}")
-        numbers = [cell_numbers(cells[name], cells["source"], name) for name in names[3:]]
+        values = {
+            name: cell_numbers(cells[name], cells["source"], name).tolist() for name in names[3:]
+        }
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
-    whole = [names.index(name) - 3 for name in ("n_shared", "n_equal")]
-    values = [
-        column.astype(int).tolist() if i in whole else column.tolist()
-        for i, column in enumerate(numbers)
-    ]
-    rows = zip(*(cells[name] for name in names[:3]), *values, strict=True)
+    values |= {name: list(map(int, values[name])) for name in ("n_shared", "n_equal")}
+    rows = zip(*({**cells, **values}[name] for name in names), strict=True)
     return SourceOffsets(tuple(SourceOffset(*row) for row in rows))

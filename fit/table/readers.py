@@ -265,7 +265,7 @@ def _from_wide(cells: Cells, model_column: str, benchmarks: Collection[str] | No
     if not columns:
         known = f"; known are {', '.join(benchmarks)}" if benchmarks else ""
         raise TableError(f"no benchmark among its columns{known}")
-    scores = {
+    scores: dict[str, Any] = {
         **{key: values * len(columns) for key, values in keys.items()},
         "benchmark": [label for label in columns for _ in models],
         "score": np.concatenate(list(columns.values())),

@@ -82,6 +82,32 @@ def test_gates_give_reasons_instead_of_numbers(
     assert p.to_dict()["mean"] is None
 
 
+def test_several_references_predict_what_each_has(frontier: Reference) -> None:
+    epoch = load_reference("epoch-2026")
+    scores = {**MINE, "MATH level 5": 0.93, "OTIS Mock AIME": 0.55}
+    table = row(scores, release_date="2025-09", mode="thinking")
+    both = predict_targets(table, [frontier, epoch], targets=["hle/no-tools", "mmmu/val"])
+    assert [(p.reference, p.target) for p in both] == [
+        ("frontier-2026", "hle/no-tools"),
+        ("frontier-2026", "mmmu/val"),
+        ("epoch-2026", "hle/no-tools"),
+    ]
+    assert both[2:] == predict_targets(table, epoch, targets=["hle/no-tools"])
+    every = predict_targets(table, [frontier, epoch])
+    assert len(every) == len(frontier.targets) + len(epoch.targets)
+
+
+def test_several_references_that_cannot_all_answer_are_refused(frontier: Reference) -> None:
+    epoch, table = load_reference("epoch-2026"), row(MINE, release_date="2025-09")
+    with pytest.raises(FitError, match="frontier-2026 is given twice"):
+        predict_targets(table, [frontier, frontier])
+    with pytest.raises(UnknownNameError, match="epoch-2026 has none of the targets mmmu/val"):
+        predict_targets(table, [frontier, epoch], targets=["mmmu/val"])
+    alone = row({"IFEval": 0.8, "MMLU-Pro": 0.7}, release_date="2025-09")
+    with pytest.raises(UnknownNameError, match="no benchmark of the reference epoch-2026"):
+        predict_targets(alone, [frontier, epoch])
+
+
 def test_a_date_that_is_assumed_is_stated_once(frontier: Reference) -> None:
     undated = row(MINE)
     predictions = predict_targets(undated, frontier, today=date(2025, 9, 1))

@@ -1,4 +1,4 @@
-"""Scores and facts of new models become arrays, on the scale of the fits."""
+"""What is known of new models: scores, facts, and how far other sources' scores may lie apart."""
 
 from __future__ import annotations
 
@@ -17,40 +17,12 @@ from .scales import score_to_z, z_to_score
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["date_and_reasoning", "deviation_of_points", "fractions", "numbers_of", "on_scale"]
+__all__ = ["deviation_of_points", "facts_of_rows", "fractions", "numbers_of", "on_scale"]
 
 Array = NDArray[np.float64]
 
 
-def fractions(rows: pd.DataFrame, benchmarks: Collection[str]) -> Array:
-    """Return scores (n, p) on benchmarks, NaN where not measured."""
-    check_unique(rows.index, "models to predict")
-    check_unique(rows.columns, "columns")
-    return float_frame(rows.reindex(columns=list(benchmarks))).to_numpy(dtype=float)
-
-
-def on_scale(
-    cells: Array, models: Sequence[object], benchmarks: Sequence[str], linear: Sequence[str]
-) -> Array:
-    """Return scores (n, p) on the scale of the fits; those that are not ``linear`` are fractions.
-
-    Raises
-    ------
-    FitError
-        One is no fraction.
-
-    """
-    straight = np.isin(np.array(benchmarks), linear)
-    outside = ((cells < 0) | (cells > 1)).any(axis=0) & ~straight
-    if outside.any():
-        import pandas as pd
-
-        j = int(np.argmax(outside))
-        check_fractions(pd.Series(cells[:, j], list(models)), benchmarks[j])
-    return score_to_z(cells, straight)
-
-
-def date_and_reasoning(facts: pd.DataFrame | None, models: pd.Index) -> Array:
+def facts_of_rows(facts: pd.DataFrame | None, models: pd.Index) -> Array:
     """Return release date in decimal years and the sign of reasoning (n, 2), NaN where unknown."""
     if facts is None:
         return np.full((len(models), 2), np.nan)
@@ -62,25 +34,6 @@ def date_and_reasoning(facts: pd.DataFrame | None, models: pd.Index) -> Array:
         else np.full(len(models), np.nan)
     )
     return np.column_stack([years, reasoning_signs(reasoning_of(about))])
-
-
-def numbers_of(targets: Sequence[str] | None, known: Sequence[str]) -> list[int]:
-    """Return the places of targets among the known ones, all of them by default.
-
-    Raises
-    ------
-    UnknownNameError
-        One is not among them; near matches are named.
-
-    """
-    names = known if targets is None else targets
-    for name in names:
-        if name not in known:
-            raise UnknownNameError(
-                f"{name!r} is no target of this fit{near_matches(name, known)}; it has "
-                f"{', '.join(known)}"
-            )
-    return [known.index(name) for name in names]
 
 
 def deviation_of_points(
@@ -120,3 +73,50 @@ def deviation_of_points(
             moved.append(views.blend(shifted, facts)[0])
         square += ((moved[1] - moved[0]) / 2) ** 2
     return np.sqrt(square)
+
+
+def fractions(rows: pd.DataFrame, benchmarks: Collection[str]) -> Array:
+    """Return scores (n, p) on benchmarks, NaN where not measured."""
+    check_unique(rows.index, "models to predict")
+    check_unique(rows.columns, "columns")
+    return float_frame(rows.reindex(columns=list(benchmarks))).to_numpy(dtype=float)
+
+
+def on_scale(
+    cells: Array, models: Sequence[object], benchmarks: Sequence[str], linear: Sequence[str]
+) -> Array:
+    """Return scores (n, p) on the scale of the fits; those that are not ``linear`` are fractions.
+
+    Raises
+    ------
+    FitError
+        One is no fraction.
+
+    """
+    straight = np.isin(np.array(benchmarks), linear)
+    outside = ((cells < 0) | (cells > 1)).any(axis=0) & ~straight
+    if outside.any():
+        import pandas as pd
+
+        j = int(np.argmax(outside))
+        check_fractions(pd.Series(cells[:, j], list(models)), benchmarks[j])
+    return score_to_z(cells, straight)
+
+
+def numbers_of(targets: Sequence[str] | None, known: Sequence[str]) -> list[int]:
+    """Return the places of targets among the known ones, all of them by default.
+
+    Raises
+    ------
+    UnknownNameError
+        One is not among them; near matches are named.
+
+    """
+    names = known if targets is None else targets
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(
+                f"{name!r} is no target of this fit{near_matches(name, known)}; it has "
+                f"{', '.join(known)}"
+            )
+    return [known.index(name) for name in names]
