@@ -13,7 +13,8 @@ import pytest
 import typer
 from typer.models import CommandInfo
 
-from capspace.collect.cli import app, main
+from capspace.collect.cli import main
+from capspace.collect.cli._main import PANELS, registered
 from capspace.collect.runtime.progress import SilentProgress
 
 BENCHMARKS = "MMLU,ARC-C,HellaSwag,Winogrande,TruthfulQA,GSM8K,XWinograd,HumanEval"
@@ -30,7 +31,8 @@ def _all_commands(group: typer.Typer, *path: str) -> Iterator[tuple[tuple[str, .
         yield from _all_commands(inner.typer_instance, *path, str(inner.name))
 
 
-COMMANDS = dict(_all_commands(app))
+ALL = registered(module for modules in PANELS.values() for module in modules.values())
+COMMANDS = dict(_all_commands(ALL))
 
 
 @dataclass(frozen=True)

@@ -2,55 +2,94 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast, get_args
 
 import typer
-from rich.markup import escape
-from rich.text import Text
 from typer.core import TyperGroup
+from typer.main import get_group
 
 from capspace.fit.errors import FitError
 from capspace.tasks.errors import PanelError
 
 from ..errors import CollectError, ZooError
-from ..runtime.redaction import redacted
-from . import (
-    backtest,
-    compare,
-    complete,
-    exchange,
-    gather,
-    keep,
-    ledger,
-    lm_eval,
-    predict,
-    references,
-    scores,
-    selection,
-    space,
-    study,
-    zoo,
-)
 from .options import console
 
-__all__ = ["app", "main"]
+__all__ = ["PANELS", "app", "main", "registered"]
 
 # The base of all errors in the words of a command line, of which typer exports only this one.
 _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
-    "Measure": ("place", "collect", "lm-eval", "zoo"),
-    "Predict": ("predict", "compare", "complete", "references", "targets", "models"),
-    "Analyse": ("backtest", "space", "efficiency", "gain", "select", "reproduce"),
-    "Data": ("scores", "store", "import", "export", "panels", "ledger"),
+    "Measure": {"place": "gather", "collect": "gather", "lm-eval": "lm_eval", "zoo": "zoo"},
+    "Predict": {
+        "predict": "predict",
+        "compare": "compare",
+        "complete": "complete",
+        "references": "references",
+        "targets": "references",
+        "models": "references",
+    },
+    "Analyse": {
+        "backtest": "backtest",
+        "space": "space",
+        "efficiency": "space",
+        "gain": "study",
+        "select": "selection",
+        "reproduce": "study",
+    },
+    "Data": {
+        "scores": "scores",
+        "store": "keep",
+        "import": "exchange",
+        "export": "exchange",
+        "panels": "scores",
+        "ledger": "ledger",
+    },
 }
-"""The commands as ``capspace --help`` groups and orders them."""
+"""The commands as ``capspace --help`` groups and orders them, each with the module it is in."""
+
+_MODULES = {name: module for names in PANELS.values() for name, module in names.items()}
+_PANEL_OF = {name: panel for panel, names in PANELS.items() for name in names}
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+_RARELY = 200_000
+
+
+def registered(modules: Iterable[str]) -> typer.Typer:
+    """Return an application with the commands of these modules alone."""
+    part = typer.Typer()
+    for module in dict.fromkeys(modules):
+        import_module(f".{module}", __package__).add_to(part)
+    return part
+
+
+class _Commands(Mapping[str, Any]):
+    """All commands by name; the module of a command is imported when the command is used."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            command: Any = get_group(registered([_MODULES[name]])).commands[name]
+            command.rich_help_panel = _PANEL_OF[name]
+            _escape_help(command)
+            _refuse_empty_paths(command)
+            self._made[name] = command
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
 
 
 class Root(TyperGroup):
@@ -58,22 +97,20 @@ class Root(TyperGroup):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        for panel, names in PANELS.items():
-            for name in names:
-                self.commands[name].rich_help_panel = panel  # type: ignore[attr-defined] # typer's
-        _escape_help(self)
-        _refuse_empty_paths(self)
+        self.commands = cast("Any", _Commands())
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands in the order of their panels."""
-        return [name for names in PANELS.values() for name in names]
+        return list(_MODULES)
 
 
 def _escape_help(command: Any) -> None:
     """Mark the help of a command, of its parameters and of its subcommands as no markup."""
     inner = getattr(command, "commands", {}).values()
     for described in (command, *command.params):
-        if getattr(described, "help", None):
+        if "[" in (getattr(described, "help", None) or ""):
+            from rich.markup import escape
+
             described.help = escape(described.help)
     for subcommand in inner:
         _escape_help(subcommand)
@@ -110,28 +147,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (
-    gather,
-    scores,
-    lm_eval,
-    zoo,
-    predict,
-    compare,
-    complete,
-    references,
-    backtest,
-    study,
-    space,
-    selection,
-    ledger,
-    keep,
-    exchange,
-):
-    module.add_to(app)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"capspace {version('capspace')}")
         raise typer.Exit
 
@@ -148,7 +169,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command line with ``args`` (default: the process's own) and exit."""
     words = None if args is None else list(args)
     try:
-        with redirect_stdout(sys.stdout):  # back to it even where --json stops half-way
+        # Back to standard output even where --json stops half-way.
+        with _short_run(sys.argv[1:] if words is None else words), redirect_stdout(sys.stdout):
             sys.exit(app(args=words, prog_name="capspace", standalone_mode=False))
     except (PanelError, ZooError) as error:
         _refuse(*str(error).splitlines())  # a line for each field of a file that is wrong
@@ -164,8 +186,35 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(0)
 
 
+@contextmanager
+def _short_run(words: Sequence[str]) -> Iterator[None]:
+    """Spare a command that only predicts the work that pays in long runs.
+
+    Garbage is collected rarely, as most that is made lives until the end, and the libraries of
+    linear algebra start no threads for small matrices, unless the user says how many.
+    """
+    command = next((word for word in words if not word.startswith("-")), "")
+    if _PANEL_OF.get(command) != "Predict":
+        yield
+        return
+    thresholds, had = gc.get_threshold(), os.environ.get(_BLAS_THREADS)
+    gc.set_threshold(_RARELY, *thresholds[1:])
+    if had is None and "OMP_NUM_THREADS" not in os.environ:
+        os.environ[_BLAS_THREADS] = "1"
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        if had is None:
+            os.environ.pop(_BLAS_THREADS, None)
+
+
 def _refuse(*reasons: str) -> NoReturn:
     """Print one line about bad input, or one for each thing that is wrong, and exit."""
+    from rich.text import Text
+
+    from ..runtime.redaction import redacted
+
     lines = redacted("capspace: " + "\n".join(reasons))
     console(stderr=True).print(Text(lines), style="red", soft_wrap=True)
     sys.exit(2)

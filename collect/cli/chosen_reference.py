@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from capspace.fit.reference import Reference
     from capspace.fit.table import ScoreTable
 
-__all__ = ["reference_dict", "scores_and_reference"]
+__all__ = [
+    "reference_dict",
+    "scores_and_reference",
+    "scores_and_references",
+]
 
 
 def scores_and_reference(
@@ -21,20 +25,68 @@ def scores_and_reference(
     Columns that only other packaged references know are left out, as the table's notes say.
     """
     from capspace.fit.reference import choose_reference, load_reference
-    from capspace.fit.reference.choice import known_elsewhere, refuse_other_protocols
-    from capspace.fit.table.readers import read_benchmarks, read_table
+    from capspace.fit.reference.choice import refuse_other_protocols
+    from capspace.fit.table.readers import read_benchmarks
 
-    columns = read_benchmarks(file)
     if name is None:
-        choice = choose_reference(columns, targets=targets or ())
+        choice = choose_reference(read_benchmarks(file), targets=targets or ())
         known, reason = load_reference(choice.name), choice.reason
     else:
         known = load_reference(name)
         reason = f"{known.name or name}: named by --reference"
-    others = known_elsewhere(columns, known)
-    table = read_table(file, benchmarks=[*known.benchmarks, *known.targets, *others])
+    table = _read(file, known)
     refuse_other_protocols(table, known)
     return table, known, reason
+
+
+def _read(file: Path, known: Reference, others: Collection[str] = ()) -> ScoreTable:
+    """Read the scores on what a reference knows, on ``others``, and on what packaged ones know."""
+    from capspace.fit.reference.choice import known_elsewhere
+    from capspace.fit.table.readers import canonical_benchmark, read_benchmarks, read_table
+
+    own = [*known.benchmarks, *known.targets, *sorted(others)]
+    elsewhere = known_elsewhere(read_benchmarks(file), known)
+    more = [name for name in elsewhere if canonical_benchmark(name, own) not in own]
+    return read_table(file, benchmarks=[*own, *more])
+
+
+def scores_and_references(
+    file: Path, names: Sequence[str] | None, targets: Collection[str] | None
+) -> list[tuple[ScoreTable, Reference, str]]:
+    """Return ``scores_and_reference`` for each reference that is named, or for the one that fits.
+
+    Of several references each sees the columns that it knows, and those that none of them knows.
+
+    Raises
+    ------
+    FitError
+        A reference is named twice, or one of several knows none of the columns.
+
+    """
+    from capspace.fit.errors import TableError
+    from capspace.fit.prediction._several import check_different
+    from capspace.fit.reference import load_reference
+    from capspace.fit.reference.choice import refuse_other_protocols
+
+    if not names or len(names) == 1:
+        return [scores_and_reference(file, names[0] if names else None, targets)]
+    every = [load_reference(name) for name in names]
+    labels = [known.name or name for name, known in zip(names, every, strict=True)]
+    check_different(labels)
+    answers = []
+    for name, known in zip(labels, every, strict=True):
+        own = {*known.benchmarks, *known.targets}
+        others = {b for each in every for b in (*each.benchmarks, *each.targets)} - own
+        table = _read(file, known, others)
+        table = table.select(benchmarks=[b for b in table.benchmarks if b not in others])
+        if not set(known.benchmarks) & set(table.benchmarks):
+            raise TableError(
+                f"{file}: no benchmark of {name}, which predicts from "
+                f"{', '.join(known.benchmarks)}; leave out --reference {name}"
+            )
+        refuse_other_protocols(table, known)
+        answers.append((table, known, f"{name}: named by --reference"))
+    return answers
 
 
 def reference_dict(reference: Reference, reason: str = "") -> dict[str, Any]:

@@ -40,6 +40,7 @@ def compare(
     ] = None,
     target: o.Targets = None,
     reference: o.Reference = None,
+    release_date: o.ReleaseDate = None,
     keep: t.Keep = False,
     as_json: o.Json = False,
 ) -> None:
@@ -51,7 +52,10 @@ def compare(
 
     table, known, reason = scores_and_reference(file, reference, target)
     own = benchmarks_of(table, known, file, keep)
-    result = compare_models(own, known, models=models or None, targets=target, keep=True)
+    today = o.last_day_of(release_date)
+    result = compare_models(
+        own, known, models=models or None, targets=target, keep=True, today=today
+    )
     about = reference_dict(known, reason)
     notes = [*own.notes, *result.notes]
     if as_json:

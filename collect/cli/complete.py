@@ -24,12 +24,12 @@ def complete(
             metavar="SCORES",
             help="Scores of the models on any benchmarks and targets of the reference: a CSV or "
             "Parquet table with a row per model, or a row per score. Columns release_date and "
-            "mode (plain, chat, thinking) say when a model was released, today by default, and "
-            "how it answered.",
+            "mode (plain, chat, thinking) say when a model was released and how it answered.",
         ),
     ],
     level: o.Level = 0.9,
     reference: o.Reference = None,
+    release_date: o.ReleaseDate = None,
     as_json: o.Json = False,
     csv: Annotated[
         Path | None,
@@ -45,7 +45,8 @@ def complete(
     table, known, reason = scores_and_reference(file, reference, None)
     names = {*known.benchmarks, *known.targets}
     own = table.select(benchmarks=[b for b in table.benchmarks if b in names])
-    filled = complete_table(own.require_fractions(), known, level=level)
+    today = o.last_day_of(release_date)
+    filled = complete_table(own.require_fractions(), known, level=level, today=today)
     about = reference_dict(known, reason)
     if csv is not None:
         write_csv(filled, csv)

@@ -9,16 +9,17 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-from rich.table import Table
-from rich.text import Text
+
+from capspace.fit.errors import FitError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..storage.store import Store
 
 __all__ = [
@@ -27,9 +28,12 @@ __all__ = [
     "Models",
     "Panel",
     "Reference",
+    "References",
+    "ReleaseDate",
     "StorePath",
     "Targets",
     "console",
+    "last_day_of",
     "only_json_on_stdout",
     "open_store",
     "print_json",
@@ -39,7 +43,6 @@ __all__ = [
 ]
 
 _PIPE_WIDTH = 160
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the end of a line
 _RAW_IN_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 
 GATHER = "Measuring"
@@ -82,13 +85,21 @@ Targets = Annotated[
 Level = Annotated[
     float, typer.Option(help="Nominal coverage of the intervals.", rich_help_panel=PREDICT)
 ]
-Reference = Annotated[
+_REFERENCE = typer.Option(
+    "--reference",
+    metavar="NAME|PATH",
+    help="Published scores to predict from: a packaged reference, or a folder or a table of "
+    "your own.",
+    show_default="the packaged one that fits, else study-2024",
+    rich_help_panel=PREDICT,
+)
+Reference = Annotated[str | None, _REFERENCE]
+References = Annotated[list[str] | None, _REFERENCE]
+ReleaseDate = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME|PATH",
-        help="Published scores to predict from: a packaged reference, or a folder or a table of "
-        "your own.",
-        show_default="the packaged one that fits, else study-2024",
+        help="When models that state no release date were released, such as 2025-08.",
+        show_default="today",
         rich_help_panel=PREDICT,
     ),
 ]
@@ -119,34 +130,26 @@ Json = Annotated[
 ]
 
 
-class _PlainConsole(Console):
-    """Prints texts without control characters: names and reasons come from strangers.
-
-    A string is one line, whatever it holds; what has several is a ``Text``.
-    """
-
-    def render_str(self, text: str, **settings: Any) -> Text:
-        """Return a string as it is printed."""
-        return super().render_str(_plain(" ".join(text.splitlines())), **settings)
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterator[Segment]:
-        """Yield what is printed, of ready texts too; only rich itself moves the cursor."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(_plain(segment.text), segment.style)
-
-
-def _plain(text: str) -> str:
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def console(*, stderr: bool = False) -> Console:
     """Return the console commands print to."""
+    from .plain_console import PlainConsole
+
     stream = sys.stderr if stderr else sys.stdout
     # A pipe has no width; 80 columns would fold every table.
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return _PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+    return PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+
+
+def last_day_of(release_date: str | None) -> date | None:
+    """Return the last day that ``--release-date`` may mean, or None where it is not given."""
+    if release_date is None:
+        return None
+    from capspace.fit.table.facts import last_day, read_date
+
+    iso = read_date(release_date, "--release-date")
+    if not iso:
+        raise FitError("--release-date is empty; write it as 2025-08-01, 2025-08 or 2025")
+    return last_day(iso)
 
 
 def open_store(path: Path | None, *, must_write: bool = True) -> Store:
@@ -188,6 +191,7 @@ def print_table(
 ) -> None:
     """Print a table; columns named in ``numbers`` are aligned to the right."""
     from rich import box
+    from rich.table import Table
 
     table = Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Collection, Sequence
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +15,10 @@ from . import tables as t
 if TYPE_CHECKING:
     import pandas as pd
 
-    from capspace.fit.prediction import Prediction
     from capspace.fit.reference import Reference
     from capspace.fit.table import ScoreTable
+
+    from .answers import Answer
 
 __all__ = ["add_to", "benchmarks_of", "write_csv"]
 
@@ -33,12 +35,13 @@ def predict(
             metavar="SCORES",
             help="Benchmark scores of the models to predict: a CSV or Parquet table with a row per "
             "model, or a row per score. Columns release_date and mode (plain, chat, thinking) "
-            "say when a model was released, today by default, and how it answered.",
+            "say when a model was released and how it answered.",
         ),
     ],
     target: o.Targets = None,
     level: o.Level = 0.9,
-    reference: o.Reference = None,
+    reference: o.References = None,
+    release_date: o.ReleaseDate = None,
     keep: t.Keep = False,
     force: Annotated[
         bool,
@@ -51,105 +54,83 @@ def predict(
         Path | None, typer.Option(help="Also write the predictions to this CSV file.")
     ] = None,
 ) -> None:
-    """Predict the scores that were not measured from those that were, without torch."""
-    from .chosen_reference import reference_dict, scores_and_reference
+    """Predict the scores that were not measured from those that were, without torch.
 
-    table, known, reason = scores_and_reference(file, reference, target)
-    own = benchmarks_of(table, known, file, keep)
-    notes = [*_not_comparable(own, known), *own.notes, *_left_out(table, known)]
-    about = reference_dict(known, reason)
-    if known.laws is None:
-        _by_fitted_laws(own, known, target, level, as_json, csv, about, notes)
-    else:
-        _by_stored_laws(own, known, target, level, force, as_json, csv, about, notes)
+    --reference may be repeated: each answers by its own laws, and what several of them predict is
+    also shown side by side.
+    """
+    from capspace.fit.prediction._several import targets_of_each
+
+    from .chosen_reference import scores_and_references
+
+    today = o.last_day_of(release_date)
+    known = scores_and_references(file, reference, target)
+    wanted = targets_of_each([each for _, each, _ in known], target or None)
+    answers = [
+        _answer(file, *each, targets, level, keep=keep, force=force, today=today)
+        for each, targets in zip(known, wanted, strict=True)
+    ]
+    if csv is not None:
+        write_csv(_frame(answers), csv)
+    if as_json:
+        _print_json(answers)
+        return
+    for answer in answers:
+        answer.print_text(all_shown=bool(target))
+    if len(answers) > 1:
+        from .side_by_side import print_shared
+
+        print_shared(answers)
 
 
-def _by_stored_laws(
-    own: ScoreTable,
+def _answer(
+    file: Path,
+    table: ScoreTable,
     reference: Reference,
-    targets: list[str] | None,
+    reason: str,
+    targets: Collection[str] | None,
     level: float,
+    *,
+    keep: bool,
     force: bool,
-    as_json: bool,
-    csv: Path | None,
-    about: dict[str, Any],
-    notes: list[str],
-) -> None:
-    """Predict by laws that lie beside the reference, with the baselines."""
-    from capspace.fit.prediction import predict_targets
+    today: date | None,
+) -> Answer:
+    """Return what a reference predicts, and what was left out."""
+    from .answers import by_fitted_laws, by_stored_laws
+    from .chosen_reference import reference_dict
 
-    from .target_tables import print_target_predictions, target_frame
+    own = benchmarks_of(table, reference, file, keep)
+    notes = [*_not_comparable(own, reference), *own.notes, *_left_out(table, reference)]
+    about = reference_dict(reference, reason)
+    if reference.laws is None:
+        return by_fitted_laws(own, reference, targets, about, notes, level=level)
+    settings = {"level": level, "force": force, "today": today}
+    return by_stored_laws(own, reference, targets, about, notes, **settings)
 
-    predictions = predict_targets(own, reference, targets=targets, level=level, force=force)
-    if csv is not None:
-        write_csv(target_frame(predictions), csv)
-    if as_json:
-        documents = [p.to_dict() for p in predictions]
-        o.print_json({"reference": about, "predictions": documents, "skipped": [], "notes": notes})
+
+def _frame(answers: Sequence[Answer]) -> pd.DataFrame:
+    """Return a row per prediction, of several references with their names."""
+    frames = [answer.to_frame() for answer in answers]
+    if len(frames) == 1:
+        return frames[0]
+    import pandas as pd
+
+    names = [answer.reference["name"] for answer in answers]
+    named = [frame.assign(reference=name) for name, frame in zip(names, frames, strict=True)]
+    return pd.concat(named, ignore_index=True)
+
+
+def _print_json(answers: Sequence[Answer]) -> None:
+    if len(answers) == 1:
+        o.print_json(answers[0].to_dict())
         return
-    o.console().print(about["reason"], style="dim", markup=False)
-    print_target_predictions(predictions, all_shown=bool(targets))
-    _print_notes([line for p in predictions for line in p.notes], notes)
-    o.console().print(about["attribution"], style="dim", markup=False)
+    from .side_by_side import shared_predictions
 
-
-def _by_fitted_laws(
-    own: ScoreTable,
-    reference: Reference,
-    targets: list[str] | None,
-    level: float,
-    as_json: bool,
-    csv: Path | None,
-    about: dict[str, Any],
-    notes: list[str],
-) -> None:
-    """Predict by a law that is fitted to each target now."""
-    from capspace.fit.errors import DegenerateError
-    from capspace.fit.prediction import Predictions, TargetLaw
-
-    from .show import print_predictions
-
-    wide, stderr = own.wide(), own.wide(value="stderr")
-    predictions: list[Prediction] = []
-    skipped: list[str] = []
-    for chosen in [reference.target(name) for name in (targets or reference.targets)]:
-        usable = set(reference.space_benchmarks(chosen)) & set(wide.columns[wide.notna().any()])
-        if not usable and not targets:
-            skipped.append(f"{chosen.label}: none of its benchmarks is in the table")
-            continue
-        try:
-            law = TargetLaw(chosen).fit(reference)
-            made = law.predict(wide, level=level, stderr=stderr, keep=True)
-        except DegenerateError as error:
-            skipped.append(f"{chosen.label}: {error}")
-            continue
-        predictions += [p for p in made if not math.isnan(p.mean)]
-    if csv is not None:
-        write_csv(Predictions(predictions).to_frame(), csv)
-    if as_json:
-        documents = [p.to_dict() for p in predictions]
-        o.print_json(
-            {"reference": about, "predictions": documents, "skipped": skipped, "notes": notes}
-        )
-        return
-    o.console().print(about["reason"], style="dim", markup=False)
-    for model in wide.index:
-        rows = [p for p in predictions if p.model == model]
-        print_predictions(str(model), rows)
-        inferred = sorted({b for p in rows for b in p.missing})
-        if inferred:
-            o.console().print(
-                f"inferred from the other benchmarks: {', '.join(inferred)}", markup=False
-            )
-        _print_notes([note for p in rows for note in p.notes], [])
-    _print_notes(skipped, notes)
-
-
-def _print_notes(lines: list[str], warnings: list[str]) -> None:
-    for line in dict.fromkeys(lines):
-        o.console().print(line, markup=False)
-    for line in warnings:
-        o.console().print(line, style="yellow", markup=False)
+    shared = [
+        {"model": model, "target": target, "predictions": {n: p.to_dict() for n, p in by.items()}}
+        for (model, target), by in shared_predictions(answers).items()
+    ]
+    o.print_json({"references": [answer.to_dict() for answer in answers], "shared": shared})
 
 
 def _not_comparable(table: ScoreTable, reference: Reference) -> list[str]:

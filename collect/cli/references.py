@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from . import options as o
 from . import references_build
+from .references_show import NamedReferences, show_reference
 
 if TYPE_CHECKING:
     from capspace.fit.reference import Reference, Target
@@ -20,7 +22,8 @@ _ORDER = ("offered", "", "weak", "refused")
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    group = typer.Typer(invoke_without_command=True, callback=references)
+    group = typer.Typer(invoke_without_command=True, callback=references, cls=NamedReferences)
+    group.command("show")(show_reference)
     references_build.add_to(group)
     app.add_typer(group, name="references")
     app.command()(targets)
@@ -45,8 +48,8 @@ def _list_references(as_json: bool) -> None:
         rows.append(
             {
                 **reference_dict(known),
-                "n_models": len(known.table.models),
-                "n_families": int(known.table.models["family"].replace("", None).nunique()),
+                "n_models": len(known.table.facts["model"]),
+                "n_families": len({f for f in known.table.facts["family"] if f}),
                 "benchmarks": list(known.benchmarks),
                 "n_targets": len(known.targets),
                 "n_offered": len(offered) if known.evaluations else None,
@@ -195,15 +198,17 @@ def models(
 
     known = load_reference(reference)
     table = known.table if family is None else known.table.select(families=[family])
-    n_scores = table.scores.groupby("model")["score"].count()
-    facts = table.models.reset_index().to_dict("records")
+    n_scores = Counter(table.rows["model"].tolist())
+    columns = table.facts
+    facts = [
+        dict(zip(columns, row, strict=True))
+        for row in zip(*(cells.tolist() for cells in columns.values()), strict=True)
+    ]
     if as_json:
-        o.print_json(
-            [json_safe({**f, "n_scores": int(n_scores.get(f["model"], 0))}) for f in facts]
-        )
+        o.print_json([json_safe({**f, "n_scores": n_scores[f["model"]]}) for f in facts])
         return
     o.print_table(
-        f"{len(table.models)} models",
+        f"{len(facts)} models",
         ("Model", "Family", "Tuning", "Released", "Parameters", "Tokens", "FLOPs", "Scores"),
         [
             (
@@ -214,7 +219,7 @@ def models(
                 size(m["parameters"]),
                 size(m["training_tokens"]),
                 flops(m["training_flops"]),
-                str(n_scores.get(m["model"], 0)),
+                str(n_scores[m["model"]]),
             )
             for m in facts
         ],

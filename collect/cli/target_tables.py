@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -66,11 +67,12 @@ def _print_gated(model: str, predictions: Sequence[TargetPrediction], all_shown:
     """Print why there is no number, a line per reason; refused targets in one line."""
     refused = [p for p in predictions if p.status == "refused" and not all_shown]
     others = [p for p in predictions if p not in refused]
-    gates = {p.gate for p in others}
-    if len(others) > 1 and len(gates) == 1 and "" not in gates:
-        line = f"no number for {model}'s {len(others)} other targets: {gates.pop()}"
-        console().print(f"{line}; --force shows the numbers", markup=False)
-        others = []
+    gates = Counter(p.gate for p in others if p.gate)
+    for gate, n in gates.most_common(1):  # that of the model, of which it has one
+        if n > 1:
+            line = f"no number for {model}'s {n} other targets: {gate}"
+            console().print(f"{line}; --force shows the numbers", markup=False)
+            others = [p for p in others if p.gate != gate]
     groups: dict[str, list[str]] = {}
     if refused:
         why = "refused by their back-tests (see `capspace targets`)"

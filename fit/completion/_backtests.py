@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ._baselines import fit_baselines
@@ -14,7 +15,17 @@ from ._training import TrainingTable
 from ._views import Recipe, fit_views
 from .scales import z_to_score
 
-__all__ = ["ORIGINS", "conformal_scores", "forward_tests", "provider_tests", "quantile"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "ORIGINS",
+    "Residuals",
+    "conformal_scores",
+    "forward_tests",
+    "provider_tests",
+    "quantile",
+]
 
 Array = NDArray[np.float64]
 
@@ -22,6 +33,26 @@ ORIGINS = (2, 4, 6, 8, 10, 12)
 """Months before the last training release from which forward tests start."""
 
 FEWEST_AT_ORIGIN = 25
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Errors of back-tests in units of their predicted widths.
+
+    Attributes
+    ----------
+    ratios : (m,)
+        Ascending.
+    weight : (m,)
+        Sums to less than 1: the rest is the weight of a new cell.
+    cell_ratios : (c,)
+        Ascending; of single cells hidden at random.
+
+    """
+
+    ratios: Array
+    weight: Array
+    cell_ratios: Array
 
 
 def provider_tests(table: TrainingTable, recipe: Recipe) -> pd.DataFrame:
@@ -75,9 +106,17 @@ def time_splits(
 
 
 def conformal_scores(providers: pd.DataFrame, forward: pd.DataFrame) -> tuple[Array, Array]:
-    """Return residuals in units of their widths, ascending, and weights that sum to 1.
+    """Return residuals in units of their widths, ascending, and their weights.
 
-    Both kinds of tests have half the weight. Cells for which no number would be given are out.
+    Both kinds of tests have half the weight. Of n tests of a kind each has 1/(n+1): the rest is the
+    new cell's own, whose residual may be of any size, so that the weights sum to less than 1. Cells
+    for which no number would be given are out.
+
+    References
+    ----------
+    Lei, G'Sell, Rinaldo, Tibshirani & Wasserman (2018), Distribution-free predictive inference for
+    regression, section 2.2.
+
     """
     values, weights = [], []
     for tests in (providers, forward):
@@ -86,16 +125,20 @@ def conformal_scores(providers: pd.DataFrame, forward: pd.DataFrame) -> tuple[Ar
         if len(ratio):
             values.append(ratio)
             own = use["weight"].to_numpy(dtype=float)
-            weights.append(own / own.sum())
+            effective = own.sum() ** 2 / (own**2).sum()
+            weights.append(own / own.sum() * effective / (effective + 1))
     if not values:
         return np.empty(0), np.empty(0)
     ratios, weight = np.concatenate(values), np.concatenate(weights)
     order = np.argsort(ratios, kind="stable")
-    return ratios[order], weight[order] / weight.sum()
+    return ratios[order], weight[order] / len(values)
 
 
 def quantile(ratios: Array, weight: Array, level: float) -> float:
-    """Return the weighted quantile of ascending ratios; NaN where there are none."""
+    """Return the weighted quantile of ascending ratios; NaN where there are none.
+
+    It is the largest of them where their weights do not reach the level.
+    """
     if not len(ratios):
         return float("nan")
     place = int(np.searchsorted(np.cumsum(weight), level * (1 - 1e-12)))
@@ -115,6 +158,8 @@ def _test(
     recipe: Recipe,
     origin: float,
 ) -> pd.DataFrame:
+    import pandas as pd
+
     known, new = table.rows(train), table.rows(test)
     views = fit_views(known, recipe)
     point, width = views.blend(new.cheap, new.facts)
@@ -146,6 +191,8 @@ def _test(
 
 
 def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
     columns = ["model", "target", "origin", "months", "weight", "point", "width", "truth", "gate"]
     if not parts:
         return pd.DataFrame(columns=columns, dtype=float)

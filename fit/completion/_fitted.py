@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import UnknownNameError, check_level, near_matches
-from ..table.numbers import check_fractions, check_unique, float_frame
-from ._backtests import quantile
+from ..errors import UnknownNameError, check_level
+from ._backtests import Residuals, quantile
 from ._baselines import Baselines, fit_baselines
 from ._gates import Gates, fit_gates
+from ._inputs import deviation_of_points, facts_of_rows, fractions, numbers_of, on_scale
 from ._storing import read_state, write_state
-from ._training import Columns, TrainingTable, decimal_years, latest_release, reasoning_signs
+from ._training import Columns, TrainingTable, latest_release
 from ._views import Recipe, Views, fit_views
-from .scales import score_to_z, z_to_score
+from .scales import z_to_score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["FittedPredictor"]
 
 Array = NDArray[np.float64]
 
 _Z_90 = 1.6448536269514722
-
-
-@dataclass(frozen=True)
-class Residuals:
-    """Errors of back-tests in units of their predicted widths.
-
-    Attributes
-    ----------
-    ratios : (m,)
-        Ascending.
-    weight : (m,)
-        Sums to 1.
-    cell_ratios : (c,)
-        Ascending; of single cells hidden at random.
-
-    """
-
-    ratios: Array
-    weight: Array
-    cell_ratios: Array
 
 
 @dataclass(frozen=True)
@@ -109,6 +91,7 @@ class FittedPredictor:
         targets: Sequence[str] | None = None,
         level: float = 0.9,
         force: bool = False,
+        spread: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """Predict targets of new models from their cheap scores.
 
@@ -125,6 +108,9 @@ class FittedPredictor:
             Coverage of the intervals.
         force : bool, default False
             Give the numbers that a gate refuses, beside its reason.
+        spread : (n models × benchmarks) DataFrame, optional
+            Standard deviations of scores that another source measured than the training models'
+            about what theirs would; 0 where missing. They widen the intervals.
 
         Returns
         -------
@@ -141,18 +127,60 @@ class FittedPredictor:
             A score is no fraction.
 
         """
+        import pandas as pd
+
         check_level(level)
-        chosen = self._numbers(targets)
-        cheap, about = self._cells(rows, self.cheap), _facts_of(facts, rows.index)
-        if np.isnan(cheap).all():
+        numbers_of(targets, self.targets)
+        cells, about = fractions(rows, self.cheap), facts_of_rows(facts, rows.index)
+        if np.isnan(cells).all():
             raise UnknownNameError(
                 f"none of {', '.join(map(str, rows.columns)) or 'no column'} is a known cheap "
                 f"benchmark; predictions need some of {', '.join(self.cheap)}"
             )
+        models = list(map(str, rows.index))
+        off = None if spread is None else fractions(spread.reindex(rows.index), self.cheap)
+        settings: dict[str, Any] = {"targets": targets, "level": level, "force": force}
+        return pd.DataFrame(self.predict_rows(models, cells, about, spread=off, **settings))
+
+    def predict_rows(
+        self,
+        models: Sequence[str],
+        cells: Array,
+        about: Array,
+        *,
+        targets: Sequence[str] | None = None,
+        level: float = 0.9,
+        force: bool = False,
+        spread: Array | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the rows of ``predict``, of arrays instead of frames.
+
+        Parameters
+        ----------
+        models : sequence of n str
+            Their names.
+        cells : (n, c)
+            Fractions on the cheap benchmarks, in their order; NaN where not measured.
+        about : (n, 2)
+            Release date in decimal years, and 1 for a model that reasons, -1 for another; NaN
+            where unknown.
+        targets, level, force
+            As of ``predict``.
+        spread : (n, c), optional
+            As of ``predict``; NaN counts as 0.
+
+        """
+        check_level(level)
+        chosen = numbers_of(targets, self.targets)
+        cheap = on_scale(cells, models, self.cheap, self.linear)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
         straight = np.isin(np.array(self.targets), self.linear)
         half = self.scale(level) * width
+        if spread is not None:
+            linear = np.isin(np.array(self.cheap), self.linear)
+            off = deviation_of_points(self.views, cheap, about, np.nan_to_num(spread), linear)
+            half = np.hypot(half, _normal(level) * off)
         numbers = {
             "prediction": z_to_score(point, straight),
             "lower": z_to_score(point - half, straight),
@@ -160,13 +188,13 @@ class FittedPredictor:
         }
         if not force:
             numbers = {name: np.where(gate == 0, v, np.nan) for name, v in numbers.items()}
-        same = np.array([[str(m) == known for known in self.models] for m in rows.index])
+        same = np.array([[m == known for known in self.models] for m in models])
         naive = self.baselines.predict(cheap, about[:, 0], same)
         naive["single"] = z_to_score(self.views.lines.predict(cheap)[0], straight)
         nearest, single = self.baselines.nearest(cheap, same), self.views.lines.choice(cheap)
         seen = set(self.models)
         out = []
-        for i, model in enumerate(map(str, rows.index)):
+        for i, model in enumerate(models):
             for j in chosen:
                 out.append(
                     {
@@ -180,7 +208,7 @@ class FittedPredictor:
                         "in_training": model in seen,
                     }
                 )
-        return pd.DataFrame(out)
+        return out
 
     def in_logits(
         self, rows: pd.DataFrame, facts: pd.DataFrame | None = None
@@ -194,7 +222,8 @@ class FittedPredictor:
         reasons : a list per model, a sentence per target: why there is no number, or ""
 
         """
-        cheap, about = self._cells(rows, self.cheap), _facts_of(facts, rows.index)
+        cells, about = fractions(rows, self.cheap), facts_of_rows(facts, rows.index)
+        cheap = on_scale(cells, list(rows.index), self.cheap, self.linear)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
         reasons = [[self.gates.reason(int(g), j) for j, g in enumerate(row)] for row in gate]
@@ -225,9 +254,11 @@ class FittedPredictor:
             cell is its own interval; a model without any known cell has NaN.
 
         """
-        cells, about = self._cells(rows, self.columns), _facts_of(facts, rows.index)
+        import pandas as pd
+
+        cells, about = fractions(rows, self.columns), facts_of_rows(facts, rows.index)
         straight = np.isin(np.array(self.columns), self.linear)
-        z = score_to_z(cells, straight)
+        z = on_scale(cells, list(rows.index), self.columns, self.linear)
         p = len(self.columns)
         if self.views.with_facts:
             z = np.column_stack([z, about])
@@ -304,39 +335,11 @@ class FittedPredictor:
         """
         return read_state(cls, path)
 
-    def _numbers(self, targets: Sequence[str] | None) -> list[int]:
-        names = self.targets if targets is None else targets
-        for name in names:
-            if name not in self.targets:
-                raise UnknownNameError(
-                    f"{name!r} is no target of this fit{near_matches(name, self.targets)}; it has "
-                    f"{', '.join(self.targets)}"
-                )
-        return [self.targets.index(name) for name in names]
 
-    def _cells(self, rows: pd.DataFrame, names: Collection[str]) -> Array:
-        check_unique(rows.index, "models to predict")
-        check_unique(rows.columns, "columns")
-        frame = float_frame(rows.reindex(columns=list(names)))
-        cells = frame.to_numpy(dtype=float)
-        straight = np.isin(np.array(frame.columns), self.linear)
-        outside = ((cells < 0) | (cells > 1)).any(axis=0) & ~straight
-        for j in np.flatnonzero(outside).tolist():
-            check_fractions(frame.iloc[:, j], str(frame.columns[j]))
-        return score_to_z(cells, straight) if names is self.cheap else cells
+def _normal(level: float) -> float:
+    from statistics import NormalDist
 
-
-def _facts_of(facts: pd.DataFrame | None, index: pd.Index) -> Array:
-    if facts is None:
-        return np.full((len(index), 2), np.nan)
-    check_unique(facts.index, "models with facts")
-    about = facts.reindex(index)
-    years = (
-        decimal_years(about["release_date"])
-        if "release_date" in about
-        else np.full(len(index), np.nan)
-    )
-    return np.column_stack([years, reasoning_signs(about)])
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def _name(names: Sequence[str], number: int) -> str:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import FitError, TooFewModelsError, UnknownNameError, near_matches
+from ..table.cells import is_missing
 from ..table.facts import last_day, read_date
 from ..table.numbers import check_fractions, check_unique, float_frame
 from .scales import score_to_z
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "Columns",
     "TrainingTable",
     "decimal_years",
     "latest_release",
+    "reasoning_of",
     "reasoning_signs",
 ]
 
@@ -140,10 +144,10 @@ class TrainingTable:
                 have = ", ".join(map(str, facts.columns))
                 raise FitError(f"the facts have no column {name}; they have {have}")
         about = facts.reindex(scores.index)
-        years = decimal_years(about["release_date"])
+        years = decimal_years(about["release_date"].items())
         models = np.array([str(m) for m in scores.index], dtype=str)
         provider = [
-            str(m) if pd.isna(p) or not str(p).strip() else str(p).strip()
+            str(m) if is_missing(p) or not str(p).strip() else str(p).strip()
             for m, p in zip(scores.index, about["provider"], strict=True)
         ]
         score = frame.to_numpy(dtype=float)
@@ -157,14 +161,14 @@ class TrainingTable:
             score,
             score_to_z(score, columns.linear),
             years,
-            reasoning_signs(about),
+            reasoning_signs(reasoning_of(about)),
             np.array(provider, dtype=str),
             weights,
             columns,
         )
         use = ~np.isnan(score).all(axis=1) & (weights > 0)
         if cut is not None:
-            limit = decimal_years(pd.Series([cut], ["the cut"]))[0]
+            limit = decimal_years([("the cut", cut)])[0]
             use &= ~(years > limit)
         if use.sum() < 2:
             raise TooFewModelsError(f"{int(use.sum())} models with scores; at least two are needed")
@@ -208,15 +212,14 @@ class TrainingTable:
         return float(known.max()) if len(known) else float("nan")
 
 
-def decimal_years(dates: pd.Series) -> Array:
-    """Return ISO dates (n,) as decimal years, of a month or year its last day; NaN if unknown."""
-    years = np.full(len(dates), np.nan)
-    for i, (model, value) in enumerate(dates.items()):
+def decimal_years(dates: Iterable[tuple[object, Any]]) -> Array:
+    """Return the dates (n,) of models in decimal years, of a month its last day; NaN if unknown."""
+    years = []
+    for model, value in dates:
         iso = read_date(value, f"{model!s}: release_date")
-        if iso:
-            day = last_day(iso)
-            years[i] = day.year + (day.timetuple().tm_yday - 1) / 365.25
-    return years
+        day = last_day(iso) if iso else None
+        years.append(np.nan if day is None else day.year + (day.timetuple().tm_yday - 1) / 365.25)
+    return np.array(years, dtype=float)
 
 
 def latest_release(facts: pd.DataFrame, table: TrainingTable) -> str:
@@ -227,16 +230,23 @@ def latest_release(facts: pd.DataFrame, table: TrainingTable) -> str:
     return max((last_day(iso).isoformat() for iso in known if iso), default="")
 
 
-def reasoning_signs(facts: pd.DataFrame) -> Array:
-    """Return +1 for models that reason before they answer, -1 for others, NaN where unknown."""
+def reasoning_of(facts: pd.DataFrame) -> Iterable[tuple[object, Any]]:
+    """Return whether each model reasons, as its facts state it; None where they do not."""
     if "reasoning" not in facts:
-        return np.full(len(facts), np.nan)
-    signs = np.full(len(facts), np.nan)
-    for i, (model, value) in enumerate(facts["reasoning"].items()):
-        if value is None or pd.isna(value) or value == "":
+        return ((model, None) for model in facts.index)
+    items: Iterable[tuple[object, Any]] = facts["reasoning"].items()
+    return items
+
+
+def reasoning_signs(reasoning: Iterable[tuple[object, Any]]) -> Array:
+    """Return +1 for models that reason before they answer, -1 for others, NaN where unknown."""
+    signs = []
+    for model, value in reasoning:
+        if is_missing(value) or value == "":
+            signs.append(np.nan)
             continue
         text = str(value).strip().casefold()
         if text not in {"true", "false", "1", "0", "1.0", "0.0", "yes", "no"}:
             raise FitError(f"{model!s}: reasoning is {value!r}; write true or false")
-        signs[i] = 1.0 if text in {"true", "1", "1.0", "yes"} else -1.0
-    return signs
+        signs.append(1.0 if text in {"true", "1", "1.0", "yes"} else -1.0)
+    return np.array(signs, dtype=float)

@@ -17,13 +17,14 @@ from ..completion.scales import z_to_score
 from ..errors import DegenerateError, FitError, TooFewModelsError, UnknownNameError, near_matches
 from ..law.conformal import Joint, joint_prediction
 from ..reference import Reference, Target, target_training_table
+from ..reference._training_arguments import facts_of
 from ..reference.overlap import Overlap, find_overlap
 from ..table._table import ScoreTable
 from ..table.doubtful import leave_out_doubtful
 from ..table.facts import family_of_each
 from ._comparison import Comparison, PairComparison
 from ._completion import complete
-from ._reference_laws import laws_without, release_and_mode, stored_laws
+from ._reference_laws import laws_without, release_of, stored_laws
 from ._target_law import TargetLaw
 
 __all__ = ["compare_models", "probability_above"]
@@ -191,7 +192,9 @@ def _by_stored_laws(
     same = {model for overlap in overlaps for model in overlap.reasons}
     if same:
         laws = laws_without(laws, reference, same)
-    facts = pd.concat([release_and_mode(used, o.model, reference, o.sure, today) for o in overlaps])
+    days = [release_of(used, o.model, reference, o.sure, today) for o in overlaps]
+    models = [o.model for o in overlaps]
+    facts = facts_of(used.models.loc[models].assign(release_date=days))
     point, deviation, reasons = laws.in_logits(wide, facts)
     pairs: list[PairComparison] = []
     uncompared: dict[str, str] = {}

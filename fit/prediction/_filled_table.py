@@ -8,9 +8,10 @@ import pandas as pd
 
 from ..errors import UnknownNameError
 from ..reference import Reference
+from ..reference._training_arguments import facts_of
 from ..reference.overlap import find_overlap
 from ..table._table import ScoreTable
-from ._reference_laws import laws_without, release_and_mode, stored_laws
+from ._reference_laws import laws_without, release_of, stored_laws
 
 __all__ = ["complete_table"]
 
@@ -83,7 +84,8 @@ def complete_table(
         row = wide.loc[[model]]
         overlap = find_overlap(str(model), row[shared].iloc[0], published)
         own = laws_without(laws, reference, overlap.reasons) if overlap.reasons else laws
-        facts = release_and_mode(table, str(model), reference, overlap.sure, today)
+        day = release_of(table, str(model), reference, overlap.sure, today)
+        facts = facts_of(table.models.loc[[model]].assign(release_date=day))
         filled.append(own.complete(row, facts, level=level))
     cells = pd.concat(filled, ignore_index=True)
     statuses = {name: e.status for name, e in reference.evaluations.items()}

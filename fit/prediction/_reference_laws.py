@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
+import numpy as np
 
 from .._json import json_safe
 from ..completion import FittedPredictor
-from ..errors import FitError
+from ..completion._gates import Gate
+from ..completion._training import decimal_years
+from ..errors import FitError, UnknownNameError
 from ..reference import Evaluation, Reference
-from ..reference.overlap import find_overlap
+from ..reference._source_spread import SourceSpread, source_spread
+from ..reference._training_arguments import training_arguments
+from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
-from ._training_table import facts_of, training_arguments
+from ._several import check_different, targets_of_each
 
 __all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
 
@@ -81,7 +85,7 @@ class TargetPrediction:
 
 def predict_targets(
     table: ScoreTable,
-    reference: Reference,
+    reference: Reference | Iterable[Reference],
     *,
     targets: Iterable[str] | None = None,
     level: float = 0.9,
@@ -96,11 +100,13 @@ def predict_targets(
     table : ScoreTable
         Scores of the models, fractions, and their facts: a release date, and the mode in which
         they answered.
-    reference : Reference
-        One with stored laws. Models of it that are, or likely are, among ``table`` are left out of
-        the laws that predict them, which takes a refit.
+    reference : Reference or iterable of Reference
+        One with stored laws, or several, which predict one after the other. Models of it that are,
+        or likely are, among ``table`` are left out of the laws that predict them, which takes a
+        refit.
     targets : iterable of str, optional
-        Names of targets; all of the reference's by default.
+        Names of targets; all of the reference's by default. Each of several references predicts
+        those that it has.
     level : float, default 0.9
         Nominal coverage of the intervals.
     force : bool, default False
@@ -110,14 +116,15 @@ def predict_targets(
         the intervals stays as stored.
     today : date, optional
         The release of models that state none, and are none of the reference; the day of the call
-        by default.
+        by default, which the notes say.
 
     Raises
     ------
     FitError
-        The reference has no stored laws, or the level lies outside (0, 1).
+        A reference has no stored laws, or is given twice, or the level lies outside (0, 1).
     UnknownNameError
-        A target is unknown, or no benchmark of the reference was measured.
+        A target is unknown; or one of several references has none of the targets, or no benchmark
+        of it was measured.
 
     Examples
     --------
@@ -131,28 +138,58 @@ def predict_targets(
     True
 
     """
+    if not isinstance(reference, Reference):
+        settings = {"level": level, "force": force, "exclude": exclude, "today": today}
+        return _by_several(table, list(reference), targets, settings)
     laws = stored_laws(reference)
     wanted = reference.targets if targets is None else targets
     chosen = [reference.target(name) for name in wanted]
     names = [target.name for target in chosen]
     benchmarks = [b for b in reference.benchmarks if b in table.benchmarks]
-    wide = table.wide(benchmarks).dropna(how="all")
-    published = reference.scores()
+    scores, models = table.array(benchmarks), table.facts["model"].tolist()
+    published = set(reference.table.benchmarks)
+    shared = [j for j, b in enumerate(benchmarks) if b in published]
+    known = reference.table.array([benchmarks[j] for j in shared])
+    known_models = reference.table.facts["model"].tolist()
     made: list[TargetPrediction] = []
-    for model, row in wide.iterrows():
-        overlap = find_overlap(str(model), row, published)
+    for model, row in zip(models, scores, strict=True):
+        if np.isnan(row).all():
+            continue
+        overlap = overlap_of_rows(model, row[shared], known_models, known)
         unseen = {*overlap.reasons, *exclude}
         own = laws_without(laws, reference, unseen) if unseen else laws
-        facts = release_and_mode(table, str(model), reference, overlap.sure, today)
-        frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
-        notes = tuple(line for line in (overlap.note(), _undated(table, str(model), facts)) if line)
-        for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
+        day = release_of(table, model, reference, overlap.sure, today)
+        about = [[*decimal_years([(model, day)]), _REASONS.get(table.fact(model, "mode"), np.nan)]]
+        measured = dict(zip(benchmarks, row, strict=True))
+        cells = np.array([[measured.get(b, np.nan) for b in own.cheap]])
+        spreads = source_spread(reference, _sources(table, model, benchmarks))
+        off = np.array([[spreads[b].deviation if b in spreads else 0.0 for b in own.cheap]])
+        rows = own.predict_rows(
+            [model],
+            cells,
+            np.array(about),
+            targets=names,
+            level=level,
+            force=True,
+            spread=off if spreads else None,
+        )
+        undated = not table.fact(model, "release_date")
+        late = own.gates.reason(Gate.TOO_LATE, 0)
+        is_late = undated and any(numbers["reason"] == late for numbers in rows)
+        is_assumed = undated and today is None and not is_late
+        assumed = _UNDATED.format(model, day) if is_assumed else ""
+        lines = (overlap.note(), assumed, _widened(model, spreads))
+        notes = tuple(line for line in lines if line)
+        for target, numbers in zip(chosen, rows, strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
             refused = evaluation is not None and status == "refused"
-            reasons = [cells["reason"], "" if evaluation is None else evaluation.reason]
-            is_shown = force or not (cells["reason"] or refused)
-            mean, lower, upper = (cells[c] if is_shown else float("nan") for c in _NUMBERS)
+            gate = numbers["reason"]
+            if is_late and gate == late:
+                gate = _UNDATED_LATE.format(day, late)
+            reasons = [gate, "" if evaluation is None else evaluation.reason]
+            is_shown = force or not (gate or refused)
+            mean, lower, upper = (numbers[c] if is_shown else float("nan") for c in _NUMBERS)
             made.append(
                 TargetPrediction(
                     reference=reference.name,
@@ -165,10 +202,10 @@ def predict_targets(
                     upper=upper,
                     level=level,
                     reason="; ".join(reason for reason in reasons if reason),
-                    gate=str(cells["reason"]),
-                    baselines={name: float(cells[name]) for name in BASELINES},
-                    nearest_model=str(cells["nearest_model"]),
-                    single_benchmark=str(cells["single_benchmark"]),
+                    gate=gate,
+                    baselines={name: float(numbers[name]) for name in BASELINES},
+                    nearest_model=str(numbers["nearest_model"]),
+                    single_benchmark=str(numbers["single_benchmark"]),
                     evaluation=evaluation,
                     notes=notes,
                 )
@@ -176,34 +213,64 @@ def predict_targets(
     return made
 
 
-_NUMBERS = ("prediction", "lower", "upper")
-
-
-def release_and_mode(
+def _by_several(
     table: ScoreTable,
-    model: str,
-    reference: Reference,
-    same: Iterable[str],
-    today: date | None,
-) -> pd.DataFrame:
-    """Return the facts of a model that the laws use.
+    references: Sequence[Reference],
+    targets: Iterable[str] | None,
+    settings: Mapping[str, Any],
+) -> list[TargetPrediction]:
+    check_different([reference.name for reference in references])
+    measured = set(table.benchmarks)
+    for reference in references:
+        if measured.isdisjoint(reference.benchmarks):
+            raise UnknownNameError(
+                f"no benchmark of the reference {reference.name} was measured; it predicts from "
+                f"{', '.join(reference.benchmarks)}: leave it out"
+            )
+    wanted = targets_of_each(references, targets)
+    return [
+        prediction
+        for reference, names in zip(references, wanted, strict=True)
+        for prediction in predict_targets(table, reference, targets=names, **settings)
+    ]
 
-    Without a release date it has that of the models of the reference that it is, or today's.
+
+_NUMBERS = ("prediction", "lower", "upper")
+_HOW = "give the date in a column release_date"
+_UNDATED = f"{{}}: no release date is given, {{}} is assumed; {_HOW}"
+_UNDATED_LATE = f"no release date is given and {{}} is assumed, so {{}}; {_HOW}"
+_REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
+
+
+def release_of(
+    table: ScoreTable, model: str, reference: Reference, same: Iterable[str], today: date | None
+) -> str:
+    """Return the release date of a model.
+
+    Where it states none, it has that of the models of the reference that it is, or today's.
     """
-    released = reference.table.models["release_date"]
-    dated = [str(released[name]) for name in same if released[name]]
-    day = str(table.models.at[model, "release_date"]) or max(
-        dated, default=(today or date.today()).isoformat()
+    dated = [str(reference.table.fact(name, "release_date")) for name in same]
+    return str(table.fact(model, "release_date")) or max(
+        filter(None, dated), default=(today or date.today()).isoformat()
     )
-    return facts_of(table.models.loc[[model]].assign(release_date=day))
 
 
-def _undated(table: ScoreTable, model: str, facts: pd.DataFrame) -> str:
-    """Return in a line which release date was assumed, "" where it was given."""
-    if table.models.at[model, "release_date"]:
+def _sources(table: ScoreTable, model: str, benchmarks: Collection[str]) -> dict[str, str]:
+    """Return who measured each benchmark of a model, "" where that is not stated."""
+    rows = table.rows
+    cells = zip(rows["model"], rows["benchmark"], rows["source"], strict=True)
+    return {b: source for own, b, source in cells if own == model and b in benchmarks}
+
+
+def _widened(model: str, spreads: Mapping[str, SourceSpread]) -> str:
+    """Return in a line which intervals are wider, as another source measured; "" if none is."""
+    if not spreads:
         return ""
-    day = str(facts.at[model, "release_date"])
-    return f"{model}: no release date is given, {day} is assumed; give it in a column release_date"
+    parts = (f"{b} {100 * s.deviation:.1f}" for b, s in spreads.items())
+    return (
+        f"{model}: measured by another source than the reference's; its intervals include by how "
+        f"many points the two differ: {', '.join(parts)}"
+    )
 
 
 def stored_laws(reference: Reference) -> FittedPredictor:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterable
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import pandas as pd
+import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..errors import TableError, near_matches
+from ..table._source_offsets import SourceOffsets
 from ..table._table import ScoreTable
-from ..table.cells import as_numbers, read_cells
+from ..table.cells import Cells, cell_numbers, read_columns
 from ..table.facts import last_day, read_date
-from ..table.readers import typed
+from ..table.offset_files import OFFSETS, read_offsets
+from ..table.readers import typed_cells
 from ._entries import About, Benchmark, Evaluation, Target
 from ._reference import Reference
 
@@ -46,7 +49,7 @@ def read_reference(folder: Traversable, packaged: Traversable) -> Reference:
     if "model" not in facts:
         raise TableError(f"{folder / 'models.csv'}: no column 'model'")
     known = [*benchmarks, *targets]
-    stray = [b for b in scores["benchmark"].unique() if b not in known]
+    stray = [b for b in dict.fromkeys(scores["benchmark"]) if b not in known]
     if stray:
         raise TableError(
             f"{folder / 'scores.csv'}: {stray[0]!r} is neither a benchmark nor a target"
@@ -54,7 +57,8 @@ def read_reference(folder: Traversable, packaged: Traversable) -> Reference:
         )
     try:
         weights = _weights(facts)
-        table = ScoreTable(typed(scores), _tuned(typed(facts), scores["model"]))
+        described = _tuned(typed_cells(facts), scores["model"])
+        table = ScoreTable.from_cells(typed_cells(scores), described)
         if about is not None:
             _refuse_later(table, scores, about)
     except TableError as error:
@@ -67,6 +71,16 @@ def read_reference(folder: Traversable, packaged: Traversable) -> Reference:
         _evaluations(folder / "evaluation.csv", targets),
         weights,
         Path(str(folder / "laws")) if _is_there(folder, "laws.npz") else None,
+        _offsets(folder),
+    )
+
+
+def _offsets(folder: Traversable) -> SourceOffsets:
+    """Return how far sources are apart, as the folder states it."""
+    return (
+        read_offsets(Path(str(folder / OFFSETS)))
+        if _is_there(folder, OFFSETS)
+        else SourceOffsets(())
     )
 
 
@@ -89,23 +103,21 @@ def read_targets(file: Traversable) -> dict[str, Target]:
 
 def with_tuning(table: ScoreTable) -> ScoreTable:
     """Return a table whose models are base or instruct; base where that is not stated."""
-    facts = _tuned(table.models.reset_index(), pd.Series(dtype=object))
-    return ScoreTable(table.scores, facts, table.notes)
+    return ScoreTable.from_cells(table.rows, _tuned(table.facts, ()), table.notes)
 
 
-def _tuned(facts: pd.DataFrame, scored: pd.Series) -> pd.DataFrame:
+def _tuned(facts: Cells, scored: Iterable[str]) -> dict[str, Any]:
     """Return the facts of all models, ``scored`` ones included, each base or instruct."""
-    known = set(facts["model"])
-    extra = [m for m in scored.unique() if m not in known]
-    every = pd.concat([facts, pd.DataFrame({"model": extra})]) if extra else facts.copy()
-    given = every["tuning"] if "tuning" in every else pd.Series("", every.index)
+    models = list(facts["model"])
+    known = set(models)
+    extra = [m for m in dict.fromkeys(scored) if m not in known]
+    every = {c: [*cells, *(None for _ in extra)] for c, cells in facts.items()}
+    every["model"] = [*models, *extra]
+    given = every.get("tuning", [None] * len(every["model"]))
     every["tuning"] = [t.strip().lower() if isinstance(t, str) and t else "base" for t in given]
-    odd = every[~every["tuning"].isin(["base", "instruct"])]
-    if len(odd):
-        raise TableError(
-            f"{odd['model'].iloc[0]}: tuning is {odd['tuning'].iloc[0]!r}; it is 'base' or "
-            "'instruct'"
-        )
+    for model, tuning in zip(every["model"], every["tuning"], strict=True):
+        if tuning not in ("base", "instruct"):
+            raise TableError(f"{model}: tuning is {tuning!r}; it is 'base' or 'instruct'")
     return every
 
 
@@ -113,42 +125,45 @@ def _is_there(folder: Traversable, name: str) -> bool:
     return (folder / name).is_file()
 
 
-def _cells(folder: Traversable, name: str) -> pd.DataFrame:
-    """Return the cells of a CSV file, compressed or not."""
+def _cells(folder: Traversable, name: str) -> dict[str, list[Any]]:
+    """Return the cells of a CSV file by column, compressed or not."""
     packed = _is_there(folder, f"{name}.gz")
     file = folder / (f"{name}.gz" if packed else name)
     try:
         content = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
-        return read_cells(Path(name), content=content)
+        return read_columns(Path(name), content=content)
     except (TableError, OSError, EOFError) as error:
         raise TableError(f"{file}: {error}") from None
 
 
-def _weights(facts: pd.DataFrame) -> dict[str, float]:
+def _weights(facts: Cells) -> dict[str, float]:
     """Return the weight of each model that states one, which lies in (0, 1]."""
     if "weight" not in facts:
         return {}
-    weights = as_numbers(facts["weight"], facts["model"]).set_axis(facts["model"]).dropna()
-    odd = weights[~weights.between(0, 1, inclusive="right")]
-    if len(odd):
-        raise TableError(f"{odd.index[0]}: weight is {odd.iloc[0]:g}; it lies in (0, 1]")
-    return {str(model): float(weight) for model, weight in weights.items()}
+    weights = cell_numbers(facts["weight"], facts["model"], "weight").tolist()
+    stated = {str(m): w for m, w in zip(facts["model"], weights, strict=True) if not np.isnan(w)}
+    for model, weight in stated.items():
+        if not 0 < weight <= 1:
+            raise TableError(f"{model}: weight is {weight:g}; it lies in (0, 1]")
+    return stated
 
 
-def _refuse_later(table: ScoreTable, scores: pd.DataFrame, about: About) -> None:
+def _refuse_later(table: ScoreTable, scores: Cells, about: About) -> None:
     """Refuse a model released after the reference's date, or a cell dated after its sources.
 
     A date without its day is refused only where all of its days are later.
     """
     cut = max([about.date, *(source.date for source in about.sources)]).isoformat()
-    for model, released in table.models["release_date"].items():
+    facts = table.facts
+    for model, released in zip(facts["model"], facts["release_date"], strict=True):
         if released and _first_day(released) > about.date.isoformat():
             raise TableError(
                 f"{model} was released on {released}, after the reference's date {about.date}"
             )
     if "date" not in scores:
         return
-    for model, benchmark, cell in scores[["model", "benchmark", "date"]].itertuples(index=False):
+    rows = zip(scores["model"], scores["benchmark"], scores["date"], strict=True)
+    for model, benchmark, cell in rows:
         dated = read_date(cell, f"{model}: date of {benchmark}")
         if dated and _first_day(dated) > cut:
             raise TableError(
@@ -166,10 +181,11 @@ def _evaluations(file: Traversable, targets: dict[str, Target]) -> dict[str, Eva
     if not file.is_file():
         return {}
     try:
-        cells = read_cells(Path(file.name), content=file.read_bytes())
+        cells = read_columns(Path(file.name), content=file.read_bytes())
     except TableError as error:
         raise TableError(f"{file}: {error}") from None
-    entries = [_validated(Evaluation, row, file) for row in cells.to_dict("records")]
+    rows = (dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True))
+    entries = [_validated(Evaluation, row, file) for row in rows]
     for entry in entries:
         if entry.target not in targets:
             raise TableError(

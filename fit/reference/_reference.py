@@ -6,15 +6,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-import pandas as pd
 
 from .._display import counted, frame_html
 from ..errors import UnknownNameError, check_choice, near_matches
+from ..table._source_offsets import SourceOffsets
 from ..table._table import ScoreTable
 from ._entries import About, Benchmark, Evaluation, Kind, Population, Target
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Reference", "target_training_table"]
 
@@ -39,6 +42,8 @@ class Reference:
         How much a model counts, where that is not 1: of n variants of one base model each is 1/n.
     laws : path or None
         Where laws that were fitted to it are stored, without the endings ``.npz`` and ``.json``.
+    offsets : SourceOffsets
+        How far sources are apart that measured the same models; empty where that is not known.
 
     """
 
@@ -49,6 +54,7 @@ class Reference:
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
     model_weights: Mapping[str, float] = field(default_factory=dict)
     laws: Path | None = None
+    offsets: SourceOffsets = field(default_factory=lambda: SourceOffsets(()))
 
     def __repr__(self) -> str:
         name = "" if self.about is None else f"{self.about.name}: "
@@ -65,6 +71,8 @@ class Reference:
 
         The status is "" where the target was not evaluated.
         """
+        import pandas as pd
+
         counts = self.training_counts()
         rows = [
             (
@@ -117,12 +125,14 @@ class Reference:
     @property
     def place_population(self) -> Population:
         """Of which models places are: base models, or all where those are too few."""
-        n_base = int((self.table.models["tuning"] == "base").sum())
+        n_base = int((self.table.facts["tuning"] == "base").sum())
         return "base" if n_base >= _FEWEST_BASE else "all"
 
     @property
     def weights(self) -> pd.Series:
         """How much each model counts in a fit of the space: 1, or 1/n for n variants of a base."""
+        import pandas as pd
+
         given = pd.Series(self.model_weights, dtype=float)
         return given.reindex(self.table.models.index).fillna(1.0)
 
@@ -166,18 +176,17 @@ class Reference:
 
     def training_counts(self) -> dict[str, tuple[int, int]]:
         """Return how many models and families each target is fitted on, by its name."""
-        scored = set(self.table.benchmarks)
+        facts, scored = self.table.facts, set(self.table.benchmarks)
         names = [n for n in (*self.benchmarks, *self.targets) if n in scored]
-        known = self.table.wide(names).notna()
-        facts = self.table.models
-        families = facts["family"].where(facts["family"] != "", facts.index.to_series())
+        known = dict(zip(names, ~np.isnan(self.table.array(names)).T, strict=True))
+        family = np.where(facts["family"] != "", facts["family"], facts["model"])
         counts = {}
         for target in self.targets.values():
-            space = [b for b in self.space_benchmarks(target) if b in known]
-            use = known[space].any(axis=1) & known.get(target.name, False)
+            space = [known[b] for b in self.space_benchmarks(target) if b in known]
+            use = np.any(space, axis=0) & known.get(target.name, False)
             if target.population != "all":
-                use &= facts["tuning"] == target.population
-            counts[target.name] = int(use.sum()), int(families[use].nunique())
+                use = use & (facts["tuning"] == target.population)
+            counts[target.name] = int(np.sum(use)), len(set(family[use]))
         return counts
 
     @property

@@ -108,7 +108,8 @@ def refuse_other_protocols(table: ScoreTable, reference: Reference) -> None:
 
     """
     by_questions = {b.measures or b.name: b for b in reference.benchmarks.values()}
-    rows = table.scores[["model", "benchmark", "protocol"]].drop_duplicates()
+    columns = (table.rows[name].tolist() for name in ("model", "benchmark", "protocol"))
+    rows = list(dict.fromkeys(zip(*columns, strict=True)))
     for name in reference_names():
         if name == reference.name:
             continue
@@ -116,7 +117,7 @@ def refuse_other_protocols(table: ScoreTable, reference: Reference) -> None:
             same = by_questions.get(other.measures or other.name)
             if same is None or not other.protocol or same.protocol == other.protocol:
                 continue
-            for model, benchmark, protocol in rows.itertuples(index=False):
+            for model, benchmark, protocol in rows:
                 is_column = (
                     benchmark not in reference.benchmarks
                     and canonical_benchmark(benchmark, [other.name]) == other.name

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from ..table.names import match_names
 
-__all__ = ["Overlap", "find_overlap"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Overlap", "find_overlap", "overlap_of_rows"]
 
 _LEAST_EQUAL = 4
 _LIKELY = "likely the same: "
@@ -62,14 +66,25 @@ def find_overlap(model: str, scores: pd.Series, reference: pd.DataFrame) -> Over
     is likely that model under another name. Scores of exactly 0 do not count as the same.
 
     """
+    own = scores.reindex(reference.columns).to_numpy(dtype=float)
+    names = list(map(str, reference.index))
+    return overlap_of_rows(model, own, names, reference.to_numpy(dtype=float))
+
+
+def overlap_of_rows(
+    model: str,
+    scores: NDArray[np.float64],
+    names: Sequence[str],
+    reference: NDArray[np.float64],
+) -> Overlap:
+    """Return what ``find_overlap`` returns, of scores (p,) and those (n, p) of n named models."""
     reasons = {
         match.name: match.reason if match.is_sure else f"{_LIKELY}{match.reason}"
-        for match in match_names(model, map(str, reference.index))
+        for match in match_names(model, names)
     }
-    own = scores.reindex(reference.columns).astype(float)
     with np.errstate(invalid="ignore"):
-        equal = (reference - own).abs().le(_ROUNDING) & (own != 0)
-    for name, n_equal in equal.sum(axis=1).items():
+        equal = (np.abs(reference - scores) <= _ROUNDING) & (scores != 0)
+    for name, n_equal in zip(names, equal.sum(axis=1).tolist(), strict=True):
         if n_equal >= _LEAST_EQUAL:
-            reasons.setdefault(str(name), f"{_LIKELY}equal scores on {n_equal} benchmarks")
+            reasons.setdefault(name, f"{_LIKELY}equal scores on {n_equal} benchmarks")
     return Overlap(model, reasons)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ..errors import UnknownNameError
 from ._table import ScoreTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "SourceAgreement",
@@ -128,8 +131,23 @@ class SourceOffsets:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per pair: the attributes of ``SourceOffset``, and its problem."""
+        import pandas as pd
+
         names = [*(f.name for f in fields(SourceOffset)), "problem"]
         return pd.DataFrame([[getattr(p, n) for n in names] for p in self.pairs], columns=names)
+
+    def rounded(self, digits: int) -> SourceOffsets:
+        """Return the same with offsets, spreads and correlations of so many digits."""
+        pairs = (
+            replace(
+                p,
+                offset=round(p.offset, digits),
+                spread=round(p.spread, digits),
+                r=round(p.r, digits),
+            )
+            for p in self.pairs
+        )
+        return replace(self, pairs=tuple(pairs))
 
     def disagreeing(self) -> tuple[SourceOffset, ...]:
         """Return the pairs that agree badly."""
@@ -191,6 +209,8 @@ def source_offsets(table: ScoreTable, benchmarks: Iterable[str] | None = None) -
     ('board', 'vendor', 3, -0.02)
 
     """
+    import pandas as pd
+
     wanted = table.benchmarks if benchmarks is None else list(benchmarks)
     pairs: list[SourceOffset] = []
     shared: dict[str, list[pd.DataFrame]] = {}
@@ -256,6 +276,8 @@ def compare_sources(benchmark: str, scores: dict[str, pd.Series]) -> SourceOffse
         Of exactly two sources.
 
     """
+    import pandas as pd
+
     (source, own), (other, its) = scores.items()
     both = pd.DataFrame({0: own, 1: its}).dropna().to_numpy(dtype=float)
     n = len(both)

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from .._display import counted, frame_html
 from ..errors import TableError, UnknownNameError, near_matches
-from ._checks import check_facts, check_scores, merge_agreeing, typed_columns
-from .facts import family_key
-from .marks import read_marks
-from .numbers import check_unique, float_frame
-from .schema import (
-    FACT_COLUMNS,
-    SCORE_COLUMNS,
-    SCORE_NUMBERS,
+from ._checks import (
+    Columns,
+    check_all_fractions,
+    checked_facts,
+    checked_scores,
+    facts_of_frame,
+    rows_of,
+    scores_of_cells,
+    scores_of_frame,
 )
+from ._merging import merged_facts
+from ._wide import like_wide, long_of_wide, wide_array
+from .cells import Cells
+from .facts import family_key
+from .schema import FACT_COLUMNS, SCORE_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ScoreTable"]
-
-_LARGEST_STDERR = 0.51  # of one half, from two items on
 
 
 @dataclass(frozen=True)
@@ -74,20 +82,116 @@ class ScoreTable:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        scores = typed_columns(self.scores, SCORE_COLUMNS, SCORE_NUMBERS)
-        scores = scores[scores["score"].notna()]
-        scores = scores.assign(comparable=read_marks(scores))
-        check_scores(scores)
-        scores = merge_agreeing(scores)
-        facts = check_facts(self.models, scores["model"].unique())
-        object.__setattr__(self, "scores", scores.reset_index(drop=True))
-        object.__setattr__(self, "models", facts)
+        scores, facts = scores_of_frame(self.scores), facts_of_frame(self.models)
+        self._hold(scores, facts)
+
+    def _hold(self, scores: Columns, facts: Cells) -> None:
+        """Check rows and facts, and hold them as arrays until a frame is asked for."""
+        rows = checked_scores(scores)
+        self.__dict__["_rows"] = rows
+        self.__dict__["_facts"] = checked_facts(facts, rows["model"].tolist())
+        for frame in ("scores", "models"):
+            self.__dict__.pop(frame, None)
+
+    def __getattr__(self, name: str) -> Any:
+        """Make the frame ``scores`` or ``models`` of the arrays, which it replaces."""
+        if name not in ("scores", "models") or "_facts" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        import pandas as pd
+
+        held = self._rows if name == "scores" else self._facts
+        frame = pd.DataFrame({c: pd.Series(v, dtype=v.dtype) for c, v in held.items()})
+        if name == "models":
+            frame = frame.set_index(pd.Index(held["model"], name="model"))[list(FACT_COLUMNS)]
+        self.__dict__[name] = frame
+        return frame
+
+    @classmethod
+    def from_cells(
+        cls,
+        scores: Cells,
+        models: Cells,
+        notes: tuple[str, ...] = (),
+    ) -> Self:
+        """Build a table from columns of rows and of facts, which are checked as frames are.
+
+        Parameters
+        ----------
+        scores : mapping of column to (n,) sequence
+            Numbers as floats, NaN where unknown, and text, None or "" where unknown. A column that
+            is not there is unknown.
+        models : mapping of column to (m,) sequence
+            The column ``model``, and facts.
+        notes : tuple of str, default ()
+            What was assumed in reading them.
+
+        """
+        table = cls._empty(notes)
+        table._hold(scores_of_cells(scores), models)
+        return table
+
+    @classmethod
+    def _empty(cls, notes: tuple[str, ...]) -> Self:
+        table = cls.__new__(cls)
+        table.__dict__["notes"] = notes
+        return table
+
+    def with_rows(
+        self, rows: NDArray[Any], *, facts: NDArray[Any] | None = None, notes: Iterable[str] = ()
+    ) -> Self:
+        """Return the table of some rows and of some models, which are all by default.
+
+        Parameters
+        ----------
+        rows : (n,) array of bool, or array of int
+            Which of ``scores``.
+        facts : (m,) array of bool, or array of int, optional
+            Which of ``models``; those of all rows are among them.
+        notes : iterable of str, default ()
+            More of them.
+
+        """
+        table = self._empty((*self.notes, *notes))
+        table.__dict__["_rows"] = rows_of(self.rows, rows)
+        table.__dict__["_facts"] = self.facts if facts is None else rows_of(self.facts, facts)
+        return table
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        table = self._empty(self.notes)
+        for name in ("_rows", "_facts"):
+            table.__dict__[name] = {c: v.copy() for c, v in self.__dict__[name].items()}
+        for name in {"scores", "models"} & set(self.__dict__):
+            table.__dict__[name] = self.__dict__[name].copy()
+        return table
+
+    @property
+    def rows(self) -> Columns:
+        """The columns of ``scores`` as arrays (n,): floats, and text as objects."""
+        if "scores" in self.__dict__:  # the caller may have changed it
+            return {c: self.scores[c].to_numpy() for c in SCORE_COLUMNS}
+        return copy(self._rows)
+
+    @property
+    def facts(self) -> Columns:
+        """The column ``model`` and those of ``models`` as arrays (m,): floats, and text."""
+        if "models" in self.__dict__:
+            frame = self.models
+            facts = {c: frame[c].to_numpy() for c in FACT_COLUMNS}
+            return {"model": frame.index.to_numpy(dtype=object), **facts}
+        return copy(self._facts)
+
+    def fact(self, model: str, column: str) -> Any:
+        """Return a fact of a model: a number, NaN where unknown, or text, "" where unknown."""
+        facts = self.facts
+        return facts[column][facts["model"].tolist().index(model)]
 
     @classmethod
     def from_records(
         cls, records: Iterable[dict[str, Any]], models: pd.DataFrame | None = None
     ) -> Self:
         """Build a table from one mapping per score; keys are ``SCORE_COLUMNS``, others refused."""
+        import pandas as pd
+
         # As objects: pandas 2.2.0 fails on an integer that no float can hold.
         frame = pd.DataFrame(list(records), dtype=object)
         unknown = [c for c in frame.columns if c not in SCORE_COLUMNS]
@@ -110,23 +214,25 @@ class ScoreTable:
 
         A model of only NaN stays in ``models``.
         """
-        frame = _long(wide, "score").assign(source=source)
+        import pandas as pd
+
+        frame = long_of_wide(wide, "score").assign(source=source)
         if stderr is not None:
-            frame["stderr"] = _long(_like(stderr, wide), "stderr")["stderr"]
+            frame["stderr"] = long_of_wide(like_wide(stderr, wide), "stderr")["stderr"]
         frame = frame.dropna(subset="score")
         return cls(frame, pd.DataFrame(index=wide.index) if models is None else models)
 
     @property
     def benchmarks(self) -> list[str]:
         """Benchmarks with at least one score, in order of first appearance."""
-        return list(self.scores["benchmark"].unique())
+        return list(dict.fromkeys(self.rows["benchmark"].tolist()))
 
     def __len__(self) -> int:
-        return len(self.scores)
+        return len(self.rows["score"])
 
     def __repr__(self) -> str:
         return (
-            f"ScoreTable({counted(len(self.models), 'model')} × "
+            f"ScoreTable({counted(len(self.facts['model']), 'model')} × "
             f"{counted(len(self.benchmarks), 'benchmark')}, {counted(len(self), 'score')})"
         )
 
@@ -151,32 +257,25 @@ class ScoreTable:
             two protocols or shots: a cell can hold only one of them; select first.
 
         """
-        known = self.benchmarks
-        names = known if benchmarks is None else list(benchmarks)
-        for name in names:
-            if name not in known:
-                raise UnknownNameError(
-                    f"no scores of benchmark {name!r}{near_matches(name, known)}"
-                )
-        rows = self.scores[self.scores["benchmark"].isin(names)]
-        _refuse_revisions(rows)
-        twice = rows[rows.duplicated(["model", "benchmark"], keep=False)]
-        if len(twice):
-            first = twice.iloc[0]
-            both = twice[
-                (twice["model"] == first["model"]) & (twice["benchmark"] == first["benchmark"])
-            ]
-            kinds = ", ".join(
-                f"{r.protocol or 'no protocol'} {r.revision} ({_shots(r.n_shot)}, {r.source})"
-                for r in both.itertuples()
-            )
-            raise TableError(
-                f"{first['model']} has {len(both)} scores of {first['benchmark']}: {kinds}; "
-                "select one protocol before making it a wide table"
-            )
-        return rows.pivot(index="model", columns="benchmark", values=value).reindex(
-            index=self.models.index, columns=pd.Index(names, name="benchmark")
-        )
+        import pandas as pd
+
+        names = self.benchmarks if benchmarks is None else list(benchmarks)
+        columns = pd.Index(names, name="benchmark")
+        if not len(columns):
+            return pd.DataFrame(index=self.models.index, columns=columns)
+        return pd.DataFrame(self.array(names, value), self.models.index, columns)
+
+    def array(self, benchmarks: Iterable[str] | None = None, value: str = "score") -> NDArray[Any]:
+        """Return what ``wide`` returns as an array (models × benchmarks) without names.
+
+        Raises
+        ------
+        UnknownNameError, TableError
+            As of ``wide``.
+
+        """
+        names = self.benchmarks if benchmarks is None else list(benchmarks)
+        return wide_array(self.rows, self.facts["model"].tolist(), names, value)
 
     def select(
         self,
@@ -190,18 +289,24 @@ class ScoreTable:
         Models keep the order given in ``models``, else their own; a model left without any score
         stays in ``models``, so that a report can name it.
         """
-        facts = self.models
+        facts = self.facts
+        own = facts["model"].tolist()
+        chosen = list(range(len(own)))
         if models is not None:
-            facts = facts.loc[_known(models, facts.index, "model")]
+            place = {model: i for i, model in enumerate(own)}
+            chosen = [place[m] for m in dict.fromkeys(_known(models, own, "model"))]
         if families is not None:
             spelled = {family_key(f): f for f in facts["family"]}
             names = [spelled.get(family_key(f), f) for f in families]
-            wanted = _known(names, facts["family"].unique(), "family")
-            facts = facts[facts["family"].isin(wanted)]
-        rows = self.scores[self.scores["model"].isin(facts.index)]
+            wanted = _known(names, dict.fromkeys(facts["family"][chosen]), "family")
+            chosen = [i for i in chosen if facts["family"][i] in wanted]
+        rows = self.rows
+        remaining = {own[i] for i in chosen}
+        use = np.array([model in remaining for model in rows["model"]], dtype=bool)
         if benchmarks is not None:
-            rows = rows[rows["benchmark"].isin(_known(benchmarks, self.benchmarks, "benchmark"))]
-        return ScoreTable(rows, facts, self.notes)
+            named = set(_known(benchmarks, self.benchmarks, "benchmark"))
+            use &= np.array([name in named for name in rows["benchmark"]], dtype=bool)
+        return self.with_rows(use, facts=np.array(chosen, dtype=int))
 
     def merge(self, other: ScoreTable) -> ScoreTable:
         """Return both tables as one.
@@ -212,21 +317,9 @@ class ScoreTable:
             The two disagree on a score of one key, or on a fact of one model; both are named.
 
         """
-        facts = self.models.copy()
-        for model, theirs in other.models.iterrows():
-            if model not in facts.index:
-                facts.loc[model] = theirs
-                continue
-            for column in FACT_COLUMNS:
-                mine, its = facts.at[model, column], theirs[column]
-                if _is_missing(mine):
-                    facts.at[model, column] = its
-                elif column == "family" and family_key(mine) == family_key(its):
-                    continue
-                elif not _is_missing(its) and not _same(mine, its):
-                    raise TableError(
-                        f"{model!s}: {column} is {mine!s} in one table, {its!s} in another"
-                    )
+        import pandas as pd
+
+        facts = merged_facts(self.models, other.models)
         notes = tuple(dict.fromkeys((*self.notes, *other.notes)))
         return ScoreTable(pd.concat([self.scores, other.scores], ignore_index=True), facts, notes)
 
@@ -240,64 +333,8 @@ class ScoreTable:
             Or a standard error is larger than such a score can have.
 
         """
-        outside = self.scores[(self.scores["score"] < 0) | (self.scores["score"] > 1)]
-        if len(outside):
-            row = outside.iloc[0]
-            column = self.scores.loc[self.scores["benchmark"] == row["benchmark"], "score"]
-            percent = column.max() <= 100 and column.min() >= 0
-            hint = "these look like percentages: divide by 100" if percent else "check the table"
-            if percent and (column <= 1).mean() > 0.5:
-                hint = "the others of this benchmark are fractions: bring it to their scale"
-            elif percent and column.between(0, 1, inclusive="right").any():
-                hint = "percentages and fractions in one column: bring them to one scale"
-            raise TableError(
-                f"{row['model']}: {row['benchmark']} is {row['score']:g}, outside [0, 1]; {hint}"
-            )
-        wide = self.scores[self.scores["stderr"] > _LARGEST_STDERR]
-        if len(wide):
-            row = wide.iloc[0]
-            raise TableError(
-                f"{row['model']}: the stderr of {row['benchmark']} is {row['stderr']:g}, more than "
-                "a score in [0, 1] can have; bring it to the score's scale"
-            )
+        check_all_fractions(self.rows)
         return self
-
-
-def _long(wide: pd.DataFrame, value: str) -> pd.DataFrame:
-    cells = float_frame(wide).to_numpy()
-    n, p = wide.shape
-    return pd.DataFrame(
-        {
-            "model": wide.index.repeat(p),
-            "benchmark": np.tile(np.asarray(wide.columns, dtype=object), n),
-            value: cells.ravel(),
-        }
-    )
-
-
-def _like(stderr: pd.DataFrame, wide: pd.DataFrame) -> pd.DataFrame:
-    """Return the standard errors of the cells of ``wide``, NaN where there is none."""
-    for names, of_scores, what in (
-        (stderr.index, wide.index, "models of the stderr"),
-        (stderr.columns, wide.columns, "benchmarks of the stderr"),
-    ):
-        if not names.equals(of_scores):
-            check_unique(names, what)
-    return stderr.reindex_like(wide)
-
-
-def _refuse_revisions(rows: pd.DataFrame) -> None:
-    """Refuse to make one row of two revisions of a model."""
-    named = rows.loc[rows["revision"] != "", ["model", "revision"]].drop_duplicates()
-    twice = named[named.duplicated("model", keep=False)]
-    if len(twice):
-        model = twice["model"].iloc[0]
-        revisions = list(twice.loc[twice["model"] == model, "revision"])
-        raise TableError(
-            f"{model} has scores of {len(revisions)} revisions ({', '.join(revisions[:3])}"
-            f"{', ...' if len(revisions) > 3 else ''}), which are two models: call them "
-            f"{model}@{revisions[0]} and so on, or keep the rows of one"
-        )
 
 
 def _known(names: Iterable[str], known: Iterable[str], what: str) -> list[str]:
@@ -306,17 +343,3 @@ def _known(names: Iterable[str], known: Iterable[str], what: str) -> list[str]:
         if name not in available:
             raise UnknownNameError(f"unknown {what} {name!r}{near_matches(name, available)}")
     return wanted
-
-
-def _is_missing(value: Any) -> bool:
-    return value == "" or bool(pd.isna(value))
-
-
-def _same(value: Any, other: Any) -> bool:
-    if isinstance(value, float) and isinstance(other, float):
-        return bool(np.isclose(value, other, rtol=1e-6, atol=0.0))
-    return bool(value == other)
-
-
-def _shots(n_shot: float) -> str:
-    return "shots unknown" if np.isnan(n_shot) else f"{n_shot:.0f}-shot"

@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from io import BytesIO
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from ..errors import TableError
+from .csv_cells import SEPARATORS, regular_cells
 
-__all__ = ["PARQUET_ENDINGS", "as_numbers", "as_text", "is_empty", "is_number", "read_cells"]
+if TYPE_CHECKING:
+    import pandas as pd
 
+__all__ = [
+    "PARQUET_ENDINGS",
+    "Cells",
+    "as_numbers",
+    "as_text",
+    "cell_numbers",
+    "cell_texts",
+    "is_empty",
+    "is_missing",
+    "is_number",
+    "objects",
+    "read_cells",
+    "read_columns",
+]
+
+Column = Sequence[Any] | NDArray[Any]
+Cells = Mapping[str, Column]
+"""Rows by column, such as a file has them or as they were read."""
 PARQUET_ENDINGS = (".parquet", ".pq")
 """How names of Parquet files end; anything else is read as CSV."""
 
-_SEPARATORS = (",", ";", "\t")
+_PLAIN_ENDINGS = ("", ".csv", ".tsv", ".txt")  # others may be compressed
 _NOT_MEASURED = {"", "#n/a", "<na>", "n/a", "na", "nan", "none", "null"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.I)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
@@ -54,8 +74,9 @@ def read_cells(path: Path, *, content: bytes | None = None) -> pd.DataFrame:
         The file is missing, empty or none of these; the message does not name it.
 
     """
-    if content is None and not path.is_file():
-        raise TableError("a folder, not a file" if path.is_dir() else "no such file")
+    import pandas as pd
+
+    _check_there(path, content)
     if path.suffix.lower() in PARQUET_ENDINGS:
         try:
             # Nullable, as integers beside a missing one would become floats.
@@ -75,6 +96,43 @@ def read_cells(path: Path, *, content: bytes | None = None) -> pd.DataFrame:
         raise TableError(f"not a CSV file ({_first_line(error)})") from None
 
 
+def read_columns(path: Path, *, content: bytes | None = None) -> dict[str, list[Any]]:
+    """Return the cells that ``read_cells`` returns, by column; a regular CSV file needs no pandas.
+
+    Raises
+    ------
+    TableError
+        As of ``read_cells``, or two columns have one name.
+
+    """
+    _check_there(path, content)
+    if path.suffix.lower() in _PLAIN_ENDINGS:
+        try:
+            columns = regular_cells(path.read_bytes() if content is None else content)
+        except OSError as error:
+            raise TableError(f"not a CSV file ({_first_line(error)})") from None
+        if columns is not None:
+            return columns
+    frame = read_cells(path, content=content)
+    names = [str(c) for c in frame.columns]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise TableError(f"two columns are called {twice[0]!r}")
+    return {name: objects(frame.iloc[:, i]) for i, name in enumerate(names)}
+
+
+def _check_there(path: Path, content: bytes | None) -> None:
+    if content is None and not path.is_file():
+        raise TableError("a folder, not a file" if path.is_dir() else "no such file")
+
+
+def objects(values: pd.Series) -> list[Any]:
+    """Return the cells of a column as they are, None where one is missing."""
+    # By way of a list: pandas would make floats of integers beside a missing cell.
+    cells, missing = values.astype(object).tolist(), values.isna().tolist()
+    return [None if gap else cell for cell, gap in zip(cells, missing, strict=True)]
+
+
 def as_text(values: pd.Series) -> pd.Series:
     """Return what a column's cells say as text, "" where a cell is empty.
 
@@ -87,13 +145,18 @@ def as_text(values: pd.Series) -> pd.Series:
         A cell is a number that names nothing for certain: broken, infinite or beyond 2**53.
 
     """
-    # By way of a list: pandas would make floats of integers beside a missing cell.
-    cells, empty = values.astype(object).tolist(), values.isna().tolist()
-    text = [
-        cell.strip() if isinstance(cell, str) else "" if gap else _text(cell, values.name)
-        for cell, gap in zip(cells, empty, strict=True)
-    ]
+    import pandas as pd
+
+    text = cell_texts(objects(values), values.name)
     return pd.Series(text, index=values.index, name=values.name, dtype=object)
+
+
+def cell_texts(cells: Iterable[Any], column: Hashable) -> list[str]:
+    """Return cells as ``as_text`` returns those of a column of this name."""
+    return [
+        cell.strip() if isinstance(cell, str) else "" if is_missing(cell) else _text(cell, column)
+        for cell in cells
+    ]
 
 
 def as_numbers(values: pd.Series, models: pd.Series) -> pd.Series:
@@ -112,10 +175,18 @@ def as_numbers(values: pd.Series, models: pd.Series) -> pd.Series:
         A cell is not a number.
 
     """
+    import pandas as pd
+
     if pd.api.types.is_float_dtype(values.dtype) and isinstance(values.dtype, np.dtype):
         return values.astype(float)
-    numbers = np.full(len(values), np.nan)
-    for i, cell in enumerate(values.astype(object).tolist()):
+    numbers = cell_numbers(values.astype(object).tolist(), models.tolist(), values.name)
+    return pd.Series(numbers, index=values.index, name=values.name)
+
+
+def cell_numbers(cells: Column, models: Column, column: Hashable) -> NDArray[np.float64]:
+    """Return cells as ``as_numbers`` returns those of a column of this name."""
+    numbers = np.full(len(cells), np.nan)
+    for i, cell in enumerate(cells):
         if is_empty(cell):
             continue
         if isinstance(cell, (Real, Decimal)) and not isinstance(cell, (bool, np.bool_)):
@@ -127,7 +198,7 @@ def as_numbers(values: pd.Series, models: pd.Series) -> pd.Series:
         if not isinstance(cell, str) or not is_number(text):
             comma = isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(text)
             raise TableError(
-                f"{models.iloc[i]}: {values.name!s} is {cell!r:.60}, "
+                f"{models[i]}: {column!s} is {cell!r:.60}, "
                 + (
                     f"with a decimal comma; write {text.replace(',', '.')}"
                     if comma
@@ -135,7 +206,7 @@ def as_numbers(values: pd.Series, models: pd.Series) -> pd.Series:
                 )
             )
         numbers[i] = float(text)
-    return pd.Series(numbers, index=values.index, name=values.name)
+    return numbers
 
 
 def is_number(text: str) -> bool:
@@ -147,7 +218,17 @@ def is_empty(cell: Any) -> bool:
     """Return whether a cell holds nothing; a text such as "NA" is something."""
     if isinstance(cell, str):
         return not cell.strip()
-    return bool(pd.api.types.is_scalar(cell) and pd.isna(cell))
+    return is_missing(cell)
+
+
+def is_missing(cell: Any) -> bool:
+    """Return whether a cell is None, NaN, or what pandas has for them."""
+    if cell is None:
+        return True
+    try:
+        return bool(cell != cell)
+    except (TypeError, ValueError, ArithmeticError):  # pandas' NA is neither; arrays are several
+        return type(cell).__name__ == "NAType"
 
 
 def _text(cell: Any, column: Hashable) -> str:
@@ -174,6 +255,8 @@ def _text(cell: Any, column: Hashable) -> str:
 
 
 def _read_csv(path: Path, content: bytes | None) -> pd.DataFrame:
+    import pandas as pd
+
     if content is None:
         with path.open("rb") as file:
             start = file.read(2)
@@ -185,7 +268,7 @@ def _read_csv(path: Path, content: bytes | None) -> pd.DataFrame:
         # A byte-order mark is no part of the first header.
         "encoding": "utf-16" if start in _UTF16_MARKS else "utf-8-sig",
     }
-    for separator in (*_SEPARATORS, _SEPARATORS[0]):
+    for separator in (*SEPARATORS, SEPARATORS[0]):
         options |= {"sep": separator, "skipinitialspace": separator != "\t"}
         options_of_header = options | {"nrows": 1, "header": None, "index_col": False}
         first = pd.read_csv(_source(path, content), **options_of_header).iloc[0]

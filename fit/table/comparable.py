@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from ._table import ScoreTable
 
@@ -18,11 +20,14 @@ def not_comparable(table: ScoreTable, reference: ScoreTable | None = None) -> di
     """
     alike: set[str] = set()
     if reference is not None:
-        unlike = reference.scores.loc[reference.scores["comparable"] != "no", "benchmark"]
+        published = reference.rows
+        unlike = published["benchmark"][published["comparable"] != "no"]
         alike = set(reference.benchmarks) - set(unlike)
-    rows = table.scores
-    odd = rows[(rows["comparable"] == "no") & ~rows["benchmark"].isin(alike)]
-    return {str(m): list(own["benchmark"]) for m, own in odd.groupby("model", sort=False)}
+    rows, odd = table.rows, dict[str, list[str]]()
+    for i in np.flatnonzero(rows["comparable"] == "no"):
+        if rows["benchmark"][i] not in alike:
+            odd.setdefault(rows["model"][i], []).append(rows["benchmark"][i])
+    return odd
 
 
 def not_comparable_note(benchmarks: Iterable[str]) -> str:

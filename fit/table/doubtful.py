@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ._table import ScoreTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["is_far_below_chance", "leave_out_doubtful", "rows_without_doubtful"]
 
@@ -66,34 +69,38 @@ def leave_out_doubtful(
     do not count their items are used, and named in the notes.
 
     """
-    rows = table.scores
+    rows = table.rows
+    model, score = rows["model"], rows["score"]
     levels = {name.casefold(): level for name, level in chance.items()}
-    at = rows["benchmark"].map(lambda b: levels.get(str(b).casefold(), 0.0)).astype(float)
-    far = is_far_below_chance(rows["score"], at, rows["n_items"])
-    is_zero = rows["score"] == 0
-    with_it = is_zero & ~far & rows["model"].isin(rows.loc[far & is_zero, "model"])
+    at = np.array([levels.get(str(b).casefold(), 0.0) for b in rows["benchmark"]], dtype=float)
+    far = is_far_below_chance(score, at, rows["n_items"])
+    is_zero = score == 0
+    writes_zeros = set(model[far & is_zero])
+    with_it = is_zero & ~far & np.array([m in writes_zeros for m in model], dtype=bool)
     notes = []
     state = "kept" if keep else "left out"
     if far.any():
         shown = [
-            f"{r.model}: {r.benchmark} is {r.score:g} (chance {level:g})"
-            for r, level in zip(rows[far].itertuples(), at[far], strict=True)
+            f"{model[i]}: {rows['benchmark'][i]} is {score[i]:g} (chance {at[i]:g})"
+            for i in np.flatnonzero(far)
         ]
         notes.append(f"far below chance, {state}: {_some(shown)}")
     if with_it.any():
-        notes.append(f"0 beside a 0 far below chance, {state}: {_some(_by_model(rows[with_it]))}")
-    uncounted = rows["n_items"].isna()  # a row that counts its items was measured
-    zeros = rows[is_zero & ~far & ~with_it & uncounted]
-    several = zeros[zeros.duplicated("model", keep=False)]
-    if len(several):
+        those = _by_model(rows, np.flatnonzero(with_it))
+        notes.append(f"0 beside a 0 far below chance, {state}: {_some(those)}")
+    uncounted = np.isnan(rows["n_items"])  # a row that counts its items was measured
+    zeros = np.flatnonzero(is_zero & ~far & ~with_it & uncounted)
+    times = Counter(model[zeros])
+    several = [i for i in zeros.tolist() if times[model[i]] > 1]
+    if several:
         notes.append(
-            f"exactly 0 and used: {_some(_by_model(several))}; leave a cell empty where nothing "
-            "was measured"
+            f"exactly 0 and used: {_some(_by_model(rows, several))}; leave a cell empty where "
+            "nothing was measured"
         )
     if not notes:
         return table
-    scores = rows if keep else rows[~(far | with_it)]
-    return replace(table, scores=scores, notes=(*table.notes, *notes))
+    every = np.ones(len(score), dtype=bool)
+    return table.with_rows(every if keep else ~(far | with_it), notes=notes)
 
 
 def rows_without_doubtful(
@@ -116,9 +123,11 @@ def rows_without_doubtful(
     return usable, notes
 
 
-def _by_model(rows: pd.DataFrame) -> list[str]:
-    groups = rows.groupby("model", sort=False)
-    return [f"{model}: {', '.join(own['benchmark'])}" for model, own in groups]
+def _by_model(rows: Mapping[str, NDArray[Any]], which: Iterable[int]) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for i in which:
+        groups.setdefault(rows["model"][i], []).append(rows["benchmark"][i])
+    return [f"{model}: {', '.join(own)}" for model, own in groups.items()]
 
 
 def _some(texts: list[str]) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from ..errors import TableError
+from .cells import Cells, is_missing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "MODES",
@@ -32,8 +34,10 @@ _DATE = re.compile(
 _HOW = "write dates as 2024-04-18, or 2024-04 or 2024 where the day is not known"
 
 
-def clean_facts(facts: pd.DataFrame) -> pd.DataFrame:
-    """Return facts by model with each family under one spelling and dates as ISO has them.
+def clean_facts(models: Sequence[str], facts: Cells) -> dict[str, Any]:
+    """Return facts (n,) of n models, each family under one spelling and dates as ISO has them.
+
+    What is not known is None in these columns.
 
     Raises
     ------
@@ -41,16 +45,18 @@ def clean_facts(facts: pd.DataFrame) -> pd.DataFrame:
         A date is not ISO, or a mode is not a single known mode.
 
     """
-    clean = facts.copy()
+    clean: dict[str, Any] = dict(facts)
     if "family" in clean:
-        clean["family"] = pd.Series(one_spelling(clean["family"]), clean.index).replace("", None)
+        clean["family"] = [family or None for family in one_spelling(clean["family"])]
     if "tuning" in clean:
-        clean["tuning"] = [t if pd.isna(t) else str(t).strip().lower() for t in clean["tuning"]]
+        clean["tuning"] = [
+            None if is_missing(t) else str(t).strip().lower() for t in clean["tuning"]
+        ]
     if "mode" in clean:
-        clean["mode"] = [read_mode(m, str(model)) for model, m in clean["mode"].items()]
+        clean["mode"] = [read_mode(m, of) for of, m in zip(models, clean["mode"], strict=True)]
     if "release_date" in clean:
-        dates = [read_date(d, f"{m!s}: release_date") for m, d in clean["release_date"].items()]
-        clean["release_date"] = pd.Series(dates, clean.index).replace("", None)
+        dates = zip(models, clean["release_date"], strict=True)
+        clean["release_date"] = [read_date(d, f"{of}: release_date") or None for of, d in dates]
     return clean
 
 
@@ -63,7 +69,7 @@ def read_mode(value: Any, model: str) -> str | None:
         It is none of them, or several at once.
 
     """
-    if value is None or value == "" or pd.isna(value):
+    if is_missing(value) or value == "":
         return None
     mode = str(value).strip().lower()
     if mode not in MODES:
@@ -79,7 +85,7 @@ def family_key(family: Any) -> str:
 
     Neither case nor outer or repeated blanks count, nor width and invisible characters of Unicode.
     """
-    if family is None or pd.isna(family):
+    if is_missing(family):
         return ""
     text = unicodedata.normalize("NFKC", str(family))
     seen = "".join(c for c in text if unicodedata.category(c) != "Cf")
@@ -122,7 +128,7 @@ def read_date(value: Any, of: str) -> str:
         It is not such a date.
 
     """
-    if value is None or value == "" or pd.isna(value):
+    if is_missing(value) or value == "":
         return ""
     text = str(value).strip()
     match = _DATE.fullmatch(text)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import FitError, TableError
 from .cells import is_number
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = [
+    "cell_floats",
     "check_fractions",
     "check_standard_errors",
     "check_unique",
@@ -41,6 +44,8 @@ def float_series(values: pd.Series, name: str) -> pd.Series:
         A value is not a real number, or a model stands there twice.
 
     """
+    import pandas as pd
+
     check_unique(values.index, f"models with a value of {name}")
     numbers = floats(values, ((model, name) for model in values.index))
     return pd.Series(numbers, values.index, name=values.name)
@@ -55,6 +60,8 @@ def float_frame(frame: pd.DataFrame) -> pd.DataFrame:
         A cell is not a real number.
 
     """
+    import pandas as pd
+
     values = np.empty(frame.shape)
     for i, column in enumerate(frame.columns):
         values[:, i] = floats(frame.iloc[:, i], ((row, column) for row in frame.index))
@@ -70,6 +77,8 @@ def float_array(values: ArrayLike) -> NDArray[np.float64]:
         Its shape is another, or a cell is not a real number.
 
     """
+    import pandas as pd
+
     try:
         table = np.asarray(values)
     except ValueError:
@@ -128,6 +137,14 @@ def floats(values: pd.Series, places: Iterable[tuple[object, object]]) -> NDArra
     """
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "fiu":
         return values.to_numpy(dtype=float)
+    return cell_floats(values.tolist(), places)
+
+
+def cell_floats(
+    cells: Iterable[Any], places: Iterable[tuple[object, object]]
+) -> NDArray[np.float64]:
+    """Return cells (n,) as ``floats`` returns those of a column."""
+    values = list(cells)
     numbers = np.empty(len(values))
     for i, (value, (model, name)) in enumerate(zip(values, places, strict=True)):
         try:
@@ -141,7 +158,7 @@ def floats(values: pd.Series, places: Iterable[tuple[object, object]]) -> NDArra
 
 def _number(value: Any) -> float:
     """Return a value as a float, NaN for one that is missing; raise ValueError for any other."""
-    if value is None or value is pd.NA:
+    if value is None or type(value).__name__ == "NAType":  # pandas' own, not imported for it
         return float("nan")
     if isinstance(value, str):
         text = value.strip()

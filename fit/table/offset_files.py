@@ -8,9 +8,12 @@ from pathlib import Path
 from .._files import write_whole
 from ..errors import TableError
 from ._source_offsets import SourceOffset, SourceOffsets
-from .cells import as_numbers, read_cells
+from .cells import cell_numbers, read_columns
 
-__all__ = ["read_offsets", "write_offsets"]
+__all__ = ["OFFSETS", "read_offsets", "write_offsets"]
+
+OFFSETS = "offsets.csv"
+"""The file of a reference's folder that states how far sources are apart."""
 
 
 def write_offsets(offsets: SourceOffsets, path: Path) -> None:
@@ -29,14 +32,16 @@ def read_offsets(path: Path) -> SourceOffsets:
 
     """
     try:
-        frame = read_cells(path)
+        cells = read_columns(path)
         names = [f.name for f in fields(SourceOffset)]
-        missing = [name for name in names if name not in frame]
+        missing = [name for name in names if name not in cells]
         if missing:
             raise TableError(f"no column {missing[0]!r}")
-        numbers = names[3:]
-        values = {name: as_numbers(frame[name], frame["source"]) for name in numbers}
+        values = {
+            name: cell_numbers(cells[name], cells["source"], name).tolist() for name in names[3:]
+        }
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
-    frame = frame.assign(**values).astype({"n_shared": int, "n_equal": int})
-    return SourceOffsets(tuple(SourceOffset(*row) for row in frame[names].itertuples(index=False)))
+    values |= {name: list(map(int, values[name])) for name in ("n_shared", "n_equal")}
+    rows = zip(*({**cells, **values}[name] for name in names), strict=True)
+    return SourceOffsets(tuple(SourceOffset(*row) for row in rows))

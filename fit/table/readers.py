@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import TableError, near_matches
 from ._table import ScoreTable
-from .cells import as_numbers, as_text, is_empty, read_cells
+from .cells import Cells, cell_numbers, cell_texts, is_empty, objects, read_columns
 from .facts import read_date
+from .headers import fact_of_header, in_units_of_one
 from .schema import FACT_COLUMNS, NUMBER_COLUMNS, SCORE_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "BENCHMARK_ALIASES",
@@ -22,34 +28,14 @@ __all__ = [
     "read_rows",
     "read_table",
     "typed",
+    "typed_cells",
 ]
 
 BENCHMARK_ALIASES = {"Winograd": "Winogrande", "WinoGrande": "Winogrande"}
 """Other spellings of benchmark labels; the study's column "Winograd" holds WinoGrande scores."""
 
-_FACTS = {
-    "model family": "family",
-    "family": "family",
-    "model size": "parameters",
-    "size": "parameters",
-    "parameters": "parameters",
-    "pretraining data size": "training_tokens",
-    "training tokens": "training_tokens",
-    "flops": "training_flops",
-    "training flops": "training_flops",
-    "release date": "release_date",
-    "tuning": "tuning",
-    "provider": "provider",
-    "organization": "provider",
-    "organisation": "provider",
-    "mode": "mode",
-}
-_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
-_UNITLESS_AT_LEAST = {"parameters": 1e4, "training_tokens": 1e6, "training_flops": 1e12}
-_Parts = tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]
+_Parts = tuple[Cells, Cells, tuple[str, ...]]
 """Scores, facts and notes, as of a ``ScoreTable``."""
-
-_HEADER = re.compile(r"^(?P<name>[^()]*?)\s*(?:\((?P<unit>[^()]+)\))?$")
 
 
 def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -> ScoreTable:
@@ -93,7 +79,7 @@ def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -
     """
     path = Path(path)
     try:
-        return ScoreTable(*_read(path, benchmarks))
+        return ScoreTable.from_cells(*_read(path, benchmarks))
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
 
@@ -109,13 +95,14 @@ def read_benchmarks(path: str | Path) -> list[str]:
     """
     path = Path(path)
     try:
-        frame = read_cells(path)
+        cells = read_columns(path)
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
-    lower = {str(c).strip().lower(): str(c) for c in frame.columns}
+    lower = {header.strip().lower(): header for header in cells}
     if {"model", "benchmark", "score"} <= set(lower):
-        return list(dict.fromkeys(as_text(frame[lower["benchmark"]])))
-    headers = [str(c) for c in frame.columns]
+        name = lower["benchmark"]
+        return list(dict.fromkeys(cell_texts(cells[name], name)))
+    headers = list(cells)
     return [h for h in headers if not other_meaning(h, [o for o in headers if o != h])]
 
 
@@ -134,24 +121,28 @@ def read_rows(path: str | Path) -> pd.DataFrame:
         As of ``read_table``, but for what scores may be.
 
     """
+    import pandas as pd
+
     path = Path(path)
     try:
-        return _read(path, None)[0].reset_index(drop=True)
+        cells = _read(path, None)[0]
+        columns = {c: v if c in NUMBER_COLUMNS else list(v) for c, v in cells.items()}
+        return pd.DataFrame({c: _series(c, v) for c, v in columns.items()})
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
 
 
 def _read(path: Path, benchmarks: Collection[str] | None) -> _Parts:
-    frame = read_cells(path)
-    if frame.empty:
+    cells = read_columns(path)
+    if not any(map(len, cells.values())):
         raise TableError("the file holds no row")
-    lower = {str(c).strip().lower(): str(c) for c in frame.columns}
+    lower = {header.strip().lower(): header for header in cells}
     if {"model", "benchmark", "score"} <= set(lower):
-        return _from_long(frame, benchmarks)
+        return _from_long(cells, benchmarks)
     if "model" in lower:
-        return _from_wide(frame, lower["model"], benchmarks)
+        return _from_wide(cells, lower["model"], benchmarks)
     raise TableError(
-        f"no column 'Model'; its columns are {', '.join(map(str, frame.columns[:6]))}; "
+        f"no column 'Model'; its columns are {', '.join(list(cells)[:6])}; "
         "expected a column per benchmark beside 'Model', or the columns model, benchmark, score"
     )
 
@@ -165,11 +156,30 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
         A row names no model or benchmark, or a cell is not what its column holds.
 
     """
-    frame = frame.assign(**{c: _names(frame[c]) for c in ("model", "benchmark") if c in frame})
-    for column in (c for c in frame.columns if c not in ("model", "benchmark")):
-        read = as_numbers if column in NUMBER_COLUMNS else _text_or_none
-        frame[column] = read(frame[column], frame["model"])
-    return frame
+    import pandas as pd
+
+    typed = typed_cells({str(c): objects(frame[c]) for c in frame.columns})
+    columns = {name: _series(name, values) for name, values in typed.items()}
+    return pd.DataFrame(columns).set_axis(frame.index)
+
+
+def typed_cells(cells: Cells) -> dict[str, Any]:
+    """Return the columns of ``typed`` without pandas; what is unknown is None or NaN."""
+    typed: dict[str, Any] = dict(cells)
+    typed |= {c: _names(c, cells[c]) for c in ("model", "benchmark") if c in cells}
+    for column in (c for c in cells if c not in ("model", "benchmark")):
+        typed[column] = (
+            cell_numbers(cells[column], typed["model"], column)
+            if column in NUMBER_COLUMNS
+            else _text_or_none(column, cells[column])
+        )
+    return typed
+
+
+def _series(column: str, values: Any) -> pd.Series:
+    import pandas as pd
+
+    return pd.Series(values, dtype=float if column in NUMBER_COLUMNS else object)
 
 
 def canonical_benchmark(name: str, known: Collection[str] | None = None) -> str:
@@ -194,111 +204,79 @@ def other_meaning(header: str, others: Collection[str] = ()) -> str:
     if plain == "score" and "benchmark" in {other.strip().lower() for other in others}:
         return "that of a long table"
     try:
-        fact = _fact(header)
+        fact = fact_of_header(header)
     except TableError:  # of a unit that is not known
         return "a fact"
     return "" if fact is None else fact[0]
 
 
-def _from_long(frame: pd.DataFrame, benchmarks: Collection[str] | None) -> _Parts:
-    frame = frame.rename(columns=lambda c: str(c).strip().lower())
+def _from_long(cells: Cells, benchmarks: Collection[str] | None) -> _Parts:
+    headers = [header.strip().lower() for header in cells]
     known = (*SCORE_COLUMNS, *FACT_COLUMNS)
-    _refuse_unknown([c for c in frame.columns if c not in known], known)
-    _refuse_twice(list(frame.columns))
-    frame = typed(frame)
-    if "release_date" in frame:
-        frame["release_date"] = _dates(frame["release_date"], frame["model"], "release_date")
-    frame["benchmark"] = [_label(name, benchmarks) for name in frame["benchmark"]]
-    unknown = frame.loc[~frame["benchmark"].isin(benchmarks or frame["benchmark"]), "benchmark"]
-    _refuse_unknown(list(unknown.unique()), benchmarks or (), "benchmark")
-    facts = frame[["model", *(c for c in FACT_COLUMNS if c in frame)]]
-    return frame[[c for c in SCORE_COLUMNS if c in frame]], facts, ()
+    _refuse_unknown([c for c in headers if c not in known], known)
+    _refuse_twice(headers)
+    rows = typed_cells(dict(zip(headers, cells.values(), strict=True)))
+    if "release_date" in rows:
+        rows["release_date"] = _dates(rows["release_date"], rows["model"], "release_date")
+    rows["benchmark"] = [_label(name, benchmarks) for name in rows["benchmark"]]
+    if benchmarks:
+        unknown = [name for name in dict.fromkeys(rows["benchmark"]) if name not in benchmarks]
+        _refuse_unknown(unknown, benchmarks, "benchmark")
+    facts = {c: rows[c] for c in ("model", *FACT_COLUMNS) if c in rows}
+    return {c: rows[c] for c in SCORE_COLUMNS if c in rows}, facts, ()
 
 
-def _from_wide(
-    frame: pd.DataFrame, model_column: str, benchmarks: Collection[str] | None
-) -> _Parts:
-    models = _names(frame[model_column])
-    facts = pd.DataFrame({"model": models})
-    columns: dict[str, pd.Series] = {}
-    keys = pd.DataFrame({"model": models})
+def _from_wide(cells: Cells, model_column: str, benchmarks: Collection[str] | None) -> _Parts:
+    models = _names(model_column, cells[model_column])
+    facts: dict[str, Any] = {"model": models}
+    columns: dict[str, NDArray[np.float64]] = {}
+    keys: dict[str, list[str]] = {"model": models}
     unknown, notes = [], []
-    for header in frame.columns:
+    for header, values in cells.items():
         if header == model_column:
             continue
-        if str(header).strip().lower() == "revision":
-            keys["revision"] = as_text(frame[header])
+        if header.strip().lower() == "revision":
+            keys["revision"] = cell_texts(values, header)
             continue
-        fact = _fact(str(header))
+        fact = fact_of_header(header)
         if fact is not None:
             name, unit, factor = fact
             if name in facts:
                 raise TableError(f"two columns give {name}: the second is {header!r}")
             if name == "release_date":
-                facts[name] = _dates(frame[header], models, header)
+                facts[name] = _dates(values, models, header)
             elif factor is None:
-                facts[name] = _text_or_none(frame[header], models)
+                facts[name] = _text_or_none(header, values)
             else:
-                facts[name] = _scaled(as_numbers(frame[header], models), name, str(header), factor)
+                numbers = cell_numbers(values, models, header)
+                facts[name] = in_units_of_one(numbers, name, header, factor)
                 notes.append(f"{header!r} read as {name} {unit}")
             continue
-        label = _label(str(header), benchmarks)
+        label = _label(header, benchmarks)
         if benchmarks is not None and label not in benchmarks:
-            unknown.append(str(header))
+            unknown.append(header)
             continue
         if label in columns:
             raise TableError(f"two columns give {label}: the second is {header!r}")
-        if label != str(header):
+        if label != header:
             notes.append(f"{header!r} read as {label}")
-        columns[label] = as_numbers(frame[header], models)
+        columns[label] = cell_numbers(values, models, header)
     _refuse_unknown(unknown, benchmarks or ())
     if not columns:
         known = f"; known are {', '.join(benchmarks)}" if benchmarks else ""
         raise TableError(f"no benchmark among its columns{known}")
-    scores = pd.concat([keys, pd.DataFrame(columns)], axis=1)
-    scores = scores.melt(list(keys), var_name="benchmark")
-    return scores.rename(columns={"value": "score"}), facts, tuple(notes)
+    scores: dict[str, Any] = {
+        **{key: values * len(columns) for key, values in keys.items()},
+        "benchmark": [label for label in columns for _ in models],
+        "score": np.concatenate(list(columns.values())),
+    }
+    return scores, facts, tuple(notes)
 
 
-def _fact(header: str) -> tuple[str, str, float | None] | None:
-    match = _HEADER.match(header.strip())
-    if match is None:
-        return None
-    name = _FACTS.get(match["name"].strip().lower().replace("_", " "))
-    if name is None:
-        return None
-    if name not in _UNITLESS_AT_LEAST:
-        return name, "", None
-    unit = match["unit"]
-    if unit is None:
-        return name, "in units of 1 (no unit in its header)", 1.0
-    factor = _UNITS.get(unit.strip().lower())
-    if factor is None:
-        try:
-            factor = float(unit)
-        except ValueError:
-            raise TableError(
-                f"column {header!r} has the unit {unit!r}; known are K, M, B, T and 1E21 and such"
-            ) from None
-    return name, f"in units of {factor:g}", factor
-
-
-def _scaled(values: pd.Series, name: str, header: str, factor: float) -> pd.Series:
-    scaled = values * factor
-    low = scaled[(scaled > 0) & (scaled < _UNITLESS_AT_LEAST[name])]
-    if len(low):
-        raise TableError(
-            f"column {header!r} holds {values[low.index[0]]:g}, read as {low.iloc[0]:g} {name}: "
-            "too few to be true; put the unit into the header, as in 'FLOPs (1E21)', "
-            "'Model Size (B)', 'Pretraining Data Size (T)'"
-        )
-    return scaled
-
-
-def _dates(values: pd.Series, models: pd.Series, header: object) -> list[str | None]:
+def _dates(values: Iterable[Any], models: Iterable[Any], header: str) -> list[str | None]:
     """Return ISO dates, None where unknown; a wrong one is refused with its row in the file."""
     return [
-        read_date(value, f"row {row} ({model}): {str(header).strip()!r}") or None
+        read_date(value, f"row {row} ({model}): {header.strip()!r}") or None
         for row, (value, model) in enumerate(zip(values, models, strict=True), start=2)
     ]
 
@@ -309,17 +287,16 @@ def _label(name: str, benchmarks: Collection[str] | None) -> str:
     return canonical_benchmark(name, benchmarks)
 
 
-def _names(values: pd.Series) -> pd.Series:
-    empty = [i for i, cell in enumerate(values.tolist()) if is_empty(cell)]
+def _names(column: str, cells: Iterable[Any]) -> list[str]:
+    empty = [i for i, cell in enumerate(cells) if is_empty(cell)]
     if empty:
-        raise TableError(f"row {empty[0] + 2} names no {str(values.name).strip().lower()}")
-    return as_text(values)
+        raise TableError(f"row {empty[0] + 2} names no {column.strip().lower()}")
+    return cell_texts(cells, column)
 
 
-def _text_or_none(values: pd.Series, models: pd.Series) -> pd.Series:
+def _text_or_none(column: str, cells: Iterable[Any]) -> list[str | None]:
     """Return text with None where nothing is known, so that it contradicts no other row."""
-    text = as_text(values)
-    return text.where(text != "", None)
+    return [text or None for text in cell_texts(cells, column)]
 
 
 def _refuse_unknown(unknown: list[str], known: Collection[str], what: str = "column") -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal, get_args
 
 from .._files import replacing
 from ..errors import TableError, check_choice
 from ._table import ScoreTable
 from .readers import other_meaning
 from .schema import FACT_COLUMNS, SCORE_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["write_table"]
 
@@ -88,6 +89,8 @@ def _long(table: ScoreTable) -> pd.DataFrame:
 
 
 def _wide(table: ScoreTable) -> pd.DataFrame:
+    import pandas as pd
+
     facts = pd.DataFrame(
         {
             header: table.models[column] / unit if unit != 1.0 else table.models[column]

@@ -6,15 +6,14 @@ import inspect
 import re
 
 import pytest
-from commands import COMMANDS, Command
+from commands import ALL, COMMANDS, Command
 from typer.main import get_command_from_info
 from typer.models import CommandInfo, ParameterInfo, TyperInfo
 from typer.utils import get_params_from_function
 
-from capspace.collect.cli import app
 from capspace.collect.cli._main import PANELS
 
-GROUPS: dict[str, TyperInfo] = {str(group.name): group for group in app.registered_groups}
+GROUPS: dict[str, TyperInfo] = {str(group.name): group for group in ALL.registered_groups}
 
 
 @pytest.fixture

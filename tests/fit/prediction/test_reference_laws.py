@@ -75,10 +75,47 @@ def test_gates_give_reasons_instead_of_numbers(
         row(scores, **facts), frontier, targets=["hle/no-tools"], today=date(2026, 11, 28)
     )
     assert reason in p.reason
-    undated = "mine: no release date is given, 2026-11-28 is assumed"
-    assert any(note.startswith(undated) for note in p.notes) == (not facts)
+    undated = "no release date is given and 2026-11-28 is assumed, so the model is released more"
+    assert p.reason.startswith(undated) == (not facts)
+    assert p.notes == ()
     assert np.isnan(p.mean)
     assert p.to_dict()["mean"] is None
+
+
+def test_several_references_predict_what_each_has(frontier: Reference) -> None:
+    epoch = load_reference("epoch-2026")
+    scores = {**MINE, "MATH level 5": 0.93, "OTIS Mock AIME": 0.55}
+    table = row(scores, release_date="2025-09", mode="thinking")
+    both = predict_targets(table, [frontier, epoch], targets=["hle/no-tools", "mmmu/val"])
+    assert [(p.reference, p.target) for p in both] == [
+        ("frontier-2026", "hle/no-tools"),
+        ("frontier-2026", "mmmu/val"),
+        ("epoch-2026", "hle/no-tools"),
+    ]
+    assert both[2:] == predict_targets(table, epoch, targets=["hle/no-tools"])
+    every = predict_targets(table, [frontier, epoch])
+    assert len(every) == len(frontier.targets) + len(epoch.targets)
+
+
+def test_several_references_that_cannot_all_answer_are_refused(frontier: Reference) -> None:
+    epoch, table = load_reference("epoch-2026"), row(MINE, release_date="2025-09")
+    with pytest.raises(FitError, match="frontier-2026 is given twice"):
+        predict_targets(table, [frontier, frontier])
+    with pytest.raises(UnknownNameError, match="epoch-2026 has none of the targets mmmu/val"):
+        predict_targets(table, [frontier, epoch], targets=["mmmu/val"])
+    alone = row({"IFEval": 0.8, "MMLU-Pro": 0.7}, release_date="2025-09")
+    with pytest.raises(UnknownNameError, match="no benchmark of the reference epoch-2026"):
+        predict_targets(alone, [frontier, epoch])
+
+
+def test_a_date_that_is_assumed_is_stated_once(frontier: Reference) -> None:
+    undated = row(MINE)
+    predictions = predict_targets(undated, frontier, today=date(2025, 9, 1))
+    assert {note for p in predictions for note in p.notes} == set()
+    today = date.today().isoformat()
+    for p in predict_targets(undated, frontier, targets=["hle/no-tools", "bfcl-v4/multi-turn"]):
+        assert sum(f"{today} is assumed" in text for text in (p.reason, *p.notes)) == 1
+        assert "column release_date" in f"{p.reason} {p.notes}"
 
 
 def test_a_reference_model_is_left_out_of_the_laws_that_predict_it(frontier: Reference) -> None:

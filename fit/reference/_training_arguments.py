@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from ._reference import Reference
 
-from ..reference import Reference
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["anchors_of", "facts_of", "training_arguments"]
 
@@ -51,6 +52,8 @@ def anchors_of(reference: Reference) -> list[str]:
 
 def facts_of(models: pd.DataFrame) -> pd.DataFrame:
     """Return release date, provider and reasoning of models, "" where they are not known."""
+    import pandas as pd
+
     reasoning = models["mode"].map({"thinking": "true", "plain": "false", "chat": "false"})
     return pd.DataFrame(
         {

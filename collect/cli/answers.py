@@ -1,0 +1,155 @@
+"""The answer of a reference to ``predict`` is printed as tables, or becomes JSON and CSV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import options as o
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from capspace.fit.prediction import Prediction
+    from capspace.fit.reference import Reference
+    from capspace.fit.table import ScoreTable
+
+__all__ = ["Answer", "FittedAnswer", "StoredAnswer", "by_fitted_laws", "by_stored_laws"]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a reference predicts for the models of a table.
+
+    Attributes
+    ----------
+    reference : mapping
+        What it is, and why it answers.
+    predictions : sequence
+    notes : sequence of str
+        What was left out or assumed.
+    skipped : sequence of str
+        Why targets are not among the predictions, a line each.
+
+    """
+
+    reference: dict[str, Any]
+    predictions: Sequence[Any]
+    notes: Sequence[str]
+    skipped: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is printed as JSON."""
+        return {
+            "reference": self.reference,
+            "predictions": [p.to_dict() for p in self.predictions],
+            "skipped": self.skipped,
+            "notes": self.notes,
+        }
+
+
+@dataclass(frozen=True)
+class StoredAnswer(_Answer):
+    """Every target by laws that lie beside the reference, with baselines and gates."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per prediction, with the baselines."""
+        from .target_tables import target_frame
+
+        return target_frame(self.predictions)
+
+    def print_text(self, *, all_shown: bool) -> None:
+        """Print tables and what is to be known about them."""
+        from .target_tables import print_target_predictions
+
+        o.console().print(self.reference["reason"], style="dim", markup=False)
+        print_target_predictions(self.predictions, all_shown=all_shown)
+        _print_notes([line for p in self.predictions for line in p.notes], self.notes)
+        o.console().print(self.reference["attribution"], style="dim", markup=False)
+
+
+@dataclass(frozen=True)
+class FittedAnswer(_Answer):
+    """Targets by laws that are fitted now, a law each."""
+
+    models: Sequence[str] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per prediction."""
+        from capspace.fit.prediction import Predictions
+
+        return Predictions(self.predictions).to_frame()
+
+    def print_text(self, *, all_shown: bool) -> None:
+        """Print tables and what is to be known about them; no target is left out."""
+        from .show import print_predictions
+
+        o.console().print(self.reference["reason"], style="dim", markup=False)
+        for model in self.models:
+            rows = [p for p in self.predictions if p.model == model]
+            print_predictions(model, rows)
+            inferred = sorted({b for p in rows for b in p.missing})
+            if inferred:
+                o.console().print(
+                    f"inferred from the other benchmarks: {', '.join(inferred)}", markup=False
+                )
+            _print_notes([note for p in rows for note in p.notes], [])
+        _print_notes(self.skipped, self.notes)
+
+
+Answer = StoredAnswer | FittedAnswer
+
+
+def by_stored_laws(
+    own: ScoreTable,
+    reference: Reference,
+    targets: Collection[str] | None,
+    about: dict[str, Any],
+    notes: Sequence[str],
+    **settings: Any,
+) -> StoredAnswer:
+    """Predict by laws that lie beside the reference; ``settings`` are of ``predict_targets``."""
+    from capspace.fit.prediction import predict_targets
+
+    predictions = predict_targets(own, reference, targets=targets, **settings)
+    return StoredAnswer(about, predictions, notes)
+
+
+def by_fitted_laws(
+    own: ScoreTable,
+    reference: Reference,
+    targets: Collection[str] | None,
+    about: dict[str, Any],
+    notes: Sequence[str],
+    *,
+    level: float,
+) -> FittedAnswer:
+    """Predict by a law that is fitted to each target now."""
+    from capspace.fit.errors import DegenerateError
+    from capspace.fit.prediction import TargetLaw
+
+    wide, stderr = own.wide(), own.wide(value="stderr")
+    made: list[Prediction] = []
+    skipped: list[str] = []
+    for chosen in [reference.target(name) for name in (targets or reference.targets)]:
+        usable = set(reference.space_benchmarks(chosen)) & set(wide.columns[wide.notna().any()])
+        if not usable and not targets:
+            skipped.append(f"{chosen.label}: none of its benchmarks is in the table")
+            continue
+        try:
+            law = TargetLaw(chosen).fit(reference)
+            predicted = law.predict(wide, level=level, stderr=stderr, keep=True)
+        except DegenerateError as error:
+            skipped.append(f"{chosen.label}: {error}")
+            continue
+        made += [p for p in predicted if not math.isnan(p.mean)]
+    return FittedAnswer(about, made, notes, skipped, list(map(str, wide.index)))
+
+
+def _print_notes(lines: Iterable[str], warnings: Iterable[str]) -> None:
+    for line in dict.fromkeys(lines):
+        o.console().print(line, markup=False)
+    for line in warnings:
+        o.console().print(line, style="yellow", markup=False)

@@ -1,0 +1,59 @@
+"""Targets that several references predict are shown beside each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .options import console, print_table
+
+if TYPE_CHECKING:
+    from .answers import Answer
+
+__all__ = ["print_shared", "shared_predictions"]
+
+
+def shared_predictions(answers: Sequence[Answer]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the predictions by reference of each model and target that two or more predict."""
+    by_cell: dict[tuple[str, str], dict[str, Any]] = {}
+    for answer in answers:
+        for p in answer.predictions:
+            by_cell.setdefault((p.model, p.target), {})[_label(answer)] = p
+    return {cell: by for cell, by in by_cell.items() if len(by) > 1}
+
+
+def print_shared(answers: Sequence[Answer]) -> None:
+    """Print a table per model, with a column per reference and a row per shared target."""
+    shared = shared_predictions(answers)
+    names = [_label(answer) for answer in answers]
+    if not shared:
+        console().print(f"{', '.join(names)} predict no target in common", markup=False)
+        return
+    for model in dict.fromkeys(model for model, _ in shared):
+        print_table(
+            f"{model}: side by side",
+            ("Name", *names),
+            [
+                (target, *(_cell(by.get(name)) for name in names))
+                for (own, target), by in shared.items()
+                if own == model
+            ],
+            numbers=names,
+        )
+
+
+def _label(answer: Answer) -> str:
+    return str(answer.reference["name"] or answer.reference["title"])
+
+
+def _cell(prediction: Any) -> str:
+    """Return a prediction with its interval, and its status where it is not offered."""
+    if prediction is None:
+        return "–"
+    status = getattr(prediction, "status", "offered")
+    if not math.isfinite(prediction.mean):
+        return "refused" if status == "refused" else "no number"
+    p = prediction
+    marked = "" if status == "offered" else f", {status}"
+    return f"{p.mean:.3f} ({p.lower:.3f} – {p.upper:.3f}{marked})"
