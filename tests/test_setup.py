@@ -256,4 +256,7 @@ def test_the_schema_of_others_is_checked_on_a_python_that_has_its_package() -> N
     script = (SCRIPTS / "test_eee_schema").read_text()
     (test,) = re.findall(r"tests/\S+", script)
     assert (ROOT / test).is_file()
-    assert "every-eval-ever==" in script
+    generator = SCRIPTS / "generate_eee_models"
+    assert "scripts/generate_eee_models --check" in script
+    (checked,) = re.findall(r"every-eval-ever==[\d.]+", script)
+    assert f'"{checked}"' in generator.read_text()

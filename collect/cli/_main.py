@@ -20,7 +20,6 @@ from capspace.fit.errors import FitError
 from capspace.tasks.errors import PanelError
 
 from ..errors import CollectError, ZooError
-from ..runtime.redaction import redacted
 from .options import console
 
 __all__ = ["PANELS", "app", "main", "registered"]
@@ -213,6 +212,8 @@ def _short_run(words: Sequence[str]) -> Iterator[None]:
 def _refuse(*reasons: str) -> NoReturn:
     """Print one line about bad input, or one for each thing that is wrong, and exit."""
     from rich.text import Text
+
+    from ..runtime.redaction import redacted
 
     lines = redacted("capspace: " + "\n".join(reasons))
     console(stderr=True).print(Text(lines), style="red", soft_wrap=True)

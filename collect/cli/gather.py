@@ -33,6 +33,7 @@ def place(
     target: o.Targets = None,
     level: o.Level = 0.9,
     reference: o.Reference = None,
+    release_date: o.ReleaseDate = None,
     keep: Keep = False,
     *,
     settings: RunSettings,
@@ -64,6 +65,7 @@ def place(
     known = load_reference(reference)
     for name in target or []:
         known.target(name)
+    released = o.last_day_of(release_date)
     o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
@@ -77,7 +79,13 @@ def place(
         return
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(
-        collection, reference=known, targets=target, level=level, out=folder, keep=keep
+        collection,
+        reference=known,
+        targets=target,
+        level=level,
+        out=folder,
+        keep=keep,
+        release_date=None if released is None else released.isoformat(),
     )
     if as_json:
         document = placed.placement.to_dict()

@@ -85,32 +85,20 @@ Targets = Annotated[
 Level = Annotated[
     float, typer.Option(help="Nominal coverage of the intervals.", rich_help_panel=PREDICT)
 ]
-Reference = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME|PATH",
-        help="Published scores to predict from: a packaged reference, or a folder or a table of "
-        "your own.",
-        show_default="the packaged one that fits, else study-2024",
-        rich_help_panel=PREDICT,
-    ),
-]
-References = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--reference",
-        metavar="NAME|PATH",
-        help="Published scores to predict from: a packaged reference, or a folder or a table of "
-        "your own. May be repeated: each answers.",
-        show_default="the packaged one that fits, else study-2024",
-        rich_help_panel=PREDICT,
-    ),
-]
+_REFERENCE = typer.Option(
+    "--reference",
+    metavar="NAME|PATH",
+    help="Published scores to predict from: a packaged reference, or a folder or a table of "
+    "your own.",
+    show_default="the packaged one that fits, else study-2024",
+    rich_help_panel=PREDICT,
+)
+Reference = Annotated[str | None, _REFERENCE]
+References = Annotated[list[str] | None, _REFERENCE]
 ReleaseDate = Annotated[
     str | None,
     typer.Option(
-        help="When the models without a date in the column release_date were released, such as "
-        "2025-08.",
+        help="When models that state no release date were released, such as 2025-08.",
         show_default="today",
         rich_help_panel=PREDICT,
     ),

@@ -56,8 +56,8 @@ def predict(
 ) -> None:
     """Predict the scores that were not measured from those that were, without torch.
 
-    Each --reference answers by its own laws; what several of them predict is also shown side by
-    side.
+    --reference may be repeated: each answers by its own laws, and what several of them predict is
+    also shown side by side.
     """
     from capspace.fit.prediction._several import targets_of_each
 

@@ -17,26 +17,28 @@ from ..storage.digests import sha256
 from ..storage.files import write_atomically
 from ..storage.result import Result
 from ..storage.store import Store
-from ._receipt import Item, items
-from .every_eval_ever import (
-    AnswerAttribution,
+from ._eee_instance import (
+    AnswerAttributionItem,
+    Evaluation,
+    Input,
+    InstanceLog,
+    Output,
+)
+from ._eee_log import (
+    AdditionalDetails,
+    DetailedEvaluationResults,
     EvalLibrary,
     EvaluationLog,
     EvaluationResult,
-    InstanceEvaluation,
-    InstanceInput,
-    InstanceLog,
-    InstanceOutput,
     MetricConfig,
-    ModelDetails,
     ModelInfo,
-    SampleFile,
     ScoreDetails,
-    SourceData,
+    SourceDataPrivate,
     SourceMetadata,
     StandardError,
     Uncertainty,
 )
+from ._receipt import Item, items
 from .exported_runs import Run, file_name, metric_and_filter, runs
 
 __all__ = ["write_every_eval_ever"]
@@ -80,8 +82,9 @@ def _write_run(run: Run, store: Store, out: Path, now: str) -> Iterator[Path]:
         place = folder / f"{stem}_samples.jsonl"
         raw = "".join(f"{line}\n" for line in lines).encode()
         write_atomically(out / place, raw, sync=False)
-        samples = SampleFile(
+        samples = DetailedEvaluationResults(
             file_path=place.as_posix(),
+            hash_algorithm="sha256",
             checksum=sha256(raw),
             total_rows=len(lines),
         )
@@ -93,7 +96,7 @@ def _write_run(run: Run, store: Store, out: Path, now: str) -> Iterator[Path]:
 
 
 def _evaluation_log(
-    run: Run, evaluation_id: str, now: str, samples: SampleFile | None
+    run: Run, evaluation_id: str, now: str, samples: DetailedEvaluationResults | None
 ) -> EvaluationLog:
     measured, first = run.is_measured, run.results[0]
     library, _, version = run.harness.partition(" ")
@@ -119,7 +122,7 @@ def _evaluation_log(
         model_info=ModelInfo(
             name=run.model,
             id=run.model,
-            additional_details=ModelDetails(
+            additional_details=AdditionalDetails(
                 deployment_type="self_deployed" if measured else "unknown",
                 model_availability="unknown",
                 **known,
@@ -137,7 +140,7 @@ def _evaluation_result(result: Result, run: Run) -> EvaluationResult:
         evaluation_result_id=result.key,
         evaluation_name=result.benchmark,
         evaluation_timestamp=result.measured_at,
-        source_data=SourceData(
+        source_data=SourceDataPrivate(
             dataset_name=result.benchmark,
             additional_details={"tasks": ", ".join(str(t["task"]) for t in result.tasks)},
         ),
@@ -196,19 +199,28 @@ def _instance_logs(result: Result, store: Store, evaluation_id: str) -> Iterator
             evaluation_result_id=result.key,
             sample_id=f"{item.task}/{item.item}",
             sample_hash=sha256(shown),
-            input=InstanceInput(
+            interaction_type="single_turn",
+            input=Input(
                 raw=_text(item.prompt),
                 reference=[_text(item.expected)],
                 choices=None
                 if item.log_likelihoods is None
                 else [_text(answer) for answer in item.answers],
             ),
-            output=InstanceOutput(
+            output=Output(
                 raw=[_text(a) for a in item.answers] if item.log_likelihoods is None else [answer]
             ),
-            answer_attribution=[AnswerAttribution(extracted_value=answer, extraction_method=how)],
+            answer_attribution=[
+                AnswerAttributionItem(
+                    turn_idx=0,
+                    source="output.raw",
+                    extracted_value=answer,
+                    extraction_method=how,
+                    is_terminal=True,
+                )
+            ],
             # Between right and wrong lie scores that share probability between answers.
-            evaluation=InstanceEvaluation(score=score, is_correct=score > 0.5),
+            evaluation=Evaluation(score=score, is_correct=score > 0.5),
             metadata={
                 "metric": metric,
                 "log_likelihoods": json.dumps(json_safe(list(item.log_likelihoods))),

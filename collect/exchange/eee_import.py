@@ -31,6 +31,12 @@ _LONGEST_WORDS = 60
 
 
 class _Part(BaseModel):
+    """Part of a record, as far as it is read.
+
+    Records of other versions and publishers keep less than the schema's models ask for, so these
+    are laxer; a test holds their fields to the schema's.
+    """
+
     model_config = ConfigDict(strict=True, frozen=True, protected_namespaces=())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -54,6 +54,7 @@ def place(
     targets: Iterable[str] | None = None,
     level: float = 0.9,
     out: Path | None = None,
+    release_date: str | None = None,
     store: Path | str | None = None,
     settings: RunSettings | None = None,
     **changes: Unpack[RunChanges],
@@ -74,12 +75,22 @@ def place(
         Nominal coverage of the intervals.
     out : Path, optional
         Folder of the report; none is written by default.
+    release_date : str, optional
+        When the model was released, an ISO date, month or year; today by default. This year's
+        references predict nothing for a model that is much later than they are.
 
     """
     from .collect import collect_scores
 
     collection = collect_scores(model, panel=panel, store=store, settings=settings, **changes)
-    return place_collection(collection, reference=reference, targets=targets, level=level, out=out)
+    return place_collection(
+        collection,
+        reference=reference,
+        targets=targets,
+        level=level,
+        out=out,
+        release_date=release_date,
+    )
 
 
 def place_collection(
@@ -90,14 +101,18 @@ def place_collection(
     level: float = 0.9,
     out: Path | None = None,
     keep: bool = False,
+    release_date: str | None = None,
 ) -> PlacedModel:
     """Place the one model of a collection; see ``place`` and ``place_model``."""
     from capspace.fit.reference import load_reference
 
     (checkpoint,) = collection.checkpoints
     comparable = all(r.comparable for r in collection.results)
+    table = collection.table
+    if release_date is not None:
+        table = replace(table, models=table.models.assign(release_date=release_date))
     placement = place_model(
-        collection.table,
+        table,
         load_reference() if reference is None else reference,
         model=checkpoint.name,
         targets=targets,

@@ -13,7 +13,7 @@ from commands import Command, files_no_longer_than
 from pydantic import ValidationError
 
 from capspace.collect.errors import CollectError
-from capspace.collect.exchange import every_eval_ever as eee
+from capspace.collect.exchange import _eee_log as eee
 from capspace.collect.exchange.exporting import EXPORT_FORMATS, export_scores
 from capspace.collect.storage.digests import canonical_json
 from capspace.collect.storage.result import Result
@@ -345,7 +345,7 @@ def valid() -> dict[str, Any]:
         model_info=eee.ModelInfo(
             name="m",
             id="m",
-            additional_details=eee.ModelDetails(
+            additional_details=eee.AdditionalDetails(
                 deployment_type="unknown", model_availability="unknown"
             ),
         ),
@@ -354,7 +354,7 @@ def valid() -> dict[str, Any]:
                 evaluation_result_id="k",
                 evaluation_name="e",
                 evaluation_timestamp="t",
-                source_data=eee.SourceData(dataset_name="d", additional_details={}),
+                source_data=eee.SourceDataPrivate(dataset_name="d", additional_details={}),
                 metric_config=eee.MetricConfig(
                     metric_name="acc",
                     lower_is_better=False,
@@ -372,7 +372,7 @@ def valid() -> dict[str, Any]:
                 ),
             )
         ],
-        detailed_evaluation_results=eee.SampleFile(
+        detailed_evaluation_results=eee.DetailedEvaluationResults(
             file_path="data/c/d/m/8ad2fc8d-a1c3-4ff1-a970-35e786f8f5d2_samples.jsonl",
             checksum="0",
             total_rows=1,
@@ -408,7 +408,6 @@ SCORE = "evaluation_results.0.score_details"
         (f"{METRIC}.lower_is_better", 0),
         (f"{METRIC}.score_type", "levels"),
         (f"{METRIC}.max_score", None),
-        (f"{METRIC}.min_score", "Infinity"),
         (f"{SCORE}.score", None),
         (f"{SCORE}.score", True),
         (f"{SCORE}.score", "0.5"),
@@ -418,7 +417,7 @@ SCORE = "evaluation_results.0.score_details"
         (f"{SCORE}.uncertainty.standard_error", {}),
         (f"{SCORE}.uncertainty.standard_error.value", math.inf),
         ("detailed_evaluation_results.file_path", "m_samples.jsonl"),
-        ("detailed_evaluation_results.total_rows", 0),
+        ("detailed_evaluation_results.total_rows", 0.5),
     ],
 )
 def test_record_that_the_schema_refuses_cannot_be_built(where: str, value: object) -> None:

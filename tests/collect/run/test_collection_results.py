@@ -9,7 +9,8 @@ import pytest
 
 import capspace.collect
 from capspace.collect import Checkpoint, CollectError, Collection, Missing, Result
-from capspace.collect.run._place import _notes
+from capspace.collect.run._place import _notes, place_collection
+from capspace.fit import load_reference
 from capspace.tasks.panel import load_panel
 
 
@@ -82,3 +83,20 @@ def test_whether_only_the_first_items_were_measured_is_read_from_the_identity(
     named_so = replace(second, protocol="lm-eval 0.4 a v1 b; hf f; limit 5")  # the items' label
     (note,) = _notes(replace(collection, results=(limited, named_so)))
     assert note.startswith("Only the first items of each task were measured (ARC-C);")
+
+
+def test_a_release_date_decides_how_far_a_reference_reaches(collection: Collection) -> None:
+    results = (result("GPQA-diamond", 0.45, 0.03), result("MMLU-Pro", 0.62, 0.01))
+    dated = replace(collection, results=results, missing=())
+    frontier = load_reference("frontier-2026")
+    placed = {
+        date: place_collection(
+            dated, reference=frontier, targets=["mmmu/val"], release_date=date
+        ).placement
+        for date in ("2025-08", "2027-06")
+    }
+    assert len(placed["2025-08"].predictions) == 1
+    assert len(placed["2027-06"].predictions) == 0
+    assert (
+        "more than 6 months after the last model" in placed["2027-06"].evaluated["mmmu/val"].reason
+    )
