@@ -58,6 +58,7 @@ PANELS = {
 
 _MODULES = {name: module for names in PANELS.values() for name, module in names.items()}
 _PANEL_OF = {name: panel for panel, names in PANELS.items() for name in names}
+_SHORT = ("predict", "compare", "complete", "targets", "models")
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 _RARELY = 200_000
 
@@ -188,13 +189,13 @@ def main(args: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _short_run(words: Sequence[str]) -> Iterator[None]:
-    """Spare a command that only predicts the work that pays in long runs.
+    """Spare a short command the work that pays in long runs.
 
     Garbage is collected rarely, as most that is made lives until the end, and the libraries of
     linear algebra start no threads for small matrices, unless the user says how many.
     """
     command = next((word for word in words if not word.startswith("-")), "")
-    if _PANEL_OF.get(command) != "Predict":
+    if command not in _SHORT:
         yield
         return
     thresholds, had = gc.get_threshold(), os.environ.get(_BLAS_THREADS)
