@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ from .generation.texts import generate_texts
 from .length import LengthLimit, length_limit
 from .scoring import Budget, ScoringStats, Target, score_targets
 from .served import engine_lines, known_reasons
-from .support import choose_backend, generation_probe
+from .state.scoring import score_by_states
+from .support import choose_backend, generation_probe, goes_by_states
 from .targets import Request, rolling_windows, scoring_targets
 from .tokens import encode_pairs, encode_unique
 
@@ -86,8 +88,10 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self.unsupported_reason, self.slower_reason = reasons
         self._generation_fault: str | None = None
         self._limit: LengthLimit | None = None
+        self._by_states = False
         if self.unsupported_reason is None:
             self._limit = length_limit(self.model)
+            self._by_states = goes_by_states(self.model)
             self._generation_fault = generation_probe(
                 self.model, self._attention_backend, self.autocast
             )
@@ -106,10 +110,6 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             return str(reason)
         return None
 
-    def _count_unserved(self, n_requests: int) -> None:
-        if self.unsupported_reason is not None:
-            self.unserved[self.unsupported_reason] += n_requests
-
     @property
     def shares_prefixes(self) -> bool:
         """Whether requests with a common beginning cost less in one call than in several."""
@@ -119,8 +119,9 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[tuple[float, bool]]:
         """Score (context, continuation) pairs; strings that repeat are tokenised once."""
+        if self.unsupported_reason is not None:
+            self.unserved[self.unsupported_reason] += len(requests)
         if self.unsupported_reason is not None or self.enable_thinking:
-            self._count_unserved(len(requests))
             return super().loglikelihood(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         pairs = [request.args for request in requests]
         encoded = encode_pairs(self, pairs)
@@ -134,7 +135,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     ) -> list[float]:
         """Score whole texts, window by window as lm-eval cuts them, all windows in one tree."""
         if self.unsupported_reason is not None:
-            self._count_unserved(len(requests))
+            self.unserved[self.unsupported_reason] += len(requests)
             return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         texts = [request.args[0] for request in requests]
         tokens = encode_unique(self, texts, prefix=self.tokenizer.decode(self.prefix_token_id))
@@ -243,7 +244,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
 
         """
         if self.unsupported_reason is not None:
-            self._count_unserved(len(requests))
+            self.unserved[self.unsupported_reason] += len(requests)
             return super().generate_until(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]  # lm-eval ships no types
         prompts = [
             (request.args[0], request.args[1], seed)
@@ -308,11 +309,15 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     def _score(
         self, targets: list[Target], on_progress: Callable[[int], Any]
     ) -> list[tuple[float, bool]]:
-        scores, stats = score_targets(
+        score = (
+            score_by_states
+            if self._by_states
+            else partial(score_targets, attention_backend=self._attention_backend)
+        )
+        scores, stats = score(
             self.model,
             targets,
             self.budget,
-            attention_backend=self._attention_backend,
             softmax_dtype=self.softmax_dtype,
             autocast=self.autocast,
             on_progress=on_progress,
@@ -329,7 +334,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self.max_length,
             free_memory(self.device),
         )
-        if self.unsupported_reason is None and not forward_of(self.model).picks_rows:
+        by_tree = self.unsupported_reason is None and not self._by_states
+        if by_tree and not forward_of(self.model).picks_rows:
             largest = Budget(min(largest.tokens, largest.rows), largest.rows)
         if self._token_budget is None:
             return largest

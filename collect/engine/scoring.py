@@ -20,7 +20,7 @@ from .forward import forward_of
 from .plan import Chunk
 from .tree import IntArray, build_tree
 
-__all__ = ["HALF", "Budget", "ScoringStats", "Target", "score_targets"]
+__all__ = ["HALF", "Budget", "ScoringStats", "Target", "TargetScores", "score_targets"]
 
 HALF = (torch.float16, torch.bfloat16)
 """Types in which a log-probability of some nats is rounded by a hundredth."""
@@ -89,6 +89,96 @@ class ScoringStats:
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
         return self
+
+
+class TargetScores:
+    """The log-probabilities of all targets, gathered entry by entry of their prefix tree.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        At least one.
+    located : list of arrays
+        For each target the entries of the tree after which the tokens of its continuation stand.
+    softmax_dtype : dtype, optional
+        As for :func:`score_targets`.
+
+    Attributes
+    ----------
+    needed : array of shape (m,)
+        The entries whose logits are needed, ascending.
+
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        located: Sequence[IntArray],
+        softmax_dtype: torch.dtype | None,
+    ) -> None:
+        entry = np.concatenate(located)
+        self._token = np.concatenate([np.asarray(t.continuation, dtype=np.int64) for t in targets])
+        self._logprob = np.empty(len(entry))
+        self._greedy = np.empty(len(entry), dtype=bool)
+        self._order = np.argsort(entry, kind="stable")
+        self._sorted = entry[self._order]
+        self._sizes = [len(entries) for entries in located]
+        self._dtype = softmax_dtype
+        self.needed = np.unique(self._sorted)
+        self._is_done = np.zeros(len(self.needed), dtype=bool)
+        self._last = np.searchsorted(self.needed, [entries[-1] for entries in located])
+
+    def is_needed(self, entries: IntArray) -> NDArray[np.bool_]:
+        """Return for which entries logits are needed."""
+        return np.isin(entries, self.needed)
+
+    @property
+    def n_done(self) -> int:
+        """Number of targets whose last token is scored."""
+        return int(self._is_done[self._last].sum())
+
+    def add(self, entries: IntArray, logits: Tensor) -> None:
+        """Take the logits (n, vocabulary) of n needed entries."""
+        begin, end = (np.searchsorted(self._sorted, entries, side) for side in ("left", "right"))
+        n_targets = end - begin
+        row_of = np.repeat(np.arange(len(entries)), n_targets)
+        offset = np.arange(len(row_of)) - np.repeat(np.cumsum(n_targets) - n_targets, n_targets)
+        wanted = self._order[begin[row_of] + offset]
+        chosen = _choose(logits, row_of, self._token[wanted], self._dtype)
+        self._logprob[wanted], self._greedy[wanted] = chosen[0], chosen[1] != 0
+        self._is_done[np.searchsorted(self.needed, entries)] = True
+
+    def totals(self) -> list[tuple[float, bool]]:
+        """Return for each target the sum of its log-probabilities and whether it is greedy."""
+        first = np.cumsum([0, *self._sizes])[:-1]
+        sums = np.add.reduceat(self._logprob, first)
+        if self._dtype in HALF:
+            parts = np.split(self._logprob, first[1:])
+            sums = np.array([float(torch.from_numpy(p).to(self._dtype).sum()) for p in parts])
+        all_greedy = np.logical_and.reduceat(self._greedy, first)
+        return list(zip(sums.tolist(), all_greedy.tolist(), strict=True))
+
+
+def _choose(
+    logits: Tensor, row_of: IntArray, token: IntArray, dtype: torch.dtype | None
+) -> NDArray[np.float64]:
+    """Return (log-probability, is most probable) of ``token[i]`` at ``logits[row_of[i]]``."""
+    if not len(token):
+        return np.empty((2, 0))
+    rows = torch.from_numpy(row_of).to(logits.device)
+    tokens = torch.from_numpy(token).to(logits.device)
+    if dtype is None:
+        best = logits.argmax(-1)[rows] == tokens
+        logits = logits.float()
+        logprob = logits[rows, tokens] - logits.logsumexp(-1)[rows]
+    else:
+        logits = logits.log_softmax(-1, dtype=dtype)
+        best = logits.argmax(-1)[rows] == tokens
+        logprob = logits[rows, tokens]
+    chosen: NDArray[np.float64] = (
+        torch.stack([logprob, best.to(logprob.dtype)]).cpu().double().numpy()
+    )
+    return chosen
 
 
 class _PathLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # its base hooks subclasses untyped
@@ -163,12 +253,7 @@ def score_targets(
     )
     if not targets:
         return [], stats
-    row = np.concatenate(located)
-    token = np.concatenate([np.asarray(t.continuation, dtype=np.int64) for t in targets])
-    logprob = np.empty(len(row))
-    greedy = np.empty(len(row), dtype=bool)
-    order = np.argsort(row, kind="stable")
-    sorted_row = row[order]
+    scores = TargetScores(targets, located, softmax_dtype)
     device = next(model.parameters()).device
     attention_backend = attention_backend or suitable_backends(model)[0]
     forward = forward_of(model)
@@ -179,8 +264,7 @@ def score_targets(
         cache = DynamicCache()
         cache.layer_class_to_replicate = partial(_PathLayer, shared_path)  # type: ignore[assignment]  # called as a class, with no arguments
         path = np.empty(0, dtype=np.int64)
-        needed = np.unique(sorted_row)
-        last_rows = np.sort([entries[-1] for entries in located])
+        needed = scores.needed
         start = 0
         while start < len(tree):
             stop = _stop(start, len(tree), needed, budget)
@@ -190,36 +274,27 @@ def score_targets(
             )
             next_path = tree.path_after(path, start, stop)
             shared_path.index = torch.from_numpy(np.searchsorted(keys, next_path)).to(device)
-            wanted = order[slice(*np.searchsorted(sorted_row, [start, stop]))]
-            rows, row_of = np.unique(row[wanted] - start, return_inverse=True)
+            rows = needed[slice(*np.searchsorted(needed, [start, stop]))]
             before = _contents(cache)
             try:
                 with autocast():
                     logits = forward(
-                        model, tree.tokens[start:stop], tree.depth[start:stop], rows, cache
+                        model, tree.tokens[start:stop], tree.depth[start:stop], rows - start, cache
                     )
-                chosen = _choose(logits, row_of, token[wanted], softmax_dtype)
+                scores.add(rows, logits)
             except torch.OutOfMemoryError:
                 if stop - start == 1:
                     raise
                 budget = Budget(max(1, (stop - start) // 2), max(1, len(rows) // 2))
                 _restore(cache, before)
                 continue
-            logprob[wanted], greedy[wanted] = chosen[0], chosen[1] != 0
             stats.fed_tokens += stop - start
             stats.logit_rows += len(rows)
             stats.chunks += 1
             path, start = next_path, stop
             if on_progress is not None:
-                on_progress(int(np.searchsorted(last_rows, stop)))
-
-    first = np.cumsum([0, *(len(entries) for entries in located)])[:-1]
-    sums = np.add.reduceat(logprob, first)
-    if softmax_dtype in HALF:
-        parts = np.split(logprob, first[1:])
-        sums = np.array([float(torch.from_numpy(part).to(softmax_dtype).sum()) for part in parts])
-    all_greedy = np.logical_and.reduceat(greedy, first)
-    return list(zip(sums.tolist(), all_greedy.tolist(), strict=True)), stats
+                on_progress(scores.n_done)
+    return scores.totals(), stats
 
 
 def _stop(start: int, size: int, needed: IntArray, budget: Budget) -> int:
@@ -245,23 +320,3 @@ def _restore(
     cache.layers = [layer for layer, _, _ in before]
     for layer, keys, values in before:
         layer.keys, layer.values = keys, values
-
-
-def _choose(
-    logits: Tensor, row_of: IntArray, token: IntArray, dtype: torch.dtype | None
-) -> NDArray[np.float64]:
-    """Return (log-probability, is most probable) of ``token[i]`` at ``logits[row_of[i]]``."""
-    if not len(token):
-        return np.empty((2, 0))
-    rows = torch.from_numpy(row_of).to(logits.device)
-    tokens = torch.from_numpy(token).to(logits.device)
-    if dtype is None:
-        best = logits.argmax(-1)[rows] == tokens
-        logits = logits.float()
-        logprob = logits[rows, tokens] - logits.logsumexp(-1)[rows]
-    else:
-        logits = logits.log_softmax(-1, dtype=dtype)
-        best = logits.argmax(-1)[rows] == tokens
-        logprob = logits[rows, tokens]
-    chosen: NDArray[np.float64] = torch.stack([logprob.double(), best.double()]).cpu().numpy()
-    return chosen

@@ -21,9 +21,18 @@ from .generation.decode import generate
 from .generation.shared_prompts import MIN_SHARED
 from .length import length_limit
 from .scoring import HALF, Budget, Target, score_targets
+from .state.forking import has_forkable_state
+from .state.scoring import score_by_states
 from .tree import IntArray
 
-__all__ = ["choose_backend", "generation_probe", "probe", "unsupported_reason"]
+__all__ = [
+    "choose_backend",
+    "generation_probe",
+    "goes_by_states",
+    "probe",
+    "state_probe",
+    "unsupported_reason",
+]
 
 Autocast = Callable[[], AbstractContextManager[Any]]
 """Makes the context of each forward pass."""
@@ -99,13 +108,16 @@ def unsupported_reason(
     base = base_model(model)
     if not isinstance(getattr(base, "config", None), PretrainedConfig):
         return "it is not a transformers model"
-    return (
-        _by_class(base)
-        or _by_config(base.config)
-        or _by_length(model)
-        or _by_adapter(model)
-        or _by_weights(base)
-    ) or probe(model, attention_backend, autocast)
+    reason = _by_length(model) or _by_adapter(model) or _by_weights(base)
+    if goes_by_states(model):
+        return reason or state_probe(model, autocast)
+    reason = _by_class(base) or _by_config(base.config) or reason
+    return reason or probe(model, attention_backend, autocast)
+
+
+def goes_by_states(model: nn.Module) -> bool:
+    """Return whether a model is scored from states that go on, not by attention over a tree."""
+    return has_forkable_state(model) and not _has_attention_alone(base_model(model).config)
 
 
 def probe(
@@ -150,6 +162,38 @@ def probe(
     return _compare(model, scored, own, what="a small tree of tokens")
 
 
+def state_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str | None:
+    """Compare scores that go on from states with the model's own forward pass.
+
+    Two texts go on with several tokens after a long common beginning, which is longer than what
+    the scan of a recurrent layer takes at once, and two others with a single token.
+
+    Returns
+    -------
+    str or None
+        As for `probe`: None if their log-probabilities agree.
+
+    """
+    shared, tails = _draw(model, (2, 70), seed=5), _draw(model, (4, 12), seed=6)
+    long = [[*shared[0].tolist(), *tail.tolist()] for tail in tails[:2]]
+    short = [[*shared[1].tolist(), *tail[:2].tolist()] for tail in tails[2:]]
+
+    def scored() -> list[float]:
+        targets = [
+            Target(sequence[:length], [sequence[length]])
+            for sequence in [*long, *short]
+            for length in range(1, len(sequence))
+        ]
+        scores, _ = score_by_states(model, targets, Budget(tokens=128, rows=128), autocast=autocast)
+        return [score for score, _ in scores]
+
+    def own() -> tuple[NDArray[np.float64], bool]:
+        parts = [_own_logprobs(model, rows, 1, autocast) for rows in (long, short)]
+        return np.concatenate([logprobs for logprobs, _ in parts]), parts[0][1]
+
+    return _compare(model, scored, own, what="texts that go on from a state")
+
+
 def generation_probe(
     model: nn.Module,
     attention_backend: AttentionBackend | None = None,
@@ -163,6 +207,8 @@ def generation_probe(
         As for `probe`: None if their log-probabilities agree.
 
     """
+    if goes_by_states(model):
+        return "its layers carry a state, from which only scores go on"
     n_new = 4
     shared, own = _draw(model, (MIN_SHARED + 1,), seed=3), _draw(model, (2, 3 + n_new), seed=4)
     sequences = [[*shared.tolist(), *tail.tolist()] for tail in own]
@@ -246,7 +292,8 @@ def _by_class(base: Any) -> str | None:
 
 def _has_attention_alone(config: PretrainedConfig) -> bool:
     """Return whether a hybrid's configuration gives attention to each of its layers."""
-    layers = getattr(config.get_text_config(decoder=True), "layer_types", None)
+    text = config.get_text_config(decoder=True)
+    layers: list[str] = getattr(text, "layer_types", None) or []
     return bool(layers) and _KNOWN_LAYERS.issuperset(layers)
 
 

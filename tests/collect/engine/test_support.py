@@ -33,12 +33,6 @@ LONG = {
     "original_max_position_embeddings": 64,
 }
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
-HYBRID = {
-    **{"layer_types": ["linear_attention", "full_attention"], "head_dim": 8, "num_experts": 4},
-    **{"linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2},
-    **{"linear_num_value_heads": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16},
-    "shared_expert_intermediate_size": 16,
-}
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "mamba": ("MambaConfig", {"state_size": 4}, "Mamba.* carries a recurrent state"),
     "bloom": ("BloomConfig", {}, "Bloom.* attention interface"),
@@ -47,7 +41,6 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"rope_parameters": LONG, "original_max_position_embeddings": 32},
         r"length of the input \(longrope\)",
     ),
-    "hybrid": ("Qwen3NextConfig", HYBRID, "Qwen3NextForCausalLM carries a recurrent state"),
     "bidirectional": ("LlamaConfig", {"is_causal": False}, "not causal"),
     "alibi": ("FalconConfig", {"alibi": True}, "attention interface|ALiBi"),
 }
@@ -278,7 +271,10 @@ def test_inputs_below_the_length_of_a_moving_rope_are_served(
 
 
 def test_a_hybrid_of_attention_layers_alone_is_served(tokenizer: Any) -> None:
-    model = build("Qwen3NextConfig", HYBRID | {"layer_types": ["full_attention"] * 2})
+    if not hasattr(transformers, "Qwen3NextConfig"):
+        pytest.skip("this transformers has no Qwen3-Next")
+    settings = {"head_dim": 8, "num_experts": 4, "layer_types": ["full_attention"] * 2}
+    model = build("Qwen3NextConfig", settings | {"num_experts_per_tok": 2})
     assert_scores_as_hf_does(model, tokenizer)
     assert CapspaceLM(model, tokenizer=tokenizer).unsupported_generation is None
 

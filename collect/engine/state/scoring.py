@@ -1,0 +1,178 @@
+"""Continuations get their log-likelihoods from states that go on at the branches of their tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..scoring import Budget, ScoringStats, Target, TargetScores
+from ..tree import IntArray, TokenTree, build_tree
+from .forking import State, StateForward, fork
+
+__all__ = ["score_by_states"]
+
+_MIN_SAVED = 8
+"""A shared stretch that saves fewer tokens is read again for each branch."""
+_MOST_STATES = 8
+"""States held at once, of branching points above each other."""
+_MOST_CONTEXT = 16384
+"""Tokens of context that the rows of one pass may hold together."""
+_CUT = 64
+"""Long stretches are cut at multiples of what the scan of a recurrent layer takes at once."""
+
+
+def score_by_states(
+    model: nn.Module,
+    targets: Sequence[Target],
+    budget: Budget,
+    *,
+    softmax_dtype: torch.dtype | None = None,
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    on_progress: Callable[[int], Any] | None = None,
+) -> tuple[list[tuple[float, bool]], ScoringStats]:
+    """Score every continuation, going on from the state at the point where texts branch.
+
+    A stretch that several texts share is read once, in a row of its own and without padding, which
+    a recurrent state would take in; what is left of the texts is read together, padded on the
+    right, from copies of the state.
+
+    Parameters and result are those of :func:`~capspace.collect.engine.scoring.score_targets`, for a
+    model that :func:`~capspace.collect.engine.state.forking.has_forkable_state` names.
+    """
+    tree, located = build_tree(
+        [target.inputs for target in targets], [len(target.continuation) for target in targets]
+    )
+    stats = ScoringStats(
+        requested_tokens=sum(len(target.inputs) for target in targets), unique_tokens=len(tree)
+    )
+    if not targets:
+        return [], stats
+    scores = TargetScores(targets, located, softmax_dtype)
+    forward = StateForward.of(model)
+    with torch.no_grad():
+        run = _Run(forward, tree, scores, budget, autocast, stats, on_progress)
+        run.branches(_children(tree, 0, len(tree)), None, 0)
+    return scores.totals(), stats
+
+
+class _Run:
+    """The state of one call of :func:`score_by_states`."""
+
+    def __init__(
+        self,
+        forward: StateForward,
+        tree: TokenTree,
+        scores: TargetScores,
+        budget: Budget,
+        autocast: Callable[[], AbstractContextManager[Any]],
+        stats: ScoringStats,
+        on_progress: Callable[[int], Any] | None,
+    ) -> None:
+        self.forward, self.tree, self.scores, self.budget = forward, tree, scores, budget
+        self.autocast, self.stats, self.on_progress = autocast, stats, on_progress
+
+    def branches(self, starts: list[int], state: State | None, held: int) -> None:
+        """Read all that follows a state: the branches that begin at these entries of the tree."""
+        tree = self.tree
+        texts: list[IntArray] = []
+        inner: list[IntArray] = []
+        open_branches = [(np.empty(0, dtype=np.int64), start) for start in reversed(starts)]
+        while open_branches:
+            before, start = open_branches.pop()
+            stop = _run_end(tree, start)
+            stretch = np.concatenate([before, np.arange(start, stop)])
+            children = _children(tree, stop, int(tree.end[stop - 1]))
+            if not children:
+                texts.append(stretch)
+            elif held < _MOST_STATES and len(stretch) * (len(children) - 1) >= _MIN_SAVED:
+                inner.append(stretch)
+            else:  # too short or too deep: read again for each of its branches
+                open_branches.extend((stretch, child) for child in reversed(children))
+        self._read_texts(texts, state)
+        for stretch in inner:
+            own = self._copy(state, 1)
+            self._read_alone(stretch, own)
+            last = int(stretch[-1])
+            self.branches(_children(tree, last + 1, int(tree.end[last])), own, held + 1)
+
+    def _copy(self, state: State | None, rows: int) -> State:
+        return self.forward.empty() if state is None else fork(state, rows)
+
+    def _read_texts(self, texts: list[IntArray], state: State | None) -> None:
+        """Read what is left of texts, several at once, and keep no state."""
+        waiting = sorted(texts, key=len)
+        while waiting:
+            longest = len(waiting[-1])
+            n_needed = int(self.scores.is_needed(waiting[-1]).sum())
+            if longest > self.budget.tokens or n_needed > self.budget.rows:
+                self._read_alone(waiting.pop(), self._copy(state, 1))
+                continue
+            depth = int(self.tree.depth[waiting[-1][-1]]) + 1
+            rows = min(
+                self.budget.tokens // longest,
+                self.budget.rows // max(n_needed, 1),
+                max(1, _MOST_CONTEXT // depth),
+            )
+            part, waiting = waiting[-rows:], waiting[:-rows]
+            self._read(part, self._copy(state, len(part)))
+
+    def _read_alone(self, entries: IntArray, state: State) -> None:
+        """Read one stretch, in pieces where it is long, and leave the state behind it."""
+        most = self.budget.tokens
+        if self.scores.is_needed(entries).sum() > self.budget.rows:
+            most = min(most, self.budget.rows)
+        most = max(_CUT, most // _CUT * _CUT)
+        first = int(self.tree.depth[entries[0]])
+        cuts = np.arange(first // most * most + most, first + len(entries), most) - first
+        for piece in np.split(entries, cuts):
+            self._read([piece], state)
+
+    def _read(self, texts: list[IntArray], state: State) -> None:
+        """Read stretches of the tree, each in a row, padded on the right."""
+        longest = max(map(len, texts))
+        first = self.tree.depth[[entries[0] for entries in texts]]
+        entry_of = np.zeros((len(texts), longest), dtype=np.int64)
+        is_needed = np.zeros((len(texts), longest), dtype=bool)
+        for row, entries in enumerate(texts):
+            entry_of[row, : len(entries)] = entries
+            is_needed[row, : len(entries)] = self.scores.is_needed(entries)
+        # asked for no logits at all, a model may return all of them
+        columns = np.flatnonzero(is_needed.any(0)) if is_needed.any() else np.zeros(1, np.int64)
+        with self.autocast():
+            logits = self.forward(
+                self.tree.tokens[entry_of], first[:, None] + np.arange(longest), columns, state
+            )
+        self.stats.fed_tokens += sum(map(len, texts))
+        self.stats.chunks += 1
+        self.stats.logit_rows += int(is_needed.sum())
+        rows, places = np.nonzero(is_needed[:, columns])
+        if len(rows):
+            index = torch.from_numpy(rows * len(columns) + places).to(logits.device)
+            self.scores.add(
+                entry_of[rows, columns[places]], logits.flatten(0, 1).index_select(0, index)
+            )
+        if self.on_progress is not None:
+            self.on_progress(self.scores.n_done)
+
+
+def _run_end(tree: TokenTree, start: int) -> int:
+    """Return the entry after the last one that all texts through ``start`` share."""
+    end = tree.end
+    stop = start + 1
+    while stop < end[stop - 1] and end[stop] == end[stop - 1]:
+        stop += 1
+    return stop
+
+
+def _children(tree: TokenTree, start: int, stop: int) -> list[int]:
+    """Return the entries that begin the branches between ``start`` and ``stop``."""
+    begins = []
+    while start < stop:
+        begins.append(start)
+        start = int(tree.end[start])
+    return begins
