@@ -103,6 +103,11 @@ class Harness:
             )
         return tuple(identities)
 
+    def generates(self, benchmark: Benchmark) -> bool:
+        """Return whether any task of a benchmark has the model generate texts."""
+        configs = map(self._index.config, self._index.leaves(benchmark))
+        return any(c.get("output_type", "generate_until") == "generate_until" for c in configs)
+
     def evaluate(
         self,
         lm: LM,
