@@ -153,7 +153,7 @@ def test_modes_are_different_measurements_and_different_rows(chat: Path, tmp_pat
         assert measured(chat, tmp_path, panel=ALONE, **settings).n_measured == 0
     with Store(tmp_path) as store:
         results = store.results()
-        frame = store.to_table().scores
+        table = store.to_table()
     assert len({r.key for r in results}) == len({r.protocol for r in results}) == 5
     assert len({str([t["prompts"] for t in r.tasks]) for r in results}) >= 3
     for result in results:
@@ -161,7 +161,12 @@ def test_modes_are_different_measurements_and_different_rows(chat: Path, tmp_pat
         assert protocol is not None
         assert str(protocol) == result.protocol
         assert protocol.mode.max_gen_toks == 9
-    assert set(frame["model"]) == {"chat", "chat (chat)", "chat (thinking)"}
+    assert set(table.scores["model"]) == {"chat", "chat (chat)", "chat (thinking)"}
+    known = table.models["mode"].to_dict()
+    assert {model: mode for model, mode in known.items() if mode} == {
+        "chat (chat)": "chat",
+        "chat (thinking)": "thinking",
+    }
     thinking = [r for r in results if "thinking on" in r.protocol]
     assert all(json.loads(r.identity)["model"]["chat_template"] for r in thinking)
     assert any('template arguments {"effort":"<1>"}' in r.protocol for r in thinking)
@@ -273,3 +278,16 @@ def test_a_delimiter_of_several_tokens_is_found_in_the_text() -> None:
     assert one is same
     assert one.args == ("p", {"until": []})
     assert request.args[1]["until"] == ["\n", "END"]
+
+
+@pytest.mark.slow
+def test_examples_are_turns_of_the_chat_as_the_board_had_them(chat: Path, tmp_path: Path) -> None:
+    navigate = SCORED.model_copy(
+        update={"name": "BBH", "tasks": ("leaderboard_bbh_navigate",), "n_shot": 3,
+                "folder": "leaderboard/bbh_mc"}
+    )  # fmt: skip
+    one = Panel(name="one", version=1, description="d", benchmarks=(navigate,))
+    done = measured(chat, tmp_path, panel=one, chat_template=True, limit=1)
+    (sample,) = samples_of(tmp_path, done, "BBH")
+    prompt = str(sample["arguments"])
+    assert prompt.count("<|im_start|>assistant") == 2 * 4  # three examples; two choices
