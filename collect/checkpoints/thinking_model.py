@@ -56,6 +56,9 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self._refuse_unseen(self.think_end_token)
         if self._mode.thinking != "default":
             self._require_switch()
+        if self._mode.cuts_thoughts or self._mode.max_gen_toks is not None:
+            # transformers would take the checkpoint's own number before the one that is wanted.
+            self.model.generation_config.max_new_tokens = None
         if self._mode.cuts_thoughts:
             self._find_end(self._mode.think_end)
         elif mode is not None:

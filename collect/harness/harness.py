@@ -104,9 +104,10 @@ class Harness:
         return tuple(identities)
 
     def generates(self, benchmark: Benchmark) -> bool:
-        """Return whether any task of a benchmark has the model generate texts."""
-        configs = map(self._index.config, self._index.leaves(benchmark))
-        return any(c.get("output_type", "generate_until") == "generate_until" for c in configs)
+        """Return whether a benchmark asks for texts; no data set is loaded."""
+        scored = {"loglikelihood", "loglikelihood_rolling", "multiple_choice"}
+        leaves = map(self._index.config, self._index.leaves(benchmark))
+        return not all(config.get("output_type") in scored for config in leaves)
 
     def evaluate(
         self,

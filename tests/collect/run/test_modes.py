@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from chat_checkpoint import DELIMITER, TEMPLATE, make_chat_checkpoint
@@ -182,9 +182,9 @@ def test_thinking_off_is_answered_at_once(chat: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["capspace", "hf"])
 def test_log_likelihoods_with_thinking_on_are_refused_by_every_path(
-    chat: Path, backend: str
+    chat: Path, backend: Literal["capspace", "hf"]
 ) -> None:
-    settings = RunSettings(thinking="on", backend=backend, device="cpu", batch_size=1)  # type: ignore[arg-type]
+    settings = RunSettings(thinking="on", backend=backend, device="cpu", batch_size=1)
     lm: Any = load_model(resolve(str(chat)), settings, chat_template=True, mode=Mode.of(settings))
     requests = {
         "loglikelihood": Instance("loglikelihood", {}, ("a", "b"), 0),
@@ -247,6 +247,23 @@ def test_a_thinking_model_in_plain_mode_is_told(chat: Path) -> None:
     assert any("measured in plain mode: its scores collapse" in note for note in notes())
     assert any("is graded as its answer" in note for note in notes(chat_template=True))
     assert notes(thinking="on") == notes(thinking="off") == []
+
+
+@pytest.mark.parametrize("backend", ["capspace", "hf"])
+def test_the_budget_is_the_modes_and_not_the_checkpoints_own(
+    tmp_path: Path, backend: Literal["capspace", "hf"]
+) -> None:
+    """transformers takes ``max_new_tokens`` of generation_config.json before lm-eval's length."""
+    folder = make_chat_checkpoint(tmp_path / "chat")
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_new_tokens": 2}))
+    settings = RunSettings(thinking="on", backend=backend, device="cpu", batch_size=1)
+    lm: Any = load_model(resolve(str(folder)), settings, chat_template=True, mode=Mode.of(settings))
+    prompt = lm.apply_chat_template([{"role": "user", "content": "x" * 3}])
+    request = Instance("generate_until", {}, (prompt, {"until": [], "max_gen_toks": 9}), 0)
+    assert lm.generate_until([request]) == [
+        f"Let me see. {DELIMITER}The answer is (B) Question: more"
+    ]
 
 
 def test_a_delimiter_that_lm_eval_would_never_find_is_refused(chat: Path) -> None:
