@@ -56,6 +56,9 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self._refuse_unseen(self.think_end_token)
         if self._mode.thinking != "default":
             self._require_switch()
+        if self._mode.cuts_thoughts or self._mode.max_gen_toks is not None:
+            # transformers would take the checkpoint's own number before the one that is wanted.
+            self.model.generation_config.max_new_tokens = None
         if self._mode.cuts_thoughts:
             self._find_end(self._mode.think_end)
         elif mode is not None:
@@ -166,9 +169,17 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                     "log-likelihoods of given answers mean nothing for a model that thinks first; "
                     "turn thinking off, or take benchmarks that generate"
                 )
-        elif self.think_end or self._mode.max_gen_toks is not None:
-            for request in requests:
-                self._require_room(*request.args)
+            return
+        is_strict = bool(self.think_end) or self._mode.max_gen_toks is not None
+        for settings in {str(r.args[1]): r.args[1] for r in requests}.values():
+            budget = int(settings.get("max_gen_toks") or self.max_gen_toks)
+            if budget >= self.max_length and self.backend == "causal":
+                raise HarnessError(
+                    f"a response of at most {budget:,} tokens leaves no room for a prompt within "
+                    f"the model's {self.max_length:,}; give a lower --max-gen-toks"
+                )
+        for request in requests if is_strict else ():
+            self._require_room(*request.args)
 
     def _require_room(self, context: str, settings: dict[str, Any]) -> None:
         budget = int(settings.get("max_gen_toks") or self.max_gen_toks)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from capspace.tasks.panel import Benchmark
+
 from ..errors import CollectError
 from . import options as o
 
@@ -111,10 +113,18 @@ def panels(
                     b.name,
                     ", ".join(b.tasks),
                     str(b.n_shot),
-                    b.metric if b.filter == "none" else f"{b.metric} ({b.filter})",
+                    _metric(b),
                     "–" if b.chance is None else f"{b.chance:g}",
                 )
                 for b in panel.benchmarks
             ],
             numbers=("Shots", "Chance"),
         )
+
+
+def _metric(benchmark: Benchmark) -> str:
+    """Return metric and filter, with how many items and samples where a panel says so."""
+    chosen = "" if benchmark.filter == "none" else f" ({benchmark.filter})"
+    items = "" if benchmark.items is None else f", {benchmark.items:,} items"
+    samples = "" if benchmark.repeats is None else f", {benchmark.repeats} samples"
+    return f"{benchmark.metric}{chosen}{items}{samples}"

@@ -60,7 +60,9 @@ class Thoughts:
         _, end, answer = response.rpartition(self.end)
         if not end:
             self.n_unfinished += 1
-            self.unfinished.add((str(request.task_name), int(request.doc_id or 0)))
+            # Where an item subset is measured, lm-eval's doc_id counts within it.
+            item = getattr(request, "position", request.doc_id)
+            self.unfinished.add((str(request.task_name), int(item or 0)))
             return ""
         answer = answer.lstrip()
         until = request.args[1].get("until") or []

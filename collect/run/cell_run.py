@@ -157,7 +157,14 @@ class CellRun:
             stderr=evaluation.stderr,
             n_items=evaluation.n_items,
             n_shot=benchmark.n_shot,
-            protocol=str(cell_protocol(benchmark, measurement, root, self.mode)),
+            protocol=str(
+                cell_protocol(
+                    benchmark,
+                    measurement,
+                    root,
+                    self.mode.on(benchmark, generates=self.harness.generates(benchmark)),
+                )
+            ),
             source=f"measured {datetime.now(UTC):%Y-%m-%d}, key {measurement.key[:12]}{note}",
             comparable=data_comparable and benchmark.comparable and unfinished <= MOST_UNFINISHED,
             identity=measurement.canonical,

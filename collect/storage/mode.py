@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
+
+from capspace.tasks.panel import Benchmark
 
 from ..settings import RunSettings
 from .digests import canonical_json
@@ -27,8 +29,11 @@ _SPELLINGS = {
     "top_p": ("top_p {}", r"top_p ([0-9.e+-]+)"),
     "top_k": ("top_k {}", r"top_k ([0-9]{1,18})"),
     "n_samples": ("{} samples", r"([0-9]{1,18}) samples"),
+    "n_items": ("{} items in all", r"([0-9]{1,18}) items in all"),
 }
-_READ = {"max_gen_toks": int, "temperature": float, "top_p": float, "top_k": int, "n_samples": int}
+_COUNTS = ("max_gen_toks", "top_k", "n_samples", "n_items")
+_READ = {**dict.fromkeys(_COUNTS, int), "temperature": float, "top_p": float}
+_SEMICOLON = r"\u003b"  # as JSON may spell it: a sentence's parts are divided by one
 _OF_MODEL = ("thinking", "think_end", "template_args")
 
 
@@ -50,6 +55,8 @@ class Mode:
         How texts are sampled; None for the task's own.
     n_samples : int or None
         Responses per item; None for the panel's or the task's own.
+    n_items : int or None
+        Items in all, where a panel spreads them over its tasks; None for all there are.
 
     Examples
     --------
@@ -66,6 +73,7 @@ class Mode:
     top_p: float | None = None
     top_k: int | None = None
     n_samples: int | None = None
+    n_items: int | None = None
 
     @classmethod
     def of(cls, settings: RunSettings) -> Mode:
@@ -83,6 +91,26 @@ class Mode:
             top_k=settings.top_k,
             n_samples=settings.n_samples,
         )
+
+    def on(self, benchmark: Benchmark, *, generates: bool) -> Mode:
+        """Return the mode with what a panel says where nothing else is wanted, for a protocol.
+
+        Parameters
+        ----------
+        benchmark : Benchmark
+            What is measured.
+        generates : bool
+            Whether the model generates texts, so that it matters how.
+
+        """
+        of_panel = {**benchmark.generation, "n_samples": benchmark.repeats}
+        names = ("max_gen_toks", "temperature", "top_p", "top_k", "n_samples")
+        chosen = {
+            name: of_panel.get(name) if getattr(self, name) is None else getattr(self, name)
+            for name in names
+        }
+        how: dict[str, Any] = chosen if generates else dict.fromkeys(names)
+        return replace(self, **how, n_items=benchmark.items)
 
     @property
     def cuts_thoughts(self) -> bool:
@@ -124,7 +152,7 @@ class Mode:
     def words(self) -> tuple[str, ...]:
         """What differs from lm-eval's defaults, for a protocol's sentence."""
         return tuple(
-            spelling.format(getattr(self, name))
+            spelling.format(getattr(self, name)).replace(";", _SEMICOLON)
             for name, (spelling, _) in _SPELLINGS.items()
             if getattr(self, name) != getattr(Mode, name)
         )
@@ -142,7 +170,7 @@ class Mode:
             if stated is None:
                 continue
             try:
-                values[name] = _READ.get(name, str)(stated[1])
+                values[name] = _READ.get(name, str)(stated[1].replace(_SEMICOLON, ";"))
             except ValueError:  # of a text that only looks like a number
                 continue
             rest = rest[1:]

@@ -21,6 +21,7 @@ def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreT
 
     Two checkpoints with one name (folders called alike) get a short hash behind it. A model that
     was measured thinking, too, has a row for each mode: a score of one says little about another.
+    Where a model did not respond in plain mode, that is among its facts.
 
     Parameters
     ----------
@@ -67,7 +68,13 @@ def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreT
     ]
     if not records:
         return ScoreTable(pd.DataFrame(), pd.DataFrame())
-    return ScoreTable.from_records(records)
+    known = {
+        named(row, label): label
+        for row, label in zip(rows, labels, strict=True)
+        if label != "plain"  # of a score that was imported, too, nobody may know
+    }
+    models = pd.DataFrame({"mode": known}) if known else None
+    return ScoreTable.from_records(records, models)
 
 
 def _mode(result: Result) -> str:

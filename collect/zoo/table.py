@@ -38,16 +38,18 @@ def zoo_table(folder: ZooFolder, store: Store) -> tuple[ScoreTable, dict[str, fl
                 results.append(replace(result, model=model))
     if not results:
         raise ZooError("nothing of this zoo is measured yet: `capspace zoo run` first")
-    scores = to_table(results).scores
+    measured = to_table(results)
     facts = pd.DataFrame.from_dict(
         {m: {c: f.get(c) for c in FACT_COLUMNS} for m, f in shared.facts.items()}, orient="index"
     ).rename_axis("model")
+    if "mode" in measured.models:
+        facts["mode"] = measured.models["mode"]
     chance = {
         b.name: 0.0 if b.chance is None else b.chance
         for panel in shared.panels.values()
         for b in panel.benchmarks
     }
-    return ScoreTable(scores, facts), chance
+    return ScoreTable(measured.scores, facts), chance
 
 
 def export_reference(table: ScoreTable, chance: dict[str, float], out: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from chat_checkpoint import DELIMITER, TEMPLATE, make_chat_checkpoint
@@ -153,7 +153,7 @@ def test_modes_are_different_measurements_and_different_rows(chat: Path, tmp_pat
         assert measured(chat, tmp_path, panel=ALONE, **settings).n_measured == 0
     with Store(tmp_path) as store:
         results = store.results()
-        frame = store.to_table().scores
+        table = store.to_table()
     assert len({r.key for r in results}) == len({r.protocol for r in results}) == 5
     assert len({str([t["prompts"] for t in r.tasks]) for r in results}) >= 3
     for result in results:
@@ -161,7 +161,12 @@ def test_modes_are_different_measurements_and_different_rows(chat: Path, tmp_pat
         assert protocol is not None
         assert str(protocol) == result.protocol
         assert protocol.mode.max_gen_toks == 9
-    assert set(frame["model"]) == {"chat", "chat (chat)", "chat (thinking)"}
+    assert set(table.scores["model"]) == {"chat", "chat (chat)", "chat (thinking)"}
+    known = table.models["mode"].to_dict()
+    assert {model: mode for model, mode in known.items() if mode} == {
+        "chat (chat)": "chat",
+        "chat (thinking)": "thinking",
+    }
     thinking = [r for r in results if "thinking on" in r.protocol]
     assert all(json.loads(r.identity)["model"]["chat_template"] for r in thinking)
     assert any('template arguments {"effort":"<1>"}' in r.protocol for r in thinking)
@@ -177,9 +182,9 @@ def test_thinking_off_is_answered_at_once(chat: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["capspace", "hf"])
 def test_log_likelihoods_with_thinking_on_are_refused_by_every_path(
-    chat: Path, backend: str
+    chat: Path, backend: Literal["capspace", "hf"]
 ) -> None:
-    settings = RunSettings(thinking="on", backend=backend, device="cpu", batch_size=1)  # type: ignore[arg-type]
+    settings = RunSettings(thinking="on", backend=backend, device="cpu", batch_size=1)
     lm: Any = load_model(resolve(str(chat)), settings, chat_template=True, mode=Mode.of(settings))
     requests = {
         "loglikelihood": Instance("loglikelihood", {}, ("a", "b"), 0),
@@ -244,6 +249,23 @@ def test_a_thinking_model_in_plain_mode_is_told(chat: Path) -> None:
     assert notes(thinking="on") == notes(thinking="off") == []
 
 
+@pytest.mark.parametrize("backend", ["capspace", "hf"])
+def test_the_budget_is_the_modes_and_not_the_checkpoints_own(
+    tmp_path: Path, backend: Literal["capspace", "hf"]
+) -> None:
+    """transformers takes ``max_new_tokens`` of generation_config.json before lm-eval's length."""
+    folder = make_chat_checkpoint(tmp_path / "chat")
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_new_tokens": 2}))
+    settings = RunSettings(thinking="on", backend=backend, device="cpu", batch_size=1)
+    lm: Any = load_model(resolve(str(folder)), settings, chat_template=True, mode=Mode.of(settings))
+    prompt = lm.apply_chat_template([{"role": "user", "content": "x" * 3}])
+    request = Instance("generate_until", {}, (prompt, {"until": [], "max_gen_toks": 9}), 0)
+    assert lm.generate_until([request]) == [
+        f"Let me see. {DELIMITER}The answer is (B) Question: more"
+    ]
+
+
 def test_a_delimiter_that_lm_eval_would_never_find_is_refused(chat: Path) -> None:
     """As ``capspace lm-eval run`` loads a model, whose arguments are the user's."""
     from lm_eval.models.huggingface import HFLM
@@ -273,3 +295,16 @@ def test_a_delimiter_of_several_tokens_is_found_in_the_text() -> None:
     assert one is same
     assert one.args == ("p", {"until": []})
     assert request.args[1]["until"] == ["\n", "END"]
+
+
+@pytest.mark.slow
+def test_examples_are_turns_of_the_chat_as_the_board_had_them(chat: Path, tmp_path: Path) -> None:
+    navigate = SCORED.model_copy(
+        update={"name": "BBH", "tasks": ("leaderboard_bbh_navigate",), "n_shot": 3,
+                "folder": "leaderboard/bbh_mc"}
+    )  # fmt: skip
+    one = Panel(name="one", version=1, description="d", benchmarks=(navigate,))
+    done = measured(chat, tmp_path, panel=one, chat_template=True, limit=1)
+    (sample,) = samples_of(tmp_path, done, "BBH")
+    prompt = str(sample["arguments"])
+    assert prompt.count("<|im_start|>assistant") == 2 * 4  # three examples; two choices

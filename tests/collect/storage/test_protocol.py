@@ -23,6 +23,13 @@ from capspace.tasks.panel import Benchmark
 
 NAME = st.from_regex(r"[a-z][a-z0-9_@.-]{0,12}", fullmatch=True)
 VERSION = st.sampled_from([None, "", "v1.0", "v0", "v1.0/v2.0"])
+MODES = [
+    Mode(),
+    Mode(thinking="on", think_end="</think>", max_gen_toks=4096),
+    Mode(thinking="off", template_args='{"effort":"high; or low"}'),
+    Mode(think_end="a;b", temperature=0.6, top_p=0.95, top_k=20, n_samples=4),
+    Mode(temperature=1e-05, n_items=1000),
+]
 PROTOCOLS = (
     st.builds(
         Protocol,
@@ -39,17 +46,7 @@ PROTOCOLS = (
         chat_template=st.booleans(),
         limit=st.none() | st.integers(1, 10**6),
         seed=st.none() | st.integers(0, 10**6),
-        mode=st.builds(
-            Mode,
-            thinking=st.sampled_from(["default", "on", "off"]),
-            think_end=st.sampled_from([None, "</think>", "151668"]),
-            template_args=st.sampled_from(["", '{"effort":"high"}']),
-            max_gen_toks=st.none() | st.integers(1, 10**6),
-            temperature=st.none() | st.floats(0, 2),
-            top_p=st.none() | st.floats(0.01, 1),
-            top_k=st.none() | st.integers(1, 100),
-            n_samples=st.none() | st.integers(1, 64),
-        ),
+        mode=st.sampled_from(MODES),
         further=st.lists(st.sampled_from(["thinking=True", "no system prompt"]), max_size=2).map(
             tuple
         ),

@@ -1,0 +1,122 @@
+"""The panel modern: offline, end to end, and where lm-eval's own grading is not right."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chat_checkpoint import make_chat_checkpoint
+from lm_eval.api.model import LM
+
+from capspace.collect.harness.data_root import embedded_data_root
+from capspace.collect.harness.harness import Harness
+from capspace.collect.run.collect import collect_scores
+from capspace.collect.runtime.log_capture import logged_to
+from capspace.collect.storage.identity import HARNESS_SEEDS
+from capspace.collect.storage.protocol import Protocol
+from capspace.collect.storage.store import Store
+from capspace.tasks.panel import Benchmark, load_panel
+
+pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
+
+
+@pytest.fixture(autouse=True)
+def _quiet(tmp_path: Path) -> Iterator[None]:
+    with logged_to(tmp_path / "log"):
+        yield
+
+
+def test_every_benchmark_generates_and_has_room_for_a_thought() -> None:
+    panel = load_panel("modern")
+    harness = Harness(panel.benchmarks, data_root=embedded_data_root())
+    for benchmark in panel.benchmarks:
+        assert harness.generates(benchmark), benchmark.name
+        assert benchmark.generation.get("max_gen_toks", 32768) >= 8192  # AIME's own is the latter
+    assert panel["MMLU-Pro"].items == 1000
+    assert panel["AIME 2025"].repeats == 4
+    from capspace.fit import load_reference
+
+    names = {b.name for b in panel.benchmarks} - {"HumanEval+", "MBPP+"}
+    assert names <= set(load_reference("frontier-2026").benchmarks)
+
+
+@pytest.mark.slow
+def test_the_panel_runs_offline_and_alike_through_both_backends(tmp_path: Path) -> None:
+    for package in ("langdetect", "immutabledict", "math_verify"):
+        pytest.importorskip(package, reason=f"{package}, of lm-eval[ifeval,math], is not installed")
+    chat = make_chat_checkpoint(tmp_path / "chat")
+    panel = load_panel("modern")
+    names = [b.name for b in panel.benchmarks]
+    if shutil.which("bwrap") is None:
+        names = [b.name for b in panel.benchmarks if not b.executes_code]
+    found = {}
+    for backend in ("capspace", "hf"):
+        store = tmp_path / backend
+        done = collect_scores(
+            str(chat), panel=panel.select(names), store=store, data_root="embedded", device="cpu",
+            backend=backend, thinking="on", max_gen_toks=10, allow_code_execution=True,
+            batch_size=3,
+        )  # fmt: skip
+        assert done.missing == ()
+        assert [r.benchmark for r in done.results] == names
+        with Store(store) as opened:
+            samples = {r.benchmark: list(opened.samples(r.key)) for r in done.results}
+        protocols = {r.benchmark: Protocol.parse(r.protocol) for r in done.results}
+        greedy = [name for name in names if name != "AIME 2025"]  # sampled from streams of its own
+        found[backend] = (
+            {r.benchmark: r.score for r in done.results if r.benchmark in greedy},
+            {name: [s["resps"] for s in samples[name]] for name in greedy},
+        )
+    assert found["capspace"] == found["hf"]
+    assert len(samples["AIME 2025"][0]["resps"][0]) == 4
+    aime, pro = protocols["AIME 2025"], protocols["MMLU-Pro"]
+    assert aime is not None
+    assert (aime.mode.n_samples, aime.mode.temperature, aime.mode.max_gen_toks) == (4, 0.6, 10)
+    assert pro is not None
+    assert (pro.mode.n_items, pro.mode.thinking, pro.mode.temperature) == (1000, "on", None)
+
+
+class Scripted(LM):
+    """Gives one answer to everything."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def generate_until(self, requests: list[Any]) -> list[str]:
+        return [self.text] * len(requests)
+
+    loglikelihood = loglikelihood_rolling = generate_until
+
+
+def score(benchmark: Benchmark, text: str) -> list[float]:
+    harness = Harness([benchmark], data_root=embedded_data_root())
+    result = harness.evaluate(Scripted(text), benchmark, seeds=HARNESS_SEEDS)
+    assert result is not None
+    samples = [s for s in result.samples if s["filter"] == benchmark.filter]
+    return [float(s[benchmark.metric]) for s in samples]
+
+
+def test_a_boxed_answer_in_prose_is_found_where_lm_evals_grader_does_not() -> None:
+    pytest.importorskip("math_verify", reason="math-verify, of lm-eval[math], is not installed")
+    ours = load_panel("modern")["MATH-500"]
+    text = "We have $7^2 = 49$ and $3 \\cdot 4 = 12$, so the value is \\boxed{37}."
+    assert score(ours, text) == [1, 0, 0, 0]
+    theirs = ours.model_copy(
+        update={"tasks": ("hendrycks_math500",), "folder": "hendrycks_math", "generation": {}}
+    )
+    assert score(theirs, text) == [0, 0, 0, 0]
+    assert score(ours, "It is $\\dfrac{3}{4}$.") == [0, 0, 0, 1]
+
+
+@pytest.mark.slow
+def test_gpqas_letter_is_found_by_the_panels_filter_and_not_by_the_strict_one() -> None:
+    ours = load_panel("modern")["GPQA-diamond"]
+    by_letter = [score(ours, f"So (A) is wrong, and it must be ({c})") for c in "BC"]
+    assert any(sum(right) for right in by_letter)
+    assert all(sum(column) <= 1 for column in zip(*by_letter, strict=True))
+    strict = ours.model_copy(update={"filter": "strict-match"})
+    assert score(strict, "it must be (B)") == [0, 0, 0]
