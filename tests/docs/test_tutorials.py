@@ -38,7 +38,7 @@ pages, tutorials = module("pages"), module("tutorials")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.usefixtures("lm_eval_looks_up_once")
+@pytest.mark.usefixtures("lm_eval_looks_up_once", "forked")
 def test_tutorial_runs(tmp_path: Path, name: str) -> None:
     outputs = tutorials.run_tutorial(DOCS / "tutorials" / f"{name}.md", tmp_path)
     assert any(output.text for output in outputs)
