@@ -31,7 +31,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what stands outside of docs: the findings and their scripts, figures of tutorials."""
     for path in sorted((ROOT / "findings").iterdir()):
         files.append(File.generated(config, f"findings/{path.name}", abs_src_path=str(path)))
-    for path in sorted(RECORDED.glob("*.png")):
+    for path in sorted([*RECORDED.glob("*.png"), *RECORDED.glob("*.ipynb")]):
         files.append(File.generated(config, f"tutorials/{path.name}", abs_src_path=str(path)))
     for path in sorted((ROOT / ".github" / "readme").glob("*.png")):
         files.append(File.generated(config, f"pictures/{path.name}", abs_src_path=str(path)))
@@ -65,7 +65,8 @@ def _with_outputs(markdown: str, name: str) -> str:
     if len(outputs) != len(BLOCK.findall(markdown)):
         raise PluginError(f"{recorded} is of another version of the tutorial: run scripts/docs")
     remaining = iter(outputs)
-    return BLOCK.sub(lambda block: _block(block) + _shown(next(remaining), name), markdown)
+    page = BLOCK.sub(lambda block: _block(block) + _shown(next(remaining), name), markdown)
+    return f"{page}\n\nThis page as a [notebook]({name}.ipynb){{ download }}, outputs included.\n"
 
 
 def _block(block: re.Match[str]) -> str:
