@@ -24,6 +24,7 @@ RECORDED = ROOT / "build" / "tutorials"
 _GENERATED = re.compile(r"^<!-- generated: (\w+)(?: (\w+))? -->$", re.M)
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.M | re.S)
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", re.S)
+_SEE_ALSO = re.compile(r'(<details class="see-also".*?<p>)(.*?)(</p>)', re.S)
 _DOCSTRING_FORMULA = re.compile(r"<p>\.\. math::(.*?)</p>", re.S)
 
 
@@ -50,9 +51,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html_text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Set the formulas of docstrings."""
+    """Set the formulas of docstrings, and a line for each name that they say to see also."""
+    html_text = _SEE_ALSO.sub(lambda match: match[1] + _lines(match[2]) + match[3], html_text)
     return _DOCSTRING_FORMULA.sub(
         lambda match: _convert(html.unescape(re.sub(r"<[^>]+>", "", match[1])), "block"), html_text
+    )
+
+
+def _lines(text: str) -> str:
+    """Return lines of ``name : what it is``, apart, with the names as code."""
+    return "<br>".join(
+        re.sub(r"^([\w., ]+) : ", r"<code>\1</code>: ", line) for line in text.splitlines()
     )
 
 
