@@ -24,6 +24,7 @@ RECORDED = ROOT / "build" / "tutorials"
 _GENERATED = re.compile(r"^<!-- generated: (\w+)(?: (\w+))? -->$", re.M)
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.M | re.S)
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", re.S)
+_SEE_ALSO = re.compile(r'(<details class="see-also".*?<p>)(.*?)(</p>)', re.S)
 _DOCSTRING_FORMULA = re.compile(r"<p>\.\. math::(.*?)</p>", re.S)
 
 
@@ -31,7 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what stands outside of docs: the findings and their scripts, figures of tutorials."""
     for path in sorted((ROOT / "findings").iterdir()):
         files.append(File.generated(config, f"findings/{path.name}", abs_src_path=str(path)))
-    for path in sorted(RECORDED.glob("*.png")):
+    for path in sorted([*RECORDED.glob("*.png"), *RECORDED.glob("*.ipynb")]):
         files.append(File.generated(config, f"tutorials/{path.name}", abs_src_path=str(path)))
     for path in sorted((ROOT / ".github" / "readme").glob("*.png")):
         files.append(File.generated(config, f"pictures/{path.name}", abs_src_path=str(path)))
@@ -50,9 +51,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html_text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Set the formulas of docstrings."""
+    """Set the formulas of docstrings, and a line for each name that they say to see also."""
+    html_text = _SEE_ALSO.sub(lambda match: match[1] + _lines(match[2]) + match[3], html_text)
     return _DOCSTRING_FORMULA.sub(
         lambda match: _convert(html.unescape(re.sub(r"<[^>]+>", "", match[1])), "block"), html_text
+    )
+
+
+def _lines(text: str) -> str:
+    """Return lines of ``name : what it is``, apart, with the names as code."""
+    return "<br>".join(
+        re.sub(r"^([\w., ]+) : ", r"<code>\1</code>: ", line) for line in text.splitlines()
     )
 
 
@@ -65,7 +74,8 @@ def _with_outputs(markdown: str, name: str) -> str:
     if len(outputs) != len(BLOCK.findall(markdown)):
         raise PluginError(f"{recorded} is of another version of the tutorial: run scripts/docs")
     remaining = iter(outputs)
-    return BLOCK.sub(lambda block: _block(block) + _shown(next(remaining), name), markdown)
+    page = BLOCK.sub(lambda block: _block(block) + _shown(next(remaining), name), markdown)
+    return f"{page}\n\nThis page as a [notebook]({name}.ipynb){{ download }}, outputs included.\n"
 
 
 def _block(block: re.Match[str]) -> str:

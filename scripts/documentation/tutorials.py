@@ -10,7 +10,8 @@ A tutorial is Markdown whose fenced blocks are run from top to bottom in an empt
 - a block with ``figures="a.png b.png"``: these, which it draws, are shown below it;
 - ``sh`` with the title "on a Slurm cluster": run only where one answers.
 
-OUT gets a JSON file per tutorial, a list of what each block printed and drew. A command or block
+OUT gets two files per tutorial: JSON, a list of what each block printed and drew, and a notebook
+with the same outputs. A command or block
 that fails ends the run.
 """
 
@@ -33,7 +34,16 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-__all__ = ["BLOCK", "TUTORIALS", "Output", "TutorialError", "figure_name", "run_tutorial"]
+__all__ = [
+    "BLOCK",
+    "ON_SLURM",
+    "TUTORIALS",
+    "Output",
+    "TutorialError",
+    "figure_name",
+    "run_tutorial",
+    "title_of",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
@@ -83,12 +93,18 @@ def _desk(folder: Path) -> Iterator[None]:
         os.environ.update(environment)
 
 
-def _run_block(block: re.Match[str], names: dict[str, object], page: Path) -> Output:
+def title_of(block: re.Match[str]) -> str:
+    """Return the title of a block, "" where it has none."""
     title = re.search(r'title="([^"]+)"', block["options"] or "")
-    if title and title[1] != ON_SLURM:
-        Path(title[1]).write_text(block["text"])
+    return title[1] if title else ""
+
+
+def _run_block(block: re.Match[str], names: dict[str, object], page: Path) -> Output:
+    title = title_of(block)
+    if title and title != ON_SLURM:
+        Path(title).write_text(block["text"])
         return Output()
-    if block["language"] not in ("sh", "python") or (title and shutil.which("sinfo") is None):
+    if block["language"] not in ("sh", "python") or (title and not _cluster_answers()):
         return Output(ran=False)
     printed = io.StringIO()
     try:
@@ -110,6 +126,12 @@ def _run_block(block: re.Match[str], names: dict[str, object], page: Path) -> Ou
     if missing := [name for name in drawn if not Path(name).is_file()]:
         raise TutorialError(f"{page}: a block drew no {', '.join(missing)}\n\n{block[0]}")
     return Output(_clean(printed.getvalue()), drawn)
+
+
+def _cluster_answers() -> bool:
+    """Return whether a Slurm cluster is there and answers."""
+    sinfo = shutil.which("sinfo")
+    return sinfo is not None and subprocess.run([sinfo], capture_output=True).returncode == 0
 
 
 def _commands(text: str) -> list[str]:
@@ -166,6 +188,8 @@ def figure_name(tutorial: str, figure: str) -> str:
 
 def main(out: Path, wanted: list[str]) -> None:
     """Run the tutorials, and write what they print and draw to a folder."""
+    from notebooks import notebook
+
     out.mkdir(parents=True, exist_ok=True)
     for page in TUTORIALS:
         if wanted and page.stem not in wanted:
@@ -175,10 +199,13 @@ def main(out: Path, wanted: list[str]) -> None:
             for output in outputs:
                 for figure in output.figures:
                     shutil.copy(Path(name, figure), out / figure_name(page.stem, figure))
+            cells = notebook(page.read_text(), outputs, Path(name))
+        (out / f"{page.stem}.ipynb").write_text(json.dumps(cells, indent=1) + "\n")
         recorded = json.dumps([asdict(output) for output in outputs], indent=1)
         (out / f"{page.stem}.json").write_text(recorded + "\n")
         print(f"{page.stem}: {len(outputs)} blocks", flush=True)
 
 
 if __name__ == "__main__":
+    sys.modules["tutorials"] = sys.modules["__main__"]  # one copy of it, for notebooks, too
     main(Path(sys.argv[1]).resolve(), sys.argv[2:])

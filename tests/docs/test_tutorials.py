@@ -15,6 +15,7 @@ from commands import COMMANDS
 
 import capspace.fit
 from capspace.fit import load_reference, reference_names
+from capspace.fit.table.schema import FACT_COLUMNS, SCORE_COLUMNS
 from capspace.tasks.panel import load_panel, panel_names
 
 DOCS = ROOT / "docs"
@@ -34,11 +35,14 @@ def module(name: str) -> ModuleType:
 
 
 pages, tutorials = module("pages"), module("tutorials")
+with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(sys.modules, "tutorials", tutorials)
+    notebooks = module("notebooks")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.usefixtures("lm_eval_looks_up_once")
+@pytest.mark.usefixtures("lm_eval_looks_up_once", "forked")
 def test_tutorial_runs(tmp_path: Path, name: str) -> None:
     outputs = tutorials.run_tutorial(DOCS / "tutorials" / f"{name}.md", tmp_path)
     assert any(output.text for output in outputs)
@@ -60,6 +64,29 @@ def test_blocks_share_names_and_files(tmp_path: Path) -> None:
     )
     outputs = tutorials.run_tutorial(page, tmp_path / "desk")
     assert [output.text for output in outputs] == ["", "", "2", "x\n1", ""]
+
+
+def test_a_page_becomes_a_notebook_with_its_outputs(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        '# Title\n\nSee [that](x.md).\n\n```csv title="a.csv"\nx\n```\n'
+        "```python\nprint(2)\n```\n```sh\ncat a.csv\n```\n```text\nnot run\n```\n"
+    )
+    outputs = tutorials.run_tutorial(page, tmp_path / "desk")
+    cells = notebooks.notebook(page.read_text(), outputs, tmp_path / "desk")["cells"]
+    assert [(cell["cell_type"], cell["source"]) for cell in cells] == [
+        ("markdown", "# Title\n\nSee that."),
+        ("code", "%%writefile a.csv\nx"),
+        ("code", "print(2)"),
+        ("code", "%%bash\ncat a.csv"),
+        ("markdown", "```text\nnot run\n```"),
+    ]
+    assert cells[3]["outputs"][0]["text"] == "x\n"
+
+
+def test_formats_page_names_every_column() -> None:
+    page = (DOCS / "reference" / "formats.md").read_text()
+    assert [c for c in (*SCORE_COLUMNS, *FACT_COLUMNS) if f"`{c}`" not in page] == []
 
 
 def test_commands_page_has_every_command() -> None:
