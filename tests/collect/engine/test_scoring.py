@@ -72,6 +72,10 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 SERVED = [name for name in CONFIGS if name not in UNSERVED]
+FEW_FAST = [
+    name if name in ("llama", "gemma2") else pytest.param(name, marks=pytest.mark.slow)
+    for name in SERVED
+]
 ABSOLUTE = 1e-4
 """Promised agreement in nats, fp32."""
 FP32_SUM = 2e-7
@@ -127,7 +131,7 @@ def with_greedy(model: torch.nn.Module, targets: list[Target]) -> list[Target]:
     return found
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", FEW_FAST)
 def test_every_architecture_and_every_attention_backend(name: str) -> None:
     model = build_model(name)
     targets = with_greedy(model, random_targets(0))
@@ -146,6 +150,7 @@ def test_every_architecture_and_every_attention_backend(name: str) -> None:
             assert stats.fed_tokens == stats.unique_tokens < stats.requested_tokens
 
 
+@pytest.mark.slow
 def test_what_is_served() -> None:
     reasons = {name: unsupported_reason(build_model(name)) for name in CONFIGS}
     assert {name for name, reason in reasons.items() if reason is not None} == UNSERVED
@@ -162,7 +167,14 @@ def test_one_token_at_a_time(name: str) -> None:
     np.testing.assert_allclose([score for score, _ in scores], expected, atol=ABSOLUTE)
 
 
-@pytest.fixture(scope="module", params=["llama", "mistral_window", "gpt_oss"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "llama",
+        pytest.param("mistral_window", marks=pytest.mark.slow),
+        pytest.param("gpt_oss", marks=pytest.mark.slow),
+    ],
+)
 def drawn_model(request: pytest.FixtureRequest) -> transformers.PreTrainedModel:
     return build_model(request.param)
 
@@ -427,6 +439,7 @@ def test_settings(settings: dict[str, Any], requests: list[Instance], tokenizer:
     )
 
 
+@pytest.mark.slow
 def test_chat_template(tasks: dict[str, Any], tokenizer: Any) -> None:
     hf, engine = both("llama", tokenizer)
     requests = build(tasks, chat=hf)

@@ -244,6 +244,7 @@ def same_length(n: int) -> list[Instance]:
     return [Instance("loglikelihood", {}, (f"item {i:04}", " a"), 0, ("t", i, 1)) for i in range(n)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.05, 0.8, 3.0, 19.0])
 def test_no_chunk_is_knowingly_longer_than_its_bound(
     journal: Journal, clock: Clock, seconds: float
