@@ -14,6 +14,7 @@ from lm_eval.api.instance import Instance
 
 from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import CheckpointError, HarnessError, NothingMeasuredError
+from capspace.collect.exchange.exporting import export_scores
 from capspace.collect.harness.backends import load_model
 from capspace.collect.recorder.thoughts import Thoughts
 from capspace.collect.run.collect import collect_scores
@@ -170,6 +171,13 @@ def test_modes_are_different_measurements_and_different_rows(chat: Path, tmp_pat
     thinking = [r for r in results if "thinking on" in r.protocol]
     assert all(json.loads(r.identity)["model"]["chat_template"] for r in thinking)
     assert any('template arguments {"effort":"<1>"}' in r.protocol for r in thinking)
+    with Store(tmp_path) as store:
+        for form, out in (("csv", "t.csv"), ("lm-eval", "h"), ("every-eval-ever", "e")):
+            files = export_scores(results, store=store, form=form, out=tmp_path / out)
+            texts = [path.read_text() for path in files]
+            assert any("thinking on" in text for text in texts), form
+            if form == "lm-eval":  # a file has one run, and a run has one mode
+                assert sum(path.name.startswith("results_") for path in files) == 5
 
 
 @pytest.mark.slow
