@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from checkout import ROOT, SHARED, TESTS
 from forked_popen import GARBAGE, Servers, forked_interpreters, inherited, start_interpreters
-from lm_eval_parts import TASKS, looked_up_once
+from lm_eval_parts import TASKS, index_file, looked_up_once
 
 pytest_plugins = ["commands"]
 
@@ -65,12 +65,19 @@ def _named_after(path: Path) -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Fork xdist's workers of one process that has imported what they need."""
+    if not hasattr(config, "workerinput") and (index := _index_of_tasks(config)):
+        os.environ[TASKS] = str(index)
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         servers = Servers()
         config.add_cleanup(servers.close)
         forked = forked_interpreters(servers)
         forked.__enter__()
         config.add_cleanup(lambda: forked.__exit__(None, None, None))
+
+
+def _index_of_tasks(config: pytest.Config) -> Path | None:
+    cache = getattr(config, "cache", None)  # not there with ``-p no:cacheprovider``
+    return cache and index_file(cache.mkdir("lm-eval"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -166,15 +173,13 @@ def libraries_as_checked() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def lm_eval_looks_up_once(
-    tmp_path_factory: pytest.TempPathFactory, worker_id: str
-) -> Iterator[None]:
+def lm_eval_looks_up_once() -> Iterator[None]:
     """Let all runs of lm-eval share its index of tasks, and this process's what it has looked up.
 
-    Interpreters that are forked share them, too.
+    Interpreters that are forked, xdist's workers among them, do so anyway.
     """
-    folder = tmp_path_factory.getbasetemp()
-    known = (folder if worker_id == "master" else folder.parent) / "lm-eval-tasks.json"
-    with pytest.MonkeyPatch.context() as patch, looked_up_once(known):
-        patch.setenv(TASKS, str(known))
+    if inherited() or TASKS not in os.environ:
+        yield
+        return
+    with looked_up_once(Path(os.environ[TASKS])):
         yield

@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from forked_popen import GARBAGE, Server, Servers, forked_interpreters, inherit
-from lm_eval_parts import TASKS, looked_up_once
+from lm_eval_parts import TASKS, looked_up_once, read_index
 
 _LENGTH = 8
 # The environment moves nothing in these while they are imported, but for what a server is fixed to.
@@ -59,13 +59,15 @@ _THEN = (
 )
 
 
-def _import(names: tuple[str, ...]) -> None:
+def _import(names: tuple[str, ...], index: Path | None = None) -> None:
     gc.disable()  # what is imported stays
     for name in names:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError:
             continue  # in this version, or with these extras, it is not there to be needed
+    if index is not None and index.is_file():
+        read_index(index)
     gc.freeze()
     gc.enable()
     gc.set_threshold(*GARBAGE)
@@ -138,7 +140,7 @@ def _serve() -> tuple[dict[str, Any], Servers]:
         os.environ.update(request["environment"])
         if "serve" in request:
             asking = socket.socket(fileno=streams[0])
-            _import(_THEN)
+            _import(_THEN, Path(os.environ[TASKS]) if TASKS in os.environ else None)
             continue
         if request["session"]:
             os.setsid()

@@ -44,7 +44,7 @@ _FREE = (
     "LINES", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_", "NO_COLOR", "OMP_NUM_THREADS", "PYTEST_",
     "RANK", "ROLE_", "TORCHELASTIC_", "TORCHINDUCTOR_", "TORCH_NCCL_", "WORLD_SIZE",
 )  # fmt: skip
-_MOST_SERVERS = 2
+_MOST_SERVERS = 4
 GARBAGE = (100_000, 50, 50)
 """Looking for garbage as often as Python does by itself takes a tenth of the time."""
 _REAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,27 @@ import pytest
 
 from capspace.collect.storage.journal import Journal
 
-# Where a forked interpreter finds lm-eval's index of tasks.
+# Names the file of lm-eval's index of tasks to every process of a test run.
 TASKS = "PYTEST_LM_EVAL_TASKS"
+
+
+def index_file(folder: Path) -> Path | None:
+    """Return the file of the installed lm-eval's index in a folder, None without lm-eval."""
+    spec = importlib.util.find_spec("lm_eval")
+    if spec is None or spec.origin is None:
+        return None
+    packaged = Path(spec.origin).parent / "tasks"
+    which = f"{version('lm-eval')} {packaged} {packaged.stat().st_mtime_ns}"
+    return folder / f"tasks-{sha256(which.encode()).hexdigest()[:16]}.json"
+
+
+@cache
+def read_index(known: Path) -> dict[str, Any]:
+    """Return lm-eval's index as it was written to a file.
+
+    A fork has what the process that it was forked of has read.
+    """
+    return {name: _entry(*parts) for name, *parts in json.loads(known.read_text())}
 
 
 def results(out: Path) -> tuple[Any, list[Any]]:
@@ -37,7 +58,7 @@ def looked_up_once(known: Path) -> Iterator[None]:
     """Let runs of lm-eval list the packages installed and read its 14,000 task files once.
 
     The first takes each run a second, the second, where a run needs all tasks, six. What was read
-    is kept in the file ``known``, for the other processes that these tests run in.
+    is kept in the file ``known``, for the other processes and the next run of the tests.
     """
     from torch.utils import collect_env
 
@@ -57,20 +78,20 @@ def _tasks_indexed_once(known: Path) -> Iterator[None]:
 
     build, packaged = TaskIndex.build, Path(lm_eval.tasks.__file__).parent
 
-    @cache
     def build_packaged() -> dict[str, Any]:
-        if known.is_file():
-            return {name: _entry(*parts) for name, *parts in json.loads(known.read_text())}
-        index = build([packaged])
-        entries = [
-            [name, e.name, e.kind.name, str(e.yaml_path or ""), e.cfg, sorted(e.tags)]
-            for name, e in index.items()
-        ]
-        assert index == {name: _entry(*parts) for name, *parts in json.loads(json.dumps(entries))}
-        mine = known.with_name(f"{known.name}.{os.getpid()}")
-        mine.write_text(json.dumps(entries))
-        mine.replace(known)
-        return dict(index)
+        with known.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for the first one's
+            if not known.is_file():
+                index = build([packaged])
+                entries = [
+                    [name, e.name, e.kind.name, str(e.yaml_path or ""), e.cfg, sorted(e.tags)]
+                    for name, e in index.items()
+                ]
+                part = known.with_suffix(".part")
+                part.write_text(json.dumps(entries))
+                assert index == read_index.__wrapped__(part)
+                part.replace(known)
+        return read_index(known)
 
     def build_once(paths: list[Path], **settings: Any) -> dict[str, Any]:
         if settings:

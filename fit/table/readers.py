@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TableError, near_matches
+from ._cut import CUT_COLUMNS, before_cut
 from ._table import ScoreTable
 from .cells import Cells, cell_numbers, cell_texts, is_empty, objects, read_columns
 from .facts import read_date
@@ -46,7 +47,8 @@ def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -
     path : path
         ``.parquet`` or ``.pq`` is read as Parquet, anything else as CSV, separated by commas,
         semicolons or tabs. Names and revisions are text, whatever they look like. A file with the
-        columns ``model, benchmark, score`` is long, one with ``Model`` and a column per benchmark
+        columns ``model, benchmark, score`` is long; a row whose ``date`` is after its ``cut`` is
+        left out of it, and noted. One with ``Model`` and a column per benchmark
         wide; it may have a column ``Revision``. Facts of a wide file are recognised by their
         headers, units included: ``Model Family``, ``Model Size (B)``,
         ``Pretraining Data Size (T)``, ``FLOPs (1E21)``; without a unit in the header they are
@@ -212,10 +214,10 @@ def other_meaning(header: str, others: Collection[str] = ()) -> str:
 
 def _from_long(cells: Cells, benchmarks: Collection[str] | None) -> _Parts:
     headers = [header.strip().lower() for header in cells]
-    known = (*SCORE_COLUMNS, *FACT_COLUMNS)
+    known = (*SCORE_COLUMNS, *FACT_COLUMNS, *CUT_COLUMNS)
     _refuse_unknown([c for c in headers if c not in known], known)
     _refuse_twice(headers)
-    rows = typed_cells(dict(zip(headers, cells.values(), strict=True)))
+    rows, notes = before_cut(typed_cells(dict(zip(headers, cells.values(), strict=True))))
     if "release_date" in rows:
         rows["release_date"] = _dates(rows["release_date"], rows["model"], "release_date")
     rows["benchmark"] = [_label(name, benchmarks) for name in rows["benchmark"]]
@@ -223,7 +225,7 @@ def _from_long(cells: Cells, benchmarks: Collection[str] | None) -> _Parts:
         unknown = [name for name in dict.fromkeys(rows["benchmark"]) if name not in benchmarks]
         _refuse_unknown(unknown, benchmarks, "benchmark")
     facts = {c: rows[c] for c in ("model", *FACT_COLUMNS) if c in rows}
-    return {c: rows[c] for c in SCORE_COLUMNS if c in rows}, facts, ()
+    return {c: rows[c] for c in SCORE_COLUMNS if c in rows}, facts, notes
 
 
 def _from_wide(cells: Cells, model_column: str, benchmarks: Collection[str] | None) -> _Parts:

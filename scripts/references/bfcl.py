@@ -30,7 +30,7 @@ def read_bfcl(folder: Path) -> list[dict[str, Any]]:
     """Return rows of the targets, models by the board's names in small letters.
 
     Calls that a model writes into its answer are another mode, and in no column here: of the
-    models with both, the median one is 13 points apart over several turns.
+    models with both, the median one is 14 points apart over several turns.
     """
     terms = SourceTerms("Apache-2.0", date(2026, 4, 12))
     table = read_published(folder / "data_overall.csv", terms).table

@@ -33,6 +33,7 @@ def save_a_figure(path: Path) -> None:
     save(draw_baselines({"law": 1e-3, "FLOPs": 0.04}, ours="law", label="BBH"), path, dpi=dpi)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "limit", "write", "error"),
     [

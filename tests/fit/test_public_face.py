@@ -129,6 +129,7 @@ def test_former_names_give_the_former_results() -> None:
         assert type(fit.predict_target(reference, "bbh", low, method=FAST)) is list
 
 
+@pytest.mark.slow
 def test_a_former_field_of_a_placement_is_read(placement: Placement) -> None:
     with pytest.warns(DeprecationWarning, match=r"Placement\.laws"):
         assert placement.fits is placement.laws

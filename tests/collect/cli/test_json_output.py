@@ -46,6 +46,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "compare": (("pair.csv", "--target", "bbh"), ()),
     "references build": (("scores.csv", "truth.csv", "--out", "new", *REFERENCE), ()),
     "references update": (("ref", "scores.csv", "truth.csv", *REFERENCE[2:]), ()),
+    "references show": (("study-2024",), ()),
     "complete": (("scores.csv", "--reference", "frontier-2026"), (("--csv", "out.csv"),)),
     "targets": ((), ()),
     "models": ((), ()),
@@ -117,19 +118,22 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def desk(
     measured: Path, zoo: Path, tmp_path: Path, capspace: Command, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A working directory with all that the commands read."""
+    """A working directory with all that the commands read, a copy of what is made once."""
+    if not (measured / "ref").exists():
+        monkeypatch.chdir(measured)
+        Path("scores.csv").write_text(MINE)
+        Path("pair.csv").write_text("model,MMLU,GSM8K\na,0.6,0.4\nb,0.5,0.2\n")
+        Path("truth.csv").write_text("Model,bbh\nmine,0.45\n")
+        base = pd.read_csv(zoo).rename(columns={"Agents, treated": "Treated"})
+        base.to_csv("base.csv", index=False)
+        assert capspace("ledger", "add", "bbh", "--name", "first", *LEDGER).code == 0
+        reference = capspace(
+            "references", "build", "scores.csv", "truth.csv", "--out", "ref", *REFERENCE
+        )
+        assert reference.code == 0, reference.err
     desk = tmp_path / "desk"
     shutil.copytree(measured, desk)
     monkeypatch.chdir(desk)
-    Path("scores.csv").write_text(MINE)
-    Path("pair.csv").write_text("model,MMLU,GSM8K\na,0.6,0.4\nb,0.5,0.2\n")
-    Path("truth.csv").write_text("Model,bbh\nmine,0.45\n")
-    pd.read_csv(zoo).rename(columns={"Agents, treated": "Treated"}).to_csv("base.csv", index=False)
-    assert capspace("ledger", "add", "bbh", "--name", "first", *LEDGER).code == 0
-    reference = capspace(
-        "references", "build", "scores.csv", "truth.csv", "--out", "ref", *REFERENCE
-    )
-    assert reference.code == 0, reference.err
     return desk
 
 

@@ -9,6 +9,7 @@ import pytest
 from commands import Command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scores", [("--scores", "zoo.csv"), ("--scores=zoo.csv",)])
 def test_scores_may_still_be_an_option(
     capspace: Command, zoo: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[str, ...]

@@ -20,6 +20,7 @@ def mine(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_references_are_listed_with_age_licence_and_attribution(capspace: Command) -> None:
     shown = capspace("references").out
     listed = json.loads(capspace("references", "--json").out)
@@ -34,6 +35,7 @@ def test_references_are_listed_with_age_licence_and_attribution(capspace: Comman
     assert "CC-BY 4.0" in shown
 
 
+@pytest.mark.slow
 def test_targets_lead_with_this_years_offered_ones(capspace: Command) -> None:
     listed = json.loads(capspace("targets", "--json").out)
     assert listed[0]["reference"] == "epoch-2026"

@@ -95,6 +95,7 @@ def test_terms_may_be_given_by_format(capspace, files, tmp_path):
     assert sources["Artificial Analysis"].licence == "own use"
 
 
+@pytest.mark.slow
 def test_an_update_rebuilds_in_place_or_elsewhere(capspace, files, tmp_path):
     aa, bfcl, _ = files
     out = tmp_path / "mine"
@@ -111,6 +112,7 @@ def test_an_update_rebuilds_in_place_or_elsewhere(capspace, files, tmp_path):
     assert load_reference(again).about.name == "again"
 
 
+@pytest.mark.slow
 def test_fetching_reads_the_key_and_leaves_it_nowhere(capspace, files, tmp_path, monkeypatch):
     _, bfcl, _ = files
     monkeypatch.setenv("ARTIFICIAL_ANALYSIS_API_KEY", KEY)
@@ -129,6 +131,7 @@ def test_fetching_reads_the_key_and_leaves_it_nowhere(capspace, files, tmp_path,
     assert titles["Artificial Analysis"].licence == "own use"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -152,6 +155,7 @@ def test_what_cannot_be_built_is_one_line(capspace, files, tmp_path, words, reas
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_updated_is_one_line(capspace, files, tmp_path):
     line = capspace.refused("references", "update", "study-2024", files[0], *STATED)
     assert "study-2024 comes with capspace; name a folder with --out" in line
@@ -162,3 +166,14 @@ def test_what_cannot_be_updated_is_one_line(capspace, files, tmp_path):
         capspace("references", "build", files[0], "--out", out, "--name", name, *STATED)
     words = (tmp_path / "one", files[0], "--out", tmp_path / "two", *STATED)
     assert "a reference is there already" in capspace.refused("references", "update", *words)
+
+
+def test_a_reference_is_shown_by_its_name_with_how_far_its_sources_are_apart(capspace):
+    shown = capspace("references", "frontier-2026").out
+    assert "GPQA-diamond" in shown
+    assert "8.2 points apart" in " ".join(shown.split())
+    document = json.loads(capspace("references", "epoch-2026", "--json").out)
+    assert document["offsets"][0]["benchmark"] == "GPQA-diamond"
+    assert document["offsets"][0]["n_shared"] == 50
+    assert json.loads(capspace("references", "study-2024", "--json").out)["offsets"] == []
+    assert "no such file, and no reference" in capspace.refused("references", "frontier-2025")

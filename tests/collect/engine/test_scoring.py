@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,10 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 SERVED = [name for name in CONFIGS if name not in UNSERVED]
+FEW_FAST = [
+    name if name in ("llama", "gemma2") else pytest.param(name, marks=pytest.mark.slow)
+    for name in SERVED
+]
 ABSOLUTE = 1e-4
 """Promised agreement in nats, fp32."""
 FP32_SUM = 2e-7
@@ -125,7 +131,7 @@ def with_greedy(model: torch.nn.Module, targets: list[Target]) -> list[Target]:
     return found
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", FEW_FAST)
 def test_every_architecture_and_every_attention_backend(name: str) -> None:
     model = build_model(name)
     targets = with_greedy(model, random_targets(0))
@@ -133,8 +139,8 @@ def test_every_architecture_and_every_attention_backend(name: str) -> None:
     assert any(greedy for _, greedy in expected)
     assert not all(greedy for _, greedy in expected)
     budgets = dict(zip(CACHE_NAMES, (Budget(4096, 4096), Budget(37, 5)), strict=True))
-    for cache, budget in budgets.items():
-        model = with_cache_called(cache, build_model(name))
+    for cache_name, budget in budgets.items():
+        model = with_cache_called(cache_name, build_model(name))
         for backend in BACKENDS:
             scores, stats = score_targets(model, targets, budget, attention_backend=backend)
             np.testing.assert_allclose(
@@ -144,6 +150,7 @@ def test_every_architecture_and_every_attention_backend(name: str) -> None:
             assert stats.fed_tokens == stats.unique_tokens < stats.requested_tokens
 
 
+@pytest.mark.slow
 def test_what_is_served() -> None:
     reasons = {name: unsupported_reason(build_model(name)) for name in CONFIGS}
     assert {name for name, reason in reasons.items() if reason is not None} == UNSERVED
@@ -160,7 +167,14 @@ def test_one_token_at_a_time(name: str) -> None:
     np.testing.assert_allclose([score for score, _ in scores], expected, atol=ABSOLUTE)
 
 
-@pytest.fixture(scope="module", params=["llama", "mistral_window", "gpt_oss"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "llama",
+        pytest.param("mistral_window", marks=pytest.mark.slow),
+        pytest.param("gpt_oss", marks=pytest.mark.slow),
+    ],
+)
 def drawn_model(request: pytest.FixtureRequest) -> transformers.PreTrainedModel:
     return build_model(request.param)
 
@@ -333,16 +347,40 @@ def rolling(tasks: dict[str, Any]) -> list[Instance]:
 
 
 def both(
-    name: str, tokenizer: Any, *, cache: str = OWN_NAME, **settings: Any
+    name: str, tokenizer: Any, *, cache_name: str = OWN_NAME, **settings: Any
 ) -> tuple[HFLM, CapspaceLM]:
     model = build_model(name)
     shared = {"tokenizer": tokenizer, "max_length": 256, **settings}
-    engine = CapspaceLM(with_cache_called(cache, build_model(name)), **shared)
+    engine = CapspaceLM(with_cache_called(cache_name, build_model(name)), **shared)
     assert engine.unsupported_reason is None
     return HFLM(model, batch_size=16, logits_cache=False, **shared), engine
 
 
-def assert_same(ours: list[tuple[float, bool]], theirs: list[tuple[float, bool]]) -> None:
+@pytest.fixture(scope="module")
+def requests(tasks: dict[str, Any]) -> list[Instance]:
+    """Two items of each task, and the awkward ones behind them: made once, and only read."""
+    return [*build(tasks), *awkward()]
+
+
+Answers = list[tuple[float, bool]]
+
+
+@pytest.fixture(scope="module")
+def fp32_answers(requests: list[Instance], tokenizer: Any) -> Callable[[str], Answers]:
+    """What lm-eval's ``hf`` answers in fp32, asked once for each architecture."""
+
+    @cache
+    def answers(name: str) -> Answers:
+        hf = HFLM(
+            build_model(name), batch_size=16, logits_cache=False, tokenizer=tokenizer,
+            max_length=256,
+        )  # fmt: skip
+        return list(hf.loglikelihood(requests, disable_tqdm=True))
+
+    return answers
+
+
+def assert_same(ours: Answers, theirs: Answers) -> None:
     np.testing.assert_allclose(
         [score for score, _ in ours], [score for score, _ in theirs], atol=ABSOLUTE, rtol=FP32_SUM
     )
@@ -367,13 +405,13 @@ def test_a_continuation_without_a_token_is_one_line_that_names_it(tokenizer: Any
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*pretrained.*:UserWarning")
 @pytest.mark.parametrize("name", SERVED)
-def test_real_items(name: str, tasks: dict[str, Any], tokenizer: Any) -> None:
-    hf, engine = both(name, tokenizer, cache=OTHER_NAME)
-    requests = [*build(tasks), *awkward()]
-    assert_same(
-        engine.loglikelihood(requests, disable_tqdm=True),
-        hf.loglikelihood(requests, disable_tqdm=True),
-    )
+def test_real_items(
+    name: str, requests: list[Instance], fp32_answers: Callable[[str], Answers], tokenizer: Any
+) -> None:
+    model = with_cache_called(OTHER_NAME, build_model(name))
+    engine = CapspaceLM(model, tokenizer=tokenizer, max_length=256)
+    assert engine.unsupported_reason is None
+    assert_same(engine.loglikelihood(requests, disable_tqdm=True), fp32_answers(name))
     assert engine.stats.fed_tokens == engine.stats.unique_tokens
 
 
@@ -390,18 +428,18 @@ def test_real_items(name: str, tasks: dict[str, Any], tokenizer: Any) -> None:
     ],
     ids=str,
 )
-def test_settings(settings: dict[str, Any], tasks: dict[str, Any], tokenizer: Any) -> None:
+def test_settings(settings: dict[str, Any], requests: list[Instance], tokenizer: Any) -> None:
     model_only = {key: value for key, value in settings.items() if key != "token_budget"}
     hf, _ = both("llama", tokenizer, **model_only)
     shared = {"tokenizer": tokenizer, "max_length": 256, **settings}
     engine = CapspaceLM(hf.model, **shared)
-    requests = [*build(tasks), *awkward()]
     assert_same(
         engine.loglikelihood(requests, disable_tqdm=True),
         hf.loglikelihood(requests, disable_tqdm=True),
     )
 
 
+@pytest.mark.slow
 def test_chat_template(tasks: dict[str, Any], tokenizer: Any) -> None:
     hf, engine = both("llama", tokenizer)
     requests = build(tasks, chat=hf)
@@ -423,9 +461,9 @@ def test_rolling(tasks: dict[str, Any], tokenizer: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("budget", [1, 2, 7, 64, 1000, 4096])
 def test_budgets(budget: int, tasks: dict[str, Any], tokenizer: Any) -> None:
-    hf, engine = both("llama", tokenizer, max_length=192)
+    hf, engine = both("llama", tokenizer, max_length=96)
     requests = build(tasks, limit=1)[:8]
-    narrow = CapspaceLM(hf.model, tokenizer=tokenizer, max_length=192, token_budget=budget)
+    narrow = CapspaceLM(hf.model, tokenizer=tokenizer, max_length=96, token_budget=budget)
     assert_same(
         narrow.loglikelihood(requests, disable_tqdm=True),
         engine.loglikelihood(requests, disable_tqdm=True),
@@ -434,17 +472,17 @@ def test_budgets(budget: int, tasks: dict[str, Any], tokenizer: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SERVED)
-def test_bfloat16(name: str, tasks: dict[str, Any], tokenizer: Any) -> None:
+def test_bfloat16(
+    name: str, requests: list[Instance], fp32_answers: Callable[[str], Answers], tokenizer: Any
+) -> None:
     """The most probable tokens and the answers chosen are hf's; the error is what hf's own is.
 
     On a CPU hf's log-likelihoods of one length do not depend on its batch size at all, so that
     its spread is no measure there.
     """
     shared = {"tokenizer": tokenizer, "max_length": 256, "softmax_dtype": "float32"}
-    requests = build(tasks, limit=4)
-    hf, _ = both(name, tokenizer)
-    runs = [hf.loglikelihood(requests, disable_tqdm=True)]
-    model = hf.model.to(torch.bfloat16)
+    runs = [fp32_answers(name)]
+    model = build_model(name).to(torch.bfloat16)
     for lm in (
         HFLM(model, batch_size=8, logits_cache=False, **shared),
         CapspaceLM(model, **shared),

@@ -226,6 +226,7 @@ def test_no_name_that_goes_out_of_use_is_passed() -> None:
     assert [str(warning.message) for warning in seen] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("kind", ["LlamaConfig", "Gemma2Config"])
 def test_served_in_every_precision(kind: str, dtype: torch.dtype) -> None:
@@ -331,6 +332,7 @@ def test_layers_behind_the_hooks_of_a_device_map(kind: str, tokenizer: Any) -> N
     assert_scores_as_hf_does(model, tokenizer)
 
 
+@pytest.mark.slow
 def test_the_recorder_asks_for_neighbours_together(tokenizer: Any, tmp_path: Path) -> None:
     engine = CapspaceLM(build("LlamaConfig", {}), tokenizer=tokenizer, max_length=1024)
     rng = np.random.default_rng(0)

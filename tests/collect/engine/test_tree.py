@@ -72,6 +72,7 @@ def times_seen(chunk: Chunk, blocks: list[Block]) -> np.ndarray:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group_tokens", [1, 6, 256])
 @given(rows=sequences, data=st.data())
 @settings(deadline=None)

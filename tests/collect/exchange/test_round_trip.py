@@ -145,6 +145,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, panel: Panel) -> Store:
     return store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", EXPORT_FORMATS)
 def test_every_format_gives_back_what_was_exported(
     full: Store, panel: Panel, tmp_path: Path, form: str

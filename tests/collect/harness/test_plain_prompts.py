@@ -136,6 +136,7 @@ def test_any_share_of_a_run_has_the_prompts_of_the_plain_whole_run(drawn: Drawn)
         assert limited == {i: whole[i] for i in range(rank, 5, world_size)}
 
 
+@pytest.mark.slow
 def test_an_item_subset_has_the_prompts_of_the_plain_whole_run(drawn: Drawn) -> None:
     whole, last = drawn.plain(), len(drawn.plain()) - 1
     assert drawn.ours(samples=[4]) == {0: whole[4]}
@@ -206,6 +207,7 @@ def test_the_order_of_options_is_the_seeds_alone(
     assert gpqa.ours(samples=[7])[0] == here[7]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpqa_main_zeroshot", "leaderboard_gpqa_main"])
 def test_the_order_of_a_seed_is_that_of_a_fresh_plain_run(
     name: str, gpqa_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -244,6 +244,7 @@ def same_length(n: int) -> list[Instance]:
     return [Instance("loglikelihood", {}, (f"item {i:04}", " a"), 0, ("t", i, 1)) for i in range(n)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.05, 0.8, 3.0, 19.0])
 def test_no_chunk_is_knowingly_longer_than_its_bound(
     journal: Journal, clock: Clock, seconds: float
@@ -285,19 +286,21 @@ def test_slow_run_stopped_anywhere_goes_on_with_the_same_calls(
     tmp_path: Path, clock: Clock, speed: dict[str, float], jitter: int, batch_size: int | None
 ) -> None:
     """Though a start may be slow, and no two calls take quite the same time."""
+    # By fours there are far more calls to be stopped at.
+    requests = draws(30 if batch_size is None else 12, 5)
     whole = Slow(clock, batch_size=batch_size, jitter=jitter, **speed)
-    answers = recorder(Journal(tmp_path / "whole"), whole).generate_until(draws(30, 5))
+    answers = recorder(Journal(tmp_path / "whole"), whole).generate_until(requests)
     assert len(whole.calls) > 4
     for stop_at in range(2, len(whole.calls)):
         journal = Journal(tmp_path / str(stop_at))
         seeds = (jitter * (10 + stop_at), jitter * (100 + stop_at))
         dying = Slow(clock, batch_size=batch_size, jitter=seeds[0], stop_at=stop_at, **speed)
         with pytest.raises(KeyboardInterrupt):
-            recorder(journal, dying).generate_until(draws(30, 5))
+            recorder(journal, dying).generate_until(requests)
         lm = Slow(clock, batch_size=batch_size, jitter=seeds[1], **speed)
         lm.asked = whole.asked[: len(journal.known("model"))]  # it numbers its answers
         n_kept = len(lm.asked)
-        assert recorder(journal, lm).generate_until(draws(30, 5)) == answers
+        assert recorder(journal, lm).generate_until(requests) == answers
         assert lm.asked[n_kept:] == whole.asked[n_kept:]
         assert lm.calls == whole.calls[-len(lm.calls) :]
 

@@ -134,6 +134,7 @@ def test_status_says_what_runs_what_failed_and_where_jobs_wait(
     assert lines[6] == "cannot be measured: Copying of org/c: no such thing"
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(zoo: Path, capspace: Run, tmp_path: Path) -> None:
     for words, told in [
         (("status", zoo), "this zoo was never run with the store"),

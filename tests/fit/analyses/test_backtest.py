@@ -99,6 +99,7 @@ def test_nothing_of_the_test_side_reaches_the_fit():
     assert clean.mse_train == changed_test.mse_train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [FAST, JackknifePlus()])
 def test_leave_one_family_out_tests_every_model_once(method):
     result = backtest(problem(), by_family(), n_components=2, method=method)

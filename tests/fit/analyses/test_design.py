@@ -140,6 +140,7 @@ def test_include_and_exclude():
     assert not {"family 1", "family 3"} & set(choice.units)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["V", "D"])
 def test_exchange_reaches_the_exhaustive_optimum_for_single_models(criterion):
     points, _ = candidates(n_families=8, seed=2)

@@ -36,6 +36,7 @@ def test_band_covers_the_line():
     assert inside / len(draws) == pytest.approx(0.8, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variance", [0.0, 0.02**2])
 def test_equivalent_scale_interval_covers(variance):
     rng = np.random.default_rng(1)

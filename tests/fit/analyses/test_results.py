@@ -117,6 +117,7 @@ def test_frames_agree_with_the_json(results: dict[str, Any], table: ScoreTable) 
     np.testing.assert_allclose(np.log10(own["equivalent"]), np.log10(own["scale"]), atol=0.5)
 
 
+@pytest.mark.slow
 def test_a_gain_without_a_cutoff_looks_at_the_models_it_was_fitted_on(
     table: ScoreTable, targets: pd.DataFrame
 ) -> None:
@@ -225,6 +226,7 @@ def test_a_treated_score_that_is_no_fraction_is_refused(
         analyse_gain(table, base.where(base.index != "m2", 100 * base), treated)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["sigmoid", "sigmoid-floor"])
 def test_a_space_has_no_more_components_than_benchmarks(
     table: ScoreTable, targets: pd.DataFrame, link: Any

@@ -65,6 +65,7 @@ def fitted(request):
     return fitted_once(request.param)
 
 
+@pytest.mark.slow
 def test_new_models_of_the_same_world_lie_in_the_intervals(fitted):
     rows, facts = world(n=400, offset=1000)
     table = fitted.predict(rows, facts, targets=["agents", "rating"])
@@ -114,6 +115,7 @@ def test_a_target_of_the_new_model_never_helps_to_predict_it(fitted):
     pd.testing.assert_frame_equal(fitted.predict(rows, facts), fitted.predict(changed, facts))
 
 
+@pytest.mark.slow
 def test_a_target_of_others_does_not_move_the_space_of_a_single_protocol():
     scores, facts = world(n=40)
     views = fit(scores, facts).fitted_.views.process
@@ -121,6 +123,7 @@ def test_a_target_of_others_does_not_move_the_space_of_a_single_protocol():
     np.testing.assert_array_equal(views.places, other.places)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_models_released_after_the_cut_change_nothing(kind):
     scores, facts = world(n=60)
@@ -179,6 +182,7 @@ def test_gates_refuse_a_number_and_say_why(fitted):
     assert forced["prediction"].notna().all()
 
 
+@pytest.mark.slow
 def test_a_model_needs_an_anchor():
     scores, facts = world(n=40)
     scores = scores.drop(columns="rating")
@@ -220,6 +224,7 @@ def test_a_stored_fit_predicts_the_same(fitted, tmp_path):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == first
 
 
+@pytest.mark.slow
 def test_a_refit_to_other_models_is_the_fit_with_the_scale_as_it_was():
     scores, facts = world(n=50)
     whole = BlendedPredictor().fit(

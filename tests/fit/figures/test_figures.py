@@ -215,6 +215,7 @@ def hidden_tick_labels(figure):
     return hidden
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [(0.0, 0.0), (-3.0, -0.7), (0.5, 0.7)])
 def test_the_label_of_a_model_does_not_hide_its_star(place):
     rng = np.random.default_rng(2)

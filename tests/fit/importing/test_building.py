@@ -89,6 +89,7 @@ def test_an_agreeing_source_adds_models_and_its_offset_is_stated(tmp_path):
     assert 0 < offsets.spread("GPQA-diamond") < 0.03
 
 
+@pytest.mark.slow
 def test_a_source_of_another_protocol_does_not_mix_in(tmp_path):
     first = board(tmp_path, "one", skills(models=range(8)))
     apart = board(tmp_path, "two", skills(-0.2, models=range(2, N)))
@@ -113,6 +114,7 @@ def test_models_under_two_spellings_are_joined_and_listed(tmp_path):
     assert built.offsets.pairs[0].n_shared == N
 
 
+@pytest.mark.slow
 def test_benchmarks_under_two_spellings_are_one_column(tmp_path):
     two = {
         m: {"gpqa_diamond": v["GPQA-diamond"], "GPQA-diamond+": 0.5, "Agent/Board": 0.4}
@@ -129,6 +131,7 @@ def test_benchmarks_under_two_spellings_are_one_column(tmp_path):
     assert [t.name for t in built.targets] == ["x y", "x-y"]  # one table has both
 
 
+@pytest.mark.slow
 def test_names_that_may_be_two_models_are_not_joined(tmp_path):
     values = list(skills(models=range(4)).values())
     one = dict(zip(["a/Yi-6B", "b/Yi-6B", "GPT-5 (high)", "Phi-3-4b"], values, strict=True))
@@ -203,6 +206,7 @@ def test_a_reference_is_written_whole_or_not_at_all(tmp_path):
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_an_update_replaces_the_older_copy_of_a_source(tmp_path):
     reference = write_reference(
         build([board(tmp_path, "one", skills()), board(tmp_path, "two", skills(seed=5))]),
@@ -232,6 +236,7 @@ def test_an_update_keeps_what_the_reference_says_of_its_columns(tmp_path):
     assert [t.name for t in built.targets] == ["agent/x", "agent/y"]
 
 
+@pytest.mark.slow
 def test_an_update_of_a_packaged_reference_keeps_its_attribution(tmp_path):
     reference = load_reference("epoch-2026")
     path = write_bfcl(tmp_path / "b.csv", {f"Qwen3-{i}B (FC)": 40 + i for i in range(1, 9)})

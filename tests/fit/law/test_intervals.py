@@ -53,6 +53,7 @@ def test_new_families_are_covered(method, low, high):
     assert np.mean(widths) < 0.45
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [TwoView(n_refits=6), JackknifePlus(), Conformal(scale=1.1)])
 def test_leaving_all_families_out_at_once_equals_one_at_a_time(method):
     scores, y, families = planted(0, n_families=6)

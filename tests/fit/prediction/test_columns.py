@@ -60,6 +60,7 @@ def test_benchmarks_are_no_averages(n, seed):
         assert find_averages(planted(n, seed=seed, digits=digits)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TABLES.is_dir(), reason="no ../shared/data/results/obsscaling")
 def test_published_tables_have_no_averages():
     for path in sorted(TABLES.glob("*_eval*.csv")):

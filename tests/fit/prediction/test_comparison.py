@@ -73,6 +73,7 @@ def test_stated_probabilities_hold_on_planted_pairs():
         assert above[part].mean() == pytest.approx(stated[part].mean(), abs=0.08)
 
 
+@pytest.mark.slow
 def test_what_a_comparison_says():
     reference, scores, truth = planted()
     result = compare(scores.iloc[:3], reference)
@@ -92,6 +93,7 @@ def test_what_a_comparison_says():
     assert (pair.target, pair.label, pair.n_models) == ("hard", "Hard exam", 48)
 
 
+@pytest.mark.slow
 def test_the_other_order_has_the_other_probability():
     reference, scores, _ = planted(1)
     (one,) = compare(scores.iloc[[0, 1]], reference).pairs
@@ -105,6 +107,7 @@ def test_the_other_order_has_the_other_probability():
     assert same.correlation > 0
 
 
+@pytest.mark.slow
 def test_two_models_err_alike_as_far_as_the_law_is_unsure_or_their_family_is_one():
     reference, scores, _ = planted(2, family_effect=0.8)
     apart = compare(scores.iloc[:2], reference).pairs[0]
@@ -114,6 +117,7 @@ def test_two_models_err_alike_as_far_as_the_law_is_unsure_or_their_family_is_one
     assert sure > less_sure
 
 
+@pytest.mark.slow
 def test_gaps_and_noise_make_a_probability_less_sure():
     reference, scores, truth = planted(3)
     order = truth.sort_values().index
@@ -149,6 +153,7 @@ def test_errors_of_a_family_correlate_as_planted():
     assert family_correlation(np.tile([1.0, -1.0], 600), np.repeat(np.arange(600), 2)) == 0.0
 
 
+@pytest.mark.slow
 def test_models_of_the_reference_are_left_out_for_both():
     reference = load_reference()
     names = ["mistralai/Mistral-7B-v0.1", "meta-llama/Llama-2-7b-hf"]
@@ -166,6 +171,7 @@ def test_models_of_the_reference_are_left_out_for_both():
     assert result.pairs[0].probability > 0.5
 
 
+@pytest.mark.slow
 def test_targets_that_cannot_be_compared_say_why():
     reference, scores, _ = planted(5, rises=False)
     result = compare(scores.iloc[:2], reference)

@@ -107,6 +107,7 @@ def test_zeros_that_are_possible_are_used_and_several_are_told():
     )
 
 
+@pytest.mark.slow
 def test_python_predicts_as_if_the_zero_were_missing(reference):
     rows = {"zero": {**VALUES, "XWinograd": 0.0}, "gap": {**VALUES, "XWinograd": np.nan}}
     frame = pd.DataFrame(rows).T
@@ -121,6 +122,7 @@ def test_python_predicts_as_if_the_zero_were_missing(reference):
     assert used.missing == ()
 
 
+@pytest.mark.slow
 def test_a_place_leaves_it_out_and_says_so(reference):
     wide = pd.DataFrame([{**VALUES, "MMLU": 0.01}], index=["mine"])
     placement = place_model(ScoreTable.from_wide(wide), reference, targets=[])

@@ -92,6 +92,7 @@ def test_a_place_and_its_predictions_leave_the_model_out(reference):
     assert any(LLAMA in note and "another spelling" in note for note in placement.notes)
 
 
+@pytest.mark.slow
 def test_a_frozen_law_is_not_scored_on_its_own_models(reference, tmp_path):
     fit = TargetLaw("bbh").fit(reference)
     wide = pd.DataFrame([ROW, ROW], index=["Llama-2-7b", "new"])

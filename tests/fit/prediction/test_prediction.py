@@ -68,6 +68,7 @@ def test_unseen_models_of_a_planted_law_are_predicted_and_covered():
     assert np.sqrt(np.mean(np.square(wrong))) < 0.05
 
 
+@pytest.mark.slow
 def test_what_a_prediction_says(reference):
     scores = reference.scores("base").loc[["mistralai/Mistral-7B-v0.1"]]
     prediction = TargetLaw("GSM8K CoT", method=FAST).fit(reference).predict(scores)[0]
@@ -105,6 +106,7 @@ def test_fit_and_prediction_agree(reference):
     assert prediction.linear_predictor == pytest.approx(float(at[0]), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_missing_benchmarks_and_noise_widen_the_interval(reference):
     fit = TargetLaw("gsm8k-cot", method=FAST).fit(reference)
     full = fit.scores_.loc[["meta-llama/Llama-2-13b-hf"]].rename(index=lambda m: "new") + 0.002
@@ -203,6 +205,7 @@ def test_bad_input_is_refused(reference):
         TargetLaw("gsm8k-cot").fit(few).predict(scores / 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["sigmoid", "sigmoid-floor"])
 def test_a_space_has_no_more_components_than_benchmarks(link):
     reference, new, _ = planted()
@@ -221,6 +224,7 @@ def test_a_space_has_no_more_components_than_benchmarks(link):
             TargetLaw(target, n_components=wrong).fit(reference)
 
 
+@pytest.mark.slow
 def test_numbers_of_any_type_predict_the_same():
     reference, new, _ = planted()
     law = TargetLaw("hard", method=TwoView(n_refits=2)).fit(reference)

@@ -118,6 +118,7 @@ def test_a_date_that_is_assumed_is_stated_once(frontier: Reference) -> None:
         assert "column release_date" in f"{p.reason} {p.notes}"
 
 
+@pytest.mark.slow
 def test_a_reference_model_is_left_out_of_the_laws_that_predict_it(frontier: Reference) -> None:
     scores = frontier.scores().loc["claude-sonnet-4.5"].dropna().to_dict()
     (own,) = predict_targets(row(scores, "claude-sonnet-4.5"), frontier, targets=["mmmu/val"])
@@ -156,6 +157,7 @@ def test_unknown_targets_are_named(frontier: Reference) -> None:
         predict_targets(row(MINE), frontier, targets=["hle/notools"])
 
 
+@pytest.mark.slow
 def test_a_model_is_placed_among_this_years_and_reported(
     frontier: Reference, tmp_path: Path
 ) -> None:

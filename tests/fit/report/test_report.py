@@ -217,6 +217,7 @@ def test_the_axis_of_equivalent_compute_ends_with_the_reference_models() -> None
     assert max(ticks) <= high
 
 
+@pytest.mark.slow
 def test_a_dated_reference_stands_on_the_page_with_back_tests_and_baselines(tmp_path: Path) -> None:
     reference = load_reference("frontier-2026")
     wide = pd.DataFrame({"GPQA-diamond": 0.58, "MMLU-Pro": 0.74, "IFEval": 0.85}, index=["mine"])

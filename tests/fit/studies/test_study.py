@@ -83,6 +83,7 @@ def test_errors_equivalent_compute_and_weights(study, expected, analysis):
             assert c.note
 
 
+@pytest.mark.slow
 def test_other_cutoffs_and_spaces_and_single_bbh_tasks(study, expected):
     """Every twelfth of the further fits; ``scripts/bench_fit`` compares them all."""
     result = list(further_analyses(study, expected))

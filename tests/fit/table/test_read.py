@@ -130,6 +130,7 @@ def test_canonical_labels():
     assert canonical_benchmark("other", PANEL) == "other"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the study's tables are not in ../shared")
 def test_the_published_tables_read_whole():
     shapes = {

@@ -190,6 +190,7 @@ def test_settings_of_model_and_task() -> None:
         read_settings(GenerationConfig(), {"do_sample": True, "temperature": 0.0}, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("choice", "allowed"),
     [
@@ -208,6 +209,7 @@ def test_samples_follow_their_distribution(choice: Choice, allowed: list[float])
     assert (np.abs(drawn - expected) <= 4 * stderr).all()
 
 
+@pytest.mark.slow
 def test_a_sample_depends_on_its_prompt_and_seed_alone() -> None:
     model = build_model("llama")
     prompts = [prompts_of(0)[0]] * 8 + prompts_of(1)[:4]
@@ -358,6 +360,7 @@ def test_left_truncation_and_thinking(requests: dict[str, list[Instance]], token
         assert (ours == plain) == (marker is None)
 
 
+@pytest.mark.slow
 def test_unserved_settings_take_the_path_of_hf(
     requests: dict[str, list[Instance]], tokenizer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -409,6 +412,7 @@ def test_texts_that_come_out_wrong_are_found_before_any_request(tokenizer: Any) 
     assert re.search("of a short text are .* nats off", str(engine.unsupported_generation))
 
 
+@pytest.mark.slow
 def test_prompts_of_a_batch_are_encoded_each_by_itself(tokenizer: Any, tmp_path: Path) -> None:
     """lm-eval's hf encodes all prompts of a batch as its first, which a note says."""
     from tokenizers.processors import TemplateProcessing

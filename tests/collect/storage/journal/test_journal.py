@@ -557,6 +557,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_write_read_and_merge_at_once_lose_nothing(tmp_path: Path) -> None:
     script = tmp_path / "writer.py"
     script.write_text(WRITER)

@@ -116,6 +116,7 @@ def test_failed_cells_are_ordered_again_only_once_they_are_forgotten(tmp_path: P
         assert {o.model for o in folder.read_work().units} == models
 
 
+@pytest.mark.slow
 def test_a_unit_whose_worker_died_is_taken_up_in_its_place(tmp_path: Path) -> None:
     folder = ZooFolder(tmp_path)
     folder.write_work(plan_of(a=[10.0], b=[50.0], c=[30.0]), [], None)
