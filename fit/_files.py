@@ -1,4 +1,4 @@
-"""A file is written whole or not at all."""
+"""A file is written whole or not at all, wherever a user's path leads: a link, a pipe, a mount."""
 
 from __future__ import annotations
 

@@ -5,18 +5,6 @@ if __name__ != "capspace.tasks":
         f"this package is capspace.tasks, not {__name__}: install it (pip install -e .)"
     )
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from .errors import PanelError
-
-if TYPE_CHECKING:
-    from .panel import Benchmark, Panel, load_panel, panel_names
-
-__all__ = ["Benchmark", "Panel", "PanelError", "load_panel", "panel_names"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.panel"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

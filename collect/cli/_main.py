@@ -171,7 +171,7 @@ def main(args: Sequence[str] | None = None) -> None:
     words = None if args is None else list(args)
     try:
         # Back to standard output even where --json stops half-way.
-        with _short_run(sys.argv[1:] if words is None else words), redirect_stdout(sys.stdout):
+        with _short_run(words), redirect_stdout(sys.stdout):
             sys.exit(app(args=words, prog_name="capspace", standalone_mode=False))
     except (PanelError, ZooError) as error:
         _refuse(*str(error).splitlines())  # a line for each field of a file that is wrong
@@ -188,13 +188,15 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def _short_run(words: Sequence[str]) -> Iterator[None]:
+def _short_run(words: Sequence[str] | None) -> Iterator[None]:
     """Spare a short command the work that pays in long runs.
 
-    Garbage is collected rarely, as most that is made lives until the end, and the libraries of
-    linear algebra start no threads for small matrices, unless the user says how many.
+    Garbage is collected rarely, as most that is made lives until the end, and not once more where
+    the process ends with the command. The libraries of linear algebra start no threads for small
+    matrices, unless the user says how many.
     """
-    command = next((word for word in words if not word.startswith("-")), "")
+    given = sys.argv[1:] if words is None else words
+    command = next((word for word in given if not word.startswith("-")), "")
     if command not in _SHORT:
         yield
         return
@@ -206,6 +208,8 @@ def _short_run(words: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*thresholds)
+        if words is None:
+            gc.freeze()
         if had is None:
             os.environ.pop(_BLAS_THREADS, None)
 

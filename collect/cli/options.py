@@ -197,15 +197,32 @@ def print_table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
         pad_edge=False, show_edge=False, header_style="dim",
     )  # fmt: skip
+    lines = [tuple(row) for row in rows]
     for i, column in enumerate(columns):
-        right = column in numbers
+        is_whole = column in numbers or i == 0
         table.add_column(
-            column, justify="right" if right else "left", no_wrap=right or i == 0, overflow="fold"
+            column,
+            justify="right" if column in numbers else "left",
+            no_wrap=is_whole,
+            overflow="fold",
+            width=_width([column, *(line[i] for line in lines)]) if is_whole else None,
         )
-    for row in rows:
-        table.add_row(*row)
+    for line in lines:
+        table.add_row(*line)
     console().print(table)
     console().print()
+
+
+def _width(texts: Iterable[str]) -> int | None:
+    """Return the width of a column that is not folded, None where only rich can tell it.
+
+    Rich would measure each cell twice.
+    """
+    from rich.cells import cell_len
+
+    texts = list(texts)
+    is_plain = all(text.isprintable() and text == text.strip() for text in texts)
+    return max(map(cell_len, texts)) if is_plain else None
 
 
 @contextmanager

@@ -223,6 +223,7 @@ def freeze(
 
 def digest(value: Any) -> str:
     """Return the SHA-256 of a value's canonical JSON."""
+    # Escaped as ASCII, unlike what stored results are hashed by: ledgers of 0.1.0 have this form.
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -260,10 +260,8 @@ class ScoreTable:
         import pandas as pd
 
         names = self.benchmarks if benchmarks is None else list(benchmarks)
-        columns = pd.Index(names, name="benchmark")
-        if not len(columns):
-            return pd.DataFrame(index=self.models.index, columns=columns)
-        return pd.DataFrame(self.array(names, value), self.models.index, columns)
+        cells = self.array(names, value)
+        return pd.DataFrame(cells, self.models.index, pd.Index(names, name="benchmark"))
 
     def array(self, benchmarks: Iterable[str] | None = None, value: str = "score") -> NDArray[Any]:
         """Return what ``wide`` returns as an array (models × benchmarks) without names.
