@@ -207,7 +207,10 @@ def _from_long(frame: pd.DataFrame, benchmarks: Collection[str] | None) -> _Part
     known = (*SCORE_COLUMNS, *FACT_COLUMNS, *CUT_COLUMNS)
     _refuse_unknown([c for c in frame.columns if c not in known], known)
     _refuse_twice(list(frame.columns))
-    frame, notes = before_cut(typed(frame))
+    frame = typed(frame)
+    keep, notes = before_cut({str(name): frame[name] for name in frame})
+    if keep is not None:
+        frame = frame[keep]
     if "release_date" in frame:
         frame["release_date"] = _dates(frame["release_date"], frame["model"], "release_date")
     frame["benchmark"] = [_label(name, benchmarks) for name in frame["benchmark"]]
