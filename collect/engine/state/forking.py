@@ -19,19 +19,30 @@ from ..tree import IntArray
 __all__ = ["FAMILIES", "State", "StateForward", "fork", "has_forkable_state"]
 
 FAMILIES = {
+    "bamba",
+    "falcon_h1",
+    "granitemoehybrid",
     "kimi_linear",
     "lara_mini",
     "lfm2",
     "lfm2_moe",
     "lfm3",
+    "nemotron_h",
     "olmo_hybrid",
     "qwen3_5_moe_text",
     "qwen3_5_text",
     "qwen3_next",
 }
-"""Model types whose states go on exactly, over chunks of any length and after a copy."""
+"""Model types whose states go on exactly, over chunks of two tokens or more and after a copy.
 
-_LAYERS = ("LinearAttentionLayer", "DynamicLayer", "DynamicSlidingWindowLayer")
+Not Jamba, Mamba, Falcon Mamba and Zamba, whose scan begins at zero in every chunk; not
+RecurrentGemma, whose state is kept in its modules.
+"""
+
+_LAYERS = (
+    *("LinearAttentionLayer", "LinearAttentionAndFullAttentionLayer"),
+    *("DynamicLayer", "DynamicSlidingWindowLayer", "DummyLayer"),
+)
 
 State = Any
 """A transformers cache of all layers."""
@@ -46,8 +57,7 @@ def has_forkable_state(model: nn.Module) -> bool:
     text = config.get_text_config(decoder=True)
     if text.model_type not in FAMILIES or not type(base).__module__.startswith("transformers."):
         return False
-    known = tuple(getattr(cache_utils, name) for name in _LAYERS)
-    return all(type(layer) in known for layer in DynamicCache(config=text).layers)
+    return all(type(layer).__name__ in _LAYERS for layer in DynamicCache(config=text).layers)
 
 
 def fork(state: State, rows: int) -> State:

@@ -89,7 +89,7 @@ class _Run:
             children = _children(tree, stop, int(tree.end[stop - 1]))
             if not children:
                 texts.append(stretch)
-            elif held < _MOST_STATES and len(stretch) * (len(children) - 1) >= _MIN_SAVED:
+            elif held < _MOST_STATES and _is_worth_a_state(len(stretch), len(children)):
                 inner.append(stretch)
             else:  # too short or too deep: read again for each of its branches
                 open_branches.extend((stretch, child) for child in reversed(children))
@@ -129,12 +129,17 @@ class _Run:
         most = max(_CUT, most // _CUT * _CUT)
         first = int(self.tree.depth[entries[0]])
         cuts = np.arange(first // most * most + most, first + len(entries), most) - first
+        cuts = cuts[(cuts != 1) & (cuts != len(entries) - 1)]  # no piece of a single token
         for piece in np.split(entries, cuts):
             self._read([piece], state)
 
     def _read(self, texts: list[IntArray], state: State) -> None:
-        """Read stretches of the tree, each in a row, padded on the right."""
-        longest = max(map(len, texts))
+        """Read stretches of the tree, each in a row, padded on the right.
+
+        The state is of use afterwards where there is one row, of two tokens or more.
+        """
+        # a single token would be computed step by step, which some models do not do exactly so
+        longest = max(2, *map(len, texts))
         first = self.tree.depth[[entries[0] for entries in texts]]
         entry_of = np.zeros((len(texts), longest), dtype=np.int64)
         is_needed = np.zeros((len(texts), longest), dtype=bool)
@@ -158,6 +163,11 @@ class _Run:
             )
         if self.on_progress is not None:
             self.on_progress(self.scores.n_done)
+
+
+def _is_worth_a_state(n_tokens: int, n_branches: int) -> bool:
+    """Return whether a stretch is read once for its branches, not again for each."""
+    return n_tokens > 1 and n_tokens * (n_branches - 1) >= _MIN_SAVED
 
 
 def _run_end(tree: TokenTree, start: int) -> int:

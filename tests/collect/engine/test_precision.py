@@ -16,6 +16,7 @@ from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.support import generation_probe, probe
 
 SHARED = {"tokenizer": byte_tokenizer(), "max_length": 256}
+OTHERS = ("Qwen3", "Gemma2")
 CONTEXTS = ["The question is long enough to share: ", "What is it? "]
 PAIRS = [(a + b, c) for a in CONTEXTS for b in ("one", "two?") for c in (" yes", " no, never")]
 SCORED = [Instance("loglikelihood", {}, pair, 0) for pair in PAIRS]
@@ -41,7 +42,10 @@ def scores(lm: Any) -> Any:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("kind", ["Llama", "Qwen3", "Gemma2"])
+@pytest.mark.parametrize(
+    "kind",
+    ["Llama", *(pytest.param(kind, marks=pytest.mark.slow, id=kind) for kind in OTHERS)],
+)
 def test_mixed_precision_is_served(kind: str, dtype: str) -> None:
     model = wide(kind)
     mixed = {**SHARED, "mixed_precision_dtype": dtype}

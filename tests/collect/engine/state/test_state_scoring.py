@@ -39,6 +39,19 @@ KIMI = {
     **{"num_experts_per_tok": 2, "moe_intermediate_size": 16, "n_group": 1, "topk_group": 1},
     "layer_types": GATED["layer_types"],
 }
+MAMBA = {
+    **{"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1},
+    **{"mamba_chunk_size": 16, "head_dim": 8},
+}
+GRANITE = {
+    **{"layer_types": ["mamba", "attention", "mamba"], "shared_intermediate_size": 32},
+    **{"num_local_experts": 4, "num_experts_per_tok": 2},
+}
+NEMOTRON = {
+    **{"layers_block_type": ["mamba", "attention", "mlp", "mamba"], "head_dim": 8},
+    **{"mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "n_groups": 1},
+    **{"chunk_size": 16, "num_hidden_layers": 4},
+}
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_5": ("Qwen3_5TextConfig", GATED),
     "qwen3_5_moe": ("Qwen3_5MoeTextConfig", GATED | EXPERTS),
@@ -48,7 +61,13 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "lfm2": ("Lfm2Config", CONV),
     "lfm2_moe": ("Lfm2MoeConfig", CONV | EXPERTS | {"num_dense_layers": 1}),
     "lfm3": ("Lfm3Config", CONV),
+    "granite_4": ("GraniteMoeHybridConfig", MAMBA | GRANITE),
+    "falcon_h1": ("FalconH1Config", MAMBA | {"mamba_d_ssm": 64}),
+    "nemotron_h": ("NemotronHConfig", NEMOTRON),
+    "bamba": ("BambaConfig", MAMBA | {"attn_layer_indices": [1]}),
 }
+
+FAST = {"qwen3_5", "granite_4", "lfm2"}
 
 
 def build(name: str) -> Any:
@@ -92,7 +111,13 @@ def assert_same(ours: Any, theirs: Any) -> None:
     assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in FAST else pytest.param(name, marks=pytest.mark.slow, id=name)
+        for name in CONFIGS
+    ],
+)
 def test_scores_are_those_of_hf(name: str) -> None:
     model = build(name)
     engine, hf = CapspaceLM(model, **SHARED), HFLM(model, batch_size=1, **SHARED)
