@@ -18,7 +18,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from tutorials import BLOCK, ROOT, figure_name
+from tutorials import BLOCK, ON_SLURM, ROOT, figure_name, title_of
 
 RECORDED = ROOT / "build" / "tutorials"
 _GENERATED = re.compile(r"^<!-- generated: (\w+)(?: (\w+))? -->$", re.M)
@@ -74,7 +74,14 @@ def _with_outputs(markdown: str, name: str) -> str:
     if len(outputs) != len(BLOCK.findall(markdown)):
         raise PluginError(f"{recorded} is of another version of the tutorial: run scripts/docs")
     remaining = iter(outputs)
-    page = BLOCK.sub(lambda block: _block(block) + _shown(next(remaining), name), markdown)
+
+    def with_output(block: re.Match[str]) -> str:
+        output = next(remaining)
+        if title_of(block) == ON_SLURM and not output["ran"]:
+            return f"{_block(block)}\n\n*Not run for this page, which was built without a cluster.*"
+        return _block(block) + _shown(output, name)
+
+    page = BLOCK.sub(with_output, markdown)
     return f"{page}\n\nThis page as a [notebook]({name}.ipynb){{ download }}, outputs included.\n"
 
 

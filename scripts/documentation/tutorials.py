@@ -11,8 +11,7 @@ A tutorial is Markdown whose fenced blocks are run from top to bottom in an empt
 - ``sh`` with the title "on a Slurm cluster": run only where one answers.
 
 OUT gets two files per tutorial: JSON, a list of what each block printed and drew, and a notebook
-with the same outputs. A command or block
-that fails ends the run.
+with the same outputs. A command or block that fails ends the run.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class TutorialError(Exception):
 
 @dataclass
 class Output:
-    """What a block printed, and the figures that it wrote."""
+    """What a block printed, and the figures that it wrote; whether it ran at all."""
 
     text: str = ""
     figures: list[str] = field(default_factory=list)
