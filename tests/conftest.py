@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -36,22 +37,31 @@ LONGEST = (
     "collect/zoo/executors/slurm",
     "collect/zoo/work/hub",
     "packaging",
-    "collect/run/faults",
-    "collect/zoo/executors/local",
-    "collect/run/lm_eval_run",
-    "collect/harness/api_models",
-    "collect/run/run",
-    "collect/harness/harness",
-    "collect/engine/support",
-    "collect/engine/scoring",
-    "fit/studies/study",
-    "collect/zoo/zoo_cli",
-    "fit/law/law",
-    "collect/runtime/redacting",
-    "collect/engine/generation/generation",
-    "readme",
-    "fit/zoo/fit",
     "collect/cli/cli",
+    "readme",
+    "collect/engine/scoring",
+    "collect/engine/generation/generation",
+    "fit/studies/study",
+    "collect/run/run",
+    "collect/cli/json_output",
+    "collect/run/faults",
+    "collect/run/lm_eval_run",
+    "fit/zoo/fit",
+    "fit/completion/predictor",
+    "fit/prediction/comparison",
+    "collect/harness/harness",
+    "fit/report/report",
+    "collect/harness/api_models",
+    "collect/harness/plain_prompts",
+    "fit/prediction/prediction",
+    "collect/zoo/executors/local",
+    "collect/recorder/recorder",
+    "collect/engine/served",
+    "fit/importing/building",
+    "collect/zoo/zoo_cli",
+    "fit/docstrings",
+    "collect/sandbox/sandbox",
+    "collect/runtime/redacting",
     "collect/zoo/devices/devices",
     "collect/engine/division",
     "collection",
@@ -78,6 +88,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def _index_of_tasks(config: pytest.Config) -> Path | None:
     cache = getattr(config, "cache", None)  # not there with ``-p no:cacheprovider``
     return cache and index_file(cache.mkdir("lm-eval"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Keep the tests' code in pytest's own cache where Python may write none beside them.
+
+    Rewriting their assertions takes half of the time of collecting them.
+    """
+    cache = getattr(session.config, "cache", None)
+    if cache is None or not sys.dont_write_bytecode or sys.pycache_prefix is not None:
+        return (yield)
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(cache.mkdir("bytecode"))
+    try:
+        return (yield)
+    finally:
+        sys.dont_write_bytecode, sys.pycache_prefix = True, None
 
 
 @pytest.hookimpl(tryfirst=True)
