@@ -9,6 +9,7 @@ import typer
 
 from . import options as o
 from . import references_build
+from .references_show import NamedReferences, show_reference
 
 if TYPE_CHECKING:
     from capspace.fit.reference import Reference, Target
@@ -20,7 +21,8 @@ _ORDER = ("offered", "", "weak", "refused")
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    group = typer.Typer(invoke_without_command=True, callback=references)
+    group = typer.Typer(invoke_without_command=True, callback=references, cls=NamedReferences)
+    group.command("show")(show_reference)
     references_build.add_to(group)
     app.add_typer(group, name="references")
     app.command()(targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,8 +18,10 @@ from . import tables as t
 
 if TYPE_CHECKING:
     from capspace.fit.importing import BuiltReference, ImportedTable, SourceTerms
+    from capspace.fit.reference import Reference
+    from capspace.fit.table import SourceOffset
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "offset_rows"]
 
 Files = Annotated[
     list[Path] | None,
@@ -63,6 +66,13 @@ Fetch = Annotated[
         "from ARTIFICIAL_ANALYSIS_API_KEY and stored nowhere.",
     ),
 ]
+Laws = Annotated[
+    bool,
+    typer.Option(
+        "--laws/--no-laws",
+        help="Also fit the laws of its targets, back-test them, and store both.",
+    ),
+]
 
 
 def add_to(references: typer.Typer) -> None:
@@ -79,6 +89,7 @@ def build(
     dates: Dates = None,
     cheap: Cheap = None,
     fetch: Fetch = False,
+    laws: Laws = True,
     as_json: o.Json = False,
 ) -> None:
     """Build a reference from files that others published, and show how well they agree."""
@@ -88,8 +99,8 @@ def build(
     built = build_reference(
         tables, name=name, licence=_overall(licence or []), chance=_chance(cheap or [])
     )
-    write_reference(built, out)
-    _show(built, out, as_json)
+    written = write_reference(built, out, laws=laws)
+    _show(built, written, out, as_json)
 
 
 def update(
@@ -104,6 +115,7 @@ def update(
     licence: Licences = None,
     dates: Dates = None,
     fetch: Fetch = False,
+    laws: Laws = True,
     as_json: o.Json = False,
 ) -> None:
     """Rebuild a reference with newer or further files, and show how well they agree."""
@@ -118,8 +130,8 @@ def update(
     name = earlier.about.name if earlier.about is not None and out is None else folder.name
     built = update_reference(earlier, tables, name=name)
     in_place = folder.resolve() == Path(reference).resolve()
-    write_reference(built, folder, replace=in_place)
-    _show(built, folder, as_json)
+    written = write_reference(built, folder, replace=in_place, laws=laws)
+    _show(built, written, folder, as_json)
 
 
 def _tables(
@@ -201,9 +213,12 @@ def _chance(texts: Sequence[str]) -> dict[str, float]:
     return chance
 
 
-def _show(built: BuiltReference, folder: Path, as_json: bool) -> None:
+def _show(built: BuiltReference, written: Reference, folder: Path, as_json: bool) -> None:
+    evaluations = list(written.evaluations.values())
     if as_json:
-        o.print_json(_document(built, folder))
+        o.print_json(
+            {**_document(built, folder), "evaluations": [e.to_dict() for e in evaluations]}
+        )
         return
     titles = [built.sources[text].title for text in built.table.scores["source"]]
     sources = {s.title: s for s in (*built.sources.values(), *built.about.sources)}
@@ -225,7 +240,33 @@ def _show(built: BuiltReference, folder: Path, as_json: bool) -> None:
             [(j.model, j.spelled, j.source) for j in built.joined],
         )
     t.print_notes(built.notes)
+    counts = Counter(evaluation.status for evaluation in evaluations)
+    summary = ", ".join(f"{n} {status}" for status, n in counts.items())
+    o.console().print(
+        f"targets: {summary} (capspace targets --reference {folder} says why)"
+        if summary
+        else "targets: not back-tested; their laws are fitted when they predict",
+        markup=False,
+    )
     o.console().print(f"reference: {folder} (use it with --reference {folder})", markup=False)
+
+
+def offset_rows(pairs: Sequence[SourceOffset]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the columns of a table of offsets, and its rows; numbers in points of 100."""
+    columns = ("Benchmark", "Source", "Other", "Shared", "Apart", "Spread", "r", "")
+    return columns, [
+        (
+            p.benchmark,
+            p.source,
+            p.other,
+            str(p.n_shared),
+            _points(p.offset),
+            _points(p.spread).lstrip("+"),
+            f"{p.r:.2f}" if p.r == p.r else "–",
+            p.problem,
+        )
+        for p in pairs
+    ]
 
 
 def _show_agreement(built: BuiltReference) -> None:
@@ -233,20 +274,7 @@ def _show_agreement(built: BuiltReference) -> None:
     if pairs:
         o.print_table(
             "Where two sources measured the same models",
-            ("Benchmark", "Source", "Other", "Shared", "Apart", "Spread", "r", ""),
-            [
-                (
-                    p.benchmark,
-                    p.source,
-                    p.other,
-                    str(p.n_shared),
-                    _points(p.offset),
-                    _points(p.spread).lstrip("+"),
-                    f"{p.r:.2f}" if p.r == p.r else "–",
-                    p.problem,
-                )
-                for p in pairs
-            ],
+            *offset_rows(pairs),
             numbers=("Shared", "Apart", "Spread", "r"),
         )
     for source in built.offsets.agreements:

@@ -22,6 +22,9 @@ from ..table.numbers import check_fractions, float_series
 
 __all__ = ["GainFit", "GainPrediction", "check_treated", "error_covariance", "fit_gain"]
 
+_NOISE = 0.05
+"""By how much a score may lie outside [0, 1] and still be taken for one of a guessing model."""
+
 Floats = NDArray[np.float64]
 
 # Those of ``capspace.fit.law.intervals.TwoView``, so that the margins of both agree.
@@ -184,11 +187,19 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
 
     """
     rows = pd.Index([f"row {i + 1}" for i in range(len(training.target))])
-    check_fractions(pd.Series(training.target, rows), "the base score")
+    check_fractions(_without_noise(pd.Series(training.target, rows)), "the base score")
     after = check_treated(treated, rows, "the treated score")
     both = ~(np.isnan(training.target) | np.isnan(after))
     paired = training.part(both)
     return GainFit(fit_once(paired), fit_once(replace(paired, target=after[both])))
+
+
+def _without_noise(scores: pd.Series) -> pd.Series:
+    """Return scores that lie outside [0, 1] by sampling noise alone as its ends.
+
+    A score from which chance is subtracted lies below 0 where a model guesses.
+    """
+    return scores.where(~scores.between(-_NOISE, 1 + _NOISE), scores.clip(0, 1))
 
 
 def check_treated(treated: ArrayLike, models: pd.Index, name: str) -> Floats:
@@ -204,7 +215,7 @@ def check_treated(treated: ArrayLike, models: pd.Index, name: str) -> Floats:
     if values.shape != models.shape:
         raise FitError(f"{len(models)} base scores but treated has shape {values.shape}")
     scores = float_series(pd.Series(values, models), name)
-    check_fractions(scores, name)
+    check_fractions(_without_noise(scores), name)
     return np.asarray(scores.to_numpy(dtype=float))
 
 

@@ -75,9 +75,17 @@ def time_splits(
 
 
 def conformal_scores(providers: pd.DataFrame, forward: pd.DataFrame) -> tuple[Array, Array]:
-    """Return residuals in units of their widths, ascending, and weights that sum to 1.
+    """Return residuals in units of their widths, ascending, and their weights.
 
-    Both kinds of tests have half the weight. Cells for which no number would be given are out.
+    Both kinds of tests have half the weight. Of n tests of a kind each has 1/(n+1): the rest is the
+    new cell's own, whose residual may be of any size, so that the weights sum to less than 1. Cells
+    for which no number would be given are out.
+
+    References
+    ----------
+    Lei, G'Sell, Rinaldo, Tibshirani & Wasserman (2018), Distribution-free predictive inference for
+    regression, section 2.2.
+
     """
     values, weights = [], []
     for tests in (providers, forward):
@@ -86,16 +94,20 @@ def conformal_scores(providers: pd.DataFrame, forward: pd.DataFrame) -> tuple[Ar
         if len(ratio):
             values.append(ratio)
             own = use["weight"].to_numpy(dtype=float)
-            weights.append(own / own.sum())
+            effective = own.sum() ** 2 / (own**2).sum()
+            weights.append(own / own.sum() * effective / (effective + 1))
     if not values:
         return np.empty(0), np.empty(0)
     ratios, weight = np.concatenate(values), np.concatenate(weights)
     order = np.argsort(ratios, kind="stable")
-    return ratios[order], weight[order] / weight.sum()
+    return ratios[order], weight[order] / len(values)
 
 
 def quantile(ratios: Array, weight: Array, level: float) -> float:
-    """Return the weighted quantile of ascending ratios; NaN where there are none."""
+    """Return the weighted quantile of ascending ratios; NaN where there are none.
+
+    It is the largest of them where their weights do not reach the level.
+    """
     if not len(ratios):
         return float("nan")
     place = int(np.searchsorted(np.cumsum(weight), level * (1 - 1e-12)))

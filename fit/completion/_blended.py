@@ -60,7 +60,8 @@ class BlendedPredictor(BaseEstimator):  # type: ignore[misc] # scikit-learn is u
     models of the target, times 1 + 0.06 per month past the last training release. The interval is
     point ± k s with k the quantile of |truth − point|/s over back-tests of the training models:
     half of its weight on providers left out, half on models released after 2, 4, ... 12 months
-    before the last release.
+    before the last release; of m tests of either kind each counts 1/(m+1), as for split conformal
+    intervals.
 
     See Also
     --------

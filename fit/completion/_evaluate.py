@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,11 +17,13 @@ from ._backtests import (
     time_splits,
 )
 from ._baselines import NAIVE
+from ._blended import BlendedPredictor
+from ._fitted import FittedPredictor
 from ._gates import Gate
 from ._training import Columns, TrainingTable
 from ._views import FEWEST_MODELS, Kind, Recipe
 
-__all__ = ["Status", "evaluate_targets"]
+__all__ = ["Status", "evaluate_targets", "fit_and_evaluate", "judge_target"]
 
 Status = Literal["offered", "weak", "refused"]
 
@@ -95,9 +97,51 @@ def evaluate_targets(
     columns = Columns.of(scores, cheap=cheap, targets=targets, linear=linear, anchors=anchors)
     table = TrainingTable.of(scores, facts, columns, cut=cut, weight=sample_weight)
     recipe = Recipe(kind)
-    providers, forward = provider_tests(table, recipe), forward_tests(table, recipe)
+    return _judged(table, recipe, provider_tests(table, recipe), forward_tests(table, recipe))
+
+
+def fit_and_evaluate(
+    scores: pd.DataFrame,
+    facts: pd.DataFrame,
+    *,
+    cheap: Sequence[str],
+    targets: Sequence[str],
+    kind: Kind = "vendor-reported",
+    linear: Collection[str] = (),
+    anchors: Sequence[str] | None = None,
+    cut: str | None = None,
+    sample_weight: pd.Series | None = None,
+) -> tuple[FittedPredictor, pd.DataFrame]:
+    """Return what ``BlendedPredictor`` fits and what ``evaluate_targets`` says, from one back-test.
+
+    Parameters
+    ----------
+    scores, facts, cheap, targets, kind, linear, anchors, cut, sample_weight
+        As for ``evaluate_targets``.
+
+    """
+    model = BlendedPredictor(kind=kind).fit(
+        scores,
+        facts,
+        cheap=cheap,
+        targets=targets,
+        linear=linear,
+        anchors=anchors,
+        cut=cut,
+        sample_weight=sample_weight,
+    )
+    columns = Columns.of(scores, cheap=cheap, targets=targets, linear=linear, anchors=anchors)
+    table = TrainingTable.of(scores, facts, columns, cut=cut, weight=sample_weight)
+    judged = _judged(table, Recipe(kind), model.provider_tests_, model.forward_tests_)
+    return model.fitted_, judged
+
+
+def _judged(
+    table: TrainingTable, recipe: Recipe, providers: pd.DataFrame, forward: pd.DataFrame
+) -> pd.DataFrame:
     k = quantile(*conformal_scores(providers, forward), 0.9)
-    return judge(list(targets), providers, with_intervals(table, recipe, forward), k)
+    targets = [table.columns.names[j] for j in table.columns.targets]
+    return judge(targets, providers, with_intervals(table, recipe, forward), k)
 
 
 def with_intervals(table: TrainingTable, recipe: Recipe, forward: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +175,7 @@ def judge(
         row["forward_mae"] = _mae(ahead, "predicted")
         row["forward_coverage"] = float(ahead["covered"].mean()) if len(ahead) else float("nan")
         row["k"] = k
-        row["status"], row["reason"] = _status(row)
+        row["status"], row["reason"] = judge_target(row)
         rows.append(row)
     return pd.DataFrame(rows).set_index("target")
 
@@ -155,7 +199,8 @@ def _mae(tests: pd.DataFrame, column: str) -> float:
     return float(weight @ off / weight.sum())
 
 
-def _status(row: dict[str, object]) -> tuple[Status, str]:
+def judge_target(row: Mapping[str, object]) -> tuple[Status, str]:
+    """Return status and reason of a target from n, baseline, ratio and forward_coverage."""
     n, ratio, coverage = (float(str(row[name])) for name in ("n", "ratio", "forward_coverage"))
     if n < FEWEST_MODELS:
         return "refused", f"{n:.0f} models could be tested; {FEWEST_MODELS} are needed"

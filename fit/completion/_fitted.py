@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Self
 
 import numpy as np
@@ -16,8 +17,9 @@ from ..table.numbers import check_fractions, check_unique, float_frame
 from ._backtests import quantile
 from ._baselines import Baselines, fit_baselines
 from ._gates import Gates, fit_gates
+from ._inputs import deviation_of_points, facts_of_rows
 from ._storing import read_state, write_state
-from ._training import Columns, TrainingTable, decimal_years, latest_release, reasoning_signs
+from ._training import Columns, TrainingTable, latest_release
 from ._views import Recipe, Views, fit_views
 from .scales import score_to_z, z_to_score
 
@@ -37,7 +39,7 @@ class Residuals:
     ratios : (m,)
         Ascending.
     weight : (m,)
-        Sums to 1.
+        Sums to less than 1: the rest is the weight of a new cell.
     cell_ratios : (c,)
         Ascending; of single cells hidden at random.
 
@@ -109,6 +111,7 @@ class FittedPredictor:
         targets: Sequence[str] | None = None,
         level: float = 0.9,
         force: bool = False,
+        spread: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """Predict targets of new models from their cheap scores.
 
@@ -125,6 +128,9 @@ class FittedPredictor:
             Coverage of the intervals.
         force : bool, default False
             Give the numbers that a gate refuses, beside its reason.
+        spread : (n models × benchmarks) DataFrame, optional
+            Standard deviations of scores that another source measured than the training models'
+            about what theirs would; 0 where missing. They widen the intervals.
 
         Returns
         -------
@@ -143,7 +149,7 @@ class FittedPredictor:
         """
         check_level(level)
         chosen = self._numbers(targets)
-        cheap, about = self._cells(rows, self.cheap), _facts_of(facts, rows.index)
+        cheap, about = self._cells(rows, self.cheap), facts_of_rows(facts, rows.index)
         if np.isnan(cheap).all():
             raise UnknownNameError(
                 f"none of {', '.join(map(str, rows.columns)) or 'no column'} is a known cheap "
@@ -153,6 +159,13 @@ class FittedPredictor:
         gate = self.gates.check(self.views, cheap, about)
         straight = np.isin(np.array(self.targets), self.linear)
         half = self.scale(level) * width
+        if spread is not None:
+            given = spread.reindex(index=rows.index, columns=list(self.cheap)).fillna(0.0)
+            cheap_linear = np.isin(np.array(self.cheap), self.linear)
+            off = deviation_of_points(
+                self.views, cheap, about, float_frame(given).to_numpy(dtype=float), cheap_linear
+            )
+            half = np.hypot(half, _normal(level) * off)
         numbers = {
             "prediction": z_to_score(point, straight),
             "lower": z_to_score(point - half, straight),
@@ -194,7 +207,7 @@ class FittedPredictor:
         reasons : a list per model, a sentence per target: why there is no number, or ""
 
         """
-        cheap, about = self._cells(rows, self.cheap), _facts_of(facts, rows.index)
+        cheap, about = self._cells(rows, self.cheap), facts_of_rows(facts, rows.index)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
         reasons = [[self.gates.reason(int(g), j) for j, g in enumerate(row)] for row in gate]
@@ -225,7 +238,7 @@ class FittedPredictor:
             cell is its own interval; a model without any known cell has NaN.
 
         """
-        cells, about = self._cells(rows, self.columns), _facts_of(facts, rows.index)
+        cells, about = self._cells(rows, self.columns), facts_of_rows(facts, rows.index)
         straight = np.isin(np.array(self.columns), self.linear)
         z = score_to_z(cells, straight)
         p = len(self.columns)
@@ -326,17 +339,8 @@ class FittedPredictor:
         return score_to_z(cells, straight) if names is self.cheap else cells
 
 
-def _facts_of(facts: pd.DataFrame | None, index: pd.Index) -> Array:
-    if facts is None:
-        return np.full((len(index), 2), np.nan)
-    check_unique(facts.index, "models with facts")
-    about = facts.reindex(index)
-    years = (
-        decimal_years(about["release_date"])
-        if "release_date" in about
-        else np.full(len(index), np.nan)
-    )
-    return np.column_stack([years, reasoning_signs(about)])
+def _normal(level: float) -> float:
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def _name(names: Sequence[str], number: int) -> str:

@@ -14,24 +14,24 @@ from pydantic import BaseModel
 
 from ..errors import TableError
 from ..reference import Reference, load_reference
-from ..table.offset_files import write_offsets
+from ..reference.stored_laws import store_laws
+from ..table.offset_files import OFFSETS, write_offsets
 from ._building import BuiltReference
 
-__all__ = ["OFFSETS", "write_reference"]
+__all__ = ["write_reference"]
 
-OFFSETS = "offsets.csv"
-"""The file of a reference's folder that states how far its sources are apart."""
 _DIGITS = 6
 _OPTIONAL = ("stderr", "n_items", "n_shot")
 
 
 def write_reference(
-    built: BuiltReference, folder: str | Path, *, replace: bool = False
+    built: BuiltReference, folder: str | Path, *, replace: bool = False, laws: bool = True
 ) -> Reference:
     """Write a reference, and return it as it reads back.
 
     ``scores.csv`` has the source, date and licence of each cell; ``reference.yaml`` states them
-    for each source; ``offsets.csv`` how far the sources are apart.
+    for each source; ``offsets.csv`` how far the sources are apart; ``evaluation.csv`` how well each
+    target is predicted by the laws in ``laws.npz`` and ``laws.json``.
 
     Parameters
     ----------
@@ -41,6 +41,10 @@ def write_reference(
         A new or empty folder.
     replace : bool, default False
         Replace the reference that the folder holds.
+    laws : bool, default True
+        Also fit its laws, back-test them and store both, as the packaged references have them,
+        which takes up to a minute; ``write_reference(...).laws`` is None where they could not be
+        calibrated.
 
     Raises
     ------
@@ -71,13 +75,15 @@ def write_reference(
     try:
         partial.mkdir(parents=True)
         _write(built, partial)
-        written = load_reference(partial)
+        if laws:
+            store_laws(partial)
+        load_reference(partial)  # nothing is put in place that does not read back
         _put(partial, target)
     except OSError as error:
         raise TableError(f"{folder}: cannot be written ({error.strerror or error})") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return written
+    return load_reference(target)
 
 
 def _write(built: BuiltReference, folder: Path) -> None:

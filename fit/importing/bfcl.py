@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..errors import TableError
@@ -27,6 +28,8 @@ _COLUMNS = {
     "Relevance Detection": "relevance",
     "Irrelevance Detection": "irrelevance",
 }
+_SINGLE = ("Non-Live AST Acc", "Live Acc")
+"""Single calls, of which models of a billion parameters have some right."""
 _BOARDS = {"fc": "bfcl-v4", "prompt": "bfcl-v4-prompt"}
 _NAME = re.compile(r"(?P<model>.*?)\s*\((?P<mode>fc|prompt)\b[\s+]*(?P<more>[^()]*)\)", re.I)
 _MISSING = ("", "n/a")
@@ -42,7 +45,9 @@ def read_bfcl(path: Path, terms: SourceTerms) -> ImportedTable:
 
     Native function calling ("FC") and calls written in the answer ("Prompt") are two modes, which
     are tens of points apart for some models: the first are scores of ``bfcl-v4/...``, the second
-    of ``bfcl-v4-prompt/...``. Columns that are averaged into another one are not read.
+    of ``bfcl-v4-prompt/...``. Columns that are averaged into another one are not read. A row
+    without one right call of the single ones, whoever wrote the functions, is a run that failed,
+    and no score.
 
     Parameters
     ----------
@@ -70,7 +75,13 @@ def read_bfcl(path: Path, terms: SourceTerms) -> ImportedTable:
         )
     names = [_NAME.fullmatch(str(name).strip()) for name in frame["Model"]]
     unstated = [str(n) for n, m in zip(frame["Model"], names, strict=True) if m is None]
-    notes = (f"neither FC nor Prompt, left out: {some(unstated)}",) if unstated else ()
+    notes = [f"neither FC nor Prompt, left out: {some(unstated)}"] if unstated else []
+    failed = [all(str(row[c]).strip() == "0.00%" for c in _SINGLE) for _, row in frame.iterrows()]
+    if any(failed):
+        whose = some([str(name) for name in frame["Model"][failed]])
+        notes.append(f"no single call was right, so that the run failed, left out: {whose}")
+        frame = frame[~np.array(failed)]
+        names = [match for match, is_failure in zip(names, failed, strict=True) if not is_failure]
     facts = {}
     cells: list[Cell] = []
     for match, (_, row) in zip(names, frame.iterrows(), strict=True):

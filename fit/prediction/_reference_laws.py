@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,9 +14,10 @@ from .._json import json_safe
 from ..completion import FittedPredictor
 from ..errors import FitError
 from ..reference import Evaluation, Reference
+from ..reference._source_spread import SourceSpread, source_spread, spread_frame
+from ..reference._training_arguments import facts_of, training_arguments
 from ..reference.overlap import find_overlap
 from ..table._table import ScoreTable
-from ._training_table import facts_of, training_arguments
 
 __all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
 
@@ -144,8 +145,17 @@ def predict_targets(
         unseen = {*overlap.reasons, *exclude}
         own = laws_without(laws, reference, unseen) if unseen else laws
         facts = release_and_mode(table, str(model), reference, overlap.sure, today)
-        frame = own.predict(wide.loc[[model]], facts, targets=names, level=level, force=True)
-        notes = tuple(line for line in (overlap.note(), _undated(table, str(model), facts)) if line)
+        spreads = source_spread(reference, _sources(table, str(model), benchmarks))
+        frame = own.predict(
+            wide.loc[[model]],
+            facts,
+            targets=names,
+            level=level,
+            force=True,
+            spread=spread_frame(spreads, str(model)) if spreads else None,
+        )
+        lines = (overlap.note(), _undated(table, str(model), facts), _widened(str(model), spreads))
+        notes = tuple(line for line in lines if line)
         for target, cells in zip(chosen, frame.to_dict("records"), strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
@@ -204,6 +214,25 @@ def _undated(table: ScoreTable, model: str, facts: pd.DataFrame) -> str:
         return ""
     day = str(facts.at[model, "release_date"])
     return f"{model}: no release date is given, {day} is assumed; give it in a column release_date"
+
+
+def _sources(table: ScoreTable, model: str, benchmarks: Collection[str]) -> dict[str, str]:
+    """Return who measured each benchmark of a model, "" where that is not stated."""
+    rows = table.scores[
+        (table.scores["model"] == model) & table.scores["benchmark"].isin(benchmarks)
+    ]
+    return dict(zip(rows["benchmark"], rows["source"].fillna("").astype(str), strict=True))
+
+
+def _widened(model: str, spreads: Mapping[str, SourceSpread]) -> str:
+    """Return in a line which intervals are wider, as another source measured; "" if none is."""
+    if not spreads:
+        return ""
+    parts = (f"{b} {100 * s.deviation:.1f}" for b, s in spreads.items())
+    return (
+        f"{model}: measured by another source than the reference's; its intervals include by how "
+        f"many points the two differ: {', '.join(parts)}"
+    )
 
 
 def stored_laws(reference: Reference) -> FittedPredictor:

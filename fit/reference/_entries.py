@@ -81,7 +81,8 @@ class Evaluation(BaseModel):
     """How well a target is predicted for models that no law was fitted on.
 
     Errors are mean absolute errors with the model's whole provider left out, fractions; what is
-    not known is None.
+    not known is None. In a study, whose models state training compute and no date, it is the family
+    that is left out, and compute that makes one model later than another.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -95,7 +96,8 @@ class Evaluation(BaseModel):
     """How many models were left out and predicted."""
     mae: _Unknown = None
     baseline: str = ""
-    """The best of the naive baselines: mean, mean of the last five, date trend."""
+    """The best of the naive baselines: mean, mean of the last five, date trend (of a study, mean
+    and compute trend)."""
     baseline_mae: _Unknown = None
     ratio: _Unknown = None
     """The error over that of the best naive baseline."""

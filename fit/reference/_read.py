@@ -12,9 +12,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..errors import TableError, near_matches
+from ..table._source_offsets import SourceOffsets
 from ..table._table import ScoreTable
 from ..table.cells import as_numbers, read_cells
 from ..table.facts import last_day, read_date
+from ..table.offset_files import OFFSETS, read_offsets
 from ..table.readers import typed
 from ._entries import About, Benchmark, Evaluation, Target
 from ._reference import Reference
@@ -67,6 +69,16 @@ def read_reference(folder: Traversable, packaged: Traversable) -> Reference:
         _evaluations(folder / "evaluation.csv", targets),
         weights,
         Path(str(folder / "laws")) if _is_there(folder, "laws.npz") else None,
+        _offsets(folder),
+    )
+
+
+def _offsets(folder: Traversable) -> SourceOffsets:
+    """Return how far sources are apart, as the folder states it."""
+    return (
+        read_offsets(Path(str(folder / OFFSETS)))
+        if _is_there(folder, OFFSETS)
+        else SourceOffsets(())
     )
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from .._display import counted, frame_html
 from ..errors import UnknownNameError, check_choice, near_matches
+from ..table._source_offsets import SourceOffsets
 from ..table._table import ScoreTable
 from ._entries import About, Benchmark, Evaluation, Kind, Population, Target
 
@@ -39,6 +40,8 @@ class Reference:
         How much a model counts, where that is not 1: of n variants of one base model each is 1/n.
     laws : path or None
         Where laws that were fitted to it are stored, without the endings ``.npz`` and ``.json``.
+    offsets : SourceOffsets
+        How far sources are apart that measured the same models; empty where that is not known.
 
     """
 
@@ -49,6 +52,7 @@ class Reference:
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
     model_weights: Mapping[str, float] = field(default_factory=dict)
     laws: Path | None = None
+    offsets: SourceOffsets = field(default_factory=lambda: SourceOffsets(()))
 
     def __repr__(self) -> str:
         name = "" if self.about is None else f"{self.about.name}: "

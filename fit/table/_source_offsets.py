@@ -131,6 +131,19 @@ class SourceOffsets:
         names = [*(f.name for f in fields(SourceOffset)), "problem"]
         return pd.DataFrame([[getattr(p, n) for n in names] for p in self.pairs], columns=names)
 
+    def rounded(self, digits: int) -> SourceOffsets:
+        """Return the same with offsets, spreads and correlations of so many digits."""
+        pairs = (
+            replace(
+                p,
+                offset=round(p.offset, digits),
+                spread=round(p.spread, digits),
+                r=round(p.r, digits),
+            )
+            for p in self.pairs
+        )
+        return replace(self, pairs=tuple(pairs))
+
     def disagreeing(self) -> tuple[SourceOffset, ...]:
         """Return the pairs that agree badly."""
         return tuple(pair for pair in self.pairs if pair.problem)

@@ -10,7 +10,10 @@ from ..errors import TableError
 from ._source_offsets import SourceOffset, SourceOffsets
 from .cells import as_numbers, read_cells
 
-__all__ = ["read_offsets", "write_offsets"]
+__all__ = ["OFFSETS", "read_offsets", "write_offsets"]
+
+OFFSETS = "offsets.csv"
+"""The file of a reference's folder that states how far sources are apart."""
 
 
 def write_offsets(offsets: SourceOffsets, path: Path) -> None:

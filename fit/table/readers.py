@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import TableError, near_matches
+from ._cut import CUT_COLUMNS, before_cut
 from ._table import ScoreTable
 from .cells import as_numbers, as_text, is_empty, read_cells
 from .facts import read_date
@@ -60,7 +61,8 @@ def read_table(path: str | Path, *, benchmarks: Collection[str] | None = None) -
     path : path
         ``.parquet`` or ``.pq`` is read as Parquet, anything else as CSV, separated by commas,
         semicolons or tabs. Names and revisions are text, whatever they look like. A file with the
-        columns ``model, benchmark, score`` is long, one with ``Model`` and a column per benchmark
+        columns ``model, benchmark, score`` is long; a row whose ``date`` is after its ``cut`` is
+        left out of it, and noted. One with ``Model`` and a column per benchmark
         wide; it may have a column ``Revision``. Facts of a wide file are recognised by their
         headers, units included: ``Model Family``, ``Model Size (B)``,
         ``Pretraining Data Size (T)``, ``FLOPs (1E21)``; without a unit in the header they are
@@ -202,17 +204,20 @@ def other_meaning(header: str, others: Collection[str] = ()) -> str:
 
 def _from_long(frame: pd.DataFrame, benchmarks: Collection[str] | None) -> _Parts:
     frame = frame.rename(columns=lambda c: str(c).strip().lower())
-    known = (*SCORE_COLUMNS, *FACT_COLUMNS)
+    known = (*SCORE_COLUMNS, *FACT_COLUMNS, *CUT_COLUMNS)
     _refuse_unknown([c for c in frame.columns if c not in known], known)
     _refuse_twice(list(frame.columns))
     frame = typed(frame)
+    keep, notes = before_cut({str(name): frame[name] for name in frame})
+    if keep is not None:
+        frame = frame[keep]
     if "release_date" in frame:
         frame["release_date"] = _dates(frame["release_date"], frame["model"], "release_date")
     frame["benchmark"] = [_label(name, benchmarks) for name in frame["benchmark"]]
     unknown = frame.loc[~frame["benchmark"].isin(benchmarks or frame["benchmark"]), "benchmark"]
     _refuse_unknown(list(unknown.unique()), benchmarks or (), "benchmark")
     facts = frame[["model", *(c for c in FACT_COLUMNS if c in frame)]]
-    return frame[[c for c in SCORE_COLUMNS if c in frame]], facts, ()
+    return frame[[c for c in SCORE_COLUMNS if c in frame]], facts, notes
 
 
 def _from_wide(

@@ -229,8 +229,8 @@ def _names(models: Iterable[str]) -> dict[str, str]:
     for model in sorted(set(models)):
         name = re.sub(r"(?<=\d)p(?=\d)", ".", model.rpartition("/")[2])
         names.setdefault(_key(model), name)
-        base, effort = _effort(model)
-        rank = EFFORTS.index(effort) if effort in EFFORTS else _BUDGET if effort else -1.0
+        base, effort = split_effort(model)
+        rank = effort_rank(effort)
         if rank > greatest.get(_key(base), -2.0):
             greatest[_key(base)] = rank
             names[_key(f"{base}_{_UNSTATED}")] = name
@@ -241,15 +241,20 @@ def _key(model: str) -> str:
     return key(re.sub(r"(?<=\d)p(?=\d)", ".", model).replace("_", "-effort-"))
 
 
-def _effort(model: str) -> tuple[str, str]:
+def split_effort(model: str) -> tuple[str, str]:
     """Return a name without its effort, and the effort; "" where it states none."""
     base, _, ending = model.rpartition("_")
     is_effort = ending.lower() in (*EFFORTS, _UNSTATED) or re.fullmatch(r"\d+K", ending)
     return (base, ending.lower()) if base and is_effort else (model, "")
 
 
+def effort_rank(effort: str) -> float:
+    """Return where an effort stands among the others; below all where none is stated."""
+    return EFFORTS.index(effort) if effort in EFFORTS else _BUDGET if effort else -1.0
+
+
 def _facts(model: str, row: pd.Series) -> dict[str, Any]:
-    base, effort = _effort(model)
+    base, effort = split_effort(model)
     organisation = "" if pd.isna(row["Organization"]) else str(row["Organization"])
     thinks = effort not in ("", "none") or _ALWAYS_THINKS.match(base)
     return {

@@ -2,8 +2,10 @@
 
 BenchPress comes first; llm-stats fills cells that it has not. Left out are columns that repeat
 others (GPQA main, HLE text-only, the second AIME 2024, Aider's whole edits) or mix scales, zeros
-that stand for nothing measured, and cells whose stated method is another protocol: search, tools,
-several parallel attempts, or another mode than the model's.
+that stand for nothing measured, and cells that another protocol gave: search or tools where the
+column is without, several parallel attempts, or another mode than the model's. A cell of BenchPress
+that equals one measured with tools gives way to the one without; and of a page that states no
+method, a column is left out in which it contradicts BenchPress.
 """
 
 from __future__ import annotations
@@ -29,9 +31,13 @@ from .frontier_models import (
 )
 
 _OTHER_PROTOCOL = re.compile(
-    r"search|tool use|parallel|multiple attempts|majority|maj@|cons@|best of|text-only|heavy", re.I
+    r"parallel|multiple attempts|majority|maj@|cons@|best of|text[- ]only|text subset|heavy", re.I
+)
+_TOOLS = re.compile(
+    r"search|(?<!w/o )tool use|with (python|tools)|^python$|python \+|\+ browser", re.I
 )
 _THINKING = re.compile(r"(?<!non-)(?<!non )\bthinking", re.I)
+_NO_METHOD = ("", "accuracy", "score")
 _APART = 0.1
 """Two sources of one cell that differ by more mean that the second mixes two modes of the model."""
 _MOSTLY_ABOVE = 0.1
@@ -40,20 +46,30 @@ _MOSTLY_ABOVE = 0.1
 
 def build(data: Path) -> Tables:
     """Return the tables of the reference, from the folder of all tables."""
-    first = _benchpress(pd.read_csv(data / "benchpress_tidy.csv.gz"))
-    second = _llm_stats(
+    first = of_benchpress(pd.read_csv(data / "benchpress_tidy.csv.gz"))
+    second = of_llm_stats(
         pd.read_csv(data / "llm_stats" / "llm_stats_tidy.csv", keep_default_na=False)
     )
     tables = Tables(dict(ABOUT), BENCHMARKS, TARGETS)
-    cells = {(r["model"], r["benchmark"]): r for r in first}
-    mixed = {
-        r["model"]
+    with_tools = {_rounded(r) for r in second if r["tools"]}
+    without = {(r["model"], r["benchmark"]) for r in second if not r["tools"]}
+    cells = {
+        (r["model"], r["benchmark"]): r
+        for r in first
+        if _rounded(r) not in with_tools or (r["model"], r["benchmark"]) not in without
+    }
+    second = [r for r in second if not r["tools"]]
+    apart = [
+        r
         for r in second
         if (known := cells.get((r["model"], r["benchmark"])))
         and abs(known["score"] - r["score"]) > _APART
-    }
+    ]
+    mixed = {r["model"] for r in apart}
+    doubtful = {(r["source"], r["benchmark"]) for r in apart if not r["stated"]}
     for row in second:
-        if row["model"] not in mixed:
+        is_doubtful = not row["stated"] and (row["source"], row["benchmark"]) in doubtful
+        if row["model"] not in mixed and not is_doubtful:
             cells.setdefault((row["model"], row["benchmark"]), row)
     models = {model for model, _ in cells}
     for row in (*_tau2(data / "tau2" / "tidy.csv"), *_bfcl(data / "bfcl_v4", models)):
@@ -62,14 +78,15 @@ def build(data: Path) -> Tables:
     for row in rows:
         others = [r["score"] for r in rows if r["benchmark"] == row["benchmark"] and r["score"] > 0]
         if row["score"] > 0 or min(others) < _MOSTLY_ABOVE:
-            tables.add(**row)
+            tables.add(**{name: row[name] for name in ("model", "benchmark", "score", "source")})
     tables.models = _models(data, {r["model"] for r in tables.scores})
     tables.scores = [r for r in tables.scores if r["model"] in tables.models]
     tables.drop_rare(8)
     return tables
 
 
-def _benchpress(table: pd.DataFrame) -> list[dict[str, Any]]:
+def of_benchpress(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return BenchPress' rows of the columns used."""
     names = {column: name for name, (column, _) in COLUMNS.items() if column}
     used = table[table["benchmark"].isin(names)]
     return [
@@ -84,7 +101,8 @@ def _benchpress(table: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _llm_stats(table: pd.DataFrame) -> list[dict[str, Any]]:
+def of_llm_stats(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of llm-stats: with tools or not, and with a stated method or not."""
     rows = []
     values = {(r.model, r.benchmark): float(r.value) for r in table.itertuples()}
     for name, (_, columns) in COLUMNS.items():
@@ -107,9 +125,20 @@ def _llm_stats(table: pd.DataFrame) -> list[dict[str, Any]]:
                         "benchmark": name,
                         "score": value,
                         "source": f"{r.source or 'no link'} (llm-stats@24a9ccf7, {r.benchmark})",
+                        "stated": r.method.strip().lower() not in _NO_METHOD,
+                        "tools": _is_without_tools(name) and bool(_TOOLS.search(r.method)),
                     }
                 )
     return rows
+
+
+def _is_without_tools(name: str) -> bool:
+    """Return whether models answer alone: on cheap benchmarks, and where the target says so."""
+    return "/" not in name or name.endswith(("/no-tools", "/closed-book"))
+
+
+def _rounded(row: dict[str, Any]) -> tuple[str, str, float]:
+    return row["model"], row["benchmark"], round(row["score"], 3)
 
 
 def _tau2(path: Path) -> list[dict[str, Any]]:

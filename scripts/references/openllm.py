@@ -209,6 +209,11 @@ def build(data: Path) -> Tables:
     return tables
 
 
+def is_first_party(model: str) -> bool:
+    """Return whether those who trained a model's base published it."""
+    return model.partition("/")[0] in FIRST_PARTIES
+
+
 def family(model: str) -> str:
     """Return the family of a first-party model: its name up to its size, without tuning."""
     leaf = re.sub(r"^meta-", "", model.rpartition("/")[2], flags=re.I)
@@ -223,7 +228,7 @@ def _models(table: pd.DataFrame, data: Path) -> dict[str, dict[str, Any]]:
     facts = _epoch_facts(data)
     rows = table.drop_duplicates("model")
     base = {r.model: _base(r) for r in rows.itertuples()}
-    first = {m for m in base if m.partition("/")[0] in FIRST_PARTIES}
+    first = {m for m in base if is_first_party(m)}
     parties: dict[tuple[str, str], Counter[str]] = {}
     for model in sorted(first):
         owner = FIRST_PARTIES[model.partition("/")[0]]

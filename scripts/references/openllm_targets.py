@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,11 @@ TARGETS: list[dict[str, Any]] = bfcl.TARGETS + [
 
 def published(data: Path) -> list[dict[str, Any]]:
     """Return rows of the targets, models by the names of their tables."""
-    return [*_of_epoch(data / "epoch_hub"), *_of_zeroeval(data / "zeroeval"), *_of_vendors(data)]
+    return [
+        *_of_epoch(data / "epoch_hub"),
+        *_of_zeroeval(data / "zeroeval"),
+        *of_vendors(data, {target: column for target, (column, *_) in _VENDORS.items()}),
+    ]
 
 
 def _of_epoch(hub: Path) -> list[dict[str, Any]]:
@@ -99,7 +104,8 @@ def _of_zeroeval(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _of_vendors(data: Path) -> list[dict[str, Any]]:
+def of_vendors(data: Path, columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what llm-stats has of its columns, each under the name that stands before it."""
     table = pd.read_csv(data / "llm_stats" / "llm_stats_tidy.csv", keep_default_na=False)
     return [
         {
@@ -108,6 +114,6 @@ def _of_vendors(data: Path) -> list[dict[str, Any]]:
             "score": float(r.value),
             "source": f"{r.source or 'no link'} (llm-stats@24a9ccf7, {r.benchmark})",
         }
-        for target, (column, *_) in _VENDORS.items()
+        for target, column in columns.items()
         for r in table[table["benchmark"] == column].itertuples()
     ]

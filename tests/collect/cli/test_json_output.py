@@ -46,6 +46,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "compare": (("pair.csv", "--target", "bbh"), ()),
     "references build": (("scores.csv", "truth.csv", "--out", "new", *REFERENCE), ()),
     "references update": (("ref", "scores.csv", "truth.csv", *REFERENCE[2:]), ()),
+    "references show": (("study-2024",), ()),
     "complete": (("scores.csv", "--reference", "frontier-2026"), (("--csv", "out.csv"),)),
     "targets": ((), ()),
     "models": ((), ()),

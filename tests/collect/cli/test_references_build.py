@@ -162,3 +162,14 @@ def test_what_cannot_be_updated_is_one_line(capspace, files, tmp_path):
         capspace("references", "build", files[0], "--out", out, "--name", name, *STATED)
     words = (tmp_path / "one", files[0], "--out", tmp_path / "two", *STATED)
     assert "a reference is there already" in capspace.refused("references", "update", *words)
+
+
+def test_a_reference_is_shown_by_its_name_with_how_far_its_sources_are_apart(capspace):
+    shown = capspace("references", "frontier-2026").out
+    assert "GPQA-diamond" in shown
+    assert "8.2 points apart" in " ".join(shown.split())
+    document = json.loads(capspace("references", "epoch-2026", "--json").out)
+    assert document["offsets"][0]["benchmark"] == "GPQA-diamond"
+    assert document["offsets"][0]["n_shared"] == 50
+    assert json.loads(capspace("references", "study-2024", "--json").out)["offsets"] == []
+    assert "no such file, and no reference" in capspace.refused("references", "frontier-2025")

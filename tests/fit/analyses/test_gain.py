@@ -180,3 +180,13 @@ def test_typical_path_lies_on_the_law():
     np.testing.assert_allclose(
         typical_path(fit.treated, middle, middle + 1, 2).scores[0], scores.mean(axis=0), atol=0.01
     )
+
+
+def test_scores_below_zero_by_noise_alone_are_fitted():
+    """A score from which chance is subtracted lies a little below 0 where a model guesses."""
+    scores, base, treated, families = planted(np.random.default_rng(2))
+    low = np.where(base == base.min(), -0.006, base)
+    fit = fit_gain(training(scores, low, families), treated)
+    assert np.isfinite(fit.predict(scores[:2], n_refits=2).mean).all()
+    with pytest.raises(FitError, match="outside"):
+        fit_gain(training(scores, low - 0.2, families), treated)

@@ -82,10 +82,29 @@ def test_new_models_of_the_same_world_lie_in_the_intervals(fitted):
 def test_the_scale_is_the_quantile_of_its_back_tests(fitted):
     tests = [t[t["gate"] == 0] for t in (fitted.provider_tests_, fitted.forward_tests_)]
     inside = [((t["truth"] - t["point"]).abs() <= fitted.scale_ * t["width"]).mean() for t in tests]
-    assert np.mean(inside) == pytest.approx(0.9, abs=0.005)
     ratios, weight = conformal_scores(*tests)
-    assert weight.sum() == pytest.approx(1.0)
+    assert weight.sum() == pytest.approx(np.mean([len(t) / (len(t) + 1) for t in tests]))
+    assert np.mean(inside) == pytest.approx(0.9 / weight.sum(), abs=0.005)
     assert quantile(ratios, weight, 0.5) < fitted.scale_ < quantile(ratios, weight, 0.99)
+
+
+@pytest.mark.parametrize("n_forward", [0, 2, 6, 30])
+def test_a_scale_of_few_back_tests_covers_new_cells(n_forward):
+    rng = np.random.default_rng(0)
+    inside, uncorrected = [], []
+    for _ in range(300):
+        ratios, weight = conformal_scores(planted(rng, 20), planted(rng, n_forward))
+        new = np.abs(rng.standard_t(8, 50))
+        inside.append(new <= quantile(ratios, weight, 0.9))
+        uncorrected.append(new <= quantile(ratios, weight / weight.sum(), 0.9))
+    assert 0.89 < np.mean(inside) < 0.96
+    assert np.mean(uncorrected) < 0.895
+
+
+def planted(rng, n):
+    """Return n back-tests whose errors have a width of 1 and heavy tails."""
+    cells = {"point": 0.0, "width": 1.0, "gate": 0, "weight": 1.0}
+    return pd.DataFrame({"truth": rng.standard_t(8, n)}).assign(**cells)
 
 
 def test_a_target_of_the_new_model_never_helps_to_predict_it(fitted):

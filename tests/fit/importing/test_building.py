@@ -16,7 +16,9 @@ from capspace.fit.importing import (
     update_reference,
     write_reference,
 )
+from capspace.fit.prediction import predict_targets
 from capspace.fit.reference import load_reference
+from capspace.fit.table import ScoreTable
 from capspace.fit.table.offset_files import read_offsets
 
 TERMS = SourceTerms("CC-BY 4.0", date(2026, 11, 1))
@@ -240,7 +242,7 @@ def test_an_update_of_a_packaged_reference_keeps_its_attribution(tmp_path):
     assert "Function Calling" in built.about.attribution
     titles = [s.title for s in built.about.sources]
     assert titles[:-1] == [s.title for s in reference.about.sources]
-    again = write_reference(built, tmp_path / "mine")
+    again = write_reference(built, tmp_path / "mine", laws=False)
     assert set(again.table.scores["source"]) > set(reference.table.scores["source"])
 
 
@@ -273,3 +275,34 @@ def test_what_is_written_is_plain_text_that_says_where_it_is_from(tmp_path):
         *("benchmarks.yaml", "models.csv", "offsets.csv", "reference.yaml"),
         *("scores.csv", "targets.yaml"),
     ]
+
+
+def test_a_built_reference_has_laws_and_an_evaluation_of_its_targets(tmp_path):
+    rng = np.random.default_rng(0)
+    able = rng.normal(size=40)
+    noisy = {b: able + rng.normal(0, 0.2, 40) for b in ("GPQA-diamond", "MMLU-Pro", "agent/board")}
+    table = pd.DataFrame({b: 1 / (1 + np.exp(-z)) for b, z in noisy.items()}).round(4)
+    table.insert(0, "model", [f"model-{i}b" for i in range(40)])
+    table["provider"] = [f"lab-{i % 8}" for i in range(40)]
+    table["release_date"] = [f"2025-{1 + i % 12:02d}-01" for i in range(40)]
+    table.to_csv(tmp_path / "one.csv", index=False)
+    built = build([read_published(tmp_path / "one.csv", TERMS)])
+    reference = write_reference(built, tmp_path / "mine")
+    evaluation = load_reference(tmp_path / "mine").evaluations["agent/board"]
+    assert evaluation == reference.evaluations["agent/board"]
+    assert evaluation.n == 40
+    assert evaluation.status == "offered"
+    new = pd.DataFrame({"GPQA-diamond": 0.5, "MMLU-Pro": 0.5}, index=["new"])
+    facts = pd.DataFrame({"release_date": "2025-12"}, index=["new"])
+    (made,) = predict_targets(ScoreTable.from_wide(new, models=facts), reference)
+    assert made.status == "offered"
+    assert made.lower < 0.5 < made.upper
+    without = write_reference(built, tmp_path / "bare", laws=False)
+    assert without.laws is None
+    assert not without.evaluations
+
+
+def test_a_reference_of_too_few_models_has_no_laws(tmp_path):
+    reference = write_reference(build([board(tmp_path, "one", skills())]), tmp_path / "mine")
+    assert reference.laws is None  # one cheap benchmark, and a prediction needs two
+    assert not reference.evaluations

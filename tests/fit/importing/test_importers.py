@@ -126,6 +126,16 @@ def test_the_modes_of_bfcl_are_two_boards(tmp_path):
     assert table.table.models.loc["Qwen3-8B", "family"] == "Lab"
 
 
+def test_a_run_of_bfcl_without_one_right_call_is_no_score(tmp_path):
+    path = write_bfcl(tmp_path / "b.csv", {"Failed (FC)": 0, "Small (FC)": 10, "Odd": 0})
+    table = read_published(path, TERMS)
+    assert set(table.table.scores["model"]) == {"Small"}
+    assert table.notes == (
+        "neither FC nor Prompt, left out: Odd",
+        "no single call was right, so that the run failed, left out: Failed (FC), Odd",
+    )
+
+
 def test_a_cell_of_bfcl_that_was_not_measured_is_no_row(tmp_path):
     path = write_bfcl(tmp_path / "b.csv", {"A (FC)": 40}, **{"Memory Acc": "N/A"})
     assert "bfcl-v4/memory" not in read_published(path, TERMS).table.benchmarks
@@ -149,6 +159,7 @@ def test_the_real_board_is_read():
     assert wide.loc["Claude-Opus-4-5-20251101", "bfcl-v4/overall"] == pytest.approx(0.7747)
     both = wide[["bfcl-v4/multi-turn", "bfcl-v4-prompt/multi-turn"]].dropna()
     assert len(both) > 20
+    assert "Ministral-8B-Instruct-2410" not in wide.index  # all its calls failed
     assert both.diff(axis=1).iloc[:, 1].abs().median() > 0.1  # why the modes are two boards
 
 

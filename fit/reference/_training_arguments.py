@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..reference import Reference
+from ._reference import Reference
 
 __all__ = ["anchors_of", "facts_of", "training_arguments"]
 
