@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,7 +218,10 @@ def _from_long(cells: Cells, benchmarks: Collection[str] | None) -> _Parts:
     known = (*SCORE_COLUMNS, *FACT_COLUMNS, *CUT_COLUMNS)
     _refuse_unknown([c for c in headers if c not in known], known)
     _refuse_twice(headers)
-    rows, notes = before_cut(typed_cells(dict(zip(headers, cells.values(), strict=True))))
+    rows = typed_cells(dict(zip(headers, cells.values(), strict=True)))
+    keep, notes = before_cut(rows)
+    if keep is not None:
+        rows = {c: list(compress(values, keep)) for c, values in rows.items()}
     if "release_date" in rows:
         rows["release_date"] = _dates(rows["release_date"], rows["model"], "release_date")
     rows["benchmark"] = [_label(name, benchmarks) for name in rows["benchmark"]]
