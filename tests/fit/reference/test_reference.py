@@ -1,5 +1,6 @@
 """The packaged reference is what its builder makes, sourced and corrected; one's own loads too."""
 
+from dataclasses import replace
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 
@@ -26,11 +27,27 @@ def test_rebuilding_gives_the_committed_bytes(tmp_path, monkeypatch):
     spec = spec_from_loader(loader.name, loader)
     builder = module_from_spec(spec)
     loader.exec_module(builder)
-    monkeypatch.setattr("sys.argv", ["x", "--data", str(TABLES), "--out", str(tmp_path)])
+    monkeypatch.setattr(
+        "sys.argv", ["x", "--data", str(TABLES), "--out", str(tmp_path), "--no-laws"]
+    )
     builder.main()
     for name in ("scores.csv", "models.csv"):
         committed = (ROOT / "fit/reference/study-2024" / name).read_bytes()
         assert (tmp_path / name).read_bytes() == committed
+
+
+@pytest.mark.slow
+def test_its_evaluation_is_what_its_builder_computes(reference, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    from references.study import evaluated
+
+    names = ["gsm8k", "agentboard"]
+    fewer = replace(reference, targets={name: reference.target(name) for name in names})
+    for row in evaluated(fewer).to_dict("records"):
+        stated = reference.evaluations[row["target"]]
+        assert row["n"] == stated.n
+        assert row["mae"] == pytest.approx(stated.mae, abs=0.005)
+        assert row["baseline_mae"] == pytest.approx(stated.baseline_mae, abs=0.005)
 
 
 def test_what_it_holds(reference):
