@@ -461,9 +461,9 @@ def test_rolling(tasks: dict[str, Any], tokenizer: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("budget", [1, 2, 7, 64, 1000, 4096])
 def test_budgets(budget: int, tasks: dict[str, Any], tokenizer: Any) -> None:
-    hf, engine = both("llama", tokenizer, max_length=96)
+    hf, engine = both("llama", tokenizer, max_length=192)
     requests = build(tasks, limit=1)[:8]
-    narrow = CapspaceLM(hf.model, tokenizer=tokenizer, max_length=96, token_budget=budget)
+    narrow = CapspaceLM(hf.model, tokenizer=tokenizer, max_length=192, token_budget=budget)
     assert_same(
         narrow.loglikelihood(requests, disable_tqdm=True),
         engine.loglikelihood(requests, disable_tqdm=True),
