@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -365,21 +363,6 @@ def requests(tasks: dict[str, Any]) -> list[Instance]:
 Answers = list[tuple[float, bool]]
 
 
-@pytest.fixture(scope="module")
-def fp32_answers(requests: list[Instance], tokenizer: Any) -> Callable[[str], Answers]:
-    """What lm-eval's ``hf`` answers in fp32, asked once for each architecture."""
-
-    @cache
-    def answers(name: str) -> Answers:
-        hf = HFLM(
-            build_model(name), batch_size=16, logits_cache=False, tokenizer=tokenizer,
-            max_length=256,
-        )  # fmt: skip
-        return list(hf.loglikelihood(requests, disable_tqdm=True))
-
-    return answers
-
-
 def assert_same(ours: Answers, theirs: Answers) -> None:
     np.testing.assert_allclose(
         [score for score, _ in ours], [score for score, _ in theirs], atol=ABSOLUTE, rtol=FP32_SUM
@@ -405,13 +388,12 @@ def test_a_continuation_without_a_token_is_one_line_that_names_it(tokenizer: Any
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*pretrained.*:UserWarning")
 @pytest.mark.parametrize("name", SERVED)
-def test_real_items(
-    name: str, requests: list[Instance], fp32_answers: Callable[[str], Answers], tokenizer: Any
-) -> None:
-    model = with_cache_called(OTHER_NAME, build_model(name))
-    engine = CapspaceLM(model, tokenizer=tokenizer, max_length=256)
-    assert engine.unsupported_reason is None
-    assert_same(engine.loglikelihood(requests, disable_tqdm=True), fp32_answers(name))
+def test_real_items(name: str, requests: list[Instance], tokenizer: Any) -> None:
+    hf, engine = both(name, tokenizer, cache_name=OTHER_NAME)
+    assert_same(
+        engine.loglikelihood(requests, disable_tqdm=True),
+        hf.loglikelihood(requests, disable_tqdm=True),
+    )
     assert engine.stats.fed_tokens == engine.stats.unique_tokens
 
 
@@ -472,17 +454,17 @@ def test_budgets(budget: int, tasks: dict[str, Any], tokenizer: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SERVED)
-def test_bfloat16(
-    name: str, requests: list[Instance], fp32_answers: Callable[[str], Answers], tokenizer: Any
-) -> None:
+def test_bfloat16(name: str, tasks: dict[str, Any], tokenizer: Any) -> None:
     """The most probable tokens and the answers chosen are hf's; the error is what hf's own is.
 
     On a CPU hf's log-likelihoods of one length do not depend on its batch size at all, so that
     its spread is no measure there.
     """
     shared = {"tokenizer": tokenizer, "max_length": 256, "softmax_dtype": "float32"}
-    runs = [fp32_answers(name)]
-    model = build_model(name).to(torch.bfloat16)
+    requests = build(tasks, limit=4)
+    hf, _ = both(name, tokenizer)
+    runs = [hf.loglikelihood(requests, disable_tqdm=True)]
+    model = hf.model.to(torch.bfloat16)
     for lm in (
         HFLM(model, batch_size=8, logits_cache=False, **shared),
         CapspaceLM(model, **shared),
