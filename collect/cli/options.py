@@ -189,7 +189,11 @@ def print_table(
     *,
     numbers: Sequence[str] = (),
 ) -> None:
-    """Print a table; columns named in ``numbers`` are aligned to the right."""
+    """Print a table; columns named in ``numbers`` are aligned to the right.
+
+    No number and no name in the first column is cut: a table that needs more columns than a
+    terminal has is printed as wide as it needs, and the terminal breaks its lines.
+    """
     from rich import box
     from rich.table import Table
 
@@ -200,17 +204,27 @@ def print_table(
     lines = [tuple(row) for row in rows]
     for i, column in enumerate(columns):
         is_whole = column in numbers or i == 0
+        cells = [column, *(line[i] for line in lines)]
         table.add_column(
             column,
             justify="right" if column in numbers else "left",
             no_wrap=is_whole,
             overflow="fold",
-            width=_width([column, *(line[i] for line in lines)]) if is_whole else None,
+            width=_width(cells) if is_whole else None,
+            min_width=None if is_whole else min(_LEAST_TEXT, max(map(len, cells))),
         )
     for line in lines:
         table.add_row(*line)
-    console().print(table)
-    console().print()
+    shown = console()
+    unbound = shown.options.update(width=_NO_BOUND)
+    shown.width = max(shown.width, shown.measure(table, options=unbound).minimum)
+    shown.print(table)
+    shown.print()
+
+
+_LEAST_TEXT = 12
+"""Columns of a terminal that a text gets at least before it is folded."""
+_NO_BOUND = 10_000
 
 
 def _width(texts: Iterable[str]) -> int | None:

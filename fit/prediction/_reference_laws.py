@@ -236,7 +236,7 @@ def _by_several(
 
 
 _NUMBERS = ("prediction", "lower", "upper")
-_HOW = "give the date in a column release_date"
+_HOW = "give the date in a column release_date or by --release-date"
 _UNDATED = f"{{}}: no release date is given, {{}} is assumed; {_HOW}"
 _UNDATED_LATE = f"no release date is given and {{}} is assumed, so {{}}; {_HOW}"
 _REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}

@@ -143,9 +143,7 @@ class CapabilitySpace(
         """
         check_choice(self.estimator, get_args(Estimator), "estimator")
         check_count(self.n_components, "n_components")
-        x = validate_data(
-            self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
-        )
+        x = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         self._check_table(x)
         n, p = x.shape
         self.n_components_ = min(self.n_components, n - 1, p)

@@ -12,8 +12,14 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from capspace.fit import CapabilitySpace
-from capspace.fit.errors import DegenerateError, FitError, NotConvergedError, UnknownNameError
+from capspace.fit import CapabilitySpace, ScoreTable, analyse_space
+from capspace.fit.errors import (
+    DegenerateError,
+    FitError,
+    NotConvergedError,
+    TooFewModelsError,
+    UnknownNameError,
+)
 from capspace.fit.space._factor import fit_factor_model
 from capspace.fit.space._imputation import fit_spaces, orient
 from capspace.fit.table.readers import read_table
@@ -322,3 +328,9 @@ def test_what_cannot_be_placed_is_refused_in_one_line(labelled):
     for wrong in (2.5, None, "3"):
         with pytest.raises(FitError, match=r"n_components is .*; it must be a whole number"):
             CapabilitySpace(n_components=wrong).fit(table)
+
+
+def test_a_table_of_one_model_is_a_line():
+    table = ScoreTable.from_wide(pd.DataFrame({"A": [0.2], "B": [0.3]}, index=["m"]))
+    with pytest.raises(TooFewModelsError, match="a space needs at least two models"):
+        analyse_space(table)
