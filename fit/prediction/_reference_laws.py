@@ -178,17 +178,22 @@ def predict_targets(
         is_late = undated and any(numbers["reason"] == late for numbers in rows)
         is_assumed = undated and today is None and not is_late
         assumed = _UNDATED.format(model, day) if is_assumed else ""
-        lines = (overlap.note(), assumed, _widened(model, spreads))
+        shown = [
+            numbers
+            for numbers in rows
+            if force or not (numbers["reason"] or _is_refused(reference, numbers["target"]))
+        ]
+        beyond = _beyond(model, shown, reference)
+        lines = (overlap.note(), assumed, _widened(model, spreads), beyond)
         notes = tuple(line for line in lines if line)
         for target, numbers in zip(chosen, rows, strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
-            refused = evaluation is not None and status == "refused"
             gate = numbers["reason"]
             if is_late and gate == late:
                 gate = _UNDATED_LATE.format(day, late)
             reasons = [gate, "" if evaluation is None else evaluation.reason]
-            is_shown = force or not (gate or refused)
+            is_shown = force or not (gate or _is_refused(reference, target.name))
             mean, lower, upper = (numbers[c] if is_shown else float("nan") for c in _NUMBERS)
             made.append(
                 TargetPrediction(
@@ -270,6 +275,31 @@ def _widened(model: str, spreads: Mapping[str, SourceSpread]) -> str:
     return (
         f"{model}: measured by another source than the reference's; its intervals include by how "
         f"many points the two differ: {', '.join(parts)}"
+    )
+
+
+def _is_refused(reference: Reference, target: str) -> bool:
+    evaluation = reference.evaluations.get(target)
+    return evaluation is not None and evaluation.status == "refused"
+
+
+def _beyond(model: str, rows: Iterable[Mapping[str, Any]], reference: Reference) -> str:
+    """Return in a line which targets are predicted below all scores of a reference, or above."""
+    scored = set(reference.table.benchmarks)
+    ends = [r for r in rows if r["target"] in scored]
+    known = reference.table.array([r["target"] for r in ends])
+    parts = []
+    for numbers, scores in zip(ends, known.T, strict=True):
+        lowest, highest = float(np.nanmin(scores)), float(np.nanmax(scores))
+        if numbers["upper"] < lowest:
+            parts.append(f"{numbers['target']} (lowest {lowest:.3f})")
+        elif numbers["lower"] > highest:
+            parts.append(f"{numbers['target']} (highest {highest:.3f})")
+    if not parts:
+        return ""
+    return (
+        f"{model}: beyond every model of {reference.name or 'the reference'} on "
+        f"{', '.join(parts)}: these intervals are extrapolations, do not rely on them"
     )
 
 

@@ -169,3 +169,14 @@ def test_a_model_is_placed_among_this_years_and_reported(
     assert set(placement.unpredicted) == {"swe-bench-pro/vendor"}
     assert len(placement.points) > 100
     assert write_report(placement, tmp_path).is_file()
+
+
+def test_a_prediction_below_all_scores_of_the_reference_is_stated(frontier: Reference) -> None:
+    weak = row({"MMLU-Pro": 0.3, "IFEval": 0.5}, release_date="2025-03-01")
+    (p,) = predict_targets(weak, frontier, targets=["hle/no-tools"])
+    lowest = float(np.nanmin(frontier.table.array(["hle/no-tools"])))
+    assert p.upper < lowest
+    assert f"hle/no-tools (lowest {lowest:.3f}): these intervals are extrapolations" in p.notes[-1]
+    usual = row(MINE, release_date="2025-09")
+    (p,) = predict_targets(usual, frontier, targets=["hle/no-tools"])
+    assert p.notes == ()
