@@ -72,8 +72,8 @@ def read_state(kind: type[T], path: Path, tables: str = "") -> T:
     if tables and names.get("tables", tables) != tables:
         raise FitError(
             f"{path.with_suffix('.npz')}: the laws were fitted to other tables than those beside "
-            f"them; run capspace references update {path.parent} FILES, or remove "
-            f"{path.stem}.npz and {path.stem}.json, and laws are fitted when they predict"
+            f"them; run capspace references update {path.parent} FILES, or in Python "
+            "capspace.fit.reference.stored_laws.store_laws"
         )
     try:
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:

@@ -57,7 +57,7 @@ def _column(cells: Cells, name: str) -> list[Any]:
     """Return the cells of a column: names, counts, or numbers."""
     if name in _NAMES:
         return cell_texts(cells[name], name)
-    numbers = cell_numbers(cells[name], cells["benchmark"], name).tolist()
+    numbers: list[float] = cell_numbers(cells[name], cells["benchmark"], name).tolist()
     if name not in _COUNTS:
         return numbers
     for benchmark, number in zip(cells["benchmark"], numbers, strict=True):
