@@ -319,21 +319,25 @@ class FittedPredictor:
             baselines=fit_baselines(table),
         )
 
-    def save(self, path: Path) -> None:
-        """Write arrays to ``path`` with the ending .npz, and names to the same with .json."""
-        write_state(self, path)
+    def save(self, path: Path, *, tables: str = "") -> None:
+        """Write arrays to ``path`` with the ending .npz, and names to the same with .json.
+
+        ``tables`` is a digest of the tables that it was fitted to, by which ``load`` knows them.
+        """
+        write_state(self, path, tables)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, *, tables: str = "") -> Self:
         """Read what ``save`` wrote; ``path`` with either ending.
 
         Raises
         ------
         FitError
-            A file is not there, is of another version, or does not fit the other.
+            A file is not there, is of another version, or does not fit the other; or both the file
+            and the caller state a digest of tables, and the two differ.
 
         """
-        return read_state(cls, path)
+        return read_state(cls, path, tables)
 
 
 def _normal(level: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -19,27 +20,47 @@ __all__ = ["read_state", "write_state"]
 FORMAT = "capspace-predictor"
 VERSION = 1
 
+# What zipfile, NumPy and fields of other kinds raise.
+_DAMAGES = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 T = TypeVar("T")
 
 
-def write_state(state: Any, path: Path) -> None:
-    """Write a dataclass of arrays, names and further dataclasses to NAME.npz and NAME.json."""
+def write_state(state: Any, path: Path, tables: str = "") -> None:
+    """Write a dataclass of arrays, names and further dataclasses to NAME.npz and NAME.json.
+
+    ``tables`` is the digest of the tables that it was fitted to, "" where they have none.
+    """
     arrays: dict[str, Any] = {}
-    names = {"format": FORMAT, "version": VERSION, "state": _taken_apart(state, "", arrays)}
+    names: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    if tables:
+        names["tables"] = tables
+    names["state"] = _taken_apart(state, "", arrays)
     with replacing(path.with_suffix(".npz")) as partial:
         np.savez_compressed(partial, **arrays)
     write_whole(path.with_suffix(".json"), json.dumps(names, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_state(kind: type[T], path: Path) -> T:
-    """Read a dataclass that ``write_state`` wrote."""
+def read_state(kind: type[T], path: Path, tables: str = "") -> T:
+    """Read a dataclass that ``write_state`` wrote, to the tables of a digest where both have it."""
     for file in (path.with_suffix(".json"), path.with_suffix(".npz")):
         if not file.is_file():
             raise FitError(f"{file}: there is no such file; a stored fit has it beside the other")
     file = path.with_suffix(".json")
     try:
         names = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FitError(f"{file}: not JSON ({error}); build the fit again") from None
     if not isinstance(names, dict) or names.get("format") != FORMAT:
         raise FitError(f"{file}: not a stored fit of capspace; build the fit again")
@@ -48,11 +69,17 @@ def read_state(kind: type[T], path: Path) -> T:
             f"{file}: version {names.get('version')!r} of the format; this capspace reads version "
             f"{VERSION}: build the fit again"
         )
+    if tables and names.get("tables", tables) != tables:
+        raise FitError(
+            f"{path.with_suffix('.npz')}: the laws were fitted to other tables than those beside "
+            f"them; run capspace references update {path.parent} FILES, or in Python "
+            "capspace.fit.reference.stored_laws.store_laws"
+        )
     try:
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         state: T = _put_together(kind, names["state"], "", arrays)
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGES as error:
         raise FitError(
             f"{path.with_suffix('.npz')}: does not belong to {file.name} or is damaged "
             f"({error}); build the fit again"

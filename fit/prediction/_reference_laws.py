@@ -16,6 +16,7 @@ from ..completion._gates import Gate
 from ..completion._training import decimal_years
 from ..errors import FitError, UnknownNameError
 from ..reference import Evaluation, Reference
+from ..reference._digest import tables_digest
 from ..reference._source_spread import SourceSpread, source_spread
 from ..reference._training_arguments import training_arguments
 from ..reference.overlap import overlap_of_rows
@@ -310,7 +311,8 @@ def stored_laws(reference: Reference) -> FittedPredictor:
             f"{reference.name or 'the reference'} has no stored laws (laws.npz, laws.json); "
             "TargetLaw fits its targets"
         )
-    return FittedPredictor.load(Path(reference.laws))
+    path = Path(reference.laws)
+    return FittedPredictor.load(path, tables=tables_digest(path.parent))
 
 
 def laws_without(

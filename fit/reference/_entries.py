@@ -24,7 +24,9 @@ Population = Literal["base", "instruct", "all"]
 Kind = Literal["study", "vendor-reported", "single-protocol"]
 Status = Literal["offered", "weak", "refused"]
 
-_Unknown = Annotated[float | None, BeforeValidator(lambda value: None if value == "" else value)]
+_Fraction = Annotated[float, Field(ge=0, le=1)]
+_FromZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_EMPTY = BeforeValidator(lambda value: None if value == "" else value)
 
 
 class Benchmark(BaseModel):
@@ -32,11 +34,11 @@ class Benchmark(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: str = Field(min_length=1)
     chance: float = Field(ge=0, lt=1)
     """Expected score of guessing."""
-    n_items: int | None = None
-    n_shot: int | None = None
+    n_items: int | None = Field(default=None, ge=1)
+    n_shot: int | None = Field(default=None, ge=0)
     note: str = ""
     measures: str = ""
     """The questions of the benchmark, by their usual name; the name itself where this is empty."""
@@ -49,7 +51,7 @@ class Target(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: str = Field(min_length=1)
     """What users type and how the reference's rows name it, scaffold and version behind a slash."""
     label: str
     """How tables and figures call it."""
@@ -65,9 +67,9 @@ class Target(BaseModel):
     """Score of guessing, the floor of the law."""
     perfect: float = Field(default=1.0, gt=0, le=1)
     """Best possible score, the ceiling of the law."""
-    published_scale: float = Field(default=1.0, gt=0)
+    published_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Published scores were divided by this."""
-    n_items: int | None = None
+    n_items: int | None = Field(default=None, ge=1)
     source: str = ""
 
     @model_validator(mode="after")
@@ -94,16 +96,16 @@ class Evaluation(BaseModel):
     """Why it is not offered; "" where it is."""
     n: int = Field(ge=0)
     """How many models were left out and predicted."""
-    mae: _Unknown = None
+    mae: Annotated[_FromZero | None, _EMPTY] = None
     baseline: str = ""
     """The best of the naive baselines: mean, mean of the last five, date trend (of a study, mean
     and compute trend)."""
-    baseline_mae: _Unknown = None
-    ratio: _Unknown = None
+    baseline_mae: Annotated[_FromZero | None, _EMPTY] = None
+    ratio: Annotated[_FromZero | None, _EMPTY] = None
     """The error over that of the best naive baseline."""
-    coverage: _Unknown = None
+    coverage: Annotated[_Fraction | None, _EMPTY] = None
     """Share of later models inside the 90% interval of laws fitted on earlier ones."""
-    k: _Unknown = None
+    k: Annotated[_FromZero | None, _EMPTY] = None
     """Factor from standard deviations to the half-width of the 90% interval."""
     date: date
     """The last release among the models that it was evaluated on."""
@@ -142,7 +144,7 @@ class About(BaseModel):
     attribution: str = Field(min_length=1)
     """What must stand beside numbers that were made with it."""
     sources: tuple[Source, ...] = ()
-    interval_scale: float | None = Field(default=None, gt=0)
+    interval_scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Scale of the intervals of laws that are fitted to it, as ``conformal_scale`` learns it from
     all of its targets; None where it was not learned."""
     note: str = ""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..errors import TableError, near_matches
@@ -19,8 +17,10 @@ from ..table.cells import Cells, cell_numbers, read_columns
 from ..table.facts import last_day, read_date
 from ..table.offset_files import OFFSETS, read_offsets
 from ..table.readers import typed_cells
+from ._digest import TABLES, table_content
 from ._entries import About, Benchmark, Evaluation, Target
 from ._reference import Reference
+from ._yaml_files import read_yaml
 
 __all__ = ["read_about", "read_benchmarks", "read_reference", "read_targets", "with_tuning"]
 
@@ -31,18 +31,17 @@ def read_reference(folder: Traversable, packaged: Traversable) -> Reference:
     """Read a folder; entries that it does not have are those of the folder ``packaged``."""
 
     def pick(name: str) -> Traversable:
-        own = folder / name
-        return own if own.is_file() else packaged / name
+        return folder / name if _is_there(folder, name) else packaged / name
 
     benchmarks = read_benchmarks(pick("benchmarks.yaml"))
     targets = read_targets(pick("targets.yaml"))
     about = read_about(folder / "reference.yaml") if _is_there(folder, "reference.yaml") else None
-    for name in ("scores.csv", "models.csv"):
+    for name in TABLES:
         if not (_is_there(folder, name) or _is_there(folder, f"{name}.gz")):
             raise TableError(
                 f"{folder}: no {name}; a reference folder holds scores.csv, models.csv"
             )
-    scores, facts = (_cells(folder, name) for name in ("scores.csv", "models.csv"))
+    scores, facts = (_cells(folder, name) for name in TABLES)
     missing = [c for c in ("model", "benchmark", "score") if c not in scores]
     if missing:
         raise TableError(f"{folder / 'scores.csv'}: no column {missing[0]!r}")
@@ -68,7 +67,7 @@ def read_reference(folder: Traversable, packaged: Traversable) -> Reference:
         benchmarks,
         targets,
         about,
-        _evaluations(folder / "evaluation.csv", targets),
+        _evaluations(folder, targets),
         weights,
         Path(str(folder / "laws")) if _is_there(folder, "laws.npz") else None,
         _offsets(folder),
@@ -86,19 +85,19 @@ def _offsets(folder: Traversable) -> SourceOffsets:
 
 def read_about(file: Traversable) -> About:
     """Read what a reference says about itself, its date and licence included."""
-    return _validated(About, _yaml(file), file)
+    return _validated(About, read_yaml(file), file)
 
 
 def read_benchmarks(file: Traversable) -> dict[str, Benchmark]:
     """Read the benchmarks of a reference, by name."""
     entries = [_validated(Benchmark, entry, file) for entry in _entries(file)]
-    return {b.name: b for b in entries}
+    return _by_name([b.name for b in entries], entries, file)
 
 
 def read_targets(file: Traversable) -> dict[str, Target]:
     """Read the targets of a reference, by name."""
     entries = [_validated(Target, entry, file) for entry in _entries(file)]
-    return {t.name: t for t in entries}
+    return _by_name([t.name for t in entries], entries, file)
 
 
 def with_tuning(table: ScoreTable) -> ScoreTable:
@@ -122,18 +121,19 @@ def _tuned(facts: Cells, scored: Iterable[str]) -> dict[str, Any]:
 
 
 def _is_there(folder: Traversable, name: str) -> bool:
+    """Return whether a folder has a file, which is not a folder itself."""
+    if (folder / name).is_dir():
+        raise TableError(f"{folder / name}: a folder, not a file")
     return (folder / name).is_file()
 
 
 def _cells(folder: Traversable, name: str) -> dict[str, list[Any]]:
     """Return the cells of a CSV file by column, compressed or not."""
-    packed = _is_there(folder, f"{name}.gz")
-    file = folder / (f"{name}.gz" if packed else name)
+    content = table_content(folder, name)
     try:
-        content = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
         return read_columns(Path(name), content=content)
-    except (TableError, OSError, EOFError) as error:
-        raise TableError(f"{file}: {error}") from None
+    except TableError as error:
+        raise TableError(f"{folder / name}: {error}") from None
 
 
 def _weights(facts: Cells) -> dict[str, float]:
@@ -177,12 +177,13 @@ def _first_day(iso: str) -> str:
     return iso + "-01" * (2 - iso.count("-"))
 
 
-def _evaluations(file: Traversable, targets: dict[str, Target]) -> dict[str, Evaluation]:
-    if not file.is_file():
+def _evaluations(folder: Traversable, targets: dict[str, Target]) -> dict[str, Evaluation]:
+    if not _is_there(folder, "evaluation.csv"):
         return {}
+    file = folder / "evaluation.csv"
     try:
         cells = read_columns(Path(file.name), content=file.read_bytes())
-    except TableError as error:
+    except (TableError, OSError) as error:
         raise TableError(f"{file}: {error}") from None
     rows = (dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True))
     entries = [_validated(Evaluation, row, file) for row in rows]
@@ -191,21 +192,18 @@ def _evaluations(file: Traversable, targets: dict[str, Target]) -> dict[str, Eva
             raise TableError(
                 f"{file}: {entry.target!r} is no target{near_matches(entry.target, targets)}"
             )
-    return {entry.target: entry for entry in entries}
+    return _by_name([entry.target for entry in entries], entries, file)
 
 
-def _yaml(file: Traversable) -> object:
-    try:
-        return yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 # it is safe
-    except yaml.YAMLError as error:
-        raise TableError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
-
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it is built
+def _by_name(names: list[str], entries: list[Entry], file: Traversable) -> dict[str, Entry]:
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise TableError(f"{file}: {_in_a_line(twice)} is there twice")
+    return dict(zip(names, entries, strict=True))
 
 
 def _entries(file: Traversable) -> list[object]:
-    entries = _yaml(file)
+    entries = read_yaml(file)
     if not isinstance(entries, list):
         raise TableError(f"{file}: expected a list of entries")
     return entries
@@ -218,5 +216,10 @@ def _validated(kind: type[Entry], entry: object, file: Traversable) -> Entry:
         first = error.errors()[0]
         named = entry if isinstance(entry, dict) else {}
         name = named.get("name", named.get("target", "entry without a name"))
-        field = ".".join(map(str, first["loc"])) or "entry"
-        raise TableError(f"{file}: {name}: {field}: {first['msg']}") from None
+        field = ".".join(map(_in_a_line, first["loc"])) or "entry"
+        raise TableError(f"{file}: {_in_a_line(name)}: {field}: {first['msg']}") from None
+
+
+def _in_a_line(name: object) -> str:
+    text = str(name) if isinstance(name, str | int) else ""
+    return text if text.isprintable() and 0 < len(text) < 200 else f"{name!r:.60}"

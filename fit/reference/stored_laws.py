@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite, nan
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +11,7 @@ from .._files import write_whole
 from ..completion._gates import FEWEST_CHEAP
 from ..completion._views import FEWEST_MODELS
 from ..errors import FitError
+from ._digest import tables_digest
 from ._entries import Evaluation
 from ._load import load_reference
 from ._training_arguments import training_arguments
@@ -63,7 +64,7 @@ def store_laws(folder: Path) -> str:
         return _TOO_FEW
     table = judged.rename(columns={"forward_coverage": "coverage"}).reset_index()
     write_evaluation(table.assign(date=reference.date), folder)
-    fitted.save(folder / LAWS)
+    fitted.save(folder / LAWS, tables=tables_digest(folder))
     return ""
 
 
@@ -75,6 +76,7 @@ def _has_enough(scores: pd.DataFrame, cheap: list[str], targets: list[str]) -> b
 
 def write_evaluation(table: pd.DataFrame, folder: Path) -> None:
     """Write a row per target, with the fields of ``Evaluation``, rounded."""
-    rows = table.round(_DIGITS)[list(Evaluation.model_fields)]
+    finite = table.replace([inf, -inf], nan)  # a ratio to a baseline without errors is unknown
+    rows = finite.round(_DIGITS)[list(Evaluation.model_fields)]
     text = rows.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     write_whole(folder / EVALUATION, text)
