@@ -32,7 +32,7 @@ _CLOCK = re.compile(r"[0-9]+:[0-5][0-9]:[0-5][0-9]")
 _OTHER_BASE = re.compile(r"[-+]?0[0-9a-fA-FxXb_]+|.*:.*")
 
 
-class RefusedError(MarkedYAMLError):  # type: ignore[misc]  # ruamel's classes are untyped here
+class RefusedError(MarkedYAMLError):
     """It is YAML, with something that means another thing than it seems to, or that has no end."""
 
 
@@ -92,7 +92,9 @@ class _Constructor(RoundTripConstructor):
         _refuse_cycles(node, set(), set())
         return super().construct_document(node)
 
-    def construct_mapping(self, node: Any, maptyp: CommentedMap, deep: bool = False) -> Any:
+    def construct_mapping(  # type: ignore[override]  # as in the base class
+        self, node: Any, maptyp: CommentedMap, deep: bool = False
+    ) -> Any:
         merges = [key.start_mark for key, _ in node.value if key.tag == f"{_TAG}merge"]
         super().construct_mapping(node, maptyp, deep=deep)
         own = maptyp.lc.data or {}
