@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_o
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    JsonValue,
     SecretStr,
     ValidationError,
     model_validator,
@@ -30,8 +28,10 @@ from ._setting_values import (
     NamesPlace,
     RunChanges,
     Seed,
+    Temperature,
+    TemplateArguments,
     Thinking,
-    json_object,
+    ThinkingSwitch,
 )
 from .errors import SettingsError
 
@@ -53,7 +53,14 @@ __all__ = [
 DEFAULT_PANEL = "classic-8"
 """What is measured where no panel is named."""
 
-_SHORT = reprlib.Repr()
+
+class _ShortRepr(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        """Python itself refuses to spell out very long numbers."""
+        return super().repr_int(x, level) if x.bit_length() < 1000 else "a very long number"
+
+
+_SHORT = _ShortRepr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
@@ -244,7 +251,7 @@ class RunSettings(LoadSettings):
     """Apply the checkpoint's own chat template to the prompts. Anything that is said below of
     thinking or of the template implies it."""
 
-    thinking: Thinking = "default"
+    thinking: ThinkingSwitch = "default"
     """Whether the chat template is told to let the model think: on, off, or default, by which it is
     told nothing and does what it does by itself."""
 
@@ -253,7 +260,7 @@ class RunSettings(LoadSettings):
     answer without it counts as wrong. By default, with thinking on, the one that the tokenizer
     has, such as </think>."""
 
-    chat_template_args: Annotated[dict[str, JsonValue] | None, BeforeValidator(json_object)] = None
+    chat_template_args: TemplateArguments = None
     """Further arguments of the chat template, on the command line as JSON:
     {"thinking": true}."""
 
@@ -263,7 +270,7 @@ class RunSettings(LoadSettings):
     max_gen_toks: Count | None = None
     """Most tokens of a response, the thought included; by default the panel's or the task's own."""
 
-    temperature: Annotated[float, IsNumber, Field(ge=0, le=100)] | None = None
+    temperature: Temperature | None = None
     """Temperature that texts are sampled at, 0 for the most probable ones; by default the panel's
     or the task's own."""
 
@@ -286,6 +293,8 @@ class RunSettings(LoadSettings):
             raise ValueError("think_end says where a thought ends, and thinking is off")
         if self.chat_template_args and "enable_thinking" in self.chat_template_args:
             raise ValueError("enable_thinking is the setting thinking: on, off or default")
+        if self.reasoning_effort and "reasoning_effort" in (self.chat_template_args or {}):
+            raise ValueError("reasoning_effort is there twice: also among chat_template_args")
         if not self.temperature:
             for name in ("top_p", "top_k"):
                 if getattr(self, name) is not None:

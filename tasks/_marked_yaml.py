@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.resolver import VersionedResolver
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "Lines",
     "MarkedYAMLError",
     "Place",
+    "RefusedError",
     "YAMLError",
     "line_numbers",
     "load_marked",
@@ -25,6 +28,12 @@ Place = tuple[str | int, ...]
 Lines = dict[Place, int]
 
 _TAG = "tag:yaml.org,2002:"
+_CLOCK = re.compile(r"[0-9]+:[0-5][0-9]:[0-5][0-9]")
+_OTHER_BASE = re.compile(r"[-+]?0[0-9a-fA-FxXb_]+|.*:.*")
+
+
+class RefusedError(MarkedYAMLError):
+    """It is YAML, with something that means another thing than it seems to, or that has no end."""
 
 
 class _Resolver(VersionedResolver):
@@ -34,9 +43,38 @@ class _Resolver(VersionedResolver):
     processing_version = (1, 1)
 
 
+def _construct_int(constructor: SafeConstructor, node: ScalarNode) -> int | str:
+    """Return a decimal number, and hours:minutes:seconds as the text that stands there."""
+    if _CLOCK.fullmatch(node.value):
+        return str(node.value)
+    number: int = SafeConstructor.construct_yaml_int(constructor, node)
+    if _OTHER_BASE.fullmatch(node.value):
+        _refuse_number(node, number)
+    return number
+
+
+def _construct_float(constructor: SafeConstructor, node: ScalarNode) -> float:
+    number: float = SafeConstructor.construct_yaml_float(constructor, node)
+    if ":" in node.value:
+        _refuse_number(node, number)
+    return number
+
+
+def _refuse_number(node: ScalarNode, number: float) -> None:
+    raise RefusedError(
+        problem=f"YAML reads {node.value:.60} as the number {number}; write it as a plain decimal, "
+        "or in quotes where it is a text",
+        problem_mark=node.start_mark,
+    )
+
+
 _SCALARS = {
-    f"{_TAG}{name}": getattr(SafeConstructor, f"construct_yaml_{name}")
-    for name in ("null", "bool", "int", "float", "binary", "timestamp", "str")
+    **{
+        f"{_TAG}{name}": getattr(SafeConstructor, f"construct_yaml_{name}")
+        for name in ("null", "bool", "binary", "timestamp", "str")
+    },
+    f"{_TAG}int": _construct_int,
+    f"{_TAG}float": _construct_float,
 }
 
 
@@ -50,6 +88,21 @@ class _Constructor(RoundTripConstructor):
         f"{_TAG}seq": RoundTripConstructor.construct_yaml_seq,
     }
 
+    def construct_document(self, node: Node) -> Any:
+        _refuse_cycles(node, set(), set())
+        return super().construct_document(node)
+
+    def construct_mapping(  # type: ignore[override]  # as in the base class
+        self, node: Any, maptyp: CommentedMap, deep: bool = False
+    ) -> Any:
+        merges = [key.start_mark for key, _ in node.value if key.tag == f"{_TAG}merge"]
+        super().construct_mapping(node, maptyp, deep=deep)
+        own = maptyp.lc.data or {}
+        for key in maptyp if merges else ():
+            if key not in own:  # it has the place of the merge key that brings it
+                place = [merges[0].line, merges[0].column]
+                maptyp._yaml_set_kv_line_col(key, [*place, *place])
+
     def check_mapping_key(
         self, node: Any, key_node: Any, mapping: CommentedMap, key: Any, value: Any
     ) -> bool:
@@ -62,6 +115,25 @@ class _Constructor(RoundTripConstructor):
         return True
 
 
+def _refuse_cycles(node: Node, outer: set[int], done: set[int]) -> None:
+    """Refuse a mapping or list that holds itself, which would never end."""
+    if isinstance(node, ScalarNode) or id(node) in done:
+        return
+    if id(node) in outer:
+        raise RefusedError(
+            problem=f"the anchor &{node.anchor} refers to itself; write out what it stands for",
+            problem_mark=node.start_mark,
+        )
+    outer.add(id(node))
+    parts = (
+        [p for pair in node.value for p in pair] if isinstance(node, MappingNode) else node.value
+    )
+    for part in parts:
+        _refuse_cycles(part, outer, done)
+    outer.remove(id(node))
+    done.add(id(node))
+
+
 def load_marked(text: str) -> Any:
     """Return the content of a YAML file; its mappings and lists have ``.lc``, their lines.
 
@@ -69,6 +141,8 @@ def load_marked(text: str) -> Any:
     ------
     DuplicateKeyError
         A mapping has a key twice.
+    RefusedError
+        A number is not decimal, or an anchor refers to itself.
     MarkedYAMLError
         It is not YAML, or has a tag that is unknown; it knows the place.
     YAMLError, ValueError

@@ -14,6 +14,7 @@ from ._marked_yaml import (
     Lines,
     MarkedYAMLError,
     Place,
+    RefusedError,
     YAMLError,
     line_numbers,
     load_marked,
@@ -72,7 +73,7 @@ def parse_model(
         content = load_marked(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        what = "" if isinstance(error, DuplicateKeyError) else "not YAML: "
+        what = "" if isinstance(error, DuplicateKeyError | RefusedError) else "not YAML: "
         raise YamlError(f"{where}:{line}: {what}{error.problem}") from None
     except (YAMLError, ValueError) as error:  # a control character; a date such as 2024-13-01
         raise YamlError(f"{where}:1: not YAML: {str(error).splitlines()[0]}") from None
@@ -108,11 +109,12 @@ def _problems(
     for problem in error.errors():
         place, name = _in_the_file(problem["loc"], lines), str((problem["loc"] or ("",))[-1])
         if problem["type"] == "extra_forbidden":
-            known = _fields(model, place[:-1])
-            free = [k for k in known if (*place[:-1], k) not in lines]
+            path = place if place and place[-1] == name else (*place, name)  # of an alias
+            known = _fields(model, path[:-1])
+            free = [k for k in known if (*path[:-1], k) not in lines]
             near = get_close_matches(name, free, n=1) or get_close_matches(name, known, n=1)
             meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
-            yield not near, lines[place], f"`{_dotted(place)}` is unknown; {meant}"
+            yield not near, lines[place], f"`{_dotted(path)}` is unknown; {meant}"
         elif problem["type"] == "missing":
             yield True, lines[place], f"`{_dotted((*place, name))}` is missing"
         elif (

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import TemplateError
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from transformers import PreTrainedTokenizerBase
@@ -19,6 +20,7 @@ __all__ = ["ThinkingModel"]
 
 # Which of them a tokenizer has as one token is taken where no delimiter is given.
 _USUAL_ENDS = ("</think>", "</thinking>", "[/THINK]", "</seed:think>")
+_EFFORTS = ("low", "medium", "high")
 _PROBE = [{"role": "user", "content": "What is 1 + 1?"}]
 
 
@@ -54,8 +56,12 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self._mode = mode or Mode()
         if isinstance(self.think_end_token, str):
             self._refuse_unseen(self.think_end_token)
+        if self._mode.template_args:
+            self._require_arguments()
         if self._mode.thinking != "default":
             self._require_switch()
+        if "reasoning_effort" in self._mode.template_arguments:
+            self._require_effort()
         if self._mode.cuts_thoughts or self._mode.max_gen_toks is not None:
             # transformers would take the checkpoint's own number before the one that is wanted.
             self.model.generation_config.max_new_tokens = None
@@ -81,6 +87,29 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                 f"{self.label}: its chat template ignores enable_thinking: it renders the same "
                 "with thinking on and off; for a model that always thinks say where a thought ends "
                 "(--think-end '</think>'), for another name of the switch --chat-template-args"
+            )
+
+    def _require_arguments(self) -> None:
+        try:
+            self._rendered()
+        except (TemplateError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"{self.label}: its chat template cannot be applied with "
+                f"{self._mode.template_args:.200}: {' '.join(str(error).split()):.200}"
+            ) from None
+
+    def _require_effort(self) -> None:
+        """Refuse an effort that the template ignores: it would be a measurement of its own."""
+        prompts = {self._rendered()}
+        for effort in _EFFORTS:
+            try:
+                prompts.add(self._rendered(reasoning_effort=effort))
+            except TemplateError:  # of a template that knows which efforts there are
+                return
+        if len(prompts) == 1:
+            raise CheckpointError(
+                f"{self.label}: its chat template ignores reasoning_effort: it renders the same "
+                "with every effort; leave --reasoning-effort out"
             )
 
     def _rendered(self, **arguments: Any) -> str:

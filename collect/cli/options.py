@@ -144,9 +144,11 @@ def last_day_of(release_date: str | None) -> date | None:
     """Return the last day that ``--release-date`` may mean, or None where it is not given."""
     if release_date is None:
         return None
-    from capspace.fit.table.facts import last_day, read_date
+    from capspace.fit.table.facts import last_day, read_release_date
 
-    iso = read_date(release_date, "--release-date")
+    iso = read_release_date(release_date, "--release-date")
+    if ":" in release_date:
+        raise FitError(f"--release-date is {release_date!r:.60}; write the day alone, as {iso}")
     if not iso:
         raise FitError("--release-date is empty; write it as 2025-08-01, 2025-08 or 2025")
     return last_day(iso)

@@ -23,14 +23,17 @@ __all__ = [
     "one_spelling",
     "read_date",
     "read_mode",
+    "read_release_date",
 ]
 
 MODES = ("plain", "chat", "thinking")
 """How a model may answer: without a chat template, with one, or after reasoning."""
 
 _DATE = re.compile(
-    r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)(?:[T ]\d\d:\d\d.*)?)?)?(?:\.0)?"
+    r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)(?:[T ]\d\d:\d\d.*)?)?)?(?:\.0)?",
+    re.ASCII,
 )
+_LAST_YEAR = 2100
 _HOW = "write dates as 2024-04-18, or 2024-04 or 2024 where the day is not known"
 
 
@@ -56,7 +59,9 @@ def clean_facts(models: Sequence[str], facts: Cells) -> dict[str, Any]:
         clean["mode"] = [read_mode(m, of) for of, m in zip(models, clean["mode"], strict=True)]
     if "release_date" in clean:
         dates = zip(models, clean["release_date"], strict=True)
-        clean["release_date"] = [read_date(d, f"{of}: release_date") or None for of, d in dates]
+        clean["release_date"] = [
+            read_release_date(d, f"{of}: release_date") or None for of, d in dates
+        ]
     return clean
 
 
@@ -140,6 +145,21 @@ def read_date(value: Any, of: str) -> str:
         last_day(iso)
     except ValueError:
         raise TableError(f"{of} is {text!r}, which is no day of the calendar; {_HOW}") from None
+    return iso
+
+
+def read_release_date(value: Any, of: str) -> str:
+    """Return when a model was released, as `read_date` does.
+
+    Raises
+    ------
+    TableError
+        It is not such a date, or lies beyond the year 2100.
+
+    """
+    iso = read_date(value, of)
+    if iso and int(iso[:4]) > _LAST_YEAR:
+        raise TableError(f"{of} is {iso!r}, in the far future; {_HOW}")
     return iso
 
 

@@ -35,6 +35,9 @@ from capspace.collect.zoo.work.records import (
 )
 from capspace.tasks.panel import Benchmark, load_panel
 
+REPEATED: list[Any] = []
+for _ in range(40):  # each the next one's content, twice: few bytes, and very many values
+    REPEATED = [REPEATED, REPEATED]
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -157,6 +160,7 @@ def test_a_shell_completes_values(setting: str, begun: str, completed: list[str]
         ({"batch_size": "auto:\u0661"}, "batch_size: a batch size is a count"),
         ({"limit": True}, "limit: expected a number, got True"),
         ({"limit": 10**30}, "limit: Input should be less than or equal to"),
+        ({"limit": 10**5000}, "limit: "),
         ({"seed": -1}, "seed: Input should be greater than or equal to 0, got -1"),
         ({"seed": 2**32}, "seed: Input should be less than 4294967296, got 4294967296"),
         ({"data_root": ""}, "data_root: an empty text names no folder"),
@@ -172,6 +176,34 @@ def test_a_shell_completes_values(setting: str, begun: str, completed: list[str]
             {"chat_template_args": {"enable_thinking": True}},
             "enable_thinking is the setting thinking: on, off or default",
         ),
+        ({"chat_template_args": {"a": float("nan")}}, "chat_template_args: nan is no number"),
+        ({"chat_template_args": '{"a": [NaN]}'}, "chat_template_args: nan is no number of JSON"),
+        ({"chat_template_args": '{"a": 1e999}'}, "chat_template_args: inf is no number of JSON"),
+        ({"chat_template_args": r'{"a": "\ud800"}'}, r"chat_template_args: '\ud800' has half of"),
+        ({"chat_template_args": r'{"\ud800": 1}'}, r"chat_template_args: '\ud800' has half of a"),
+        ({"chat_template_args": {"a": 10**5000}}, "chat_template_args: a number has more than 64"),
+        (
+            {"chat_template_args": '{"a":' + 20_000 * "[" + 20_000 * "]" + "}"},
+            "chat_template_args: nested more than 50 deep, got '{",
+        ),
+        (
+            {"chat_template_args": '{"a":' + 60 * "[" + 60 * "]" + "}"},
+            "chat_template_args: nested more than 50 deep, got '{",
+        ),
+        ({"chat_template_args": {"a": REPEATED}}, "chat_template_args: more than 10,000 values"),
+        (
+            {"chat_template_args": '{"a": {"b": 1, "b": 2}}'},
+            "chat_template_args: 'b' is there twice; keep one",
+        ),
+        *(
+            ({"chat_template_args": {name: 1}}, f"chat_template_args: {name} is not the template's")
+            for name in ("messages", "conversation", "tokenize", "add_generation_prompt", "padding")
+        ),
+        (
+            {"chat_template_args": {"reasoning_effort": "low"}, "reasoning_effort": "high"},
+            "reasoning_effort is there twice: also among chat_template_args",
+        ),
+        ({"temperature": 1e-320}, "temperature: expected 0, for the most probable texts, or at"),
         ({"top_p": 0.9}, "top_p needs a temperature above 0: it says how to sample"),
         ({"temperature": 0, "top_k": 5}, "top_k needs a temperature above 0"),
         ({"temperature": float("nan")}, "temperature: Input should be greater than or equal to 0"),
@@ -184,6 +216,16 @@ def test_a_wrong_setting_is_one_line_that_names_it(changes: dict[str, Any], mess
         RunSettings(seed=1).with_changes(changes)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_what_settings_take_for_a_switch_a_template_and_a_temperature() -> None:
+    assert RunSettings.of(thinking=True) == RunSettings(thinking="on")
+    assert RunSettings.of(thinking=False) == RunSettings(thinking="off")
+    assert RunSettings(temperature=0).temperature == 0
+    assert RunSettings(temperature=1e-4).temperature == 1e-4
+    given = {"a": [{"b": None}, 1.5, "\U0001f600"], "tools": []}
+    text = json.dumps(given)
+    assert RunSettings.of(chat_template_args=text).chat_template_args == given
 
 
 def test_a_wrong_name_may_have_meant_another_argument() -> None:
@@ -303,7 +345,7 @@ def test_old_names_that_yaml_merges_are_read(tmp_path: Path) -> None:
     path.write_text("panels: x\ncheckpoints: [a/b]\ndefaults:\n  <<: &mine {dtype: float16}\n")
     file = read_zoo(path)
     assert file.notices == (
-        f"{path}:3: `defaults.dtype` is the old name of `dtype`, and still read",
+        f"{path}:4: `defaults.dtype` is the old name of `dtype`, and still read",
     )
     assert file.settings == ZooSettings(dtype="float16")
 

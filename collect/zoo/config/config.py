@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from capspace.fit.table.facts import read_date
+from capspace.fit.table.facts import read_release_date
 from capspace.tasks.errors import YamlError
 from capspace.tasks.yaml_model import NOT_HERE, Lines, parse_model
 
@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 Text = Annotated[str, Field(min_length=1)]
+_LONGEST = 1e9  # seconds, of which it is 30 years
+_MOST_DIGITS = 30
 _SECONDS = {"s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -51,9 +53,15 @@ def _duration(value: Any) -> Any:
     if match := re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|m|min|h|d|)", text):
         return float(match[1]) * _SECONDS[match[2]]
     if match := re.fullmatch(r"(?:([0-9]+)-)?([0-9]+):([0-9]{2}):([0-9]{2})", text):
-        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
+        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return days * 86400 + hours * 3600 + minutes * 60 + seconds
     raise ValueError("expected a time such as 90m, 4h or 04:00:00")
+
+
+def _finite(value: Any) -> Any:
+    if len(re.findall(r"[0-9]", str(value)[:1000])) > _MOST_DIGITS:
+        raise ValueError(f"expected a number of at most {_MOST_DIGITS} digits")
+    return value
 
 
 def _listed(value: Any) -> Any:
@@ -66,12 +74,12 @@ def _family(value: Any) -> Any:
 
 def _date(value: Any) -> str:
     """Return an ISO date, month or year; YAML reads a day as a date and a year as a number."""
-    return read_date(value, "it")
+    return read_release_date(value, "it")
 
 
-Amount = Annotated[float, IsNumber, Field(gt=0)]
-DiskSpace = Annotated[ByteSize, IsNumber, Field(gt=0)]
-Seconds = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+Amount = Annotated[float, IsNumber, Field(gt=0, allow_inf_nan=False)]
+DiskSpace = Annotated[ByteSize, BeforeValidator(_finite), IsNumber, Field(gt=0)]
+Seconds = Annotated[float, BeforeValidator(_duration), Field(gt=0, le=_LONGEST)]
 
 
 class ZooSettings(RunSettings):
@@ -269,7 +277,7 @@ def _rename(content: dict[str, Any], lines: Lines, where: str) -> Iterator[str]:
     """
     for (*outer, key), new in list(_old_names(content)):
         place = (*outer, str(key))
-        number = lines.get(place, lines[place[:1]])  # what YAML merges has no line of its own
+        number = lines.get(place, lines[place[:1]])  # of an alias
         line = f"{where}:{number}: `{'.'.join(place)}` is the old name of `{new}`"
         if new in content:
             raise ZooError(f"{line}, which is there too; keep one")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from capspace.fit.errors import TableError
 from capspace.fit.table.cells import read_cells
-from capspace.fit.table.facts import read_date
+from capspace.fit.table.facts import read_release_date
 from capspace.fit.table.readers import typed
 from capspace.fit.table.schema import FACT_COLUMNS
 from capspace.tasks.panel import Panel
@@ -197,7 +197,7 @@ def facts_table(zoo: ZooFile) -> pd.DataFrame:
         rows = zip(table["release_date"], table["model"], strict=True)
         try:
             table["release_date"] = [
-                read_date(value, f"row {row} ({model}): release_date") or None
+                read_release_date(value, f"row {row} ({model}): release_date") or None
                 for row, (value, model) in enumerate(rows, start=2)
             ]
         except TableError as error:

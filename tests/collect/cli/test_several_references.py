@@ -73,8 +73,10 @@ def test_targets_go_to_the_references_that_have_them(capspace: Command, scores: 
         ((*BOTH, "--target", "hle"), "unknown target 'hle'"),
         ((*BOTH, "--release-date", "May"), "--release-date is 'May'; write dates as"),
         (("--release-date", ""), "--release-date is empty"),
+        (("--release-date", "2025-08-01T00:00"), "; write the day alone, as 2025-08-01"),
+        (("--release-date", "2101"), "--release-date is '2101', in the far future"),
     ],
-    ids=["twice", "no-column", "no-target", "unknown-target", "date", "empty-date"],
+    ids=["twice", "no-column", "no-target", "unknown-target", "date", "empty-date", "time", "far"],
 )
 def test_what_cannot_be_answered_is_one_line(
     capspace: Command, scores: Path, words: tuple[str, ...], line: str

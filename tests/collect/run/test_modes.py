@@ -212,13 +212,35 @@ def test_log_likelihoods_with_thinking_on_are_refused_by_every_path(
             "ignores enable_thinking: it renders the same with thinking on and off; for a model "
             "that always thinks say where a thought ends",
         ),
+        *(
+            (
+                effort,
+                TEMPLATE,
+                "ignores reasoning_effort: it renders the same with every effort; leave ",
+            )
+            for effort in (
+                {"reasoning_effort": "high"},
+                {"chat_template_args": {"reasoning_effort": "high"}},
+            )
+        ),
+        (
+            {"reasoning_effort": "huge"},
+            "{% if reasoning_effort not in ['low', 'high'] %}{{ raise_exception('none such') }}"
+            "{% endif %}" + TEMPLATE,
+            'its chat template cannot be applied with {"reasoning_effort":"huge"}: none such',
+        ),
+        (
+            {"thinking": "on", "chat_template_args": {"tools": 3}},
+            TEMPLATE,
+            'its chat template cannot be applied with {"tools":3}: ',
+        ),
         (
             {"thinking": "on", "think_end": "999999"},
             TEMPLATE,
             "its tokenizer has no token 999999",
         ),
     ],
-    ids=["ignored", "no such id"],
+    ids=["ignored", "effort", "effort argument", "no such effort", "tools", "no such id"],
 )
 def test_a_mode_that_a_checkpoint_does_not_have_is_one_line(
     tmp_path: Path, settings: dict[str, Any], template: str, message: str
@@ -227,6 +249,16 @@ def test_a_mode_that_a_checkpoint_does_not_have_is_one_line(
     with pytest.raises(CheckpointError, match=message) as caught:
         measured(folder, tmp_path / "store", **settings)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("condition", ["reasoning_effort == 'high'", "reasoning_effort"])
+def test_an_effort_that_the_template_takes_is_accepted(tmp_path: Path, condition: str) -> None:
+    """Also the one that is the template's own default, which renders as none does."""
+    part = f"{{% if {condition} %}}{{{{ reasoning_effort }}}}{{% endif %}}"
+    folder = make_chat_checkpoint(tmp_path / "chat", template=part + TEMPLATE)
+    for effort in ("medium", "high"):
+        given = RunSettings(reasoning_effort=effort, device="cpu", batch_size=1)
+        assert load_model(resolve(str(folder)), given, chat_template=True, mode=Mode.of(given))
 
 
 def test_a_thinking_mode_without_a_delimiter_is_one_line(

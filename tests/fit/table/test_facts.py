@@ -16,7 +16,7 @@ from capspace.fit.errors import DegenerateError, TableError
 from capspace.fit.law.efficiency import fit_efficiency
 from capspace.fit.law.problem import make_problem
 from capspace.fit.table import ScoreTable
-from capspace.fit.table.facts import last_day, one_spelling, read_date
+from capspace.fit.table.facts import last_day, one_spelling, read_date, read_release_date
 from capspace.fit.table.readers import read_table
 
 FAULTS = SHARED / "faults/family-blank"
@@ -78,7 +78,18 @@ def test_iso_dates_are_read(value, iso):
     assert read_date(value, "it") == iso
 
 
-@pytest.mark.parametrize("value", ["18/04/2024", "April 2024", "2024-4-18", "45400", "x"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\uff12\uff10\uff12\uff14",
+        "2024-0\u0664",
+        "18/04/2024",
+        "April 2024",
+        "2024-4-18",
+        "45400",
+        "x",
+    ],
+)
 def test_other_dates_are_refused_with_the_line_that_shows_how(value):
     with pytest.raises(TableError, match=rf"it is '{value}'.*write dates as 2024-04-18, or"):
         read_date(value, "it")
@@ -88,6 +99,14 @@ def test_other_dates_are_refused_with_the_line_that_shows_how(value):
 def test_days_that_are_not_there_are_refused(value):
     with pytest.raises(TableError, match="no day of the calendar"):
         read_date(value, "it")
+
+
+@pytest.mark.parametrize("value", ["2101", 9999, "2101-01-01", date(2500, 1, 1)])
+def test_a_release_in_the_far_future_is_refused(value):
+    assert read_date(value, "it")  # a cut may mean that there is none
+    assert read_release_date("2100-12", "it") == "2100-12"
+    with pytest.raises(TableError, match="in the far future; write dates as"):
+        read_release_date(value, "it")
 
 
 def test_the_day_that_is_not_known_is_the_last():

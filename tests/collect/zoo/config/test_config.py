@@ -94,7 +94,23 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
         ('panels: x\ncheckpoints: [a]\nseed: "\x00"\n', r"zoo\.yaml:1: not YAML"),
         ("panels: x\nname: 2024-13-45\n", r"zoo\.yaml:1: not YAML: month must be"),
         ("panels: x\nname: " + 1000 * "[", r"zoo\.yaml:1: not YAML that can be read"),
-        ("panels: x\nname: &a [*a]\ncheckpoints: [a]\n", r"zoo\.yaml:2: name: "),
+        ("panels: x\nname: &a [*a]\ncheckpoints: [a]\n", r"zoo\.yaml:2: the anchor &a refers"),
+        (
+            "panels: x\ncheckpoints: [a]\nlimits: &x {a: *x}\n",
+            r"zoo\.yaml:3: the anchor &x refers to itself; write out what it stands for",
+        ),
+        (
+            "panels: x\ncheckpoints: [a]\nlimit: 010\n",
+            r"zoo\.yaml:3: YAML reads 010 as the number 8; write it as a plain decimal",
+        ),
+        (
+            "panels: x\ncheckpoints: [a]\n<<: {limit: 3, famly: b}\n",
+            r"zoo\.yaml:3: `famly` is unknown; there are ",
+        ),
+        (
+            "panels: x\ncheckpoints: [a]\n<<: {limit: 0}\n",
+            r"zoo\.yaml:3: limit: Input should be greater than 0, got 0",
+        ),
         ("panels: smoke\ncheckpoints: [a/b]\npanels: x\n", r"zoo\.yaml:3: 'panels' is there twice"),
         (
             "panels: smoke\ncheckpoints: [a/b]\nlimits:\n  disk: much\n",
@@ -130,6 +146,25 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
                 r"zoo\.yaml:3: limits\.unit_time: expected a time such as 90m, 4h or 04:00:00",
             )
             for time in ("\u0663m", "\u0661-01:00:00", "1.2.3m")
+        ),
+        *(
+            (
+                f"panels: smoke\ncheckpoints: [a/b]\nlimits: {{unit_time: '{time}'}}\n",
+                r"zoo\.yaml:3: limits\.unit_time: Input should be less than or equal to 10{9}, got",
+            )
+            for time in (400 * "9" + "h", 400 * "9" + ":00:00", 5000 * "9" + "-01:00:00")
+        ),
+        (
+            f"panels: smoke\ncheckpoints: [a/b]\nlimits: {{disk: {400 * '9'}GB}}\n",
+            r"zoo\.yaml:3: limits\.disk: expected a number of at most 30 digits, got '9",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [{ref: a/b, facts: {parameters: .inf}}]\n",
+            r"zoo\.yaml:2: checkpoints\[0\]\.facts\.parameters: Input should be a finite number",
+        ),
+        (
+            "panels: smoke\ncheckpoints: [a/b]\nchat_template_args: {a: .nan}\n",
+            r"zoo\.yaml:3: chat_template_args: nan is no number of JSON",
         ),
         (
             "panels: smoke\ncheckpoints: [a/b]\nlimit: 0\n",
@@ -241,3 +276,19 @@ def test_a_release_date_needs_no_quotes(tmp_path: Path) -> None:
     text = "panels: x\ncheckpoints:\n  - {ref: a/b, facts: {release_date: 2024-04-18}}\n"
     (entry,) = read_zoo(zoo(tmp_path, text)).config.checkpoints
     assert entry.facts.release_date == "2024-04-18"
+
+
+def test_thinking_needs_no_quotes(tmp_path: Path) -> None:
+    text = "panels: x\nthinking: on\ncheckpoints:\n  - {ref: a/b, thinking: off}\n"
+    config = read_zoo(zoo(tmp_path, text)).config
+    assert (config.thinking, config.checkpoints[0].thinking) == ("on", "off")
+
+
+def test_an_unknown_field_of_an_alias_has_its_name(tmp_path: Path) -> None:
+    text = "panels: x\ncheckpoints:\n  - {ref: a, facts: &f {famly: b}}\n  - {ref: c, facts: *f}\n"
+    with pytest.raises(ZooError) as caught:
+        read_zoo(zoo(tmp_path, text))
+    assert str(caught.value).replace(f"{tmp_path}/", "").splitlines() == [
+        f"zoo.yaml:{line}: `checkpoints[{n}].facts.famly` is unknown; did you mean `family`?"
+        for n, line in enumerate((3, 4))
+    ]
