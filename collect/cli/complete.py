@@ -50,8 +50,8 @@ def complete(
     if csv is not None:
         write_csv(filled, csv)
     if as_json:
-        cells = filled.to_dict("records")
-        o.print_json({"reference": about, "level": level, "cells": cells, "notes": table.notes})
+        records = filled.to_dict("records")
+        o.print_json({"reference": about, "level": level, "cells": records, "notes": table.notes})
         return
     o.console().print(about["reason"], style="dim", markup=False)
     for model, cells in filled[~filled["known"]].groupby("model", sort=False):

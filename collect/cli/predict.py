@@ -103,7 +103,7 @@ def _answer(
     notes = [*_not_comparable(own, reference), *own.notes]
     about = reference_dict(reference, reason)
     if reference.laws is None:
-        return by_fitted_laws(own, reference, targets, about, notes, level=level)
+        return by_fitted_laws(own, reference, targets, about, notes, level=level, force=force)
     settings = {"level": level, "force": force, "today": today}
     return by_stored_laws(own, reference, targets, about, notes, **settings)
 
