@@ -23,6 +23,7 @@ __all__ = [
     "check_count",
     "check_level",
     "check_positive",
+    "close_names",
     "near_matches",
 ]
 
@@ -84,6 +85,12 @@ def check_level(level: float) -> None:
 
 def near_matches(name: object, known: Iterable[object], n: int = 3) -> str:
     """Return ``"; did you mean 'a', 'b'?"`` for the names nearest to ``name``, or ``""``."""
+    close = close_names(name, known, n)
+    return f"; did you mean {', '.join(map(repr, close))}?" if close else ""
+
+
+def close_names(name: object, known: Iterable[object], n: int = 3) -> list[object]:
+    """Return up to ``n`` known names that are spelled much like ``name``, the nearest first."""
     by_lower = {str(k).lower(): k for k in known}
     close = get_close_matches(str(name).lower(), by_lower, n=n, cutoff=0.5)
-    return f"; did you mean {', '.join(repr(by_lower[c]) for c in close)}?" if close else ""
+    return [by_lower[c] for c in close]

@@ -125,10 +125,16 @@ def by_fitted_laws(
     notes: Sequence[str],
     *,
     level: float,
+    force: bool = False,
 ) -> FittedAnswer:
-    """Predict by a law that is fitted to each target now."""
+    """Predict by a law that is fitted to each target now.
+
+    A target that its evaluation refuses has no number, but its reason, unless ``force``.
+    """
+    from dataclasses import replace
+
     from capspace.fit.errors import DegenerateError
-    from capspace.fit.prediction import TargetLaw
+    from capspace.fit.prediction import Predictions, TargetLaw
 
     wide, stderr = own.wide(), own.wide(value="stderr")
     made: list[Prediction] = []
@@ -144,7 +150,17 @@ def by_fitted_laws(
         except DegenerateError as error:
             skipped.append(f"{chosen.label}: {error}")
             continue
-        made += [p for p in predicted if not math.isnan(p.mean)]
+        evaluation = reference.evaluations.get(chosen.name)
+        if evaluation is not None:
+            status, why = evaluation.status, evaluation.reason
+            predicted = Predictions(replace(p, status=status, reason=why) for p in predicted)
+        placed = [p for p in predicted if not math.isnan(p.mean)]
+        if evaluation is not None and evaluation.status == "refused" and not force:
+            nan = math.nan
+            placed = [
+                replace(p, mean=nan, lower=nan, upper=nan, linear_predictor=nan) for p in placed
+            ]
+        made += placed
     return FittedAnswer(about, made, notes, skipped, list(map(str, wide.index)))
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .tables import panel_benchmarks
 
 if TYPE_CHECKING:
     from capspace.fit.reference import Reference
@@ -22,7 +25,8 @@ def scores_and_reference(
 ) -> tuple[ScoreTable, Reference, str]:
     """Read scores, and load the reference that predicts from them; return why it is this one too.
 
-    Columns that only other packaged references know are left out, as the table's notes say.
+    Columns that only packaged panels and other packaged references know are left out, as the
+    table's notes say.
     """
     from capspace.fit.reference import choose_reference, load_reference
     from capspace.fit.reference.choice import refuse_other_protocols
@@ -40,14 +44,37 @@ def scores_and_reference(
 
 
 def _read(file: Path, known: Reference, others: Collection[str] = ()) -> ScoreTable:
-    """Read the scores on what a reference knows, on ``others``, and on what packaged ones know."""
-    from capspace.fit.reference.choice import known_elsewhere
+    """Read the scores on what a reference knows; leave out what is known elsewhere, with a note.
+
+    ``others`` are left out without a note, as another reference answers by them.
+    """
+    from capspace.fit.errors import close_names
+    from capspace.fit.reference.choice import known_elsewhere, packaged_columns
     from capspace.fit.table.readers import canonical_benchmark, read_benchmarks, read_table
 
-    own = [*known.benchmarks, *known.targets, *sorted(others)]
-    elsewhere = known_elsewhere(read_benchmarks(file), known)
-    more = [name for name in elsewhere if canonical_benchmark(name, own) not in own]
-    return read_table(file, benchmarks=[*own, *more])
+    own = [*known.benchmarks, *known.targets]
+    usable = [*own, *sorted(others)]
+    columns = [
+        column.strip()
+        for column in read_benchmarks(file)
+        if canonical_benchmark(column, usable) not in usable
+    ]
+    more = known_elsewhere(columns, known)
+    if len(more) < len(columns):
+        panels = [benchmark.name for benchmark in panel_benchmarks()]
+        more = known_elsewhere(columns, known, also=panels)
+        every = [*usable, *packaged_columns(), *panels]
+        # The table is refused; the names that were meant belong into the message.
+        more += [str(n) for c in columns if c not in more for n in close_names(c, every)]
+    table = read_table(file, benchmarks=[*usable, *more])
+    left_out = [b for b in table.benchmarks if b in more]
+    remaining = [b for b in table.benchmarks if b in own]
+    if len(remaining) == len(table.benchmarks):
+        return table
+    name = known.name or "the reference"
+    notes = [f"not known to {name}, left out: {', '.join(left_out)}"] if left_out else []
+    selected = table.select(benchmarks=remaining)
+    return replace(selected, notes=(*selected.notes, *notes))
 
 
 def scores_and_references(
@@ -55,7 +82,7 @@ def scores_and_references(
 ) -> list[tuple[ScoreTable, Reference, str]]:
     """Return ``scores_and_reference`` for each reference that is named, or for the one that fits.
 
-    Of several references each sees the columns that it knows, and those that none of them knows.
+    Of several references each sees the columns that it knows.
 
     Raises
     ------
@@ -78,7 +105,6 @@ def scores_and_references(
         own = {*known.benchmarks, *known.targets}
         others = {b for each in every for b in (*each.benchmarks, *each.targets)} - own
         table = _read(file, known, others)
-        table = table.select(benchmarks=[b for b in table.benchmarks if b not in others])
         if not set(known.benchmarks) & set(table.benchmarks):
             raise TableError(
                 f"{file}: no benchmark of {name}, which predicts from "

@@ -39,19 +39,19 @@ def complete(
     """Fill the gaps of a sparse table from all its known scores, without torch."""
     from capspace.fit.prediction import complete_table
 
+    from . import tables as t
     from .chosen_reference import reference_dict, scores_and_reference
     from .predict import write_csv
 
     table, known, reason = scores_and_reference(file, reference, None)
-    names = {*known.benchmarks, *known.targets}
-    own = table.select(benchmarks=[b for b in table.benchmarks if b in names])
     today = o.last_day_of(release_date)
-    filled = complete_table(own.require_fractions(), known, level=level, today=today)
+    filled = complete_table(table.require_fractions(), known, level=level, today=today)
     about = reference_dict(known, reason)
     if csv is not None:
         write_csv(filled, csv)
     if as_json:
-        o.print_json({"reference": about, "level": level, "cells": filled.to_dict("records")})
+        records = filled.to_dict("records")
+        o.print_json({"reference": about, "level": level, "cells": records, "notes": table.notes})
         return
     o.console().print(about["reason"], style="dim", markup=False)
     for model, cells in filled[~filled["known"]].groupby("model", sort=False):
@@ -69,4 +69,5 @@ def complete(
             ],
             numbers=("Score", f"{level:.0%} interval"),
         )
+    t.print_notes(table.notes)
     o.console().print(about["attribution"], style="dim", markup=False)

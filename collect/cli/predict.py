@@ -100,10 +100,10 @@ def _answer(
     from .chosen_reference import reference_dict
 
     own = benchmarks_of(table, reference, file, keep)
-    notes = [*_not_comparable(own, reference), *own.notes, *_left_out(table, reference)]
+    notes = [*_not_comparable(own, reference), *own.notes]
     about = reference_dict(reference, reason)
     if reference.laws is None:
-        return by_fitted_laws(own, reference, targets, about, notes, level=level)
+        return by_fitted_laws(own, reference, targets, about, notes, level=level, force=force)
     settings = {"level": level, "force": force, "today": today}
     return by_stored_laws(own, reference, targets, about, notes, **settings)
 
@@ -138,14 +138,6 @@ def _not_comparable(table: ScoreTable, reference: Reference) -> list[str]:
 
     marked = not_comparable(table, reference.table)
     return [f"{model}: {not_comparable_note(names)}" for model, names in marked.items()]
-
-
-def _left_out(table: ScoreTable, reference: Reference) -> list[str]:
-    """Return a note on benchmarks that only other packaged references know."""
-    known = {*reference.benchmarks, *reference.targets}
-    others = [b for b in table.benchmarks if b not in known]
-    name = reference.name or "the reference"
-    return [f"left out, as {name} does not know them: {', '.join(others)}"] if others else []
 
 
 def benchmarks_of(table: ScoreTable, reference: Reference, file: Path, keep: bool) -> ScoreTable:

@@ -121,19 +121,40 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def print_predictions(title: str, predictions: Iterable[Prediction]) -> None:
     """Print one model's predictions, and which models they were fitted on."""
-    rows = list(predictions)
-    if not rows:
-        return
+    every = list(predictions)
+    rows = [p for p in every if math.isfinite(p.mean)]
+    if rows:
+        _print_prediction_rows(title, rows)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for p in every:
+        if p.reason:
+            forced = "refused, shown by --force" if p.status == "refused" else p.status
+            label = forced if math.isfinite(p.mean) else "no number for"
+            groups.setdefault((label, p.reason), []).append(p.target)
+    for (label, reason), targets in groups.items():
+        line = f"{', '.join(targets)}: {reason}"
+        console().print(
+            f"{label} {line}" if label == "no number for" else f"{label}: {line}", markup=False
+        )
+
+
+def _print_prediction_rows(title: str, rows: Sequence[Prediction]) -> None:
+    has_status = any(p.status for p in rows)
     level = share(rows[0].level)
     print_table(
         title,
-        ("Name", "Target", "Prediction", f"{level} interval", "Support", "Fitted on"),
+        (
+            *("Name", "Target", "Prediction", f"{level} interval"),
+            *(("Status",) if has_status else ()),
+            *("Support", "Fitted on"),
+        ),
         [
             (
                 p.target,
                 p.label,
                 score(p.mean),
                 f"{score(p.lower)} – {score(p.upper)}",
+                *((p.status or "not back-tested",) if has_status else ()),
                 "inside" if p.support.inside else f"outside {outside(p)}",
                 f"{p.n_models} models, {len(p.families)} families",
             )

@@ -48,12 +48,13 @@ def _label(answer: Answer) -> str:
 
 
 def _cell(prediction: Any) -> str:
-    """Return a prediction with its interval, and its status where it is not offered."""
+    """Return a prediction with its interval, and its status where it is not offered or forced."""
     if prediction is None:
         return "–"
     status = getattr(prediction, "status", "offered")
     if not math.isfinite(prediction.mean):
         return "refused" if status == "refused" else "no number"
     p = prediction
-    marked = "" if status == "offered" else f", {status}"
+    marks = ["" if status == "offered" else status, "forced" if getattr(p, "gate", "") else ""]
+    marked = "".join(f", {mark}" for mark in marks if mark)
     return f"{p.mean:.3f} ({p.lower:.3f} – {p.upper:.3f}{marked})"

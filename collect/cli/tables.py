@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from capspace.fit.table import ScoreTable
+    from capspace.tasks.panel import Benchmark
 
 __all__ = [
     "Components",
@@ -31,6 +32,7 @@ __all__ = [
     "Seed",
     "TargetColumn",
     "TargetScores",
+    "panel_benchmarks",
     "print_notes",
     "read_scores",
     "read_target",
@@ -131,15 +133,20 @@ def without_doubtful(
     levels = dict(chance or {})
     if not set(table.benchmarks) <= set(levels):
         from capspace.fit.reference import load_reference
-        from capspace.tasks.panel import load_panel, panel_names
 
-        panels = [b for name in panel_names() for b in load_panel(name).benchmarks]
-        known = {b.name: b.chance for b in panels if b.chance is not None}
+        known = {b.name: b.chance for b in panel_benchmarks() if b.chance is not None}
         levels = {**known, **load_reference().chance_levels, **levels}
     checked = leave_out_doubtful(table, levels, keep=keep)
     if keep or len(checked) == len(table):
         return checked
     return replace(checked, notes=(*checked.notes, "--keep uses what was left out"))
+
+
+def panel_benchmarks() -> list[Benchmark]:
+    """Return the benchmarks of every packaged panel, one after the other."""
+    from capspace.tasks.panel import load_panel, panel_names
+
+    return [b for name in panel_names() for b in load_panel(name).benchmarks]
 
 
 def read_target(path: Path, column: str) -> pd.Series:

@@ -24,11 +24,13 @@ _TITLES = {
     "not evaluated": "not back-tested",
 }
 
+_FORCED = "shown by --force"
+
 
 def print_target_predictions(
     predictions: Sequence[TargetPrediction], *, all_shown: bool = False
 ) -> None:
-    """Print predictions by model and status, beside the baselines; below, what has no number.
+    """Print predictions by model and status, beside the baselines; below, reasons against them.
 
     Targets that were refused are named, not listed, unless ``all_shown``.
     """
@@ -37,17 +39,17 @@ def print_target_predictions(
         for status, title in _TITLES.items():
             rows = [p for p in own if p.status == status and math.isfinite(p.mean)]
             if rows:
-                _print_rows(f"{model}: {title}", rows, with_reason=status != "offered")
+                _print_rows(f"{model}: {title}", rows)
+                _print_reasons(rows)
         _print_gated(model, [p for p in own if not math.isfinite(p.mean)], all_shown)
 
 
-def _print_rows(title: str, predictions: Sequence[TargetPrediction], *, with_reason: bool) -> None:
+def _print_rows(title: str, predictions: Sequence[TargetPrediction]) -> None:
     interval = f"{predictions[0].level:.0%} interval"
     numbers = ("Prediction", interval, "Mean error", "Mean", "Trend", "Nearest", "Single")
-    reasons = any(p.reason for p in predictions) and with_reason
     print_table(
         title,
-        ("Name", *numbers, *(("Why",) if reasons else ())),
+        ("Name", *numbers),
         [
             (
                 p.target,
@@ -55,12 +57,28 @@ def _print_rows(title: str, predictions: Sequence[TargetPrediction], *, with_rea
                 f"{_score(p.lower)} – {_score(p.upper)}",
                 _score(None if p.evaluation is None else p.evaluation.mae),
                 *(_score(value) for value in p.baselines.values()),
-                *((p.reason,) if reasons else ()),
             )
             for p in predictions
         ],
         numbers=numbers,
     )
+
+
+def _print_reasons(predictions: Sequence[TargetPrediction]) -> None:
+    """Print what speaks against the numbers of a table, a line per reason."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for p in predictions:
+        judged = "" if p.evaluation is None else p.evaluation.reason
+        weight = _FORCED if p.status == "refused" else p.status
+        for label, reason in ((_FORCED, p.gate), (weight, judged)):
+            if reason:
+                groups.setdefault((label, reason), []).append(p.target)
+    for (label, reason), targets in groups.items():
+        is_all = len(targets) == len(predictions) > 2
+        names = f"all {len(targets)} targets above" if is_all else ", ".join(targets)
+        console().print(f"{label}: {names}: {reason}", markup=False)
+    if groups:
+        console().print()
 
 
 def _print_gated(model: str, predictions: Sequence[TargetPrediction], all_shown: bool) -> None:

@@ -140,6 +140,11 @@ def place_model(
         unpredicted = {n: p.reason for n, p in evaluated.items() if n not in predicted}
         chosen = []
     for target in map(reference.target, chosen):
+        evaluation = reference.evaluations.get(target.name)
+        status, why_not = ("", "") if evaluation is None else (evaluation.status, evaluation.reason)
+        if status == "refused":
+            unpredicted[target.name] = f"refused by its back-test: {why_not}"
+            continue
         try:
             law = TargetLaw(target, method=method).fit(reference, exclude=overlap.reasons.keys())
             (prediction,) = law.predict(wide, level=level, stderr=stderr, keep=True)
@@ -153,7 +158,7 @@ def place_model(
         axis = reference_line(law.linear_predictor_, reference.table.models, target.population)
         if axis is not None:
             axes[target.name] = axis
-        predictions.append(prediction)
+        predictions.append(replace(prediction, status=status, reason=why_not))
 
     why = {**dict.fromkeys(known, "its score is far below chance"), **(missing or {})}
     reasons = {b: why.get(b, "not measured") for b in wide.columns if b not in usable}

@@ -41,6 +41,10 @@ class Prediction:
     notes : tuple of str
         Which models of the reference were left out of the fit because they are, or likely are,
         this model, and which of its scores were left out as doubtful, and why.
+    status : str
+        "offered", "weak" or "refused" as the target was evaluated; "" where that is not known.
+    reason : str
+        Why the status is not "offered", "" where it is.
 
     See Also
     --------
@@ -63,6 +67,8 @@ class Prediction:
     families: tuple[str, ...]
     method: str
     notes: tuple[str, ...] = ()
+    status: str = ""
+    reason: str = ""
 
     def __repr__(self) -> str:
         where = "inside" if self.support.inside else "outside"
@@ -98,6 +104,8 @@ class Prediction:
                 "families": self.families,
                 "method": self.method,
                 "notes": self.notes,
+                "status": self.status,
+                "reason": self.reason,
             }
         )
         return safe
@@ -139,17 +147,18 @@ class Predictions(tuple[Prediction, ...]):
         -------
         DataFrame
             model, target, prediction, lower, upper, level, inside_support, support, n_models,
-            n_families and method; NaN where a model has no known benchmark.
+            n_families, method, status and reason; NaN where a model has no known benchmark.
 
         """
         columns = (
             "model", "target", "prediction", "lower", "upper", "level", "inside_support",
-            "support", "n_models", "n_families", "method",
+            "support", "n_models", "n_families", "method", "status", "reason",
         )  # fmt: skip
         rows = [
             (
                 p.model, p.target, p.mean, p.lower, p.upper, p.level, p.support.inside,
                 p.support.summary, p.n_models, len(p.families), p.method,
+                p.status, p.reason,
             )
             for p in self
         ]  # fmt: skip

@@ -68,6 +68,8 @@ def predictions_by_stored_laws(
                 models=models,
                 families=families,
                 method=METHOD,
+                status=p.status,
+                reason=p.reason,
                 notes=(*p.notes, *([f"{p.target}: {p.reason}"] if p.reason else [])),
             )
         )

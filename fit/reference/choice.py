@@ -17,7 +17,13 @@ from ._load import (
 )
 from ._reference import Reference
 
-__all__ = ["ReferenceChoice", "choose_reference", "known_elsewhere", "refuse_other_protocols"]
+__all__ = [
+    "ReferenceChoice",
+    "choose_reference",
+    "known_elsewhere",
+    "packaged_columns",
+    "refuse_other_protocols",
+]
 
 _FEWEST = 2
 """Of fewer benchmarks this year's references predict nothing."""
@@ -85,10 +91,15 @@ def choose_reference(columns: Collection[str], *, targets: Collection[str] = ())
     return ReferenceChoice(best, reason, benchmarks)
 
 
-def known_elsewhere(columns: Collection[str], reference: Reference) -> list[str]:
-    """Return the columns that a reference does not know, but another packaged one does."""
+def known_elsewhere(
+    columns: Collection[str], reference: Reference, *, also: Collection[str] = ()
+) -> list[str]:
+    """Return the columns that a reference does not know, but another packaged one does.
+
+    A column counts as known where it is a benchmark or a target, or among ``also``.
+    """
     own = [*reference.benchmarks, *reference.targets]
-    others = [b for name in reference_names() for b in packaged_benchmarks(name)]
+    others = {*packaged_columns(), *also}
     return [
         column
         for column in columns
@@ -97,14 +108,20 @@ def known_elsewhere(columns: Collection[str], reference: Reference) -> list[str]
     ]
 
 
+def packaged_columns() -> list[str]:
+    """Return the names of the benchmarks and targets of every packaged reference."""
+    named = [f(name) for name in reference_names() for f in (packaged_benchmarks, packaged_targets)]
+    return [column for columns in named for column in columns]
+
+
 def refuse_other_protocols(table: ScoreTable, reference: Reference) -> None:
-    """Refuse scores of questions that a reference knows by another protocol, on another scale.
+    """Refuse scores that state another protocol than the reference knows their benchmark by.
 
     Raises
     ------
     TableError
-        A column is a benchmark of another packaged reference that puts the same questions by
-        another protocol, or a row of a benchmark states such a protocol.
+        A row of a benchmark states the protocol by which another packaged reference puts the same
+        questions, so that its score is on another scale.
 
     """
     by_questions = {b.measures or b.name: b for b in reference.benchmarks.values()}
@@ -118,12 +135,8 @@ def refuse_other_protocols(table: ScoreTable, reference: Reference) -> None:
             if same is None or not other.protocol or same.protocol == other.protocol:
                 continue
             for model, benchmark, protocol in rows:
-                is_column = (
-                    benchmark not in reference.benchmarks
-                    and canonical_benchmark(benchmark, [other.name]) == other.name
-                )
-                stated = other.name in protocol.split() or protocol == other.protocol
-                if is_column or (benchmark == same.name and stated):
+                is_stated = other.name in protocol.split() or protocol == other.protocol
+                if benchmark == same.name and is_stated:
                     raise TableError(
                         f"{model}: {benchmark} was measured by another protocol ({other.protocol}) "
                         f"than {reference.name or 'the reference'} knows {same.name} by "

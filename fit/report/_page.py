@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from .._files import making_folder, write_together
 from ..errors import FitError
-from ..prediction import Placement, TargetPrediction
+from ..prediction import Placement, Prediction, TargetPrediction
 from ._figures import draw_placement
 from ._foot import foot_of, reference_words
 from .words import count, equivalent_flops, outside, score, share
@@ -216,14 +216,15 @@ def _prediction(placement: Placement, index: int) -> dict[str, Any]:
         "support": p.support.summary,
         "distance": outside(p),
         "fitted_on": f"{p.n_models} models, {len(p.families)} families",
-        **_back_test(placement.evaluated.get(p.target)),
+        **_back_test(placement.evaluated.get(p.target), p),
     }
 
 
-def _back_test(evaluated: TargetPrediction | None) -> dict[str, Any]:
-    """Return what stands beside a prediction by stored laws."""
+def _back_test(evaluated: TargetPrediction | None, prediction: Prediction) -> dict[str, Any]:
+    """Return what stands beside a prediction; error and baselines only by stored laws."""
     if evaluated is None:
-        return {"status": "", "why": "", "error": "", "baselines": []}
+        about = {"status": prediction.status, "why": prediction.reason}
+        return {**about, "error": "", "baselines": []}
     evaluation = evaluated.evaluation
     error = math.nan if evaluation is None or evaluation.mae is None else evaluation.mae
     return {

@@ -47,7 +47,14 @@ def test_predict_reports_every_target_with_interval_support_and_what_it_was_fitt
 
     found = json.loads(capspace("predict", mine, "--csv", csv, "--json").out)["predictions"]
     assert {p["target"] for p in found} == set(pd.read_csv(csv)["target"])
+    by_status = {p["target"]: (p["status"], p["mean"] is None) for p in found}
+    assert by_status["agentbench"] == ("offered", False)
+    assert by_status["bbh"] == ("weak", False)
+    assert by_status["agentboard"] == ("refused", True)
     for p in found:
+        assert bool(p["reason"]) == (p["status"] != "offered")
+        if p["status"] == "refused":
+            continue
         assert 0 <= p["lower"] <= p["mean"] <= p["upper"] <= 1
         assert p["n_models"] == len(p["models"])
         assert p["support"]["summary"]
@@ -66,6 +73,22 @@ def test_predict_takes_one_target_a_level_and_a_long_table(
         assert set(p["missing"]) == set(BENCHMARKS.split(",")) - {"MMLU", "HellaSwag", "GSM8K"}
         wide[level] = p["upper"] - p["lower"]
     assert wide[0.5] < wide[0.9]
+
+
+def test_predict_on_the_study_states_status_and_reasons(
+    capspace: Command, mine: Path, tmp_path: Path
+) -> None:
+    csv = tmp_path / "predictions.csv"
+    words = ("predict", mine, "--target", "bbh", "--target", "agentboard", "--csv", csv)
+    shown = " ".join(capspace(*words).out.split())
+    assert "weak: bbh: coverage forward in time" in shown
+    assert "no number for agentboard: 11 models could be tested; 12 are needed" in shown
+    rows = pd.read_csv(csv).set_index("target")
+    assert rows["status"].to_dict() == {"bbh": "weak", "agentboard": "refused"}
+    assert rows["prediction"].isna().to_dict() == {"bbh": False, "agentboard": True}
+    forced = " ".join(capspace(*words, "--force").out.split())
+    assert "refused, shown by --force: agentboard: 11 models" in forced
+    assert pd.read_csv(csv)["prediction"].notna().all()
 
 
 def test_predict_leaves_a_model_of_the_reference_out_of_its_own_fit(

@@ -88,7 +88,56 @@ def test_another_reference_answers_by_name(capspace: Command, mine: Path) -> Non
     shown = capspace("predict", mine, "--reference", "epoch-2026", "--target", "weirdml/v2").out
     assert "epoch-2026: named by --reference" in shown
     assert "fewer than 2 of the reference's cheap benchmarks" in shown
-    assert "left out, as epoch-2026 does not know them: MMLU-Pro, IFEval, AIME 2025" in shown
+    assert "not known to epoch-2026, left out: MMLU-Pro, IFEval, AIME 2025" in shown
+
+
+def test_benchmarks_of_panels_that_a_reference_does_not_know_are_left_out_with_a_line(
+    capspace: Command, mine: Path
+) -> None:
+    """As ``capspace scores --csv`` writes two panels that were collected into one store."""
+    known = json.loads(capspace("predict", mine, "--json").out)["predictions"]
+    modern = ["HumanEval+", "MBPP+", "MATH-500"]
+    board = ["leaderboard_gpqa", "leaderboard_mmlu_pro", "leaderboard_bbh", "leaderboard_musr"]
+    header, row = MINE.splitlines()
+    mine.write_text(f"{header},HumanEval+,MBPP+,agentboard\n{row},0.9,0.8,0.7\n")
+    line = "not known to frontier-2026, left out: HumanEval+, MBPP+, agentboard"
+    made = json.loads(capspace("predict", mine, "--json").out)
+    assert made["predictions"] == known
+    assert made["notes"] == [line]
+    for command in ("predict", "compare", "complete"):
+        rows = f"{row},0.9,0.8,0.7\n{row.replace('mine', 'other')},0.9,0.8,0.7\n"
+        mine.write_text(f"{header},HumanEval+,MBPP+,agentboard\n{rows}")
+        assert line in capspace(command, mine).out.replace("\n", " "), command
+
+    names = ["GPQA-diamond", "MMLU-Pro", *modern, *board]
+    mine.write_text(
+        "model,benchmark,score\n" + "".join(f"mine,{benchmark},0.4\n" for benchmark in names)
+    )
+    both = json.loads(capspace("predict", mine, "--json").out)
+    assert both["reference"]["name"] == "openllm-v2"
+    assert "not known to openllm-v2, left out: GPQA-diamond" in both["notes"][-1]
+    this_year = json.loads(capspace("predict", mine, "--reference", "frontier-2026", "--json").out)
+    assert f"left out: HumanEval+, MBPP+, {', '.join(board)}" in this_year["notes"][-1]
+
+
+def test_forced_numbers_stand_above_the_reasons_that_were_overridden(
+    capspace: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("model,GPQA-diamond,release_date\nmine,0.66,2025-09\n")
+    words = ("--reference", "frontier-2026")
+    for target in ("hle/no-tools", "swe-bench-pro/vendor"):
+        plain = capspace("predict", path, *words, "--target", target).out
+        forced = capspace("predict", path, *words, "--target", target, "--force").out
+        reasons = " ".join(plain.split()).partition(f"no number for {target}: ")[2]
+        reasons = reasons.partition(" BenchPress")[0]
+        assert reasons.startswith("fewer than 2 of the reference's cheap benchmarks are known")
+        for reason in reasons.split("; "):
+            assert f"shown by --force: {target}: {reason}" in " ".join(forced.split())
+    everything = " ".join(capspace("predict", path, *words, "--force").out.split())
+    assert "targets above: fewer than 2 of the reference's" in everything
+    assert "weak: scicode/vendor" in everything
+    assert "19 models tested, 20 wanted" in everything
 
 
 @pytest.mark.parametrize(
@@ -107,11 +156,16 @@ def test_another_reference_answers_by_name(capspace: Command, mine: Path) -> Non
             "percentages and fractions in one column",
         ),
         (
-            "Model,GPQA-diamond,IFEval,AIME 2025,leaderboard_mmlu_pro\nmine,0.6,0.8,0.5,0.4\n",
-            "mine: leaderboard_mmlu_pro was measured by another protocol (log-likelihood",
+            "model,benchmark,score,protocol\nmine,GPQA-diamond,0.6,\n"
+            "mine,MMLU-Pro,0.4,lm-eval 0.4.12 leaderboard_mmlu_pro\n",
+            "mine: MMLU-Pro was measured by another protocol (log-likelihood",
+        ),
+        (
+            "Model,GPQA-diamond,IFEvl,HumanEval+\nmine,0.6,0.8,0.5\n",
+            "unknown column 'IFEvl'; did you mean 'IFEval'",
         ),
     ],
-    ids=["mode", "modes", "percent", "protocol"],
+    ids=["mode", "modes", "percent", "protocol", "typo"],
 )
 def test_bad_input_gets_one_line(capspace: Command, mine: Path, text: str, line: str) -> None:
     mine.write_text(text)

@@ -51,9 +51,12 @@ def test_a_column_that_only_another_named_reference_knows_is_no_clash(
     path = tmp_path / "scores.csv"
     path.write_text("model,GPQA-diamond,leaderboard_gpqa,leaderboard_bbh\nmine,0.3,0.3,0.5\n")
     both = ("--reference", "frontier-2026", "--reference", "openllm-v2")
-    assert "another protocol" in capspace.refused("predict", path, *both[:2])
+    alone = json.loads(capspace("predict", path, *both[:2], "--json").out)
+    left_out = "not known to frontier-2026, left out: leaderboard_gpqa, leaderboard_bbh"
+    assert left_out in alone["notes"]
     made = json.loads(capspace("predict", path, *both, "--json").out)
     assert [a["reference"]["name"] for a in made["references"]] == ["frontier-2026", "openllm-v2"]
+    assert not any("left out" in note for a in made["references"] for note in a["notes"])
 
 
 def test_targets_go_to_the_references_that_have_them(capspace: Command, scores: Path) -> None:

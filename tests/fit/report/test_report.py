@@ -253,3 +253,17 @@ def test_models_are_left_out_of_stored_laws() -> None:
     (stored,) = predict_targets(table, reference, targets=["hle/no-tools"])
     (without,) = predict_targets(table, reference, targets=["hle/no-tools"], exclude=unseen)
     assert stored.mean != without.mean == pytest.approx(stored.mean, abs=0.05)
+
+
+def test_a_page_of_the_study_marks_weak_targets_and_refuses_others_with_the_reason(tmp_path):
+    scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
+    placement = place_model(
+        ScoreTable.from_wide(scores), load_reference(), targets=["bbh", "agentboard"]
+    )
+    assert [(p.target, p.status) for p in placement.predictions] == [("bbh", "weak")]
+    assert placement.predictions[0].reason.startswith("coverage forward in time")
+    reason = "refused by its back-test: 11 models could be tested; 12 are needed"
+    assert placement.unpredicted == {"agentboard": reason}
+    page = write_report(placement, tmp_path).read_text()
+    assert ">weak</span>" in page
+    assert reason in page
