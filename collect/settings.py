@@ -19,6 +19,7 @@ from pydantic import (
 
 from capspace.fit.errors import near_matches
 
+from ._endpoint_settings import EndpointFields
 from ._setting_values import (
     Backend,
     BatchSize,
@@ -209,7 +210,7 @@ class LoadSettings(_Settings):
 
 
 @_with_fields_described
-class RunSettings(LoadSettings):
+class RunSettings(EndpointFields, LoadSettings):
     """How a checkpoint is loaded, and what is measured of it.
 
     Raises
@@ -299,6 +300,13 @@ class RunSettings(LoadSettings):
             for name in ("top_p", "top_k"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} needs a temperature above 0: it says how to sample")
+        unused = EndpointFields if self.endpoint is None else LoadSettings
+        for name in unused.model_fields:
+            if getattr(self, name) != unused.model_fields[name].default:
+                place = (
+                    "an endpoint" if self.endpoint is None else "a checkpoint that is loaded here"
+                )
+                raise ValueError(f"{name} is a setting of {place}, and there is none")
         return self
 
     @property

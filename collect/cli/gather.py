@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import SettingsError
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
 from .setting_options import with_settings
@@ -23,7 +24,10 @@ def add_to(app: typer.Typer) -> None:
 
 @with_settings
 def place(
-    model: Annotated[str, typer.Argument(help="Hub name org/model[@revision] or local folder.")],
+    model: Annotated[
+        str | None, typer.Argument(help="Hub name org/model[@revision] or local folder.")
+    ] = None,
+    served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     out: Annotated[
         Path | None,
@@ -48,6 +52,9 @@ def place(
     from .show import print_placement
 
     require_collect_extra()
+    names = o.named_models([] if model is None else [model], served, settings)
+    if len(names) > 1:
+        raise SettingsError(f"one model is placed at a time, and two are named: {names}")
     from capspace.fit.reference import choose_reference, load_reference
     from capspace.tasks.panel import load_panel
 
@@ -69,7 +76,7 @@ def place(
     o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
-            model,
+            names[0],
             panel=panel,
             store=store,
             settings=settings,
@@ -97,7 +104,8 @@ def place(
 
 @with_settings
 def collect(
-    models: o.Models,
+    models: o.Models = None,
+    served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     store: o.StorePath = None,
     *,
@@ -119,7 +127,7 @@ def collect(
     o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
-            models,
+            o.named_models(models or [], served, settings),
             panel=panel,
             store=store,
             settings=settings,

@@ -11,6 +11,7 @@ from typing import Unpack
 from capspace.tasks.panel import Panel, load_panel
 
 from ..checkpoints.checkpoint import Checkpoint, resolve
+from ..endpoint.address import served_checkpoint
 from ..errors import CheckpointError, CollectError, NoCheckpointError
 from ..harness.data_root import chosen_data_root
 from ..harness.harness import Harness
@@ -44,7 +45,8 @@ def collect_scores(
     Parameters
     ----------
     models : str or sequence of str
-        Hub names ``org/model[@revision]`` or local folders.
+        Hub names ``org/model[@revision]`` or local folders; with an ``endpoint``, the names that
+        its server has for them.
     panel : str, Path or Panel
         A panel of the package, a YAML file, or a panel.
     store : ResultStore, Path or str, optional
@@ -91,13 +93,15 @@ def collect_scores(
         logged_to(opened.log_file),
         open_journal(opened.path) as journal,
     ):
-        find = partial(
-            resolve,
-            allow_pickle=chosen.allow_pickle,
-            trust_remote_code=chosen.trust_remote_code,
-            token=chosen.hub_token,
-            hash_file=opened.hash_file,
-        )
+        find: Callable[[str], Checkpoint] = partial(served_checkpoint, settings=chosen)
+        if chosen.endpoint is None:
+            find = partial(
+                resolve,
+                allow_pickle=chosen.allow_pickle,
+                trust_remote_code=chosen.trust_remote_code,
+                token=chosen.hub_token,
+                hash_file=opened.hash_file,
+            )
         checkpoints, unusable = _resolve_all(names, find)
         run = PanelRun(
             panel=measured,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..engine.served import engine_lines
@@ -110,12 +110,7 @@ class PanelRun(CellRun):
     def _measure_all(self, checkpoint: Checkpoint, cells: list[Cell]) -> tuple[int, list[Missing]]:
         """Measure cells with the model loaded once; return how many, and those without a score."""
         try:
-            lm = load_model(
-                checkpoint,
-                self.settings,
-                chat_template=self.settings.applies_template,
-                mode=self.mode,
-            )
+            lm = self._model(checkpoint)
         except CollectError:
             raise
         except Exception as error:  # a stranger's checkpoint can raise anything
@@ -123,7 +118,9 @@ class PanelRun(CellRun):
             reason = f"the checkpoint does not load: {_one_line(error)}"
             return 0, [self._noted(_gap(checkpoint, cell, reason)) for cell in cells]
         self.progress.notices(checkpoint.name, [*lm.notes, *engine_lines(lm)])
-        failed, n_measured = [], 0
+        failed, n_measured = self._unserved(lm, checkpoint, cells), 0
+        unserved = {gap.key for gap in failed}
+        cells = [cell for cell in cells if cell.key not in unserved]
         with closing(self._turns(lm, cells)) as turns:
             for cell in turns:
                 index = cells.index(cell) + 1
@@ -140,6 +137,30 @@ class PanelRun(CellRun):
         del lm
         free_memory()
         return n_measured, failed
+
+    def _model(self, checkpoint: Checkpoint) -> Any:
+        """Return the model as lm-eval has it: loaded, or behind its server."""
+        if checkpoint.kind == "endpoint":
+            from ..endpoint.served_model import connect
+
+            return connect(checkpoint, self.settings)
+        return load_model(
+            checkpoint,
+            self.settings,
+            chat_template=self.settings.applies_template,
+            mode=self.mode,
+        )
+
+    def _unserved(self, lm: Any, checkpoint: Checkpoint, cells: list[Cell]) -> list[Missing]:
+        """Return the cells whose log-likelihoods a server does not give; no item is sent yet."""
+        if checkpoint.kind != "endpoint":
+            return []
+        compared = [cell for cell in cells if self.harness.compares(cell.benchmark)]
+        reason = lm.unscored_reason() if compared else None
+        if reason is None:
+            return []
+        gaps = [_gap(checkpoint, cell, f"skipped: {reason}") for cell in compared]
+        return [self._noted(replace(gap, skipped=True)) for gap in gaps]
 
     def _turns(self, lm: LM, cells: list[Cell]) -> Generator[Cell, None, None]:
         """Yield the cells to measure: those that another run is measuring wait, and may vanish."""
