@@ -62,6 +62,7 @@ class _ShortRepr(reprlib.Repr):
 
 
 _SHORT = _ShortRepr()
+_MAY_HOLD_SECRETS = {"token", "endpoint"}
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
@@ -334,7 +335,7 @@ def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) 
             lines.append(message)
             continue
         name = str(problem["loc"][0])
-        got = "" if name == "token" else f", got {_SHORT.repr(problem['input'])}"
+        got = "" if name in _MAY_HOLD_SECRETS else f", got {_SHORT.repr(problem['input'])}"
         lines.append(f"{spell(name)}: {message}{got}")
     return list(dict.fromkeys(lines))
 

@@ -72,6 +72,14 @@ def chat(text: str | None, **more: Any) -> Answered:
     return Answered({name: value for name, value in body.items() if value is not None})
 
 
+def completion(text: str, **more: Any) -> Answered:
+    """Return a completion; further fields replace its own."""
+    choice = {"index": 0, "finish_reason": "stop", "text": text}
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+    body = {"model": "tiny", "choices": [choice], "usage": usage, **more}
+    return Answered({name: value for name, value in body.items() if value is not None})
+
+
 @contextmanager
 def scripted_server(reply: Reply, *, port: int = 0) -> Iterator[ScriptedServer]:
     """Serve answers on this machine's own network; models are listed as ``tiny``."""

@@ -229,11 +229,11 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
                     self._proven.add(sampling)
 
         def respond(index: int) -> Response:
-            arguments = requests[index].args
+            context, other = requests[index].args
             if request_type == "loglikelihood":
-                return self._scored(*arguments)
-            seed = seeds[index] if is_sampled(request_type, arguments) else None
-            return self._generated(*arguments, seed).to_json()
+                return self._scored(context, other)
+            seed = seeds[index] if is_sampled(request_type, (context, other)) else None
+            return self._generated(context, other, seed).to_json()
 
         with tqdm(total=len(requests)) as bar:
             for batch in in_parallel(respond, len(requests), self._settings.concurrency):

@@ -106,8 +106,12 @@ class OneByOne:
         return [known[key] for key in keys]
 
     def _seed(self, key: bytes) -> int:
-        """Return the seed of a request: each repeat has its own, the same in every run."""
-        bits = blake2b(self._identity.encode() + key, digest_size=7).digest()
+        """Return the seed of a request: each repeat has its own, the same in every run.
+
+        It is the measurement's own seed with the request and its repeat, wherever that is sent.
+        """
+        own = str((self._description or {}).get("seed", 0))
+        bits = blake2b(own.encode() + key, digest_size=7).digest()
         return int.from_bytes(bits, "little") & _LARGEST_SEED
 
     def _report(self, n_done: int, n_wanted: int) -> None:
