@@ -60,6 +60,8 @@ def accepted_fields(
 ) -> tuple[AcceptedFields, Answer]:
     """Return which fields a server takes, of those that no score depends on, and its answer.
 
+    The requests are made so from then on.
+
     Parameters
     ----------
     connection, payloads

@@ -98,7 +98,7 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
             self.notes.append(f"{url} does not list {self._model}; it lists {near}")
         listed_length = models.get(self._model, {}).get("max_model_len")
         self._length = ContextLength.of(settings, listed_length, self._mode.template_arguments)
-        self._try_fields()
+        self._try_fields({})
         stated = "" if self._stated is None else f"; you say that it is {self._stated}"
         self.notes.append(f"{self._model} behind {url}{stated}: {NOTHING_TELLS}")
         if self._length.limit is None:
@@ -107,13 +107,14 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
                 "with nonsense; pass --context-length, and --tokenizer to check before requests"
             )
 
-    def _try_fields(self) -> None:
-        sampling = {"temperature": 1.0, "do_sample": True} if self._settings.temperature else {}
+    def _try_fields(self, sampling: dict[str, Any]) -> None:
+        """Send a request with all fields that the measurement's own have, and learn from it."""
+        before = self._payloads.accepted
         own = {**self._mode.generation, **sampling, "until": ["###"], "max_gen_toks": 16}
         accepted, answer = accepted_fields(self._connection, self._payloads, own)
-        self._payloads.accepted = accepted
         self._require_model(answer)
-        left_out = [name for name in ("stop", "seed") if not getattr(accepted, name)]
+        names = [name for name in ("stop", "seed") if getattr(before, name)]
+        left_out = [name for name in names if not getattr(accepted, name)]
         if left_out:
             self.notes.append(
                 f"the server refuses the field {' and '.join(left_out)}, which is left out"
@@ -225,6 +226,7 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
             for request in requests:
                 sampling = Sampling.of(request.args[1])
                 if sampling.temperature > 0 and sampling not in self._proven:
+                    self._try_fields({**sampling.fields, "do_sample": True})
                     require_sampling(self._connection, self._payloads, sampling)
                     self._proven.add(sampling)
 

@@ -191,11 +191,11 @@ def test_a_server_that_ignores_the_temperature_is_refused() -> None:
         assert len(server.answered) == 2
         with pytest.raises(ResponseError, match=r"ignores the temperature: at 0\.5 it gave 8 time"):
             generated(model, "a", temperature=0.5)
-        assert len(server.answered) == 2 + 8
+        assert len(server.answered) == 2 + 1 + 8
         server.reply = lambda route, asked: completion(str(asked.get("seed")))
         generated(model, "a", temperature=0.5)
         generated(model, "b", temperature=0.5)
-        assert len(server.answered) == 2 + 8 + 2 + 1 + 1  # proved once
+        assert len(server.answered) == 2 + 1 + 8 + 1 + 2 + 1 + 1  # proved once
 
 
 def test_a_refusal_is_shown_in_the_servers_words_and_sent_once(
