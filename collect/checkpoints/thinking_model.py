@@ -148,12 +148,14 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         if not getattr(self, "rules", None) or not self.rules.chat_template:
             self.notes.append(
                 "it is a model that thinks, measured in plain mode: its scores collapse where its "
-                "thoughts are cut off or graded; pass --thinking on, or off"
+                "thoughts are cut off or graded; pass --thinking on, or off (thinking=on in "
+                "lm-eval's --model_args)"
             )
         elif self._mode.thinking == "default":
             self.notes.append(
                 "its chat template knows thoughts, and is told nothing about them: what the model "
-                "thinks is graded as its answer; pass --thinking on, or off"
+                "thinks is graded as its answer; pass --thinking on, or off (thinking=on in "
+                "lm-eval's --model_args)"
             )
 
     def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> Any:
