@@ -33,10 +33,15 @@ def clear_load_errors(benchmark: str) -> Iterator[None]:
     except DatasetNotFoundError as error:
         text = " ".join(str(error).split())
         name = re.search(r"'([^']+)'", text)
-        if "gated" not in text or name is None:
+        if name is None or not ("gated" in text or "cannot be accessed" in text):
             raise
+        what = (
+            f"its data set {name[1]} is gated"
+            if "gated" in text
+            else f"the Hub does not give its data set {name[1]}"
+        )
         raise HarnessError(
-            f"{benchmark}: its data set {name[1]} is gated: accept its terms at "
+            f"{benchmark}: {what}: accept its terms at "
             f"https://huggingface.co/datasets/{name[1]} and log in with 'hf auth login' (or set "
             "HF_TOKEN), or name a folder that holds it with --data-root"
         ) from None
