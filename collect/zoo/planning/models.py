@@ -78,6 +78,8 @@ def resolve_all(
                 trust_remote_code=settings.trust_remote_code,
                 hash_file=store.hash_file,
             )
+            if settings.applies_template:
+                checkpoint.require_chat_template()
             return Resolved(candidate, checkpoint, settings, weigh(checkpoint))
         except CheckpointError as error:
             return error
