@@ -160,7 +160,7 @@ class PanelRun(CellRun):
         if reason is None:
             return []
         gaps = [_gap(checkpoint, cell, f"skipped: {reason}") for cell in compared]
-        return [self._noted(replace(gap, skipped=True)) for gap in gaps]
+        return [replace(self._noted(gap), skipped=True) for gap in gaps]
 
     def _turns(self, lm: LM, cells: list[Cell]) -> Generator[Cell, None, None]:
         """Yield the cells to measure: those that another run is measuring wait, and may vanish."""

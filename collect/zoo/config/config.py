@@ -144,7 +144,8 @@ class Entry(ZooSettings):
     """
 
     ref: Text | None = None
-    """Hub name with ``@revision``, a folder, or a pattern: ``{a,b}``, ``*``, ``?``, ``[...]``."""
+    """Hub name with ``@revision``, a folder, or a pattern: ``{a,b}``, ``*``, ``?``, ``[...]``; with
+    an ``endpoint``, the model's name there."""
 
     file: Annotated[Path, NamesPlace] | None = None
     """A text file with one ``ref`` a line; ``#`` begins a comment."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ...checkpoints.hub import http_errors
 from ...errors import ZooError
+from ...settings import LoadSettings
 from .config import Entry, Facts, ZooFile, ZooSettings
 from .modes import mode_words
 
@@ -24,7 +25,7 @@ class Candidate:
     """A checkpoint that an entry names; whether it exists is not known yet."""
 
     ref: str
-    """Hub name with ``@revision``, or an absolute folder."""
+    """Hub name with ``@revision``, an absolute folder, or a name on the entry's endpoint."""
 
     settings: ZooSettings
     facts: Facts
@@ -42,20 +43,33 @@ def candidates(zoo: ZooFile) -> list[Candidate]:
         two settings in one mode; file and line are named.
 
     """
-    known: dict[tuple[str, str], Candidate] = {}
+    known: dict[tuple[str, str | None, str], Candidate] = {}
     shared = zoo.settings
     for index, entry in enumerate(zoo.config.checkpoints):
         where = zoo.at("checkpoints", index)
-        settings = shared.with_changes(entry.given_settings())
+        settings = _settings_of(entry, shared)
         for text, place in _texts(entry, zoo, where):
-            for ref in _refs(text, zoo, place):
+            refs = _refs(text, zoo, place) if settings.endpoint is None else [text]
+            for ref in refs:
                 new = Candidate(ref, settings, entry.facts, place)
-                old = known.setdefault((ref, mode_words(settings)), new)
+                old = known.setdefault((ref, settings.endpoint, mode_words(settings)), new)
                 if old.settings != new.settings:
                     raise ZooError(
                         f"{place}: {ref} was listed with other settings at {old.where}; keep one"
                     )
     return list(known.values())
+
+
+def _settings_of(entry: Entry, shared: ZooSettings) -> ZooSettings:
+    """Return the settings of an entry: the zoo's, but for those that it gives itself.
+
+    What a zoo says of loading checkpoints is not said of those behind a server.
+    """
+    own = entry.given_settings()
+    if own.get("endpoint") is None:
+        return shared.with_changes(own)
+    of_zoo = {n: v for n, v in shared.given().items() if n not in LoadSettings.model_fields}
+    return ZooSettings.of(**{**of_zoo, **own})
 
 
 def expand_braces(text: str) -> list[str]:

@@ -20,6 +20,7 @@ from capspace.tasks.panel import Panel
 from ...checkpoints.checkpoint import Checkpoint, resolve
 from ...checkpoints.download import missing_bytes
 from ...checkpoints.size import Weights, is_downloaded, weigh
+from ...endpoint.address import served_checkpoint, served_name
 from ...errors import CheckpointError, ZooError
 from ...storage.result import Missing
 from ...storage.store import Store
@@ -49,7 +50,8 @@ class Resolved:
     candidate: Candidate
     checkpoint: Checkpoint
     settings: ZooSettings
-    weights: Weights
+    weights: Weights | None
+    """None of a model behind a server, of which nothing tells them."""
 
     @property
     def row(self) -> str:
@@ -72,6 +74,9 @@ def resolve_all(
     def find(candidate: Candidate) -> Resolved | CheckpointError:
         settings = candidate.settings
         try:
+            if settings.endpoint is not None:
+                served = served_checkpoint(candidate.ref, settings)
+                return Resolved(candidate, served, settings, None)
             checkpoint = resolve(
                 candidate.ref,
                 allow_pickle=settings.allow_pickle,
@@ -165,7 +170,11 @@ def make_model(
     """
     checkpoint, settings, weights = resolved.checkpoint, resolved.settings, resolved.weights
     facts, counted = _facts(checkpoint.name, resolved.candidate.facts, table, weights)
-    n_bytes = weights.bytes_as(settings.dtype)
+    n_bytes, n_download_bytes = 0, 0  # a model behind a server takes no room here
+    if weights is not None:
+        n_bytes = weights.bytes_as(settings.dtype)
+        if not is_downloaded(checkpoint):
+            n_download_bytes = _download_bytes(checkpoint, weights)
     model = Model(
         name=name or checkpoint.name,
         ref=_exact_ref(checkpoint),
@@ -175,9 +184,9 @@ def make_model(
         settings=settings.for_run(),
         facts=facts,
         counted=counted,
-        n_parameters=weights.n_parameters,
+        n_parameters=int(facts["parameters"] or 0) if weights is None else weights.n_parameters,
         n_bytes=n_bytes,
-        n_download_bytes=0 if is_downloaded(checkpoint) else _download_bytes(checkpoint, weights),
+        n_download_bytes=n_download_bytes,
         devices=settings.devices or 1,
     )
     if settings.devices is None:
@@ -209,6 +218,8 @@ def _exact_ref(checkpoint: Checkpoint) -> str:
     """Return what loads exactly this checkpoint, whatever a branch points to later."""
     if checkpoint.kind == "local":
         return checkpoint.location
+    if checkpoint.kind == "endpoint":
+        return served_name(checkpoint)[1]
     return f"{checkpoint.location}@{checkpoint.revision}"
 
 
@@ -252,7 +263,7 @@ def facts_table(zoo: ZooFile) -> pd.DataFrame:
 
 
 def _facts(
-    name: str, given: Facts, table: pd.DataFrame, weights: Weights
+    name: str, given: Facts, table: pd.DataFrame, weights: Weights | None
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     facts: dict[str, Any] = dict.fromkeys(FACT_COLUMNS)
     if name in table.index:
@@ -260,10 +271,11 @@ def _facts(
         facts |= {str(k): v.item() if hasattr(v, "item") else v for k, v in row.items()}
     facts |= given.model_dump(exclude_none=True)
     counted = []
-    if facts["parameters"] is None:
+    if facts["parameters"] is None and weights is not None:
         facts["parameters"] = float(weights.n_parameters)
         counted.append("parameters")
-    if facts["training_flops"] is None and facts["training_tokens"] is not None:
+    known = facts["parameters"] is not None and facts["training_tokens"] is not None
+    if facts["training_flops"] is None and known:
         facts["training_flops"] = 6.0 * facts["parameters"] * facts["training_tokens"]
         counted.append("training_flops")
     return facts, tuple(counted)

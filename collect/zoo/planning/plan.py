@@ -38,7 +38,8 @@ class Model:
     counted : tuple of str
         Facts that were counted or computed, not given.
     n_parameters, n_bytes, n_download_bytes : int
-        Size, bytes in memory, and bytes that are not on this machine yet.
+        Size, bytes in memory, and bytes that are not on this machine yet; of a model behind a
+        server the size that its facts give, or 0, and no bytes.
     devices : int
         Accelerators it takes at once.
 

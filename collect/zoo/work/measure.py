@@ -24,6 +24,7 @@ from ...run.collect import collect_scores
 from ...run.collection import Collection
 from ...runtime.optional import import_collect_extra
 from ...runtime.redaction import redacted
+from ...settings import RunChanges
 from ...storage.result_store import ResultStore
 from .folder import ZooFolder
 from .records import WorkUnit, parse_work_unit
@@ -50,16 +51,19 @@ def measure_unit(
         As ``collect_scores``.
 
     """
-    import torch
+    loading: RunChanges = {}
+    if unit.settings.endpoint is None:
+        import torch
 
+        parallelize = unit.devices > 1 and torch.cuda.is_available()
+        loading = {"batch_size": batch_size, "parallelize": parallelize}
     return collect_scores(
         unit.ref,
         panel=panel.select(unit.cells),
         store=store,
         settings=unit.settings,
         progress=progress,
-        batch_size=batch_size,
-        parallelize=unit.devices > 1 and torch.cuda.is_available(),
+        **loading,
     )
 
 
