@@ -54,8 +54,12 @@ from .completion import z_to_score as z_to_score
 from .errors import DegenerateError as DegenerateError
 from .errors import FitError as FitError
 from .errors import NotConvergedError as NotConvergedError
+from .errors import NothingToMeasureError as NothingToMeasureError
+from .errors import RefusedTargetError as RefusedTargetError
 from .errors import TableError as TableError
+from .errors import TooFewItemsError as TooFewItemsError
 from .errors import TooFewModelsError as TooFewModelsError
+from .errors import UnknownCostError as UnknownCostError
 from .errors import UnknownNameError as UnknownNameError
 from .figures import NewModel as NewModel
 from .figures import Treatment as Treatment
