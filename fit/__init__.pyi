@@ -78,6 +78,7 @@ from .figures import draw_backtest_baselines as draw_backtest_baselines
 from .figures import draw_backtest_predictions as draw_backtest_predictions
 from .figures import draw_baselines as draw_baselines
 from .figures import draw_budget_curve as draw_budget_curve
+from .figures import draw_cost_and_width as draw_cost_and_width
 from .figures import draw_efficiency as draw_efficiency
 from .figures import draw_error_curves as draw_error_curves
 from .figures import draw_gain as draw_gain

@@ -46,10 +46,12 @@ class TrackRecord:
         if not self.n:
             return "no model was left out to try such verdicts on"
         saved = f"{self.right} of {self.skipped} right" if self.skipped else "none said skip"
+        own = counted(self.n, "model")
+        saved_all = _share(self.skipped_all, self.n_all)
         return (
-            f"such verdicts on {counted(self.n, 'model')} left out: {self.skipped} skipped, "
-            f"{saved}; over all targets: {_share(self.skipped_all, self.n_all)} of {self.n_all:,} runs "
-            f"saved, {_share(self.right_all, self.skipped_all)} of them rightly"
+            f"such verdicts on {own} left out: {self.skipped} skipped, {saved}; over all targets: "
+            f"{saved_all} of {self.n_all:,} runs saved, "
+            f"{_share(self.right_all, self.skipped_all)} of them rightly"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -76,4 +76,4 @@ def noise_beyond(scores: ArrayLike, n_items: ArrayLike, n_full: ArrayLike) -> Ar
     inside = (np.clip(s, 0, 1) * n + 1) / (n + 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = inside * (1 - inside) * (1 / n - 1 / full)
-    return np.sqrt(np.maximum(np.nan_to_num(variance), 0.0))
+    return np.asarray(np.sqrt(np.maximum(np.nan_to_num(variance), 0.0)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -58,7 +57,6 @@ class LeftOut:
         return LeftOut(self.target[use], *(getattr(self, name)[use] for name in _NUMBERS))
 
 
-@cache
 def read_left_out(folder: Traversable) -> LeftOut | None:
     """Return what stands in ``left-out.csv`` of a reference's folder; None where it has none.
 
