@@ -106,7 +106,7 @@ def verdict(
     """Say whether a costly evaluation is worth its price, or what to measure before it.
 
     skip: the threshold lies outside the interval, or the interval is within the tolerance. measure
-    first: cheap benchmarks are expected to answer the question for less than they cost. run: neither.
+    first: cheap benchmarks are expected to save more than they cost. run: neither.
     """
     from capspace.fit.decide import Question, judge_run, parse_cost
     from capspace.fit.decide._outlook import only_model

@@ -17,6 +17,7 @@ from ..completion._training import decimal_years
 from ..errors import FitError, UnknownNameError
 from ..reference import Evaluation, Reference
 from ..reference._digest import tables_digest
+from ..reference._sampling_noise import sampling_noise
 from ..reference._source_spread import SourceSpread, source_spread
 from ..reference._training_arguments import training_arguments
 from ..reference.overlap import overlap_of_rows
@@ -165,6 +166,7 @@ def predict_targets(
         cells = np.array([[measured.get(b, np.nan) for b in own.cheap]])
         spreads = source_spread(reference, _sources(table, model, benchmarks))
         off = np.array([[spreads[b].deviation if b in spreads else 0.0 for b in own.cheap]])
+        off = np.hypot(off, sampling_noise(table, model, reference, own.cheap))
         rows = own.predict_rows(
             [model],
             cells,
@@ -172,7 +174,7 @@ def predict_targets(
             targets=names,
             level=level,
             force=True,
-            spread=off if spreads else None,
+            spread=off if off.any() else None,
         )
         undated = not table.fact(model, "release_date")
         late = own.gates.reason(Gate.TOO_LATE, 0)
