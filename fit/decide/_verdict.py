@@ -20,7 +20,7 @@ from ..table._table import ScoreTable
 from ._attainable import attainable_score
 from ._options import make_outlook, options_of
 from ._outlook import Bounds, Outlook, only_model
-from ._path import Step, walk
+from ._path import Step, first_steps, walk
 from ._track_record import TrackRecord, track_record
 from .cost import Cost
 
@@ -324,7 +324,8 @@ def _steps(
             f"not weighed, as nothing says what they cost: {', '.join(unpriced)}; "
             "--price NAME=COST does"
         )
-    return walk(outlook, now, options), notes
+    priced = [m for m in options if m.cost is not None]
+    return walk(outlook, now, first_steps(outlook, now, priced)), notes
 
 
 def _probability(

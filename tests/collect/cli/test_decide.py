@@ -110,9 +110,8 @@ def test_bad_input_is_one_line(capspace: Command, table: Path, tmp_path: Path) -
     assert "--parameters 'big'" in capspace.refused("next", table, "--parameters", "big")
     assert "did you mean 'MMLU'" in capspace.refused("next", table, "--price", "MMUL=2h")
     assert "say too little" in capspace.refused("next", table, "--items", "3")
-    assert "no model 'other'" in capspace.refused(
-        "next", table, "--model", "other"
-    ) or "unknown model 'other'" in capspace.refused("next", table, "--model", "other")
+    assert "unknown model 'other'" in capspace.refused("next", table, "other")
+    assert "one at a time" in capspace.refused("verdict", table, "--cost", "5h")
     several = tmp_path / "several.csv"
     several.write_text(TABLE + "other,0.5,0.7,0.2,7\n")
     assert "name the one to decide about" in capspace.refused("next", several)
