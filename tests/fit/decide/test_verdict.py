@@ -20,12 +20,11 @@ from capspace.fit import (
     next_evaluations,
     reference_names,
 )
-from capspace.fit.decide._attainable import attainable_score, upward_quantile
 from capspace.fit.decide._path import criterion
 from capspace.fit.decide._track_record import skips_and_rights, track_record
-from capspace.fit.decide._verdict import left_out_of
 from capspace.fit.errors import TableError
-from capspace.fit.reference.left_out import LeftOut, read_left_out, write_left_out
+from capspace.fit.prediction._attainable import attainable_score, upward_quantile
+from capspace.fit.reference.left_out import LeftOut, left_out_of, read_left_out, write_left_out
 
 TABLE = ScoreTable.from_wide(
     pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
