@@ -32,7 +32,7 @@ def place(
     store: o.StorePath = None,
     target: o.Targets = None,
     level: o.Level = 0.9,
-    reference: o.Reference = None,
+    reference: o.References = None,
     release_date: o.ReleaseDate = None,
     keep: Keep = False,
     *,
@@ -41,30 +41,27 @@ def place(
 ) -> None:
     """Measure a checkpoint, place it in the capability space, and report its predicted scores.
 
-    Scores that are in the store already are not measured again.
+    Scores that are in the store already are not measured again. --reference may be repeated: each
+    answers, and the report has a map of each. Without it, further packaged references answer beside
+    the one that fits the panel, where the panel or the store has the scores that they predict from.
     """
     from ..runtime.optional import require_collect_extra
-    from .chosen_reference import reference_dict
-    from .show import print_placement
+    from .show import print_placements
 
     require_collect_extra()
-    from capspace.fit.reference import choose_reference, load_reference
     from capspace.tasks.panel import load_panel
 
     from ..run._place import place_collection, subtitle
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
     from ..runtime.progress import progress_on
+    from .placing import (
+        chosen_references,
+        placement_document,
+        with_further,
+    )
 
-    reason = f"{reference}: named by --reference"
-    if reference is None:
-        choice = choose_reference(
-            [b.name for b in load_panel(panel).benchmarks], targets=target or ()
-        )
-        reference, reason = choice.name, choice.reason
-    known = load_reference(reference)
-    for name in target or []:
-        known.target(name)
+    chosen = chosen_references(reference, load_panel(panel), target)
     released = o.last_day_of(release_date)
     o.say_what_runs(settings.include_path)
     with o.resumable():
@@ -77,22 +74,25 @@ def place(
         )
     if is_helper():
         return
+    chosen, further = with_further(chosen, collection, store, named=bool(reference), targets=target)
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(
         collection,
-        reference=known,
+        reference=[known for known, _ in chosen],
         targets=target,
         level=level,
         out=folder,
         keep=keep,
         release_date=None if released is None else released.isoformat(),
+        further=further,
     )
     if as_json:
-        document = placed.placement.to_dict()
-        o.print_json({**document, "reference": reference_dict(known, reason)})
-    else:
+        o.print_json(placement_document(placed, [reason for _, reason in chosen]))
+        return
+    for _, reason in chosen:
         o.console().print(reason, style="dim", markup=False)
-        print_placement(placed.placement, subtitle=subtitle(collection), report=placed.report)
+    placements = [placed.placement, *placed.others]
+    print_placements(placements, subtitle=subtitle(collection), report=placed.report)
 
 
 @with_settings

@@ -1,0 +1,10 @@
+from ._next import NextEvaluations as NextEvaluations
+from ._next import next_evaluations as next_evaluations
+from ._path import Measurement as Measurement
+from ._path import Step as Step
+from ._track_record import TrackRecord as TrackRecord
+from ._verdict import Question as Question
+from ._verdict import Verdict as Verdict
+from ._verdict import judge_run as judge_run
+from .cost import Cost as Cost
+from .cost import parse_cost as parse_cost
