@@ -1,0 +1,11 @@
+from ._allocation import allocate_items as allocate_items
+from ._item_pool import ItemPool as ItemPool
+from ._noise_effect import NoiseEffect as NoiseEffect
+from ._noise_effect import PredictedWidths as PredictedWidths
+from ._stopping import FIRST_ITEMS as FIRST_ITEMS
+from ._stopping import MeasuredItems as MeasuredItems
+from ._stopping import StoppingPlan as StoppingPlan
+from ._stopping import item_variance as item_variance
+from ._stopping import plan_items as plan_items
+from ._tolerance import Tolerance as Tolerance
+from ._tolerance import read_seconds as read_seconds
