@@ -22,8 +22,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capspace.fit import ScoreTable, TargetLaw, load_reference
-from capspace.fit.decide import FIRST_ITEMS, ItemPool, MeasuredItems, PredictedWidths, Tolerance
-from capspace.fit.decide import item_variance, plan_items
+from capspace.fit.decide import (
+    FIRST_ITEMS,
+    ItemPool,
+    MeasuredItems,
+    PredictedWidths,
+    Tolerance,
+    item_variance,
+    plan_items,
+)
 from capspace.fit.errors import FitError
 from capspace.fit.reference import Benchmark, Reference, Target
 
@@ -274,9 +281,7 @@ def tables(parts: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
                 known = set(_results("arc_challenge").index)
                 complete = load_reference("study-2024").scores("base").dropna().index
                 models = [str(m) for m in complete if m in known][::4]
-            made = study(
-                models, [("10%", None), ("5%", None), ("3%", AGENTIC)], real_arc=arc
-            )
+            made = study(models, [("10%", None), ("5%", None), ("3%", AGENTIC)], real_arc=arc)
         for (group, until), outcome in made.items():
             title = f"{part}, {group} targets, until {until}"
             yield f"{title} ({process_time() - began:.0f} CPU s so far)", outcome.table()

@@ -8,4 +8,5 @@ from ._stopping import StoppingPlan as StoppingPlan
 from ._stopping import item_variance as item_variance
 from ._stopping import plan_items as plan_items
 from ._tolerance import Tolerance as Tolerance
+from ._tolerance import checked_duration as checked_duration
 from ._tolerance import read_seconds as read_seconds

@@ -15,8 +15,10 @@ Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 _N_ROUNDS = 60
-_STEPS = 30
-_LARGEST_LOG = 60.0
+_MOST_IDLE = 3
+_NEGLIGIBLE = 1e-3
+_STEPS = 22
+_LARGEST_LOG = 40.0
 
 
 def variance_of_scores(pools: Sequence[ItemPool], variance: Array, n_items: Counts) -> Array:
@@ -45,7 +47,7 @@ def allocate_items(
     variance : (p,) array
         Of a single item of each benchmark.
     cost : (p,) array
-        Of a single item, above 0.
+        Of a single item, above 0 where not all are measured.
     pools : sequence of p ItemPool
         The items there are.
     start : (p,) array
@@ -78,7 +80,7 @@ def allocate_items(
     whole = np.array([pool.n_items for pool in pools])
     rest = variance_of_scores(pools, variance, whole)
     share = effect / allowed[:, None]
-    per_cost = share * variance / cost
+    per_cost = share * variance / np.where(start == whole, 1.0, cost)
 
     def items(multipliers: Array) -> Counts:
         wanted = np.ceil(np.sqrt(multipliers @ per_cost))
@@ -92,11 +94,15 @@ def allocate_items(
         return np.asarray(start)
     multipliers = np.ones(len(allowed))
     best = whole
+    n_idle = 0
     for _ in range(_N_ROUNDS):
         n = items(multipliers * _scale(multipliers, items, used))
+        n_idle = 0 if n @ cost < (1 - _NEGLIGIBLE) * (best @ cost) else n_idle + 1
         if n @ cost < best @ cost:
             best = n
         taken = used(n)
+        if n_idle > _MOST_IDLE or len(allowed) == 1:
+            break
         multipliers = multipliers * np.clip(taken, 0.1, None)
         multipliers /= multipliers.max()
     return best

@@ -96,6 +96,25 @@ class PredictedWidths:
         self._targets = [name for name in names if name not in self._refused]
         self._laws: dict[tuple[str, frozenset[str]], TargetLaw] = {}
 
+    def check(self, benchmarks: Iterable[str]) -> None:
+        """Refuse benchmarks that predict none of the targets.
+
+        Raises
+        ------
+        RefusedTargetError
+            They predict none.
+
+        """
+        known = self.reference.benchmarks
+        if not set(benchmarks) & set(known):
+            raise RefusedTargetError(
+                "no target can be predicted: none of the benchmarks is one of the reference "
+                f"({', '.join(known)})"
+            )
+        if not self._targets:
+            first = next((f"{name}: {why}" for name, why in self._refused.items()), "there is none")
+            raise RefusedTargetError(f"no target can be predicted: {first}")
+
     def effect(self, table: ScoreTable) -> NoiseEffect:
         """Return how noise in the scores of the one model of a table widens its predictions.
 
@@ -107,11 +126,7 @@ class PredictedWidths:
         """
         known = self.reference.benchmarks
         benchmarks = [b for b in known if b in table.benchmarks]
-        if not benchmarks:
-            raise RefusedTargetError(
-                "no target can be predicted: none of the benchmarks is one of the reference "
-                f"({', '.join(known)})"
-            )
+        self.check(benchmarks)
         own = table.wide(benchmarks)
         same = find_overlap(str(own.index[0]), own.iloc[0], self.reference.scores())
         if self.reference.laws is None:

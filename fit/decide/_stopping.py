@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._json import json_safe
-from ..errors import UnknownCostError
+from ..errors import TooFewItemsError, UnknownCostError
 from ._allocation import allocate_items, variance_of_scores
 from ._item_pool import ItemPool
 from ._noise_effect import NoiseEffect
@@ -24,7 +24,7 @@ FIRST_ITEMS = 50
 """Items of each benchmark in the first round; at least one of each of its tasks."""
 
 _LADDER = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
-_STEPS = 25
+_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class MeasuredItems:
     variance : float
         Of the score of a single item.
     tokens : float
-        Of a single item: prompt, options and response.
+        Of a single item: prompt, options and response; not used where all items are measured.
     seconds : float
         What measuring a single item takes; NaN where unknown.
 
@@ -100,7 +100,7 @@ class StoppingPlan:
     def token_share(self) -> float:
         """Tokens of the items measured, as a share of those of all items."""
         whole = sum(m.tokens * m.pool.n_items for m in self.measured)
-        return sum(m.tokens * m.n_items for m in self.measured) / whole
+        return sum(m.tokens * m.n_items for m in self.measured) / whole if whole else 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-safe mapping; what is unknown is null."""
@@ -154,7 +154,7 @@ def plan_items(
     Raises
     ------
     UnknownCostError
-        A budget is given, and the seconds that an item takes are unknown.
+        The tokens of an item are unknown, or its seconds where a budget is given.
 
     """
     pools = [m.pool for m in measured]
@@ -162,11 +162,12 @@ def plan_items(
     variance = np.array([m.variance for m in measured])
     tokens = np.array([m.tokens for m in measured])
     cost = tokens if seconds is None else np.array([m.seconds for m in measured])
-    if not (cost > 0).all():
-        raise UnknownCostError(
-            f"the time of an item of {measured[int((~(cost > 0)).argmax())].benchmark} is unknown; "
-            "leave out the budget"
-        )
+    is_whole = np.array([m.n_items == m.pool.n_items for m in measured])
+    cost = np.where(is_whole, 0.0, cost)
+    if not (cost > 0)[~is_whole].all():
+        unknown = measured[int((~is_whole & ~(cost > 0)).argmax())].benchmark
+        what = "tokens" if seconds is None else "time"
+        raise UnknownCostError(f"the {what} of an item of {unknown} is unknown")
     column = {name: i for i, name in enumerate(effect.benchmarks)}
     used = [column.get(m.benchmark, -1) for m in measured]
     padded = np.hstack([effect.effect, np.zeros((len(effect.targets), 1))])[:, used]
@@ -188,14 +189,14 @@ def plan_items(
     planned = enough(wider, start, cost)
     within = seconds is None or float((planned - start) @ cost) <= seconds
     if not within and seconds is not None:
-        low, high = 0.0, 10.0  # natural logarithms of a factor of the tolerance
+        low, high = 0.0, 8.0  # natural logarithms of a factor of the tolerance
         for _ in range(_STEPS):
             middle = (low + high) / 2
             tried = enough(wider * np.exp(middle), start, cost)
             low, high = (low, middle) if (tried - start) @ cost <= seconds else (middle, high)
         planned = enough(wider * np.exp(high), start, cost)
-    fewest = np.array([p.n_tasks for p in pools])
-    all_tokens = sum(m.tokens * m.pool.n_items for m in measured)
+    fewest = np.where(is_whole, start, np.array([p.n_tasks for p in pools]))
+    all_tokens = sum(m.tokens * m.pool.n_items for m in measured) or 1.0
     ladder = [enough(np.full(len(full), step), fewest, tokens) for step in _LADDER]
     return StoppingPlan(
         tolerance=tolerance,
@@ -220,5 +221,13 @@ def item_variance(values: Array) -> float:
     -----
     Laplace's rule: an item of 0 and one of 1 are added, so that a score of 0 or 1 by few items does
     not count as sure.
+
+    Raises
+    ------
+    TooFewItemsError
+        There are fewer than two values.
+
     """
+    if len(values) < 2:
+        raise TooFewItemsError(f"{len(values)} measured item says nothing of how much items differ")
     return float(np.var(np.concatenate([values, [0.0, 1.0]])))

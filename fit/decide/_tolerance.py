@@ -8,7 +8,7 @@ from math import isfinite
 
 from ..errors import FitError
 
-__all__ = ["Tolerance", "read_seconds"]
+__all__ = ["Tolerance", "checked_duration", "read_seconds"]
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "hours": 3600.0}
 _DURATION = re.compile(r"\s*([0-9.]+)\s*([a-z]*)\s*", re.IGNORECASE)
@@ -65,6 +65,18 @@ class Tolerance:
             )
         return cls(value / 100 if relative else value, relative)
 
+    @classmethod
+    def checked(cls, text: str) -> str:
+        """Return a text that states a tolerance.
+
+        Raises
+        ------
+        FitError
+            It states none.
+
+        """
+        return str(cls.read(text))
+
     def of_width(self, width: float) -> float:
         """Return it as a share of an interval's width."""
         return self.value if self.relative else self.value / width
@@ -92,3 +104,16 @@ def read_seconds(text: str) -> float:
         why = "has no unit" if match is not None and number > 0 and not unit else "is no duration"
         raise FitError(f"the budget {text!r:.60} {why}; write it as 90s, 30min or 2h")
     return number * _SECONDS[unit]
+
+
+def checked_duration(text: str) -> str:
+    """Return a text that ``read_seconds`` can read.
+
+    Raises
+    ------
+    FitError
+        It cannot.
+
+    """
+    read_seconds(text)
+    return text

@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .._files import making_folder, write_together
+from ..decide import StoppingPlan
 from ..errors import FitError
 from ..prediction import Placement, Prediction, TargetPrediction
 from ._figures import draw_placement
@@ -42,6 +43,7 @@ def write_report(
     subtitle: Iterable[str] = (),
     foot: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
+    stopping: StoppingPlan | None = None,
 ) -> Path:
     """Write the report of a placement into a folder and return the page's path.
 
@@ -57,6 +59,8 @@ def write_report(
         Further sentences of the page's foot: how the scores were measured.
     extra : mapping, optional
         Further entries of ``result.json``.
+    stopping : StoppingPlan, optional
+        Why only some items were measured.
 
     Raises
     ------
@@ -83,7 +87,7 @@ def write_report(
         with making_folder(out):
             drawn = {
                 name: _drawn(figure, caption, out / name)
-                for name, (figure, caption) in draw_placement(placement).items()
+                for name, (figure, caption) in draw_placement(placement, stopping).items()
             }
             result = {"capspace": version("capspace"), **placement.to_dict(), **(extra or {})}
             write_together(
@@ -134,6 +138,7 @@ def _render(
             "scores": drawn["scores"],
             "place": drawn["place"],
             "predictions": drawn.get("predictions"),
+            "stopping": drawn.get("stopping"),
             "targets": [d for name, d in drawn.items() if name.startswith("target-")],
         },
         scores=_score_rows(placement),
