@@ -51,6 +51,16 @@ from .completion import GaussianProcessLaw as GaussianProcessLaw
 from .completion import evaluate_targets as evaluate_targets
 from .completion import score_to_z as score_to_z
 from .completion import z_to_score as z_to_score
+from .decide import Cost as Cost
+from .decide import Measurement as Measurement
+from .decide import NextEvaluations as NextEvaluations
+from .decide import Question as Question
+from .decide import Step as Step
+from .decide import TrackRecord as TrackRecord
+from .decide import Verdict as Verdict
+from .decide import judge_run as judge_run
+from .decide import next_evaluations as next_evaluations
+from .decide import parse_cost as parse_cost
 from .errors import DegenerateError as DegenerateError
 from .errors import FitError as FitError
 from .errors import NotConvergedError as NotConvergedError
@@ -68,6 +78,7 @@ from .figures import draw_backtest_baselines as draw_backtest_baselines
 from .figures import draw_backtest_predictions as draw_backtest_predictions
 from .figures import draw_baselines as draw_baselines
 from .figures import draw_budget_curve as draw_budget_curve
+from .figures import draw_cost_and_width as draw_cost_and_width
 from .figures import draw_efficiency as draw_efficiency
 from .figures import draw_error_curves as draw_error_curves
 from .figures import draw_gain as draw_gain

@@ -1,7 +1,11 @@
 from ._allocation import allocate_items as allocate_items
 from ._item_pool import ItemPool as ItemPool
+from ._next import NextEvaluations as NextEvaluations
+from ._next import next_evaluations as next_evaluations
 from ._noise_effect import NoiseEffect as NoiseEffect
 from ._noise_effect import PredictedWidths as PredictedWidths
+from ._path import Measurement as Measurement
+from ._path import Step as Step
 from ._stopping import FIRST_ITEMS as FIRST_ITEMS
 from ._stopping import MeasuredItems as MeasuredItems
 from ._stopping import StoppingPlan as StoppingPlan
@@ -10,3 +14,9 @@ from ._stopping import plan_items as plan_items
 from ._tolerance import Tolerance as Tolerance
 from ._tolerance import checked_duration as checked_duration
 from ._tolerance import read_seconds as read_seconds
+from ._track_record import TrackRecord as TrackRecord
+from ._verdict import Question as Question
+from ._verdict import Verdict as Verdict
+from ._verdict import judge_run as judge_run
+from .cost import Cost as Cost
+from .cost import parse_cost as parse_cost

@@ -6,6 +6,7 @@ from .backtest import (
     draw_backtest_baselines,
     draw_backtest_predictions,
 )
+from .decisions import draw_cost_and_width
 from .efficiency import draw_efficiency
 from .errors import draw_baselines, draw_error_curves, draw_predicted
 from .gain import Treatment, draw_gain, draw_gain_analysis, draw_weights
@@ -25,6 +26,7 @@ __all__ = [
     "draw_backtest_predictions",
     "draw_baselines",
     "draw_budget_curve",
+    "draw_cost_and_width",
     "draw_efficiency",
     "draw_error_curves",
     "draw_gain",

@@ -160,7 +160,7 @@ def predict_targets(
         unseen = {*overlap.reasons, *exclude}
         own = laws_without(laws, reference, unseen) if unseen else laws
         day = release_of(table, model, reference, overlap.sure, today)
-        about = [[*decimal_years([(model, day)]), _REASONS.get(table.fact(model, "mode"), np.nan)]]
+        about = [[*decimal_years([(model, day)]), REASONS.get(table.fact(model, "mode"), np.nan)]]
         measured = dict(zip(benchmarks, row, strict=True))
         cells = np.array([[measured.get(b, np.nan) for b in own.cheap]])
         spreads = source_spread(reference, _sources(table, model, benchmarks))
@@ -245,7 +245,7 @@ _NUMBERS = ("prediction", "lower", "upper")
 _HOW = "give the date in a column release_date or by --release-date"
 _UNDATED = f"{{}}: no release date is given, {{}} is assumed; {_HOW}"
 _UNDATED_LATE = f"no release date is given and {{}} is assumed, so {{}}; {_HOW}"
-_REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
+REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
 
 
 def release_of(
