@@ -1,18 +1,17 @@
-"""How much wider intervals get where measuring stops early, for ``scripts/bench_decide``.
+"""How much wider intervals get where measuring stops early.
 
 ``reference``: models of study-2024 whose published scores are taken for those of all items; items
 are drawn from them at random. ``arc``: the same, with the items of ARC-C as the models really
 answered them. ``helm``: models whose items on four benchmarks are all real. The models predicted
 are left out of every law with their families. Nothing here is chosen: the first round and its 50
 items per benchmark are those of ``capspace place --until``.
-
-Run alone it prints its own tables: ``.venv/bin/python scripts/stopping_tables.py [PART ...]``.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import process_time
@@ -34,7 +33,7 @@ from capspace.fit.decide import (
 from capspace.fit.errors import FitError
 from capspace.fit.reference import Benchmark, Reference, Target
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PER_ITEM = ROOT / "../shared/data/results/per_item"
 PARTS = ("reference", "arc", "helm")
 AGENTIC = ("agentbench", "agentboard")
@@ -233,7 +232,9 @@ def _results(name: str, folder: Path = PER_ITEM) -> pd.DataFrame:
         return pd.DataFrame(bits, index=pd.Index(map(str, stored["models"]), name="model"))
 
 
-def helm(settings: Sequence[tuple[str, Sequence[str] | None]]) -> dict[tuple[str, str], Outcome]:
+def helm(
+    settings: Sequence[tuple[str, Sequence[str] | None]], most: int
+) -> dict[tuple[str, str], Outcome]:
     """Stop early on models all of whose items are real; see the module."""
     names = ("commonsense", "gsm", "med_qa", "mmlu", "math")
     items = {name: _results(name) for name in names}
@@ -247,7 +248,7 @@ def helm(settings: Sequence[tuple[str, Sequence[str] | None]]) -> dict[tuple[str
         benchmarks=benchmarks,
         targets={"math": Target(name="math", label="MATH", description="HELM", population="all")},
     )
-    for i, model in enumerate(models[::4]):
+    for i, model in enumerate(models[:: -(-len(models) // most)]):
         rng = np.random.default_rng([2, i])
         answers = {}
         for name in names[:4]:
@@ -259,34 +260,35 @@ def helm(settings: Sequence[tuple[str, Sequence[str] | None]]) -> dict[tuple[str
     return outcomes
 
 
-def study_models(every: int) -> list[str]:
-    """Return base models that have all benchmarks, each so manieth, and all agents."""
+def study_models(most: int, among: Collection[str] | None = None) -> list[str]:
+    """Return base models that have all benchmarks, and agents, half of ``most`` each."""
     reference = load_reference("study-2024")
-    base = reference.scores("base").dropna().index[::every]
-    agents = reference.table.wide(["agentbench"])["agentbench"].dropna().index
+    base = [str(m) for m in reference.scores("base").dropna().index]
     known = reference.scores("instruct").drop(columns="XWinograd").dropna().index
-    return [*map(str, base), *(str(m) for m in agents if m in known)]
+    agents = reference.table.wide(["agentbench"])["agentbench"].dropna().index
+    half = most // 2
+    if among is not None:
+        base, known, half = [m for m in base if m in among], known[:0], most
+    return [*base[:: -(-len(base) // half)], *(str(m) for m in agents if m in known)][:most]
 
 
-def tables(parts: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+def tables(parts: Sequence[str], most: int) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield titles and tables."""
+    settings = [("10%", None), ("5%", None), ("3%", AGENTIC)]
     for part in parts:
         began = process_time()
         if part == "helm":
-            made = helm([("5%", None), ("10%", None)])
+            made = helm([("5%", None), ("10%", None)], most)
         else:
             arc = part == "arc"
-            models = study_models(8)
-            if arc:
-                known = set(_results("arc_challenge").index)
-                complete = load_reference("study-2024").scores("base").dropna().index
-                models = [str(m) for m in complete if m in known][::4]
-            made = study(models, [("10%", None), ("5%", None), ("3%", AGENTIC)], real_arc=arc)
+            models = study_models(most, _results("arc_challenge").index if arc else None)
+            made = study(models, settings, real_arc=arc)
         for (group, until), outcome in made.items():
             title = f"{part}, {group} targets, until {until}"
             yield f"{title} ({process_time() - began:.0f} CPU s so far)", outcome.table()
 
 
-if __name__ == "__main__":
-    for title, table in tables(sys.argv[1:] or PARTS):
+def print_table(arguments: Namespace) -> None:
+    """Print the tables; ``--models`` bounds the models of each."""
+    for title, table in tables(PARTS, arguments.models):
         print(f"\n{title}\n{table.round(1).to_string()}", flush=True)
