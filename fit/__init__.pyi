@@ -51,6 +51,9 @@ from .completion import GaussianProcessLaw as GaussianProcessLaw
 from .completion import evaluate_targets as evaluate_targets
 from .completion import score_to_z as score_to_z
 from .completion import z_to_score as z_to_score
+from .decide import ScoreAlarm as ScoreAlarm
+from .decide import check_scores as check_scores
+from .decide import check_together as check_together
 from .errors import DegenerateError as DegenerateError
 from .errors import FitError as FitError
 from .errors import NotConvergedError as NotConvergedError

@@ -89,7 +89,8 @@ def place(
     )
     if as_json:
         document = placed.placement.to_dict()
-        o.print_json({**document, "reference": reference_dict(known, reason)})
+        alarms = [alarm.to_dict() for alarm in placed.alarms]
+        o.print_json({**document, "alarms": alarms, "reference": reference_dict(known, reason)})
     else:
         o.console().print(reason, style="dim", markup=False)
         print_placement(placed.placement, subtitle=subtitle(collection), report=placed.report)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from capspace.fit._display import counted, frame_html
+from capspace.fit.decide import ScoreAlarm, check_scores
 from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
@@ -30,6 +31,8 @@ class PlacedModel:
     collection: Collection
     placement: Placement
     report: Path | None
+    alarms: tuple[ScoreAlarm, ...] = field(default=())
+    """Scores that the model's other scores contradict."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction, as ``Placement.to_frame``; scores are the collection's."""
@@ -111,15 +114,17 @@ def place_collection(
     table = collection.table
     if release_date is not None:
         table = replace(table, models=table.models.assign(release_date=release_date))
+    known = load_reference() if reference is None else reference
+    alarms = check_scores(table.select(models=[checkpoint.name]), known)
     placement = place_model(
         table,
-        load_reference() if reference is None else reference,
+        known,
         model=checkpoint.name,
         targets=targets,
         level=level,
         missing={m.benchmark: m.reason for m in collection.missing},
         comparable=comparable,
-        notes=_notes(collection),
+        notes=[*_notes(collection), *(alarm.line for alarm in alarms)],
         keep=keep,
     )
     report = None
@@ -131,9 +136,9 @@ def place_collection(
             out,
             subtitle=subtitle(collection),
             foot=_foot(collection),
-            extra=_extra(collection),
+            extra=_extra(collection, alarms),
         )
-    return PlacedModel(collection, placement, report)
+    return PlacedModel(collection, placement, report, alarms)
 
 
 def subtitle(collection: Collection) -> list[str]:
@@ -176,12 +181,13 @@ def _foot(collection: Collection) -> list[str]:
     ]
 
 
-def _extra(collection: Collection) -> dict[str, object]:
+def _extra(collection: Collection, alarms: Iterable[ScoreAlarm]) -> dict[str, object]:
     (checkpoint,) = collection.checkpoints
     return {
         "revision": checkpoint.revision,
         "panel": f"{collection.panel.name} v{collection.panel.version}",
         "n_measured_now": collection.n_measured,
+        "alarms": [alarm.to_dict() for alarm in alarms],
         "results": [
             {
                 "benchmark": r.benchmark,
