@@ -72,7 +72,7 @@ def place(
     if settings.until is not None:
         from capspace.fit.decide import PredictedWidths
 
-        widths = PredictedWidths(known, targets=target, level=level)
+        widths = PredictedWidths(chosen[0][0], targets=target, level=level)
     with o.resumable():
         collection = collect_scores(
             model,
