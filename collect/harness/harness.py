@@ -140,6 +140,7 @@ class Harness:
             without_survey(),
         ):
             tasks = self._load(benchmark, changes)
+            _require_examples(benchmark, tasks)
             chosen = None
             if benchmark.items is not None and limit is None:
                 chosen = chosen_items(tasks, benchmark, seeds.fewshot)
@@ -180,6 +181,7 @@ class Harness:
             plain_prompts(HARNESS_SEEDS.python, HARNESS_SEEDS.numpy),
         ):
             tasks = self._load(benchmark, changes)
+            _require_examples(benchmark, tasks)
         chosen: dict[str, list[int]] = {}
         if benchmark.items is not None and limit is None:
             chosen = chosen_items(tasks, benchmark, HARNESS_SEEDS.fewshot)
@@ -229,6 +231,23 @@ class Harness:
         source = self._source(config)
         named = (source and source.fingerprint) or own_files_fingerprint(config) or "hub"
         return with_sentence_data(named, config, self.data_root)
+
+
+def _require_examples(benchmark: Benchmark, tasks: Sequence[Any]) -> None:
+    """Refuse more examples than a task's data has, of which lm-eval draws without a clear word."""
+    for task in tasks:
+        pool = getattr(getattr(task, "sampler", None), "df", None)
+        if pool is None or not benchmark.n_shot:
+            continue
+        itself = (
+            task.fewshot_cfg.split == task.config.test_split
+        )  # an item is no example of its own
+        if benchmark.n_shot + itself > len(pool):
+            raise HarnessError(
+                f"{benchmark.name}: n_shot: {benchmark.n_shot} wants more examples than task "
+                f"{task.config.task} has to draw from, {max(0, len(pool) - itself)}; give a lower "
+                "n_shot in the panel, or more data"
+            )
 
 
 def _require_sandbox(name: str, config: dict[str, Any]) -> None:

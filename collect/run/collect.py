@@ -99,13 +99,7 @@ def collect_scores(
         logged_to(opened.log_file),
         open_journal(opened.path) as journal,
     ):
-        find = partial(
-            resolve,
-            allow_pickle=chosen.allow_pickle,
-            trust_remote_code=chosen.trust_remote_code,
-            token=chosen.hub_token,
-            hash_file=opened.hash_file,
-        )
+        find = partial(_resolved, settings=chosen, hash_file=opened.hash_file)
         checkpoints, unusable = _resolve_all(names, find)
         parts: dict[str, Any] = {
             "panel": measured,
@@ -126,6 +120,20 @@ def collect_scores(
             return run.collect(checkpoints, unusable)
         finally:
             run.progress.close()
+
+
+def _resolved(name: str, *, settings: RunSettings, hash_file: Callable[[Path], str]) -> Checkpoint:
+    """Return a checkpoint that can be measured as settings say, as far as its files tell."""
+    checkpoint = resolve(
+        name,
+        allow_pickle=settings.allow_pickle,
+        trust_remote_code=settings.trust_remote_code,
+        token=settings.hub_token,
+        hash_file=hash_file,
+    )
+    if settings.applies_template:
+        checkpoint.require_chat_template()
+    return checkpoint
 
 
 def _deciding(panel: Panel, given: PredictedWidths | None) -> PredictedWidths:
