@@ -39,6 +39,28 @@ NEMOTRON = {
     **{"mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "n_groups": 1},
     **{"chunk_size": 16, "num_hidden_layers": 4},
 }
+LATENT = {
+    **{"kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8},
+    **{"num_key_value_heads": 4, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1},
+}
+BAILING = {
+    **{"num_local_experts": 4, "moe_intermediate_size": 16, "num_experts_per_tok": 2},
+    **{"head_dim": 8, "layer_group_size": 3, "num_mtp_layers": 0},
+}
+ZAMBA_2 = {
+    **{"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"], "num_hidden_layers": 4},
+    **{"n_mamba_heads": 8, "mamba_d_state": 8, "chunk_size": 16, "num_key_value_heads": 4},
+}
+ZAMBA = {
+    **{"attn_layer_period": 3, "attn_layer_offset": 2, "num_hidden_layers": 6},
+    **{"mamba_d_state": 8, "mamba_dt_rank": 4, "n_mamba_heads": 2, "num_key_value_heads": 4},
+}
+JAMBA = {
+    **{"attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 4},
+    **{"mamba_d_state": 8, "mamba_dt_rank": 4},
+}
+MAMBA_2 = {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 1, "chunk_size": 16}
+ZAYA = {"head_dim": 8, "moe_intermediate_size": 16, "num_experts": 4, "router_hidden_size": 16}
 HYBRIDS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_5": ("Qwen3_5TextConfig", GATED),
     "qwen3_5_moe": ("Qwen3_5MoeTextConfig", GATED | EXPERTS),
@@ -52,6 +74,14 @@ HYBRIDS: dict[str, tuple[str, dict[str, Any]]] = {
     "falcon_h1": ("FalconH1Config", MAMBA | {"mamba_d_ssm": 64}),
     "nemotron_h": ("NemotronHConfig", NEMOTRON),
     "bamba": ("BambaConfig", MAMBA | {"attn_layer_indices": [1]}),
+    "bailing": ("BailingHybridConfig", LATENT | BAILING),
+    "mamba_2": ("Mamba2Config", MAMBA_2),
+    "zamba_2": ("Zamba2Config", ZAMBA_2),
+    "zaya": ("ZayaConfig", ZAYA),
+    "mamba": ("MambaConfig", {"state_size": 8, "time_step_rank": 4}),
+    "falcon_mamba": ("FalconMambaConfig", {"state_size": 8, "time_step_rank": 4}),
+    "jamba": ("JambaConfig", JAMBA),
+    "zamba": ("ZambaConfig", ZAMBA),
 }
 
 _LATENT = {
@@ -95,7 +125,7 @@ ATTENDING: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Models whose keys and values are not attended to as they are stored, and older ones."""
 
-FAST = {"qwen3_5", "granite_4", "lfm2", "deepseek_v3", "bloom"}
+FAST = {"qwen3_5", "granite_4", "lfm2", "mamba", "deepseek_v3", "bloom"}
 
 needs_states = pytest.mark.skipif(
     Version(transformers.__version__) < Version("5.24"),

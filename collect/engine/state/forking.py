@@ -16,6 +16,7 @@ from transformers.cache_utils import DynamicCache
 
 from ..forward import CACHE_NAMES, UnsupportedForwardError, base_model, first_line
 from ..tree import IntArray
+from .scan import continued_scans, scanning_layers
 
 __all__ = [
     "ATTENTION",
@@ -30,24 +31,34 @@ __all__ = [
 ]
 
 FAMILIES = {
+    "bailing_hybrid",
     "bamba",
     "falcon_h1",
+    "falcon_mamba",
     "granitemoehybrid",
+    "jamba",
     "kimi_linear",
     "lara_mini",
     "lfm2",
     "lfm2_moe",
     "lfm3",
+    "mamba",
+    "mamba2",
     "nemotron_h",
     "olmo_hybrid",
     "qwen3_5_moe_text",
     "qwen3_5_text",
     "qwen3_next",
+    "qwen4_exp_text",
+    "zamba",
+    "zamba2",
+    "zaya",
 }
 """Model types whose states go on exactly, over chunks of two tokens or more and after a copy.
 
-Not Jamba, Mamba, Falcon Mamba and Zamba, whose scan begins at zero in every chunk; not
-RecurrentGemma, whose state is kept in its modules.
+The scans of Mamba, Falcon Mamba, Jamba and Zamba do so by
+:func:`~capspace.collect.engine.state.scan.continued_scans`. Not RecurrentGemma, whose state is kept
+in its modules, nor MiniMax-01 and RWKV, whose states are none of the cache that is copied here.
 """
 
 ATTENTION = frozenset({"attention", "full_attention", "sliding_attention"})
@@ -160,6 +171,8 @@ class StateForward:
         position.
     picks_columns : bool
         Whether ``logits_to_keep`` names the tokens whose logits are computed; all are otherwise.
+    scanning : tuple of Module
+        The layers whose scans go on with help.
 
     """
 
@@ -167,6 +180,7 @@ class StateForward:
     cache_name: str
     takes_positions: bool = True
     picks_columns: bool = True
+    scanning: tuple[nn.Module, ...] = ()
 
     @classmethod
     def of(cls, model: nn.Module) -> StateForward:
@@ -179,10 +193,16 @@ class StateForward:
 
         """
         parameters = inspect.signature(base_model(model).forward).parameters
-        takes = [name in parameters for name in ("position_ids", "logits_to_keep")]
+        scanning = scanning_layers(model)
         reason = ""
         for name in CACHE_NAMES:
-            forward = cls(model, name, *takes)
+            forward = cls(
+                model,
+                name,
+                takes_positions="position_ids" in parameters,
+                picks_columns="logits_to_keep" in parameters,
+                scanning=scanning,
+            )
             state = forward.empty()
             try:
                 with warnings.catch_warnings(), torch.no_grad():
@@ -236,9 +256,9 @@ class StateForward:
             settings["logits_to_keep"] = wanted
         if mask is not None:
             settings["attention_mask"] = mask.to(device)
-        logits: Tensor = self.model(
-            input_ids=torch.from_numpy(tokens).to(device), use_cache=True, **settings
-        ).logits
+        inputs = torch.from_numpy(tokens).to(device)
+        with continued_scans(self.scanning):
+            logits: Tensor = self.model(input_ids=inputs, use_cache=True, **settings).logits
         return logits if self.picks_columns else logits.index_select(1, wanted)
 
 
