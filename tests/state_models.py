@@ -125,6 +125,37 @@ ATTENDING: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Models whose keys and values are not attended to as they are stored, and older ones."""
 
+_INDEXED = _LATENT | _ROUTED | {"index_n_heads": 2, "index_head_dim": 16}
+CHOOSING: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama_4": (
+        "Llama4TextConfig",
+        {
+            **{"num_local_experts": 4, "intermediate_size_mlp": 48, "head_dim": 8},
+            **{"num_experts_per_tok": 1, "no_rope_layers": [1, 0, 1]},
+        },
+    ),
+    "deepseek_v3_2": ("DeepseekV32Config", _INDEXED),
+    "glm_5": ("GlmMoeDsaConfig", _INDEXED),
+    "minimax_m3": (
+        "MiniMaxM3VLTextConfig",
+        {
+            **{"head_dim": 16, "index_n_heads": 2, "index_head_dim": 16, "num_local_experts": 4},
+            **{"num_experts_per_tok": 2, "moe_intermediate_size": 16},
+            "layer_types": ["full_attention", "minimax_m3_sparse", "minimax_m3_sparse"],
+        },
+    ),
+    "qwen4_exp": (
+        "Qwen4ExpTextConfig",
+        {
+            **{**GATED, **EXPERTS, "hc_count": 2, "hc_lowrank": 8, "ngram_vocab_size_base": 64},
+            **{"make_ngram_vocab_size_divisible_by": 8, "split_ngram_parts": 1},
+            **{"ple_layer_ids": [], "indexer_n_heads": 2, "indexer_kv_heads": 1},
+            **{"indexer_head_dim": 8, "indexer_budget": 512, "indexer_compress_ratio": 4},
+        },
+    ),
+}
+"""Models that attend to chosen tokens, from the number of tokens on that they are released with."""
+
 FAST = {"qwen3_5", "granite_4", "lfm2", "mamba", "deepseek_v3", "bloom"}
 
 needs_states = pytest.mark.skipif(
@@ -143,7 +174,7 @@ def each(names: Any) -> list[Any]:
 
 def build_named(name: str) -> Any:
     """Return the small model of this name."""
-    return build(*(HYBRIDS | ATTENDING)[name])
+    return build(*(HYBRIDS | ATTENDING | CHOOSING)[name])
 
 
 def build(kind: str, settings: dict[str, Any]) -> Any:

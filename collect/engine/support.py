@@ -13,7 +13,7 @@ from transformers.configuration_utils import PretrainedConfig
 
 from .attention.backends import AttentionBackend, suitable_backends
 from .forward import base_model
-from .length import length_limit
+from .length import CHUNKED, length_limit
 from .probes import Autocast, generation_probe, probe, state_probe, state_texts_probe
 from .state.forking import ATTENTION, goes_on_from_states, has_recurrent_state
 
@@ -164,6 +164,8 @@ def _by_config(config: PretrainedConfig) -> str | None:
     text = config.get_text_config(decoder=True)
     if getattr(text, "alibi", False) or getattr(text, "position_embedding_type", "") == "alibi":
         return "its attention uses ALiBi"
+    if getattr(text, "attention_chunk_size", None) is not None:
+        return CHUNKED
     unknown = set(getattr(text, "layer_types", None) or ()) - ATTENTION
     if unknown:
         return f"it has layers of type {', '.join(sorted(unknown))}"
@@ -176,8 +178,6 @@ def _by_span(config: PretrainedConfig) -> str | None:
     two_sided = getattr(text, "use_bidirectional_attention", None)
     if getattr(text, "is_causal", True) is False or two_sided not in (None, False, "vision"):
         return "its attention is not causal"
-    if getattr(text, "attention_chunk_size", None) is not None:
-        return "its attention works in chunks of positions"
     return None
 
 

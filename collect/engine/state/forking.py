@@ -66,7 +66,8 @@ ATTENTION = frozenset({"attention", "full_attention", "sliding_attention"})
 
 _LAYERS = (
     *("LinearAttentionLayer", "LinearAttentionAndFullAttentionLayer"),
-    *("DynamicLayer", "DynamicSlidingWindowLayer", "DummyLayer"),
+    *("DynamicLayer", "DynamicSlidingWindowLayer", "DynamicIndexedLayer", "DummyLayer"),
+    "MiniMaxM3VLSparseCacheLayer",
 )
 
 _CUT = 64

@@ -142,11 +142,24 @@ def _stacked(parts: Sequence[tuple[State, int]]) -> State:
         )
         if window is not None:
             layer.cumulative_length = total
+        _stack_indices(layer, layers, held)
         if type(layer) in (DynamicLayer, _RoomyLayer):
             new.layers[place] = _RoomyLayer(keys, values)
         else:
             layer.keys, layer.values = keys, values
     return new
+
+
+def _stack_indices(new: Any, layers: Sequence[Any], held: int) -> None:
+    """Give a layer that chooses tokens by an index the keys of that index, where it has any."""
+    if getattr(new, "indexer_keys", None) is not None:  # (n_rows, length, d)
+        keys = [_padded(layer.indexer_keys[:, None], held)[:, 0] for layer in layers]
+        new.indexer_keys = torch.cat(keys)
+    if getattr(new, "indexer_position_ids", None) is not None:  # (kinds, n_rows, length)
+        places = [_padded(layer.indexer_position_ids[..., None], held)[..., 0] for layer in layers]
+        new.indexer_position_ids = torch.cat(places, 1)
+    if getattr(new, "idx_keys", None) is not None:  # (n_rows, n_heads, length, d)
+        new.idx_keys = torch.cat([_padded(layer.idx_keys, held) for layer in layers])
 
 
 def _padded(states: Tensor, length: int) -> Tensor:

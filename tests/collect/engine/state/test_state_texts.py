@@ -10,7 +10,7 @@ import torch
 from engine_parts import byte_tokenizer
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from state_models import ATTENDING, HYBRIDS, build_named, each, needs_states
+from state_models import ATTENDING, CHOOSING, HYBRIDS, build, build_named, each, needs_states
 
 from capspace.collect.engine.generation.sampling import Choice
 from capspace.collect.engine.lm import CapspaceLM
@@ -66,7 +66,7 @@ REQUESTS = [
 ]
 
 
-@pytest.mark.parametrize("name", each(HYBRIDS | ATTENDING))
+@pytest.mark.parametrize("name", each(HYBRIDS | ATTENDING | CHOOSING))
 def test_texts_are_those_of_hf(name: str) -> None:
     model = build_named(name)
     engine, hf = CapspaceLM(model, **SHARED), HFLM(model, batch_size=1, **SHARED)
@@ -81,6 +81,37 @@ def test_texts_are_those_of_hf(name: str) -> None:
     scores, own = (lm.loglikelihood(scored, disable_tqdm=True) for lm in (engine, hf))
     np.testing.assert_allclose([s for s, _ in scores], [s for s, _ in own], atol=2e-4)
     assert not engine.unserved
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "reason"),
+    [
+        ("llama_4", {"attention_chunk_size": 120}, "its attention works in chunks of positions"),
+        ("deepseek_v3_2", {"index_topk": 119}, "its attention chooses tokens by an index"),
+    ],
+    ids=["chunks", "index"],
+)
+def test_what_is_longer_than_the_probe_can_tell_takes_the_path_of_hf(
+    name: str, limit: dict[str, int], reason: str
+) -> None:
+    """Up to where attention begins to choose, requests are served."""
+    kind, settings = CHOOSING[name]
+    model = build(kind, settings | limit)
+    engine, hf = CapspaceLM(model, **SHARED), HFLM(model, batch_size=1, **SHARED)
+    assert (engine.unsupported_reason, engine.unsupported_generation) == (None, None)
+    pairs = [("a" * n, "bc") for n in (30, 117, 118, 119, 160)]
+    scored = [Instance("loglikelihood", {}, pair, 0) for pair in pairs]
+    ours, own = (lm.loglikelihood(scored, disable_tqdm=True) for lm in (engine, hf))
+    np.testing.assert_allclose([s for s, _ in ours], [s for s, _ in own], atol=2e-4)
+    assert engine.unserved == {reason: 2}
+    asked = [Instance("generate_until", {}, ("b" * n, {"max_gen_toks": 6}), 0) for n in (90, 130)]
+    for request, is_served in zip(asked, (True, False), strict=True):
+        engine.unserved.clear()
+        texts = engine.generate_until([request], disable_tqdm=True)
+        assert texts == hf.generate_until([request], disable_tqdm=True)
+        assert (engine.unserved == {}) == is_served
+    model = build(kind, settings | {next(iter(limit)): 60})
+    assert CapspaceLM(model, **SHARED).unsupported_reason is not None
 
 
 @pytest.mark.parametrize("name", each(["qwen3_5", "lfm3", "gemma_3n"]))
