@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from capspace.tasks.panel import Panel, load_panel
 
 from ..checkpoints.checkpoint import Checkpoint, resolve
+from ..endpoint.address import served_checkpoint
 from ..errors import CheckpointError, CollectError, NoCheckpointError, SettingsError
 from ..harness.data_root import chosen_data_root
 from ..harness.harness import Harness
@@ -48,7 +49,8 @@ def collect_scores(
     Parameters
     ----------
     models : str or sequence of str
-        Hub names ``org/model[@revision]`` or local folders.
+        Hub names ``org/model[@revision]`` or local folders; with an ``endpoint``, the names that
+        its server has for them.
     panel : str, Path or Panel
         A panel of the package, a YAML file, or a panel.
     store : ResultStore, Path or str, optional
@@ -124,6 +126,8 @@ def collect_scores(
 
 def _resolved(name: str, *, settings: RunSettings, hash_file: Callable[[Path], str]) -> Checkpoint:
     """Return a checkpoint that can be measured as settings say, as far as its files tell."""
+    if settings.endpoint is not None:
+        return served_checkpoint(name, settings)
     checkpoint = resolve(
         name,
         allow_pickle=settings.allow_pickle,
