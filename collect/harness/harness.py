@@ -151,7 +151,7 @@ class Harness:
             _require_examples(benchmark, tasks)
             chosen = None
             if benchmark.items is not None and limit is None:
-                chosen = chosen_items(tasks, benchmark.items)
+                chosen = chosen_items(tasks, benchmark, seeds.fewshot)
             results = simple_evaluate(
                 model=lm,
                 tasks=tasks,
@@ -192,7 +192,7 @@ class Harness:
             _require_examples(benchmark, tasks)
         chosen: dict[str, list[int]] = {}
         if benchmark.items is not None and limit is None:
-            chosen = chosen_items(tasks, benchmark.items)
+            chosen = chosen_items(tasks, benchmark, HARNESS_SEEDS.fewshot)
         for task in tasks:
             task.set_config(key="num_fewshot", value=benchmark.n_shot)
             task.set_fewshot_seed(HARNESS_SEEDS.fewshot)
