@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 __all__ = [
+    "TRANSFORMERS_BACKENDS",
     "Backend",
+    "BackendArguments",
     "BatchSize",
     "Count",
     "Dtype",
@@ -40,8 +42,11 @@ _SET_BY_LM_EVAL = frozenset(
 )
 """What transformers takes beside a template's own variables: lm-eval's call decides it."""
 
-Backend = Literal["capspace", "hf"]
-"""Names in lm-eval's registry of model classes whose arguments are those of its own ``hf``."""
+Backend = Literal["capspace", "hf", "vllm", "sglang"]
+"""Names in lm-eval's registry of model classes."""
+
+TRANSFORMERS_BACKENDS = ("capspace", "hf")
+"""Those whose arguments are those of lm-eval's own ``hf``; the others have arguments of theirs."""
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -95,13 +100,18 @@ def _template_arguments(value: Any) -> Any:
         It is no JSON object, or has a value or a name that cannot be passed on.
 
     """
-    arguments = _json_object(value) if isinstance(value, str) else value
-    if not isinstance(arguments, Mapping):
-        return arguments  # which pydantic refuses
-    for name in arguments:
+    arguments = _arguments(value)
+    for name in arguments if isinstance(arguments, Mapping) else ():
         if name in _SET_BY_LM_EVAL:
             raise ValueError(f"{name} is not the template's: lm-eval sets it itself; leave it out")
-    _require_json(arguments)
+    return arguments
+
+
+def _arguments(value: Any) -> Any:
+    """Return a mapping, or what its JSON says; other types are refused by pydantic."""
+    arguments = _json_object(value) if isinstance(value, str) else value
+    if isinstance(arguments, Mapping):
+        _require_json(arguments)
     return arguments
 
 
@@ -160,6 +170,7 @@ NamesPlace = BeforeValidator(_place)
 BatchSize = Annotated[int | str, BeforeValidator(_batch_size)]
 Count = Annotated[int, IsNumber, Field(gt=0, le=sys.maxsize)]
 Temperature = Annotated[float, IsNumber, Field(ge=0, le=100), AfterValidator(_not_too_low)]
+BackendArguments = Annotated[dict[str, JsonValue] | None, BeforeValidator(_arguments)]
 TemplateArguments = Annotated[dict[str, JsonValue] | None, BeforeValidator(_template_arguments)]
 ThinkingSwitch = Annotated[Thinking, BeforeValidator(_switch)]
 Seed = Annotated[int, IsNumber, Field(ge=0, lt=2**32)]  # what NumPy takes
@@ -172,6 +183,7 @@ class RunChanges(TypedDict, total=False):
     dtype: Dtype
     batch_size: int | str
     backend: Backend
+    backend_args: Mapping[str, JsonValue] | str | None
     parallelize: bool
     allow_pickle: bool
     trust_remote_code: bool

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import reprlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -19,11 +18,13 @@ from pydantic import (
 )
 
 from capspace.fit.decide import Tolerance, checked_duration
-from capspace.fit.errors import near_matches
 
 from ._endpoint_settings import EndpointFields
+from ._setting_problems import problem_lines, refuse_unknown
 from ._setting_values import (
+    TRANSFORMERS_BACKENDS,
     Backend,
+    BackendArguments,
     BatchSize,
     Count,
     Dtype,
@@ -40,6 +41,7 @@ from .errors import SettingsError
 
 __all__ = [
     "DEFAULT_PANEL",
+    "TRANSFORMERS_BACKENDS",
     "Backend",
     "BatchSize",
     "Count",
@@ -57,17 +59,6 @@ DEFAULT_PANEL = "classic-8"
 """What is measured where no panel is named."""
 
 
-class _ShortRepr(reprlib.Repr):
-    def repr_int(self, x: int, level: int) -> str:
-        """Python itself refuses to spell out very long numbers."""
-        return super().repr_int(x, level) if x.bit_length() < 1000 else "a very long number"
-
-
-_SHORT = _ShortRepr()
-_MAY_HOLD_SECRETS = {"token", "endpoint"}
-_SHORT.maxstring = _SHORT.maxother = 60
-
-
 class _Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
@@ -78,7 +69,7 @@ class _Settings(BaseModel):
     def _revised(cls, values: Any) -> Any:
         """Refuse unknown names in one line, of which pydantic's own error would make several."""
         if isinstance(values, dict):
-            _refuse_unknown(values, cls.model_fields)
+            refuse_unknown(values, cls.model_fields)
         return values
 
     if not TYPE_CHECKING:  # with it, type checkers would take any name
@@ -113,7 +104,7 @@ class _Settings(BaseModel):
             does not take.
 
         """
-        _refuse_unknown(values, cls.model_fields)
+        refuse_unknown(values, cls.model_fields)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -135,7 +126,7 @@ class _Settings(BaseModel):
             As of `of`.
 
         """
-        _refuse_unknown(changes, [*type(self).model_fields, *known])
+        refuse_unknown(changes, [*type(self).model_fields, *known])
         return self.of(**{**self.given(), **changes})
 
 
@@ -191,7 +182,12 @@ class LoadSettings(_Settings):
     """Sequences per batch: a number, or auto, which finds one on CUDA and takes 8 elsewhere."""
 
     backend: Backend = "capspace"
-    """Model class that computes responses: capspace, the scoring engine, or hf, lm-eval's own."""
+    """Model class that computes responses: capspace, the scoring engine, or lm-eval's own hf, vllm
+    or sglang. The last two are passed through, and were not run where capspace is tested."""
+
+    backend_args: BackendArguments = None
+    """Arguments of lm-eval's class for vllm or sglang, on the command line as JSON:
+    {"tensor_parallel_size": 2}."""
 
     parallelize: bool = False
     """Spread the layers over all GPUs that CUDA_VISIBLE_DEVICES leaves visible."""
@@ -316,6 +312,20 @@ class RunSettings(EndpointFields, LoadSettings):
             for name in ("top_p", "top_k"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} needs a temperature above 0: it says how to sample")
+        if self.backend in TRANSFORMERS_BACKENDS:
+            if self.backend_args:
+                raise ValueError(
+                    f"backend_args are those of vllm and sglang, not of {self.backend}"
+                )
+        elif self.parallelize:
+            raise ValueError("parallelize is of capspace and hf; give backend_args instead")
+        elif any((self.thinking != "default", self.think_end, self.chat_template_args)) or (
+            self.reasoning_effort
+        ):
+            raise ValueError(
+                f"lm-eval's class for {self.backend} takes no mode: it grades thoughts whose end "
+                "is a special token; serve the model, and give its endpoint"
+            )
         unused = EndpointFields if self.endpoint is None else LoadSettings
         for name in unused.model_fields:
             if getattr(self, name) != unused.model_fields[name].default:
@@ -330,33 +340,3 @@ class RunSettings(EndpointFields, LoadSettings):
         """Whether prompts go through the checkpoint's chat template."""
         of_template = (self.chat_template_args, self.reasoning_effort, self.think_end)
         return self.chat_template or self.thinking != "default" or any(of_template)
-
-
-def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) -> list[str]:
-    """Return what is wrong with values of settings, each in a line that names its field.
-
-    Parameters
-    ----------
-    error : ValidationError
-        What validating a model of settings raised.
-    spell : callable
-        Spells a field's name as the user knows it.
-
-    """
-    lines = []
-    for problem in error.errors():
-        message = problem["msg"].removeprefix("Value error, ")
-        if not problem["loc"]:  # of several settings together, which the message names
-            lines.append(message)
-            continue
-        name = str(problem["loc"][0])
-        got = "" if name in _MAY_HOLD_SECRETS else f", got {_SHORT.repr(problem['input'])}"
-        lines.append(f"{spell(name)}: {message}{got}")
-    return list(dict.fromkeys(lines))
-
-
-def _refuse_unknown(values: Iterable[object], known: Collection[str]) -> None:
-    for name in values:
-        if name not in known:
-            near = near_matches(str(name), known) or f"; there are {', '.join(known)}"
-            raise SettingsError(f"there is no setting {name!r}{near}")

@@ -12,8 +12,9 @@ from ..engine.arithmetic import MODEL_NAME, engine_settings
 from ..engine.served import newer_than_checked
 from ..errors import BackendError, CheckpointError
 from ..runtime.optional import import_collect_extra
-from ..settings import LoadSettings
+from ..settings import TRANSFORMERS_BACKENDS, LoadSettings
 from ..storage.mode import Mode
+from .other_engines import load_other_engine
 
 if TYPE_CHECKING:
     from ..checkpoints.checked_model import CheckedModel, LoadRules
@@ -78,7 +79,7 @@ def load_model(
     *,
     chat_template: bool = False,
     mode: Mode | None = None,
-) -> CheckedModel:
+) -> Any:
     """Load a checkpoint as an lm-eval model object.
 
     Parameters
@@ -102,6 +103,8 @@ def load_model(
 
     """
     import_collect_extra()
+    if settings.backend not in TRANSFORMERS_BACKENDS:
+        return load_other_engine(checkpoint, settings)
     from lm_eval.api.registry import get_model
 
     from ..checkpoints.checked_model import LoadRules, checked

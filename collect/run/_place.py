@@ -13,6 +13,7 @@ from capspace.fit.decide import ScoreAlarm, check_scores
 from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
+from ..endpoint.address import NOTHING_TELLS, served_name
 from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
 from ..storage.result import Result
 from ..storage.score_table import to_table
@@ -189,6 +190,10 @@ def subtitle(collection: Collection) -> list[str]:
 
 def _notes(collection: Collection) -> list[str]:
     notes = []
+    (checkpoint,) = collection.checkpoints
+    if checkpoint.kind == "endpoint":
+        url, model = served_name(checkpoint)
+        notes.append(f"Measured as {model} behind {url}: {NOTHING_TELLS}.")
     odd = [r.benchmark for r in collection.results if not r.comparable]
     if odd:
         notes.append(not_comparable_note(odd))

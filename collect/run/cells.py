@@ -22,6 +22,7 @@ from ..storage.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
 from ..storage.mode import Mode
 from ..storage.protocol import Protocol
 from ..storage.result import Missing
+from .lm_eval_arguments import engine_settings
 
 __all__ = ["Cell", "cell_protocol", "measurable_cells", "measurement"]
 
@@ -107,6 +108,7 @@ def measurement(
         own = identity_settings(
             backend, governs_texts=checkpoint.governs_texts and harness.generates(benchmark)
         )
+        own += engine_settings(settings.backend_args or {})
     else:
         backend = "endpoint"
         stated = settings.answers_of

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import BackendError
+from ..storage.digests import canonical_json
+
 __all__ = [
     "CLASSES",
     "CONNECTION",
@@ -15,6 +18,7 @@ __all__ = [
     "OWN_LOADERS",
     "SETTINGS",
     "WITHOUT_EFFECT",
+    "engine_settings",
     "given_arguments",
     "named_checkpoint",
     "other_weights",
@@ -114,6 +118,25 @@ def other_weights(given: Mapping[str, Any]) -> str | None:
         if not any(value is v or (isinstance(v, str) and value == v) for v in hashed):
             return f"{name}={value}"
     return None
+
+
+def engine_settings(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return which arguments of another engine can move a response, for a model's identity.
+
+    Raises
+    ------
+    BackendError
+        One that is a setting of ours, that may load other weights, or whose meaning is not known.
+
+    """
+    strange = sorted(given.keys() - SETTINGS - WITHOUT_EFFECT)
+    if taken := sorted(given.keys() & (OWN | NAMING)):
+        raise BackendError(f"--backend-args: {taken[0]} is said by the checkpoint and its settings")
+    if strange:
+        raise BackendError(f"--backend-args: what {strange[0]} stands for is not known")
+    if other := other_weights(given):
+        raise BackendError(f"--backend-args: {other} may load other weights than those hashed")
+    return tuple((name, canonical_json(given[name])) for name in sorted(given.keys() & SETTINGS))
 
 
 def named_checkpoint(given: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from capspace.tasks.panel import Benchmark
 
@@ -13,7 +13,7 @@ from ..harness.evaluation import refuse_right_unfinished
 from ..harness.patches import wrapped_in_evaluator
 from ..harness.task_changes import TaskChanges
 from ..recorder.thoughts import MOST_UNFINISHED, Thoughts
-from ..settings import Backend, RunSettings
+from ..settings import TRANSFORMERS_BACKENDS, RunSettings
 from ..storage.mode import Mode
 from .lm_eval_arguments import CLASSES, given_arguments
 
@@ -68,7 +68,7 @@ def without_mode(
         A setting that is there twice, or a value that it does not take.
 
     """
-    if CLASSES.get(model) not in get_args(Backend):
+    if CLASSES.get(model) not in TRANSFORMERS_BACKENDS:
         return dict(arguments), None
     rest, chosen = dict(arguments), {}
     for name, value in given_arguments(arguments).items():

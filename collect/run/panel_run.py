@@ -216,8 +216,9 @@ class PanelRun(CellRun):
         reason = lm.unscored_reason() if compared else None
         if reason is None:
             return []
-        gaps = [_gap(checkpoint, cell, f"skipped: {reason}") for cell in compared]
-        return [replace(self._noted(gap), skipped=True) for gap in gaps]
+        gaps = [self._stored(_gap(checkpoint, cell, reason)) for cell in compared]
+        skipped = [replace(gap, reason=f"skipped: {gap.reason}", skipped=True) for gap in gaps]
+        return [self._noted(gap) for gap in skipped]
 
     def _turns(self, lm: LM, cells: list[Cell]) -> Generator[Cell, None, None]:
         """Yield the cells to measure: those that another run is measuring wait, and may vanish."""

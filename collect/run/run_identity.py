@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from ..checkpoints.checkpoint import resolve
 from ..errors import BackendError, SettingsError
 from ..harness.backends import identity_settings, loaded_dtype
-from ..settings import Backend, LoadSettings
+from ..settings import TRANSFORMERS_BACKENDS, LoadSettings
 from ..storage.digests import canonical_json, sha256, sha256_file
 from ..storage.identity import ModelIdentity
 from ..storage.mode import Mode
@@ -103,7 +103,7 @@ def identify(
     )
     backend, dtype = CLASSES[model], str(given.get("dtype", "auto"))
     settings = {name: canonical_json(given[name]) for name in given.keys() & SETTINGS}
-    if backend in get_args(Backend):
+    if backend in TRANSFORMERS_BACKENDS:
         try:
             dtype = loaded_dtype(LoadSettings.of(dtype=dtype).dtype, checkpoint)
         except SettingsError as error:

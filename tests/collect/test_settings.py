@@ -136,7 +136,7 @@ def test_every_setting_is_an_option_of_the_commands_that_measure(command: str) -
     [
         ("device", "c", ["cpu", "cuda"]),
         ("dtype", "f", ["float32", "float16"]),
-        ("backend", "", ["capspace", "hf"]),
+        ("backend", "", ["capspace", "hf", "vllm", "sglang"]),
         ("data_root", "", ["embedded"]),
         ("panel", "classic", ["classic-8"]),
     ],
