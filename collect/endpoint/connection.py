@@ -54,11 +54,7 @@ class Connection:
         self.patience = patience
         self._key = key
         self._threads = threading.local()
-        self._is_closed = threading.Event()
-
-    def close(self) -> None:
-        """Let no request wait any longer."""
-        self._is_closed.set()
+        self._wait = time.sleep
 
     def get(self, route: str, *, patience: float | None = None) -> Any:
         """Return the JSON data at a route; as `post`."""
@@ -127,11 +123,12 @@ class Connection:
             if give_up is None:
                 give_up = time.monotonic() + (self.patience if patience is None else patience)
             pause = wait if asked_for is None else asked_for
-            if time.monotonic() + pause > give_up or self._is_closed.wait(pause):
+            if time.monotonic() + pause > give_up:
                 raise ResponseError(
                     f"{self.url} does not answer ({reason}); all answers before are stored: run "
                     "the same command again to continue from there"
                 )
+            self._wait(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
 
     @property

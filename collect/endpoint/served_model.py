@@ -151,10 +151,6 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
         """Return what reads the answers of one benchmark."""
         return Answers(thinks=self._mode.cuts_thoughts, end=self._mode.think_end)
 
-    def close(self) -> None:
-        """Send nothing any more."""
-        self._connection.close()
-
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:

@@ -182,26 +182,15 @@ def test_each_repeat_has_a_seed_of_its_own_that_every_run_sends(
 
 
 def test_a_server_is_left_alone_for_as_long_as_it_says() -> None:
-    waits = []
+    waits: list[float] = []
     with scripted_server(answer) as server:
         model = served(server)
         pending = [Answered("", 429, {"Retry-After": "7"}), Answered("", 503), Answered("", 503)]
         server.reply = lambda route, asked: pending.pop(0) if pending else answer(route, asked)
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(model._connection, "_is_closed", Waiting(waits))
+            patched.setattr(model._connection, "_wait", waits.append)
             assert generated(model, "abc")[0].text == "3 None"
     assert waits == [7.0, 0.002, 0.004]
-
-
-class Waiting:
-    """Notes how long is waited, and does not wait."""
-
-    def __init__(self, waits: list[float]) -> None:
-        self._waits = waits
-
-    def wait(self, seconds: float) -> bool:
-        self._waits.append(seconds)
-        return False
 
 
 def test_a_server_that_fails_at_one_request_again_and_again_is_given_up() -> None:
