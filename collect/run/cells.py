@@ -104,6 +104,10 @@ def measurement(
     own = identity_settings(
         settings.backend,
         governs_texts=checkpoint.governs_texts and harness.generates(benchmark),
+        # Thoughts are cut from such texts alone, so that their mode says it.
+        ends_texts=settings.applies_template
+        and not mode.cuts_thoughts
+        and harness.generates(benchmark),
     )
     decisive = own + checkpoint.identity_settings + mode.identity_settings
     model = ModelIdentity(
