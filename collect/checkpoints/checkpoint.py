@@ -44,13 +44,14 @@ class Checkpoint:
     name: str
     """Name shown and stored: the Hub name (``@revision`` where one was given) or the folder's."""
 
-    kind: Literal["hub", "local"]
+    kind: Literal["hub", "local", "endpoint"]
 
     location: str
-    """Hub repository, or absolute folder."""
+    """Hub repository, absolute folder, or the URL of a server with ``#`` and the name there."""
 
     revision: str
-    """Commit of a Hub repository, or hex SHA-256 over a folder's files."""
+    """Commit of a Hub repository, or hex SHA-256: over a folder's files, or over all that is
+    stated of a served model."""
 
     dtype: str
     """dtype that the configuration names, else ``"auto"``."""
@@ -84,6 +85,8 @@ class Checkpoint:
         """Repository and commit, or the content hash: what no other checkpoint shares."""
         if self.kind == "hub":
             return f"hub:{self.location}@{self.revision}"
+        if self.kind == "endpoint":
+            return f"endpoint:{self.location}"
         return f"sha256:{self.revision}"
 
     def require_chat_template(self) -> None:

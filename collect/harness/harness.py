@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "Harness", "Workload"]
 
 _DEFAULT_NEW_TOKENS = 256
+_SCORED = {"loglikelihood", "loglikelihood_rolling", "multiple_choice"}
 _NO_CHANGES = TaskChanges()
 
 
@@ -105,9 +106,16 @@ class Harness:
 
     def generates(self, benchmark: Benchmark) -> bool:
         """Return whether a benchmark asks for texts; no data set is loaded."""
-        scored = {"loglikelihood", "loglikelihood_rolling", "multiple_choice"}
+        return bool(self.output_types(benchmark) - _SCORED)
+
+    def compares(self, benchmark: Benchmark) -> bool:
+        """Return whether a benchmark asks for log-likelihoods of texts; no data set is loaded."""
+        return bool(self.output_types(benchmark) & _SCORED)
+
+    def output_types(self, benchmark: Benchmark) -> set[str]:
+        """Return lm-eval's output types of a benchmark's tasks; no data set is loaded."""
         leaves = map(self._index.config, self._index.leaves(benchmark))
-        return not all(config.get("output_type") in scored for config in leaves)
+        return {str(config.get("output_type", "generate_until")) for config in leaves}
 
     def evaluate(
         self,
@@ -143,7 +151,7 @@ class Harness:
             _require_examples(benchmark, tasks)
             chosen = None
             if benchmark.items is not None and limit is None:
-                chosen = chosen_items(tasks, benchmark.items)
+                chosen = chosen_items(tasks, benchmark, seeds.fewshot)
             results = simple_evaluate(
                 model=lm,
                 tasks=tasks,
@@ -184,7 +192,7 @@ class Harness:
             _require_examples(benchmark, tasks)
         chosen: dict[str, list[int]] = {}
         if benchmark.items is not None and limit is None:
-            chosen = chosen_items(tasks, benchmark.items)
+            chosen = chosen_items(tasks, benchmark, HARNESS_SEEDS.fewshot)
         for task in tasks:
             task.set_config(key="num_fewshot", value=benchmark.n_shot)
             task.set_fewshot_seed(HARNESS_SEEDS.fewshot)
