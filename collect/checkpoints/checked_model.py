@@ -92,6 +92,7 @@ class CheckedModel(ThinkingModel):
         self._keep_padding_inside()
         if self._lacks_end():
             self.notes.append(f"{_NO_END}, or benchmarks that generate get no score")
+        self.chat_template_applies = bool(self.rules.chat_template)
         self.prepare_mode(self.rules.mode)
 
     def _lacks_end(self) -> bool:

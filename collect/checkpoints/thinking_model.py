@@ -34,11 +34,14 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     ----------
     think_end : str
         What ends a thought in the responses of this model; "" where it is not asked to think.
+    chat_template_applies : bool
+        Whether prompts go through its chat template.
 
     """
 
     notes: list[str]
     think_end: str = ""
+    chat_template_applies: bool = False
     _think_end_id: int | None = None
 
     @property
@@ -180,7 +183,7 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
 
     def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> Any:
         """Decode a response so that the end of its thought can be seen, and up to its own end."""
-        if not self.think_end or not skip_special_tokens or isinstance(tokens, int):
+        if not self._ends_by_itself or not skip_special_tokens or isinstance(tokens, int):
             return super().tok_decode(tokens, skip_special_tokens=skip_special_tokens)
         ends = self._end_tokens
         own = [int(token) for token in tokens]
@@ -192,6 +195,15 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         return self.think_end.join(parts)
 
     @property
+    def _ends_by_itself(self) -> bool:
+        """Whether each response ends at its own end token, whatever it is batched with.
+
+        lm-eval looks for the tokenizer's end token in a text that is decoded without it, so that a
+        response goes on for as long as its neighbours do.
+        """
+        return bool(self.think_end or self.chat_template_applies)
+
+    @property
     def _end_tokens(self) -> set[int]:
         ids = self.model.generation_config.eos_token_id
         own = ids if isinstance(ids, list) else [ids]
@@ -200,7 +212,7 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     def _model_generate(
         self, context: Any, max_length: int, stop: list[str], **settings: Any
     ) -> Any:
-        if self.think_end:  # each row ends by itself, and is padded from there on
+        if self._ends_by_itself:  # each row, and is padded from there on
             settings["eos_token_id"] = sorted(self._end_tokens)
         return super()._model_generate(context, max_length, stop, **settings)
 

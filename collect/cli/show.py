@@ -77,6 +77,21 @@ def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
             ],
             numbers=("Score", "Stderr", "Items", "Shots"),
         )
+        for line in _unfinished(own):
+            console().print(line, markup=False)
+
+
+def _unfinished(results: Iterable[Result]) -> Iterator[str]:
+    """Yield a line for each score that says more of the token budget than of the model."""
+    from ..recorder.thoughts import MOST_UNFINISHED
+
+    for result in results:
+        unfinished = result.provenance.get("unfinished")
+        if isinstance(unfinished, float) and unfinished > MOST_UNFINISHED:
+            yield (
+                f"{result.benchmark}: {unfinished:.1%} of the answers did not end their thought "
+                "and count as wrong; the score is not comparable"
+            )
 
 
 def print_reasons(cells: Iterable[tuple[str, str, str]]) -> None:

@@ -33,14 +33,27 @@ _BATCH_WITHOUT_CUDA = 8
 
 
 def identity_settings(
-    backend: str, *, governs_texts: bool = False, softmax_dtype: str | None = None
+    backend: str,
+    *,
+    governs_texts: bool = False,
+    softmax_dtype: str | None = None,
+    ends_texts: bool = False,
 ) -> tuple[tuple[str, str], ...]:
     """Return what of a backend itself can move a score, for the identity of a measurement.
 
-    The parameters are those of `capspace.collect.engine.arithmetic.engine_settings`.
+    Parameters
+    ----------
+    backend : str
+        Its name.
+    governs_texts, softmax_dtype
+        As of `capspace.collect.engine.arithmetic.engine_settings`.
+    ends_texts : bool
+        Whether each text is ended at its own end token, where lm-eval's class would go on for as
+        long as its neighbours do.
+
     """
     if backend != MODEL_NAME:
-        return ()
+        return (("ends", '"each"'),) if ends_texts else ()
     return engine_settings(governs_texts=governs_texts, softmax_dtype=softmax_dtype)
 
 

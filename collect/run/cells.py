@@ -105,8 +105,12 @@ def measurement(
     mode = Mode.of(settings)
     backend: str = settings.backend
     if settings.endpoint is None:
+        generates = harness.generates(benchmark)
         own = identity_settings(
-            backend, governs_texts=checkpoint.governs_texts and harness.generates(benchmark)
+            backend,
+            governs_texts=checkpoint.governs_texts and generates,
+            # Thoughts are cut from such texts alone, so that their mode says it.
+            ends_texts=settings.applies_template and not mode.cuts_thoughts and generates,
         )
         own += engine_settings(settings.backend_args or {})
     else:

@@ -90,17 +90,20 @@ def run_in_mode(
 
     def run(**settings: Any) -> Any:
         model = settings["model"]
-        rest, chosen.settings = without_mode(model, settings["model_args"] or {})
-        if chosen.settings is None:
+        rest, mode_settings = without_mode(model, settings["model_args"] or {})
+        chosen.settings = mode_settings
+        if mode_settings is None:
             return simple_evaluate(**settings)
         settings["model_args"] = rest
-        if chosen.settings.applies_template and not settings.get("apply_chat_template"):
+        if mode_settings.applies_template and not settings.get("apply_chat_template"):
             # As the command does with --apply_chat_template, examples are turns then.
             settings |= {"apply_chat_template": True, "fewshot_as_multiturn": True}
             say("its chat template is applied, which the mode implies")
 
+        mode = Mode.of(mode_settings)
+
         def in_mode(evaluate: Any) -> Any:
-            return _evaluation_in_mode(evaluate, mode=Mode.of(chosen.settings), say=say)
+            return _evaluation_in_mode(evaluate, mode=mode, say=say)
 
         with wrapped_in_evaluator(evaluate=in_mode):
             return simple_evaluate(**settings)

@@ -112,6 +112,7 @@ def identify(
             backend,
             governs_texts=checkpoint.governs_texts,
             softmax_dtype=given.get("softmax_dtype"),
+            ends_texts=bool(chat_template) and not (mode or _ORDINARY).cuts_thoughts,
         )
         settings |= dict(own + checkpoint.identity_settings)
     settings |= dict((mode or _ORDINARY).identity_settings)

@@ -114,8 +114,8 @@ class Mode:
             for name in names
         }
         how: dict[str, Any] = chosen if generates else dict.fromkeys(names)
-        items = "n_drawn" if benchmark.draw == "random" else "n_items"
-        return replace(self, **how, **{items: benchmark.items})
+        how["n_drawn" if benchmark.draw == "random" else "n_items"] = benchmark.items
+        return replace(self, **how)
 
     @property
     def cuts_thoughts(self) -> bool:

@@ -131,7 +131,19 @@ def merge(resolved: Sequence[Resolved]) -> tuple[list[tuple[Resolved, tuple[str,
             f"{item.checkpoint.name} ({item.candidate.where}) is the same checkpoint as "
             f"{same.checkpoint.name}: measured once"
         )
-    return [(f, tuple(others.get(row, ()))) for row, f in first.items()], notices
+    facts: dict[str, dict[str, Any]] = {}
+    for item in resolved:
+        given = item.candidate.facts.model_dump(exclude_none=True)
+        facts.setdefault(item.checkpoint.identity, {}).update(given)
+
+    def with_facts(item: Resolved) -> Resolved:
+        """Return it with the facts that it was given in any mode; its own come before others."""
+        own = item.candidate.facts.model_dump(exclude_none=True)
+        every = Facts(**{**facts[item.checkpoint.identity], **own})
+        return replace(item, candidate=replace(item.candidate, facts=every))
+
+    rows = [(with_facts(f), tuple(others.get(row, ()))) for row, f in first.items()]
+    return rows, notices
 
 
 def row_names(resolved: Sequence[Resolved]) -> list[str]:

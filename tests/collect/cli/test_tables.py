@@ -1,8 +1,12 @@
 """A printed table is as wide as it needs to be, however narrow the terminal."""
 
+from dataclasses import replace
+
 import pytest
+from store_parts import RESULT
 
 from capspace.collect.cli.options import print_table
+from capspace.collect.cli.show import print_results, result_dict
 
 
 @pytest.mark.parametrize("columns", ["20", "60", "200"])
@@ -16,3 +20,18 @@ def test_no_number_is_cut_and_texts_are_folded(
     assert interval in printed
     assert name in printed
     assert printed.count("little") == 9
+
+
+def test_a_score_of_unfinished_thoughts_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    few, many = (
+        replace(RESULT, benchmark=name, provenance={"unfinished": share}, comparable=share < 0.05)
+        for name, share in (("few", 0.04), ("many", 0.125))
+    )
+    print_results([few, many])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "did not end" in line] == [
+        "many: 12.5% of the answers did not end their thought and count as wrong; the score is "
+        "not comparable"
+    ]
+    assert result_dict(many)["provenance"] == {"unfinished": 0.125}
+    assert not result_dict(many)["comparable"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from chat_checkpoint import make_chat_checkpoint
 from commands import Notes
 
 from capspace.collect.errors import DataRootError, HarnessError
@@ -19,6 +20,7 @@ from capspace.collect.harness.harness import Harness
 from capspace.collect.harness.served_data import data_from
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.runtime.log_capture import logged_to
+from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Benchmark, Panel, load_panel
 
 pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
@@ -62,28 +64,49 @@ def test_the_columns_are_those_of_the_reference() -> None:
     assert {b.name for b in load_panel("openllm-v2").benchmarks} == set(known)
 
 
+def chosen(sample: dict[str, Any]) -> Any:
+    """Return a sample's text, or which of its answers is the most probable."""
+    responses = [one[0] for one in sample["resps"]]
+    if isinstance(responses[0], str):
+        return responses
+    values = [float(value) for value, _ in responses]
+    return values.index(max(values))
+
+
 @pytest.mark.slow
-def test_the_panel_runs_offline_and_has_lm_evals_scores(
-    panel: Panel, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_the_panel_runs_offline_and_has_lm_evals_scores(panel: Panel, tmp_path: Path) -> None:
+    """Through both backends, on a chat checkpoint, with its template and examples as turns."""
     graders()
     from lm_eval import simple_evaluate
 
-    notes = Notes()
-    done = collect_scores(
-        str(tiny_checkpoint), panel=panel, store=tmp_path, data_root="embedded", device="cpu",
-        backend="hf", limit=1, progress=notes,
-    )  # fmt: skip
-    assert done.missing == ()
-    ours = {r.benchmark: r for r in done.results}
+    chat = make_chat_checkpoint(tmp_path / "chat")
+    runs, answers = {}, {}
+    for backend in ("capspace", "hf"):
+        notes = Notes()
+        done = collect_scores(
+            str(chat), panel=panel, store=tmp_path / backend, data_root="embedded", device="cpu",
+            backend=backend, limit=1, progress=notes, chat_template=True,
+        )  # fmt: skip
+        assert done.missing == ()
+        runs[backend] = {r.benchmark: r for r in done.results}
+        with Store(tmp_path / backend) as opened:
+            answers[backend] = {
+                (r.benchmark, i): chosen(s)
+                for r in done.results
+                for i, s in enumerate(opened.samples(r.key))
+            }
+    assert answers["capspace"] == answers["hf"]
+    scores = [{name: r.score for name, r in run.items()} for run in runs.values()]
+    assert scores[0] == scores[1]
+    ours = runs["hf"]
     # Of the 24 tasks of BBH two: the others are read in the same way.
     two = ["leaderboard_bbh_navigate", "leaderboard_bbh_object_counting"]
     groups = ["leaderboard_ifeval", "leaderboard_math_hard", "leaderboard_mmlu_pro"]
     with data_from(embedded_data_root()):
         theirs = simple_evaluate(
-            model="hf", model_args={"pretrained": str(tiny_checkpoint)}, batch_size=8, device="cpu",
-            tasks=[*two, *groups, "leaderboard_musr"], bootstrap_iters=0, limit=1,
-            gen_kwargs=dict(SHORT),
+            model="hf", model_args={"pretrained": str(chat)}, batch_size=1, device="cpu",
+            apply_chat_template=True, tasks=[*two, *groups, "leaderboard_musr"],
+            bootstrap_iters=0, limit=1, gen_kwargs=dict(SHORT),
         )["results"]  # fmt: skip
     math, musr = "leaderboard_math_hard", "leaderboard_musr"
     assert ours[math].score == pytest.approx(theirs[math]["exact_match,none"])

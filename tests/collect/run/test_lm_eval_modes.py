@@ -11,6 +11,7 @@ import pytest
 from chat_checkpoint import DELIMITER, make_chat_checkpoint
 
 from capspace.collect.errors import HarnessError, SettingsError
+from capspace.collect.harness.backends import register_models
 from capspace.collect.harness.data_root import embedded_data_root
 from capspace.collect.harness.served_data import data_from
 from capspace.collect.run.collect import collect_scores
@@ -58,6 +59,7 @@ def run(
     """Measure as ``capspace lm-eval run`` does; return lm-eval's results and what was said."""
     import lm_eval.evaluator
 
+    register_models()
     lines: list[str] = []
     with (
         warnings.catch_warnings(),

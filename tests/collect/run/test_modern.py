@@ -14,6 +14,8 @@ from lm_eval.api.model import LM
 
 from capspace.collect.harness.data_root import embedded_data_root
 from capspace.collect.harness.harness import Harness
+from capspace.collect.harness.sentence_data import sentence_data_from
+from capspace.collect.harness.served_data import data_from
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.runtime.log_capture import logged_to
 from capspace.collect.storage.identity import HARNESS_SEEDS
@@ -80,6 +82,48 @@ def test_the_panel_runs_offline_and_alike_through_both_backends(tmp_path: Path) 
     assert (aime.mode.n_samples, aime.mode.temperature, aime.mode.max_gen_toks) == (4, 0.6, 10)
     assert pro is not None
     assert (pro.mode.n_items, pro.mode.thinking, pro.mode.temperature) == (1000, "on", None)
+
+
+@pytest.mark.slow
+def test_without_thoughts_lm_evals_own_run_has_the_same_answers_and_scores(tmp_path: Path) -> None:
+    """Where there is no thought to cut, lm-eval is right; its class, and its own tasks."""
+    for package in ("langdetect", "immutabledict"):
+        pytest.importorskip(package, reason=f"{package}, of lm-eval[ifeval,math], is not installed")
+    import lm_eval.tasks
+    from lm_eval import simple_evaluate
+
+    chat = make_chat_checkpoint(tmp_path / "chat")
+    panel = load_panel("modern").select(["GPQA-diamond", "IFEval"])
+    done = collect_scores(
+        str(chat), panel=panel, store=tmp_path / "store", data_root="embedded", device="cpu",
+        backend="hf", batch_size=4, thinking="off", max_gen_toks=10,
+    )  # fmt: skip
+    folder = Path(lm_eval.tasks.__file__).parent
+    manager = lm_eval.tasks.TaskManager(
+        include_path=[str(folder / "gpqa"), str(folder / "ifeval")], include_defaults=False
+    )
+
+    def alone(benchmark: Benchmark, batch_size: int) -> tuple[float, list[Any]]:
+        with data_from(embedded_data_root()), sentence_data_from(embedded_data_root()):
+            done = simple_evaluate(
+                model="hf", model_args={"pretrained": str(chat), "enable_thinking": False},
+                batch_size=batch_size, device="cpu", tasks=list(benchmark.tasks),
+                task_manager=manager, apply_chat_template=True, bootstrap_iters=0,
+                gen_kwargs={"max_gen_toks": 10},
+            )  # fmt: skip
+        (task,) = benchmark.tasks
+        responses = [s["resps"] for s in done["samples"][task]]
+        return done["results"][task][f"{benchmark.metric},{benchmark.filter}"], responses
+
+    for result in done.results:
+        benchmark = panel[result.benchmark]
+        score, responses = alone(benchmark, 1)
+        assert score == pytest.approx(result.score)
+        with Store(tmp_path / "store") as opened:
+            assert [s["resps"] for s in opened.samples(result.key)] == responses
+        assert any(text for ((text,),) in responses)
+        # Beside others it is wrong here, too: a text goes on behind its end for as long as they do.
+        assert alone(benchmark, 4)[1] != responses
 
 
 class Scripted(LM):

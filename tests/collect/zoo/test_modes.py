@@ -97,7 +97,7 @@ def test_a_checkpoint_in_several_modes_is_several_rows(tmp_path: Path) -> None:
     assert table.models["mode"].to_dict() | {names[0]: None} == {
         names[0]: None, names[1]: "thinking", names[2]: "thinking",
     }  # fmt: skip
-    assert table.models["family"].to_dict()[names[0]] == "mine"
+    assert set(table.models["family"]) == {"mine"}  # given once, for the checkpoint in every mode
 
 
 def test_one_checkpoint_in_one_mode_with_two_settings_is_refused(tmp_path: Path) -> None:
