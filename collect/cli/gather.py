@@ -9,6 +9,7 @@ import typer
 
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
+from .judging import RunCost, Threshold, Tolerance, judge_of
 from .setting_options import with_settings
 from .tables import Keep
 
@@ -35,6 +36,9 @@ def place(
     reference: o.References = None,
     release_date: o.ReleaseDate = None,
     keep: Keep = False,
+    cost: RunCost = None,
+    threshold: Threshold = None,
+    tolerance: Tolerance = None,
     *,
     settings: RunSettings,
     as_json: o.Json = False,
@@ -63,6 +67,7 @@ def place(
 
     chosen = chosen_references(reference, load_panel(panel), target)
     released = o.last_day_of(release_date)
+    judge = judge_of(cost, target, (threshold, tolerance), level=level, today=released, keep=keep)
     o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
@@ -85,10 +90,18 @@ def place(
         keep=keep,
         release_date=None if released is None else released.isoformat(),
         further=further,
+        judge=judge,
     )
     if as_json:
-        o.print_json(placement_document(placed, [reason for _, reason in chosen]))
+        document = placement_document(placed, [reason for _, reason in chosen])
+        if placed.verdict is not None:
+            document["verdict"] = placed.verdict.to_dict()
+        o.print_json(document)
         return
+    if placed.verdict is not None:
+        from .decide import print_verdict
+
+        print_verdict(placed.verdict)
     for _, reason in chosen:
         o.console().print(reason, style="dim", markup=False)
     placements = [placed.placement, *placed.others]

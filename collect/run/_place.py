@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -20,6 +20,7 @@ from .collection import Collection
 if TYPE_CHECKING:
     import pandas as pd
 
+    from capspace.fit.decide import Verdict
     from capspace.fit.reference import Reference
 
 __all__ = ["PlacedModel", "place", "place_collection"]
@@ -34,6 +35,9 @@ class PlacedModel:
     report: Path | None
     others: tuple[Placement, ...] = ()
     """By further references, in their order; a reference that has no score to place by has none."""
+
+    verdict: Verdict | None = None
+    """On a costly run, where one was asked for."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction, as ``Placement.to_frame``; scores are the collection's."""
@@ -108,6 +112,7 @@ def place_collection(
     keep: bool = False,
     release_date: str | None = None,
     further: Iterable[Result] = (),
+    judge: Callable[[Sequence[Placement]], Verdict | None] = lambda placements: None,
 ) -> PlacedModel:
     """Place the one model of a collection; see ``place`` and ``place_model``.
 
@@ -117,6 +122,8 @@ def place_collection(
         As of ``place`` and ``place_model``.
     further : iterable of Result, default ()
         Scores of the same checkpoint on other benchmarks, from which references predict, too.
+    judge : callable, optional
+        Returns a verdict on a costly run from the placements.
 
     """
     from capspace.fit.prediction._several import check_different, targets_of_each
@@ -147,6 +154,7 @@ def place_collection(
         )
         for each, wanted in zip(references, targets_of_each(references, targets), strict=True)
     )
+    verdict = judge([placement, *others])
     report = None
     if out is not None:
         from capspace.fit.report import write_report
@@ -158,8 +166,9 @@ def place_collection(
             subtitle=subtitle(collection),
             foot=_foot(collection),
             extra=_extra(collection),
+            verdict=verdict,
         )
-    return PlacedModel(collection, placement, report, tuple(others))
+    return PlacedModel(collection, placement, report, tuple(others), verdict)
 
 
 def subtitle(collection: Collection) -> list[str]:
