@@ -179,6 +179,8 @@ class RunChanges(TypedDict, total=False):
     data_root: os.PathLike[str] | str | None
     include_path: os.PathLike[str] | str | None
     limit: int | None
+    until: str | None
+    budget: str | None
     seed: int | None
     chat_template: bool
     thinking: Thinking | bool

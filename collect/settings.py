@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from capspace.fit.decide import Tolerance, checked_duration
 from capspace.fit.errors import near_matches
 
 from ._setting_values import (
@@ -244,6 +246,15 @@ class RunSettings(LoadSettings):
     """Measure only this many items per task. Such scores are stored apart from those of full
     runs."""
 
+    until: Annotated[str, AfterValidator(Tolerance.checked), Field(examples=["5%"])] | None = None
+    """Measure items in a random order, and end where all that are left would narrow no target's
+    interval by more: by 0.02 of a score, or by 5% of the interval's width."""
+
+    budget: Annotated[str, AfterValidator(checked_duration), Field(examples=["30min"])] | None = (
+        None
+    )
+    """Time that the items may take with until, as 90s, 30min or 2h; loading is not in it."""
+
     seed: Seed | None = None
     """One seed for all random numbers; by default lm-eval's own four seeds."""
 
@@ -289,6 +300,10 @@ class RunSettings(LoadSettings):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        if self.budget is not None and self.until is None:
+            raise ValueError("budget bounds what until asks for; give until as well, as in 5%")
+        if self.until is not None and self.limit is not None:
+            raise ValueError("until decides how many items are measured; leave out limit")
         if self.thinking == "off" and self.think_end is not None:
             raise ValueError("think_end says where a thought ends, and thinking is off")
         if self.chat_template_args and "enable_thinking" in self.chat_template_args:

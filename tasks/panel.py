@@ -70,6 +70,10 @@ class Benchmark(_Frozen):
     items: Annotated[int, Field(ge=1)] | None = None
     """Items in all, spread evenly over each leaf task in proportion to its size; null for all."""
 
+    draw: Literal["spread", "random"] = "spread"
+    """How ``items`` are chosen: evenly spread, or in a random order by the run's seed, of which
+    every leaf task has the same number where the score is their mean, and its share where not."""
+
     comparable: bool = True
     """Whether published scores are measured by this protocol."""
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import SettingsError
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
 from .judging import RunCost, Threshold, Tolerance, judge_of
 from .setting_options import with_settings
 from .tables import Keep
+
+if TYPE_CHECKING:
+    from capspace.fit.decide import PredictedWidths
 
 __all__ = ["add_to"]
 
@@ -69,6 +73,11 @@ def place(
     released = o.last_day_of(release_date)
     judge = judge_of(cost, target, (threshold, tolerance), level=level, today=released, keep=keep)
     o.say_what_runs(settings.include_path)
+    widths = None
+    if settings.until is not None:
+        from capspace.fit.decide import PredictedWidths
+
+        widths = PredictedWidths(known, targets=target, level=level)
     with o.resumable():
         collection = collect_scores(
             model,
@@ -76,6 +85,7 @@ def place(
             store=store,
             settings=settings,
             progress=progress_on(o.console(stderr=True)),
+            widths=widths,
         )
     if is_helper():
         return
@@ -113,6 +123,15 @@ def collect(
     models: o.Models,
     panel: o.Panel = DEFAULT_PANEL,
     store: o.StorePath = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            help="With --until, only this target decides when to end; may be repeated.",
+            rich_help_panel=o.GATHER,
+        ),
+    ] = None,
+    reference: o.Reference = None,
     *,
     settings: RunSettings,
     as_json: o.Json = False,
@@ -129,6 +148,11 @@ def collect(
     from ..runtime.progress import progress_on
     from .show import print_reasons, print_results, result_dict
 
+    widths = None
+    if settings.until is not None:
+        widths = _widths(panel, target, reference)
+    elif target or reference is not None:
+        raise SettingsError("--target and --reference say when --until ends; give --until as well")
     o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
@@ -137,6 +161,7 @@ def collect(
             store=store,
             settings=settings,
             progress=progress_on(o.console(stderr=True)),
+            widths=widths,
         )
     if is_helper():
         return
@@ -146,6 +171,11 @@ def collect(
                 "n_measured": collection.n_measured,
                 "results": [result_dict(r) for r in collection.results],
                 "missing": [m.to_dict() for m in collection.missing],
+                **(
+                    {"stopping": {m: p.to_dict() for m, p in collection.stopping.items()}}
+                    if settings.until is not None
+                    else {}
+                ),
             }
         )
     else:
@@ -153,3 +183,15 @@ def collect(
         print_reasons((m.model, m.benchmark, m.reason) for m in collection.missing)
     if not all(gap.skipped for gap in collection.missing):
         raise typer.Exit(1)
+
+
+def _widths(panel: str, targets: list[str] | None, name: str | None) -> PredictedWidths:
+    """Return how wide the intervals of the targets are that decide when measuring ends."""
+    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.reference import choose_reference, load_reference
+    from capspace.tasks.panel import load_panel
+
+    if name is None:
+        benchmarks = [benchmark.name for benchmark in load_panel(panel).benchmarks]
+        name = choose_reference(benchmarks, targets=targets or ()).name
+    return PredictedWidths(load_reference(name), targets=targets)

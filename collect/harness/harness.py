@@ -142,7 +142,7 @@ class Harness:
             tasks = self._load(benchmark, changes)
             chosen = None
             if benchmark.items is not None and limit is None:
-                chosen = chosen_items(tasks, benchmark.items)
+                chosen = chosen_items(tasks, benchmark, seeds.fewshot)
             results = simple_evaluate(
                 model=lm,
                 tasks=tasks,
@@ -182,7 +182,7 @@ class Harness:
             tasks = self._load(benchmark, changes)
         chosen: dict[str, list[int]] = {}
         if benchmark.items is not None and limit is None:
-            chosen = chosen_items(tasks, benchmark.items)
+            chosen = chosen_items(tasks, benchmark, HARNESS_SEEDS.fewshot)
         for task in tasks:
             task.set_config(key="num_fewshot", value=benchmark.n_shot)
             task.set_fewshot_seed(HARNESS_SEEDS.fewshot)

@@ -89,9 +89,21 @@ def place(
         references predict nothing for a model that is much later than they are.
 
     """
+    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.reference import load_reference
+
     from .collect import collect_scores
 
-    collection = collect_scores(model, panel=panel, store=store, settings=settings, **changes)
+    reference = load_reference() if reference is None else reference
+    targets = None if targets is None else list(targets)
+    collection = collect_scores(
+        model,
+        panel=panel,
+        store=store,
+        settings=settings,
+        widths=PredictedWidths(reference, targets=targets, level=level),
+        **changes,
+    )
     return place_collection(
         collection,
         reference=reference,
@@ -167,6 +179,7 @@ def place_collection(
             foot=_foot(collection),
             extra=_extra(collection),
             verdict=verdict,
+            stopping=next(iter(collection.stopping.values()), None),
         )
     return PlacedModel(collection, placement, report, tuple(others), verdict)
 
@@ -192,6 +205,11 @@ def _notes(collection: Collection) -> list[str]:
         notes.append(
             f"Only the first items of each task were measured ({', '.join(limits)}); the standard "
             "errors say how much that leaves open, but not of a score of 0 or 1."
+        )
+    for plan in collection.stopping.values():
+        notes.append(
+            f"Measuring stopped early, with {plan.token_share:.1%} of the tokens: no target's "
+            f"interval is more than {plan.widening:.1%} wider than it would be by all items."
         )
     return notes
 
@@ -222,10 +240,12 @@ def _foot(collection: Collection) -> list[str]:
 
 def _extra(collection: Collection) -> dict[str, object]:
     (checkpoint,) = collection.checkpoints
+    plans = list(collection.stopping.values())
     return {
         "revision": checkpoint.revision,
         "panel": f"{collection.panel.name} v{collection.panel.version}",
         "n_measured_now": collection.n_measured,
+        **({"stopping": plans[0].to_dict()} if plans else {}),
         "results": [
             {
                 "benchmark": r.benchmark,

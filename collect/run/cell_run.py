@@ -25,6 +25,7 @@ from ..storage.mode import Mode
 from ..storage.result import Result
 from ..storage.result_store import ResultStore
 from .cells import Cell, cell_protocol
+from .token_counts import n_tokens
 
 if TYPE_CHECKING:
     from ..checkpoints.checked_model import CheckedModel
@@ -178,11 +179,18 @@ class CellRun:
                 "requests": asdict(lm.counts),
                 "engine": engine,
                 **({} if lm.thoughts is None else {"unfinished": unfinished}),
+                **self._tokens(lm, evaluation),
                 **({} if evaluation.normalised is None else {"normalised": evaluation.normalised}),
                 **_versions(),
                 **evaluation.environment,
             },
         )
+
+    def _tokens(self, lm: Recorder, evaluation: Evaluation) -> dict[str, int]:
+        """Return how many tokens the items took, which decides how many more are worth it."""
+        if self.settings.until is None:
+            return {}
+        return {"tokens": n_tokens(evaluation.samples, lm.tok_encode)}
 
 
 def _versions() -> dict[str, str]:

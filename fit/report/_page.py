@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from .._files import making_folder, write_together
-from ..decide import Verdict
+from ..decide import StoppingPlan, Verdict
 from ..errors import FitError
 from ..prediction import Placement
 from ._cards import cards_of, columns_of
@@ -37,6 +37,7 @@ def write_report(
     foot: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
     verdict: Verdict | None = None,
+    stopping: StoppingPlan | None = None,
 ) -> Path:
     """Write the report of a placement into a folder and return the page's path.
 
@@ -57,6 +58,8 @@ def write_report(
         Further entries of ``result.json``.
     verdict : Verdict, optional
         On a costly run of the model, the first thing on the page.
+    stopping : StoppingPlan, optional
+        Why only some items were measured.
 
     Raises
     ------
@@ -91,7 +94,9 @@ def write_report(
             drawn = [
                 {
                     name: written(figure, caption, out / (f"{name}-{k}" if k > 1 else name))
-                    for name, (figure, caption) in draw_placement(each).items()
+                    for name, (figure, caption) in draw_placement(
+                        each, stopping if k == 1 else None
+                    ).items()
                 }
                 for k, each in enumerate(placements, start=1)
             ]

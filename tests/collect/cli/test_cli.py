@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sqlite3
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ from capspace.collect.storage.result import Result
 
 
 def test_version_and_help(capspace: Command) -> None:
-    assert capspace("--version").out == "capspace 0.1.0\n"
+    assert capspace("--version").out == f"capspace {version('capspace')}\n"
     for command in ("place", "collect", "predict", "scores", "panels", "targets", "models"):
         assert command in capspace("--help").out
         assert capspace(command, "--help").code == 0
