@@ -55,9 +55,12 @@ from .decide import Cost as Cost
 from .decide import Measurement as Measurement
 from .decide import NextEvaluations as NextEvaluations
 from .decide import Question as Question
+from .decide import ScoreAlarm as ScoreAlarm
 from .decide import Step as Step
 from .decide import TrackRecord as TrackRecord
 from .decide import Verdict as Verdict
+from .decide import check_scores as check_scores
+from .decide import check_together as check_together
 from .decide import judge_run as judge_run
 from .decide import next_evaluations as next_evaluations
 from .decide import parse_cost as parse_cost

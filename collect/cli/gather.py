@@ -28,7 +28,10 @@ def add_to(app: typer.Typer) -> None:
 
 @with_settings
 def place(
-    model: Annotated[str, typer.Argument(help="Hub name org/model[@revision] or local folder.")],
+    model: Annotated[
+        str | None, typer.Argument(help="Hub name org/model[@revision] or local folder.")
+    ] = None,
+    served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     out: Annotated[
         Path | None,
@@ -57,6 +60,9 @@ def place(
     from .show import print_placements
 
     require_collect_extra()
+    names = o.named_models([] if model is None else [model], served, settings)
+    if len(names) > 1:
+        raise SettingsError(f"one model is placed at a time, and two are named: {names}")
     from capspace.tasks.panel import load_panel
 
     from ..run._place import place_collection, subtitle
@@ -77,10 +83,10 @@ def place(
     if settings.until is not None:
         from capspace.fit.decide import PredictedWidths
 
-        widths = PredictedWidths(known, targets=target, level=level)
+        widths = PredictedWidths(chosen[0][0], targets=target, level=level)
     with o.resumable():
         collection = collect_scores(
-            model,
+            names[0],
             panel=panel,
             store=store,
             settings=settings,
@@ -120,7 +126,8 @@ def place(
 
 @with_settings
 def collect(
-    models: o.Models,
+    models: o.Models = None,
+    served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     store: o.StorePath = None,
     target: Annotated[
@@ -156,7 +163,7 @@ def collect(
     o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
-            models,
+            o.named_models(models or [], served, settings),
             panel=panel,
             store=store,
             settings=settings,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from capspace.fit._display import counted, frame_html
+from capspace.fit.decide import ScoreAlarm, check_scores
 from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
@@ -35,6 +36,8 @@ class PlacedModel:
     report: Path | None
     others: tuple[Placement, ...] = ()
     """By further references, in their order; a reference that has no score to place by has none."""
+    alarms: tuple[ScoreAlarm, ...] = ()
+    """Scores that the model's other scores contradict."""
 
     verdict: Verdict | None = None
     """On a costly run, where one was asked for."""
@@ -151,7 +154,9 @@ def place_collection(
     table = to_table(replace(r, revision=checkpoint.revision) for r in results)
     if release_date is not None:
         table = replace(table, models=table.models.assign(release_date=release_date))
-    notes = [*_notes(collection), *_further_note(more)]
+    own = table.select(models=[checkpoint.name])
+    alarms = tuple(alarm for each in references for alarm in check_scores(own, each))
+    notes = [*_notes(collection), *_further_note(more), *(alarm.line for alarm in alarms)]
     placement, *others = (
         place_model(
             table,
@@ -177,11 +182,11 @@ def place_collection(
             others=others,
             subtitle=subtitle(collection),
             foot=_foot(collection),
-            extra=_extra(collection),
+            extra=_extra(collection, alarms),
             verdict=verdict,
             stopping=next(iter(collection.stopping.values()), None),
         )
-    return PlacedModel(collection, placement, report, tuple(others), verdict)
+    return PlacedModel(collection, placement, report, tuple(others), alarms, verdict)
 
 
 def subtitle(collection: Collection) -> list[str]:
@@ -238,7 +243,7 @@ def _foot(collection: Collection) -> list[str]:
     ]
 
 
-def _extra(collection: Collection) -> dict[str, object]:
+def _extra(collection: Collection, alarms: Iterable[ScoreAlarm]) -> dict[str, object]:
     (checkpoint,) = collection.checkpoints
     plans = list(collection.stopping.values())
     return {
@@ -246,6 +251,7 @@ def _extra(collection: Collection) -> dict[str, object]:
         "panel": f"{collection.panel.name} v{collection.panel.version}",
         "n_measured_now": collection.n_measured,
         **({"stopping": plans[0].to_dict()} if plans else {}),
+        "alarms": [alarm.to_dict() for alarm in alarms],
         "results": [
             {
                 "benchmark": r.benchmark,

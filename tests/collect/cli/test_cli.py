@@ -30,6 +30,9 @@ def test_version_and_help(capspace: Command) -> None:
 @pytest.mark.slow
 def test_panels_targets_and_models(capspace: Command) -> None:
     assert "classic-8 v1" in capspace("panels").out
+    board = capspace("panels", "openllm-v2").out
+    assert "What matches the board, and what does not" in board
+    assert "string comparison before" in " ".join(board.split())
     assert "agentbench" in capspace("targets").out
     assert "meta-llama/Llama-2-7b-hf" in capspace("models", "--family", "Llama-2").out
     for command in ("panels", "targets", "models"):
