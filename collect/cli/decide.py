@@ -103,7 +103,7 @@ def verdict(
     from capspace.fit.decide import judge_run, parse_cost
     from capspace.fit.decide._outlook import only_model
 
-    from .benchmark_prices import benchmark_prices
+    from .prices import benchmark_prices
 
     if cost is None:
         raise UnknownCostError("nothing says what the run would cost: --cost, as in 120gpu-hours")
@@ -166,7 +166,7 @@ def next_benchmark(
     from capspace.fit.decide import next_evaluations
     from capspace.fit.decide._outlook import only_model
 
-    from .benchmark_prices import benchmark_prices
+    from .prices import benchmark_prices
 
     own, known, about = _scores(file, reference, target, keep)
     name = only_model(own, model)

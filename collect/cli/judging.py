@@ -90,7 +90,7 @@ def judge_of(
     from capspace.fit.errors import RefusedTargetError
     from capspace.fit.table.doubtful import leave_out_doubtful
 
-    from .benchmark_prices import benchmark_prices
+    from .prices import benchmark_prices
 
     if target is None or len(target) != 1:
         raise FitError("--target: name the evaluation that would be run, one at a time")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import Command
 
-from capspace.collect.cli.benchmark_prices import device_hours, parse_parameters
+from capspace.collect.cli.prices import device_hours, parse_parameters
 from capspace.fit import FitError
 from capspace.tasks.workload import TypicalWorkload
 
