@@ -51,6 +51,7 @@ def place(
     from capspace.fit.reference import choose_reference, load_reference
     from capspace.tasks.panel import load_panel
 
+    from ..exchange._twin import imported_twins, published_twins
     from ..run._place import place_collection, subtitle
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
@@ -77,6 +78,12 @@ def place(
         )
     if is_helper():
         return
+    with o.open_store(store, must_write=False) as opened:
+        twins = [
+            *published_twins(collection.results, known),
+            *imported_twins(collection.results, opened, collection.panel),
+        ]
+    drifting = [twin for twin in twins if twin.found]
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(
         collection,
@@ -86,11 +93,13 @@ def place(
         out=folder,
         keep=keep,
         release_date=None if released is None else released.isoformat(),
+        notes=[twin.line for twin in drifting],
     )
     if as_json:
         document = placed.placement.to_dict()
         alarms = [alarm.to_dict() for alarm in placed.alarms]
-        o.print_json({**document, "alarms": alarms, "reference": reference_dict(known, reason)})
+        checks = {"alarms": alarms, "drifts": [twin.to_dict() for twin in drifting]}
+        o.print_json({**document, **checks, "reference": reference_dict(known, reason)})
     else:
         o.console().print(reason, style="dim", markup=False)
         print_placement(placed.placement, subtitle=subtitle(collection), report=placed.report)

@@ -31,6 +31,7 @@ __all__ = [
     "TWINS",
     "TwinScore",
     "compare_results",
+    "imported_twins",
     "measured_twins",
     "published_twins",
     "stored_results",
@@ -162,6 +163,8 @@ def measured_twins(
     ------
     CollectError
         No benchmark has a score on both sides, or the two paths are one.
+    TooFewItemsError
+        Neither items nor standard errors are known on both sides.
 
     """
     chosen = RunSettings() if settings is None else settings
@@ -206,7 +209,13 @@ def measured_twins(
                 "there is nothing to compare"
             )
         other_store = beside if against == "hf" else imported
-        return compare_results(pairs, other_store, panel, str(against))
+        twins = compare_results(pairs, other_store, panel, str(against))
+        if not twins:
+            raise TooFewItemsError(
+                f"{against} has neither items nor standard errors of the scores of {model}, so a "
+                "difference cannot be told from chance"
+            )
+        return twins
 
 
 def compare_results(
@@ -216,14 +225,29 @@ def compare_results(
     twins = []
     for own, place, other in pairs:
         paired = _paired(own, place, other, other_store, panel[own.benchmark])
-        drift = (
-            paired_drift(paired.own, paired.other)
-            if paired is not None and paired.own
-            else unpaired_drift(own.score, _stderr(own), other.score, _stderr(other))
-        )
+        if paired is not None and paired.own:
+            drift = paired_drift(paired.own, paired.other)
+        elif math.isnan(_stderr(own) + _stderr(other)):
+            continue  # nobody can say how far two scores without errors may lie apart
+        else:
+            drift = unpaired_drift(own.score, _stderr(own), other.score, _stderr(other))
         fields = different_fields(own, other)
         twins.append(TwinScore(own.model, own.benchmark, against, drift, paired, fields))
     return _adjusted(twins)
+
+
+def imported_twins(results: Iterable[Result], store: Store, panel: Panel) -> tuple[TwinScore, ...]:
+    """Compare scores that were measured here with imported ones of the same model in a store."""
+    pairs = []
+    for result in results:
+        if _is_imported(result):
+            continue
+        pairs += [
+            (result, store, other)
+            for other in store.results(model=result.model)
+            if _is_imported(other) and _benchmark_of(other, panel) == result.benchmark
+        ]
+    return compare_results(pairs, store, panel, "imported")
 
 
 def published_twins(
@@ -249,11 +273,11 @@ def published_twins(
         n = known.n_items or result.n_items
         if math.isnan(published) or not n:
             continue
-        error = math.sqrt(published * (1 - published) / n)
-        try:
-            drift = unpaired_drift(result.score, _stderr(result), published, error)
-        except TooFewItemsError:
+        share = (published * n + 1) / (n + 2)
+        own, error = _stderr(result), math.sqrt(share * (1 - share) / n)
+        if math.isnan(own):
             continue
+        drift = unpaired_drift(result.score, own, published, error)
         fields = {}
         if known.n_shot is not None and result.n_shot not in (None, known.n_shot):
             fields["shots"] = (str(result.n_shot), str(known.n_shot))
@@ -290,6 +314,10 @@ def stored_results(model: str, panel: Panel, store: Store) -> dict[str, Result]:
     wanted = {b.name for b in panel.benchmarks}
     results = [r for r in store.results(model=name) if r.benchmark in wanted]
     return {r.benchmark: r for r in sorted(results, key=lambda r: not _is_part(r))}
+
+
+def _is_imported(result: Result) -> bool:
+    return "imported" in json.loads(result.identity)
 
 
 def _is_part(result: Result) -> bool:

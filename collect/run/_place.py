@@ -105,6 +105,7 @@ def place_collection(
     out: Path | None = None,
     keep: bool = False,
     release_date: str | None = None,
+    notes: Iterable[str] = (),
 ) -> PlacedModel:
     """Place the one model of a collection; see ``place`` and ``place_model``."""
     from capspace.fit.reference import load_reference
@@ -124,7 +125,7 @@ def place_collection(
         level=level,
         missing={m.benchmark: m.reason for m in collection.missing},
         comparable=comparable,
-        notes=[*_notes(collection), *(alarm.line for alarm in alarms)],
+        notes=[*_notes(collection), *notes, *(alarm.line for alarm in alarms)],
         keep=keep,
     )
     report = None

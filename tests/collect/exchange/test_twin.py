@@ -106,6 +106,21 @@ def test_other_shots_are_named(
     assert "likely shots: 2, there 0" in twin.line
 
 
+def test_an_import_is_compared_with_what_was_measured_here(
+    capspace: Command, tiny_checkpoint: Path, panel: Panel, tmp_path: Path
+) -> None:
+    arc = panel.select(["ARC-C"])
+    file = other_file(tiny_checkpoint, without_shots(panel, "ARC-C"), tmp_path)
+    with Store(tmp_path / "own") as own:
+        collect_scores(str(tiny_checkpoint), panel=arc, store=own, settings=EMBEDDED, limit=10)
+    shown = capspace(
+        "import", file, "--panel", "smoke", "--store", tmp_path / "own",
+        "--model", tiny_checkpoint.name, "--json",
+    )  # fmt: skip
+    (drift,) = json.loads(shown.out)["drifts"]
+    assert drift["fields"]["shots"] == ["2", "0"]
+
+
 def published(score: float, **changes: object) -> TwinScore | None:
     values = {
         "key": "k", "model": "meta-llama/Llama-2-7b-hf", "revision": "r", "benchmark": "MMLU",
