@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -81,7 +81,7 @@ def predict(
     if len(answers) > 1:
         from .side_by_side import print_shared
 
-        print_shared(answers)
+        print_shared(_by_reference(answers))
 
 
 def _answer(
@@ -136,9 +136,14 @@ def _print_json(answers: Sequence[Answer]) -> None:
 
     shared = [
         {"model": model, "target": target, "predictions": {n: p.to_dict() for n, p in by.items()}}
-        for (model, target), by in shared_predictions(answers).items()
+        for (model, target), by in shared_predictions(_by_reference(answers)).items()
     ]
     o.print_json({"references": [answer.to_dict() for answer in answers], "shared": shared})
+
+
+def _by_reference(answers: Sequence[Answer]) -> dict[str, Sequence[Any]]:
+    names = [str(answer.reference["name"] or answer.reference["title"]) for answer in answers]
+    return {name: answer.predictions for name, answer in zip(names, answers, strict=True)}
 
 
 def _not_comparable(table: ScoreTable, reference: Reference) -> list[str]:
