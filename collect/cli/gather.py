@@ -65,6 +65,7 @@ def place(
         raise SettingsError(f"one model is placed at a time, and two are named: {names}")
     from capspace.tasks.panel import load_panel
 
+    from ..exchange._twin import imported_twins, published_twins
     from ..run._place import place_collection, subtitle
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
@@ -95,6 +96,12 @@ def place(
         )
     if is_helper():
         return
+    with o.open_store(store, must_write=False) as opened:
+        twins = [
+            *(t for each, _ in chosen for t in published_twins(collection.results, each)),
+            *imported_twins(collection.results, opened, collection.panel),
+        ]
+    drifting = [twin for twin in twins if twin.found]
     chosen, further = with_further(chosen, collection, store, named=bool(reference), targets=target)
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(
@@ -106,13 +113,14 @@ def place(
         keep=keep,
         release_date=None if released is None else released.isoformat(),
         further=further,
+        notes=[twin.line for twin in drifting],
         judge=judge,
     )
     if as_json:
         document = placement_document(placed, [reason for _, reason in chosen])
         if placed.verdict is not None:
             document["verdict"] = placed.verdict.to_dict()
-        o.print_json(document)
+        o.print_json({**document, "drifts": [twin.to_dict() for twin in drifting]})
         return
     if placed.verdict is not None:
         from .decide import print_verdict

@@ -127,6 +127,7 @@ def place_collection(
     keep: bool = False,
     release_date: str | None = None,
     further: Iterable[Result] = (),
+    notes: Iterable[str] = (),
     judge: Callable[[Sequence[Placement]], Verdict | None] = lambda placements: None,
 ) -> PlacedModel:
     """Place the one model of a collection; see ``place`` and ``place_model``.
@@ -137,6 +138,8 @@ def place_collection(
         As of ``place`` and ``place_model``.
     further : iterable of Result, default ()
         Scores of the same checkpoint on other benchmarks, from which references predict, too.
+    notes : iterable of str, default ()
+        What else a reader must know.
     judge : callable, optional
         Returns a verdict on a costly run from the placements.
 
@@ -156,7 +159,8 @@ def place_collection(
         table = replace(table, models=table.models.assign(release_date=release_date))
     own = table.select(models=[checkpoint.name])
     alarms = tuple(alarm for each in references for alarm in check_scores(own, each))
-    notes = [*_notes(collection), *_further_note(more), *(alarm.line for alarm in alarms)]
+    warnings = [*notes, *(alarm.line for alarm in alarms)]
+    every_note = [*_notes(collection), *_further_note(more), *warnings]
     placement, *others = (
         place_model(
             table,
@@ -166,7 +170,7 @@ def place_collection(
             level=level,
             missing={m.benchmark: m.reason for m in collection.missing},
             comparable=all(r.comparable for r in results),
-            notes=notes,
+            notes=every_note,
             keep=keep,
         )
         for each, wanted in zip(references, targets_of_each(references, targets), strict=True)
