@@ -27,8 +27,8 @@ Scores = Annotated[
     Path,
     typer.Argument(
         metavar="SCORES",
-        help="Benchmark scores of the model, as capspace predict reads them; columns n_items or "
-        "stderr of a table with a row per score say how much was measured.",
+        help="Benchmark scores of the model: a table as capspace predict reads it, whose columns "
+        "n_items or stderr say how much was measured, or the folder of a store.",
     ),
 ]
 Model = Annotated[
@@ -111,7 +111,7 @@ def verdict(
         raise FitError("--target: name the evaluation that would be run, one at a time")
     question = question_of(threshold, tolerance)
     run = parse_cost(cost)
-    own, known, about = _scores(file, reference, target, keep)
+    own, known, about = _scores(file, reference, target, model=model, keep=keep)
     name = only_model(own, model)
     costs, lines = benchmark_prices(
         known, own, model=name, given=price or (), file=prices, parameters=parameters, unit=run.unit
@@ -168,7 +168,7 @@ def next_benchmark(
 
     from .prices import benchmark_prices
 
-    own, known, about = _scores(file, reference, target, keep)
+    own, known, about = _scores(file, reference, target, model=model, keep=keep)
     name = only_model(own, model)
     costs, lines = benchmark_prices(
         known, own, model=name, given=price or (), file=prices, parameters=parameters
@@ -285,12 +285,19 @@ def _print_next(result: NextEvaluations) -> None:
 
 
 def _scores(
-    file: Path, reference: str | None, targets: list[str] | None, keep: bool
+    file: Path,
+    reference: str | None,
+    targets: list[str] | None,
+    *,
+    model: str | None,
+    keep: bool,
 ) -> tuple[ScoreTable, Reference, dict[str, Any]]:
     from .chosen_reference import reference_dict, scores_and_reference
     from .predict import benchmarks_of
+    from .store_scores import readable_table
 
-    table, known, reason = scores_and_reference(file, reference, targets)
+    with readable_table(file, model=model) as path:
+        table, known, reason = scores_and_reference(path, reference, targets)
     return benchmarks_of(table, known, file, keep), known, reference_dict(known, reason)
 
 

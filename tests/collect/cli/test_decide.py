@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commands import Command
+from store_parts import RESULT
 
 from capspace.collect.cli.prices import device_hours, parse_parameters
+from capspace.collect.storage.store import Store
 from capspace.fit import FitError
 from capspace.tasks.workload import TypicalWorkload
 
@@ -118,6 +121,34 @@ def test_bad_input_is_one_line(capspace: Command, table: Path, tmp_path: Path) -
     empty = tmp_path / "empty.csv"
     empty.write_text("model,MMLU\n")
     assert "empty.csv" in capspace.refused("next", empty)
+
+
+def test_a_store_stands_for_its_scores(capspace: Command, table: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    assert "a folder without a store" in capspace.refused("next", tmp_path)
+    identity = json.dumps({"model": {}, "limit": None})
+    with Store(store) as opened:
+        opened.put_all(
+            replace(
+                RESULT, key=b.ljust(64), benchmark=b, score=s, identity=identity,
+                stderr=0.0,
+            )
+            for b, s in (("MMLU", 0.62), ("HellaSwag", 0.81), ("GSM8K", 0.4), ("Odd", 0.5))
+        )  # fmt: skip
+    question = ("--target", "bbh", "--cost", "120h", "--threshold", "0.7", "--json")
+    by_store, by_table = (
+        json.loads(capspace("verdict", scores, *question).out) for scores in (store, table)
+    )
+    assert by_store["decision"] == by_table["decision"] == "skip"
+    assert by_store["mean"] == pytest.approx(by_table["mean"])
+    assert "no score of 'other'" in capspace.refused("next", store, "other")
+
+
+def test_an_empty_store_is_one_line(capspace: Command, tmp_path: Path) -> None:
+    with Store(tmp_path / "store"):
+        pass
+    line = capspace.refused("next", tmp_path / "store")
+    assert "the store has no score to predict from; capspace collect" in line
 
 
 def test_nothing_left_to_measure_and_no_price_are_one_line(
