@@ -48,6 +48,21 @@ def test_an_open_question_is_answered_by_cheaper_benchmarks_first(
     assert step["expected_width"]["bbh"] < shown["upper"] - shown["lower"]
 
 
+def test_the_advised_benchmark_narrows_the_verdict_that_is_asked_again(
+    capspace: Command, tmp_path: Path
+) -> None:
+    question = ("--target", "bbh", "--cost", "120h", "--threshold", "0.5", "--json")
+    table = tmp_path / "scores.csv"
+    scores, widths = {"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4, "parameters (B)": 7.0}, []
+    for _ in range(2):
+        table.write_text(f"model,{','.join(scores)}\nmine,{','.join(map(str, scores.values()))}\n")
+        shown = json.loads(capspace("verdict", table, *question).out)
+        widths.append(shown["upper"] - shown["lower"])
+        scores |= {name: 0.25 for name in shown["measure_first"][:1]}
+    assert "HumanEval" in scores
+    assert widths[1] < widths[0]
+
+
 def test_what_cheaper_benchmarks_cannot_answer_is_run(capspace: Command, table: Path) -> None:
     shown = json.loads(capspace("verdict", table, *BBH, "--tolerance", "0.01", "--json").out)
     assert (shown["decision"], shown["measure_first"]) == ("run", [])
