@@ -41,6 +41,7 @@ def test_a_verdict_stands_before_everything_else_and_in_the_json(tmp_path: Path)
     assert page.index("Measure first: BBH") < page.index("Predicted scores")
     assert "120 GPU-hours" in page
     assert "Track record: such verdicts on 75 models left out" in page
+    assert f"best tenth {verdict.attainable:.3f}" in page
     assert HOSTILE not in page
     assert (tmp_path / "cost-and-width.svg").is_file()
     result = json.loads((tmp_path / "result.json").read_text())
