@@ -28,7 +28,13 @@ __all__ = ["PANELS", "app", "main", "registered"]
 _UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
 PANELS = {
-    "Measure": {"place": "gather", "collect": "gather", "lm-eval": "lm_eval", "zoo": "zoo"},
+    "Measure": {
+        "place": "gather",
+        "collect": "gather",
+        "twin": "twin",
+        "lm-eval": "lm_eval",
+        "zoo": "zoo",
+    },
     "Predict": {
         "predict": "predict",
         "compare": "compare",

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capspace.fit.errors import FitError
+from capspace.fit.errors import FitError, UnknownCostError
 
 from . import options as o
 from . import tables as t
+from .judging import RunCost, Threshold, Tolerance, question_of
 
 if TYPE_CHECKING:
     from capspace.fit.decide import NextEvaluations, Step, Verdict
@@ -26,8 +27,8 @@ Scores = Annotated[
     Path,
     typer.Argument(
         metavar="SCORES",
-        help="Benchmark scores of the model, as capspace predict reads them; columns n_items or "
-        "stderr of a table with a row per score say how much was measured.",
+        help="Benchmark scores of the model: a table as capspace predict reads it, whose columns "
+        "n_items or stderr say how much was measured, or the folder of a store.",
     ),
 ]
 Model = Annotated[
@@ -78,24 +79,11 @@ def add_to(app: typer.Typer) -> None:
 
 def verdict(
     file: Scores,
-    cost: Annotated[
-        str,
-        typer.Option(
-            help="What the evaluation would cost: 120gpu-hours, 90min, 250usd, 3e9tokens."
-        ),
-    ],
     model: Model = None,
     target: o.Targets = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Whether the score lies above this is to be known.")
-    ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            help="The score is to be known give or take this much.",
-            show_default="0.05 where no threshold is given",
-        ),
-    ] = None,
+    cost: RunCost = None,
+    threshold: Threshold = None,
+    tolerance: Tolerance = None,
     price: Price = None,
     prices: PriceFile = None,
     parameters: Parameters = None,
@@ -112,18 +100,18 @@ def verdict(
     skip: the threshold lies outside the interval, or the interval is within the tolerance. measure
     first: cheap benchmarks are expected to save more than they cost. run: neither.
     """
-    from capspace.fit.decide import Question, judge_run, parse_cost
+    from capspace.fit.decide import judge_run, parse_cost
     from capspace.fit.decide._outlook import only_model
 
-    from .benchmark_prices import benchmark_prices
+    from .prices import benchmark_prices
 
-    if threshold is not None and tolerance is not None:
-        raise FitError("--threshold and --tolerance: give one of the two")
+    if cost is None:
+        raise UnknownCostError("nothing says what the run would cost: --cost, as in 120gpu-hours")
     if target is None or len(target) != 1:
         raise FitError("--target: name the evaluation that would be run, one at a time")
-    question = Question(threshold, 0.05 if threshold is None and tolerance is None else tolerance)
+    question = question_of(threshold, tolerance)
     run = parse_cost(cost)
-    own, known, about = _scores(file, reference, target, keep)
+    own, known, about = _scores(file, reference, target, model=model, keep=keep)
     name = only_model(own, model)
     costs, lines = benchmark_prices(
         known, own, model=name, given=price or (), file=prices, parameters=parameters, unit=run.unit
@@ -178,9 +166,9 @@ def next_benchmark(
     from capspace.fit.decide import next_evaluations
     from capspace.fit.decide._outlook import only_model
 
-    from .benchmark_prices import benchmark_prices
+    from .prices import benchmark_prices
 
-    own, known, about = _scores(file, reference, target, keep)
+    own, known, about = _scores(file, reference, target, model=model, keep=keep)
     name = only_model(own, model)
     costs, lines = benchmark_prices(
         known, own, model=name, given=price or (), file=prices, parameters=parameters
@@ -210,18 +198,13 @@ def next_benchmark(
 
 def print_verdict(result: Verdict) -> None:
     """Print a verdict, why it is so, and what could be measured first."""
+    from capspace.fit.report._verdict_section import question_words
     from capspace.fit.report.words import score, share
 
     console = o.console()
     console.print(f"{result.decision.upper()}: {result.label} of {result.model}", style="bold")
     console.print(result.reason, markup=False)
     console.print()
-    question = result.question
-    asked = (
-        f"above {question.threshold:g}?"
-        if question.threshold is not None
-        else f"known to ±{question.tolerance:g}?"
-    )
     o.print_table(
         "",
         (
@@ -238,7 +221,7 @@ def print_verdict(result: Verdict) -> None:
                 score(result.mean),
                 f"{score(result.lower)} to {score(result.upper)}",
                 score(result.attainable),
-                asked,
+                question_words(result),
                 str(result.cost),
             )
         ],
@@ -302,12 +285,19 @@ def _print_next(result: NextEvaluations) -> None:
 
 
 def _scores(
-    file: Path, reference: str | None, targets: list[str] | None, keep: bool
+    file: Path,
+    reference: str | None,
+    targets: list[str] | None,
+    *,
+    model: str | None,
+    keep: bool,
 ) -> tuple[ScoreTable, Reference, dict[str, Any]]:
     from .chosen_reference import reference_dict, scores_and_reference
     from .predict import benchmarks_of
+    from .store_scores import readable_table
 
-    table, known, reason = scores_and_reference(file, reference, targets)
+    with readable_table(file, model=model) as path:
+        table, known, reason = scores_and_reference(path, reference, targets)
     return benchmarks_of(table, known, file, keep), known, reference_dict(known, reason)
 
 

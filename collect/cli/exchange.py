@@ -53,6 +53,7 @@ def import_(
     from capspace.fit._display import counted
     from capspace.tasks.panel import load_panel
 
+    from ..exchange._twin import imported_twins
     from ..exchange.importing import import_scores
     from ..exchange.sibling_check import contradictions
     from .show import result_dict
@@ -61,6 +62,8 @@ def import_(
         done = import_scores(paths, store=opened, panel=load_panel(panel), model=model)
         imported = {r.model for r in done.results}
         stored = [r for name in sorted(imported) for r in opened.results(model=name)]
+        twins = imported_twins(stored, opened, load_panel(panel))
+    drifting = [twin for twin in twins if twin.found]
     alarms = contradictions(stored, load_panel(panel))
     if as_json:
         o.print_json(
@@ -68,6 +71,7 @@ def import_(
                 "results": [result_dict(r) for r in done.results],
                 "notes": done.notes,
                 "alarms": [alarm.to_dict() for alarm in alarms],
+                "drifts": [twin.to_dict() for twin in drifting],
             }
         )
         return
@@ -83,8 +87,8 @@ def import_(
     )
     for note in done.notes:
         out.print(f"- {note}", markup=False)
-    for alarm in alarms:
-        out.print(alarm.line, style="yellow", markup=False)
+    for warning in (*alarms, *drifting):
+        out.print(warning.line, style="yellow", markup=False)
 
 
 def export(

@@ -10,6 +10,7 @@ import typer
 from ..errors import SettingsError
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
+from .judging import RunCost, Threshold, Tolerance, judge_of
 from .setting_options import with_settings
 from .tables import Keep
 
@@ -42,6 +43,9 @@ def place(
     reference: o.References = None,
     release_date: o.ReleaseDate = None,
     keep: Keep = False,
+    cost: RunCost = None,
+    threshold: Threshold = None,
+    tolerance: Tolerance = None,
     *,
     settings: RunSettings,
     as_json: o.Json = False,
@@ -61,6 +65,7 @@ def place(
         raise SettingsError(f"one model is placed at a time, and two are named: {names}")
     from capspace.tasks.panel import load_panel
 
+    from ..exchange._twin import imported_twins, published_twins
     from ..run._place import place_collection, subtitle
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
@@ -73,6 +78,7 @@ def place(
 
     chosen = chosen_references(reference, load_panel(panel), target)
     released = o.last_day_of(release_date)
+    judge = judge_of(cost, target, (threshold, tolerance), level=level, today=released, keep=keep)
     o.say_what_runs(settings.include_path)
     widths = None
     if settings.until is not None:
@@ -90,6 +96,12 @@ def place(
         )
     if is_helper():
         return
+    with o.open_store(store, must_write=False) as opened:
+        twins = [
+            *(t for each, _ in chosen for t in published_twins(collection.results, each)),
+            *imported_twins(collection.results, opened, collection.panel),
+        ]
+    drifting = [twin for twin in twins if twin.found]
     chosen, further = with_further(chosen, collection, store, named=bool(reference), targets=target)
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(
@@ -101,10 +113,19 @@ def place(
         keep=keep,
         release_date=None if released is None else released.isoformat(),
         further=further,
+        notes=[twin.line for twin in drifting],
+        judge=judge,
     )
     if as_json:
-        o.print_json(placement_document(placed, [reason for _, reason in chosen]))
+        document = placement_document(placed, [reason for _, reason in chosen])
+        if placed.verdict is not None:
+            document["verdict"] = placed.verdict.to_dict()
+        o.print_json({**document, "drifts": [twin.to_dict() for twin in drifting]})
         return
+    if placed.verdict is not None:
+        from .decide import print_verdict
+
+        print_verdict(placed.verdict)
     for _, reason in chosen:
         o.console().print(reason, style="dim", markup=False)
     placements = [placed.placement, *placed.others]

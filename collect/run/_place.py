@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -22,6 +22,7 @@ from .collection import Collection
 if TYPE_CHECKING:
     import pandas as pd
 
+    from capspace.fit.decide import Verdict
     from capspace.fit.reference import Reference
 
 __all__ = ["PlacedModel", "place", "place_collection"]
@@ -38,6 +39,9 @@ class PlacedModel:
     """By further references, in their order; a reference that has no score to place by has none."""
     alarms: tuple[ScoreAlarm, ...] = ()
     """Scores that the model's other scores contradict."""
+
+    verdict: Verdict | None = None
+    """On a costly run, where one was asked for."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction, as ``Placement.to_frame``; scores are the collection's."""
@@ -125,6 +129,8 @@ def place_collection(
     keep: bool = False,
     release_date: str | None = None,
     further: Iterable[Result] = (),
+    notes: Iterable[str] = (),
+    judge: Callable[[Sequence[Placement]], Verdict | None] = lambda placements: None,
 ) -> PlacedModel:
     """Place the one model of a collection; see ``place`` and ``place_model``.
 
@@ -134,6 +140,10 @@ def place_collection(
         As of ``place`` and ``place_model``.
     further : iterable of Result, default ()
         Scores of the same checkpoint on other benchmarks, from which references predict, too.
+    notes : iterable of str, default ()
+        What else a reader must know.
+    judge : callable, optional
+        Returns a verdict on a costly run from the placements.
 
     """
     from capspace.fit.prediction._several import check_different, targets_of_each
@@ -151,7 +161,8 @@ def place_collection(
         table = replace(table, models=table.models.assign(release_date=release_date))
     own = table.select(models=[checkpoint.name])
     alarms = tuple(alarm for each in references for alarm in check_scores(own, each))
-    notes = [*_notes(collection), *_further_note(more), *(alarm.line for alarm in alarms)]
+    warnings = [*notes, *(alarm.line for alarm in alarms)]
+    every_note = [*_notes(collection), *_further_note(more), *warnings]
     placement, *others = (
         place_model(
             table,
@@ -161,11 +172,12 @@ def place_collection(
             level=level,
             missing={m.benchmark: m.reason for m in collection.missing},
             comparable=all(r.comparable for r in results),
-            notes=notes,
+            notes=every_note,
             keep=keep,
         )
         for each, wanted in zip(references, targets_of_each(references, targets), strict=True)
     )
+    verdict = judge([placement, *others])
     report = None
     if out is not None:
         from capspace.fit.report import write_report
@@ -177,9 +189,10 @@ def place_collection(
             subtitle=subtitle(collection),
             foot=_foot(collection),
             extra=_extra(collection, alarms),
+            verdict=verdict,
             stopping=next(iter(collection.stopping.values()), None),
         )
-    return PlacedModel(collection, placement, report, tuple(others), alarms)
+    return PlacedModel(collection, placement, report, tuple(others), alarms, verdict)
 
 
 def subtitle(collection: Collection) -> list[str]:

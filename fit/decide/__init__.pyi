@@ -1,5 +1,10 @@
 from ._allocation import allocate_items as allocate_items
 from ._item_pool import ItemPool as ItemPool
+from ._lift import INTERVENTIONS as INTERVENTIONS
+from ._lift import Intervention as Intervention
+from ._lift import Lift as Lift
+from ._lift import lift_card as lift_card
+from ._lift import predict_lift as predict_lift
 from ._next import NextEvaluations as NextEvaluations
 from ._next import next_evaluations as next_evaluations
 from ._noise_effect import NoiseEffect as NoiseEffect

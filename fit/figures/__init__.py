@@ -11,6 +11,7 @@ from .efficiency import draw_efficiency
 from .errors import draw_baselines, draw_error_curves, draw_predicted
 from .gain import Treatment, draw_gain, draw_gain_analysis, draw_weights
 from .law import NewModel, draw_target
+from .lift import draw_lift
 from .placement import draw_predictions, draw_scores
 from .selection import draw_budget_curve, draw_selection
 from .space import draw_map, draw_space
@@ -31,6 +32,7 @@ __all__ = [
     "draw_error_curves",
     "draw_gain",
     "draw_gain_analysis",
+    "draw_lift",
     "draw_map",
     "draw_predicted",
     "draw_predictions",

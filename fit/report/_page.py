@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from .._files import making_folder, write_together
-from ..decide import StoppingPlan
+from ..decide import StoppingPlan, Verdict
 from ..errors import FitError
 from ..prediction import Placement
 from ._cards import cards_of, columns_of
@@ -21,6 +22,7 @@ from ._drawn import Drawn, written
 from ._figures import draw_placement
 from ._foot import foot_of
 from ._sections import section_of
+from ._verdict_section import verdict_section
 from .words import count, score
 
 __all__ = ["write_report"]
@@ -34,6 +36,7 @@ def write_report(
     subtitle: Iterable[str] = (),
     foot: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
+    verdict: Verdict | None = None,
     stopping: StoppingPlan | None = None,
 ) -> Path:
     """Write the report of a placement into a folder and return the page's path.
@@ -53,6 +56,8 @@ def write_report(
         Further sentences of the page's foot: how the scores were measured.
     extra : mapping, optional
         Further entries of ``result.json``.
+    verdict : Verdict, optional
+        On a costly run of the model, the first thing on the page.
     stopping : StoppingPlan, optional
         Why only some items were measured.
 
@@ -95,7 +100,10 @@ def write_report(
                 }
                 for k, each in enumerate(placements, start=1)
             ]
+            first = None if verdict is None else verdict_section(verdict, out)
             result = {"capspace": version("capspace"), **placement.to_dict(), **(extra or {})}
+            if verdict is not None:
+                result["verdict"] = verdict.to_dict()
             if others := placements[1:]:
                 result["others"] = [
                     {"reference": each.reference.name, **each.to_dict()} for each in others
@@ -103,7 +111,7 @@ def write_report(
             write_together(
                 {
                     out / "result.json": json.dumps(result, indent=2, allow_nan=False) + "\n",
-                    page: _render(placements, drawn, subtitle, foot),
+                    page: _render(placements, drawn, subtitle, foot, first),
                 }
             )
     except OSError as error:
@@ -116,12 +124,16 @@ def _render(
     drawn: Sequence[Mapping[str, Drawn]],
     subtitle: Iterable[str],
     foot: Iterable[str],
+    verdict: Mapping[str, Any] | None,
 ) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(
-        (files("capspace.fit.report") / "page.html.j2").read_text(encoding="utf-8")
+    template, section = (
+        environment.from_string(
+            (files("capspace.fit.report") / f"{name}.html.j2").read_text(encoding="utf-8")
+        )
+        for name in ("page", "verdict")
     )
     first, cards = placements[0], cards_of(placements)
     missing = {b: reason for each in placements for b, reason in each.missing.items()}
@@ -129,6 +141,8 @@ def _render(
         model=first.model,
         subtitle=[*subtitle, *_facts(first), f"{datetime.now(UTC):%d %B %Y}"],
         notices=list(dict.fromkeys(note for each in placements for note in each.notes)),
+        # Text from outside is escaped by the section's own template.
+        verdict=None if verdict is None else Markup(section.render(verdict)),  # noqa: S704
         cards=cards,
         columns=columns_of(cards),
         sections=[section_of(each, own) for each, own in zip(placements, drawn, strict=True)],

@@ -77,6 +77,7 @@ def _prediction(placement: Placement, index: int) -> dict[str, Any]:
         "unit": f"published as 0–{scale:g}" if scale != 1 else "",
         "description": target.description,
         "mean": score(p.mean),
+        "attainable": score(p.attainable) if math.isfinite(p.attainable) else "",
         "lower": score(p.lower),
         "upper": score(p.upper),
         "left": round(100 * p.lower, 2),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commands import Command
+from store_parts import RESULT
 
-from capspace.collect.cli.benchmark_prices import device_hours, parse_parameters
+from capspace.collect.cli.prices import device_hours, parse_parameters
+from capspace.collect.storage.store import Store
 from capspace.fit import FitError
 from capspace.tasks.workload import TypicalWorkload
 
@@ -43,6 +46,21 @@ def test_an_open_question_is_answered_by_cheaper_benchmarks_first(
     assert step["cost"] < 1
     assert 0 < shown["expected_saving"] < 120
     assert step["expected_width"]["bbh"] < shown["upper"] - shown["lower"]
+
+
+def test_the_advised_benchmark_narrows_the_verdict_that_is_asked_again(
+    capspace: Command, tmp_path: Path
+) -> None:
+    question = ("--target", "bbh", "--cost", "120h", "--threshold", "0.5", "--json")
+    table = tmp_path / "scores.csv"
+    scores, widths = {"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4, "parameters (B)": 7.0}, []
+    for _ in range(2):
+        table.write_text(f"model,{','.join(scores)}\nmine,{','.join(map(str, scores.values()))}\n")
+        shown = json.loads(capspace("verdict", table, *question).out)
+        widths.append(shown["upper"] - shown["lower"])
+        scores |= {name: 0.25 for name in shown["measure_first"][:1]}
+    assert "HumanEval" in scores
+    assert widths[1] < widths[0]
 
 
 def test_what_cheaper_benchmarks_cannot_answer_is_run(capspace: Command, table: Path) -> None:
@@ -118,6 +136,34 @@ def test_bad_input_is_one_line(capspace: Command, table: Path, tmp_path: Path) -
     empty = tmp_path / "empty.csv"
     empty.write_text("model,MMLU\n")
     assert "empty.csv" in capspace.refused("next", empty)
+
+
+def test_a_store_stands_for_its_scores(capspace: Command, table: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    assert "a folder without a store" in capspace.refused("next", tmp_path)
+    identity = json.dumps({"model": {}, "limit": None})
+    with Store(store) as opened:
+        opened.put_all(
+            replace(
+                RESULT, key=b.ljust(64), benchmark=b, score=s, identity=identity,
+                stderr=0.0,
+            )
+            for b, s in (("MMLU", 0.62), ("HellaSwag", 0.81), ("GSM8K", 0.4), ("Odd", 0.5))
+        )  # fmt: skip
+    question = ("--target", "bbh", "--cost", "120h", "--threshold", "0.7", "--json")
+    by_store, by_table = (
+        json.loads(capspace("verdict", scores, *question).out) for scores in (store, table)
+    )
+    assert by_store["decision"] == by_table["decision"] == "skip"
+    assert by_store["mean"] == pytest.approx(by_table["mean"])
+    assert "no score of 'other'" in capspace.refused("next", store, "other")
+
+
+def test_an_empty_store_is_one_line(capspace: Command, tmp_path: Path) -> None:
+    with Store(tmp_path / "store"):
+        pass
+    line = capspace.refused("next", tmp_path / "store")
+    assert "the store has no score to predict from; capspace collect" in line
 
 
 def test_nothing_left_to_measure_and_no_price_are_one_line(

@@ -45,7 +45,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "predict": (("scores.csv", "--target", "bbh"), (("--csv", "out.csv"),)),
     "compare": (("pair.csv", "--target", "bbh"), ()),
     "verdict": (("scores.csv", "--target", "bbh", "--cost", "5h"), (("--out", "out"),)),
-    "next": (("scores.csv", "--target", "bbh"), (("--out", "out"),)),
+    "next": (("few.csv", "--target", "bbh"), (("--out", "out"),)),
     "references build": (("scores.csv", "truth.csv", "--out", "new", *REFERENCE), ()),
     "references update": (("ref", "scores.csv", "truth.csv", *REFERENCE[2:]), ()),
     "references show": (("study-2024",), ()),
@@ -124,6 +124,7 @@ def desk(
     if not (measured / "ref").exists():
         monkeypatch.chdir(measured)
         Path("scores.csv").write_text(MINE)
+        Path("few.csv").write_text("model,MMLU,GSM8K\nmine,0.6,0.4\n")
         Path("pair.csv").write_text("model,MMLU,GSM8K\na,0.6,0.4\nb,0.5,0.2\n")
         Path("truth.csv").write_text("Model,bbh\nmine,0.45\n")
         base = pd.read_csv(zoo).rename(columns={"Agents, treated": "Treated"})

@@ -1,0 +1,120 @@
+"""``place`` gives a verdict on a costly run, where the user says what the run would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from capspace.fit.errors import FitError
+
+from . import options as o
+
+if TYPE_CHECKING:
+    from capspace.fit.decide import Question, Verdict
+    from capspace.fit.prediction import Placement
+
+__all__ = ["RunCost", "Threshold", "Tolerance", "judge_of", "question_of"]
+
+DECIDE = "Deciding"
+
+RunCost = Annotated[
+    str | None,
+    typer.Option(
+        "--cost",
+        help="What a run of the target would cost, for a verdict on it: 120gpu-hours, 90min, "
+        "250usd, 3e9tokens.",
+        rich_help_panel=DECIDE,
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="Whether the score lies above this is to be known.", rich_help_panel=DECIDE),
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        help="The score is to be known give or take this much.",
+        show_default="0.05 where no threshold is given",
+        rich_help_panel=DECIDE,
+    ),
+]
+
+_TOLERANCE = 0.05
+
+
+def question_of(threshold: float | None, tolerance: float | None) -> Question:
+    """Return what the run is to answer."""
+    from capspace.fit.decide import Question
+
+    if threshold is not None and tolerance is not None:
+        raise FitError("--threshold and --tolerance: give one of the two")
+    is_open = threshold is None and tolerance is None
+    return Question(threshold, _TOLERANCE if is_open else tolerance)
+
+
+def judge_of(
+    cost: str | None,
+    target: Sequence[str] | None,
+    question: tuple[float | None, float | None],
+    *,
+    level: float,
+    today: date | None,
+    keep: bool = False,
+) -> Callable[[Sequence[Placement]], Verdict | None]:
+    """Return what judges a run from placements; wrong options are refused before a measurement.
+
+    Parameters
+    ----------
+    cost : str or None
+        Of the run; no verdict where it is None.
+    target : sequence of str or None
+        Just one of them is the run.
+    question : (threshold, tolerance)
+        At most one of them.
+    level : float
+        Nominal coverage of the intervals.
+    today : date or None
+        The release of a model that states none.
+    keep : bool, default False
+        Use scores far below chance, too.
+
+    """
+    if cost is None:
+        if question != (None, None):
+            raise FitError("--threshold and --tolerance are about a run: give its --cost, too")
+        return lambda placements: None
+    from capspace.fit.decide import judge_run, parse_cost
+    from capspace.fit.errors import RefusedTargetError
+    from capspace.fit.table.doubtful import leave_out_doubtful
+
+    from .prices import benchmark_prices
+
+    if target is None or len(target) != 1:
+        raise FitError("--target: name the evaluation that would be run, one at a time")
+    run, asked = parse_cost(cost), question_of(*question)
+    (name,) = target
+
+    def judge(placements: Sequence[Placement]) -> Verdict | None:
+        for placement in placements:
+            names = [n for t in placement.reference.targets.values() for n in (t.name, t.label)]
+            if name.lower() not in map(str.lower, names):
+                continue
+            model, reference = placement.model, placement.reference
+            table = leave_out_doubtful(placement.table, reference.chance_levels, keep=keep)
+            prices, _ = benchmark_prices(
+                reference, table, model=model, given=(), file=None, parameters=None,
+                unit=run.unit,
+            )  # fmt: skip
+            try:
+                return judge_run(
+                    table, reference, target=name, cost=run, question=asked,
+                    prices=prices, model=model, level=level, today=today,
+                )  # fmt: skip
+            except RefusedTargetError as error:
+                o.console(stderr=True).print(f"no verdict: {error}", style="yellow", markup=False)
+        return None
+
+    return judge

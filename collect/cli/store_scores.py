@@ -1,0 +1,59 @@
+"""A store stands for the table of its scores, where a command reads a table."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from capspace.fit.errors import TableError
+
+from . import options as o
+
+__all__ = ["readable_table"]
+
+
+@contextmanager
+def readable_table(file: Path, *, model: str | None = None) -> Iterator[Path]:
+    """Yield the path of a table: the file itself, or a copy of a store's scores.
+
+    Parameters
+    ----------
+    file : Path
+        A table, or the folder of a store, of which the benchmarks that a packaged panel or
+        reference knows are read.
+    model : str, optional
+        Of a store, only this one's.
+
+    Raises
+    ------
+    TableError
+        The folder is no store, or the store has no score of a known benchmark.
+
+    """
+    if not file.is_dir():
+        yield file
+        return
+    if not (file / "store.sqlite").is_file():
+        raise TableError(f"{file}: a folder without a store; give a table, or a store's folder")
+    from capspace.fit.reference.choice import packaged_columns
+
+    from ..storage.score_table import to_table
+    from .tables import panel_benchmarks
+
+    with o.open_store(file, must_write=False) as store:
+        table = to_table(store.results(model=model))
+    known = {*packaged_columns(), *(benchmark.name for benchmark in panel_benchmarks())}
+    usable = [name for name in table.benchmarks if name in known]
+    if not usable:
+        of = "" if model is None else f" of {model!r}"
+        raise TableError(
+            f"{file}: the store has no score{of} to predict from; capspace collect measures some"
+        )
+    chosen = table.select(benchmarks=usable)
+    modes = chosen.models["mode"].reindex(chosen.scores["model"])
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "store.csv")
+        chosen.scores.assign(mode=modes.to_numpy()).to_csv(copy, index=False)
+        yield copy

@@ -1,0 +1,285 @@
+"""What chain of thought or several samples would gain is predicted before a token is spent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .._json import json_dict
+from ..analyses.paired_laws import GainFit, fit_gain
+from ..analyses.problems import gain_problem
+from ..errors import DegenerateError, FitError, TooFewModelsError, UnknownNameError, check_count
+from ..law._refit import refit
+from ..reference.overlap import find_overlap
+
+if TYPE_CHECKING:
+    from ..reference import Reference
+    from ..table import ScoreTable
+
+__all__ = ["INTERVENTIONS", "Intervention", "Lift", "lift_card", "predict_lift"]
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """Another way to let a model answer, and what it costs.
+
+    Attributes
+    ----------
+    name : str
+        What tables call it.
+    base, treated : str
+        Names of the scores without and with it.
+    samples : int
+        Answers per item with it, k of self-consistency; the base has ``base_samples``.
+    tokens, base_tokens : float
+        Tokens of an answer with it and without.
+    base_samples : int
+
+    """
+
+    name: str
+    base: str
+    treated: str
+    samples: int = 1
+    tokens: float = 128.0
+    base_tokens: float = 8.0
+    base_samples: int = 1
+
+    def __post_init__(self) -> None:
+        check_count(self.samples, "samples")
+        check_count(self.base_samples, "base_samples")
+        for value, what in ((self.tokens, "tokens"), (self.base_tokens, "base_tokens")):
+            if not (math.isfinite(value) and value > 0):
+                raise FitError(f"{self.name}: {what} is {value:g}; it must be a number above 0")
+
+    @property
+    def extra_tokens(self) -> float:
+        """Tokens per item beyond those of the base."""
+        return self.samples * self.tokens - self.base_samples * self.base_tokens
+
+
+INTERVENTIONS = (
+    Intervention("GSM8K: chain of thought", "gsm8k", "gsm8k-cot"),
+    Intervention("GSM8K: majority of 5 chains", "gsm8k", "gsm8k-cot-sc", samples=5),
+    Intervention("BBH: chain of thought", "bbh", "bbh-cot"),
+)
+"""Those of "study-2024", whose only number of samples is 5. It states no tokens: answers of 8 tokens
+without and 128 with chain of thought are an assumption, which the costs follow in proportion."""
+
+
+@dataclass(frozen=True)
+class Lift:
+    """The predicted gain of an intervention for one model.
+
+    Attributes
+    ----------
+    model : str
+    intervention : Intervention
+    base, treated : float
+        Predicted scores.
+    mean, lower, upper : float
+        Predicted gain, treated minus base, and its interval.
+    level : float
+        Nominal coverage.
+    n_models : int
+        Models that both laws were fitted on.
+    error, baseline_error : float
+        Mean absolute errors of the gain of models whose family was left out: of the laws, and of
+        the mean gain of the other families.
+    advised : bool
+        Of the interventions on one base, the one with the fewest tokens per point among those whose
+        interval lies above 0.
+
+    """
+
+    model: str
+    intervention: Intervention
+    base: float
+    treated: float
+    mean: float
+    lower: float
+    upper: float
+    level: float
+    n_models: int
+    error: float
+    baseline_error: float
+    advised: bool = False
+
+    @property
+    def tokens_per_point(self) -> float:
+        """Further tokens per item for a point of 100; NaN where nothing is gained."""
+        points = 100 * self.mean
+        return self.intervention.extra_tokens / points if points > 0 else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-safe mapping; a cost per point is null where nothing is gained."""
+        return json_dict(
+            {
+                **vars(self),
+                "extra_tokens": self.intervention.extra_tokens,
+                "tokens_per_point": self.tokens_per_point,
+            }
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Lift({self.model}, {self.intervention.name}: {self.mean:+.3f} "
+            f"[{self.lower:+.3f}, {self.upper:+.3f}] at {self.level:.0%})"
+        )
+
+
+def predict_lift(
+    scores: pd.DataFrame,
+    table: ScoreTable,
+    before: pd.Series,
+    after: pd.Series,
+    intervention: Intervention,
+    *,
+    level: float = 0.9,
+) -> list[Lift]:
+    """Predict the gain of an intervention for models, by models that have both scores.
+
+    Parameters
+    ----------
+    scores : (models × benchmarks) DataFrame
+        Fractions, NaN where not measured, of the models to predict.
+    table : ScoreTable
+        Benchmarks of the models to fit on; those that measure what is gained do not belong in it.
+    before, after : Series by model
+        Their scores without and with the intervention, fractions.
+    intervention : Intervention
+        What it is called, and its cost.
+    level : float, default 0.9
+        Nominal coverage.
+
+    Returns
+    -------
+    list of Lift
+        One per row that has any of the table's benchmarks.
+
+    Raises
+    ------
+    DegenerateError, TooFewModelsError
+        The models do not determine the laws.
+    UnknownNameError
+        No benchmark of the table is among the columns.
+
+    """
+    problem, treated = gain_problem(table, before, after)
+    training = problem.training(problem.settings(3))
+    names = list(training.benchmarks)
+    if not set(names) & set(scores.columns):
+        raise UnknownNameError(
+            f"{intervention.name}: none of its benchmarks ({', '.join(names)}) is among the columns"
+        )
+    fit = fit_gain(training, treated)
+    x = scores.reindex(columns=names).to_numpy(dtype=float)
+    placed = ~np.isnan(x).all(axis=1)
+    if not placed.any():
+        return []
+    p = fit.predict(x[placed], level=level)
+    error, baseline = _errors(fit)
+    models = [str(model) for model in scores.index[placed]]
+    columns = (p.base, p.treated, p.mean, p.lower, p.upper)
+    return [
+        Lift(model, intervention, *map(float, row), level, fit.n_models, error, baseline)
+        for model, *row in zip(models, *columns, strict=True)
+    ]
+
+
+def lift_card(
+    scores: pd.DataFrame,
+    reference: Reference,
+    *,
+    interventions: Sequence[Intervention] = INTERVENTIONS,
+    level: float = 0.9,
+    exclude: Collection[str] = (),
+) -> list[Lift]:
+    """Predict for each model what interventions that a reference has both scores of would gain.
+
+    Parameters
+    ----------
+    scores : (models × benchmarks) DataFrame
+        Fractions, NaN where not measured.
+    reference : Reference
+        Its models that are, or likely are, one of these are left out of the fits.
+    interventions : sequence of Intervention, default those of "study-2024"
+        One that the reference lacks a score of, or cannot be fitted, has no row.
+    level : float, default 0.9
+        Nominal coverage.
+    exclude : collection of str, default ()
+        Further models to leave out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import INTERVENTIONS, lift_card, load_reference
+    >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "ARC-C": 0.58}, index=["mine"])
+    >>> (lift,) = lift_card(scores, load_reference(), interventions=INTERVENTIONS[:1])
+    >>> lift.mean > 0 and lift.advised
+    True
+
+    """
+    scored = set(reference.table.benchmarks)
+    usable = [i for i in interventions if {i.base, i.treated} <= scored & set(reference.targets)]
+    if not usable:
+        return []
+    published = reference.scores()
+    overlaps = {
+        reason
+        for model, row in scores.iterrows()
+        for reason in find_overlap(str(model), row, published).reasons
+    }
+    left_out = overlaps.union(exclude)
+    models = [m for m in map(str, reference.table.models.index) if m not in left_out]
+    lifts: list[Lift] = []
+    for intervention in usable:
+        pair = [reference.target(name) for name in (intervention.base, intervention.treated)]
+        shared = [b for b in reference.space_benchmarks(pair[0]) if b not in pair[1].drop]
+        table = reference.table.select(models=models, benchmarks=shared)
+        both = reference.table.wide([target.name for target in pair]).loc[models]
+        before, after = both[pair[0].name], both[pair[1].name]
+        own = scores[[c for c in scores.columns if c in shared]]
+        if own.empty or own.isna().all(axis=None):
+            continue
+        try:
+            lifts += predict_lift(own, table, before, after, intervention, level=level)
+        except (DegenerateError, TooFewModelsError):
+            continue  # too few models have both scores
+    return advised(lifts)
+
+
+def advised(lifts: Sequence[Lift]) -> list[Lift]:
+    """Return lifts with the advised one of each model and base marked."""
+    best: dict[tuple[str, str], Lift] = {}
+    for lift in lifts:
+        key = (lift.model, lift.intervention.base)
+        if lift.lower > 0 and (
+            key not in best or lift.tokens_per_point < best[key].tokens_per_point
+        ):
+            best[key] = lift
+    return [replace(lift, advised=lift in best.values()) for lift in lifts]
+
+
+def _errors(fit: GainFit) -> tuple[float, float]:
+    """Return the mean absolute errors of the gain with families left out: of laws, of the mean."""
+    training = fit.base.training
+    families, family = np.unique(training.families, return_inverse=True)
+    gain = fit.treated.training.target - training.target
+    if len(families) < 2:
+        return math.nan, math.nan
+    weights = (family != np.arange(len(families))[:, None]).astype(float)
+    rows = np.arange(len(family))
+    base, treated = (
+        refit(each, weights, each.training.scores)[family, rows] for each in (fit.base, fit.treated)
+    )
+    without = (weights @ gain) / weights.sum(axis=1)
+    return (
+        float(np.abs(treated - base - gain).mean()),
+        float(np.abs(without[family] - gain).mean()),
+    )

@@ -1,0 +1,46 @@
+"""Draw what interventions would gain, with their intervals and costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .style import BLUE, GREY, INK, headline, panel, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..decide import Lift
+
+__all__ = ["draw_lift"]
+
+
+@styled
+def draw_lift(lifts: Sequence[Lift]) -> Figure:
+    """Draw the predicted gain of each intervention for one model.
+
+    Parameters
+    ----------
+    lifts : sequence of Lift
+        As ``lift_card`` returns them, of one model; at least one. The advised are filled.
+
+    """
+    figure, axes = panel(7.2, 1.5 + 0.55 * len(lifts))
+    for at, lift in enumerate(reversed(lifts)):
+        low, high = 100 * lift.lower, 100 * lift.upper
+        axes.plot([low, high], [at, at], color=BLUE, lw=6, alpha=0.25, solid_capstyle="round")
+        face = BLUE if lift.advised else "white"
+        axes.plot(100 * lift.mean, at, "o", color=BLUE, mfc=face, ms=8)
+        per_point = lift.tokens_per_point
+        cost = "no gain" if math.isnan(per_point) else f"{per_point:,.0f} tokens a point"
+        axes.annotate(
+            cost, (high, at), (8, 0), textcoords="offset points", va="center", color=INK, fontsize=9
+        )
+    axes.axvline(0, color=GREY, lw=0.9)
+    axes.set_yticks(range(len(lifts)), [lift.intervention.name for lift in reversed(lifts)])
+    axes.set_ylim(-0.6, len(lifts) - 0.4)
+    axes.margins(x=0.25)
+    axes.set_xlabel("Predicted gain, points of 100")
+    headline(axes, "What would help", f"gain with its {lifts[0].level:.0%} interval, and its price")
+    return figure

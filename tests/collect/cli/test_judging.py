@@ -1,0 +1,68 @@
+"""``place`` judges a costly run where its price is given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from store_parts import RESULT
+
+from capspace.collect import Checkpoint, Collection
+from capspace.collect.cli.judging import judge_of
+from capspace.collect.run._place import place_collection
+from capspace.fit.errors import FitError
+from capspace.tasks.panel import load_panel
+
+SETTINGS = {"level": 0.9, "today": None}
+
+
+@pytest.mark.parametrize(
+    ("cost", "target", "question", "message"),
+    [
+        (None, ["bbh"], (0.5, None), "give its --cost"),
+        ("5h", None, (None, None), "one at a time"),
+        ("5h", ["bbh", "gsm8k"], (None, None), "one at a time"),
+        ("much", ["bbh"], (None, None), "cost 'much'"),
+        ("5h", ["bbh"], (0.5, 0.1), "one of the two"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_measured(
+    cost: str | None,
+    target: list[str] | None,
+    question: tuple[float | None, float | None],
+    message: str,
+) -> None:
+    with pytest.raises(FitError, match=message):
+        judge_of(cost, target, question, **SETTINGS)
+
+
+@pytest.mark.slow
+def test_a_placement_has_the_verdict_on_its_page(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(RESULT.model, "hub", RESULT.model, RESULT.revision, "bfloat16")
+    identity = json.dumps({"model": {}, "limit": None})
+    results = tuple(
+        replace(RESULT, key=b.ljust(64), benchmark=b, score=s, identity=identity)
+        for b, s in (("MMLU", 0.6), ("HellaSwag", 0.8), ("GSM8K", 0.4))
+    )
+    collection = Collection(load_panel("classic-8"), (checkpoint,), results, (), 3)
+    judge = judge_of("120h", ["bbh"], (0.8, None), **SETTINGS)
+    placed = place_collection(collection, targets=["bbh"], out=tmp_path, judge=judge)
+    assert placed.verdict is not None
+    assert placed.verdict.decision == "skip"
+    assert "<h2>Skip: BBH</h2>" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_refused_target_leaves_the_placement_without_a_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = Checkpoint(RESULT.model, "hub", RESULT.model, RESULT.revision, "bfloat16")
+    identity = json.dumps({"model": {}, "limit": None})
+    result = replace(RESULT, benchmark="MMLU", score=0.6, identity=identity)
+    collection = Collection(load_panel("classic-8"), (checkpoint,), (result,), (), 1)
+    judge = judge_of("120h", ["agentboard"], (None, None), **SETTINGS)
+    placed = place_collection(collection, targets=["agentboard"], out=tmp_path, judge=judge)
+    assert placed.verdict is None
+    assert "no verdict: agentboard: refused by its back-test" in capsys.readouterr().err
