@@ -66,6 +66,7 @@ def place(
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
     from ..runtime.progress import progress_on
+    from .lift import print_lifts
     from .placing import (
         chosen_references,
         placement_document,
@@ -118,6 +119,8 @@ def place(
         o.console().print(reason, style="dim", markup=False)
     placements = [placed.placement, *placed.others]
     print_placements(placements, subtitle=subtitle(collection), report=placed.report)
+    if placed.lifts:
+        print_lifts(placed.lifts)
 
 
 @with_settings

@@ -13,12 +13,12 @@ from typing import Any
 import jinja2
 
 from .._files import making_folder, write_together
-from ..decide import StoppingPlan
+from ..decide import Lift, StoppingPlan
 from ..errors import FitError
 from ..prediction import Placement
 from ._cards import cards_of, columns_of
 from ._drawn import Drawn, written
-from ._figures import draw_placement
+from ._figures import draw_lifts, draw_placement
 from ._foot import foot_of
 from ._sections import section_of
 from .words import count, score
@@ -35,6 +35,7 @@ def write_report(
     foot: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
     stopping: StoppingPlan | None = None,
+    lifts: Sequence[Lift] = (),
 ) -> Path:
     """Write the report of a placement into a folder and return the page's path.
 
@@ -55,6 +56,8 @@ def write_report(
         Further entries of ``result.json``.
     stopping : StoppingPlan, optional
         Why only some items were measured.
+    lifts : sequence of Lift, default ()
+        What interventions would gain, as ``lift_card`` returns it.
 
     Raises
     ------
@@ -95,7 +98,10 @@ def write_report(
                 }
                 for k, each in enumerate(placements, start=1)
             ]
+            if lifts:
+                drawn[0]["lift"] = written(*draw_lifts(lifts), out / "lift")
             result = {"capspace": version("capspace"), **placement.to_dict(), **(extra or {})}
+            result["lifts"] = [lift.to_dict() for lift in lifts]
             if others := placements[1:]:
                 result["others"] = [
                     {"reference": each.reference.name, **each.to_dict()} for each in others
