@@ -97,7 +97,7 @@ def place(
             *(t for each, _ in chosen for t in published_twins(collection.results, each)),
             *imported_twins(collection.results, opened, collection.panel),
         ]
-    drifting = [twin for twin in twins if twin.found]
+    drifting = [twin for twin in twins if twin.drifting]
     chosen, further = with_further(chosen, collection, store, named=bool(reference), targets=target)
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(
