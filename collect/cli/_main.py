@@ -39,6 +39,7 @@ PANELS = {
         "predict": "predict",
         "compare": "compare",
         "complete": "complete",
+        "lift": "lift",
         "references": "references",
         "targets": "references",
         "models": "references",

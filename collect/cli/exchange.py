@@ -63,7 +63,7 @@ def import_(
         imported = {r.model for r in done.results}
         stored = [r for name in sorted(imported) for r in opened.results(model=name)]
         twins = imported_twins(stored, opened, load_panel(panel))
-    drifting = [twin for twin in twins if twin.found]
+    drifting = [twin for twin in twins if twin.drifting]
     alarms = contradictions(stored, load_panel(panel))
     if as_json:
         o.print_json(

@@ -70,6 +70,7 @@ def place(
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
     from ..runtime.progress import progress_on
+    from .lift import print_lifts
     from .placing import (
         chosen_references,
         placement_document,
@@ -101,7 +102,7 @@ def place(
             *(t for each, _ in chosen for t in published_twins(collection.results, each)),
             *imported_twins(collection.results, opened, collection.panel),
         ]
-    drifting = [twin for twin in twins if twin.found]
+    drifting = [twin for twin in twins if twin.drifting]
     chosen, further = with_further(chosen, collection, store, named=bool(reference), targets=target)
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(
@@ -130,6 +131,8 @@ def place(
         o.console().print(reason, style="dim", markup=False)
     placements = [placed.placement, *placed.others]
     print_placements(placements, subtitle=subtitle(collection), report=placed.report)
+    if placed.lifts:
+        print_lifts(placed.lifts)
 
 
 @with_settings

@@ -115,5 +115,6 @@ def placement_document(placed: PlacedModel, reasons: Sequence[str]) -> dict[str,
         {**each.to_dict(), "reference": reference_dict(each.reference, reason)}
         for each, reason in zip((placed.placement, *placed.others), reasons, strict=True)
     ]
+    first["lifts"] = [lift.to_dict() for lift in placed.lifts]
     first["alarms"] = [alarm.to_dict() for alarm in placed.alarms]
     return {**first, "others": others} if others else first

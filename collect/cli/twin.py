@@ -80,7 +80,7 @@ def twin(
                 settings=settings,
                 progress=progress_on(o.console(stderr=True)),
             )
-    drifting = [each for each in twins if each.found]
+    drifting = [each for each in twins if each.drifting]
     if as_json:
         o.print_json({"twins": [each.to_dict() for each in twins], "n_drifting": len(drifting)})
     else:
@@ -96,7 +96,7 @@ def twin(
                     f"{each.drift.lower:+.3f} – {each.drift.upper:+.3f}",
                     f"{each.drift.p_value:.2g}",
                     "-" if each.drift.n_items is None else str(each.drift.n_items),
-                    each.found or "none",
+                    each.drifting or "none",
                 )
                 for each in twins
             ],

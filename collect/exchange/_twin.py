@@ -70,7 +70,7 @@ class TwinScore:
     fields: Mapping[str, tuple[str, str]]
 
     @property
-    def found(self) -> str:
+    def drifting(self) -> str:
         """What drifts: "score", "prompts", "responses", or "" for nothing."""
         if self.drift.p_value <= SIGNIFICANT:
             return "score"
@@ -85,7 +85,7 @@ class TwinScore:
     @property
     def causes(self) -> tuple[str, ...]:
         """The likely causes of a drift, the likeliest first; none without a drift."""
-        if not self.found:
+        if not self.drifting:
             return ()
         stated = [f"{name}: {own}, there {other}" for name, (own, other) in self.fields.items()]
         if self.items is None or not (self.items.n_prompts or self.items.n_responses):
@@ -108,7 +108,7 @@ class TwinScore:
         more = ""
         if items is not None and (items.n_prompts or items.n_responses):
             more = f"; {items.n_prompts} prompts and {items.n_responses} further responses differ"
-        why = f"; likely {'; '.join(self.causes)}" if self.found else ""
+        why = f"; likely {'; '.join(self.causes)}" if self.drifting else ""
         return f"{self.model}: {self.benchmark} {sizes}{of}: {test}{more}{why}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class TwinScore:
                 **vars(self.drift),
                 "n_prompts_differ": None if items is None else items.n_prompts,
                 "n_responses_differ": None if items is None else items.n_responses,
-                "drift": self.found,
+                "drift": self.drifting,
                 "fields": {name: list(pair) for name, pair in self.fields.items()},
                 "causes": self.causes,
             }

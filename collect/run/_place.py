@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from capspace.fit._display import counted, frame_html
-from capspace.fit.decide import ScoreAlarm, check_scores
+from capspace.fit.decide import INTERVENTIONS, Lift, ScoreAlarm, check_scores, lift_card
 from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
@@ -39,6 +39,8 @@ class PlacedModel:
     """By further references, in their order; a reference that has no score to place by has none."""
     alarms: tuple[ScoreAlarm, ...] = ()
     """Scores that the model's other scores contradict."""
+    lifts: tuple[Lift, ...] = ()
+    """What interventions would gain, as the report shows it; none where none is written."""
 
     verdict: Verdict | None = None
     """On a costly run, where one was asked for."""
@@ -149,6 +151,7 @@ def place_collection(
     from capspace.fit.prediction._several import check_different, targets_of_each
     from capspace.fit.reference import Reference, load_reference
 
+    targets = None if targets is None else list(targets)
     if reference is None:
         reference = load_reference()
     references = [reference] if isinstance(reference, Reference) else list(reference)
@@ -179,9 +182,11 @@ def place_collection(
     )
     verdict = judge([placement, *others])
     report = None
+    lifts: list[Lift] = []
     if out is not None:
         from capspace.fit.report import write_report
 
+        lifts = _lifts(placement, wanted=targets)
         report = write_report(
             placement,
             out,
@@ -191,8 +196,19 @@ def place_collection(
             extra=_extra(collection, alarms),
             verdict=verdict,
             stopping=next(iter(collection.stopping.values()), None),
+            lifts=lifts,
         )
-    return PlacedModel(collection, placement, report, tuple(others), alarms, verdict)
+    return PlacedModel(
+        collection, placement, report, tuple(others), alarms, tuple(lifts), verdict
+    )
+
+
+def _lifts(placement: Placement, wanted: Iterable[str] | None) -> list[Lift]:
+    """Return what interventions would gain, where their scores are among the targets."""
+    names = None if wanted is None else {name.lower() for name in wanted}
+    usable = [i for i in INTERVENTIONS if names is None or i.treated in names]
+    scores = placement.scores.to_frame(placement.model).T.astype(float)
+    return lift_card(scores, placement.reference, interventions=usable)
 
 
 def subtitle(collection: Collection) -> list[str]:

@@ -13,7 +13,14 @@ import pandas as pd
 from .._json import json_dict
 from ..analyses.paired_laws import GainFit, fit_gain
 from ..analyses.problems import gain_problem
-from ..errors import DegenerateError, FitError, TooFewModelsError, UnknownNameError, check_count
+from ..errors import (
+    DegenerateError,
+    FitError,
+    NotConvergedError,
+    TooFewModelsError,
+    UnknownNameError,
+    check_count,
+)
 from ..law._refit import refit
 from ..reference.overlap import find_overlap
 
@@ -68,8 +75,8 @@ INTERVENTIONS = (
     Intervention("GSM8K: majority of 5 chains", "gsm8k", "gsm8k-cot-sc", samples=5),
     Intervention("BBH: chain of thought", "bbh", "bbh-cot"),
 )
-"""Those of "study-2024", whose only number of samples is 5. It states no tokens: answers of 8 tokens
-without and 128 with chain of thought are an assumption, which the costs follow in proportion."""
+"""Those of "study-2024", whose only number of samples is 5. It states no tokens: that answers
+have 8 without chain of thought and 128 with it is an assumption, which costs follow."""
 
 
 @dataclass(frozen=True)
@@ -249,8 +256,8 @@ def lift_card(
             continue
         try:
             lifts += predict_lift(own, table, before, after, intervention, level=level)
-        except (DegenerateError, TooFewModelsError):
-            continue  # too few models have both scores
+        except (DegenerateError, NotConvergedError, TooFewModelsError):
+            continue  # too few models have both scores, or too like ones
     return advised(lifts)
 
 

@@ -115,7 +115,7 @@ def _mcnemar(gap: NDArray[np.float64]) -> float:
     up, down = int((gap > 0).sum()), int((gap < 0).sum())
     n, k = up + down, min(up, down)
     tail = sum(math.comb(n, i) for i in range(k + 1)) / 2**n
-    return min(1.0, 2 * tail)
+    return float(min(1.0, 2 * tail))
 
 
 def _sign_flips(gap: NDArray[np.float64]) -> float:

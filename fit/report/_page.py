@@ -14,12 +14,12 @@ import jinja2
 from markupsafe import Markup
 
 from .._files import making_folder, write_together
-from ..decide import StoppingPlan, Verdict
+from ..decide import Lift, StoppingPlan, Verdict
 from ..errors import FitError
 from ..prediction import Placement
 from ._cards import cards_of, columns_of
 from ._drawn import Drawn, written
-from ._figures import draw_placement
+from ._figures import draw_lifts, draw_placement
 from ._foot import foot_of
 from ._sections import section_of
 from ._verdict_section import verdict_section
@@ -38,6 +38,7 @@ def write_report(
     extra: Mapping[str, Any] | None = None,
     verdict: Verdict | None = None,
     stopping: StoppingPlan | None = None,
+    lifts: Sequence[Lift] = (),
 ) -> Path:
     """Write the report of a placement into a folder and return the page's path.
 
@@ -60,6 +61,8 @@ def write_report(
         On a costly run of the model, the first thing on the page.
     stopping : StoppingPlan, optional
         Why only some items were measured.
+    lifts : sequence of Lift, default ()
+        What interventions would gain, as ``lift_card`` returns it.
 
     Raises
     ------
@@ -101,7 +104,10 @@ def write_report(
                 for k, each in enumerate(placements, start=1)
             ]
             first = None if verdict is None else verdict_section(verdict, out)
+            if lifts:
+                drawn[0]["lift"] = written(*draw_lifts(lifts), out / "lift")
             result = {"capspace": version("capspace"), **placement.to_dict(), **(extra or {})}
+            result["lifts"] = [lift.to_dict() for lift in lifts]
             if verdict is not None:
                 result["verdict"] = verdict.to_dict()
             if others := placements[1:]:

@@ -38,6 +38,7 @@ def section_of(placement: Placement, drawn: Mapping[str, Drawn]) -> dict[str, An
             "scores": drawn["scores"],
             "place": drawn["place"],
             "stopping": drawn.get("stopping"),
+            "lift": drawn.get("lift"),
             "targets": [d for name, d in drawn.items() if name.startswith("target-")],
         },
         "fitted_on": _fitted_on(placement),

@@ -61,7 +61,7 @@ def other_file(model: Path, panel: Panel, folder: Path) -> Path:
 def test_equal_paths_do_not_drift(tiny_checkpoint: Path, panel: Panel, store: Store) -> None:
     twins = measured_twins(str(tiny_checkpoint), panel, store, n_items=N_ITEMS, settings=EMBEDDED)
     assert [twin.benchmark for twin in twins] == ["ARC-C", "Winogrande"]
-    assert [twin.found for twin in twins] == ["", ""]
+    assert [twin.drifting for twin in twins] == ["", ""]
     assert [twin.drift.n_items for twin in twins] == [6, 6]
     assert {twin.items.n_responses for twin in twins if twin.items} == {0}
     assert twins[0].fields["backend"] == ("capspace", "hf")
@@ -89,7 +89,7 @@ def test_a_bos_token_is_found_in_the_responses(
         (twin,) = measured_twins(
             str(tiny_checkpoint), short, empty, against=file, n_items=10, settings=EMBEDDED
         )
-    assert twin.found in ("responses", "score")
+    assert twin.drifting in ("responses", "score")
     assert twin.items is not None
     assert twin.items.n_prompts == 0
     assert "BOS token" in twin.causes[-1]
@@ -101,7 +101,7 @@ def test_other_shots_are_named(
     arc = panel.select(["ARC-C"])
     file = other_file(tiny_checkpoint, without_shots(panel, "ARC-C"), tmp_path)
     (twin,) = measured_twins(str(tiny_checkpoint), arc, store, against=file, settings=EMBEDDED)
-    assert twin.found in ("prompts", "score")
+    assert twin.drifting in ("prompts", "score")
     assert twin.causes[0] == "shots: 2, there 0"
     assert "likely shots: 2, there 0" in twin.line
 
@@ -135,9 +135,9 @@ def published(score: float, **changes: object) -> TwinScore | None:
 def test_published_scores_are_compared_by_their_errors() -> None:
     close, far = published(0.44), published(0.38, n_shot=0)
     assert close is not None
-    assert close.found == ""
+    assert close.drifting == ""
     assert far is not None
-    assert far.found == "score"
+    assert far.drifting == "score"
     assert far.causes[0] == "shots: 0, there 5"
     assert published(0.38, stderr=math.nan, n_items=None) is None
     assert published(0.38, identity='{"limit": 10}') is None

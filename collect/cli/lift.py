@@ -1,0 +1,166 @@
+"""The command ``lift`` predicts what other ways to answer would gain, and their price."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options as o
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from capspace.fit import Lift
+    from capspace.fit.decide import Intervention
+
+__all__ = ["add_to", "print_lifts"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this command to the command line."""
+    app.command()(lift)
+
+
+def lift(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="SCORES", help="Benchmark scores of the models to predict."),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of other models with benchmarks, base and treated scores.",
+            show_default="the study's",
+        ),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Column of --data: the score without the intervention.")
+    ] = None,
+    treated: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of --data: a score with an intervention; NAME@K is of K answers per item. "
+            "May be repeated."
+        ),
+    ] = None,
+    tokens: Annotated[
+        float, typer.Option(min=1, help="Tokens of an answer with the intervention.")
+    ] = 128,
+    base_tokens: Annotated[float, typer.Option(min=1, help="Tokens of an answer without it.")] = 8,
+    level: o.Level = 0.9,
+    out: Annotated[
+        Path | None, typer.Option(help="Also draw the first model's card into this folder.")
+    ] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Predict what chain of thought or several samples would gain, with interval and price.
+
+    Of several interventions on one base, the advised one has the fewest further tokens per point
+    among those that gain for certain.
+    """
+    from dataclasses import replace
+
+    from capspace.fit.decide import INTERVENTIONS, Intervention, lift_card
+    from capspace.fit.errors import FitError
+    from capspace.fit.reference import load_reference
+
+    cost = {"tokens": tokens, "base_tokens": base_tokens}
+    if data is None:
+        if base is not None or treated:
+            raise FitError("--base and --treated name columns of --data, which is not given")
+        scores = _scores(file)
+        usual = [replace(each, **cost) for each in INTERVENTIONS]
+        lifts = lift_card(scores, load_reference(), interventions=usual, level=level)
+    else:
+        if base is None or not treated:
+            raise FitError("--data needs --base and --treated, the columns without and with it")
+        chosen = [Intervention(n, base, n, _samples(n), **cost) for n in treated]
+        lifts = _own_lifts(file, data, chosen, level)
+    if not lifts:
+        raise FitError(f"{file}: no score from which the gain could be predicted")
+    if as_json:
+        o.print_json({"lifts": [each.to_dict() for each in lifts]})
+    else:
+        print_lifts(lifts)
+    if out is not None:
+        from capspace.fit.figures import draw_lift
+
+        from . import tables as t
+
+        first = [each for each in lifts if each.model == lifts[0].model]
+        t.save_figures({"lift": draw_lift(first)}, out)
+
+
+def _own_lifts(
+    file: Path, data: Path, interventions: Sequence[Intervention], level: float
+) -> list[Lift]:
+    """Return lifts by a table of the user's own."""
+    from capspace.fit.decide import predict_lift
+    from capspace.fit.decide._lift import advised
+    from capspace.fit.table.readers import read_table
+
+    from . import tables as t
+
+    table = read_table(data)
+    columns = {each.base for each in interventions} | {each.treated for each in interventions}
+    pairs = [
+        (t.target_column(table, i.base, data), t.target_column(table, i.treated, data))
+        for i in interventions
+    ]
+    space = table.select(benchmarks=[b for b in table.benchmarks if b not in columns])
+    own = _scores(file)
+    mine = [str(m) for m in own.index if str(m) in set(table.facts["model"])]
+    if mine:  # a model does not help to predict itself
+        space = space.select(models=[m for m in space.facts["model"] if m not in mine])
+        pairs = [(before.drop(mine), after.drop(mine)) for before, after in pairs]
+    return advised(
+        [
+            each
+            for intervention, (before, after) in zip(interventions, pairs, strict=True)
+            for each in predict_lift(own, space, before, after, intervention, level=level)
+        ]
+    )
+
+
+def _scores(file: Path) -> pd.DataFrame:
+    from capspace.fit.table.readers import read_table
+
+    return read_table(file).require_fractions().wide()
+
+
+def _samples(name: str) -> int:
+    """Return the number of answers that a column NAME@K states, 1 where it states none."""
+    _, at, number = name.rpartition("@")
+    return max(1, int(number)) if at and number.isdecimal() else 1
+
+
+def print_lifts(lifts: Sequence[Lift]) -> None:
+    """Print what interventions would gain, a table per model."""
+    for model in dict.fromkeys(each.model for each in lifts):
+        own = [each for each in lifts if each.model == model]
+        o.print_table(
+            f"{model}: what would help",
+            (
+                *("Intervention", "Base", "Treated", "Gain", f"{own[0].level:.0%} interval"),
+                *("Tokens a point", "Mean error", "By mean gain", ""),
+            ),
+            [
+                (
+                    each.intervention.name,
+                    f"{each.base:.3f}",
+                    f"{each.treated:.3f}",
+                    f"{each.mean:+.3f}",
+                    f"{each.lower:+.3f} – {each.upper:+.3f}",
+                    "-" if math.isnan(each.tokens_per_point) else f"{each.tokens_per_point:,.0f}",
+                    f"{each.error:.3f}",
+                    f"{each.baseline_error:.3f}",
+                    "advised" if each.advised else "",
+                )
+                for each in own
+            ],
+            numbers=("Base", "Treated", "Gain", "Tokens a point", "Mean error", "By mean gain"),
+        )

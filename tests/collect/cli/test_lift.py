@@ -1,0 +1,56 @@
+"""``lift`` prints what would help, from the study or from a user's own columns."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from commands import Command
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> tuple[Path, Path]:
+    """A model's scores, and other models' with a base and two treated columns."""
+    rng = np.random.default_rng(0)
+    c = rng.normal(size=40)
+    z = c[:, None] * [1.0, 0.8, 1.2] + 0.1 * rng.normal(size=(40, 3))
+    table = pd.DataFrame(1 / (1 + np.exp(-z)), columns=["A", "B", "C"])
+    for name, shift in (("direct", -1.0), ("vote@5", 0.6), ("vote@20", 0.7)):
+        table[name] = 1 / (1 + np.exp(-shift - c))
+    table.insert(0, "model", [f"m{i}" for i in range(40)])
+    table.insert(1, "family", [f"f{i // 4}" for i in range(40)])
+    table.to_csv(tmp_path / "others.csv", index=False)
+    (tmp_path / "mine.csv").write_text("model,A,B,C\nmine,0.5,0.52,0.49\n")
+    return tmp_path / "mine.csv", tmp_path / "others.csv"
+
+
+def test_own_columns_give_a_card(capspace: Command, own: tuple[Path, Path]) -> None:
+    mine, others = own
+    command = (
+        "lift", mine, "--data", others, "--base", "direct",
+        "--treated", "vote@5", "--treated", "vote@20",
+    )  # fmt: skip
+    few, many = json.loads(capspace(*command, "--json").out)["lifts"]
+    assert (few["intervention"]["samples"], many["intervention"]["samples"]) == (5, 20)
+    assert few["advised"]
+    assert not many["advised"]
+    shown = capspace(*command, "--out", mine.parent / "card")
+    assert "advised" in shown.out
+    assert (mine.parent / "card" / "lift.svg").is_file()
+
+
+def test_bad_input_is_one_line(capspace: Command, own: tuple[Path, Path]) -> None:
+    mine, others = own
+    assert "--data needs --base and --treated" in capspace.refused("lift", mine, "--data", others)
+    assert "columns of --data, which is not given" in capspace.refused(
+        "lift", mine, "--base", "direct"
+    )
+    assert "'nothing'" in capspace.refused(
+        "lift", mine, "--data", others, "--base", "nothing", "--treated", "vote@5"
+    )
+    (mine.parent / "other.csv").write_text("model,Z\nmine,0.5\n")
+    assert "none of its benchmarks" in capspace.refused(
+        "lift", mine.parent / "other.csv", "--data", others, "--base", "direct",
+        "--treated", "vote@5",
+    )  # fmt: skip

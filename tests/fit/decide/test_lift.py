@@ -1,0 +1,108 @@
+"""The lift card predicts gains with intervals, marks what is advised, and refuses bad input."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capspace.fit import (
+    INTERVENTIONS,
+    FitError,
+    Intervention,
+    Lift,
+    ScoreTable,
+    UnknownNameError,
+    lift_card,
+    load_reference,
+    predict_lift,
+)
+from capspace.fit.decide._lift import advised
+
+MINE = pd.DataFrame(
+    {"MMLU": [0.62, 0.27], "HellaSwag": [0.81, 0.4], "ARC-C": [0.58, 0.25]}, index=["mine", "small"]
+)
+
+
+@pytest.fixture(scope="module")
+def card() -> list[Lift]:
+    return lift_card(MINE, load_reference())
+
+
+def test_the_study_says_what_would_help(card: list[Lift]) -> None:
+    assert [(lift.model, lift.intervention) for lift in card] == [
+        (model, intervention) for intervention in INTERVENTIONS for model in MINE.index
+    ]
+    mine = [lift for lift in card if lift.model == "mine"]
+    assert all(lift.lower <= lift.mean <= lift.upper for lift in card)
+    assert mine[0].lower > 0.1  # GSM8K by chain of thought
+    assert [lift.advised for lift in mine] == [True, False, True]
+    assert not any(lift.advised for lift in card if lift.model == "small")
+    assert json.dumps([lift.to_dict() for lift in card], allow_nan=False)
+
+
+def test_gains_are_predicted_better_than_by_their_mean(card: list[Lift]) -> None:
+    for lift in card:
+        assert lift.error < 0.5 * lift.baseline_error
+
+
+@pytest.mark.slow
+def test_a_model_of_the_reference_does_not_predict_itself() -> None:
+    reference = load_reference()
+    name = "meta-llama/Llama-2-13b-hf"
+    own = reference.scores().loc[[name]]
+    (lift,) = lift_card(own, reference, interventions=INTERVENTIONS[:1])
+    (other,) = lift_card(MINE.iloc[:1], reference, interventions=INTERVENTIONS[:1])
+    assert lift.n_models == other.n_models - 1
+
+
+def planted(n: int = 60) -> tuple[ScoreTable, pd.Series, pd.Series]:
+    rng = np.random.default_rng(0)
+    c = rng.normal(size=n)
+    z = c[:, None] * [1.0, 0.8, 1.2] + 0.1 * rng.normal(size=(n, 3))
+    models = [f"f{i // 4}-{i}" for i in range(n)]
+    facts = pd.DataFrame({"family": [f"f{i // 4}" for i in range(n)]}, index=models)
+    table = ScoreTable.from_wide(
+        pd.DataFrame(1 / (1 + np.exp(-z)), models, ["A", "B", "C"]), models=facts
+    )
+    before = pd.Series(1 / (1 + np.exp(1 - c)), models, name="direct")
+    after = pd.Series(1 / (1 + np.exp(-1 - 1.2 * c)), models, name="cot@5")
+    return table, before, after
+
+
+def test_a_planted_gain_is_found() -> None:
+    table, before, after = planted()
+    scores = pd.DataFrame({"A": [0.5], "B": [0.5], "C": [0.5]}, index=["mine"])
+    (lift,) = predict_lift(scores, table, before, after, Intervention("x", "direct", "cot@5", 5))
+    truth = 1 / (1 + math.exp(-1)) - 1 / (1 + math.exp(1))
+    assert lift.mean == pytest.approx(truth, abs=0.04)
+    assert lift.lower < truth < lift.upper
+    assert lift.tokens_per_point == pytest.approx((5 * 128 - 8) / (100 * lift.mean))
+    with pytest.raises(UnknownNameError, match="none of its benchmarks"):
+        predict_lift(MINE, table, before, after, Intervention("x", "direct", "cot@5"))
+
+
+def test_the_cheapest_certain_gain_is_advised() -> None:
+    def lift(mean: float, lower: float, samples: int) -> Lift:
+        return Lift(
+            "m", Intervention("x", "b", f"b@{samples}", samples), 0.3, 0.3 + mean, mean, lower,
+            mean + 0.1, 0.9, 50, 0.02, 0.1,
+        )  # fmt: skip
+
+    five, ten, twenty = lift(0.05, -0.01, 5), lift(0.08, 0.01, 10), lift(0.09, 0.02, 20)
+    assert [each.advised for each in advised([five, ten, twenty])] == [False, True, False]
+    assert math.isnan(lift(-0.01, -0.1, 5).tokens_per_point)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"samples": 0}, "samples is 0; it must be at least 1"),
+        ({"tokens": math.nan}, "x: tokens is nan; it must be a number above 0"),
+        ({"base_tokens": 0}, "x: base_tokens is 0; it must be a number above 0"),
+    ],
+)
+def test_a_cost_that_is_none_is_refused(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(FitError, match=message):
+        Intervention("x", "b", "t", **changes)  # type: ignore[arg-type] # of many types
