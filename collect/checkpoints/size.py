@@ -19,6 +19,8 @@ __all__ = ["Weights", "is_downloaded", "weigh"]
 
 _BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
+_PACKED = (".qweight", ".weight_packed")
+"""How GPTQ and AWQ, and compressed-tensors, name tensors that hold several weights in a number."""
 _building = threading.Lock()  # transformers imports what it builds, and not for threads
 _HEADER_LIMIT = 100_000_000
 
@@ -30,20 +32,26 @@ class Weights:
     Attributes
     ----------
     n_parameters : int
-        Numbers in the weight files.
+        Numbers in the weight files; where they pack several weights into a number, those of the
+        model before it was quantised.
     n_bytes : int
         Their bytes as stored.
     counted_from : {"weights", "config"}
         Headers of the safetensors files, or the model that the configuration describes.
+    packed : bool
+        Whether numbers in the files hold several weights each, as they do once loaded.
 
     """
 
     n_parameters: int
     n_bytes: int
     counted_from: Literal["weights", "config"]
+    packed: bool = False
 
     def bytes_as(self, dtype: str) -> int:
         """Return the bytes once loaded in a dtype; "auto" keeps them as stored."""
+        if self.packed:
+            return self.n_bytes
         return self.n_parameters * _DTYPE_BYTES[dtype] if dtype in _DTYPE_BYTES else self.n_bytes
 
 
@@ -59,8 +67,12 @@ def weigh(checkpoint: Checkpoint) -> Weights:
     folder = Path(checkpoint.location) if checkpoint.kind == "local" else hub_folder(checkpoint)
     files = [] if folder is None else _safetensors(folder)
     if files and not checkpoint.pickled:
-        sizes = [_header_size(path) for path in files]
-        return Weights(sum(n for n, _ in sizes), sum(b for _, b in sizes), "weights")
+        headers = [_header(path) for path in files]
+        n_bytes = sum(map(_header_bytes, headers))
+        if any(name.endswith(_PACKED) for header in headers for name in header):
+            return Weights(_config_size(checkpoint), n_bytes, "config", packed=True)
+        numbers = (math.prod(t["shape"]) for header in headers for t in header.values())
+        return Weights(sum(numbers), n_bytes, "weights")
     if checkpoint.kind == "hub" and not checkpoint.pickled:
         return _hub_size(checkpoint)
     n = _config_size(checkpoint)
@@ -93,20 +105,23 @@ def _safetensors(folder: Path) -> list[Path]:
     return shards if all(path.is_file() for path in shards) else []
 
 
-def _header_size(path: Path) -> tuple[int, int]:
-    """Return the numbers and bytes that a safetensors file says it holds."""
+def _header(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the tensors that a safetensors file says it holds, each with its shape and type."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= _HEADER_LIMIT:
                 raise ValueError(f"header length {length}")
             header: dict[str, Any] = json.loads(file.read(length))
-        tensors = [v for k, v in header.items() if k != "__metadata__"]
-        n = sum(math.prod(t["shape"]) for t in tensors)
-        size = sum(math.prod(t["shape"]) * _BYTES.get(t["dtype"], 1) for t in tensors)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        tensors = {name: tensor for name, tensor in header.items() if name != "__metadata__"}
+        _header_bytes(tensors)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: no readable safetensors header: {error}") from None
-    return n, size
+    return tensors
+
+
+def _header_bytes(tensors: dict[str, dict[str, Any]]) -> int:
+    return sum(math.prod(t["shape"]) * _BYTES.get(t["dtype"], 1) for t in tensors.values())
 
 
 def _hub_size(checkpoint: Checkpoint) -> Weights:
@@ -128,6 +143,9 @@ def _hub_size(checkpoint: Checkpoint) -> Weights:
         return Weights(n, n * _DTYPE_BYTES.get(checkpoint.dtype, 4), "config")
     n = sum(metadata.parameter_count.values())
     size = sum(count * _BYTES.get(dtype, 1) for dtype, count in metadata.parameter_count.items())
+    names = (name for file in metadata.files_metadata.values() for name in file.tensors)
+    if any(name.endswith(_PACKED) for name in names):
+        return Weights(_config_size(checkpoint), size, "config", packed=True)
     return Weights(n, size, "weights")
 
 

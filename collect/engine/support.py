@@ -196,4 +196,6 @@ def _by_adapter(model: nn.Module) -> str | None:
 def _by_weights(base: nn.Module) -> str | None:
     if any(parameter.is_meta for parameter in base.parameters()):
         return "some of its weights are offloaded"
+    if any(type(module).__name__ == "Linear8bitLt" for module in base.modules()):
+        return "bitsandbytes' int8 chooses columns by all rows of a call"
     return None

@@ -153,8 +153,8 @@ def cuts(start: int, length: int, most: int) -> IntArray:
     """
     most = max(_CUT, most // _CUT * _CUT)
     places = np.arange(start // most * most + most, start + length, most) - start
-    kept: IntArray = places[(places != 1) & (places != length - 1)]
-    return kept
+    usable: IntArray = places[(places != 1) & (places != length - 1)]
+    return usable
 
 
 @dataclass(frozen=True)

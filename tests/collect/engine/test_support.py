@@ -368,6 +368,18 @@ def test_quantised_weights(weights: str, tokenizer: Any, monkeypatch: pytest.Mon
     assert_scores_as_hf_does(model, tokenizer)
 
 
+class Linear8bitLt(torch.nn.Linear):
+    """Has the name of bitsandbytes' layer; the package is none of this project's."""
+
+
+def test_int8_of_bitsandbytes_is_refused_by_name() -> None:
+    """The columns it computes in full are chosen over a whole call: 0.05 nats and more apart."""
+    model = wide("LlamaConfig")
+    own = model.model.layers[0].mlp.up_proj
+    model.model.layers[0].mlp.up_proj = Linear8bitLt(own.in_features, own.out_features)
+    assert unsupported_reason(model) == "bitsandbytes' int8 chooses columns by all rows of a call"
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch.ao
 def test_activations_rounded_by_their_batch() -> None:
     # activations rounded by what else is in the batch have no score of their own to reproduce

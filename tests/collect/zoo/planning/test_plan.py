@@ -291,6 +291,22 @@ def test_weights_that_are_not_there_are_counted_from_the_configuration(tmp_path:
     assert (weights.counted_from, weights.n_parameters) == ("config", 5168)
 
 
+def test_packed_weights_count_as_those_of_the_model_that_was_quantised(tmp_path: Path) -> None:
+    """As GPTQ and AWQ name them: eight weights of four bits in a number."""
+    from safetensors.numpy import load_file, save_file
+
+    folder = untrained(tmp_path / "m", "wren", 16)
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("up_proj.weight"))
+    packed = np.zeros((tensors[name].shape[0] // 8, tensors[name].shape[1]), dtype=np.int32)
+    n_bytes = 4 * 5168 - tensors.pop(name).nbytes + packed.nbytes
+    tensors[f"{name.removesuffix('weight')}qweight"] = packed
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    weights = weigh(resolve(str(folder)))
+    assert (weights.n_parameters, weights.n_bytes) == (5168, n_bytes)
+    assert weights.bytes_as("float32") == n_bytes  # they stay packed once loaded
+
+
 @pytest.mark.parametrize(("before", "after"), [("auto", 1), (16, 4), (2, 1), (1, 1)])
 def test_a_retry_asks_less_at_once(before: int | str, after: int) -> None:
     assert smaller_batch(before) == after
