@@ -21,6 +21,7 @@ from pydantic import (
 from capspace.fit.decide import Tolerance, checked_duration
 from capspace.fit.errors import near_matches
 
+from ._endpoint_settings import EndpointFields
 from ._setting_values import (
     Backend,
     BatchSize,
@@ -63,6 +64,7 @@ class _ShortRepr(reprlib.Repr):
 
 
 _SHORT = _ShortRepr()
+_MAY_HOLD_SECRETS = {"token", "endpoint"}
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
@@ -211,7 +213,7 @@ class LoadSettings(_Settings):
 
 
 @_with_fields_described
-class RunSettings(LoadSettings):
+class RunSettings(EndpointFields, LoadSettings):
     """How a checkpoint is loaded, and what is measured of it.
 
     Raises
@@ -314,6 +316,13 @@ class RunSettings(LoadSettings):
             for name in ("top_p", "top_k"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} needs a temperature above 0: it says how to sample")
+        unused = EndpointFields if self.endpoint is None else LoadSettings
+        for name in unused.model_fields:
+            if getattr(self, name) != unused.model_fields[name].default:
+                place = (
+                    "an endpoint" if self.endpoint is None else "a checkpoint that is loaded here"
+                )
+                raise ValueError(f"{name} is a setting of {place}, and there is none")
         return self
 
     @property
@@ -341,7 +350,7 @@ def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) 
             lines.append(message)
             continue
         name = str(problem["loc"][0])
-        got = "" if name == "token" else f", got {_SHORT.repr(problem['input'])}"
+        got = "" if name in _MAY_HOLD_SECRETS else f", got {_SHORT.repr(problem['input'])}"
         lines.append(f"{spell(name)}: {message}{got}")
     return list(dict.fromkeys(lines))
 

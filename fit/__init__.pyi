@@ -61,6 +61,9 @@ from .decide import Verdict as Verdict
 from .decide import judge_run as judge_run
 from .decide import next_evaluations as next_evaluations
 from .decide import parse_cost as parse_cost
+from .decide import ScoreAlarm as ScoreAlarm
+from .decide import check_scores as check_scores
+from .decide import check_together as check_together
 from .errors import DegenerateError as DegenerateError
 from .errors import FitError as FitError
 from .errors import NotConvergedError as NotConvergedError

@@ -31,7 +31,8 @@ Scores = Annotated[
     ),
 ]
 Model = Annotated[
-    str | None, typer.Option(help="Which model of the table.", show_default="its only one")
+    str | None,
+    typer.Argument(metavar="MODEL", help="Which model of the table.", show_default="its only one"),
 ]
 Price = Annotated[
     list[str] | None,
@@ -61,7 +62,10 @@ Parameters = Annotated[
     ),
 ]
 Force = Annotated[
-    bool, typer.Option(help="Also decide about targets that a gate or a back-test refuses.")
+    bool,
+    typer.Option(
+        help="Also give the numbers that a gate or a back-test refuses, beside the reason."
+    ),
 ]
 Out = Annotated[Path | None, typer.Option(help="Also draw cost against width into this folder.")]
 
@@ -74,13 +78,14 @@ def add_to(app: typer.Typer) -> None:
 
 def verdict(
     file: Scores,
-    target: Annotated[str, typer.Option(help="The evaluation to decide about.")],
     cost: Annotated[
         str,
         typer.Option(
             help="What the evaluation would cost: 120gpu-hours, 90min, 250usd, 3e9tokens."
         ),
     ],
+    model: Model = None,
+    target: o.Targets = None,
     threshold: Annotated[
         float | None, typer.Option(help="Whether the score lies above this is to be known.")
     ] = None,
@@ -91,7 +96,6 @@ def verdict(
             show_default="0.05 where no threshold is given",
         ),
     ] = None,
-    model: Model = None,
     price: Price = None,
     prices: PriceFile = None,
     parameters: Parameters = None,
@@ -106,7 +110,7 @@ def verdict(
     """Say whether a costly evaluation is worth its price, or what to measure before it.
 
     skip: the threshold lies outside the interval, or the interval is within the tolerance. measure
-    first: cheap benchmarks are expected to answer the question for less than they cost. run: neither.
+    first: cheap benchmarks are expected to save more than they cost. run: neither.
     """
     from capspace.fit.decide import Question, judge_run, parse_cost
     from capspace.fit.decide._outlook import only_model
@@ -115,9 +119,11 @@ def verdict(
 
     if threshold is not None and tolerance is not None:
         raise FitError("--threshold and --tolerance: give one of the two")
+    if target is None or len(target) != 1:
+        raise FitError("--target: name the evaluation that would be run, one at a time")
     question = Question(threshold, 0.05 if threshold is None and tolerance is None else tolerance)
     run = parse_cost(cost)
-    own, known, about = _scores(file, reference, [target], keep)
+    own, known, about = _scores(file, reference, target, keep)
     name = only_model(own, model)
     costs, lines = benchmark_prices(
         known, own, model=name, given=price or (), file=prices, parameters=parameters, unit=run.unit
@@ -125,7 +131,7 @@ def verdict(
     result = judge_run(
         own,
         known,
-        target=target,
+        target=target[0],
         cost=run,
         question=question,
         prices=costs,
@@ -148,12 +154,12 @@ def verdict(
 
 def next_benchmark(
     file: Scores,
+    model: Model = None,
     target: o.Targets = None,
     items: Annotated[
         int | None,
         typer.Option(help="Measure each benchmark on this many items at most.", show_default="all"),
     ] = None,
-    model: Model = None,
     price: Price = None,
     prices: PriceFile = None,
     parameters: Parameters = None,

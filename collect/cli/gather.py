@@ -27,7 +27,10 @@ def add_to(app: typer.Typer) -> None:
 
 @with_settings
 def place(
-    model: Annotated[str, typer.Argument(help="Hub name org/model[@revision] or local folder.")],
+    model: Annotated[
+        str | None, typer.Argument(help="Hub name org/model[@revision] or local folder.")
+    ] = None,
+    served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     out: Annotated[
         Path | None,
@@ -36,7 +39,7 @@ def place(
     store: o.StorePath = None,
     target: o.Targets = None,
     level: o.Level = 0.9,
-    reference: o.Reference = None,
+    reference: o.References = None,
     release_date: o.ReleaseDate = None,
     keep: Keep = False,
     *,
@@ -45,40 +48,40 @@ def place(
 ) -> None:
     """Measure a checkpoint, place it in the capability space, and report its predicted scores.
 
-    Scores that are in the store already are not measured again.
+    Scores that are in the store already are not measured again. --reference may be repeated: each
+    answers, and the report has a map of each. Without it, further packaged references answer beside
+    the one that fits the panel, where the panel or the store has the scores that they predict from.
     """
     from ..runtime.optional import require_collect_extra
-    from .chosen_reference import reference_dict
-    from .show import print_placement
+    from .show import print_placements
 
     require_collect_extra()
-    from capspace.fit.reference import choose_reference, load_reference
+    names = o.named_models([] if model is None else [model], served, settings)
+    if len(names) > 1:
+        raise SettingsError(f"one model is placed at a time, and two are named: {names}")
     from capspace.tasks.panel import load_panel
 
     from ..run._place import place_collection, subtitle
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
     from ..runtime.progress import progress_on
+    from .placing import (
+        chosen_references,
+        placement_document,
+        with_further,
+    )
 
-    reason = f"{reference}: named by --reference"
-    if reference is None:
-        choice = choose_reference(
-            [b.name for b in load_panel(panel).benchmarks], targets=target or ()
-        )
-        reference, reason = choice.name, choice.reason
-    known = load_reference(reference)
-    for name in target or []:
-        known.target(name)
+    chosen = chosen_references(reference, load_panel(panel), target)
     released = o.last_day_of(release_date)
     o.say_what_runs(settings.include_path)
     widths = None
     if settings.until is not None:
         from capspace.fit.decide import PredictedWidths
 
-        widths = PredictedWidths(known, targets=target, level=level)
+        widths = PredictedWidths(chosen[0][0], targets=target, level=level)
     with o.resumable():
         collection = collect_scores(
-            model,
+            names[0],
             panel=panel,
             store=store,
             settings=settings,
@@ -87,27 +90,31 @@ def place(
         )
     if is_helper():
         return
+    chosen, further = with_further(chosen, collection, store, named=bool(reference), targets=target)
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(
         collection,
-        reference=known,
+        reference=[known for known, _ in chosen],
         targets=target,
         level=level,
         out=folder,
         keep=keep,
         release_date=None if released is None else released.isoformat(),
+        further=further,
     )
     if as_json:
-        document = placed.placement.to_dict()
-        o.print_json({**document, "reference": reference_dict(known, reason)})
-    else:
+        o.print_json(placement_document(placed, [reason for _, reason in chosen]))
+        return
+    for _, reason in chosen:
         o.console().print(reason, style="dim", markup=False)
-        print_placement(placed.placement, subtitle=subtitle(collection), report=placed.report)
+    placements = [placed.placement, *placed.others]
+    print_placements(placements, subtitle=subtitle(collection), report=placed.report)
 
 
 @with_settings
 def collect(
-    models: o.Models,
+    models: o.Models = None,
+    served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     store: o.StorePath = None,
     target: Annotated[
@@ -143,7 +150,7 @@ def collect(
     o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
-            models,
+            o.named_models(models or [], served, settings),
             panel=panel,
             store=store,
             settings=settings,

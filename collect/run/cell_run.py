@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capspace.tasks.panel import Panel
 
@@ -68,7 +68,7 @@ class CellRun:
         started = time.perf_counter()
         before = unserved_requests(lm)
         label = f"{checkpoint.name}: {cell.benchmark.name}"
-        thoughts = Thoughts(lm.think_end) if self.mode.cuts_thoughts else None
+        thoughts = self._reader(lm, checkpoint)
         model = recorded(lm, cell.measurement, journal=self.journal, label=label, thoughts=thoughts)
         evaluation = self.harness.evaluate(
             model,
@@ -84,6 +84,7 @@ class CellRun:
             return False
         if thoughts is not None:
             refuse_right_unfinished(cell.benchmark.metric, evaluation.samples, thoughts.unfinished)
+            thoughts.finish(evaluation.samples)
         seconds = time.perf_counter() - started
         self._note(cell.benchmark.name, model)
         engine = engine_record(lm, unserved_requests(lm) - before)
@@ -100,6 +101,13 @@ class CellRun:
             )
         return True
 
+    def _reader(self, lm: Any, checkpoint: Checkpoint) -> Thoughts | None:
+        """Return what reads answers from responses; None where they are the same."""
+        if checkpoint.kind == "endpoint":
+            reader: Thoughts = lm.answers()
+            return reader
+        return Thoughts(lm.think_end) if self.mode.cuts_thoughts else None
+
     def _note(self, benchmark: str, recorder: Recorder) -> None:
         """Note what the journal and the recorder noticed while a cell was measured."""
         counts, thoughts = recorder.counts, recorder.thoughts
@@ -110,6 +118,8 @@ class CellRun:
                 "did not end their thought and count as wrong"
                 + ("; the score is marked as not comparable: raise --max-gen-toks" * marked)
             )
+        for line in () if thoughts is None else thoughts.lines:
+            self.progress.note(f"{benchmark}: {line}")
         for notice in self.journal.take_notices():
             self.progress.note(notice)
         for notice in recorder.notices:
@@ -180,6 +190,7 @@ class CellRun:
                 "engine": engine,
                 **({} if lm.thoughts is None else {"unfinished": unfinished}),
                 **self._tokens(lm, evaluation),
+                **({} if lm.thoughts is None else lm.thoughts.shares),
                 **({} if evaluation.normalised is None else {"normalised": evaluation.normalised}),
                 **_versions(),
                 **evaluation.environment,

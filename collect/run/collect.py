@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from capspace.tasks.panel import Panel, load_panel
 
 from ..checkpoints.checkpoint import Checkpoint, resolve
+from ..endpoint.address import served_checkpoint
 from ..errors import CheckpointError, CollectError, NoCheckpointError, SettingsError
 from ..harness.data_root import chosen_data_root
 from ..harness.harness import Harness
@@ -48,7 +49,8 @@ def collect_scores(
     Parameters
     ----------
     models : str or sequence of str
-        Hub names ``org/model[@revision]`` or local folders.
+        Hub names ``org/model[@revision]`` or local folders; with an ``endpoint``, the names that
+        its server has for them.
     panel : str, Path or Panel
         A panel of the package, a YAML file, or a panel.
     store : ResultStore, Path or str, optional
@@ -99,13 +101,7 @@ def collect_scores(
         logged_to(opened.log_file),
         open_journal(opened.path) as journal,
     ):
-        find = partial(
-            resolve,
-            allow_pickle=chosen.allow_pickle,
-            trust_remote_code=chosen.trust_remote_code,
-            token=chosen.hub_token,
-            hash_file=opened.hash_file,
-        )
+        find = partial(_resolved, settings=chosen, hash_file=opened.hash_file)
         checkpoints, unusable = _resolve_all(names, find)
         parts: dict[str, Any] = {
             "panel": measured,
@@ -126,6 +122,22 @@ def collect_scores(
             return run.collect(checkpoints, unusable)
         finally:
             run.progress.close()
+
+
+def _resolved(name: str, *, settings: RunSettings, hash_file: Callable[[Path], str]) -> Checkpoint:
+    """Return a checkpoint that can be measured as settings say, as far as its files tell."""
+    if settings.endpoint is not None:
+        return served_checkpoint(name, settings)
+    checkpoint = resolve(
+        name,
+        allow_pickle=settings.allow_pickle,
+        trust_remote_code=settings.trust_remote_code,
+        token=settings.hub_token,
+        hash_file=hash_file,
+    )
+    if settings.applies_template:
+        checkpoint.require_chat_template()
+    return checkpoint
 
 
 def _deciding(panel: Panel, given: PredictedWidths | None) -> PredictedWidths:

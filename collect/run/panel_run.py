@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..engine.served import engine_lines
@@ -163,12 +163,7 @@ class PanelRun(CellRun):
     ) -> tuple[CheckedModel | None, list[Missing]]:
         """Return the model, or None and a gap for each of the cells that it does not load for."""
         try:
-            lm = load_model(
-                checkpoint,
-                self.settings,
-                chat_template=self.settings.applies_template,
-                mode=self.mode,
-            )
+            lm = self._model(checkpoint)
         except CollectError:
             raise
         except Exception as error:  # a stranger's checkpoint can raise anything
@@ -182,7 +177,9 @@ class PanelRun(CellRun):
         self, lm: CheckedModel, checkpoint: Checkpoint, cells: list[Cell]
     ) -> tuple[int, list[Missing]]:
         """Measure cells with a loaded model; return how many, and those without a score."""
-        failed, n_measured = [], 0
+        failed, n_measured = self._unserved(lm, checkpoint, cells), 0
+        unserved = {gap.key for gap in failed}
+        cells = [cell for cell in cells if cell.key not in unserved]
         with closing(self._turns(lm, cells)) as turns:
             for cell in turns:
                 index = cells.index(cell) + 1
@@ -197,6 +194,30 @@ class PanelRun(CellRun):
                     _log.exception("%s on %s", checkpoint.location, cell.benchmark.name)
                     failed.append(self._noted(_gap(checkpoint, cell, _one_line(error))))
         return n_measured, failed
+
+    def _model(self, checkpoint: Checkpoint) -> Any:
+        """Return the model as lm-eval has it: loaded, or behind its server."""
+        if checkpoint.kind == "endpoint":
+            from ..endpoint.served_model import connect
+
+            return connect(checkpoint, self.settings)
+        return load_model(
+            checkpoint,
+            self.settings,
+            chat_template=self.settings.applies_template,
+            mode=self.mode,
+        )
+
+    def _unserved(self, lm: Any, checkpoint: Checkpoint, cells: list[Cell]) -> list[Missing]:
+        """Return the cells whose log-likelihoods a server does not give; no item is sent yet."""
+        if checkpoint.kind != "endpoint":
+            return []
+        compared = [cell for cell in cells if self.harness.compares(cell.benchmark)]
+        reason = lm.unscored_reason() if compared else None
+        if reason is None:
+            return []
+        gaps = [_gap(checkpoint, cell, f"skipped: {reason}") for cell in compared]
+        return [self._noted(replace(gap, skipped=True)) for gap in gaps]
 
     def _turns(self, lm: LM, cells: list[Cell]) -> Generator[Cell, None, None]:
         """Yield the cells to measure: those that another run is measuring wait, and may vanish."""

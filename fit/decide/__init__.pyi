@@ -20,3 +20,6 @@ from ._verdict import Verdict as Verdict
 from ._verdict import judge_run as judge_run
 from .cost import Cost as Cost
 from .cost import parse_cost as parse_cost
+from ._tripwire import ScoreAlarm as ScoreAlarm
+from ._tripwire import check_scores as check_scores
+from ._tripwire import check_together as check_together

@@ -187,13 +187,14 @@ def next_evaluations(
     options = options_of(outlook, reference, prices, n_items=n_items)
     require_prices(options)
     now = outlook.now()
+    single = first_steps(outlook, now, options)
     return NextEvaluations(
         name,
         tuple(target.name for target in outlook.targets),
         level,
         tuple(map(float, now.width)),
-        tuple(first_steps(outlook, now, options)),
-        tuple(walk(outlook, now, options)),
+        tuple(single),
+        tuple(walk(outlook, now, single)),
         (*skipped, *outlook.notes),
     )
 

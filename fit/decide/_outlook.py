@@ -76,24 +76,27 @@ class Measurements:
 
 
 class Outlook(Protocol):
-    """The predictions of a model on t targets, under any measurements that it might have.
+    """The predictions of a model on t targets, under any measurements that it might have."""
 
-    Attributes
-    ----------
-    model : str
-    targets : tuple of t Target
-    measured : Measurements
-    level : float
-        Nominal coverage of the intervals.
-    notes : tuple of str
+    @property
+    def model(self) -> str:
+        """Its name."""
 
-    """
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What is predicted."""
 
-    model: str
-    targets: tuple[Target, ...]
-    measured: Measurements
-    level: float
-    notes: tuple[str, ...]
+    @property
+    def measured(self) -> Measurements:
+        """What is known of its cheap scores."""
+
+    @property
+    def level(self) -> float:
+        """Nominal coverage of the intervals."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know."""
 
     def now(self) -> Bounds:
         """Return what is predicted now, of shape (t,)."""

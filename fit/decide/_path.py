@@ -104,21 +104,20 @@ def first_steps(outlook: Outlook, now: Bounds, options: Sequence[Measurement]) -
     return sorted(steps, key=lambda s: (s.measurement.cost is None, -_rate(s)))
 
 
-def walk(outlook: Outlook, now: Bounds, options: Sequence[Measurement]) -> list[Step]:
-    """Return the priced measurements one after another, as long as one saves a thousandth."""
-    remaining = [m for m in options if m.cost is not None]
+def walk(outlook: Outlook, now: Bounds, first: Sequence[Step]) -> list[Step]:
+    """Return the priced of the first steps one after another, as long as one saves a thousandth."""
+    steps = [step for step in first if step.measurement.cost is not None]
     done: dict[int, float] = {}
     path: list[Step] = []
-    while remaining:
-        before = float(criterion(np.array(path[-1].widths), now.width)) if path else 1.0
-        total = path[-1].total if path else None
-        steps = _steps(outlook, now, remaining, done, before, total)
+    while steps:
         best = max(steps, key=_rate)
         if best.saved < _LEAST_SAVED:
             break
         path.append(best)
         done |= _numbered(outlook, best.measurement)
-        remaining.remove(best.measurement)
+        remaining = [s.measurement for s in steps if s is not best]
+        before = float(criterion(np.array(best.widths), now.width))
+        steps = _steps(outlook, now, remaining, done, before, best.total)
     return path
 
 
@@ -130,6 +129,8 @@ def _steps(
     before: float,
     total: Cost | None,
 ) -> list[Step]:
+    if not options:
+        return []
     after = outlook.after([{**done, **_numbered(outlook, option)} for option in options])
     steps = []
     for i, option in enumerate(options):

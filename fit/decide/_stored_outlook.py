@@ -106,7 +106,7 @@ class StoredOutlook:
         again = self.measured.cells + self.noise * rng.normal(size=(N_DRAWS, c))
         known = ~np.isnan(self.measured.cells)
         for j in np.flatnonzero(known):
-            full[:, j] = self._inside(again[:, j], j)
+            full[:, j] = self._inside(again[:, j], int(j))
         return full, sampled
 
     def _bounds(self, cells: Array, off: Array) -> Bounds:

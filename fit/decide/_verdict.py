@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -14,22 +13,20 @@ from numpy.typing import NDArray
 
 from .._json import json_dict
 from ..errors import FitError, NothingToMeasureError, check_level
+from ..prediction._attainable import attainable_score
 from ..reference import Reference
-from ..reference.left_out import LeftOut, read_left_out
+from ..reference.left_out import LEVEL, left_out_of
 from ..table._table import ScoreTable
-from ._attainable import attainable_score
 from ._options import make_outlook, options_of
 from ._outlook import Bounds, Outlook, only_model
-from ._path import Step, walk
+from ._path import Step, first_steps, walk
 from ._track_record import TrackRecord, track_record
 from .cost import Cost
 
-__all__ = ["Decision", "Question", "Verdict", "judge_run", "left_out_of"]
+__all__ = ["Decision", "Question", "Verdict", "judge_run"]
 
 Array = NDArray[np.float64]
 Decision = Literal["skip", "run", "measure first"]
-
-_CALIBRATED = 0.9
 
 
 @dataclass(frozen=True)
@@ -259,7 +256,7 @@ def judge_run(
     ]
     n_steps = int(np.argmax(savings)) + 1 if savings and max(savings) > 0 else 0
     mean, lower, upper = (float(part[0]) for part in (now.mean, now.lower, now.upper))
-    left_out = left_out_of(reference) if level == _CALIBRATED else None
+    left_out = left_out_of(reference) if level == LEVEL else None
     verdict = Verdict(
         model=name,
         target=chosen.name,
@@ -272,9 +269,7 @@ def judge_run(
         level=level,
         question=question,
         probability=_probability(mean, lower, upper, level, question),
-        attainable=float("nan")
-        if left_out is None
-        else attainable_score(left_out, mean=mean, upper=upper),
+        attainable=attainable_score(left_out, mean=mean, upper=upper),
         cost=cost,
         steps=tuple(steps),
         n_steps=n_steps,
@@ -291,19 +286,6 @@ def judge_run(
         notes=tuple(notes),
     )
     return replace(verdict, reason=_reason(verdict))
-
-
-def left_out_of(reference: Reference) -> LeftOut | None:
-    """Return the predictions of models left out that stand beside a reference; None if none do."""
-    if reference.laws is not None:
-        return read_left_out(Path(reference.laws).parent)
-    from ..reference._load import reference_folder, reference_names
-
-    return (
-        read_left_out(reference_folder(reference.name))
-        if reference.name in reference_names()
-        else None
-    )
 
 
 def _steps(
@@ -324,7 +306,8 @@ def _steps(
             f"not weighed, as nothing says what they cost: {', '.join(unpriced)}; "
             "--price NAME=COST does"
         )
-    return walk(outlook, now, options), notes
+    priced = [m for m in options if m.cost is not None]
+    return walk(outlook, now, first_steps(outlook, now, priced)), notes
 
 
 def _probability(

@@ -44,11 +44,14 @@ def draw_cost_and_width(result: NextEvaluations | Verdict) -> Figure:
         title = f"{result.label}: what measuring first narrows"
     else:
         steps, now, wanted = result.path, float(np.mean(result.widths)), None
-        names = ", ".join(result.targets[:2]) + (", ..." if len(result.targets) > 2 else "")
-        title = f"What the next benchmarks narrow: {names}"
+        title = "What the next benchmarks narrow"
     if not steps:
         raise ValueError("no benchmark with a price is left that narrows the interval")
-    return _draw(steps, now, wanted, title=title, subtitle=result.model)
+    about = [result.model]
+    if not isinstance(result, Verdict):
+        names = ", ".join(result.targets[:2]) + (", ..." if len(result.targets) > 2 else "")
+        about.append(f"mean over {names}" if len(result.targets) > 1 else names)
+    return _draw(steps, now, wanted, title=title, subtitle="; ".join(about))
 
 
 @styled
@@ -64,17 +67,21 @@ def _draw(
     axes.plot(at[1:], width[1:], "o", color=BLUE, ms=6, mec="white")
     axes.plot(at[:1], width[:1], "o", color=ACCENT, ms=7.5, mec="white", zorder=5)
     axes.annotate("now", (at[0], width[0]), (8, 4), textcoords="offset points", color=ACCENT)
-    for x, y, step in zip(at[1:], width[1:], steps, strict=True):
+    for number, (x, y) in enumerate(zip(at[1:], width[1:], strict=True), 1):
         axes.annotate(
-            step.measurement.benchmark,
-            (x, y),
-            (4, -12),
-            textcoords="offset points",
+            str(number), (x, y), (0, -14), textcoords="offset points", color=BLUE, ha="center"
+        )
+    names = [f"{i}  {step.measurement.benchmark}" for i, step in enumerate(steps, 1)]
+    half = -(-len(names) // 2)
+    for column, part in enumerate((names[:half], names[half:])):
+        axes.text(
+            0.08 + 0.45 * column,
+            0.05,
+            "\n".join(part),
+            transform=axes.transAxes,
+            va="bottom",
             color=BLUE,
-            fontsize=9,
-            rotation=-20,
-            rotation_mode="anchor",
-            annotation_clip=False,
+            fontsize=9.5,
         )
     if wanted is not None:
         axes.axhline(wanted, color=GREEN, lw=1.3, ls=(0, (4, 3)))
@@ -87,9 +94,7 @@ def _draw(
             ha="right",
             color=GREEN,
         )
-    lowest = min(float(width.min()), now if wanted is None else wanted)
-    reach = max(now - lowest, 0.05 * now)
-    axes.set_ylim(lowest - 0.35 * reach, now + 0.15 * reach)
+    axes.set_ylim(0, 1.12 * max(now, wanted or 0.0))
     axes.set_xlabel(f"Cost of measuring, {unit}")
     axes.set_ylabel("Expected width of the interval")
     headline(axes, title, subtitle)

@@ -13,14 +13,19 @@ from numpy.typing import NDArray
 from .._files import write_whole
 from ..errors import TableError
 from ..table.cells import cell_numbers, read_columns
+from ._load import reference_folder, reference_names
+from ._reference import Reference
 
-__all__ = ["LEFT_OUT", "LeftOut", "read_left_out", "write_left_out"]
+__all__ = ["LEFT_OUT", "LEVEL", "LeftOut", "left_out_of", "read_left_out", "write_left_out"]
 
 Array = NDArray[np.float64]
 
 LEFT_OUT = "left-out.csv"
 _NUMBERS = ("predicted", "lower", "upper", "score")
 _DIGITS = 4
+
+LEVEL = 0.9
+"""Nominal coverage of the intervals."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,14 @@ class LeftOut:
     def rows(self, use: NDArray[np.bool_]) -> LeftOut:
         """Return some of them."""
         return LeftOut(self.target[use], *(getattr(self, name)[use] for name in _NUMBERS))
+
+
+def left_out_of(reference: Reference) -> LeftOut | None:
+    """Return the predictions of models left out that stand beside a reference; None if none do."""
+    if reference.laws is not None:
+        return read_left_out(Path(reference.laws).parent)
+    is_packaged = reference.name in reference_names()
+    return read_left_out(reference_folder(reference.name)) if is_packaged else None
 
 
 def read_left_out(folder: Traversable) -> LeftOut | None:

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from ..decide import StoppingPlan
 from ..prediction import Placement, Prediction
+from .words import reference_words
 
 __all__ = ["draw_placement"]
 
@@ -25,6 +26,7 @@ def draw_placement(
     families = reference.table.models["family"].reindex(placement.points.index)
     base = "base " if reference.place_population == "base" else ""
     note = "" if placement.comparable else "not comparable with published scores"
+    words = reference_words(reference)
     drawn = {
         "scores": (
             draw_scores(
@@ -35,7 +37,7 @@ def draw_placement(
                 chance=chance,
                 note=note,
             ),
-            f"{placement.model} against the {len(placement.points)} {base}models of the reference.",
+            f"{placement.model} against the {len(placement.points)} {base}models of {words}.",
         ),
         "place": (
             draw_map(
@@ -47,9 +49,9 @@ def draw_placement(
                 covariance=placement.place.covariance[0],
                 level=placement.predictions[0].level if placement.predictions else 0.9,
             ),
-            f"The first two components of the capability space, with the {base}models of the "
-            "reference. The ellipse shows the uncertainty that missing benchmarks and measurement "
-            "noise leave.",
+            f"The first two components of the capability space, with the {base}models of {words}. "
+            "The ellipse shows the uncertainty that missing benchmarks and measurement noise "
+            "leave.",
         ),
     }
     if stopping is not None:

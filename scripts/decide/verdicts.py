@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from capspace.fit.decide._attainable import FEWEST, upward_quantile, upward_ratios
 from capspace.fit.decide._track_record import skips_and_rights
-from capspace.fit.decide._verdict import left_out_of
+from capspace.fit.prediction._attainable import FEWEST, upward_quantile, upward_ratios
 from capspace.fit.reference import load_reference, reference_names
-from capspace.fit.reference.left_out import LeftOut, write_left_out
+from capspace.fit.reference.left_out import LeftOut, left_out_of, write_left_out
 
 from .left_out import predictions_left_out
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import nan
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,13 +16,15 @@ Array = NDArray[np.float64]
 FEWEST = 40
 
 
-def attainable_score(left_out: LeftOut, *, mean: float, upper: float, share: float = 0.1) -> float:
+def attainable_score(
+    left_out: LeftOut | None, *, mean: float, upper: float, share: float = 0.1
+) -> float:
     r"""Return the score that a share of the models with such scores exceed.
 
     Parameters
     ----------
-    left_out : LeftOut
-        Predictions of the reference's models, each by a fit without it.
+    left_out : LeftOut or None
+        Predictions of the reference's models, each by a fit without it; None where it has none.
     mean, upper : float
         Predicted score and the upper end of its 90% interval.
     share : float, default 0.1
@@ -41,9 +45,11 @@ def attainable_score(left_out: LeftOut, *, mean: float, upper: float, share: flo
     Romano, Patterson & Candès (2019), Conformalized quantile regression. NeurIPS 32.
 
     """
+    if left_out is None or not np.isfinite([mean, upper]).all():
+        return nan
     ratios = upward_ratios(left_out)
-    if len(ratios) < FEWEST or not np.isfinite([mean, upper]).all():
-        return float("nan")
+    if len(ratios) < FEWEST:
+        return nan
     return float(np.clip(mean + upward_quantile(ratios, share) * (upper - mean), mean, 1.0))
 
 
