@@ -15,11 +15,11 @@ from ._tolerance import Tolerance as Tolerance
 from ._tolerance import checked_duration as checked_duration
 from ._tolerance import read_seconds as read_seconds
 from ._track_record import TrackRecord as TrackRecord
+from ._tripwire import ScoreAlarm as ScoreAlarm
+from ._tripwire import check_scores as check_scores
+from ._tripwire import check_together as check_together
 from ._verdict import Question as Question
 from ._verdict import Verdict as Verdict
 from ._verdict import judge_run as judge_run
 from .cost import Cost as Cost
 from .cost import parse_cost as parse_cost
-from ._tripwire import ScoreAlarm as ScoreAlarm
-from ._tripwire import check_scores as check_scores
-from ._tripwire import check_together as check_together
