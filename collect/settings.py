@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from capspace.fit.decide import Tolerance, checked_duration
+from capspace.fit.decide._tolerance import Tolerance, checked_duration
 from capspace.fit.errors import near_matches
 
 from ._endpoint_settings import EndpointFields

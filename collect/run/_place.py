@@ -88,7 +88,7 @@ def place(
         references predict nothing for a model that is much later than they are.
 
     """
-    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.decide._noise_effect import PredictedWidths
     from capspace.fit.reference import load_reference
 
     from .collect import collect_scores

@@ -14,7 +14,6 @@ from .law import NewModel, draw_target
 from .placement import draw_predictions, draw_scores
 from .selection import draw_budget_curve, draw_selection
 from .space import draw_map, draw_space
-from .stopping import draw_stopping
 from .style import save
 
 __all__ = [
@@ -37,7 +36,6 @@ __all__ = [
     "draw_scores",
     "draw_selection",
     "draw_space",
-    "draw_stopping",
     "draw_target",
     "draw_weights",
     "save",

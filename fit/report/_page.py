@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 
 from .._files import making_folder, write_together
-from ..decide import StoppingPlan
+from ..decide._stopping import StoppingPlan
 from ..errors import FitError
 from ..prediction import Placement
 from ._cards import cards_of, columns_of
