@@ -89,18 +89,19 @@ def place(
 
     """
     from capspace.fit.decide._noise_effect import PredictedWidths
-    from capspace.fit.reference import load_reference
+    from capspace.fit.reference import Reference, load_reference
 
     from .collect import collect_scores
 
     reference = load_reference() if reference is None else reference
+    first = reference if isinstance(reference, Reference) else reference[0]
     targets = None if targets is None else list(targets)
     collection = collect_scores(
         model,
         panel=panel,
         store=store,
         settings=settings,
-        widths=PredictedWidths(reference, targets=targets, level=level),
+        widths=PredictedWidths(first, targets=targets, level=level),
         **changes,
     )
     return place_collection(
