@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from capspace.fit.decide import Tolerance, checked_duration
+from capspace.fit.decide._tolerance import Tolerance, checked_duration
 
 from ._endpoint_settings import EndpointFields
 from ._setting_problems import problem_lines, refuse_unknown

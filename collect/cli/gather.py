@@ -15,7 +15,7 @@ from .setting_options import with_settings
 from .tables import Keep
 
 if TYPE_CHECKING:
-    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.decide._noise_effect import PredictedWidths
 
 __all__ = ["add_to"]
 
@@ -83,7 +83,7 @@ def place(
     o.say_what_runs(settings.include_path)
     widths = None
     if settings.until is not None:
-        from capspace.fit.decide import PredictedWidths
+        from capspace.fit.decide._noise_effect import PredictedWidths
 
         widths = PredictedWidths(chosen[0][0], targets=target, level=level)
     with o.resumable():
@@ -205,7 +205,7 @@ def collect(
 
 def _widths(panel: str, targets: list[str] | None, name: str | None) -> PredictedWidths:
     """Return how wide the intervals of the targets are that decide when measuring ends."""
-    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.decide._noise_effect import PredictedWidths
     from capspace.fit.reference import choose_reference, load_reference
     from capspace.tasks.panel import load_panel
 

@@ -95,7 +95,7 @@ def place(
         references predict nothing for a model that is much later than they are.
 
     """
-    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.decide._noise_effect import PredictedWidths
     from capspace.fit.reference import Reference, load_reference
 
     from .collect import collect_scores

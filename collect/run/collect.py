@@ -29,7 +29,7 @@ from .collection import Collection
 from .panel_run import PanelRun
 
 if TYPE_CHECKING:
-    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.decide._noise_effect import PredictedWidths
 
 __all__ = ["collect_scores"]
 
@@ -142,7 +142,7 @@ def _resolved(name: str, *, settings: RunSettings, hash_file: Callable[[Path], s
 
 def _deciding(panel: Panel, given: PredictedWidths | None) -> PredictedWidths:
     """Return the targets that decide when measuring ends; refuse a run that none could end."""
-    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.decide._noise_effect import PredictedWidths
     from capspace.fit.reference import choose_reference, load_reference
 
     if group_size() > 1:

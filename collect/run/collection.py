@@ -17,7 +17,7 @@ from ..storage.result import Missing, Result
 from ..storage.score_table import to_table
 
 if TYPE_CHECKING:
-    from capspace.fit.decide import StoppingPlan
+    from capspace.fit.decide._stopping import StoppingPlan
 
 __all__ = ["Collection"]
 

@@ -35,7 +35,7 @@ from .turns import in_turn
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
-    from capspace.fit.decide import StoppingPlan
+    from capspace.fit.decide._stopping import StoppingPlan
     from capspace.tasks.panel import Benchmark
 
     from ..checkpoints.checked_model import CheckedModel

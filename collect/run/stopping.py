@@ -12,16 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from capspace.fit.decide import (
-    FIRST_ITEMS,
-    ItemPool,
-    MeasuredItems,
-    PredictedWidths,
-    StoppingPlan,
-    Tolerance,
-    plan_items,
-    read_seconds,
-)
+from capspace.fit.decide._item_pool import ItemPool
+from capspace.fit.decide._noise_effect import PredictedWidths
+from capspace.fit.decide._stopping import FIRST_ITEMS, MeasuredItems, StoppingPlan, plan_items
+from capspace.fit.decide._tolerance import Tolerance, read_seconds
 from capspace.fit.errors import UnknownCostError
 from capspace.tasks.panel import Benchmark
 

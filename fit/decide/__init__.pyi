@@ -1,5 +1,3 @@
-from ._allocation import allocate_items as allocate_items
-from ._item_pool import ItemPool as ItemPool
 from ._lift import INTERVENTIONS as INTERVENTIONS
 from ._lift import Intervention as Intervention
 from ._lift import Lift as Lift
@@ -7,18 +5,8 @@ from ._lift import lift_card as lift_card
 from ._lift import predict_lift as predict_lift
 from ._next import NextEvaluations as NextEvaluations
 from ._next import next_evaluations as next_evaluations
-from ._noise_effect import NoiseEffect as NoiseEffect
-from ._noise_effect import PredictedWidths as PredictedWidths
 from ._path import Measurement as Measurement
 from ._path import Step as Step
-from ._stopping import FIRST_ITEMS as FIRST_ITEMS
-from ._stopping import MeasuredItems as MeasuredItems
-from ._stopping import StoppingPlan as StoppingPlan
-from ._stopping import item_variance as item_variance
-from ._stopping import plan_items as plan_items
-from ._tolerance import Tolerance as Tolerance
-from ._tolerance import checked_duration as checked_duration
-from ._tolerance import read_seconds as read_seconds
 from ._track_record import TrackRecord as TrackRecord
 from ._tripwire import ScoreAlarm as ScoreAlarm
 from ._tripwire import check_scores as check_scores

@@ -15,7 +15,6 @@ from .lift import draw_lift
 from .placement import draw_predictions, draw_scores
 from .selection import draw_budget_curve, draw_selection
 from .space import draw_map, draw_space
-from .stopping import draw_stopping
 from .style import save
 
 __all__ = [
@@ -39,7 +38,6 @@ __all__ = [
     "draw_scores",
     "draw_selection",
     "draw_space",
-    "draw_stopping",
     "draw_target",
     "draw_weights",
     "save",

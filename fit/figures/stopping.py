@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from ..decide import StoppingPlan
+from ..decide._stopping import StoppingPlan
 from .style import ACCENT, BLUE, GREEN, headline, panel, styled
 
 __all__ = ["draw_stopping"]

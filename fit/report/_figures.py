@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..decide import Lift, StoppingPlan
+from ..decide import Lift
+from ..decide._stopping import StoppingPlan
 from ..prediction import Placement, Prediction
 from .words import reference_words
 
@@ -21,7 +22,8 @@ def draw_placement(
     placement: Placement, stopping: StoppingPlan | None = None
 ) -> dict[str, tuple[Figure, str]]:
     """Return the figures with their captions, by file name without suffix."""
-    from ..figures import draw_map, draw_predictions, draw_scores, draw_stopping
+    from ..figures import draw_map, draw_predictions, draw_scores
+    from ..figures.stopping import draw_stopping
 
     reference = placement.reference
     chance = {name: b.chance for name, b in reference.benchmarks.items()}

@@ -14,7 +14,8 @@ import jinja2
 from markupsafe import Markup
 
 from .._files import making_folder, write_together
-from ..decide import Lift, StoppingPlan, Verdict
+from ..decide import Lift, Verdict
+from ..decide._stopping import StoppingPlan
 from ..errors import FitError
 from ..prediction import Placement
 from ._cards import cards_of, columns_of

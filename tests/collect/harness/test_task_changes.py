@@ -34,14 +34,34 @@ class Sized:
         self.config = type("Config", (), {"task": name})
 
 
+def items_of(tasks: list[Sized], n: int, draw: str = "spread", seed: int = 0) -> dict[str, Any]:
+    some = load_panel("smoke")["MMLU"].model_copy(update={"items": n, "draw": draw})
+    return chosen_items(tasks, some, seed)
+
+
 def test_items_are_spread_in_proportion_and_evenly() -> None:
     tasks = [Sized("a", 700), Sized("b", 250), Sized("c", 50)]
-    chosen = chosen_items(tasks, 100)
+    chosen = items_of(tasks, 100)
     assert {name: len(items) for name, items in chosen.items()} == {"a": 70, "b": 25, "c": 5}
     assert chosen["c"] == [5, 15, 25, 35, 45]
-    assert chosen == chosen_items(tasks, 100)
-    assert chosen_items(tasks, 5000)["b"] == list(range(250))
-    assert [len(v) for v in chosen_items([Sized("a", 1), Sized("b", 999)], 10).values()] == [1, 9]
+    assert chosen == items_of(tasks, 100)
+    assert items_of(tasks, 5000)["b"] == list(range(250))
+    assert [len(v) for v in items_of([Sized("a", 1), Sized("b", 999)], 10).values()] == [1, 9]
+
+
+def test_items_are_drawn_by_a_seed_as_many_of_each_task_and_more_hold_fewer() -> None:
+    tasks = [Sized("a", 700), Sized("b", 250), Sized("c", 20)]
+    few, more = (items_of(tasks, n, "random") for n in (30, 100))
+    assert {name: len(items) for name, items in few.items()} == {"a": 10, "b": 10, "c": 10}
+    assert {name: len(items) for name, items in more.items()} == {"a": 40, "b": 40, "c": 20}
+    for name, items in few.items():
+        assert more[name][: len(items)] == items
+        assert len({*more[name]}) == len(more[name])
+    assert few["a"] == items_of(tasks[:1], 10, "random")["a"]
+    assert few["a"] != items_of(tasks, 30, "random", seed=1)["a"]
+    # the same for ever: a stored score is by these items
+    assert few["a"][:3] == [50, 653, 123]
+    assert items_of(tasks, 1, "random") == {name: items[:1] for name, items in few.items()}
 
 
 class Scripted(LM):

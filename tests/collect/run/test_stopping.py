@@ -18,7 +18,7 @@ from capspace.collect.run.draws import drawn
 from capspace.collect.settings import RunSettings
 from capspace.collect.storage.store import Store
 from capspace.fit import load_reference
-from capspace.fit.decide import PredictedWidths
+from capspace.fit.decide._noise_effect import PredictedWidths
 from capspace.fit.errors import RefusedTargetError
 from capspace.tasks.panel import Panel, load_panel
 

@@ -11,17 +11,11 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from capspace.fit import ScoreTable, TargetLaw, load_reference
-from capspace.fit.decide import (
-    ItemPool,
-    MeasuredItems,
-    NoiseEffect,
-    PredictedWidths,
-    Tolerance,
-    allocate_items,
-    item_variance,
-    plan_items,
-    read_seconds,
-)
+from capspace.fit.decide._allocation import allocate_items
+from capspace.fit.decide._item_pool import ItemPool
+from capspace.fit.decide._noise_effect import NoiseEffect, PredictedWidths
+from capspace.fit.decide._stopping import MeasuredItems, item_variance, plan_items
+from capspace.fit.decide._tolerance import Tolerance, read_seconds
 from capspace.fit.errors import (
     FitError,
     RefusedTargetError,
