@@ -135,8 +135,9 @@ def by_fitted_laws(
 
     from capspace.fit.errors import DegenerateError
     from capspace.fit.prediction import Predictions, TargetLaw
+    from capspace.fit.table.sampling import with_sampling_errors
 
-    wide, stderr = own.wide(), own.wide(value="stderr")
+    wide, stderr = own.wide(), with_sampling_errors(own).wide(value="stderr")
     made: list[Prediction] = []
     skipped: list[str] = []
     for chosen in [reference.target(name) for name in (targets or reference.targets)]:

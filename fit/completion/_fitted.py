@@ -13,8 +13,16 @@ from numpy.typing import NDArray
 from ..errors import UnknownNameError, check_level
 from ._backtests import Residuals, quantile
 from ._baselines import Baselines, fit_baselines
+from ._cells import filled_cells, frame_of_cells, reasons_of_cells
 from ._gates import Gates, fit_gates
-from ._inputs import deviation_of_points, facts_of_rows, fractions, numbers_of, on_scale
+from ._inputs import (
+    effects_of_cells,
+    facts_of_rows,
+    fractions,
+    normal_quantile,
+    numbers_of,
+    on_scale,
+)
 from ._storing import read_state, write_state
 from ._training import Columns, TrainingTable, latest_release
 from ._views import Recipe, Views, fit_views
@@ -26,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["FittedPredictor"]
 
 Array = NDArray[np.float64]
-
-_Z_90 = 1.6448536269514722
 
 
 @dataclass(frozen=True)
@@ -178,9 +184,8 @@ class FittedPredictor:
         straight = np.isin(np.array(self.targets), self.linear)
         half = self.scale(level) * width
         if spread is not None:
-            linear = np.isin(np.array(self.cheap), self.linear)
-            off = deviation_of_points(self.views, cheap, about, np.nan_to_num(spread), linear)
-            half = np.hypot(half, _normal(level) * off)
+            effects = self._effects(cheap, about, spread)
+            half = np.hypot(half, normal_quantile(level) * np.sqrt((effects**2).sum(axis=1)))
         numbers = {
             "prediction": z_to_score(point, straight),
             "lower": z_to_score(point - half, straight),
@@ -193,22 +198,21 @@ class FittedPredictor:
         naive["single"] = z_to_score(self.views.lines.predict(cheap)[0], straight)
         nearest, single = self.baselines.nearest(cheap, same), self.views.lines.choice(cheap)
         seen = set(self.models)
-        out = []
-        for i, model in enumerate(models):
-            for j in chosen:
-                out.append(
-                    {
-                        "model": model,
-                        "target": self.targets[j],
-                        **{name: float(v[i, j]) for name, v in numbers.items()},
-                        "reason": self.gates.reason(int(gate[i, j]), j),
-                        **{name: float(v[i, j]) for name, v in naive.items()},
-                        "nearest_model": _name(self.models, int(nearest[i, j])),
-                        "single_benchmark": _name(self.cheap, int(single[i, j])),
-                        "in_training": model in seen,
-                    }
-                )
-        return out
+        trained, used = (*self.models, ""), (*self.cheap, "")  # -1 stands for none
+        return [
+            {
+                "model": model,
+                "target": self.targets[j],
+                **{name: float(v[i, j]) for name, v in numbers.items()},
+                "reason": self.gates.reason(int(gate[i, j]), j),
+                **{name: float(v[i, j]) for name, v in naive.items()},
+                "nearest_model": trained[nearest[i, j]],
+                "single_benchmark": used[single[i, j]],
+                "in_training": model in seen,
+            }
+            for i, model in enumerate(models)
+            for j in chosen
+        ]
 
     def in_logits(
         self, rows: pd.DataFrame, facts: pd.DataFrame | None = None
@@ -222,12 +226,27 @@ class FittedPredictor:
         reasons : a list per model, a sentence per target: why there is no number, or ""
 
         """
-        cells, about = fractions(rows, self.cheap), facts_of_rows(facts, rows.index)
-        cheap = on_scale(cells, list(rows.index), self.cheap, self.linear)
+        cheap, about = self._inputs(rows, facts)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
         reasons = [[self.gates.reason(int(g), j) for j, g in enumerate(row)] for row in gate]
-        return point, width * self.scale() / _Z_90, reasons
+        return point, width * self.scale() / normal_quantile(0.9), reasons
+
+    def effects(
+        self, rows: pd.DataFrame, spread: pd.DataFrame, facts: pd.DataFrame | None = None
+    ) -> Array:
+        """Return how far (n, c, t) a ``spread`` of each cheap score moves ``in_logits``."""
+        off = fractions(spread.reindex(rows.index), self.cheap)
+        return self._effects(*self._inputs(rows, facts), off)
+
+    def _inputs(self, rows: pd.DataFrame, facts: pd.DataFrame | None) -> tuple[Array, Array]:
+        cells = fractions(rows, self.cheap)
+        cheap = on_scale(cells, list(rows.index), self.cheap, self.linear)
+        return cheap, facts_of_rows(facts, rows.index)
+
+    def _effects(self, cheap: Array, about: Array, spread: Array) -> Array:
+        linear = np.isin(np.array(self.cheap), self.linear)
+        return effects_of_cells(self.views, cheap, about, np.nan_to_num(spread), linear)
 
     def complete(
         self,
@@ -235,6 +254,7 @@ class FittedPredictor:
         facts: pd.DataFrame | None = None,
         *,
         level: float = 0.9,
+        force: bool = False,
     ) -> pd.DataFrame:
         """Fill the missing cells of rows from all their known ones, by the factor model alone.
 
@@ -246,40 +266,30 @@ class FittedPredictor:
             ``release_date`` and ``reasoning``, where known.
         level : float, default 0.9
             Coverage of the intervals.
+        force : bool, default False
+            Give the numbers that a gate refuses, beside its reason.
 
         Returns
         -------
         DataFrame
-            A row per model and benchmark: model, benchmark, known, score, lower, upper. A known
-            cell is its own interval; a model without any known cell has NaN.
+            A row per model and benchmark: model, benchmark, known, score, lower, upper, reason (why
+            there is no number, or ""). A known cell is its own interval; a model without any known
+            cell has NaN. Targets have the gates of ``predict``; of other benchmarks a number is
+            refused for a model that is too new, or unlike all that the fit has seen.
 
         """
-        import pandas as pd
-
+        check_level(level)
         cells, about = fractions(rows, self.columns), facts_of_rows(facts, rows.index)
-        straight = np.isin(np.array(self.columns), self.linear)
         z = on_scale(cells, list(rows.index), self.columns, self.linear)
-        p = len(self.columns)
-        if self.views.with_facts:
-            z = np.column_stack([z, about])
-        mean, variance = self.views.factor.predict(*self.views.factor.place(z))
-        half = self.cell_scale(level) * np.sqrt(variance[:, :p])
-        known = ~np.isnan(cells)
-        nothing = np.asarray(~known.any(axis=1))[:, None]
-        filled = []
-        for value in (mean[:, :p], mean[:, :p] - half, mean[:, :p] + half):
-            score = np.where(nothing, np.nan, z_to_score(value, straight))
-            filled.append(np.where(known, cells, score).ravel())
-        n = len(rows)
-        return pd.DataFrame(
-            {
-                "model": np.repeat([str(m) for m in rows.index], p),
-                "benchmark": list(self.columns) * n,
-                "known": known.ravel(),
-                "score": filled[0],
-                "lower": filled[1],
-                "upper": filled[2],
-            }
+        return frame_of_cells(
+            list(map(str, rows.index)),
+            self.columns,
+            cells,
+            filled_cells(self.views.factor, z, about if self.views.with_facts else None),
+            self.cell_scale(level),
+            np.isin(np.array(self.columns), self.linear),
+            reasons_of_cells(self.views, self.gates, z, about, self.columns, self.cheap),
+            force=force,
         )
 
     def refitted(
@@ -338,13 +348,3 @@ class FittedPredictor:
 
         """
         return read_state(cls, path, tables)
-
-
-def _normal(level: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf((1 + level) / 2)
-
-
-def _name(names: Sequence[str], number: int) -> str:
-    return names[number] if number >= 0 else ""

@@ -17,10 +17,11 @@ from ..completion._training import decimal_years
 from ..errors import FitError, UnknownNameError
 from ..reference import Evaluation, Reference
 from ..reference._digest import tables_digest
-from ..reference._source_spread import SourceSpread, source_spread
 from ..reference._training_arguments import training_arguments
 from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
+from ._release import release_of
+from ._score_errors import score_errors, widened
 from ._several import check_different, targets_of_each
 
 __all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
@@ -100,7 +101,8 @@ def predict_targets(
     ----------
     table : ScoreTable
         Scores of the models, fractions, and their facts: a release date, and the mode in which
-        they answered.
+        they answered. Standard errors, or numbers of items, widen the intervals by what they
+        exceed those of a full run.
     reference : Reference or iterable of Reference
         One with stored laws, or several, which predict one after the other. Models of it that are,
         or likely are, among ``table`` are left out of the laws that predict them, which takes a
@@ -159,12 +161,13 @@ def predict_targets(
         overlap = overlap_of_rows(model, row[shared], known_models, known)
         unseen = {*overlap.reasons, *exclude}
         own = laws_without(laws, reference, unseen) if unseen else laws
-        day = release_of(table, model, reference, overlap.sure, today)
-        about = [[*decimal_years([(model, day)]), _REASONS.get(table.fact(model, "mode"), np.nan)]]
+        release = release_of(table, model, reference, overlap.sure, today)
+        reasoning = _REASONS.get(table.fact(model, "mode"), np.nan)
+        about = [[*decimal_years([(model, release.day)]), reasoning]]
         measured = dict(zip(benchmarks, row, strict=True))
         cells = np.array([[measured.get(b, np.nan) for b in own.cheap]])
-        spreads = source_spread(reference, _sources(table, model, benchmarks))
-        off = np.array([[spreads[b].deviation if b in spreads else 0.0 for b in own.cheap]])
+        errors = score_errors(table, model, reference, benchmarks)
+        off = np.array([[errors[b].deviation if b in errors else 0.0 for b in own.cheap]])
         rows = own.predict_rows(
             [model],
             cells,
@@ -172,29 +175,24 @@ def predict_targets(
             targets=names,
             level=level,
             force=True,
-            spread=off if spreads else None,
+            spread=off if errors else None,
         )
-        undated = not table.fact(model, "release_date")
         late = own.gates.reason(Gate.TOO_LATE, 0)
-        is_late = undated and any(numbers["reason"] == late for numbers in rows)
-        is_assumed = undated and today is None and not is_late
-        assumed = _UNDATED.format(model, day) if is_assumed else ""
+        assumed = release.note([str(numbers["reason"]) for numbers in rows], late)
         shown = [
             numbers
             for numbers in rows
-            if force or not (numbers["reason"] or _is_refused(reference, numbers["target"]))
+            if force or not (numbers["reason"] or is_refused(reference, numbers["target"]))
         ]
         beyond = _beyond(model, shown, reference)
-        lines = (overlap.note(), assumed, _widened(model, spreads), beyond)
+        lines = (overlap.note(), assumed, *widened(model, errors), beyond)
         notes = tuple(line for line in lines if line)
         for target, numbers in zip(chosen, rows, strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
-            gate = numbers["reason"]
-            if is_late and gate == late:
-                gate = _UNDATED_LATE.format(day, late)
+            gate = release.reason(numbers["reason"], late)
             reasons = [gate, "" if evaluation is None else evaluation.reason]
-            is_shown = force or not (gate or _is_refused(reference, target.name))
+            is_shown = force or not (gate or is_refused(reference, target.name))
             mean, lower, upper = (numbers[c] if is_shown else float("nan") for c in _NUMBERS)
             made.append(
                 TargetPrediction(
@@ -242,44 +240,11 @@ def _by_several(
 
 
 _NUMBERS = ("prediction", "lower", "upper")
-_HOW = "give the date in a column release_date or by --release-date"
-_UNDATED = f"{{}}: no release date is given, {{}} is assumed; {_HOW}"
-_UNDATED_LATE = f"no release date is given and {{}} is assumed, so {{}}; {_HOW}"
 _REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
 
 
-def release_of(
-    table: ScoreTable, model: str, reference: Reference, same: Iterable[str], today: date | None
-) -> str:
-    """Return the release date of a model.
-
-    Where it states none, it has that of the models of the reference that it is, or today's.
-    """
-    dated = [str(reference.table.fact(name, "release_date")) for name in same]
-    return str(table.fact(model, "release_date")) or max(
-        filter(None, dated), default=(today or date.today()).isoformat()
-    )
-
-
-def _sources(table: ScoreTable, model: str, benchmarks: Collection[str]) -> dict[str, str]:
-    """Return who measured each benchmark of a model, "" where that is not stated."""
-    rows = table.rows
-    cells = zip(rows["model"], rows["benchmark"], rows["source"], strict=True)
-    return {b: source for own, b, source in cells if own == model and b in benchmarks}
-
-
-def _widened(model: str, spreads: Mapping[str, SourceSpread]) -> str:
-    """Return in a line which intervals are wider, as another source measured; "" if none is."""
-    if not spreads:
-        return ""
-    parts = (f"{b} {100 * s.deviation:.1f}" for b, s in spreads.items())
-    return (
-        f"{model}: measured by another source than the reference's; its intervals include by how "
-        f"many points the two differ: {', '.join(parts)}"
-    )
-
-
-def _is_refused(reference: Reference, target: str) -> bool:
+def is_refused(reference: Reference, target: str) -> bool:
+    """Return whether back-tests refuse a target, or another benchmark, of a reference."""
     evaluation = reference.evaluations.get(target)
     return evaluation is not None and evaluation.status == "refused"
 
