@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import SettingsError
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
 from .setting_options import with_settings
 from .tables import Keep
+
+if TYPE_CHECKING:
+    from capspace.fit.decide import PredictedWidths
 
 __all__ = ["add_to"]
 
@@ -23,7 +27,10 @@ def add_to(app: typer.Typer) -> None:
 
 @with_settings
 def place(
-    model: Annotated[str, typer.Argument(help="Hub name org/model[@revision] or local folder.")],
+    model: Annotated[
+        str | None, typer.Argument(help="Hub name org/model[@revision] or local folder.")
+    ] = None,
+    served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     out: Annotated[
         Path | None,
@@ -49,6 +56,9 @@ def place(
     from .show import print_placements
 
     require_collect_extra()
+    names = o.named_models([] if model is None else [model], served, settings)
+    if len(names) > 1:
+        raise SettingsError(f"one model is placed at a time, and two are named: {names}")
     from capspace.tasks.panel import load_panel
 
     from ..run._place import place_collection, subtitle
@@ -64,13 +74,21 @@ def place(
     chosen = chosen_references(reference, load_panel(panel), target)
     released = o.last_day_of(release_date)
     o.say_what_runs(settings.include_path)
+    widths = None
+    if settings.until is not None:
+        from capspace.fit.decide import PredictedWidths
+        from capspace.fit.prediction._several import targets_of_each
+
+        first, *_ = targets_of_each([known for known, _ in chosen], target or None)
+        widths = PredictedWidths(chosen[0][0], targets=first, level=level)
     with o.resumable():
         collection = collect_scores(
-            model,
+            names[0],
             panel=panel,
             store=store,
             settings=settings,
             progress=progress_on(o.console(stderr=True)),
+            widths=widths,
         )
     if is_helper():
         return
@@ -97,9 +115,19 @@ def place(
 
 @with_settings
 def collect(
-    models: o.Models,
+    models: o.Models = None,
+    served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     store: o.StorePath = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            help="With --until, only this target decides when to end; may be repeated.",
+            rich_help_panel=o.GATHER,
+        ),
+    ] = None,
+    reference: o.Reference = None,
     *,
     settings: RunSettings,
     as_json: o.Json = False,
@@ -116,14 +144,20 @@ def collect(
     from ..runtime.progress import progress_on
     from .show import print_reasons, print_results, result_dict
 
+    widths = None
+    if settings.until is not None:
+        widths = _widths(panel, target, reference)
+    elif target or reference is not None:
+        raise SettingsError("--target and --reference say when --until ends; give --until as well")
     o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
-            models,
+            o.named_models(models or [], served, settings),
             panel=panel,
             store=store,
             settings=settings,
             progress=progress_on(o.console(stderr=True)),
+            widths=widths,
         )
     if is_helper():
         return
@@ -133,6 +167,11 @@ def collect(
                 "n_measured": collection.n_measured,
                 "results": [result_dict(r) for r in collection.results],
                 "missing": [m.to_dict() for m in collection.missing],
+                **(
+                    {"stopping": {m: p.to_dict() for m, p in collection.stopping.items()}}
+                    if settings.until is not None
+                    else {}
+                ),
             }
         )
     else:
@@ -140,3 +179,15 @@ def collect(
         print_reasons((m.model, m.benchmark, m.reason) for m in collection.missing)
     if not all(gap.skipped for gap in collection.missing):
         raise typer.Exit(1)
+
+
+def _widths(panel: str, targets: list[str] | None, name: str | None) -> PredictedWidths:
+    """Return how wide the intervals of the targets are that decide when measuring ends."""
+    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.reference import choose_reference, load_reference
+    from capspace.tasks.panel import load_panel
+
+    if name is None:
+        benchmarks = [benchmark.name for benchmark in load_panel(panel).benchmarks]
+        name = choose_reference(benchmarks, targets=targets or ()).name
+    return PredictedWidths(load_reference(name), targets=targets)

@@ -115,4 +115,5 @@ def placement_document(placed: PlacedModel, reasons: Sequence[str]) -> dict[str,
         {**each.to_dict(), "reference": reference_dict(each.reference, reason)}
         for each, reason in zip((placed.placement, *placed.others), reasons, strict=True)
     ]
+    first["alarms"] = [alarm.to_dict() for alarm in placed.alarms]
     return {**first, "others": others} if others else first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,20 +92,26 @@ def _answer(
     today: date | None,
 ) -> Answer:
     """Return what a reference predicts, and what was left out."""
+    from capspace.fit.decide import check_scores
     from capspace.fit.table.sampling import unstated_errors
 
     from .answers import by_fitted_laws, by_stored_laws
     from .chosen_reference import reference_dict
 
     own = benchmarks_of(table, reference, file, keep)
+    alarms = check_scores(table, reference)
     notes = [*_not_comparable(own, reference), *own.notes]
     if unstated := unstated_errors(own):
         notes.append(unstated)
     about = reference_dict(reference, reason)
     if reference.laws is None:
-        return by_fitted_laws(own, reference, targets, about, notes, level=level, force=force)
-    settings = {"level": level, "force": force, "today": today}
-    return by_stored_laws(own, reference, targets, about, notes, **settings)
+        answer: Answer = by_fitted_laws(
+            own, reference, targets, about, notes, level=level, force=force
+        )
+    else:
+        settings = {"level": level, "force": force, "today": today}
+        answer = by_stored_laws(own, reference, targets, about, notes, **settings)
+    return replace(answer, alarms=alarms)
 
 
 def _frame(answers: Sequence[Answer]) -> pd.DataFrame:

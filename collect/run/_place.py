@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from capspace.fit._display import counted, frame_html
+from capspace.fit.decide import ScoreAlarm, check_scores
 from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
@@ -34,6 +35,8 @@ class PlacedModel:
     report: Path | None
     others: tuple[Placement, ...] = ()
     """By further references, in their order; a reference that has no score to place by has none."""
+    alarms: tuple[ScoreAlarm, ...] = ()
+    """Scores that the model's other scores contradict."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction, as ``Placement.to_frame``; scores are the collection's."""
@@ -72,7 +75,8 @@ def place(
     panel, store, settings, **changes
         As of ``capspace.collect.collect_scores``.
     reference : Reference or sequence of Reference, optional
-        "study-2024" by default. Of several each answers, and the report has a map of each.
+        "study-2024" by default. Of several each answers, and the report has a map of each; the
+        first decides when a run with ``until`` ends.
     targets : iterable of str, optional
         Names of targets; all of a reference's by default. Each of several references predicts those
         that it has.
@@ -85,12 +89,25 @@ def place(
         references predict nothing for a model that is much later than they are.
 
     """
+    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.prediction._several import targets_of_each
+
     from .collect import collect_scores
 
-    collection = collect_scores(model, panel=panel, store=store, settings=settings, **changes)
+    references = _references(reference)
+    targets = None if targets is None else list(targets)
+    first, *_ = targets_of_each(references, targets)
+    collection = collect_scores(
+        model,
+        panel=panel,
+        store=store,
+        settings=settings,
+        widths=PredictedWidths(references[0], targets=first, level=level),
+        **changes,
+    )
     return place_collection(
         collection,
-        reference=reference,
+        reference=references,
         targets=targets,
         level=level,
         out=out,
@@ -119,20 +136,18 @@ def place_collection(
         Scores of the same checkpoint on other benchmarks, from which references predict, too.
 
     """
-    from capspace.fit.prediction._several import check_different, targets_of_each
-    from capspace.fit.reference import Reference, load_reference
+    from capspace.fit.prediction._several import targets_of_each
 
-    if reference is None:
-        reference = load_reference()
-    references = [reference] if isinstance(reference, Reference) else list(reference)
-    check_different([each.name for each in references])
+    references = _references(reference)
     (checkpoint,) = collection.checkpoints
     more = list(further)
     results = (*collection.results, *more)
     table = to_table(replace(r, revision=checkpoint.revision) for r in results)
     if release_date is not None:
         table = replace(table, models=table.models.assign(release_date=release_date))
-    notes = [*_notes(collection), *_further_note(more)]
+    own = table.select(models=[checkpoint.name])
+    alarms = tuple(alarm for each in references for alarm in check_scores(own, each))
+    notes = [*_notes(collection), *_further_note(more), *(alarm.line for alarm in alarms)]
     placement, *others = (
         place_model(
             table,
@@ -157,9 +172,22 @@ def place_collection(
             others=others,
             subtitle=subtitle(collection),
             foot=_foot(collection),
-            extra=_extra(collection),
+            extra=_extra(collection, alarms),
+            stopping=next(iter(collection.stopping.values()), None),
         )
-    return PlacedModel(collection, placement, report, tuple(others))
+    return PlacedModel(collection, placement, report, tuple(others), alarms)
+
+
+def _references(given: Reference | Sequence[Reference] | None) -> list[Reference]:
+    """Return the references that answer, none of them twice."""
+    from capspace.fit.prediction._several import check_different
+    from capspace.fit.reference import Reference, load_reference
+
+    if given is None:
+        return [load_reference()]
+    references = [given] if isinstance(given, Reference) else list(given)
+    check_different([each.name for each in references])
+    return references
 
 
 def subtitle(collection: Collection) -> list[str]:
@@ -183,6 +211,11 @@ def _notes(collection: Collection) -> list[str]:
         notes.append(
             f"Only the first items of each task were measured ({', '.join(limits)}); the standard "
             "errors say how much that leaves open, but not of a score of 0 or 1."
+        )
+    for plan in collection.stopping.values():
+        notes.append(
+            f"Measuring stopped early, with {plan.token_share:.1%} of the tokens: no target's "
+            f"interval is more than {plan.widening:.1%} wider than it would be by all items."
         )
     return notes
 
@@ -211,12 +244,15 @@ def _foot(collection: Collection) -> list[str]:
     ]
 
 
-def _extra(collection: Collection) -> dict[str, object]:
+def _extra(collection: Collection, alarms: Iterable[ScoreAlarm]) -> dict[str, object]:
     (checkpoint,) = collection.checkpoints
+    plans = list(collection.stopping.values())
     return {
         "revision": checkpoint.revision,
         "panel": f"{collection.panel.name} v{collection.panel.version}",
         "n_measured_now": collection.n_measured,
+        **({"stopping": plans[0].to_dict()} if plans else {}),
+        "alarms": [alarm.to_dict() for alarm in alarms],
         "results": [
             {
                 "benchmark": r.benchmark,

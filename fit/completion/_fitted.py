@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnknownNameError, check_level
-from ._backtests import Residuals, quantile
-from ._baselines import Baselines, fit_baselines
+from ._arrays import FittedArrays
+from ._baselines import fit_baselines
 from ._cells import filled_cells, frame_of_cells, reasons_of_cells
-from ._gates import Gates, fit_gates
+from ._gates import fit_gates
 from ._inputs import (
-    effects_of_cells,
     facts_of_rows,
     fractions,
     normal_quantile,
@@ -25,7 +24,7 @@ from ._inputs import (
 )
 from ._storing import read_state, write_state
 from ._training import Columns, TrainingTable, latest_release
-from ._views import Recipe, Views, fit_views
+from ._views import Recipe, fit_views
 from .scales import z_to_score
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FittedPredictor:
+class FittedPredictor(FittedArrays):
     """Predicts targets of new models from their cheap scores, with what a fit has learned.
 
     Attributes
@@ -60,34 +59,11 @@ class FittedPredictor:
 
     """
 
-    kind: str
-    columns: tuple[str, ...]
-    cheap: tuple[str, ...]
-    targets: tuple[str, ...]
-    linear: tuple[str, ...]
-    models: tuple[str, ...]
-    last_release: str
-    views: Views
-    gates: Gates
-    baselines: Baselines
-    residuals: Residuals
-
     def __repr__(self) -> str:
         return (
             f"FittedPredictor({len(self.models)} models, {len(self.cheap)} cheap benchmarks → "
             f"{len(self.targets)} targets)"
         )
-
-    def scale(self, level: float = 0.9) -> float:
-        """Return k, by which predicted widths are multiplied for intervals of a level."""
-        check_level(level)
-        return quantile(self.residuals.ratios, self.residuals.weight, level)
-
-    def cell_scale(self, level: float = 0.9) -> float:
-        """Return the same for single cells of a model that has others of all kinds."""
-        check_level(level)
-        m = len(self.residuals.cell_ratios)
-        return quantile(self.residuals.cell_ratios, np.full(m, 1 / max(m, 1)), level)
 
     def predict(
         self,
@@ -179,13 +155,9 @@ class FittedPredictor:
         check_level(level)
         chosen = numbers_of(targets, self.targets)
         cheap = on_scale(cells, models, self.cheap, self.linear)
-        point, width = self.views.blend(cheap, about)
+        point, half = self.points_and_halves(cheap, about, level=level, spread=spread)
         gate = self.gates.check(self.views, cheap, about)
         straight = np.isin(np.array(self.targets), self.linear)
-        half = self.scale(level) * width
-        if spread is not None:
-            effects = self._effects(cheap, about, spread)
-            half = np.hypot(half, normal_quantile(level) * np.sqrt((effects**2).sum(axis=1)))
         numbers = {
             "prediction": z_to_score(point, straight),
             "lower": z_to_score(point - half, straight),
@@ -231,22 +203,6 @@ class FittedPredictor:
         gate = self.gates.check(self.views, cheap, about)
         reasons = [[self.gates.reason(int(g), j) for j, g in enumerate(row)] for row in gate]
         return point, width * self.scale() / normal_quantile(0.9), reasons
-
-    def effects(
-        self, rows: pd.DataFrame, spread: pd.DataFrame, facts: pd.DataFrame | None = None
-    ) -> Array:
-        """Return how far (n, c, t) a ``spread`` of each cheap score moves ``in_logits``."""
-        off = fractions(spread.reindex(rows.index), self.cheap)
-        return self._effects(*self._inputs(rows, facts), off)
-
-    def _inputs(self, rows: pd.DataFrame, facts: pd.DataFrame | None) -> tuple[Array, Array]:
-        cells = fractions(rows, self.cheap)
-        cheap = on_scale(cells, list(rows.index), self.cheap, self.linear)
-        return cheap, facts_of_rows(facts, rows.index)
-
-    def _effects(self, cheap: Array, about: Array, spread: Array) -> Array:
-        linear = np.isin(np.array(self.cheap), self.linear)
-        return effects_of_cells(self.views, cheap, about, np.nan_to_num(spread), linear)
 
     def complete(
         self,

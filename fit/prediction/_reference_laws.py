@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import nan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +19,10 @@ from ..errors import FitError, UnknownNameError
 from ..reference import Evaluation, Reference
 from ..reference._digest import tables_digest
 from ..reference._training_arguments import training_arguments
+from ..reference.left_out import LEVEL, left_out_of
 from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
+from ._attainable import attainable_score
 from ._release import release_of
 from ._score_errors import score_errors, widened
 from ._several import check_different, targets_of_each
@@ -56,6 +59,9 @@ class TargetPrediction:
         What the last two of them are.
     evaluation : Evaluation or None
         How well the target is predicted.
+    attainable : float
+        What the best tenth of models with such scores exceed; NaN where the reference does not
+        state how models were predicted that were left out, or for another level than 0.9.
     notes : tuple of str
         Which models of the reference were left out because they are, or likely are, this model.
 
@@ -76,6 +82,7 @@ class TargetPrediction:
     nearest_model: str
     single_benchmark: str
     evaluation: Evaluation | None
+    attainable: float = nan
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -154,6 +161,7 @@ def predict_targets(
     shared = [j for j, b in enumerate(benchmarks) if b in published]
     known = reference.table.array([benchmarks[j] for j in shared])
     known_models = reference.table.facts["model"].tolist()
+    left_out = left_out_of(reference) if level == LEVEL else None
     made: list[TargetPrediction] = []
     for model, row in zip(models, scores, strict=True):
         if np.isnan(row).all():
@@ -162,11 +170,15 @@ def predict_targets(
         unseen = {*overlap.reasons, *exclude}
         own = laws_without(laws, reference, unseen) if unseen else laws
         release = release_of(table, model, reference, overlap.sure, today)
-        reasoning = _REASONS.get(table.fact(model, "mode"), np.nan)
-        about = [[*decimal_years([(model, release.day)]), reasoning]]
+        about = [
+            [
+                *decimal_years([(model, release.day)]),
+                REASONS.get(table.fact(model, "mode"), np.nan),
+            ]
+        ]
         measured = dict(zip(benchmarks, row, strict=True))
         cells = np.array([[measured.get(b, np.nan) for b in own.cheap]])
-        errors = score_errors(table, model, reference, benchmarks)
+        errors = score_errors(table, model, reference, own.cheap)
         off = np.array([[errors[b].deviation if b in errors else 0.0 for b in own.cheap]])
         rows = own.predict_rows(
             [model],
@@ -211,6 +223,7 @@ def predict_targets(
                     nearest_model=str(numbers["nearest_model"]),
                     single_benchmark=str(numbers["single_benchmark"]),
                     evaluation=evaluation,
+                    attainable=attainable_score(left_out, mean=mean, upper=upper),
                     notes=notes,
                 )
             )
@@ -240,7 +253,7 @@ def _by_several(
 
 
 _NUMBERS = ("prediction", "lower", "upper")
-_REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
+REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
 
 
 def is_refused(reference: Reference, target: str) -> bool:

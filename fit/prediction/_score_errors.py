@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from math import hypot, sqrt
-
-import numpy as np
+from math import hypot
 
 from ..reference import Reference
+from ..reference._sampling_noise import sampling_noise
 from ..reference._source_spread import SourceSpread, source_spread
 from ..table._table import ScoreTable
-from ..table.sampling import binomial_stderr, sampling_errors
 
 __all__ = ["ScoreError", "score_errors", "widened"]
 
@@ -32,9 +30,7 @@ class ScoreError:
     Notes
     -----
     The laws were fitted to scores of full runs, so that sampling errors of their size are among
-    the errors of the back-tests, and in the intervals. With v the variance of the score and w that
-    of a full run, v − w is left, if it is positive. Where the number of items of a full run is not
-    known, w is 0; where nothing is known of the score's own error, v is w.
+    the errors of the back-tests, and in the intervals; see ``sampling_noise`` for what is left.
 
     """
 
@@ -77,20 +73,15 @@ def score_errors(
 
     """
     rows = table.rows
-    errors = sampling_errors(rows)
-    cells = zip(rows["model"], rows["benchmark"], strict=True)
-    own = {b: i for i, (m, b) in enumerate(cells) if m == model and b in benchmarks}
-    spreads = source_spread(reference, {b: rows["source"][i] for b, i in own.items()})
-    made = {
-        benchmark: ScoreError(
-            _beyond_a_full_run(
-                float(rows["score"][i]), float(errors[i]), reference.benchmarks[benchmark].n_items
-            ),
-            str(rows["source"][i]).strip(),
-            spreads.get(benchmark),
-        )
-        for benchmark, i in own.items()
+    own = {
+        b: str(source).strip()
+        for m, b, source in zip(rows["model"], rows["benchmark"], rows["source"], strict=True)
+        if m == model and b in benchmarks
     }
+    names = list(own)
+    spreads = source_spread(reference, own)
+    noise = sampling_noise(table, model, reference, names).tolist()
+    made = {b: ScoreError(n, own[b], spreads.get(b)) for b, n in zip(names, noise, strict=True)}
     return {benchmark: error for benchmark, error in made.items() if error.deviation > 0}
 
 
@@ -115,10 +106,3 @@ def widened(model: str, errors: Mapping[str, ScoreError]) -> list[str]:
 
 
 _WORTH_A_WORD = 0.01
-
-
-def _beyond_a_full_run(score: float, stderr: float, n_items: int | None) -> float:
-    if np.isnan(stderr):
-        return 0.0
-    usual = 0.0 if n_items is None else float(binomial_stderr(score, n_items))
-    return sqrt(max(0.0, stderr**2 - usual**2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..decide import StoppingPlan
 from ..prediction import Placement, Prediction
 from .words import reference_words
 
@@ -14,9 +15,11 @@ _CURVE_POINTS = 200
 _CURVE_MARGIN = 0.05
 
 
-def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
+def draw_placement(
+    placement: Placement, stopping: StoppingPlan | None = None
+) -> dict[str, tuple[Figure, str]]:
     """Return the figures with their captions, by file name without suffix."""
-    from ..figures import draw_map, draw_predictions, draw_scores
+    from ..figures import draw_map, draw_predictions, draw_scores, draw_stopping
 
     reference = placement.reference
     chance = {name: b.chance for name, b in reference.benchmarks.items()}
@@ -51,6 +54,11 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
             "leave.",
         ),
     }
+    if stopping is not None:
+        drawn["stopping"] = (
+            draw_stopping(stopping),
+            "What the items that were not measured would narrow, for the best choice of items.",
+        )
     if not placement.predictions:
         return drawn
     drawn["predictions"] = (

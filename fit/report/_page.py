@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 from .._files import making_folder, write_together
+from ..decide import StoppingPlan
 from ..errors import FitError
 from ..prediction import Placement
 from ._cards import cards_of, columns_of
@@ -33,6 +34,7 @@ def write_report(
     subtitle: Iterable[str] = (),
     foot: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
+    stopping: StoppingPlan | None = None,
 ) -> Path:
     """Write the report of a placement into a folder and return the page's path.
 
@@ -51,6 +53,8 @@ def write_report(
         Further sentences of the page's foot: how the scores were measured.
     extra : mapping, optional
         Further entries of ``result.json``.
+    stopping : StoppingPlan, optional
+        Why only some items were measured.
 
     Raises
     ------
@@ -85,7 +89,9 @@ def write_report(
             drawn = [
                 {
                     name: written(figure, caption, out / (f"{name}-{k}" if k > 1 else name))
-                    for name, (figure, caption) in draw_placement(each).items()
+                    for name, (figure, caption) in draw_placement(
+                        each, stopping if k == 1 else None
+                    ).items()
                 }
                 for k, each in enumerate(placements, start=1)
             ]

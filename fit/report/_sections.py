@@ -37,6 +37,7 @@ def section_of(placement: Placement, drawn: Mapping[str, Drawn]) -> dict[str, An
         "figures": {
             "scores": drawn["scores"],
             "place": drawn["place"],
+            "stopping": drawn.get("stopping"),
             "targets": [d for name, d in drawn.items() if name.startswith("target-")],
         },
         "fitted_on": _fitted_on(placement),
