@@ -72,7 +72,7 @@ def _print_comparison(result: Comparison) -> None:
         own = [p for p in result.pairs if (p.first, p.second) == (first, second)]
         o.print_table(
             f"{first} (A) and {second} (B)",
-            ("Target", "Status", "A above B", "Predicted difference", "Fitted on"),
+            ("Target", "Status", "A above B", "Predicted difference", "With its score"),
             [
                 (
                     p.label,

@@ -288,7 +288,7 @@ class FittedPredictor(FittedArrays):
     def save(self, path: Path, *, tables: str = "") -> None:
         """Write arrays to ``path`` with the ending .npz, and names to the same with .json.
 
-        ``tables`` is a digest of the tables that it was fitted to, by which ``load`` knows them.
+        ``tables`` are digests of what it was fitted to, by which ``load`` knows it.
         """
         write_state(self, path, tables)
 
@@ -300,7 +300,7 @@ class FittedPredictor(FittedArrays):
         ------
         FitError
             A file is not there, is of another version, or does not fit the other; or both the file
-            and the caller state a digest of tables, and the two differ.
+            and the caller state a digest of what it was fitted to, and the two differ.
 
         """
         return read_state(cls, path, tables)

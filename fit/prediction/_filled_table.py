@@ -12,6 +12,7 @@ from ..reference import Reference
 from ..reference._training_arguments import facts_of
 from ..reference.overlap import find_overlap
 from ..table._table import ScoreTable
+from ._extrapolation import extrapolation, score_ranges
 from ._reference_laws import is_refused, laws_without, stored_laws
 from ._release import release_of
 
@@ -91,6 +92,7 @@ def complete_table(
     wide = table.wide(names).dropna(how="all")
     published = reference.scores()
     shared = [b for b in names if b in published]
+    ranges = score_ranges(reference, laws.targets)
     filled, notes = [], []
     for model in wide.index:
         row = wide.loc[[model]]
@@ -101,7 +103,13 @@ def complete_table(
         cells = own.complete(row, facts, level=level, force=True)
         late = own.gates.reason(Gate.TOO_LATE, 0)
         notes += [overlap.note(), release.note(list(cells["reason"]), late)]
-        cells["reason"] = [release.reason(reason, late) for reason in cells["reason"]]
+        cells["reason"] = [
+            release.reason(reason, late) or extrapolation(name, lower, upper, ranges)
+            for name, lower, upper, reason in zip(
+                *(cells[c] for c in ("benchmark", "lower", "upper", "reason")), strict=True
+            )
+        ]
+        cells.loc[cells["known"], "reason"] = ""
         filled.append(cells)
     made = _judged(pd.concat(filled, ignore_index=True), reference, force=force)
     made.attrs["notes"] = tuple(line for line in notes if line)

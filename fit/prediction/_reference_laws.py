@@ -23,6 +23,7 @@ from ..reference.left_out import LEVEL, left_out_of
 from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
 from ._attainable import attainable_score
+from ._extrapolation import extrapolation, score_ranges
 from ._release import release_of
 from ._score_errors import score_errors, widened
 from ._several import check_different, targets_of_each
@@ -162,6 +163,7 @@ def predict_targets(
     known = reference.table.array([benchmarks[j] for j in shared])
     known_models = reference.table.facts["model"].tolist()
     left_out = left_out_of(reference) if level == LEVEL else None
+    ranges = score_ranges(reference, names)
     made: list[TargetPrediction] = []
     for model, row in zip(models, scores, strict=True):
         if np.isnan(row).all():
@@ -191,18 +193,14 @@ def predict_targets(
         )
         late = own.gates.reason(Gate.TOO_LATE, 0)
         assumed = release.note([str(numbers["reason"]) for numbers in rows], late)
-        shown = [
-            numbers
-            for numbers in rows
-            if force or not (numbers["reason"] or is_refused(reference, numbers["target"]))
-        ]
-        beyond = _beyond(model, shown, reference)
-        lines = (overlap.note(), assumed, *widened(model, errors), beyond)
+        lines = (overlap.note(), assumed, *widened(model, errors))
         notes = tuple(line for line in lines if line)
         for target, numbers in zip(chosen, rows, strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
-            gate = release.reason(numbers["reason"], late)
+            gate = release.reason(numbers["reason"], late) or extrapolation(
+                target.name, numbers["lower"], numbers["upper"], ranges
+            )
             reasons = [gate, "" if evaluation is None else evaluation.reason]
             is_shown = force or not (gate or is_refused(reference, target.name))
             mean, lower, upper = (numbers[c] if is_shown else float("nan") for c in _NUMBERS)
@@ -262,26 +260,6 @@ def is_refused(reference: Reference, target: str) -> bool:
     return evaluation is not None and evaluation.status == "refused"
 
 
-def _beyond(model: str, rows: Iterable[Mapping[str, Any]], reference: Reference) -> str:
-    """Return in a line which targets are predicted below all scores of a reference, or above."""
-    scored = set(reference.table.benchmarks)
-    ends = [r for r in rows if r["target"] in scored]
-    known = reference.table.array([r["target"] for r in ends])
-    parts = []
-    for numbers, scores in zip(ends, known.T, strict=True):
-        lowest, highest = float(np.nanmin(scores)), float(np.nanmax(scores))
-        if numbers["upper"] < lowest:
-            parts.append(f"{numbers['target']} (lowest {lowest:.3f})")
-        elif numbers["lower"] > highest:
-            parts.append(f"{numbers['target']} (highest {highest:.3f})")
-    if not parts:
-        return ""
-    return (
-        f"{model}: beyond every model of {reference.name or 'the reference'} on "
-        f"{', '.join(parts)}: these intervals are extrapolations, do not rely on them"
-    )
-
-
 def stored_laws(reference: Reference) -> FittedPredictor:
     """Return the laws that lie beside the tables of a reference."""
     if reference.laws is None:
@@ -290,7 +268,7 @@ def stored_laws(reference: Reference) -> FittedPredictor:
             "TargetLaw fits its targets"
         )
     path = Path(reference.laws)
-    return FittedPredictor.load(path, tables=tables_digest(path.parent))
+    return FittedPredictor.load(path, tables=tables_digest(path.parent, reference))
 
 
 def laws_without(
