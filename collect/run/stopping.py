@@ -86,7 +86,8 @@ class StoppingRun(PanelRun):
         self, checkpoint: Checkpoint, cells: list[Cell], todo: list[Cell]
     ) -> tuple[list[Cell], int, list[Missing]]:
         """Measure items of all benchmarks, round by round, until they are enough."""
-        lm, failed, n_measured, seconds = None, [], 0, 0.0
+        lm, n_measured, seconds = None, 0, 0.0
+        failed: list[Missing] = []
         tried = {cell.key for cell in cells}
         while True:
             if todo:
