@@ -141,8 +141,9 @@ def by_fitted_laws(
 
     from capspace.fit.errors import DegenerateError
     from capspace.fit.prediction import Predictions, TargetLaw
+    from capspace.fit.table.sampling import with_sampling_errors
 
-    wide, stderr = own.wide(), own.wide(value="stderr")
+    wide, stderr = own.wide(), with_sampling_errors(own).wide(value="stderr")
     made: list[Prediction] = []
     skipped: list[str] = []
     for chosen in [reference.target(name) for name in (targets or reference.targets)]:
@@ -167,7 +168,8 @@ def by_fitted_laws(
                 replace(p, mean=nan, lower=nan, upper=nan, linear_predictor=nan) for p in placed
             ]
         made += placed
-    return FittedAnswer(about, made, notes, skipped, list(map(str, wide.index)))
+    names = list(map(str, wide.index))
+    return FittedAnswer(about, made, notes, skipped, models=names)
 
 
 def _print_notes(lines: Iterable[str], warnings: Iterable[str]) -> None:

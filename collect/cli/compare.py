@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-_MOST_REASONS = 5
-
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
@@ -42,6 +40,7 @@ def compare(
     reference: o.Reference = None,
     release_date: o.ReleaseDate = None,
     keep: t.Keep = False,
+    force: t.Force = False,
     as_json: o.Json = False,
 ) -> None:
     """Say how probable it is that one model scores above another on each target."""
@@ -54,7 +53,7 @@ def compare(
     own = benchmarks_of(table, known, file, keep)
     today = o.last_day_of(release_date)
     result = compare_models(
-        own, known, models=models or None, targets=target, keep=True, today=today
+        own, known, models=models or None, targets=target, keep=True, force=force, today=today
     )
     about = reference_dict(known, reason)
     notes = [*own.notes, *result.notes]
@@ -62,37 +61,40 @@ def compare(
         o.print_json({"reference": about, **result.to_dict(), "notes": notes})
         return
     o.console().print(about["reason"], style="dim", markup=False)
-    _print_comparison(result, all_shown=bool(target))
+    _print_comparison(result)
     t.print_notes(notes)
     if about["attribution"]:
         o.console().print(about["attribution"], style="dim", markup=False)
 
 
-def _print_comparison(result: Comparison, *, all_shown: bool) -> None:
+def _print_comparison(result: Comparison) -> None:
     for first, second in dict.fromkeys((p.first, p.second) for p in result.pairs):
+        own = [p for p in result.pairs if (p.first, p.second) == (first, second)]
         o.print_table(
             f"{first} (A) and {second} (B)",
-            ("Target", "A above B", "Predicted difference", "Fitted on"),
+            ("Target", "Status", "A above B", "Predicted difference", "With its score"),
             [
                 (
                     p.label,
+                    p.status or "not back-tested",
                     _probability(p.probability),
                     f"{p.difference:+.3f}",
                     f"{p.n_models} models",
                 )
-                for p in result.pairs
-                if (p.first, p.second) == (first, second)
+                for p in own
             ],
             numbers=("A above B", "Predicted difference"),
         )
-    if len(result.uncompared) > _MOST_REASONS and not all_shown:
-        o.console().print(
-            f"{len(result.uncompared)} more targets are not compared; --target NAME says why",
-            markup=False,
-        )
-        return
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for target, about in {p.target: (p.status, p.reason) for p in result.pairs if p.reason}.items():
+        reasons.setdefault(about, []).append(target)
+    for (status, reason), targets in reasons.items():
+        o.console().print(f"{status}: {', '.join(targets)}: {reason}", markup=False)
+    groups: dict[str, list[str]] = {}
     for target, reason in result.uncompared.items():
-        o.console().print(f"{target}: not compared: {reason}", markup=False)
+        groups.setdefault(reason, []).append(target)
+    for reason, targets in groups.items():
+        o.console().print(f"not compared: {', '.join(targets)}: {reason}", markup=False)
 
 
 def _probability(p: float) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from . import options as o
+from . import tables as t
 
 __all__ = ["add_to"]
+
+_MOST_NAMES = 12
+_NO_NUMBER = "no number for {}"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,31 +36,48 @@ def complete(
     level: o.Level = 0.9,
     reference: o.Reference = None,
     release_date: o.ReleaseDate = None,
+    force: t.Force = False,
     as_json: o.Json = False,
     csv: Annotated[
         Path | None,
         typer.Option(help="Also write every cell to this CSV file, the known ones included."),
     ] = None,
 ) -> None:
-    """Fill the gaps of a sparse table from all its known scores, without torch."""
+    """Fill the gaps of a sparse table from all its known scores, without torch.
+
+    A number is refused as predict refuses it. A model's own later scores never help: rows that are
+    dated after their cut (columns date and cut) are left out, and so is whatever the reference has
+    of the model itself.
+    """
     from capspace.fit.prediction import complete_table
 
-    from . import tables as t
     from .chosen_reference import reference_dict, scores_and_reference
     from .predict import write_csv
 
     table, known, reason = scores_and_reference(file, reference, None)
     today = o.last_day_of(release_date)
-    filled = complete_table(table.require_fractions(), known, level=level, today=today)
+    own = table.require_fractions()
+    filled = complete_table(own, known, level=level, force=force, today=today)
+    notes = [*table.notes, *filled.attrs["notes"]]
     about = reference_dict(known, reason)
     if csv is not None:
         write_csv(filled, csv)
     if as_json:
         records = filled.to_dict("records")
-        o.print_json({"reference": about, "level": level, "cells": records, "notes": table.notes})
+        o.print_json({"reference": about, "level": level, "cells": records, "notes": notes})
         return
     o.console().print(about["reason"], style="dim", markup=False)
     for model, cells in filled[~filled["known"]].groupby("model", sort=False):
+        named = [{str(k): v for k, v in c.items()} for c in cells.to_dict("records")]
+        _print_cells(str(model), named, level)
+    t.print_notes(notes)
+    o.console().print(about["attribution"], style="dim", markup=False)
+
+
+def _print_cells(model: str, cells: Sequence[dict[str, Any]], level: float) -> None:
+    """Print the missing cells of a model: numbers, and reasons against them or instead of them."""
+    shown = [c for c in cells if math.isfinite(c["score"])]
+    if shown:
         o.print_table(
             f"{model}: scores that are missing",
             ("Name", "Score", f"{level:.0%} interval", "Back-test"),
@@ -65,9 +88,19 @@ def complete(
                     f"{c['lower']:.3f} – {c['upper']:.3f}",
                     c["status"],
                 )
-                for c in cells.to_dict("records")
+                for c in shown
             ],
             numbers=("Score", f"{level:.0%} interval"),
         )
-    t.print_notes(table.notes)
-    o.console().print(about["attribution"], style="dim", markup=False)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for c in cells:
+        has_number = math.isfinite(c["score"])
+        is_forced = c["gate"] or c["status"] == "refused"
+        label = ("shown by --force" if is_forced else c["status"]) if has_number else _NO_NUMBER
+        if reason := c["gate"] or c["reason"]:
+            groups.setdefault((label, reason), []).append(c["benchmark"])
+    ordered = sorted(groups.items(), key=lambda group: group[0][0] == _NO_NUMBER)
+    for (label, reason), names in ordered:
+        listed = ", ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} columns"
+        o.console().print(f"{label.replace('{}', model)}: {listed}: {reason}", markup=False)
+    o.console().print()

@@ -84,8 +84,10 @@ def place(
     widths = None
     if settings.until is not None:
         from capspace.fit.decide._noise_effect import PredictedWidths
+        from capspace.fit.prediction._several import targets_of_each
 
-        widths = PredictedWidths(chosen[0][0], targets=target, level=level)
+        first, *_ = targets_of_each([known for known, _ in chosen], target or None)
+        widths = PredictedWidths(chosen[0][0], targets=first, level=level)
     with o.resumable():
         collection = collect_scores(
             names[0],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..storage.store import Store
 
 __all__ = [
+    "EveryReference",
     "Json",
     "Level",
     "Models",
@@ -33,6 +34,7 @@ __all__ = [
     "ReleaseDate",
     "ServedModel",
     "StorePath",
+    "StudyReference",
     "Targets",
     "console",
     "last_day_of",
@@ -96,16 +98,24 @@ Targets = Annotated[
 Level = Annotated[
     float, typer.Option(help="Nominal coverage of the intervals.", rich_help_panel=PREDICT)
 ]
-_REFERENCE = typer.Option(
-    "--reference",
-    metavar="NAME|PATH",
-    help="Published scores to predict from: a packaged reference, or a folder or a table of "
-    "your own.",
-    show_default="the packaged one that fits, else study-2024",
-    rich_help_panel=PREDICT,
-)
-Reference = Annotated[str | None, _REFERENCE]
-References = Annotated[list[str] | None, _REFERENCE]
+
+
+def _reference(default: str) -> Any:
+    """Return the option ``--reference`` of a command that does without it what ``default`` says."""
+    return typer.Option(
+        "--reference",
+        metavar="NAME|PATH",
+        help="Published scores to predict from: a packaged reference, or a folder or a table of "
+        "your own.",
+        show_default=default,
+        rich_help_panel=PREDICT,
+    )
+
+
+Reference = Annotated[str | None, _reference("the packaged one that fits, else study-2024")]
+References = Annotated[list[str] | None, _reference("the packaged one that fits, else study-2024")]
+EveryReference = Annotated[str | None, _reference("all packaged ones")]
+StudyReference = Annotated[str | None, _reference("study-2024")]
 ReleaseDate = Annotated[
     str | None,
     typer.Option(

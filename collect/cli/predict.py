@@ -44,12 +44,7 @@ def predict(
     reference: o.References = None,
     release_date: o.ReleaseDate = None,
     keep: t.Keep = False,
-    force: Annotated[
-        bool,
-        typer.Option(
-            help="Also give the numbers that a gate or a back-test refuses, beside the reason."
-        ),
-    ] = False,
+    force: t.Force = False,
     as_json: o.Json = False,
     csv: Annotated[
         Path | None, typer.Option(help="Also write the predictions to this CSV file.")
@@ -98,6 +93,7 @@ def _answer(
 ) -> Answer:
     """Return what a reference predicts, and what was left out."""
     from capspace.fit.decide import check_scores
+    from capspace.fit.table.sampling import unstated_errors
 
     from .answers import by_fitted_laws, by_stored_laws
     from .chosen_reference import reference_dict
@@ -105,6 +101,8 @@ def _answer(
     own = benchmarks_of(table, reference, file, keep)
     alarms = check_scores(table, reference)
     notes = [*_not_comparable(own, reference), *own.notes]
+    if unstated := unstated_errors(own):
+        notes.append(unstated)
     about = reference_dict(reference, reason)
     if reference.laws is None:
         answer: Answer = by_fitted_laws(

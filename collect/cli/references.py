@@ -83,7 +83,7 @@ def _list_references(as_json: bool) -> None:
         o.console().print(f"{r['name']}: {r['attribution']}", style="dim", markup=False)
 
 
-def targets(reference: o.Reference = None, as_json: o.Json = False) -> None:
+def targets(reference: o.EveryReference = None, as_json: o.Json = False) -> None:
     """Show the targets that can be predicted, how well, and what each is fitted on.
 
     Without --reference those of all packaged references are shown.
@@ -132,7 +132,7 @@ def _print_evaluated(reference: Reference, rows: Sequence[tuple[Target, int, int
 
     o.print_table(
         _title(reference),
-        ("Name", "Target", "Status", "Models", "Error", "Naive error", "Inside", "Why"),
+        ("Name", "Target", "Status", "With score", "Error", "Naive error", "Inside", "Why"),
         [
             (
                 target.name,
@@ -142,7 +142,7 @@ def _print_evaluated(reference: Reference, rows: Sequence[tuple[Target, int, int
             )
             for target, n, _ in rows
         ],
-        numbers=("Models", "Error", "Inside"),
+        numbers=("With score", "Error", "Inside"),
     )
 
 
@@ -187,7 +187,7 @@ def _space(reference: Reference, target: Target) -> str:
 
 
 def models(
-    reference: o.Reference = None,
+    reference: o.StudyReference = None,
     family: Annotated[str | None, typer.Option(help="Show only models of this family.")] = None,
     as_json: o.Json = False,
 ) -> None:

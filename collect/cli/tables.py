@@ -63,6 +63,12 @@ Drop = Annotated[
     list[str] | None,
     typer.Option(help="Leave this benchmark out of the space. May be repeated."),
 ]
+Force = Annotated[
+    bool,
+    typer.Option(
+        help="Also give the numbers that a gate or a back-test refuses, beside the reason."
+    ),
+]
 Keep = Annotated[
     bool,
     typer.Option(

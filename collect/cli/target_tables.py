@@ -138,7 +138,7 @@ def target_frame(predictions: Iterable[TargetPrediction]) -> pd.DataFrame:
 
 
 def evaluation_words(evaluation: Evaluation | None, n: int) -> tuple[str, str, str, str, str]:
-    """Return status, models ``n``, error, best naive baseline's error, and forward coverage."""
+    """Return status, models with the score, error, that of the best baseline, and coverage."""
     if evaluation is None:
         return "not back-tested", str(n), "–", "–", "–"
     coverage = "–" if evaluation.coverage is None else f"{evaluation.coverage:.0%}"

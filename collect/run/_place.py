@@ -82,7 +82,8 @@ def place(
     panel, store, settings, **changes
         As of ``capspace.collect.collect_scores``.
     reference : Reference or sequence of Reference, optional
-        "study-2024" by default. Of several each answers, and the report has a map of each.
+        "study-2024" by default. Of several each answers, and the report has a map of each; the
+        first decides when a run with ``until`` ends.
     targets : iterable of str, optional
         Names of targets; all of a reference's by default. Each of several references predicts those
         that it has.
@@ -96,24 +97,24 @@ def place(
 
     """
     from capspace.fit.decide._noise_effect import PredictedWidths
-    from capspace.fit.reference import Reference, load_reference
+    from capspace.fit.prediction._several import targets_of_each
 
     from .collect import collect_scores
 
-    reference = load_reference() if reference is None else reference
-    first = reference if isinstance(reference, Reference) else reference[0]
+    references = _references(reference)
     targets = None if targets is None else list(targets)
+    first, *_ = targets_of_each(references, targets)
     collection = collect_scores(
         model,
         panel=panel,
         store=store,
         settings=settings,
-        widths=PredictedWidths(first, targets=targets, level=level),
+        widths=PredictedWidths(references[0], targets=first, level=level),
         **changes,
     )
     return place_collection(
         collection,
-        reference=reference,
+        reference=references,
         targets=targets,
         level=level,
         out=out,
@@ -148,14 +149,10 @@ def place_collection(
         Returns a verdict on a costly run from the placements.
 
     """
-    from capspace.fit.prediction._several import check_different, targets_of_each
-    from capspace.fit.reference import Reference, load_reference
+    from capspace.fit.prediction._several import targets_of_each
 
     targets = None if targets is None else list(targets)
-    if reference is None:
-        reference = load_reference()
-    references = [reference] if isinstance(reference, Reference) else list(reference)
-    check_different([each.name for each in references])
+    references = _references(reference)
     (checkpoint,) = collection.checkpoints
     more = list(further)
     results = (*collection.results, *more)
@@ -209,6 +206,18 @@ def _lifts(placement: Placement, wanted: Iterable[str] | None) -> list[Lift]:
     usable = [i for i in INTERVENTIONS if names is None or i.treated in names]
     scores = placement.scores.to_frame(placement.model).T.astype(float)
     return lift_card(scores, placement.reference, interventions=usable)
+
+
+def _references(given: Reference | Sequence[Reference] | None) -> list[Reference]:
+    """Return the references that answer, none of them twice."""
+    from capspace.fit.prediction._several import check_different
+    from capspace.fit.reference import Reference, load_reference
+
+    if given is None:
+        return [load_reference()]
+    references = [given] if isinstance(given, Reference) else list(given)
+    check_different([each.name for each in references])
+    return references
 
 
 def subtitle(collection: Collection) -> list[str]:

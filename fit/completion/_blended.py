@@ -16,7 +16,7 @@ from ._backtests import Residuals, conformal_scores, forward_tests, provider_tes
 from ._baselines import fit_baselines
 from ._fitted import FittedPredictor
 from ._gates import fit_gates
-from ._training import Columns, TrainingTable, latest_release
+from ._training import TrainingTable, latest_release, training_table
 from ._variational import fit_posterior
 from ._views import Kind, Recipe, fit_views
 
@@ -140,8 +140,16 @@ class BlendedPredictor(BaseEstimator):  # type: ignore[misc] # scikit-learn is u
 
         """
         check_choice(self.kind, get_args(Kind), "kind")
-        columns = Columns.of(scores, cheap=cheap, targets=targets, linear=linear, anchors=anchors)
-        table = TrainingTable.of(scores, facts, columns, cut=cut, weight=sample_weight)
+        table = training_table(
+            scores,
+            facts,
+            cheap=cheap,
+            targets=targets,
+            linear=linear,
+            anchors=anchors,
+            cut=cut,
+            sample_weight=sample_weight,
+        )
         recipe = Recipe(self.kind, self.n_components, self.n_sweeps)
         self.provider_tests_ = provider_tests(table, recipe)
         self.forward_tests_ = forward_tests(table, recipe)

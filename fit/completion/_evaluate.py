@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal, Unpack, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from ._baselines import NAIVE
 from ._blended import BlendedPredictor
 from ._fitted import FittedPredictor
 from ._gates import Gate
-from ._training import Columns, TrainingTable
+from ._training import TrainingSettings, TrainingTable, training_table
 from ._views import FEWEST_MODELS, Kind, Recipe
 
 __all__ = ["Status", "evaluate_targets", "fit_and_evaluate", "judge_target"]
@@ -94,33 +94,7 @@ def evaluate_targets(
 
     """
     check_choice(kind, get_args(Kind), "kind")
-    columns = Columns.of(scores, cheap=cheap, targets=targets, linear=linear, anchors=anchors)
-    table = TrainingTable.of(scores, facts, columns, cut=cut, weight=sample_weight)
-    recipe = Recipe(kind)
-    return _judged(table, recipe, provider_tests(table, recipe), forward_tests(table, recipe))
-
-
-def fit_and_evaluate(
-    scores: pd.DataFrame,
-    facts: pd.DataFrame,
-    *,
-    cheap: Sequence[str],
-    targets: Sequence[str],
-    kind: Kind = "vendor-reported",
-    linear: Collection[str] = (),
-    anchors: Sequence[str] | None = None,
-    cut: str | None = None,
-    sample_weight: pd.Series | None = None,
-) -> tuple[FittedPredictor, pd.DataFrame]:
-    """Return what ``BlendedPredictor`` fits and what ``evaluate_targets`` says, from one back-test.
-
-    Parameters
-    ----------
-    scores, facts, cheap, targets, kind, linear, anchors, cut, sample_weight
-        As for ``evaluate_targets``.
-
-    """
-    model = BlendedPredictor(kind=kind).fit(
+    table = training_table(
         scores,
         facts,
         cheap=cheap,
@@ -130,15 +104,38 @@ def fit_and_evaluate(
         cut=cut,
         sample_weight=sample_weight,
     )
-    columns = Columns.of(scores, cheap=cheap, targets=targets, linear=linear, anchors=anchors)
-    table = TrainingTable.of(scores, facts, columns, cut=cut, weight=sample_weight)
-    judged = _judged(table, Recipe(kind), model.provider_tests_, model.forward_tests_)
-    return model.fitted_, judged
+    recipe = Recipe(kind)
+    return judged_by_tests(
+        table, recipe, provider_tests(table, recipe), forward_tests(table, recipe)
+    )
 
 
-def _judged(
+def fit_and_evaluate(
+    scores: pd.DataFrame,
+    facts: pd.DataFrame,
+    *,
+    kind: Kind = "vendor-reported",
+    **settings: Unpack[TrainingSettings],
+) -> tuple[FittedPredictor, pd.DataFrame]:
+    """Return what ``BlendedPredictor`` fits and what ``evaluate_targets`` says, from one back-test.
+
+    Parameters
+    ----------
+    scores, facts, **settings
+        As for ``BlendedPredictor.fit``.
+    kind : {"vendor-reported", "single-protocol"}, default "vendor-reported"
+        As for ``BlendedPredictor``.
+
+    """
+    model = BlendedPredictor(kind=kind).fit(scores, facts, **settings)
+    table, tests = training_table(scores, facts, **settings), model.provider_tests_
+    return model.fitted_, judged_by_tests(table, Recipe(kind), tests, model.forward_tests_)
+
+
+def judged_by_tests(
     table: TrainingTable, recipe: Recipe, providers: pd.DataFrame, forward: pd.DataFrame
 ) -> pd.DataFrame:
+    """Return the table of ``evaluate_targets`` from the back-tests of a training table."""
     k = quantile(*conformal_scores(providers, forward), 0.9)
     targets = [table.columns.names[j] for j in table.columns.targets]
     return judge(targets, providers, with_intervals(table, recipe, forward), k)

@@ -11,13 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnknownNameError, check_level
-from ._backtests import Residuals, quantile
-from ._baselines import Baselines, fit_baselines
-from ._gates import Gates, fit_gates
-from ._inputs import deviation_of_points, facts_of_rows, fractions, numbers_of, on_scale
+from ._arrays import FittedArrays
+from ._baselines import fit_baselines
+from ._cells import filled_cells, frame_of_cells, reasons_of_cells
+from ._gates import fit_gates
+from ._inputs import (
+    facts_of_rows,
+    fractions,
+    normal_quantile,
+    numbers_of,
+    on_scale,
+)
 from ._storing import read_state, write_state
 from ._training import Columns, TrainingTable, latest_release
-from ._views import Recipe, Views, fit_views
+from ._views import Recipe, fit_views
 from .scales import z_to_score
 
 if TYPE_CHECKING:
@@ -27,11 +34,9 @@ __all__ = ["FittedPredictor"]
 
 Array = NDArray[np.float64]
 
-_Z_90 = 1.6448536269514722
-
 
 @dataclass(frozen=True)
-class FittedPredictor:
+class FittedPredictor(FittedArrays):
     """Predicts targets of new models from their cheap scores, with what a fit has learned.
 
     Attributes
@@ -54,34 +59,11 @@ class FittedPredictor:
 
     """
 
-    kind: str
-    columns: tuple[str, ...]
-    cheap: tuple[str, ...]
-    targets: tuple[str, ...]
-    linear: tuple[str, ...]
-    models: tuple[str, ...]
-    last_release: str
-    views: Views
-    gates: Gates
-    baselines: Baselines
-    residuals: Residuals
-
     def __repr__(self) -> str:
         return (
             f"FittedPredictor({len(self.models)} models, {len(self.cheap)} cheap benchmarks → "
             f"{len(self.targets)} targets)"
         )
-
-    def scale(self, level: float = 0.9) -> float:
-        """Return k, by which predicted widths are multiplied for intervals of a level."""
-        check_level(level)
-        return quantile(self.residuals.ratios, self.residuals.weight, level)
-
-    def cell_scale(self, level: float = 0.9) -> float:
-        """Return the same for single cells of a model that has others of all kinds."""
-        check_level(level)
-        m = len(self.residuals.cell_ratios)
-        return quantile(self.residuals.cell_ratios, np.full(m, 1 / max(m, 1)), level)
 
     def predict(
         self,
@@ -188,43 +170,21 @@ class FittedPredictor:
         naive["single"] = z_to_score(self.views.lines.predict(cheap)[0], straight)
         nearest, single = self.baselines.nearest(cheap, same), self.views.lines.choice(cheap)
         seen = set(self.models)
-        out = []
-        for i, model in enumerate(models):
-            for j in chosen:
-                out.append(
-                    {
-                        "model": model,
-                        "target": self.targets[j],
-                        **{name: float(v[i, j]) for name, v in numbers.items()},
-                        "reason": self.gates.reason(int(gate[i, j]), j),
-                        **{name: float(v[i, j]) for name, v in naive.items()},
-                        "nearest_model": _name(self.models, int(nearest[i, j])),
-                        "single_benchmark": _name(self.cheap, int(single[i, j])),
-                        "in_training": model in seen,
-                    }
-                )
-        return out
-
-    def points_and_halves(
-        self, cheap: Array, about: Array, *, level: float = 0.9, spread: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return points and half-widths of intervals (n, t), on the scale of the fits.
-
-        Parameters
-        ----------
-        cheap : (n, c)
-            Cheap cells on the scale of the fits; NaN where not measured.
-        about, level, spread
-            As of ``predict_rows``.
-
-        """
-        point, width = self.views.blend(cheap, about)
-        half = self.scale(level) * width
-        if spread is None:
-            return point, half
-        linear = np.isin(np.array(self.cheap), self.linear)
-        off = deviation_of_points(self.views, cheap, about, np.nan_to_num(spread), linear)
-        return point, np.hypot(half, _normal(level) * off)
+        trained, used = (*self.models, ""), (*self.cheap, "")  # -1 stands for none
+        return [
+            {
+                "model": model,
+                "target": self.targets[j],
+                **{name: float(v[i, j]) for name, v in numbers.items()},
+                "reason": self.gates.reason(int(gate[i, j]), j),
+                **{name: float(v[i, j]) for name, v in naive.items()},
+                "nearest_model": trained[nearest[i, j]],
+                "single_benchmark": used[single[i, j]],
+                "in_training": model in seen,
+            }
+            for i, model in enumerate(models)
+            for j in chosen
+        ]
 
     def in_logits(
         self, rows: pd.DataFrame, facts: pd.DataFrame | None = None
@@ -238,12 +198,11 @@ class FittedPredictor:
         reasons : a list per model, a sentence per target: why there is no number, or ""
 
         """
-        cells, about = fractions(rows, self.cheap), facts_of_rows(facts, rows.index)
-        cheap = on_scale(cells, list(rows.index), self.cheap, self.linear)
+        cheap, about = self._inputs(rows, facts)
         point, width = self.views.blend(cheap, about)
         gate = self.gates.check(self.views, cheap, about)
         reasons = [[self.gates.reason(int(g), j) for j, g in enumerate(row)] for row in gate]
-        return point, width * self.scale() / _Z_90, reasons
+        return point, width * self.scale() / normal_quantile(0.9), reasons
 
     def complete(
         self,
@@ -251,6 +210,7 @@ class FittedPredictor:
         facts: pd.DataFrame | None = None,
         *,
         level: float = 0.9,
+        force: bool = False,
     ) -> pd.DataFrame:
         """Fill the missing cells of rows from all their known ones, by the factor model alone.
 
@@ -262,40 +222,30 @@ class FittedPredictor:
             ``release_date`` and ``reasoning``, where known.
         level : float, default 0.9
             Coverage of the intervals.
+        force : bool, default False
+            Give the numbers that a gate refuses, beside its reason.
 
         Returns
         -------
         DataFrame
-            A row per model and benchmark: model, benchmark, known, score, lower, upper. A known
-            cell is its own interval; a model without any known cell has NaN.
+            A row per model and benchmark: model, benchmark, known, score, lower, upper, reason (why
+            there is no number, or ""). A known cell is its own interval; a model without any known
+            cell has NaN. Targets have the gates of ``predict``; of other benchmarks a number is
+            refused for a model that is too new, or unlike all that the fit has seen.
 
         """
-        import pandas as pd
-
+        check_level(level)
         cells, about = fractions(rows, self.columns), facts_of_rows(facts, rows.index)
-        straight = np.isin(np.array(self.columns), self.linear)
         z = on_scale(cells, list(rows.index), self.columns, self.linear)
-        p = len(self.columns)
-        if self.views.with_facts:
-            z = np.column_stack([z, about])
-        mean, variance = self.views.factor.predict(*self.views.factor.place(z))
-        half = self.cell_scale(level) * np.sqrt(variance[:, :p])
-        known = ~np.isnan(cells)
-        nothing = np.asarray(~known.any(axis=1))[:, None]
-        filled = []
-        for value in (mean[:, :p], mean[:, :p] - half, mean[:, :p] + half):
-            score = np.where(nothing, np.nan, z_to_score(value, straight))
-            filled.append(np.where(known, cells, score).ravel())
-        n = len(rows)
-        return pd.DataFrame(
-            {
-                "model": np.repeat([str(m) for m in rows.index], p),
-                "benchmark": list(self.columns) * n,
-                "known": known.ravel(),
-                "score": filled[0],
-                "lower": filled[1],
-                "upper": filled[2],
-            }
+        return frame_of_cells(
+            list(map(str, rows.index)),
+            self.columns,
+            cells,
+            filled_cells(self.views.factor, z, about if self.views.with_facts else None),
+            self.cell_scale(level),
+            np.isin(np.array(self.columns), self.linear),
+            reasons_of_cells(self.views, self.gates, z, about, self.columns, self.cheap),
+            force=force,
         )
 
     def refitted(
@@ -338,7 +288,7 @@ class FittedPredictor:
     def save(self, path: Path, *, tables: str = "") -> None:
         """Write arrays to ``path`` with the ending .npz, and names to the same with .json.
 
-        ``tables`` is a digest of the tables that it was fitted to, by which ``load`` knows them.
+        ``tables`` are digests of what it was fitted to, by which ``load`` knows it.
         """
         write_state(self, path, tables)
 
@@ -350,17 +300,7 @@ class FittedPredictor:
         ------
         FitError
             A file is not there, is of another version, or does not fit the other; or both the file
-            and the caller state a digest of tables, and the two differ.
+            and the caller state a digest of what it was fitted to, and the two differ.
 
         """
         return read_state(cls, path, tables)
-
-
-def _normal(level: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf((1 + level) / 2)
-
-
-def _name(names: Sequence[str], number: int) -> str:
-    return names[number] if number >= 0 else ""

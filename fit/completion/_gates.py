@@ -67,16 +67,26 @@ class Gates:
 
         """
         known = ~np.isnan(cheap)
-        rows = np.zeros(len(cheap), dtype=np.int64)
-        rows[_beyond(views, cheap, facts) > _MARGIN] = Gate.OUTSIDE
+        rows = self.check_models(views, cheap, facts)
+        early = rows != Gate.TOO_LATE
         if self.anchors:
-            rows[~known[:, list(self.anchors)].any(axis=1)] = Gate.NO_ANCHOR
-        rows[known.sum(axis=1) < FEWEST_CHEAP] = Gate.FEW_CHEAP
-        rows[np.nan_to_num(views.months_ahead(facts[:, 0])) > MOST_MONTHS] = Gate.TOO_LATE
+            rows[early & ~known[:, list(self.anchors)].any(axis=1)] = Gate.NO_ANCHOR
+        rows[early & (known.sum(axis=1) < FEWEST_CHEAP)] = Gate.FEW_CHEAP
         columns = np.zeros(len(self.best), dtype=np.int64)
         columns[self.n_models < FEWEST_MODELS] = Gate.FEW_MODELS
         columns[self.best < BEGUN] = Gate.NOT_BEGUN
         return np.where(columns[None] > 0, columns[None], rows[:, None])
+
+    def check_models(self, views: Views, cheap: Array, facts: Array) -> NDArray[np.int64]:
+        """Return the gate (n,) of each model that refuses all of its scores, cheap ones included.
+
+        It is too new, or lies outside the range of the training models. The parameters are those of
+        ``check``.
+        """
+        rows = np.zeros(len(cheap), dtype=np.int64)
+        rows[_beyond(views, cheap, facts) > _MARGIN] = Gate.OUTSIDE
+        rows[np.nan_to_num(views.months_ahead(facts[:, 0])) > MOST_MONTHS] = Gate.TOO_LATE
+        return rows
 
     def reason(self, gate: int, target: int) -> str:
         """Return the sentence of a gate for a target by its number; "" where it is open."""

@@ -17,7 +17,14 @@ from .scales import score_to_z, z_to_score
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["deviation_of_points", "facts_of_rows", "fractions", "numbers_of", "on_scale"]
+__all__ = [
+    "effects_of_cells",
+    "facts_of_rows",
+    "fractions",
+    "normal_quantile",
+    "numbers_of",
+    "on_scale",
+]
 
 Array = NDArray[np.float64]
 
@@ -36,10 +43,10 @@ def facts_of_rows(facts: pd.DataFrame | None, models: pd.Index) -> Array:
     return np.column_stack([years, reasoning_signs(reasoning_of(about))])
 
 
-def deviation_of_points(
+def effects_of_cells(
     views: Views, cheap: Array, facts: Array, off: Array, linear: NDArray[np.bool_]
 ) -> Array:
-    """Return the standard deviation (n, t) of points that cheap scores of another source give.
+    """Return how far (n, c, t) a deviation of each cheap score moves the points.
 
     Parameters
     ----------
@@ -57,11 +64,11 @@ def deviation_of_points(
     Notes
     -----
     The effect of a cell is half the difference between the points of its score one deviation up and
-    one down; those of several cells add in squares.
+    one down, and has the sign of that; those of independent cells add in squares.
 
     """
     score = z_to_score(cheap, linear)
-    square = np.zeros((len(cheap), len(views.targets)))
+    effects = np.zeros((*cheap.shape, len(views.targets)))
     for j in np.flatnonzero((off > 0).any(axis=0)):
         moved = []
         for sign in (-1, 1):
@@ -71,8 +78,8 @@ def deviation_of_points(
                 value if linear[j] else np.clip(value, 0.0, 1.0), bool(linear[j])
             )
             moved.append(views.blend(shifted, facts)[0])
-        square += ((moved[1] - moved[0]) / 2) ** 2
-    return np.sqrt(square)
+        effects[:, j] = (moved[1] - moved[0]) / 2
+    return effects
 
 
 def fractions(rows: pd.DataFrame, benchmarks: Collection[str]) -> Array:
@@ -101,6 +108,13 @@ def on_scale(
         j = int(np.argmax(outside))
         check_fractions(pd.Series(cells[:, j], list(models)), benchmarks[j])
     return score_to_z(cells, straight)
+
+
+def normal_quantile(level: float) -> float:
+    """Return how many deviations of a normal variable lie on either side of an interval."""
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def numbers_of(targets: Sequence[str] | None, known: Sequence[str]) -> list[int]:

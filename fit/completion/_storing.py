@@ -40,7 +40,7 @@ T = TypeVar("T")
 def write_state(state: Any, path: Path, tables: str = "") -> None:
     """Write a dataclass of arrays, names and further dataclasses to NAME.npz and NAME.json.
 
-    ``tables`` is the digest of the tables that it was fitted to, "" where they have none.
+    ``tables`` are digests of what it was fitted to, divided by spaces; "" for none.
     """
     arrays: dict[str, Any] = {}
     names: dict[str, Any] = {"format": FORMAT, "version": VERSION}
@@ -53,7 +53,7 @@ def write_state(state: Any, path: Path, tables: str = "") -> None:
 
 
 def read_state(kind: type[T], path: Path, tables: str = "") -> T:
-    """Read a dataclass that ``write_state`` wrote, to the tables of a digest where both have it."""
+    """Read a dataclass that ``write_state`` wrote; digests that both have must be the same."""
     for file in (path.with_suffix(".json"), path.with_suffix(".npz")):
         if not file.is_file():
             raise FitError(f"{file}: there is no such file; a stored fit has it beside the other")
@@ -69,11 +69,11 @@ def read_state(kind: type[T], path: Path, tables: str = "") -> T:
             f"{file}: version {names.get('version')!r} of the format; this capspace reads version "
             f"{VERSION}: build the fit again"
         )
-    if tables and names.get("tables", tables) != tables:
+    if not _agree(str(names.get("tables", "")), tables):
         raise FitError(
-            f"{path.with_suffix('.npz')}: the laws were fitted to other tables than those beside "
-            f"them; run capspace references update {path.parent} FILES, or in Python "
-            "capspace.fit.reference.stored_laws.store_laws"
+            f"{path.with_suffix('.npz')}: the laws were fitted to other tables, benchmarks or "
+            f"targets than those beside them; run capspace references update {path.parent} FILES, "
+            "or in Python capspace.fit.reference.stored_laws.store_laws"
         )
     try:
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
@@ -85,6 +85,11 @@ def read_state(kind: type[T], path: Path, tables: str = "") -> T:
             f"({error}); build the fit again"
         ) from None
     return state
+
+
+def _agree(stored: str, given: str) -> bool:
+    """Return whether digests are the same, of which an older version may have written fewer."""
+    return all(a == b for a, b in zip(stored.split(), given.split(), strict=False))
 
 
 def _taken_apart(state: Any, prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:

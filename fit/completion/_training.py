@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Required, Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Columns",
+    "TrainingSettings",
     "TrainingTable",
     "decimal_years",
     "latest_release",
     "reasoning_of",
     "reasoning_signs",
+    "training_table",
 ]
 
 Array = NDArray[np.float64]
@@ -210,6 +212,32 @@ class TrainingTable:
         """Release date of the latest model in decimal years; NaN where none is known."""
         known = self.years[~np.isnan(self.years)]
         return float(known.max()) if len(known) else float("nan")
+
+
+class TrainingSettings(TypedDict, total=False):
+    """What ``BlendedPredictor.fit`` takes beside scores and facts."""
+
+    cheap: Required[Sequence[str]]
+    targets: Required[Sequence[str]]
+    linear: Collection[str]
+    anchors: Sequence[str] | None
+    cut: str | None
+    sample_weight: pd.Series | None
+
+
+def training_table(
+    scores: pd.DataFrame, facts: pd.DataFrame, **settings: Unpack[TrainingSettings]
+) -> TrainingTable:
+    """Return the checked training table of what ``BlendedPredictor.fit`` takes."""
+    columns = Columns.of(
+        scores,
+        cheap=settings["cheap"],
+        targets=settings["targets"],
+        linear=settings.get("linear", ()),
+        anchors=settings.get("anchors"),
+    )
+    cut, weight = settings.get("cut"), settings.get("sample_weight")
+    return TrainingTable.of(scores, facts, columns, cut=cut, weight=weight)
 
 
 def decimal_years(dates: Iterable[tuple[object, Any]]) -> Array:

@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 from ..completion._training import decimal_years
 from ..errors import DegenerateError, NotConvergedError, RefusedTargetError, TooFewModelsError
 from ..prediction import TargetLaw
-from ..prediction._reference_laws import (
-    laws_without,
-    release_of,
-    stored_laws,
-)
+from ..prediction._reference_laws import laws_without, stored_laws
+from ..prediction._release import release_of
 from ..reference import Reference
 from ..reference.overlap import Overlap, find_overlap
 from ..table._table import ScoreTable
@@ -180,7 +177,7 @@ class PredictedWidths:
         laws = stored_laws(self.reference)
         if same.reasons:
             laws = laws_without(laws, self.reference, same.reasons.keys())
-        day = release_of(table, model, self.reference, same.sure, None)
+        day = release_of(table, model, self.reference, same.sure, None).day
         mode = _MODES.get(table.fact(model, "mode"), np.nan)
         about = np.array([[*decimal_years([(model, day)]), mode]])
         errors = pd.DataFrame(_noisy_rows(len(own.columns), 1), columns=own.columns)

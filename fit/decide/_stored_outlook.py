@@ -16,7 +16,8 @@ from ..completion._inputs import on_scale
 from ..completion._training import decimal_years
 from ..completion.scales import z_to_score
 from ..errors import RefusedTargetError
-from ..prediction._reference_laws import REASONS, laws_without, release_of, stored_laws
+from ..prediction._reference_laws import REASONS, laws_without, stored_laws
+from ..prediction._release import release_of
 from ..reference import Reference, Target
 from ..reference._sampling_noise import noise_beyond, sampling_noise
 from ..reference._source_spread import source_spread
@@ -162,7 +163,7 @@ def stored_outlook(
     measured = Measurements(
         laws.cheap, measured.cells[order], measured.n_items[order], measured.n_full[order]
     )
-    day = release_of(table, model, reference, overlap.sure, today)
+    day = release_of(table, model, reference, overlap.sure, today).day
     mode = REASONS.get(table.fact(model, "mode"), np.nan)
     outlook = StoredOutlook(
         model,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import combinations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from .._display import counted
+from ..completion._gates import Gate
 from ..completion.scales import z_to_score
 from ..errors import DegenerateError, FitError, TooFewModelsError, UnknownNameError, near_matches
 from ..law.conformal import Joint, joint_prediction
@@ -22,9 +23,13 @@ from ..reference.overlap import Overlap, find_overlap
 from ..table._table import ScoreTable
 from ..table.doubtful import leave_out_doubtful
 from ..table.facts import family_of_each
+from ..table.sampling import unstated_errors, with_sampling_errors
 from ._comparison import Comparison, PairComparison
 from ._completion import complete
-from ._reference_laws import laws_without, release_of, stored_laws
+from ._reference_laws import laws_without, stored_laws
+from ._release import release_of
+from ._score_errors import score_errors, widened
+from ._shared_errors import covariance_of_sources
 from ._target_law import TargetLaw
 
 __all__ = ["compare_models", "probability_above"]
@@ -39,6 +44,7 @@ def compare_models(
     models: Collection[str] | None = None,
     targets: Iterable[str] | None = None,
     keep: bool = False,
+    force: bool = False,
     today: date | None = None,
 ) -> Comparison:
     r"""Tell how probable it is that one model scores above another, on each target.
@@ -56,6 +62,8 @@ def compare_models(
         Names of targets; all of the reference's by default.
     keep : bool, default False
         Use scores far below chance, too, which otherwise count as not measured.
+    force : bool, default False
+        Compare on targets that a gate or a back-test refuses, too.
     today : date, optional
         The release of models that state none; the day of the call by default.
 
@@ -82,7 +90,11 @@ def compare_models(
               - 2 \Sigma_{AB}}}\right).
 
     Stored laws (see ``BlendedPredictor``) give m and the sizes of the errors on their own scale;
-    there the errors are taken as independent.
+    there the errors are taken as independent. Where scores come from another source than the
+    reference's, the covariance grows by what that source's offset o and spread w leave open: with
+    e the effect of a unit of a score on m, by e² (o² + w²) for each model, and by e_A e_B o²
+    between two models of the same named source, whose offset they share. Sampling errors beyond
+    those of a full run count as w.
 
     Examples
     --------
@@ -111,9 +123,10 @@ def compare_models(
         reference.target(name) for name in (reference.targets if targets is None else targets)
     ]
     compare = _by_fitted_laws if reference.laws is None else _by_stored_laws
-    pairs, uncompared = compare(used, wide, reference, chosen, overlaps, today)
-    notes = [*used.notes, *(overlap.note() for overlap in overlaps)]
-    return Comparison(tuple(names), tuple(pairs), uncompared, tuple(n for n in notes if n))
+    made = compare(used, wide, reference, chosen, overlaps, today=today, force=force)
+    notes = [*used.notes, *(overlap.note() for overlap in overlaps), *made.notes]
+    stated = tuple(note for note in notes if note)
+    return Comparison(tuple(names), tuple(made.pairs), made.uncompared, stated)
 
 
 def probability_above(joint: Joint, first: int, second: int) -> float:
@@ -136,7 +149,13 @@ def _models_of(table: ScoreTable, models: Collection[str] | None) -> ScoreTable:
     return replace(own, models=own.models.loc[names])
 
 
-_Compared = tuple[list[PairComparison], dict[str, str]]
+@dataclass(frozen=True)
+class _Compared:
+    """Pairs by target, why other targets have none, and what was assumed."""
+
+    pairs: list[PairComparison] = field(default_factory=list)
+    uncompared: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def _by_fitted_laws(
@@ -145,23 +164,28 @@ def _by_fitted_laws(
     reference: Reference,
     targets: list[Target],
     overlaps: list[Overlap],
+    *,
     today: date | None,
+    force: bool,
 ) -> _Compared:
     """Compare by a law that is fitted to each target now."""
     same = frozenset(model for overlap in overlaps for model in overlap.reasons)
-    stderr = used.wide(value="stderr").reindex(wide.index)
+    stderr = with_sampling_errors(used).wide(value="stderr").reindex(wide.index)
     families = np.array(family_of_each(used.models.loc[wide.index]), dtype=str)
-    pairs: list[PairComparison] = []
-    uncompared: dict[str, str] = {}
+    made = _Compared(notes=[unstated_errors(used)])
     for target in targets:
+        status, why = judged(reference, target)
+        if status == "refused" and not force:
+            made.uncompared[target.name] = why
+            continue
         try:
             law = TargetLaw(target).fit(reference, exclude=same)
             joint = _joint(law, wide, stderr, families)
         except (DegenerateError, TooFewModelsError) as error:
-            uncompared[target.name] = str(error)
+            made.uncompared[target.name] = str(error)
             continue
-        pairs += _pairs(target, wide.index, joint, len(law.truth_))
-    return pairs, uncompared
+        made.pairs.extend(_pairs(target, wide.index, joint, len(law.truth_), (status, why)))
+    return made
 
 
 def _joint(
@@ -185,37 +209,61 @@ def _by_stored_laws(
     reference: Reference,
     targets: list[Target],
     overlaps: list[Overlap],
+    *,
     today: date | None,
+    force: bool,
 ) -> _Compared:
-    """Compare by laws that lie beside the reference; what its back-tests refuse is not compared."""
+    """Compare by laws that lie beside the reference."""
     laws = stored_laws(reference)
     same = {model for overlap in overlaps for model in overlap.reasons}
     if same:
         laws = laws_without(laws, reference, same)
-    days = [release_of(used, o.model, reference, o.sure, today) for o in overlaps]
+    releases = [release_of(used, o.model, reference, o.sure, today) for o in overlaps]
     models = [o.model for o in overlaps]
-    facts = facts_of(used.models.loc[models].assign(release_date=days))
+    facts = facts_of(used.models.loc[models].assign(release_date=[r.day for r in releases]))
     point, deviation, reasons = laws.in_logits(wide, facts)
-    pairs: list[PairComparison] = []
-    uncompared: dict[str, str] = {}
+    errors = [score_errors(used, model, reference, laws.cheap) for model in models]
+    shared = covariance_of_sources(laws, wide, facts, errors)
+    late = laws.gates.reason(Gate.TOO_LATE, 0)
+    made = _Compared(notes=[r.note(row, late) for r, row in zip(releases, reasons, strict=True)])
+    for model, own in zip(models, errors, strict=True):
+        made.notes.extend(widened(model, own))
+    made.notes.append(unstated_errors(used))
     for target in targets:
         j = laws.targets.index(target.name)
-        evaluation = reference.evaluations.get(target.name)
-        reason = next((row[j] for row in reasons if row[j]), "")
-        if evaluation is not None and evaluation.status == "refused":
-            reason = reason or evaluation.reason
-        if reason:
-            uncompared[target.name] = reason
+        gates = [r.reason(row[j], late) for r, row in zip(releases, reasons, strict=True)]
+        status, why = judged(reference, target)
+        refusals = _refusals(models, gates)
+        refusals += [why] if status == "refused" else []
+        if refusals and not force:
+            made.uncompared[target.name] = refusals[0]
             continue
         straight = np.array([target.name in laws.linear] * len(wide))
         mean = z_to_score(point[:, j], straight)
-        joint = Joint(mean, point[:, j], np.diag(deviation[:, j] ** 2))
+        covariance = np.diag(deviation[:, j] ** 2) + shared[j]
+        joint = Joint(mean, point[:, j], covariance)
         n_models = len(target_training_table(reference, target, exclude=same)[1])
-        pairs += _pairs(target, wide.index, joint, n_models)
-    return pairs, uncompared
+        about = (status, "; ".join(refusals) or why)
+        made.pairs.extend(_pairs(target, wide.index, joint, n_models, about))
+    return made
 
 
-def _pairs(target: Target, names: pd.Index, joint: Joint, n_models: int) -> list[PairComparison]:
+def _refusals(models: Sequence[str], gates: Sequence[str]) -> list[str]:
+    """Return why there is no number, a reason that all models have without their names."""
+    if len(set(gates)) == 1:
+        return [gates[0]] if gates[0] else []
+    return [f"{model}: {gate}" for model, gate in zip(models, gates, strict=True) if gate]
+
+
+def judged(reference: Reference, target: Target) -> tuple[str, str]:
+    """Return how back-tests judged a target, and why not better; "" where it was not judged."""
+    evaluation = reference.evaluations.get(target.name)
+    return ("", "") if evaluation is None else (evaluation.status, evaluation.reason)
+
+
+def _pairs(
+    target: Target, names: pd.Index, joint: Joint, n_models: int, about: tuple[str, str]
+) -> list[PairComparison]:
     size = np.sqrt(np.diag(joint.deviation_covariance))
     return [
         PairComparison(
@@ -227,6 +275,7 @@ def _pairs(target: Target, names: pd.Index, joint: Joint, n_models: int) -> list
             float(joint.mean[i] - joint.mean[j]),
             float(joint.deviation_covariance[i, j] / (size[i] * size[j])),
             n_models,
+            *about,
         )
         for i, j in combinations(range(len(names)), 2)
     ]

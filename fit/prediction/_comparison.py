@@ -32,6 +32,10 @@ class PairComparison:
         Between the errors of the two predictions.
     n_models : int
         How many models with a score on the target the law was fitted on.
+    status : str
+        "offered", "weak" or "refused" as back-tests judged the target; "" where none did.
+    reason : str
+        Why the status is not "offered", or why a number is forced; "" where neither holds.
 
     """
 
@@ -43,6 +47,8 @@ class PairComparison:
     difference: float
     correlation: float
     n_models: int
+    status: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,7 +61,7 @@ class Comparison:
     pairs : tuple of PairComparison
         Each pair on each target, target by target.
     uncompared : mapping of target to reason
-        Targets without a number.
+        Targets without a number, as a back-test or a gate refuses them, or as no law can be fitted.
     notes : tuple of str
         What a reader must know before using a number.
 
@@ -85,11 +91,13 @@ class Comparison:
         Returns
         -------
         DataFrame
-            target, first, second, probability, difference, correlation and n_models.
+            target, first, second, probability, difference, correlation, n_models, status and
+            reason.
 
         """
         columns = (
             "target", "first", "second", "probability", "difference", "correlation", "n_models",
+            "status", "reason",
         )  # fmt: skip
         rows = [[getattr(pair, name) for name in columns] for pair in self.pairs]
         return pd.DataFrame(rows, columns=list(columns))

@@ -17,6 +17,7 @@ from ..reference.overlap import find_overlap
 from ..space import CapabilitySpace, Place
 from ..table._table import ScoreTable
 from ..table.doubtful import leave_out_doubtful
+from ..table.sampling import unstated_errors, with_sampling_errors
 from ._placement import NextBenchmark, Placement
 from ._prediction import Prediction, Predictions
 from ._reference_laws import TargetPrediction
@@ -49,7 +50,9 @@ def place_model(
     Parameters
     ----------
     table : ScoreTable
-        Scores of the model, fractions in [0, 1]; others' are ignored.
+        Scores of the model, fractions in [0, 1]; others' are ignored. A score that states no
+        standard error has that of its number of items; where nothing is stated of a score, its
+        sampling error counts as that of the reference's own scores.
     reference : Reference
         Models in it that are, or likely are, this one are left out of every fit; ``notes`` says
         which.
@@ -110,7 +113,8 @@ def place_model(
     if not usable:
         raise UnknownNameError(f"{name}: no score is left to place it by; {used.notes[0]}")
     wide = used.wide(usable).reindex(columns=list(reference.benchmarks))
-    stderr = used.wide(usable, "stderr").reindex(columns=list(reference.benchmarks))
+    errors = with_sampling_errors(used).wide(usable, "stderr")
+    stderr = errors.reindex(columns=list(reference.benchmarks))
 
     overlap = find_overlap(name, wide.iloc[0], reference.scores())
     base = reference.scores(reference.place_population)
@@ -162,6 +166,8 @@ def place_model(
 
     why = {**dict.fromkeys(known, "its score is far below chance"), **(missing or {})}
     reasons = {b: why.get(b, "not measured") for b in wide.columns if b not in usable}
+    unstated = unstated_errors(used.select(benchmarks=usable))
+    lines = (*notes, *used.notes, overlap.note(), unstated)
     return Placement(
         model=name,
         table=own,
@@ -189,7 +195,7 @@ def place_model(
         evaluated=evaluated,
         next_benchmarks=_next_benchmarks(space, wide, stderr, place, reasons),
         comparable=comparable,
-        notes=tuple(n for n in (*notes, *used.notes, overlap.note()) if n),
+        notes=tuple(line for line in lines if line),
     )
 
 

@@ -18,13 +18,14 @@ from ..completion._training import decimal_years
 from ..errors import FitError, UnknownNameError
 from ..reference import Evaluation, Reference
 from ..reference._digest import tables_digest
-from ..reference._sampling_noise import sampling_noise
-from ..reference._source_spread import SourceSpread, source_spread
 from ..reference._training_arguments import training_arguments
 from ..reference.left_out import LEVEL, left_out_of
 from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
 from ._attainable import attainable_score
+from ._extrapolation import extrapolation, score_ranges
+from ._release import release_of
+from ._score_errors import score_errors, widened
 from ._several import check_different, targets_of_each
 
 __all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
@@ -108,7 +109,8 @@ def predict_targets(
     ----------
     table : ScoreTable
         Scores of the models, fractions, and their facts: a release date, and the mode in which
-        they answered.
+        they answered. Standard errors, or numbers of items, widen the intervals by what they
+        exceed those of a full run.
     reference : Reference or iterable of Reference
         One with stored laws, or several, which predict one after the other. Models of it that are,
         or likely are, among ``table`` are left out of the laws that predict them, which takes a
@@ -161,6 +163,7 @@ def predict_targets(
     known = reference.table.array([benchmarks[j] for j in shared])
     known_models = reference.table.facts["model"].tolist()
     left_out = left_out_of(reference) if level == LEVEL else None
+    ranges = score_ranges(reference, names)
     made: list[TargetPrediction] = []
     for model, row in zip(models, scores, strict=True):
         if np.isnan(row).all():
@@ -168,13 +171,17 @@ def predict_targets(
         overlap = overlap_of_rows(model, row[shared], known_models, known)
         unseen = {*overlap.reasons, *exclude}
         own = laws_without(laws, reference, unseen) if unseen else laws
-        day = release_of(table, model, reference, overlap.sure, today)
-        about = [[*decimal_years([(model, day)]), REASONS.get(table.fact(model, "mode"), np.nan)]]
+        release = release_of(table, model, reference, overlap.sure, today)
+        about = [
+            [
+                *decimal_years([(model, release.day)]),
+                REASONS.get(table.fact(model, "mode"), np.nan),
+            ]
+        ]
         measured = dict(zip(benchmarks, row, strict=True))
         cells = np.array([[measured.get(b, np.nan) for b in own.cheap]])
-        spreads = source_spread(reference, _sources(table, model, benchmarks))
-        off = np.array([[spreads[b].deviation if b in spreads else 0.0 for b in own.cheap]])
-        off = np.hypot(off, sampling_noise(table, model, reference, own.cheap))
+        errors = score_errors(table, model, reference, own.cheap)
+        off = np.array([[errors[b].deviation if b in errors else 0.0 for b in own.cheap]])
         rows = own.predict_rows(
             [model],
             cells,
@@ -182,29 +189,20 @@ def predict_targets(
             targets=names,
             level=level,
             force=True,
-            spread=off if off.any() else None,
+            spread=off if errors else None,
         )
-        undated = not table.fact(model, "release_date")
         late = own.gates.reason(Gate.TOO_LATE, 0)
-        is_late = undated and any(numbers["reason"] == late for numbers in rows)
-        is_assumed = undated and today is None and not is_late
-        assumed = _UNDATED.format(model, day) if is_assumed else ""
-        shown = [
-            numbers
-            for numbers in rows
-            if force or not (numbers["reason"] or _is_refused(reference, numbers["target"]))
-        ]
-        beyond = _beyond(model, shown, reference)
-        lines = (overlap.note(), assumed, _widened(model, spreads), beyond)
+        assumed = release.note([str(numbers["reason"]) for numbers in rows], late)
+        lines = (overlap.note(), assumed, *widened(model, errors))
         notes = tuple(line for line in lines if line)
         for target, numbers in zip(chosen, rows, strict=True):
             evaluation = reference.evaluations.get(target.name)
             status: Status = "not evaluated" if evaluation is None else evaluation.status
-            gate = numbers["reason"]
-            if is_late and gate == late:
-                gate = _UNDATED_LATE.format(day, late)
+            gate = release.reason(numbers["reason"], late) or extrapolation(
+                target.name, numbers["lower"], numbers["upper"], ranges
+            )
             reasons = [gate, "" if evaluation is None else evaluation.reason]
-            is_shown = force or not (gate or _is_refused(reference, target.name))
+            is_shown = force or not (gate or is_refused(reference, target.name))
             mean, lower, upper = (numbers[c] if is_shown else float("nan") for c in _NUMBERS)
             made.append(
                 TargetPrediction(
@@ -253,66 +251,13 @@ def _by_several(
 
 
 _NUMBERS = ("prediction", "lower", "upper")
-_HOW = "give the date in a column release_date or by --release-date"
-_UNDATED = f"{{}}: no release date is given, {{}} is assumed; {_HOW}"
-_UNDATED_LATE = f"no release date is given and {{}} is assumed, so {{}}; {_HOW}"
 REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
 
 
-def release_of(
-    table: ScoreTable, model: str, reference: Reference, same: Iterable[str], today: date | None
-) -> str:
-    """Return the release date of a model.
-
-    Where it states none, it has that of the models of the reference that it is, or today's.
-    """
-    dated = [str(reference.table.fact(name, "release_date")) for name in same]
-    return str(table.fact(model, "release_date")) or max(
-        filter(None, dated), default=(today or date.today()).isoformat()
-    )
-
-
-def _sources(table: ScoreTable, model: str, benchmarks: Collection[str]) -> dict[str, str]:
-    """Return who measured each benchmark of a model, "" where that is not stated."""
-    rows = table.rows
-    cells = zip(rows["model"], rows["benchmark"], rows["source"], strict=True)
-    return {b: source for own, b, source in cells if own == model and b in benchmarks}
-
-
-def _widened(model: str, spreads: Mapping[str, SourceSpread]) -> str:
-    """Return in a line which intervals are wider, as another source measured; "" if none is."""
-    if not spreads:
-        return ""
-    parts = (f"{b} {100 * s.deviation:.1f}" for b, s in spreads.items())
-    return (
-        f"{model}: measured by another source than the reference's; its intervals include by how "
-        f"many points the two differ: {', '.join(parts)}"
-    )
-
-
-def _is_refused(reference: Reference, target: str) -> bool:
+def is_refused(reference: Reference, target: str) -> bool:
+    """Return whether back-tests refuse a target, or another benchmark, of a reference."""
     evaluation = reference.evaluations.get(target)
     return evaluation is not None and evaluation.status == "refused"
-
-
-def _beyond(model: str, rows: Iterable[Mapping[str, Any]], reference: Reference) -> str:
-    """Return in a line which targets are predicted below all scores of a reference, or above."""
-    scored = set(reference.table.benchmarks)
-    ends = [r for r in rows if r["target"] in scored]
-    known = reference.table.array([r["target"] for r in ends])
-    parts = []
-    for numbers, scores in zip(ends, known.T, strict=True):
-        lowest, highest = float(np.nanmin(scores)), float(np.nanmax(scores))
-        if numbers["upper"] < lowest:
-            parts.append(f"{numbers['target']} (lowest {lowest:.3f})")
-        elif numbers["lower"] > highest:
-            parts.append(f"{numbers['target']} (highest {highest:.3f})")
-    if not parts:
-        return ""
-    return (
-        f"{model}: beyond every model of {reference.name or 'the reference'} on "
-        f"{', '.join(parts)}: these intervals are extrapolations, do not rely on them"
-    )
 
 
 def stored_laws(reference: Reference) -> FittedPredictor:
@@ -323,7 +268,7 @@ def stored_laws(reference: Reference) -> FittedPredictor:
             "TargetLaw fits its targets"
         )
     path = Path(reference.laws)
-    return FittedPredictor.load(path, tables=tables_digest(path.parent))
+    return FittedPredictor.load(path, tables=tables_digest(path.parent, reference))
 
 
 def laws_without(

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from hashlib import sha256
 from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING
 
 from ..errors import TableError
+
+if TYPE_CHECKING:
+    from ._reference import Reference
 
 __all__ = ["TABLES", "table_content", "tables_digest"]
 
 TABLES = ("scores.csv", "models.csv")
 
 
-def tables_digest(folder: Traversable) -> str:
-    """Return the SHA-256 of scores and models; "" where a folder does not have both.
+def tables_digest(folder: Traversable, reference: Reference) -> str:
+    """Return two SHA-256, of the tables and of the entries; "" where a table is missing.
 
-    Compression and the ends of lines do not move it.
+    The first is of scores and models; compression and the ends of lines do not move it. The second
+    is of what else decides a fit: the kind of the reference, its benchmarks and targets in their
+    order, and what the benchmarks measure. Descriptions may be improved.
     """
     if not all((folder / n).is_file() or (folder / f"{n}.gz").is_file() for n in TABLES):
         return ""
@@ -26,7 +33,13 @@ def tables_digest(folder: Traversable) -> str:
         content = table_content(folder, name).replace(b"\r\n", b"\n")
         digest.update(b"%s %d\n" % (name.encode(), len(content)))
         digest.update(content)
-    return digest.hexdigest()
+    entries = {
+        "kind": reference.kind,
+        "benchmarks": [[b.name, b.measures] for b in reference.benchmarks.values()],
+        "targets": list(reference.targets),
+    }
+    text = json.dumps(entries, ensure_ascii=False)
+    return f"{digest.hexdigest()} {sha256(text.encode()).hexdigest()}"
 
 
 def table_content(folder: Traversable, name: str) -> bytes:

@@ -145,9 +145,16 @@ class Reference:
             There is none; near matches are named.
 
         """
+        wanted = str(name).lower()
         for target in self.targets.values():
-            if str(name).lower() in (target.name.lower(), target.label.lower()):
+            if wanted in (target.name.lower(), target.label.lower()):
                 return target
+        of_benchmark = [t for t in self.targets if t.lower().partition("/")[0] == wanted.strip("/")]
+        if of_benchmark:
+            raise UnknownNameError(
+                f"unknown target {name!r}: it is measured in more than one way, or by a scaffold; "
+                f"name {' or '.join(of_benchmark)}"
+            )
         raise UnknownNameError(
             f"unknown target {name!r}{near_matches(name, self.targets)}; known are "
             f"{', '.join(self.targets)}"

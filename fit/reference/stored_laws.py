@@ -64,7 +64,7 @@ def store_laws(folder: Path) -> str:
         return _TOO_FEW
     table = judged.rename(columns={"forward_coverage": "coverage"}).reset_index()
     write_evaluation(table.assign(date=reference.date), folder)
-    fitted.save(folder / LAWS, tables=tables_digest(folder))
+    fitted.save(folder / LAWS, tables=tables_digest(folder, reference))
     return ""
 
 

@@ -87,7 +87,11 @@ class ScoreTable:
 
     def _hold(self, scores: Columns, facts: Cells) -> None:
         """Check rows and facts, and hold them as arrays until a frame is asked for."""
-        rows = checked_scores(scores)
+        try:
+            rows = checked_scores(scores)
+        except TableError:
+            checked_facts(facts, ())  # two modes under one name are why two scores disagree
+            raise
         self.__dict__["_rows"] = rows
         self.__dict__["_facts"] = checked_facts(facts, rows["model"].tolist())
         for frame in ("scores", "models"):

@@ -267,7 +267,7 @@ def test_stored_files_that_do_not_belong_together_are_refused(fitted, tmp_path):
 def test_a_sparse_row_is_completed_with_its_known_cells(fitted):
     rows, facts = world(n=300, offset=1000)
     part = rows[CHEAP].assign(unknown=0.5)
-    table = fitted.fitted_.complete(part, facts)
+    table = fitted.fitted_.complete(part, facts, force=True)
     known = table[table["known"]]
     assert (known["score"] == known["lower"]).all()
     assert set(known["benchmark"]) == set(CHEAP)
@@ -276,6 +276,26 @@ def test_a_sparse_row_is_completed_with_its_known_cells(fitted):
     inside = (agents["lower"] <= truth) & (truth <= agents["upper"])
     assert inside.mean() == pytest.approx(0.9, abs=0.08)
     assert fitted.fitted_.complete(part.iloc[:1] * np.nan)["score"].isna().all()
+
+
+def test_gates_of_predict_hold_for_completed_targets_and_those_of_the_model_for_all(fitted):
+    rows, facts = world(n=60, offset=1000)
+    few = rows[CHEAP].mask(np.arange(60)[:, None] % 2 == [[0] * len(CHEAP)])
+    few.loc[few.isna().all(axis=1), CHEAP[0]] = 0.5
+    facts = facts.assign(release_date=["2027-01-01"] * 20 + ["2025-06-01"] * 40)
+    made = fitted.fitted_.complete(few, facts)
+    gated = made[~made["known"]]
+    assert (gated["score"].isna() == (gated["reason"] != "")).all()
+    predicted = fitted.predict(few, facts).set_index(["model", "target"])["reason"]
+    targets = gated[gated["benchmark"].isin(TARGETS)].set_index(["model", "benchmark"])
+    assert targets["reason"].to_dict() == predicted.to_dict()
+    cheap = gated[gated["benchmark"].isin(CHEAP)]
+    assert cheap[cheap["model"].isin(few.index[:20])]["reason"].str.contains("6 months").all()
+    assert not cheap["reason"].str.contains("fewer than 2").any()
+    assert (cheap["reason"] == "").any()
+    forced = fitted.fitted_.complete(few, facts, force=True)
+    assert forced["score"].notna().all()
+    pd.testing.assert_series_equal(forced["reason"], made["reason"])
 
 
 @pytest.mark.slow

@@ -21,7 +21,11 @@ from capspace.fit.law._calibration import Refits, family_correlation
 from capspace.fit.law._refit import fit_once
 from capspace.fit.law.conformal import joint_prediction
 from capspace.fit.prediction._compare_models import probability_above
+from capspace.fit.prediction._reference_laws import stored_laws
+from capspace.fit.prediction._score_errors import score_errors
+from capspace.fit.prediction._shared_errors import covariance_of_sources
 from capspace.fit.reference import Benchmark, Reference, Target
+from capspace.fit.table import SourceOffset, SourceOffsets
 
 NAMES = ["B1", "B2", "B3", "B4", "B5"]
 
@@ -163,7 +167,7 @@ def test_models_of_the_reference_are_left_out_for_both():
     everyone = TargetLaw("agentbench").fit(reference)
     assert not everyone.truth_.index.isin(names).any()
     assert result.pairs[0].n_models == len(everyone.truth_)
-    (note,) = result.notes
+    note, _ = result.notes
     assert note.startswith("mine: left out of its fits: meta-llama/Llama-2-7b-hf (likely the same")
     result = compare(scores, reference, targets=["bbh"])
     everyone = TargetLaw("bbh").fit(reference)
@@ -232,3 +236,78 @@ def test_a_fit_once_joint_prediction_takes_a_given_scale():
     wide = joint_prediction(fitted, scores.to_numpy()[:2], np.array(["a", "b"]), scale=3.0)
     tight = joint_prediction(fitted, scores.to_numpy()[:2], np.array(["a", "b"]), scale=0.5)
     assert abs(probability_above(wide, 0, 1) - 0.5) < abs(probability_above(tight, 0, 1) - 0.5)
+
+
+HOME, HERE = "Epoch AI Benchmarking Hub", "measured here"
+OFFSET, SPREAD = 0.05, 0.04
+
+
+@pytest.fixture(scope="module")
+def epoch():
+    """A reference that another source measures 5 points above, with a spread of 4."""
+    cheap = load_reference("epoch-2026")
+    pairs = [SourceOffset(b, HERE, HOME, 400, OFFSET, SPREAD, 0.97, 0) for b in cheap.benchmarks]
+    return replace(cheap, offsets=SourceOffsets(tuple(pairs)))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(HOME, HERE), (HERE, HERE)], ids=["own-and-other", "both-other"]
+)
+def test_the_spread_of_sources_covers_planted_differences(epoch, first, second):
+    """Scores off by a planted offset and spread move the difference by as much as is stated."""
+    rng = np.random.default_rng(5)
+    laws = stored_laws(epoch)
+    n, names = 400, list(laws.cheap)
+    true = pd.DataFrame(
+        rng.uniform(0.3, 0.7, (2 * n, len(names))), [f"m{i}" for i in range(2 * n)], names
+    )
+    facts = pd.DataFrame({"release_date": "2025-06", "provider": "", "reasoning": ""}, true.index)
+    sources = np.repeat([first, second], n)[:, None] == HERE
+    seen = true + np.where(sources, OFFSET + SPREAD * rng.normal(size=true.shape), 0.0)
+    moved = laws.in_logits(seen, facts)[0] - laws.in_logits(true, facts)[0]
+    inside = []
+    for i in range(n):
+        pair = [f"m{i}", f"m{n + i}"]
+        long = ScoreTable.from_wide(seen.loc[pair])
+        where = long.scores["model"].map(dict(zip(pair, (first, second), strict=True)))
+        table = replace(long, scores=long.scores.assign(source=where))
+        errors = [score_errors(table, name, epoch, names) for name in pair]
+        c = covariance_of_sources(laws, seen.loc[pair], facts.loc[pair], errors)
+        size = np.sqrt(c[:, 0, 0] + c[:, 1, 1] - 2 * c[:, 0, 1])
+        inside.append(np.abs(moved[i] - moved[n + i]) <= 1.645 * size)
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.06)
+
+
+def test_an_offset_that_two_models_share_cancels(epoch):
+    wide = pd.DataFrame({"GPQA-diamond": [0.6, 0.5], "OTIS Mock AIME": [0.5, 0.3]}, ["a", "b"])
+    facts = pd.DataFrame({"release_date": "2025-06"}, index=wide.index)
+
+    def probability(*sources):
+        table = ScoreTable.from_wide(wide, models=facts)
+        where = table.scores["model"].map(dict(zip("ab", sources, strict=True)))
+        table = replace(table, scores=table.scores.assign(source=where))
+        result = compare_models(table, epoch, targets=["hle/no-tools"])
+        return result.pairs[0].probability
+
+    known, shared, apart = (probability(*s) for s in ((HOME,) * 2, (HERE,) * 2, (HERE, "")))
+    assert known > shared > apart > 0.5
+
+
+def test_weak_targets_are_marked_and_refused_ones_compared_by_force_alone():
+    reference = load_reference("frontier-2026")
+    scores = pd.DataFrame({"GPQA-diamond": [0.62, 0.5], "MMLU-Pro": [0.78, 0.7]}, ["mine", "older"])
+    facts = pd.DataFrame({"release_date": ["2025-05", "2027-05"]}, index=scores.index)
+    names = ["hle/no-tools", "swe-bench-verified/vendor", "terminal-bench-2/vendor"]
+    late = ScoreTable.from_wide(scores, models=facts)
+    reason = compare_models(late, reference, targets=names).uncompared["hle/no-tools"]
+    assert reason.startswith("older: the model is released more than 6 months after")
+    table = ScoreTable.from_wide(scores, models=facts.assign(release_date="2025-05"))
+    result = compare_models(table, reference, targets=names)
+    assert [p.status for p in result.pairs] == ["offered", "weak"]
+    assert result.pairs[1].reason.startswith("error 0.86 of the trend baseline's")
+    assert result.uncompared[names[2]].startswith("the trend baseline does as well")
+    forced = compare_models(table, reference, targets=names, force=True)
+    assert [p.status for p in forced.pairs] == ["offered", "weak", "refused"]
+    assert forced.pairs[2].reason == result.uncompared[names[2]]
+    assert forced.to_frame()["status"].tolist() == ["offered", "weak", "refused"]
+    assert not forced.uncompared

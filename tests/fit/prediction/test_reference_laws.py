@@ -12,6 +12,7 @@ import pytest
 from capspace.fit import (
     Reference,
     ScoreTable,
+    complete_table,
     load_reference,
     place_model,
     predict_targets,
@@ -171,12 +172,24 @@ def test_a_model_is_placed_among_this_years_and_reported(
     assert write_report(placement, tmp_path).is_file()
 
 
-def test_a_prediction_below_all_scores_of_the_reference_is_stated(frontier: Reference) -> None:
-    weak = row({"MMLU-Pro": 0.3, "IFEval": 0.5}, release_date="2025-03-01")
-    (p,) = predict_targets(weak, frontier, targets=["hle/no-tools"])
-    lowest = float(np.nanmin(frontier.table.array(["hle/no-tools"])))
-    assert p.upper < lowest
-    assert f"hle/no-tools (lowest {lowest:.3f}): these intervals are extrapolations" in p.notes[-1]
+def test_an_interval_beyond_every_model_is_refused_and_forced_alone(frontier: Reference) -> None:
+    low = {"GPQA-diamond": 0.3, "MMLU-Pro": 0.3, "IFEval": 0.6, "GSM8K": 0.6, "MMLU": 0.55}
+    table = row(low, release_date="2025-06", mode="chat")
+    names = ["hle/no-tools", "mmmu/val"]
+    below, inside = predict_targets(table, frontier, targets=names)
+    why = "the interval lies below every model of the reference (lowest 0.037)"
+    assert (below.gate, below.reason) == (why, why)
+    assert np.isnan(below.mean)
+    assert inside.lower < inside.mean
+    (forced,) = predict_targets(table, frontier, targets=names[:1], force=True)
+    assert forced.upper < 0.037
+    assert forced.gate == why
+    placed = place_model(table, frontier, targets=names)
+    assert placed.unpredicted == {"hle/no-tools": why}
+    filled = complete_table(table, frontier).set_index("benchmark")
+    refused = filled[filled["gate"].str.startswith("the interval lies below")]
+    assert refused["score"].isna().all()
+    assert len(refused)
     usual = row(MINE, release_date="2025-09")
     (p,) = predict_targets(usual, frontier, targets=["hle/no-tools"])
-    assert p.notes == ()
+    assert (p.gate, p.notes) == ("", ())

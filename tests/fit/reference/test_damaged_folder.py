@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from capspace.fit import load_reference
 from capspace.fit.errors import FitError, TableError
 from capspace.fit.prediction._reference_laws import stored_laws
 from capspace.fit.reference import reference_names
+from capspace.fit.reference._digest import tables_digest
 
 PACKAGED = Path(capspace.fit.reference.__file__).parent
 ABOUT = """name: mine
@@ -219,6 +221,37 @@ def test_laws_of_other_tables_are_refused(tmp_path: Path, table: str) -> None:
     laws = (own / "laws.json").read_text().splitlines(keepends=True)
     (own / "laws.json").write_text("".join(line for line in laws if '"tables"' not in line))
     stored_laws(load_reference(own))  # laws that state no tables are taken as they are
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("benchmarks.yaml", "- name: GPQA-diamond", "- name: GPQA main"),
+        ("targets.yaml", "- name: weirdml/v2", "- name: weirdml/v3"),
+        ("reference.yaml", "kind: single-protocol", "kind: vendor-reported"),
+    ],
+)
+def test_laws_of_other_entries_are_refused(tmp_path: Path, file: str, old: str, new: str) -> None:
+    own = shutil.copytree(PACKAGED / "epoch-2026", tmp_path / "own")
+    laws, reference = own / "laws.json", load_reference(own)
+    text = (own / file).read_text()
+    assert old in text
+    changed = tables_digest(own, reference).split()
+    entries = {b.name: b for b in reference.benchmarks.values()}
+    described = {n: b.model_copy(update={"note": "improved"}) for n, b in entries.items()}
+    assert tables_digest(own, replace(reference, benchmarks=described)).split() == changed
+    for name in ("scores.csv", "evaluation.csv", "offsets.csv"):
+        table = (own / name).read_text()
+        (own / name).write_text(table.replace(old.partition(": ")[2], new.partition(": ")[2]))
+    (own / file).write_text(text.replace(old, new, 1))
+    renamed = load_reference(own)
+    tables, _ = tables_digest(own, renamed).split()
+    # The tables name the new entry, too: were it for them alone, the laws would belong here.
+    laws.write_text(laws.read_text().replace(changed[0], tables))
+    with pytest.raises(FitError, match="fitted to other tables, benchmarks or targets"):
+        stored_laws(renamed)
+    laws.write_text(laws.read_text().replace(f" {changed[1]}", ""))
+    stored_laws(renamed)  # an older version stated no entries
 
 
 def test_damaged_laws_are_refused(tmp_path: Path) -> None:

@@ -179,3 +179,13 @@ def test_a_table_without_targets_or_benchmarks_is_no_reference(tmp_path):
         load_reference(path)
     with pytest.raises(TableError, match="no such file"):
         load_reference(tmp_path / "gone.csv")
+
+
+def test_the_name_of_a_benchmark_alone_lists_its_targets():
+    reference = load_reference("frontier-2026")
+    with pytest.raises(
+        UnknownNameError, match=r"unknown target 'hle'.* hle/no-tools or hle/tools$"
+    ):
+        reference.target("hle")
+    with pytest.raises(UnknownNameError, match=r"did you mean 'hle/tools'"):
+        reference.target("hle/tool")

@@ -23,6 +23,15 @@ FAULTS = SHARED / "faults/family-blank"
 LOUD = ["A", " a", "A ", "a\u00a0", "B", "b", " B  ", "B"]
 
 
+def test_scores_of_two_modes_under_one_name_are_refused_by_their_modes():
+    records = [{"model": "mine", "benchmark": "MMLU", "score": score} for score in (0.5, 0.6)]
+    modes = pd.DataFrame({"mode": ["chat", "thinking"]}, index=["mine", "mine"])
+    with pytest.raises(TableError, match="mode is both chat and thinking; scores of two modes"):
+        ScoreTable.from_records(records, modes)
+    with pytest.raises(TableError, match=r"MMLU is 0\.5 \(no source\) but 0\.6"):
+        ScoreTable.from_records(records, modes.assign(mode="chat"))
+
+
 def test_families_have_one_spelling_the_first():
     assert one_spelling(["Llama-2", "llama-2 ", " LLAMA-2", "Yi", None, "", np.nan, " "]) == [
         *("Llama-2", "Llama-2", "Llama-2", "Yi", "", "", "", ""),
