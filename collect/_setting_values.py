@@ -176,9 +176,17 @@ class RunChanges(TypedDict, total=False):
     allow_pickle: bool
     trust_remote_code: bool
     token: str | None
+    endpoint: str | None
+    answers_of: str | None
+    api_key_env: str
+    concurrency: int
+    tokenizer: os.PathLike[str] | str | None
+    context_length: int | None
     data_root: os.PathLike[str] | str | None
     include_path: os.PathLike[str] | str | None
     limit: int | None
+    until: str | None
+    budget: str | None
     seed: int | None
     chat_template: bool
     thinking: Thinking | bool

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,8 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from capspace.fit.decide import Tolerance, checked_duration
 from capspace.fit.errors import near_matches
 
+from ._endpoint_settings import EndpointFields
 from ._setting_values import (
     Backend,
     BatchSize,
@@ -61,6 +64,7 @@ class _ShortRepr(reprlib.Repr):
 
 
 _SHORT = _ShortRepr()
+_MAY_HOLD_SECRETS = {"token", "endpoint"}
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
@@ -209,7 +213,7 @@ class LoadSettings(_Settings):
 
 
 @_with_fields_described
-class RunSettings(LoadSettings):
+class RunSettings(EndpointFields, LoadSettings):
     """How a checkpoint is loaded, and what is measured of it.
 
     Raises
@@ -243,6 +247,15 @@ class RunSettings(LoadSettings):
     limit: Count | None = None
     """Measure only this many items per task. Such scores are stored apart from those of full
     runs."""
+
+    until: Annotated[str, AfterValidator(Tolerance.checked), Field(examples=["5%"])] | None = None
+    """Measure items in a random order, and end where all that are left would narrow no target's
+    interval by more: by 0.02 of a score, or by 5% of the interval's width."""
+
+    budget: Annotated[str, AfterValidator(checked_duration), Field(examples=["30min"])] | None = (
+        None
+    )
+    """Time that the items may take with until, as 90s, 30min or 2h; loading is not in it."""
 
     seed: Seed | None = None
     """One seed for all random numbers; by default lm-eval's own four seeds."""
@@ -289,6 +302,10 @@ class RunSettings(LoadSettings):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        if self.budget is not None and self.until is None:
+            raise ValueError("budget bounds what until asks for; give until as well, as in 5%")
+        if self.until is not None and self.limit is not None:
+            raise ValueError("until decides how many items are measured; leave out limit")
         if self.thinking == "off" and self.think_end is not None:
             raise ValueError("think_end says where a thought ends, and thinking is off")
         if self.chat_template_args and "enable_thinking" in self.chat_template_args:
@@ -299,6 +316,13 @@ class RunSettings(LoadSettings):
             for name in ("top_p", "top_k"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} needs a temperature above 0: it says how to sample")
+        unused = EndpointFields if self.endpoint is None else LoadSettings
+        for name in unused.model_fields:
+            if getattr(self, name) != unused.model_fields[name].default:
+                place = (
+                    "an endpoint" if self.endpoint is None else "a checkpoint that is loaded here"
+                )
+                raise ValueError(f"{name} is a setting of {place}, and there is none")
         return self
 
     @property
@@ -326,7 +350,7 @@ def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) 
             lines.append(message)
             continue
         name = str(problem["loc"][0])
-        got = "" if name == "token" else f", got {_SHORT.repr(problem['input'])}"
+        got = "" if name in _MAY_HOLD_SECRETS else f", got {_SHORT.repr(problem['input'])}"
         lines.append(f"{spell(name)}: {message}{got}")
     return list(dict.fromkeys(lines))
 

@@ -5,7 +5,11 @@ FitError                bad input or a fit that cannot be trusted; the message s
 ├── UnknownNameError    a benchmark, model, family or target that is not there (near matches named)
 ├── TooFewModelsError   fewer models than the fit has parameters
 ├── DegenerateError     data without the variation the fit needs (constant target, empty side, ...)
-└── NotConvergedError   an optimiser that did not reach a stationary point
+├── NotConvergedError   an optimiser that did not reach a stationary point
+├── UnknownCostError    nothing says what a benchmark or a run costs
+├── NothingToMeasureError  no benchmark is left that would narrow a prediction
+├── RefusedTargetError  a target for which no number is given, with the reason
+└── TooFewItemsError    too few items, or answers to them, to decide from
 """
 
 from collections.abc import Collection, Iterable
@@ -16,8 +20,12 @@ __all__ = [
     "DegenerateError",
     "FitError",
     "NotConvergedError",
+    "NothingToMeasureError",
+    "RefusedTargetError",
     "TableError",
+    "TooFewItemsError",
     "TooFewModelsError",
+    "UnknownCostError",
     "UnknownNameError",
     "check_choice",
     "check_count",
@@ -50,6 +58,22 @@ class DegenerateError(FitError):
 
 class NotConvergedError(FitError):
     """An optimiser that did not reach a stationary point."""
+
+
+class UnknownCostError(FitError):
+    """Nothing says what a benchmark or a run costs."""
+
+
+class NothingToMeasureError(FitError):
+    """No benchmark is left that would narrow a prediction."""
+
+
+class RefusedTargetError(FitError):
+    """A target for which no number is given; the message has the reason."""
+
+
+class TooFewItemsError(FitError):
+    """Too few items, or answers to them, to decide from."""
 
 
 def check_choice(value: object, choices: Collection[str], name: str) -> None:

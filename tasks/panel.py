@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from .errors import PanelError, YamlError
 from .yaml_model import near_names, parse_model
 
-__all__ = ["Benchmark", "Panel", "PanelError", "load_panel", "panel_names"]
+__all__ = ["Benchmark", "Difference", "Panel", "PanelError", "load_panel", "panel_names"]
 
 # Tasks can name code to run, so a panel must not reach any that lie elsewhere.
 _INNER_PATH = r"^[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$"
@@ -71,6 +71,10 @@ class Benchmark(_Frozen):
     items: Annotated[int, Field(ge=1)] | None = None
     """Items in all, spread evenly over each leaf task in proportion to its size; null for all."""
 
+    draw: Literal["spread", "random"] = "spread"
+    """How ``items`` are chosen: evenly spread, or in a random order by the run's seed, of which
+    every leaf task has the same number where the score is their mean, and its share where not."""
+
     comparable: bool = True
     """Whether published scores are measured by this protocol."""
 
@@ -102,12 +106,34 @@ class Benchmark(_Frozen):
         return math.fsum(max(0.0, (s - c) / (1 - c)) for s, c in pairs) / len(pairs)
 
 
+class Difference(_Frozen):
+    """Where a leaderboard, lm-eval and a panel that stands for it measure alike or do not."""
+
+    subject: Text
+    """What they may differ in."""
+
+    board: Text
+    """What the leaderboard does."""
+
+    lm_eval: Text
+    """What lm-eval does by itself."""
+
+    panel: Text
+    """What the panel does."""
+
+    reason: Text
+    """Why it matters, or why they differ."""
+
+
 class Panel(_Frozen):
     """A named, versioned set of benchmarks."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     version: Annotated[int, Field(ge=1)]
     description: Text
+    differences: tuple[Difference, ...] = ()
+    """What matches the leaderboard that the panel stands for, and what does not."""
+
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
@@ -105,7 +106,12 @@ def _choice(model: Any, tokenizer: Any, prompt: list[int], asked: dict[str, Any]
         rows = torch.log_softmax(model(out[None]).logits[0, :-1], dim=-1)
     own = rows.gather(1, out[1:, None])[:, 0].tolist()
     best = [{"": value} for value in rows.amax(dim=1).tolist()]
+    whole = [tokenizer.decode(out[:n]) for n in range(len(out) + 1)]
     return {
         "text": tokenizer.decode(out),
-        "logprobs": {"token_logprobs": [None, *own], "top_logprobs": [None, *best]},
+        "logprobs": {
+            "tokens": [b[len(a) :] for a, b in pairwise(whole)],
+            "token_logprobs": [None, *own],
+            "top_logprobs": [None, *best],
+        },
     }

@@ -1,6 +1,7 @@
 """What pip installs: one wheel, with its data, that predicts where torch and lm-eval are absent."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from checkout import ROOT
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 pytestmark = pytest.mark.slow  # a wheel, installed into an environment of its own
 
@@ -30,9 +32,28 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def newest_of_changelog() -> str:
+    """Return the newest version that the changelog has a section of."""
+    newest = re.search(r"^## (\d+\.\d+\.\d+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert newest is not None
+    return newest[1]
+
+
+def version_of(wheel: Path) -> str:
+    """Return the version in a wheel's name."""
+    return wheel.name.split("-")[1]
+
+
+def test_the_version_is_the_newest_of_the_changelog_or_a_later_one(wheel: Path) -> None:
+    assert Version(newest_of_changelog()) <= Version(version_of(wheel))
+
+
 def test_wheel_holds_the_namespace_and_its_data_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {n.split("/")[0] for n in names} == {"capspace", "capspace-0.1.0.dist-info"}
+    assert {n.split("/")[0] for n in names} == {
+        "capspace",
+        f"capspace-{version_of(wheel)}.dist-info",
+    }
     for needed in (
         "capspace/__init__.py",
         "capspace/tasks/panels/classic-8.yaml",
@@ -89,7 +110,7 @@ VERSIONS = "import capspace, capspace.fit; print(capspace.__version__, capspace.
 
 
 def test_the_wheel_has_its_version_and_leaves_the_namespace_open(
-    python: Path, tmp_path: Path
+    wheel: Path, python: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "capspace" / "addition").mkdir(parents=True)
     (tmp_path / "capspace" / "addition" / "__init__.py").write_text("word = 'added'\n")
@@ -98,7 +119,8 @@ def test_the_wheel_has_its_version_and_leaves_the_namespace_open(
     done = subprocess.run(
         [str(python), "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "0.1.0 0.1.0\nadded\n"
+    version = version_of(wheel)
+    assert done.stdout == f"{version} {version}\nadded\n"
 
 
 def test_an_editable_install_has_its_version_and_its_packages(tmp_path: Path) -> None:
@@ -107,7 +129,7 @@ def test_an_editable_install_has_its_version_and_its_packages(tmp_path: Path) ->
     copy.mkdir()
     for part in ("collect", "fit", "tasks", "scripts"):
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / name, copy / name)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
@@ -117,7 +139,8 @@ def test_an_editable_install_has_its_version_and_its_packages(tmp_path: Path) ->
     code = f"{VERSIONS}; print(capspace.fit.__file__)"
     done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
     versions, file = done.stdout.splitlines()
-    assert versions == "0.1.0 0.1.0"
+    newest = newest_of_changelog()  # without git nothing later is known
+    assert versions == f"{newest} {newest}"
     assert Path(file).resolve() == copy / "fit" / "__init__.py"
 
 

@@ -28,7 +28,7 @@ from .tokenizer_checks import (
     stop_appending,
     tokens_beyond,
 )
-from .tokenizer_files import TOKENIZER_FILES, has_tokenizer_files
+from .tokenizer_files import NO_CHAT_TEMPLATE, TOKENIZER_FILES, has_tokenizer_files
 
 __all__ = ["CheckedModel", "LoadRules", "checked"]
 
@@ -139,10 +139,7 @@ class CheckedModel(ThinkingModel):
             return
         template = tokenizer.chat_template
         if not template:
-            raise CheckpointError(
-                f"{self.label}: it has no chat template, and one was asked for; measure it "
-                "without, or name the checkpoint that was tuned for chat"
-            )
+            raise CheckpointError(f"{self.label}: {NO_CHAT_TEMPLATE}")
         name = wanted if isinstance(wanted, str) else "default"
         if isinstance(template, dict) and name not in template:
             raise CheckpointError(

@@ -20,7 +20,7 @@ from .checkpoint_files import (
 from .generation_files import governs_texts
 from .hub import hub_file, hub_files
 from .remote_code import runs_own_code
-from .tokenizer_files import appends_a_token
+from .tokenizer_files import NO_CHAT_TEMPLATE, appends_a_token, lacks_chat_template
 
 __all__ = [
     "APPENDED_REMOVED",
@@ -44,13 +44,14 @@ class Checkpoint:
     name: str
     """Name shown and stored: the Hub name (``@revision`` where one was given) or the folder's."""
 
-    kind: Literal["hub", "local"]
+    kind: Literal["hub", "local", "endpoint"]
 
     location: str
-    """Hub repository, or absolute folder."""
+    """Hub repository, absolute folder, or the URL of a server with ``#`` and the name there."""
 
     revision: str
-    """Commit of a Hub repository, or hex SHA-256 over a folder's files."""
+    """Commit of a Hub repository, or hex SHA-256: over a folder's files, or over all that is
+    stated of a served model."""
 
     dtype: str
     """dtype that the configuration names, else ``"auto"``."""
@@ -67,6 +68,9 @@ class Checkpoint:
     governs_texts: bool = False
     """Whether its own generation settings decide about texts, whatever lm-eval asks."""
 
+    has_chat_template: bool = True
+    """Whether its files may give its tokenizer a chat template."""
+
     offline: bool = False
     """Whether the Hub could not be reached, so that its local cache has to do."""
 
@@ -81,7 +85,21 @@ class Checkpoint:
         """Repository and commit, or the content hash: what no other checkpoint shares."""
         if self.kind == "hub":
             return f"hub:{self.location}@{self.revision}"
+        if self.kind == "endpoint":
+            return f"endpoint:{self.location}"
         return f"sha256:{self.revision}"
+
+    def require_chat_template(self) -> None:
+        """Refuse it where conversations are to be rendered and its files cannot say how.
+
+        Raises
+        ------
+        CheckpointError
+            It has no chat template.
+
+        """
+        if not self.has_chat_template:
+            raise CheckpointError(f"{self.name}: {NO_CHAT_TEMPLATE}")
 
     @property
     def identity_settings(self) -> tuple[tuple[str, str], ...]:
@@ -166,6 +184,7 @@ def _resolve_local(
         custom_code=custom_code,
         appends_token=_appends(config, names, read),
         governs_texts=governs_texts(names, read),
+        has_chat_template=not lacks_chat_template(names, read, custom_code=custom_code),
     )
 
 
@@ -237,6 +256,7 @@ def _resolve_hub(
     read = _reader(lambda name: _read_json(hub_file(repo, name, on_hub, token), ref))
     config = read(CONFIG)
     pickled = _check_weights(ref, on_hub.sizes, allow_pickle)
+    custom_code = runs_own_code(ref, on_hub.sizes, read, trust_remote_code)
     return Checkpoint(
         name=ref if revision else repo,
         kind="hub",
@@ -244,9 +264,10 @@ def _resolve_hub(
         revision=on_hub.commit,
         dtype=_config_dtype(config),
         pickled=pickled,
-        custom_code=runs_own_code(ref, on_hub.sizes, read, trust_remote_code),
+        custom_code=custom_code,
         appends_token=_appends(config, on_hub.sizes, read),
         governs_texts=governs_texts(on_hub.sizes, read),
+        has_chat_template=not lacks_chat_template(on_hub.sizes, read, custom_code=custom_code),
         offline=on_hub.offline,
         files=tuple(sorted(on_hub.sizes.items())),
     )

@@ -5,6 +5,8 @@ This module imports torch and lm-eval; import it inside functions.
 
 from __future__ import annotations
 
+import re
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ __all__ = ["ThinkingModel"]
 
 # Which of them a tokenizer has as one token is taken where no delimiter is given.
 _USUAL_ENDS = ("</think>", "</thinking>", "[/THINK]", "</seed:think>")
+_JUDGED = ("enable_thinking", "reasoning_effort")  # by what the template renders with them
 _EFFORTS = ("low", "medium", "high")
 _PROBE = [{"role": "user", "content": "What is 1 + 1?"}]
 
@@ -39,9 +42,9 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     _think_end_id: int | None = None
 
     @property
+    @abstractmethod
     def label(self) -> str:
         """What messages call the model by."""
-        raise NotImplementedError
 
     def prepare_mode(self, mode: Mode | None) -> None:
         """Find where thoughts end, and note what the mode means for this model.
@@ -58,6 +61,7 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self._refuse_unseen(self.think_end_token)
         if self._mode.template_args:
             self._require_arguments()
+            self._note_ignored()
         if self._mode.thinking != "default":
             self._require_switch()
         if "reasoning_effort" in self._mode.template_arguments:
@@ -97,6 +101,24 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                 f"{self.label}: its chat template cannot be applied with "
                 f"{self._mode.template_args:.200}: {' '.join(str(error).split()):.200}"
             ) from None
+
+    def _note_ignored(self) -> None:
+        """Note arguments that the template cannot use, as it does not name them."""
+        text = "".join(self._templates())
+        ignored = [
+            name
+            for name in self._mode.template_arguments
+            if name not in _JUDGED and not re.search(rf"\b{re.escape(name)}\b", text)
+        ]
+        if ignored:
+            self.notes.append(
+                f"its chat template ignores {', '.join(ignored)}: it does not name "
+                f"{'it' if len(ignored) == 1 else 'them'} (--chat-template-args)"
+            )
+
+    def _templates(self) -> list[str]:
+        template = self.tokenizer.chat_template
+        return list(template.values()) if isinstance(template, dict) else [template or ""]
 
     def _require_effort(self) -> None:
         """Refuse an effort that the template ignores: it would be a measurement of its own."""
@@ -141,19 +163,19 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
 
     def _note_thoughts(self) -> None:
         """Note that a model that thinks is measured as if it did not."""
-        template = self.tokenizer.chat_template
-        texts = template.values() if isinstance(template, dict) else [template or ""]
-        if not any(end in text for end in _USUAL_ENDS for text in texts):
+        if not any(end in text for end in _USUAL_ENDS for text in self._templates()):
             return
         if not getattr(self, "rules", None) or not self.rules.chat_template:
             self.notes.append(
                 "it is a model that thinks, measured in plain mode: its scores collapse where its "
-                "thoughts are cut off or graded; pass --thinking on, or off"
+                "thoughts are cut off or graded; pass --thinking on, or off (thinking=on in "
+                "lm-eval's --model_args)"
             )
         elif self._mode.thinking == "default":
             self.notes.append(
                 "its chat template knows thoughts, and is told nothing about them: what the model "
-                "thinks is graded as its answer; pass --thinking on, or off"
+                "thinks is graded as its answer; pass --thinking on, or off (thinking=on in "
+                "lm-eval's --model_args)"
             )
 
     def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> Any:

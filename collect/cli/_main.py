@@ -37,6 +37,10 @@ PANELS = {
         "targets": "references",
         "models": "references",
     },
+    "Decide": {
+        "verdict": "decide",
+        "next": "decide",
+    },
     "Analyse": {
         "backtest": "backtest",
         "space": "space",

@@ -12,6 +12,7 @@ from . import options as o
 if TYPE_CHECKING:
     import pandas as pd
 
+    from capspace.fit.decide import ScoreAlarm
     from capspace.fit.prediction import Prediction
     from capspace.fit.reference import Reference
     from capspace.fit.table import ScoreTable
@@ -32,6 +33,8 @@ class _Answer:
         What was left out or assumed.
     skipped : sequence of str
         Why targets are not among the predictions, a line each.
+    alarms : sequence of ScoreAlarm
+        Scores that the others of the same model contradict.
 
     """
 
@@ -39,6 +42,7 @@ class _Answer:
     predictions: Sequence[Any]
     notes: Sequence[str]
     skipped: Sequence[str] = ()
+    alarms: Sequence[ScoreAlarm] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is printed as JSON."""
@@ -47,6 +51,7 @@ class _Answer:
             "predictions": [p.to_dict() for p in self.predictions],
             "skipped": self.skipped,
             "notes": self.notes,
+            "alarms": [alarm.to_dict() for alarm in self.alarms],
         }
 
 
@@ -66,7 +71,8 @@ class StoredAnswer(_Answer):
 
         o.console().print(self.reference["reason"], style="dim", markup=False)
         print_target_predictions(self.predictions, all_shown=all_shown)
-        _print_notes([line for p in self.predictions for line in p.notes], self.notes)
+        warnings = [*self.notes, *(alarm.line for alarm in self.alarms)]
+        _print_notes([line for p in self.predictions for line in p.notes], warnings)
         o.console().print(self.reference["attribution"], style="dim", markup=False)
 
 
@@ -96,7 +102,7 @@ class FittedAnswer(_Answer):
                     f"inferred from the other benchmarks: {', '.join(inferred)}", markup=False
                 )
             _print_notes([note for p in rows for note in p.notes], [])
-        _print_notes(self.skipped, self.notes)
+        _print_notes(self.skipped, [*self.notes, *(alarm.line for alarm in self.alarms)])
 
 
 Answer = StoredAnswer | FittedAnswer

@@ -54,12 +54,22 @@ def import_(
     from capspace.tasks.panel import load_panel
 
     from ..exchange.importing import import_scores
+    from ..exchange.sibling_check import contradictions
     from .show import result_dict
 
     with o.open_store(store) as opened:
         done = import_scores(paths, store=opened, panel=load_panel(panel), model=model)
+        imported = {r.model for r in done.results}
+        stored = [r for name in sorted(imported) for r in opened.results(model=name)]
+    alarms = contradictions(stored, load_panel(panel))
     if as_json:
-        o.print_json({"results": [result_dict(r) for r in done.results], "notes": done.notes})
+        o.print_json(
+            {
+                "results": [result_dict(r) for r in done.results],
+                "notes": done.notes,
+                "alarms": [alarm.to_dict() for alarm in alarms],
+            }
+        )
         return
     out = o.console()
     names = {b.name for b in load_panel(panel).benchmarks}
@@ -73,6 +83,8 @@ def import_(
     )
     for note in done.notes:
         out.print(f"- {note}", markup=False)
+    for alarm in alarms:
+        out.print(alarm.line, style="yellow", markup=False)
 
 
 def export(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import SettingsError
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
 from .setting_options import with_settings
 from .tables import Keep
+
+if TYPE_CHECKING:
+    from capspace.fit.decide import PredictedWidths
 
 __all__ = ["add_to"]
 
@@ -23,7 +27,10 @@ def add_to(app: typer.Typer) -> None:
 
 @with_settings
 def place(
-    model: Annotated[str, typer.Argument(help="Hub name org/model[@revision] or local folder.")],
+    model: Annotated[
+        str | None, typer.Argument(help="Hub name org/model[@revision] or local folder.")
+    ] = None,
+    served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     out: Annotated[
         Path | None,
@@ -32,7 +39,7 @@ def place(
     store: o.StorePath = None,
     target: o.Targets = None,
     level: o.Level = 0.9,
-    reference: o.Reference = None,
+    reference: o.References = None,
     release_date: o.ReleaseDate = None,
     keep: Keep = False,
     *,
@@ -41,65 +48,84 @@ def place(
 ) -> None:
     """Measure a checkpoint, place it in the capability space, and report its predicted scores.
 
-    Scores that are in the store already are not measured again.
+    Scores that are in the store already are not measured again. --reference may be repeated: each
+    answers, and the report has a map of each. Without it, further packaged references answer beside
+    the one that fits the panel, where the panel or the store has the scores that they predict from.
     """
     from ..runtime.optional import require_collect_extra
-    from .chosen_reference import reference_dict
-    from .show import print_placement
+    from .show import print_placements
 
     require_collect_extra()
-    from capspace.fit.reference import choose_reference, load_reference
+    names = o.named_models([] if model is None else [model], served, settings)
+    if len(names) > 1:
+        raise SettingsError(f"one model is placed at a time, and two are named: {names}")
     from capspace.tasks.panel import load_panel
 
     from ..run._place import place_collection, subtitle
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
     from ..runtime.progress import progress_on
+    from .placing import (
+        chosen_references,
+        placement_document,
+        with_further,
+    )
 
-    reason = f"{reference}: named by --reference"
-    if reference is None:
-        choice = choose_reference(
-            [b.name for b in load_panel(panel).benchmarks], targets=target or ()
-        )
-        reference, reason = choice.name, choice.reason
-    known = load_reference(reference)
-    for name in target or []:
-        known.target(name)
+    chosen = chosen_references(reference, load_panel(panel), target)
     released = o.last_day_of(release_date)
     o.say_what_runs(settings.include_path)
+    widths = None
+    if settings.until is not None:
+        from capspace.fit.decide import PredictedWidths
+
+        widths = PredictedWidths(chosen[0][0], targets=target, level=level)
     with o.resumable():
         collection = collect_scores(
-            model,
+            names[0],
             panel=panel,
             store=store,
             settings=settings,
             progress=progress_on(o.console(stderr=True)),
+            widths=widths,
         )
     if is_helper():
         return
+    chosen, further = with_further(chosen, collection, store, named=bool(reference), targets=target)
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(
         collection,
-        reference=known,
+        reference=[known for known, _ in chosen],
         targets=target,
         level=level,
         out=folder,
         keep=keep,
         release_date=None if released is None else released.isoformat(),
+        further=further,
     )
     if as_json:
-        document = placed.placement.to_dict()
-        o.print_json({**document, "reference": reference_dict(known, reason)})
-    else:
+        o.print_json(placement_document(placed, [reason for _, reason in chosen]))
+        return
+    for _, reason in chosen:
         o.console().print(reason, style="dim", markup=False)
-        print_placement(placed.placement, subtitle=subtitle(collection), report=placed.report)
+    placements = [placed.placement, *placed.others]
+    print_placements(placements, subtitle=subtitle(collection), report=placed.report)
 
 
 @with_settings
 def collect(
-    models: o.Models,
+    models: o.Models = None,
+    served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     store: o.StorePath = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            help="With --until, only this target decides when to end; may be repeated.",
+            rich_help_panel=o.GATHER,
+        ),
+    ] = None,
+    reference: o.Reference = None,
     *,
     settings: RunSettings,
     as_json: o.Json = False,
@@ -116,14 +142,20 @@ def collect(
     from ..runtime.progress import progress_on
     from .show import print_reasons, print_results, result_dict
 
+    widths = None
+    if settings.until is not None:
+        widths = _widths(panel, target, reference)
+    elif target or reference is not None:
+        raise SettingsError("--target and --reference say when --until ends; give --until as well")
     o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(
-            models,
+            o.named_models(models or [], served, settings),
             panel=panel,
             store=store,
             settings=settings,
             progress=progress_on(o.console(stderr=True)),
+            widths=widths,
         )
     if is_helper():
         return
@@ -133,6 +165,11 @@ def collect(
                 "n_measured": collection.n_measured,
                 "results": [result_dict(r) for r in collection.results],
                 "missing": [m.to_dict() for m in collection.missing],
+                **(
+                    {"stopping": {m: p.to_dict() for m, p in collection.stopping.items()}}
+                    if settings.until is not None
+                    else {}
+                ),
             }
         )
     else:
@@ -140,3 +177,15 @@ def collect(
         print_reasons((m.model, m.benchmark, m.reason) for m in collection.missing)
     if not all(gap.skipped for gap in collection.missing):
         raise typer.Exit(1)
+
+
+def _widths(panel: str, targets: list[str] | None, name: str | None) -> PredictedWidths:
+    """Return how wide the intervals of the targets are that decide when measuring ends."""
+    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.reference import choose_reference, load_reference
+    from capspace.tasks.panel import load_panel
+
+    if name is None:
+        benchmarks = [benchmark.name for benchmark in load_panel(panel).benchmarks]
+        name = choose_reference(benchmarks, targets=targets or ()).name
+    return PredictedWidths(load_reference(name), targets=targets)

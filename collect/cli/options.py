@@ -20,6 +20,7 @@ from capspace.fit.errors import FitError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..settings import RunSettings
     from ..storage.store import Store
 
 __all__ = [
@@ -30,10 +31,12 @@ __all__ = [
     "Reference",
     "References",
     "ReleaseDate",
+    "ServedModel",
     "StorePath",
     "Targets",
     "console",
     "last_day_of",
+    "named_models",
     "only_json_on_stdout",
     "open_store",
     "print_json",
@@ -57,7 +60,15 @@ def _panels(incomplete: str) -> list[str]:
 
 
 Models = Annotated[
-    list[str], typer.Argument(help="Hub names org/model[@revision] or local folders.")
+    list[str] | None, typer.Argument(help="Hub names org/model[@revision] or local folders.")
+]
+ServedModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="With --endpoint: the model's name on the server.",
+        rich_help_panel="A model behind a server",
+    ),
 ]
 Panel = Annotated[
     str,
@@ -104,6 +115,30 @@ ReleaseDate = Annotated[
     ),
 ]
 _JSON_STREAM: ContextVar[TextIO | None] = ContextVar("json_stream", default=None)
+
+
+def named_models(names: Sequence[str], served: str | None, settings: RunSettings) -> list[str]:
+    """Return the models that a command names, as arguments or by ``--model``.
+
+    Raises
+    ------
+    SettingsError
+        It names none, or a served one without its server.
+
+    """
+    from ..errors import SettingsError
+
+    if served is not None and settings.endpoint is None:
+        raise SettingsError(
+            "--model names a model of an endpoint; give its URL with --endpoint, or a checkpoint "
+            "as an argument"
+        )
+    models = [*names, *([] if served is None else [served])]
+    if not models:
+        raise SettingsError(
+            "no model is named: give a checkpoint, or --endpoint URL with --model NAME"
+        )
+    return models
 
 
 @contextmanager

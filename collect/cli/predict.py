@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -80,7 +81,7 @@ def predict(
     if len(answers) > 1:
         from .side_by_side import print_shared
 
-        print_shared(answers)
+        print_shared(_by_reference(answers))
 
 
 def _answer(
@@ -96,16 +97,23 @@ def _answer(
     today: date | None,
 ) -> Answer:
     """Return what a reference predicts, and what was left out."""
+    from capspace.fit.decide import check_scores
+
     from .answers import by_fitted_laws, by_stored_laws
     from .chosen_reference import reference_dict
 
     own = benchmarks_of(table, reference, file, keep)
+    alarms = check_scores(table, reference)
     notes = [*_not_comparable(own, reference), *own.notes]
     about = reference_dict(reference, reason)
     if reference.laws is None:
-        return by_fitted_laws(own, reference, targets, about, notes, level=level, force=force)
-    settings = {"level": level, "force": force, "today": today}
-    return by_stored_laws(own, reference, targets, about, notes, **settings)
+        answer: Answer = by_fitted_laws(
+            own, reference, targets, about, notes, level=level, force=force
+        )
+    else:
+        settings = {"level": level, "force": force, "today": today}
+        answer = by_stored_laws(own, reference, targets, about, notes, **settings)
+    return replace(answer, alarms=alarms)
 
 
 def _frame(answers: Sequence[Answer]) -> pd.DataFrame:
@@ -128,9 +136,14 @@ def _print_json(answers: Sequence[Answer]) -> None:
 
     shared = [
         {"model": model, "target": target, "predictions": {n: p.to_dict() for n, p in by.items()}}
-        for (model, target), by in shared_predictions(answers).items()
+        for (model, target), by in shared_predictions(_by_reference(answers)).items()
     ]
     o.print_json({"references": [answer.to_dict() for answer in answers], "shared": shared})
+
+
+def _by_reference(answers: Sequence[Answer]) -> dict[str, Sequence[Any]]:
+    names = [str(answer.reference["name"] or answer.reference["title"]) for answer in answers]
+    return {name: answer.predictions for name, answer in zip(names, answers, strict=True)}
 
 
 def _not_comparable(table: ScoreTable, reference: Reference) -> list[str]:

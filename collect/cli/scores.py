@@ -120,6 +120,18 @@ def panels(
             ],
             numbers=("Shots", "Chance"),
         )
+        if panel.differences:
+            o.print_table(
+                "What matches the board, and what does not",
+                ("", "The board", "lm-eval", "This panel", "Why"),
+                [
+                    tuple(
+                        text.replace("`", "")
+                        for text in (d.subject, d.board, d.lm_eval, d.panel, d.reason)
+                    )
+                    for d in panel.differences
+                ],
+            )
 
 
 def _metric(benchmark: Benchmark) -> str:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from typer.models import OptionInfo
 
+from .._endpoint_settings import EndpointFields
 from ..errors import SettingsError
 from ..settings import LoadSettings, RunSettings, problem_lines
 
@@ -24,6 +25,7 @@ Function = TypeVar("Function", bound=Callable[..., None])
 _GROUPS = {
     **dict.fromkeys(RunSettings.model_fields, "Measuring"),
     **dict.fromkeys(LoadSettings.model_fields, "Loading the checkpoint"),
+    **dict.fromkeys(EndpointFields.model_fields, "A model behind a server"),
 }
 _SHOWN_AS_THEY_ARE = (bool, int, Path)
 

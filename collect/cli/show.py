@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from capspace.fit.report.words import count, equivalent_flops, outside, score, share
+from capspace.fit.report.words import (
+    count,
+    equivalent_flops,
+    outside,
+    reference_words,
+    score,
+    share,
+)
 
 from .options import console, print_table
 
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "failure_dict",
-    "print_placement",
+    "print_placements",
     "print_predictions",
     "print_reasons",
     "print_receipt",
@@ -144,7 +151,7 @@ def _print_prediction_rows(title: str, rows: Sequence[Prediction]) -> None:
     print_table(
         title,
         (
-            *("Name", "Target", "Prediction", f"{level} interval"),
+            *("Name", "Target", "Prediction", f"{level} interval", "Best tenth"),
             *(("Status",) if has_status else ()),
             *("Support", "Fitted on"),
         ),
@@ -154,28 +161,32 @@ def _print_prediction_rows(title: str, rows: Sequence[Prediction]) -> None:
                 p.label,
                 score(p.mean),
                 f"{score(p.lower)} – {score(p.upper)}",
+                score(p.attainable),
                 *((p.status or "not back-tested",) if has_status else ()),
                 "inside" if p.support.inside else f"outside {outside(p)}",
                 f"{p.n_models} models, {len(p.families)} families",
             )
             for p in rows
         ],
-        numbers=("Prediction", f"{level} interval"),
+        numbers=("Prediction", f"{level} interval", "Best tenth"),
     )
 
 
-def print_placement(
-    placement: Placement, *, subtitle: Iterable[str] = (), report: Path | None = None
+def print_placements(
+    placements: Sequence[Placement],
+    *,
+    subtitle: Iterable[str] = (),
+    report: Path | None = None,
 ) -> None:
-    """Print a placement: scores, place, predictions, what is missing, and where the report is."""
-    out = console()
+    """Print scores, then by each reference place, predictions, what is missing; then the report."""
+    out, first = console(), placements[0]
     out.print()
-    out.print(placement.model, style="bold", markup=False)
+    out.print(first.model, style="bold", markup=False)
     out.print(" · ".join(subtitle), style="dim", markup=False)
-    for note in placement.notes:
+    for note in dict.fromkeys(note for placement in placements for note in placement.notes):
         out.print(note, style="yellow", markup=False)
     out.print()
-    rows = placement.table.scores.to_dict("records")
+    rows = first.table.scores.to_dict("records")
     print_table(
         "Measured scores",
         ("Benchmark", "Score", "Stderr", "Items", "Shots"),
@@ -191,8 +202,32 @@ def print_placement(
         ],
         numbers=("Score", "Stderr", "Items", "Shots"),
     )
+    for placement in placements:
+        if len(placements) > 1:
+            out.print()
+            out.print(reference_words(placement.reference), style="bold", markup=False)
+        _print_placement(placement)
+    if len(placements) > 1:
+        from .side_by_side import print_shared, shared_predictions
+
+        by_reference = {
+            p.reference.name or p.reference.title: [*p.evaluated.values()] or p.predictions
+            for p in placements
+        }
+        if shared_predictions(by_reference):
+            print_shared(by_reference)
+    if report is not None:
+        out.print(f"report: {report}", markup=False)
+
+
+def _print_placement(placement: Placement) -> None:
+    """Print what one reference says of a model."""
+    out = console()
+    missing: dict[str, list[str]] = {}
     for benchmark, reason in placement.missing.items():
-        out.print(f"{benchmark}: {reason}", style="dim", markup=False)
+        missing.setdefault(reason, []).append(benchmark)
+    for reason, benchmarks in missing.items():
+        out.print(f"{', '.join(benchmarks)}: {reason}", style="dim", markup=False)
     out.print()
     out.print("Place", style="bold")
     out.print(f"nearest: {', '.join(placement.nearest)}", markup=False)
@@ -211,7 +246,5 @@ def print_placement(
         )
     out.print()
     print_predictions("Predicted scores", placement.predictions)
-    for target, reason in placement.unpredicted.items():
-        out.print(f"{target}: not predicted: {reason}", style="dim", markup=False)
-    if report is not None:
-        out.print(f"report: {report}", markup=False)
+    for reason, targets in placement.unpredicted_by_reason().items():
+        out.print(f"not predicted: {', '.join(targets)}: {reason}", style="dim", markup=False)

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from .options import console, print_table
-
-if TYPE_CHECKING:
-    from .answers import Answer
 
 __all__ = ["print_shared", "shared_predictions"]
 
 
-def shared_predictions(answers: Sequence[Answer]) -> dict[tuple[str, str], dict[str, Any]]:
+def shared_predictions(
+    by_reference: Mapping[str, Iterable[Any]],
+) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the predictions by reference of each model and target that two or more predict."""
     by_cell: dict[tuple[str, str], dict[str, Any]] = {}
-    for answer in answers:
-        for p in answer.predictions:
-            by_cell.setdefault((p.model, p.target), {})[_label(answer)] = p
+    for name, predictions in by_reference.items():
+        for p in predictions:
+            by_cell.setdefault((p.model, p.target), {})[name] = p
     return {cell: by for cell, by in by_cell.items() if len(by) > 1}
 
 
-def print_shared(answers: Sequence[Answer]) -> None:
+def print_shared(by_reference: Mapping[str, Iterable[Any]]) -> None:
     """Print a table per model, with a column per reference and a row per shared target."""
-    shared = shared_predictions(answers)
-    names = [_label(answer) for answer in answers]
+    shared, names = shared_predictions(by_reference), list(by_reference)
     if not shared:
         console().print(f"{', '.join(names)} predict no target in common", markup=False)
         return
@@ -41,10 +39,6 @@ def print_shared(answers: Sequence[Answer]) -> None:
             ],
             numbers=names,
         )
-
-
-def _label(answer: Answer) -> str:
-    return str(answer.reference["name"] or answer.reference["title"])
 
 
 def _cell(prediction: Any) -> str:

@@ -46,7 +46,16 @@ def print_target_predictions(
 
 def _print_rows(title: str, predictions: Sequence[TargetPrediction]) -> None:
     interval = f"{predictions[0].level:.0%} interval"
-    numbers = ("Prediction", interval, "Mean error", "Mean", "Trend", "Nearest", "Single")
+    numbers = (
+        "Prediction",
+        interval,
+        "Best tenth",
+        "Mean error",
+        "Mean",
+        "Trend",
+        "Nearest",
+        "Single",
+    )
     print_table(
         title,
         ("Name", *numbers),
@@ -55,6 +64,7 @@ def _print_rows(title: str, predictions: Sequence[TargetPrediction]) -> None:
                 p.target,
                 _score(p.mean),
                 f"{_score(p.lower)} – {_score(p.upper)}",
+                _score(p.attainable),
                 _score(None if p.evaluation is None else p.evaluation.mae),
                 *(_score(value) for value in p.baselines.values()),
             )
@@ -116,6 +126,7 @@ def target_frame(predictions: Iterable[TargetPrediction]) -> pd.DataFrame:
                 "lower": p.lower,
                 "upper": p.upper,
                 "level": p.level,
+                "attainable": p.attainable,
                 **p.baselines,
                 "nearest_model": p.nearest_model,
                 "single_benchmark": p.single_benchmark,

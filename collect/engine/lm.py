@@ -20,14 +20,15 @@ from .attention.blocks import UnsupportedAttentionError
 from .budget import free_memory, scoring_budget
 from .division import divided
 from .forward import base_model, forward_of
-from .generation.decode import DecodingStats
+from .generation.decode import DecodingStats, generate
 from .generation.settings import UnservedSettingError, read_settings
-from .generation.texts import generate_texts
+from .generation.texts import Generate, generate_texts
 from .length import LengthLimit, length_limit
 from .scoring import Budget, ScoringStats, Target, score_targets
 from .served import engine_lines, known_reasons
 from .state.scoring import score_by_states
-from .support import choose_backend, generation_probe, goes_by_states
+from .state.texts import generate_by_states
+from .support import find_support
 from .targets import Request, rolling_windows, scoring_targets
 from .tokens import encode_pairs, encode_unique
 
@@ -82,20 +83,13 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self.unsupported_generation: str | None = None
         self.slower_reason: str | None = None
         if kwargs.get("tp_plan") is None:
-            self._attention_backend, reasons = choose_backend(
-                self.model, backend=self.backend, autocast=self.autocast
-            )
-            self.unsupported_reason, self.slower_reason = reasons
-        self._generation_fault: str | None = None
+            self._support = find_support(self.model, backend=self.backend, autocast=self.autocast)
+            self.unsupported_reason = self._support.unsupported_reason
+            self.slower_reason = self._support.slower_reason
         self._limit: LengthLimit | None = None
-        self._by_states = False
         if self.unsupported_reason is None:
             self._limit = length_limit(self.model)
-            self._by_states = goes_by_states(self.model)
-            self._generation_fault = generation_probe(
-                self.model, self._attention_backend, self.autocast
-            )
-            self.unsupported_generation = self._generation_fault or self._own_setting()
+            self.unsupported_generation = self._support.unsupported_texts or self._own_setting()
         for line in engine_lines(self) if self.rank == 0 else ():
             _log.warning("capspace: %s", line)
 
@@ -281,14 +275,14 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         for members in groups.values():
             contexts, settings = [prompts[i][0] for i in members], prompts[members[0]][1]
             try:
-                if self._generation_fault is not None:
-                    raise UnservedSettingError(self._generation_fault)
+                if self._support.unsupported_texts is not None:
+                    raise UnservedSettingError(self._support.unsupported_texts)
                 continuations, stats = generate_texts(
                     self,
                     contexts,
                     settings,
                     seeds=[prompts[i][2] for i in members],
-                    attention_backend=self._attention_backend,
+                    generate=self._generate,
                     prefill_tokens=self.budget.tokens,
                     autocast=self.autocast,
                     on_finished=on_finished,
@@ -306,13 +300,19 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                 texts[i] = text
         return texts
 
+    @property
+    def _generate(self) -> Generate:
+        if self._support.texts_by_states:
+            return generate_by_states
+        return partial(generate, attention_backend=self._support.attention_backend)
+
     def _score(
         self, targets: list[Target], on_progress: Callable[[int], Any]
     ) -> list[tuple[float, bool]]:
         score = (
             score_by_states
-            if self._by_states
-            else partial(score_targets, attention_backend=self._attention_backend)
+            if self._support.scores_by_states
+            else partial(score_targets, attention_backend=self._support.attention_backend)
         )
         scores, stats = score(
             self.model,
@@ -334,7 +334,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self.max_length,
             free_memory(self.device),
         )
-        by_tree = self.unsupported_reason is None and not self._by_states
+        by_tree = self.unsupported_reason is None and not self._support.scores_by_states
         if by_tree and not forward_of(self.model).picks_rows:
             largest = Budget(min(largest.tokens, largest.rows), largest.rows)
         if self._token_budget is None:

@@ -82,7 +82,7 @@ class DataRoot:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().absolute()
+        self.path = path.expanduser().resolve()  # libraries below drop ".." without following links
         if not self.path.is_dir():
             raise DataRootError(f"data root {path}: no such folder")
         self.label, self.comparable = self._read_label()

@@ -14,6 +14,7 @@ import numpy as np
 from capspace.tasks.panel import Benchmark
 
 from ..errors import HarnessError
+from .item_draws import drawn_stderr
 
 __all__ = ["Evaluation", "read_evaluation", "refuse_right_unfinished"]
 
@@ -70,11 +71,13 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
                 "prompts": _prompts_hash(results["samples"][task]),
             }
         )
-    samples = (
+        if benchmark.draw == "random" and benchmark.items is not None:
+            parts[-1]["of"] = int(results["n-samples"][task]["original"])
+    samples = [
         {"task": task, **sample}
         for task, records in results["samples"].items()
         for sample in records
-    )
+    ]
     by_task = {part["task"]: part["score"] for part in parts}
     if benchmark.normalised:
         for part in parts:
@@ -83,9 +86,12 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
     counts = [part["n_items"] if benchmark.aggregate == "weighted" else 1 for part in parts]
     score = math.fsum(n * p["score"] for n, p in zip(counts, parts, strict=True)) / sum(counts)
     squares = ((n * p["stderr"]) ** 2 for n, p in zip(counts, parts, strict=True))
+    is_drawn = "of" in parts[0]
     return Evaluation(
         score=score,
-        stderr=math.sqrt(math.fsum(squares)) / sum(counts),
+        stderr=drawn_stderr(benchmark, parts, samples)
+        if is_drawn
+        else math.sqrt(math.fsum(squares)) / sum(counts),
         n_items=sum(p["n_items"] for p in parts),
         tasks=tuple(parts),
         samples=tuple(samples),

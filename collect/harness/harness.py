@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "Harness", "Workload"]
 
 _DEFAULT_NEW_TOKENS = 256
+_SCORED = {"loglikelihood", "loglikelihood_rolling", "multiple_choice"}
 _NO_CHANGES = TaskChanges()
 
 
@@ -105,9 +106,16 @@ class Harness:
 
     def generates(self, benchmark: Benchmark) -> bool:
         """Return whether a benchmark asks for texts; no data set is loaded."""
-        scored = {"loglikelihood", "loglikelihood_rolling", "multiple_choice"}
+        return bool(self.output_types(benchmark) - _SCORED)
+
+    def compares(self, benchmark: Benchmark) -> bool:
+        """Return whether a benchmark asks for log-likelihoods of texts; no data set is loaded."""
+        return bool(self.output_types(benchmark) & _SCORED)
+
+    def output_types(self, benchmark: Benchmark) -> set[str]:
+        """Return lm-eval's output types of a benchmark's tasks; no data set is loaded."""
         leaves = map(self._index.config, self._index.leaves(benchmark))
-        return not all(config.get("output_type") in scored for config in leaves)
+        return {str(config.get("output_type", "generate_until")) for config in leaves}
 
     def evaluate(
         self,
@@ -141,9 +149,10 @@ class Harness:
             without_survey(),
         ):
             tasks = self._load(benchmark, changes)
+            _require_examples(benchmark, tasks)
             chosen = None
             if benchmark.items is not None and limit is None:
-                chosen = chosen_items(tasks, benchmark.items)
+                chosen = chosen_items(tasks, benchmark, seeds.fewshot)
             results = simple_evaluate(
                 model=lm,
                 tasks=tasks,
@@ -181,9 +190,10 @@ class Harness:
             plain_prompts(HARNESS_SEEDS.python, HARNESS_SEEDS.numpy),
         ):
             tasks = self._load(benchmark, changes)
+            _require_examples(benchmark, tasks)
         chosen: dict[str, list[int]] = {}
         if benchmark.items is not None and limit is None:
-            chosen = chosen_items(tasks, benchmark.items)
+            chosen = chosen_items(tasks, benchmark, HARNESS_SEEDS.fewshot)
         for task in tasks:
             task.set_config(key="num_fewshot", value=benchmark.n_shot)
             task.set_fewshot_seed(HARNESS_SEEDS.fewshot)
@@ -230,6 +240,23 @@ class Harness:
         source = self._source(config)
         named = (source and source.fingerprint) or own_files_fingerprint(config) or "hub"
         return with_sentence_data(named, config, self.data_root)
+
+
+def _require_examples(benchmark: Benchmark, tasks: Sequence[Any]) -> None:
+    """Refuse more examples than a task's data has, of which lm-eval draws without a clear word."""
+    for task in tasks:
+        pool = getattr(getattr(task, "sampler", None), "df", None)
+        if pool is None or not benchmark.n_shot:
+            continue
+        itself = (
+            task.fewshot_cfg.split == task.config.test_split
+        )  # an item is no example of its own
+        if benchmark.n_shot + itself > len(pool):
+            raise HarnessError(
+                f"{benchmark.name}: n_shot: {benchmark.n_shot} wants more examples than task "
+                f"{task.config.task} has to draw from, {max(0, len(pool) - itself)}; give a lower "
+                "n_shot in the panel, or more data"
+            )
 
 
 def _require_sandbox(name: str, config: dict[str, Any]) -> None:

@@ -10,10 +10,15 @@ from ..errors import HarnessError
 
 __all__ = ["clear_load_errors"]
 
+_INSTALLED_BY = {
+    "if_verifiable": "the checkers of IFBench come with pip install 'capspace[ifbench]'"
+}
+_OF_LM_EVAL = "those of IFEval and MATH come with pip install 'lm-eval[ifeval,math]'"
+
 
 @contextmanager
 def clear_load_errors(benchmark: str) -> Iterator[None]:
-    """Turn a missing package, and a gated or missing data set, into one clear line.
+    """Turn missing packages or data, and a gated data set, into one clear line.
 
     Raises
     ------
@@ -28,16 +33,25 @@ def clear_load_errors(benchmark: str) -> Iterator[None]:
     except DatasetNotFoundError as error:
         text = " ".join(str(error).split())
         name = re.search(r"'([^']+)'", text)
-        if "gated" not in text or name is None:
+        if name is None or not ("gated" in text or "cannot be accessed" in text):
             raise
+        what = (
+            f"its data set {name[1]} is gated"
+            if "gated" in text
+            else f"the Hub does not give its data set {name[1]}"
+        )
         raise HarnessError(
-            f"{benchmark}: its data set {name[1]} is gated: accept its terms at "
+            f"{benchmark}: {what}: accept its terms at "
             f"https://huggingface.co/datasets/{name[1]} and log in with 'hf auth login' (or set "
             "HF_TOKEN), or name a folder that holds it with --data-root"
         ) from None
     except ModuleNotFoundError as error:
-        package = error.name or str(error).splitlines()[0]
+        package = (error.name or str(error).splitlines()[0]).partition(".")[0]
         raise HarnessError(
-            f"{benchmark}: it needs a package that is not installed ({package}); those of IFEval "
-            "and MATH come with pip install 'lm-eval[ifeval,math]'"
+            f"{benchmark}: it needs a package that is not installed ({package}); "
+            f"{_INSTALLED_BY.get(package, _OF_LM_EVAL)}"
         ) from None
+    except LookupError as error:
+        if type(error) is not LookupError:  # a task's own code has a wrong key or index
+            raise
+        raise HarnessError(f"{benchmark}: {' '.join(str(error).split()):.400}") from None

@@ -1,7 +1,8 @@
 """Tasks that count sentences need NLTK's data, which a data root may bring.
 
-IFEval's graders split a response into sentences by NLTK's ``punkt_tab``. lm-eval downloads it when
-such a task is loaded, and where it cannot, says so after all responses are there.
+The graders of IFEval and IFBench split a response into sentences and words by NLTK's ``punkt_tab``.
+lm-eval downloads it when such a task is loaded, and where it cannot, says so after all responses
+are there.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def require_sentence_data(config: Mapping[str, Any], root: DataRoot | None) -> N
     except LookupError:
         place = "" if root is None else f", or put it into {root.path / 'nltk_data'}"
         raise DataRootError(
-            "IFEval's graders split sentences by NLTK's punkt_tab, which is not here: run "
+            "graders of instructions split sentences by NLTK's punkt_tab, which is not here: run "
             f"'python -m nltk.downloader punkt_tab' where there is a network{place}"
         ) from None
 

@@ -14,6 +14,7 @@ from capspace.tasks.panel import Benchmark
 
 from ..errors import HarnessError
 from ..storage.mode import Mode
+from .item_draws import drawn_items
 
 __all__ = ["TaskChanges", "chosen_items"]
 
@@ -59,7 +60,8 @@ class TaskChanges:
         """
         changes: dict[str, Any] = {}
         if benchmark.items is not None:
-            changes[_ITEMS] = benchmark.items
+            is_drawn = benchmark.draw == "random"  # by a seed, which the identity has as well
+            changes[_ITEMS] = {"drawn": benchmark.items} if is_drawn else benchmark.items
         if config.get("output_type", "generate_until") != "generate_until":
             if self.thinks:
                 raise HarnessError(_NO_LOGLIKELIHOODS)
@@ -102,8 +104,17 @@ def _samples(settings: Mapping[str, Any]) -> bool:
     return temperature > 0 if does is None else bool(does) and temperature > 0
 
 
-def chosen_items(tasks: Sequence[Any], n_items: int) -> dict[str, list[int]]:
-    """Return which items of each task are measured where a benchmark takes so many in all.
+def chosen_items(tasks: Sequence[Any], benchmark: Benchmark, seed: int) -> dict[str, list[int]]:
+    """Return which items of each task are measured where a benchmark does not take them all."""
+    if benchmark.items is None:
+        return {}
+    if benchmark.draw == "random":
+        return drawn_items(tasks, benchmark, benchmark.items, seed)
+    return _spread_items(tasks, benchmark.items)
+
+
+def _spread_items(tasks: Sequence[Any], n_items: int) -> dict[str, list[int]]:
+    """Return so many items in all, spread over the tasks.
 
     Each task has a share in proportion to its size, by largest remainders, and at least one item;
     its items are spread evenly over it, and are the same on every machine.

@@ -15,6 +15,7 @@ from ..errors import HarnessError
 from ..storage.journal import Journal, Response
 from ._mixed_prompts import mixed_prompts
 from .dispatch import Dispatcher, RequestCounts
+from .one_by_one import OneByOne
 from .thoughts import Thoughts
 
 __all__ = ["Recorder"]
@@ -41,7 +42,7 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
         Longest that a chunk may knowingly take: the work that a killed run repeats. A batch is
         never cut; a model that does not say what a batch is may take thrice its shortest chunk.
     thoughts : Thoughts, optional
-        Cuts the thoughts of responses, which are stored whole; by default they have none.
+        Reads answers from responses, which are stored whole; by default they are the same.
 
     Attributes
     ----------
@@ -66,6 +67,16 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
         self._lm = lm
         self.thoughts = thoughts
         self.notices: list[str] = []
+        self._dispatcher: Dispatcher | OneByOne
+        if (respond_each := getattr(lm, "respond_each", None)) is not None:
+            self._dispatcher = OneByOne(
+                journal,
+                identity=identity,
+                description=description,
+                on_progress=on_progress,
+                respond_each=respond_each,
+            )
+            return
         self._dispatcher = Dispatcher(
             journal,
             identity=identity,
@@ -112,7 +123,8 @@ class Recorder(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def _check(self, request_type: str, requests: list[Instance]) -> None:
         """Let the model refuse all requests of a call before it is given any of them."""
-        if self.thoughts is not None and request_type != "generate_until":
+        thinks = self.thoughts is not None and self.thoughts.thinks
+        if thinks and request_type != "generate_until":
             raise HarnessError("a model that thinks first has no log-likelihoods of given answers")
         check = getattr(self._lm, "check_requests", None)
         if check is not None:

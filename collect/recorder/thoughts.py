@@ -9,7 +9,7 @@ strings are applied to the answer.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,8 @@ class Thoughts:
         Responses so far, and those in which no thought ended.
     unfinished : set of (str, int)
         Task and item of each of the latter.
+    thinks : bool
+        Whether the model is asked to think first.
 
     """
 
@@ -38,11 +40,25 @@ class Thoughts:
     n_answers: int = 0
     n_unfinished: int = 0
     unfinished: set[tuple[str, int]] = field(default_factory=set)
+    thinks: bool = True
+
+    @property
+    def lines(self) -> list[str]:
+        """What else there is to know of the answers, a line each."""
+        return []
 
     @property
     def share_unfinished(self) -> float:
         """Share of the answers that were not finished."""
         return self.n_unfinished / self.n_answers if self.n_answers else 0.0
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Shares of the answers, by name, which a result records beside that of the unfinished."""
+        return {}
+
+    def finish(self, samples: Iterable[dict[str, Any]]) -> None:
+        """Look at all answers together with the samples that hold them, once they are scored."""
 
     def unstopped(self, requests: Sequence[Any]) -> list[Any]:
         """Return the requests without stop strings; copies of one request stay copies of one."""
@@ -60,11 +76,20 @@ class Thoughts:
         _, end, answer = response.rpartition(self.end)
         if not end:
             self.n_unfinished += 1
-            # Where an item subset is measured, lm-eval's doc_id counts within it.
-            item = getattr(request, "position", request.doc_id)
-            self.unfinished.add((str(request.task_name), int(item or 0)))
+            self.unfinished.add(self.item_of(request))
             return ""
-        answer = answer.lstrip()
+        return self.stopped(answer.lstrip(), request)
+
+    @staticmethod
+    def item_of(request: Any) -> tuple[str, int]:
+        """Return the task and the item of a request."""
+        # Where an item subset is measured, lm-eval's doc_id counts within it.
+        item = getattr(request, "position", request.doc_id)
+        return str(request.task_name), int(item or 0)
+
+    @staticmethod
+    def stopped(answer: str, request: Any) -> str:
+        """Return an answer up to the first stop string of its request."""
         until = request.args[1].get("until") or []
         for stop in [until] if isinstance(until, str) else until:
             if stop:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from capspace.fit._display import counted, frame_html
+from capspace.fit.decide import ScoreAlarm, check_scores
 from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
 from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
+from ..storage.result import Result
+from ..storage.score_table import to_table
 from .collection import Collection
 
 if TYPE_CHECKING:
@@ -30,6 +33,10 @@ class PlacedModel:
     collection: Collection
     placement: Placement
     report: Path | None
+    others: tuple[Placement, ...] = ()
+    """By further references, in their order; a reference that has no score to place by has none."""
+    alarms: tuple[ScoreAlarm, ...] = ()
+    """Scores that the model's other scores contradict."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction, as ``Placement.to_frame``; scores are the collection's."""
@@ -50,7 +57,7 @@ def place(
     model: str,
     *,
     panel: str | Path = DEFAULT_PANEL,
-    reference: Reference | None = None,
+    reference: Reference | Sequence[Reference] | None = None,
     targets: Iterable[str] | None = None,
     level: float = 0.9,
     out: Path | None = None,
@@ -67,10 +74,11 @@ def place(
         Hub name ``org/model[@revision]`` or local folder.
     panel, store, settings, **changes
         As of ``capspace.collect.collect_scores``.
-    reference : Reference, optional
-        The packaged one by default.
+    reference : Reference or sequence of Reference, optional
+        "study-2024" by default. Of several each answers, and the report has a map of each.
     targets : iterable of str, optional
-        Names of targets; all of the reference's by default.
+        Names of targets; all of a reference's by default. Each of several references predicts those
+        that it has.
     level : float
         Nominal coverage of the intervals.
     out : Path, optional
@@ -80,9 +88,22 @@ def place(
         references predict nothing for a model that is much later than they are.
 
     """
+    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.reference import Reference, load_reference
+
     from .collect import collect_scores
 
-    collection = collect_scores(model, panel=panel, store=store, settings=settings, **changes)
+    reference = load_reference() if reference is None else reference
+    first = reference if isinstance(reference, Reference) else reference[0]
+    targets = None if targets is None else list(targets)
+    collection = collect_scores(
+        model,
+        panel=panel,
+        store=store,
+        settings=settings,
+        widths=PredictedWidths(first, targets=targets, level=level),
+        **changes,
+    )
     return place_collection(
         collection,
         reference=reference,
@@ -96,31 +117,53 @@ def place(
 def place_collection(
     collection: Collection,
     *,
-    reference: Reference | None = None,
+    reference: Reference | Sequence[Reference] | None = None,
     targets: Iterable[str] | None = None,
     level: float = 0.9,
     out: Path | None = None,
     keep: bool = False,
     release_date: str | None = None,
+    further: Iterable[Result] = (),
 ) -> PlacedModel:
-    """Place the one model of a collection; see ``place`` and ``place_model``."""
-    from capspace.fit.reference import load_reference
+    """Place the one model of a collection; see ``place`` and ``place_model``.
 
+    Parameters
+    ----------
+    collection, reference, targets, level, out, keep, release_date
+        As of ``place`` and ``place_model``.
+    further : iterable of Result, default ()
+        Scores of the same checkpoint on other benchmarks, from which references predict, too.
+
+    """
+    from capspace.fit.prediction._several import check_different, targets_of_each
+    from capspace.fit.reference import Reference, load_reference
+
+    if reference is None:
+        reference = load_reference()
+    references = [reference] if isinstance(reference, Reference) else list(reference)
+    check_different([each.name for each in references])
     (checkpoint,) = collection.checkpoints
-    comparable = all(r.comparable for r in collection.results)
-    table = collection.table
+    more = list(further)
+    results = (*collection.results, *more)
+    table = to_table(replace(r, revision=checkpoint.revision) for r in results)
     if release_date is not None:
         table = replace(table, models=table.models.assign(release_date=release_date))
-    placement = place_model(
-        table,
-        load_reference() if reference is None else reference,
-        model=checkpoint.name,
-        targets=targets,
-        level=level,
-        missing={m.benchmark: m.reason for m in collection.missing},
-        comparable=comparable,
-        notes=_notes(collection),
-        keep=keep,
+    own = table.select(models=[checkpoint.name])
+    alarms = tuple(alarm for each in references for alarm in check_scores(own, each))
+    notes = [*_notes(collection), *_further_note(more), *(alarm.line for alarm in alarms)]
+    placement, *others = (
+        place_model(
+            table,
+            each,
+            model=checkpoint.name,
+            targets=wanted,
+            level=level,
+            missing={m.benchmark: m.reason for m in collection.missing},
+            comparable=all(r.comparable for r in results),
+            notes=notes,
+            keep=keep,
+        )
+        for each, wanted in zip(references, targets_of_each(references, targets), strict=True)
     )
     report = None
     if out is not None:
@@ -129,11 +172,13 @@ def place_collection(
         report = write_report(
             placement,
             out,
+            others=others,
             subtitle=subtitle(collection),
             foot=_foot(collection),
-            extra=_extra(collection),
+            extra=_extra(collection, alarms),
+            stopping=next(iter(collection.stopping.values()), None),
         )
-    return PlacedModel(collection, placement, report)
+    return PlacedModel(collection, placement, report, tuple(others), alarms)
 
 
 def subtitle(collection: Collection) -> list[str]:
@@ -158,7 +203,21 @@ def _notes(collection: Collection) -> list[str]:
             f"Only the first items of each task were measured ({', '.join(limits)}); the standard "
             "errors say how much that leaves open, but not of a score of 0 or 1."
         )
+    for plan in collection.stopping.values():
+        notes.append(
+            f"Measuring stopped early, with {plan.token_share:.1%} of the tokens: no target's "
+            f"interval is more than {plan.widening:.1%} wider than it would be by all items."
+        )
     return notes
+
+
+def _further_note(further: Iterable[Result]) -> list[str]:
+    """Return in a line which scores come from the store, and where they were measured."""
+    sources: dict[str, list[str]] = {}
+    for result in further:
+        sources.setdefault(result.source, []).append(result.benchmark)
+    parts = [f"{', '.join(names)} ({source})" for source, names in sources.items()]
+    return [f"Also used, from the store: {'; '.join(parts)}."] if parts else []
 
 
 def _foot(collection: Collection) -> list[str]:
@@ -176,12 +235,15 @@ def _foot(collection: Collection) -> list[str]:
     ]
 
 
-def _extra(collection: Collection) -> dict[str, object]:
+def _extra(collection: Collection, alarms: Iterable[ScoreAlarm]) -> dict[str, object]:
     (checkpoint,) = collection.checkpoints
+    plans = list(collection.stopping.values())
     return {
         "revision": checkpoint.revision,
         "panel": f"{collection.panel.name} v{collection.panel.version}",
         "n_measured_now": collection.n_measured,
+        **({"stopping": plans[0].to_dict()} if plans else {}),
+        "alarms": [alarm.to_dict() for alarm in alarms],
         "results": [
             {
                 "benchmark": r.benchmark,

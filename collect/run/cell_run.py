@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capspace.tasks.panel import Panel
 
@@ -25,6 +25,7 @@ from ..storage.mode import Mode
 from ..storage.result import Result
 from ..storage.result_store import ResultStore
 from .cells import Cell, cell_protocol
+from .token_counts import n_tokens
 
 if TYPE_CHECKING:
     from ..checkpoints.checked_model import CheckedModel
@@ -67,7 +68,7 @@ class CellRun:
         started = time.perf_counter()
         before = unserved_requests(lm)
         label = f"{checkpoint.name}: {cell.benchmark.name}"
-        thoughts = Thoughts(lm.think_end) if self.mode.cuts_thoughts else None
+        thoughts = self._reader(lm, checkpoint)
         model = recorded(lm, cell.measurement, journal=self.journal, label=label, thoughts=thoughts)
         evaluation = self.harness.evaluate(
             model,
@@ -83,6 +84,7 @@ class CellRun:
             return False
         if thoughts is not None:
             refuse_right_unfinished(cell.benchmark.metric, evaluation.samples, thoughts.unfinished)
+            thoughts.finish(evaluation.samples)
         seconds = time.perf_counter() - started
         self._note(cell.benchmark.name, model)
         engine = engine_record(lm, unserved_requests(lm) - before)
@@ -99,6 +101,13 @@ class CellRun:
             )
         return True
 
+    def _reader(self, lm: Any, checkpoint: Checkpoint) -> Thoughts | None:
+        """Return what reads answers from responses; None where they are the same."""
+        if checkpoint.kind == "endpoint":
+            reader: Thoughts = lm.answers()
+            return reader
+        return Thoughts(lm.think_end) if self.mode.cuts_thoughts else None
+
     def _note(self, benchmark: str, recorder: Recorder) -> None:
         """Note what the journal and the recorder noticed while a cell was measured."""
         counts, thoughts = recorder.counts, recorder.thoughts
@@ -109,6 +118,8 @@ class CellRun:
                 "did not end their thought and count as wrong"
                 + ("; the score is marked as not comparable: raise --max-gen-toks" * marked)
             )
+        for line in () if thoughts is None else thoughts.lines:
+            self.progress.note(f"{benchmark}: {line}")
         for notice in self.journal.take_notices():
             self.progress.note(notice)
         for notice in recorder.notices:
@@ -178,11 +189,19 @@ class CellRun:
                 "requests": asdict(lm.counts),
                 "engine": engine,
                 **({} if lm.thoughts is None else {"unfinished": unfinished}),
+                **self._tokens(lm, evaluation),
+                **({} if lm.thoughts is None else lm.thoughts.shares),
                 **({} if evaluation.normalised is None else {"normalised": evaluation.normalised}),
                 **_versions(),
                 **evaluation.environment,
             },
         )
+
+    def _tokens(self, lm: Recorder, evaluation: Evaluation) -> dict[str, int]:
+        """Return how many tokens the items took, which decides how many more are worth it."""
+        if self.settings.until is None:
+            return {}
+        return {"tokens": n_tokens(evaluation.samples, lm.tok_encode)}
 
 
 def _versions() -> dict[str, str]:

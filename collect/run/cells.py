@@ -17,6 +17,7 @@ from ..harness.task_changes import TaskChanges
 from ..harness.version import harness_version
 from ..sandbox import check_sandbox
 from ..settings import RunSettings
+from ..storage.digests import canonical_json
 from ..storage.identity import HARNESS_SEEDS, Measurement, ModelIdentity, Seeds
 from ..storage.mode import Mode
 from ..storage.protocol import Protocol
@@ -101,15 +102,20 @@ def measurement(
 
     """
     mode = Mode.of(settings)
-    own = identity_settings(
-        settings.backend,
-        governs_texts=checkpoint.governs_texts and harness.generates(benchmark),
-    )
+    backend: str = settings.backend
+    if settings.endpoint is None:
+        own = identity_settings(
+            backend, governs_texts=checkpoint.governs_texts and harness.generates(benchmark)
+        )
+    else:
+        backend = "endpoint"
+        stated = settings.answers_of
+        own = () if stated is None else (("answers_of", canonical_json(stated)),)
     decisive = own + checkpoint.identity_settings + mode.identity_settings
     model = ModelIdentity(
         checkpoint=checkpoint.identity,
         dtype=loaded_dtype(settings.dtype, checkpoint),
-        backend=settings.backend,
+        backend=backend,
         backend_settings=tuple(sorted(decisive)),
         chat_template=settings.applies_template,
         custom_code=checkpoint.custom_code,

@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from capspace.tasks.panel import Panel, load_panel
 
 from ..checkpoints.checkpoint import Checkpoint, resolve
-from ..errors import CheckpointError, CollectError, NoCheckpointError
+from ..endpoint.address import served_checkpoint
+from ..errors import CheckpointError, CollectError, NoCheckpointError, SettingsError
 from ..harness.data_root import chosen_data_root
 from ..harness.harness import Harness
-from ..runtime.distributed import is_helper
+from ..runtime.distributed import group_size, is_helper
 from ..runtime.log_capture import logged_to
 from ..runtime.optional import require_collect_extra
 from ..runtime.progress import ProgressDisplay, SilentProgress
@@ -27,6 +28,9 @@ from ..storage.store import Store, default_store_path
 from .collection import Collection
 from .panel_run import PanelRun
 
+if TYPE_CHECKING:
+    from capspace.fit.decide import PredictedWidths
+
 __all__ = ["collect_scores"]
 
 
@@ -37,6 +41,7 @@ def collect_scores(
     store: ResultStore | Path | str | None = None,
     settings: RunSettings | None = None,
     progress: ProgressDisplay | None = None,
+    widths: PredictedWidths | None = None,
     **changes: Unpack[RunChanges],
 ) -> Collection:
     """Measure models on a panel; what the store holds already is not measured again.
@@ -44,7 +49,8 @@ def collect_scores(
     Parameters
     ----------
     models : str or sequence of str
-        Hub names ``org/model[@revision]`` or local folders.
+        Hub names ``org/model[@revision]`` or local folders; with an ``endpoint``, the names that
+        its server has for them.
     panel : str, Path or Panel
         A panel of the package, a YAML file, or a panel.
     store : ResultStore, Path or str, optional
@@ -53,6 +59,9 @@ def collect_scores(
         How the models are loaded, and what is measured of them; by default ``RunSettings()``.
     progress : ProgressDisplay, optional
         Receives the progress; nothing is shown by default.
+    widths : PredictedWidths, optional
+        Of the targets that decide when measuring ends, with the setting ``until``; by default all
+        that the packaged reference for the panel predicts.
     **changes
         Fields of ``RunSettings`` that replace those of ``settings``, such as ``limit=100`` or
         ``device="cuda:1"``.
@@ -85,32 +94,64 @@ def collect_scores(
     names = [models] if isinstance(models, str) else list(dict.fromkeys(models))
     if not names:
         raise CollectError("no model given")
+    deciding = None if chosen.until is None else _deciding(measured, widths)
     with (
         terminable(),
         _opened(store) as opened,
         logged_to(opened.log_file),
         open_journal(opened.path) as journal,
     ):
-        find = partial(
-            resolve,
-            allow_pickle=chosen.allow_pickle,
-            trust_remote_code=chosen.trust_remote_code,
-            token=chosen.hub_token,
-            hash_file=opened.hash_file,
-        )
+        find = partial(_resolved, settings=chosen, hash_file=opened.hash_file)
         checkpoints, unusable = _resolve_all(names, find)
-        run = PanelRun(
-            panel=measured,
-            harness=Harness(measured.benchmarks, data_root=root, include_path=chosen.include_path),
-            store=opened,
-            journal=journal,
-            settings=chosen,
-            progress=_display(progress),
-        )
+        parts: dict[str, Any] = {
+            "panel": measured,
+            "harness": Harness(
+                measured.benchmarks, data_root=root, include_path=chosen.include_path
+            ),
+            "store": opened,
+            "journal": journal,
+            "settings": chosen,
+            "progress": _display(progress),
+        }
+        run = PanelRun(**parts)
+        if deciding is not None:
+            from .stopping import StoppingRun
+
+            run = StoppingRun(**parts, widths=deciding)
         try:
             return run.collect(checkpoints, unusable)
         finally:
             run.progress.close()
+
+
+def _resolved(name: str, *, settings: RunSettings, hash_file: Callable[[Path], str]) -> Checkpoint:
+    """Return a checkpoint that can be measured as settings say, as far as its files tell."""
+    if settings.endpoint is not None:
+        return served_checkpoint(name, settings)
+    checkpoint = resolve(
+        name,
+        allow_pickle=settings.allow_pickle,
+        trust_remote_code=settings.trust_remote_code,
+        token=settings.hub_token,
+        hash_file=hash_file,
+    )
+    if settings.applies_template:
+        checkpoint.require_chat_template()
+    return checkpoint
+
+
+def _deciding(panel: Panel, given: PredictedWidths | None) -> PredictedWidths:
+    """Return the targets that decide when measuring ends; refuse a run that none could end."""
+    from capspace.fit.decide import PredictedWidths
+    from capspace.fit.reference import choose_reference, load_reference
+
+    if group_size() > 1:
+        raise SettingsError("until decides in one process which items come next; run a single one")
+    benchmarks = [benchmark.name for benchmark in panel.benchmarks]
+    if given is None:
+        given = PredictedWidths(load_reference(choose_reference(benchmarks).name))
+    given.check(benchmarks)
+    return given
 
 
 def _resolve_all(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,6 +15,9 @@ from capspace.tasks.panel import Panel
 from ..checkpoints.checkpoint import Checkpoint
 from ..storage.result import Missing, Result
 from ..storage.score_table import to_table
+
+if TYPE_CHECKING:
+    from capspace.fit.decide import StoppingPlan
 
 __all__ = ["Collection"]
 
@@ -31,6 +36,8 @@ class Collection:
     missing: tuple[Missing, ...]
     n_measured: int
     """How many of the results were measured by this call; the others were in the store."""
+    stopping: Mapping[str, StoppingPlan] = field(default_factory=dict)
+    """By model, why measuring stopped before all items; empty where it did not."""
 
     @property
     def table(self) -> ScoreTable:

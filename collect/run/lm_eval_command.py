@@ -22,6 +22,7 @@ from ..recorder.recording import recorded_responses
 from ..runtime.redaction import redacted
 from ..storage.journal import open_journal
 from ..storage.store import Store
+from .lm_eval_modes import ModeOfRun, run_in_mode
 from .run_checks import refuse_adapter_run, refuse_changed_names, refuse_pickled_run
 from .run_identity import RunModel, identify, identify_by_name
 
@@ -118,10 +119,15 @@ def recorded_runs(
 
     """
     with ExitStack() as wrappers:
-        checked = partial(_run_checked, allow_missing_weights=allow_missing_weights, say=say)
+        chosen = ModeOfRun()
+        checked = partial(
+            _run_checked, allow_missing_weights=allow_missing_weights, chosen=chosen, say=say
+        )
         wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=checked))
         if store is not None:
-            recorded = partial(_run_recorded, store=store, answers_of=answers_of, say=say)
+            recorded = partial(
+                _run_recorded, store=store, answers_of=answers_of, chosen=chosen, say=say
+            )
             wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=recorded))
         if not allow_pickle:
             wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_unpickled))
@@ -129,6 +135,8 @@ def recorded_runs(
         wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=_run_of_one_model))
         prompted = partial(_run_plain_prompts, say=say)
         wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=prompted))
+        in_mode = partial(run_in_mode, chosen=chosen, say=say)
+        wrappers.enter_context(wrapped_in_evaluator(simple_evaluate=in_mode))
         yield
 
 
@@ -187,7 +195,9 @@ def _run_of_one_model(simple_evaluate: Any) -> Any:
     return run
 
 
-def _run_checked(simple_evaluate: Any, *, allow_missing_weights: bool, say: Say) -> Any:
+def _run_checked(
+    simple_evaluate: Any, *, allow_missing_weights: bool, chosen: ModeOfRun, say: Say
+) -> Any:
     """Return lm-eval's function for a whole run, whose model is checked while it is loaded."""
     from ..checkpoints.checked_model import LoadRules
 
@@ -202,22 +212,28 @@ def _run_checked(simple_evaluate: Any, *, allow_missing_weights: bool, say: Say)
     def run(**settings: Any) -> Any:
         rules = LoadRules(
             chat_template=settings.get("apply_chat_template") or False,
+            mode=chosen.mode,
             allow_missing_weights=allow_missing_weights,
         )
+        settings["model_args"] = chosen.loading(settings["model_args"] or {})
         with checked_models(rules), wrapped_in_evaluator(evaluate=noted):
             return simple_evaluate(**settings)
 
     return run
 
 
-def _run_recorded(simple_evaluate: Any, store: Path, answers_of: str | None, say: Say) -> Any:
+def _run_recorded(
+    simple_evaluate: Any, store: Path, answers_of: str | None, chosen: ModeOfRun, say: Say
+) -> Any:
     """Return lm-eval's function for a whole run, with a recorder around the model it loads."""
 
     def run(**settings: Any) -> Any:
         model, given = settings["model"], settings["model_args"] or {}
         template = settings.get("apply_chat_template") or False
         if answers_of is not None:
-            identified = identify_by_name(answers_of, model, given, chat_template=template)
+            identified = identify_by_name(
+                answers_of, model, given, chat_template=template, mode=chosen.mode
+            )
         try:
             if settings.get("use_cache") is not None:
                 raise CollectError("--use_cache puts them into lm-eval's own cache")
@@ -225,7 +241,11 @@ def _run_recorded(simple_evaluate: Any, store: Path, answers_of: str | None, say
             if answers_of is None:
                 with Store(store) as opened:
                     identified = identify(
-                        model, given, chat_template=template, hash_file=opened.hash_file
+                        model,
+                        given,
+                        chat_template=template,
+                        mode=chosen.mode,
+                        hash_file=opened.hash_file,
                     )
         except CollectError as reason:
             remedy = "; --answers-of NAME stores them" if isinstance(reason, BackendError) else ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..engine.served import engine_lines
@@ -24,13 +25,20 @@ from ..recorder.accelerator import free_memory
 from ..runtime.distributed import group_size, is_helper
 from ..runtime.redaction import redacted
 from ..storage.result import Missing, Result
+from ..storage.store import Store
 from .cell_run import CellRun
-from .cells import Cell, measurable_cells
+from .cells import Cell, measurable_cells, measurement
 from .collection import Collection
+from .draws import stored_draws
 from .turns import in_turn
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
+
+    from capspace.fit.decide import StoppingPlan
+    from capspace.tasks.panel import Benchmark
+
+    from ..checkpoints.checked_model import CheckedModel
 
 __all__ = ["PanelRun"]
 
@@ -39,6 +47,11 @@ _log = logging.getLogger("capspace.collect")
 
 class PanelRun(CellRun):
     """One run of a panel over checkpoints, cell by cell."""
+
+    @property
+    def plans(self) -> Mapping[str, StoppingPlan]:
+        """By checkpoint, why measuring stopped early; empty where all items are measured."""
+        return {}
 
     def collect(
         self,
@@ -68,13 +81,13 @@ class PanelRun(CellRun):
             missing += [self._noted(Missing(name, b.name, why)) for b in self.panel.benchmarks]
         for checkpoint in checkpoints:
             cells, gaps = measurable_cells(
-                checkpoint, self.panel.benchmarks, self.harness, self.settings
+                checkpoint, self.benchmarks_of(checkpoint), self.harness, self.settings
             )
             todo = [cell for cell in cells if self.store.get(cell.key) is None]
             self.progress.model(checkpoint.name, len(todo), len(cells) - len(todo))
             missing += [self._noted(g) for g in sorted(gaps, key=lambda gap: not gap.skipped)]
             try:
-                n, failed = self._measure_all(checkpoint, todo) if todo else (0, [])
+                cells, n, failed = self.measure_cells(checkpoint, cells, todo)
             except CheckpointError as error:
                 if len(checkpoints) == 1 and not unusable:
                     raise
@@ -94,7 +107,45 @@ class PanelRun(CellRun):
             results=tuple(results),
             missing=tuple(missing),
             n_measured=n_measured,
+            stopping=self.plans,
         )
+
+    def benchmarks_of(self, checkpoint: Checkpoint) -> Sequence[Benchmark]:
+        """Return what is measured of a checkpoint, to begin with."""
+        return self.panel.benchmarks
+
+    def measure_cells(
+        self, checkpoint: Checkpoint, cells: list[Cell], todo: list[Cell]
+    ) -> tuple[list[Cell], int, list[Missing]]:
+        """Measure those of the cells that are to do.
+
+        Returns the cells of the checkpoint, how many were measured, and those without a score.
+        """
+        if not todo:
+            return cells, 0, []
+        lm, failed = self.loaded(checkpoint, todo)
+        if lm is None:
+            return cells, 0, failed
+        n_measured, failed = self.measure_with(lm, checkpoint, todo)
+        self._drop_draws(checkpoint, todo)
+        del lm
+        free_memory()
+        return cells, n_measured, failed
+
+    def key_of(self, checkpoint: Checkpoint, benchmark: Benchmark) -> str:
+        """Return the key of a checkpoint's score on a benchmark."""
+        return measurement(checkpoint, benchmark, self.harness, self.settings).key
+
+    def _drop_draws(self, checkpoint: Checkpoint, cells: Iterable[Cell]) -> None:
+        """Drop scores by some drawn items where there is now a score by all of them."""
+        if not isinstance(self.store, Store) or self.settings.limit is not None:
+            return
+        stored = [r for r in self.store.results() if r.revision == checkpoint.revision]
+        for cell in cells:
+            if cell.benchmark.items is None and self.store.get(cell.key) is not None:
+                key_of = partial(self.key_of, checkpoint)
+                draws = stored_draws(cell.benchmark, stored, key_of)
+                self.store.remove([key_of(benchmark) for benchmark in draws])
 
     def _results(self, checkpoint: Checkpoint, cells: list[Cell]) -> list[Result]:
         # The same weights may have been measured under another folder's name or in another panel.
@@ -107,23 +158,28 @@ class PanelRun(CellRun):
             for cell, result in stored
         ]
 
-    def _measure_all(self, checkpoint: Checkpoint, cells: list[Cell]) -> tuple[int, list[Missing]]:
-        """Measure cells with the model loaded once; return how many, and those without a score."""
+    def loaded(
+        self, checkpoint: Checkpoint, cells: list[Cell]
+    ) -> tuple[CheckedModel | None, list[Missing]]:
+        """Return the model, or None and a gap for each of the cells that it does not load for."""
         try:
-            lm = load_model(
-                checkpoint,
-                self.settings,
-                chat_template=self.settings.applies_template,
-                mode=self.mode,
-            )
+            lm = self._model(checkpoint)
         except CollectError:
             raise
         except Exception as error:  # a stranger's checkpoint can raise anything
             _log.exception("loading %s", checkpoint.location)
             reason = f"the checkpoint does not load: {_one_line(error)}"
-            return 0, [self._noted(_gap(checkpoint, cell, reason)) for cell in cells]
+            return None, [self._noted(_gap(checkpoint, cell, reason)) for cell in cells]
         self.progress.notices(checkpoint.name, [*lm.notes, *engine_lines(lm)])
-        failed, n_measured = [], 0
+        return lm, []
+
+    def measure_with(
+        self, lm: CheckedModel, checkpoint: Checkpoint, cells: list[Cell]
+    ) -> tuple[int, list[Missing]]:
+        """Measure cells with a loaded model; return how many, and those without a score."""
+        failed, n_measured = self._unserved(lm, checkpoint, cells), 0
+        unserved = {gap.key for gap in failed}
+        cells = [cell for cell in cells if cell.key not in unserved]
         with closing(self._turns(lm, cells)) as turns:
             for cell in turns:
                 index = cells.index(cell) + 1
@@ -137,9 +193,31 @@ class PanelRun(CellRun):
                 except Exception as error:  # a stranger's task can raise anything
                     _log.exception("%s on %s", checkpoint.location, cell.benchmark.name)
                     failed.append(self._noted(_gap(checkpoint, cell, _one_line(error))))
-        del lm
-        free_memory()
         return n_measured, failed
+
+    def _model(self, checkpoint: Checkpoint) -> Any:
+        """Return the model as lm-eval has it: loaded, or behind its server."""
+        if checkpoint.kind == "endpoint":
+            from ..endpoint.served_model import connect
+
+            return connect(checkpoint, self.settings)
+        return load_model(
+            checkpoint,
+            self.settings,
+            chat_template=self.settings.applies_template,
+            mode=self.mode,
+        )
+
+    def _unserved(self, lm: Any, checkpoint: Checkpoint, cells: list[Cell]) -> list[Missing]:
+        """Return the cells whose log-likelihoods a server does not give; no item is sent yet."""
+        if checkpoint.kind != "endpoint":
+            return []
+        compared = [cell for cell in cells if self.harness.compares(cell.benchmark)]
+        reason = lm.unscored_reason() if compared else None
+        if reason is None:
+            return []
+        gaps = [_gap(checkpoint, cell, f"skipped: {reason}") for cell in compared]
+        return [self._noted(replace(gap, skipped=True)) for gap in gaps]
 
     def _turns(self, lm: LM, cells: list[Cell]) -> Generator[Cell, None, None]:
         """Yield the cells to measure: those that another run is measuring wait, and may vanish."""

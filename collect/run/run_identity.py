@@ -13,6 +13,7 @@ from ..harness.backends import identity_settings, loaded_dtype
 from ..settings import Backend, LoadSettings
 from ..storage.digests import canonical_json, sha256, sha256_file
 from ..storage.identity import ModelIdentity
+from ..storage.mode import Mode
 from .lm_eval_arguments import (
     CLASSES,
     CONNECTION,
@@ -25,6 +26,8 @@ from .lm_eval_arguments import (
 )
 
 __all__ = ["RunModel", "identify", "identify_by_name"]
+
+_ORDINARY = Mode()
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def identify(
     arguments: Mapping[str, Any],
     *,
     chat_template: bool | str = False,
+    mode: Mode | None = None,
     hash_file: Callable[[Path], str] = sha256_file,
 ) -> RunModel:
     """Return the model that lm-eval's ``--model`` and ``--model_args`` name.
@@ -64,6 +68,8 @@ def identify(
         Its arguments.
     chat_template : bool or str
         lm-eval's ``--apply_chat_template``.
+    mode : Mode, optional
+        How it responds, where its class has modes.
     hash_file : callable
         As in `resolve`.
 
@@ -108,6 +114,7 @@ def identify(
             softmax_dtype=given.get("softmax_dtype"),
         )
         settings |= dict(own + checkpoint.identity_settings)
+    settings |= dict((mode or _ORDINARY).identity_settings)
     identity = ModelIdentity(
         checkpoint=checkpoint.identity,
         dtype=dtype,  # where it is another engine's, "auto" is as that engine takes it
@@ -121,7 +128,12 @@ def identify(
 
 
 def identify_by_name(
-    name: str, model: str, arguments: Mapping[str, Any], *, chat_template: bool | str = False
+    name: str,
+    model: str,
+    arguments: Mapping[str, Any],
+    *,
+    chat_template: bool | str = False,
+    mode: Mode | None = None,
 ) -> RunModel:
     """Return the model that a user's own name stands for, of whatever class.
 
@@ -132,7 +144,7 @@ def identify_by_name(
     ----------
     name : str
         The user's word for what answers.
-    model, arguments, chat_template
+    model, arguments, chat_template, mode
         As in `identify`.
 
     Raises
@@ -148,7 +160,7 @@ def identify_by_name(
         key: value if key in SETTINGS else sha256(value)
         for key in given.keys() - WITHOUT_EFFECT - CONNECTION - {"dtype"}
         for value in [canonical_json(given[key])]
-    }
+    } | dict((mode or _ORDINARY).identity_settings)
     identity = ModelIdentity(
         checkpoint=f"named:{name.strip()}",
         dtype=str(given.get("dtype", "auto")),

@@ -30,8 +30,9 @@ _SPELLINGS = {
     "top_k": ("top_k {}", r"top_k ([0-9]{1,18})"),
     "n_samples": ("{} samples", r"([0-9]{1,18}) samples"),
     "n_items": ("{} items in all", r"([0-9]{1,18}) items in all"),
+    "n_drawn": ("{} items drawn at random", r"([0-9]{1,18}) items drawn at random"),
 }
-_COUNTS = ("max_gen_toks", "top_k", "n_samples", "n_items")
+_COUNTS = ("max_gen_toks", "top_k", "n_samples", "n_items", "n_drawn")
 _READ = {**dict.fromkeys(_COUNTS, int), "temperature": float, "top_p": float}
 _SEMICOLON = r"\u003b"  # as JSON may spell it: a sentence's parts are divided by one
 _OF_MODEL = ("thinking", "think_end", "template_args")
@@ -57,6 +58,8 @@ class Mode:
         Responses per item; None for the panel's or the task's own.
     n_items : int or None
         Items in all, where a panel spreads them over its tasks; None for all there are.
+    n_drawn : int or None
+        Items in all, where they are drawn at random.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class Mode:
     top_k: int | None = None
     n_samples: int | None = None
     n_items: int | None = None
+    n_drawn: int | None = None
 
     @classmethod
     def of(cls, settings: RunSettings) -> Mode:
@@ -110,7 +114,8 @@ class Mode:
             for name in names
         }
         how: dict[str, Any] = chosen if generates else dict.fromkeys(names)
-        return replace(self, **how, n_items=benchmark.items)
+        items = "n_drawn" if benchmark.draw == "random" else "n_items"
+        return replace(self, **how, **{items: benchmark.items})
 
     @property
     def cuts_thoughts(self) -> bool:

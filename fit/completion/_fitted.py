@@ -173,14 +173,9 @@ class FittedPredictor:
         check_level(level)
         chosen = numbers_of(targets, self.targets)
         cheap = on_scale(cells, models, self.cheap, self.linear)
-        point, width = self.views.blend(cheap, about)
+        point, half = self.points_and_halves(cheap, about, level=level, spread=spread)
         gate = self.gates.check(self.views, cheap, about)
         straight = np.isin(np.array(self.targets), self.linear)
-        half = self.scale(level) * width
-        if spread is not None:
-            linear = np.isin(np.array(self.cheap), self.linear)
-            off = deviation_of_points(self.views, cheap, about, np.nan_to_num(spread), linear)
-            half = np.hypot(half, _normal(level) * off)
         numbers = {
             "prediction": z_to_score(point, straight),
             "lower": z_to_score(point - half, straight),
@@ -209,6 +204,27 @@ class FittedPredictor:
                     }
                 )
         return out
+
+    def points_and_halves(
+        self, cheap: Array, about: Array, *, level: float = 0.9, spread: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return points and half-widths of intervals (n, t), on the scale of the fits.
+
+        Parameters
+        ----------
+        cheap : (n, c)
+            Cheap cells on the scale of the fits; NaN where not measured.
+        about, level, spread
+            As of ``predict_rows``.
+
+        """
+        point, width = self.views.blend(cheap, about)
+        half = self.scale(level) * width
+        if spread is None:
+            return point, half
+        linear = np.isin(np.array(self.cheap), self.linear)
+        off = deviation_of_points(self.views, cheap, about, np.nan_to_num(spread), linear)
+        return point, np.hypot(half, _normal(level) * off)
 
     def in_logits(
         self, rows: pd.DataFrame, facts: pd.DataFrame | None = None

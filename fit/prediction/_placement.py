@@ -121,6 +121,13 @@ class Placement:
         warnings.warn("Placement.fits is now Placement.laws", DeprecationWarning, stacklevel=2)
         return self.laws
 
+    def unpredicted_by_reason(self) -> dict[str, list[str]]:
+        """Return the targets without a number by the reason, in their order."""
+        groups: dict[str, list[str]] = {}
+        for target, reason in self.unpredicted.items():
+            groups.setdefault(reason, []).append(target)
+        return groups
+
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction; see ``Predictions.to_frame``."""
         return self.predictions.to_frame()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import nan
 from typing import Any, Self
 
 import pandas as pd
@@ -45,6 +46,9 @@ class Prediction:
         "offered", "weak" or "refused" as the target was evaluated; "" where that is not known.
     reason : str
         Why the status is not "offered", "" where it is.
+    attainable : float
+        What the best tenth of models with such scores exceed; NaN where the reference does not
+        state how models were predicted that were left out, or for another level than 0.9.
 
     See Also
     --------
@@ -69,6 +73,7 @@ class Prediction:
     notes: tuple[str, ...] = ()
     status: str = ""
     reason: str = ""
+    attainable: float = nan
 
     def __repr__(self) -> str:
         where = "inside" if self.support.inside else "outside"
@@ -106,6 +111,7 @@ class Prediction:
                 "notes": self.notes,
                 "status": self.status,
                 "reason": self.reason,
+                "attainable": self.attainable,
             }
         )
         return safe
@@ -147,18 +153,19 @@ class Predictions(tuple[Prediction, ...]):
         -------
         DataFrame
             model, target, prediction, lower, upper, level, inside_support, support, n_models,
-            n_families, method, status and reason; NaN where a model has no known benchmark.
+            n_families, method, status, reason and attainable; NaN where a model has no known
+            benchmark.
 
         """
         columns = (
             "model", "target", "prediction", "lower", "upper", "level", "inside_support",
-            "support", "n_models", "n_families", "method", "status", "reason",
+            "support", "n_models", "n_families", "method", "status", "reason", "attainable",
         )  # fmt: skip
         rows = [
             (
                 p.model, p.target, p.mean, p.lower, p.upper, p.level, p.support.inside,
                 p.support.summary, p.n_models, len(p.families), p.method,
-                p.status, p.reason,
+                p.status, p.reason, p.attainable,
             )
             for p in self
         ]  # fmt: skip

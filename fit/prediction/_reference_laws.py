@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import nan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,10 +18,13 @@ from ..completion._training import decimal_years
 from ..errors import FitError, UnknownNameError
 from ..reference import Evaluation, Reference
 from ..reference._digest import tables_digest
+from ..reference._sampling_noise import sampling_noise
 from ..reference._source_spread import SourceSpread, source_spread
 from ..reference._training_arguments import training_arguments
+from ..reference.left_out import LEVEL, left_out_of
 from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
+from ._attainable import attainable_score
 from ._several import check_different, targets_of_each
 
 __all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
@@ -55,6 +59,9 @@ class TargetPrediction:
         What the last two of them are.
     evaluation : Evaluation or None
         How well the target is predicted.
+    attainable : float
+        What the best tenth of models with such scores exceed; NaN where the reference does not
+        state how models were predicted that were left out, or for another level than 0.9.
     notes : tuple of str
         Which models of the reference were left out because they are, or likely are, this model.
 
@@ -75,6 +82,7 @@ class TargetPrediction:
     nearest_model: str
     single_benchmark: str
     evaluation: Evaluation | None
+    attainable: float = nan
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,6 +160,7 @@ def predict_targets(
     shared = [j for j, b in enumerate(benchmarks) if b in published]
     known = reference.table.array([benchmarks[j] for j in shared])
     known_models = reference.table.facts["model"].tolist()
+    left_out = left_out_of(reference) if level == LEVEL else None
     made: list[TargetPrediction] = []
     for model, row in zip(models, scores, strict=True):
         if np.isnan(row).all():
@@ -160,11 +169,12 @@ def predict_targets(
         unseen = {*overlap.reasons, *exclude}
         own = laws_without(laws, reference, unseen) if unseen else laws
         day = release_of(table, model, reference, overlap.sure, today)
-        about = [[*decimal_years([(model, day)]), _REASONS.get(table.fact(model, "mode"), np.nan)]]
+        about = [[*decimal_years([(model, day)]), REASONS.get(table.fact(model, "mode"), np.nan)]]
         measured = dict(zip(benchmarks, row, strict=True))
         cells = np.array([[measured.get(b, np.nan) for b in own.cheap]])
         spreads = source_spread(reference, _sources(table, model, benchmarks))
         off = np.array([[spreads[b].deviation if b in spreads else 0.0 for b in own.cheap]])
+        off = np.hypot(off, sampling_noise(table, model, reference, own.cheap))
         rows = own.predict_rows(
             [model],
             cells,
@@ -172,7 +182,7 @@ def predict_targets(
             targets=names,
             level=level,
             force=True,
-            spread=off if spreads else None,
+            spread=off if off.any() else None,
         )
         undated = not table.fact(model, "release_date")
         late = own.gates.reason(Gate.TOO_LATE, 0)
@@ -213,6 +223,7 @@ def predict_targets(
                     nearest_model=str(numbers["nearest_model"]),
                     single_benchmark=str(numbers["single_benchmark"]),
                     evaluation=evaluation,
+                    attainable=attainable_score(left_out, mean=mean, upper=upper),
                     notes=notes,
                 )
             )
@@ -245,7 +256,7 @@ _NUMBERS = ("prediction", "lower", "upper")
 _HOW = "give the date in a column release_date or by --release-date"
 _UNDATED = f"{{}}: no release date is given, {{}} is assumed; {_HOW}"
 _UNDATED_LATE = f"no release date is given and {{}} is assumed, so {{}}; {_HOW}"
-_REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
+REASONS = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
 
 
 def release_of(

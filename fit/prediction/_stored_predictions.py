@@ -68,6 +68,7 @@ def predictions_by_stored_laws(
                 models=models,
                 families=families,
                 method=METHOD,
+                attainable=p.attainable,
                 status=p.status,
                 reason=p.reason,
                 notes=(*p.notes, *([f"{p.target}: {p.reason}"] if p.reason else [])),

@@ -26,10 +26,12 @@ from ..law._refit import LawSettings, Training, fewer_components_note, fit_once
 from ..law.conformal import Conformal
 from ..law.intervals import IntervalMethod, TwoView
 from ..reference import Reference, Target, target_training_table
+from ..reference.left_out import LEVEL, left_out_of
 from ..reference.overlap import find_overlap
 from ..space._space import space_of
 from ..table.doubtful import rows_without_doubtful
 from ..table.numbers import check_standard_errors, check_unique, float_frame
+from ._attainable import attainable_score
 from ._completion import complete
 from ._prediction import Prediction, Predictions
 from ._support import support_of
@@ -295,6 +297,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
             )
             capabilities[placed] = self.space_.transform(pd.DataFrame(filled, columns=benchmarks))
             c[placed] = self.law_.linear_predictor(capabilities[placed])
+        left_out = left_out_of(self.reference_) if level == LEVEL else None
         return [
             Prediction(
                 target=self.target_.name,
@@ -310,6 +313,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
                 models=tuple(map(str, self.scores_.index)),
                 families=tuple(map(str, dict.fromkeys(self.families_))),
                 method=method.name,
+                attainable=attainable_score(left_out, mean=float(mean[i]), upper=float(upper[i])),
             )
             for i, model in enumerate(scores.index)
         ]

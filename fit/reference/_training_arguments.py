@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ._entries import Benchmark
 from ._reference import Reference
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["anchors_of", "facts_of", "training_arguments"]
+__all__ = ["anchors_of", "facts_of", "has_anchor", "training_arguments"]
 
 _ANCHORS = ("GPQA", "MMLU-Pro")
 
@@ -43,11 +44,17 @@ def training_arguments(
 
 def anchors_of(reference: Reference) -> list[str]:
     """Return the benchmarks of which a prediction needs one: GPQA and MMLU-Pro, where they are."""
-    return [
-        name
-        for name, b in reference.benchmarks.items()
-        if (b.measures or name).startswith(_ANCHORS)
-    ]
+    return _anchors(reference.benchmarks)
+
+
+def has_anchor(measured: Collection[str], benchmarks: Mapping[str, Benchmark]) -> bool:
+    """Return whether a benchmark is measured of which a prediction needs one, if it needs any."""
+    anchors = _anchors(benchmarks)
+    return not anchors or any(name in anchors for name in measured)
+
+
+def _anchors(benchmarks: Mapping[str, Benchmark]) -> list[str]:
+    return [name for name, b in benchmarks.items() if (b.measures or name).startswith(_ANCHORS)]
 
 
 def facts_of(models: pd.DataFrame) -> pd.DataFrame:

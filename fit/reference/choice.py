@@ -16,10 +16,12 @@ from ._load import (
     reference_names,
 )
 from ._reference import Reference
+from ._training_arguments import has_anchor
 
 __all__ = [
     "ReferenceChoice",
     "choose_reference",
+    "further_references",
     "known_elsewhere",
     "packaged_columns",
     "refuse_other_protocols",
@@ -89,6 +91,39 @@ def choose_reference(columns: Collection[str], *, targets: Collection[str] = ())
         else f"{best} (models until {until}): no packaged reference knows any of the benchmarks"
     )
     return ReferenceChoice(best, reason, benchmarks)
+
+
+def further_references(
+    columns: Collection[str], chosen: str, *, targets: Collection[str] = ()
+) -> list[ReferenceChoice]:
+    """Return the packaged references that could answer beside the chosen one, the newest first.
+
+    Each knows at least two benchmarks that none before it knows, those that its predictions cannot
+    do without among them, and one of the targets, if any are named.
+
+    Parameters
+    ----------
+    columns : collection of str
+        Names of the benchmarks that were measured.
+    chosen : str
+        What ``choose_reference`` chose.
+    targets : collection of str, default ()
+        Targets that the user wants.
+
+    """
+    further: list[ReferenceChoice] = []
+    seen = set(_known(columns, packaged_benchmarks(chosen)))
+    for name in reference_names():
+        about, benchmarks = packaged_about(name), packaged_benchmarks(name)
+        known = _known(columns, benchmarks)
+        wanted = not targets or any(_has(name, [target]) for target in targets)
+        is_enough = about.kind == "study" or has_anchor(known, benchmarks)
+        if name == chosen or len(set(known) - seen) < _FEWEST or not is_enough or not wanted:
+            continue
+        seen.update(known)
+        reason = f"{name} (models until {about.date}): it knows {', '.join(known)}"
+        further.append(ReferenceChoice(name, reason, known))
+    return further
 
 
 def known_elsewhere(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..decide import StoppingPlan
 from ..prediction import Placement, Prediction
+from .words import reference_words
 
 __all__ = ["draw_placement"]
 
@@ -13,15 +15,18 @@ _CURVE_POINTS = 200
 _CURVE_MARGIN = 0.05
 
 
-def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
+def draw_placement(
+    placement: Placement, stopping: StoppingPlan | None = None
+) -> dict[str, tuple[Figure, str]]:
     """Return the figures with their captions, by file name without suffix."""
-    from ..figures import draw_map, draw_predictions, draw_scores
+    from ..figures import draw_map, draw_predictions, draw_scores, draw_stopping
 
     reference = placement.reference
     chance = {name: b.chance for name, b in reference.benchmarks.items()}
     families = reference.table.models["family"].reindex(placement.points.index)
     base = "base " if reference.place_population == "base" else ""
     note = "" if placement.comparable else "not comparable with published scores"
+    words = reference_words(reference)
     drawn = {
         "scores": (
             draw_scores(
@@ -32,7 +37,7 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
                 chance=chance,
                 note=note,
             ),
-            f"{placement.model} against the {len(placement.points)} {base}models of the reference.",
+            f"{placement.model} against the {len(placement.points)} {base}models of {words}.",
         ),
         "place": (
             draw_map(
@@ -44,11 +49,16 @@ def draw_placement(placement: Placement) -> dict[str, tuple[Figure, str]]:
                 covariance=placement.place.covariance[0],
                 level=placement.predictions[0].level if placement.predictions else 0.9,
             ),
-            f"The first two components of the capability space, with the {base}models of the "
-            "reference. The ellipse shows the uncertainty that missing benchmarks and measurement "
-            "noise leave.",
+            f"The first two components of the capability space, with the {base}models of {words}. "
+            "The ellipse shows the uncertainty that missing benchmarks and measurement noise "
+            "leave.",
         ),
     }
+    if stopping is not None:
+        drawn["stopping"] = (
+            draw_stopping(stopping),
+            "What the items that were not measured would narrow, for the best choice of items.",
+        )
     if not placement.predictions:
         return drawn
     drawn["predictions"] = (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from ..prediction import Placement
 from ..reference import Reference
+from .words import reference_words
 
-__all__ = ["foot_of", "reference_words"]
+__all__ = ["foot_of"]
 
 _TWO_SPACES = (
     "The model's place comes from a factor model of all benchmarks, which is fitted to the base "
@@ -24,29 +26,36 @@ _BLEND = {
 }
 
 
-def foot_of(placement: Placement) -> list[str]:
-    """Return the sentences of the foot."""
-    reference = placement.reference
+def foot_of(placements: Sequence[Placement]) -> list[str]:
+    """Return the sentences of the foot: the references that answer, then how they do."""
+    lines = [f"capspace {version('capspace')}."]
+    lines += [_reference_line(placement.reference) for placement in placements]
+    for placement in placements:
+        lines += _method(placement)
+    return list(dict.fromkeys(lines))
+
+
+def _reference_line(reference: Reference) -> str:
+    """Return which reference it is, on how many models it rests, and its licence."""
     families = reference.models()["family"].nunique()
-    first = (
-        f"capspace {version('capspace')}. Reference: {reference_words(reference)}, "
+    line = (
+        f"Reference: {reference_words(reference)}, "
         f"{len(reference.models())} models of {families} families."
     )
-    if reference.licence:
-        first += f" Licence: {reference.licence}. {reference.attribution.rstrip('.')}."
+    if not reference.licence:
+        return line
+    return f"{line} Licence: {reference.licence}. {reference.attribution.rstrip('.')}."
+
+
+def _method(placement: Placement) -> list[str]:
+    """Return how the predictions of a placement were made."""
     if not placement.evaluated:
-        return [first, f"Method: {_STUDY}.", _TWO_SPACES]
+        return [f"Method: {_STUDY}.", _TWO_SPACES]
+    reference = placement.reference
     return [
-        first,
-        f"Each prediction is {_BLEND[str(reference.kind)]}; the interval's width is that of the "
-        "errors on models whose provider, or whose time, the law had not seen. Errors and "
-        "statuses are those of back-tests, and the baselines are the mean of the reference's "
-        "models, the trend over the release date, the nearest model, and the best single "
-        "benchmark.",
+        f"Each prediction of {reference.name} is {_BLEND[str(reference.kind)]}; the interval's "
+        "width is that of the errors on models whose provider, or whose time, the law had not "
+        "seen. Errors and statuses are those of back-tests, and the baselines are the mean of the "
+        "reference's models, the trend over the release date, the nearest model, and the best "
+        "single benchmark.",
     ]
-
-
-def reference_words(reference: Reference) -> str:
-    """Return what a reference is called, and how recent it is."""
-    name = reference.name or reference.title
-    return name if reference.date is None else f"{name}, models until {reference.date:%d %B %Y}"

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from ..law.equivalent import EquivalentScale
 from ..prediction import Prediction
 
-__all__ = ["count", "equivalent_flops", "flops", "outside", "score", "share", "size"]
+if TYPE_CHECKING:
+    from ..reference import Reference
+
+__all__ = [
+    "count",
+    "equivalent_flops",
+    "flops",
+    "outside",
+    "reference_words",
+    "score",
+    "share",
+    "size",
+]
 
 UNKNOWN = "–"
 
@@ -73,3 +86,9 @@ def outside(prediction: Prediction) -> str:
     if not distance > 0:
         return ""
     return f"by {distance:.1f} sd" if distance >= 0.05 else "by less than 0.1 sd"
+
+
+def reference_words(reference: Reference) -> str:
+    """Return what a reference is called, and how recent it is."""
+    name = reference.name or reference.title
+    return name if reference.date is None else f"{name}, models until {reference.date:%d %B %Y}"

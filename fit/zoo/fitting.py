@@ -12,6 +12,7 @@ import pandas as pd
 
 from .._display import counted, frame_html
 from .._json import json_dict
+from ..decide._tripwire import ScoreAlarm, check_together
 from ..errors import FitError, TableError, TooFewModelsError
 from ..law.efficiency import Efficiency, fit_efficiency
 from ..space._space import CapabilitySpace
@@ -48,6 +49,8 @@ class ZooFit:
     n_components : int
         Of the space in which predictions are made.
     notices : tuple of str
+    alarms : tuple of ScoreAlarm
+        Scores that the other scores of the same model contradict; their lines are in the notices.
 
     """
 
@@ -63,6 +66,7 @@ class ZooFit:
     level: float
     n_components: int
     notices: tuple[str, ...]
+    alarms: tuple[ScoreAlarm, ...] = ()
 
     @property
     def coverage(self) -> float:
@@ -103,6 +107,7 @@ class ZooFit:
                 "forecasts": [vars(p) | {"is_inside": p.is_inside} for p in self.predictions],
                 "targets": self.targets,
                 "notices": self.notices,
+                "alarms": self.alarms,
             }
         )
 
@@ -205,6 +210,8 @@ def fit_zoo(
     if target_scores is not None:
         own = read_table(target_scores) if isinstance(target_scores, Path) else target_scores
         targets = predict_targets(scores, facts, own, chance, level, n_components, notices)
+    alarms = check_together(table, chance)
+    notices += [alarm.line for alarm in alarms]
     return ZooFit(
         name=name,
         table=table,
@@ -218,6 +225,7 @@ def fit_zoo(
         level=level,
         n_components=n_components,
         notices=tuple(notices),
+        alarms=alarms,
     )
 
 

@@ -115,6 +115,13 @@ def panels() -> Iterator[str]:
         ]
         head = ("Benchmark", "lm-eval tasks", "Shots", "Metric", "Chance", "Source of the protocol")
         yield from _table(head, rows)
+        if panel.differences:
+            yield "What matches the board, and what does not:\n"
+            head = ("", "The board", "lm-eval", "This panel", "Why")
+            yield from _table(
+                head,
+                [(d.subject, d.board, d.lm_eval, d.panel, d.reason) for d in panel.differences],
+            )
 
 
 def targets() -> Iterator[str]:

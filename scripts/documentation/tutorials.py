@@ -40,6 +40,7 @@ __all__ = [
     "Output",
     "TutorialError",
     "figure_name",
+    "run_page",
     "run_tutorial",
     "title_of",
 ]
@@ -68,9 +69,15 @@ class Output:
 
 def run_tutorial(page: Path, folder: Path) -> list[Output]:
     """Run the blocks of a page in a folder, which should be empty, and return their outputs."""
+    return run_page(page.read_text(), page, folder)
+
+
+def run_page(text: str, page: Path, folder: Path, **environment: str) -> list[Output]:
+    """Run the blocks of a text, whose page is named where one fails."""
     with _desk(folder):
+        os.environ.update(environment)
         names: dict[str, object] = {"__name__": "__main__"}
-        return [_run_block(block, names, page) for block in BLOCK.finditer(page.read_text())]
+        return [_run_block(block, names, page) for block in BLOCK.finditer(text)]
 
 
 @contextmanager

@@ -1,17 +1,15 @@
-"""Every block of the tutorials runs as it stands, and the generated pages name what there is."""
+"""The pages' commands are run by scripts/docs, and generated pages name what there is."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
 from checkout import ROOT
 from commands import COMMANDS
+from documentation import documentation_module
 
 import capspace.fit
 from capspace.fit import load_reference, reference_names
@@ -19,34 +17,45 @@ from capspace.fit.table.schema import FACT_COLUMNS, SCORE_COLUMNS
 from capspace.tasks.panel import load_panel, panel_names
 
 DOCS = ROOT / "docs"
-NAMES = [path.stem for path in sorted((DOCS / "tutorials").glob("*.md"))]
 
 
-def module(name: str) -> ModuleType:
-    """Return a module of ``scripts/documentation``."""
-    path = ROOT / "scripts" / "documentation" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"documentation_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = loaded  # dataclasses look their module up
-    spec.loader.exec_module(loaded)
-    return loaded
+tutorials, pages, notebooks, how_to = map(
+    documentation_module, ("tutorials", "pages", "notebooks", "how_to")
+)
 
 
-pages, tutorials = module("pages"), module("tutorials")
-with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(sys.modules, "tutorials", tutorials)
-    notebooks = module("notebooks")
+def test_every_page_with_commands_is_run_by_the_docs() -> None:
+    """``scripts/docs`` runs them, which CI does; a page without an entry is an error."""
+    assert len(how_to.pages()) > 5
+    assert "documentation/how_to.py" in (ROOT / "scripts" / "docs").read_text()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.usefixtures("lm_eval_looks_up_once", "forked")
-def test_tutorial_runs(tmp_path: Path, name: str) -> None:
-    outputs = tutorials.run_tutorial(DOCS / "tutorials" / f"{name}.md", tmp_path)
-    assert any(output.text for output in outputs)
-    assert any(output.figures for output in outputs)
+def test_a_page_without_an_entry_and_an_entry_without_its_words_are_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(how_to, "ROOT", tmp_path)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("```sh\ncapspace targets\n```\n")
+    entries = tmp_path / "scripts" / "documentation" / "how_to.yaml"
+    entries.parent.mkdir(parents=True)
+    for text, error in (
+        ("{}", "README.md has commands, and no entry"),
+        ("README.md: {instead: {tarts: x}}", "README.md has no 'tarts'"),
+        ("README.md:\ndocs/a.md:", "without commands: docs/a.md"),
+    ):
+        entries.write_text(text)
+        with pytest.raises(ValueError, match=error):
+            how_to.pages()
+
+
+def test_commands_run_with_what_stands_for_the_readers_own(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text('```csv title="mine.csv"\nyours\n```\n```sh\ncp big.csv a.csv\nfly away\n```\n')
+    instead = {"big.csv": "small.csv", "yours": "ours"}
+    page = how_to.Page(path, ["printf made > small.csv"], instead, {"fly": "no wings"})
+    how_to.run_how_to(page, tmp_path / "desk")
+    written = [(tmp_path / "desk" / name).read_text() for name in ("mine.csv", "a.csv")]
+    assert written == ["ours\n", "made"]
 
 
 def test_a_block_that_fails_is_named(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ TWIN_FILES = [f for f in FILES if f[0].startswith(("allenai/wino", "Muennighoff"
 # Of openllm-v2 and modern: a few items each, whose answers the tests of those panels check.
 OF_OTHER_PANELS = (
     *("DigitalLearningGmbH/", "HuggingFaceH4/", "Idavidrein/", "SaylorTwift/", "TAUR-Lab/"),
-    *("TIGER-Lab/", "evalplus/", "google/", "math-ai/", "nltk_data/", "wis-k/"),
+    *("TIGER-Lab/", "allenai/IFBench_test/", "evalplus/", "google/", "math-ai/"),
+    *("nltk_data/", "wis-k/"),
 )
 
 needs_real_items = pytest.mark.skipif(

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from checkout import ROOT
 
 from capspace.tasks.panel import Panel, PanelError, load_panel, panel_names
 
@@ -53,6 +54,16 @@ def test_classic_8_is_the_protocol_of_the_study() -> None:
     }
     assert [b.name for b in panel.benchmarks if b.executes_code] == ["HumanEval"]
     assert all(b.comparable for b in panel.benchmarks)
+
+
+def test_the_documentation_has_the_panels_table_of_what_matches_the_board() -> None:
+    text = (ROOT / "docs" / "how-to" / "thinking.md").read_text()
+    differences = load_panel("openllm-v2").differences
+    rows = [
+        f"| {d.subject} | {d.board} | {d.lm_eval} | {d.panel} | {d.reason} |" for d in differences
+    ]
+    assert "\n".join(rows) in text
+    assert all(panel.differences == () for panel in map(load_panel, ("classic-8", "modern")))
 
 
 def test_smoke_has_the_same_benchmarks_and_says_which_are_not_comparable() -> None:

@@ -42,12 +42,12 @@ def print_plan(plan: Plan) -> None:
     from ...zoo.planning.cost import total
 
     rows = []
-    order = {u.model.identity: i for i, u in reversed(list(enumerate(plan.units)))}
-    models = sorted(plan.models, key=lambda m: order.get(m.identity, len(plan.units)))
+    order = {u.model.row: i for i, u in reversed(list(enumerate(plan.units)))}
+    models = sorted(plan.models, key=lambda m: order.get(m.row, len(plan.units)))
     for model in models[:_MOST_ROWS]:
-        cells = plan.cells[model.identity]
-        units = [u.estimate for u in plan.units if u.model.identity == model.identity]
-        place = order.get(model.identity)
+        cells = plan.cells[model.row]
+        units = [u.estimate for u in plan.units if u.model.row == model.row]
+        place = order.get(model.row)
         rows.append(
             (
                 model.name,

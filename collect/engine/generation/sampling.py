@@ -27,12 +27,8 @@ class Choice:
 
     Attributes
     ----------
-    temperature : float, optional
-        Divides the logits before sampling; None takes the most probable token.
-    top_k : int
-        Sample among this many tokens; 0 is all.
-    top_p : float
-        Sample among the most probable tokens that together reach this probability.
+    temperature, top_k, top_p
+        As in `TextSettings`.
     seeds : sequence of int
         For each prompt the seed of its own stream of random numbers: a sample does not depend on
         what else runs. Read only where there is a temperature.

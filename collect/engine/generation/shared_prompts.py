@@ -58,7 +58,9 @@ class Prompt:
         return sum(len(segment.tokens) for segment in self.chain)
 
 
-def share_prompts(prompts: Sequence[Sequence[int]], min_shared: int = MIN_SHARED) -> list[Prompt]:
+def share_prompts(
+    prompts: Sequence[Sequence[int]], min_shared: int = MIN_SHARED, min_tail: int = 1
+) -> list[Prompt]:
     """Find what prompts share, among all of them and within groups that share more.
 
     Parameters
@@ -67,6 +69,8 @@ def share_prompts(prompts: Sequence[Sequence[int]], min_shared: int = MIN_SHARED
         None of them empty; they may repeat.
     min_shared : int
         Shortest segment.
+    min_tail : int
+        Shortest rest of a prompt that shares a segment.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def share_prompts(prompts: Sequence[Sequence[int]], min_shared: int = MIN_SHARED
         if low == high:
             continue
         common = int(shared[low + 1 : high].min()) if high - low > 1 else len(rows[low])
-        last = min(common, min(len(row) for row in rows[low:high]) - 1)
+        last = min(common, min(len(row) for row in rows[low:high]) - min_tail)
         alone = high - low == 1 and len(users[keys[low]]) == 1
         if not alone and last - depth >= min_shared:
             chain = (*chain, Segment(rows[low][depth:last], depth))

@@ -12,19 +12,21 @@ from lm_eval.models.utils import (
     postprocess_generated_text,
 )
 
-from ..attention.backends import AttentionBackend
 from ..budget import free_memory, generation_rows
 from ..forward import base_model
 from ..length import LengthLimit
 from ..tokens import encode_unique
-from .decode import DecodingStats, generate
+from .decode import DecodingStats
 from .sampling import Choice, StopCheck
 from .settings import UnservedSettingError, read_settings
 
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
 
-__all__ = ["generate_texts"]
+__all__ = ["Generate", "generate_texts"]
+
+Generate = Callable[..., tuple[list[list[int]], DecodingStats]]
+"""Continues prompts given as tokens."""
 
 
 def generate_texts(
@@ -33,7 +35,7 @@ def generate_texts(
     requested: dict[str, Any],
     *,
     seeds: Sequence[int],
-    attention_backend: AttentionBackend,
+    generate: Generate,
     prefill_tokens: int,
     autocast: Callable[[], AbstractContextManager[Any]],
     on_finished: Callable[[int], Any],
@@ -51,8 +53,10 @@ def generate_texts(
         The generation settings of lm-eval's requests.
     seeds : sequence of n int
         What each text is drawn from, where texts are sampled.
-    attention_backend : callable
-        How attention over the prompts is computed.
+    generate : callable
+        How prompts, given as tokens, are continued:
+        :func:`~capspace.collect.engine.generation.decode.generate` or
+        :func:`~capspace.collect.engine.state.texts.generate_by_states`.
     prefill_tokens : int
         Prompt tokens per forward pass.
     autocast : callable
@@ -106,7 +110,6 @@ def generate_texts(
         is_finished=StopCheck(lm.tokenizer, stops, chosen_by.end_tokens),
         rows=rows,
         prefill_tokens=prefill_tokens,
-        attention_backend=attention_backend,
         autocast=autocast,
         on_finished=on_finished,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -15,61 +16,145 @@ from transformers.cache_utils import DynamicCache
 
 from ..forward import CACHE_NAMES, UnsupportedForwardError, base_model, first_line
 from ..tree import IntArray
+from .scan import continued_scans, scanning_layers
 
-__all__ = ["FAMILIES", "State", "StateForward", "fork", "has_forkable_state"]
+__all__ = [
+    "ATTENTION",
+    "FAMILIES",
+    "State",
+    "StateForward",
+    "copied_layers",
+    "cuts",
+    "fork",
+    "goes_on_from_states",
+    "has_recurrent_state",
+]
 
 FAMILIES = {
+    "bailing_hybrid",
     "bamba",
     "falcon_h1",
+    "falcon_mamba",
     "granitemoehybrid",
+    "jamba",
     "kimi_linear",
     "lara_mini",
     "lfm2",
     "lfm2_moe",
     "lfm3",
+    "mamba",
+    "mamba2",
     "nemotron_h",
     "olmo_hybrid",
     "qwen3_5_moe_text",
     "qwen3_5_text",
     "qwen3_next",
+    "qwen4_exp_text",
+    "zamba",
+    "zamba2",
+    "zaya",
 }
 """Model types whose states go on exactly, over chunks of two tokens or more and after a copy.
 
-Not Jamba, Mamba, Falcon Mamba and Zamba, whose scan begins at zero in every chunk; not
-RecurrentGemma, whose state is kept in its modules.
+The scans of Mamba, Falcon Mamba, Jamba and Zamba do so by
+:func:`~capspace.collect.engine.state.scan.continued_scans`. Not RecurrentGemma, whose state is kept
+in its modules, nor MiniMax-01 and RWKV, whose states are none of the cache that is copied here.
 """
+
+ATTENTION = frozenset({"attention", "full_attention", "sliding_attention"})
+"""Types of layers, as configurations name them, that keep keys and values alone."""
 
 _LAYERS = (
     *("LinearAttentionLayer", "LinearAttentionAndFullAttentionLayer"),
-    *("DynamicLayer", "DynamicSlidingWindowLayer", "DummyLayer"),
+    *("DynamicLayer", "DynamicSlidingWindowLayer", "DynamicIndexedLayer", "DummyLayer"),
+    "MiniMaxM3VLSparseCacheLayer",
 )
+
+_CUT = 64
+"""Long stretches are cut at multiples of what the scan of a recurrent layer takes at once."""
 
 State = Any
 """A transformers cache of all layers."""
 
 
-def has_forkable_state(model: nn.Module) -> bool:
-    """Return whether the engine can copy the states of a model: by its type and its cache."""
+def has_recurrent_state(model: nn.Module) -> bool:
+    """Return whether layers of a model keep a state in which earlier tokens are mixed."""
     base = base_model(model)
-    config = getattr(base, "config", None)
-    if config is None or not hasattr(cache_utils, "LinearAttentionLayer"):
-        return False  # before transformers 5 each family had a cache of its own
-    text = config.get_text_config(decoder=True)
-    if text.model_type not in FAMILIES or not type(base).__module__.startswith("transformers."):
+    text = base.config.get_text_config(decoder=True)
+    types = getattr(text, "layer_types", None) or []
+    if types and ATTENTION.issuperset(types):
         return False
-    return all(type(layer).__name__ in _LAYERS for layer in DynamicCache(config=text).layers)
+    linear = any(name.startswith("LinearAttention") for name in _cache_layers(text))
+    return linear or bool(getattr(base, "_is_stateful", False))
+
+
+def goes_on_from_states(model: nn.Module) -> bool:
+    """Return whether the engine may go on from copies of a model's state: by type and cache.
+
+    Where layers are recurrent, the type is one of `FAMILIES`. Keys and values of other models are
+    copied as they are.
+    """
+    base = base_model(model)
+    text = base.config.get_text_config(decoder=True)
+    if not type(base).__module__.startswith("transformers."):
+        return False
+    if has_recurrent_state(model) and text.model_type not in FAMILIES:
+        return False
+    layers = _cache_layers(text)
+    return bool(layers) and set(_LAYERS).issuperset(layers)
+
+
+def _cache_layers(text: Any) -> list[str]:
+    """Return the classes of a model's cache, a layer each; none if transformers knows none."""
+    if not hasattr(cache_utils, "LinearAttentionLayer"):
+        return []  # before transformers 5 each family had a cache of its own
+    try:
+        return [type(layer).__name__ for layer in DynamicCache(config=text).layers]
+    except (AttributeError, KeyError):  # layers of a kind that has a cache of its own
+        return []
 
 
 def fork(state: State, rows: int) -> State:
     """Return a state of ``rows`` equal rows, which shares no memory with the state of one row."""
     new = copy.copy(state)
-    new.layers = [copy.copy(layer) for layer in state.layers]
-    for layer in new.layers:
+    new.layers = copied_layers(state)
+    new.reorder_cache(torch.zeros(rows, dtype=torch.long))
+    return new
+
+
+def copied_layers(state: State) -> list[Any]:
+    """Return the layers of a state, whose own tensors may then be replaced."""
+    layers = [copy.copy(layer) for layer in state.layers]
+    for layer in layers:
         for name, value in vars(layer).items():
             if isinstance(value, dict):
                 setattr(layer, name, dict(value))
-    new.reorder_cache(torch.zeros(rows, dtype=torch.long))
-    return new
+    return layers
+
+
+def cuts(start: int, length: int, most: int) -> IntArray:
+    """Return where a stretch of tokens is cut into passes of about ``most`` tokens.
+
+    Parameters
+    ----------
+    start : int
+        Position of its first token; no text is cut but at multiples of a scan's own pieces.
+    length : int
+        Tokens of the stretch.
+    most : int
+        Tokens per pass.
+
+    Returns
+    -------
+    array
+        Places in the stretch, none of which leaves a piece of a single token: it would be
+        computed step by step, which some models do not do exactly so.
+
+    """
+    most = max(_CUT, most // _CUT * _CUT)
+    places = np.arange(start // most * most + most, start + length, most) - start
+    kept: IntArray = places[(places != 1) & (places != length - 1)]
+    return kept
 
 
 @dataclass(frozen=True)
@@ -82,11 +167,21 @@ class StateForward:
         The model.
     cache_name : str
         Argument that takes the state.
+    takes_positions : bool
+        Whether it takes ``position_ids``; it counts the tokens of its state otherwise, or needs no
+        position.
+    picks_columns : bool
+        Whether ``logits_to_keep`` names the tokens whose logits are computed; all are otherwise.
+    scanning : tuple of Module
+        The layers whose scans go on with help.
 
     """
 
     model: nn.Module
     cache_name: str
+    takes_positions: bool = True
+    picks_columns: bool = True
+    scanning: tuple[nn.Module, ...] = ()
 
     @classmethod
     def of(cls, model: nn.Module) -> StateForward:
@@ -98,9 +193,17 @@ class StateForward:
             No name of the state works.
 
         """
+        parameters = inspect.signature(base_model(model).forward).parameters
+        scanning = scanning_layers(model)
         reason = ""
         for name in CACHE_NAMES:
-            forward = cls(model, name)
+            forward = cls(
+                model,
+                name,
+                takes_positions="position_ids" in parameters,
+                picks_columns="logits_to_keep" in parameters,
+                scanning=scanning,
+            )
             state = forward.empty()
             try:
                 with warnings.catch_warnings(), torch.no_grad():
@@ -120,7 +223,12 @@ class StateForward:
         return DynamicCache(config=config)
 
     def __call__(
-        self, tokens: IntArray, positions: IntArray, columns: IntArray, state: State
+        self,
+        tokens: IntArray,
+        positions: IntArray,
+        columns: IntArray,
+        state: State,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Read tokens, going on from a state, and return the logits of some of them.
 
@@ -132,6 +240,8 @@ class StateForward:
             Which tokens of each row, at least one.
         state : State
             Of as many rows, or empty; changed in place.
+        mask : tensor of shape (n_rows, n_held + n), optional
+            1 for tokens held or given that a row has, 0 for the columns that it lacks.
 
         Returns
         -------
@@ -139,14 +249,18 @@ class StateForward:
 
         """
         device = next(self.model.parameters()).device
-        logits: Tensor = self.model(
-            input_ids=torch.from_numpy(tokens).to(device),
-            position_ids=torch.from_numpy(positions).to(device),
-            use_cache=True,
-            logits_to_keep=torch.from_numpy(columns).to(device),
-            **{self.cache_name: state},
-        ).logits
-        return logits
+        wanted = torch.from_numpy(columns).to(device)
+        settings: dict[str, Any] = {self.cache_name: state}
+        if self.takes_positions:
+            settings["position_ids"] = torch.from_numpy(positions).to(device)
+        if self.picks_columns:
+            settings["logits_to_keep"] = wanted
+        if mask is not None:
+            settings["attention_mask"] = mask.to(device)
+        inputs = torch.from_numpy(tokens).to(device)
+        with continued_scans(self.scanning):
+            logits: Tensor = self.model(input_ids=inputs, use_cache=True, **settings).logits
+        return logits if self.picks_columns else logits.index_select(1, wanted)
 
 
 def _is_filled(layer: Any) -> bool:

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..scoring import Budget, ScoringStats, Target, TargetScores
 from ..tree import IntArray, TokenTree, build_tree
-from .forking import State, StateForward, fork
+from .forking import State, StateForward, cuts, fork
 
 __all__ = ["score_by_states"]
 
@@ -22,8 +22,6 @@ _MOST_STATES = 8
 """States held at once, of branching points above each other."""
 _MOST_CONTEXT = 16384
 """Tokens of context that the rows of one pass may hold together."""
-_CUT = 64
-"""Long stretches are cut at multiples of what the scan of a recurrent layer takes at once."""
 
 
 def score_by_states(
@@ -42,7 +40,7 @@ def score_by_states(
     right, from copies of the state.
 
     Parameters and result are those of :func:`~capspace.collect.engine.scoring.score_targets`, for a
-    model that :func:`~capspace.collect.engine.state.forking.has_forkable_state` names.
+    model that :func:`~capspace.collect.engine.state.forking.goes_on_from_states` lets through.
     """
     tree, located = build_tree(
         [target.inputs for target in targets], [len(target.continuation) for target in targets]
@@ -126,11 +124,8 @@ class _Run:
         most = self.budget.tokens
         if self.scores.is_needed(entries).sum() > self.budget.rows:
             most = min(most, self.budget.rows)
-        most = max(_CUT, most // _CUT * _CUT)
         first = int(self.tree.depth[entries[0]])
-        cuts = np.arange(first // most * most + most, first + len(entries), most) - first
-        cuts = cuts[(cuts != 1) & (cuts != len(entries) - 1)]  # no piece of a single token
-        for piece in np.split(entries, cuts):
+        for piece in np.split(entries, cuts(first, len(entries), most)):
             self._read([piece], state)
 
     def _read(self, texts: list[IntArray], state: State) -> None:

@@ -107,6 +107,13 @@ class ZooSettings(RunSettings):
             NOT_HERE, "a zoo hands out the devices; `devices` says how many one checkpoint takes"
         )
 
+    @field_validator("until", "budget", mode="before")
+    @classmethod
+    def _all_items(cls, value: Any) -> Any:
+        raise PydanticCustomError(
+            NOT_HERE, "a zoo measures the same items of all checkpoints; `limit` says how many"
+        )
+
     @field_validator("token", mode="before")
     @classmethod
     def _no_secrets(cls, value: Any) -> Any:

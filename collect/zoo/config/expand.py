@@ -12,6 +12,7 @@ from pathlib import Path
 from ...checkpoints.hub import http_errors
 from ...errors import ZooError
 from .config import Entry, Facts, ZooFile, ZooSettings
+from .modes import mode_words
 
 __all__ = ["Candidate", "candidates", "expand_braces"]
 
@@ -32,16 +33,16 @@ class Candidate:
 
 
 def candidates(zoo: ZooFile) -> list[Candidate]:
-    """Return the checkpoints of a zoo, each once, in the file's order.
+    """Return the checkpoints of a zoo, each once in every mode, in the file's order.
 
     Raises
     ------
     ZooError
         A pattern that matches nothing, a list of names that cannot be read, or one checkpoint with
-        two settings; file and line are named.
+        two settings in one mode; file and line are named.
 
     """
-    by_ref: dict[str, Candidate] = {}
+    known: dict[tuple[str, str], Candidate] = {}
     shared = zoo.settings
     for index, entry in enumerate(zoo.config.checkpoints):
         where = zoo.at("checkpoints", index)
@@ -49,12 +50,12 @@ def candidates(zoo: ZooFile) -> list[Candidate]:
         for text, place in _texts(entry, zoo, where):
             for ref in _refs(text, zoo, place):
                 new = Candidate(ref, settings, entry.facts, place)
-                old = by_ref.setdefault(ref, new)
+                old = known.setdefault((ref, mode_words(settings)), new)
                 if old.settings != new.settings:
                     raise ZooError(
                         f"{place}: {ref} was listed with other settings at {old.where}; keep one"
                     )
-    return list(by_ref.values())
+    return list(known.values())
 
 
 def expand_braces(text: str) -> list[str]:

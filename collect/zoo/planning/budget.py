@@ -69,16 +69,16 @@ def within_budget(plan: Plan, device_seconds: float) -> Plan:
     Ruan et al. 2024, arXiv 2405.10938, sections 3.2 and 5.
 
     """
-    cost = {m.identity: _FREE * device_seconds / len(plan.models) for m in plan.models}
+    cost = {m.row: _FREE * device_seconds / len(plan.models) for m in plan.models}
     missing: set[str] = set()
     for unit in plan.units:
-        identity = unit.model.identity
+        row = unit.model.row
         seconds = unit.estimate.seconds * unit.model.devices
-        cost[identity] = seconds + (cost[identity] if identity in missing else 0.0)
-        missing.add(identity)
+        cost[row] = seconds + (cost[row] if row in missing else 0.0)
+        missing.add(row)
     if not missing:
         return plan
-    measured = [m.identity for m in plan.models if m.identity not in missing]
+    measured = [m.row for m in plan.models if m.row not in missing]
     cheapest = min(cost[i] for i in missing)
     if cheapest > device_seconds:
         raise ZooError(
@@ -92,8 +92,8 @@ def within_budget(plan: Plan, device_seconds: float) -> Plan:
     choice = choose_models(
         Candidates(
             points,
-            units=[m.identity for m in plan.models],
-            cost=[cost[m.identity] for m in plan.models],
+            units=[m.row for m in plan.models],
+            cost=[cost[m.row] for m in plan.models],
         ),
         budget=device_seconds,
         include=measured,

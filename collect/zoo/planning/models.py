@@ -25,10 +25,19 @@ from ...storage.result import Missing
 from ...storage.store import Store
 from ..config.config import Facts, ZooFile, ZooSettings
 from ..config.expand import Candidate
+from ..config.modes import mode_names, row_of
 from ..devices.device import DeviceKind
 from .plan import Model
 
-__all__ = ["Resolved", "facts_table", "make_model", "merge", "resolve_all", "unsupported_reason"]
+__all__ = [
+    "Resolved",
+    "facts_table",
+    "make_model",
+    "merge",
+    "resolve_all",
+    "row_names",
+    "unsupported_reason",
+]
 
 _REQUESTS_AT_ONCE = 8
 
@@ -41,6 +50,11 @@ class Resolved:
     checkpoint: Checkpoint
     settings: ZooSettings
     weights: Weights
+
+    @property
+    def row(self) -> str:
+        """What the zoo has a row for: the bytes, in the mode that they respond in."""
+        return row_of(self.checkpoint.identity, self.settings)
 
 
 def resolve_all(
@@ -64,6 +78,8 @@ def resolve_all(
                 trust_remote_code=settings.trust_remote_code,
                 hash_file=store.hash_file,
             )
+            if settings.applies_template:
+                checkpoint.require_chat_template()
             return Resolved(candidate, checkpoint, settings, weigh(checkpoint))
         except CheckpointError as error:
             return error
@@ -71,9 +87,9 @@ def resolve_all(
     resolved, missing = [], []
     with ThreadPoolExecutor(max_workers=_REQUESTS_AT_ONCE) as pool:
         # The Hub is asked about several at once; folders are hashed one after another.
-        asked = {c.ref: pool.submit(find, c) for c in wanted if not Path(c.ref).is_dir()}
-        for candidate in wanted:
-            outcome = asked[candidate.ref].result() if candidate.ref in asked else find(candidate)
+        asked = [None if Path(c.ref).is_dir() else pool.submit(find, c) for c in wanted]
+        for candidate, answer in zip(wanted, asked, strict=True):
+            outcome = find(candidate) if answer is None else answer.result()
             if isinstance(outcome, Resolved):
                 resolved.append(outcome)
                 continue
@@ -85,19 +101,19 @@ def resolve_all(
 
 
 def merge(resolved: Sequence[Resolved]) -> tuple[list[tuple[Resolved, tuple[str, ...]]], list[str]]:
-    """Return each checkpoint once, with the other names of the same bytes, and notices.
+    """Return each checkpoint once in a mode, with other names of the same bytes, and notices.
 
     Raises
     ------
     ZooError
-        The same bytes were listed with two different settings.
+        The same bytes were listed with two different settings in one mode.
 
     """
     first: dict[str, Resolved] = {}
     others: dict[str, list[str]] = {}
     notices = []
     for item in resolved:
-        same = first.setdefault(item.checkpoint.identity, item)
+        same = first.setdefault(item.row, item)
         if same is item:
             continue
         if same.settings != item.settings:
@@ -105,23 +121,53 @@ def merge(resolved: Sequence[Resolved]) -> tuple[list[tuple[Resolved, tuple[str,
                 f"{item.candidate.where}: {item.checkpoint.name} is the same checkpoint as "
                 f"{same.checkpoint.name} ({same.candidate.where}) with other settings; keep one"
             )
-        others.setdefault(item.checkpoint.identity, []).append(item.checkpoint.name)
+        others.setdefault(item.row, []).append(item.checkpoint.name)
         notices.append(
             f"{item.checkpoint.name} ({item.candidate.where}) is the same checkpoint as "
             f"{same.checkpoint.name}: measured once"
         )
-    return [(f, tuple(others.get(i, ()))) for i, f in first.items()], notices
+    return [(f, tuple(others.get(row, ()))) for row, f in first.items()], notices
+
+
+def row_names(resolved: Sequence[Resolved]) -> list[str]:
+    """Return what the rows of checkpoints are called, with the mode where one has several."""
+    modes: dict[str, list[Resolved]] = {}
+    for item in resolved:
+        modes.setdefault(item.checkpoint.identity, []).append(item)
+    names = {}
+    for items in modes.values():
+        for item, mode in zip(items, mode_names([i.settings for i in items]), strict=True):
+            names[item.row] = f"{item.checkpoint.name} ({mode})" if mode else item.checkpoint.name
+    return [names[item.row] for item in resolved]
 
 
 def make_model(
-    resolved: Resolved, aliases: tuple[str, ...], table: pd.DataFrame, device: DeviceKind
+    resolved: Resolved,
+    aliases: tuple[str, ...],
+    table: pd.DataFrame,
+    device: DeviceKind,
+    *,
+    name: str | None = None,
 ) -> Model:
-    """Return a checkpoint with its size, its facts, and the devices it takes of these."""
+    """Return a checkpoint with its size, its facts, and the devices it takes of these.
+
+    Parameters
+    ----------
+    resolved, aliases
+        The checkpoint, and other names of the same bytes.
+    table : DataFrame
+        Facts by the checkpoints' own names.
+    device : DeviceKind
+        What the zoo will run on.
+    name : str, optional
+        What its row is called; by default as the checkpoint is.
+
+    """
     checkpoint, settings, weights = resolved.checkpoint, resolved.settings, resolved.weights
     facts, counted = _facts(checkpoint.name, resolved.candidate.facts, table, weights)
     n_bytes = weights.bytes_as(settings.dtype)
     model = Model(
-        name=checkpoint.name,
+        name=name or checkpoint.name,
         ref=_exact_ref(checkpoint),
         identity=checkpoint.identity,
         revision=checkpoint.revision,

@@ -13,6 +13,7 @@ from capspace.tasks.panel import Benchmark
 from ...settings import RunSettings
 from ...storage.digests import sha256
 from ...storage.result import Missing
+from ..config.modes import mode_words, row_of
 from .cost import Estimate, total
 
 __all__ = ["Cell", "Model", "Plan", "Unit", "cut_into_units", "longest_first"]
@@ -20,7 +21,7 @@ __all__ = ["Cell", "Model", "Plan", "Unit", "cut_into_units", "longest_first"]
 
 @dataclass(frozen=True)
 class Model:
-    """A checkpoint of the zoo, resolved, with its size, settings and facts.
+    """A checkpoint of the zoo in one mode, resolved, with its size, settings and facts.
 
     Attributes
     ----------
@@ -55,6 +56,11 @@ class Model:
     n_bytes: int
     n_download_bytes: int
     devices: int
+
+    @property
+    def row(self) -> str:
+        """What the zoo has a row for: the bytes, in the mode that they respond in."""
+        return row_of(self.identity, self.settings)
 
     @property
     def memory_bytes(self) -> int:
@@ -120,9 +126,9 @@ class Plan:
     name : str
         The zoo's.
     models : tuple of Model
-        Each checkpoint once.
+        Each checkpoint once in each mode.
     cells : dict
-        Cells of each model, by its identity.
+        Cells of each model, by its row.
     units : tuple of Unit
         Missing cells, longest first.
     unmeasurable : tuple of Missing
@@ -157,14 +163,14 @@ class Plan:
         ]
         return total(parts)
 
-    def of(self, identities: Iterable[str]) -> Plan:
-        """Return the plan of only these models."""
-        wanted = set(identities)
+    def of(self, rows: Iterable[str]) -> Plan:
+        """Return the plan of only these models, by their rows."""
+        wanted = set(rows)
         return replace(
             self,
-            models=tuple(m for m in self.models if m.identity in wanted),
-            cells={i: c for i, c in self.cells.items() if i in wanted},
-            units=tuple(u for u in self.units if u.model.identity in wanted),
+            models=tuple(m for m in self.models if m.row in wanted),
+            cells={row: cells for row, cells in self.cells.items() if row in wanted},
+            units=tuple(u for u in self.units if u.model.row in wanted),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,11 +189,12 @@ class Plan:
         }
 
     def _model_dict(self, model: Model) -> dict[str, Any]:
-        cells = self.cells[model.identity]
-        units = [u for u in self.units if u.model.identity == model.identity]
+        cells = self.cells[model.row]
+        units = [u for u in self.units if u.model.row == model.row]
         return {
             **asdict(model),
             "settings": model.settings.to_json(),
+            "mode": mode_words(model.settings),
             "memory_bytes": model.memory_bytes,
             "n_done": sum(c.is_done for c in cells),
             "n_missing": sum(not c.is_done for c in cells),

@@ -13,11 +13,13 @@ from capspace.tasks.panel import Benchmark, Panel, load_panel
 
 from ...harness.data_root import chosen_data_root
 from ...harness.harness import Harness, Workload
+from ...harness.task_changes import TaskChanges
 from ...run.cells import measurable_cells
 from ...runtime.log_capture import logged_to
 from ...storage.digests import digest
 from ...storage.files import write_atomically
 from ...storage.identity import Measurement
+from ...storage.mode import Mode
 from ...storage.result import Missing
 from ...storage.store import Store
 from ..config.config import ZooFile
@@ -29,7 +31,15 @@ from .cost import (
     fit_throughput,
     forward_flops,
 )
-from .models import Resolved, facts_table, make_model, merge, resolve_all, unsupported_reason
+from .models import (
+    Resolved,
+    facts_table,
+    make_model,
+    merge,
+    resolve_all,
+    row_names,
+    unsupported_reason,
+)
 from .plan import Cell, Model, Plan, Unit, cut_into_units, longest_first
 
 __all__ = ["make_plan", "zoo_panels"]
@@ -87,18 +97,21 @@ def make_plan(
     tell(f"resolving {counted(len(wanted), 'checkpoint')}")
     resolved, missing = resolve_all(wanted, panels, store)
     merged, notices = merge(resolved)
-    models = [make_model(f, aliases, table, device) for f, aliases in merged]
+    models = [
+        make_model(f, aliases, table, device, name=name)
+        for (f, aliases), name in zip(merged, row_names([f for f, _ in merged]), strict=True)
+    ]
     with logged_to(store.logs_path / "zoo-plan.log"):
-        cells, missing_cells, benchmarks = _keys(zoo, panels, harness, merged, allowed=models)
+        cells, missing_cells, benchmarks = _keys(panels, harness, merged)
         works = _workloads(zoo, benchmarks, harness, store, tell)
     speed = fit_throughput(
         _observations(store, models, cells, works, device), Throughput.guess(device.kind)
     )
-    planned: dict[str, tuple[Cell, ...]] = {}
+    planned: dict[str, tuple[Cell, ...]] = {}  # by row
     units: list[Unit] = []
     for model in models:
         reason = unsupported_reason(model, device)
-        planned[model.identity] = tuple(
+        planned[model.row] = tuple(
             Cell(
                 key=cell.key,
                 panel=panel.name,
@@ -106,22 +119,24 @@ def make_plan(
                 is_done=store.get(cell.key) is not None,
                 estimate=replace(
                     speed, flops_per_second=speed.flops_per_second * model.devices
-                ).cell(works[panel.name, benchmark.name], model.n_parameters),
+                ).cell(
+                    works[panel.name, benchmark.name, Mode.of(model.settings)], model.n_parameters
+                ),
             )
-            for panel, benchmark, cell in cells[model.identity]
+            for panel, benchmark, cell in cells[model.row]
         )
         if reason is not None:
-            open_cells = [c for c in planned[model.identity] if not c.is_done]
+            open_cells = [c for c in planned[model.row] if not c.is_done]
             missing += [
                 Missing(model.name, c.benchmark, reason, revision=model.revision, key=c.key)
                 for c in open_cells
             ]
-            planned[model.identity] = tuple(c for c in planned[model.identity] if c.is_done)
+            planned[model.row] = tuple(c for c in planned[model.row] if c.is_done)
         for panel in panels:
             units += cut_into_units(
                 model,
                 panel.name,
-                [c for c in planned[model.identity] if c.panel == panel.name],
+                [c for c in planned[model.row] if c.panel == panel.name],
                 load=speed.load(model.n_bytes),
                 unit_seconds=min(zoo.config.limits.unit_time, unit_seconds or math.inf),
             )
@@ -138,21 +153,20 @@ def make_plan(
 _Keys = dict[str, list[tuple[Panel, Benchmark, Measurement]]]
 
 
+_Works = dict[tuple[str, str, Mode], Workload]
+
+
 def _keys(
-    zoo: ZooFile,
     panels: Sequence[Panel],
     harness: Harness,
     merged: Sequence[tuple[Resolved, tuple[str, ...]]],
-    *,
-    allowed: Sequence[Model],
-) -> tuple[_Keys, list[Missing], list[tuple[Panel, Benchmark]]]:
-    """Return each model's cells, the cells that cannot be measured, and the benchmarks used."""
-    keys: _Keys = {model.identity: [] for model in allowed}
+) -> tuple[_Keys, list[Missing], list[tuple[Panel, Benchmark, Mode]]]:
+    """Return each row's cells, the cells that cannot be measured, and the benchmarks used."""
+    keys: _Keys = {resolved.row: [] for resolved, _ in merged}
     missing: list[Missing] = []
-    used: list[tuple[Panel, Benchmark]] = []
+    used: dict[tuple[str, str, Mode], tuple[Panel, Benchmark, Mode]] = {}
     for panel in panels:
         for benchmark in panel.benchmarks:
-            is_used = False
             for resolved, _ in merged:
                 cells, gaps = measurable_cells(
                     resolved.checkpoint,
@@ -163,35 +177,37 @@ def _keys(
                     runs_here=False,
                 )
                 for cell in cells:
-                    keys[resolved.checkpoint.identity].append((panel, benchmark, cell.measurement))
+                    mode = Mode.of(resolved.settings)
+                    keys[resolved.row].append((panel, benchmark, cell.measurement))
+                    used[panel.name, benchmark.name, mode] = (panel, benchmark, mode)
                 missing += gaps
-                is_used = is_used or bool(cells)
-            if is_used:
-                used.append((panel, benchmark))
-    return keys, missing, used
+    return keys, missing, list(used.values())
 
 
 def _workloads(
     zoo: ZooFile,
-    benchmarks: Sequence[tuple[Panel, Benchmark]],
+    benchmarks: Sequence[tuple[Panel, Benchmark, Mode]],
     harness: Harness,
     store: Store,
     tell: Tell,
-) -> dict[tuple[str, str], Workload]:
-    """Return what each benchmark requests; counted once, and kept beside the store."""
+) -> _Works:
+    """Return what each benchmark requests in a mode; counted once, and kept beside the store."""
     path = store.path / "workloads.json"
     counted: dict[str, dict[str, int]] = {}
     if path.is_file():
         counted = json.loads(path.read_text(encoding="utf-8"))
-    works = {}
+    works: _Works = {}
     n_before = len(counted)
-    for panel, benchmark in benchmarks:
-        tasks = [asdict(task) for task in harness.tasks(benchmark)]
+    for panel, benchmark, mode in benchmarks:
+        changes = TaskChanges.of_mode(mode)
+        tasks = [asdict(task) for task in harness.tasks(benchmark, changes)]
         key = digest([tasks, benchmark.n_shot, zoo.config.limit])
         if key not in counted:
             tell(f"counting the requests of {benchmark.name}, once")
-            counted[key] = asdict(harness.workload(benchmark, limit=zoo.config.limit))
-        works[panel.name, benchmark.name] = Workload(**counted[key])
+            counted[key] = asdict(
+                harness.workload(benchmark, limit=zoo.config.limit, changes=changes)
+            )
+        works[panel.name, benchmark.name, mode] = Workload(**counted[key])
     if len(counted) > n_before:
         write_atomically(path, json.dumps(counted))
     return works
@@ -201,19 +217,19 @@ def _observations(
     store: Store,
     models: Sequence[Model],
     cells: _Keys,
-    works: dict[tuple[str, str], Workload],
+    works: _Works,
     device: DeviceKind,
 ) -> list[Observation]:
     seen = []
     for model in models:
-        for panel, benchmark, cell in cells[model.identity]:
+        for panel, benchmark, cell in cells[model.row]:
             result = store.get(cell.key)
             if result is None or not str(result.provenance.get("device")).startswith(device.kind):
                 continue
             if result.provenance.get("requests", {}).get("n_known"):
                 continue  # partly taken from the journal: its time says nothing
             seconds = result.provenance.get("seconds")
-            work = works[panel.name, benchmark.name]
+            work = works[panel.name, benchmark.name, Mode.of(model.settings)]
             if isinstance(seconds, (int, float)) and seconds > 0:
                 seen.append(
                     Observation(

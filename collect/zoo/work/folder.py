@@ -97,14 +97,14 @@ class ZooFolder:
             if not set(unit.cells.values()) <= set(failed)
         }
         wanted = {key for unit in new.values() for key in unit.cells.values()}
-        current = {model.ref: model.settings for model in plan.models}
+        current = {c.key: m.settings for m in plan.models for c in plan.cells[m.row]}
         finished = self.finished()
         by_id: dict[str, WorkUnit] = {}
         taken: set[str] = set()
         for old in self.read_work().units if self.has_work() else ():
             cells = {b: k for b, k in old.cells.items() if k in wanted}
             if cells and old.id not in finished:
-                settings = current.get(old.ref, old.settings)  # a data root may have moved
+                settings = current[min(cells.values())]  # a data root may have moved
                 by_id[old.id] = replace(old, cells=cells, settings=settings)
                 taken |= set(cells.values())
         for unit in new.values():
@@ -116,9 +116,7 @@ class ZooFolder:
                 by_id[identifier] = replace(unit, id=identifier, cells=cells)
         ordered = sorted(by_id.values(), key=lambda o: (-o.seconds, o.model, o.id))
         work = WorkList(
-            wanted={
-                m.name: {c.benchmark: c.key for c in plan.cells[m.identity]} for m in plan.models
-            },
+            wanted={m.name: {c.benchmark: c.key for c in plan.cells[m.row]} for m in plan.models},
             facts={m.name: m.facts | {"counted": list(m.counted)} for m in plan.models},
             units=tuple(ordered),
             panels={p.name: p for p in panels},

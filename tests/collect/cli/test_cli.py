@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sqlite3
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ from capspace.collect.storage.result import Result
 
 
 def test_version_and_help(capspace: Command) -> None:
-    assert capspace("--version").out == "capspace 0.1.0\n"
+    assert capspace("--version").out == f"capspace {version('capspace')}\n"
     for command in ("place", "collect", "predict", "scores", "panels", "targets", "models"):
         assert command in capspace("--help").out
         assert capspace(command, "--help").code == 0
@@ -29,6 +30,9 @@ def test_version_and_help(capspace: Command) -> None:
 @pytest.mark.slow
 def test_panels_targets_and_models(capspace: Command) -> None:
     assert "classic-8 v1" in capspace("panels").out
+    board = capspace("panels", "openllm-v2").out
+    assert "What matches the board, and what does not" in board
+    assert "string comparison before" in " ".join(board.split())
     assert "agentbench" in capspace("targets").out
     assert "meta-llama/Llama-2-7b-hf" in capspace("models", "--family", "Llama-2").out
     for command in ("panels", "targets", "models"):

@@ -78,8 +78,10 @@ def test_every_command_is_in_one_panel_of_the_help(wide: Command) -> None:
 
 # One thing each, said in the words of each command: a CSV file that is written, where files are
 # written, what the result is called, the seed of everything random, a table of scores on targets
-# of one's own.
-WORDED_BY_COMMAND = {"--csv", "--name", "--out", "--seed", "--target-scores"}
+# of one's own, a model by its name, what the user says that it is.
+WORDED_BY_COMMAND = {
+    "--answers-of", "--csv", "--model", "--name", "--out", "--seed", "--target-scores",
+}  # fmt: skip
 
 
 def test_an_option_means_one_thing_in_every_command() -> None:

@@ -44,6 +44,8 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "zoo fit": (("zoo.yaml", *STORE), (("--out", "out"),)),
     "predict": (("scores.csv", "--target", "bbh"), (("--csv", "out.csv"),)),
     "compare": (("pair.csv", "--target", "bbh"), ()),
+    "verdict": (("scores.csv", "--target", "bbh", "--cost", "5h"), (("--out", "out"),)),
+    "next": (("scores.csv", "--target", "bbh"), (("--out", "out"),)),
     "references build": (("scores.csv", "truth.csv", "--out", "new", *REFERENCE), ()),
     "references update": (("ref", "scores.csv", "truth.csv", *REFERENCE[2:]), ()),
     "references show": (("study-2024",), ()),

@@ -13,7 +13,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from capspace.collect.engine.lm import CapspaceLM
-from capspace.collect.engine.support import generation_probe, probe
+from capspace.collect.engine.probes import generation_probe, probe
 
 SHARED = {"tokenizer": byte_tokenizer(), "max_length": 256}
 OTHERS = ("Qwen3", "Gemma2")

@@ -34,15 +34,14 @@ LONG = {
 }
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "mamba": ("MambaConfig", {"state_size": 4}, "Mamba.* carries a recurrent state"),
-    "bloom": ("BloomConfig", {}, "Bloom.* attention interface"),
+    "rwkv": ("RwkvConfig", {"attention_hidden_size": 32}, "Rwkv.* carries a recurrent state"),
     "longrope": (
         "Phi3Config",
         {"rope_parameters": LONG, "original_max_position_embeddings": 32},
         r"length of the input \(longrope\)",
     ),
     "bidirectional": ("LlamaConfig", {"is_causal": False}, "not causal"),
-    "alibi": ("FalconConfig", {"alibi": True}, "attention interface|ALiBi"),
+    "chunked": ("LlamaConfig", {"attention_chunk_size": 64}, "in chunks of positions"),
 }
 
 

@@ -44,6 +44,7 @@ SCORED = GENERATED.model_copy(
     update={"name": "MuSR", "tasks": ("leaderboard_musr_murder_mysteries",), "n_tasks": 1,
             "folder": "leaderboard/musr", "metric": "acc_norm", "filter": "none"}
 )  # fmt: skip
+TASK = "mmlu_pro_law"
 PANEL = Panel(name="two", version=1, description="d", benchmarks=(GENERATED, SCORED))
 ALONE = PANEL.select(["Pro"])
 
@@ -259,6 +260,39 @@ def test_an_effort_that_the_template_takes_is_accepted(tmp_path: Path, condition
     for effort in ("medium", "high"):
         given = RunSettings(reasoning_effort=effort, device="cpu", batch_size=1)
         assert load_model(resolve(str(folder)), given, chat_template=True, mode=Mode.of(given))
+
+
+def test_an_argument_that_the_template_does_not_name_is_noted(chat: Path) -> None:
+    given = RunSettings(
+        chat_template_args={"effort": "<1>", "efort": "<1>"}, thinking="on", device="cpu",
+        batch_size=1,
+    )  # fmt: skip
+    lm: Any = load_model(resolve(str(chat)), given, chat_template=True, mode=Mode.of(given))
+    assert lm.notes == [
+        "its chat template ignores efort: it does not name it (--chat-template-args)"
+    ]
+
+
+def test_a_missing_chat_template_is_told_before_anything_is_loaded(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from capspace.collect.run import collect
+
+    monkeypatch.delattr(collect, "Harness")  # which comes after the checkpoints
+    for settings in ({"chat_template": True}, {"thinking": "on"}):
+        with pytest.raises(CheckpointError, match="it has no chat template, and one was asked f"):
+            measured(tiny_checkpoint, tmp_path, **settings)
+
+
+def test_more_examples_than_there_are_is_one_line(chat: Path, tmp_path: Path) -> None:
+    shots = GENERATED.model_copy(update={"n_shot": 6, "tasks": (TASK,), "n_tasks": 1})
+    six = Panel(name="six", version=1, description="d", benchmarks=(shots,))
+    with pytest.raises(
+        NothingMeasuredError,
+        match=rf"Pro: n_shot: 6 wants more examples than task {TASK} has to draw from, 5; give a",
+    ) as refused:
+        measured(chat, tmp_path, panel=six, chat_template=True, limit=1)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_thinking_mode_without_a_delimiter_is_one_line(

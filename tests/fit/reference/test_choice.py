@@ -5,7 +5,11 @@ import pytest
 
 from capspace.fit import ScoreTable, choose_reference, load_reference
 from capspace.fit.errors import TableError
-from capspace.fit.reference.choice import known_elsewhere, refuse_other_protocols
+from capspace.fit.reference.choice import (
+    further_references,
+    known_elsewhere,
+    refuse_other_protocols,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +66,25 @@ def test_columns_of_other_references_are_named() -> None:
     assert known_elsewhere(["HumanEval+", "HumanEvl"], reference, also=["HumanEval+"]) == [
         "HumanEval+"
     ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen", "names"),
+    [
+        (["MMLU", "ARC-C", "HellaSwag", "GSM8K"], "study-2024", []),
+        (["MMLU", "GSM8K", "leaderboard_bbh", "leaderboard_musr"], "study-2024", []),
+        (["MMLU", "leaderboard_bbh", "leaderboard_gpqa"], "study-2024", ["openllm-v2"]),
+        (["GPQA-diamond", "MMLU-Pro", "MATH level 5"], "frontier-2026", []),
+        (
+            ["GPQA-diamond", "MMLU-Pro", "IFEval", "MATH level 5", "OTIS Mock AIME"],
+            "frontier-2026",
+            ["epoch-2026"],
+        ),
+    ],
+    ids=["study", "no-anchor", "openllm", "one-new", "epoch"],
+)
+def test_others_answer_beside_it_by_benchmarks_of_their_own(
+    columns: list[str], chosen: str, names: list[str]
+) -> None:
+    assert [choice.name for choice in further_references(columns, chosen)] == names
+    assert further_references(columns, chosen, targets=["bbh"]) == []

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from capspace.collect.cli.show import print_placement
+from capspace.collect.cli.show import print_placements
 from capspace.fit import (
     ScoreTable,
     load_reference,
@@ -20,6 +20,7 @@ from capspace.fit import (
     predict_targets,
     write_report,
 )
+from capspace.fit.errors import FitError
 from capspace.fit.prediction import Placement
 from capspace.fit.report._figures import draw_placement
 
@@ -197,7 +198,7 @@ def test_a_place_beyond_all_reference_models_has_no_equivalent_compute(
     assert shown["equivalent_flops"]["scale"] == [None]
     assert shown["equivalent_flops"]["reason"] == [words]
     assert f'<div class="value">{words}</div>' in (tmp_path / "report.html").read_text()
-    print_placement(placement)
+    print_placements([placement])
     (line,) = [x for x in capsys.readouterr().out.splitlines() if "equivalent" in x]
     assert line == f"equivalent training compute in Llama-2 terms: {words}"
 
@@ -267,3 +268,69 @@ def test_a_page_of_the_study_marks_weak_targets_and_refuses_others_with_the_reas
     page = write_report(placement, tmp_path).read_text()
     assert ">weak</span>" in page
     assert reason in page
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Placement]]:
+    """The page of a model whose scores support two references."""
+    scores = {"GPQA-diamond": 0.58, "MMLU-Pro": 0.74, "MATH level 5": 0.9, "OTIS Mock AIME": 0.4}
+    wide = pd.DataFrame(scores, index=["mine"])
+    table = ScoreTable.from_wide(wide, models=pd.DataFrame({"release_date": "2025-09"}, ["mine"]))
+    placements = [place_model(table, load_reference(n)) for n in ("frontier-2026", "epoch-2026")]
+    out = tmp_path_factory.mktemp("two")
+    return write_report(placements[0], out, others=placements[1:]), placements
+
+
+def test_each_of_two_references_has_its_map_date_and_licence_on_the_page(
+    by_two: tuple[Path, list[Placement]],
+) -> None:
+    page, (first, second) = by_two
+    html = page.read_text()
+    maps = html.partition("Place among the reference models</h2>")[2].partition("<h2>")[0]
+    assert maps.count("<img") == 2
+    assert re.findall("<h3>(.*?)</h3>", maps) == ["frontier-2026", "epoch-2026"]
+    for placement in (first, second):
+        reference = placement.reference
+        assert reference.date is not None
+        assert f"models until {reference.date:%d %B %Y}; {reference.licence}" in maps
+        assert f"Reference: {reference.name}, " in html  # with its attribution, in the foot
+        for p in placement.predictions:
+            assert f"{p.lower:.3f} – {p.upper:.3f}" in html
+    for name in ("scores", "place", "predictions"):
+        own, other = ((page.parent / f"{name}{k}.svg").read_bytes() for k in ("", "-2"))
+        assert own != other
+    result = json.loads((page.parent / "result.json").read_text())
+    assert result["predictions"][0]["target"] in first.reference.targets
+    (beside,) = result["others"]
+    assert beside["reference"] == "epoch-2026"
+    assert len(beside["predictions"]) == len(second.predictions) > 0
+
+
+def test_a_page_is_of_one_model(by_two: tuple[Path, list[Placement]], tmp_path: Path) -> None:
+    _, (first, _) = by_two
+    other = placed("other", targets=())
+    with pytest.raises(FitError, match="is of mine, another placement is of other"):
+        write_report(first, tmp_path / "new", others=[other])
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_the_page_never_scrolls_sideways_and_no_card_stands_alone(
+    by_two: tuple[Path, list[Placement]], tmp_path: Path, width: int
+) -> None:
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f"<iframe src='{by_two[0].as_uri()}' width={width} height=900 style='border:0'></iframe>"
+        "<script>onload = () => { const page = frames[0].document;"
+        " const cards = [...page.querySelectorAll('.card')].map(c => c.getBoundingClientRect());"
+        " const last = cards.filter(c => c.top === cards.at(-1).top);"
+        " document.title = [page.documentElement.scrollWidth, last.length, cards.at(-1).width,"
+        " cards[0].width].join() }</script>"
+    )
+    dom = browse(frame, tmp_path / "profile", "--dump-dom", "--allow-file-access-from-files")
+    title = re.search("<title>(.*?)</title>", dom)
+    assert title is not None
+    wide, n_last, last, first = map(float, title[1].split(","))
+    assert wide == width
+    assert n_last > 1 or last >= first  # one that is alone fills its row

@@ -75,7 +75,8 @@ def test_what_the_comments_show_is_right(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("org/other\n")
     config = read_zoo(path).config
     assert [entry.ref for entry in config.checkpoints] == [
-        "models/*", "EleutherAI/pythia-160m@step{1000,16000,143000}", "org/model", None,
+        "models/*", "EleutherAI/pythia-160m@step{1000,16000,143000}", "org/model",
+        "org/thinker", "org/thinker", None,
     ]  # fmt: skip
     assert config.checkpoints[2].facts.release_date == "2026-03-01"
     assert config.limits == Limits(disk=500 * 10**9)

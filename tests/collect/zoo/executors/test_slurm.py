@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from checkout import ROOT
+from documentation import documentation_module
 from zoo_parts import small_panel, untrained, with_code
 
 from capspace.collect.errors import ZooError
@@ -339,6 +340,19 @@ def test_what_is_asked_of_slurm_reaches_it(zoo: Zoo, cluster: Callable[[str], No
         assert word in shown, shown
     times = dict(re.findall(r"(SubmitTime|EligibleTime)=(\S+)", shown))
     assert times["SubmitTime"] < times["EligibleTime"]
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_tutorial_run(cluster: Callable[[str], None], tmp_path: Path) -> None:
+    """As they stand: its checkpoints, its zoo.yaml, and what it says to do on a cluster."""
+    tutorials = documentation_module("tutorials")
+    page = ROOT / "docs" / "tutorials" / "zoo.md"
+    blocks = [*tutorials.BLOCK.finditer(page.read_text())]
+    (on_slurm,) = [block for block in blocks if tutorials.title_of(block) == tutorials.ON_SLURM]
+    text = "\n".join(block[0] for block in (*blocks[:2], on_slurm))
+    *_, output = tutorials.run_page(text, page, tmp_path / "desk")
+    assert output.ran
+    assert re.search(r"8 of 8|done", output.text), output.text
 
 
 @pytest.mark.slow

@@ -1,0 +1,54 @@
+"""Settings of a model that runs behind a server say where it is, and what is known of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ._setting_values import Count, NamesPlace
+
+__all__ = ["EndpointFields"]
+
+_MOST_AT_ONCE = 1024
+
+
+def _endpoint(value: Any) -> Any:
+    """Refuse what is no plain URL; a password in it would be written down."""
+    if isinstance(value, str) and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):
+        raise ValueError(
+            "expected a URL such as http://localhost:8000/v1, without password, ? or #"
+        )
+    return value
+
+
+class EndpointFields(BaseModel):
+    """The settings of a model behind a server, all at their defaults where there is none."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    endpoint: Annotated[
+        str | None, BeforeValidator(_endpoint), Field(examples=["http://localhost:8000/v1"])
+    ] = None
+    """URL of an OpenAI-compatible server that the model runs behind; models are then named as the
+    server names them. With a chat template it is asked for chat completions, else for
+    completions."""
+
+    answers_of: Annotated[str | None, Field(min_length=1)] = None
+    """What you say that the endpoint's model is, such as its Hub name with a revision: nothing that
+    a server says tells its weights."""
+
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
+    """Environment variable that holds the endpoint's key, which is never written down."""
+
+    concurrency: Annotated[Count, Field(le=_MOST_AT_ONCE)] = 8
+    """Requests that the endpoint is sent at a time; samples that must repeat need 1."""
+
+    tokenizer: Annotated[str | None, NamesPlace] = None
+    """Hub name or folder of the endpoint's tokenizer, by which prompts that do not fit are found
+    before they are sent."""
+
+    context_length: Count | None = None
+    """Tokens of the endpoint's context; by default what the server or the tokenizer's configuration
+    says."""

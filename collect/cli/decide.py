@@ -1,0 +1,330 @@
+"""The commands ``verdict`` and ``next`` say whether to run an evaluation, and what to measure."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from capspace.fit.errors import FitError
+
+from . import options as o
+from . import tables as t
+
+if TYPE_CHECKING:
+    from capspace.fit.decide import NextEvaluations, Step, Verdict
+    from capspace.fit.reference import Reference
+    from capspace.fit.table import ScoreTable
+
+__all__ = ["add_to", "print_verdict"]
+
+PRICES = "Prices"
+
+Scores = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SCORES",
+        help="Benchmark scores of the model, as capspace predict reads them; columns n_items or "
+        "stderr of a table with a row per score say how much was measured.",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Argument(metavar="MODEL", help="Which model of the table.", show_default="its only one"),
+]
+Price = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=COST",
+        help="What all items of a benchmark cost, as in MMLU=2gpu-hours or MMLU=5usd. May be "
+        "repeated.",
+        rich_help_panel=PRICES,
+    ),
+]
+PriceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        metavar="YAML",
+        help="A file with a line NAME: COST per benchmark.",
+        rich_help_panel=PRICES,
+    ),
+]
+Parameters = Annotated[
+    str | None,
+    typer.Option(
+        metavar="8e9",
+        help="Parameters of the model, from which the times of benchmarks without a price follow.",
+        show_default="the table's",
+        rich_help_panel=PRICES,
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        help="Also give the numbers that a gate or a back-test refuses, beside the reason."
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="Also draw cost against width into this folder.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(verdict)
+    app.command(name="next")(next_benchmark)
+
+
+def verdict(
+    file: Scores,
+    cost: Annotated[
+        str,
+        typer.Option(
+            help="What the evaluation would cost: 120gpu-hours, 90min, 250usd, 3e9tokens."
+        ),
+    ],
+    model: Model = None,
+    target: o.Targets = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Whether the score lies above this is to be known.")
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="The score is to be known give or take this much.",
+            show_default="0.05 where no threshold is given",
+        ),
+    ] = None,
+    price: Price = None,
+    prices: PriceFile = None,
+    parameters: Parameters = None,
+    level: o.Level = 0.9,
+    reference: o.Reference = None,
+    release_date: o.ReleaseDate = None,
+    keep: t.Keep = False,
+    force: Force = False,
+    out: Out = None,
+    as_json: o.Json = False,
+) -> None:
+    """Say whether a costly evaluation is worth its price, or what to measure before it.
+
+    skip: the threshold lies outside the interval, or the interval is within the tolerance. measure
+    first: cheap benchmarks are expected to save more than they cost. run: neither.
+    """
+    from capspace.fit.decide import Question, judge_run, parse_cost
+    from capspace.fit.decide._outlook import only_model
+
+    from .benchmark_prices import benchmark_prices
+
+    if threshold is not None and tolerance is not None:
+        raise FitError("--threshold and --tolerance: give one of the two")
+    if target is None or len(target) != 1:
+        raise FitError("--target: name the evaluation that would be run, one at a time")
+    question = Question(threshold, 0.05 if threshold is None and tolerance is None else tolerance)
+    run = parse_cost(cost)
+    own, known, about = _scores(file, reference, target, keep)
+    name = only_model(own, model)
+    costs, lines = benchmark_prices(
+        known, own, model=name, given=price or (), file=prices, parameters=parameters, unit=run.unit
+    )
+    result = judge_run(
+        own,
+        known,
+        target=target[0],
+        cost=run,
+        question=question,
+        prices=costs,
+        model=name,
+        level=level,
+        force=force,
+        today=o.last_day_of(release_date),
+    )
+    notes = [*own.notes, *result.notes, *(lines if result.decision != "skip" else ())]
+    if as_json:
+        o.print_json({"reference": about, **result.to_dict(), "notes": notes})
+    else:
+        o.console().print(about["reason"], style="dim", markup=False)
+        print_verdict(result)
+        t.print_notes(notes)
+        _print_attribution(about)
+    if out is not None:
+        _draw(result, out, bool(result.steps))
+
+
+def next_benchmark(
+    file: Scores,
+    model: Model = None,
+    target: o.Targets = None,
+    items: Annotated[
+        int | None,
+        typer.Option(help="Measure each benchmark on this many items at most.", show_default="all"),
+    ] = None,
+    price: Price = None,
+    prices: PriceFile = None,
+    parameters: Parameters = None,
+    level: o.Level = 0.9,
+    reference: o.Reference = None,
+    release_date: o.ReleaseDate = None,
+    keep: t.Keep = False,
+    force: Force = False,
+    out: Out = None,
+    as_json: o.Json = False,
+) -> None:
+    """Say which benchmark to measure next: what each would narrow, and what it costs.
+
+    Without --target every target counts that no back-test refuses.
+    """
+    from capspace.fit.decide import next_evaluations
+    from capspace.fit.decide._outlook import only_model
+
+    from .benchmark_prices import benchmark_prices
+
+    own, known, about = _scores(file, reference, target, keep)
+    name = only_model(own, model)
+    costs, lines = benchmark_prices(
+        known, own, model=name, given=price or (), file=prices, parameters=parameters
+    )
+    result = next_evaluations(
+        own,
+        known,
+        prices=costs,
+        model=name,
+        targets=target or None,
+        n_items=items,
+        level=level,
+        force=force,
+        today=o.last_day_of(release_date),
+    )
+    notes = [*own.notes, *result.notes, *lines]
+    if as_json:
+        o.print_json({"reference": about, **result.to_dict(), "notes": notes})
+    else:
+        o.console().print(about["reason"], style="dim", markup=False)
+        _print_next(result)
+        t.print_notes(notes)
+        _print_attribution(about)
+    if out is not None:
+        _draw(result, out, bool(result.path))
+
+
+def print_verdict(result: Verdict) -> None:
+    """Print a verdict, why it is so, and what could be measured first."""
+    from capspace.fit.report.words import score, share
+
+    console = o.console()
+    console.print(f"{result.decision.upper()}: {result.label} of {result.model}", style="bold")
+    console.print(result.reason, markup=False)
+    console.print()
+    question = result.question
+    asked = (
+        f"above {question.threshold:g}?"
+        if question.threshold is not None
+        else f"known to ±{question.tolerance:g}?"
+    )
+    o.print_table(
+        "",
+        (
+            "Target",
+            "Prediction",
+            f"{share(result.level)} interval",
+            "Best tenth",
+            "Question",
+            "Run",
+        ),
+        [
+            (
+                result.target,
+                score(result.mean),
+                f"{score(result.lower)} to {score(result.upper)}",
+                score(result.attainable),
+                asked,
+                str(result.cost),
+            )
+        ],
+        numbers=("Prediction", "Best tenth"),
+    )
+    if result.steps:
+        o.print_table(
+            "Measured one after another",
+            ("Benchmark", "Items", "Cost", "Together", "Expected width", "Answered"),
+            [
+                (
+                    f"{step.measurement.benchmark}{' *' if i < result.n_steps else ''}",
+                    _items(step),
+                    str(step.measurement.cost),
+                    str(step.total),
+                    score(step.widths[0]),
+                    share(chance),
+                )
+                for i, (step, chance) in enumerate(zip(result.steps, result.chances, strict=True))
+            ],
+            numbers=("Items", "Cost", "Together", "Expected width", "Answered"),
+        )
+        if result.n_steps:
+            console.print("* to be measured first", markup=False)
+    record = "no back-test of such verdicts is known" if result.record is None else result.record
+    console.print(f"track record: {record}", markup=False)
+
+
+def _print_next(result: NextEvaluations) -> None:
+    from capspace.fit.report.words import score
+
+    places = {step.measurement.benchmark: i + 1 for i, step in enumerate(result.path)}
+    title = ", ".join(result.targets[:3]) + (", ..." if len(result.targets) > 3 else "")
+    widths = "Expected width" if len(result.targets) == 1 else "Mean expected width"
+    now = sum(result.widths) / len(result.widths)
+    o.print_table(
+        f"{result.model}: what each benchmark would narrow ({title}; width now {score(now)})",
+        ("Benchmark", "Items", "Cost", widths, "Saved", "Order"),
+        [
+            (
+                step.measurement.benchmark,
+                _items(step),
+                "–" if step.measurement.cost is None else str(step.measurement.cost),
+                score(sum(step.widths) / len(step.widths)),
+                f"{step.saved:.1%}",
+                str(places.get(step.measurement.benchmark, "–")),
+            )
+            for step in result.single
+        ],
+        numbers=("Items", "Cost", widths, "Saved", "Order"),
+    )
+    if not result.path:
+        o.console().print("no benchmark is expected to narrow the interval", markup=False)
+        return
+    last = result.path[-1]
+    o.console().print(
+        f"in this order, {len(result.path)} of them narrow it to "
+        f"{score(sum(last.widths) / len(last.widths))} for {last.total}",
+        markup=False,
+    )
+
+
+def _scores(
+    file: Path, reference: str | None, targets: list[str] | None, keep: bool
+) -> tuple[ScoreTable, Reference, dict[str, Any]]:
+    from .chosen_reference import reference_dict, scores_and_reference
+    from .predict import benchmarks_of
+
+    table, known, reason = scores_and_reference(file, reference, targets)
+    return benchmarks_of(table, known, file, keep), known, reference_dict(known, reason)
+
+
+def _items(step: Step) -> str:
+    n = step.measurement.n_items
+    return "all" if n is None or math.isnan(n) else f"{n:,}"
+
+
+def _print_attribution(about: dict[str, Any]) -> None:
+    if about["attribution"]:
+        o.console().print(about["attribution"], style="dim", markup=False)
+
+
+def _draw(result: NextEvaluations | Verdict, out: Path, has_steps: bool) -> None:
+    if not has_steps:
+        t.print_notes(["no figure: no benchmark with a price is left that narrows the interval"])
+        return
+    from capspace.fit.figures import draw_cost_and_width
+
+    t.save_figures({"cost-and-width": draw_cost_and_width(result)}, out)

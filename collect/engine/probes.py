@@ -1,0 +1,279 @@
+"""A model's own log-probabilities of a few tokens are compared with those of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from .attention.backends import AttentionBackend
+from .attention.blocks import UnsupportedAttentionError
+from .forward import UnsupportedForwardError, base_model, first_line
+from .generation.decode import generate
+from .generation.shared_prompts import MIN_SHARED
+from .scoring import HALF, Budget, Target, score_targets
+from .state.scoring import score_by_states
+from .state.texts import generate_by_states
+from .tree import IntArray
+
+__all__ = ["Autocast", "generation_probe", "probe", "state_probe", "state_texts_probe"]
+
+Autocast = Callable[[], AbstractContextManager[Any]]
+"""Makes the context of each forward pass."""
+
+
+def probe(
+    model: nn.Module,
+    attention_backend: AttentionBackend | None = None,
+    autocast: Autocast = nullcontext,
+) -> str | None:
+    """Compare the engine with the model's own forward pass on a small tree of tokens.
+
+    Returns
+    -------
+    str or None
+        None if they agree within rounding: in half precision three quarters of the
+        log-probabilities within a tenth of their own spread, above it all within a thousandth.
+
+    """
+    sequences: list[list[int]] = [[]]
+    for level in range(3):
+        branches = _draw(model, (len(sequences), 2, 5), seed=level)
+        sequences = [
+            [*sequence, *branch.tolist()]
+            for sequence, pair in zip(sequences, branches, strict=True)
+            for branch in pair
+        ]
+    targets = [
+        Target(sequence[:length], [sequence[length]])
+        for sequence in sequences
+        for length in range(1, len(sequence))
+    ]
+
+    def scored() -> list[float]:
+        scores, _ = score_targets(
+            model,
+            targets,
+            Budget(tokens=17, rows=17),
+            attention_backend=attention_backend,
+            autocast=autocast,
+        )
+        return [score for score, _ in scores]
+
+    own = partial(_own_logprobs, model, sequences, 1, autocast)
+    return _compare(model, scored, own, what="a small tree of tokens")
+
+
+def state_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str | None:
+    """Compare scores that go on from states with the model's own forward pass.
+
+    Two texts go on with several tokens after a long common beginning, which is longer than what
+    the scan of a recurrent layer takes at once, and two others with a single token.
+
+    Returns
+    -------
+    str or None
+        As for `probe`: None if their log-probabilities agree.
+
+    """
+    shared, tails = _draw(model, (2, 70), seed=5), _draw(model, (4, 12), seed=6)
+    long = [[*shared[0].tolist(), *tail.tolist()] for tail in tails[:2]]
+    short = [[*shared[1].tolist(), *tail[:2].tolist()] for tail in tails[2:]]
+
+    def scored() -> list[float]:
+        targets = [
+            Target(sequence[:length], [sequence[length]])
+            for sequence in [*long, *short]
+            for length in range(1, len(sequence))
+        ]
+        scores, _ = score_by_states(model, targets, Budget(tokens=128, rows=128), autocast=autocast)
+        return [score for score, _ in scores]
+
+    def own() -> tuple[NDArray[np.float64], bool]:
+        parts = [_own_logprobs(model, rows, 1, autocast) for rows in (long, short)]
+        return np.concatenate([logprobs for logprobs, _ in parts]), parts[0][1]
+
+    return _compare(model, scored, own, what="texts that go on from a state")
+
+
+def generation_probe(
+    model: nn.Module,
+    attention_backend: AttentionBackend | None = None,
+    autocast: Autocast = nullcontext,
+) -> str | None:
+    """Compare the engine with the model's own forward pass on short texts, given token by token.
+
+    Returns
+    -------
+    str or None
+        As for `probe`: None if their log-probabilities agree.
+
+    """
+    n_new = 4
+    shared, own = _draw(model, (MIN_SHARED + 1,), seed=3), _draw(model, (2, 3 + n_new), seed=4)
+    sequences = [[*shared.tolist(), *tail.tolist()] for tail in own]
+    first = len(sequences[0]) - n_new
+    logprobs: list[list[float]] = [[] for _ in sequences]
+
+    def give_next(logits: Tensor, prompts: list[int]) -> list[int]:
+        tokens = [sequences[i][first + len(logprobs[i])] for i in prompts]
+        for row, i, token in zip(logits.float().log_softmax(-1), prompts, tokens, strict=True):
+            logprobs[i].append(float(row[token]))
+        return tokens
+
+    def generated() -> list[float]:
+        generate(
+            model,
+            [sequence[:first] for sequence in sequences],
+            max_new_tokens=n_new,
+            pick=give_next,
+            is_finished=lambda new: False,
+            rows=len(sequences),
+            prefill_tokens=len(sequences[0]),
+            attention_backend=attention_backend,
+            autocast=autocast,
+        )
+        return [logprob for row in logprobs for logprob in row]
+
+    own_logprobs = partial(_own_logprobs, model, sequences, first, autocast)
+    return _compare(model, generated, own_logprobs, what="a short text")
+
+
+def state_texts_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str | None:
+    """Compare texts that go on from states, given token by token, with transformers' own.
+
+    Texts of different lengths, two of them with a long common beginning, are read as rows of one
+    batch. Transformers generates each of them alone, by ``generate``: where a model computes one
+    token otherwise than several, as some with a limit of the time step do, texts are to be those
+    of single tokens.
+
+    Returns
+    -------
+    str or None
+        As for `probe`: None if their log-probabilities agree.
+
+    """
+    n_new = 4
+    shared, own = _draw(model, (MIN_SHARED + 1,), seed=7), _draw(model, (3, 9), seed=8)
+    prompts = [[*shared.tolist(), *own[0, :3].tolist()], [*shared.tolist(), *own[1, :5].tolist()]]
+    prompts.append(own[2, :5].tolist())
+    given = own[:, -n_new:].tolist()
+    logprobs: list[list[float]] = [[] for _ in prompts]
+
+    def give_next(logits: Tensor, rows: list[int]) -> list[int]:
+        tokens = [given[i][len(logprobs[i])] for i in rows]
+        for row, i, token in zip(logits.float().log_softmax(-1), rows, tokens, strict=True):
+            logprobs[i].append(float(row[token]))
+        return tokens
+
+    def generated() -> list[float]:
+        generate_by_states(
+            model,
+            prompts,
+            max_new_tokens=n_new,
+            pick=give_next,
+            is_finished=lambda new: False,
+            rows=len(prompts),
+            prefill_tokens=128,
+            autocast=autocast,
+        )
+        return [logprob for row in logprobs for logprob in row]
+
+    def reference() -> tuple[NDArray[np.float64], bool]:
+        parts = [
+            _generated_logprobs(model, prompt, tokens, autocast)
+            for prompt, tokens in zip(prompts, given, strict=True)
+        ]
+        return np.concatenate(parts), _is_half(model, autocast)
+
+    return _compare(model, generated, reference, what="texts that are generated from a state")
+
+
+def _draw(model: nn.Module, shape: tuple[int, ...], *, seed: int) -> IntArray:
+    vocabulary = int(base_model(model).get_input_embeddings().num_embeddings)
+    return np.random.default_rng(seed).integers(vocabulary // 8, vocabulary, size=shape)
+
+
+def _compare(
+    model: nn.Module,
+    engine: Callable[[], list[float]],
+    own: Callable[[], tuple[NDArray[np.float64], bool]],
+    *,
+    what: str,
+) -> str | None:
+    """Return how far the engine's log-probabilities are from the model's own."""
+    try:
+        reference, is_half = own()
+        gap = np.abs(np.asarray(engine()) - reference)
+    except (UnsupportedForwardError, UnsupportedAttentionError) as error:
+        return str(error)  # a clause already
+    except Exception as error:  # a stranger's code may raise anything
+        return f"its code does not take the engine's inputs ({first_line(error)})"
+    worst, tolerance = (float(np.quantile(gap, 0.75)), 0.1) if is_half else (float(gap.max()), 1e-3)
+    if not worst <= tolerance * float(reference.std()) + 1e-5:
+        return f"its log-probabilities of {what} are {worst:.2g} nats off"
+    return None
+
+
+def _own_logprobs(
+    model: nn.Module, sequences: list[list[int]], first: int, autocast: Autocast
+) -> tuple[NDArray[np.float64], bool]:
+    """Return the model's own, from token ``first``, and whether they are of half precision."""
+    rows = torch.tensor(sequences, device=next(model.parameters()).device)
+    with torch.no_grad(), autocast():
+        logits: Tensor = model(rows).logits
+    logprobs = logits[:, first - 1 : -1].float().log_softmax(-1)
+    chosen = logprobs.gather(2, rows[:, first:, None]).double().cpu().numpy().ravel()
+    return chosen, _is_half(model, autocast)
+
+
+def _is_half(model: nn.Module, autocast: Autocast) -> bool:
+    parameter = next(model.parameters())
+    with autocast():
+        return parameter.dtype in HALF or torch.is_autocast_enabled(parameter.device.type)
+
+
+class _Given(LogitsProcessor):
+    """Leaves one token to choose: the next of those given."""
+
+    def __init__(self, tokens: list[int]) -> None:
+        self._tokens = iter(tokens)
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        only = torch.full_like(scores, -torch.inf)
+        only[:, next(self._tokens)] = 0.0
+        return cast(torch.FloatTensor, only)
+
+
+def _generated_logprobs(
+    model: nn.Module, prompt: list[int], tokens: list[int], autocast: Autocast
+) -> NDArray[np.float64]:
+    """Return what transformers' own generation gives to tokens after a prompt."""
+    base = base_model(model)
+    rows = torch.tensor([prompt], device=next(model.parameters()).device)
+    settings = base.generation_config
+    # the checkpoint's own may end texts or penalise tokens
+    base.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    try:
+        with torch.no_grad(), autocast():
+            steps = base.generate(
+                rows,
+                attention_mask=torch.ones_like(rows),
+                max_new_tokens=len(tokens),
+                do_sample=False,
+                logits_processor=LogitsProcessorList([_Given(tokens)]),
+                output_logits=True,
+                return_dict_in_generate=True,
+            ).logits
+    finally:
+        base.generation_config = settings
+    logprobs = torch.cat(steps).float().log_softmax(-1)
+    chosen = logprobs.gather(1, torch.tensor(tokens, device=rows.device)[:, None])
+    return chosen.double().cpu().numpy().ravel()

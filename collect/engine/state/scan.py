@@ -1,0 +1,82 @@
+"""A selective scan that begins at zero in every chunk goes on from the state of its layer instead.
+
+The scan of Mamba-1 is linear in the state that it begins with: what an earlier state adds to its
+outputs and to the state behind the chunk is computed apart. Mamba, Falcon Mamba, Jamba and Zamba
+of transformers leave it out, without a warning, while their convolutions do go on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["continued_scans", "scanning_layers"]
+
+_NAME = "mamba_selective_scan"
+_CACHE_NAMES = ("cache", "cache_params", "past_key_values")
+
+
+def scanning_layers(model: nn.Module) -> tuple[nn.Module, ...]:
+    """Return the layers of a model whose scan begins at zero in every chunk."""
+    return tuple(
+        module
+        for module in model.modules()
+        if hasattr(module, "layer_idx")
+        and type(module).__name__.endswith("Mixer")
+        and hasattr(sys.modules[type(module).__module__], _NAME)
+    )
+
+
+@contextmanager
+def continued_scans(layers: Sequence[nn.Module]) -> Iterator[None]:
+    """Let the scans of these layers go on from the states of their cache within the block."""
+    before: deque[Tensor] = deque()
+
+    def note_state(layer: Any, _: Any, settings: dict[str, Any]) -> None:
+        before.clear()
+        cache = next((settings[name] for name in _CACHE_NAMES if settings.get(name)), None)
+        state = None if cache is None else cache.layers[layer.layer_idx].recurrent_states[0]
+        if state is not None:  # Zamba scans each of its heads by itself
+            before.extend(state.unbind(1) if state.ndim == 4 else [state])
+
+    modules = {sys.modules[type(layer).__module__] for layer in layers}
+    with ExitStack() as stack:
+        for layer in layers:
+            hook = layer.register_forward_pre_hook(note_state, with_kwargs=True)
+            stack.callback(hook.remove)
+        for module in modules:
+            scan = getattr(module, _NAME)
+            stack.callback(setattr, module, _NAME, scan)
+            setattr(module, _NAME, _continued(scan, before))
+        yield
+
+
+def _continued(scan: Callable[..., Any], before: deque[Tensor]) -> Callable[..., Any]:
+    def go_on(inputs: Tensor, step: Tensor, decay: Tensor, *others: Tensor, **settings: Any) -> Any:
+        result = scan(inputs, step, decay, *others, **settings)
+        if not before:
+            return result
+        state, read = before.popleft().float(), others[1].float()
+        step = step.float()
+        if settings.get("delta_bias") is not None:
+            step = step + settings["delta_bias"].float()[..., None]
+        if settings.get("delta_softplus"):
+            step = nn.functional.softplus(step)
+        # (rows, channels, tokens, states): how much of the earlier state is left at each token
+        left = torch.exp(decay.float()[None, :, None] * step.cumsum(-1)[..., None])
+        left = left * state[:, :, None]
+        added = torch.einsum("bdln,bnl->bdl", left, read)
+        if settings.get("z") is not None:
+            added = added * nn.functional.silu(settings["z"].float())
+        if not settings.get("return_last_state"):
+            return (result + added).to(result.dtype)
+        outputs, last = result
+        return (outputs + added).to(outputs.dtype), (last + left[:, :, -1]).to(last.dtype)
+
+    return go_on

@@ -1,0 +1,155 @@
+"""Texts are generated from the states behind the prompts that they share."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..generation.decode import DecodingStats, Picker
+from ..generation.shared_prompts import Prompt, Segment, share_prompts
+from ..tree import IntArray
+from .forking import State, StateForward, cuts, fork
+from .rows import StateRows
+
+__all__ = ["generate_by_states"]
+
+
+def generate_by_states(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    pick: Picker,
+    is_finished: Callable[[list[int]], bool],
+    rows: int,
+    prefill_tokens: int,
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    on_finished: Callable[[int], Any] | None = None,
+) -> tuple[list[list[int]], DecodingStats]:
+    """Continue every prompt until it is finished.
+
+    What prompts share is read once, and each goes on from a copy of the state behind it. Prompts
+    are read without padding, which a recurrent state would take in, and in passes of two tokens
+    or more, as transformers reads a prompt; new tokens are read one at a time, as it does too.
+
+    Parameters and result are those of :func:`~capspace.collect.engine.generation.decode.generate`.
+    """
+    continuations: list[list[int]] = [[] for _ in prompts]
+    run = _Run(StateForward.of(model), share_prompts(prompts, min_tail=2), pick, autocast)
+    run.stats.prompt_tokens = sum(map(len, prompts))
+
+    def retire() -> None:
+        texts = [run.new[prompt] for prompt in run.active]
+        done = [len(new) == max_new_tokens or is_finished(new) for new in texts]
+        for prompt, is_done in zip(run.active, done, strict=True):
+            if is_done:
+                continuations[prompt] = run.new.pop(prompt)
+                if on_finished is not None:
+                    on_finished(prompt)
+        if any(done):
+            run.keep([row for row, is_done in enumerate(done) if not is_done])
+
+    with torch.no_grad():
+        while run.waiting or run.active:
+            free = rows - len(run.active)
+            if run.waiting and (free >= max(1, rows // 8) or not run.active):
+                run.prefill(free, prefill_tokens)
+            else:
+                run.step()
+            retire()
+    run.stats.new_tokens = sum(map(len, continuations))
+    return continuations, run.stats
+
+
+class _Run:
+    """The state of one call of :func:`generate_by_states`."""
+
+    def __init__(
+        self,
+        forward: StateForward,
+        prompts: list[Prompt],
+        pick: Picker,
+        autocast: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self.forward, self.pick, self.autocast = forward, pick, autocast
+        self.waiting = deque(prompts)
+        self.active: list[int] = []
+        self.new: dict[int, list[int]] = {}
+        self.rows = StateRows()
+        self.states: dict[Segment, State] = {}
+        self.users = Counter(segment for prompt in prompts for segment in prompt.chain)
+        self.stats = DecodingStats()
+
+    def keep(self, rows: list[int]) -> None:
+        """Take out all rows but these."""
+        self.active = [self.active[row] for row in rows]
+        self.rows.keep(rows)
+
+    def prefill(self, most_rows: int, most_tokens: int) -> None:
+        """Read the next prompts that differ from each other in as many last tokens."""
+        first = self.waiting[0]
+        size = len(first.tail)
+        group: list[Prompt] = []
+        while (
+            self.waiting
+            and len(group) < min(most_rows, max(1, most_tokens // size))
+            and self.waiting[0].chain == first.chain
+            and len(self.waiting[0].tail) == size
+        ):
+            group.append(self.waiting.popleft())
+        state = fork(self._state_behind(first.chain, most_tokens), len(group))
+        tails = np.stack([prompt.tail for prompt in group])
+        logits = self._read(tails, first.tail_start, state, most_tokens)
+        for segment in first.chain:
+            self.users[segment] -= len(group)
+            if not self.users[segment]:
+                del self.states[segment]
+        self.rows.add(state, len(group), first.tail_start + size)
+        self._take(logits, [prompt.index for prompt in group])
+        self.active.extend(prompt.index for prompt in group)
+
+    def step(self) -> None:
+        """Read the newest token of every row and pick the next."""
+        newest = np.array([[self.new[prompt][-1]] for prompt in self.active])
+        positions = np.array(self.rows.lengths)[:, None]
+        with self.autocast():
+            logits = self.forward(
+                newest, positions, np.zeros(1, np.int64), self.rows.state, self.rows.mask()
+            )
+        self.rows.advance()
+        self.stats.steps += 1
+        self._take(logits, self.active)
+
+    def _take(self, logits: Tensor, prompts: list[int]) -> None:
+        for prompt, token in zip(prompts, self.pick(logits[:, -1], prompts), strict=True):
+            self.new.setdefault(prompt, []).append(token)
+
+    def _state_behind(self, chain: Sequence[Segment], most_tokens: int) -> State:
+        """Return the state behind shared segments; those not read yet are read now."""
+        state = self.forward.empty()
+        for segment in chain:
+            if segment not in self.states:
+                own = fork(state, 1)
+                self._read(segment.tokens[None], segment.start, own, most_tokens)
+                self.states[segment] = own
+            state = self.states[segment]
+        return state
+
+    def _read(self, tokens: IntArray, start: int, state: State, most_tokens: int) -> Tensor:
+        """Read rows of prompts, in pieces where they are long; return the last token's logits."""
+        length = tokens.shape[1]
+        places = np.arange(start, start + length)
+        for piece in np.split(np.arange(length), cuts(start, length, most_tokens)):
+            positions = np.broadcast_to(places[piece], (len(tokens), len(piece)))
+            with self.autocast():
+                logits = self.forward(
+                    tokens[:, piece], positions.copy(), np.array([len(piece) - 1]), state
+                )
+        self.stats.fed_prompt_tokens += tokens.size
+        return logits

@@ -1,0 +1,177 @@
+"""Measuring a checkpoint stops where more items would hardly narrow its predictions' intervals.
+
+A first round measures a few items of each benchmark. What they say of the model decides how many
+items of each are enough; these are measured, and so on. Items are drawn in one random order, so
+that each round requests only what is new.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from capspace.fit.decide import (
+    FIRST_ITEMS,
+    ItemPool,
+    MeasuredItems,
+    PredictedWidths,
+    StoppingPlan,
+    Tolerance,
+    plan_items,
+    read_seconds,
+)
+from capspace.fit.errors import UnknownCostError
+from capspace.tasks.panel import Benchmark
+
+from ..checkpoints.checkpoint import Checkpoint
+from ..errors import CollectError
+from ..recorder.accelerator import free_memory
+from ..storage.result import Missing, Result
+from ..storage.score_table import to_table
+from ..storage.store import Store
+from .cells import Cell, measurable_cells
+from .draws import drawn, stored_draws
+from .panel_run import PanelRun
+
+__all__ = ["StoppingRun"]
+
+
+@dataclass(frozen=True)
+class StoppingRun(PanelRun):
+    """A run of a panel over checkpoints that measures only as many items as predictions need.
+
+    Attributes
+    ----------
+    widths : PredictedWidths
+        How wide the intervals of the targets are that matter.
+    first_items : int
+        Items of each benchmark in the first round, at least one of each of its tasks.
+
+    """
+
+    widths: PredictedWidths
+    first_items: int = FIRST_ITEMS
+    _plans: dict[str, StoppingPlan] = field(default_factory=dict)
+
+    @property
+    def plans(self) -> Mapping[str, StoppingPlan]:
+        """By checkpoint, why measuring stopped."""
+        return self._plans
+
+    def benchmarks_of(self, checkpoint: Checkpoint) -> Sequence[Benchmark]:
+        """Return each benchmark with the most items that are measured, or those of a first round.
+
+        A benchmark that fixes its items keeps them.
+        """
+        stored = [r for r in self.store.results() if r.revision == checkpoint.revision]
+        return [self._known(checkpoint, b, stored) for b in self.panel.benchmarks]
+
+    def _known(
+        self, checkpoint: Checkpoint, benchmark: Benchmark, stored: Sequence[Result]
+    ) -> Benchmark:
+        if benchmark.items is not None:
+            return benchmark
+        first = drawn(benchmark, max(self.first_items, benchmark.n_tasks))
+        try:
+            if self.store.get(self.key_of(checkpoint, benchmark)) is not None:
+                return benchmark
+            draws = stored_draws(benchmark, stored, partial(self.key_of, checkpoint))
+            return next(draws, first)
+        except CollectError:  # which `measurable_cells` makes the reason why it has no score
+            return first
+
+    def measure_cells(
+        self, checkpoint: Checkpoint, cells: list[Cell], todo: list[Cell]
+    ) -> tuple[list[Cell], int, list[Missing]]:
+        """Measure items of all benchmarks, round by round, until they are enough."""
+        lm, n_measured, seconds = None, 0, 0.0
+        failed: list[Missing] = []
+        tried = {cell.key for cell in cells}
+        while True:
+            if todo:
+                if lm is None:
+                    lm, failed = self.loaded(checkpoint, todo)
+                if lm is None:
+                    break
+                began = time.perf_counter()
+                n, gaps = self.measure_with(lm, checkpoint, todo)
+                seconds += time.perf_counter() - began
+                n_measured += n
+                failed += gaps
+                cells = [c for c in cells if self.store.get(c.key) is not None]
+            following = self._following(checkpoint, cells, seconds) if cells else cells
+            tried |= {cell.key for cell in following}
+            todo = [cell for cell in following if self.store.get(cell.key) is None]
+            cells = following
+            if not todo:
+                break
+        del lm
+        free_memory()
+        if isinstance(self.store, Store):  # what has fewer of the same items
+            self.store.remove(tried - {cell.key for cell in cells})
+        return cells, n_measured, failed
+
+    def _following(self, checkpoint: Checkpoint, cells: list[Cell], seconds: float) -> list[Cell]:
+        """Return the cells of the next round: the same where all items that matter are measured."""
+        results = {c.benchmark.name: self.store.get(c.key) for c in cells}
+        known = {b: replace(r, model=checkpoint.name) for b, r in results.items() if r is not None}
+        measured = [_measured(result) for result in known.values()]
+        effect = self.widths.effect(to_table(known.values()))
+        left = None
+        if self.settings.budget is not None:
+            left = max(0.0, read_seconds(self.settings.budget) - seconds)
+        tolerance = Tolerance.read(self.settings.until or "")
+        try:
+            plan = plan_items(effect, measured, tolerance, seconds=left)
+        except UnknownCostError:  # all responses were known, so that none of them was timed
+            plan = plan_items(effect, measured, tolerance)
+        self._plans[checkpoint.name] = plan
+        self._note_plan(plan)
+        whole = {m.benchmark: m.pool.n_items for m in measured}
+        wanted = []
+        for cell in cells:
+            name = cell.benchmark.name
+            n, benchmark = plan.n_items[name], self.panel[name]
+            if cell.benchmark.items is None or benchmark.items is not None:
+                wanted.append(cell.benchmark)
+            else:
+                wanted.append(benchmark if n == whole[name] else drawn(benchmark, n))
+        following, _ = measurable_cells(checkpoint, wanted, self.harness, self.settings)
+        return following
+
+    def _note_plan(self, plan: StoppingPlan) -> None:
+        now = f"{plan.token_share:.1%} of the tokens are measured"
+        wider = f"the widest interval is {plan.widening:.1%} wider than by all"
+        more = [
+            f"{m.benchmark} {plan.n_items[m.benchmark]:,}"
+            for m in plan.measured
+            if plan.n_items[m.benchmark] > m.n_items
+        ]
+        what = f"; next, items in all: {', '.join(more)}" if more else "; that is enough"
+        if not more and not plan.within_budget:
+            what = "; the budget ends here"
+        self.progress.note(f"until {plan.tolerance}: {now}, and {wider}{what}")
+
+
+def _measured(result: Result) -> MeasuredItems:
+    """Return what a stored score says of its items."""
+    parts = result.tasks
+    n = result.n_items or 1
+    identity_weighted = '"aggregate":"weighted"' in result.identity
+    sizes = tuple(int(part.get("of", part["n_items"])) for part in parts) or (n,)
+    pool = ItemPool(sizes, weighted=identity_weighted)
+    n = min(max(n, pool.n_tasks), pool.n_items)
+    error = result.stderr**2
+    variance = error / pool.variance_factor(n) if error > 0 else result.score * (1 - result.score)
+    counts = result.provenance.get("requests") or {}
+    asked = n * counts.get("n_asked", 0) / max(1, counts.get("n_requests", 0))
+    return MeasuredItems(
+        benchmark=result.benchmark,
+        pool=pool,
+        n_items=n,
+        variance=variance,
+        tokens=result.provenance.get("tokens", 0) / n,
+        seconds=result.provenance["seconds"] / asked if asked else float("nan"),
+    )

@@ -1,0 +1,123 @@
+"""Items are allocated to benchmarks so that predictions are sure enough at the lowest cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._item_pool import ItemPool
+
+__all__ = ["allocate_items", "variance_of_scores"]
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+_N_ROUNDS = 60
+_MOST_IDLE = 3
+_NEGLIGIBLE = 1e-3
+_STEPS = 22
+_LARGEST_LOG = 40.0
+
+
+def variance_of_scores(pools: Sequence[ItemPool], variance: Array, n_items: Counts) -> Array:
+    """Return the variances (p,) of scores by so many items, of which each has ``variance``."""
+    factors = [pool.variance_factor(int(n)) for pool, n in zip(pools, n_items, strict=True)]
+    return np.asarray(variance * np.array(factors))
+
+
+def allocate_items(
+    effect: Array,
+    allowed: Array,
+    *,
+    variance: Array,
+    cost: Array,
+    pools: Sequence[ItemPool],
+    start: Counts,
+) -> Counts:
+    r"""Return the number of items (p,) of each benchmark that costs least and is sure enough.
+
+    Parameters
+    ----------
+    effect : (T, p) array
+        What a unit of variance of a score adds to the variance of each target's prediction.
+    allowed : (T,) array
+        What may be added to each beyond what measuring all items adds, in the same unit.
+    variance : (p,) array
+        Of a single item of each benchmark.
+    cost : (p,) array
+        Of a single item, above 0 where not all are measured.
+    pools : sequence of p ItemPool
+        The items there are.
+    start : (p,) array
+        Items that are measured already, which cost nothing.
+
+    Notes
+    -----
+    Minimises Σ cₙ nₙ where for each target t
+
+    .. math:: \sum_b e_{tb} v_b \left(F_b(n_b) - F_b(N_b)\right) \le a_t
+
+    with F(n) about 1/n. At the minimum n_b² = Σ_t λ_t e_tb v_b / c_b, as of Neyman's allocation;
+    the multipliers λ of targets that bind are found by raising those of targets that are not sure
+    enough. A benchmark that is already measured far enough keeps the items it has.
+
+    References
+    ----------
+    Cochran (1977), Sampling Techniques, sections 5.5 and 5A.
+
+    Examples
+    --------
+    >>> pools = [ItemPool((100_000,)), ItemPool((100_000,))]
+    >>> allocate_items(
+    ...     np.array([[1.0, 4.0]]), np.array([0.01]), variance=np.array([0.2, 0.2]),
+    ...     cost=np.array([1.0, 1.0]), pools=pools, start=np.array([10, 10]),
+    ... ).tolist()
+    [60, 120]
+
+    """
+    whole = np.array([pool.n_items for pool in pools])
+    rest = variance_of_scores(pools, variance, whole)
+    share = effect / allowed[:, None]
+    per_cost = share * variance / np.where(start == whole, 1.0, cost)
+
+    def items(multipliers: Array) -> Counts:
+        wanted = np.ceil(np.sqrt(multipliers @ per_cost))
+        return np.asarray(np.clip(wanted, start, whole), dtype=np.int64)
+
+    def used(n: Counts) -> Array:
+        """Return which part of what is allowed the noise takes, by target."""
+        return np.asarray(share @ (variance_of_scores(pools, variance, n) - rest))
+
+    if (used(start) <= 1).all():
+        return np.asarray(start)
+    multipliers = np.ones(len(allowed))
+    best = whole
+    n_idle = 0
+    for _ in range(_N_ROUNDS):
+        n = items(multipliers * _scale(multipliers, items, used))
+        n_idle = 0 if n @ cost < (1 - _NEGLIGIBLE) * (best @ cost) else n_idle + 1
+        if n @ cost < best @ cost:
+            best = n
+        taken = used(n)
+        if n_idle > _MOST_IDLE or len(allowed) == 1:
+            break
+        multipliers = multipliers * np.clip(taken, 0.1, None)
+        multipliers /= multipliers.max()
+    return best
+
+
+def _scale(
+    multipliers: Array, items: Callable[[Array], Counts], used: Callable[[Counts], Array]
+) -> float:
+    """Return the least factor of the multipliers at which all targets are sure enough."""
+
+    def is_enough(log_factor: float) -> bool:
+        return bool((used(items(multipliers * np.exp(log_factor))) <= 1).all())
+
+    low, high = -_LARGEST_LOG, _LARGEST_LOG
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return float(np.exp(high))

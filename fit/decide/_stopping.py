@@ -1,0 +1,233 @@
+"""Measuring stops where more items would hardly narrow the predictions' intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._json import json_safe
+from ..errors import TooFewItemsError, UnknownCostError
+from ._allocation import allocate_items, variance_of_scores
+from ._item_pool import ItemPool
+from ._noise_effect import NoiseEffect
+from ._tolerance import Tolerance
+
+__all__ = ["FIRST_ITEMS", "MeasuredItems", "StoppingPlan", "item_variance", "plan_items"]
+
+Array = NDArray[np.float64]
+
+FIRST_ITEMS = 50
+"""Items of each benchmark in the first round; at least one of each of its tasks."""
+
+_LADDER = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
+_STEPS = 12
+
+
+@dataclass(frozen=True)
+class MeasuredItems:
+    """What is known of a benchmark of which some items are measured.
+
+    Attributes
+    ----------
+    benchmark : str
+    pool : ItemPool
+        All of its items.
+    n_items : int
+        How many are measured.
+    variance : float
+        Of the score of a single item.
+    tokens : float
+        Of a single item: prompt, options and response; not used where all items are measured.
+    seconds : float
+        What measuring a single item takes; NaN where unknown.
+
+    """
+
+    benchmark: str
+    pool: ItemPool
+    n_items: int
+    variance: float
+    tokens: float
+    seconds: float = float("nan")
+
+
+@dataclass(frozen=True)
+class StoppingPlan:
+    """How many items of each benchmark are enough, and what the others would narrow.
+
+    Attributes
+    ----------
+    tolerance : Tolerance
+    measured : tuple of p MeasuredItems
+    targets : tuple of T str
+    n_items : mapping of benchmark to int
+        How many are enough; those that are measured where no more are needed.
+    within_budget : bool
+        Whether the budget suffices for them; where it does not, they are fewer than are enough.
+    width_now, width_then, width_full : (T,) arrays
+        Widths of the targets' intervals by the items measured, by those planned, and by all.
+    curve : tuple of (float, float)
+        Share of all tokens, and by how much the widest interval is wider than by all items, for
+        the best allocations from the coarsest to the finest.
+
+    """
+
+    tolerance: Tolerance
+    measured: tuple[MeasuredItems, ...]
+    targets: tuple[str, ...]
+    n_items: Mapping[str, int]
+    within_budget: bool
+    width_now: Array
+    width_then: Array
+    width_full: Array
+    curve: tuple[tuple[float, float], ...]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no further item is to be measured."""
+        return all(self.n_items[m.benchmark] == m.n_items for m in self.measured)
+
+    @property
+    def widening(self) -> float:
+        """By how much the widest of the intervals is wider now than by all items, as a share."""
+        return float(np.max(self.width_now / self.width_full) - 1)
+
+    @property
+    def token_share(self) -> float:
+        """Tokens of the items measured, as a share of those of all items."""
+        whole = sum(m.tokens * m.pool.n_items for m in self.measured)
+        return sum(m.tokens * m.n_items for m in self.measured) / whole if whole else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-safe mapping; what is unknown is null."""
+        safe: dict[str, Any] = json_safe(
+            {
+                "until": str(self.tolerance),
+                "within_budget": self.within_budget,
+                "token_share": self.token_share,
+                "widening": self.widening,
+                "benchmarks": [
+                    {
+                        "benchmark": m.benchmark,
+                        "n_items": m.n_items,
+                        "of": m.pool.n_items,
+                        "tokens_per_item": m.tokens,
+                    }
+                    for m in self.measured
+                ],
+                "targets": [
+                    {"target": target, "width": width, "width_by_all_items": full}
+                    for target, width, full in zip(
+                        self.targets, self.width_now, self.width_full, strict=True
+                    )
+                ],
+                "curve": [{"token_share": x, "widening": y} for x, y in self.curve],
+            }
+        )
+        return safe
+
+
+def plan_items(
+    effect: NoiseEffect,
+    measured: Sequence[MeasuredItems],
+    tolerance: Tolerance,
+    *,
+    seconds: float | None = None,
+) -> StoppingPlan:
+    """Return how many items of each benchmark are enough for all targets, at the lowest cost.
+
+    Parameters
+    ----------
+    effect : NoiseEffect
+        What noise in the scores does to the targets' intervals.
+    measured : sequence of MeasuredItems
+        The benchmarks; those that ``effect`` lacks need no more items.
+    tolerance : Tolerance
+        By how much all remaining items together may still narrow an interval.
+    seconds : float, optional
+        What may still be spent; then items are allocated by their time, else by their tokens.
+
+    Raises
+    ------
+    UnknownCostError
+        The tokens of an item are unknown, or its seconds where a budget is given.
+
+    """
+    pools = [m.pool for m in measured]
+    start = np.array([m.n_items for m in measured])
+    variance = np.array([m.variance for m in measured])
+    tokens = np.array([m.tokens for m in measured])
+    cost = tokens if seconds is None else np.array([m.seconds for m in measured])
+    is_whole = np.array([m.n_items == m.pool.n_items for m in measured])
+    cost = np.where(is_whole, 0.0, cost)
+    if not (cost > 0)[~is_whole].all():
+        unknown = measured[int((~is_whole & ~(cost > 0)).argmax())].benchmark
+        what = "tokens" if seconds is None else "time"
+        raise UnknownCostError(f"the {what} of an item of {unknown} is unknown")
+    column = {name: i for i, name in enumerate(effect.benchmarks)}
+    used = [column.get(m.benchmark, -1) for m in measured]
+    padded = np.hstack([effect.effect, np.zeros((len(effect.targets), 1))])[:, used]
+    full = 1 + padded @ variance_of_scores(pools, variance, np.array([p.n_items for p in pools]))
+    width_full = effect.width * np.sqrt(full)
+
+    def widths(n: NDArray[np.int64]) -> Array:
+        return np.asarray(
+            effect.width * np.sqrt(1 + padded @ variance_of_scores(pools, variance, n))
+        )
+
+    def enough(wider: Array, at_least: NDArray[np.int64], price: Array) -> NDArray[np.int64]:
+        allowed = ((1 + wider) ** 2 - 1) * full
+        return allocate_items(
+            padded, allowed, variance=variance, cost=price, pools=pools, start=at_least
+        )
+
+    wider = np.array([tolerance.of_width(width) for width in width_full])
+    planned = enough(wider, start, cost)
+    within = seconds is None or float((planned - start) @ cost) <= seconds
+    if not within and seconds is not None:
+        low, high = 0.0, 8.0  # natural logarithms of a factor of the tolerance
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            tried = enough(wider * np.exp(middle), start, cost)
+            low, high = (low, middle) if (tried - start) @ cost <= seconds else (middle, high)
+        planned = enough(wider * np.exp(high), start, cost)
+    fewest = np.where(is_whole, start, np.array([p.n_tasks for p in pools]))
+    all_tokens = sum(m.tokens * m.pool.n_items for m in measured) or 1.0
+    ladder = [enough(np.full(len(full), step), fewest, tokens) for step in _LADDER]
+    return StoppingPlan(
+        tolerance=tolerance,
+        measured=tuple(measured),
+        targets=effect.targets,
+        n_items={m.benchmark: int(n) for m, n in zip(measured, planned, strict=True)},
+        within_budget=within,
+        width_now=widths(start),
+        width_then=widths(planned),
+        width_full=width_full,
+        curve=tuple(
+            (float(n @ tokens / all_tokens), float(np.max(widths(n) / width_full) - 1))
+            for n in ladder
+        ),
+    )
+
+
+def item_variance(values: Array) -> float:
+    """Return the variance of a single item's score, by the values (n,) of those measured.
+
+    Notes
+    -----
+    Laplace's rule: an item of 0 and one of 1 are added, so that a score of 0 or 1 by few items does
+    not count as sure.
+
+    Raises
+    ------
+    TooFewItemsError
+        There are fewer than two values.
+
+    """
+    if len(values) < 2:
+        raise TooFewItemsError(f"{len(values)} measured item says nothing of how much items differ")
+    return float(np.var(np.concatenate([values, [0.0, 1.0]])))

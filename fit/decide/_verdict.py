@@ -1,0 +1,357 @@
+"""A verdict says whether a costly evaluation is worth its price, or what to measure before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from statistics import NormalDist
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._json import json_dict
+from ..errors import FitError, NothingToMeasureError, check_level
+from ..prediction._attainable import attainable_score
+from ..reference import Reference
+from ..reference.left_out import LEVEL, left_out_of
+from ..table._table import ScoreTable
+from ._options import make_outlook, options_of
+from ._outlook import Bounds, Outlook, only_model
+from ._path import Step, first_steps, walk
+from ._track_record import TrackRecord, track_record
+from .cost import Cost
+
+__all__ = ["Decision", "Question", "Verdict", "judge_run"]
+
+Array = NDArray[np.float64]
+Decision = Literal["skip", "run", "measure first"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the run is to answer.
+
+    Attributes
+    ----------
+    threshold : float or None
+        Whether the score lies above it.
+    tolerance : float or None
+        What the score is, give or take this much.
+
+    Raises
+    ------
+    FitError
+        Not just one of the two is given, or it lies outside (0, 1).
+
+    """
+
+    threshold: float | None = None
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.threshold is None) == (self.tolerance is None):
+            raise FitError("give a threshold or a tolerance, one of the two")
+        name = "tolerance" if self.threshold is None else "threshold"
+        value = getattr(self, name)
+        if not 0 < value < 1:
+            raise FitError(f"{name} is {value}; it is a fraction between 0 and 1, as in 0.05")
+
+    def is_answered(self, lower: Array, upper: Array) -> NDArray[np.bool_]:
+        """Return where an interval leaves nothing open."""
+        if self.threshold is not None:
+            return np.asarray((lower > self.threshold) | (upper < self.threshold))
+        return np.asarray((upper - lower) / 2 <= (self.tolerance or 0.0))
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict:
+    """Whether to run a costly evaluation of a model.
+
+    Attributes
+    ----------
+    model, target, label : str
+    decision : {"skip", "run", "measure first"}
+    reason : str
+        Why, in a sentence.
+    mean, lower, upper : float
+        Predicted score with its interval, fractions of the perfect score.
+    level : float
+        Nominal coverage of (lower, upper).
+    question : Question
+    probability : float
+        That the score lies above the threshold; NaN where the question has none.
+    attainable : float
+        What the best tenth of models with such scores exceed; NaN where that is not known.
+    cost : Cost
+        Of the run.
+    steps : tuple of Step
+        What could be measured before, in the order of width saved per cost.
+    n_steps : int
+        How many of these to measure before; 0 unless the decision is "measure first".
+    chances : tuple of float
+        Probability, after each step, that the question is answered without the run.
+    saving : float
+        What measuring first, or skipping, is expected to save, in the unit of ``cost``.
+    record : TrackRecord or None
+        How often such verdicts were right, where the reference states its back-tests.
+    notes : tuple of str
+
+    """
+
+    model: str
+    target: str
+    label: str
+    decision: Decision
+    reason: str
+    mean: float
+    lower: float
+    upper: float
+    level: float
+    question: Question
+    probability: float
+    attainable: float
+    cost: Cost
+    steps: tuple[Step, ...]
+    n_steps: int
+    chances: tuple[float, ...]
+    saving: float
+    record: TrackRecord | None
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"Verdict({self.decision}: {self.target} of {self.model}, {self.mean:.2f} "
+            f"[{self.lower:.2f}, {self.upper:.2f}] at {self.level:.0%})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-safe mapping; what is unknown is null."""
+        steps = [
+            {**step.to_dict([self.target]), "answered": chance}
+            for step, chance in zip(self.steps, self.chances, strict=True)
+        ]
+        plain = (
+            "model",
+            "target",
+            "label",
+            "decision",
+            "reason",
+            "mean",
+            "lower",
+            "upper",
+            "level",
+        )
+        return json_dict(
+            {
+                **{name: getattr(self, name) for name in plain},
+                "threshold": self.question.threshold,
+                "tolerance": self.question.tolerance,
+                "probability_above": self.probability,
+                "attainable": self.attainable,
+                "cost": self.cost.amount,
+                "unit": self.cost.unit,
+                "measure_first": [s["benchmark"] for s in steps[: self.n_steps]],
+                "steps": steps,
+                "expected_saving": self.saving,
+                "record": None if self.record is None else self.record.to_dict(),
+                "notes": self.notes,
+            }
+        )
+
+
+def judge_run(
+    table: ScoreTable,
+    reference: Reference,
+    *,
+    target: str,
+    cost: Cost,
+    question: Question,
+    prices: Mapping[str, Cost] | None = None,
+    model: str | None = None,
+    level: float = 0.9,
+    force: bool = False,
+    today: date | None = None,
+) -> Verdict:
+    r"""Judge whether a costly evaluation is worth its price.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        Scores of the model, fractions in [0, 1].
+    reference : Reference
+        What predicts.
+    target : str
+        The evaluation.
+    cost : Cost
+        Of the run.
+    question : Question
+        A threshold or a tolerance.
+    prices : mapping of benchmark to Cost, optional
+        Of all items of benchmarks that could be measured first; those in another unit than
+        ``cost`` are left out, with a note.
+    model : str, optional
+        Which model of the table; may be left out where it has only one.
+    level : float, default 0.9
+        Nominal coverage of the intervals.
+    force : bool, default False
+        Judge targets that a back-test or a gate refuses, too.
+    today : date, optional
+        The release of a model that states none; the day of the call by default.
+
+    Raises
+    ------
+    UnknownNameError
+        The model or the target is unknown, or the model has no score to start from.
+    RefusedTargetError
+        The target is refused.
+
+    See Also
+    --------
+    next_evaluations : What to measure, whatever the run costs.
+
+    Notes
+    -----
+    "skip": the interval leaves nothing open: the threshold lies outside of it, or its half-width is
+    within the tolerance. Else, with C the cost of the run, c_m that of the first m measurements of
+    ``steps``, and P_m the probability that the interval after them leaves nothing open, these save
+    P_m C − c_m in expectation. "measure first": the largest of these is above 0, and those m are
+    to be measured. "run": none is.
+
+    References
+    ----------
+    Raiffa & Schlaifer (1961), Applied Statistical Decision Theory, chapter 5 (the expected value of
+    sample information).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import Cost, Question, ScoreTable, judge_run, load_reference
+    >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
+    >>> judge_run(ScoreTable.from_wide(scores), load_reference(), target="bbh",
+    ...           cost=Cost(120, "device-hours"), question=Question(threshold=0.7))
+    Verdict(skip: bbh of mine, 0.44 [0.36, 0.51] at 90%)
+
+    """
+    check_level(level)
+    name = only_model(table, model)
+    chosen = reference.target(target)
+    outlook = make_outlook(table, name, reference, [chosen], level=level, force=force, today=today)
+    now = outlook.now()
+    notes = list(outlook.notes)
+    steps: list[Step] = []
+    answered = bool(question.is_answered(now.lower, now.upper)[0])
+    if not answered:
+        steps, more = _steps(outlook, now, reference, prices or {}, cost)
+        notes += more
+    chances = tuple(
+        float(question.is_answered(s.bounds.lower[:, 0], s.bounds.upper[:, 0]).mean())
+        for s in steps
+    )
+    savings = [
+        p * cost.amount - s.total.amount
+        for p, s in zip(chances, steps, strict=True)
+        if s.total is not None
+    ]
+    n_steps = int(np.argmax(savings)) + 1 if savings and max(savings) > 0 else 0
+    mean, lower, upper = (float(part[0]) for part in (now.mean, now.lower, now.upper))
+    left_out = left_out_of(reference) if level == LEVEL else None
+    verdict = Verdict(
+        model=name,
+        target=chosen.name,
+        label=chosen.label,
+        decision="skip" if answered else "measure first" if n_steps else "run",
+        reason="",
+        mean=mean,
+        lower=lower,
+        upper=upper,
+        level=level,
+        question=question,
+        probability=_probability(mean, lower, upper, level, question),
+        attainable=attainable_score(left_out, mean=mean, upper=upper),
+        cost=cost,
+        steps=tuple(steps),
+        n_steps=n_steps,
+        chances=chances,
+        saving=cost.amount if answered else savings[n_steps - 1] if n_steps else 0.0,
+        record=None
+        if left_out is None
+        else track_record(
+            left_out,
+            chosen.name,
+            threshold=question.threshold,
+            tolerance=question.tolerance,
+        ),
+        notes=tuple(notes),
+    )
+    return replace(verdict, reason=_reason(verdict))
+
+
+def _steps(
+    outlook: Outlook, now: Bounds, reference: Reference, prices: Mapping[str, Cost], cost: Cost
+) -> tuple[list[Step], list[str]]:
+    usable = {b: price for b, price in prices.items() if price.unit == cost.unit}
+    notes = []
+    if len(usable) < len(prices):
+        names = ", ".join(b for b in prices if b not in usable)
+        notes.append(f"not weighed, as their prices are not in {cost.unit} as the run's: {names}")
+    try:
+        options = options_of(outlook, reference, usable)
+    except NothingToMeasureError as error:
+        return [], [*notes, str(error)]
+    unpriced = [m.benchmark for m in options if m.cost is None and m.benchmark not in prices]
+    if unpriced:
+        notes.append(
+            f"not weighed, as nothing says what they cost: {', '.join(unpriced)}; "
+            "--price NAME=COST does"
+        )
+    priced = [m for m in options if m.cost is not None]
+    return walk(outlook, now, first_steps(outlook, now, priced)), notes
+
+
+def _probability(
+    mean: float, lower: float, upper: float, level: float, question: Question
+) -> float:
+    """Return the probability of a score above the threshold, each half of the interval normal."""
+    if question.threshold is None:
+        return float("nan")
+    far = question.threshold - mean
+    half = (upper - mean) if far > 0 else (mean - lower)
+    if half <= 0:
+        return float(far < 0)
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    return 1 - NormalDist().cdf(z * far / half)
+
+
+def _reason(verdict: Verdict) -> str:
+    question, first = verdict.question, _names(verdict.steps[: verdict.n_steps])
+    half = (verdict.upper - verdict.lower) / 2
+    if question.threshold is not None:
+        side = "above" if verdict.mean >= question.threshold else "below"
+        share = verdict.probability if side == "above" else 1 - verdict.probability
+        known = (
+            f"the score lies {side} {question.threshold:g} with a probability of {_percent(share)}"
+        )
+        open_ = f"{question.threshold:g} lies inside the interval, and {known}"
+    else:
+        known = f"the score is known to ±{half:.3f}, within the tolerance of {question.tolerance:g}"
+        open_ = f"the score is known to ±{half:.3f} only, {question.tolerance:g} are wanted"
+    if verdict.decision == "skip":
+        return f"{known}: the run would cost {verdict.cost} and is not likely to change that"
+    if verdict.decision == "run":
+        return f"{open_}; no measurement before it saves more than it costs"
+    step, chance = verdict.steps[verdict.n_steps - 1], verdict.chances[verdict.n_steps - 1]
+    return (
+        f"{open_}; {first} for {step.total} would answer it without the run with a probability of "
+        f"{_percent(chance)}, which saves {Cost(verdict.saving, verdict.cost.unit)} on average"
+    )
+
+
+def _percent(share: float) -> str:
+    return "more than 99%" if share > 0.99 else "less than 1%" if share < 0.01 else f"{share:.0%}"
+
+
+def _names(steps: Sequence[Step]) -> str:
+    names = [step.measurement.benchmark for step in steps]
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

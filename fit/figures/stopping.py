@@ -1,0 +1,57 @@
+"""Draw what more items would narrow, against their tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from ..decide import StoppingPlan
+from .style import ACCENT, BLUE, GREEN, headline, panel, styled
+
+__all__ = ["draw_stopping"]
+
+_LEAST = 1e-4
+
+
+@styled
+def draw_stopping(plan: StoppingPlan) -> Figure:
+    """Draw by how much the widest interval is wider than by all items, by the share of tokens.
+
+    Parameters
+    ----------
+    plan : StoppingPlan
+        Of a model; its curve is that of the best allocations.
+
+    """
+    share, wider = (np.array(column) for column in zip(*plan.curve, strict=True))
+    figure, axes = panel(7.2, 3.6)
+    axes.plot(share, np.maximum(wider, _LEAST), "o-", color=BLUE, ms=4.5, mec="white")
+    axes.plot(
+        [plan.token_share],
+        [max(plan.widening, _LEAST)],
+        "o",
+        color=ACCENT,
+        ms=9,
+        mec="white",
+        zorder=5,
+    )
+    axes.annotate(
+        f"measured: {plan.token_share:.1%} of the tokens,\n{plan.widening:.1%} wider",
+        (plan.token_share, max(plan.widening, _LEAST)),
+        (10, 8),
+        textcoords="offset points",
+        color=ACCENT,
+        fontsize=10,
+    )
+    if plan.tolerance.relative:
+        axes.axhline(plan.tolerance.value, color=GREEN, lw=1.3, ls=(0, (4, 3)))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    percent = FuncFormatter(lambda value, _: f"{100 * value:g}%")
+    axes.xaxis.set_major_formatter(percent)
+    axes.yaxis.set_major_formatter(percent)
+    axes.set_xlabel("Tokens, as a share of those of all items")
+    axes.set_ylabel("Wider than by all items")
+    headline(axes, "What the items left out would narrow", "the widest of the targets' intervals")
+    return figure

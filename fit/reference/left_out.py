@@ -1,0 +1,105 @@
+"""Predictions of models left out of the fits stand beside a reference, with their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._files import write_whole
+from ..errors import TableError
+from ..table.cells import cell_numbers, read_columns
+from ._load import reference_folder, reference_names
+from ._reference import Reference
+
+__all__ = ["LEFT_OUT", "LEVEL", "LeftOut", "left_out_of", "read_left_out", "write_left_out"]
+
+Array = NDArray[np.float64]
+
+LEFT_OUT = "left-out.csv"
+_NUMBERS = ("predicted", "lower", "upper", "score")
+_DIGITS = 4
+
+LEVEL = 0.9
+"""Nominal coverage of the intervals."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Predictions of n models that were left out of the fit, at 90%, and their scores.
+
+    Attributes
+    ----------
+    target : (n,) array of str
+    predicted, lower, upper, score : (n,)
+        Fractions of the perfect score.
+
+    """
+
+    target: NDArray[np.str_]
+    predicted: Array
+    lower: Array
+    upper: Array
+    score: Array
+    names: tuple[str, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(dict.fromkeys(self.target.tolist())))
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def of(self, target: str) -> LeftOut:
+        """Return those of a target."""
+        return self.rows(self.target == target)
+
+    def rows(self, use: NDArray[np.bool_]) -> LeftOut:
+        """Return some of them."""
+        return LeftOut(self.target[use], *(getattr(self, name)[use] for name in _NUMBERS))
+
+
+def left_out_of(reference: Reference) -> LeftOut | None:
+    """Return the predictions of models left out that stand beside a reference; None if none do."""
+    if reference.laws is not None:
+        return read_left_out(Path(reference.laws).parent)
+    is_packaged = reference.name in reference_names()
+    return read_left_out(reference_folder(reference.name)) if is_packaged else None
+
+
+def read_left_out(folder: Traversable) -> LeftOut | None:
+    """Return what stands in ``left-out.csv`` of a reference's folder; None where it has none.
+
+    Raises
+    ------
+    TableError
+        The file is not such a table.
+
+    """
+    file = folder / LEFT_OUT
+    if not file.is_file():
+        return None
+    try:
+        cells = read_columns(Path(LEFT_OUT), content=file.read_bytes())
+        missing = [name for name in ("target", *_NUMBERS) if name not in cells]
+        if missing:
+            raise TableError(f"no column {missing[0]!r}")
+        names = [str(name) for name in cells["target"]]
+        numbers = [cell_numbers(cells[name], names, name) for name in _NUMBERS]
+    except (TableError, OSError) as error:
+        raise TableError(f"{file}: {error}") from None
+    return LeftOut(np.array(names, dtype=str), *numbers)
+
+
+def write_left_out(rows: Sequence[LeftOut], folder: Path) -> None:
+    """Write ``left-out.csv`` into the folder of a reference, rounded to four digits."""
+    lines = [",".join(("target", *_NUMBERS))]
+    for part in rows:
+        numbers = zip(*(getattr(part, name) for name in _NUMBERS), strict=True)
+        for target, row in zip(part.target, numbers, strict=True):
+            cells = (f"{round(float(value), _DIGITS):.{_DIGITS}f}" for value in row)
+            lines.append(",".join((str(target), *cells)))
+    write_whole(folder / LEFT_OUT, "\n".join(lines) + "\n")

@@ -1,0 +1,118 @@
+"""A section of the page holds what one reference says of the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..prediction import Placement, Prediction, TargetPrediction
+from ._drawn import Drawn
+from .words import outside, score, share
+
+__all__ = ["section_of"]
+
+
+def section_of(placement: Placement, drawn: Mapping[str, Drawn]) -> dict[str, Any]:
+    """Return what the template shows of a placement, with its figures by name."""
+    reference = placement.reference
+    first = placement.predictions[0] if placement.predictions else None
+    return {
+        "reference": reference.name or reference.title,
+        "about": _about(placement),
+        "predictions": [_prediction(placement, i) for i in range(len(placement.predictions))],
+        "unpredicted": _unpredicted(placement),
+        "level": "" if first is None else share(first.level),
+        "method": "" if first is None else first.method,
+        "next_steps": [
+            {
+                "benchmark": n.benchmark,
+                "reason": n.reason,
+                "gain": f"makes the place {share(n.shrinkage)} less uncertain",
+            }
+            for n in placement.next_benchmarks
+        ],
+        "figures": {
+            "scores": drawn["scores"],
+            "place": drawn["place"],
+            "stopping": drawn.get("stopping"),
+            "targets": [d for name, d in drawn.items() if name.startswith("target-")],
+        },
+        "fitted_on": _fitted_on(placement),
+        "baselines": _baselines(placement),
+    }
+
+
+def _about(placement: Placement) -> str:
+    """Return how recent the reference is, and on which terms it may be used."""
+    reference = placement.reference
+    until = "" if reference.date is None else f"models until {reference.date:%d %B %Y}"
+    return "; ".join(part for part in (until, reference.licence) if part)
+
+
+def _unpredicted(placement: Placement) -> list[dict[str, str]]:
+    """Return the targets without a number, those of one reason together."""
+    targets = placement.reference.targets
+    return [
+        {"label": ", ".join(targets[name].label for name in names), "reason": reason}
+        for reason, names in placement.unpredicted_by_reason().items()
+    ]
+
+
+def _baselines(placement: Placement) -> list[str]:
+    """Return the headings of the baselines' columns; none where nothing was back-tested."""
+    first = next(iter(placement.evaluated.values()), None)
+    return [] if first is None else [name.capitalize() for name in first.baselines]
+
+
+def _prediction(placement: Placement, index: int) -> dict[str, Any]:
+    p = placement.predictions[index]
+    target = placement.reference.targets[p.target]
+    scale = target.published_scale
+    return {
+        "label": p.label,
+        "target": p.target,
+        "unit": f"published as 0–{scale:g}" if scale != 1 else "",
+        "description": target.description,
+        "mean": score(p.mean),
+        "lower": score(p.lower),
+        "upper": score(p.upper),
+        "left": round(100 * p.lower, 2),
+        "width": round(100 * (p.upper - p.lower), 2),
+        "at": round(100 * float(np.clip(p.mean, 0, 1)), 2),
+        "inside": p.support.inside,
+        "support": p.support.summary,
+        "distance": outside(p),
+        "fitted_on": f"{p.n_models} models, {len(p.families)} families",
+        **_back_test(placement.evaluated.get(p.target), p),
+    }
+
+
+def _back_test(evaluated: TargetPrediction | None, prediction: Prediction) -> dict[str, Any]:
+    """Return what stands beside a prediction; error and baselines only by stored laws."""
+    if evaluated is None:
+        about = {"status": prediction.status, "why": prediction.reason}
+        return {**about, "error": "", "baselines": []}
+    evaluation = evaluated.evaluation
+    error = math.nan if evaluation is None or evaluation.mae is None else evaluation.mae
+    return {
+        "status": evaluated.status,
+        "why": evaluated.reason,
+        "error": score(error),
+        "baselines": [score(value) for value in evaluated.baselines.values()],
+    }
+
+
+def _fitted_on(placement: Placement) -> list[dict[str, str]]:
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for p in placement.predictions:
+        groups.setdefault(p.models, []).append(p.label)
+    return [
+        {
+            "title": f"{', '.join(labels)}: fitted on {len(models)} models",
+            "models": ", ".join(models),
+        }
+        for models, labels in groups.items()
+    ]

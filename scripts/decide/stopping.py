@@ -1,0 +1,294 @@
+"""How much wider intervals get where measuring stops early.
+
+``reference``: models of study-2024 whose published scores are taken for those of all items; items
+are drawn from them at random. ``arc``: the same, with the items of ARC-C as the models really
+answered them. ``helm``: models whose items on four benchmarks are all real. The models predicted
+are left out of every law with their families. Nothing here is chosen: the first round and its 50
+items per benchmark are those of ``capspace place --until``.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from capspace.fit import ScoreTable, TargetLaw, load_reference
+from capspace.fit.decide import (
+    FIRST_ITEMS,
+    ItemPool,
+    MeasuredItems,
+    PredictedWidths,
+    Tolerance,
+    item_variance,
+    plan_items,
+)
+from capspace.fit.errors import FitError
+from capspace.fit.reference import Benchmark, Reference, Target
+
+ROOT = Path(__file__).resolve().parents[2]
+PER_ITEM = ROOT / "../shared/data/results/per_item"
+PARTS = ("reference", "arc", "helm")
+AGENTIC = ("agentbench", "agentboard")
+
+Floats = NDArray[np.float64]
+
+# Items of each test set, by task; and tokens of an item, a quarter of the characters of its prompts
+# as lm-eval makes them by classic-8, each prompt once, and of its options. Of generated texts 150
+# tokens (GSM8K) and 200 (HumanEval) are assumed.
+MMLU = (
+    100, 135, 152, 100, 265, 144, 100, 100, 100, 173, 102, 100, 235, 114, 145, 378, 126, 100, 310,
+    203, 100, 165, 198, 193, 390, 270, 238, 151, 545, 216, 204, 237, 223, 131, 121, 108, 163, 112,
+    103, 234, 100, 783, 346, 895, 306, 311, 324, 282, 1534, 272, 612, 110, 245, 201, 100, 166, 171,
+)  # fmt: skip
+POOLS = {
+    "MMLU": MMLU,
+    "ARC-C": (1172,),
+    "HellaSwag": (10042,),
+    "Winogrande": (1267,),
+    "TruthfulQA": (817,),
+    "GSM8K": (1319,),
+    "XWinograd": (2325, 83, 959, 263, 315, 504),
+    "HumanEval": (164,),
+}
+TOKENS = {
+    "MMLU": 637, "ARC-C": 1184, "HellaSwag": 998, "Winogrande": 311, "TruthfulQA": 254,
+    "GSM8K": 901, "XWinograd": 33, "HumanEval": 290,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's results on all items of a benchmark, by task, in the order of their draw."""
+
+    tasks: tuple[Floats, ...]
+    pool: ItemPool
+
+    @classmethod
+    def of_score(cls, score: float, pool: ItemPool, rng: np.random.Generator) -> Answers:
+        """Return as many right answers per task as a score says, at random places."""
+        whole = [np.arange(size) < round(score * size) for size in pool.sizes]
+        return cls(tuple(rng.permutation(task.astype(float)) for task in whole), pool)
+
+    def first(self, n: int) -> Floats:
+        """Return the results of the first n items."""
+        return np.array([self.tasks[task][number] for task, number in self.pool.turns(n)])
+
+    def score(self, n: int) -> float:
+        """Return the score by the first n items."""
+        counts = self.pool.counts(n)
+        return float(np.mean([t[:k].mean() for t, k in zip(self.tasks, counts, strict=True)]))
+
+
+@dataclass
+class Outcome:
+    """What stopping did to the predictions of some models, a row per model and target."""
+
+    rows: list[dict[str, object]] = field(default_factory=list)
+
+    def add(self, **row: object) -> None:
+        """Add a row."""
+        self.rows.append(row)
+
+    def table(self) -> pd.DataFrame:
+        """Return a row per target, and one for all."""
+        frame = pd.DataFrame(self.rows)
+        parts = [(str(t), g) for t, g in frame.groupby("target", sort=False)]
+        return pd.DataFrame(
+            [_summary(name, group) for name, group in [*parts, ("all", frame)]]
+        ).set_index("target")
+
+
+def _summary(name: str, rows: pd.DataFrame) -> dict[str, object]:
+    wider = rows["width"] / rows["full_width"] - 1
+    known = rows[rows["truth"].notna()]
+    return {
+        "target": name,
+        "models": rows["model"].nunique(),
+        "tokens %": 100 * rows["tokens"].median(),
+        "most %": 100 * rows["tokens"].max(),
+        "wider %, median": 100 * wider.median(),
+        "p90": 100 * wider.quantile(0.9),
+        "with truth": len(known),
+        "covered, stopped": int(known["covered"].sum()),
+        "covered, all items": int(known["full_covered"].sum()),
+        "moved, points": 100 * (rows["mean"] - rows["full_mean"]).abs().median(),
+    }
+
+
+def stopped(
+    model: str,
+    answers: Mapping[str, Answers],
+    tokens: Mapping[str, float],
+    laws: PredictedWidths,
+    tolerance: Tolerance,
+) -> tuple[dict[str, int], float]:
+    """Return how many items are measured where measuring stops early, and their share of tokens."""
+    n = {b: min(max(FIRST_ITEMS, a.pool.n_tasks), a.pool.n_items) for b, a in answers.items()}
+    while True:
+        scores = pd.DataFrame({b: answers[b].score(k) for b, k in n.items()}, index=[model])
+        effect = laws.effect(ScoreTable.from_wide(scores))
+        measured = [
+            MeasuredItems(b, a.pool, n[b], item_variance(a.first(n[b])), tokens[b])
+            for b, a in answers.items()
+        ]
+        plan = plan_items(effect, measured, tolerance)
+        if plan.is_done:
+            return n, plan.token_share
+        n = dict(plan.n_items)
+
+
+def compare(
+    model: str,
+    answers: Mapping[str, Answers],
+    tokens: Mapping[str, float],
+    reference: Reference,
+    truths: Mapping[str, float],
+    settings: Sequence[tuple[str, Sequence[str] | None]],
+    outcomes: Mapping[tuple[str, str], Outcome],
+) -> None:
+    """Predict a model from all items and from those at which measuring stops."""
+    full = {b: a.score(a.pool.n_items) for b, a in answers.items()}
+    fitted: dict[str, TargetLaw] = {}
+    for until, targets in settings:
+        laws = PredictedWidths(reference, targets=targets)
+        laws._laws = {(t, frozenset()): law for t, law in fitted.items()}
+        try:
+            n, share = stopped(model, answers, tokens, laws, Tolerance.read(until))
+        except FitError as error:
+            print(f"  {model}: {error}", file=sys.stderr)
+            continue
+        fitted |= {t: law for (t, _), law in laws._laws.items()}
+        sure = {
+            b: item_variance(a.first(a.pool.n_items)) * a.pool.variance_factor(a.pool.n_items)
+            for b, a in answers.items()
+        }
+        open_ = {
+            b: item_variance(a.first(n[b])) * a.pool.variance_factor(n[b])
+            for b, a in answers.items()
+        }
+        scores = pd.DataFrame([full, {b: a.score(n[b]) for b, a in answers.items()}], ["f", "s"])
+        errors = np.sqrt(pd.DataFrame([sure, open_], ["f", "s"]))
+        group = "agentic" if targets else "all"
+        for name in targets or reference.targets:
+            if name not in fitted:
+                continue
+            try:
+                whole, part = fitted[name].predict(scores, stderr=errors, keep=True)
+            except FitError:
+                continue
+            truth = truths.get(name, np.nan)
+            outcomes[group, until].add(
+                model=model, target=name, tokens=share,
+                width=part.upper - part.lower, full_width=whole.upper - whole.lower,
+                mean=part.mean, full_mean=whole.mean, truth=truth,
+                covered=part.lower <= truth <= part.upper,
+                full_covered=whole.lower <= truth <= whole.upper,
+            )  # fmt: skip
+
+
+def _without_family(reference: Reference, model: str) -> Reference:
+    facts = reference.table.models
+    family = facts["family"].reindex([model]).iloc[0] or model
+    others = facts.index[(facts["family"].where(facts["family"] != "", facts.index) != family)]
+    return replace(reference, table=reference.table.select(models=list(others)), evaluations={})
+
+
+def study(
+    models: Sequence[str], settings: Sequence[tuple[str, Sequence[str] | None]], *, real_arc: bool
+) -> dict[tuple[str, str], Outcome]:
+    """Stop early on models of the study; see the module."""
+    reference = load_reference("study-2024")
+    outcomes = {("agentic" if t else "all", until): Outcome() for until, t in settings}
+    scores = reference.scores()
+    wide = reference.table.wide()
+    arc = _results("arc_challenge") if real_arc else None
+    for i, model in enumerate(models):
+        rng = np.random.default_rng([1, i])
+        answers = {}
+        for name, score in scores.loc[model].dropna().items():
+            pool = ItemPool(POOLS[str(name)])
+            answers[str(name)] = Answers.of_score(float(score), pool, rng)
+            if arc is not None and name == "ARC-C":
+                items = rng.permutation(arc.loc[model].to_numpy(dtype=float))
+                answers["ARC-C"] = Answers((items,), pool)
+        others = _without_family(reference, model)
+        truths = wide.loc[model].to_dict()
+        compare(model, answers, TOKENS, others, truths, settings, outcomes)
+    return outcomes
+
+
+def _results(name: str, folder: Path = PER_ITEM) -> pd.DataFrame:
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as stored:
+        n, items = stored["shape"].tolist()
+        bits = np.unpackbits(stored["packed"], axis=1)[:n, :items]
+        return pd.DataFrame(bits, index=pd.Index(map(str, stored["models"]), name="model"))
+
+
+def helm(
+    settings: Sequence[tuple[str, Sequence[str] | None]], most: int
+) -> dict[tuple[str, str], Outcome]:
+    """Stop early on models all of whose items are real; see the module."""
+    names = ("commonsense", "gsm", "med_qa", "mmlu", "math")
+    items = {name: _results(name) for name in names}
+    models = list(items["mmlu"].index)
+    scores = pd.DataFrame({name: table.mean(axis=1) for name, table in items.items()})
+    family = pd.DataFrame({"family": [m.partition("_")[0] for m in models]}, index=models)
+    benchmarks = {n: Benchmark(name=n, chance=0.2 if n != "gsm" else 0.0) for n in names[:4]}
+    outcomes = {("all", until): Outcome() for until, _ in settings}
+    reference = Reference(
+        table=ScoreTable.from_wide(scores, models=family),
+        benchmarks=benchmarks,
+        targets={"math": Target(name="math", label="MATH", description="HELM", population="all")},
+    )
+    for i, model in enumerate(models[:: -(-len(models) // most)]):
+        rng = np.random.default_rng([2, i])
+        answers = {}
+        for name in names[:4]:
+            own = rng.permutation(items[name].loc[model].to_numpy(dtype=float))
+            answers[name] = Answers((own,), ItemPool((len(own),)))
+        others = _without_family(reference, model)
+        truth = {"math": float(scores.loc[model, "math"])}
+        compare(model, answers, dict.fromkeys(names, 1.0), others, truth, settings, outcomes)
+    return outcomes
+
+
+def study_models(most: int, among: Collection[str] | None = None) -> list[str]:
+    """Return base models that have all benchmarks, and agents, half of ``most`` each."""
+    reference = load_reference("study-2024")
+    base = [str(m) for m in reference.scores("base").dropna().index]
+    known = reference.scores("instruct").drop(columns="XWinograd").dropna().index
+    agents = reference.table.wide(["agentbench"])["agentbench"].dropna().index
+    half = most // 2
+    if among is not None:
+        base, known, half = [m for m in base if m in among], known[:0], most
+    return [*base[:: -(-len(base) // half)], *(str(m) for m in agents if m in known)][:most]
+
+
+def tables(parts: Sequence[str], most: int) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield titles and tables."""
+    settings = [("10%", None), ("5%", None), ("3%", AGENTIC)]
+    for part in parts:
+        began = process_time()
+        if part == "helm":
+            made = helm([("5%", None), ("10%", None)], most)
+        else:
+            arc = part == "arc"
+            models = study_models(most, _results("arc_challenge").index if arc else None)
+            made = study(models, settings, real_arc=arc)
+        for (group, until), outcome in made.items():
+            title = f"{part}, {group} targets, until {until}"
+            yield f"{title} ({process_time() - began:.0f} CPU s so far)", outcome.table()
+
+
+def print_table(arguments: Namespace) -> None:
+    """Print the tables; ``--models`` bounds the models of each."""
+    for title, table in tables(PARTS, arguments.models):
+        print(f"\n{title}\n{table.round(1).to_string()}", flush=True)

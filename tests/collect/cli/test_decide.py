@@ -1,0 +1,157 @@
+"""The commands ``verdict`` and ``next``: in words, as JSON, and refused in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import Command
+
+from capspace.collect.cli.benchmark_prices import device_hours, parse_parameters
+from capspace.fit import FitError
+from capspace.tasks.workload import TypicalWorkload
+
+TABLE = "model,MMLU,HellaSwag,GSM8K,parameters (B)\nmine,0.62,0.81,0.40,7\n"
+BBH = ("--target", "bbh", "--cost", "120gpu-hours")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "scores.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def test_a_threshold_outside_the_interval_saves_the_run(capspace: Command, table: Path) -> None:
+    shown = capspace("verdict", table, *BBH, "--threshold", "0.7")
+    assert "SKIP: BBH of mine" in shown.out
+    assert "below 0.7 with a probability of more than 99%" in shown.out
+    assert "120 GPU-hours" in shown.out
+    assert "track record: such verdicts on 75 models left out" in shown.out
+
+
+def test_an_open_question_is_answered_by_cheaper_benchmarks_first(
+    capspace: Command, table: Path
+) -> None:
+    shown = json.loads(capspace("verdict", table, *BBH, "--threshold", "0.5", "--json").out)
+    assert shown["decision"] == "measure first"
+    assert shown["measure_first"][0] == "HumanEval"
+    (step, *_) = shown["steps"]
+    assert 0 < step["answered"] < 1
+    assert step["unit"] == "device-hours"
+    assert step["cost"] < 1
+    assert 0 < shown["expected_saving"] < 120
+    assert step["expected_width"]["bbh"] < shown["upper"] - shown["lower"]
+
+
+def test_what_cheaper_benchmarks_cannot_answer_is_run(capspace: Command, table: Path) -> None:
+    shown = json.loads(capspace("verdict", table, *BBH, "--tolerance", "0.01", "--json").out)
+    assert (shown["decision"], shown["measure_first"]) == ("run", [])
+    assert "no measurement before it saves more" in shown["reason"]
+
+
+def test_dear_benchmarks_are_not_measured_first(capspace: Command, table: Path) -> None:
+    prices = [f"--price={name}=500h" for name in ("HumanEval", "ARC-C", "Winogrande")]
+    prices += [f"--price={name}=500h" for name in ("XWinograd", "TruthfulQA")]
+    question = ("--threshold", "0.5", "--json")
+    shown = json.loads(capspace("verdict", table, *BBH, *prices, *question).out)
+    assert shown["decision"] == "run"
+
+
+def test_prices_in_another_unit_are_not_weighed(capspace: Command, table: Path) -> None:
+    run = ("--target", "bbh", "--cost", "250usd", "--threshold", "0.5")
+    shown = json.loads(capspace("verdict", table, *run, "--price", "ARC-C=1h", "--json").out)
+    assert shown["decision"] == "run"
+    assert any("not in usd as the run's: ARC-C" in note for note in shown["notes"])
+    assert any("nothing says what they cost: Winogrande" in note for note in shown["notes"])
+
+
+def test_the_next_benchmark_saves_most_width_for_its_cost(
+    capspace: Command, table: Path, tmp_path: Path
+) -> None:
+    args = ("next", table, "--target", "bbh", "--target", "gsm8k-cot")
+    shown = json.loads(capspace(*args, "--json").out)
+    assert shown["targets"] == ["bbh", "gsm8k-cot"]
+    assert shown["path"][0]["benchmark"] == shown["single"][0]["benchmark"] == "HumanEval"
+    rates = [s["saved"] / s["cost"] for s in shown["single"]]
+    assert rates == sorted(rates, reverse=True)
+    words = capspace(*args, "--out", tmp_path / "figures").out
+    assert "HumanEval" in words
+    assert "GPU-minutes" in words
+    assert (tmp_path / "figures" / "cost-and-width.png").is_file()
+
+
+def test_prices_come_from_a_file_and_fewer_items_cost_less(
+    capspace: Command, table: Path, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("ARC-C: 10usd\nHumanEval: 1usd\n")
+    args = ("next", table, "--target", "bbh", "--prices", prices, "--items", "586", "--json")
+    single = {s["benchmark"]: s for s in json.loads(capspace(*args).out)["single"]}
+    assert single["ARC-C"]["cost"] == pytest.approx(5)
+    assert (single["HumanEval"]["cost"], single["HumanEval"]["n_items"]) == (1, 164)
+    assert single["Winogrande"]["cost"] is None
+
+
+def test_bad_input_is_one_line(capspace: Command, table: Path, tmp_path: Path) -> None:
+    verdict = ("verdict", table, *BBH)
+    both = ("--threshold", "0.5", "--tolerance", "0.1")
+    assert "one of the two" in capspace.refused(*verdict, *both)
+    assert "between 0 and 1" in capspace.refused(*verdict, "--threshold", "50")
+    assert "cost 'much'" in capspace.refused("verdict", table, "--target", "bbh", "--cost", "much")
+    assert "--cost" in capspace.refused("verdict", table, "--target", "bbh")
+    assert "refused by its back-test" in capspace.refused(
+        "verdict", table, "--target", "agentboard", "--cost", "5h"
+    )
+    assert "'agentbench'" in capspace.refused(
+        "verdict", table, "--target", "agentbnech", "--cost", "5h"
+    )
+    assert "--parameters 'big'" in capspace.refused("next", table, "--parameters", "big")
+    assert "did you mean 'MMLU'" in capspace.refused("next", table, "--price", "MMUL=2h")
+    assert "say too little" in capspace.refused("next", table, "--items", "3")
+    assert "unknown model 'other'" in capspace.refused("next", table, "other")
+    assert "one at a time" in capspace.refused("verdict", table, "--cost", "5h")
+    several = tmp_path / "several.csv"
+    several.write_text(TABLE + "other,0.5,0.7,0.2,7\n")
+    assert "name the one to decide about" in capspace.refused("next", several)
+    empty = tmp_path / "empty.csv"
+    empty.write_text("model,MMLU\n")
+    assert "empty.csv" in capspace.refused("next", empty)
+
+
+def test_nothing_left_to_measure_and_no_price_are_one_line(
+    capspace: Command, tmp_path: Path
+) -> None:
+    names = ["MMLU", "ARC-C", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K", "XWinograd"]
+    full = tmp_path / "full.csv"
+    full.write_text(
+        f"model,{','.join(names)},HumanEval\nmine,0.62,0.6,0.81,0.75,0.45,0.4,0.8,0.3\n"
+    )
+    assert "is measured" in capspace.refused("next", full, "--target", "bbh")
+    own = tmp_path / "own.csv"
+    own.write_text("model,GSM8K,bbh\n" + "".join(f"m{i},0.{i},0.{i}\n" for i in range(1, 9)))
+    scores = tmp_path / "scores.csv"
+    scores.write_text("model,MMLU\nmine,0.5\n")
+    args = ("next", scores, "--target", "bbh", "--price", "MMLU=5usd")
+    assert "nothing says what a benchmark costs" in capspace.refused(*args)
+
+
+def test_times_are_those_of_the_zoos_cost_model() -> None:
+    from capspace.collect.harness.harness import Workload
+    from capspace.collect.zoo.planning.cost import Throughput
+
+    work = TypicalWorkload(100, 500, 40)
+    zoo = Throughput.guess("cuda").cell(Workload(100, 4 * 100 * 500, 100 * 40), 8e9)
+    assert device_hours(work, 8e9) == pytest.approx(zoo.seconds / 3600)
+
+
+@pytest.mark.parametrize(("text", "value"), [("8e9", 8e9), ("8B", 8e9), ("350m", 3.5e8)])
+def test_parameters_are_read(text: str, value: float) -> None:
+    assert parse_parameters(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "big", "-1", "0", "nan"])
+def test_no_number_of_parameters_is_refused(text: str) -> None:
+    with pytest.raises(FitError, match="--parameters"):
+        parse_parameters(text)

@@ -1,0 +1,191 @@
+"""A run ends where more items would hardly narrow the predictions, and is gone on with later."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Command, Notes
+
+from capspace.collect.errors import SettingsError
+from capspace.collect.run import panel_run, stopping
+from capspace.collect.run.collect import collect_scores
+from capspace.collect.run.draws import drawn
+from capspace.collect.settings import RunSettings
+from capspace.collect.storage.store import Store
+from capspace.fit import load_reference
+from capspace.fit.decide import PredictedWidths
+from capspace.fit.errors import RefusedTargetError
+from capspace.tasks.panel import Panel, load_panel
+
+pytestmark = [
+    pytest.mark.usefixtures("forked"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+FIRST = 8
+
+
+@pytest.fixture(scope="module")
+def three() -> Panel:
+    return load_panel("smoke").select(["ARC-C", "Winogrande", "XWinograd"])
+
+
+@pytest.fixture(scope="module")
+def bbh() -> PredictedWidths:
+    return PredictedWidths(load_reference(), targets=["bbh"])
+
+
+@pytest.fixture(autouse=True)
+def few_items_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded benchmarks have no more items than a first round takes otherwise."""
+    few = partial(stopping.StoppingRun, first_items=FIRST)
+    monkeypatch.setattr(stopping, "StoppingRun", few)
+
+
+def collect(model: Path, panel: Panel, store: Path, **changes: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries, while they are imported
+        return collect_scores(
+            str(model), panel=panel, store=store, data_root="embedded", device="cpu", **changes
+        )
+
+
+@pytest.mark.slow
+def test_measuring_ends_early_resumes_and_is_reused(
+    tiny_checkpoint: Path,
+    three: Panel,
+    bbh: PredictedWidths,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notes = Notes()
+    until = {"until": "5%", "widths": bbh}
+    first = collect(tiny_checkpoint, three, tmp_path, progress=notes, **until)
+    (plan,) = first.stopping.values()
+    assert plan.is_done
+    assert 0 < plan.widening <= 0.05
+    assert 0 < plan.token_share < 1
+    assert any("that is enough" in note for note in notes.told)
+    n_items = {r.benchmark: r.n_items for r in first.results}
+    assert n_items == dict(plan.n_items)
+    assert any(n > FIRST for n in n_items.values())
+    drawn_ones = [r for r in first.results if "items drawn at random" in r.protocol]
+    assert drawn_ones
+    assert all(r.stderr > 0.05 for r in drawn_ones)
+    with Store(tmp_path) as store:  # a round with fewer of the same items leaves no score
+        assert {r.key for r in store.results()} == {r.key for r in first.results}
+
+    with monkeypatch.context() as patch:  # gone on with, nothing is left to do
+        patch.setattr(panel_run, "load_model", lambda *_, **__: pytest.fail("loaded"))
+        again = collect(tiny_checkpoint, three, tmp_path, **until)
+    assert again.n_measured == 0
+    assert again.results == first.results
+
+    whole = collect(tiny_checkpoint, three, tmp_path)
+    for before in drawn_ones:
+        (after,) = (r for r in whole.results if r.benchmark == before.benchmark)
+        requests = after.provenance["requests"]
+        assert before.n_items < after.n_items
+        assert after.key != before.key
+        known = before.provenance["requests"]["n_requests"]
+        assert requests["n_known"] == known
+        assert requests["n_asked"] == requests["n_requests"] - known
+    with Store(tmp_path) as store:  # by all items, no score by some of them is left
+        assert {r.key for r in store.results()} == {r.key for r in whole.results}
+
+    full = collect(tiny_checkpoint, three, tmp_path, **until)
+    assert full.results == whole.results
+
+
+@pytest.mark.slow
+def test_a_drawn_item_has_the_prompt_of_the_whole_run(
+    tiny_checkpoint: Path, three: Panel, tmp_path: Path
+) -> None:
+    one = three.select(["XWinograd"])
+    some = one.model_copy(update={"benchmarks": (drawn(one.benchmarks[0], 13),)})
+    ten = one.model_copy(update={"benchmarks": (drawn(one.benchmarks[0], 10),)})
+    runs = [collect(tiny_checkpoint, panel, tmp_path) for panel in (ten, some, one)]
+    keys = [run.results[0].key for run in runs]
+    assert len(set(keys)) == 3
+    with Store(tmp_path) as store:
+        stored = {r.key for r in store.results()}
+        assert keys[2] in stored
+    assert runs[2].results[0].provenance["requests"]["n_known"] == 2 * 13
+    assert runs[1].results[0].provenance["requests"]["n_known"] == 2 * 10
+    sizes = [part["n_items"] for part in runs[1].results[0].tasks]
+    assert sorted(sizes) == [2, 2, 2, 2, 2, 3]
+    other = collect(tiny_checkpoint, some, tmp_path, seed=5)
+    assert other.results[0].key != keys[1]
+    assert "13 items drawn at random" in other.results[0].protocol
+
+
+@pytest.mark.slow
+def test_a_budget_of_time_ends_a_run(
+    tiny_checkpoint: Path, three: Panel, bbh: PredictedWidths, tmp_path: Path
+) -> None:
+    notes = Notes()
+    short = {"until": "1%", "budget": "0.001s", "widths": bbh, "progress": notes}
+    run = collect(tiny_checkpoint, three.select(["Winogrande"]), tmp_path, **short)
+    assert [r.n_items for r in run.results] == [FIRST]
+    assert any("the budget ends here" in note for note in notes.told)
+
+
+def test_targets_without_a_number_are_refused_before_anything_is_measured(
+    tiny_checkpoint: Path, three: Panel, tmp_path: Path
+) -> None:
+    widths = PredictedWidths(load_reference(), targets=["agentboard"])
+    with pytest.raises(RefusedTargetError, match="no target can be predicted: agentboard"):
+        collect(tiny_checkpoint, three, tmp_path, until="5%", widths=widths)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"until": "small"}, "until: the tolerance is 'small'"),
+        ({"until": "0"}, "until: the tolerance is 0; it must be above 0"),
+        ({"until": "-2%"}, "until: the tolerance is -2%; it must be above 0"),
+        ({"until": "5%", "budget": "30"}, "budget: the budget '30' has no unit"),
+        ({"budget": "30min"}, "budget bounds what until asks for"),
+        ({"until": "5%", "limit": 10}, "leave out limit"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_in_a_line(
+    settings: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        RunSettings.of(**settings)
+    assert why in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_command_line_refuses_what_decides_nothing(capspace: Command, tmp_path: Path) -> None:
+    said = capspace("collect", tmp_path, "--until", "soon")
+    assert said.code == 2
+    assert said.err.startswith("capspace: --until: the tolerance is 'soon'")
+    said = capspace("collect", tmp_path, "--target", "bbh")
+    assert said.code == 2
+    assert "give --until as well" in said.err
+
+
+@pytest.mark.slow
+def test_place_stops_early_and_its_report_shows_the_curve(
+    tiny_checkpoint: Path, tmp_path: Path, capspace: Command
+) -> None:
+    panel = tmp_path / "two.yaml"
+    two = load_panel("smoke").select(["ARC-C", "Winogrande"])
+    panel.write_text(json.dumps({**two.model_dump(mode="json"), "name": "two"}))
+    said = capspace(
+        "place", tiny_checkpoint, "--panel", panel, "--store", tmp_path / "store",
+        "--data-root", "embedded", "--device", "cpu", "--target", "bbh", "--until", "5%",
+        "--out", tmp_path / "report", "--json",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    result = json.loads((tmp_path / "report" / "result.json").read_text())
+    assert result["stopping"]["until"] == "5%"
+    assert result["stopping"]["widening"] <= 0.05
+    assert (tmp_path / "report" / "stopping.svg").exists()
+    assert "Measuring stopped early" in (tmp_path / "report" / "report.html").read_text()

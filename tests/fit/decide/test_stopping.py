@@ -1,0 +1,213 @@
+"""Measuring stops where the items left out would hardly narrow the predictions."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from capspace.fit import ScoreTable, TargetLaw, load_reference
+from capspace.fit.decide import (
+    ItemPool,
+    MeasuredItems,
+    NoiseEffect,
+    PredictedWidths,
+    Tolerance,
+    allocate_items,
+    item_variance,
+    plan_items,
+    read_seconds,
+)
+from capspace.fit.errors import (
+    FitError,
+    RefusedTargetError,
+    TooFewItemsError,
+    UnknownCostError,
+)
+
+ENDLESS = ItemPool((1_000_000,))
+SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=6)
+
+
+@given(sizes=SIZES, weighted=st.booleans())
+def test_more_items_of_a_pool_are_the_same_and_more(sizes: list[int], weighted: bool) -> None:
+    pool = ItemPool(tuple(sizes), weighted=weighted)
+    assert pool.counts(pool.n_items).tolist() == sizes
+    assert pool.counts(pool.n_tasks).tolist() == [1] * len(sizes)
+    turns = list(pool.turns(pool.n_items))
+    assert sorted(turns) == [(t, i) for t, size in enumerate(sizes) for i in range(size)]
+    weights = np.array(sizes) / sum(sizes) if weighted else np.full(len(sizes), 1 / len(sizes))
+    for n in range(pool.n_tasks, pool.n_items + 1):
+        expected = (weights**2 / pool.counts(n)).sum()
+        assert pool.variance_factor(n) == pytest.approx(expected)
+
+
+def test_tasks_of_a_mean_have_equal_shares_and_of_a_weighted_score_their_own() -> None:
+    assert ItemPool((100, 50, 10)).counts(60).tolist() == [25, 25, 10]
+    assert ItemPool((100, 50, 10), weighted=True).counts(32).tolist() == [20, 10, 2]
+
+
+def test_one_target_has_the_items_of_neymans_allocation() -> None:
+    effect, cost = np.array([[3.0, 1.0, 0.5]]), np.array([1.0, 4.0, 0.1])
+    variance, allowed = np.array([0.25, 0.2, 0.1]), np.array([0.004])
+    n = allocate_items(
+        effect, allowed, variance=variance, cost=cost, pools=[ENDLESS] * 3, start=np.ones(3, int)
+    )
+    own = effect[0] * variance
+    exact = np.sqrt(own / cost) * np.sqrt(own * cost).sum() / allowed
+    np.testing.assert_allclose(n, exact, rtol=0.01)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_several_targets_are_sure_enough_at_the_lowest_cost(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    effect = rng.exponential(size=(3, 4)) * rng.integers(0, 2, size=(3, 4)) + 0.01
+    variance, cost = rng.uniform(0.1, 0.25, 4), rng.exponential(size=4) + 0.05
+    allowed = rng.uniform(0.0005, 0.002, 3)
+    pools = [ItemPool((size,)) for size in (150, 1000, 10_000, 10_000)]
+    start, whole = np.full(4, 20), np.array([p.n_items for p in pools])
+    n = allocate_items(effect, allowed, variance=variance, cost=cost, pools=pools, start=start)
+
+    def slack(x: np.ndarray) -> np.ndarray:
+        return 1 - (effect @ (variance * (np.exp(-x) - 1 / whole))) / allowed
+
+    assert (slack(np.log(n)) >= -1e-9).all()
+    assert (start <= n).all()
+    assert (n <= whole).all()
+    best = minimize(
+        lambda x: np.exp(x) @ cost / 1000,
+        np.log(n),
+        bounds=list(zip(np.log(start), np.log(whole), strict=True)),
+        constraints={"type": "ineq", "fun": slack},
+        method="SLSQP",
+    )
+    assert n @ cost <= 1.01 * np.exp(best.x) @ cost
+
+
+def planted(n: tuple[int, int] = (50, 50), **more: float) -> list[MeasuredItems]:
+    return [
+        MeasuredItems("a", ItemPool((10_000,)), n[0], 0.25, 1000.0, **more),
+        MeasuredItems("b", ItemPool((1000,)), n[1], 0.2, 100.0, **more),
+    ]
+
+
+EFFECT = NoiseEffect(
+    ("t", "u"), ("a", "b"), np.array([0.1, 0.3]), np.array([[20.0, 5.0], [1.0, 30.0]]), {}
+)
+
+
+def test_the_plan_ends_where_all_other_items_would_narrow_by_the_tolerance() -> None:
+    plan = plan_items(EFFECT, planted(), Tolerance.read("5%"))
+    assert not plan.is_done
+    then = EFFECT.widths(np.array([0.25 / plan.n_items["a"], 0.2 / plan.n_items["b"]]))
+    whole = EFFECT.widths(np.array([0.25 / 10_000, 0.2 / 1000]))
+    np.testing.assert_allclose(plan.width_then, then)
+    np.testing.assert_allclose(plan.width_full, whole)
+    assert (then / whole).max() == pytest.approx(1.05, abs=5e-4)
+    after = plan_items(
+        EFFECT, planted((plan.n_items["a"], plan.n_items["b"])), Tolerance.read("5%")
+    )
+    assert after.is_done
+    assert after.token_share < 0.02
+    shares, wider = zip(*after.curve, strict=True)
+    assert sorted(shares) == list(shares)
+    assert sorted(wider, reverse=True) == list(wider)
+    json.dumps(after.to_dict(), allow_nan=False)
+
+
+def test_a_tolerance_of_a_score_is_wide_for_a_narrow_interval() -> None:
+    plan = plan_items(EFFECT, planted(), Tolerance.read("0.01"))
+    assert (plan.width_then - plan.width_full).max() == pytest.approx(0.01, abs=2e-4)
+
+
+def test_a_budget_bounds_the_seconds_and_narrows_as_far_as_it_goes() -> None:
+    few = plan_items(EFFECT, planted(seconds=0.1), Tolerance.read("1%"), seconds=20.0)
+    many = plan_items(EFFECT, planted(seconds=0.1), Tolerance.read("1%"), seconds=1000.0)
+    assert not few.within_budget
+    assert many.within_budget
+    spent = 0.1 * (few.n_items["a"] + few.n_items["b"] - 100)
+    assert 15 < spent <= 20
+    none = plan_items(EFFECT, planted(seconds=0.1), Tolerance.read("1%"), seconds=0.0)
+    assert none.is_done
+    with pytest.raises(UnknownCostError, match="the time of an item of a is unknown"):
+        plan_items(EFFECT, planted(), Tolerance.read("1%"), seconds=20.0)
+
+
+def test_few_equal_answers_are_not_sure() -> None:
+    assert item_variance(np.ones(8)) == pytest.approx(0.09)
+    with pytest.raises(TooFewItemsError, match="1 measured item says nothing"):
+        item_variance(np.ones(1))
+
+
+@pytest.fixture(scope="module")
+def scores() -> ScoreTable:
+    own = load_reference().scores().loc[["mistralai/Mistral-7B-v0.1"]]
+    return ScoreTable.from_wide(own)
+
+
+def test_the_width_curve_is_that_of_the_law(scores: ScoreTable) -> None:
+    reference, own = load_reference(), scores.wide()
+    effect = PredictedWidths(reference, targets=["bbh"]).effect(scores)
+    n = np.array([500, 300, 300, 200, 200, 300, 200, 164])
+    variance = own.to_numpy()[0] * (1 - own.to_numpy()[0]) / n
+    law = TargetLaw("bbh").fit(reference, exclude=list(own.index))
+    stderr = own * 0 + np.sqrt(variance)
+    made = [law.predict(own, stderr=each, keep=True)[0] for each in (own * 0, stderr)]
+    sure, unsure = (p.upper - p.lower for p in made)
+    assert effect.width == pytest.approx([sure])
+    assert unsure > 1.005 * sure
+    assert effect.widths(variance) == pytest.approx([unsure], rel=0.01)
+
+
+def test_stored_laws_are_widened_too() -> None:
+    reference = load_reference("frontier-2026")
+    import pandas as pd
+
+    own = pd.DataFrame({"GPQA-diamond": 0.6, "MMLU-Pro": 0.75}, index=["mine"])
+    facts = pd.DataFrame({"release_date": "2025-06"}, index=["mine"])
+    table = ScoreTable.from_wide(own, models=facts)
+    effect = PredictedWidths(reference, targets=["hle/no-tools"]).effect(table)
+    assert effect.benchmarks == ("GPQA-diamond", "MMLU-Pro")
+    assert (effect.effect > 0).any()
+
+
+def test_a_refused_target_decides_nothing(scores: ScoreTable) -> None:
+    reference = load_reference()
+    assert reference.evaluations["agentboard"].status == "refused"
+    with pytest.raises(RefusedTargetError, match="no target can be predicted: agentboard: refused"):
+        PredictedWidths(reference, targets=["agentboard"]).effect(scores)
+    with pytest.raises(RefusedTargetError, match="none of the benchmarks is one of the reference"):
+        PredictedWidths(reference).check(["Chess"])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "write a part of the score, as in 0.02"),
+        ("small", "write a part of the score, as in 0.02"),
+        ("nan", "above 0"),
+        ("0", "above 0"),
+        ("-5%", "above 0"),
+        ("5", "did you mean 5%?"),
+    ],
+)
+def test_a_tolerance_is_a_number_above_0(text: str, why: str) -> None:
+    with pytest.raises(FitError, match=why) as error:
+        Tolerance.read(text)
+    assert "\n" not in str(error.value)
+
+
+def test_tolerances_and_budgets_are_read() -> None:
+    assert Tolerance.read(" 5 % ") == Tolerance(0.05, relative=True)
+    assert [str(Tolerance.read(text)) for text in ("0.02", "2.5%")] == ["0.02", "2.5%"]
+    assert [read_seconds(text) for text in ("90s", "1.5 min", "2h")] == [90, 90, 7200]
+
+
+@pytest.mark.parametrize("text", ["30", "h", "0min", "-1h", "30 parsecs", "1..2h", ""])
+def test_a_budget_has_a_unit_of_time(text: str) -> None:
+    with pytest.raises(FitError, match="write it as 90s, 30min or 2h"):
+        read_seconds(text)
