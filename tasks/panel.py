@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -184,8 +185,7 @@ def load_panel(name_or_path: str | Path) -> Panel:
     """
     text = str(name_or_path)
     if text in panel_names():
-        resource = files("capspace.tasks") / "panels" / f"{text}.yaml"
-        return _parse(resource.read_text(encoding="utf-8"), f"{text}.yaml")
+        return _packaged(text).model_copy(deep=True)
     path = Path(text)
     if path.suffix not in {".yaml", ".yml"} and not path.is_file():
         raise PanelError(
@@ -198,6 +198,12 @@ def load_panel(name_or_path: str | Path) -> Panel:
         reason = error.strerror if isinstance(error, OSError) else error
         raise PanelError(f"{text}: cannot read this panel: {reason}") from None
     return _parse(content, text)
+
+
+@cache
+def _packaged(name: str) -> Panel:
+    resource = files("capspace.tasks") / "panels" / f"{name}.yaml"
+    return _parse(resource.read_text(encoding="utf-8"), f"{name}.yaml")
 
 
 def _parse(text: str, where: str) -> Panel:

@@ -73,6 +73,11 @@ def _named_after(path: Path) -> Path:
     return path.with_name(path.stem.removeprefix("test_"))
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Have one more than there are cores for the slow tests, as some wait, for Slurm, say."""
+    return len(os.sched_getaffinity(0)) + (config.getoption("markexpr") != "not slow")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Fork xdist's workers of one process that has imported what they need."""
     if not hasattr(config, "workerinput") and (index := _index_of_tasks(config)):
@@ -195,6 +200,15 @@ def libraries_as_checked() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(served, "version", served.CHECKED_WITH.__getitem__)
+        yield
+
+
+@pytest.fixture(scope="module")
+def laws_fitted_once() -> Iterator[None]:
+    """Fit the laws that the tests of commands and reports have in common once a process."""
+    from fit_parts import solved_once
+
+    with solved_once():
         yield
 
 

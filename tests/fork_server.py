@@ -39,6 +39,7 @@ _FIRST = (
     "scipy.stats",
     "sklearn.linear_model",
     "sklearn.metrics",
+    "sklearn.utils.estimator_checks",
     "torch._dynamo",
     "torch.distributed.fsdp",
 )

@@ -13,7 +13,7 @@ from commands import MINE, Command
 
 from capspace.collect.zoo.config.config import read_zoo
 
-pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
+pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once", "laws_fitted_once")
 
 README = (ROOT / "README.md").read_text()
 

@@ -22,7 +22,7 @@ from .definition import definition_hash
 from .evaluation import Evaluation, read_evaluation
 from .load_errors import clear_load_errors
 from .metering import ItemsDone, metered
-from .patches import without_survey
+from .patches import templates_compiled_once, without_survey
 from .sentence_data import require_sentence_data, sentence_data_from, with_sentence_data
 from .task_changes import TaskChanges, chosen_items
 from .tasks import TaskIndex
@@ -145,6 +145,7 @@ class Harness:
             sentence_data_from(self.data_root),
             plain_prompts(seeds.python, seeds.numpy),
             metered(items_done, getattr(lm, "share_done", None)),
+            templates_compiled_once(),
             without_survey(),
         ):
             tasks = self._load(benchmark, changes)

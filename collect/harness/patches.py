@@ -1,12 +1,15 @@
-"""Functions of lm-eval's evaluator are replaced for the length of a block."""
+"""Functions of lm-eval are replaced for the length of a block."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
-__all__ = ["without_survey", "wrapped_in_evaluator"]
+__all__ = ["templates_compiled_once", "without_survey", "wrapped_in_evaluator"]
+
+_MOST_TEMPLATES = 4096
 
 
 @contextmanager
@@ -32,3 +35,21 @@ def without_survey() -> Iterator[None]:
         get_git_commit_hash=lambda survey: lambda: None,
     ):
         yield
+
+
+@contextmanager
+def templates_compiled_once() -> Iterator[None]:
+    """Compile each template of a task once, where lm-eval compiles it anew for every document."""
+    import lm_eval.utils
+
+    before = lm_eval.utils.apply_template
+    compiled = lru_cache(_MOST_TEMPLATES)(lm_eval.utils.env.from_string)
+
+    def apply_template(template: str, doc: dict[str, Any]) -> str:
+        return str(compiled(template).render(**doc))
+
+    lm_eval.utils.apply_template = apply_template
+    try:
+        yield
+    finally:
+        lm_eval.utils.apply_template = before

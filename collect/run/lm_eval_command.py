@@ -15,7 +15,7 @@ from ..harness.backends import checked_models, register_models
 from ..harness.data_root import default_data_root, named_data_root
 from ..harness.fewshot_draws import positions_of
 from ..harness.metering import metered
-from ..harness.patches import wrapped_in_evaluator
+from ..harness.patches import templates_compiled_once, wrapped_in_evaluator
 from ..harness.served_data import data_from
 from ..harness.version import harness_version
 from ..recorder.recording import recorded_responses
@@ -175,7 +175,10 @@ def _run_plain_prompts(simple_evaluate: Any, say: Say) -> Any:
         if settings.get("samples") is not None:
             # lm-eval numbers what it takes in ascending order as if it were in the order given.
             settings["samples"] = {n: positions_of(s) for n, s in settings["samples"].items()}
-        with plain_prompts(settings["random_seed"], settings["numpy_random_seed"]):
+        with (
+            plain_prompts(settings["random_seed"], settings["numpy_random_seed"]),
+            templates_compiled_once(),
+        ):
             return simple_evaluate(**settings)
 
     return run

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -170,15 +171,22 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> list[Path]:
     if stem.suffix in {".png", ".svg"}:
         stem = stem.with_suffix("")
     png, svg = (stem.with_name(stem.name + ending) for ending in (".png", ".svg"))
-    # Laid out once for both: each time takes as long as drawing does.
-    layout = figure.get_layout_engine()
-    if layout is not None:
-        layout.execute(figure)
-    figure.set_layout_engine(None)
+    # Laid out once for both, as each time takes as long as drawing does, and by the canvas and at
+    # the resolution of the PNG, which then has the sizes of all texts at hand.
+    layout, canvas, resolution = figure.get_layout_engine(), figure.canvas, figure.dpi
+    FigureCanvasAgg(figure)
+    figure.dpi = dpi
     try:
+        if layout is not None:
+            layout.execute(figure)
+        figure.set_layout_engine(None)
         with making_folder(stem.parent), replacing(png) as drawn, replacing(svg) as outlined:
-            figure.savefig(drawn, dpi=dpi, metadata={"Software": None})
+            figure.savefig(
+                drawn, dpi=dpi, metadata={"Software": None}, pil_kwargs={"compress_level": 3}
+            )
             figure.savefig(outlined, metadata={"Date": None, "Creator": "capspace"})
     finally:
         figure.set_layout_engine(layout)
+        figure.dpi = resolution
+        figure.set_canvas(canvas)
     return [png, svg]

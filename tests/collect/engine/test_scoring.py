@@ -344,20 +344,30 @@ def rolling(tasks: dict[str, Any]) -> list[Instance]:
     return [Instance("loglikelihood_rolling", {}, (text,), i) for i, text in enumerate(texts)]
 
 
+def by_lm_eval(name: str, tokenizer: Any, **settings: Any) -> HFLM:
+    shared = {"tokenizer": tokenizer, "max_length": 256, **settings}
+    return HFLM(build_model(name), batch_size=16, logits_cache=False, **shared)
+
+
 def both(
     name: str, tokenizer: Any, *, cache_name: str = OWN_NAME, **settings: Any
 ) -> tuple[HFLM, CapspaceLM]:
-    model = build_model(name)
     shared = {"tokenizer": tokenizer, "max_length": 256, **settings}
     engine = CapspaceLM(with_cache_called(cache_name, build_model(name)), **shared)
     assert engine.unsupported_reason is None
-    return HFLM(model, batch_size=16, logits_cache=False, **shared), engine
+    return by_lm_eval(name, tokenizer, **settings), engine
 
 
 @pytest.fixture(scope="module")
 def requests(tasks: dict[str, Any]) -> list[Instance]:
     """Two items of each task, and the awkward ones behind them: made once, and only read."""
     return [*build(tasks), *awkward()]
+
+
+@pytest.fixture(scope="module")
+def more_requests(tasks: dict[str, Any]) -> list[Instance]:
+    """Four items of each task: made once, and only read."""
+    return build(tasks, limit=4)
 
 
 Answers = list[tuple[float, bool]]
@@ -412,7 +422,7 @@ def test_real_items(name: str, requests: list[Instance], tokenizer: Any) -> None
 )
 def test_settings(settings: dict[str, Any], requests: list[Instance], tokenizer: Any) -> None:
     model_only = {key: value for key, value in settings.items() if key != "token_budget"}
-    hf, _ = both("llama", tokenizer, **model_only)
+    hf = by_lm_eval("llama", tokenizer, **model_only)
     shared = {"tokenizer": tokenizer, "max_length": 256, **settings}
     engine = CapspaceLM(hf.model, **shared)
     assert_same(
@@ -454,15 +464,15 @@ def test_budgets(budget: int, tasks: dict[str, Any], tokenizer: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SERVED)
-def test_bfloat16(name: str, tasks: dict[str, Any], tokenizer: Any) -> None:
+def test_bfloat16(name: str, more_requests: list[Instance], tokenizer: Any) -> None:
     """The most probable tokens and the answers chosen are hf's; the error is what hf's own is.
 
     On a CPU hf's log-likelihoods of one length do not depend on its batch size at all, so that
     its spread is no measure there.
     """
     shared = {"tokenizer": tokenizer, "max_length": 256, "softmax_dtype": "float32"}
-    requests = build(tasks, limit=4)
-    hf, _ = both(name, tokenizer)
+    requests = more_requests
+    hf = by_lm_eval(name, tokenizer)
     runs = [hf.loglikelihood(requests, disable_tqdm=True)]
     model = hf.model.to(torch.bfloat16)
     for lm in (
