@@ -195,9 +195,7 @@ def place_collection(
             stopping=next(iter(collection.stopping.values()), None),
             lifts=lifts,
         )
-    return PlacedModel(
-        collection, placement, report, tuple(others), alarms, tuple(lifts), verdict
-    )
+    return PlacedModel(collection, placement, report, tuple(others), alarms, tuple(lifts), verdict)
 
 
 def _lifts(placement: Placement, wanted: Iterable[str] | None) -> list[Lift]:
