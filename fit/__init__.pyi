@@ -98,7 +98,6 @@ from .figures import draw_predictions as draw_predictions
 from .figures import draw_scores as draw_scores
 from .figures import draw_selection as draw_selection
 from .figures import draw_space as draw_space
-from .figures import draw_stopping as draw_stopping
 from .figures import draw_target as draw_target
 from .figures import draw_weights as draw_weights
 from .figures import save as save

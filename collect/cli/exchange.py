@@ -87,8 +87,8 @@ def import_(
     )
     for note in done.notes:
         out.print(f"- {note}", markup=False)
-    for warning in (*alarms, *drifting):
-        out.print(warning.line, style="yellow", markup=False)
+    for line in (*(alarm.line for alarm in alarms), *(twin.line for twin in drifting)):
+        out.print(line, style="yellow", markup=False)
 
 
 def export(

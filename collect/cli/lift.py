@@ -68,17 +68,19 @@ def lift(
     from capspace.fit.errors import FitError
     from capspace.fit.reference import load_reference
 
-    cost = {"tokens": tokens, "base_tokens": base_tokens}
     if data is None:
         if base is not None or treated:
             raise FitError("--base and --treated name columns of --data, which is not given")
         scores = _scores(file)
-        usual = [replace(each, **cost) for each in INTERVENTIONS]
+        usual = [replace(each, tokens=tokens, base_tokens=base_tokens) for each in INTERVENTIONS]
         lifts = lift_card(scores, load_reference(), interventions=usual, level=level)
     else:
         if base is None or not treated:
             raise FitError("--data needs --base and --treated, the columns without and with it")
-        chosen = [Intervention(n, base, n, _samples(n), **cost) for n in treated]
+        chosen = [
+            Intervention(n, base, n, _samples(n), tokens=tokens, base_tokens=base_tokens)
+            for n in treated
+        ]
         lifts = _own_lifts(file, data, chosen, level)
     if not lifts:
         raise FitError(f"{file}: no score from which the gain could be predicted")

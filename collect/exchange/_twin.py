@@ -269,7 +269,7 @@ def published_twins(
         known = reference.benchmarks.get(result.benchmark)
         if not same or known is None or not result.comparable or _is_part(result):
             continue
-        published = float(wide.at[same[0], result.benchmark])
+        published = float(wide[result.benchmark].to_numpy(dtype=float)[wide.index.get_loc(same[0])])
         n = known.n_items or result.n_items
         if math.isnan(published) or not n:
             continue

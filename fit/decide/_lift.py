@@ -194,8 +194,16 @@ def predict_lift(
     models = [str(model) for model in scores.index[placed]]
     columns = (p.base, p.treated, p.mean, p.lower, p.upper)
     return [
-        Lift(model, intervention, *map(float, row), level, fit.n_models, error, baseline)
-        for model, *row in zip(models, *columns, strict=True)
+        Lift(
+            model,
+            intervention,
+            *(float(base), float(treated_score), float(mean), float(lower), float(upper)),
+            level=level,
+            n_models=fit.n_models,
+            error=error,
+            baseline_error=baseline,
+        )
+        for model, base, treated_score, mean, lower, upper in zip(models, *columns, strict=True)
     ]
 
 

@@ -242,7 +242,7 @@ def _alarms_of_row(
 
 
 def _only(column: int, n: int) -> NDArray[np.bool_]:
-    return np.arange(n) == column
+    return np.equal(np.arange(n), column)
 
 
 def check_together(
@@ -327,7 +327,7 @@ def fit_reference_siblings(reference: Reference) -> tuple[SiblingModel, LeftOut]
         scores.to_numpy(dtype=float),
         list(map(str, scores.columns)),
         groups.tolist(),
-        generated=is_generated(scores.columns, reference),
+        generated=is_generated(list(map(str, scores.columns)), reference),
         weight=reference.weights.reindex(scores.index).to_numpy(dtype=float),
         student=reference.kind == "vendor-reported",
         label=label_of(reference),
