@@ -76,11 +76,14 @@ def test_every_command_is_in_one_panel_of_the_help(wide: Command) -> None:
     assert all(f"─ {panel} ─" in shown for panel in PANELS)
 
 
-# One thing each, said in the words of each command: a CSV file that is written, where files are
-# written, what the result is called, the seed of everything random, a table of scores on targets
-# of one's own, a model by its name, what the user says that it is.
+# One thing each, said in the words of each command: what the user says that a model is, the columns
+# of scores without and with an intervention, the most that may be spent, a CSV file that is
+# written, where tables are read, a number of items, a model by its name, what the result is called,
+# where files are written, the seed of everything random, the only targets that count, a table of
+# scores on targets of one's own.
 WORDED_BY_COMMAND = {
-    "--answers-of", "--csv", "--model", "--name", "--out", "--seed", "--target-scores",
+    "--answers-of", "--base", "--budget", "--csv", "--data", "--items", "--model", "--name",
+    "--out", "--seed", "--target", "--target-scores", "--treated",
 }  # fmt: skip
 
 

@@ -46,6 +46,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "compare": (("pair.csv", "--target", "bbh"), ()),
     "verdict": (("scores.csv", "--target", "bbh", "--cost", "5h"), (("--out", "out"),)),
     "next": (("few.csv", "--target", "bbh"), (("--out", "out"),)),
+    "lift": (("scores.csv",), (("--out", "out"),)),
     "references build": (("scores.csv", "truth.csv", "--out", "new", *REFERENCE), ()),
     "references update": (("ref", "scores.csv", "truth.csv", *REFERENCE[2:]), ()),
     "references show": (("study-2024",), ()),
@@ -77,6 +78,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "store info": (STORE, ()),
     "store check": (STORE, ()),
     "import": (("scores.csv", *STORE), ()),
+    "twin": (("models/a", *SMALL[:4], *STORE, "--items", "4"), ()),
 }
 RUNS = [
     (command, given)

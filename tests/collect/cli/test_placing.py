@@ -21,6 +21,7 @@ from capspace.tasks.panel import load_panel
 
 LEADERBOARD = {"leaderboard_ifeval": 0.3, "leaderboard_bbh": 0.42, "leaderboard_gpqa": 0.28}
 PANEL = load_panel("classic-8")
+TARGETS = ["bbh", "agentbench", "bfcl-v4/overall", "gpqa-diamond/epoch"]  # two of each reference
 
 
 def measured(benchmark: str, score: float, **more: object) -> Result:
@@ -46,7 +47,9 @@ def placed(collection: Collection, store: Path, out: Path) -> tuple[PlacedModel,
     chosen = chosen_references(None, PANEL, None)
     chosen, further = with_further(chosen, collection, store, named=False, targets=None)
     references = [known for known, _ in chosen]
-    model = place_collection(collection, reference=references, out=out, further=further)
+    model = place_collection(
+        collection, reference=references, targets=TARGETS, out=out, further=further
+    )
     return model, [reason for _, reason in chosen]
 
 

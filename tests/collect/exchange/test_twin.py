@@ -58,6 +58,7 @@ def other_file(model: Path, panel: Panel, folder: Path) -> Path:
     return next(file for file in written if file.name.startswith("results"))
 
 
+@pytest.mark.slow
 def test_equal_paths_do_not_drift(tiny_checkpoint: Path, panel: Panel, store: Store) -> None:
     twins = measured_twins(str(tiny_checkpoint), panel, store, n_items=N_ITEMS, settings=EMBEDDED)
     assert [twin.benchmark for twin in twins] == ["ARC-C", "Winogrande"]
@@ -68,6 +69,7 @@ def test_equal_paths_do_not_drift(tiny_checkpoint: Path, panel: Panel, store: St
     assert len(store.results()) == 2  # no table of the store mixes two paths
 
 
+@pytest.mark.slow
 def test_a_bos_token_is_found_in_the_responses(
     tiny_checkpoint: Path, panel: Panel, tmp_path: Path
 ) -> None:
@@ -95,6 +97,7 @@ def test_a_bos_token_is_found_in_the_responses(
     assert "BOS token" in twin.causes[-1]
 
 
+@pytest.mark.slow
 def test_other_shots_are_named(
     tiny_checkpoint: Path, panel: Panel, store: Store, tmp_path: Path
 ) -> None:
@@ -106,6 +109,7 @@ def test_other_shots_are_named(
     assert "likely shots: 2, there 0" in twin.line
 
 
+@pytest.mark.slow
 def test_an_import_is_compared_with_what_was_measured_here(
     capspace: Command, tiny_checkpoint: Path, panel: Panel, tmp_path: Path
 ) -> None:
@@ -162,6 +166,7 @@ def test_bad_input_is_one_line(capspace: Command, tmp_path: Path, tiny_checkpoin
     )
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_json(
     capspace: Command, tiny_checkpoint: Path, store: Store
 ) -> None:

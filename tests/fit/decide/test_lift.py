@@ -30,6 +30,7 @@ def card() -> list[Lift]:
     return lift_card(MINE, load_reference())
 
 
+@pytest.mark.slow
 def test_the_study_says_what_would_help(card: list[Lift]) -> None:
     assert [(lift.model, lift.intervention) for lift in card] == [
         (model, intervention) for intervention in INTERVENTIONS for model in MINE.index
@@ -42,6 +43,7 @@ def test_the_study_says_what_would_help(card: list[Lift]) -> None:
     assert json.dumps([lift.to_dict() for lift in card], allow_nan=False)
 
 
+@pytest.mark.slow
 def test_gains_are_predicted_better_than_by_their_mean(card: list[Lift]) -> None:
     for lift in card:
         assert lift.error < 0.5 * lift.baseline_error

@@ -15,6 +15,8 @@ from matplotlib.text import Text
 from capspace.fit import ScoreTable, backtest, figures, make_problem, select_models
 from capspace.fit.analyses import predict_gain
 from capspace.fit.analyses.splits import by_flops
+from capspace.fit.decide import Cost, Intervention, Lift, Measurement, NextEvaluations, Step
+from capspace.fit.decide._outlook import Bounds
 from capspace.fit.figures import Curve, NewModel, Treatment, save
 from capspace.fit.figures.marks import FAMILIES as KNOWN
 from capspace.fit.figures.marks import family_style
@@ -121,7 +123,7 @@ def draw_all():
             truth=[np.nan, 0.55, 0.8],
         ),
     }
-    drawn |= draw_of_backtest()
+    drawn |= draw_of_backtest() | draw_of_decisions()
     assert set(drawn) == {name for name in figures.__all__ if name.startswith("draw_")}
     return drawn
 
@@ -166,6 +168,37 @@ def draw_of_backtest():
         ),
         "draw_backtest_predictions": figures.draw_backtest_predictions(result),
         "draw_backtest_baselines": figures.draw_backtest_baselines(result),
+    }
+
+
+def draw_of_decisions():
+    """Return the figures of what to measure next, and of what interventions would gain."""
+    widths = [0.16, 0.12, 0.1, 0.095, 0.094]
+    path = [
+        Step(
+            Measurement(name, 1000, Cost(hours, "device-hours")),
+            (width,),
+            0.1,
+            Cost(2.0 * hours, "device-hours"),
+            Bounds(*np.zeros((3, 1, 1))),
+        )
+        for hours, (name, width) in enumerate(zip(BENCHMARKS, widths, strict=False), 1)
+    ]
+    further = NextEvaluations("org/a-new-model-7b", ("bbh",), 0.9, (0.2,), tuple(path), tuple(path))
+    lifts = [
+        Lift(
+            "org/a-new-model-7b", Intervention(name, "gsm8k", "treated"), 0.1, 0.1 + gain, gain,
+            gain - 0.06, gain + 0.08, 0.9, 60, 0.03, 0.05, advised,
+        )
+        for name, gain, advised in (
+            ("GSM8K: chain of thought", 0.3, True),
+            ("GSM8K: majority of 5 chains", 0.35, False),
+            ("BBH: chain of thought", -0.02, False),
+        )
+    ]  # fmt: skip
+    return {
+        "draw_cost_and_width": figures.draw_cost_and_width(further),
+        "draw_lift": figures.draw_lift(lifts),
     }
 
 

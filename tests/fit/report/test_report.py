@@ -281,6 +281,7 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Placeme
     return write_report(placements[0], out, others=placements[1:]), placements
 
 
+@pytest.mark.slow
 def test_each_of_two_references_has_its_map_date_and_licence_on_the_page(
     by_two: tuple[Path, list[Placement]],
 ) -> None:
@@ -306,6 +307,7 @@ def test_each_of_two_references_has_its_map_date_and_licence_on_the_page(
     assert len(beside["predictions"]) == len(second.predictions) > 0
 
 
+@pytest.mark.slow
 def test_a_page_is_of_one_model(by_two: tuple[Path, list[Placement]], tmp_path: Path) -> None:
     _, (first, _) = by_two
     other = placed("other", targets=())

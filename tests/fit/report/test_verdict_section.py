@@ -10,6 +10,7 @@ import pytest
 
 from capspace.fit import (
     Cost,
+    Placement,
     Question,
     ScoreTable,
     Verdict,
@@ -32,9 +33,15 @@ def judged(question: Question) -> Verdict:
     )
 
 
+@pytest.fixture(scope="module")
+def placement() -> Placement:
+    return place_model(TABLE, load_reference(), targets=["bbh"])
+
+
 @pytest.mark.slow
-def test_a_verdict_stands_before_everything_else_and_in_the_json(tmp_path: Path) -> None:
-    placement = place_model(TABLE, load_reference(), targets=["bbh"])
+def test_a_verdict_stands_before_everything_else_and_in_the_json(
+    placement: Placement, tmp_path: Path
+) -> None:
     verdict = judged(Question(threshold=0.5))
     page = write_report(placement, tmp_path, verdict=verdict).read_text()
     assert "<h2>Measure first: BBH</h2>" in page
@@ -50,8 +57,9 @@ def test_a_verdict_stands_before_everything_else_and_in_the_json(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_without_a_verdict_the_page_has_no_such_section(tmp_path: Path) -> None:
-    placement = place_model(TABLE, load_reference(), targets=["bbh"])
+def test_without_a_verdict_the_page_has_no_such_section(
+    placement: Placement, tmp_path: Path
+) -> None:
     page = write_report(placement, tmp_path).read_text()
     assert "Track record" not in page
     skipped = judged(Question(threshold=0.9))
