@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
-from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from .attention.backends import AttentionBackend
 from .attention.blocks import UnsupportedAttentionError
 from .forward import UnsupportedForwardError, base_model, first_line
 from .generation.decode import generate
 from .generation.shared_prompts import MIN_SHARED
+from .own_texts import Autocast, generated_logprobs
 from .scoring import HALF, Budget, Target, score_targets
 from .state.scoring import score_by_states
 from .state.texts import generate_by_states
 from .tree import IntArray
 
-__all__ = ["Autocast", "generation_probe", "probe", "state_probe", "state_texts_probe"]
-
-Autocast = Callable[[], AbstractContextManager[Any]]
-"""Makes the context of each forward pass."""
+__all__ = ["generation_probe", "probe", "state_probe", "state_texts_probe"]
 
 
 def probe(
@@ -67,7 +63,7 @@ def probe(
         )
         return [score for score, _ in scores]
 
-    own = partial(_own_logprobs, model, sequences, 1, autocast)
+    own = partial(_own_logprobs, model, sequences, autocast)
     return _compare(model, scored, own, what="a small tree of tokens")
 
 
@@ -97,7 +93,7 @@ def state_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str | Non
         return [score for score, _ in scores]
 
     def own() -> tuple[NDArray[np.float64], bool]:
-        parts = [_own_logprobs(model, rows, 1, autocast) for rows in (long, short)]
+        parts = [_own_logprobs(model, rows, autocast) for rows in (long, short)]
         return np.concatenate([logprobs for logprobs, _ in parts]), parts[0][1]
 
     return _compare(model, scored, own, what="texts that go on from a state")
@@ -108,7 +104,10 @@ def generation_probe(
     attention_backend: AttentionBackend | None = None,
     autocast: Autocast = nullcontext,
 ) -> str | None:
-    """Compare the engine with the model's own forward pass on short texts, given token by token.
+    """Compare the engine with the model's own ``generate`` on short texts, given token by token.
+
+    A class that generates in a way of its own (extra inputs, scores that it changes, a loop that
+    is not greedy decoding) does not agree, as right as its forward pass may be.
 
     Returns
     -------
@@ -142,8 +141,12 @@ def generation_probe(
         )
         return [logprob for row in logprobs for logprob in row]
 
-    own_logprobs = partial(_own_logprobs, model, sequences, first, autocast)
-    return _compare(model, generated, own_logprobs, what="a short text")
+    def reference() -> tuple[NDArray[np.float64], bool]:
+        prompts, given = zip(*((row[:first], row[first:]) for row in sequences), strict=True)
+        own_logprobs = generated_logprobs(model, list(prompts), list(given), autocast)
+        return own_logprobs, _is_half(model, autocast)
+
+    return _compare(model, generated, reference, what="a short text")
 
 
 def state_texts_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str | None:
@@ -188,7 +191,7 @@ def state_texts_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str
 
     def reference() -> tuple[NDArray[np.float64], bool]:
         parts = [
-            _generated_logprobs(model, prompt, tokens, autocast)
+            generated_logprobs(model, [prompt], [tokens], autocast)
             for prompt, tokens in zip(prompts, given, strict=True)
         ]
         return np.concatenate(parts), _is_half(model, autocast)
@@ -197,7 +200,11 @@ def state_texts_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str
 
 
 def _draw(model: nn.Module, shape: tuple[int, ...], *, seed: int) -> IntArray:
-    vocabulary = int(base_model(model).get_input_embeddings().num_embeddings)
+    base = base_model(model)
+    vocabulary = int(base.get_input_embeddings().num_embeddings)
+    # some embed tokens that they never write
+    written = getattr(base.config.get_text_config(decoder=True), "vocab_size", None)
+    vocabulary = min(vocabulary, written or vocabulary)
     return np.random.default_rng(seed).integers(vocabulary // 8, vocabulary, size=shape)
 
 
@@ -223,14 +230,14 @@ def _compare(
 
 
 def _own_logprobs(
-    model: nn.Module, sequences: list[list[int]], first: int, autocast: Autocast
+    model: nn.Module, sequences: list[list[int]], autocast: Autocast
 ) -> tuple[NDArray[np.float64], bool]:
-    """Return the model's own, from token ``first``, and whether they are of half precision."""
+    """Return the model's own, from the second token, and whether they are of half precision."""
     rows = torch.tensor(sequences, device=next(model.parameters()).device)
     with torch.no_grad(), autocast():
         logits: Tensor = model(rows).logits
-    logprobs = logits[:, first - 1 : -1].float().log_softmax(-1)
-    chosen = logprobs.gather(2, rows[:, first:, None]).double().cpu().numpy().ravel()
+    logprobs = logits[:, :-1].float().log_softmax(-1)
+    chosen = logprobs.gather(2, rows[:, 1:, None]).double().cpu().numpy().ravel()
     return chosen, _is_half(model, autocast)
 
 
@@ -238,42 +245,3 @@ def _is_half(model: nn.Module, autocast: Autocast) -> bool:
     parameter = next(model.parameters())
     with autocast():
         return parameter.dtype in HALF or torch.is_autocast_enabled(parameter.device.type)
-
-
-class _Given(LogitsProcessor):
-    """Leaves one token to choose: the next of those given."""
-
-    def __init__(self, tokens: list[int]) -> None:
-        self._tokens = iter(tokens)
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        only = torch.full_like(scores, -torch.inf)
-        only[:, next(self._tokens)] = 0.0
-        return cast(torch.FloatTensor, only)
-
-
-def _generated_logprobs(
-    model: nn.Module, prompt: list[int], tokens: list[int], autocast: Autocast
-) -> NDArray[np.float64]:
-    """Return what transformers' own generation gives to tokens after a prompt."""
-    base = base_model(model)
-    rows = torch.tensor([prompt], device=next(model.parameters()).device)
-    settings = base.generation_config
-    # the checkpoint's own may end texts or penalise tokens
-    base.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-    try:
-        with torch.no_grad(), autocast():
-            steps = base.generate(
-                rows,
-                attention_mask=torch.ones_like(rows),
-                max_new_tokens=len(tokens),
-                do_sample=False,
-                logits_processor=LogitsProcessorList([_Given(tokens)]),
-                output_logits=True,
-                return_dict_in_generate=True,
-            ).logits
-    finally:
-        base.generation_config = settings
-    logprobs = torch.cat(steps).float().log_softmax(-1)
-    chosen = logprobs.gather(1, torch.tensor(tokens, device=rows.device)[:, None])
-    return chosen.double().cpu().numpy().ravel()

@@ -14,7 +14,8 @@ from transformers.configuration_utils import PretrainedConfig
 from .attention.backends import AttentionBackend, suitable_backends
 from .forward import base_model
 from .length import CHUNKED, length_limit
-from .probes import Autocast, generation_probe, probe, state_probe, state_texts_probe
+from .own_texts import Autocast, window_fault
+from .probes import generation_probe, probe, state_probe, state_texts_probe
 from .state.forking import ATTENTION, goes_on_from_states, has_recurrent_state
 
 __all__ = ["Support", "find_support", "unsupported_reason"]
@@ -72,7 +73,8 @@ def find_support(
     Notes
     -----
     What a configuration states is read from it; what its code does is found by trying: the
-    engine's log-probabilities of a few tokens are compared with the model's own.
+    engine's log-probabilities of a few tokens are compared with the model's own, those of texts
+    with what its ``generate`` chooses by.
 
     """
     first, *others = suitable_backends(model)
@@ -84,6 +86,8 @@ def find_support(
         by_tree = Support(first, unsupported_reason=reason, unsupported_texts=reason)
     else:
         by_tree = _by_tree(model, [first, *others], autocast)
+    if (fault := window_fault(model, autocast)) is not None:
+        return replace(by_tree, unsupported_texts=by_tree.unsupported_reason or fault)
     limit = length_limit(model)
     has_room = limit is None or limit.tokens >= _PROBED_BEHIND_STATES
     if by_tree.unsupported_texts is None or not has_room or not goes_on_from_states(model):

@@ -1,0 +1,106 @@
+"""Models whose own generation is not greedy decoding by their forward pass keep it for texts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from engine_parts import SIZES
+from packaging.version import Version
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+from capspace.collect.engine.own_texts import window_fault
+from capspace.collect.engine.support import find_support
+
+_TRANSFORMERS_4 = Version(transformers.__version__) < Version("5")
+
+
+class _OwnLoop(transformers.LlamaForCausalLM):
+    """Writes a text at once, whatever it is given to choose by."""
+
+    def generate(self, inputs: Any, **settings: Any) -> Any:
+        new = self(inputs).logits[:, -settings["max_new_tokens"] :].argmax(-1)
+        return torch.cat([inputs, new], dim=1)
+
+
+class _OwnScores(transformers.LlamaForCausalLM):
+    """Would rather have even tokens."""
+
+    def _get_logits_processor(self, *args: Any, **settings: Any) -> Any:
+        processors = super()._get_logits_processor(*args, **settings)
+        even = torch.arange(self.config.vocab_size) % 2 == 0
+
+        class Even(transformers.LogitsProcessor):
+            def __call__(self, input_ids: Any, scores: Any) -> Any:
+                return scores + even
+
+        processors.insert(0, Even())
+        return processors
+
+
+class _OwnInputs(transformers.LlamaForCausalLM):
+    """Numbers what it generates from the other side."""
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Any, attention_mask: Any = None, **settings: Any
+    ) -> Any:
+        inputs = super().prepare_inputs_for_generation(
+            input_ids, attention_mask=attention_mask, **settings
+        )
+        positions = torch.arange(inputs["input_ids"].shape[1]).flip(0)
+        return inputs | {"position_ids": positions.expand_as(inputs["input_ids"])}
+
+
+class _OwnFault(transformers.LlamaForCausalLM):
+    def generate(self, *args: Any, **settings: Any) -> Any:
+        raise ValueError("an image is missing\nplease")
+
+
+def small(kind: str, **settings: Any) -> Any:
+    """Return a small model with wide weights."""
+    config = getattr(transformers, f"{kind}Config")(**SIZES, vocab_size=96, **settings)
+    return widened(getattr(transformers, f"{kind}ForCausalLM"), config)
+
+
+def widened(kind: Any, config: Any) -> Any:
+    torch.manual_seed(0)
+    model = kind(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.15)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (_OwnLoop, r"^its generate does not choose each token by the scores of the one before$"),
+        (_OwnScores, r"^its log-probabilities of a short text are .* nats off$"),
+        (_OwnInputs, r"^its log-probabilities of a short text are .* nats off$"),
+        (_OwnFault, r"^its generate fails \(an image is missing\)$"),
+    ],
+)
+def test_texts_of_a_class_that_generates_otherwise_are_left_to_it(kind: Any, reason: str) -> None:
+    found = find_support(widened(kind, transformers.LlamaConfig(**SIZES, vocab_size=96)))
+    assert found.unsupported_reason is None
+    assert re.search(reason, str(found.unsupported_texts))
+
+
+@pytest.mark.skipif(_TRANSFORMERS_4, reason="transformers 4 gives Moshi a cache of another kind")
+def test_a_cache_that_drops_what_attention_sees_is_found_at_any_length() -> None:
+    """Moshi's own texts differ from its forward pass beyond 3,000 tokens; a probe has 40."""
+    found = find_support(small("Moshi", sliding_window=3000, head_dim=8, ffn_dim=48))
+    assert found.unsupported_reason is None
+    assert found.unsupported_texts == "its cache drops tokens that its attention sees"
+
+
+def test_windows_that_agree_are_served() -> None:
+    before = dict(ALL_MASK_ATTENTION_FUNCTIONS)
+    model = small("Mistral", sliding_window=3000)
+    assert window_fault(model) is None
+    assert dict(ALL_MASK_ATTENTION_FUNCTIONS) == before
+    assert find_support(model).unsupported_texts is None
