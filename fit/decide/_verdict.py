@@ -231,7 +231,7 @@ def judge_run(
     >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
     >>> judge_run(ScoreTable.from_wide(scores), load_reference(), target="bbh",
     ...           cost=Cost(120, "device-hours"), question=Question(threshold=0.7))
-    Verdict(skip: bbh of mine, 0.44 [0.36, 0.51] at 90%)
+    Verdict(skip: bbh of mine, 0.44 [0.37, 0.51] at 90%)
 
     """
     check_level(level)

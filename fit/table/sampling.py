@@ -68,6 +68,6 @@ def unstated_errors(table: ScoreTable) -> str:
     if not names:
         return ""
     return (
-        f"no standard error and no number of items is stated for {', '.join(names)}: their "
-        "sampling error counts as that of the reference's own scores, which the intervals include"
+        f"no standard error or number of items stated: {', '.join(names)}; intervals take the "
+        "sampling error of the reference's own scores"
     )

@@ -103,7 +103,7 @@ def test_benchmarks_of_panels_that_a_reference_does_not_know_are_left_out_with_a
     line = "not known to frontier-2026, left out: HumanEval+, MBPP+, agentboard"
     made = json.loads(capspace("predict", mine, "--json").out)
     assert made["predictions"] == known
-    assert made["notes"] == [line]
+    assert made["notes"][0] == line
     for command in ("predict", "compare", "complete"):
         rows = f"{row},0.9,0.8,0.7\n{row.replace('mine', 'other')},0.9,0.8,0.7\n"
         mine.write_text(f"{header},HumanEval+,MBPP+,agentboard\n{rows}")
@@ -115,9 +115,10 @@ def test_benchmarks_of_panels_that_a_reference_does_not_know_are_left_out_with_a
     )
     both = json.loads(capspace("predict", mine, "--json").out)
     assert both["reference"]["name"] == "openllm-v2"
-    assert "not known to openllm-v2, left out: GPQA-diamond" in both["notes"][-1]
+    assert any("not known to openllm-v2, left out: GPQA-diamond" in n for n in both["notes"])
     this_year = json.loads(capspace("predict", mine, "--reference", "frontier-2026", "--json").out)
-    assert f"left out: HumanEval+, MBPP+, {', '.join(board)}" in this_year["notes"][-1]
+    left_out = f"left out: HumanEval+, MBPP+, {', '.join(board)}"
+    assert any(left_out in note for note in this_year["notes"])
 
 
 def test_forced_numbers_stand_above_the_reasons_that_were_overridden(
@@ -130,7 +131,7 @@ def test_forced_numbers_stand_above_the_reasons_that_were_overridden(
         plain = capspace("predict", path, *words, "--target", target).out
         forced = capspace("predict", path, *words, "--target", target, "--force").out
         reasons = " ".join(plain.split()).partition(f"no number for {target}: ")[2]
-        reasons = reasons.partition(" BenchPress")[0]
+        reasons = reasons.partition(" no standard error")[0]
         assert reasons.startswith("fewer than 2 of the reference's cheap benchmarks are known")
         for reason in reasons.split("; "):
             assert f"shown by --force: {target}: {reason}" in " ".join(forced.split())

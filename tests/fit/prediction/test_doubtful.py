@@ -224,7 +224,7 @@ def test_predict_tells_of_it_as_place_does(capspace, tmp_path):
     )
     shown = json.loads(capspace("predict", path, "--target", "bbh", "--json").out)
     note, unstated = shown["notes"]
-    assert unstated.startswith("no standard error and no number of items is stated for MMLU, GSM8K")
+    assert unstated.startswith("no standard error or number of items stated: MMLU, GSM8K")
     assert note.startswith("mine: Not comparable with published scores: MMLU was measured on other")
     assert (
         "Not comparable with published scores" in capspace("predict", path, "--target", "bbh").out

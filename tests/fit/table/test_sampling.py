@@ -32,7 +32,7 @@ def test_what_is_stated_goes_first_and_an_error_of_0_is_none():
     np.testing.assert_allclose(errors[:3], [0.02, 0.05, 0.306], atol=1e-3)
     assert np.isnan(errors[3])
     line = unstated_errors(table)
-    assert line.startswith("no standard error and no number of items is stated for D: ")
+    assert line.startswith("no standard error or number of items stated: D; ")
     assert unstated_errors(rows(("A", 0.5, None, 10))) == ""
 
 
