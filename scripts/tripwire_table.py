@@ -37,6 +37,8 @@ from capspace.fit.decide._stored_siblings import SIBLINGS, as_json
 from capspace.fit.decide._tripwire import ALARM_RATE, alarms_of_arrays, fit_reference_siblings
 from capspace.fit.reference._load import reference_folder
 
+REFERENCES = ("study-2024", "frontier-2026", "epoch-2026", "openllm-v2")
+
 Array = NDArray[np.float64]
 _MOST_MODELS = 400
 _LARGE = 0.1 - 1e-9
@@ -142,7 +144,8 @@ def print_table(names: list[str]) -> None:
             large = f"{row.found_large / row.n_large:.1%}" if row.n_large else "-"
             print(
                 f"{row.reference:<15}{row.fault:<22}{row.n:>8}{row.share:>8.1%}"
-                f"{row.elsewhere / row.n:>11.1%}{large:>10}"
+                f"{row.elsewhere / row.n:>11.1%}{large:>10}",
+                flush=True,
             )
 
 
@@ -155,7 +158,7 @@ def store(names: list[str]) -> None:
 
 if __name__ == "__main__":
     words = [word for word in sys.argv[1:] if word != "--store"]
-    chosen = words or ["study-2024", "frontier-2026", "epoch-2026", "openllm-v2"]
+    chosen = words or list(REFERENCES)
     if "--store" in sys.argv:
         store(chosen)
     else:

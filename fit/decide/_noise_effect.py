@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from ..completion._training import decimal_years
 from ..errors import DegenerateError, NotConvergedError, RefusedTargetError, TooFewModelsError
 from ..prediction import TargetLaw
+from ..prediction._completion import completions_of_noise
 from ..prediction._reference_laws import laws_without, stored_laws
 from ..prediction._release import release_of
+from ..prediction._target_law import default_method
 from ..reference import Reference
 from ..reference.overlap import Overlap, find_overlap
 from ..table._table import ScoreTable
@@ -24,7 +26,7 @@ Array = NDArray[np.float64]
 
 _STDERR = 0.05  # of about 80 items
 _MODES = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
-_N_EACH = 4  # rows per benchmark, whose random completions are averaged
+_N_SEEDS = 4  # of random completions, over which squared widths are averaged
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class NoiseEffect:
     Notes
     -----
     width(s)² = width² (1 + Σ effect · s²) with s the standard errors: the noise's part of a
-    prediction's variance is additive, and about linear in each score's variance.
+    prediction's variance is additive, and about linear in each score's variance. Where benchmarks
+    are missing, what noise does to those that are inferred from noisy ones is included, as if they
+    were trusted in full: exact for little noise, and more than what is true of much.
 
     """
 
@@ -135,8 +139,8 @@ class PredictedWidths:
             first = next((f"{name}: {why}" for name, why in refused.items()), "there is none")
             raise RefusedTargetError(f"no target can be predicted: {first}")
         clean = np.array([row[0] for row in widths.values()])
-        noisy = np.array([row[1:].reshape(len(benchmarks), -1) ** 2 for row in widths.values()])
-        effect = (noisy.mean(axis=2) / clean[:, None] ** 2 - 1) / _STDERR**2
+        noisy = np.array([row[1:] for row in widths.values()])
+        effect = ((noisy / clean[:, None]) ** 2 - 1) / _STDERR**2
         return NoiseEffect(
             tuple(widths), tuple(benchmarks), clean, np.clip(effect, 0.0, None), refused
         )
@@ -144,27 +148,34 @@ class PredictedWidths:
     def _by_fitted_laws(
         self, own: pd.DataFrame, same: frozenset[str]
     ) -> tuple[dict[str, Array], dict[str, str]]:
-        benchmarks = list(own.columns)
-        errors = _noisy_rows(len(benchmarks), _N_EACH)
-        rows = [f"row {i}" for i in range(len(errors))]
-        scores = pd.DataFrame(np.repeat(own.to_numpy(), len(errors), axis=0), rows, benchmarks)
-        stderr = pd.DataFrame(errors, rows, benchmarks)
+        method = default_method(self.reference)
         widths: dict[str, Array] = {}
         refused: dict[str, str] = {}
         for target in self._targets:
             try:
-                law = self._law(target, same)
-                if not set(law.feature_names_in_) & set(benchmarks):
-                    refused[target] = "no benchmark of its space is measured"
-                    continue
-                made = law.predict(scores, level=self.level, stderr=stderr, keep=True)
+                law = self.law(target, same)
             except (DegenerateError, NotConvergedError, TooFewModelsError) as error:
                 refused[target] = str(error)
                 continue
-            widths[target] = np.array([p.upper - p.lower for p in made])
+            if not set(law.feature_names_in_) & set(own.columns):
+                refused[target] = "no benchmark of its space is measured"
+                continue
+            errors = pd.DataFrame(_noisy_rows(own.shape[1]), columns=own.columns)
+            filled, spread = completions_of_noise(
+                law.fitted_.training,
+                own.reindex(columns=law.feature_names_in_).to_numpy(dtype=float)[0],
+                errors.reindex(columns=law.feature_names_in_).fillna(0.0).to_numpy(),
+                n_seeds=_N_SEEDS,
+            )
+            rows = spread.reshape(-1, *spread.shape[2:])
+            whole = np.repeat(filled[None], len(rows), axis=0)
+            made = method.predict(law.fitted_, whole, level=self.level, spread=rows)
+            squares = (made.upper - made.lower).reshape(_N_SEEDS, -1) ** 2
+            widths[target] = np.sqrt(squares.mean(axis=0))
         return widths, refused
 
-    def _law(self, target: str, same: frozenset[str]) -> TargetLaw:
+    def law(self, target: str, same: frozenset[str] = frozenset()) -> TargetLaw:
+        """Return the law of a target, fitted without some models; each is fitted once."""
         key = target, same
         if key not in self._laws:
             self._laws[key] = TargetLaw(target).fit(self.reference, exclude=same)
@@ -180,7 +191,7 @@ class PredictedWidths:
         day = release_of(table, model, self.reference, same.sure, None).day
         mode = _MODES.get(table.fact(model, "mode"), np.nan)
         about = np.array([[*decimal_years([(model, day)]), mode]])
-        errors = pd.DataFrame(_noisy_rows(len(own.columns), 1), columns=own.columns)
+        errors = pd.DataFrame(_noisy_rows(len(own.columns)), columns=own.columns)
         cheap = list(laws.cheap)
         cells = own.reindex(columns=cheap).to_numpy(dtype=float)
         rows = laws.predict_rows(
@@ -201,7 +212,6 @@ class PredictedWidths:
         return {t: np.array(w) for t, w in widths.items() if t not in refused}, refused
 
 
-def _noisy_rows(n_benchmarks: int, n_each: int) -> Array:
-    """Return standard errors (1 + p n, p): none at all, then of one benchmark at a time."""
-    single = np.repeat(np.eye(n_benchmarks), n_each, axis=0)
-    return np.vstack([np.zeros((1, n_benchmarks)), single]) * _STDERR
+def _noisy_rows(n_benchmarks: int) -> Array:
+    """Return standard errors (1 + p, p): none at all, then of one benchmark at a time."""
+    return np.vstack([np.zeros((1, n_benchmarks)), np.eye(n_benchmarks)]) * _STDERR

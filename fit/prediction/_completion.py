@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..law._refit import Training
 from ..space._factor import fit_factor_model
 
-__all__ = ["complete"]
+__all__ = ["complete", "completions_of_noise"]
 
 Array = NDArray[np.float64]
 
@@ -37,3 +37,34 @@ def complete(training: Training, x: Array, errors: Array) -> tuple[Array, Array 
     inferred = model.mean + (factor[:, None] + draws) @ model.loadings.T + own
     measured = filled[:, None] + rng.normal(size=(m, _N_COMPLETIONS, p)) * errors[:, None]
     return filled, np.clip(np.where(missing[:, None], inferred, measured), low, high)
+
+
+def completions_of_noise(
+    training: Training, x: Array, errors: Array, *, n_seeds: int
+) -> tuple[Array, Array]:
+    """Complete one model's scores x (p,) again and again as noise (m, p) would change them.
+
+    Unlike ``complete``, which infers the missing cells with less weight on noisy ones and so moves
+    the model, this holds the model where its scores put it: only how far completions scatter
+    depends on the noise. All rows of the noise share their random numbers.
+
+    Returns the scores without noise (p,) and the completions (n_seeds, m, s, p).
+    """
+    missing = np.isnan(x)
+    n, m, p = _N_COMPLETIONS, len(errors), len(x)
+    rng = np.random.default_rng(_SEED)
+    noise = rng.normal(size=(n_seeds, 1, n, p)) * errors[:, None]
+    low, high = training.clip
+    measured = np.broadcast_to(x, (n_seeds, m, n, p)) + noise
+    if not missing.any():
+        return x, np.clip(measured, low, high)
+    table = training.scores
+    n_factors = 2 if len(table) >= _TWO_FACTORS_FROM else 1
+    model = fit_factor_model(table, np.zeros_like(table), n_factors)
+    cells = np.vstack([x, measured.reshape(-1, p)])
+    factor, covariance = model.posterior(cells, np.zeros_like(cells))
+    own = rng.normal(size=(n_seeds, 1, n, p)) * np.sqrt(model.noise_variance)
+    about = rng.normal(size=(n_seeds, 1, n, n_factors)) @ np.linalg.cholesky(covariance[0]).T
+    inferred = model.mean + (factor[1:].reshape(n_seeds, m, n, -1) + about) @ model.loadings.T + own
+    filled = np.where(missing, np.clip(model.mean + factor[0] @ model.loadings.T, low, high), x)
+    return filled, np.clip(np.where(missing, inferred, measured), low, high)

@@ -92,6 +92,11 @@ class Outcome:
         """Add a row."""
         self.rows.append(row)
 
+    def widening(self) -> pd.Series:
+        """Return by what share each interval is wider than by all items."""
+        frame = pd.DataFrame(self.rows)
+        return frame["width"] / frame["full_width"] - 1
+
     def table(self) -> pd.DataFrame:
         """Return a row per target, and one for all."""
         frame = pd.DataFrame(self.rows)
@@ -189,7 +194,8 @@ def compare(
             )  # fmt: skip
 
 
-def _without_family(reference: Reference, model: str) -> Reference:
+def without_family(reference: Reference, model: str) -> Reference:
+    """Return the reference without a model and its family."""
     facts = reference.table.models
     family = facts["family"].reindex([model]).iloc[0] or model
     others = facts.index[(facts["family"].where(facts["family"] != "", facts.index) != family)]
@@ -214,7 +220,7 @@ def study(
             if arc is not None and name == "ARC-C":
                 items = rng.permutation(arc.loc[model].to_numpy(dtype=float))
                 answers["ARC-C"] = Answers((items,), pool)
-        others = _without_family(reference, model)
+        others = without_family(reference, model)
         truths = wide.loc[model].to_dict()
         compare(model, answers, TOKENS, others, truths, settings, outcomes)
     return outcomes
@@ -249,7 +255,7 @@ def helm(
         for name in names[:4]:
             own = rng.permutation(items[name].loc[model].to_numpy(dtype=float))
             answers[name] = Answers((own,), ItemPool((len(own),)))
-        others = _without_family(reference, model)
+        others = without_family(reference, model)
         truth = {"math": float(scores.loc[model, "math"])}
         compare(model, answers, dict.fromkeys(names, 1.0), others, truth, settings, outcomes)
     return outcomes

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, Notes
+from commands import Command, Notes, Said
 
 from capspace.collect.errors import SettingsError
 from capspace.collect.run import panel_run, stopping
@@ -189,3 +189,38 @@ def test_place_stops_early_and_its_report_shows_the_curve(
     assert result["stopping"]["widening"] <= 0.05
     assert (tmp_path / "report" / "stopping.svg").exists()
     assert "Measuring stopped early" in (tmp_path / "report" / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_from_a_fresh_checkpoint_to_a_verdict_that_is_asked_again(
+    tiny_checkpoint: Path, tmp_path: Path, capspace: Command
+) -> None:
+    def panel(*benchmarks: str) -> Path:
+        own, path = load_panel("smoke").select(benchmarks), tmp_path / f"{len(benchmarks)}.yaml"
+        path.write_text(json.dumps({**own.model_dump(mode="json"), "name": "own"}))
+        return path
+
+    def run(*arguments: object) -> Said:
+        made = capspace(*arguments)
+        assert made.code == 0, made.err
+        return made
+
+    store = tmp_path / "store"
+    measured = ("--store", store, "--data-root", "embedded", "--device", "cpu")
+    question = (
+        "verdict", store, "--target", "bbh", "--cost", "120gpu-hours", "--threshold", "0.325",
+        "--price", "MMLU=10min", "--price", "TruthfulQA=10min", "--json",
+    )  # fmt: skip
+    run(
+        "place", tiny_checkpoint, "--panel", panel("ARC-C", "Winogrande"), *measured,
+        "--target", "bbh", "--until", "5%", "--out", tmp_path / "report",
+    )  # fmt: skip
+    before = json.loads(run(*question).out)
+    assert before["decision"] == "measure first"
+    assert "2 of 2 benchmarks" in before["reference"]["reason"]
+    (advised,) = before["measure_first"]
+    run("collect", tiny_checkpoint, "--panel", panel(advised), *measured)
+    after = json.loads(run(*question).out)
+    assert "3 of 3 benchmarks" in after["reference"]["reason"]
+    assert advised not in {step["benchmark"] for step in after["steps"]}
+    assert 0 < after["lower"] < after["mean"] < after["upper"] < 1

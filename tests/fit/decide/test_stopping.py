@@ -157,6 +157,16 @@ def test_the_width_curve_is_that_of_the_law(scores: ScoreTable) -> None:
     assert effect.widths(variance) == pytest.approx([unsure], rel=0.01)
 
 
+def test_noise_counts_for_more_where_other_benchmarks_follow_from_the_noisy_one(
+    scores: ScoreTable,
+) -> None:
+    widths = PredictedWidths(load_reference(), targets=["bbh"])
+    few = widths.effect(scores.select(benchmarks=["ARC-C", "Winogrande", "XWinograd"]))
+    whole = widths.effect(scores)
+    columns = [whole.benchmarks.index(b) for b in few.benchmarks]
+    assert (few.effect > 2 * whole.effect[:, columns]).all()
+
+
 def test_stored_laws_are_widened_too() -> None:
     reference = load_reference("frontier-2026")
     import pandas as pd
