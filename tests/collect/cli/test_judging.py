@@ -51,12 +51,12 @@ def test_a_placement_has_the_verdict_on_its_page(tmp_path: Path) -> None:
     placed = place_collection(collection, targets=["bbh"], out=tmp_path, judge=judge)
     assert placed.verdict is not None
     assert placed.verdict.decision == "skip"
-    assert "<h2>Skip: BBH</h2>" in (tmp_path / "report.html").read_text()
+    assert "<h2>Skip: BBH (weak)</h2>" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.slow
 def test_a_refused_target_leaves_the_placement_without_a_verdict(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     checkpoint = Checkpoint(RESULT.model, "hub", RESULT.model, RESULT.revision, "bfloat16")
     identity = json.dumps({"model": {}, "limit": None})
@@ -65,4 +65,8 @@ def test_a_refused_target_leaves_the_placement_without_a_verdict(
     judge = judge_of("120h", ["agentboard"], (None, None), **SETTINGS)
     placed = place_collection(collection, targets=["agentboard"], out=tmp_path, judge=judge)
     assert placed.verdict is None
-    assert "no verdict: agentboard: refused by its back-test" in capsys.readouterr().err
+    assert "agentboard: refused by its back-test" in placed.no_verdict
+    assert placed.no_verdict.startswith("by study-2024: ")
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>No verdict</h2>" in page
+    assert "By study-2024: agentboard: refused" in page
