@@ -99,7 +99,7 @@ def judge_of(
     from dataclasses import replace
 
     from capspace.fit.decide import judge_run, parse_cost
-    from capspace.fit.errors import RefusedTargetError
+    from capspace.fit.errors import RefusedTargetError, UnknownNameError
     from capspace.fit.table.doubtful import leave_out_doubtful
 
     from .prices import benchmark_prices
@@ -126,7 +126,7 @@ def judge_of(
                     table, reference, target=name, cost=run, question=asked,
                     prices=prices, model=model, level=level, today=today,
                 )  # fmt: skip
-            except RefusedTargetError as error:
+            except (RefusedTargetError, UnknownNameError) as error:  # the latter: no score is left
                 reasons.append(f"by {reference.name}: {error}")
                 continue
             by = (f"judged by {reference.name}",) if len(placements) > 1 else ()
