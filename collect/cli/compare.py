@@ -56,7 +56,7 @@ def compare(
         own, known, models=models or None, targets=target, keep=True, force=force, today=today
     )
     about = reference_dict(known, reason)
-    notes = [*own.notes, *result.notes]
+    notes = [*t.own_dates(own, release_date), *own.notes, *result.notes]
     if as_json:
         o.print_json({"reference": about, **result.to_dict(), "notes": notes})
         return

@@ -58,7 +58,7 @@ def complete(
     today = o.last_day_of(release_date)
     own = table.require_fractions()
     filled = complete_table(own, known, level=level, force=force, today=today)
-    notes = [*table.notes, *filled.attrs["notes"]]
+    notes = [*t.own_dates(own, release_date), *table.notes, *filled.attrs["notes"]]
     about = reference_dict(known, reason)
     if csv is not None:
         write_csv(filled, csv)

@@ -12,7 +12,7 @@ from capspace.fit.errors import FitError, UnknownCostError
 
 from . import options as o
 from . import tables as t
-from .judging import RunCost, Threshold, Tolerance, question_of
+from .judging import RunCost, Threshold, Tolerance, default_question, question_of
 
 if TYPE_CHECKING:
     from capspace.fit.decide import NextEvaluations, Step, Verdict
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["add_to", "print_verdict"]
 
 PRICES = "Prices"
+
+_LITTLE = 0.05
+"""Measurements that narrow an interval by a smaller share are not worth much."""
 
 Scores = Annotated[
     Path,
@@ -128,7 +131,10 @@ def verdict(
         force=force,
         today=o.last_day_of(release_date),
     )
-    notes = [*own.notes, *result.notes, *(lines if result.decision != "skip" else ())]
+    asked = default_question(threshold, tolerance)
+    dates = t.own_dates(own, release_date)
+    more = lines if result.decision != "skip" else ()
+    notes = [*asked, *dates, *own.notes, *result.notes, *more]
     if as_json:
         o.print_json({"reference": about, **result.to_dict(), "notes": notes})
     else:
@@ -184,7 +190,7 @@ def next_benchmark(
         force=force,
         today=o.last_day_of(release_date),
     )
-    notes = [*own.notes, *result.notes, *lines]
+    notes = [*t.own_dates(own, release_date), *own.notes, *result.notes, *lines]
     if as_json:
         o.print_json({"reference": about, **result.to_dict(), "notes": notes})
     else:
@@ -202,8 +208,12 @@ def print_verdict(result: Verdict) -> None:
     from capspace.fit.report.words import score, share
 
     console = o.console()
-    console.print(f"{result.decision.upper()}: {result.label} of {result.model}", style="bold")
+    weak = " (weak)" if result.caution.startswith("weak") else ""
+    title = f"{result.decision.upper()}: {result.label} of {result.model}{weak}"
+    console.print(title, style="bold")
     console.print(result.reason, markup=False)
+    if result.caution:
+        console.print(result.caution, style="yellow", markup=False)
     console.print()
     o.print_table(
         "",
@@ -266,10 +276,13 @@ def _print_next(result: NextEvaluations) -> None:
                 _items(step),
                 "–" if step.measurement.cost is None else str(step.measurement.cost),
                 score(sum(step.widths) / len(step.widths)),
-                f"{step.saved:.1%}",
+                f"{max(step.saved, 0.0):.1%}",
                 str(places.get(step.measurement.benchmark, "–")),
             )
-            for step in result.single
+            # The rest of them stay by what each saves for its cost.
+            for step in sorted(
+                result.single, key=lambda s: places.get(s.measurement.benchmark, math.inf)
+            )
         ],
         numbers=("Items", "Cost", widths, "Saved", "Order"),
     )
@@ -277,9 +290,11 @@ def _print_next(result: NextEvaluations) -> None:
         o.console().print("no benchmark is expected to narrow the interval", markup=False)
         return
     last = result.path[-1]
+    then = sum(last.widths) / len(last.widths)
+    little = ", which is not worth much" if then > (1 - _LITTLE) * now else ""
     o.console().print(
         f"in this order, {len(result.path)} of them narrow it to "
-        f"{score(sum(last.widths) / len(last.widths))} for {last.total}",
+        f"{score(then)} from {score(now)} for {last.total}{little}",
         markup=False,
     )
 

@@ -12,7 +12,7 @@ from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
 from .judging import RunCost, Threshold, Tolerance, judge_of
 from .setting_options import with_settings
-from .tables import Keep
+from .tables import Keep, print_notes
 
 if TYPE_CHECKING:
     from capspace.fit.decide._noise_effect import PredictedWidths
@@ -123,12 +123,17 @@ def place(
         document = placement_document(placed, [reason for _, reason in chosen])
         if placed.verdict is not None:
             document["verdict"] = placed.verdict.to_dict()
+        if placed.no_verdict:
+            document["no_verdict"] = placed.no_verdict
         o.print_json({**document, "drifts": [twin.to_dict() for twin in drifting]})
         return
     if placed.verdict is not None:
         from .decide import print_verdict
 
         print_verdict(placed.verdict)
+        print_notes(placed.verdict.notes)
+    if placed.no_verdict:
+        o.console().print(f"NO VERDICT: {placed.no_verdict}", style="bold", markup=False)
     for _, reason in chosen:
         o.console().print(reason, style="dim", markup=False)
     placements = [placed.placement, *placed.others]

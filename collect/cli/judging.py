@@ -10,8 +10,6 @@ import typer
 
 from capspace.fit.errors import FitError
 
-from . import options as o
-
 if TYPE_CHECKING:
     from capspace.fit.decide import Question, Verdict
     from capspace.fit.prediction import Placement
@@ -55,6 +53,16 @@ def question_of(threshold: float | None, tolerance: float | None) -> Question:
     return Question(threshold, _TOLERANCE if is_open else tolerance)
 
 
+def default_question(threshold: float | None, tolerance: float | None) -> tuple[str, ...]:
+    """Return in a line what is asked where the user does not say it."""
+    if threshold is not None or tolerance is not None:
+        return ()
+    return (
+        f"neither --threshold nor --tolerance is given: the default question is whether the score "
+        f"is known to ±{_TOLERANCE:g}",
+    )
+
+
 def judge_of(
     cost: str | None,
     target: Sequence[str] | None,
@@ -63,8 +71,10 @@ def judge_of(
     level: float,
     today: date | None,
     keep: bool = False,
-) -> Callable[[Sequence[Placement]], Verdict | None]:
+) -> Callable[[Sequence[Placement]], Verdict | str | None]:
     """Return what judges a run from placements; wrong options are refused before a measurement.
+
+    The first reference that predicts the target judges; where none does, the reasons are returned.
 
     Parameters
     ----------
@@ -86,8 +96,10 @@ def judge_of(
         if question != (None, None):
             raise FitError("--threshold and --tolerance are about a run: give its --cost, too")
         return lambda placements: None
+    from dataclasses import replace
+
     from capspace.fit.decide import judge_run, parse_cost
-    from capspace.fit.errors import RefusedTargetError
+    from capspace.fit.errors import RefusedTargetError, UnknownNameError
     from capspace.fit.table.doubtful import leave_out_doubtful
 
     from .prices import benchmark_prices
@@ -97,7 +109,8 @@ def judge_of(
     run, asked = parse_cost(cost), question_of(*question)
     (name,) = target
 
-    def judge(placements: Sequence[Placement]) -> Verdict | None:
+    def judge(placements: Sequence[Placement]) -> Verdict | str | None:
+        reasons: list[str] = []
         for placement in placements:
             names = [n for t in placement.reference.targets.values() for n in (t.name, t.label)]
             if name.lower() not in map(str.lower, names):
@@ -109,12 +122,16 @@ def judge_of(
                 unit=run.unit,
             )  # fmt: skip
             try:
-                return judge_run(
+                verdict = judge_run(
                     table, reference, target=name, cost=run, question=asked,
                     prices=prices, model=model, level=level, today=today,
                 )  # fmt: skip
-            except RefusedTargetError as error:
-                o.console(stderr=True).print(f"no verdict: {error}", style="yellow", markup=False)
-        return None
+            except (RefusedTargetError, UnknownNameError) as error:  # the latter: no score is left
+                reasons.append(f"by {reference.name}: {error}")
+                continue
+            by = (f"judged by {reference.name}",) if len(placements) > 1 else ()
+            notes = (*by, *(f"no verdict {reason}" for reason in reasons))
+            return replace(verdict, notes=(*notes, *default_question(*question), *verdict.notes))
+        return "; ".join(reasons) or None
 
     return judge

@@ -66,6 +66,8 @@ def predict(
         _answer(file, *each, targets, level, keep=keep, force=force, today=today)
         for each, targets in zip(known, wanted, strict=True)
     ]
+    if dates := t.own_dates(known[0][0], release_date):
+        answers[0] = replace(answers[0], notes=[*dates, *answers[0].notes])
     if csv is not None:
         write_csv(_frame(answers), csv)
     if as_json:

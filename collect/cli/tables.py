@@ -32,6 +32,7 @@ __all__ = [
     "Seed",
     "TargetColumn",
     "TargetScores",
+    "own_dates",
     "panel_benchmarks",
     "print_notes",
     "read_scores",
@@ -169,6 +170,18 @@ def target_column(table: ScoreTable, column: str, path: Path) -> pd.Series:
             f"{path}: no column {column!r}{near_matches(column, table.benchmarks)}"
         )
     return table.wide([column])[column]
+
+
+def own_dates(table: ScoreTable, release_date: str | None) -> list[str]:
+    """Return in a line that the column release_date wins, where --release-date is given, too."""
+    n = int(table.models["release_date"].astype(bool).sum())
+    if release_date is None or not n:
+        return []
+    models = "the model" if n == 1 else f"{n} models"
+    return [
+        f"the column release_date states the date of {models} and wins; --release-date is of those "
+        "without one"
+    ]
 
 
 def print_notes(notes: Iterable[str]) -> None:

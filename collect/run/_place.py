@@ -44,6 +44,8 @@ class PlacedModel:
 
     verdict: Verdict | None = None
     """On a costly run, where one was asked for."""
+    no_verdict: str = ""
+    """Why there is none, although one was asked for."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction, as ``Placement.to_frame``; scores are the collection's."""
@@ -133,7 +135,7 @@ def place_collection(
     release_date: str | None = None,
     further: Iterable[Result] = (),
     notes: Iterable[str] = (),
-    judge: Callable[[Sequence[Placement]], Verdict | None] = lambda placements: None,
+    judge: Callable[[Sequence[Placement]], Verdict | str | None] = lambda placements: None,
 ) -> PlacedModel:
     """Place the one model of a collection; see ``place`` and ``place_model``.
 
@@ -146,7 +148,7 @@ def place_collection(
     notes : iterable of str, default ()
         What else a reader must know.
     judge : callable, optional
-        Returns a verdict on a costly run from the placements.
+        Returns a verdict on a costly run from the placements, or why there is none.
 
     """
     from capspace.fit.prediction._several import targets_of_each
@@ -192,10 +194,20 @@ def place_collection(
             foot=_foot(collection),
             extra=_extra(collection, alarms),
             verdict=verdict,
-            stopping=next(iter(collection.stopping.values()), None),
+            stopping=next((p for p in collection.stopping.values() if not p.is_whole), None),
             lifts=lifts,
         )
-    return PlacedModel(collection, placement, report, tuple(others), alarms, tuple(lifts), verdict)
+    no_verdict = verdict if isinstance(verdict, str) else ""
+    return PlacedModel(
+        collection,
+        placement,
+        report,
+        tuple(others),
+        alarms,
+        tuple(lifts),
+        None if isinstance(verdict, str) else verdict,
+        no_verdict,
+    )
 
 
 def _lifts(placement: Placement, wanted: Iterable[str] | None) -> list[Lift]:
@@ -245,6 +257,9 @@ def _notes(collection: Collection) -> list[str]:
             "errors say how much that leaves open, but not of a score of 0 or 1."
         )
     for plan in collection.stopping.values():
+        if plan.is_whole:
+            notes.append(f"All items were measured, to end at {plan.tolerance}.")
+            continue
         notes.append(
             f"Measuring stopped early, with {plan.token_share:.1%} of the tokens: no target's "
             f"interval is more than {plan.widening:.1%} wider than it would be by all items."

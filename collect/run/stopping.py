@@ -146,6 +146,9 @@ class StoppingRun(PanelRun):
         what = f"; next, items in all: {', '.join(more)}" if more else "; that is enough"
         if not more and not plan.within_budget:
             what = "; the budget ends here"
+        if plan.is_whole:
+            self.progress.note(f"until {plan.tolerance}: all items are measured")
+            return
         self.progress.note(f"until {plan.tolerance}: {now}, and {wider}{what}")
 
 

@@ -201,13 +201,14 @@ def judge_target(row: Mapping[str, object]) -> tuple[Status, str]:
     n, ratio, coverage = (float(str(row[name])) for name in ("n", "ratio", "forward_coverage"))
     if n < FEWEST_MODELS:
         return "refused", f"{n:.0f} models could be tested; {FEWEST_MODELS} are needed"
+    best = str(row["baseline"]).replace("_", " ")
     if not ratio < 1:
-        return "refused", f"the {row['baseline']} baseline does as well (ratio {ratio:.2f})"
+        return "refused", f"the {best} baseline does as well (ratio {ratio:.2f})"
     short = []
     if n < FEWEST_TESTS:
         short.append(f"{n:.0f} models tested, {FEWEST_TESTS} wanted")
     if ratio >= BEST_RATIO:
-        short.append(f"error {ratio:.2f} of the {row['baseline']} baseline's, {BEST_RATIO} wanted")
+        short.append(f"error {ratio:.2f} of the {best} baseline's, {BEST_RATIO} wanted")
     if not coverage >= LEAST_COVERAGE:
         seen = "not tested" if np.isnan(coverage) else f"{coverage:.0%}"
         short.append(f"coverage forward in time {seen}, {LEAST_COVERAGE:.0%} wanted")

@@ -29,15 +29,22 @@ def make_outlook(
     level: float = 0.9,
     force: bool = False,
     today: date | None = None,
+    needs_number: bool = False,
 ) -> Outlook:
-    """Return the outlook by stored laws where the reference has them, else by fitted ones."""
+    """Return the outlook by stored laws where the reference has them, else by fitted ones.
+
+    ``needs_number`` refuses targets, too, that more scores would open.
+    """
     if reference.laws is None:
         from ._fitted_outlook import fitted_outlook
 
         return fitted_outlook(table, model, reference, targets, level=level, force=force)
     from ._stored_outlook import stored_outlook
 
-    return stored_outlook(table, model, reference, targets, level=level, force=force, today=today)
+    return stored_outlook(
+        table, model, reference, targets,
+        level=level, force=force, today=today, needs_number=needs_number,
+    )  # fmt: skip
 
 
 def options_of(

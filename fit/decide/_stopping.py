@@ -92,6 +92,11 @@ class StoppingPlan:
         return all(self.n_items[m.benchmark] == m.n_items for m in self.measured)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether every item of every benchmark is measured."""
+        return all(m.n_items >= m.pool.n_items for m in self.measured)
+
+    @property
     def widening(self) -> float:
         """By how much the widest of the intervals is wider now than by all items, as a share."""
         return float(np.max(self.width_now / self.width_full) - 1)

@@ -17,7 +17,7 @@ from ..completion._training import decimal_years
 from ..completion.scales import z_to_score
 from ..errors import RefusedTargetError
 from ..prediction._reference_laws import REASONS, laws_without, stored_laws
-from ..prediction._release import release_of
+from ..prediction._release import Release, release_of
 from ..reference import Reference, Target
 from ..reference._sampling_noise import noise_beyond, sampling_noise
 from ..reference._source_spread import source_spread
@@ -141,13 +141,15 @@ def stored_outlook(
     force: bool = False,
     today: date | None = None,
     exclude: Collection[str] = (),
+    needs_number: bool = False,
 ) -> StoredOutlook:
     """Return the outlook of a model by stored laws.
 
     Raises
     ------
     RefusedTargetError
-        No number is given for a target, and not for want of scores, unless ``force``.
+        No number is given for a target, unless ``force``; for want of scores only where
+        ``needs_number``.
 
     """
     laws = stored_laws(reference)
@@ -163,33 +165,37 @@ def stored_outlook(
     measured = Measurements(
         laws.cheap, measured.cells[order], measured.n_items[order], measured.n_full[order]
     )
-    day = release_of(table, model, reference, overlap.sure, today).day
+    release = release_of(table, model, reference, overlap.sure, today)
     mode = REASONS.get(table.fact(model, "mode"), np.nan)
     outlook = StoredOutlook(
         model,
         tuple(targets),
         measured,
         level,
-        tuple(n for n in (overlap.note(),) if n),
+        tuple(n for n in (overlap.note(), release.note((), "")) if n),
         laws,
         tuple(laws.targets.index(t.name) for t in targets),
-        np.array([[*decimal_years([(model, day)]), mode]]),
+        np.array([[*decimal_years([(model, release.day)]), mode]]),
         _source_deviations(table, model, reference, laws.cheap),
         sampling_noise(table, model, reference, laws.cheap),
     )
-    return outlook if force else _admitted(outlook, reference)
+    return outlook if force else _admitted(outlook, reference, release, needs_number)
 
 
-def _admitted(outlook: StoredOutlook, reference: Reference) -> StoredOutlook:
+def _admitted(
+    outlook: StoredOutlook, reference: Reference, release: Release, needs_number: bool
+) -> StoredOutlook:
     """Return an outlook with what its gates ask for in its notes; refuse what no score opens."""
     laws = outlook.laws
     gates = laws.gates.check(laws.views, outlook._z(outlook.measured.cells[None]), outlook.about)
-    asked = []
+    late, asked = laws.gates.reason(Gate.TOO_LATE, 0), []
+    opened = () if needs_number else _OPENED_BY_SCORES
     for target, j in zip(outlook.targets, outlook.columns, strict=True):
         gate = int(gates[0, j])
-        reason = laws.gates.reason(gate, j)
-        if gate and gate not in _OPENED_BY_SCORES:
-            raise RefusedTargetError(f"{target.name}: no number is given: {reason}")
+        reason = release.reason(laws.gates.reason(gate, j), late)
+        if gate and gate not in opened:
+            first = "; `capspace next` says what to measure" if gate in _OPENED_BY_SCORES else ""
+            raise RefusedTargetError(f"{target.name}: no number is given: {reason}{first}")
         evaluation = reference.evaluations.get(target.name)
         if evaluation is not None and evaluation.status == "refused":
             raise RefusedTargetError(

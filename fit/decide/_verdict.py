@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from math import isfinite
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._json import json_dict
-from ..errors import FitError, NothingToMeasureError, check_level
+from ..errors import FitError, NothingToMeasureError, RefusedTargetError, check_level
 from ..prediction._attainable import attainable_score
+from ..prediction._extrapolation import extrapolation, score_ranges
 from ..reference import Reference
 from ..reference.left_out import LEVEL, left_out_of
 from ..table._table import ScoreTable
@@ -21,6 +23,7 @@ from ._options import make_outlook, options_of
 from ._outlook import Bounds, Outlook, only_model
 from ._path import Step, first_steps, walk
 from ._track_record import TrackRecord, track_record
+from ._verdict_words import caution_of, reason_of
 from .cost import Cost
 
 __all__ = ["Decision", "Question", "Verdict", "judge_run"]
@@ -97,6 +100,9 @@ class Verdict:
     record : TrackRecord or None
         How often such verdicts were right, where the reference states its back-tests.
     notes : tuple of str
+    caution : str
+        What the target's back-test says against its prediction, such as that it is weak and why;
+        "" for nothing.
 
     """
 
@@ -119,6 +125,7 @@ class Verdict:
     saving: float
     record: TrackRecord | None
     notes: tuple[str, ...] = ()
+    caution: str = ""
 
     def __repr__(self) -> str:
         return (
@@ -138,6 +145,7 @@ class Verdict:
             "label",
             "decision",
             "reason",
+            "caution",
             "mean",
             "lower",
             "upper",
@@ -205,7 +213,7 @@ def judge_run(
     UnknownNameError
         The model or the target is unknown, or the model has no score to start from.
     RefusedTargetError
-        The target is refused.
+        No number is given for the target.
 
     See Also
     --------
@@ -237,8 +245,13 @@ def judge_run(
     check_level(level)
     name = only_model(table, model)
     chosen = reference.target(target)
-    outlook = make_outlook(table, name, reference, [chosen], level=level, force=force, today=today)
+    outlook = make_outlook(
+        table, name, reference, [chosen],
+        level=level, force=force, today=today, needs_number=True,
+    )  # fmt: skip
     now = outlook.now()
+    mean, lower, upper = (float(part[0]) for part in (now.mean, now.lower, now.upper))
+    _require_number(reference, chosen.name, (mean, lower, upper), force=force)
     notes = list(outlook.notes)
     steps: list[Step] = []
     answered = bool(question.is_answered(now.lower, now.upper)[0])
@@ -255,7 +268,6 @@ def judge_run(
         if s.total is not None
     ]
     n_steps = int(np.argmax(savings)) + 1 if savings and max(savings) > 0 else 0
-    mean, lower, upper = (float(part[0]) for part in (now.mean, now.lower, now.upper))
     left_out = left_out_of(reference) if level == LEVEL else None
     verdict = Verdict(
         model=name,
@@ -284,8 +296,24 @@ def judge_run(
             tolerance=question.tolerance,
         ),
         notes=tuple(notes),
+        caution=caution_of(reference, chosen.name),
     )
-    return replace(verdict, reason=_reason(verdict))
+    return replace(verdict, reason=reason_of(verdict))
+
+
+def _require_number(
+    reference: Reference, target: str, numbers: tuple[float, float, float], *, force: bool
+) -> None:
+    """Raise RefusedTargetError where a prediction is no number, or none that is shown."""
+    if not all(map(isfinite, numbers)):
+        raise RefusedTargetError(f"{target}: no number is given: the prediction is not finite")
+    if force or reference.laws is None:
+        return
+    _, lower, upper = numbers
+    if gate := extrapolation(target, lower, upper, score_ranges(reference, [target])):
+        raise RefusedTargetError(
+            f"{target}: no number is given: {gate}; --force decides all the same"
+        )
 
 
 def _steps(
@@ -322,36 +350,3 @@ def _probability(
         return float(far < 0)
     z = NormalDist().inv_cdf(0.5 + level / 2)
     return 1 - NormalDist().cdf(z * far / half)
-
-
-def _reason(verdict: Verdict) -> str:
-    question, first = verdict.question, _names(verdict.steps[: verdict.n_steps])
-    half = (verdict.upper - verdict.lower) / 2
-    if question.threshold is not None:
-        side = "above" if verdict.mean >= question.threshold else "below"
-        share = verdict.probability if side == "above" else 1 - verdict.probability
-        known = (
-            f"the score lies {side} {question.threshold:g} with a probability of {_percent(share)}"
-        )
-        open_ = f"{question.threshold:g} lies inside the interval, and {known}"
-    else:
-        known = f"the score is known to ±{half:.3f}, within the tolerance of {question.tolerance:g}"
-        open_ = f"the score is known to ±{half:.3f} only, {question.tolerance:g} are wanted"
-    if verdict.decision == "skip":
-        return f"{known}: the run would cost {verdict.cost} and is not likely to change that"
-    if verdict.decision == "run":
-        return f"{open_}; no measurement before it saves more than it costs"
-    step, chance = verdict.steps[verdict.n_steps - 1], verdict.chances[verdict.n_steps - 1]
-    return (
-        f"{open_}; {first} for {step.total} would answer it without the run with a probability of "
-        f"{_percent(chance)}, which saves {Cost(verdict.saving, verdict.cost.unit)} on average"
-    )
-
-
-def _percent(share: float) -> str:
-    return "more than 99%" if share > 0.99 else "less than 1%" if share < 0.01 else f"{share:.0%}"
-
-
-def _names(steps: Sequence[Step]) -> str:
-    names = [step.measurement.benchmark for step in steps]
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

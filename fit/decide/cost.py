@@ -36,7 +36,7 @@ class Cost:
     --------
     >>> from capspace.fit.decide.cost import parse_cost
     >>> str(parse_cost("90min")), str(parse_cost("$250"))
-    ('1.5 GPU-hours', '250 usd')
+    ('1.5 GPU-hours', '250 USD')
 
     """
 
@@ -50,6 +50,8 @@ class Cost:
             amount, unit = (amount, "GPU-hours") if hours else (60 * amount, "GPU-minutes")
         elif unit == TOKENS and amount >= 1e6:
             amount, unit = amount / 1e6, "million tokens"
+        elif unit in _MONEY.values():
+            unit = unit.upper()
         digits = f"{amount:,.0f}" if amount >= 100 else f"{amount:.3g}"
         return f"{digits} {unit}"
 

@@ -105,4 +105,4 @@ def _unit(totals: Sequence[Cost]) -> tuple[float, str]:
     unit = totals[-1].unit
     if unit == "device-hours":
         return (1.0, "GPU-hours") if totals[-1].amount >= 1 else (60.0, "GPU-minutes")
-    return (1e-6, "million tokens") if unit == "tokens" else (1.0, unit)
+    return (1e-6, "million tokens") if unit == "tokens" else (1.0, unit.upper())

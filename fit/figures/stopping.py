@@ -48,6 +48,7 @@ def draw_stopping(plan: StoppingPlan) -> Figure:
         axes.axhline(plan.tolerance.value, color=GREEN, lw=1.3, ls=(0, (4, 3)))
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_xlim(0.7 * min(*share, plan.token_share), 1.4)
     percent = FuncFormatter(lambda value, _: f"{100 * value:g}%")
     axes.xaxis.set_major_formatter(percent)
     axes.yaxis.set_major_formatter(percent)

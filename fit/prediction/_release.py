@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 from ..reference import Reference
 from ..table._table import ScoreTable
@@ -23,29 +24,35 @@ class Release:
     model : str
     day : str
         ISO date.
-    is_stated : bool
-        The model's own facts state it.
-    is_given : bool
-        The caller has given the date of models that state none.
+    origin : {"stated", "given", "reference", "today"}
+        The model's own facts, the caller's date for models that state none, the same model of the
+        reference, or the day of the call.
 
     """
 
     model: str
     day: str
-    is_stated: bool
-    is_given: bool
+    origin: Literal["stated", "given", "reference", "today"]
 
     def reason(self, reason: str, late: str) -> str:
         """Return why there is no number; ``late`` is the reason of a model that is too new."""
-        if not reason or reason != late or self.is_stated:
+        if not reason or reason != late or self.origin == "stated":
             return reason
-        return f"no release date is given and {self.day} is assumed, so {late}; {_HOW}"
+        if self.origin == "given":
+            return f"by the release date that was given, {self.day}, {late}"
+        return f"no release date is given and {self._assumed}, so {late}; {_HOW}"
 
     def note(self, reasons: Collection[str], late: str) -> str:
         """Return in a line that the date is assumed; "" where it is not, or a reason says so."""
-        if self.is_stated or self.is_given or late in reasons:
+        if self.origin in ("stated", "given") or late in reasons:
             return ""
-        return f"{self.model}: no release date is given, {self.day} is assumed; {_HOW}"
+        return f"{self.model}: no release date is given, {self._assumed}; {_HOW}"
+
+    @property
+    def _assumed(self) -> str:
+        if self.origin == "today":
+            return f"{self.day} is assumed"
+        return f"{self.day} is assumed, which the reference states of this model"
 
 
 def release_of(
@@ -57,5 +64,10 @@ def release_of(
     """
     stated = str(table.fact(model, "release_date"))
     dated = [str(reference.table.fact(name, "release_date")) for name in same]
-    day = stated or max(filter(None, dated), default=(today or date.today()).isoformat())
-    return Release(model, day, bool(stated), today is not None)
+    if stated:
+        return Release(model, stated, "stated")
+    if published := max(dated, default=""):
+        return Release(model, published, "reference")
+    if today is not None:
+        return Release(model, today.isoformat(), "given")
+    return Release(model, date.today().isoformat(), "today")

@@ -37,7 +37,7 @@ def write_report(
     subtitle: Iterable[str] = (),
     foot: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
-    verdict: Verdict | None = None,
+    verdict: Verdict | str | None = None,
     stopping: StoppingPlan | None = None,
     lifts: Sequence[Lift] = (),
 ) -> Path:
@@ -58,8 +58,8 @@ def write_report(
         Further sentences of the page's foot: how the scores were measured.
     extra : mapping, optional
         Further entries of ``result.json``.
-    verdict : Verdict, optional
-        On a costly run of the model, the first thing on the page.
+    verdict : Verdict or str, optional
+        On a costly run of the model, or why there is none: the first thing on the page.
     stopping : StoppingPlan, optional
         Why only some items were measured.
     lifts : sequence of Lift, default ()
@@ -109,7 +109,9 @@ def write_report(
                 drawn[0]["lift"] = written(*draw_lifts(lifts), out / "lift")
             result = {"capspace": version("capspace"), **placement.to_dict(), **(extra or {})}
             result["lifts"] = [lift.to_dict() for lift in lifts]
-            if verdict is not None:
+            if isinstance(verdict, str):
+                result["no_verdict"] = verdict
+            elif verdict is not None:
                 result["verdict"] = verdict.to_dict()
             if others := placements[1:]:
                 result["others"] = [

@@ -12,10 +12,18 @@ from .words import score, share
 __all__ = ["question_words", "verdict_section"]
 
 
-def verdict_section(verdict: Verdict, out: Path) -> dict[str, Any]:
-    """Return what the template shows of a verdict; its figure is written into a folder."""
+def verdict_section(verdict: Verdict | str, out: Path) -> dict[str, Any]:
+    """Return what the template shows of a verdict; its figure is written into a folder.
+
+    In place of a verdict it shows why there is none.
+    """
+    if isinstance(verdict, str):
+        return {"why_none": f"{verdict[:1].upper()}{verdict[1:]}."}
+    weak = " (weak)" if verdict.caution.startswith("weak") else ""
     return {
-        "title": f"{verdict.decision.capitalize()}: {verdict.label}",
+        "why_none": "",
+        "title": f"{verdict.decision.capitalize()}: {verdict.label}{weak}",
+        "caution": f"{verdict.caution[:1].upper()}{verdict.caution[1:]}.".strip("."),
         "reason": f"{verdict.reason[:1].upper()}{verdict.reason[1:]}.",
         "label": verdict.label,
         "level": share(verdict.level),

@@ -69,6 +69,29 @@ def test_what_cheaper_benchmarks_cannot_answer_is_run(capspace: Command, table: 
     assert "no measurement before it saves more" in shown["reason"]
 
 
+def test_the_default_question_is_said(capspace: Command, table: Path) -> None:
+    line = "the default question is whether the score is known to ±0.05"
+    assert line in capspace("verdict", table, *BBH).out
+    assert line not in capspace("verdict", table, *BBH, "--tolerance", "0.05").out
+
+
+def test_an_assumed_release_date_is_said(capspace: Command, tmp_path: Path) -> None:
+    path = tmp_path / "modern.csv"
+    path.write_text("model,GPQA-diamond,MMLU-Pro\nmine,0.66,0.78\n")
+    question = ("--target", "mcpmark/vendor", "--reference", "frontier-2026")
+    prices = ("--price", "IFEval=1usd")
+    line = capspace.refused("verdict", path, *question, "--cost", "250usd")
+    assert "give the date in a column release_date or by --release-date" in line
+    dated = (*question, "--release-date", "2025-09")
+    shown = capspace("verdict", path, *dated, "--cost", "250usd", *prices).out
+    assert "(weak)" in shown
+    assert "weak: 15 models tested, 20 wanted" in shown
+    assert "250 USD" in shown
+    path.write_text("model,GPQA-diamond,MMLU-Pro,release_date\nmine,0.66,0.78,2025-03\n")
+    both = capspace("next", path, *dated, *prices).out
+    assert "the column release_date states the date of the model and wins" in both
+
+
 def test_dear_benchmarks_are_not_measured_first(capspace: Command, table: Path) -> None:
     prices = [f"--price={name}=500h" for name in ("HumanEval", "ARC-C", "Winogrande")]
     prices += [f"--price={name}=500h" for name in ("XWinograd", "TruthfulQA")]
@@ -97,6 +120,10 @@ def test_the_next_benchmark_saves_most_width_for_its_cost(
     words = capspace(*args, "--out", tmp_path / "figures").out
     assert "HumanEval" in words
     assert "GPU-minutes" in words
+    assert "of them narrow it to " in words
+    places = [line.split()[-1] for line in words.splitlines() if line.endswith(tuple("123456789–"))]
+    assert places[:2] == ["1", "2"]
+    assert " -" not in "".join(line for line in words.splitlines() if "%" in line)
     assert (tmp_path / "figures" / "cost-and-width.png").is_file()
 
 

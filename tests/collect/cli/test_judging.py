@@ -6,12 +6,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from store_parts import RESULT
 
 from capspace.collect import Checkpoint, Collection
 from capspace.collect.cli.judging import judge_of
 from capspace.collect.run._place import place_collection
+from capspace.fit import ScoreTable, Verdict, load_reference, place_model
 from capspace.fit.errors import FitError
 from capspace.tasks.panel import load_panel
 
@@ -51,12 +53,12 @@ def test_a_placement_has_the_verdict_on_its_page(tmp_path: Path) -> None:
     placed = place_collection(collection, targets=["bbh"], out=tmp_path, judge=judge)
     assert placed.verdict is not None
     assert placed.verdict.decision == "skip"
-    assert "<h2>Skip: BBH</h2>" in (tmp_path / "report.html").read_text()
+    assert "<h2>Skip: BBH (weak)</h2>" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.slow
 def test_a_refused_target_leaves_the_placement_without_a_verdict(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     checkpoint = Checkpoint(RESULT.model, "hub", RESULT.model, RESULT.revision, "bfloat16")
     identity = json.dumps({"model": {}, "limit": None})
@@ -65,4 +67,26 @@ def test_a_refused_target_leaves_the_placement_without_a_verdict(
     judge = judge_of("120h", ["agentboard"], (None, None), **SETTINGS)
     placed = place_collection(collection, targets=["agentboard"], out=tmp_path, judge=judge)
     assert placed.verdict is None
-    assert "no verdict: agentboard: refused by its back-test" in capsys.readouterr().err
+    assert "agentboard: refused by its back-test" in placed.no_verdict
+    assert placed.no_verdict.startswith("by study-2024: ")
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>No verdict</h2>" in page
+    assert "By study-2024: agentboard: refused" in page
+
+
+def test_the_first_reference_that_gives_a_number_judges() -> None:
+    facts = pd.DataFrame({"release_date": "2026-03", "mode": "thinking"}, index=["mine"])
+    scores = pd.DataFrame({"GPQA-diamond": 0.6, "OTIS Mock AIME": 0.5}, index=["mine"])
+    table = ScoreTable.from_wide(scores, models=facts)
+    placements = [
+        place_model(table, load_reference(name), targets=["hle/no-tools"])
+        for name in ("frontier-2026", "epoch-2026")
+    ]
+    judge = judge_of("250usd", ["hle/no-tools"], (0.3, None), **SETTINGS)
+    verdict = judge(placements)
+    assert isinstance(verdict, Verdict)
+    assert verdict.notes[0] == "judged by epoch-2026"
+    assert verdict.notes[1].startswith("no verdict by frontier-2026: hle/no-tools: no number is")
+    reason = judge(placements[:1])
+    assert isinstance(reason, str)
+    assert reason.startswith("by frontier-2026: hle/no-tools: no number is given: fewer than 2")

@@ -93,11 +93,15 @@ def test_a_release_date_is_given_for_all_models_without_one(
     path = tmp_path / "scores.csv"
     path.write_text("model,GPQA-diamond,MMLU-Pro\nmine,0.66,0.78\n")
     late = capspace("predict", path, "--release-date", "2027-06").out
-    assert late.count("release_date") == 1
-    assert "and 2027-06-30 is assumed, so the model is released more than 6 months after" in late
+    assert "release_date" not in late
+    assert "is assumed" not in late
+    assert "by the release date that was given, 2027-06-30, the model is released more than" in late
     in_time = capspace("predict", path, "--release-date", "2025-09").out
     assert "mine: offered" in in_time
     assert "release_date" not in in_time
+    path.write_text("model,GPQA-diamond,MMLU-Pro,release_date\nmine,0.66,0.78,2025-03\n")
+    both = capspace("predict", path, "--release-date", "2025-09").out
+    assert both.count("the column release_date states the date of the model and wins") == 1
     dated = tmp_path / "dated.csv"
     dated.write_text("model,GPQA-diamond,MMLU-Pro,release_date\nmine,0.66,0.78,2025-09-30\n")
     assert capspace("predict", dated).out == in_time

@@ -32,6 +32,14 @@ def test_a_cost_is_a_number_and_its_unit(text: str, amount: float, unit: str) ->
     assert (cost.amount, cost.unit) == (pytest.approx(amount), unit)
 
 
+def test_currencies_are_shown_in_capitals() -> None:
+    assert [str(Cost(250, unit)) for unit in ("usd", "eur", "tokens")] == [
+        "250 USD",
+        "250 EUR",
+        "250 tokens",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "cheap", "5", "-3h", "0h", "3 parsecs", "1e999h", "nan usd"])
 def test_what_is_no_cost_is_refused_in_a_line(text: str) -> None:
     with pytest.raises(FitError, match="cost ") as refused:

@@ -215,3 +215,13 @@ def test_tolerances_and_budgets_are_read() -> None:
 def test_a_budget_has_a_unit_of_time(text: str) -> None:
     with pytest.raises(FitError, match="write it as 90s, 30min or 2h"):
         read_seconds(text)
+
+
+def test_a_figure_ends_at_all_tokens_and_a_plan_knows_its_whole_pools() -> None:
+    from capspace.fit.figures.stopping import draw_stopping
+
+    some = plan_items(EFFECT, planted(), Tolerance.read("5%"))
+    assert not some.is_whole
+    left, right = draw_stopping(some).axes[0].get_xlim()
+    assert 0 < left < right < 2
+    assert plan_items(EFFECT, planted((10_000, 1000)), Tolerance.read("5%")).is_whole

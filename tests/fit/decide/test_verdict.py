@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from capspace.fit import (
 )
 from capspace.fit.decide._path import criterion
 from capspace.fit.decide._track_record import skips_and_rights, track_record
-from capspace.fit.errors import TableError
+from capspace.fit.errors import RefusedTargetError, TableError
 from capspace.fit.prediction._attainable import attainable_score, upward_quantile
 from capspace.fit.reference.left_out import LeftOut, left_out_of, read_left_out, write_left_out
 
@@ -178,3 +179,38 @@ def test_a_verdict_is_drawn_with_what_is_wanted() -> None:
     done = judge_run(TABLE, load_reference(), question=Question(tolerance=0.2), **settings)
     with pytest.raises(ValueError, match="no benchmark"):
         draw_cost_and_width(done)
+
+
+MODERN = {"target": "hle/no-tools", "cost": Cost(250, "usd"), "question": Question(threshold=0.3)}
+
+
+def dated(scores: dict[str, float], release_date: str = "2025-06") -> ScoreTable:
+    facts = pd.DataFrame({"release_date": release_date, "mode": "thinking"}, index=["mine"])
+    return ScoreTable.from_wide(pd.DataFrame(scores, index=["mine"]), models=facts)
+
+
+def test_a_prediction_that_gives_no_number_has_no_verdict() -> None:
+    reference = load_reference("frontier-2026")
+    few = dated({"GPQA-diamond": 0.3})
+    with pytest.raises(RefusedTargetError, match="no number is given: fewer than 2"):
+        judge_run(few, reference, **MODERN)
+    assert judge_run(few, reference, force=True, **MODERN).decision
+    scores = {"GPQA-diamond": 0.62, "MMLU-Pro": 0.75}
+    with pytest.raises(RefusedTargetError, match="more than 6 months after"):
+        judge_run(dated(scores, "2031-01"), reference, **MODERN)
+
+
+def test_a_verdict_on_a_weak_target_says_so_and_why() -> None:
+    reference = load_reference("frontier-2026")
+    table = dated({"GPQA-diamond": 0.62, "MMLU-Pro": 0.75})
+    weak = judge_run(table, reference, **{**MODERN, "target": "mcpmark/vendor"})
+    assert weak.caution == "weak: 15 models tested, 20 wanted"
+    assert weak.to_dict()["caution"] == weak.caution
+
+
+def test_a_verdict_without_a_release_date_says_which_is_assumed() -> None:
+    table = dated({"GPQA-diamond": 0.62, "MMLU-Pro": 0.75}, "")
+    day = date(2026, 3, 1)
+    settings = {**MODERN, "target": "mcpmark/vendor"}
+    given = judge_run(table, load_reference("frontier-2026"), today=day, **settings)
+    assert not any("release_date" in note for note in given.notes)

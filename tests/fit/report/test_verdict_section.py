@@ -44,7 +44,7 @@ def test_a_verdict_stands_before_everything_else_and_in_the_json(
 ) -> None:
     verdict = judged(Question(threshold=0.5))
     page = write_report(placement, tmp_path, verdict=verdict).read_text()
-    assert "<h2>Measure first: BBH</h2>" in page
+    assert "<h2>Measure first: BBH (weak)</h2>" in page
     assert page.index("Measure first: BBH") < page.index("Predicted scores")
     assert "120 GPU-hours" in page
     assert "Track record: such verdicts on 75 models left out" in page
@@ -64,5 +64,5 @@ def test_without_a_verdict_the_page_has_no_such_section(
     assert "Track record" not in page
     skipped = judged(Question(threshold=0.9))
     page = write_report(placement, tmp_path, verdict=skipped).read_text()
-    assert "<h2>Skip: BBH</h2>" in page
+    assert "<h2>Skip: BBH (weak)</h2>" in page
     assert "Measured one after another" not in page

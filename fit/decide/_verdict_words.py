@@ -1,0 +1,58 @@
+"""Why a verdict is as it is, and what speaks against its prediction, is said in a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..reference import Reference
+from ._path import Step
+from .cost import Cost
+
+if TYPE_CHECKING:
+    from ._verdict import Verdict
+
+__all__ = ["caution_of", "reason_of"]
+
+
+def caution_of(reference: Reference, target: str) -> str:
+    """Return what the target's back-test says against a prediction; "" for nothing."""
+    evaluation = reference.evaluations.get(target)
+    if evaluation is None or evaluation.status == "offered":
+        return ""
+    status = "refused by its back-test" if evaluation.status == "refused" else evaluation.status
+    return f"{status}: {evaluation.reason}" if evaluation.reason else status
+
+
+def reason_of(verdict: Verdict) -> str:
+    """Return why a verdict is so, in a sentence."""
+    question, first = verdict.question, _names(verdict.steps[: verdict.n_steps])
+    half = (verdict.upper - verdict.lower) / 2
+    if question.threshold is not None:
+        side = "above" if verdict.mean >= question.threshold else "below"
+        share = verdict.probability if side == "above" else 1 - verdict.probability
+        known = (
+            f"the score lies {side} {question.threshold:g} with a probability of {_percent(share)}"
+        )
+        open_ = f"{question.threshold:g} lies inside the interval, and {known}"
+    else:
+        known = f"the score is known to ±{half:.3f}, within the tolerance of {question.tolerance:g}"
+        open_ = f"the score is known to ±{half:.3f} only, ±{question.tolerance:g} is wanted"
+    if verdict.decision == "skip":
+        return f"{known}: the run would cost {verdict.cost} and is not likely to change that"
+    if verdict.decision == "run":
+        return f"{open_}; no measurement before it saves more than it costs"
+    step, chance = verdict.steps[verdict.n_steps - 1], verdict.chances[verdict.n_steps - 1]
+    return (
+        f"{open_}; {first} for {step.total} would answer it without the run with a probability of "
+        f"{_percent(chance)}, which saves {Cost(verdict.saving, verdict.cost.unit)} on average"
+    )
+
+
+def _percent(share: float) -> str:
+    return "more than 99%" if share > 0.99 else "less than 1%" if share < 0.01 else f"{share:.0%}"
+
+
+def _names(steps: Sequence[Step]) -> str:
+    names = [step.measurement.benchmark for step in steps]
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
