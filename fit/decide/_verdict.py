@@ -15,7 +15,7 @@ from .._json import json_dict
 from ..errors import FitError, NothingToMeasureError, check_level
 from ..prediction._attainable import attainable_score
 from ..reference import Reference
-from ..reference.left_out import LEVEL, left_out_of
+from ..reference.left_out import LEVEL, left_out_of, stale_note
 from ..table._table import ScoreTable
 from ._options import make_outlook, options_of
 from ._outlook import Bounds, Outlook, only_model
@@ -239,7 +239,7 @@ def judge_run(
     chosen = reference.target(target)
     outlook = make_outlook(table, name, reference, [chosen], level=level, force=force, today=today)
     now = outlook.now()
-    notes = list(outlook.notes)
+    notes = [*outlook.notes, *filter(None, [stale_note(reference)])]
     steps: list[Step] = []
     answered = bool(question.is_answered(now.lower, now.upper)[0])
     if not answered:
