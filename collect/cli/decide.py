@@ -202,7 +202,8 @@ def print_verdict(result: Verdict) -> None:
     from capspace.fit.report.words import score, share
 
     console = o.console()
-    console.print(f"{result.decision.upper()}: {result.label} of {result.model}", style="bold")
+    title = f"{result.decision.upper()}: {result.label} of {result.model}"
+    console.print(title, style="bold", markup=False)
     console.print(result.reason, markup=False)
     console.print()
     o.print_table(
