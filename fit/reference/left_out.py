@@ -135,9 +135,11 @@ def _refuse_impossible(targets: Sequence[str], columns: Mapping[str, Array]) -> 
     """Raise TableError where a number is no fraction, or an interval's ends are exchanged."""
     for name, values in columns.items():
         for i in np.flatnonzero(~((values >= 0) & (values <= 1))):
-            raise TableError(f"row {i + 1} ({targets[i]}): {name} is {values[i]:g}, not in [0, 1]")
+            raise TableError(
+                f"row {i + 1} ({targets[int(i)]}): {name} is {values[i]:g}, not in [0, 1]"
+            )
     for i in np.flatnonzero(columns["lower"] > columns["upper"]):
-        raise TableError(f"row {i + 1} ({targets[i]}): lower lies above upper")
+        raise TableError(f"row {i + 1} ({targets[int(i)]}): lower lies above upper")
 
 
 def write_left_out(rows: Sequence[LeftOut], folder: Path) -> None:
