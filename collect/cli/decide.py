@@ -210,7 +210,7 @@ def print_verdict(result: Verdict) -> None:
     console = o.console()
     weak = " (weak)" if result.caution.startswith("weak") else ""
     title = f"{result.decision.upper()}: {result.label} of {result.model}{weak}"
-    console.print(title, style="bold")
+    console.print(title, style="bold", markup=False)
     console.print(result.reason, markup=False)
     if result.caution:
         console.print(result.caution, style="yellow", markup=False)

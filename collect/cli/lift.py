@@ -48,9 +48,11 @@ def lift(
         ),
     ] = None,
     tokens: Annotated[
-        float, typer.Option(min=1, help="Tokens of an answer with the intervention.")
+        float, typer.Option(min=1, max=1e9, help="Tokens of an answer with the intervention.")
     ] = 128,
-    base_tokens: Annotated[float, typer.Option(min=1, help="Tokens of an answer without it.")] = 8,
+    base_tokens: Annotated[
+        float, typer.Option(min=1, max=1e9, help="Tokens of an answer without it.")
+    ] = 8,
     level: o.Level = 0.9,
     out: Annotated[
         Path | None, typer.Option(help="Also draw the first model's card into this folder.")
@@ -64,22 +66,23 @@ def lift(
     """
     from dataclasses import replace
 
+    from capspace.fit.errors import FitError, check_level
+
+    check_level(level)
+    _check_columns(data, base, treated or [])
+    _require_content(file, *([] if data is None else [data]))
+
     from capspace.fit.decide import INTERVENTIONS, Intervention, lift_card
-    from capspace.fit.errors import FitError
     from capspace.fit.reference import load_reference
 
     if data is None:
-        if base is not None or treated:
-            raise FitError("--base and --treated name columns of --data, which is not given")
         scores = _scores(file)
         usual = [replace(each, tokens=tokens, base_tokens=base_tokens) for each in INTERVENTIONS]
         lifts = lift_card(scores, load_reference(), interventions=usual, level=level)
     else:
-        if base is None or not treated:
-            raise FitError("--data needs --base and --treated, the columns without and with it")
         chosen = [
-            Intervention(n, base, n, _samples(n), tokens=tokens, base_tokens=base_tokens)
-            for n in treated
+            Intervention(n, str(base), n, _samples(n), tokens=tokens, base_tokens=base_tokens)
+            for n in treated or []
         ]
         lifts = _own_lifts(file, data, chosen, level)
     if not lifts:
@@ -136,8 +139,42 @@ def _scores(file: Path) -> pd.DataFrame:
 
 def _samples(name: str) -> int:
     """Return the number of answers that a column NAME@K states, 1 where it states none."""
+    from capspace.fit.errors import FitError
+
     _, at, number = name.rpartition("@")
-    return max(1, int(number)) if at and number.isdecimal() else 1
+    if not at or not number.isdecimal():
+        return 1
+    if len(number) > len(str(_MOST_ANSWERS)) or not 1 <= int(number) <= _MOST_ANSWERS:
+        raise FitError(f"--treated {name}: NAME@K is of K answers, from 1 to {_MOST_ANSWERS:,}")
+    return int(number)
+
+
+_MOST_ANSWERS = 1_000_000
+
+
+def _check_columns(data: Path | None, base: str | None, treated: Sequence[str]) -> None:
+    """Refuse names of columns that say nothing together."""
+    from capspace.fit.errors import FitError
+
+    if data is None:
+        if base is not None or treated:
+            raise FitError("--base and --treated name columns of --data, which is not given")
+        return
+    if base is None or not treated:
+        raise FitError("--data needs --base and --treated, the columns without and with it")
+    for name in treated:
+        if name.strip().lower() == base.strip().lower():
+            raise FitError(f"--base and --treated are both {name}; the gain is between two columns")
+        _samples(name)
+
+
+def _require_content(*files: Path) -> None:
+    """Refuse empty files before anything that takes long."""
+    from capspace.fit.errors import TableError
+
+    for file in files:
+        if file.is_file() and not file.stat().st_size:
+            raise TableError(f"{file}: empty")
 
 
 def print_lifts(lifts: Sequence[Lift]) -> None:

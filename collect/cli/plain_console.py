@@ -12,7 +12,9 @@ from rich.text import Text
 
 __all__ = ["PlainConsole"]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the end of a line
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)  # those that turn the direction of text, too; all but the tab and the end of a line
 
 
 class PlainConsole(Console):
@@ -23,7 +25,9 @@ class PlainConsole(Console):
 
     def render_str(self, text: str, **settings: Any) -> Text:
         """Return a string as it is printed."""
-        return super().render_str(_plain(" ".join(text.splitlines())), **settings)
+        return super().render_str(
+            _plain(" ".join(text.replace("\t", " ").splitlines())), **settings
+        )
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

@@ -48,7 +48,7 @@ class ContextLength:
         Raises
         ------
         BackendError
-            There is no such tokenizer.
+            There is no such tokenizer, or the length that is told is none.
 
         """
         tokenizer, configured = None, None
@@ -57,6 +57,11 @@ class ContextLength:
         stated = settings.context_length
         if stated is None:
             stated = listed if isinstance(listed, int) else configured
+            if stated is not None and stated <= 0:
+                name = "the server says max_model_len"
+                if not isinstance(listed, int):
+                    name = "the tokenizer's configuration says max_position_embeddings"
+                raise BackendError(f"{name} {int(stated)}; pass --context-length")
         return cls(stated, tokenizer, template_arguments)
 
     def require_room(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ..errors import ResponseError
+from ..runtime.signals import end_if_terminated
 from ..storage.journal import Failure, Journal, RequestType, Response
 from .accelerator import NonFiniteWatch, free_memory
 from .batching import Call, Draw, is_finite
@@ -158,6 +159,7 @@ class Dispatcher:
         with NonFiniteWatch(watched) as watch:
             order = sorted(by_key, key=lambda key: place(by_key[key], key, self._by_prefix))
             for piece in self._cut(order, call, by_key, known):
+                end_if_terminated()
                 chunk = [key for key in piece if key not in known]
                 started = time.monotonic()
                 responded = self._dispatch(call, chunk, by_key, failures, watch)

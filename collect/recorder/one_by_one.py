@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
+from ..runtime.signals import end_if_terminated
 from ..storage.journal import Journal, RequestType, Response
 from .dispatch import RequestCounts
 from .request_order import Request, place, request_keys
@@ -103,6 +104,7 @@ class OneByOne:
                 known |= new
                 self.counts.n_asked += len(new)
                 self._report(len(known), len(by_key))
+                end_if_terminated()
         return [known[key] for key in keys]
 
     def _seed(self, key: bytes) -> int:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Terminated", "terminable"]
+__all__ = ["Terminated", "end_if_terminated", "terminable"]
+
+_was_stopped = threading.Event()
 
 
 class Terminated(KeyboardInterrupt):
@@ -29,7 +31,16 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        if before is not _stop:
+            _was_stopped.clear()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    _was_stopped.set()
     raise Terminated
+
+
+def end_if_terminated() -> None:
+    """Raise Terminated where SIGTERM came and its exception was swallowed, as finalizers do."""
+    if _was_stopped.is_set() and threading.current_thread() is threading.main_thread():
+        raise Terminated

@@ -18,6 +18,7 @@ from ..reference import Reference, Target
 from ..reference._sampling_noise import noise_beyond
 from ..reference.overlap import find_overlap
 from ..table._table import ScoreTable
+from ..table.sampling import with_sampling_errors
 from ._outlook import N_DRAWS, Bounds, Measurements, measurements_of
 
 __all__ = ["FittedOutlook", "fitted_outlook"]
@@ -135,7 +136,7 @@ def fitted_outlook(
     overlap = find_overlap(model, row, reference.scores())
     own = table.select(models=[model])
     there = [b for b in measured.benchmarks if b in own.benchmarks]
-    errors = dict(zip(there, own.array(there, "stderr")[0], strict=True))
+    errors = dict(zip(there, with_sampling_errors(own).array(there, "stderr")[0], strict=True))
     laws = []
     for target in targets:
         evaluation = reference.evaluations.get(target.name)

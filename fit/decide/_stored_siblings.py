@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..completion._variational import FactorPosterior
+from ..errors import TableError
 from ._siblings import SiblingModel, Units
 from ._tail import Tail
 
@@ -37,21 +38,52 @@ def as_json(model: SiblingModel) -> str:
 
 
 def read_siblings(file: Traversable) -> SiblingModel | None:
-    """Return what a file of a packaged reference holds; None where there is none."""
+    """Return what a file in the folder of a reference holds; None where there is none.
+
+    Raises
+    ------
+    TableError
+        The file holds no such model.
+
+    """
     if not file.is_file():
         return None
-    state = json.loads(file.read_text(encoding="utf-8"))
-    parts = {
-        part: kind(**{name: _array(value) for name, value in state[part].items()})
-        for part, kind in _PARTS.items()
-    }
-    return SiblingModel(
-        benchmarks=tuple(state["benchmarks"]),
-        generated=np.array(state["generated"], dtype=bool),
-        n_models=state["n_models"],
-        label=state["label"],
-        **parts,
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+        parts = {
+            part: kind(**{name: _array(value) for name, value in state[part].items()})
+            for part, kind in _PARTS.items()
+        }
+        model = SiblingModel(
+            benchmarks=tuple(map(str, state["benchmarks"])),
+            generated=np.array(state["generated"], dtype=bool),
+            n_models=int(state["n_models"]),
+            label=str(state["label"]),
+            **parts,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise TableError(f"{file}: damaged ({what:.200}); delete it, and it is fitted") from None
+    _refuse_damaged(model, file)
+    return model
+
+
+def _refuse_damaged(model: SiblingModel, file: Traversable) -> None:
+    """Raise TableError where shapes disagree, or a number is not finite."""
+    p, posterior, units = len(model.benchmarks), model.posterior, model.units
+    k = np.shape(posterior.weight_mean)[-1:]
+    shapes = (
+        *((part, (p,)) for part in (model.generated, posterior.centre, posterior.scale)),
+        (posterior.precision, (p,)),
+        (posterior.weight_mean, (p, *k)),
+        (posterior.weight_covariance, (p, *k, *k)),
+        (units.knot, (p + 1, np.size(units.unit) // (p + 1))),
+        (units.unit, (p + 1, np.size(units.knot) // (p + 1))),
+        *((tail.value, (np.size(tail.share),)) for tail in (model.cells, model.models)),
+        *((tail.share, (np.size(tail.value),)) for tail in (model.cells, model.models)),
     )
+    if not all(np.shape(part) == shape and np.isfinite(part).all() for part, shape in shapes):
+        raise TableError(f"{file}: damaged (numbers are missing); delete it, and it is fitted")
 
 
 def _plain(value: Any) -> Any:

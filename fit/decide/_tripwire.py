@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from .._json import json_dict
 from ..completion.scales import score_to_z, z_to_score
 from ..errors import FitError, TooFewModelsError
-from ..reference._load import reference_folder, reference_names
+from ..reference.left_out import has_copied_files
 from ._causes import CAUSES, Pattern, pattern_of
 from ._siblings import LeftOut, SiblingModel, fit_siblings
 from ._stored_siblings import SIBLINGS, read_siblings
@@ -285,12 +286,12 @@ def check_together(
 
 
 def sibling_model(reference: Reference) -> SiblingModel | None:
-    """Return how a reference's scores go together: stored for packaged ones, or fitted now.
+    """Return how a reference's scores go together: stored in its folder, or fitted now.
 
     None where the reference has too few models.
     """
-    if reference.name in reference_names():
-        stored = _stored(reference.name)
+    if reference.folder is not None and (reference.folder / SIBLINGS).is_file():
+        stored = None if has_copied_files(reference) else _stored(reference.folder)
         if stored is not None and stored.label == label_of(reference):
             return stored
     try:
@@ -305,8 +306,8 @@ def label_of(reference: Reference) -> str:
 
 
 @cache
-def _stored(name: str) -> SiblingModel | None:
-    return read_siblings(reference_folder(name) / SIBLINGS)
+def _stored(folder: Path) -> SiblingModel | None:
+    return read_siblings(folder / SIBLINGS)
 
 
 def fit_reference_siblings(reference: Reference) -> tuple[SiblingModel, LeftOut]:

@@ -71,6 +71,7 @@ def read_reference(folder: Traversable, packaged: Traversable) -> Reference:
         weights,
         Path(str(folder / "laws")) if _is_there(folder, "laws.npz") else None,
         _offsets(folder),
+        Path(str(folder)),
     )
 
 

@@ -44,6 +44,8 @@ class Reference:
         Where laws that were fitted to it are stored, without the endings ``.npz`` and ``.json``.
     offsets : SourceOffsets
         How far sources are apart that measured the same models; empty where that is not known.
+    folder : path or None
+        Where it was read from, with what else lies beside its tables; None for a single table.
 
     """
 
@@ -55,6 +57,7 @@ class Reference:
     model_weights: Mapping[str, float] = field(default_factory=dict)
     laws: Path | None = None
     offsets: SourceOffsets = field(default_factory=lambda: SourceOffsets(()))
+    folder: Path | None = None
 
     def __repr__(self) -> str:
         name = "" if self.about is None else f"{self.about.name}: "

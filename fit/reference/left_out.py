@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,10 +13,20 @@ from numpy.typing import NDArray
 from .._files import write_whole
 from ..errors import TableError
 from ..table.cells import cell_numbers, read_columns
-from ._load import reference_folder, reference_names
+from ._digest import tables_digest
+from ._load import load_reference, reference_folder, reference_names
 from ._reference import Reference
 
-__all__ = ["LEFT_OUT", "LEVEL", "LeftOut", "left_out_of", "read_left_out", "write_left_out"]
+__all__ = [
+    "LEFT_OUT",
+    "LEVEL",
+    "LeftOut",
+    "has_copied_files",
+    "left_out_of",
+    "read_left_out",
+    "stale_note",
+    "write_left_out",
+]
 
 Array = NDArray[np.float64]
 
@@ -63,11 +73,37 @@ class LeftOut:
 
 
 def left_out_of(reference: Reference) -> LeftOut | None:
-    """Return the predictions of models left out that stand beside a reference; None if none do."""
-    if reference.laws is not None:
-        return read_left_out(Path(reference.laws).parent)
-    is_packaged = reference.name in reference_names()
-    return read_left_out(reference_folder(reference.name)) if is_packaged else None
+    """Return the predictions of models left out that stand beside a reference; None if none do.
+
+    Those of a copy of a packaged reference whose tables were changed since are not its own: None.
+    """
+    folder = reference.folder
+    if folder is None or not (folder / LEFT_OUT).is_file() or has_copied_files(reference):
+        return None
+    return read_left_out(folder)
+
+
+def stale_note(reference: Reference) -> str:
+    """Return in a line why a folder's file of models left out is not used; "" where it is."""
+    folder = reference.folder
+    if folder is None or not (folder / LEFT_OUT).is_file() or not has_copied_files(reference):
+        return ""
+    return (
+        f"{folder / LEFT_OUT} is not used: it is of the packaged {reference.name}, from whose "
+        "tables those of the folder differ"
+    )
+
+
+def has_copied_files(reference: Reference) -> bool:
+    """Return whether a folder has the name of a packaged reference, but other tables than it."""
+    folder = reference.folder
+    if folder is None or reference.name not in reference_names():
+        return False
+    packaged = reference_folder(reference.name)
+    if folder == Path(str(packaged)):
+        return False
+    original = load_reference(reference.name)
+    return tables_digest(folder, reference) != tables_digest(packaged, original)
 
 
 def read_left_out(folder: Traversable) -> LeftOut | None:
@@ -89,9 +125,21 @@ def read_left_out(folder: Traversable) -> LeftOut | None:
             raise TableError(f"no column {missing[0]!r}")
         names = [str(name) for name in cells["target"]]
         numbers = [cell_numbers(cells[name], names, name) for name in _NUMBERS]
+        _refuse_impossible(names, dict(zip(_NUMBERS, numbers, strict=True)))
     except (TableError, OSError) as error:
         raise TableError(f"{file}: {error}") from None
     return LeftOut(np.array(names, dtype=str), *numbers)
+
+
+def _refuse_impossible(targets: Sequence[str], columns: Mapping[str, Array]) -> None:
+    """Raise TableError where a number is no fraction, or an interval's ends are exchanged."""
+    for name, values in columns.items():
+        for i in np.flatnonzero(~((values >= 0) & (values <= 1))):
+            raise TableError(
+                f"row {i + 1} ({targets[int(i)]}): {name} is {values[i]:g}, not in [0, 1]"
+            )
+    for i in np.flatnonzero(columns["lower"] > columns["upper"]):
+        raise TableError(f"row {i + 1} ({targets[int(i)]}): lower lies above upper")
 
 
 def write_left_out(rows: Sequence[LeftOut], folder: Path) -> None:

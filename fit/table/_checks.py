@@ -35,6 +35,7 @@ Columns = dict[str, NDArray[Any]]
 """Rows by column: floats for numbers, objects that are text for the others."""
 
 _LARGEST_STDERR = 0.51  # of one half, from two items on
+_MOST_ITEMS = 1_000_000_000
 _ROUNDING = 1e-9
 
 
@@ -115,11 +116,22 @@ def checked_scores(scores: Columns) -> Columns:
         for i in np.flatnonzero(scores[column] < 0):
             of = f"{scores['model'][i]}: {column} of {scores['benchmark'][i]}"
             raise TableError(f"{of} is negative ({scores[column][i]:g})")
+    _refuse_no_counts(scores)
     for column in ("model", "benchmark"):
         empty = np.flatnonzero(scores[column] == "")
         if len(empty):
             raise TableError(f"row {int(empty[0]) + 1} names no {column}")
     return _merge_agreeing(scores)
+
+
+def _refuse_no_counts(scores: Columns) -> None:
+    """Refuse numbers of items that are no whole numbers, or that nothing could have."""
+    n = scores["n_items"]
+    for i in np.flatnonzero(~np.isnan(n) & ((n < 1) | (n > _MOST_ITEMS) | (n != np.round(n)))):
+        of = f"{scores['model'][i]}: n_items of {scores['benchmark'][i]}"
+        raise TableError(
+            f"{of} is {n[i]:.15g}; it is a whole number from 1 to {_MOST_ITEMS:,}, or left empty"
+        )
 
 
 def _merge_agreeing(scores: Columns) -> Columns:

@@ -210,11 +210,12 @@ def test_ledger_freezes_shows_and_scores(capspace: Command, mine: Path, tmp_path
 def test_names_of_strangers_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     options.console().print("a \x1b[31mred\x9b0m [bold]name\tand\n", markup=False)
     options.console().print(Group(Text("\x1b]0;t\x07", style="red"), Text("\x1b[31m\x9b")))
-    options.print_table("\x1b]0;title\x07", ("Model",), [("\x1b[2J",)])
+    options.print_table("\x1b]0;title\x07", ("Model",), [("\x1b[2J",), ("a\u202egnp\tb",)])
     said = capsys.readouterr().out
     assert "[31mred" in said
     assert "[bold]name" in said
-    assert not {"\x1b", "\x9b", "\x07"} & {*said}
+    assert "a\N{REPLACEMENT CHARACTER}gnp b" in said
+    assert not {"\x1b", "\x9b", "\x07", "\u202e", "\t"} & {*said}
 
 
 def test_refusals_tell_no_secret_and_command_no_terminal(

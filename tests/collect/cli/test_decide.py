@@ -182,7 +182,8 @@ def test_a_store_stands_for_its_scores(capspace: Command, table: Path, tmp_path:
         json.loads(capspace("verdict", scores, *question).out) for scores in (store, table)
     )
     assert by_store["decision"] == by_table["decision"] == "skip"
-    assert by_store["mean"] == pytest.approx(by_table["mean"])
+    # the store also states numbers of items, whose sampling error the mean follows a little
+    assert by_store["mean"] == pytest.approx(by_table["mean"], abs=0.002)
     assert "no score of 'other'" in capspace.refused("next", store, "other")
 
 

@@ -54,3 +54,15 @@ def test_bad_input_is_one_line(capspace: Command, own: tuple[Path, Path]) -> Non
         "lift", mine.parent / "other.csv", "--data", others, "--base", "direct",
         "--treated", "vote@5",
     )  # fmt: skip
+
+
+def test_what_cannot_be_is_refused_at_once(capspace: Command, own: tuple[Path, Path]) -> None:
+    mine, others = own
+    columns = ("--data", others, "--base", "direct")
+    same = capspace.refused("lift", mine, *columns, "--treated", "direct")
+    assert "--base and --treated are both direct" in same
+    none = capspace.refused("lift", mine, *columns, "--treated", "vote@0")
+    assert "NAME@K is of K answers, from 1" in none
+    assert "level is 2.0" in capspace.refused("lift", mine, "--level", "2")
+    (mine.parent / "empty.csv").write_text("")
+    assert "empty.csv: empty" in capspace.refused("lift", mine.parent / "empty.csv")

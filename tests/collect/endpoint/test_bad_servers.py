@@ -239,6 +239,14 @@ def test_answers_past_the_context_are_refused() -> None:
             generated(served(server), "a")
 
 
+def test_a_context_that_cannot_be_is_refused() -> None:
+    with scripted_server(lambda route, asked: completion("1")) as server:
+        server.models = Answered({"data": [{"id": "tiny", "max_model_len": -5}]})
+        with pytest.raises(BackendError, match="says max_model_len -5; pass --context-length"):
+            served(server)
+        assert served(server, context_length=64)
+
+
 def test_prompts_are_counted_before_they_are_sent(tiny_checkpoint: Path, tmp_path: Path) -> None:
     with scripted_server(constant) as server:
         model = served(server, context_length=12, tokenizer=str(tiny_checkpoint))
