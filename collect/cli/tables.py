@@ -174,7 +174,7 @@ def target_column(table: ScoreTable, column: str, path: Path) -> pd.Series:
 
 def own_dates(table: ScoreTable, release_date: str | None) -> list[str]:
     """Return in a line that the column release_date wins, where --release-date is given, too."""
-    n = int(table.models["release_date"].astype(bool).sum())
+    n = sum(bool(date) for date in table.facts["release_date"].tolist())
     if release_date is None or not n:
         return []
     models = "the model" if n == 1 else f"{n} models"

@@ -23,7 +23,7 @@ words = st.one_of(
 maybe = st.one_of(st.just(""), words)
 labels = words.filter(lambda text: text not in ("Winograd", "WinoGrande"))
 numbers = st.floats(allow_nan=False, allow_infinity=False, width=64)
-counts = st.one_of(st.none(), st.integers(0, 2**53))
+counts = st.one_of(st.none(), st.integers(1, 10**9))
 rows = st.dictionaries(
     st.tuples(words, maybe, labels, counts, maybe),
     st.tuples(numbers, st.one_of(st.none(), st.floats(0, 1)), counts, maybe),
