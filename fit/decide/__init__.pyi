@@ -1,3 +1,4 @@
+from ._judge import judge_run as judge_run
 from ._lift import INTERVENTIONS as INTERVENTIONS
 from ._lift import Intervention as Intervention
 from ._lift import Lift as Lift
@@ -13,6 +14,5 @@ from ._tripwire import check_scores as check_scores
 from ._tripwire import check_together as check_together
 from ._verdict import Question as Question
 from ._verdict import Verdict as Verdict
-from ._verdict import judge_run as judge_run
 from .cost import Cost as Cost
 from .cost import parse_cost as parse_cost
