@@ -13,6 +13,7 @@ from capspace.fit.errors import FitError, UnknownCostError
 from . import options as o
 from . import tables as t
 from .judging import RunCost, Threshold, Tolerance, default_question, question_of
+from .old_names import reading
 
 if TYPE_CHECKING:
     from capspace.fit.decide import NextEvaluations, Step, Verdict
@@ -65,19 +66,13 @@ Parameters = Annotated[
         rich_help_panel=PRICES,
     ),
 ]
-Force = Annotated[
-    bool,
-    typer.Option(
-        help="Also give the numbers that a gate or a back-test refuses, beside the reason."
-    ),
-]
-Out = Annotated[Path | None, typer.Option(help="Also draw cost against width into this folder.")]
+Out = Annotated[Path | None, o.out("no figure")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(verdict)
-    app.command(name="next")(next_benchmark)
+    app.command(name="next", cls=reading(items="--max-items"))(next_benchmark)
 
 
 def verdict(
@@ -94,14 +89,15 @@ def verdict(
     reference: o.Reference = None,
     release_date: o.ReleaseDate = None,
     keep: t.Keep = False,
-    force: Force = False,
+    force: t.Force = False,
     out: Out = None,
     as_json: o.Json = False,
 ) -> None:
     """Say whether a costly evaluation is worth its price, or what to measure before it.
 
     skip: the threshold lies outside the interval, or the interval is within the tolerance. measure
-    first: cheap benchmarks are expected to save more than they cost. run: neither.
+    first: cheap benchmarks are expected to save more than they cost. run: neither. With --out, the
+    width is drawn against the cost.
     """
     from capspace.fit.decide import judge_run, parse_cost
     from capspace.fit.decide._outlook import only_model
@@ -150,7 +146,7 @@ def next_benchmark(
     file: Scores,
     model: Model = None,
     target: o.Targets = None,
-    items: Annotated[
+    max_items: Annotated[
         int | None,
         typer.Option(help="Measure each benchmark on this many items at most.", show_default="all"),
     ] = None,
@@ -161,13 +157,14 @@ def next_benchmark(
     reference: o.Reference = None,
     release_date: o.ReleaseDate = None,
     keep: t.Keep = False,
-    force: Force = False,
+    force: t.Force = False,
     out: Out = None,
     as_json: o.Json = False,
 ) -> None:
     """Say which benchmark to measure next: what each would narrow, and what it costs.
 
-    Without --target every target counts that no back-test refuses.
+    Without --target every target counts that no back-test refuses. With --out, the width is drawn
+    against the cost.
     """
     from capspace.fit.decide import next_evaluations
     from capspace.fit.decide._outlook import only_model
@@ -185,7 +182,7 @@ def next_benchmark(
         prices=costs,
         model=name,
         targets=target or None,
-        n_items=items,
+        n_items=max_items,
         level=level,
         force=force,
         today=o.last_day_of(release_date),

@@ -9,6 +9,7 @@ import typer
 
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
+from .old_names import reading
 from .setting_options import with_settings
 
 __all__ = ["add_to"]
@@ -16,7 +17,7 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command()(twin)
+    app.command(cls=reading(budget="--time-budget"))(twin)
 
 
 @with_settings

@@ -125,7 +125,9 @@ def test_every_setting_is_an_option_of_the_commands_that_measure(command: str) -
             continue
         assert options[name].opts == [f"--{name.replace('_', '-')}"]
         assert options[name].default == field.default
-        assert " ".join(str(field.description).split()) in options[name].help.replace("\\", "")
+        words, _, unset = " ".join(str(field.description).split()).partition("; by default ")
+        assert options[name].help.replace("\\", "") == f"{words.rstrip('.')}."
+        assert not unset or options[name].show_default == unset.rstrip(".")
     function = {"place": gather.place, "collect": gather.collect}[command]
     (choices, _) = get_args(inspect.signature(function).parameters["dtype"].annotation)
     assert choices == Dtype  # what a shell completes
