@@ -63,7 +63,7 @@ def place(
         raise SettingsError(f"one model is placed at a time, and two are named: {names}")
     from capspace.tasks.panel import load_panel
 
-    from ..exchange._twin import imported_twins, published_twins
+    from ..exchange._twin_comparison import imported_twins, published_twins
     from ..run._place import place_collection, subtitle
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper

@@ -52,7 +52,8 @@ def twin(
     from capspace.tasks.panel import load_panel
 
     from ..errors import CollectError
-    from ..exchange._twin import measured_twins, published_twins, stored_results
+    from ..exchange._twin import measured_twins, stored_results
+    from ..exchange._twin_comparison import published_twins
     from ..runtime.progress import progress_on
 
     chosen = load_panel(panel)

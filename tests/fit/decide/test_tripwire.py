@@ -8,15 +8,12 @@ import pytest
 
 from capspace.fit import FitError, ScoreTable, TooFewModelsError, check_scores, load_reference
 from capspace.fit.decide import check_together
-from capspace.fit.decide._siblings import LeftOut, SiblingModel, fit_siblings
+from capspace.fit.decide._alarms import alarms_of_arrays
+from capspace.fit.decide._fitted_siblings import LeftOut, fit_siblings
+from capspace.fit.decide._reference_siblings import fit_reference_siblings, label_of, sibling_model
+from capspace.fit.decide._siblings import SiblingModel
 from capspace.fit.decide._stored_siblings import as_json
 from capspace.fit.decide._tail import Tail
-from capspace.fit.decide._tripwire import (
-    alarms_of_arrays,
-    fit_reference_siblings,
-    label_of,
-    sibling_model,
-)
 
 NAMES = ["A", "B", "C", "D", "E", "F"]
 GENERATED = {name: name in "EF" for name in NAMES}
