@@ -300,9 +300,9 @@ def test_a_job_file_holds_the_settings_of_its_units_and_of_version_0_1_for_all()
 
 
 def test_a_work_unit_of_version_0_1_is_read() -> None:
-    said = asdict(replace(unit(RunSettings()), settings={"dtype": "float16", "batch_size": 2}))  # type: ignore[arg-type]
+    fields = asdict(replace(unit(RunSettings()), settings={"dtype": "float16", "batch_size": 2}))  # type: ignore[arg-type]
     shared = {"limit": 5, "seed": None, "data_root": "/d", "include_path": None}
-    read = parse_work_unit(said, shared={**shared, "allow_code_execution": True})
+    read = parse_work_unit(fields, shared={**shared, "allow_code_execution": True})
     assert read.settings == RunSettings(
         dtype="float16", batch_size=2, limit=5, data_root="/d", allow_code_execution=True
     )

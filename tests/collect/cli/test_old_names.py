@@ -32,15 +32,15 @@ def test_a_renamed_option_is_read_under_its_old_name(capspace: Command, zoo: Pat
 
 
 def test_values_after_a_double_dash_are_no_options(capspace: Command) -> None:
-    said = capspace("ledger", "add", "--", "--scores")
-    assert "--scores" in said.err
-    assert "is now" not in said.err
+    run = capspace("ledger", "add", "--", "--scores")
+    assert "--scores" in run.err
+    assert "is now" not in run.err
 
 
 def test_an_old_option_without_a_value_says_what_is_missing(capspace: Command) -> None:
-    said = capspace("space", "--scores")
-    assert said.code == 2
-    assert "SCORES" in said.err.splitlines()[-1]
+    run = capspace("space", "--scores")
+    assert run.code == 2
+    assert "SCORES" in run.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class AllNotes(Notes):
 
     def notices(self, model: str, lines: Any) -> None:
         """Remember it."""
-        self.told += lines
+        self.lines += lines
 
 
 def constant(route: str, asked: dict[str, Any]) -> Answered:
@@ -62,10 +62,10 @@ def test_empty_cut_and_uncounted_answers_are_shown_and_no_key_is_written(
     with scripted_server(reply) as server:
         done = measured(server, fault_tasks, store, notes=notes, api_key_env="MY_SERVER")
         (result,) = done.results
-        assert "Answer: 33.3% of 3 answers are empty" in notes.told
-        assert "Answer: 33.3% of 3 answers are cut: they used up their tokens" in notes.told
-        assert any("the server does not say how many tokens it read" in n for n in notes.told)
-        assert any("nothing tells which weights answer there" in note for note in notes.told)
+        assert "Answer: 33.3% of 3 answers are empty" in notes.lines
+        assert "Answer: 33.3% of 3 answers are cut: they used up their tokens" in notes.lines
+        assert any("the server does not say how many tokens it read" in n for n in notes.lines)
+        assert any("nothing tells which weights answer there" in note for note in notes.lines)
         assert result.provenance["empty"] == result.provenance["cut"] == pytest.approx(1 / 3)
         with Store(store) as opened:
             answers = {s["doc_id"]: s["answers"][0] for s in opened.samples(result.key)}

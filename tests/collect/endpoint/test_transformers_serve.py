@@ -93,9 +93,9 @@ def test_what_a_real_server_does_not_give_is_one_line(
     capspace: Command, chat: Path, url: str, tmp_path: Path
 ) -> None:
     def refused(*more: object, model: object = chat) -> str:
-        said = capspace("collect", "--endpoint", url, "--model", model, "--store", tmp_path, *more)
-        assert said.code == 2, said.err
-        return said.err.strip().splitlines()[-1]
+        run = capspace("collect", "--endpoint", url, "--model", model, "--store", tmp_path, *more)
+        assert run.code == 2, run.err
+        return run.err.strip().splitlines()[-1]
 
     data = ("--data-root", "embedded", "--panel", "modern", "--chat-template")
     # It samples only where the checkpoint's own settings say so.

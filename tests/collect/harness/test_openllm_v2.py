@@ -66,7 +66,7 @@ def test_the_columns_are_those_of_the_reference() -> None:
 
 def chosen(sample: dict[str, Any]) -> Any:
     """Return a sample's text, or which of its answers is the most probable."""
-    responses = [one[0] for one in sample["resps"]]
+    responses = [each[0] for each in sample["resps"]]
     if isinstance(responses[0], str):
         return responses
     values = [float(value) for value, _ in responses]
@@ -126,7 +126,7 @@ def test_the_panel_runs_offline_and_has_lm_evals_scores(panel: Panel, tmp_path: 
     ]
     assert [t["normalised"] for t in bbh.tasks] == pytest.approx(by_hand)
     assert bbh.provenance["normalised"] == pytest.approx(sum(by_hand) / 24)
-    assert any("on the scale of the Open LLM Leaderboard" in note for note in notes.told)
+    assert any("on the scale of the Open LLM Leaderboard" in note for note in notes.lines)
     assert not any(r.comparable for r in done.results)
 
 

@@ -101,10 +101,10 @@ class Links(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.targets: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [v for k, v in attrs if k in {"src", "href", "srcset", "data"} and v]
+        self.targets += [v for k, v in attrs if k in {"src", "href", "srcset", "data"} and v]
 
 
 @pytest.mark.slow
@@ -113,8 +113,8 @@ def test_the_page_is_self_contained(hostile: tuple[Path, Placement]) -> None:
     links = Links()
     text = page.read_text()
     links.feed(text)
-    assert links.found
-    assert all(link.startswith("data:") for link in links.found)
+    assert links.targets
+    assert all(link.startswith("data:") for link in links.targets)
     assert "url(" not in text
 
 
