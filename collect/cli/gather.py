@@ -126,7 +126,7 @@ def place(
         o.print_json({**document, "drifts": [twin.to_dict() for twin in drifting]})
         return
     if placed.verdict is not None:
-        from .decide import print_verdict
+        from .decision_tables import print_verdict
 
         print_verdict(placed.verdict)
         print_notes(placed.verdict.notes)

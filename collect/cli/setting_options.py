@@ -14,9 +14,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from typer.models import OptionInfo
 
-from .._endpoint_settings import EndpointFields
 from ..errors import SettingsError
-from ..settings import LoadSettings, RunSettings, problem_lines
+from ..settings import EndpointFields, LoadSettings, RunSettings, problem_lines
 
 __all__ = ["option_of", "with_settings"]
 

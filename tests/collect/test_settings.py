@@ -17,12 +17,12 @@ from commands import Command
 from pydantic import ValidationError
 from typer.main import get_command
 
-from capspace.collect import settings as settings_module
 from capspace.collect.checkpoints.checkpoint import Checkpoint, resolve
 from capspace.collect.cli import app, gather
 from capspace.collect.errors import DataRootError, SettingsError
 from capspace.collect.run.cells import measurement
 from capspace.collect.settings import Dtype, LoadSettings, RunChanges, RunSettings
+from capspace.collect.settings import _settings as settings_module
 from capspace.collect.storage.identity import TaskIdentity
 from capspace.collect.zoo.config.config import ZooSettings, read_zoo
 from capspace.collect.zoo.work.records import (

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ._setting_values import Count, NamesPlace
+from ._values import Count, NamesPlace
 
 __all__ = ["EndpointFields"]
 

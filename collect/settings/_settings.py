@@ -1,4 +1,4 @@
-"""Settings say how a checkpoint is loaded, and what is measured of it."""
+"""The settings of a load and of a run: each a field with its default, its help and its rules."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from pydantic import (
 
 from capspace.fit.decide._tolerance import Tolerance, checked_duration
 
-from ._endpoint_settings import EndpointFields
-from ._setting_problems import problem_lines, refuse_unknown
-from ._setting_values import (
+from ..errors import SettingsError
+from ._endpoint import EndpointFields
+from ._problems import problem_lines, refuse_unknown
+from ._values import (
     TRANSFORMERS_BACKENDS,
     Backend,
     BackendArguments,
@@ -34,26 +35,10 @@ from ._setting_values import (
     Seed,
     Temperature,
     TemplateArguments,
-    Thinking,
     ThinkingSwitch,
 )
-from .errors import SettingsError
 
-__all__ = [
-    "DEFAULT_PANEL",
-    "TRANSFORMERS_BACKENDS",
-    "Backend",
-    "BatchSize",
-    "Count",
-    "Dtype",
-    "IsNumber",
-    "LoadSettings",
-    "NamesPlace",
-    "RunChanges",
-    "RunSettings",
-    "Thinking",
-    "problem_lines",
-]
+__all__ = ["DEFAULT_PANEL", "LoadSettings", "RunSettings"]
 
 DEFAULT_PANEL = "classic-8"
 """What is measured where no panel is named."""
