@@ -14,6 +14,7 @@ from ..errors import CollectError
 from ..run.collect import collect_scores
 from ..runtime.progress import ProgressDisplay
 from ..settings import RunSettings
+from ..storage.protocol import Protocol
 from ..storage.result import Result
 from ..storage.store import Store
 from ._twin_comparison import benchmark_of, compare_results, is_part
@@ -66,7 +67,8 @@ def measured_twins(
     """
     chosen = RunSettings() if settings is None else settings
     stored = stored_results(model, panel, store)
-    backends = {r.protocol.partition("; ")[2].partition(" ")[0] for r in stored.values()}
+    protocols = (Protocol.parse(result.protocol) for result in stored.values())
+    backends = {"" if protocol is None else protocol.backend for protocol in protocols}
     if against == "hf" and (backends == {"hf"} if stored else chosen.backend == "hf"):
         raise CollectError(
             "the scores are hf's already; compare them with --against published, or with a file"
