@@ -268,6 +268,18 @@ def predict_gain(
     DegenerateError
         There is no model to fit on.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import gain_problem, load_reference, predict_gain
+    >>> reference = load_reference()
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
+    >>> problem, treated = gain_problem(table, targets["gsm8k"], targets["gsm8k-cot"])
+    >>> train = np.ones(len(treated), dtype=bool)
+    >>> predict_gain(problem, treated, train, treated_name="gsm8k-cot").fit
+    GainFit(91 models, 3 benchmarks)
+
     """
     treated = check_treated(treated, problem.truth.index, treated_name)
     train = check_mask(train, len(treated))

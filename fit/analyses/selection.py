@@ -240,6 +240,15 @@ def read_costs(path: Path, models: Iterable[str]) -> pd.Series:
     TableError
         The table cannot be read, lacks a column, or has no cost of one of ``models``.
 
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from capspace.fit import read_costs
+    >>> file = Path("costs.csv")
+    >>> _ = file.write_text("model,cost\\na,2\\nb,0.5\\n")
+    >>> read_costs(file, ["b", "a"]).to_dict()
+    {'b': 0.5, 'a': 2.0}
+
     """
     try:
         frame = read_cells(path)

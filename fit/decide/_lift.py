@@ -176,6 +176,20 @@ def predict_lift(
     UnknownNameError
         No benchmark of the table is among the columns.
 
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import INTERVENTIONS, load_reference, predict_lift
+    >>> reference = load_reference()
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
+    >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "ARC-C": 0.58}, index=["mine"])
+    >>> (lift,) = predict_lift(
+    ...     scores, table, targets["gsm8k"], targets["gsm8k-cot"], INTERVENTIONS[0]
+    ... )
+    >>> lift.lower < lift.mean < lift.upper
+    True
+
     """
     problem, treated = gain_problem(table, before, after)
     training = problem.training(problem.settings(3))

@@ -35,6 +35,17 @@ def draw_backtest(
     cutoff_flops : float, optional
         Where the split lies; drawn where there is a reference.
 
+    Examples
+    --------
+    >>> from capspace.fit import JackknifePlus, backtest, by_rank, draw_backtest, fitted_curve
+    >>> from capspace.fit import load_reference, target_problem
+    >>> reference = load_reference()
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
+    >>> result = backtest(problem, by_rank(problem.truth, 0.2))
+    >>> curve = fitted_curve(result.fitted, -3, 3, method=JackknifePlus(), n_points=20)
+    >>> figure = draw_backtest(result, curve)
+
     """
     models = result.models
     cutoff = None
@@ -54,7 +65,18 @@ def draw_backtest(
 
 
 def draw_backtest_predictions(result: Backtest) -> Figure:
-    """Draw predicted against measured scores of a backtest's test models."""
+    """Draw predicted against measured scores of a backtest's test models.
+
+    Examples
+    --------
+    >>> from capspace.fit import backtest, by_rank, draw_backtest_predictions, load_reference, target_problem
+    >>> reference = load_reference()
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
+    >>> result = backtest(problem, by_rank(problem.truth, 0.2))
+    >>> figure = draw_backtest_predictions(result)
+
+    """
     test = result.models[result.models["side"] == "test"]
     return draw_predicted(
         test["truth"],
@@ -71,6 +93,16 @@ def draw_backtest_baselines(result: Backtest, *, name: str = "capability law") -
     """Draw a backtest's error beside its baselines' errors.
 
     A baseline that lacks test models is named with the number it was scored on.
+
+    Examples
+    --------
+    >>> from capspace.fit import backtest, by_rank, draw_backtest_baselines, load_reference, target_problem
+    >>> reference = load_reference()
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
+    >>> result = backtest(problem, by_rank(problem.truth, 0.2), baselines=["size"])
+    >>> figure = draw_backtest_baselines(result)
+
     """
     errors = {name: result.mse_test}
     for baseline in result.baselines:

@@ -25,6 +25,13 @@ def draw_lift(lifts: Sequence[Lift]) -> Figure:
     lifts : sequence of Lift
         As ``lift_card`` returns them, of one model; at least one. The advised are filled.
 
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import INTERVENTIONS, draw_lift, lift_card, load_reference
+    >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "ARC-C": 0.58}, index=["mine"])
+    >>> figure = draw_lift(lift_card(scores, load_reference(), interventions=INTERVENTIONS[:1]))
+
     """
     figure, axes = panel(7.2, 1.5 + 0.55 * len(lifts))
     for at, lift in enumerate(reversed(lifts)):
