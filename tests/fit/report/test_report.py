@@ -189,6 +189,7 @@ def test_equivalent_compute_of_the_reference_family_is_its_own() -> None:
     ],
     ids=["below", "above"],
 )
+@pytest.mark.usefixtures("small_figures")
 def test_a_place_beyond_all_reference_models_has_no_equivalent_compute(
     values: tuple[float, ...], side: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,6 +220,7 @@ def test_the_axis_of_equivalent_compute_ends_with_the_reference_models() -> None
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_figures")
 def test_a_dated_reference_stands_on_the_page_with_back_tests_and_baselines(tmp_path: Path) -> None:
     reference = load_reference("frontier-2026")
     wide = pd.DataFrame({"GPQA-diamond": 0.58, "MMLU-Pro": 0.74, "IFEval": 0.85}, index=["mine"])
@@ -256,6 +258,7 @@ def test_models_are_left_out_of_stored_laws() -> None:
     assert stored.mean != without.mean == pytest.approx(stored.mean, abs=0.05)
 
 
+@pytest.mark.usefixtures("small_figures")
 def test_a_page_of_the_study_marks_weak_targets_and_refuses_others_with_the_reason(tmp_path):
     scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
     placement = place_model(
