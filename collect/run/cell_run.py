@@ -116,7 +116,7 @@ class CellRun:
             self.progress.note(
                 f"{benchmark}: {thoughts.share_unfinished:.1%} of {thoughts.n_answers:,} answers "
                 "did not end their thought and count as wrong"
-                + ("; the score is marked as not comparable: raise --max-gen-toks" * marked)
+                + (f"; the score is marked as not comparable: {thoughts.advice}" * marked)
             )
         for line in () if thoughts is None else thoughts.lines:
             self.progress.note(f"{benchmark}: {line}")
