@@ -17,6 +17,8 @@ from .answers import Answer
 
 __all__ = ["ContextLength"]
 
+_BYTES_PER_TOKEN = 4
+
 
 class ContextLength:
     """The most tokens of a prompt with its answer, as far as anything tells them.
@@ -111,6 +113,16 @@ class ContextLength:
                 f"and {answer.n_tokens:,} of the answer, of {self.limit:,} that there are; give a "
                 "lower --max-gen-toks"
             )
+
+    def tokens(self, text: str) -> Sequence[int]:
+        """Return a text's tokens; without a tokenizer, as many as a text of its length mostly has.
+
+        One for four bytes is what common tokenizers need of English.
+        """
+        if self._tokenizer is None:
+            return range(-(-len(text.encode()) // _BYTES_PER_TOKEN))
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     def _count(self, context: str, *, is_chat: bool) -> int:
         if not is_chat:

@@ -147,6 +147,10 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
         """Requests at a time."""
         return self._settings.concurrency
 
+    def tok_encode(self, string: str, **_: Any) -> Sequence[int]:
+        """Return a text's tokens; without a tokenizer, as many as a text of its length mostly has."""
+        return self._length.tokens(string)
+
     def answers(self) -> Answers:
         """Return what reads the answers of one benchmark."""
         return Answers(thinks=self._mode.cuts_thoughts, end=self._mode.think_end)
