@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -27,6 +28,7 @@ from .parallel import in_parallel
 from .payload import Payloads, Sampling, answer_budget, refuse_unknown_settings
 from .probes import (
     accepted_fields,
+    ignored_switch_reason,
     listed_models,
     log_probability_reason,
     require_sampling,
@@ -99,6 +101,7 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
         listed_length = models.get(self._model, {}).get("max_model_len")
         self._length = ContextLength.of(settings, listed_length, self._mode.template_arguments)
         self._try_fields({})
+        self._require_switch()
         stated = "" if self._stated is None else f"; you say that it is {self._stated}"
         self.notes.append(f"{self._model} behind {url}{stated}: {NOTHING_TELLS}")
         if self._length.limit is None:
@@ -119,6 +122,22 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
             self.notes.append(
                 f"the server refuses the field {' and '.join(left_out)}, which is left out"
                 + ("; stop strings are applied here" * ("stop" in left_out))
+            )
+
+    def _require_switch(self) -> None:
+        """Refuse thinking on or off where the server's chat template knows of no such switch."""
+        if self._mode.thinking == "default":
+            return
+        modes = (replace(self._mode, thinking="on"), replace(self._mode, thinking="off"))
+        on, off = (Payloads(self._model, mode, is_chat=True) for mode in modes)
+        for payloads in (on, off):
+            payloads.accepted = self._payloads.accepted
+        reason = ignored_switch_reason(self._connection, (on, off), self._length)
+        if reason is not None:
+            raise BackendError(
+                f"{self._connection.url}: its chat template ignores enable_thinking: {reason}; for "
+                "a model that always thinks say --chat-template and where a thought ends "
+                "(--think-end '</think>'), for another name of the switch --chat-template-args"
             )
 
     def _require_model(self, answer: Answer) -> None:
@@ -148,7 +167,7 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
         return self._settings.concurrency
 
     def tok_encode(self, string: str, **_: Any) -> Sequence[int]:
-        """Return a text's tokens; without a tokenizer, as many as a text of its length mostly has."""
+        """Return a text's tokens, or without a tokenizer about as many numbers."""
         return self._length.tokens(string)
 
     def answers(self) -> Answers:

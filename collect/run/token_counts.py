@@ -27,7 +27,9 @@ def n_tokens(samples: Iterable[Mapping[str, Any]], encode: Callable[[str], Sized
         if item in counted:
             continue
         counted.add(item)
-        usage = [a.get(name) for a in sample.get("answers", ()) for name in ("n_prompt", "n_tokens")]
+        usage = [
+            a.get(name) for a in sample.get("answers", ()) for name in ("n_prompt", "n_tokens")
+        ]
         if usage and None not in usage:
             total += sum(usage)
             continue

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
+from chat_checkpoint import TEMPLATE
 from commands import Command, Notes
 from endpoint_parts import BOTH, CHOICES, generated, measured, served
 from lm_eval.api.instance import Instance
@@ -144,13 +146,50 @@ def test_log_probabilities_are_proved_before_they_are_used(reply: Any, reason: s
 
 
 def test_chat_completions_have_no_log_probabilities_of_given_answers() -> None:
-    with scripted_server(lambda route, asked: chat("1")) as server:
+    with scripted_server(lambda route, asked: chat("1", usage=None)) as server:
         reason = served(server, chat_template=True).unscored_reason()
         assert reason == "chat completions give no log-probabilities of given answers"
         assert {route for route, _ in server.answered} == {"/chat/completions"}
         reason = served(server, thinking="on").unscored_reason()
         assert reason is not None
         assert reason.startswith("log-likelihoods of given answers mean nothing for a model that")
+
+
+def test_a_template_that_ignores_enable_thinking_is_one_line(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """By the tokens that the server counts, or by the tokenizer's own template."""
+    folder = copytree(tiny_checkpoint, tmp_path / "chat")
+
+    def switched(route: str, asked: dict[str, Any]) -> Answered:
+        thinks = asked["chat_template_kwargs"]["enable_thinking"]
+        return chat("1", usage={"prompt_tokens": 5 if thinks else 9})
+
+    with scripted_server(lambda route, asked: chat("1")) as server:
+
+        def refused(**settings: Any) -> str:
+            with pytest.raises(BackendError) as caught:
+                served(server, **settings)
+            assert "\n" not in str(caught.value)
+            return str(caught.value)
+
+        for mode in ("on", "off"):
+            assert (
+                "its chat template ignores enable_thinking: one prompt has 5 tokens with thinking "
+                "on and off (where it does differ, --tokenizer proves it); for a model that always"
+            ) in refused(thinking=mode)
+        (folder / "chat_template.jinja").write_text(TEMPLATE)
+        assert served(server, thinking="on", tokenizer=str(folder), context_length=99)
+        assert served(server, chat_template=True, think_end="</think>")
+        server.reply = switched
+        assert served(server, thinking="off")
+        (folder / "chat_template.jinja").write_text(TEMPLATE.replace("enable_thinking", "think"))
+        assert "ignores enable_thinking: it renders the same with thinking on and off; for" in (
+            refused(thinking="on", tokenizer=str(folder))
+        )
+        # Without a count nothing tells.
+        server.reply = lambda route, asked: chat("1", usage=None)
+        assert served(server, thinking="on")
 
 
 def test_an_error_page_is_quoted() -> None:
