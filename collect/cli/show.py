@@ -19,6 +19,7 @@ from capspace.fit.report.words import (
     score,
     share,
 )
+from capspace.fit.table.sampling import shown_stderr
 
 from .options import console, print_table
 
@@ -67,7 +68,7 @@ def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
                 (
                     r.benchmark,
                     score(r.score),
-                    score(r.stderr),
+                    score(shown_stderr(r.score, r.stderr, r.n_items)),
                     _count(r.n_items),
                     _count(r.n_shot),
                     r.protocol,
@@ -209,7 +210,7 @@ def print_placements(
             (
                 str(r["benchmark"]),
                 score(r["score"]),
-                score(r["stderr"]),
+                score(shown_stderr(r["score"], r["stderr"], r["n_items"])),
                 count(r["n_items"]),
                 count(r["n_shot"]),
             )
@@ -256,7 +257,7 @@ def _print_placement(placement: Placement) -> None:
     for step in placement.next_benchmarks[:1]:
         out.print(
             f"measure next: {step.benchmark}; the place would be {share(step.shrinkage)} less "
-            "uncertain",
+            f"uncertain{'' if step.reason == 'not measured' else f' (no score: {step.reason})'}",
             markup=False,
         )
     out.print()

@@ -21,6 +21,7 @@ from .payload import AcceptedFields, Payloads, Sampling
 __all__ = [
     "accepted_fields",
     "ignored_switch_reason",
+    "is_greedy",
     "listed_models",
     "log_probability_reason",
     "require_sampling",
@@ -104,11 +105,16 @@ def _hint(error: RefusedError | None, payloads: Payloads) -> str:
 
 
 def _answer(
-    connection: Connection, payloads: Payloads, settings: dict[str, Any], seed: int
+    connection: Connection,
+    payloads: Payloads,
+    settings: dict[str, Any],
+    *,
+    seed: int,
+    most_faults: int = 1,
 ) -> Answer:
     context = as_context(_OPEN_QUESTION, is_chat=payloads.is_chat)
     payload = payloads.generation(context, settings, seed)
-    response = connection.post(payloads.route, payload, patience=_PATIENCE, most_faults=1)
+    response = connection.post(payloads.route, payload, patience=_PATIENCE, most_faults=most_faults)
     return Answer.read(response, int(settings["max_gen_toks"]))
 
 
@@ -151,6 +157,25 @@ def ignored_switch_reason(
 def as_context(text: str, *, is_chat: bool) -> str:
     """Return a question as the context of a request."""
     return json.dumps([{"role": "user", "content": text}]) if is_chat else text
+
+
+def is_greedy(
+    connection: Connection, payloads: Payloads, settings: dict[str, Any], first: Answer
+) -> bool:
+    """Return whether a server answers a greedy request as it did before.
+
+    Some hold the sampling settings of the first request that they ever had for all later ones.
+
+    Parameters
+    ----------
+    connection, payloads, settings
+        As of `accepted_fields`.
+    first : Answer
+        The server's answer to that request.
+
+    """
+    again = _answer(connection, payloads, settings, seed=2, most_faults=5)
+    return (again.reasoning, again.text) == (first.reasoning, first.text)
 
 
 def require_sampling(connection: Connection, payloads: Payloads, sampling: Sampling) -> None:

@@ -29,6 +29,7 @@ from .payload import Payloads, Sampling, answer_budget, refuse_unknown_settings
 from .probes import (
     accepted_fields,
     ignored_switch_reason,
+    is_greedy,
     listed_models,
     log_probability_reason,
     require_sampling,
@@ -116,6 +117,13 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
         own = {**self._mode.generation, **sampling, "until": ["###"], "max_gen_toks": 16}
         accepted, answer = accepted_fields(self._connection, self._payloads, own)
         self._require_model(answer)
+        if Sampling.of(own).temperature == 0 and not is_greedy(
+            self._connection, self._payloads, own, answer
+        ):
+            self.notes.append(
+                "the server gave two texts to one prompt at temperature 0: a score here depends on "
+                "chance (some hold the sampling settings of their first request: restart it)"
+            )
         names = [name for name in ("stop", "seed") if getattr(before, name)]
         left_out = [name for name in names if not getattr(accepted, name)]
         if left_out:

@@ -36,7 +36,15 @@ def _quiet(tmp_path: Path) -> Iterator[None]:
 
 
 class AllNotes(Notes):
-    """Remembers what is told of a model too."""
+    """Remembers what is told of a model and of its benchmarks too."""
+
+    def model(self, name: str, n_missing: int, n_known: int) -> None:
+        """Remember how much there is to measure."""
+        self.told.append(f"{n_missing} to measure")
+
+    def benchmark(self, name: str, index: int, total: int) -> None:
+        """Remember its place."""
+        self.told.append(f"[{index}/{total}] {name}")
 
     def notices(self, model: str, lines: Any) -> None:
         """Remember it."""
@@ -86,7 +94,9 @@ def test_a_server_without_log_probabilities_measures_the_rest(
     fault_tasks: Path, tmp_path: Path
 ) -> None:
     with scripted_server(of_generated_tokens) as server:
-        done = measured(server, fault_tasks, tmp_path, panel=BOTH)
+        notes = AllNotes()
+        done = measured(server, fault_tasks, tmp_path, panel=BOTH, notes=notes)
+        assert {"2 to measure", "[1/2] Answer"} <= {*notes.told}
         assert [r.benchmark for r in done.results] == ["Answer"]
         (gap,) = done.missing
         assert gap.skipped
@@ -227,14 +237,24 @@ def test_a_server_that_ignores_the_temperature_is_refused() -> None:
     with scripted_server(constant) as server:
         model = served(server)
         generated(model, "a")  # greedy: nothing to prove
-        assert len(server.answered) == 2
+        n_greedy = 2 + 1  # the probes
+        assert len(server.answered) == n_greedy
         with pytest.raises(ResponseError, match=r"ignores the temperature: at 0\.5 it gave 8 time"):
             generated(model, "a", temperature=0.5)
-        assert len(server.answered) == 2 + 1 + 8
+        assert len(server.answered) == n_greedy + 1 + 8
         server.reply = lambda route, asked: completion(str(asked.get("seed")))
         generated(model, "a", temperature=0.5)
         generated(model, "b", temperature=0.5)
-        assert len(server.answered) == 2 + 1 + 8 + 1 + 2 + 1 + 1  # proved once
+        assert len(server.answered) == n_greedy + 1 + 8 + 1 + 2 + 1 + 1  # proved once
+
+
+def test_a_server_that_samples_at_temperature_zero_is_noted() -> None:
+    texts = iter("abcdefgh")
+    with scripted_server(lambda route, asked: completion(next(texts))) as server:
+        assert any("two texts to one prompt at temperature 0" in n for n in served(server).notes)
+        sampled = served(server, temperature=0.5)
+        server.reply = constant
+        assert not any("two texts" in n for n in [*sampled.notes, *served(server).notes])
 
 
 def test_a_refusal_is_shown_in_the_servers_words_and_sent_once(
