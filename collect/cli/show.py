@@ -19,7 +19,6 @@ from capspace.fit.report.words import (
     score,
     share,
 )
-from capspace.fit.table.sampling import shown_stderr
 
 from .options import console, print_table
 
@@ -55,6 +54,8 @@ def failure_dict(failure: Missing) -> dict[str, str]:
 
 def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
     """Print stored results, a table per model; models of one name by their revisions."""
+    from capspace.fit.table.sampling import shown_stderr
+
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault((result.model, result.revision), []).append(result)
@@ -195,6 +196,8 @@ def print_placements(
     report: Path | None = None,
 ) -> None:
     """Print scores, then by each reference place, predictions, what is missing; then the report."""
+    from capspace.fit.table.sampling import shown_stderr
+
     out, first = console(), placements[0]
     out.print()
     out.print(first.model, style="bold", markup=False)
