@@ -36,6 +36,7 @@ def placed(
     missing: tuple[str, ...] = (),
     targets: tuple[str, ...] = ("bbh",),
     values: tuple[float, ...] = MIDDLING,
+    reasons: dict[str, str] | None = None,
 ) -> Placement:
     reference = load_reference()
     scores = dict(zip(reference.benchmarks, values, strict=True))
@@ -44,7 +45,7 @@ def placed(
         ScoreTable.from_wide(wide, source="<b>mine</b>", stderr=wide * 0 + 0.01),
         reference,
         targets=targets,
-        missing={b: "skipped <i>here</i>" for b in missing},
+        missing=dict.fromkeys(missing, "skipped <i>here</i>") if reasons is None else reasons,
     )
 
 
@@ -154,6 +155,10 @@ def test_a_missing_benchmark_widens_the_place_and_is_proposed() -> None:
     assert {n.benchmark for n in part.next_benchmarks} == {"GSM8K", "MMLU"}
     assert all(0 < n.shrinkage < 1 for n in part.next_benchmarks)
     assert whole.next_benchmarks == ()
+    # What was tried and has no score comes behind what was not.
+    first = part.next_benchmarks[0].benchmark
+    tried = placed("m", missing=("GSM8K", "MMLU"), targets=(), reasons={first: "skipped: no code"})
+    assert [n.benchmark for n in tried.next_benchmarks][-1] == first
 
 
 @pytest.mark.slow
