@@ -142,7 +142,7 @@ class PanelRun(CellRun):
             return
         stored = [r for r in self.store.results() if r.revision == checkpoint.revision]
         for cell in cells:
-            if cell.benchmark.items is None and self.store.get(cell.key) is not None:
+            if cell.benchmark.is_whole and self.store.get(cell.key) is not None:
                 key_of = partial(self.key_of, checkpoint)
                 draws = stored_draws(cell.benchmark, stored, key_of)
                 self.store.remove([key_of(benchmark) for benchmark in draws])
