@@ -32,8 +32,9 @@ SECONDS = 1800
 # Jupyter works in the notebook's folder; the pages, in the checkout.
 TO_CHECKOUT = """\
 import os
+from pathlib import Path
 
-if os.path.exists("../../scripts/make_checkpoint.py"):  # this is docs/tutorials
+if Path("../../scripts/make_checkpoint.py").is_file():  # this is docs/tutorials
     os.chdir("../..")"""
 
 
