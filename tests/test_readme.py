@@ -42,7 +42,7 @@ def desk(tmp_path: Path, zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_readme_has_commands_and_python() -> None:
-    assert len(COMMANDS) >= 6
+    assert len(COMMANDS) >= 5
     assert blocks("python")
 
 

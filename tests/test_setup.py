@@ -262,3 +262,14 @@ def test_the_schema_of_others_is_checked_on_a_python_that_has_its_package() -> N
     assert "scripts/generate_eee_models --check" in script
     (checked,) = re.findall(r"every-eval-ever==[\d.]+", script)
     assert f'"{checked}"' in generator.read_text()
+
+
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
+
+
+@pytest.mark.parametrize("file", FORMS, ids=lambda p: p.name)
+def test_fields_of_issue_forms_have_only_what_the_host_knows(file: Path) -> None:
+    """A comma in a label without quotes makes keys of what follows, which the host refuses."""
+    known = {"label", "description", "placeholder", "value", "render", "options", "multiple"}
+    for field in yaml.safe_load(file.read_text())["body"]:
+        assert set(field["attributes"]) <= known

@@ -64,6 +64,28 @@ def print_table(
     No number and no name in the first column is cut: a table that needs more columns than a
     terminal has is printed as wide as it needs, and the terminal breaks its lines.
     """
+    from .flat_table import flat_table
+
+    lines = [tuple(row) for row in rows]
+    shown = console()
+    flat = (
+        None
+        if shown.options.ascii_only
+        else flat_table(title, columns, lines, numbers=numbers, width=shown.width)
+    )
+    if flat is None:
+        _print_folded(title, columns, lines, numbers)
+        return
+    text, width = flat
+    shown.width = max(shown.width, width)
+    shown.print(text)
+    shown.print()
+
+
+def _print_folded(
+    title: str, columns: Sequence[str], lines: Sequence[Sequence[str]], numbers: Sequence[str]
+) -> None:
+    """Print a table some of whose cells may take several lines."""
     from rich import box
     from rich.table import Table
 
@@ -71,7 +93,6 @@ def print_table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
         pad_edge=False, show_edge=False, header_style="dim",
     )  # fmt: skip
-    lines = [tuple(row) for row in rows]
     for i, column in enumerate(columns):
         is_whole = column in numbers or i == 0
         cells = [column, *(line[i] for line in lines)]

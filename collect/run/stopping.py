@@ -65,7 +65,7 @@ class StoppingRun(PanelRun):
     def _known(
         self, checkpoint: Checkpoint, benchmark: Benchmark, stored: Sequence[Result]
     ) -> Benchmark:
-        if benchmark.items is not None:
+        if not benchmark.is_whole:
             return benchmark
         first = drawn(benchmark, max(self.first_items, benchmark.n_tasks))
         try:
@@ -128,7 +128,7 @@ class StoppingRun(PanelRun):
         for cell in cells:
             name = cell.benchmark.name
             n, benchmark = plan.n_items[name], self.panel[name]
-            if cell.benchmark.items is None or benchmark.items is not None:
+            if cell.benchmark.items is None or not benchmark.is_whole:
                 wanted.append(cell.benchmark)
             else:
                 wanted.append(benchmark if n == whole[name] else drawn(benchmark, n))

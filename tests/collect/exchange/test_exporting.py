@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import math
@@ -503,3 +504,52 @@ def test_export_says_what_scores_says_of_a_name_without_any(
     assert line.endswith("has no scores of 'org/modle'; did you mean 'org/model'?")
     assert not out.exists()
     assert capspace("export", *where, "--out", out).out == f"1 score in 1 file: {out}\n"
+
+
+def in_mode(thinking: str | None, **changes: Any) -> Result:
+    """Return a score of a served model, by its chat template or in plain mode."""
+    settings = [] if thinking is None else [["thinking", f'"{thinking}"']]
+    model = {
+        "checkpoint": "endpoint:http://h/v1#m", "dtype": "", "chat_template": thinking is not None,
+        "backend": "endpoint", "backend_settings": settings,
+    }  # fmt: skip
+    first = result("org/m")
+    return result(
+        "org/m", key=f"key{thinking}", protocol=f"mode {thinking}",
+        identity=canonical_json({**json.loads(first.identity), "model": model}), **changes,
+    )  # fmt: skip
+
+
+def exported_names(store: Store, results: list[Result], out: Path) -> dict[str, set[str]]:
+    """Return by format the models that an export names."""
+    names = {}
+    export_scores(results, store=store, form="csv", out=out.with_suffix(".csv"))
+    rows = csv.DictReader(out.with_suffix(".csv").read_text().splitlines())
+    names["csv"] = {row["model"] for row in rows}
+    for form in ("lm-eval", "every-eval-ever"):
+        files = export_scores(results, store=store, form=form, out=out / form)
+        assert len(set(files)) == len(results)
+        models = [log.get("model_info", {}).get("name", log.get("model_name")) for log in
+                  aggregates(files)]  # fmt: skip
+        names[form] = set(models)
+    return names
+
+
+def test_every_format_names_a_models_mode(store: Store, tmp_path: Path) -> None:
+    every = [in_mode(mode) for mode in (None, "off", "on")]
+    for form, names in exported_names(store, every, tmp_path / "all").items():
+        assert names == {"org/m", "org/m (chat)", "org/m (thinking)"}, form
+    # Alone, too: another file may hold the other mode.
+    for form, names in exported_names(store, every[2:], tmp_path / "one").items():
+        assert names == {"org/m (thinking)"}, form
+    for names in exported_names(store, every[1:2], tmp_path / "chat").values():
+        assert names == {"org/m"}
+    from capspace.fit import read_table
+
+    table = read_table(tmp_path / "all.csv")
+    assert table.models["mode"].to_dict() == {
+        "org/m": "", "org/m (chat)": "chat", "org/m (thinking)": "thinking",
+    }  # fmt: skip
+    assert set(store.to_table(every[:2]).scores["model"]) == {"org/m", "org/m (chat)"}
+    other = in_mode("off", benchmark="MMLU")  # which stands beside a score in plain mode
+    assert set(store.to_table([every[0], other]).scores["model"]) == {"org/m"}

@@ -289,7 +289,8 @@ def test_more_examples_than_there_are_is_one_line(chat: Path, tmp_path: Path) ->
     six = Panel(name="six", version=1, description="d", benchmarks=(shots,))
     with pytest.raises(
         NothingMeasuredError,
-        match=rf"Pro: n_shot: 6 wants more examples than task {TASK} has to draw from, 5; give a",
+        match=r"^nothing could be measured; Pro: n_shot: 6 wants more examples than task "
+        rf"{TASK} has to draw from, 5; give a",
     ) as refused:
         measured(chat, tmp_path, panel=six, chat_template=True, limit=1)
     assert "\n" not in str(refused.value)
