@@ -168,7 +168,8 @@ def by_date(facts: pd.DataFrame, cutoff: str) -> Split:
     Examples
     --------
     >>> import pandas as pd
-    >>> facts = pd.DataFrame({"release_date": ["2023-07", "2024-04", "2025-01"]}, index=["a", "b", "c"])
+    >>> dates = {"a": "2023-07", "b": "2024-04", "c": "2025-01"}
+    >>> facts = pd.DataFrame({"release_date": dates})
     >>> by_date(facts, "2024-06-30")
     Split(released by 2024-06-30: 2 to fit on, 1 to test on)
 

@@ -69,7 +69,8 @@ def draw_backtest_predictions(result: Backtest) -> Figure:
 
     Examples
     --------
-    >>> from capspace.fit import backtest, by_rank, draw_backtest_predictions, load_reference, target_problem
+    >>> from capspace.fit import draw_backtest_predictions
+    >>> from capspace.fit import backtest, by_rank, load_reference, target_problem
     >>> reference = load_reference()
     >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
     >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
@@ -96,7 +97,8 @@ def draw_backtest_baselines(result: Backtest, *, name: str = "capability law") -
 
     Examples
     --------
-    >>> from capspace.fit import backtest, by_rank, draw_backtest_baselines, load_reference, target_problem
+    >>> from capspace.fit import draw_backtest_baselines
+    >>> from capspace.fit import backtest, by_rank, load_reference, target_problem
     >>> reference = load_reference()
     >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
     >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
