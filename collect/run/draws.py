@@ -32,13 +32,9 @@ def stored_draws(
         Returns the key of a benchmark's score.
 
     """
-    rows = {r.key: r.n_items for r in stored if _is_drawn(r)}
+    stated = ((r, Protocol.parse(r.protocol)) for r in stored)
+    rows = {r.key: r.n_items for r, p in stated if p is not None and p.mode.n_drawn is not None}
     for n in sorted({n for n in rows.values() if n is not None}, reverse=True):
         some = drawn(benchmark, n)
         if n >= benchmark.n_tasks and key_of(some) in rows:
             yield some
-
-
-def _is_drawn(result: Result) -> bool:
-    protocol = Protocol.parse(result.protocol)
-    return protocol is not None and protocol.mode.n_drawn is not None

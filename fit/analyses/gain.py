@@ -273,12 +273,13 @@ def predict_gain(
     >>> import numpy as np
     >>> from capspace.fit import gain_problem, load_reference, predict_gain
     >>> reference = load_reference()
-    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
     >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
     >>> problem, treated = gain_problem(table, targets["gsm8k"], targets["gsm8k-cot"])
     >>> train = np.ones(len(treated), dtype=bool)
-    >>> predict_gain(problem, treated, train, treated_name="gsm8k-cot").fit
-    GainFit(91 models, 3 benchmarks)
+    >>> predict_gain(problem, treated, train, treated_name="gsm8k-cot", n_components=1).fit
+    GainFit(13 models, 2 benchmarks)
 
     """
     treated = check_treated(treated, problem.truth.index, treated_name)

@@ -181,9 +181,10 @@ def predict_lift(
     >>> import pandas as pd
     >>> from capspace.fit import INTERVENTIONS, load_reference, predict_lift
     >>> reference = load_reference()
-    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
     >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
-    >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "ARC-C": 0.58}, index=["mine"])
+    >>> scores = pd.DataFrame({"MMLU": 0.62, "ARC-C": 0.58}, index=["mine"])
     >>> (lift,) = predict_lift(
     ...     scores, table, targets["gsm8k"], targets["gsm8k-cot"], INTERVENTIONS[0]
     ... )

@@ -40,9 +40,10 @@ def draw_backtest(
     >>> from capspace.fit import JackknifePlus, backtest, by_rank, draw_backtest, fitted_curve
     >>> from capspace.fit import load_reference, target_problem
     >>> reference = load_reference()
-    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
     >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
-    >>> result = backtest(problem, by_rank(problem.truth, 0.2))
+    >>> result = backtest(problem, by_rank(problem.truth, 0.2), n_components=1)
     >>> curve = fitted_curve(result.fitted, -3, 3, method=JackknifePlus(), n_points=20)
     >>> figure = draw_backtest(result, curve)
 
@@ -72,9 +73,10 @@ def draw_backtest_predictions(result: Backtest) -> Figure:
     >>> from capspace.fit import draw_backtest_predictions
     >>> from capspace.fit import backtest, by_rank, load_reference, target_problem
     >>> reference = load_reference()
-    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
     >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
-    >>> result = backtest(problem, by_rank(problem.truth, 0.2))
+    >>> result = backtest(problem, by_rank(problem.truth, 0.2), n_components=1)
     >>> figure = draw_backtest_predictions(result)
 
     """
@@ -100,9 +102,10 @@ def draw_backtest_baselines(result: Backtest, *, name: str = "capability law") -
     >>> from capspace.fit import draw_backtest_baselines
     >>> from capspace.fit import backtest, by_rank, load_reference, target_problem
     >>> reference = load_reference()
-    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
     >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
-    >>> result = backtest(problem, by_rank(problem.truth, 0.2), baselines=["size"])
+    >>> result = backtest(problem, by_rank(problem.truth, 0.2), n_components=1, baselines=["size"])
     >>> figure = draw_backtest_baselines(result)
 
     """

@@ -173,9 +173,10 @@ def draw_gain_analysis(analysis: GainAnalysis, curves: GainCurves) -> Figure:
     --------
     >>> from capspace.fit import analyse_gain, draw_gain_analysis, load_reference
     >>> reference = load_reference()
-    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
     >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
-    >>> analysis = analyse_gain(table, targets["gsm8k"], targets["gsm8k-cot"])
+    >>> analysis = analyse_gain(table, targets["gsm8k"], targets["gsm8k-cot"], n_components=1)
     >>> figure = draw_gain_analysis(analysis, analysis.curves())
 
     """

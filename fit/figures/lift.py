@@ -28,9 +28,16 @@ def draw_lift(lifts: Sequence[Lift]) -> Figure:
     Examples
     --------
     >>> import pandas as pd
-    >>> from capspace.fit import INTERVENTIONS, draw_lift, lift_card, load_reference
-    >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "ARC-C": 0.58}, index=["mine"])
-    >>> figure = draw_lift(lift_card(scores, load_reference(), interventions=INTERVENTIONS[:1]))
+    >>> from capspace.fit import INTERVENTIONS, draw_lift, load_reference, predict_lift
+    >>> reference = load_reference()
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
+    >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
+    >>> scores = pd.DataFrame({"MMLU": 0.62, "ARC-C": 0.58}, index=["mine"])
+    >>> lifts = predict_lift(
+    ...     scores, table, targets["gsm8k"], targets["gsm8k-cot"], INTERVENTIONS[0]
+    ... )
+    >>> figure = draw_lift(lifts)
 
     """
     figure, axes = panel(7.2, 1.5 + 0.55 * len(lifts))

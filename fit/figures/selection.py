@@ -114,8 +114,10 @@ def draw_budget_curve(selection: Selection, curve: BudgetCurve) -> Figure:
     Examples
     --------
     >>> from capspace.fit import draw_budget_curve, load_reference, select_models
-    >>> table = load_reference().table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
-    >>> selection = select_models(table, budget=8, n_components=1)
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> scores = load_reference().table
+    >>> table = scores.select(benchmarks=["MMLU", "ARC-C"], families=families)
+    >>> selection = select_models(table, budget=4, by="model", n_components=1)
     >>> figure = draw_budget_curve(selection, selection.over_budgets())
 
     """
