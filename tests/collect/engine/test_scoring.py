@@ -125,12 +125,12 @@ def random_targets(seed: int) -> list[Target]:
 
 def with_greedy(model: torch.nn.Module, targets: list[Target]) -> list[Target]:
     """Add, for some targets, the continuation that the model itself finds most probable."""
-    found = list(targets)
+    extended = list(targets)
     for target in targets[::4]:
         with torch.inference_mode():
             best = int(model(torch.tensor([target.inputs])).logits[0, -1].argmax())
-        found.append(Target(target.inputs, [best]))
-    return found
+        extended.append(Target(target.inputs, [best]))
+    return extended
 
 
 @pytest.mark.parametrize("name", FEW_FAST)
@@ -278,14 +278,14 @@ def tasks() -> dict[str, Any]:
     before = Path.cwd()
     os.chdir(HUB)  # datasets finds a data set of this name in the working directory
     try:
-        found = manager.load(list(TASKS))["tasks"]
+        loaded = manager.load(list(TASKS))["tasks"]
     finally:
         os.chdir(before)
     for name, n_shot in TASKS.items():
-        found[name].set_fewshot_seed(0)
+        loaded[name].set_fewshot_seed(0)
         if n_shot is not None:
-            found[name].set_config("num_fewshot", n_shot)
-    return found
+            loaded[name].set_config("num_fewshot", n_shot)
+    return loaded
 
 
 @pytest.fixture(scope="module")
