@@ -103,7 +103,7 @@ def verdict(
     skip: the threshold lies outside the interval, or the interval is within the tolerance. measure
     first: cheap benchmarks are expected to save more than they cost. run: neither.
     """
-    from capspace.fit.decide import judge_run, parse_cost
+    from capspace.fit.decide import check_scores, judge_run, parse_cost
     from capspace.fit.decide._outlook import only_model
 
     from .prices import benchmark_prices
@@ -131,15 +131,18 @@ def verdict(
         force=force,
         today=o.last_day_of(release_date),
     )
+    alarms = [a for a in check_scores(own, known) if a.model == name]
     asked = default_question(threshold, tolerance)
     dates = t.own_dates(own, release_date)
     more = lines if result.decision != "skip" else ()
     notes = [*asked, *dates, *own.notes, *result.notes, *more]
     if as_json:
-        o.print_json({"reference": about, **result.to_dict(), "notes": notes})
+        more_of = {"notes": notes, "alarms": [alarm.to_dict() for alarm in alarms]}
+        o.print_json({"reference": about, **result.to_dict(), **more_of})
     else:
         o.console().print(about["reason"], style="dim", markup=False)
         print_verdict(result)
+        t.print_alarms(alarms)
         t.print_notes(notes)
         _print_attribution(about)
     if out is not None:
