@@ -15,7 +15,7 @@ from . import tables as t
 from .judging import RunCost, Threshold, Tolerance, default_question, question_of
 
 if TYPE_CHECKING:
-    from capspace.fit.decide import NextEvaluations, Step, Verdict
+    from capspace.fit.decide import NextEvaluations, ScoreAlarm, Step, Verdict
     from capspace.fit.reference import Reference
     from capspace.fit.table import ScoreTable
 
@@ -103,7 +103,7 @@ def verdict(
     skip: the threshold lies outside the interval, or the interval is within the tolerance. measure
     first: cheap benchmarks are expected to save more than they cost. run: neither.
     """
-    from capspace.fit.decide import check_scores, judge_run, parse_cost
+    from capspace.fit.decide import judge_run, parse_cost
     from capspace.fit.decide._outlook import only_model
 
     from .prices import benchmark_prices
@@ -114,7 +114,7 @@ def verdict(
         raise FitError("--target: name the evaluation that would be run, one at a time")
     question = question_of(threshold, tolerance)
     run = parse_cost(cost)
-    own, known, about = _scores(file, reference, target, model=model, keep=keep)
+    own, known, about, alarms = _scores(file, reference, target, model=model, keep=keep)
     name = only_model(own, model)
     costs, lines = benchmark_prices(
         known, own, model=name, given=price or (), file=prices, parameters=parameters, unit=run.unit
@@ -131,7 +131,6 @@ def verdict(
         force=force,
         today=o.last_day_of(release_date),
     )
-    alarms = [a for a in check_scores(own, known) if a.model == name]
     asked = default_question(threshold, tolerance)
     dates = t.own_dates(own, release_date)
     more = lines if result.decision != "skip" else ()
@@ -177,7 +176,7 @@ def next_benchmark(
 
     from .prices import benchmark_prices
 
-    own, known, about = _scores(file, reference, target, model=model, keep=keep)
+    own, known, about, alarms = _scores(file, reference, target, model=model, keep=keep)
     name = only_model(own, model)
     costs, lines = benchmark_prices(
         known, own, model=name, given=price or (), file=prices, parameters=parameters
@@ -195,10 +194,12 @@ def next_benchmark(
     )
     notes = [*t.own_dates(own, release_date), *own.notes, *result.notes, *lines]
     if as_json:
-        o.print_json({"reference": about, **result.to_dict(), "notes": notes})
+        more_of = {"notes": notes, "alarms": [alarm.to_dict() for alarm in alarms]}
+        o.print_json({"reference": about, **result.to_dict(), **more_of})
     else:
         o.console().print(about["reason"], style="dim", markup=False)
         _print_next(result)
+        t.print_alarms(alarms)
         t.print_notes(notes)
         _print_attribution(about)
     if out is not None:
@@ -309,14 +310,18 @@ def _scores(
     *,
     model: str | None,
     keep: bool,
-) -> tuple[ScoreTable, Reference, dict[str, Any]]:
+) -> tuple[ScoreTable, Reference, dict[str, Any], list[ScoreAlarm]]:
+    from capspace.fit.decide import check_scores
+
     from .chosen_reference import reference_dict, scores_and_reference
     from .predict import benchmarks_of
     from .store_scores import readable_table
 
     with readable_table(file, model=model) as path:
         table, known, reason = scores_and_reference(path, reference, targets)
-    return benchmarks_of(table, known, file, keep), known, reference_dict(known, reason)
+    own = benchmarks_of(table, known, file, keep)
+    alarms = [a for a in check_scores(table, known) if model in (None, a.model)]
+    return own, known, reference_dict(known, reason), alarms
 
 
 def _items(step: Step) -> str:
