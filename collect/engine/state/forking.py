@@ -16,6 +16,7 @@ from transformers.cache_utils import DynamicCache
 
 from ..forward import CACHE_NAMES, UnsupportedForwardError, base_model, first_line
 from ..tree import IntArray
+from .own_caches import own_cache, select_linear
 from .scan import continued_scans, scanning_layers
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "fork",
     "goes_on_from_states",
     "has_recurrent_state",
+    "select_rows",
+    "state_line",
 ]
 
 FAMILIES = {
@@ -44,6 +47,7 @@ FAMILIES = {
     "lfm3",
     "mamba",
     "mamba2",
+    "minimax",
     "nemotron_h",
     "olmo_hybrid",
     "qwen3_5_moe_text",
@@ -58,8 +62,14 @@ FAMILIES = {
 
 The scans of Mamba, Falcon Mamba, Jamba and Zamba do so by
 :func:`~capspace.collect.engine.state.scan.continued_scans`. Not RecurrentGemma, whose state is kept
-in its modules, nor MiniMax-01 and RWKV, whose states are none of the cache that is copied here.
+in its modules, nor RWKV, whose state is a list of tensors outside of any cache.
 """
+
+_ELSEWHERE = {
+    "recurrent_gemma": "in its modules",
+    "rwkv": "in a list of tensors outside of transformers' cache",
+}
+"""Where a state is that cannot be copied, by model type."""
 
 ATTENTION = frozenset({"attention", "full_attention", "sliding_attention"})
 """Types of layers, as configurations name them, that keep keys and values alone."""
@@ -86,6 +96,13 @@ def has_recurrent_state(model: nn.Module) -> bool:
         return False
     linear = any(name.startswith("LinearAttention") for name in _cache_layers(text))
     return linear or bool(getattr(base, "_is_stateful", False))
+
+
+def state_line(model: nn.Module) -> str:
+    """Return a clause that says that a model keeps a state, and where if that is unusual."""
+    base = base_model(model)
+    place = _ELSEWHERE.get(base.config.get_text_config(decoder=True).model_type)
+    return f"{type(base).__name__} carries a recurrent state{f' {place}' if place else ''}"
 
 
 def goes_on_from_states(model: nn.Module) -> bool:
@@ -118,8 +135,14 @@ def fork(state: State, rows: int) -> State:
     """Return a state of ``rows`` equal rows, which shares no memory with the state of one row."""
     new = copy.copy(state)
     new.layers = copied_layers(state)
-    new.reorder_cache(torch.zeros(rows, dtype=torch.long))
+    select_rows(new, torch.zeros(rows, dtype=torch.long))
     return new
+
+
+def select_rows(state: State, rows: Tensor) -> None:
+    """Leave these rows alone in a state, in this order; a row may be repeated."""
+    state.reorder_cache(rows)
+    select_linear(state, rows)
 
 
 def copied_layers(state: State) -> list[Any]:
@@ -219,8 +242,10 @@ class StateForward:
 
     def empty(self) -> State:
         """Return the state before any token."""
-        config = base_model(self.model).config.get_text_config(decoder=True)
-        return DynamicCache(config=config)
+        own = own_cache(self.model)
+        if own is not None:
+            return own
+        return DynamicCache(config=base_model(self.model).config.get_text_config(decoder=True))
 
     def __call__(
         self,

@@ -34,7 +34,16 @@ LONG = {
 }
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "rwkv": ("RwkvConfig", {"attention_hidden_size": 32}, "Rwkv.* carries a recurrent state"),
+    "rwkv": (
+        "RwkvConfig",
+        {"attention_hidden_size": 32},
+        "Rwkv.* carries a recurrent state in a list of tensors outside",
+    ),
+    "recurrent_gemma": (
+        "RecurrentGemmaConfig",
+        {"num_hidden_layers": 3, "lru_width": 32, "attention_window_size": 24},
+        "RecurrentGemma.* carries a recurrent state in its modules",
+    ),
     "longrope": (
         "Phi3Config",
         {"rope_parameters": LONG, "original_max_position_embeddings": 32},
