@@ -1,4 +1,4 @@
-"""What the tests of the engine share: sizes of models, both names of the cache, a GPU's kernel."""
+"""What the tests of the engine share: sizes of models, names of the cache, a GPU's kernel."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import inspect
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
 from packaging.version import Version
 
 from capspace.collect.engine.attention.blocks import Attention
 from capspace.collect.engine.attention.kernels import Scores, partial_attention
 from capspace.collect.engine.attention.varlen import LevelAttention, PlacedLevel
 from capspace.collect.engine.forward import CACHE_NAMES
+from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.plan import Chunk
 
 SIZES: dict[str, Any] = {
@@ -116,3 +120,20 @@ class BlockByBlock:
 
 def by_levels(chunk: Chunk) -> Attention:
     return LevelAttention(chunk, BlockByBlock())
+
+
+def assert_scores_as_hf_does(model: Any, tokenizer: Any) -> None:
+    shared = {"tokenizer": tokenizer, "max_length": 256}
+    engine = CapspaceLM(model, **shared)
+    assert engine.unsupported_reason is None
+    shots = "a question and its answer " * 6
+    requests = [
+        Instance("loglikelihood", {}, (shots + question, answer), 0)
+        for question in ("who?", "who was it?", "how many?")
+        for answer in (" one", " two", " nobody")
+    ]
+    ours = engine.loglikelihood(requests, disable_tqdm=True)
+    theirs = HFLM(model, **shared).loglikelihood(requests, disable_tqdm=True)
+    np.testing.assert_allclose([s for s, _ in ours], [s for s, _ in theirs], atol=1e-4)
+    assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
+    assert engine.stats.fed_tokens == engine.stats.unique_tokens

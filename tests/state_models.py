@@ -60,6 +60,10 @@ JAMBA = {
     **{"mamba_d_state": 8, "mamba_dt_rank": 4},
 }
 MAMBA_2 = {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 1, "chunk_size": 16}
+MINIMAX = {
+    **{"layer_types": ["linear_attention", "full_attention", "linear_attention"], "head_dim": 8},
+    **{"num_local_experts": 4, "num_experts_per_tok": 2, "block_size": 16},
+}
 ZAYA = {"head_dim": 8, "moe_intermediate_size": 16, "num_experts": 4, "router_hidden_size": 16}
 HYBRIDS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_5": ("Qwen3_5TextConfig", GATED),
@@ -78,6 +82,7 @@ HYBRIDS: dict[str, tuple[str, dict[str, Any]]] = {
     "mamba_2": ("Mamba2Config", MAMBA_2),
     "zamba_2": ("Zamba2Config", ZAMBA_2),
     "zaya": ("ZayaConfig", ZAYA),
+    "minimax_01": ("MiniMaxConfig", MINIMAX),
     "mamba": ("MambaConfig", {"state_size": 8, "time_step_rank": 4}),
     "falcon_mamba": ("FalconMambaConfig", {"state_size": 8, "time_step_rank": 4}),
     "jamba": ("JambaConfig", JAMBA),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from tqdm import tqdm
 
 from .tree import shared_prefix_length, sort_key
 
-__all__ = ["divide", "divided"]
+__all__ = ["divide", "divided", "with_progress"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -105,3 +106,48 @@ def divided(
     }
     first = sum(len(held) for held, _ in gathered[:rank])
     return [result_of[first + i] for i in range(len(items))]
+
+
+def with_progress(
+    items: list[Item],
+    work: Callable[[list[Item], Any], list[Result]],
+    sequences: Callable[[], Sequence[Sequence[int]]],
+    *,
+    label: str,
+    is_quiet: bool,
+    rank: int,
+    n_processes: int,
+) -> list[Result]:
+    """Do the work on items behind a progress bar, divided where there are several processes.
+
+    Parameters
+    ----------
+    items : list
+        This process's items; picklable.
+    work : callable
+        From items and a bar, which it advances, to a result for each item.
+    sequences : callable
+        Returns the tokens of each item; called where there are several processes.
+    label : str
+        What the bar shows.
+    is_quiet : bool
+        Show no bar.
+    rank, n_processes : int
+        Number of this process, and how many there are.
+
+    Returns
+    -------
+    list
+        A result for each item.
+
+    """
+    with tqdm(total=len(items), desc=label, disable=is_quiet) as bar:
+
+        def on_part(part: list[Item]) -> list[Result]:
+            if len(part) != bar.total:
+                bar.reset(total=len(part))
+            return work(part, bar)
+
+        if n_processes > 1:
+            return divided(items, sequences(), on_part, rank)
+        return on_part(items)

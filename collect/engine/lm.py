@@ -12,15 +12,15 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
-from tqdm import tqdm
 
 from ..errors import UnscorableRequestsError
 from .arithmetic import MODEL_NAME
-from .attention.blocks import UnsupportedAttentionError
 from .budget import free_memory, scoring_budget
-from .division import divided
+from .division import with_progress
 from .forward import base_model, forward_of
-from .generation.decode import DecodingStats, generate
+from .generation.decode import generate
+from .generation.groups import Prompt, generate_groups
+from .generation.loop import DecodingStats
 from .generation.settings import UnservedSettingError, read_settings
 from .generation.texts import Generate, generate_texts
 from .length import LengthLimit, length_limit
@@ -35,8 +35,6 @@ from .tokens import encode_pairs, encode_unique
 __all__ = ["CapspaceLM"]
 
 _log = logging.getLogger(__name__)
-
-_Prompt = tuple[str, dict[str, Any], int]  # context, generation settings, seed
 
 
 @register_model(MODEL_NAME)
@@ -169,19 +167,15 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                 len(requests),
                 self.max_length,
             )
-        quiet = disable_tqdm or self.rank != 0
-        with tqdm(total=len(targets), desc="Scoring requests", disable=quiet) as bar:
-
-            def work(part: list[Target]) -> list[tuple[float, bool]]:
-                if len(part) != bar.total:
-                    bar.reset(total=len(part))
-                return self._score(part, lambda done: bar.update(done - bar.n))
-
-            if self.world_size > 1:
-                inputs = [target.inputs for target in targets]
-                scores = divided(targets, inputs, work, self.rank)
-            else:
-                scores = work(targets)
+        scores = with_progress(
+            targets,
+            lambda part, bar: self._score(part, lambda done: bar.update(done - bar.n)),
+            lambda: [target.inputs for target in targets],
+            label="Scoring requests",
+            is_quiet=disable_tqdm or self.rank != 0,
+            rank=self.rank,
+            n_processes=self.world_size,
+        )
         for i, score in zip(target_of, scores, strict=True):
             text = requests[i][0]
             if text is not None:
@@ -244,61 +238,54 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             (request.args[0], request.args[1], seed)
             for request, seed in zip(requests, seeds, strict=True)
         ]
-        quiet = disable_tqdm or self.rank != 0
-        with tqdm(total=len(prompts), desc="Generating", disable=quiet) as bar:
 
-            def work(part: list[_Prompt]) -> list[str]:
-                if len(part) != bar.total:
-                    bar.reset(total=len(part))
-                return self._generate_groups(part, lambda _: bar.update(1))
+        def inputs() -> list[list[int]]:
+            contexts = [context for context, _, _ in prompts]
+            encoded = encode_unique(self, contexts, prefix=self.tokenizer.bos_token)
+            return [encoded[context] for context in contexts]
 
-            if self.world_size > 1:
-                encoded = encode_unique(
-                    self, (context for context, _, _ in prompts), prefix=self.tokenizer.bos_token
-                )
-                inputs = [encoded[context] for context, _, _ in prompts]
-                texts = divided(prompts, inputs, work, self.rank)
-            else:
-                texts = work(prompts)
+        texts = with_progress(
+            prompts,
+            lambda part, bar: self._generate_groups(part, lambda _: bar.update(1)),
+            inputs,
+            label="Generating",
+            is_quiet=disable_tqdm or self.rank != 0,
+            rank=self.rank,
+            n_processes=self.world_size,
+        )
         for (context, settings, _), text in zip(prompts, texts, strict=True):
             self.cache_hook.add_partial("generate_until", (context, settings), text)
         return texts
 
     def _generate_groups(
-        self, prompts: list[_Prompt], on_finished: Callable[[int], Any]
+        self, prompts: Sequence[Prompt], on_finished: Callable[[int], Any]
     ) -> list[str]:
-        """Generate for prompts with settings of their own: equal settings run together."""
-        groups: dict[str, list[int]] = {}
-        for i, (_, settings, _) in enumerate(prompts):
-            groups.setdefault(repr(sorted(settings.items())), []).append(i)
-        texts = [""] * len(prompts)
-        for members in groups.values():
-            contexts, settings = [prompts[i][0] for i in members], prompts[members[0]][1]
-            try:
-                if self._support.unsupported_texts is not None:
-                    raise UnservedSettingError(self._support.unsupported_texts)
-                continuations, stats = generate_texts(
-                    self,
-                    contexts,
-                    settings,
-                    seeds=[prompts[i][2] for i in members],
-                    generate=self._generate,
-                    prefill_tokens=self.budget.tokens,
-                    autocast=self.autocast,
-                    on_finished=on_finished,
-                    limit=self._limit,
-                )
-                self.decoding_stats += stats
-            except (UnservedSettingError, UnsupportedAttentionError) as reason:
-                self._note_unserved(str(reason), "texts with settings", len(members))
-                requests = [
-                    Instance("generate_until", {}, prompts[i][:2], place)
-                    for place, i in enumerate(members)
-                ]
-                continuations = super().generate_until(requests, disable_tqdm=True)
-            for i, text in zip(members, continuations, strict=True):
-                texts[i] = text
-        return texts
+        def served(contexts: list[str], settings: dict[str, Any], seeds: list[int]) -> list[str]:
+            if self._support.unsupported_texts is not None:
+                raise UnservedSettingError(self._support.unsupported_texts)
+            texts, stats = generate_texts(
+                self,
+                contexts,
+                settings,
+                seeds=seeds,
+                generate=self._generate,
+                prefill_tokens=self.budget.tokens,
+                autocast=self.autocast,
+                on_finished=on_finished,
+                limit=self._limit,
+            )
+            self.decoding_stats += stats
+            return texts
+
+        def by_hf(group: list[Prompt], reason: str) -> list[str]:
+            self._note_unserved(reason, "texts with settings", len(group))
+            requests = [
+                Instance("generate_until", {}, (context, settings), place)
+                for place, (context, settings, _) in enumerate(group)
+            ]
+            return super(CapspaceLM, self).generate_until(requests, disable_tqdm=True)  # type: ignore[no-any-return]  # lm-eval ships no types
+
+        return generate_groups(prompts, served, by_hf)
 
     @property
     def _generate(self) -> Generate:

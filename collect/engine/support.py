@@ -16,7 +16,8 @@ from .forward import base_model
 from .length import CHUNKED, length_limit
 from .own_texts import Autocast, window_fault
 from .probes import generation_probe, probe, state_probe, state_texts_probe
-from .state.forking import ATTENTION, goes_on_from_states, has_recurrent_state
+from .quantised import rounding_fault
+from .state.forking import ATTENTION, goes_on_from_states, has_recurrent_state, state_line
 
 __all__ = ["Support", "find_support", "unsupported_reason"]
 
@@ -82,7 +83,7 @@ def find_support(
     if outside is not None:
         return Support(first, unsupported_reason=outside, unsupported_texts=outside)
     if has_recurrent_state(model):
-        reason = f"{type(base_model(model)).__name__} carries a recurrent state"
+        reason = state_line(model)
         by_tree = Support(first, unsupported_reason=reason, unsupported_texts=reason)
     else:
         by_tree = _by_tree(model, [first, *others], autocast)
@@ -197,9 +198,7 @@ def _by_adapter(model: nn.Module) -> str | None:
     return None
 
 
-def _by_weights(base: nn.Module) -> str | None:
+def _by_weights(base: Any) -> str | None:
     if any(parameter.is_meta for parameter in base.parameters()):
         return "some of its weights are offloaded"
-    if any(type(module).__name__ == "Linear8bitLt" for module in base.modules()):
-        return "bitsandbytes' int8 chooses columns by all rows of a call"
-    return None
+    return rounding_fault(base)

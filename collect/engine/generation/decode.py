@@ -5,52 +5,22 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..attention.backends import AttentionBackend, suitable_backends
 from ..attention.blocks import Slot, attention_over_tree
 from ..forward import Forward, forward_of
 from ..plan import Chunk
 from .kv_cache import DecodeAttention, Decoding, Prefilling, RowStore
+from .loop import DecodingStats, Picker, run_batch
 from .shared_prompts import Prompt, Segment, share_prompts
 
-__all__ = ["DecodingStats", "Picker", "generate"]
-
-Picker = Callable[[Tensor, list[int]], list[int]]
-"""From logits (n_rows, vocabulary) and the prompt of each row to the next token of each."""
-
-
-@dataclass
-class DecodingStats:
-    """What a call of :func:`generate` did.
-
-    Attributes
-    ----------
-    prompt_tokens : int
-        Tokens of all prompts.
-    fed_prompt_tokens : int
-        Those that went through the model.
-    new_tokens : int
-        Tokens generated.
-    steps : int
-        Forward passes that read one token per row.
-
-    """
-
-    prompt_tokens: int = 0
-    fed_prompt_tokens: int = 0
-    new_tokens: int = 0
-    steps: int = 0
-
-    def __iadd__(self, other: DecodingStats) -> Self:
-        for entry in fields(self):
-            setattr(self, entry.name, getattr(self, entry.name) + getattr(other, entry.name))
-        return self
+__all__ = ["generate"]
 
 
 @dataclass(eq=False)
@@ -126,27 +96,15 @@ def generate(
         store = RowStore(min(rows, len(shared)), longest)
         attention_backend = attention_backend or suitable_backends(model)[0]
         run = _Run(model, forward, slot, pick, attention_backend, autocast, shared, store)
-        continuations: list[list[int]] = [[] for _ in prompts]
-        run.stats.prompt_tokens = sum(len(prompt) for prompt in prompts)
-
-        def retire() -> None:
-            for row in [*run.active]:
-                if len(row.new) == max_new_tokens or is_finished(row.new):
-                    continuations[row.prompt.index] = row.new
-                    run.remove(row)
-                    if on_finished is not None:
-                        on_finished(row.prompt.index)
-
-        while run.waiting or run.active:
-            free = rows - len(run.active)
-            if run.waiting and (free >= max(1, rows // 8) or not run.active):
-                run.prefill(free, prefill_tokens)
-                retire()
-            if run.active:
-                run.step()
-                retire()
-        run.stats.new_tokens = sum(len(tokens) for tokens in continuations)
-    return continuations, run.stats
+        return run_batch(
+            run,
+            prompts,
+            max_new_tokens=max_new_tokens,
+            is_finished=is_finished,
+            rows=rows,
+            prefill_tokens=prefill_tokens,
+            on_finished=on_finished,
+        )
 
 
 class _Run:
@@ -173,7 +131,14 @@ class _Run:
         self.users = Counter(segment for prompt in prompts for segment in prompt.chain)
         self.stats = DecodingStats()
 
-    def remove(self, row: _Row) -> None:
+    def retire(self, is_complete: Callable[[list[int]], bool]) -> list[tuple[int, list[int]]]:
+        """Take out the rows whose tokens are complete."""
+        complete = [row for row in self.active if is_complete(row.new)]
+        for row in complete:
+            self._remove(row)
+        return [(row.prompt.index, row.new) for row in complete]
+
+    def _remove(self, row: _Row) -> None:
         """Take a row out; the last one moves to its place in the buffer."""
         place, last = self.active.index(row), len(self.active) - 1
         if place != last:

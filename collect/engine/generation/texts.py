@@ -16,7 +16,7 @@ from ..budget import free_memory, generation_rows
 from ..forward import base_model
 from ..length import LengthLimit
 from ..tokens import encode_unique
-from .decode import DecodingStats
+from .loop import DecodingStats
 from .sampling import Choice, StopCheck
 from .settings import UnservedSettingError, read_settings
 

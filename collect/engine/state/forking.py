@@ -16,7 +16,8 @@ from transformers.cache_utils import DynamicCache
 
 from ..forward import CACHE_NAMES, UnsupportedForwardError, base_model, first_line
 from ..tree import IntArray
-from .scan import continued_scans, scanning_layers
+from .own_caches import own_cache, select_linear
+from .scan import chunked_layers, continued_scans, scanning_layers, short_chunks
 
 __all__ = [
     "ATTENTION",
@@ -28,6 +29,8 @@ __all__ = [
     "fork",
     "goes_on_from_states",
     "has_recurrent_state",
+    "select_rows",
+    "state_line",
 ]
 
 FAMILIES = {
@@ -44,6 +47,7 @@ FAMILIES = {
     "lfm3",
     "mamba",
     "mamba2",
+    "minimax",
     "nemotron_h",
     "olmo_hybrid",
     "qwen3_5_moe_text",
@@ -58,8 +62,14 @@ FAMILIES = {
 
 The scans of Mamba, Falcon Mamba, Jamba and Zamba do so by
 :func:`~capspace.collect.engine.state.scan.continued_scans`. Not RecurrentGemma, whose state is kept
-in its modules, nor MiniMax-01 and RWKV, whose states are none of the cache that is copied here.
+in its modules, nor RWKV, whose state is a list of tensors outside of any cache.
 """
+
+_ELSEWHERE = {
+    "recurrent_gemma": "in its modules",
+    "rwkv": "in a list of tensors outside of transformers' cache",
+}
+"""Where a state is that cannot be copied, by model type."""
 
 ATTENTION = frozenset({"attention", "full_attention", "sliding_attention"})
 """Types of layers, as configurations name them, that keep keys and values alone."""
@@ -86,6 +96,13 @@ def has_recurrent_state(model: nn.Module) -> bool:
         return False
     linear = any(name.startswith("LinearAttention") for name in _cache_layers(text))
     return linear or bool(getattr(base, "_is_stateful", False))
+
+
+def state_line(model: nn.Module) -> str:
+    """Return a clause that says that a model keeps a state, and where if that is unusual."""
+    base = base_model(model)
+    place = _ELSEWHERE.get(base.config.get_text_config(decoder=True).model_type)
+    return f"{type(base).__name__} carries a recurrent state{f' {place}' if place else ''}"
 
 
 def goes_on_from_states(model: nn.Module) -> bool:
@@ -118,8 +135,14 @@ def fork(state: State, rows: int) -> State:
     """Return a state of ``rows`` equal rows, which shares no memory with the state of one row."""
     new = copy.copy(state)
     new.layers = copied_layers(state)
-    new.reorder_cache(torch.zeros(rows, dtype=torch.long))
+    select_rows(new, torch.zeros(rows, dtype=torch.long))
     return new
+
+
+def select_rows(state: State, rows: Tensor) -> None:
+    """Leave these rows alone in a state, in this order; a row may be repeated."""
+    state.reorder_cache(rows)
+    select_linear(state, rows)
 
 
 def copied_layers(state: State) -> list[Any]:
@@ -174,6 +197,8 @@ class StateForward:
         Whether ``logits_to_keep`` names the tokens whose logits are computed; all are otherwise.
     scanning : tuple of Module
         The layers whose scans go on with help.
+    chunked : tuple of Module
+        The layers whose scans take shorter chunks than their own.
 
     """
 
@@ -182,6 +207,7 @@ class StateForward:
     takes_positions: bool = True
     picks_columns: bool = True
     scanning: tuple[nn.Module, ...] = ()
+    chunked: tuple[nn.Module, ...] = ()
 
     @classmethod
     def of(cls, model: nn.Module) -> StateForward:
@@ -194,7 +220,7 @@ class StateForward:
 
         """
         parameters = inspect.signature(base_model(model).forward).parameters
-        scanning = scanning_layers(model)
+        scanning, chunked = scanning_layers(model), chunked_layers(model)
         reason = ""
         for name in CACHE_NAMES:
             forward = cls(
@@ -203,6 +229,7 @@ class StateForward:
                 takes_positions="position_ids" in parameters,
                 picks_columns="logits_to_keep" in parameters,
                 scanning=scanning,
+                chunked=chunked,
             )
             state = forward.empty()
             try:
@@ -219,8 +246,10 @@ class StateForward:
 
     def empty(self) -> State:
         """Return the state before any token."""
-        config = base_model(self.model).config.get_text_config(decoder=True)
-        return DynamicCache(config=config)
+        own = own_cache(self.model)
+        if own is not None:
+            return own
+        return DynamicCache(config=base_model(self.model).config.get_text_config(decoder=True))
 
     def __call__(
         self,
@@ -258,7 +287,7 @@ class StateForward:
         if mask is not None:
             settings["attention_mask"] = mask.to(device)
         inputs = torch.from_numpy(tokens).to(device)
-        with continued_scans(self.scanning):
+        with continued_scans(self.scanning), short_chunks(self.chunked):
             logits: Tensor = self.model(input_ids=inputs, use_cache=True, **settings).logits
         return logits if self.picks_columns else logits.index_select(1, wanted)
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
-from .forking import State, copied_layers
+from .forking import State, copied_layers, select_rows
+from .own_caches import joined_linear
 
 __all__ = ["StateRows"]
 
@@ -50,7 +51,7 @@ class StateRows:
         if not self.lengths:
             self.state = None
             return
-        self.state.reorder_cache(torch.tensor(rows))
+        select_rows(self.state, torch.tensor(rows))
         if max(self.lengths) < before:
             self.state = _stacked([(self.state, max(self.lengths))])
 
@@ -147,6 +148,7 @@ def _stacked(parts: Sequence[tuple[State, int]]) -> State:
             new.layers[place] = _RoomyLayer(keys, values)
         else:
             layer.keys, layer.values = keys, values
+    joined_linear(new, [state for state, _ in parts])
     return new
 
 

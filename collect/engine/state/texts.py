@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..generation.decode import DecodingStats, Picker
+from ..generation.loop import DecodingStats, Picker, run_batch
 from ..generation.shared_prompts import Prompt, Segment, share_prompts
 from ..tree import IntArray
 from .forking import State, StateForward, cuts, fork
@@ -40,31 +40,17 @@ def generate_by_states(
 
     Parameters and result are those of :func:`~capspace.collect.engine.generation.decode.generate`.
     """
-    continuations: list[list[int]] = [[] for _ in prompts]
     run = _Run(StateForward.of(model), share_prompts(prompts, min_tail=2), pick, autocast)
-    run.stats.prompt_tokens = sum(map(len, prompts))
-
-    def retire() -> None:
-        texts = [run.new[prompt] for prompt in run.active]
-        done = [len(new) == max_new_tokens or is_finished(new) for new in texts]
-        for prompt, is_done in zip(run.active, done, strict=True):
-            if is_done:
-                continuations[prompt] = run.new.pop(prompt)
-                if on_finished is not None:
-                    on_finished(prompt)
-        if any(done):
-            run.keep([row for row, is_done in enumerate(done) if not is_done])
-
     with torch.no_grad():
-        while run.waiting or run.active:
-            free = rows - len(run.active)
-            if run.waiting and (free >= max(1, rows // 8) or not run.active):
-                run.prefill(free, prefill_tokens)
-            else:
-                run.step()
-            retire()
-    run.stats.new_tokens = sum(map(len, continuations))
-    return continuations, run.stats
+        return run_batch(
+            run,
+            prompts,
+            max_new_tokens=max_new_tokens,
+            is_finished=is_finished,
+            rows=rows,
+            prefill_tokens=prefill_tokens,
+            on_finished=on_finished,
+        )
 
 
 class _Run:
@@ -86,10 +72,15 @@ class _Run:
         self.users = Counter(segment for prompt in prompts for segment in prompt.chain)
         self.stats = DecodingStats()
 
-    def keep(self, rows: list[int]) -> None:
-        """Take out all rows but these."""
-        self.active = [self.active[row] for row in rows]
-        self.rows.keep(rows)
+    def retire(self, is_complete: Callable[[list[int]], bool]) -> list[tuple[int, list[int]]]:
+        """Take out the rows whose tokens are complete."""
+        done = [is_complete(self.new[prompt]) for prompt in self.active]
+        complete = [prompt for prompt, is_done in zip(self.active, done, strict=True) if is_done]
+        if complete:
+            rows = [row for row, is_done in enumerate(done) if not is_done]
+            self.active = [self.active[row] for row in rows]
+            self.rows.keep(rows)
+        return [(prompt, self.new.pop(prompt)) for prompt in complete]
 
     def prefill(self, most_rows: int, most_tokens: int) -> None:
         """Read the next prompts that differ from each other in as many last tokens."""

@@ -6,14 +6,20 @@ import logging
 import re
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import EAGER, OWN_NAME, SIZES, byte_tokenizer, with_cache_called
+from engine_parts import (
+    EAGER,
+    OWN_NAME,
+    SIZES,
+    assert_scores_as_hf_does,
+    byte_tokenizer,
+    with_cache_called,
+)
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
@@ -34,7 +40,16 @@ LONG = {
 }
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "rwkv": ("RwkvConfig", {"attention_hidden_size": 32}, "Rwkv.* carries a recurrent state"),
+    "rwkv": (
+        "RwkvConfig",
+        {"attention_hidden_size": 32},
+        "Rwkv.* carries a recurrent state in a list of tensors outside",
+    ),
+    "recurrent_gemma": (
+        "RecurrentGemmaConfig",
+        {"num_hidden_layers": 3, "lru_width": 32, "attention_window_size": 24},
+        "RecurrentGemma.* carries a recurrent state in its modules",
+    ),
     "longrope": (
         "Phi3Config",
         {"rope_parameters": LONG, "original_max_position_embeddings": 32},
@@ -329,62 +344,6 @@ def wide(kind: str) -> transformers.PreTrainedModel:
             if parameter.ndim > 1:
                 parameter.normal_(std=0.15)
     return model
-
-
-def assert_scores_as_hf_does(model: Any, tokenizer: Any) -> None:
-    shared = {"tokenizer": tokenizer, "max_length": 256}
-    engine = CapspaceLM(model, **shared)
-    assert engine.unsupported_reason is None
-    shots = "a question and its answer " * 6
-    requests = [
-        Instance("loglikelihood", {}, (shots + question, answer), 0)
-        for question in ("who?", "who was it?", "how many?")
-        for answer in (" one", " two", " nobody")
-    ]
-    ours = engine.loglikelihood(requests, disable_tqdm=True)
-    theirs = HFLM(model, **shared).loglikelihood(requests, disable_tqdm=True)
-    np.testing.assert_allclose([s for s, _ in ours], [s for s, _ in theirs], atol=1e-4)
-    assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
-    assert engine.stats.fed_tokens == engine.stats.unique_tokens
-
-
-def unpacked(packed: torch.Tensor, bits: int) -> torch.Tensor:
-    return torch.cat([packed >> shift & (1 << bits) - 1 for shift in range(0, 8, bits)])
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch.ao
-@pytest.mark.parametrize("weights", ["qint8", "qint4"])
-def test_quantised_weights(weights: str, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from optimum import quanto
-    from optimum.quanto.library.extensions import cpp
-
-    # Its kernel that takes two weights out of a byte, without a compiler and a minute of C++.
-    monkeypatch.setattr(cpp.ext, "_lib", SimpleNamespace(unpack=unpacked))
-    model = wide("LlamaConfig")
-    quanto.quantize(model, weights=getattr(quanto, weights))
-    quanto.freeze(model)
-    assert isinstance(model.model.layers[0].mlp.up_proj.weight, quanto.QTensor)
-    assert_scores_as_hf_does(model, tokenizer)
-
-
-class Linear8bitLt(torch.nn.Linear):
-    """Has the name of bitsandbytes' layer; the package is none of this project's."""
-
-
-def test_int8_of_bitsandbytes_is_refused_by_name() -> None:
-    """The columns it computes in full are chosen over a whole call: 0.05 nats and more apart."""
-    model = wide("LlamaConfig")
-    own = model.model.layers[0].mlp.up_proj
-    model.model.layers[0].mlp.up_proj = Linear8bitLt(own.in_features, own.out_features)
-    assert unsupported_reason(model) == "bitsandbytes' int8 chooses columns by all rows of a call"
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch.ao
-def test_activations_rounded_by_their_batch() -> None:
-    # activations rounded by what else is in the batch have no score of their own to reproduce
-    whole_batch = torch.ao.quantization.quantize_dynamic(wide("LlamaConfig"), {torch.nn.Linear})
-    assert re.search("small tree of tokens are .* nats off", unsupported_reason(whole_batch) or "")
 
 
 @pytest.mark.parametrize("kind", ["LlamaConfig", "Gemma2Config"])
