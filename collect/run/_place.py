@@ -172,8 +172,8 @@ def place_collection(
     ...     "my-model", panel="smoke", data_root="embedded", limit=1, store="store"
     ... )
     >>> placed = place_collection(collection, targets=["bbh"])
-    >>> placed.placement.model
-    'my-model'
+    >>> [prediction.target for prediction in placed.placement.predictions]
+    ['bbh']
 
     """
     from capspace.fit.prediction._several import targets_of_each
