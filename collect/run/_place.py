@@ -101,14 +101,8 @@ def place(
     Examples
     --------
     >>> from capspace.collect import place
-    >>> placed = place(
-    ...     "my-model",
-    ...     panel="smoke",
-    ...     data_root="embedded",
-    ...     limit=1,
-    ...     store="store",
-    ...     targets=["bbh"],
-    ... )
+    >>> run = {"panel": "smoke", "data_root": "embedded", "limit": 1, "store": "store"}
+    >>> placed = place("my-model", targets=["bbh"], **run)
     >>> [prediction.target for prediction in placed.placement.predictions]
     ['bbh']
 
@@ -168,12 +162,11 @@ def place_collection(
     Examples
     --------
     >>> from capspace.collect import collect_scores, place_collection
-    >>> collection = collect_scores(
-    ...     "my-model", panel="smoke", data_root="embedded", limit=1, store="store"
-    ... )
+    >>> run = {"panel": "smoke", "data_root": "embedded", "limit": 1, "store": "store"}
+    >>> collection = collect_scores("my-model", **run)
     >>> placed = place_collection(collection, targets=["bbh"])
-    >>> placed.placement.model
-    'my-model'
+    >>> [prediction.target for prediction in placed.placement.predictions]
+    ['bbh']
 
     """
     from capspace.fit.prediction._several import targets_of_each

@@ -1,10 +1,11 @@
 """Analyse score tables: back-tests, gains, the choice of models to measure, the ledger."""
 
 from ._backtest import BASELINES, Backtest, backtest
+from ._candidates import Candidates, Choice
 from ._error_curve import ErrorCurve, error_curve
 from .baselines import BaselineResult
 from .budget_curve import BudgetCurve
-from .design import Candidates, Choice, choose_models, choose_over_budgets, random_choices
+from .design import choose_models, choose_over_budgets, random_choices
 from .efficiency import EfficiencyAnalysis, analyse_efficiency
 from .gain import GainAnalysis, GainCurves, analyse_gain, predict_gain
 from .ledger import FrozenLaw, Ledger, LedgerError, Scoring

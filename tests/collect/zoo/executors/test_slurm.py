@@ -134,12 +134,12 @@ def end_cluster(at: Path) -> None:
 
 def processes_of(at: Path) -> list[psutil.Process]:
     """Return a cluster's daemons and the keepers of its jobs, with all that they have started."""
-    found = []
+    processes = []
     for process in psutil.process_iter(["cwd"]):
         if process.info["cwd"] == str(at) and process.pid != os.getpid():
             with contextlib.suppress(psutil.NoSuchProcess):
-                found += [*process.children(recursive=True), process]
-    return found
+                processes += [*process.children(recursive=True), process]
+    return processes
 
 
 @dataclass
