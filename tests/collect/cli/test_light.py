@@ -53,3 +53,11 @@ def test_published_scores_need_numpy_alone(scores: str) -> None:
 def test_json_needs_no_tables_and_a_packaged_reference_no_yaml(scores: str) -> None:
     unused = {"rich", "yaml", "numpy.ma"}
     assert unused.isdisjoint(imported(["predict", scores, "--json"]))
+
+
+def test_measuring_needs_no_law() -> None:
+    """No law is fitted as a model is measured, and its libraries are imported when it is loaded."""
+    script = "import sys, capspace.collect.run.collect; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    names = {name.partition(".")[0] for name in run.stdout.split()}
+    assert names.isdisjoint(FITTING | {"nltk", "peft", "torch", "transformers", "lm_eval"})

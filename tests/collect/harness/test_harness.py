@@ -21,6 +21,9 @@ pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
 
 SOAK = "CAPSPACE_SOAK" in os.environ
 LIMIT = 20 if SOAK else 3
+TOKENS = 256 if SOAK else 64
+"""Of a generated text; 256 is lm-eval's own."""
+
 MEASURED_ALIKE = [
     "MMLU",
     "ARC-C",
@@ -84,8 +87,21 @@ def alike(name: str) -> Benchmark:
 
 
 @pytest.fixture(scope="module")
+def shorter_texts() -> Iterator[None]:
+    """Let lm-eval generate texts of fewer tokens, whoever asks."""
+    from lm_eval.models.huggingface import HFLM
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HFLM, "max_gen_toks", TOKENS)
+        yield
+
+
+@pytest.fixture(scope="module")
 def lm_eval_alone(
-    tiny_checkpoint: Path, hub: Path, tmp_path_factory: pytest.TempPathFactory
+    tiny_checkpoint: Path,
+    hub: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    shorter_texts: None,
 ) -> dict[str, Any]:
     """Return lm-eval's own metrics and samples of classic-8, items found by working directory."""
     output: dict[str, Any] = {"results": {}, "samples": {}}
