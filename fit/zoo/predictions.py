@@ -134,9 +134,7 @@ def predict_held_out(
             mean=float(interval.mean[i]),
             lower=float(interval.lower[i]),
             upper=float(interval.upper[i]),
-            compute_only=_from_compute(
-                by_compute[facts.loc[model, "family"]], facts.loc[model, "training_flops"]
-            ),
+            compute_only=_from_compute(by_compute, facts.loc[model]),
         )
         for i, model in enumerate(new.index)
     ]
@@ -249,8 +247,9 @@ def _law_of_compute(
         return None  # a baseline that cannot be fitted is shown as unknown
 
 
-def _from_compute(law: ScalingLaw | None, flops: float) -> float:
-    """Return a score predicted from training FLOPs, NaN where they or the law are unknown."""
+def _from_compute(laws: Mapping[str, ScalingLaw | None], model: pd.Series) -> float:
+    """Return a score predicted by the law of a model's family, NaN where FLOPs or law are none."""
+    law, flops = laws[model["family"]], model["training_flops"]
     if law is None or np.isnan(flops):
         return float("nan")
     return float(law.predict(np.log10([[float(flops)]]))[0])
