@@ -29,7 +29,7 @@ from ..storage.store import Store
 from .cell_run import CellRun
 from .cells import Cell, measurable_cells, measurement
 from .collection import Collection
-from .draws import stored_draws
+from .draws import estimates_of, stored_draws
 from .turns import in_turn
 
 if TYPE_CHECKING:
@@ -137,15 +137,17 @@ class PanelRun(CellRun):
         return measurement(checkpoint, benchmark, self.harness, self.settings).key
 
     def _drop_draws(self, checkpoint: Checkpoint, cells: Iterable[Cell]) -> None:
-        """Drop scores by some drawn items where there is now a score by all of them."""
+        """Drop scores by some items where there is now a score by all of them."""
         if not isinstance(self.store, Store) or self.settings.limit is not None:
             return
         stored = [r for r in self.store.results() if r.revision == checkpoint.revision]
         for cell in cells:
-            if cell.benchmark.items is None and self.store.get(cell.key) is not None:
+            whole = self.store.get(cell.key) if cell.benchmark.is_whole else None
+            if whole is not None:
                 key_of = partial(self.key_of, checkpoint)
                 draws = stored_draws(cell.benchmark, stored, key_of)
                 self.store.remove([key_of(benchmark) for benchmark in draws])
+                self.store.remove(estimates_of(whole, stored))
 
     def _results(self, checkpoint: Checkpoint, cells: list[Cell]) -> list[Result]:
         # The same weights may have been measured under another folder's name or in another panel.
@@ -178,12 +180,12 @@ class PanelRun(CellRun):
     ) -> tuple[int, list[Missing]]:
         """Measure cells with a loaded model; return how many, and those without a score."""
         failed, n_measured = self._unserved(lm, checkpoint, cells), 0
-        unserved = {gap.key for gap in failed}
+        planned, unserved = cells, {gap.key for gap in failed}
         cells = [cell for cell in cells if cell.key not in unserved]
         with closing(self._turns(lm, cells)) as turns:
             for cell in turns:
-                index = cells.index(cell) + 1
-                self.progress.benchmark(cell.benchmark.name, index, len(cells))
+                index = planned.index(cell) + 1
+                self.progress.benchmark(cell.benchmark.name, index, len(planned))
                 try:
                     n_measured += self.measure(lm, checkpoint, cell)
                 except (HarnessError, DataRootError, ResponseError, SandboxError) as error:
@@ -239,6 +241,8 @@ class PanelRun(CellRun):
 
     def _noted(self, gap: Missing) -> Missing:
         """Store and show why a cell has no score; what is skipped on purpose is only shown."""
+        # A harness names the benchmark, and so does whatever shows the reason.
+        gap = replace(gap, reason=gap.reason.removeprefix(f"{gap.benchmark}: "))
         stored = gap if gap.skipped else self._stored(gap)
         self.progress.missing(stored.benchmark, stored.reason)
         return stored

@@ -68,3 +68,12 @@ def test_a_score_of_unfinished_thoughts_is_marked(capsys: pytest.CaptureFixture[
     ]
     assert result_dict(many)["provenance"] == {"unfinished": 0.125}
     assert not result_dict(many)["comparable"]
+
+
+def test_a_score_of_few_items_alike_is_not_shown_as_exact(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_results([replace(RESULT, score=0.0, stderr=0.0, n_items=2)])
+    printed = capsys.readouterr().out
+    assert "0.306" in printed
+    assert " 0.000 " in printed  # the score itself
