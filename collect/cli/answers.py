@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from capspace.fit.decide import ScoreAlarm
-    from capspace.fit.prediction import Prediction
+    from capspace.fit.prediction import Prediction, TargetPrediction
     from capspace.fit.reference import Reference
     from capspace.fit.table import ScoreTable
 
@@ -121,9 +122,26 @@ def by_stored_laws(
 
     from .two_estimators import TRUSTED
 
-    predictions = predict_targets(own, reference, targets=targets, **settings)
+    models = own.facts["model"].tolist()
+    predictions: list[TargetPrediction] = []
+    for start in range(0, len(models), _AT_ONCE):
+        chunk = models[start : start + _AT_ONCE]
+        part = own if len(chunk) == len(models) else own.select(models=chunk)
+        if len(part):
+            predictions += predict_targets(part, reference, targets=targets, **settings)
+        _show_progress(start + len(chunk), len(models))
     both = [TRUSTED] if any(math.isfinite(p.mean) for p in predictions) else []
     return StoredAnswer(about, predictions, [*notes, *both])
+
+
+_AT_ONCE = 100
+
+
+def _show_progress(n_done: int, n: int) -> None:
+    """Show on a terminal how many of many models are predicted."""
+    if n > _AT_ONCE and sys.stderr.isatty():
+        end = "\n" if n_done == n else ""
+        print(f"\rpredicted {n_done:,} of {n:,} models", end=end, file=sys.stderr, flush=True)
 
 
 def by_fitted_laws(

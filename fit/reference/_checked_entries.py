@@ -57,7 +57,7 @@ def _stored() -> dict[str, dict[str, list[dict[str, Any]]]]:
 
 def _made(kind: type[Entry], row: Mapping[str, Any]) -> Entry:
     """Return an entry of what pydantic has checked and written, without checking it again."""
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in row.items()}
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in row.items()}
     if "date" in values:
         values["date"] = date.fromisoformat(values["date"])
     if "sources" in values:
