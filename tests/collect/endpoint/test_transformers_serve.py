@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from chat_checkpoint import make_chat_checkpoint
 from checkout import ROOT
 from commands import Command
+from endpoint_faults import survives
+from scripted_server import Answered
 from transformers_server import transformers_server
 
+from capspace.collect.endpoint import connection
 from capspace.collect.errors import NothingMeasuredError
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.runtime.log_capture import logged_to
@@ -117,6 +121,19 @@ def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(
     identity = json.loads(result.identity)["model"]
     assert identity["checkpoint"] == f"endpoint:{url}/v1#{chat}"
     assert ["answers_of", '"org/thinker@1a2b3c4"'] in identity["backend_settings"]
+
+
+def test_a_run_survives_kill_9_a_restarted_server_and_failing_requests(
+    chat: Path, url: str, fault_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails, and begins anew, stands between the client and the server."""
+    monkeypatch.setattr(connection, "_FIRST_WAIT", 0.001)
+
+    def forwarded(route: str, asked: dict[str, Any]) -> Answered:
+        answer = requests.post(f"{url}/v1{route}", json={**asked, "model": str(chat)}, timeout=60)
+        return Answered({**answer.json(), "model": asked["model"]}, answer.status_code)
+
+    survives(forwarded, fault_tasks, tmp_path, n_items=24, temperature=0)
 
 
 def test_the_leaderboards_generated_benchmarks_are_measured_and_the_others_skipped(
