@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -10,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from chat_checkpoint import make_chat_checkpoint
+from checkout import ROOT
 from commands import Command
+from endpoint_faults import survives
+from scripted_server import Answered
 from transformers_server import transformers_server
 
+from capspace.collect.endpoint import connection
 from capspace.collect.errors import NothingMeasuredError
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.runtime.log_capture import logged_to
@@ -61,48 +67,73 @@ def url(chat: Path) -> Iterator[str]:
         yield server
 
 
+def readme(which: str) -> list[str]:
+    """Return the words of the README's first command with some text."""
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    (line, *_) = (line for line in text.splitlines() if which in line)
+    return shlex.split(line)[1:]
+
+
 def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(
-    chat: Path, url: str, tmp_path: Path
+    capspace: Command, chat: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By the README's own commands, on few items and with a budget that suits the model."""
     for package in ("langdetect", "immutabledict", "math_verify"):
         pytest.importorskip(package, reason=f"{package}, of lm-eval[ifeval,math], is not installed")
-    panel = runnable(load_panel("modern"))
-    # AIME, too, is greedy: a model of known answers cannot be sampled.
-    given: dict[str, Any] = {
-        "data_root": "embedded", "thinking": "on", "max_gen_toks": 10, "temperature": 0,
-        "n_samples": 1, "allow_code_execution": True,
-    }  # fmt: skip
-    settings_of: dict[str, dict[str, Any]] = {
-        "local": {"device": "cpu", "batch_size": 3},
-        "together": {"endpoint": f"{url}/v1/", "answers_of": "org/chat"},
-        "alone": {"endpoint": url, "concurrency": 1, "tokenizer": chat},
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
+    names = [b.name for b in runnable(load_panel("modern")).benchmarks]
+    few = ["--panel", tmp_path / "few.yaml", "--concurrency", "1", "--tokenizer", chat]
+    two = load_panel("modern").select(["GPQA-diamond", "IFEval"])
+    (tmp_path / "few.yaml").write_text(json.dumps({**two.model_dump(mode="json"), "name": "few"}))
+    thinker, served = readme("--panel modern --thinking on"), readme("collect --endpoint")
+    commands: dict[str, list[Any]] = {
+        "local": [*thinker, "--device", "cpu", "--batch-size", "3"],
+        "together": [*served, "--allow-code-execution"],
+        "alone": [*served, *few],
     }
+    places = {"org/thinker": chat, "http://localhost:8000/v1": url}
     responses = {}
-    for name, settings in settings_of.items():
-        store = tmp_path / name
-        measured = panel.select(["GPQA-diamond", "IFEval"]) if name == "alone" else panel
-        done = collect_scores(str(chat), panel=measured, store=store, **given, **settings)
-        assert done.missing == ()
-        assert len(done.results) == len(measured.benchmarks)
-        with Store(store) as opened:
-            samples = {r.benchmark: list(opened.samples(r.key)) for r in done.results}
+    for name, words in commands.items():
+        # AIME, too, is greedy: a model of known answers cannot be sampled.
+        said = capspace(
+            *(places.get(word, word) for word in words), "--data-root", "embedded", "--store",
+            tmp_path / name, "--max-gen-toks", "10", "--temperature", "0", "--n-samples", "1",
+        )  # fmt: skip
+        assert len(names) < 8 or said.code == 0, said.err
+        with Store(tmp_path / name) as opened:
+            results = {r.benchmark: r for r in opened.results()}
+            samples = {b: list(opened.samples(r.key)) for b, r in results.items()}
+        assert {*results} == {*(names if name != "alone" else ("GPQA-diamond", "IFEval"))}
         responses[name] = {
-            r.benchmark: (r.score, r.provenance["unfinished"],
-                          [s["resps"] for s in samples[r.benchmark]])
-            for r in done.results
-        }  # fmt: skip
+            b: (r.score, r.provenance["unfinished"], [s["resps"] for s in samples[b]])
+            for b, r in results.items()
+        }
         if name == "together":
             answers = [answer for s in samples["MMLU-Pro"] for answer in s["answers"]]
-            assert done.results[0].model == "org/chat"
-            identity = json.loads(done.results[0].identity)["model"]
     assert responses["local"] == responses["together"]
     assert responses["alone"].items() <= responses["local"].items()
-    assert "; endpoint; " in done.results[0].protocol
+    result = results["IFEval"]
+    assert result.model == "org/thinker@1a2b3c4"
+    assert "; endpoint; " in result.protocol
     assert {answer["finish_reason"] for answer in answers} == {"stop", "length"}
     assert all(answer["n_tokens"] <= answer["budget"] == 10 for answer in answers)
     assert any("</think>" in answer["text"] for answer in answers)  # the raw text, thought included
+    identity = json.loads(result.identity)["model"]
     assert identity["checkpoint"] == f"endpoint:{url}/v1#{chat}"
-    assert ["answers_of", '"org/chat"'] in identity["backend_settings"]
+    assert ["answers_of", '"org/thinker@1a2b3c4"'] in identity["backend_settings"]
+
+
+def test_a_run_survives_kill_9_a_restarted_server_and_failing_requests(
+    chat: Path, url: str, fault_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails, and begins anew, stands between the client and the server."""
+    monkeypatch.setattr(connection, "_FIRST_WAIT", 0.001)
+
+    def forwarded(route: str, asked: dict[str, Any]) -> Answered:
+        answer = requests.post(f"{url}/v1{route}", json={**asked, "model": str(chat)}, timeout=60)
+        return Answered({**answer.json(), "model": asked["model"]}, answer.status_code)
+
+    survives(forwarded, fault_tasks, tmp_path, n_items=24, temperature=0)
 
 
 def test_the_leaderboards_generated_benchmarks_are_measured_and_the_others_skipped(
