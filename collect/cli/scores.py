@@ -11,6 +11,7 @@ from capspace.tasks.panel import Benchmark
 
 from ..errors import CollectError
 from . import options as o
+from .old_names import reading
 from .shrink import NamedPanels, shrink
 
 __all__ = ["add_to"]
@@ -21,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(scores)
     group = typer.Typer(invoke_without_command=True, callback=panels, cls=NamedPanels)
     group.command("show")(show_panel)
-    group.command()(shrink)
+    group.command(cls=reading(by="--answers"))(shrink)
     app.add_typer(group, name="panels")
 
 
@@ -29,12 +30,7 @@ def scores(
     model: Annotated[str | None, typer.Argument(help="Show only this model's scores.")] = None,
     store: o.StorePath = None,
     as_json: o.Json = False,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the scores to this CSV file, in the long form that predict reads."
-        ),
-    ] = None,
+    csv: o.Csv = None,
     of: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -46,7 +42,10 @@ def scores(
     first: Annotated[int, typer.Option(min=0, help="Number of the receipt's first item.")] = 0,
     count: Annotated[int, typer.Option(min=1, help="How many items the receipt shows.")] = 10,
 ) -> None:
-    """Show the scores in the store, and where each of them comes from."""
+    """Show the scores in the store, and where each of them comes from.
+
+    --csv writes them in the long form that predict reads.
+    """
     from capspace.fit._files import write_whole
     from capspace.fit.errors import near_matches
 

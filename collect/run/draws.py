@@ -33,7 +33,8 @@ def stored_draws(
         Returns the key of a benchmark's score.
 
     """
-    rows = {r.key: r.n_items for r in stored if "drawn at random" in r.protocol}
+    stated = ((r, Protocol.parse(r.protocol)) for r in stored)
+    rows = {r.key: r.n_items for r, p in stated if p is not None and p.mode.n_drawn is not None}
     for n in sorted({n for n in rows.values() if n is not None}, reverse=True):
         some = drawn(benchmark, n)
         if n >= benchmark.n_tasks and key_of(some) in rows:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from ..errors import TableError, near_matches
 from ..table.readers import read_table
@@ -19,6 +22,7 @@ __all__ = [
     "load_reference",
     "packaged_about",
     "packaged_benchmarks",
+    "packaged_entries",
     "packaged_targets",
     "reference_folder",
     "reference_names",
@@ -90,7 +94,15 @@ def load_reference(name_or_path: str | Path | None = None) -> Reference:
 
 @cache
 def reference_names() -> tuple[str, ...]:
-    """Return the names of the packaged references, the one with the newest models first."""
+    """Return the names of the packaged references, the one with the newest models first.
+
+    Examples
+    --------
+    >>> from capspace.fit import reference_names
+    >>> "study-2024" in reference_names()
+    True
+
+    """
     folders = [f for f in files("capspace.fit.reference").iterdir() if _is_reference(f)]
     return tuple(
         sorted((f.name for f in folders), key=lambda name: packaged_about(name).date, reverse=True)
@@ -118,6 +130,18 @@ def packaged_benchmarks(name: str) -> dict[str, Benchmark]:
 def packaged_targets(name: str) -> dict[str, Target]:
     """Return the targets of a packaged reference, without loading its tables."""
     return read_targets(_folder(name) / "targets.yaml")
+
+
+def packaged_entries() -> dict[Traversable, Sequence[BaseModel]]:
+    """Return what stands in each file of entries of each packaged reference."""
+    every: dict[Traversable, Sequence[BaseModel]] = {}
+    for name in sorted(reference_names()):
+        folder = _folder(name)
+        every[folder / "reference.yaml"] = [packaged_about(name)]
+        every[folder / "benchmarks.yaml"] = [*packaged_benchmarks(name).values()]
+        every[folder / "targets.yaml"] = [*packaged_targets(name).values()]
+        every[folder / "evaluation.csv"] = [*_packaged(name).evaluations.values()]
+    return every
 
 
 @cache

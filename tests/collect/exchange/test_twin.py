@@ -14,7 +14,9 @@ pytest.importorskip("lm_eval", reason="twins are measured through lm-eval")
 import math
 
 from capspace.collect.errors import CollectError
-from capspace.collect.exchange._twin import TwinScore, measured_twins, published_twins
+from capspace.collect.exchange._twin import measured_twins
+from capspace.collect.exchange._twin_comparison import published_twins
+from capspace.collect.exchange._twin_score import TwinScore
 from capspace.collect.exchange.exporting import export_scores
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.settings import RunSettings
@@ -171,7 +173,7 @@ def test_the_command_prints_a_table_and_json(
     capspace: Command, tiny_checkpoint: Path, store: Store
 ) -> None:
     command = (
-        "twin", tiny_checkpoint, "--store", store.path, "--panel", "smoke", "--items", 12,
+        "twin", tiny_checkpoint, "--store", store.path, "--panel", "smoke", "--sample", 12,
         "--data-root", "embedded", "--device", "cpu",
     )  # fmt: skip
     shown = capspace(*command)
