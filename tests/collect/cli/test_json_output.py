@@ -39,7 +39,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "scores": (STORE, (("--csv", "out.csv"), ("--receipt", "a", "ARC-C"))),
     "panels show": (("small.yaml",), ()),
     "panels shrink": (
-        ("small.yaml", "--benchmark", "ARC-C", "--by", "answers.csv", "--items", "3"),
+        ("small.yaml", "--benchmark", "ARC-C", "--answers", "answers.csv", "--items", "3"),
         (("--out", "few.yaml"),),
     ),
     "zoo plan": (("zoo.yaml", *STORE), ()),

@@ -63,7 +63,7 @@ def test_a_panel_is_shrunk_measured_and_reused(
     path = tmp_path / "few.yaml"
     made = capspace(
         "panels", "shrink", "smoke", "--benchmark", "ARC-C", "--items", N_ITEMS,
-        "--by", tmp_path / "zoo", "--out", path, "--json",
+        "--answers", tmp_path / "zoo", "--out", path, "--json",
     )  # fmt: skip
     assert made.code == 0, made.err
     (row,) = json.loads(made.out)["benchmarks"]
@@ -97,7 +97,15 @@ def test_a_panel_is_shrunk_measured_and_reused(
         assert [r.key for r in store.results()] == [full.key]
 
     again = capspace.refused(
-        "panels", "shrink", "smoke", "--by", tmp_path / "zoo", "--out", path, "--items", N_ITEMS
+        "panels",
+        "shrink",
+        "smoke",
+        "--answers",
+        tmp_path / "zoo",
+        "--out",
+        path,
+        "--items",
+        N_ITEMS,
     )
     assert "few.yaml is there already" in again
     with Store(tmp_path / "whole") as store:
@@ -129,7 +137,7 @@ def table(path: Path, n_models: int = 24, n_items: int = 40, task: str = "arc_ch
 
 def shrunk(capspace: Command, by: Path, *more: object) -> str:
     return capspace.refused(
-        "panels", "shrink", "classic-8", "--benchmark", "ARC-C", "--by", by, *more
+        "panels", "shrink", "classic-8", "--benchmark", "ARC-C", "--answers", by, *more
     )
 
 
@@ -159,7 +167,7 @@ def test_items_of_one_task_may_be_numbered_and_others_stay_whole(
 ) -> None:
     file, out = table(tmp_path / "answers.csv", task=""), tmp_path / "few.yaml"
     made = capspace(
-        "panels", "shrink", "classic-8", "--benchmark", "ARC-C", "--items", 5, "--by", file,
+        "panels", "shrink", "classic-8", "--benchmark", "ARC-C", "--items", 5, "--answers", file,
         "--out", out,
     )  # fmt: skip
     assert made.code == 0, made.err
@@ -170,7 +178,7 @@ def test_items_of_one_task_may_be_numbered_and_others_stay_whole(
     assert "estimated from 5 of 40 items" in shown.out
 
     table(file)
-    two = ("--benchmark", "ARC-C", "--benchmark", "HellaSwag", "--items", 5, "--by", file)
+    two = ("--benchmark", "ARC-C", "--benchmark", "HellaSwag", "--items", 5, "--answers", file)
     made = capspace("panels", "shrink", "classic-8", *two, "--out", tmp_path / "two.yaml")
     assert "no responses to items of HellaSwag" in made.out
     assert load_panel(tmp_path / "two.yaml")["HellaSwag"].is_whole
@@ -180,7 +188,7 @@ def test_an_estimate_and_a_limit_exclude_each_other(
     tiny_checkpoint: Path, tmp_path: Path, capspace: Command
 ) -> None:
     file, out = table(tmp_path / "answers.csv"), tmp_path / "few.yaml"
-    chosen = ("--benchmark", "ARC-C", "--items", 5, "--by", file, "--out", out)
+    chosen = ("--benchmark", "ARC-C", "--items", 5, "--answers", file, "--out", out)
     assert capspace("panels", "shrink", "smoke", *chosen).code == 0
     refused = capspace(
         "collect", tiny_checkpoint, "--panel", out, "--limit", 2, "--store", tmp_path / "store",
