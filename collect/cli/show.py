@@ -53,6 +53,8 @@ def failure_dict(failure: Missing) -> dict[str, str]:
 
 def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
     """Print stored results, a table per model; models of one name by their revisions."""
+    from capspace.fit.table.sampling import shown_stderr
+
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault((result.model, result.revision), []).append(result)
@@ -66,7 +68,7 @@ def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
                 (
                     r.benchmark,
                     score(r.score),
-                    score(r.stderr),
+                    score(shown_stderr(r.score, r.stderr, r.n_items)),
                     _count(r.n_items),
                     _count(r.n_shot),
                     r.protocol,
@@ -192,6 +194,8 @@ def print_placements(
     subtitle: Iterable[str] = (),
 ) -> None:
     """Print scores, then by each reference place, predictions, and what is missing."""
+    from capspace.fit.table.sampling import shown_stderr
+
     out, first = console(), placements[0]
     out.print()
     out.print(first.model, style="bold", markup=False)
@@ -207,7 +211,7 @@ def print_placements(
             (
                 str(r["benchmark"]),
                 score(r["score"]),
-                score(r["stderr"]),
+                score(shown_stderr(r["score"], r["stderr"], r["n_items"])),
                 count(r["n_items"]),
                 count(r["n_shot"]),
             )
@@ -252,7 +256,7 @@ def _print_placement(placement: Placement) -> None:
     for step in placement.next_benchmarks[:1]:
         out.print(
             f"measure next: {step.benchmark}; the place would be {share(step.shrinkage)} less "
-            "uncertain",
+            f"uncertain{'' if step.reason == 'not measured' else f' (no score: {step.reason})'}",
             markup=False,
         )
     out.print()
