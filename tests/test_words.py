@@ -24,8 +24,6 @@ MAY_GIVE = re.compile(
 def programs() -> Iterator[Path]:
     """Yield every file of Python code, those without a suffix included."""
     for path in (file for part in PARTS for file in sorted((ROOT / part).rglob("*"))):
-        if path.name == "sweep_architectures":  # being rewritten
-            continue
         if path.suffix == ".py" and path != HASHED:
             yield path
         elif path.is_file() and not path.suffix:
