@@ -112,7 +112,7 @@ def place(
         level=level,
         out=folder,
         keep=keep,
-        release_date=None if released is None else released.isoformat(),
+        release_date=release_date,
         further=further,
         notes=[twin.line for twin in drifting],
         judge=judge,
@@ -135,9 +135,11 @@ def place(
     for _, reason in chosen:
         o.console().print(reason, style="dim", markup=False)
     placements = [placed.placement, *placed.others]
-    print_placements(placements, subtitle=subtitle(collection), report=placed.report)
+    print_placements(placements, subtitle=subtitle(collection))
     if placed.lifts:
         print_lifts(placed.lifts)
+    if placed.report is not None:
+        o.console().print(f"report: {placed.report}", markup=False)
 
 
 @with_settings

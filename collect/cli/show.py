@@ -6,7 +6,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -193,9 +192,8 @@ def print_placements(
     placements: Sequence[Placement],
     *,
     subtitle: Iterable[str] = (),
-    report: Path | None = None,
 ) -> None:
-    """Print scores, then by each reference place, predictions, what is missing; then the report."""
+    """Print scores, then by each reference place, predictions, and what is missing."""
     from capspace.fit.table.sampling import shown_stderr
 
     out, first = console(), placements[0]
@@ -235,8 +233,6 @@ def print_placements(
         }
         if shared_predictions(by_reference):
             print_shared(by_reference)
-    if report is not None:
-        out.print(f"report: {report}", markup=False)
 
 
 def _print_placement(placement: Placement) -> None:

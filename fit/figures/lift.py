@@ -49,12 +49,20 @@ def draw_lift(lifts: Sequence[Lift]) -> Figure:
         per_point = lift.tokens_per_point
         cost = "no gain" if math.isnan(per_point) else f"{per_point:,.0f} tokens a point"
         axes.annotate(
-            cost, (high, at), (8, 0), textcoords="offset points", va="center", color=INK, fontsize=9
+            cost,
+            (1, at),
+            (8, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            color=INK,
+            fontsize=9,
+            annotation_clip=False,
         )
     axes.axvline(0, color=GREY, lw=0.9)
     axes.set_yticks(range(len(lifts)), [lift.intervention.name for lift in reversed(lifts)])
     axes.set_ylim(-0.6, len(lifts) - 0.4)
-    axes.margins(x=0.25)
+    axes.margins(x=0.1)
     axes.set_xlabel("Predicted gain, points of 100")
     headline(axes, "What would help", f"gain with its {lifts[0].level:.0%} interval, and its price")
     return figure

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot, isfinite
-from typing import TYPE_CHECKING
 
 from ..table._source_offsets import SourceOffset
 from ._reference import Reference
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["SourceSpread", "from_elsewhere", "source_spread"]
 
@@ -84,13 +80,6 @@ def from_elsewhere(reference: Reference, sources: Mapping[str, str]) -> list[str
     """Return the benchmarks whose score another source than the reference's own measured."""
     own = {_plain(s.title) for s in reference.about.sources} if reference.about else set()
     return [b for b, text in sources.items() if text.strip() and not _is_own(text, own, reference)]
-
-
-def spread_frame(spreads: Mapping[str, SourceSpread], model: str) -> pd.DataFrame:
-    """Return the deviations as a row by benchmark."""
-    import pandas as pd
-
-    return pd.DataFrame({b: s.deviation for b, s in spreads.items()}, index=[model])
 
 
 def _is_own(text: str, own: set[str], reference: Reference) -> bool:

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from capspace.tasks.panel import Benchmark
-
 from ...settings import RunSettings
 from ...storage.digests import sha256
 from ...storage.result import Missing
@@ -242,12 +240,6 @@ def longest_first(units: Iterable[Unit]) -> tuple[Unit, ...]:
 
     """
     return tuple(sorted(units, key=lambda u: (-u.estimate.seconds, u.model.name, u.id)))
-
-
-def panel_of(benchmarks: Sequence[Benchmark], names: Iterable[str]) -> tuple[Benchmark, ...]:
-    """Return the benchmarks of these names."""
-    wanted = set(names)
-    return tuple(b for b in benchmarks if b.name in wanted)
 
 
 def _estimate_dict(estimate: Estimate) -> dict[str, float]:

@@ -295,7 +295,7 @@ def test_each_of_two_references_has_its_map_date_and_licence_on_the_page(
 ) -> None:
     page, (first, second) = by_two
     html = page.read_text()
-    maps = html.partition("Place among the reference models</h2>")[2].partition("<h2>")[0]
+    maps = html.partition("The capability space</h2>")[2].partition("<h2>")[0]
     assert maps.count("<img") == 2
     assert re.findall("<h3>(.*?)</h3>", maps) == ["frontier-2026", "epoch-2026"]
     for placement in (first, second):
