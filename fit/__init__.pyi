@@ -109,6 +109,15 @@ from .importing import build_reference as build_reference
 from .importing import read_published as read_published
 from .importing import update_reference as update_reference
 from .importing import write_reference as write_reference
+from .items import SELECTIONS as SELECTIONS
+from .items import ItemResponse as ItemResponse
+from .items import ItemSelection as ItemSelection
+from .items import Responses as Responses
+from .items import RidgeFromMean as RidgeFromMean
+from .items import ShortForm as ShortForm
+from .items import read_responses as read_responses
+from .items import select_items as select_items
+from .items import shorten as shorten
 from .law import Conformal as Conformal
 from .law import Curve as Curve
 from .law import Efficiency as Efficiency

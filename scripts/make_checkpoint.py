@@ -79,8 +79,8 @@ def make_checkpoint(
 
 def _package_texts() -> list[str]:
     items = sorted(path for name in _READ for path in (_TEXT / name).rglob("*.jsonl"))
-    found = [*items, Path(__file__)]
-    return [path.read_text(encoding="utf-8") for path in found]
+    sources = [*items, Path(__file__)]
+    return [path.read_text(encoding="utf-8") for path in sources]
 
 
 def _tokenizer(corpus: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:

@@ -32,9 +32,10 @@ from numpy.typing import NDArray
 
 from capspace.fit import load_reference
 from capspace.fit._files import write_whole
+from capspace.fit.decide._alarms import ALARM_RATE, alarms_of_arrays
+from capspace.fit.decide._reference_siblings import fit_reference_siblings
 from capspace.fit.decide._siblings import SiblingModel
 from capspace.fit.decide._stored_siblings import SIBLINGS, as_json
-from capspace.fit.decide._tripwire import ALARM_RATE, alarms_of_arrays, fit_reference_siblings
 from capspace.fit.reference._load import reference_folder
 
 REFERENCES = ("study-2024", "frontier-2026", "epoch-2026", "openllm-v2")
@@ -51,7 +52,7 @@ class Row:
     reference: str
     fault: str
     n: int
-    found: int
+    n_named: int
     elsewhere: int
     n_large: int
     found_large: int
@@ -59,10 +60,10 @@ class Row:
     @property
     def share(self) -> float:
         """Share found."""
-        return self.found / self.n
+        return self.n_named / self.n
 
 
-def _one(hit: NDArray[np.bool_]) -> Iterator[NDArray[np.int_]]:
+def _singly(hit: NDArray[np.bool_]) -> Iterator[NDArray[np.int_]]:
     for j in np.flatnonzero(hit):
         yield np.array([j])
 
@@ -81,12 +82,12 @@ Fault = tuple[str, Callable[[NDArray[np.bool_]], Iterator[NDArray[np.int_]]], Ca
 TEXT: tuple[Fault, ...] = (
     ("wrong template", _together, lambda s, c: 0.26 * s),
     ("mild template", _together, lambda s, c: 0.88 * s),
-    ("truncated", _one, lambda s, c: 0.72 * s),
+    ("truncated", _singly, lambda s, c: 0.72 * s),
 )
-CHOICE: tuple[Fault, ...] = (("swapped label", _one, _swapped),)
+CHOICE: tuple[Fault, ...] = (("swapped label", _singly, _swapped),)
 ANY: tuple[Fault, ...] = (
-    ("percent", _one, lambda s, c: s / 100),
-    ("contaminated +0.10", _one, lambda s, c: np.minimum(s + 0.1, 1.0)),
+    ("percent", _singly, lambda s, c: s / 100),
+    ("contaminated +0.10", _singly, lambda s, c: np.minimum(s + 0.1, 1.0)),
 )
 
 
@@ -107,11 +108,11 @@ def rows_of(name: str) -> list[Row]:
         named = {whole.benchmarks.index(b) for a in alarms for b in a.benchmarks}
         tally = counts.setdefault(fault, [0, 0, 0, 0, 0])
         tally[0] += 1
-        found = bool(named & hit) if hit else bool(named)
-        tally[1] += found
-        tally[2] += bool(named) and not found
+        is_named = bool(named & hit) if hit else bool(named)
+        tally[1] += is_named
+        tally[2] += bool(named) and not is_named
         tally[3] += is_large
-        tally[4] += is_large and found
+        tally[4] += is_large and is_named
 
     models = {k: left_out.without(k, whole) for k in left_out.posteriors}
     for i in order.tolist():

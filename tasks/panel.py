@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .errors import PanelError, YamlError
+from .item_estimate import ItemEstimate
 from .yaml_model import near_names, parse_model
 
 __all__ = ["Benchmark", "Difference", "Panel", "PanelError", "load_panel", "panel_names"]
@@ -75,6 +76,9 @@ class Benchmark(_Frozen):
     """How ``items`` are chosen: evenly spread, or in a random order by the run's seed, of which
     every leaf task has the same number where the score is their mean, and its share where not."""
 
+    estimate: ItemEstimate | None = None
+    """Some items alone, and how the score by all follows from them; null to measure all."""
+
     comparable: bool = True
     """Whether published scores are measured by this protocol."""
 
@@ -83,6 +87,19 @@ class Benchmark(_Frozen):
 
     source: Text
     """Where this protocol comes from."""
+
+    @model_validator(mode="after")
+    def _items_are_chosen_once(self) -> Self:
+        if self.estimate is not None and self.items is not None:
+            raise ValueError("items and estimate both say which items are measured; leave one out")
+        if self.estimate is not None and self.normalised:
+            raise ValueError("an estimated score has no parts that a leaderboard would normalise")
+        return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of its items are measured."""
+        return self.items is None and self.estimate is None
 
     def on_board_scale(self, score: float, by_task: Mapping[str, float]) -> float:
         """Return the score as the Open LLM Leaderboard shows it.

@@ -36,7 +36,7 @@ COMMANDS = dict(_all_commands(ALL))
 
 
 @dataclass(frozen=True)
-class Said:
+class Ran:
     code: int
     out: str
     err: str
@@ -52,20 +52,22 @@ class Command:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
 
-    def __call__(self, *arguments: object) -> Said:
+    def __call__(self, *arguments: object) -> Ran:
         self._capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
             main([*map(str, arguments)])
-        said = self._capsys.readouterr()
+        printed = self._capsys.readouterr()
         code = stop.value.code
-        return Said(code if isinstance(code, int) else int(code is not None), said.out, said.err)
+        return Ran(
+            code if isinstance(code, int) else int(code is not None), printed.out, printed.err
+        )
 
     def refused(self, *arguments: object) -> str:
         """Run what must be refused and return its one line."""
-        said = self(*arguments)
-        assert said.code == 2, said
-        lines = said.err.strip().splitlines()
-        assert len(lines) == 1, said.err
+        run = self(*arguments)
+        assert run.code == 2, run
+        lines = run.err.strip().splitlines()
+        assert len(lines) == 1, run.err
         assert lines[0].startswith("capspace: ")
         return lines[0]
 
@@ -85,11 +87,11 @@ class Notes(SilentProgress):
     """Remembers the notes of a run."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.lines: list[str] = []
 
     def note(self, text: str) -> None:
         """Remember it."""
-        self.told.append(text)
+        self.lines.append(text)
 
 
 @pytest.fixture

@@ -92,6 +92,11 @@ def _choice(model: Any, tokenizer: Any, prompt: list[int], asked: dict[str, Any]
     import torch
 
     with torch.no_grad():
+        if asked.get("echo") and asked["max_tokens"] == 1:  # one pass is enough
+            given = torch.tensor(prompt)
+            logits = model(given[None]).logits[0]
+            out = torch.cat((given, logits[-1:].argmax(-1)))
+            return _echoed(tokenizer, out, torch.log_softmax(logits, dim=-1))
         out = model.generate(
             torch.tensor([prompt]),
             attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
@@ -103,14 +108,22 @@ def _choice(model: Any, tokenizer: Any, prompt: list[int], asked: dict[str, Any]
             return {"message": {"role": "assistant", "content": text}}
         if not asked.get("echo"):
             return {"text": text}
-        rows = torch.log_softmax(model(out[None]).logits[0, :-1], dim=-1)
+        return _echoed(tokenizer, out, torch.log_softmax(model(out[None]).logits[0, :-1], dim=-1))
+
+
+def _echoed(tokenizer: Any, out: Any, rows: Any) -> dict[str, Any]:
+    """Return a text with the log-probabilities of each of its tokens behind the first."""
     own = rows.gather(1, out[1:, None])[:, 0].tolist()
     best = [{"": value} for value in rows.amax(dim=1).tolist()]
-    whole = [tokenizer.decode(out[:n]) for n in range(len(out) + 1)]
+    text = tokenizer.decode(out)
+    tokens = [tokenizer.decode(token) for token in out]
+    if "".join(tokens) != text:  # a character has several tokens, or there is a space of its own
+        whole = [tokenizer.decode(out[:n]) for n in range(len(out) + 1)]
+        tokens = [b[len(a) :] for a, b in pairwise(whole)]
     return {
-        "text": tokenizer.decode(out),
+        "text": text,
         "logprobs": {
-            "tokens": [b[len(a) :] for a, b in pairwise(whole)],
+            "tokens": tokens,
             "token_logprobs": [None, *own],
             "top_logprobs": [None, *best],
         },

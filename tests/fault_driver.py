@@ -197,10 +197,10 @@ class Nursery:
 
 def outcome(store: Path) -> Any:
     """Return everything of a store that has to be the same after whatever happened."""
-    with Store(store) as kept:
+    with Store(store) as opened:
         return sorted(
-            (r.benchmark, r.score.hex(), r.stderr.hex(), r.n_items, list(kept.samples(r.key)))
-            for r in kept.results()
+            (r.benchmark, r.score.hex(), r.stderr.hex(), r.n_items, list(opened.samples(r.key)))
+            for r in opened.results()
         )
 
 
@@ -321,20 +321,20 @@ def unwritable(nursery: Nursery, checkpoint: Path, begun: Path, how: str) -> dic
         else:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    told: dict[str, Any] = {"stop": collect("log", spoil)}
+    shown: dict[str, Any] = {"stop": collect("log", spoil)}
     if how == "remounted":
         _run("mount", "-o", "remount,ro", disk)
     model = checkpoint.name
-    told["scores"] = run("scores")
-    told["receipt"] = run("scores", "--receipt", model, "Answer")
-    told["info"] = run("store", "info", "--json")
-    told["check"] = run("store", "check")
-    told["export"] = run("export", "--format", "every-eval-ever", "--out", folder / "exported")
+    shown["scores"] = run("scores")
+    shown["receipt"] = run("scores", "--receipt", model, "Answer")
+    shown["info"] = run("store", "info", "--json")
+    shown["check"] = run("store", "check")
+    shown["export"] = run("export", "--format", "every-eval-ever", "--out", folder / "exported")
     if how == "read-only":
-        told["again"] = collect("again")
+        shown["again"] = collect("again")
     with Journal(store / "journal", must_write=False) as journal:
         (identity,) = journal.info().n_responses
-        told["known"] = len(journal.known(identity))
+        shown["known"] = len(journal.known(identity))
     if how == "full":
         (disk / "filler").unlink()
     elif how == "read-only":
@@ -343,9 +343,9 @@ def unwritable(nursery: Nursery, checkpoint: Path, begun: Path, how: str) -> dic
         _run("mount", "-o", "remount,rw", disk)
     resumed = collect("log")
     assert resumed["code"] == 0, resumed
-    told["outcome"] = outcome(store)
-    told["repeated"] = (asked(folder / "log") - Counter(set(asked(folder / "log")))).total()
-    return told
+    shown["outcome"] = outcome(store)
+    shown["repeated"] = (asked(folder / "log") - Counter(set(asked(folder / "log")))).total()
+    return shown
 
 
 def main(what: str, checkpoint: str, folder: str, count: str) -> None:
@@ -358,12 +358,12 @@ def main(what: str, checkpoint: str, folder: str, count: str) -> None:
             pid = nursery.start(here / store, here / f"{store}.log", panel=panel)
             assert os.waitpid(pid, 0)[1] == 0
         quiet = outcome(here / "quiet")
-        found = {}
+        outcomes = {}
         for how in ("full", "read-only", "remounted"):
-            told = unwritable(nursery, Path(checkpoint), here / "begun", how)
-            assert told.pop("outcome") == quiet, f"{how}: other scores or samples"
-            found[how] = told
-        print(json.dumps(found))
+            shown = unwritable(nursery, Path(checkpoint), here / "begun", how)
+            assert shown.pop("outcome") == quiet, f"{how}: other scores or samples"
+            outcomes[how] = shown
+        print(json.dumps(outcomes))
         return
     done = (
         kills(nursery, here, int(count), seed=0)

@@ -80,31 +80,31 @@ def _import(names: tuple[str, ...], index: Path | None = None) -> None:
         raise RuntimeError(f"a fork would lose all but one of the threads {others}")
 
 
-def _forked(asking: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def _forked(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Fork whatever is asked for; return in each fork, with its request and its streams."""
     while True:
-        length, streams, _, _ = socket.recv_fds(asking, _LENGTH, 3)
+        length, streams, _, _ = socket.recv_fds(client, _LENGTH, 3)
         if not length:
             os._exit(0)  # whoever asked has ended
-        data = asking.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL)
-        number, told = os.pipe()
+        data = client.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL)
+        number, pipe = os.pipe()
         between = os.fork()
         if between == 0:
             os.close(number)
             waiting, held = os.pipe()
             child = os.fork()
             if child:
-                os.write(told, child.to_bytes(_LENGTH, "big"))
+                os.write(pipe, child.to_bytes(_LENGTH, "big"))
                 os._exit(0)
-            asking.close()
-            os.close(told)
+            client.close()
+            os.close(pipe)
             os.close(held)
             os.read(waiting, 1)  # until the process between has ended, and this has its parent
             os.close(waiting)
             return json.loads(data), streams
-        os.close(told)
+        os.close(pipe)
         os.waitpid(between, 0)
-        asking.sendall(os.read(number, _LENGTH))
+        client.sendall(os.read(number, _LENGTH))
         os.close(number)
         for stream in streams:
             os.close(stream)
@@ -130,17 +130,17 @@ def _run(words: list[str]) -> None:
 
 def _serve() -> tuple[dict[str, Any], Servers]:
     """Be a server, and in each fork return what it is to run."""
-    asking = socket.socket(fileno=os.dup(0))
+    client = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     _import(_FIRST)
     while True:
-        request, streams = _forked(asking)
+        request, streams = _forked(client)
         os.environ.clear()
         os.environ.update(request["environment"])
         if "serve" in request:
-            asking = socket.socket(fileno=streams[0])
+            client = socket.socket(fileno=streams[0])
             _import(_THEN, Path(os.environ[TASKS]) if TASKS in os.environ else None)
             continue
         if request["session"]:
@@ -151,7 +151,7 @@ def _serve() -> tuple[dict[str, Any], Servers]:
             ours.close()
             for stream in streams:
                 os.close(stream)
-            asking = theirs
+            client = theirs
             continue
         theirs.close()
         for number, stream in enumerate(streams):

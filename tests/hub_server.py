@@ -176,8 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, json.dumps(value).encode(), {})
 
     def _refuse(self, status: int, code: str, words: str) -> None:
-        said = json.dumps({"error": words}).encode()
-        self._send(status, said, {"X-Error-Code": code} if code else {})
+        body = json.dumps({"error": words}).encode()
+        self._send(status, body, {"X-Error-Code": code} if code else {})
 
     def _file(self, commit: str, data: bytes, *, cut: int | None) -> None:
         headers = {"ETag": f'"{sha256(data).hexdigest()}"', "X-Repo-Commit": commit}

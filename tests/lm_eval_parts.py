@@ -82,7 +82,8 @@ def _tasks_indexed_once(known: Path) -> Iterator[None]:
         with known.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for the first one's
             if not known.is_file():
-                index = build([packaged])
+                with _included_once():
+                    index = build([packaged])
                 entries = [
                     [name, e.name, e.kind.name, str(e.yaml_path or ""), e.cfg, sorted(e.tags)]
                     for name, e in index.items()
@@ -103,6 +104,30 @@ def _tasks_indexed_once(known: Path) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TaskIndex, "build", staticmethod(build_once))
+        yield
+
+
+@contextmanager
+def _included_once() -> Iterator[None]:
+    """Let lm-eval read once what its task files include: that is half of all that it reads."""
+    from lm_eval.tasks import _yaml_loader
+
+    load = _yaml_loader.load_yaml
+    read: dict[str, tuple[dict[str, Any], set[Path]]] = {}
+
+    def included(path: Path, *, _seen: set[Path], **settings: Any) -> dict[str, Any]:
+        configuration, files = read.get(str(path), ({}, _seen))
+        if _seen & files:  # it is not read yet, or goes round in a circle
+            before = set(_seen)
+            configuration = load(path, _seen=_seen, **settings)
+            read[str(path)] = configuration, _seen - before
+        else:
+            _seen |= files
+        return dict(configuration)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_yaml_loader, "load_yaml", included)
+        patch.setattr(_yaml_loader, "_make_loader", cache(_yaml_loader._make_loader))
         yield
 
 

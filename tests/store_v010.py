@@ -33,8 +33,8 @@ from typing import Any
 
 __all__ = [
     "CHECKPOINT",
-    "KEPT",
     "PANEL",
+    "SAVED",
     "keep",
     "keep_zoo",
     "restore",
@@ -42,7 +42,7 @@ __all__ = [
     "write_inputs",
 ]
 
-KEPT = Path(__file__).resolve().parent / "store_v010"
+SAVED = Path(__file__).resolve().parent / "store_v010"
 CHECKPOINT = "tiny-0.1.0"
 
 PANEL: dict[str, Any] = {
@@ -240,8 +240,8 @@ def _drawn(name: str, n: int) -> list[float]:
 
 
 def keep(store: Path) -> None:
-    """Write a store as texts into ``KEPT``."""
-    KEPT.mkdir(exist_ok=True)
+    """Write a store as texts into ``SAVED``."""
+    SAVED.mkdir(exist_ok=True)
     with closing(sqlite3.connect(store / "store.sqlite")) as db:
         # Where files lie on the machine that measured is nobody's business, and is hashed again.
         dump = [line for line in db.iterdump() if not line.startswith('INSERT INTO "file_stamps"')]
@@ -249,15 +249,15 @@ def keep(store: Path) -> None:
             f"PRAGMA {name} = {db.execute(f'PRAGMA {name}').fetchone()[0]};"
             for name in ("application_id", "user_version")
         ]
-    (KEPT / "store.sql").write_text("\n".join([*dump, *marks]) + "\n", encoding="utf-8")
+    (SAVED / "store.sql").write_text("\n".join([*dump, *marks]) + "\n", encoding="utf-8")
     for samples in sorted((store / "samples").iterdir()):
         text = gzip.decompress(samples.read_bytes())
-        (KEPT / samples.name.removesuffix(".gz")).write_bytes(text)
+        (SAVED / samples.name.removesuffix(".gz")).write_bytes(text)
     for shard in sorted((store / "journal").rglob("*.sqlite")):
         # The name of a sealed file carries the hash of its bytes: they are kept as they are.
         place = shard.relative_to(store / "journal").as_posix().replace("/", "__")
         packed = base64.encodebytes(gzip.compress(shard.read_bytes(), mtime=0))
-        (KEPT / f"{place}.gz.b64").write_bytes(packed)
+        (SAVED / f"{place}.gz.b64").write_bytes(packed)
 
 
 def restore(store: Path) -> Path:
@@ -265,8 +265,8 @@ def restore(store: Path) -> Path:
     for folder in ("samples", "journal", "logs"):
         (store / folder).mkdir(parents=True)
     with closing(sqlite3.connect(store / "store.sqlite")) as db:
-        db.executescript((KEPT / "store.sql").read_text(encoding="utf-8"))
-    for path in sorted(KEPT.iterdir()):
+        db.executescript((SAVED / "store.sql").read_text(encoding="utf-8"))
+    for path in sorted(SAVED.iterdir()):
         if path.suffix == ".jsonl":
             packed = gzip.compress(path.read_bytes(), mtime=0)
             (store / "samples" / f"{path.name}.gz").write_bytes(packed)
@@ -278,14 +278,14 @@ def restore(store: Path) -> Path:
 
 
 def keep_zoo(store: Path) -> None:
-    """Write the files of a zoo into ``KEPT``: orders, attempts and what workers measured."""
+    """Write the files of a zoo into ``SAVED``: orders, attempts and what workers measured."""
     for pattern in ("orders.json", "units/*.done", "cells/*.json"):
         for path in (store / "zoo" / "zoo").glob(pattern):
-            place = KEPT / "zoo" / path.relative_to(store / "zoo" / "zoo")
+            place = SAVED / "zoo" / path.relative_to(store / "zoo" / "zoo")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(path.read_bytes())
 
 
 def restore_zoo(store: Path) -> Path:
     """Write the kept zoo beside a store that has taken in nothing of it; return its folder."""
-    return Path(shutil.copytree(KEPT / "zoo", store / "zoo" / "zoo"))
+    return Path(shutil.copytree(SAVED / "zoo", store / "zoo" / "zoo"))

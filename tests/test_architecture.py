@@ -55,9 +55,9 @@ def test_tasks_imports_nothing_of_ours_but_itself() -> None:
 
 def test_only_the_harness_room_calls_the_evaluator() -> None:
     evaluator = ("lm_eval.evaluator", "lm_eval.tasks")
-    calling = offenders("collect", lambda p: any(n.startswith(evaluator) for n in imports(p)))
-    assert calling
-    assert all(path.startswith("collect/harness/") for path in calling)
+    callers = offenders("collect", lambda p: any(n.startswith(evaluator) for n in imports(p)))
+    assert callers
+    assert all(path.startswith("collect/harness/") for path in callers)
 
 
 @pytest.mark.parametrize("part", PARTS)

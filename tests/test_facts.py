@@ -19,6 +19,7 @@ OF_LM_EVALS_HF = {
     ),
     "a template that does not know enable_thinking ignores it": (
         "test_a_mode_that_a_checkpoint_does_not_have_is_one_line",
+        "test_a_template_that_ignores_enable_thinking_is_one_line",
     ),
     "other arguments that a template does not name are ignored": (
         "test_an_argument_that_the_template_does_not_name_is_noted",
@@ -41,6 +42,7 @@ OF_LM_EVALS_HF = {
     "a thought without an end is graded whole": (
         "test_every_way_to_measure_thinks_answers_and_scores_alike",
         "test_a_score_of_unfinished_thoughts_is_marked",
+        "test_each_cause_of_unfinished_answers_has_its_own_advice",
     ),
     "stop strings are watched inside the thought, and scores depend on the batch": (
         "test_lm_eval_alone_grades_thoughts_and_depends_on_the_batch",
@@ -57,6 +59,32 @@ OF_LM_EVALS_HF = {
     ),
 }
 OF_SERVERS = {
+    "nothing tells a served model's dtype, revision or weights: it is what the user states": (
+        "test_empty_cut_and_uncounted_answers_are_shown_and_no_key_is_written",
+        "test_another_models_name_is_refused",
+    ),
+    "a request without a temperature has the checkpoint's own": (
+        "test_a_greedy_request_has_a_budget_and_no_empty_field",
+    ),
+    "the first request's sampling settings may hold for all later ones": (
+        "test_a_server_that_samples_at_temperature_zero_is_noted",
+        "test_a_server_that_ignores_the_temperature_is_refused",
+    ),
+    "a seed repeats a text where requests come one at a time": (
+        "test_each_repeat_has_a_seed_of_its_own_that_every_run_sends",
+    ),
+    "a text ends with the whole token that completed a stop string": (
+        "test_the_thought_is_cut_then_every_stop_string",
+    ),
+    "any stop string may be refused": (
+        "test_a_field_that_no_score_depends_on_is_left_out_where_it_is_refused",
+    ),
+    "arguments that a chat template does not know are ignored": (
+        "test_a_template_that_ignores_enable_thinking_is_one_line",
+    ),
+    "a budget or a stop string that ends inside a thought gives an empty answer": (
+        "test_the_thought_is_cut_then_every_stop_string",
+    ),
     "a pinned server refuses another name, an unpinned one loads whatever is named": (
         "test_another_models_name_is_refused",
         "test_what_a_real_server_does_not_give_is_one_line",
@@ -98,6 +126,19 @@ OF_LM_EVALS_API_MODELS = {
     ),
     "a task's temperature is sent beside do_sample: false": (
         "test_a_greedy_request_has_a_budget_and_no_empty_field",
+    ),
+    "every other generation setting is sent, whatever the server makes of it": (
+        "test_a_generation_setting_without_a_field_is_refused_before_a_request",
+    ),
+    "requests differ by how many are under way": (
+        "test_greedy_answers_equal_the_local_run_alone_and_eight_at_once",
+    ),
+    "prompts are cut to 2,047 tokens, or not at all": (
+        "test_prompts_are_counted_before_they_are_sent",
+    ),
+    "enable_thinking is dropped, and stop strings are not applied behind a thought": (
+        "test_the_mode_is_in_the_request",
+        "test_the_thought_is_cut_then_every_stop_string",
     ),
     "only the first four stop strings are sent, and none is applied": (
         "test_the_thought_is_cut_then_every_stop_string",

@@ -42,7 +42,7 @@ def desk(tmp_path: Path, zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_readme_has_commands_and_python() -> None:
-    assert len(COMMANDS) >= 6
+    assert len(COMMANDS) >= 5
     assert blocks("python")
 
 
@@ -59,8 +59,8 @@ def test_command_runs(
         words = [w for w in words if w not in ("--panel", "classic-8")]
         words += ["--panel", "smoke", "--limit", "1"]
     names = {"org/model": str(tiny_checkpoint), "org/other": "other"}
-    said = capspace(*(names.get(word, word) for word in words))
-    assert said.code == 0, said.err
+    run = capspace(*(names.get(word, word) for word in words))
+    assert run.code == 0, run.err
 
 
 @pytest.mark.parametrize(("code", "printed"), [*zip(blocks("python"), ("mine: 0.",), strict=True)])

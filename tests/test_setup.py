@@ -129,10 +129,10 @@ def closure(root: str, extras: set[str]) -> Iterator[tuple[str, Version]]:
         if (name, extra) in seen or (name != "torch" and TORCH.fullmatch(name)):
             continue
         seen.add((name, extra))
-        found = distribution(name)
+        installed = distribution(name)
         if extra == "" and name != canonicalize_name(root):
-            yield name, Version(found.version)
-        for requirement in map(Requirement, found.requires or []):
+            yield name, Version(installed.version)
+        for requirement in map(Requirement, installed.requires or []):
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 wanted = canonicalize_name(requirement.name)
                 todo += [(wanted, more) for more in ("", *requirement.extras)]
@@ -167,7 +167,7 @@ def install(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
-def told(checkout: Path, venv: str = ".venv") -> list[str]:
+def pip_words(checkout: Path, venv: str = ".venv") -> list[str]:
     """What pip has been told since the last look."""
     file = checkout / venv / "told"
     commands = file.read_text().splitlines() if file.exists() else []
@@ -177,16 +177,16 @@ def told(checkout: Path, venv: str = ".venv") -> list[str]:
 
 def test_install_takes_the_locked_versions_once(checkout: Path) -> None:
     assert install(checkout, "collect").returncode == 0
-    commands = told(checkout)
+    commands = pip_words(checkout)
     assert commands[-1].endswith("install -e .[collect]")
     assert all(line.startswith("scripts/constraints.txt ") for line in commands)
     assert any(f"torch=={torch_versions()['locked']}" in line for line in commands)
     assert install(checkout, "collect").returncode == 0
-    assert told(checkout) == []
+    assert pip_words(checkout) == []
     install(checkout, "collect,dev")
-    assert told(checkout)[-1].endswith("install -e .[collect,dev]")
+    assert pip_words(checkout)[-1].endswith("install -e .[collect,dev]")
     install(checkout, "collect")
-    assert told(checkout) == []
+    assert pip_words(checkout) == []
 
 
 @pytest.mark.parametrize(
@@ -195,27 +195,27 @@ def test_install_takes_the_locked_versions_once(checkout: Path) -> None:
 def test_install_notices_that_versions_changed_and_changed_back(checkout: Path, file: str) -> None:
     before = (checkout / file).read_text()
     install(checkout, "collect")
-    told(checkout)
+    pip_words(checkout)
     (checkout / file).write_text(before + "# another\n")
     install(checkout, "collect")
-    assert told(checkout) != []
+    assert pip_words(checkout) != []
     (checkout / file).write_text(before)
     install(checkout, "collect")
-    assert told(checkout) != []
+    assert pip_words(checkout) != []
 
 
 def test_newest_is_asked_for_each_time_and_oldest_is_apart(checkout: Path) -> None:
     for _ in range(2):
         assert install(checkout, "collect", "newest").returncode == 0
-        commands = told(checkout, ".venv-newest")
+        commands = pip_words(checkout, ".venv-newest")
         assert commands[-1].split("install ")[1] == (
             "--upgrade --upgrade-strategy eager -e .[collect]"
         )
     if sys.version_info[:2] == (3, 11):
         assert install(checkout, "collect", "oldest").returncode == 0
-        commands = told(checkout, ".venv-oldest")
+        commands = pip_words(checkout, ".venv-oldest")
         assert all(line.startswith("scripts/constraints-oldest.txt ") for line in commands)
-    assert told(checkout) == []  # .venv is not touched
+    assert pip_words(checkout) == []  # .venv is not touched
 
 
 def test_install_refuses_versions_and_pythons_it_does_not_have(checkout: Path) -> None:
@@ -262,3 +262,14 @@ def test_the_schema_of_others_is_checked_on_a_python_that_has_its_package() -> N
     assert "scripts/generate_eee_models --check" in script
     (checked,) = re.findall(r"every-eval-ever==[\d.]+", script)
     assert f'"{checked}"' in generator.read_text()
+
+
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
+
+
+@pytest.mark.parametrize("file", FORMS, ids=lambda p: p.name)
+def test_fields_of_issue_forms_have_only_what_the_host_knows(file: Path) -> None:
+    """A comma in a label without quotes makes keys of what follows, which the host refuses."""
+    known = {"label", "description", "placeholder", "value", "render", "options", "multiple"}
+    for field in yaml.safe_load(file.read_text())["body"]:
+        assert set(field["attributes"]) <= known

@@ -85,6 +85,6 @@ def with_nan(good: Path, folder: Path) -> Path:
 def small_panel(path: Path, names: list[str]) -> Path:
     """Write a panel of some procedural benchmarks."""
     panel = load_panel("procedural").select(names)
-    said = panel.model_dump(mode="json") | {"name": "small"}
-    path.write_text(yaml.safe_dump(said))
+    content = panel.model_dump(mode="json") | {"name": "small"}
+    path.write_text(yaml.safe_dump(content))
     return path

@@ -71,6 +71,7 @@ _MODULES = {name: module for names in PANELS.values() for name, module in names.
 _PANEL_OF = {name: panel for panel, names in PANELS.items() for name in names}
 _SHORT = ("predict", "compare", "complete", "targets", "models")
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+_PYDANTIC_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 _RARELY = 200_000
 
 
@@ -204,25 +205,29 @@ def _short_run(words: Sequence[str] | None) -> Iterator[None]:
 
     Garbage is collected rarely, as most that is made lives until the end, and not once more where
     the process ends with the command. The libraries of linear algebra start no threads for small
-    matrices, unless the user says how many.
+    matrices, unless the user says how many. Pydantic does not search all installed packages for
+    plugins, unless the user says so.
     """
     given = sys.argv[1:] if words is None else words
     command = next((word for word in given if not word.startswith("-")), "")
     if command not in _SHORT:
         yield
         return
-    thresholds, had = gc.get_threshold(), os.environ.get(_BLAS_THREADS)
+    spared = {_PYDANTIC_PLUGINS: "1"}
+    if "OMP_NUM_THREADS" not in os.environ:
+        spared[_BLAS_THREADS] = "1"
+    new = {name: value for name, value in spared.items() if name not in os.environ}
+    thresholds = gc.get_threshold()
     gc.set_threshold(_RARELY, *thresholds[1:])
-    if had is None and "OMP_NUM_THREADS" not in os.environ:
-        os.environ[_BLAS_THREADS] = "1"
+    os.environ.update(new)
     try:
         yield
     finally:
         gc.set_threshold(*thresholds)
         if words is None:
             gc.freeze()
-        if had is None:
-            os.environ.pop(_BLAS_THREADS, None)
+        for name in new:
+            os.environ.pop(name, None)
 
 
 def _refuse(*reasons: str) -> NoReturn:

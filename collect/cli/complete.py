@@ -38,16 +38,13 @@ def complete(
     release_date: o.ReleaseDate = None,
     force: t.Force = False,
     as_json: o.Json = False,
-    csv: Annotated[
-        Path | None,
-        typer.Option(help="Also write every cell to this CSV file, the known ones included."),
-    ] = None,
+    csv: o.Csv = None,
 ) -> None:
     """Fill the gaps of a sparse table from all its known scores, without torch.
 
     A number is refused as predict refuses it. A model's own later scores never help: rows that are
     dated after their cut (columns date and cut) are left out, and so is whatever the reference has
-    of the model itself.
+    of the model itself. --csv writes every cell, the known ones included.
     """
     from capspace.fit.prediction import complete_table
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -12,19 +13,19 @@ from capspace.fit.errors import FitError, UnknownCostError
 
 from . import options as o
 from . import tables as t
+from .decision_tables import print_next, print_verdict
 from .judging import RunCost, Threshold, Tolerance, default_question, question_of
+from .old_names import reading
 
 if TYPE_CHECKING:
-    from capspace.fit.decide import NextEvaluations, Step, Verdict
+    from capspace.fit.decide import Cost, NextEvaluations, Verdict
     from capspace.fit.reference import Reference
     from capspace.fit.table import ScoreTable
 
-__all__ = ["add_to", "print_verdict"]
+__all__ = ["add_to"]
 
+Decided = TypeVar("Decided", "Verdict", "NextEvaluations")
 PRICES = "Prices"
-
-_LITTLE = 0.05
-"""Measurements that narrow an interval by a smaller share are not worth much."""
 
 Scores = Annotated[
     Path,
@@ -65,19 +66,13 @@ Parameters = Annotated[
         rich_help_panel=PRICES,
     ),
 ]
-Force = Annotated[
-    bool,
-    typer.Option(
-        help="Also give the numbers that a gate or a back-test refuses, beside the reason."
-    ),
-]
-Out = Annotated[Path | None, typer.Option(help="Also draw cost against width into this folder.")]
+Out = Annotated[Path | None, o.out("no figure")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(verdict)
-    app.command(name="next")(next_benchmark)
+    app.command(name="next", cls=reading(items="--max-items"))(next_benchmark)
 
 
 def verdict(
@@ -94,19 +89,17 @@ def verdict(
     reference: o.Reference = None,
     release_date: o.ReleaseDate = None,
     keep: t.Keep = False,
-    force: Force = False,
+    force: t.Force = False,
     out: Out = None,
     as_json: o.Json = False,
 ) -> None:
     """Say whether a costly evaluation is worth its price, or what to measure before it.
 
     skip: the threshold lies outside the interval, or the interval is within the tolerance. measure
-    first: cheap benchmarks are expected to save more than they cost. run: neither.
+    first: cheap benchmarks are expected to save more than they cost. run: neither. With --out, the
+    width is drawn against the cost.
     """
     from capspace.fit.decide import judge_run, parse_cost
-    from capspace.fit.decide._outlook import only_model
-
-    from .prices import benchmark_prices
 
     if cost is None:
         raise UnknownCostError("nothing says what the run would cost: --cost, as in 120gpu-hours")
@@ -114,34 +107,25 @@ def verdict(
         raise FitError("--target: name the evaluation that would be run, one at a time")
     question = question_of(threshold, tolerance)
     run = parse_cost(cost)
-    own, known, about = _scores(file, reference, target, model=model, keep=keep)
-    name = only_model(own, model)
-    costs, lines = benchmark_prices(
-        known, own, model=name, given=price or (), file=prices, parameters=parameters, unit=run.unit
-    )
+    case = _case(file, reference, target, model=model, keep=keep)
+    costs, lines = case.prices(price or (), prices, parameters, unit=run.unit)
     result = judge_run(
-        own,
-        known,
+        case.own,
+        case.known,
         target=target[0],
         cost=run,
         question=question,
         prices=costs,
-        model=name,
+        model=case.model,
         level=level,
         force=force,
         today=o.last_day_of(release_date),
     )
     asked = default_question(threshold, tolerance)
-    dates = t.own_dates(own, release_date)
+    dates = t.own_dates(case.own, release_date)
     more = lines if result.decision != "skip" else ()
-    notes = [*asked, *dates, *own.notes, *result.notes, *more]
-    if as_json:
-        o.print_json({"reference": about, **result.to_dict(), "notes": notes})
-    else:
-        o.console().print(about["reason"], style="dim", markup=False)
-        print_verdict(result)
-        t.print_notes(notes)
-        _print_attribution(about)
+    notes = [*asked, *dates, *case.own.notes, *result.notes, *more]
+    _show(result, case.about, notes, print_verdict, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.steps))
 
@@ -150,7 +134,7 @@ def next_benchmark(
     file: Scores,
     model: Model = None,
     target: o.Targets = None,
-    items: Annotated[
+    max_items: Annotated[
         int | None,
         typer.Option(help="Measure each benchmark on this many items at most.", show_default="all"),
     ] = None,
@@ -161,167 +145,97 @@ def next_benchmark(
     reference: o.Reference = None,
     release_date: o.ReleaseDate = None,
     keep: t.Keep = False,
-    force: Force = False,
+    force: t.Force = False,
     out: Out = None,
     as_json: o.Json = False,
 ) -> None:
     """Say which benchmark to measure next: what each would narrow, and what it costs.
 
-    Without --target every target counts that no back-test refuses.
+    Without --target every target counts that no back-test refuses. With --out, the width is drawn
+    against the cost.
     """
     from capspace.fit.decide import next_evaluations
-    from capspace.fit.decide._outlook import only_model
 
-    from .prices import benchmark_prices
-
-    own, known, about = _scores(file, reference, target, model=model, keep=keep)
-    name = only_model(own, model)
-    costs, lines = benchmark_prices(
-        known, own, model=name, given=price or (), file=prices, parameters=parameters
-    )
+    case = _case(file, reference, target, model=model, keep=keep)
+    costs, lines = case.prices(price or (), prices, parameters)
     result = next_evaluations(
-        own,
-        known,
+        case.own,
+        case.known,
         prices=costs,
-        model=name,
+        model=case.model,
         targets=target or None,
-        n_items=items,
+        n_items=max_items,
         level=level,
         force=force,
         today=o.last_day_of(release_date),
     )
-    notes = [*t.own_dates(own, release_date), *own.notes, *result.notes, *lines]
-    if as_json:
-        o.print_json({"reference": about, **result.to_dict(), "notes": notes})
-    else:
-        o.console().print(about["reason"], style="dim", markup=False)
-        _print_next(result)
-        t.print_notes(notes)
-        _print_attribution(about)
+    dates = t.own_dates(case.own, release_date)
+    notes = [*dates, *case.own.notes, *result.notes, *lines]
+    _show(result, case.about, notes, print_next, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.path))
 
 
-def print_verdict(result: Verdict) -> None:
-    """Print a verdict, why it is so, and what could be measured first."""
-    from capspace.fit.report._verdict_section import question_words
-    from capspace.fit.report.words import score, share
+@dataclass(frozen=True)
+class _Case:
+    """The scores of a model, and the reference that they are judged by."""
 
-    console = o.console()
-    weak = " (weak)" if result.caution.startswith("weak") else ""
-    title = f"{result.decision.upper()}: {result.label} of {result.model}{weak}"
-    console.print(title, style="bold", markup=False)
-    console.print(result.reason, markup=False)
-    if result.caution:
-        console.print(result.caution, style="yellow", markup=False)
-    console.print()
-    o.print_table(
-        "",
-        (
-            "Target",
-            "Prediction",
-            f"{share(result.level)} interval",
-            "Best tenth",
-            "Question",
-            "Run",
-        ),
-        [
-            (
-                result.target,
-                score(result.mean),
-                f"{score(result.lower)} to {score(result.upper)}",
-                score(result.attainable),
-                question_words(result),
-                str(result.cost),
-            )
-        ],
-        numbers=("Prediction", "Best tenth"),
-    )
-    if result.steps:
-        o.print_table(
-            "Measured one after another",
-            ("Benchmark", "Items", "Cost", "Together", "Expected width", "Answered"),
-            [
-                (
-                    f"{step.measurement.benchmark}{' *' if i < result.n_steps else ''}",
-                    _items(step),
-                    str(step.measurement.cost),
-                    str(step.total),
-                    score(step.widths[0]),
-                    share(chance),
-                )
-                for i, (step, chance) in enumerate(zip(result.steps, result.chances, strict=True))
-            ],
-            numbers=("Items", "Cost", "Together", "Expected width", "Answered"),
-        )
-        if result.n_steps:
-            console.print("* to be measured first", markup=False)
-    record = "no back-test of such verdicts is known" if result.record is None else result.record
-    console.print(f"track record: {record}", markup=False)
+    own: ScoreTable
+    model: str
+    known: Reference
+    about: dict[str, Any]
+
+    def prices(
+        self,
+        given: Sequence[str],
+        file: Path | None,
+        parameters: str | None,
+        *,
+        unit: str | None = None,
+    ) -> tuple[dict[str, Cost], list[str]]:
+        """Return the prices of the benchmarks, and lines on where they come from."""
+        from .prices import benchmark_prices
+
+        return benchmark_prices(
+            self.known, self.own, model=self.model, given=given, file=file, parameters=parameters,
+            unit=unit,
+        )  # fmt: skip
 
 
-def _print_next(result: NextEvaluations) -> None:
-    from capspace.fit.report.words import score
-
-    places = {step.measurement.benchmark: i + 1 for i, step in enumerate(result.path)}
-    title = ", ".join(result.targets[:3]) + (", ..." if len(result.targets) > 3 else "")
-    widths = "Expected width" if len(result.targets) == 1 else "Mean expected width"
-    now = sum(result.widths) / len(result.widths)
-    o.print_table(
-        f"{result.model}: what each benchmark would narrow ({title}; width now {score(now)})",
-        ("Benchmark", "Items", "Cost", widths, "Saved", "Order"),
-        [
-            (
-                step.measurement.benchmark,
-                _items(step),
-                "–" if step.measurement.cost is None else str(step.measurement.cost),
-                score(sum(step.widths) / len(step.widths)),
-                f"{max(step.saved, 0.0):.1%}",
-                str(places.get(step.measurement.benchmark, "–")),
-            )
-            # The rest of them stay by what each saves for its cost.
-            for step in sorted(
-                result.single, key=lambda s: places.get(s.measurement.benchmark, math.inf)
-            )
-        ],
-        numbers=("Items", "Cost", widths, "Saved", "Order"),
-    )
-    if not result.path:
-        o.console().print("no benchmark is expected to narrow the interval", markup=False)
-        return
-    last = result.path[-1]
-    then = sum(last.widths) / len(last.widths)
-    little = ", which is not worth much" if then > (1 - _LITTLE) * now else ""
-    o.console().print(
-        f"in this order, {len(result.path)} of them narrow it to "
-        f"{score(then)} from {score(now)} for {last.total}{little}",
-        markup=False,
-    )
-
-
-def _scores(
+def _case(
     file: Path,
     reference: str | None,
     targets: list[str] | None,
     *,
     model: str | None,
     keep: bool,
-) -> tuple[ScoreTable, Reference, dict[str, Any]]:
+) -> _Case:
+    from capspace.fit.decide._outlook import only_model
+
     from .chosen_reference import reference_dict, scores_and_reference
     from .predict import benchmarks_of
     from .store_scores import readable_table
 
     with readable_table(file, model=model) as path:
         table, known, reason = scores_and_reference(path, reference, targets)
-    return benchmarks_of(table, known, file, keep), known, reference_dict(known, reason)
+    own = benchmarks_of(table, known, file, keep)
+    return _Case(own, only_model(own, model), known, reference_dict(known, reason))
 
 
-def _items(step: Step) -> str:
-    n = step.measurement.n_items
-    return "all" if n is None or math.isnan(n) else f"{n:,}"
-
-
-def _print_attribution(about: dict[str, Any]) -> None:
+def _show(
+    result: Decided,
+    about: dict[str, Any],
+    notes: Sequence[str],
+    print_result: Callable[[Decided], None],
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        o.print_json({"reference": about, **result.to_dict(), "notes": notes})
+        return
+    o.console().print(about["reason"], style="dim", markup=False)
+    print_result(result)
+    t.print_notes(notes)
     if about["attribution"]:
         o.console().print(about["attribution"], style="dim", markup=False)
 

@@ -10,6 +10,8 @@ import typer
 from ..errors import CollectError
 from ..settings import DEFAULT_PANEL
 from . import options as o
+from .old_names import reading
+from .setting_options import option_of
 
 __all__ = ["add_to"]
 
@@ -18,7 +20,7 @@ _MODEL = Annotated[str | None, typer.Argument(help="Export only this model's sco
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command("import")(import_)
+    app.command("import", cls=reading(model="--answers-of"))(import_)
     app.command()(export)
 
 
@@ -30,14 +32,7 @@ def import_(
             "folders of results."
         ),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="The model of all these files, as NAME or NAME@REVISION: for files that do not "
-            "name it, or name it by a local path.",
-            show_default=False,
-        ),
-    ] = None,
+    answers_of: Annotated[str | None, option_of("answers_of")] = None,
     panel: o.Panel = DEFAULT_PANEL,
     store: o.StorePath = None,
     as_json: o.Json = False,
@@ -45,7 +40,8 @@ def import_(
     """Import scores that others measured.
 
     Scores measured by the panel's protocol count as its benchmarks; the others get names of their
-    own.
+    own. --answers-of NAME or NAME@REVISION is the model of all these files, for those that do not
+    name it, or name it by a local path.
     """
     from ..runtime.optional import require_collect_extra
 
@@ -53,13 +49,13 @@ def import_(
     from capspace.fit._display import counted
     from capspace.tasks.panel import load_panel
 
-    from ..exchange._twin import imported_twins
+    from ..exchange._twin_comparison import imported_twins
     from ..exchange.importing import import_scores
     from ..exchange.sibling_check import contradictions
     from .show import result_dict
 
     with o.open_store(store) as opened:
-        done = import_scores(paths, store=opened, panel=load_panel(panel), model=model)
+        done = import_scores(paths, store=opened, panel=load_panel(panel), model=answers_of)
         imported = {r.model for r in done.results}
         stored = [r for name in sorted(imported) for r in opened.results(model=name)]
         twins = imported_twins(stored, opened, load_panel(panel))
@@ -98,11 +94,7 @@ def export(
         typer.Option("--format", help="Format to write."),
     ] = "csv",
     out: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of a table, folder of the other formats.",
-            show_default="capspace-scores.FORMAT, or a folder named after the format",
-        ),
+        Path | None, o.out("capspace-scores.FORMAT, or a folder named after the format")
     ] = None,
     store: o.StorePath = None,
 ) -> None:

@@ -11,6 +11,7 @@ from ..errors import SettingsError
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
 from .judging import RunCost, Threshold, Tolerance, judge_of
+from .old_names import reading
 from .setting_options import with_settings
 from .tables import Keep, print_notes
 
@@ -22,8 +23,8 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(place)
-    app.command()(collect)
+    app.command(cls=reading(budget="--time-budget"))(place)
+    app.command(cls=reading(budget="--time-budget"))(collect)
 
 
 @with_settings
@@ -33,10 +34,7 @@ def place(
     ] = None,
     served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the report.", show_default="capspace-report/MODEL"),
-    ] = None,
+    out: Annotated[Path | None, o.out("capspace-report/MODEL")] = None,
     store: o.StorePath = None,
     target: o.Targets = None,
     level: o.Level = 0.9,
@@ -65,7 +63,7 @@ def place(
         raise SettingsError(f"one model is placed at a time, and two are named: {names}")
     from capspace.tasks.panel import load_panel
 
-    from ..exchange._twin import imported_twins, published_twins
+    from ..exchange._twin_comparison import imported_twins, published_twins
     from ..run._place import place_collection, subtitle
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
@@ -128,7 +126,7 @@ def place(
         o.print_json({**document, "drifts": [twin.to_dict() for twin in drifting]})
         return
     if placed.verdict is not None:
-        from .decide import print_verdict
+        from .decision_tables import print_verdict
 
         print_verdict(placed.verdict)
         print_notes(placed.verdict.notes)
@@ -148,14 +146,7 @@ def collect(
     served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
     store: o.StorePath = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target",
-            help="With --until, only this target decides when to end; may be repeated.",
-            rich_help_panel=o.GATHER,
-        ),
-    ] = None,
+    target: o.Targets = None,
     reference: o.Reference = None,
     *,
     settings: RunSettings,
@@ -163,7 +154,8 @@ def collect(
 ) -> None:
     """Measure checkpoints on a panel and store every score; nothing is measured twice.
 
-    The exit code is 1 if a cell has no score and was not skipped on purpose.
+    With --until, --reference and --target say whose intervals decide when to end. The exit code is
+    1 if a cell has no score and was not skipped on purpose.
     """
     from ..runtime.optional import require_collect_extra
 

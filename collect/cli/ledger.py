@@ -43,10 +43,7 @@ def add(
             metavar="SCORES", help="Table with benchmark scores of the models to predict today."
         ),
     ] = None,
-    name: Annotated[
-        str,
-        typer.Option(help="Name of the entry.", show_default="the target and the date"),
-    ] = "",
+    name: Annotated[str, o.name_of_result("the target and the date")] = "",
     level: o.Level = 0.9,
     reference: o.Reference = None,
     keep: t.Keep = False,

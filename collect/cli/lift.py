@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options as o
+from . import tables as t
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,20 +34,13 @@ def lift(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Table of other models with benchmarks, base and treated scores.",
+            help="Table of other models, with benchmarks and with scores without and with "
+            "interventions.",
             show_default="the study's",
         ),
     ] = None,
-    base: Annotated[
-        str | None, typer.Option(help="Column of --data: the score without the intervention.")
-    ] = None,
-    treated: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Column of --data: a score with an intervention; NAME@K is of K answers per item. "
-            "May be repeated."
-        ),
-    ] = None,
+    base: Annotated[str | None, t.base_column()] = None,
+    treated: Annotated[list[str] | None, t.treated_column()] = None,
     tokens: Annotated[
         float, typer.Option(min=1, max=1e9, help="Tokens of an answer with the intervention.")
     ] = 128,
@@ -54,15 +48,15 @@ def lift(
         float, typer.Option(min=1, max=1e9, help="Tokens of an answer without it.")
     ] = 8,
     level: o.Level = 0.9,
-    out: Annotated[
-        Path | None, typer.Option(help="Also draw the first model's card into this folder.")
-    ] = None,
+    out: Annotated[Path | None, o.out("no figure")] = None,
     as_json: o.Json = False,
 ) -> None:
     """Predict what chain of thought or several samples would gain, with interval and price.
 
     Of several interventions on one base, the advised one has the fewest further tokens per point
-    among those that gain for certain.
+    among those that gain for certain. --base and --treated are columns of --data; --treated may be
+    repeated, and a column NAME@K has the scores of K answers per item. With --out, the first
+    model's gains are drawn.
     """
     from dataclasses import replace
 
@@ -94,8 +88,6 @@ def lift(
     if out is not None:
         from capspace.fit.figures import draw_lift
 
-        from . import tables as t
-
         first = [each for each in lifts if each.model == lifts[0].model]
         t.save_figures({"lift": draw_lift(first)}, out)
 
@@ -107,8 +99,6 @@ def _own_lifts(
     from capspace.fit.decide import predict_lift
     from capspace.fit.decide._lift import advised
     from capspace.fit.table.readers import read_table
-
-    from . import tables as t
 
     table = read_table(data)
     columns = {each.base for each in interventions} | {each.treated for each in interventions}

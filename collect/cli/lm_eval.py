@@ -30,14 +30,7 @@ def lm_eval(
     no_record: Annotated[
         bool, typer.Option("--no-record", help="Neither store responses nor use stored ones.")
     ] = False,
-    answers_of: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Store the responses of any model class, such as an API's, under this name; "
-            "choose another for each model.",
-        ),
-    ] = None,
+    answers_of: Annotated[str | None, option_of("answers_of")] = None,
     data_root: Annotated[str | None, option_of("data_root")] = None,
     allow_pickle: Annotated[bool, option_of("allow_pickle")] = False,
     allow_missing_weights: Annotated[
@@ -52,7 +45,8 @@ def lm_eval(
     """Run lm-eval's own command line, with capspace's models registered.
 
     Responses of a Hugging Face checkpoint are stored as 'capspace collect' stores them, so that a
-    killed run resumes where it stopped.
+    killed run resumes where it stopped. Those of any other model, such as an API's, are stored with
+    --answers-of only; choose another name for each model.
     """
     if {"-h", "--help"} & {*(arguments or [])}:
         typer.echo(f"{context.get_help()}\n")  # then lm-eval prints its own

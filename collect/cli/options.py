@@ -1,29 +1,25 @@
-"""Several commands share these options, and print in the same way."""
+"""Several commands share these options, each of which means one thing in all of them."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
-from contextvars import ContextVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from capspace.fit.errors import FitError
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from .printing import console, only_json_on_stdout, print_json, print_table
 
+if TYPE_CHECKING:
     from ..settings import RunSettings
     from ..storage.store import Store
 
 __all__ = [
+    "Csv",
     "EveryReference",
     "Json",
     "Level",
@@ -38,17 +34,17 @@ __all__ = [
     "Targets",
     "console",
     "last_day_of",
+    "name_of_result",
     "named_models",
     "only_json_on_stdout",
     "open_store",
+    "out",
     "print_json",
     "print_table",
     "resumable",
     "say_what_runs",
+    "target_scores",
 ]
-
-_PIPE_WIDTH = 160
-_RAW_IN_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 
 GATHER = "Measuring"
 PREDICT = "Predicting"
@@ -92,12 +88,43 @@ StorePath = Annotated[
 Targets = Annotated[
     list[str] | None,
     typer.Option(
-        "--target", help="Predict only this target; may be repeated.", rich_help_panel=PREDICT
+        "--target", help="Consider only this target. May be repeated.", rich_help_panel=PREDICT
     ),
 ]
 Level = Annotated[
     float, typer.Option(help="Nominal coverage of the intervals.", rich_help_panel=PREDICT)
 ]
+
+
+Csv = Annotated[Path | None, typer.Option("--csv", help="Also write the numbers to this CSV file.")]
+
+
+def out(default: str | None = None) -> Any:
+    """Return the option ``--out`` of a command that does without it what ``default`` says."""
+    return typer.Option(
+        "--out",
+        help="Where to write: the folder of a report, of figures or of a reference, or the file "
+        "of a table.",
+        show_default=False if default is None else default,
+    )
+
+
+def name_of_result(default: str | None = None) -> Any:
+    """Return the option ``--name`` of a command that takes ``default`` without it."""
+    return typer.Option(
+        "--name",
+        help="Name to store the result under.",
+        show_default=False if default is None else default,
+    )
+
+
+def target_scores(default: str) -> Any:
+    """Return the option ``--target-scores`` of a command that reads ``default`` without it."""
+    return typer.Option(
+        "--target-scores",
+        help="Table with scores on targets, joined by model name.",
+        show_default=default,
+    )
 
 
 def _reference(default: str) -> Any:
@@ -124,7 +151,6 @@ ReleaseDate = Annotated[
         rich_help_panel=PREDICT,
     ),
 ]
-_JSON_STREAM: ContextVar[TextIO | None] = ContextVar("json_stream", default=None)
 
 
 def named_models(names: Sequence[str], served: str | None, settings: RunSettings) -> list[str]:
@@ -151,14 +177,6 @@ def named_models(names: Sequence[str], served: str | None, settings: RunSettings
     return models
 
 
-@contextmanager
-def only_json_on_stdout() -> Iterator[None]:
-    """Leave standard output to ``print_json``: whatever else is printed goes to standard error."""
-    _JSON_STREAM.set(sys.stdout)
-    with redirect_stdout(sys.stderr):
-        yield
-
-
 def _while_the_command_runs(context: typer.Context, is_wanted: bool) -> bool:
     if is_wanted:
         context.with_resource(only_json_on_stdout())
@@ -173,16 +191,6 @@ Json = Annotated[
         callback=_while_the_command_runs,
     ),
 ]
-
-
-def console(*, stderr: bool = False) -> Console:
-    """Return the console commands print to."""
-    from .plain_console import PlainConsole
-
-    stream = sys.stderr if stderr else sys.stdout
-    # A pipe has no width; 80 columns would fold every table.
-    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
 
 def last_day_of(release_date: str | None) -> date | None:
@@ -217,73 +225,6 @@ def say_what_runs(include_path: Path | None) -> None:
             style="yellow",
             markup=False,
         )
-
-
-def print_json(value: Any) -> None:
-    """Print a value as the JSON document of a command; what JSON lacks, such as NaN, is null."""
-    from capspace.fit._json import json_safe
-
-    document = json.dumps(json_safe(value), indent=2, allow_nan=False, ensure_ascii=False)
-    # JSON leaves these as they are, a terminal does not; they can only stand in its strings.
-    escaped = _RAW_IN_JSON.sub(lambda raw: f"\\u{ord(raw[0]):04x}", document)
-    typer.echo(escaped, file=_JSON_STREAM.get())
-
-
-def print_table(
-    title: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    numbers: Sequence[str] = (),
-) -> None:
-    """Print a table; columns named in ``numbers`` are aligned to the right.
-
-    No number and no name in the first column is cut: a table that needs more columns than a
-    terminal has is printed as wide as it needs, and the terminal breaks its lines.
-    """
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
-        pad_edge=False, show_edge=False, header_style="dim",
-    )  # fmt: skip
-    lines = [tuple(row) for row in rows]
-    for i, column in enumerate(columns):
-        is_whole = column in numbers or i == 0
-        cells = [column, *(line[i] for line in lines)]
-        table.add_column(
-            column,
-            justify="right" if column in numbers else "left",
-            no_wrap=is_whole,
-            overflow="fold",
-            width=_width(cells) if is_whole else None,
-            min_width=None if is_whole else min(_LEAST_TEXT, max(map(len, cells))),
-        )
-    for line in lines:
-        table.add_row(*line)
-    shown = console()
-    unbound = shown.options.update(width=_NO_BOUND)
-    shown.width = max(shown.width, shown.measure(table, options=unbound).minimum)
-    shown.print(table)
-    shown.print()
-
-
-_LEAST_TEXT = 12
-"""Columns of a terminal that a text gets at least before it is folded."""
-_NO_BOUND = 10_000
-
-
-def _width(texts: Iterable[str]) -> int | None:
-    """Return the width of a column that is not folded, None where only rich can tell it.
-
-    Rich would measure each cell twice.
-    """
-    from rich.cells import cell_len
-
-    texts = list(texts)
-    is_plain = all(text.isprintable() and text == text.strip() for text in texts)
-    return max(map(cell_len, texts)) if is_plain else None
 
 
 @contextmanager

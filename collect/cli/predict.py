@@ -46,9 +46,7 @@ def predict(
     keep: t.Keep = False,
     force: t.Force = False,
     as_json: o.Json = False,
-    csv: Annotated[
-        Path | None, typer.Option(help="Also write the predictions to this CSV file.")
-    ] = None,
+    csv: o.Csv = None,
 ) -> None:
     """Predict the scores that were not measured from those that were, without torch.
 

@@ -33,7 +33,7 @@ Files = Annotated[
         show_default=False,
     ),
 ]
-Out = Annotated[Path, typer.Option(help="Folder to write the reference to.")]
+Out = Annotated[Path, o.out()]
 Licences = Annotated[
     list[str] | None,
     typer.Option(
@@ -83,7 +83,7 @@ def add_to(references: typer.Typer) -> None:
 
 def build(
     out: Out,
-    name: Annotated[str, typer.Option(help="Name of the reference.")],
+    name: Annotated[str, o.name_of_result()],
     files: Files = None,
     licence: Licences = None,
     dates: Dates = None,
@@ -108,10 +108,7 @@ def update(
         str, typer.Argument(metavar="NAME", help="A packaged reference, or the folder of one.")
     ],
     files: Files = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder to write the new one to.", show_default="NAME, if a folder"),
-    ] = None,
+    out: Annotated[Path | None, o.out("NAME, if a folder")] = None,
     licence: Licences = None,
     dates: Dates = None,
     fetch: Fetch = False,

@@ -11,6 +11,7 @@ from capspace.tasks.panel import Benchmark
 
 from ..errors import CollectError
 from . import options as o
+from .shrink import NamedPanels, shrink
 
 __all__ = ["add_to"]
 
@@ -18,19 +19,17 @@ __all__ = ["add_to"]
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(scores)
-    app.command()(panels)
+    group = typer.Typer(invoke_without_command=True, callback=panels, cls=NamedPanels)
+    group.command("show")(show_panel)
+    group.command()(shrink)
+    app.add_typer(group, name="panels")
 
 
 def scores(
     model: Annotated[str | None, typer.Argument(help="Show only this model's scores.")] = None,
     store: o.StorePath = None,
     as_json: o.Json = False,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the scores to this CSV file, in the long form that predict reads."
-        ),
-    ] = None,
+    csv: o.Csv = None,
     of: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -42,7 +41,10 @@ def scores(
     first: Annotated[int, typer.Option(min=0, help="Number of the receipt's first item.")] = 0,
     count: Annotated[int, typer.Option(min=1, help="How many items the receipt shows.")] = 10,
 ) -> None:
-    """Show the scores in the store, and where each of them comes from."""
+    """Show the scores in the store, and where each of them comes from.
+
+    --csv writes them in the long form that predict reads.
+    """
     from capspace.fit._files import write_whole
     from capspace.fit.errors import near_matches
 
@@ -93,14 +95,30 @@ def _receipt(
             print_receipt(each)
 
 
-def panels(
-    name: Annotated[str | None, typer.Argument(help="Show only this panel.")] = None,
+def panels(context: typer.Context, as_json: o.Json = False) -> None:
+    """Show the panels: which benchmarks each measures, and by which protocol."""
+    from capspace.tasks.panel import panel_names
+
+    if context.invoked_subcommand is None:
+        _show_panels(panel_names(), as_json)
+
+
+def show_panel(
+    context: typer.Context,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A panel's name, or the path of its YAML file.")
+    ],
     as_json: o.Json = False,
 ) -> None:
-    """Show the panels: which benchmarks each measures, and by which protocol."""
-    from capspace.tasks.panel import load_panel, panel_names
+    """Show one panel."""
+    before = context.parent is not None and context.parent.params["as_json"]  # panels --json NAME
+    _show_panels([name], as_json or before)
 
-    chosen = [load_panel(n) for n in (panel_names() if name is None else [name])]
+
+def _show_panels(names: list[str], as_json: bool) -> None:
+    from capspace.tasks.panel import load_panel
+
+    chosen = [load_panel(name) for name in names]
     if as_json:
         o.print_json([p.model_dump(mode="json") for p in chosen])
         return
@@ -138,5 +156,8 @@ def _metric(benchmark: Benchmark) -> str:
     """Return metric and filter, with how many items and samples where a panel says so."""
     chosen = "" if benchmark.filter == "none" else f" ({benchmark.filter})"
     items = "" if benchmark.items is None else f", {benchmark.items:,} items"
+    if benchmark.estimate is not None:
+        own = benchmark.estimate
+        items = f", estimated from {own.n_items:,} of {own.n_all:,} items (± {own.error:.3f})"
     samples = "" if benchmark.repeats is None else f", {benchmark.repeats} samples"
     return f"{benchmark.metric}{chosen}{items}{samples}"

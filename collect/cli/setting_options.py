@@ -14,9 +14,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from typer.models import OptionInfo
 
-from .._endpoint_settings import EndpointFields
 from ..errors import SettingsError
-from ..settings import LoadSettings, RunSettings, problem_lines
+from ..settings import EndpointFields, LoadSettings, RunSettings, problem_lines
 
 __all__ = ["option_of", "with_settings"]
 
@@ -61,19 +60,23 @@ def with_settings(command: Function) -> Function:
 
 
 def option_of(name: str) -> OptionInfo:
-    """Return the option for one field of `RunSettings`."""
+    """Return the option for one field of `RunSettings`, for a command with few options."""
+    option: OptionInfo
     (option,) = _parameter(name, RunSettings.model_fields[name]).annotation.__metadata__
-    return option  # type: ignore[no-any-return]
+    option.rich_help_panel = None
+    return option
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     spelled = _spelled(name)
+    words, _, unset = " ".join((field.description or "").split()).partition("; by default ")
     option = typer.Option(
         spelled,
         autocompletion=_completion(field.examples) if field.examples else None,
-        help=" ".join((field.description or "").split()),
+        help=f"{words.rstrip('.')}.",
         rich_help_panel=_GROUPS[name],
-        show_default=field.default is not None and field.annotation is not bool,
+        show_default=unset.rstrip(".")
+        or (field.default is not None and field.annotation is not bool),
     )
     return inspect.Parameter(
         name,

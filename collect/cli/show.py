@@ -54,6 +54,8 @@ def failure_dict(failure: Missing) -> dict[str, str]:
 
 def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
     """Print stored results, a table per model; models of one name by their revisions."""
+    from capspace.fit.table.sampling import shown_stderr
+
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault((result.model, result.revision), []).append(result)
@@ -67,7 +69,7 @@ def print_results(results: Sequence[Result], *, sources: bool = False) -> None:
                 (
                     r.benchmark,
                     score(r.score),
-                    score(r.stderr),
+                    score(shown_stderr(r.score, r.stderr, r.n_items)),
                     _count(r.n_items),
                     _count(r.n_shot),
                     r.protocol,
@@ -194,6 +196,8 @@ def print_placements(
     report: Path | None = None,
 ) -> None:
     """Print scores, then by each reference place, predictions, what is missing; then the report."""
+    from capspace.fit.table.sampling import shown_stderr
+
     out, first = console(), placements[0]
     out.print()
     out.print(first.model, style="bold", markup=False)
@@ -209,7 +213,7 @@ def print_placements(
             (
                 str(r["benchmark"]),
                 score(r["score"]),
-                score(r["stderr"]),
+                score(shown_stderr(r["score"], r["stderr"], r["n_items"])),
                 count(r["n_items"]),
                 count(r["n_shot"]),
             )
@@ -256,7 +260,7 @@ def _print_placement(placement: Placement) -> None:
     for step in placement.next_benchmarks[:1]:
         out.print(
             f"measure next: {step.benchmark}; the place would be {share(step.shrinkage)} less "
-            "uncertain",
+            f"uncertain{'' if step.reason == 'not measured' else f' (no score: {step.reason})'}",
             markup=False,
         )
     out.print()

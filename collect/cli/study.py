@@ -20,19 +20,14 @@ __all__ = ["add_to"]
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(cls=reading(scores="SCORES"))(gain)
-    app.command()(reproduce)
+    app.command(cls=reading(data="TABLES"))(reproduce)
 
 
 def gain(
     scores: t.Scores,
-    base: Annotated[str, typer.Option(help="Column of the score without the intervention.")],
-    treated: Annotated[str, typer.Option(help="Column of the score with the intervention.")],
-    target_scores: Annotated[
-        Path | None,
-        typer.Option(
-            help="Table with both scores, joined by model name.", show_default="SCORES itself"
-        ),
-    ] = None,
+    base: Annotated[str, t.base_column()],
+    treated: Annotated[str, t.treated_column()],
+    target_scores: t.TargetScores = None,
     components: t.Components = 3,
     drop: t.Drop = None,
     keep: t.Keep = False,
@@ -109,10 +104,10 @@ def _print_gain(result: GainAnalysis) -> None:
 
 
 def reproduce(
-    data: Annotated[Path, typer.Option(help="Folder with the study's tables.")],
-    out: Annotated[
-        Path, typer.Option(help="Folder to write the page, the figures and the numbers to.")
+    tables: Annotated[
+        Path, typer.Argument(metavar="TABLES", help="Folder with the study's tables.")
     ],
+    out: Annotated[Path, o.out()],
     expected: Annotated[
         Path | None,
         typer.Option(
@@ -122,11 +117,14 @@ def reproduce(
     ] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Run every analysis of the study (arXiv 2405.10938) on its tables, and compare numbers."""
+    """Run every analysis of the study (arXiv 2405.10938) on its tables, and compare numbers.
+
+    The page, its figures and the numbers are written to --out.
+    """
     from capspace.fit.studies.ruan2024 import reproduce as run
 
     err = o.console(stderr=True)
-    done = run(data, out, expected=expected, progress=lambda step: err.print(step, style="dim"))
+    done = run(tables, out, expected=expected, progress=lambda step: err.print(step, style="dim"))
     if as_json:
         o.print_json(done.to_dict())
         return

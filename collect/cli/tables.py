@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from capspace.fit.errors import DegenerateError, FitError, UnknownNameError, near_matches
 
-from .options import console
+from .options import console, out, target_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,7 @@ __all__ = [
     "Seed",
     "TargetColumn",
     "TargetScores",
+    "base_column",
     "own_dates",
     "panel_benchmarks",
     "print_notes",
@@ -39,6 +40,7 @@ __all__ = [
     "read_target",
     "save_figures",
     "target_column",
+    "treated_column",
     "without_doubtful",
 ]
 
@@ -50,12 +52,7 @@ Scores = Annotated[
         "Parquet table with a row per model, or a row per score.",
     ),
 ]
-TargetScores = Annotated[
-    Path | None,
-    typer.Option(
-        help="Table with the target's scores, joined by model name.", show_default="SCORES itself"
-    ),
-]
+TargetScores = Annotated[Path | None, target_scores("SCORES itself")]
 TargetColumn = Annotated[str, typer.Option(help="Column with the target's scores.")]
 Components = Annotated[
     int, typer.Option(min=1, help="Number of components of the capability space.")
@@ -97,12 +94,19 @@ CutoffFlops = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option(min=0, help="Seed of all random numbers; the same seed gives the same output."),
+    typer.Option(min=0, help="Seed of all random numbers: the same seed gives the same output."),
 ]
-Out = Annotated[
-    Path | None,
-    typer.Option(help="Folder to write the figures to.", show_default="capspace-report/COMMAND"),
-]
+Out = Annotated[Path | None, out("capspace-report/COMMAND")]
+
+
+def base_column() -> Any:
+    """Return the option ``--base``."""
+    return typer.Option("--base", help="Column with the scores without the intervention.")
+
+
+def treated_column() -> Any:
+    """Return the option ``--treated``."""
+    return typer.Option("--treated", help="Column with the scores with the intervention.")
 
 
 def read_scores(

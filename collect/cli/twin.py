@@ -9,6 +9,7 @@ import typer
 
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
+from .old_names import reading
 from .setting_options import with_settings
 
 __all__ = ["add_to"]
@@ -16,7 +17,7 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command()(twin)
+    app.command(cls=reading(budget="--time-budget"))(twin)
 
 
 @with_settings
@@ -51,7 +52,8 @@ def twin(
     from capspace.tasks.panel import load_panel
 
     from ..errors import CollectError
-    from ..exchange._twin import measured_twins, published_twins, stored_results
+    from ..exchange._twin import measured_twins, stored_results
+    from ..exchange._twin_comparison import published_twins
     from ..runtime.progress import progress_on
 
     chosen = load_panel(panel)

@@ -119,9 +119,10 @@ class Answers(Thoughts):
 
     Attributes
     ----------
-    n_empty, n_cut, n_thoughts, n_without_usage : int
+    n_empty, n_cut, n_thoughts, n_without_usage, n_unmarked : int
         Answers without a text; that used their budget up; with a thought that the server split
-        off; of whose length the server says nothing.
+        off; of whose length the server says nothing; that ended by themselves and show no end of a
+        thought.
     records : dict
         By task and item, what the server answered, for the samples.
 
@@ -130,7 +131,7 @@ class Answers(Thoughts):
     def __init__(self, *, thinks: bool, end: str | None = None) -> None:
         super().__init__(end or "")
         self.thinks = thinks
-        self.n_empty = self.n_cut = self.n_thoughts = self.n_without_usage = 0
+        self.n_empty = self.n_cut = self.n_thoughts = self.n_without_usage = self.n_unmarked = 0
         self.records: dict[tuple[str, int], list[dict[str, Any]]] = {}
 
     def unstopped(self, requests: Sequence[Any]) -> list[Any]:
@@ -149,6 +150,7 @@ class Answers(Thoughts):
         text, is_finished = self._without_thought(answer)
         if not is_finished:
             self.n_unfinished += 1
+            self.n_unmarked += not answer.used_its_budget
             self.unfinished.add(item)
             return ""
         stopped = self.stopped(text, request)
@@ -165,6 +167,23 @@ class Answers(Thoughts):
                 return behind.lstrip(), True
         ended = bool(answer.reasoning) and bool(answer.text or not answer.used_its_budget)
         return answer.text.lstrip(), ended
+
+    @property
+    def advice(self) -> str:
+        """What makes more of the answers end their thought: one advice for each cause."""
+        n_used = self.n_unfinished - self.n_unmarked
+        advices = []
+        if n_used:
+            advices.append(f"{n_used:,} used up their tokens: raise --max-gen-toks")
+        if self.n_unmarked:
+            end = self.end or "a usual delimiter"
+            advices.append(
+                f"{self.n_unmarked:,} ended by themselves and show no {end}: it is likely a "
+                "special token, which servers leave out of their texts (skip_special_tokens); "
+                "start the server with what splits thoughts off (vLLM, SGLang: "
+                "--reasoning-parser), or name what does stand there with --think-end"
+            )
+        return "; ".join(advices)
 
     @property
     def lines(self) -> list[str]:

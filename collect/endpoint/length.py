@@ -17,6 +17,8 @@ from .answers import Answer
 
 __all__ = ["ContextLength"]
 
+_BYTES_PER_TOKEN = 4
+
 
 class ContextLength:
     """The most tokens of a prompt with its answer, as far as anything tells them.
@@ -112,16 +114,36 @@ class ContextLength:
                 "lower --max-gen-toks"
             )
 
+    def tokens(self, text: str) -> Sequence[int]:
+        """Return a text's tokens; without a tokenizer, as many as a text of its length mostly has.
+
+        One for four bytes is what common tokenizers need of English.
+        """
+        if self._tokenizer is None:
+            return range(-(-len(text.encode()) // _BYTES_PER_TOKEN))
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
     def _count(self, context: str, *, is_chat: bool) -> int:
         if not is_chat:
             return len(self._tokenizer(context)["input_ids"])
-        text = self._tokenizer.apply_chat_template(
-            json.loads(context),
-            tokenize=False,
-            add_generation_prompt=True,
-            **self._template_arguments,
-        )
+        conversation = json.loads(context)
+        text = self.rendered(conversation, self._template_arguments)
+        if text is None:  # at least what is in its turns
+            text = "".join(turn["content"] for turn in conversation)
         return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def rendered(
+        self, conversation: Sequence[Mapping[str, str]], template_arguments: Mapping[str, Any]
+    ) -> str | None:
+        """Return a conversation as the tokenizer's chat template has it; None without one."""
+        if self._tokenizer is None or not self._tokenizer.chat_template:
+            return None
+        return str(
+            self._tokenizer.apply_chat_template(
+                conversation, tokenize=False, add_generation_prompt=True, **template_arguments
+            )
+        )
 
 
 def _loaded(name: str) -> tuple[Any, int | None]:

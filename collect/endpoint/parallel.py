@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 __all__ = ["in_parallel"]
@@ -17,8 +18,10 @@ def in_parallel(
 ) -> Iterator[list[tuple[int, T]]]:
     """Yield the results of ``work(0)`` to ``work(n_items - 1)`` with their indices, as they come.
 
-    After the first error no further item is begun; those under way are waited for and yielded, and
-    then the error is raised. The threads are daemons: who stops the run waits for none of them.
+    An item is begun only once the results before it are handed over: of a process that is killed,
+    no more than ``n_threads`` results are lost. After the first error no further item is begun;
+    those under way are waited for and yielded, and then the error is raised. The threads are
+    daemons: who stops the run waits for none of them.
     """
     todo = iter(range(n_items))
     waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -44,18 +47,19 @@ def in_parallel(
                 break
         while n_begun:
             batch: list[tuple[int, T]] = []
+            n_ended = 0
             for index, result, error in _those_there(outcomes):
-                n_begun -= 1
+                n_ended += 1
                 if error is not None:
                     failure = failure or error
                 else:
                     batch.append((index, result))  # type: ignore[arg-type]  # of a T without error
-                following = next(todo, None) if failure is None else None
-                if following is not None:
-                    waiting.put(following)
-                    n_begun += 1
             if batch:
                 yield batch
+            n_begun -= n_ended
+            for following in islice(todo, n_ended if failure is None else 0):
+                waiting.put(following)
+                n_begun += 1
         if failure is not None:
             raise failure
     finally:

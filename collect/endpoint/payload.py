@@ -92,6 +92,8 @@ class Payloads:
     ----------
     accepted : AcceptedFields
         What the server takes.
+    template_arguments : dict
+        What its chat template is given.
 
     """
 
@@ -99,8 +101,8 @@ class Payloads:
         self.accepted = AcceptedFields()
         self.is_chat = is_chat
         self._model = model
-        self._template_arguments = mode.template_arguments
-        self._effort = self._template_arguments.get("reasoning_effort")
+        self.template_arguments = mode.template_arguments
+        self._effort = self.template_arguments.get("reasoning_effort")
 
     @property
     def route(self) -> str:
@@ -110,7 +112,7 @@ class Payloads:
     @property
     def only_effort(self) -> bool:
         """Whether the chat template is given nothing but what a field of its own says as well."""
-        return self._template_arguments.keys() <= {"reasoning_effort"}
+        return self.template_arguments.keys() <= {"reasoning_effort"}
 
     def generation(
         self, context: str, settings: Mapping[str, Any], seed: int | None
@@ -143,8 +145,8 @@ class Payloads:
             payload["seed"] = seed
         if self._effort is not None:
             payload["reasoning_effort"] = self._effort
-        if self._template_arguments and self.accepted.template_arguments:
-            payload["chat_template_kwargs"] = self._template_arguments
+        if self.template_arguments and self.accepted.template_arguments:
+            payload["chat_template_kwargs"] = self.template_arguments
         return payload
 
     def scoring(self, text: str) -> dict[str, Any]:

@@ -14,11 +14,14 @@ from typing import Any
 from ..errors import BackendError, ResponseError
 from .answers import Answer
 from .connection import Connection, RefusedError
+from .length import ContextLength
 from .log_probabilities import NotEchoedError, read_echo
 from .payload import AcceptedFields, Payloads, Sampling
 
 __all__ = [
     "accepted_fields",
+    "ignored_switch_reason",
+    "is_greedy",
     "listed_models",
     "log_probability_reason",
     "require_sampling",
@@ -102,17 +105,77 @@ def _hint(error: RefusedError | None, payloads: Payloads) -> str:
 
 
 def _answer(
-    connection: Connection, payloads: Payloads, settings: dict[str, Any], seed: int
+    connection: Connection,
+    payloads: Payloads,
+    settings: dict[str, Any],
+    *,
+    seed: int,
+    most_faults: int = 1,
 ) -> Answer:
     context = as_context(_OPEN_QUESTION, is_chat=payloads.is_chat)
     payload = payloads.generation(context, settings, seed)
-    response = connection.post(payloads.route, payload, patience=_PATIENCE, most_faults=1)
+    response = connection.post(payloads.route, payload, patience=_PATIENCE, most_faults=most_faults)
     return Answer.read(response, int(settings["max_gen_toks"]))
+
+
+def ignored_switch_reason(
+    connection: Connection, requests: tuple[Payloads, Payloads], length: ContextLength
+) -> str | None:
+    """Return why thinking on and off are one mode to a server; None where they differ.
+
+    The tokenizer's own template tells, where there is one; else the tokens that the server counts
+    in one prompt. Where it counts none, nothing tells.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    requests : tuple of two Payloads
+        Those with thinking on, and off.
+    length : ContextLength
+        What renders a conversation, where there is a tokenizer.
+
+    """
+    context = as_context(_OPEN_QUESTION, is_chat=True)
+    texts = [length.rendered(json.loads(context), p.template_arguments) for p in requests]
+    if None not in texts:
+        same = "it renders the same with thinking on and off"
+        return same if texts[0] == texts[1] else None
+    counts = []
+    for payloads in requests:
+        payload = payloads.generation(context, {"max_gen_toks": 1}, None)
+        response = connection.post(payloads.route, payload, patience=_PATIENCE)
+        counts.append(Answer.read(response, 1).n_prompt)
+    if counts[0] is None or counts[0] != counts[1]:
+        return None
+    return (
+        f"one prompt has {counts[0]:,} tokens with thinking on and off (where it does differ, "
+        "--tokenizer proves it)"
+    )
 
 
 def as_context(text: str, *, is_chat: bool) -> str:
     """Return a question as the context of a request."""
     return json.dumps([{"role": "user", "content": text}]) if is_chat else text
+
+
+def is_greedy(
+    connection: Connection, payloads: Payloads, settings: dict[str, Any], first: Answer
+) -> bool:
+    """Return whether a server answers a greedy request as it did before.
+
+    Some hold the sampling settings of the first request that they ever had for all later ones.
+
+    Parameters
+    ----------
+    connection, payloads, settings
+        As of `accepted_fields`.
+    first : Answer
+        The server's answer to that request.
+
+    """
+    again = _answer(connection, payloads, settings, seed=2, most_faults=5)
+    return (again.reasoning, again.text) == (first.reasoning, first.text)
 
 
 def require_sampling(connection: Connection, payloads: Payloads, sampling: Sampling) -> None:

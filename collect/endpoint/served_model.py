@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -27,6 +28,8 @@ from .parallel import in_parallel
 from .payload import Payloads, Sampling, answer_budget, refuse_unknown_settings
 from .probes import (
     accepted_fields,
+    ignored_switch_reason,
+    is_greedy,
     listed_models,
     log_probability_reason,
     require_sampling,
@@ -99,6 +102,7 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
         listed_length = models.get(self._model, {}).get("max_model_len")
         self._length = ContextLength.of(settings, listed_length, self._mode.template_arguments)
         self._try_fields({})
+        self._require_switch()
         stated = "" if self._stated is None else f"; you say that it is {self._stated}"
         self.notes.append(f"{self._model} behind {url}{stated}: {NOTHING_TELLS}")
         if self._length.limit is None:
@@ -113,12 +117,35 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
         own = {**self._mode.generation, **sampling, "until": ["###"], "max_gen_toks": 16}
         accepted, answer = accepted_fields(self._connection, self._payloads, own)
         self._require_model(answer)
+        if Sampling.of(own).temperature == 0 and not is_greedy(
+            self._connection, self._payloads, own, answer
+        ):
+            self.notes.append(
+                "the server gave two texts to one prompt at temperature 0: a score here depends on "
+                "chance (some hold the sampling settings of their first request: restart it)"
+            )
         names = [name for name in ("stop", "seed") if getattr(before, name)]
         left_out = [name for name in names if not getattr(accepted, name)]
         if left_out:
             self.notes.append(
                 f"the server refuses the field {' and '.join(left_out)}, which is left out"
                 + ("; stop strings are applied here" * ("stop" in left_out))
+            )
+
+    def _require_switch(self) -> None:
+        """Refuse thinking on or off where the server's chat template knows of no such switch."""
+        if self._mode.thinking == "default":
+            return
+        modes = (replace(self._mode, thinking="on"), replace(self._mode, thinking="off"))
+        on, off = (Payloads(self._model, mode, is_chat=True) for mode in modes)
+        for payloads in (on, off):
+            payloads.accepted = self._payloads.accepted
+        reason = ignored_switch_reason(self._connection, (on, off), self._length)
+        if reason is not None:
+            raise BackendError(
+                f"{self._connection.url}: its chat template ignores enable_thinking: {reason}; for "
+                "a model that always thinks say --chat-template and where a thought ends "
+                "(--think-end '</think>'), for another name of the switch --chat-template-args"
             )
 
     def _require_model(self, answer: Answer) -> None:
@@ -146,6 +173,10 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
     def batch_size(self) -> int:
         """Requests at a time."""
         return self._settings.concurrency
+
+    def tok_encode(self, string: str, **_: Any) -> Sequence[int]:
+        """Return a text's tokens, or without a tokenizer about as many numbers."""
+        return self._length.tokens(string)
 
     def answers(self) -> Answers:
         """Return what reads the answers of one benchmark."""

@@ -64,18 +64,18 @@ def write_every_eval_ever(results: Sequence[Result], store: Store, out: Path) ->
 
 
 def _write_run(run: Run, store: Store, out: Path, now: str) -> Iterator[Path]:
-    organisation, _, plain = run.model.rpartition("/")
+    organisation, _, plain = run.name.rpartition("/")
     folder = Path("data", "capspace", _part(organisation or "unknown"), _part(plain))
     # The same run is written to the same file again: a UUID of random bits would pile them up.
     stem = str(uuid.UUID(bytes=run.digest[:16], version=4))
-    parts = (file_name(run.model), run.revision[:12], run.digest.hex()[:8])
+    parts = (file_name(run.name), run.revision[:12], run.digest.hex()[:8])
     evaluation_id = f"capspace/{'-'.join(filter(None, parts))}/{now}"
     (out / folder).mkdir(parents=True, exist_ok=True)
 
     lines = [
         log.to_json()
         for result in run.results
-        for log in _instance_logs(result, store, evaluation_id)
+        for log in _instance_logs(result, run.name, store, evaluation_id)
     ]
     samples = None
     if lines:
@@ -120,8 +120,8 @@ def _evaluation_log(
             name=library.replace("-", "_") or "unknown", version=version or "unknown"
         ),
         model_info=ModelInfo(
-            name=run.model,
-            id=run.model,
+            name=run.name,
+            id=run.name,
             additional_details=AdditionalDetails(
                 deployment_type="self_deployed" if measured else "unknown",
                 model_availability="unknown",
@@ -181,7 +181,9 @@ def _metric_config(result: Result) -> MetricConfig:
     )
 
 
-def _instance_logs(result: Result, store: Store, evaluation_id: str) -> Iterator[InstanceLog]:
+def _instance_logs(
+    result: Result, name: str, store: Store, evaluation_id: str
+) -> Iterator[InstanceLog]:
     """Yield a record per item, where samples state its answers and the metric item by item."""
     metric, chosen = metric_and_filter(result)
     if not store.samples_file(result.key).exists():
@@ -194,7 +196,7 @@ def _instance_logs(result: Result, store: Store, evaluation_id: str) -> Iterator
         shown = f"{item.prompt}{item.expected}".encode("utf-8", "surrogatepass")
         yield InstanceLog(
             evaluation_id=evaluation_id,
-            model_id=result.model,
+            model_id=name,
             evaluation_name=result.benchmark,
             evaluation_result_id=result.key,
             sample_id=f"{item.task}/{item.item}",

@@ -12,6 +12,7 @@ from ..storage.digests import canonical_json, sha256
 from ..storage.protocol import Protocol
 from ..storage.result import Result
 from ..storage.run_dates import run_date
+from ..storage.score_table import mode_suffixes
 
 __all__ = ["Run", "file_name", "metric_and_filter", "runs", "versions_of", "without_collisions"]
 
@@ -42,6 +43,8 @@ class Run:
         The protocol in the words of the table or record that a score came from; "" for others.
     is_dated : bool
         False where nobody states when it was run, and the results' dates are those of an import.
+    name : str
+        The model's, with its mode where it thinks: a model's modes are models of their own.
     results : list of Result
 
     """
@@ -56,25 +59,28 @@ class Run:
     conditions: tuple[str, ...]
     protocol: str
     is_dated: bool
+    name: str
     results: list[Result]
 
     @property
     def digest(self) -> bytes:
         """SHA-256 of what tells this run from others of the same model."""
-        described = {name: value for name, value in vars(self).items() if name != "results"}
+        other = ("name", "results")  # which the rest decides
+        described = {name: value for name, value in vars(self).items() if name not in other}
         return bytes.fromhex(sha256(canonical_json(described).encode("utf-8", "surrogatepass")))
 
 
 def runs(results: Iterable[Result]) -> list[Run]:
     """Return results grouped by all that is said of a run as a whole."""
     groups: dict[bytes, Run] = {}
-    for result in results:
-        run = _run_of(result)
+    rows = list(results)
+    for result, suffix in zip(rows, mode_suffixes(rows, thinking_alone=True), strict=True):
+        run = _run_of(result, name=f"{result.model}{suffix}")
         groups.setdefault(run.digest, run).results.append(result)
     return list(groups.values())
 
 
-def _run_of(result: Result) -> Run:
+def _run_of(result: Result, *, name: str) -> Run:
     """Return the run that a result is of, still without results."""
     identity = json.loads(result.identity)
     scores = identity.get("scores")
@@ -100,6 +106,7 @@ def _run_of(result: Result) -> Run:
         conditions=tuple(conditions),
         protocol=protocol,
         is_dated=scores is None or bool(run_date(result)),
+        name=name,
         results=[],
     )
 

@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capspace.fit._files import write_whole
-from capspace.fit.table import ScoreTable
 from capspace.fit.table.cells import PARQUET_ENDINGS
 
 from ..errors import CollectError
@@ -28,6 +27,9 @@ from .exported_runs import (
     versions_of,
     without_collisions,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["EXPORT_FORMATS", "export_scores", "require_format"]
 
@@ -88,7 +90,7 @@ def export_scores(results: Sequence[Result], *, store: Store, form: str, out: Pa
 def _csv(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
     if out.suffix.lower() in {*PARQUET_ENDINGS, ".json"}:
         raise CollectError(f"{out}: a name that ends so is read as something else than CSV")
-    write_whole(out, _table(results).scores.to_csv(index=False, lineterminator="\n"))
+    write_whole(out, _table(results).to_csv(index=False, lineterminator="\n"))
     return [out]
 
 
@@ -96,7 +98,7 @@ def _parquet(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
     if out.suffix.lower() not in PARQUET_ENDINGS:
         raise CollectError(f"{out}: a Parquet file is called .parquet or .pq, or nobody reads it")
     try:
-        content: bytes = _table(results).scores.to_parquet(index=False)
+        content: bytes = _table(results).to_parquet(index=False)
     except ImportError:
         raise CollectError(
             "writing Parquet needs pyarrow: pip install 'capspace[parquet]'"
@@ -105,9 +107,14 @@ def _parquet(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
     return [out]
 
 
-def _table(results: Sequence[Result]) -> ScoreTable:
-    """Return a table of whole revisions, so that they are the same where it is read."""
-    return to_table(results, longest_revision=64)
+def _table(results: Sequence[Result]) -> pd.DataFrame:
+    """Return a table of whole revisions, so that they are the same where it is read.
+
+    Models have their modes beside them, where one did not respond in plain mode.
+    """
+    table = to_table(results, longest_revision=64, leaves_store=True)
+    modes = table.models["mode"].reindex(table.scores["model"])
+    return table.scores if modes.isna().all() else table.scores.assign(mode=modes.to_numpy())
 
 
 def _lm_eval(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
@@ -115,7 +122,7 @@ def _lm_eval(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
     written = []
     stamps: set[str] = set()
     for run in runs(results):
-        folder = out / file_name(run.model)
+        folder = out / file_name(run.name)
         folder.mkdir(parents=True, exist_ok=True)
         for own in without_collisions(run.results):
             stamp = _stamp(own, stamps)
@@ -146,11 +153,11 @@ def _run_record(run: Run, measured_at: str) -> dict[str, Any]:
             "limit": run.limit,
             **{_SEEDS[name]: seed for name, seed in run.seeds.items()},
         },
-        "model_name": run.model,
+        "model_name": run.name,
         "date": datetime.fromisoformat(measured_at).timestamp(),
         # What lm-eval's layout has no place for.
         "capspace": {
-            "name": run.model,
+            "name": run.name,
             "conditions": list(run.conditions),
             "protocol": run.protocol,
             "dated": run.is_dated,

@@ -112,7 +112,7 @@ def _model(given: str) -> ModelName:
     name, at, revision = given.strip().rpartition("@")
     whole = ModelName(name, revision) if at and name else ModelName(given.strip())
     if not whole.model:
-        raise ImportFileError("--model names no model")
+        raise ImportFileError("--answers-of names no model")
     return whole
 
 
@@ -125,7 +125,7 @@ def _refuse_several(given: ModelName, about: Sequence[ModelName]) -> None:
     if len(names) > 1:
         first = f"{', '.join(list(names)[:3])}{', ...' if len(names) > 3 else ''}"
         raise ImportFileError(
-            f"--model {given.model} names one model, and these files are about {len(names)}: "
+            f"--answers-of {given.model} names one model, and these files are about {len(names)}: "
             f"{first}; import each by itself"
         )
 

@@ -53,7 +53,7 @@ class UnnamedModelError(ValueError):
 
     def remedy(self, path: Path) -> str:
         """Return the message with what to do about it."""
-        return f"{self}; say which: capspace import --model NAME {path.name}"
+        return f"{self}; say which: capspace import --answers-of NAME {path.name}"
 
 
 def named_model(

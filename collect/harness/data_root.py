@@ -165,6 +165,11 @@ class DataRoot:
         if not top.resolve().is_relative_to(self.path.resolve()):
             raise DataRootError(f"data set {dataset!r} lies outside the data root {self.path}")
         if not top.is_dir():
+            if self.path == embedded_data_root().path:
+                raise DataRootError(
+                    f"data set {dataset} is not among the embedded items, which are for trying out "
+                    "the panels smoke, openllm-v2 and modern"
+                )
             raise DataRootError(f"data set {dataset}: no folder {top}")
         if name is None or name == "default":
             inner = top / "default"

@@ -14,6 +14,7 @@ import numpy as np
 from capspace.tasks.panel import Benchmark
 
 from ..errors import HarnessError
+from .estimates import estimated_score
 from .item_draws import drawn_stderr
 
 __all__ = ["Evaluation", "read_evaluation", "refuse_right_unfinished"]
@@ -86,12 +87,15 @@ def read_evaluation(benchmark: Benchmark, results: dict[str, Any]) -> Evaluation
     counts = [part["n_items"] if benchmark.aggregate == "weighted" else 1 for part in parts]
     score = math.fsum(n * p["score"] for n, p in zip(counts, parts, strict=True)) / sum(counts)
     squares = ((n * p["stderr"]) ** 2 for n, p in zip(counts, parts, strict=True))
-    is_drawn = "of" in parts[0]
+    if benchmark.estimate is not None:
+        score, stderr = estimated_score(benchmark, benchmark.estimate, samples)
+    elif "of" in parts[0]:
+        stderr = drawn_stderr(benchmark, parts, samples)
+    else:
+        stderr = math.sqrt(math.fsum(squares)) / sum(counts)
     return Evaluation(
         score=score,
-        stderr=drawn_stderr(benchmark, parts, samples)
-        if is_drawn
-        else math.sqrt(math.fsum(squares)) / sum(counts),
+        stderr=stderr,
         n_items=sum(p["n_items"] for p in parts),
         tasks=tuple(parts),
         samples=tuple(samples),

@@ -151,8 +151,9 @@ class Harness:
             tasks = self._load(benchmark, changes)
             _require_examples(benchmark, tasks)
             chosen = None
-            if benchmark.items is not None and limit is None:
+            if not benchmark.is_whole and limit is None:
                 chosen = chosen_items(tasks, benchmark, seeds.fewshot)
+                tasks = [task for task in tasks if task.config.task in chosen]
             results = simple_evaluate(
                 model=lm,
                 tasks=tasks,
@@ -192,8 +193,9 @@ class Harness:
             tasks = self._load(benchmark, changes)
             _require_examples(benchmark, tasks)
         chosen: dict[str, list[int]] = {}
-        if benchmark.items is not None and limit is None:
+        if not benchmark.is_whole and limit is None:
             chosen = chosen_items(tasks, benchmark, HARNESS_SEEDS.fewshot)
+            tasks = [task for task in tasks if task.config.task in chosen]
         for task in tasks:
             task.set_config(key="num_fewshot", value=benchmark.n_shot)
             task.set_fewshot_seed(HARNESS_SEEDS.fewshot)

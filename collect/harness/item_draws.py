@@ -14,7 +14,7 @@ from capspace.tasks.panel import Benchmark
 
 from ..errors import HarnessError
 
-__all__ = ["drawn_items", "drawn_stderr", "random_order"]
+__all__ = ["drawn_items", "drawn_stderr", "item_values", "random_order"]
 
 
 def random_order(task: str, size: int, seed: int) -> list[int]:
@@ -29,7 +29,9 @@ def random_order(task: str, size: int, seed: int) -> list[int]:
 def drawn_items(
     tasks: Sequence[Any], benchmark: Benchmark, n_items: int, seed: int
 ) -> dict[str, list[int]]:
-    """Return the first items of each task in its random order, so many in all.
+    """Return the first items of each task in its random order, so many in all, ascending.
+
+    lm-eval takes them in the order of the data, and numbers its records by this list.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def drawn_items(
     pool = pool_of(benchmark, [len(task.eval_docs) for task in tasks])
     counts = pool.counts(min(max(n_items, pool.n_tasks), pool.n_items)).tolist()
     return {
-        task.config.task: random_order(task.config.task, size, seed)[:count]
+        task.config.task: sorted(random_order(task.config.task, size, seed)[:count])
         for task, size, count in zip(tasks, pool.sizes, counts, strict=True)
     }
 
@@ -70,10 +72,27 @@ def drawn_stderr(
         The benchmark's metric has no value for a single item.
 
     """
+    values = [value for _, value in item_values(benchmark, samples)]
+    pool = pool_of(benchmark, [int(part["of"]) for part in parts])
+    factor = pool.variance_factor(sum(int(part["n_items"]) for part in parts))
+    return float(np.sqrt(item_variance(np.array(values)) * factor))
+
+
+def item_values(
+    benchmark: Benchmark, samples: Sequence[Mapping[str, Any]]
+) -> list[tuple[Mapping[str, Any], float]]:
+    """Return lm-eval's record of each item, by the benchmark's filter, with what it scored.
+
+    Raises
+    ------
+    HarnessError
+        The benchmark's metric has no value for a single item.
+
+    """
     names = benchmark.metric.split("+")
     try:
-        values = [
-            float(np.mean([np.mean(np.asarray(sample[name], float)) for name in names]))
+        return [
+            (sample, float(np.mean([np.mean(np.asarray(sample[name], float)) for name in names])))
             for sample in samples
             if sample["filter"] == benchmark.filter
         ]
@@ -82,6 +101,3 @@ def drawn_stderr(
             f"{benchmark.name}: its metric {benchmark.metric} has no value for a single item, so "
             "that some of them say nothing of all; measure it whole"
         ) from None
-    pool = pool_of(benchmark, [int(part["of"]) for part in parts])
-    factor = pool.variance_factor(sum(int(part["n_items"]) for part in parts))
-    return float(np.sqrt(item_variance(np.array(values)) * factor))

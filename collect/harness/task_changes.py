@@ -14,6 +14,7 @@ from capspace.tasks.panel import Benchmark
 
 from ..errors import HarnessError
 from ..storage.mode import Mode
+from .estimates import estimating_items
 from .item_draws import drawn_items
 
 __all__ = ["TaskChanges", "chosen_items"]
@@ -59,7 +60,9 @@ class TaskChanges:
 
         """
         changes: dict[str, Any] = {}
-        if benchmark.items is not None:
+        if benchmark.estimate is not None:
+            changes[_ITEMS] = benchmark.estimate.model_dump(mode="json", exclude={"fitted_on"})
+        elif benchmark.items is not None:
             is_drawn = benchmark.draw == "random"  # by a seed, which the identity has as well
             changes[_ITEMS] = {"drawn": benchmark.items} if is_drawn else benchmark.items
         if config.get("output_type", "generate_until") != "generate_until":
@@ -105,7 +108,16 @@ def _samples(settings: Mapping[str, Any]) -> bool:
 
 
 def chosen_items(tasks: Sequence[Any], benchmark: Benchmark, seed: int) -> dict[str, list[int]]:
-    """Return which items of each task are measured where a benchmark does not take them all."""
+    """Return which items of each task are measured where a benchmark does not take them all.
+
+    Raises
+    ------
+    HarnessError
+        A panel chose items of another data set than the one that is there.
+
+    """
+    if benchmark.estimate is not None:
+        return estimating_items(tasks, benchmark.estimate)
     if benchmark.items is None:
         return {}
     if benchmark.draw == "random":

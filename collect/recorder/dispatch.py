@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ..errors import ResponseError
@@ -21,44 +20,15 @@ from ..runtime.signals import end_if_terminated
 from ..storage.journal import Failure, Journal, RequestType, Response
 from .accelerator import NonFiniteWatch, free_memory
 from .batching import Call, Draw, is_finite
-from .request_order import (
-    Request,
-    blocks,
-    length,
-    pieces,
-    place,
-    request_keys,
-)
+from .journaled import JournaledResponses, OnProgress
+from .request_order import Request, blocks, length, pieces, place
 
-__all__ = ["Dispatcher", "RequestCounts"]
+__all__ = ["Dispatcher"]
 
 _HANDFUL = 8  # requests of the first chunk, where a model does not say how many it takes at once
 
 
-@dataclass
-class RequestCounts:
-    """What became of the requests so far; a result records it under these names.
-
-    Attributes
-    ----------
-    n_requests, n_known, n_asked : int
-        Requests of the harness; those whose responses the journal held; those that the
-        model responded to.
-    n_empty : int
-        Generations that came back empty: passed on, and not stored.
-    n_split : int
-        Calls that ran out of memory and were split.
-
-    """
-
-    n_requests: int = 0
-    n_known: int = 0
-    n_asked: int = 0
-    n_empty: int = 0
-    n_split: int = 0
-
-
-class Dispatcher:
+class Dispatcher(JournaledResponses):
     """Responds to lists of requests from a journal and a model.
 
     Parameters
@@ -82,18 +52,16 @@ class Dispatcher:
         identity: str,
         label: str,
         description: Mapping[str, Any] | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: OnProgress | None = None,
         chunk_seconds: float = 20.0,
         batch_size: int | None = None,
         by_prefix: bool = False,
         torch_model: object = None,
     ) -> None:
-        self.counts = RequestCounts()
-        self._journal = journal
-        self._identity = identity
+        super().__init__(
+            journal, identity=identity, description=description, on_progress=on_progress
+        )
         self._label = label
-        self._description = description
-        self._on_progress = on_progress or (lambda done, wanted: None)
         self._chunk_seconds = chunk_seconds
         self._knows_batch = batch_size is not None
         self._batch_size = batch_size or _HANDFUL
@@ -102,8 +70,7 @@ class Dispatcher:
         # larger one, calls are that, and draws depend on no cut that follows the throughput.
         self._batch_by_batch = self._knows_batch and not by_prefix
         self._torch_model = torch_model
-        self._n_done = self._n_in_flight = 0
-        self._n_wanted = 1
+        self._n_in_flight = 0
 
     def share_done(self, share_of_call: float) -> float:
         """Return the share of the requests that is done when this share of the model's call is."""
@@ -139,14 +106,7 @@ class Dispatcher:
             A chunk could not be written; those before it are stored.
 
         """
-        keys = request_keys(request_type, requests)
-        journaled = self._journal.known(self._identity)
-        known = {key: journaled[key] for key in keys if key in journaled}
-        by_key = dict(zip(keys, requests, strict=True))
-        self.counts.n_requests += len(requests)
-        self.counts.n_known += sum(key in known for key in keys)
-        self._n_wanted = len(by_key)
-        self._report(len(known))
+        keys, by_key, known = self._known(request_type, requests)
         if len(known) == len(by_key):
             return [known[key] for key in keys]
 
@@ -203,8 +163,8 @@ class Dispatcher:
             yield from pieces(block, self._batch_size, known, fits)
 
     def _report(self, n_done: int) -> None:
-        self._n_done, self._n_in_flight = n_done, 0
-        self._on_progress(n_done, self._n_wanted)
+        self._n_in_flight = 0
+        super()._report(n_done)
 
     def _store(
         self,
@@ -217,13 +177,7 @@ class Dispatcher:
     ) -> None:
         good = {k: response for k, response in responded.items() if _can_be_stored(response)}
         if good:
-            self._journal.append(
-                self._identity,
-                call.request_type,
-                list(good),
-                list(good.values()),
-                description=self._description,
-            )
+            self._append(call.request_type, good)
         if call.tuning_changed:
             self._journal.keep_tuning(self._identity, call.tuning)
             call.learned = dict(call.tuning)

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..runtime.signals import end_if_terminated
 from ..storage.journal import Journal, RequestType, Response
-from .dispatch import RequestCounts
-from .request_order import Request, place, request_keys
+from .journaled import JournaledResponses, OnProgress
+from .request_order import Request, place
 
 __all__ = ["OneByOne", "RespondEach"]
 
@@ -24,7 +24,7 @@ RespondEach = Callable[
 """From requests and a seed for each to what comes, as it comes: responses by request's index."""
 
 
-class OneByOne:
+class OneByOne(JournaledResponses):
     """Responds to lists of requests from a journal, and from a model that answers one by one.
 
     Parameters
@@ -43,15 +43,12 @@ class OneByOne:
         identity: str,
         respond_each: RespondEach,
         description: Mapping[str, Any] | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
-        self.counts = RequestCounts()
-        self._journal = journal
-        self._identity = identity
-        self._description = description
+        super().__init__(
+            journal, identity=identity, description=description, on_progress=on_progress
+        )
         self._respond_each = respond_each
-        self._on_progress = on_progress or (lambda done, wanted: None)
-        self._n_done, self._n_wanted = 0, 1
 
     def share_done(self, share_of_call: float) -> float:
         """Return the share of the requests that is done, whatever the model's call says."""
@@ -78,13 +75,7 @@ class OneByOne:
             A response could not be written; those before it are stored.
 
         """
-        keys = request_keys(request_type, requests)
-        by_key = dict(zip(keys, requests, strict=True))
-        journaled = self._journal.known(self._identity)
-        known = {key: journaled[key] for key in by_key if key in journaled}
-        self.counts.n_requests += len(requests)
-        self.counts.n_known += sum(key in known for key in keys)
-        self._report(len(known), len(by_key))
+        keys, by_key, known = self._known(request_type, requests)
         unknown = sorted(
             (key for key in by_key if key not in known),
             key=lambda key: place(by_key[key], key, by_prefix=False),
@@ -94,16 +85,10 @@ class OneByOne:
             seeds = [self._seed(key) for key in unknown]
             for batch in self._respond_each(request_type, asked, seeds):
                 new = {unknown[index]: response for index, response in batch}
-                self._journal.append(
-                    self._identity,
-                    request_type,
-                    list(new),
-                    list(new.values()),
-                    description=self._description,
-                )
+                self._append(request_type, new)
                 known |= new
                 self.counts.n_asked += len(new)
-                self._report(len(known), len(by_key))
+                self._report(len(known))
                 end_if_terminated()
         return [known[key] for key in keys]
 
@@ -115,7 +100,3 @@ class OneByOne:
         own = str((self._description or {}).get("seed", 0))
         bits = blake2b(own.encode() + key, digest_size=7).digest()
         return int.from_bytes(bits, "little") & _LARGEST_SEED
-
-    def _report(self, n_done: int, n_wanted: int) -> None:
-        self._n_done, self._n_wanted = n_done, n_wanted
-        self._on_progress(n_done, n_wanted)

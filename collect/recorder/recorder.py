@@ -14,7 +14,8 @@ from lm_eval.api.model import LM
 from ..errors import HarnessError
 from ..storage.journal import Journal, Response
 from ._mixed_prompts import mixed_prompts
-from .dispatch import Dispatcher, RequestCounts
+from .dispatch import Dispatcher
+from .journaled import RequestCounts
 from .one_by_one import OneByOne
 from .thoughts import Thoughts
 

@@ -48,6 +48,11 @@ class Thoughts:
         return []
 
     @property
+    def advice(self) -> str:
+        """What makes more of the answers end their thought."""
+        return "raise --max-gen-toks"
+
+    @property
     def share_unfinished(self) -> float:
         """Share of the answers that were not finished."""
         return self.n_unfinished / self.n_answers if self.n_answers else 0.0

@@ -14,6 +14,7 @@ from capspace.fit.prediction import Placement, place_model
 from capspace.fit.table.comparable import not_comparable_note
 
 from ..endpoint.address import NOTHING_TELLS, served_name
+from ..recorder.thoughts import MOST_UNFINISHED
 from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
 from ..storage.result import Result
 from ..storage.score_table import to_table
@@ -196,6 +197,7 @@ def place_collection(
             verdict=verdict,
             stopping=next((p for p in collection.stopping.values() if not p.is_whole), None),
             lifts=lifts,
+            marks={name: f"{n:.1%} unfinished" for name, n in _unfinished(results).items()},
         )
     no_verdict = verdict if isinstance(verdict, str) else ""
     return PlacedModel(
@@ -246,6 +248,10 @@ def _notes(collection: Collection) -> list[str]:
     odd = [r.benchmark for r in collection.results if not r.comparable]
     if odd:
         notes.append(not_comparable_note(odd))
+    notes += [
+        f"{name}: {n:.1%} of the answers did not end their thought and count as wrong."
+        for name, n in _unfinished(collection.results).items()
+    ]
     limits = [
         result.benchmark
         for result in collection.results
@@ -265,6 +271,16 @@ def _notes(collection: Collection) -> list[str]:
             f"interval is more than {plan.widening:.1%} wider than it would be by all items."
         )
     return notes
+
+
+def _unfinished(results: Iterable[Result]) -> dict[str, float]:
+    """Return by benchmark the share of unfinished answers, where it is so large that it matters."""
+    shares = {r.benchmark: r.provenance.get("unfinished") for r in results}
+    return {
+        name: share
+        for name, share in shares.items()
+        if isinstance(share, float) and share > MOST_UNFINISHED
+    }
 
 
 def _further_note(further: Iterable[Result]) -> list[str]:
@@ -306,6 +322,11 @@ def _extra(collection: Collection, alarms: Iterable[ScoreAlarm]) -> dict[str, ob
                 "key": r.key,
                 "measured_at": r.measured_at,
                 "engine": r.provenance.get("engine"),
+                **(
+                    {"unfinished": r.provenance["unfinished"]}
+                    if "unfinished" in r.provenance
+                    else {}
+                ),
             }
             for r in collection.results
         ],

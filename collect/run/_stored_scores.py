@@ -32,18 +32,24 @@ def further_results(
     -------
     list of Result
         The newest of each benchmark, by name: of the same revision, mode and limit, or imported,
-        and then of the same revision where it states one.
+        and then of the same revision where it states one. Of a model that thinks none is imported:
+        nobody knows in which mode such a score was measured.
 
     """
     (checkpoint,) = collection.checkpoints
     measured = {benchmark.name for benchmark in collection.panel.benchmarks}
     conditions = {_conditions(result) for result in collection.results}
+    thinks = any(mode == "thinking" for mode, _ in conditions)
     newest: dict[str, Result] = {}
     for result in stored:
         is_same = result.revision == checkpoint.revision and _conditions(result) in conditions
-        is_imported = _model(result) is None and result.revision in ("", checkpoint.revision)
+        is_unknown = _model(result) is None and result.revision in ("", checkpoint.revision)
         is_wanted = result.benchmark in benchmarks and result.benchmark not in measured
-        if result.model == checkpoint.name and is_wanted and (is_same or is_imported):
+        if (
+            result.model == checkpoint.name
+            and is_wanted
+            and (is_same or (is_unknown and not thinks))
+        ):
             newest[result.benchmark] = result
     return [newest[name] for name in sorted(newest)]
 

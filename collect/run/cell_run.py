@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from capspace.fit.table.sampling import shown_stderr
 from capspace.tasks.panel import Panel
 
 from ..checkpoints.checkpoint import Checkpoint
@@ -91,9 +92,9 @@ class CellRun:
         self._note_engine(cell.benchmark.name, lm, engine)
         result = self._result(model, checkpoint, cell, evaluation, seconds, engine)
         self.store.put(result, evaluation.samples)
-        self.progress.scored(
-            cell.benchmark.name, evaluation.score, evaluation.stderr, evaluation.n_items
-        )
+        n_items = evaluation.n_items
+        stderr = shown_stderr(evaluation.score, evaluation.stderr, n_items)
+        self.progress.scored(cell.benchmark.name, evaluation.score, stderr, n_items)
         if evaluation.normalised is not None:
             self.progress.note(
                 f"{cell.benchmark.name}: {evaluation.normalised:.4f} on the scale of the Open LLM "
@@ -116,7 +117,7 @@ class CellRun:
             self.progress.note(
                 f"{benchmark}: {thoughts.share_unfinished:.1%} of {thoughts.n_answers:,} answers "
                 "did not end their thought and count as wrong"
-                + ("; the score is marked as not comparable: raise --max-gen-toks" * marked)
+                + (f"; the score is marked as not comparable: {thoughts.advice}" * marked)
             )
         for line in () if thoughts is None else thoughts.lines:
             self.progress.note(f"{benchmark}: {line}")

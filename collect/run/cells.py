@@ -9,7 +9,7 @@ from functools import partial
 from capspace.tasks.panel import Benchmark
 
 from ..checkpoints.checkpoint import Checkpoint
-from ..errors import CollectError
+from ..errors import CollectError, HarnessError
 from ..harness.backends import identity_settings, loaded_dtype
 from ..harness.data_root import DataRoot
 from ..harness.harness import Harness
@@ -97,11 +97,17 @@ def measurement(
     Raises
     ------
     HarnessError
-        lm-eval does not know the benchmark's tasks.
+        lm-eval does not know the benchmark's tasks; or its first items alone are to be measured
+        where a panel chose others.
     DataRootError
         The data root lacks a data set that a task reads.
 
     """
+    if benchmark.estimate is not None and settings.limit is not None:
+        raise HarnessError(
+            f"its panel estimates the score from {benchmark.estimate.n_items:,} chosen items, of "
+            "which the first alone say too little; leave out limit"
+        )
     mode = Mode.of(settings)
     backend: str = settings.backend
     if settings.endpoint is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from capspace.tasks.panel import Benchmark
 
+from ..storage.protocol import Protocol
 from ..storage.result import Result
 
 __all__ = ["drawn", "stored_draws"]
@@ -31,8 +32,13 @@ def stored_draws(
         Returns the key of a benchmark's score.
 
     """
-    rows = {r.key: r.n_items for r in stored if "drawn at random" in r.protocol}
+    rows = {r.key: r.n_items for r in stored if _is_drawn(r)}
     for n in sorted({n for n in rows.values() if n is not None}, reverse=True):
         some = drawn(benchmark, n)
         if n >= benchmark.n_tasks and key_of(some) in rows:
             yield some
+
+
+def _is_drawn(result: Result) -> bool:
+    protocol = Protocol.parse(result.protocol)
+    return protocol is not None and protocol.mode.n_drawn is not None

@@ -142,7 +142,7 @@ class PanelRun(CellRun):
             return
         stored = [r for r in self.store.results() if r.revision == checkpoint.revision]
         for cell in cells:
-            if cell.benchmark.items is None and self.store.get(cell.key) is not None:
+            if cell.benchmark.is_whole and self.store.get(cell.key) is not None:
                 key_of = partial(self.key_of, checkpoint)
                 draws = stored_draws(cell.benchmark, stored, key_of)
                 self.store.remove([key_of(benchmark) for benchmark in draws])
@@ -178,12 +178,12 @@ class PanelRun(CellRun):
     ) -> tuple[int, list[Missing]]:
         """Measure cells with a loaded model; return how many, and those without a score."""
         failed, n_measured = self._unserved(lm, checkpoint, cells), 0
-        unserved = {gap.key for gap in failed}
+        planned, unserved = cells, {gap.key for gap in failed}
         cells = [cell for cell in cells if cell.key not in unserved]
         with closing(self._turns(lm, cells)) as turns:
             for cell in turns:
-                index = cells.index(cell) + 1
-                self.progress.benchmark(cell.benchmark.name, index, len(cells))
+                index = planned.index(cell) + 1
+                self.progress.benchmark(cell.benchmark.name, index, len(planned))
                 try:
                     n_measured += self.measure(lm, checkpoint, cell)
                 except (HarnessError, DataRootError, ResponseError, SandboxError) as error:
@@ -239,6 +239,8 @@ class PanelRun(CellRun):
 
     def _noted(self, gap: Missing) -> Missing:
         """Store and show why a cell has no score; what is skipped on purpose is only shown."""
+        # A harness names the benchmark, and so does whatever shows the reason.
+        gap = replace(gap, reason=gap.reason.removeprefix(f"{gap.benchmark}: "))
         stored = gap if gap.skipped else self._stored(gap)
         self.progress.missing(stored.benchmark, stored.reason)
         return stored

@@ -65,7 +65,7 @@ class StoppingRun(PanelRun):
     def _known(
         self, checkpoint: Checkpoint, benchmark: Benchmark, stored: Sequence[Result]
     ) -> Benchmark:
-        if benchmark.items is not None:
+        if not benchmark.is_whole:
             return benchmark
         first = drawn(benchmark, max(self.first_items, benchmark.n_tasks))
         try:
@@ -114,8 +114,8 @@ class StoppingRun(PanelRun):
         measured = [_measured(result) for result in known.values()]
         effect = self.widths.effect(to_table(known.values()))
         left = None
-        if self.settings.budget is not None:
-            left = max(0.0, read_seconds(self.settings.budget) - seconds)
+        if self.settings.time_budget is not None:
+            left = max(0.0, read_seconds(self.settings.time_budget) - seconds)
         tolerance = Tolerance.read(self.settings.until or "")
         try:
             plan = plan_items(effect, measured, tolerance, seconds=left)
@@ -128,7 +128,7 @@ class StoppingRun(PanelRun):
         for cell in cells:
             name = cell.benchmark.name
             n, benchmark = plan.n_items[name], self.panel[name]
-            if cell.benchmark.items is None or benchmark.items is not None:
+            if cell.benchmark.items is None or not benchmark.is_whole:
                 wanted.append(cell.benchmark)
             else:
                 wanted.append(benchmark if n == whole[name] else drawn(benchmark, n))

@@ -1,4 +1,4 @@
-"""The tokens of measured items are counted, each prompt once."""
+"""The tokens of measured items are counted, each prompt once; a server's are those it counted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def n_tokens(samples: Iterable[Mapping[str, Any]], encode: Callable[[str], Sized
     Parameters
     ----------
     samples : iterable of mapping
-        lm-eval's records of the items; several filters of one item count once.
+        lm-eval's records of the items; several filters of one item count once. What a server
+        answered stands there as ``answers``.
     encode : callable
         Returns the tokens of a text.
 
@@ -26,6 +27,12 @@ def n_tokens(samples: Iterable[Mapping[str, Any]], encode: Callable[[str], Sized
         if item in counted:
             continue
         counted.add(item)
+        usage = [
+            a.get(name) for a in sample.get("answers", ()) for name in ("n_prompt", "n_tokens")
+        ]
+        if usage and None not in usage:
+            total += sum(usage)
+            continue
         requests = [tuple(request) for request in sample["arguments"]]
         texts = {str(request[0]) for request in requests}
         options = [r[1] for r in requests if len(r) > 1 and isinstance(r[1], str)]

@@ -31,8 +31,9 @@ _SPELLINGS = {
     "n_samples": ("{} samples", r"([0-9]{1,18}) samples"),
     "n_items": ("{} items in all", r"([0-9]{1,18}) items in all"),
     "n_drawn": ("{} items drawn at random", r"([0-9]{1,18}) items drawn at random"),
+    "n_estimating": ("estimated from {} items", r"estimated from ([0-9]{1,18}) items"),
 }
-_COUNTS = ("max_gen_toks", "top_k", "n_samples", "n_items", "n_drawn")
+_COUNTS = ("max_gen_toks", "top_k", "n_samples", "n_items", "n_drawn", "n_estimating")
 _READ = {**dict.fromkeys(_COUNTS, int), "temperature": float, "top_p": float}
 _SEMICOLON = r"\u003b"  # as JSON may spell it: a sentence's parts are divided by one
 _OF_MODEL = ("thinking", "think_end", "template_args")
@@ -60,6 +61,8 @@ class Mode:
         Items in all, where a panel spreads them over its tasks; None for all there are.
     n_drawn : int or None
         Items in all, where they are drawn at random.
+    n_estimating : int or None
+        Items in all, where the score by all others is estimated from them.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class Mode:
     n_samples: int | None = None
     n_items: int | None = None
     n_drawn: int | None = None
+    n_estimating: int | None = None
 
     @classmethod
     def of(cls, settings: RunSettings) -> Mode:
@@ -115,6 +119,8 @@ class Mode:
         }
         how: dict[str, Any] = chosen if generates else dict.fromkeys(names)
         how["n_drawn" if benchmark.draw == "random" else "n_items"] = benchmark.items
+        if benchmark.estimate is not None:
+            how["n_estimating"] = benchmark.estimate.n_items
         return replace(self, **how)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -13,15 +13,18 @@ from capspace.fit.table import ScoreTable
 from .mode import Mode
 from .result import Result
 
-__all__ = ["to_table"]
+__all__ = ["mode_suffixes", "to_table"]
 
 
-def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreTable:
+def to_table(
+    results: Iterable[Result], *, longest_revision: int = 12, leaves_store: bool = False
+) -> ScoreTable:
     """Return results as a score table.
 
     Two checkpoints with one name (folders called alike) get a short hash behind it. A model that
-    was measured thinking, too, has a row for each mode: a score of one says little about another.
-    Where a model did not respond in plain mode, that is among its facts.
+    was measured thinking, too, or in two modes on one benchmark, has a row for each mode: a score
+    of one says little about another. Where a model did not respond in plain mode, that is among its
+    facts.
 
     Parameters
     ----------
@@ -29,6 +32,9 @@ def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreT
         What to put into it.
     longest_revision : int
         How many characters of a hash the column ``revision`` holds.
+    leaves_store : bool
+        Whether a thinking model's name says so where no other mode is there, too: in another table
+        it may stand beside one.
 
     Raises
     ------
@@ -40,20 +46,14 @@ def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreT
     revisions: dict[str, set[str]] = {}
     for row in rows:
         revisions.setdefault(row.model, set()).add(row.revision)
-    labels = [_mode(row) for row in rows]
-    modes: dict[tuple[str, str], set[str]] = {}
-    for row, label in zip(rows, labels, strict=True):
-        modes.setdefault((row.model, row.revision), set()).add(label)
-
-    def named(row: Result, label: str) -> str:
-        alone = len(revisions[row.model]) == 1
-        name = row.model if alone else f"{row.model}@{_short(row.revision, 8)}"
-        is_other = "thinking" in modes[row.model, row.revision] and label != "plain"
-        return f"{name} ({label})" if is_other and len(modes[row.model, row.revision]) > 1 else name
-
+    suffixes = mode_suffixes(rows, thinking_alone=leaves_store)
+    names = [
+        (r.model if len(revisions[r.model]) == 1 else f"{r.model}@{_short(r.revision, 8)}") + suffix
+        for r, suffix in zip(rows, suffixes, strict=True)
+    ]
     records = [
         {
-            "model": named(r, label),
+            "model": name,
             "revision": _short(r.revision, longest_revision),
             "benchmark": r.benchmark,
             "score": r.score,
@@ -64,17 +64,44 @@ def to_table(results: Iterable[Result], *, longest_revision: int = 12) -> ScoreT
             "source": r.source,
             "comparable": "yes" if r.comparable else "no",
         }
-        for r, label in zip(rows, labels, strict=True)
+        for r, name in zip(rows, names, strict=True)
     ]
     if not records:
         return ScoreTable(pd.DataFrame(), pd.DataFrame())
     known = {
-        named(row, label): label
-        for row, label in zip(rows, labels, strict=True)
+        name: label
+        for name, label in zip(names, map(_mode, rows), strict=True)
         if label != "plain"  # of a score that was imported, too, nobody may know
     }
     models = pd.DataFrame({"mode": known}) if known else None
     return ScoreTable.from_records(records, models)
+
+
+def mode_suffixes(results: Sequence[Result], *, thinking_alone: bool) -> list[str]:
+    """Return what a row's name says of its mode, behind the model's, as `` (thinking)``.
+
+    Parameters
+    ----------
+    results : sequence of n Result
+        All rows of a table.
+    thinking_alone : bool
+        Whether thinking is named also where the model was measured in no other mode.
+
+    """
+    labels = [_mode(result) for result in results]
+    modes: dict[tuple[str, str], set[str]] = {}
+    of_benchmark: dict[tuple[str, str, str], set[str]] = {}
+    for result, label in zip(results, labels, strict=True):
+        model = result.model, result.revision
+        modes.setdefault(model, set()).add(label)
+        of_benchmark.setdefault((*model, result.benchmark), set()).add(label)
+    twice = {(model, revision) for (model, revision, _), m in of_benchmark.items() if len(m) > 1}
+    suffixes = []
+    for result, label in zip(results, labels, strict=True):
+        model = result.model, result.revision
+        thinks = "thinking" in modes[model] and (len(modes[model]) > 1 or thinking_alone)
+        suffixes.append(f" ({label})" * (label != "plain" and (thinks or model in twice)))
+    return suffixes
 
 
 def _mode(result: Result) -> str:

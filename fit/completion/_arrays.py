@@ -83,5 +83,5 @@ class FittedArrays:
         return cheap, facts_of_rows(facts, rows.index)
 
     def _effects(self, cheap: Array, about: Array, spread: Array) -> Array:
-        linear = np.isin(np.array(self.cheap), self.linear)
+        linear = np.array([b in self.linear for b in self.cheap], dtype=bool)
         return effects_of_cells(self.views, cheap, about, np.nan_to_num(spread), linear)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Unpack, get_args
 
 import numpy as np
@@ -39,22 +39,20 @@ def evaluate_targets(
     scores: pd.DataFrame,
     facts: pd.DataFrame,
     *,
-    cheap: Sequence[str],
-    targets: Sequence[str],
     kind: Kind = "vendor-reported",
-    linear: Collection[str] = (),
-    anchors: Sequence[str] | None = None,
-    cut: str | None = None,
-    sample_weight: pd.Series | None = None,
+    **settings: Unpack[TrainingSettings],
 ) -> pd.DataFrame:
     """Back-test each target on models that a fit has not seen, and say whether to offer it.
 
     Parameters
     ----------
-    scores, facts, cheap, targets, linear, anchors, cut, sample_weight
+    scores, facts
         As for ``BlendedPredictor.fit``.
     kind : {"vendor-reported", "single-protocol"}, default "vendor-reported"
         As for ``BlendedPredictor``.
+    **settings
+        ``cheap``, ``targets``, ``linear``, ``anchors``, ``cut`` and ``sample_weight``, as for
+        ``BlendedPredictor.fit``.
 
     Returns
     -------
@@ -94,17 +92,7 @@ def evaluate_targets(
 
     """
     check_choice(kind, get_args(Kind), "kind")
-    table = training_table(
-        scores,
-        facts,
-        cheap=cheap,
-        targets=targets,
-        linear=linear,
-        anchors=anchors,
-        cut=cut,
-        sample_weight=sample_weight,
-    )
-    recipe = Recipe(kind)
+    table, recipe = training_table(scores, facts, **settings), Recipe(kind)
     return judged_by_tests(
         table, recipe, provider_tests(table, recipe), forward_tests(table, recipe)
     )

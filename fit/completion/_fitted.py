@@ -157,7 +157,7 @@ class FittedPredictor(FittedArrays):
         cheap = on_scale(cells, models, self.cheap, self.linear)
         point, half = self.points_and_halves(cheap, about, level=level, spread=spread)
         gate = self.gates.check(self.views, cheap, about)
-        straight = np.isin(np.array(self.targets), self.linear)
+        straight = np.array([t in self.linear for t in self.targets], dtype=bool)
         numbers = {
             "prediction": z_to_score(point, straight),
             "lower": z_to_score(point - half, straight),
@@ -243,7 +243,7 @@ class FittedPredictor(FittedArrays):
             cells,
             filled_cells(self.views.factor, z, about if self.views.with_facts else None),
             self.cell_scale(level),
-            np.isin(np.array(self.columns), self.linear),
+            np.array([c in self.linear for c in self.columns], dtype=bool),
             reasons_of_cells(self.views, self.gates, z, about, self.columns, self.cheap),
             force=force,
         )

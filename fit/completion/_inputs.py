@@ -100,7 +100,7 @@ def on_scale(
         One is no fraction.
 
     """
-    straight = np.isin(np.array(benchmarks), linear)
+    straight = np.array([b in linear for b in benchmarks], dtype=bool)
     outside = ((cells < 0) | (cells > 1)).any(axis=0) & ~straight
     if outside.any():
         import pandas as pd

@@ -229,6 +229,12 @@ def training_table(
     scores: pd.DataFrame, facts: pd.DataFrame, **settings: Unpack[TrainingSettings]
 ) -> TrainingTable:
     """Return the checked training table of what ``BlendedPredictor.fit`` takes."""
+    unknown = [name for name in settings if name not in TrainingSettings.__annotations__]
+    missing = [name for name in ("cheap", "targets") if name not in settings]
+    if unknown or missing:
+        raise TypeError(
+            f"unexpected argument {unknown[0]!r}" if unknown else f"{missing[0]!r} is missing"
+        )
     columns = Columns.of(
         scores,
         cheap=settings["cheap"],

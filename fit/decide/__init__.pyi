@@ -1,3 +1,4 @@
+from ._alarms import ScoreAlarm as ScoreAlarm
 from ._judge import judge_run as judge_run
 from ._lift import INTERVENTIONS as INTERVENTIONS
 from ._lift import Intervention as Intervention
@@ -9,7 +10,6 @@ from ._next import next_evaluations as next_evaluations
 from ._path import Measurement as Measurement
 from ._path import Step as Step
 from ._track_record import TrackRecord as TrackRecord
-from ._tripwire import ScoreAlarm as ScoreAlarm
 from ._tripwire import check_scores as check_scores
 from ._tripwire import check_together as check_together
 from ._verdict import Question as Question

@@ -28,7 +28,7 @@ from ._comparison import Comparison, PairComparison
 from ._completion import complete
 from ._reference_laws import laws_without, stored_laws
 from ._release import release_of
-from ._score_errors import score_errors, widened
+from ._score_errors import score_errors, widened, without_offsets
 from ._shared_errors import covariance_of_sources
 from ._target_law import TargetLaw
 
@@ -94,7 +94,7 @@ def compare_models(
     reference's, the covariance grows by what that source's offset o and spread w leave open: with
     e the effect of a unit of a score on m, by e² (o² + w²) for each model, and by e_A e_B o²
     between two models of the same named source, whose offset they share. Sampling errors beyond
-    those of a full run count as w.
+    those of a full run count as w. Laws that are fitted now count no offsets; a note says so.
 
     Examples
     --------
@@ -172,7 +172,8 @@ def _by_fitted_laws(
     same = frozenset(model for overlap in overlaps for model in overlap.reasons)
     stderr = with_sampling_errors(used).wide(value="stderr").reindex(wide.index)
     families = np.array(family_of_each(used.models.loc[wide.index]), dtype=str)
-    made = _Compared(notes=[unstated_errors(used)])
+    models = [overlap.model for overlap in overlaps]
+    made = _Compared(notes=[unstated_errors(used), without_offsets(used, models, reference)])
     for target in targets:
         status, why = judged(reference, target)
         if status == "refused" and not force:

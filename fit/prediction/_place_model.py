@@ -30,6 +30,7 @@ __all__ = ["place_model"]
 
 _N_NEAREST = 3
 _ASSUMED_STDERR = 0.01
+_NOT_MEASURED = "not measured"
 
 
 def place_model(
@@ -165,7 +166,7 @@ def place_model(
         predictions.append(replace(prediction, status=status, reason=why_not))
 
     why = {**dict.fromkeys(known, "its score is far below chance"), **(missing or {})}
-    reasons = {b: why.get(b, "not measured") for b in wide.columns if b not in usable}
+    reasons = {b: why.get(b, _NOT_MEASURED) for b in wide.columns if b not in usable}
     unstated = unstated_errors(used.select(benchmarks=usable))
     lines = (*notes, *used.notes, overlap.note(), unstated)
     return Placement(
@@ -222,7 +223,10 @@ def _next_benchmarks(
     place: Place,
     reasons: Mapping[str, str],
 ) -> tuple[NextBenchmark, ...]:
-    """Rank the missing benchmarks; the covariance of a place does not depend on the scores."""
+    """Rank the missing benchmarks, last those that were tried here and have no score.
+
+    The covariance of a place does not depend on the scores.
+    """
     now = np.sqrt(np.trace(place.covariance[0]))
     expected = pd.DataFrame(space.inverse_transform(place.mean), wide.index, wide.columns)
     ranked = []
@@ -232,4 +236,4 @@ def _next_benchmarks(
         errors[benchmark] = _ASSUMED_STDERR
         then = np.sqrt(np.trace(space.place(filled, stderr=errors).covariance[0]))
         ranked.append(NextBenchmark(benchmark, reason, float(max(0.0, 1 - then / now))))
-    return tuple(sorted(ranked, key=lambda n: -n.shrinkage))
+    return tuple(sorted(ranked, key=lambda n: (n.reason != _NOT_MEASURED, -n.shrinkage)))

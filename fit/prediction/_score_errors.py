@@ -8,10 +8,10 @@ from math import hypot
 
 from ..reference import Reference
 from ..reference._sampling_noise import sampling_noise
-from ..reference._source_spread import SourceSpread, source_spread
+from ..reference._source_spread import SourceSpread, from_elsewhere, source_spread
 from ..table._table import ScoreTable
 
-__all__ = ["ScoreError", "score_errors", "widened"]
+__all__ = ["ScoreError", "score_errors", "widened", "without_offsets"]
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,7 @@ def score_errors(
         Which of its scores are used.
 
     """
-    rows = table.rows
-    own = {
-        b: str(source).strip()
-        for m, b, source in zip(rows["model"], rows["benchmark"], rows["source"], strict=True)
-        if m == model and b in benchmarks
-    }
+    own = _sources(table, model, benchmarks)
     names = list(own)
     spreads = source_spread(reference, own)
     noise = sampling_noise(table, model, reference, names).tolist()
@@ -103,6 +98,31 @@ def widened(model: str, errors: Mapping[str, ScoreError]) -> list[str]:
             f"more that errs: {', '.join(parts)}"
         )
     return lines
+
+
+def without_offsets(table: ScoreTable, models: Collection[str], reference: Reference) -> str:
+    """Return in a line which scores' distance from the reference's source is not counted."""
+    known = reference.benchmarks
+    elsewhere = {m: from_elsewhere(reference, _sources(table, m, known)) for m in models}
+    named = {b: None for benchmarks in elsewhere.values() for b in benchmarks}
+    if not named:
+        return ""
+    who = ", ".join(model for model, benchmarks in elsewhere.items() if benchmarks)
+    return (
+        f"{who}: measured by another source than the reference's ({', '.join(named)}); by how much "
+        "the two differ is not counted, as these laws were fitted now: differences between models "
+        "of one source are less moved by it than those between two"
+    )
+
+
+def _sources(table: ScoreTable, model: str, benchmarks: Collection[str]) -> dict[str, str]:
+    """Return who measured each of a model's scores."""
+    rows = table.rows
+    return {
+        b: str(source).strip()
+        for m, b, source in zip(rows["model"], rows["benchmark"], rows["source"], strict=True)
+        if m == model and b in benchmarks
+    }
 
 
 _WORTH_A_WORD = 0.01

@@ -26,13 +26,14 @@ Status = Literal["offered", "weak", "refused"]
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _FromZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_ENTRY = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # most were checked before
 _EMPTY = BeforeValidator(lambda value: None if value == "" else value)
 
 
 class Benchmark(BaseModel):
     """A benchmark of the capability space."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _ENTRY
 
     name: str = Field(min_length=1)
     chance: float = Field(ge=0, lt=1)
@@ -49,7 +50,7 @@ class Benchmark(BaseModel):
 class Target(BaseModel):
     """A benchmark to predict."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _ENTRY
 
     name: str = Field(min_length=1)
     """What users type and how the reference's rows name it, scaffold and version behind a slash."""
@@ -87,7 +88,7 @@ class Evaluation(BaseModel):
     that is left out, and compute that makes one model later than another.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _ENTRY
 
     target: str
     status: Status
@@ -118,7 +119,7 @@ class Evaluation(BaseModel):
 class Source(BaseModel):
     """Where cells of a reference were published."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _ENTRY
 
     title: str
     url: str = ""
@@ -131,7 +132,7 @@ class Source(BaseModel):
 class About(BaseModel):
     """What a reference is, how new it is, and on which terms it may be used."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _ENTRY
 
     name: str = Field(min_length=1)
     title: str

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from ..errors import TableError, near_matches
 from ..table.readers import read_table
@@ -19,6 +22,7 @@ __all__ = [
     "load_reference",
     "packaged_about",
     "packaged_benchmarks",
+    "packaged_entries",
     "packaged_targets",
     "reference_folder",
     "reference_names",
@@ -118,6 +122,18 @@ def packaged_benchmarks(name: str) -> dict[str, Benchmark]:
 def packaged_targets(name: str) -> dict[str, Target]:
     """Return the targets of a packaged reference, without loading its tables."""
     return read_targets(_folder(name) / "targets.yaml")
+
+
+def packaged_entries() -> dict[Traversable, Sequence[BaseModel]]:
+    """Return what stands in each file of entries of each packaged reference."""
+    every: dict[Traversable, Sequence[BaseModel]] = {}
+    for name in sorted(reference_names()):
+        folder = _folder(name)
+        every[folder / "reference.yaml"] = [packaged_about(name)]
+        every[folder / "benchmarks.yaml"] = [*packaged_benchmarks(name).values()]
+        every[folder / "targets.yaml"] = [*packaged_targets(name).values()]
+        every[folder / "evaluation.csv"] = [*_packaged(name).evaluations.values()]
+    return every
 
 
 @cache

@@ -13,7 +13,7 @@ from ._reference import Reference
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SourceSpread", "source_spread"]
+__all__ = ["SourceSpread", "from_elsewhere", "source_spread"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,12 @@ def source_spread(reference: Reference, sources: Mapping[str, str]) -> dict[str,
             largest = max(chosen, key=_deviation)
             spreads[benchmark] = SourceSpread(benchmark, _deviation(largest), largest)
     return spreads
+
+
+def from_elsewhere(reference: Reference, sources: Mapping[str, str]) -> list[str]:
+    """Return the benchmarks whose score another source than the reference's own measured."""
+    own = {_plain(s.title) for s in reference.about.sources} if reference.about else set()
+    return [b for b, text in sources.items() if text.strip() and not _is_own(text, own, reference)]
 
 
 def spread_frame(spreads: Mapping[str, SourceSpread], model: str) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from ..decide import Lift, Verdict
 from ..decide._stopping import StoppingPlan
 from ..errors import FitError
 from ..prediction import Placement
+from ..table.sampling import shown_stderr
 from ._cards import cards_of, columns_of
 from ._drawn import Drawn, written
 from ._figures import draw_lifts, draw_placement
@@ -40,6 +41,7 @@ def write_report(
     verdict: Verdict | str | None = None,
     stopping: StoppingPlan | None = None,
     lifts: Sequence[Lift] = (),
+    marks: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report of a placement into a folder and return the page's path.
 
@@ -64,6 +66,8 @@ def write_report(
         Why only some items were measured.
     lifts : sequence of Lift, default ()
         What interventions would gain, as ``lift_card`` returns it.
+    marks : mapping of benchmark to str, optional
+        What a reader must know of single scores, in a few words, which stand beside them.
 
     Raises
     ------
@@ -120,7 +124,7 @@ def write_report(
             write_together(
                 {
                     out / "result.json": json.dumps(result, indent=2, allow_nan=False) + "\n",
-                    page: _render(placements, drawn, subtitle, foot, first),
+                    page: _render(placements, drawn, (subtitle, foot, marks or {}), first),
                 }
             )
     except OSError as error:
@@ -131,10 +135,10 @@ def write_report(
 def _render(
     placements: Sequence[Placement],
     drawn: Sequence[Mapping[str, Drawn]],
-    subtitle: Iterable[str],
-    foot: Iterable[str],
+    words: tuple[Iterable[str], Iterable[str], Mapping[str, str]],
     verdict: Mapping[str, Any] | None,
 ) -> str:
+    subtitle, foot, marks = words
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -155,7 +159,7 @@ def _render(
         cards=cards,
         columns=columns_of(cards),
         sections=[section_of(each, own) for each, own in zip(placements, drawn, strict=True)],
-        scores=_score_rows(first),
+        scores=_score_rows(first, marks),
         missing=[{"benchmark": b, "reason": reason} for b, reason in missing.items()],
         footer=[*foot_of(placements), *foot],
     )
@@ -169,12 +173,13 @@ def _facts(placement: Placement) -> list[str]:
     return [words for words in (released, mode) if words]
 
 
-def _score_rows(placement: Placement) -> list[dict[str, str]]:
+def _score_rows(placement: Placement, marks: Mapping[str, str]) -> list[dict[str, str]]:
     return [
         {
             "benchmark": str(row["benchmark"]),
             "score": score(row["score"]),
-            "stderr": score(row["stderr"]),
+            "mark": marks.get(str(row["benchmark"]), ""),
+            "stderr": score(shown_stderr(row["score"], row["stderr"], row["n_items"])),
             "n_items": count(row["n_items"]),
             "n_shot": count(row["n_shot"]),
             "protocol": str(row["protocol"]),

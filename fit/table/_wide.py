@@ -35,13 +35,14 @@ def wide_array(
     for name in benchmarks:
         if name not in known:
             raise UnknownNameError(f"no scores of benchmark {name!r}{near_matches(name, known)}")
-    rows = rows_of(rows, np.isin(rows["benchmark"].astype(str), benchmarks))
+    column = {name: j for j, name in enumerate(dict.fromkeys(benchmarks))}
+    wanted = (name in column for name in rows["benchmark"].tolist())
+    rows = rows_of(rows, np.fromiter(wanted, dtype=bool, count=len(rows["benchmark"])))
     _refuse_revisions(rows)
     place = {model: i for i, model in enumerate(models)}
     cells = [*zip(rows["model"].tolist(), rows["benchmark"].tolist(), strict=True)]
     if len(set(cells)) < len(cells):
         _refuse_twice(rows, cells)
-    column = {name: j for j, name in enumerate(dict.fromkeys(benchmarks))}
     values = rows[value]
     table = np.full((len(place), len(column)), np.nan, dtype=values.dtype)
     table[[place[m] for m, _ in cells], [column[b] for _, b in cells]] = values

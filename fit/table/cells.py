@@ -45,6 +45,7 @@ PARQUET_ENDINGS = (".parquet", ".pq")
 _PLAIN_ENDINGS = ("", ".csv", ".tsv", ".txt")  # others may be compressed
 _NOT_MEASURED = {"", "#n/a", "<na>", "n/a", "na", "nan", "none", "null"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.I)
+_DECIMALS = frozenset("0123456789.+-eE")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _LARGEST_EXACT = 2.0**53
@@ -185,6 +186,9 @@ def as_numbers(values: pd.Series, models: pd.Series) -> pd.Series:
 
 def cell_numbers(cells: Column, models: Column, column: Hashable) -> NDArray[np.float64]:
     """Return cells as ``as_numbers`` returns those of a column of this name."""
+    plain = _decimal_numbers(cells)
+    if plain is not None:
+        return plain
     numbers = np.full(len(cells), np.nan)
     for i, cell in enumerate(cells):
         if is_empty(cell):
@@ -207,6 +211,16 @@ def cell_numbers(cells: Column, models: Column, column: Hashable) -> NDArray[np.
             )
         numbers[i] = float(text)
     return numbers
+
+
+def _decimal_numbers(cells: Column) -> NDArray[np.float64] | None:
+    """Return texts that are decimal numbers or empty at once; None where one is anything else."""
+    try:
+        if not _DECIMALS.issuperset("".join(cells)):
+            return None
+        return np.array([float(text) if text else np.nan for text in cells], dtype=float)
+    except (TypeError, ValueError):  # no text, or no number
+        return None
 
 
 def is_number(text: str) -> bool:

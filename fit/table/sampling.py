@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._table import ScoreTable
 
-__all__ = ["binomial_stderr", "sampling_errors", "unstated_errors", "with_sampling_errors"]
+__all__ = [
+    "binomial_stderr",
+    "sampling_errors",
+    "shown_stderr",
+    "unstated_errors",
+    "with_sampling_errors",
+]
 
 Array = NDArray[np.float64]
 
@@ -53,6 +60,21 @@ def sampling_errors(rows: Mapping[str, NDArray[Any]]) -> Array:
     of_items = binomial_stderr(rows["score"], rows["n_items"])
     unknown = np.isnan(stated) | ((stated == 0) & ~np.isnan(of_items))
     return np.where(unknown, of_items, stated)
+
+
+def shown_stderr(score: float, stderr: float, n_items: float | None) -> float:
+    """Return a standard error as it is shown: one of 0, of few items alike, is that of the items.
+
+    Examples
+    --------
+    >>> from capspace.fit.table.sampling import shown_stderr
+    >>> round(shown_stderr(0.0, 0.0, 2), 3), shown_stderr(0.5, 0.1, 25)
+    (0.306, 0.1)
+
+    """
+    if stderr != 0 or not n_items or math.isnan(n_items):
+        return stderr
+    return float(binomial_stderr(score, n_items))
 
 
 def with_sampling_errors(table: ScoreTable) -> ScoreTable:

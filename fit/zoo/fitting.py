@@ -12,7 +12,8 @@ import pandas as pd
 
 from .._display import counted, frame_html
 from .._json import json_dict
-from ..decide._tripwire import ScoreAlarm, check_together
+from ..decide._alarms import ScoreAlarm
+from ..decide._tripwire import check_together
 from ..errors import FitError, TableError, TooFewModelsError
 from ..law.efficiency import Efficiency, fit_efficiency
 from ..space._space import CapabilitySpace

@@ -122,6 +122,10 @@ def predict_held_out(
     )
     interval = TwoView().predict(fitted, new.to_numpy(dtype=float), level=level)
     truth = scores[benchmark].astype(float)
+    by_compute = {
+        family: _law_of_compute(scores[benchmark][small], facts[small], family, chance[benchmark])
+        for family in facts.loc[new.index, "family"].unique()
+    }
     return [
         ZooPrediction(
             model=str(model),
@@ -131,7 +135,7 @@ def predict_held_out(
             lower=float(interval.lower[i]),
             upper=float(interval.upper[i]),
             compute_only=_from_compute(
-                scores[benchmark][small], facts[small], facts.loc[model], chance[benchmark]
+                by_compute[facts.loc[model, "family"]], facts.loc[model, "training_flops"]
             ),
         )
         for i, model in enumerate(new.index)
@@ -231,14 +235,22 @@ def _training(
     )
 
 
-def _from_compute(truth: pd.Series, facts: pd.DataFrame, model: pd.Series, floor: float) -> float:
-    """Return a score predicted by a sigmoid in log10 FLOPs of the model's own family."""
-    own = (facts["family"] == model["family"]) & facts["training_flops"].notna()
-    if np.isnan(model["training_flops"]) or own.sum() < 4:
-        return float("nan")
+def _law_of_compute(
+    truth: pd.Series, facts: pd.DataFrame, family: str, floor: float
+) -> ScalingLaw | None:
+    """Return a sigmoid in log10 FLOPs of one family's models, None where there is no fit."""
+    own = (facts["family"] == family) & facts["training_flops"].notna()
+    if own.sum() < 4:
+        return None
     x = np.log10(facts.loc[own, "training_flops"].to_numpy(dtype=float))
     try:
-        law = ScalingLaw(floor=floor).fit(x[:, None], truth[own].to_numpy(dtype=float))
+        return ScalingLaw(floor=floor).fit(x[:, None], truth[own].to_numpy(dtype=float))
     except FitError:
-        return float("nan")  # a baseline that cannot be fitted is shown as unknown
-    return float(law.predict(np.log10([[float(model["training_flops"])]]))[0])
+        return None  # a baseline that cannot be fitted is shown as unknown
+
+
+def _from_compute(law: ScalingLaw | None, flops: float) -> float:
+    """Return a score predicted from training FLOPs, NaN where they or the law are unknown."""
+    if law is None or np.isnan(flops):
+        return float("nan")
+    return float(law.predict(np.log10([[float(flops)]]))[0])

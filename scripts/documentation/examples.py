@@ -2,8 +2,8 @@
 
     python scripts/documentation/examples.py FILE ...
 
-FILE is one of aa.json (as Artificial Analysis answers), data_overall.csv (as BFCL publishes), and
-scores.csv and others.csv (tables of models).
+FILE is one of aa.json (as Artificial Analysis answers), data_overall.csv (as BFCL publishes),
+scores.csv and others.csv (tables of models), and answers.csv (their answers to single items).
 """
 
 from __future__ import annotations
@@ -92,7 +92,25 @@ def others() -> str:
     ).to_csv(index=False)
 
 
-FILES = {"aa.json": aa, "data_overall.csv": bfcl, "scores.csv": scores, "others.csv": others}
+def answers() -> str:
+    """Return answers of models to the twenty items of ARC-C that are embedded."""
+    hardness = np.linspace(-1.5, 1.5, 20)
+    chances = 1 / (1 + np.exp(hardness - ABILITY[:, None]))
+    right = (np.random.default_rng(12).random(chances.shape) < chances).astype(int)
+    columns = [f"arc_challenge/{i}" for i in range(20)]
+    table = pd.DataFrame(right, columns=columns)
+    table.insert(0, "family", [name.partition("/")[0] for name in NAMES])
+    table.insert(0, "model", NAMES)
+    return table.to_csv(index=False)
+
+
+FILES = {
+    "aa.json": aa,
+    "data_overall.csv": bfcl,
+    "scores.csv": scores,
+    "others.csv": others,
+    "answers.csv": answers,
+}
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in sorted((ROOT / "findings").iterdir()):
         files.append(File.generated(config, f"findings/{path.name}", abs_src_path=str(path)))
     for path in sorted([*RECORDED.glob("*.png"), *RECORDED.glob("*.ipynb")]):
+        if without_outputs := files.get_file_from_path(f"tutorials/{path.name}"):
+            files.remove(without_outputs)
         files.append(File.generated(config, f"tutorials/{path.name}", abs_src_path=str(path)))
     for path in sorted((ROOT / ".github" / "readme").glob("*.png")):
         files.append(File.generated(config, f"pictures/{path.name}", abs_src_path=str(path)))

@@ -10,8 +10,9 @@ A tutorial is Markdown whose fenced blocks are run from top to bottom in an empt
 - a block with ``figures="a.png b.png"``: these, which it draws, are shown below it;
 - ``sh`` with the title "on a Slurm cluster": run only where one answers.
 
-OUT gets two files per tutorial: JSON, a list of what each block printed and drew, and a notebook
-with the same outputs. A command or block that fails ends the run.
+It is run as a Jupyter notebook, in a kernel. OUT gets two files per tutorial: the notebook with its
+outputs, and JSON, a list of what each block printed and drew, from the same run. A command or block
+that fails ends the run.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, TextIO
 
 __all__ = [
     "BLOCK",
@@ -40,8 +42,11 @@ __all__ = [
     "Output",
     "TutorialError",
     "figure_name",
+    "figures_of",
+    "run_commands",
     "run_page",
     "run_tutorial",
+    "shown",
     "title_of",
 ]
 
@@ -67,36 +72,53 @@ class Output:
     ran: bool = True
 
 
-def run_tutorial(page: Path, folder: Path) -> list[Output]:
-    """Run the blocks of a page in a folder, which should be empty, and return their outputs."""
-    return run_page(page.read_text(), page, folder)
+def run_tutorial(page: Path, folder: Path) -> tuple[dict[str, Any], list[Output]]:
+    """Run a tutorial in a folder, which should be empty; return its notebook and the outputs."""
+    from notebooks import notebook, outputs_of, run_notebook
+
+    text = page.read_text()
+    try:
+        done = run_notebook(notebook(text, cluster_answers()), folder, _desk(folder))
+    except TutorialError as error:
+        raise TutorialError(f"{page}: {error}") from error
+    outputs = outputs_of(text, done)
+    for block in BLOCK.finditer(text):
+        _check_figures(block, page, folder)
+    return done, outputs
 
 
 def run_page(text: str, page: Path, folder: Path, **environment: str) -> list[Output]:
-    """Run the blocks of a text, whose page is named where one fails."""
-    with _desk(folder):
-        os.environ.update(environment)
+    """Run the blocks of a text in this process; its page is named where one fails."""
+    with _at(folder, _desk(folder) | environment):
         names: dict[str, object] = {"__name__": "__main__"}
         return [_run_block(block, names, page) for block in BLOCK.finditer(text)]
 
 
-@contextmanager
-def _desk(folder: Path) -> Iterator[None]:
-    """Work in a folder that has the checkout's scripts, with no settings of the user."""
-    before, environment = Path.cwd(), dict(os.environ)
+def _desk(folder: Path) -> dict[str, str]:
+    """Give a folder the checkout's scripts; return an environment with no settings of the user."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scripts").symlink_to(ROOT / "scripts")
-    os.environ.update(COLUMNS=WIDTH, NO_COLOR="1", HF_HUB_OFFLINE="1", MPLBACKEND="agg")
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    os.environ["CAPSPACE_STORE"] = str(folder / "store")
-    os.environ.pop("CAPSPACE_DATA_ROOT", None)
+    environment = dict(os.environ, COLUMNS=WIDTH, NO_COLOR="1", HF_HUB_OFFLINE="1")
+    environment["MPLBACKEND"] = "agg"
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment["CAPSPACE_STORE"] = str(folder / "store")
+    environment.pop("CAPSPACE_DATA_ROOT", None)
+    return environment
+
+
+@contextmanager
+def _at(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Work in a folder, with an environment."""
+    before, environment_before = Path.cwd(), dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
     os.chdir(folder)
     try:
         yield
     finally:
         os.chdir(before)
         os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update(environment_before)
 
 
 def title_of(block: re.Match[str]) -> str:
@@ -105,12 +127,23 @@ def title_of(block: re.Match[str]) -> str:
     return title[1] if title else ""
 
 
+def figures_of(block: re.Match[str]) -> list[str]:
+    """Return the figures that a block draws."""
+    figures = re.search(r'figures="([^"]+)"', block["options"] or "")
+    return figures[1].split() if figures else []
+
+
+def _check_figures(block: re.Match[str], page: Path, folder: Path) -> None:
+    if missing := [name for name in figures_of(block) if not (folder / name).is_file()]:
+        raise TutorialError(f"{page}: a block drew no {', '.join(missing)}\n\n{block[0]}")
+
+
 def _run_block(block: re.Match[str], names: dict[str, object], page: Path) -> Output:
     title = title_of(block)
     if title and title != ON_SLURM:
         Path(title).write_text(block["text"])
         return Output()
-    if block["language"] not in ("sh", "python") or (title and not _cluster_answers()):
+    if block["language"] not in ("sh", "python") or (title and not cluster_answers()):
         return Output(ran=False)
     printed = io.StringIO()
     try:
@@ -119,34 +152,38 @@ def _run_block(block: re.Match[str], names: dict[str, object], page: Path) -> Ou
             if block["language"] == "python":
                 exec(compile(block["text"], page.name, "exec"), names)  # noqa: S102 - our own page
             else:
-                for command in _commands(block["text"]):
-                    _run_command(command, printed)
+                run_commands(block["text"], printed)
     except Exception as error:
         if not isinstance(error, TutorialError):
             traceback.print_exc(file=printed)
         raise TutorialError(
             f"{page}: a block failed\n\n{block[0]}\n\n{printed.getvalue()}"
         ) from error
-    figures = re.search(r'figures="([^"]+)"', block["options"] or "")
-    drawn = figures[1].split() if figures else []
-    if missing := [name for name in drawn if not Path(name).is_file()]:
-        raise TutorialError(f"{page}: a block drew no {', '.join(missing)}\n\n{block[0]}")
-    return Output(_clean(printed.getvalue()), drawn)
+    _check_figures(block, page, Path())
+    return Output(shown(printed.getvalue(), Path.cwd()), figures_of(block))
 
 
-def _cluster_answers() -> bool:
+def cluster_answers() -> bool:
     """Return whether a Slurm cluster is there and answers."""
     sinfo = shutil.which("sinfo")
     return sinfo is not None and subprocess.run([sinfo], capture_output=True).returncode == 0
 
 
-def _commands(text: str) -> list[str]:
-    """Return the commands of a block, each on one line, without those that are only a remark."""
-    lines = text.replace("\\\n", " ").splitlines()
-    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+def run_commands(text: str, printed: TextIO) -> None:
+    """Run the commands of a block; what they print outside this process goes to a stream.
+
+    Raises
+    ------
+    TutorialError
+        If a command fails.
+
+    """
+    for command in text.replace("\\\n", " ").splitlines():
+        if command.strip() and not command.lstrip().startswith("#"):
+            _run_command(command, printed)
 
 
-def _run_command(command: str, printed: io.StringIO) -> None:
+def _run_command(command: str, printed: TextIO) -> None:
     words = shlex.split(command, comments=True)
     if set(words) & {"|", ">"}:
         words = ["bash"]
@@ -181,9 +218,9 @@ def _exit_code(call: object) -> int:
     return 0
 
 
-def _clean(text: str) -> str:
-    """Return the text without the folder's path and trailing blanks."""
-    text = text.replace(f"{Path.cwd()}{os.sep}", "").replace(str(Path.cwd()), ".")
+def shown(text: str, folder: Path) -> str:
+    """Return what was printed without the folder's path and trailing blanks."""
+    text = text.replace(f"{folder}{os.sep}", "").replace(str(folder), ".")
     return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
 
 
@@ -194,19 +231,18 @@ def figure_name(tutorial: str, figure: str) -> str:
 
 def main(out: Path, wanted: list[str]) -> None:
     """Run the tutorials, and write what they print and draw to a folder."""
-    from notebooks import notebook
+    from notebooks import as_json
 
     out.mkdir(parents=True, exist_ok=True)
     for page in TUTORIALS:
         if wanted and page.stem not in wanted:
             continue
         with tempfile.TemporaryDirectory() as name:
-            outputs = run_tutorial(page, Path(name).resolve())
+            done, outputs = run_tutorial(page, Path(name).resolve())
             for output in outputs:
                 for figure in output.figures:
                     shutil.copy(Path(name, figure), out / figure_name(page.stem, figure))
-            cells = notebook(page.read_text(), outputs, Path(name))
-        (out / f"{page.stem}.ipynb").write_text(json.dumps(cells, indent=1) + "\n")
+        (out / f"{page.stem}.ipynb").write_text(as_json(done))
         recorded = json.dumps([asdict(output) for output in outputs], indent=1)
         (out / f"{page.stem}.json").write_text(recorded + "\n")
         print(f"{page.stem}: {len(outputs)} blocks", flush=True)

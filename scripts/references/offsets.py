@@ -143,7 +143,7 @@ def _table(rows: Iterable[Row]) -> ScoreTable:
 
 def _compared(rows: Iterable[Row], *, of: str = "") -> SourceOffsets:
     """Return the pairs of sources, those with ``of`` alone where it is given."""
-    found = source_offsets(_table(rows))
-    pairs = [p for p in found.pairs if p.n_shared >= LEAST]
+    offsets = source_offsets(_table(rows))
+    pairs = [p for p in offsets.pairs if p.n_shared >= LEAST]
     pairs = [p for p in pairs if not of or of in (p.source, p.other)]
-    return SourceOffsets(tuple(pairs), found.agreements)
+    return SourceOffsets(tuple(pairs), offsets.agreements)

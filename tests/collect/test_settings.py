@@ -17,12 +17,12 @@ from commands import Command
 from pydantic import ValidationError
 from typer.main import get_command
 
-from capspace.collect import settings as settings_module
 from capspace.collect.checkpoints.checkpoint import Checkpoint, resolve
 from capspace.collect.cli import app, gather
 from capspace.collect.errors import DataRootError, SettingsError
 from capspace.collect.run.cells import measurement
 from capspace.collect.settings import Dtype, LoadSettings, RunChanges, RunSettings
+from capspace.collect.settings import _settings as settings_module
 from capspace.collect.storage.identity import TaskIdentity
 from capspace.collect.zoo.config.config import ZooSettings, read_zoo
 from capspace.collect.zoo.work.records import (
@@ -125,7 +125,9 @@ def test_every_setting_is_an_option_of_the_commands_that_measure(command: str) -
             continue
         assert options[name].opts == [f"--{name.replace('_', '-')}"]
         assert options[name].default == field.default
-        assert " ".join(str(field.description).split()) in options[name].help.replace("\\", "")
+        words, _, unset = " ".join(str(field.description).split()).partition("; by default ")
+        assert options[name].help.replace("\\", "") == f"{words.rstrip('.')}."
+        assert not unset or options[name].show_default == unset.rstrip(".")
     function = {"place": gather.place, "collect": gather.collect}[command]
     (choices, _) = get_args(inspect.signature(function).parameters["dtype"].annotation)
     assert choices == Dtype  # what a shell completes
@@ -298,9 +300,9 @@ def test_a_job_file_holds_the_settings_of_its_units_and_of_version_0_1_for_all()
 
 
 def test_a_work_unit_of_version_0_1_is_read() -> None:
-    said = asdict(replace(unit(RunSettings()), settings={"dtype": "float16", "batch_size": 2}))  # type: ignore[arg-type]
+    fields = asdict(replace(unit(RunSettings()), settings={"dtype": "float16", "batch_size": 2}))  # type: ignore[arg-type]
     shared = {"limit": 5, "seed": None, "data_root": "/d", "include_path": None}
-    read = parse_work_unit(said, shared={**shared, "allow_code_execution": True})
+    read = parse_work_unit(fields, shared={**shared, "allow_code_execution": True})
     assert read.settings == RunSettings(
         dtype="float16", batch_size=2, limit=5, data_root="/d", allow_code_execution=True
     )

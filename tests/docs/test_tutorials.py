@@ -59,38 +59,54 @@ def test_commands_run_with_what_stands_for_the_readers_own(tmp_path: Path) -> No
 
 
 def test_a_block_that_fails_is_named(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("```python\nprint(1 / 0)\n```\n")
+    text = "```python\nprint(1 / 0)\n```\n"
     with pytest.raises(tutorials.TutorialError, match=r"print\(1 / 0\)(.|\n)*ZeroDivisionError"):
-        tutorials.run_tutorial(page, tmp_path / "desk")
+        tutorials.run_page(text, tmp_path / "page.md", tmp_path / "desk")
 
 
 def test_blocks_share_names_and_files(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(
+    text = (
         '```csv title="a.csv"\nx\n1\n```\n```python\nn = 2\n```\n'
         "```python\nprint(n)\n```\n```sh\ncat a.csv\n```\n```text\nnot run\n```\n"
     )
-    outputs = tutorials.run_tutorial(page, tmp_path / "desk")
+    outputs = tutorials.run_page(text, tmp_path / "page.md", tmp_path / "desk")
     assert [output.text for output in outputs] == ["", "", "2", "x\n1", ""]
 
 
-def test_a_page_becomes_a_notebook_with_its_outputs(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(
+def test_a_page_becomes_a_notebook_whose_outputs_are_the_pages() -> None:
+    """``scripts/docs`` runs notebooks in a kernel, and builds the pages of what they print."""
+    page = (
         '# Title\n\nSee [that](x.md).\n\n```csv title="a.csv"\nx\n```\n'
-        "```python\nprint(2)\n```\n```sh\ncat a.csv\n```\n```text\nnot run\n```\n"
+        "```python\nprint(2)\n```\n"
+        '```sh figures="a.png"\ncat a.csv\n```\n```text\nnot run\n```\n'
     )
-    outputs = tutorials.run_tutorial(page, tmp_path / "desk")
-    cells = notebooks.notebook(page.read_text(), outputs, tmp_path / "desk")["cells"]
-    assert [(cell["cell_type"], cell["source"]) for cell in cells] == [
+    made = notebooks.notebook(page)
+    assert [(cell["cell_type"], cell["source"]) for cell in made["cells"]] == [
         ("markdown", "# Title\n\nSee that."),
         ("code", "%%writefile a.csv\nx"),
         ("code", "print(2)"),
         ("code", "%%bash\ncat a.csv"),
+        ("code", 'from IPython.display import Image, display\n\ndisplay(Image("a.png"))'),
         ("markdown", "```text\nnot run\n```"),
     ]
-    assert cells[3]["outputs"][0]["text"] == "x\n"
+    for cell, printed in zip(made["cells"][1:4], ("Writing a.csv\n", "2\n", "x\n"), strict=True):
+        cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": printed}]
+    output = tutorials.Output
+    assert notebooks.outputs_of(page, made) == [
+        output(),
+        output("2"),
+        output("x", ["a.png"]),
+        output(ran=False),
+    ]
+
+
+def test_notebooks_are_those_of_the_pages() -> None:
+    """Where one is not: ``python scripts/documentation/notebooks.py``."""
+    there = {path.stem: path.read_text() for path in (DOCS / "tutorials").glob("*.ipynb")}
+    assert there == {
+        page.stem: notebooks.as_json(notebooks.notebook(page.read_text()))
+        for page in tutorials.TUTORIALS
+    }
 
 
 def test_formats_page_names_every_column() -> None:
@@ -130,5 +146,5 @@ def test_every_page_is_in_the_menu_and_every_link_leads_to_a_page() -> None:
     for path in DOCS.rglob("*.md"):
         for link in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", path.read_text()):
             target = (path.parent / link).resolve()
-            found = target.is_file() or (ROOT / target.relative_to(DOCS)).is_file()
-            assert found, f"{path}: {link}"
+            is_there = target.is_file() or (ROOT / target.relative_to(DOCS)).is_file()
+            assert is_there, f"{path}: {link}"

@@ -17,6 +17,7 @@ MODULES = [
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("laws_fitted_once")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)

@@ -21,8 +21,8 @@ from capspace.fit import (
 )
 
 ROOMS = (
-    "analyses", "completion", "decide", "figures", "importing", "law", "prediction", "reference",
-    "report", "space", "table", "zoo",
+    "analyses", "completion", "decide", "figures", "importing", "items", "law", "prediction",
+    "reference", "report", "space", "table", "zoo",
 )  # fmt: skip
 FAST = TwoView(n_refits=4)
 HOSTILE = "org/<script>alert(1)</script>"

@@ -91,8 +91,8 @@ def stem(row: dict[str, Any]) -> str:
 
 
 def options(row: dict[str, Any]) -> list[str]:
-    found = row["endings"] if "endings" in row else row["choices"]
-    return list(found["text"] if isinstance(found, dict) else found)
+    choices = row["endings"] if "endings" in row else row["choices"]
+    return list(choices["text"] if isinstance(choices, dict) else choices)
 
 
 def gold(row: dict[str, Any]) -> int:
@@ -193,12 +193,14 @@ def test_hellaswag_endings_are_of_similar_length() -> None:
 @pytest.mark.parametrize(("folder", "split"), TWIN_FILES)
 def test_twins_differ_in_their_answer(folder: str, split: str) -> None:
     items = rows(folder, split)
-    for one, two in zip(items[::2], items[1::2], strict=True):
-        assert (one["option1"], one["option2"]) == (two["option1"], two["option2"])
-        assert {one["answer"], two["answer"]} == {"1", "2"}
-        assert one["sentence"].count("_") == two["sentence"].count("_") == 1
+    for first, second in zip(items[::2], items[1::2], strict=True):
+        assert (first["option1"], first["option2"]) == (second["option1"], second["option2"])
+        assert {first["answer"], second["answer"]} == {"1", "2"}
+        assert first["sentence"].count("_") == second["sentence"].count("_") == 1
         # The context is the same, so that only what follows the blank can tell.
-        before, after = zip(one["sentence"].split("_"), two["sentence"].split("_"), strict=True)
+        before, after = zip(
+            first["sentence"].split("_"), second["sentence"].split("_"), strict=True
+        )
         assert before[0] == before[1]
         assert after[0] != after[1]
 
@@ -222,15 +224,15 @@ def test_xwinograd_is_written_in_its_language() -> None:
 
 def test_truthfulqa_answers() -> None:
     for row in rows("truthfulqa/truthful_qa/multiple_choice", "validation"):
-        one, two = row["mc1_targets"], row["mc2_targets"]
-        for targets in (one, two):
+        single, multiple = row["mc1_targets"], row["mc2_targets"]
+        for targets in (single, multiple):
             assert len(targets["choices"]) == len(targets["labels"]) == len(set(targets["choices"]))
             # lm-eval takes the first choice as mc1's answer; in both, true ones stand first.
             assert targets["labels"] == sorted(targets["labels"], reverse=True)
             assert {0, 1} == set(targets["labels"])
-        assert sum(one["labels"]) == 1
-        true = two["choices"][: sum(two["labels"])]
-        assert one["choices"] == true[:1] + two["choices"][len(true) :]
+        assert sum(single["labels"]) == 1
+        true = multiple["choices"][: sum(multiple["labels"])]
+        assert single["choices"] == true[:1] + multiple["choices"][len(true) :]
 
 
 ANNOTATION = re.compile(
@@ -269,9 +271,9 @@ def test_gsm8k_arithmetic(split: str) -> None:
         known = numbers(row["question"]) | unwritten
         result = None
         for step in steps:
-            found = list(ANNOTATION.finditer(step))
-            assert found, step
-            for match in found:
+            annotations = list(ANNOTATION.finditer(step))
+            assert annotations, step
+            for match in annotations:
                 result = Fraction(match["value"])
                 assert exact(match["expression"]) == result, step
                 assert Fraction(match["after"].rstrip(".")) == result, step

@@ -68,8 +68,10 @@ def test_strict_and_loose_accuracies_are_of_prompts_and_of_instructions() -> Non
     }
     for text, pairs in followed.items():
         done = evaluated(text)
-        found = [(s["prompt_level_strict_acc"], s["prompt_level_loose_acc"]) for s in done.samples]
-        assert found == pairs, text
+        accuracies = [
+            (s["prompt_level_strict_acc"], s["prompt_level_loose_acc"]) for s in done.samples
+        ]
+        assert accuracies == pairs, text
         assert done.score == pytest.approx(sum(loose for _, loose in pairs) / 4)
     last = evaluated("So 5 and\nso 9").samples[-1]
     assert [last[name] for name in LEVELS] == [False, True, [False, True], [True, True]]

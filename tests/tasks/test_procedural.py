@@ -39,11 +39,11 @@ def right(name: str, question: str) -> str:
         case "length":
             return str(len(body))
         case "addition":
-            one, other = body.split("+")
-            return str(int(one) + int(other))
+            first, other = body.split("+")
+            return str(int(first) + int(other))
         case "subtraction":
-            one, other = body.split("-")
-            return str(int(one) - int(other))
+            first, other = body.split("-")
+            return str(int(first) - int(other))
         case "closing":
             return "".join(CLOSES[b] for b in reversed(still_open(body)))
         case "depth":
@@ -55,12 +55,12 @@ def right(name: str, question: str) -> str:
 def test_every_answer_is_right_and_among_the_options(name: str) -> None:
     items: list[Item] = benchmark_items(name)
     assert len({i.prompt for i in items}) == len(items) == 400
-    for one in items:
-        given = one.prompt[len(one.question) :]
-        assert one.line == one.question + right(name, one.question)
-        assert given + one.answer + one.rest == right(name, one.question)
-        assert one.options.count(one.answer) == 1
-        assert len(set(one.options)) == len(one.options)
+    for entry in items:
+        given = entry.prompt[len(entry.question) :]
+        assert entry.line == entry.question + right(name, entry.question)
+        assert given + entry.answer + entry.rest == right(name, entry.question)
+        assert entry.options.count(entry.answer) == 1
+        assert len(set(entry.options)) == len(entry.options)
 
 
 @pytest.mark.parametrize("name", sorted(BENCHMARKS))

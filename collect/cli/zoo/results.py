@@ -20,14 +20,8 @@ __all__ = ["export", "fit", "print_fit"]
 def fit(
     zoo: ZooPath,
     store: o.StorePath = None,
-    target_scores: Annotated[
-        Path | None,
-        typer.Option(help="Table with scores of the zoo's models on targets of your own."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the report.", show_default="capspace-report/NAME"),
-    ] = None,
+    target_scores: Annotated[Path | None, o.target_scores("no targets of your own")] = None,
+    out: Annotated[Path | None, o.out("capspace-report/NAME")] = None,
     level: o.Level = 0.9,
     as_json: o.Json = False,
 ) -> None:

@@ -160,7 +160,7 @@ def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
     hub_server: HubServer, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     commit = hub_server.repository("org/good").branches["main"]
-    said = resolve_all(
+    resolved = resolve_all(
         "org/good",
         "org/good@main",
         "org/good@v9",
@@ -172,14 +172,16 @@ def test_a_hub_name_is_its_commit_also_when_the_hub_is_gone(
     )
     files = sorted(p.name for p in tiny_checkpoint.iterdir())
     known = "|".join([f"hub:org/good@{commit}", "float32", *files])
-    assert said[0] == f"org/good|{known}"
-    assert said[1] == f"org/good@main|{known}"
+    assert resolved[0] == f"org/good|{known}"
+    assert resolved[1] == f"org/good@main|{known}"
     assert {r.file for r in hub_server.log if r.file} == set(files)  # no pickle, no other format
-    assert said[2] == "org/good on the Hub has no revision 'v9'"
-    assert said[3].startswith("org/gated on the Hub is gated: accept its terms")
-    assert said[4].startswith("unknown model 'org/nothing': no such folder, and no org/nothing on")
-    assert said[5].startswith("'no spaces please' is neither a folder nor a Hub name")
-    assert len(said) == 6
+    assert resolved[2] == "org/good on the Hub has no revision 'v9'"
+    assert resolved[3].startswith("org/gated on the Hub is gated: accept its terms")
+    assert resolved[4].startswith(
+        "unknown model 'org/nothing': no such folder, and no org/nothing on"
+    )
+    assert resolved[5].startswith("'no spaces please' is neither a folder nor a Hub name")
+    assert len(resolved) == 6
 
     # Nothing listens on port 9: what the cache holds still resolves, by branch and by commit.
     gone = resolve_all(

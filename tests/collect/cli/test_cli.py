@@ -49,13 +49,13 @@ def test_predict_reports_every_target_with_interval_support_and_what_it_was_fitt
     assert "AgentBench" in table.out
     assert "90% interval" in table.out
 
-    found = json.loads(capspace("predict", mine, "--csv", csv, "--json").out)["predictions"]
-    assert {p["target"] for p in found} == set(pd.read_csv(csv)["target"])
-    by_status = {p["target"]: (p["status"], p["mean"] is None) for p in found}
+    predictions = json.loads(capspace("predict", mine, "--csv", csv, "--json").out)["predictions"]
+    assert {p["target"] for p in predictions} == set(pd.read_csv(csv)["target"])
+    by_status = {p["target"]: (p["status"], p["mean"] is None) for p in predictions}
     assert by_status["agentbench"] == ("offered", False)
     assert by_status["bbh"] == ("weak", False)
     assert by_status["agentboard"] == ("refused", True)
-    for p in found:
+    for p in predictions:
         assert bool(p["reason"]) == (p["status"] != "offered")
         if p["status"] == "refused":
             continue
@@ -72,8 +72,8 @@ def test_predict_takes_one_target_a_level_and_a_long_table(
     long.write_text("model,benchmark,score\nmine,MMLU,0.62\nmine,HellaSwag,0.81\nmine,GSM8K,0.4\n")
     wide = {}
     for level in (0.5, 0.9):
-        said = capspace("predict", long, "--target", "bbh", "--level", level, "--json")
-        (p,) = json.loads(said.out)["predictions"]
+        run = capspace("predict", long, "--target", "bbh", "--level", level, "--json")
+        (p,) = json.loads(run.out)["predictions"]
         assert set(p["missing"]) == set(BENCHMARKS.split(",")) - {"MMLU", "HellaSwag", "GSM8K"}
         wide[level] = p["upper"] - p["lower"]
     assert wide[0.5] < wide[0.9]
@@ -110,11 +110,11 @@ def test_place_collect_and_scores_on_the_embedded_items(
 ) -> None:
     store, out = tmp_path / "store", tmp_path / "report"
     cheap = ["--panel", "smoke", "--data-root", "embedded", "--limit", "2", "--store", store]
-    said = capspace("place", tiny_checkpoint, *cheap, "--target", "bbh", "--out", out)
-    assert said.code == 0, said.err
-    assert "not comparable" in said.out.lower()
-    assert "HumanEval: skipped" in said.out
-    assert said.out.startswith("study-2024 (models until 2024-07-31): it knows ")
+    run = capspace("place", tiny_checkpoint, *cheap, "--target", "bbh", "--out", out)
+    assert run.code == 0, run.err
+    assert "not comparable" in run.out.lower()
+    assert "HumanEval: skipped" in run.out
+    assert run.out.startswith("study-2024 (models until 2024-07-31): it knows ")
     page = (out / "report.html").read_text()
     assert "not comparable" in page.lower()
     result = json.loads((out / "result.json").read_text())
@@ -138,25 +138,25 @@ def test_place_collect_and_scores_on_the_embedded_items(
 def test_backtest_gain_space_efficiency_and_select(
     capspace: Command, zoo: Path, tmp_path: Path
 ) -> None:
-    one = ("--drop", "Agents", "--drop", "Agents, treated")
+    columns = ("--drop", "Agents", "--drop", "Agents, treated")
     split = ("--cutoff-flops", "3e22")
     out = tmp_path / "figures"
-    said = capspace(
-        "backtest", zoo, "--target-column", "Agents", *one, *split, "--baselines",
+    run = capspace(
+        "backtest", zoo, "--target-column", "Agents", *columns, *split, "--baselines",
         "--error-curve", "--components", "2", "--json", "--out", out,
     )  # fmt: skip
-    found = json.loads(said.out)
-    assert found["n_train"] + found["n_test"] == 40
+    selection = json.loads(run.out)
+    assert selection["n_train"] + selection["n_test"] == 40
     for key in ("mse_train", "mse_test", "mae_test", "coverage", "width"):
-        assert found[key] is not None
-    assert found["mse_test"] < 0.02
-    assert {"flops", "size", "MMLU", "all-benchmarks"} <= set(found["baselines"])
-    assert {m["side"] for m in found["models"]} == {"train", "test"}
+        assert selection[key] is not None
+    assert selection["mse_test"] < 0.02
+    assert {"flops", "size", "MMLU", "all-benchmarks"} <= set(selection["baselines"])
+    assert {m["side"] for m in selection["models"]} == {"train", "test"}
     assert (out / "target.png").exists()
     assert (out / "error-curve.svg").exists()
 
     by_family = capspace(
-        "backtest", zoo, "--target-column", "Agents", *one, "--by-family", "--components",
+        "backtest", zoo, "--target-column", "Agents", *columns, "--by-family", "--components",
         "2", "--out", out,
     )  # fmt: skip
     assert "leave one family out" in by_family.out
@@ -172,17 +172,19 @@ def test_backtest_gain_space_efficiency_and_select(
     assert not {"Agents", "Treated"} & set(gained["weights"]["base"])
     assert gained["coverage"] > 0.7
 
-    fitted = json.loads(capspace("space", zoo, *one, "--json").out)
+    fitted = json.loads(capspace("space", zoo, *columns, "--json").out)
     assert fitted["explained_variance_ratio"][0] > 0.8
-    assert f"PC-1: {fitted['names'][0]}" in capspace("space", zoo, *one).out
+    assert f"PC-1: {fitted['names'][0]}" in capspace("space", zoo, *columns).out
     many = capspace("space", zoo, "--components", "50", "--json")
     every = json.loads(many.out)
     assert f"{len(every['loadings'])} components, not 50: " in every["notes"][-1]
-    laws = json.loads(capspace("efficiency", zoo, *one, "--reference-family", "F1", "--json").out)
+    laws = json.loads(
+        capspace("efficiency", zoo, *columns, "--reference-family", "F1", "--json").out
+    )
     assert laws["equivalent"]["family"] == "F1"
     chosen = json.loads(
         capspace(
-            "select", zoo, *one, "--budget", "10", "--include", "F3", "--json", "--out", out
+            "select", zoo, *columns, "--budget", "10", "--include", "F3", "--json", "--out", out
         ).out
     )  # fmt: skip
     assert "F3" in chosen["units"]
@@ -211,11 +213,11 @@ def test_names_of_strangers_cannot_command_the_terminal(capsys: pytest.CaptureFi
     options.console().print("a \x1b[31mred\x9b0m [bold]name\tand\n", markup=False)
     options.console().print(Group(Text("\x1b]0;t\x07", style="red"), Text("\x1b[31m\x9b")))
     options.print_table("\x1b]0;title\x07", ("Model",), [("\x1b[2J",), ("a\u202egnp\tb",)])
-    said = capsys.readouterr().out
-    assert "[31mred" in said
-    assert "[bold]name" in said
-    assert "a\N{REPLACEMENT CHARACTER}gnp b" in said
-    assert not {"\x1b", "\x9b", "\x07", "\u202e", "\t"} & {*said}
+    shown = capsys.readouterr().out
+    assert "[31mred" in shown
+    assert "[bold]name" in shown
+    assert "a\N{REPLACEMENT CHARACTER}gnp b" in shown
+    assert not {"\x1b", "\x9b", "\x07", "\u202e", "\t"} & {*shown}
 
 
 def test_refusals_tell_no_secret_and_command_no_terminal(
@@ -236,19 +238,19 @@ def test_models_of_one_name_are_shown_by_their_revisions(
             identity="{}",
         )  # fmt: skip
 
-    one, other = result("a" * 64, 0.25), result("b" * 64, 0.5)
-    print_results([one])
+    first, other = result("a" * 64, 0.25), result("b" * 64, 0.5)
+    print_results([first])
     assert capsys.readouterr().out.startswith("m ")
-    print_results([one, other])
-    said = capsys.readouterr().out
-    assert "m @ aaaaaaaaaaaa" in said
-    assert "m @ bbbbbbbbbbbb" in said
+    print_results([first, other])
+    shown = capsys.readouterr().out
+    assert "m @ aaaaaaaaaaaa" in shown
+    assert "m @ bbbbbbbbbbbb" in shown
 
 
 def test_lm_eval_command_line_knows_our_models(capspace: Command) -> None:
-    said = capspace("lm-eval", "--help")
-    assert said.code == 0
-    ours, theirs = said.out.split("usage: ")
+    run = capspace("lm-eval", "--help")
+    assert run.code == 0
+    ours, theirs = run.out.split("usage: ")
     assert "--answers-of" in ours
     assert theirs.startswith("lm-eval")
 
@@ -282,8 +284,8 @@ def test_a_budget_for_everything_draws_a_curve(
     capspace: Command, zoo: Path, tmp_path: Path
 ) -> None:
     few = ("--drop", "Agents", "--drop", "Agents, treated", "--components", "2")
-    said = capspace("select", zoo, "--budget", "inf", *few, "--out", tmp_path / "figures")
-    assert (said.code, said.err) == (0, "")
+    run = capspace("select", zoo, "--budget", "inf", *few, "--out", tmp_path / "figures")
+    assert (run.code, run.err) == (0, "")
     assert (tmp_path / "figures" / "selection.png").is_file()
 
 
@@ -367,12 +369,12 @@ def test_tables_that_cannot_be_written(capspace: Command, mine: Path, tmp_path: 
     for words in (("scores",), ("predict", mine, "--target", "bbh")):
         line = capspace.refused(*words, "--csv", csv)
         assert line == f"capspace: cannot write {csv}: No such file or directory"
-        kept = tmp_path / "kept.csv"
-        kept.write_text("as before")
+        target = tmp_path / "kept.csv"
+        target.write_text("as before")
         with files_no_longer_than(64):
-            line = capspace.refused(*words, "--csv", kept)
-        assert line == f"capspace: cannot write {kept}: File too large"
-        assert kept.read_text() == "as before"
+            line = capspace.refused(*words, "--csv", target)
+        assert line == f"capspace: cannot write {target}: File too large"
+        assert target.read_text() == "as before"
 
 
 def test_missing_score_table(capspace: Command, tmp_path: Path) -> None:
@@ -509,9 +511,9 @@ def test_a_wrong_option_is_one_line_that_says_where_it_is_explained(
 
 @pytest.mark.parametrize("group", ["", "zoo"])
 def test_a_group_alone_shows_its_help(capspace: Command, group: str) -> None:
-    said = capspace(*group.split())
-    assert said.code == 2
-    assert "Usage: capspace" in said.out + said.err
+    run = capspace(*group.split())
+    assert run.code == 2
+    assert "Usage: capspace" in run.out + run.err
 
 
 def test_data_root_without_the_data(
@@ -520,9 +522,9 @@ def test_data_root_without_the_data(
     root = tmp_path / "data"
     root.mkdir()
     collect = ("collect", tiny_checkpoint, "--panel", "smoke", "--store", tmp_path / "store")
-    said = capspace(*collect, "--data-root", root)
-    assert said.code == 2
-    line = said.err.splitlines()[-1]
+    run = capspace(*collect, "--data-root", root)
+    assert run.code == 2
+    line = run.err.splitlines()[-1]
     assert line.startswith("capspace: nothing could be measured")
     assert "cais/mmlu" in line
     assert str(root) in line
@@ -531,11 +533,11 @@ def test_data_root_without_the_data(
 def test_a_folder_of_tasks_is_said_to_run_code(
     capspace: Command, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    said = capspace(
+    run = capspace(
         "collect", tiny_checkpoint, "--panel", "smoke", "--data-root", tmp_path,
         "--store", tmp_path / "store", "--include-path", tmp_path,
     )  # fmt: skip
-    assert "this runs the code" in said.err
+    assert "this runs the code" in run.err
 
 
 @pytest.mark.slow
@@ -544,12 +546,12 @@ def test_report_folder_that_cannot_be_written(
 ) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    said = capspace(
+    run = capspace(
         "place", tiny_checkpoint, "--panel", "smoke", "--data-root", "embedded", "--limit", "1",
         "--store", tmp_path / "store", "--target", "bbh", "--out", file / "report",
     )  # fmt: skip
-    assert said.code == 2
-    assert f"cannot write the report to {file}" in said.err.splitlines()[-1]
+    assert run.code == 2
+    assert f"cannot write the report to {file}" in run.err.splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -563,7 +565,7 @@ def test_splits_that_leave_a_side_empty_or_are_two(capspace: Command, zoo: Path)
 def test_a_target_that_is_also_a_column_of_the_space_is_dropped_and_said(
     capspace: Command, zoo: Path, tmp_path: Path
 ) -> None:
-    said = capspace(
+    run = capspace(
         "backtest", zoo, "--target-column", "GSM8K", "--components", "1", "--out", tmp_path
     )
-    assert "GSM8K is the target and was dropped from the space" in said.out
+    assert "GSM8K is the target and was dropped from the space" in run.out

@@ -42,6 +42,17 @@ def test_json_has_every_pair_and_families_of_the_table(capspace: Command, table:
     assert shown["uncompared"] == {}
 
 
+def test_offsets_that_fitted_laws_do_not_count_are_said(capspace: Command, tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    rows = [f"{m},{b},{s},at home" for m, b, s in (("mine", "MMLU", 0.62), ("mine", "GSM8K", 0.4))]
+    rows += ["older,MMLU,0.45,", "older,GSM8K,0.1,"]
+    path.write_text("model,benchmark,score,source\n" + "\n".join(rows) + "\n")
+    shown = capspace("compare", path, "--target", "agentbench")
+    line = "mine: measured by another source than the reference's (MMLU, GSM8K); by how much"
+    assert line in shown.out
+    assert "older: measured" not in shown.out
+
+
 def test_bad_input_is_one_line(capspace: Command, table: Path, tmp_path: Path) -> None:
     bbh = ("--target", "agentbench")
     assert "did you mean 'older'" in capspace.refused("compare", table, "mine", "oldr", *bbh)

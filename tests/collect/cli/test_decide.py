@@ -132,7 +132,7 @@ def test_prices_come_from_a_file_and_fewer_items_cost_less(
 ) -> None:
     prices = tmp_path / "prices.yaml"
     prices.write_text("ARC-C: 10usd\nHumanEval: 1usd\n")
-    args = ("next", table, "--target", "bbh", "--prices", prices, "--items", "586", "--json")
+    args = ("next", table, "--target", "bbh", "--prices", prices, "--max-items", "586", "--json")
     single = {s["benchmark"]: s for s in json.loads(capspace(*args).out)["single"]}
     assert single["ARC-C"]["cost"] == pytest.approx(5)
     assert (single["HumanEval"]["cost"], single["HumanEval"]["n_items"]) == (1, 164)
@@ -154,7 +154,7 @@ def test_bad_input_is_one_line(capspace: Command, table: Path, tmp_path: Path) -
     )
     assert "--parameters 'big'" in capspace.refused("next", table, "--parameters", "big")
     assert "did you mean 'MMLU'" in capspace.refused("next", table, "--price", "MMUL=2h")
-    assert "say too little" in capspace.refused("next", table, "--items", "3")
+    assert "say too little" in capspace.refused("next", table, "--max-items", "3")
     assert "unknown model 'other'" in capspace.refused("next", table, "other")
     assert "one at a time" in capspace.refused("verdict", table, "--cost", "5h")
     several = tmp_path / "several.csv"

@@ -37,7 +37,11 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "place": (("models/a", *SMALL, "--target", "bbh"), (("--out", "out"),)),
     "collect": (("models/a", *SMALL), ()),
     "scores": (STORE, (("--csv", "out.csv"), ("--receipt", "a", "ARC-C"))),
-    "panels": (("small.yaml",), ()),
+    "panels show": (("small.yaml",), ()),
+    "panels shrink": (
+        ("small.yaml", "--benchmark", "ARC-C", "--by", "answers.csv", "--items", "3"),
+        (("--out", "few.yaml"),),
+    ),
     "zoo plan": (("zoo.yaml", *STORE), ()),
     "zoo run": (("zoo.yaml", *STORE), ()),
     "zoo status": (("zoo.yaml", *STORE), ()),
@@ -126,6 +130,9 @@ def desk(
     if not (measured / "ref").exists():
         monkeypatch.chdir(measured)
         Path("scores.csv").write_text(MINE)
+        rows = [f"m{i}" + f",{i % 2},{i % 3 // 2},{i % 5 // 3},{i % 7 // 4}" for i in range(21)]
+        items = ",".join(f"arc_challenge/{i}" for i in range(4))
+        Path("answers.csv").write_text("\n".join([f"model,{items}", *rows]) + "\n")
         Path("few.csv").write_text("model,MMLU,GSM8K\nmine,0.6,0.4\n")
         Path("pair.csv").write_text("model,MMLU,GSM8K\na,0.6,0.4\nb,0.5,0.2\n")
         Path("truth.csv").write_text("Model,bbh\nmine,0.45\n")

@@ -50,5 +50,6 @@ def test_published_scores_need_numpy_alone(scores: str) -> None:
     assert "capspace.collect.settings" not in modules
 
 
-def test_json_needs_no_tables(scores: str) -> None:
-    assert "rich" not in imported(["predict", scores, "--json"])
+def test_json_needs_no_tables_and_a_packaged_reference_no_yaml(scores: str) -> None:
+    unused = {"rich", "yaml", "numpy.ma"}
+    assert unused.isdisjoint(imported(["predict", scores, "--json"]))

@@ -86,9 +86,9 @@ def test_the_command_takes_the_permission(
         "fault_choice", "--include_path", fault_tasks, "--device", "cpu", "--limit", "1",
         "--no-record",
     ]  # fmt: skip
-    said = capspace(*given, "--allow-missing-weights")
-    assert said.code == 0, said.err
-    assert f"capspace: {lacking}: {REASON} missing is drawn at random" in said.err
+    run = capspace(*given, "--allow-missing-weights")
+    assert run.code == 0, run.err
+    assert f"capspace: {lacking}: {REASON} missing is drawn at random" in run.err
 
 
 def test_an_adapter_beside_a_model_ends_the_run(

@@ -32,12 +32,36 @@ def test_a_renamed_option_is_read_under_its_old_name(capspace: Command, zoo: Pat
 
 
 def test_values_after_a_double_dash_are_no_options(capspace: Command) -> None:
-    said = capspace("ledger", "add", "--", "--scores")
-    assert "--scores" in said.err
-    assert "is now" not in said.err
+    run = capspace("ledger", "add", "--", "--scores")
+    assert "--scores" in run.err
+    assert "is now" not in run.err
 
 
 def test_an_old_option_without_a_value_says_what_is_missing(capspace: Command) -> None:
-    said = capspace("space", "--scores")
-    assert said.code == 2
-    assert "SCORES" in said.err.splitlines()[-1]
+    run = capspace("space", "--scores")
+    assert run.code == 2
+    assert "SCORES" in run.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("next", "no.csv", "--items", "20"), "--items is now --max-items"),
+        (("import", "no.json", "--model", "org/mine"), "--model is now --answers-of"),
+        (("collect", "no", "--budget", "30min"), "--budget is now --time-budget"),
+        (
+            ("reproduce", "--data", "no", "--out", "no/out"),
+            "--data is now the argument TABLES: give the value without --data",
+        ),
+    ],
+    ids=["next", "import", "collect", "reproduce"],
+)
+def test_each_renamed_option_names_the_new_one(
+    capspace: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...],
+    line: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    run = capspace(*words)
+    assert run.code == 2
+    assert run.err.splitlines()[0] == line
+    assert run.err.splitlines()[1].startswith("capspace: ")

@@ -33,8 +33,9 @@ def measured(benchmark: str, score: float, **more: object) -> Result:
 @pytest.fixture
 def collection() -> Collection:
     checkpoint = Checkpoint(RESULT.model, "hub", RESULT.model, RESULT.revision, "bfloat16")
-    results = tuple(measured(b, s) for b, s in (("MMLU", 0.6), ("HellaSwag", 0.8), ("GSM8K", 0.4)))
-    return Collection(PANEL, (checkpoint,), results, (), 3)
+    results = [measured(b, s) for b, s in (("MMLU", 0.6), ("HellaSwag", 0.8))]
+    results.append(measured("GSM8K", 0.4, provenance={"unfinished": 0.125}))
+    return Collection(PANEL, (checkpoint,), tuple(results), (), 3)
 
 
 def stored(folder: Path, *results: Result) -> Path:
@@ -76,6 +77,9 @@ def test_scores_of_the_store_bring_a_second_reference_and_its_map(
         "Also used, from the store: leaderboard_bbh, leaderboard_gpqa, leaderboard_ifeval" in page
     )
     assert (tmp_path / "place-2.svg").is_file()
+    assert page.count('0.400 <span class="tag outside">12.5% unfinished</span>') == 1
+    assert page.count(" unfinished</span>") == 1
+    assert "GSM8K: 12.5% of the answers did not end their thought and count as wrong." in page
     capsys.readouterr()
     print_placements([model.placement, *model.others])
     shown = capsys.readouterr().out
@@ -120,3 +124,15 @@ def test_references_are_named_once_and_have_the_targets() -> None:
         with pytest.raises(error, match=words) as caught:
             chosen_references(names, PANEL, targets)
         assert "\n" not in str(caught.value)
+
+
+def test_scores_of_unknown_mode_do_not_mix_with_those_of_a_thinking_model(
+    collection: Collection,
+) -> None:
+    model = {"chat_template": True, "backend_settings": [["thinking", '"on"']]}
+    thinking = json.dumps({"model": model, "limit": None})
+    thought = replace(collection, results=(measured("MMLU", 0.6, identity=thinking),))
+    imported = measured("leaderboard_gpqa", 0.3, identity='{"imported": "x"}', revision="")
+    own = measured("leaderboard_bbh", 0.5, identity=thinking)
+    assert further_results([imported, own], thought, LEADERBOARD) == [own]
+    assert further_results([imported, own], collection, LEADERBOARD) == [imported]

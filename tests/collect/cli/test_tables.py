@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from store_parts import RESULT
 
+from capspace.collect.cli import flat_table, options
 from capspace.collect.cli.options import print_table
 from capspace.collect.cli.show import print_results, result_dict
 
@@ -22,6 +23,38 @@ def test_no_number_is_cut_and_texts_are_folded(
     assert printed.count("little") == 9
 
 
+@pytest.mark.parametrize("columns", ["20", "60", "200"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("swe-bench-verified/vendor", "0.069 – 0.178", "little tested"), ("x", "–", "")],
+        [("モデル", "0.5", "wide, as 日本語 is"), ("e\u0301", "1.25", "ends with a blank ")],
+        [("two\nlines", "0.5", "a [b] c")],
+        [],
+    ],
+)
+@pytest.mark.parametrize("numbers", [("Interval",), ("Interval", "Why")])
+def test_a_table_that_is_laid_out_at_once_looks_as_rich_lays_it_out(
+    rows: list[tuple[str, str, str]],
+    numbers: tuple[str, ...],
+    columns: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    table = ("mine: offered", ("Name", "Interval", "Why"), rows)
+    print_table(*table, numbers=numbers)
+    at_once = capsys.readouterr().out
+    options._print_folded(*table, numbers)
+    assert at_once == capsys.readouterr().out
+
+
+def test_of_a_table_that_might_fold_nothing_is_laid_out_at_once() -> None:
+    names, rows = ("Name", "Interval", "Why"), [("mine", "0.5", "little tested " * 9 + "yet")]
+    assert flat_table.flat_table("", names, rows, numbers=names[1:2], width=60) is None
+    assert flat_table.flat_table("", names, rows, numbers=names[1:2], width=160) is not None
+
+
 def test_a_score_of_unfinished_thoughts_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     few, many = (
         replace(RESULT, benchmark=name, provenance={"unfinished": share}, comparable=share < 0.05)
@@ -35,3 +68,12 @@ def test_a_score_of_unfinished_thoughts_is_marked(capsys: pytest.CaptureFixture[
     ]
     assert result_dict(many)["provenance"] == {"unfinished": 0.125}
     assert not result_dict(many)["comparable"]
+
+
+def test_a_score_of_few_items_alike_is_not_shown_as_exact(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_results([replace(RESULT, score=0.0, stderr=0.0, n_items=2)])
+    printed = capsys.readouterr().out
+    assert "0.306" in printed
+    assert " 0.000 " in printed  # the score itself

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
+from chat_checkpoint import TEMPLATE
 from commands import Command, Notes
 from endpoint_parts import BOTH, CHOICES, generated, measured, served
 from lm_eval.api.instance import Instance
@@ -34,11 +36,19 @@ def _quiet(tmp_path: Path) -> Iterator[None]:
 
 
 class AllNotes(Notes):
-    """Remembers what is told of a model too."""
+    """Remembers what is told of a model and of its benchmarks too."""
+
+    def model(self, name: str, n_missing: int, n_known: int) -> None:
+        """Remember how much there is to measure."""
+        self.told.append(f"{n_missing} to measure")
+
+    def benchmark(self, name: str, index: int, total: int) -> None:
+        """Remember its place."""
+        self.told.append(f"[{index}/{total}] {name}")
 
     def notices(self, model: str, lines: Any) -> None:
         """Remember it."""
-        self.told += lines
+        self.lines += lines
 
 
 def constant(route: str, asked: dict[str, Any]) -> Answered:
@@ -62,10 +72,10 @@ def test_empty_cut_and_uncounted_answers_are_shown_and_no_key_is_written(
     with scripted_server(reply) as server:
         done = measured(server, fault_tasks, store, notes=notes, api_key_env="MY_SERVER")
         (result,) = done.results
-        assert "Answer: 33.3% of 3 answers are empty" in notes.told
-        assert "Answer: 33.3% of 3 answers are cut: they used up their tokens" in notes.told
-        assert any("the server does not say how many tokens it read" in n for n in notes.told)
-        assert any("nothing tells which weights answer there" in note for note in notes.told)
+        assert "Answer: 33.3% of 3 answers are empty" in notes.lines
+        assert "Answer: 33.3% of 3 answers are cut: they used up their tokens" in notes.lines
+        assert any("the server does not say how many tokens it read" in n for n in notes.lines)
+        assert any("nothing tells which weights answer there" in note for note in notes.lines)
         assert result.provenance["empty"] == result.provenance["cut"] == pytest.approx(1 / 3)
         with Store(store) as opened:
             answers = {s["doc_id"]: s["answers"][0] for s in opened.samples(result.key)}
@@ -84,7 +94,9 @@ def test_a_server_without_log_probabilities_measures_the_rest(
     fault_tasks: Path, tmp_path: Path
 ) -> None:
     with scripted_server(of_generated_tokens) as server:
-        done = measured(server, fault_tasks, tmp_path, panel=BOTH)
+        notes = AllNotes()
+        done = measured(server, fault_tasks, tmp_path, panel=BOTH, notes=notes)
+        assert {"2 to measure", "[1/2] Answer"} <= {*notes.told}
         assert [r.benchmark for r in done.results] == ["Answer"]
         (gap,) = done.missing
         assert gap.skipped
@@ -144,13 +156,50 @@ def test_log_probabilities_are_proved_before_they_are_used(reply: Any, reason: s
 
 
 def test_chat_completions_have_no_log_probabilities_of_given_answers() -> None:
-    with scripted_server(lambda route, asked: chat("1")) as server:
+    with scripted_server(lambda route, asked: chat("1", usage=None)) as server:
         reason = served(server, chat_template=True).unscored_reason()
         assert reason == "chat completions give no log-probabilities of given answers"
         assert {route for route, _ in server.answered} == {"/chat/completions"}
         reason = served(server, thinking="on").unscored_reason()
         assert reason is not None
         assert reason.startswith("log-likelihoods of given answers mean nothing for a model that")
+
+
+def test_a_template_that_ignores_enable_thinking_is_one_line(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """By the tokens that the server counts, or by the tokenizer's own template."""
+    folder = copytree(tiny_checkpoint, tmp_path / "chat")
+
+    def switched(route: str, asked: dict[str, Any]) -> Answered:
+        thinks = asked["chat_template_kwargs"]["enable_thinking"]
+        return chat("1", usage={"prompt_tokens": 5 if thinks else 9})
+
+    with scripted_server(lambda route, asked: chat("1")) as server:
+
+        def refused(**settings: Any) -> str:
+            with pytest.raises(BackendError) as caught:
+                served(server, **settings)
+            assert "\n" not in str(caught.value)
+            return str(caught.value)
+
+        for mode in ("on", "off"):
+            assert (
+                "its chat template ignores enable_thinking: one prompt has 5 tokens with thinking "
+                "on and off (where it does differ, --tokenizer proves it); for a model that always"
+            ) in refused(thinking=mode)
+        (folder / "chat_template.jinja").write_text(TEMPLATE)
+        assert served(server, thinking="on", tokenizer=str(folder), context_length=99)
+        assert served(server, chat_template=True, think_end="</think>")
+        server.reply = switched
+        assert served(server, thinking="off")
+        (folder / "chat_template.jinja").write_text(TEMPLATE.replace("enable_thinking", "think"))
+        assert "ignores enable_thinking: it renders the same with thinking on and off; for" in (
+            refused(thinking="on", tokenizer=str(folder))
+        )
+        # Without a count nothing tells.
+        server.reply = lambda route, asked: chat("1", usage=None)
+        assert served(server, thinking="on")
 
 
 def test_an_error_page_is_quoted() -> None:
@@ -188,14 +237,24 @@ def test_a_server_that_ignores_the_temperature_is_refused() -> None:
     with scripted_server(constant) as server:
         model = served(server)
         generated(model, "a")  # greedy: nothing to prove
-        assert len(server.answered) == 2
+        n_greedy = 2 + 1  # the probes
+        assert len(server.answered) == n_greedy
         with pytest.raises(ResponseError, match=r"ignores the temperature: at 0\.5 it gave 8 time"):
             generated(model, "a", temperature=0.5)
-        assert len(server.answered) == 2 + 1 + 8
+        assert len(server.answered) == n_greedy + 1 + 8
         server.reply = lambda route, asked: completion(str(asked.get("seed")))
         generated(model, "a", temperature=0.5)
         generated(model, "b", temperature=0.5)
-        assert len(server.answered) == 2 + 1 + 8 + 1 + 2 + 1 + 1  # proved once
+        assert len(server.answered) == n_greedy + 1 + 8 + 1 + 2 + 1 + 1  # proved once
+
+
+def test_a_server_that_samples_at_temperature_zero_is_noted() -> None:
+    texts = iter("abcdefgh")
+    with scripted_server(lambda route, asked: completion(next(texts))) as server:
+        assert any("two texts to one prompt at temperature 0" in n for n in served(server).notes)
+        sampled = served(server, temperature=0.5)
+        server.reply = constant
+        assert not any("two texts" in n for n in [*sampled.notes, *served(server).notes])
 
 
 def test_a_refusal_is_shown_in_the_servers_words_and_sent_once(

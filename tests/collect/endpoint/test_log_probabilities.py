@@ -43,7 +43,7 @@ def test_a_multiple_choice_task_scores_as_on_this_machine(
     with completions_server(tiny_checkpoint) as server:
         behind = scored("there", "tiny", endpoint=server.url)
         n_prompts = len(server.prompts)
-        assert n_prompts == 12 * 4 + 2 + 1  # the probes
+        assert n_prompts == 12 * 4 + 2 + 2  # the probes
         assert scored("there", "tiny", endpoint=server.url) == behind
         assert len(server.prompts) == n_prompts
     assert behind[0] == local[0]

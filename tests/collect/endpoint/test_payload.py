@@ -148,3 +148,24 @@ def test_an_answer_is_cut_where_its_budget_was_used_up() -> None:
     assert is_cut("length", None)
     assert not is_cut("length", 8)
     assert not is_cut("stop", 9)
+
+
+def test_each_cause_of_unfinished_answers_has_its_own_advice() -> None:
+    request = Instance("generate_until", {}, ("q", {"until": []}), 0, metadata=("t", 0, 1))
+
+    def advice(*reasons: str, end: str | None = None) -> str:
+        reader = Answers(thinks=True, end=end)
+        for reason in reasons:
+            body = chat("why 42", choice={"finish_reason": reason}, usage={"completion_tokens": 9})
+            reader.answer(request, Answer.read(body.body, 9).to_json())
+        assert reader.n_unfinished == len(reasons)
+        return reader.advice
+
+    assert advice("length") == "1 used up their tokens: raise --max-gen-toks"
+    stripped = advice("stop", "stop", end="</think>")
+    assert stripped.startswith("2 ended by themselves and show no </think>: it is likely a special")
+    assert "(skip_special_tokens)" in stripped
+    assert "--reasoning-parser" in stripped
+    assert "--max-gen-toks" not in stripped
+    both = advice("length", "stop")
+    assert both.startswith("1 used up their tokens: raise --max-gen-toks; 1 ended by themselves")

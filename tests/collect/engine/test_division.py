@@ -135,18 +135,18 @@ def test_two_processes_answer_as_one() -> None:
                 text=True,
             )
         )
-    found: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
     for process in running:
         output, errors = process.communicate()
         assert process.returncode == 0, errors
-        found.append(json.loads(output.splitlines()[-1]))
-    alone = found[0]["alone"]
-    for rank, half in enumerate(found):
+        answers.append(json.loads(output.splitlines()[-1]))
+    alone = answers[0]["alone"]
+    for rank, half in enumerate(answers):
         assert half["rank"] == rank
         mine = half["mine"]
         np.testing.assert_allclose(mine["scores"], alone["scores"][rank::2], atol=1e-4)
         np.testing.assert_allclose(mine["rolled"], half["rolled"], atol=1e-4)
         assert mine["texts"] == alone["texts"][rank::2]
-    read = [half["mine"]["read"] for half in found]
+    read = [half["mine"]["read"] for half in answers]
     assert min(read) > 0
     assert sum(read) <= 1.15 * alone["read"]

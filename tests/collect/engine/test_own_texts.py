@@ -85,17 +85,17 @@ def widened(kind: Any, config: Any) -> Any:
     ],
 )
 def test_texts_of_a_class_that_generates_otherwise_are_left_to_it(kind: Any, reason: str) -> None:
-    found = find_support(widened(kind, transformers.LlamaConfig(**SIZES, vocab_size=96)))
-    assert found.unsupported_reason is None
-    assert re.search(reason, str(found.unsupported_texts))
+    support = find_support(widened(kind, transformers.LlamaConfig(**SIZES, vocab_size=96)))
+    assert support.unsupported_reason is None
+    assert re.search(reason, str(support.unsupported_texts))
 
 
 @pytest.mark.skipif(_TRANSFORMERS_4, reason="transformers 4 gives Moshi a cache of another kind")
 def test_a_cache_that_drops_what_attention_sees_is_found_at_any_length() -> None:
     """Moshi's own texts differ from its forward pass beyond 3,000 tokens; a probe has 40."""
-    found = find_support(small("Moshi", sliding_window=3000, head_dim=8, ffn_dim=48))
-    assert found.unsupported_reason is None
-    assert found.unsupported_texts == "its cache drops tokens that its attention sees"
+    support = find_support(small("Moshi", sliding_window=3000, head_dim=8, ffn_dim=48))
+    assert support.unsupported_reason is None
+    assert support.unsupported_texts == "its cache drops tokens that its attention sees"
 
 
 def test_windows_that_agree_are_served() -> None:

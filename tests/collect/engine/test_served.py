@@ -62,36 +62,36 @@ def unserved(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-class Said(Notes):
+class EngineNotes(Notes):
     """Remembers notices beside notes, in their order."""
 
     def benchmark(self, name: str, index: int, total: int) -> None:
-        self.told.append(f"began {name}")
+        self.lines.append(f"began {name}")
 
     def notices(self, model: str, lines: Any) -> None:
-        self.told += [f"{model}: {line}" for line in lines]
+        self.lines += [f"{model}: {line}" for line in lines]
 
 
 @pytest.fixture(scope="module")
 def measured(unserved: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    store, said = tmp_path_factory.mktemp("store"), Said()
+    store, notes = tmp_path_factory.mktemp("store"), EngineNotes()
     collection = collect_scores(
         str(unserved),
         panel=load_panel("smoke").select(["ARC-C", "HellaSwag", "Winogrande"]),
         store=store,
         limit=2,
         data_root="embedded",
-        progress=said,
+        progress=notes,
     )
-    return store, collection, said.told
+    return store, collection, notes.lines
 
 
 @pytest.mark.slow
 def test_a_model_that_is_not_served_says_so_before_its_first_benchmark(measured: Any) -> None:
-    _, _, told = measured
-    assert told[0] == f"tiny-chunked: {LINE}"
-    assert told[1].startswith("began ")
-    assert sum(REASON in line for line in told) == 1
+    _, _, lines = measured
+    assert lines[0] == f"tiny-chunked: {LINE}"
+    assert lines[1].startswith("began ")
+    assert sum(REASON in line for line in lines) == 1
 
 
 @pytest.mark.slow
@@ -106,10 +106,10 @@ def test_results_scores_receipt_and_report_keep_the_reason(
         "newer": None,
     }
     assert all(result.provenance["engine"] == record for result in collection.results)
-    with Store(store) as kept:
-        assert all(result.provenance["engine"] == record for result in kept.results())
+    with Store(store) as opened:
+        assert all(result.provenance["engine"] == record for result in opened.results())
     shown = json.loads(capspace("scores", "--json", "--store", str(store)).out)["results"]
-    assert [one["provenance"]["engine"] for one in shown] == [record] * len(collection.results)
+    assert [each["provenance"]["engine"] for each in shown] == [record] * len(collection.results)
     name = collection.results[0].benchmark
     asked = ("scores", "--receipt", "tiny-chunked", name, "--store", str(store))
     assert re.search(rf"engine\.unsupported_reason\s+{re.escape(REASON)}", capspace(*asked).out)
@@ -123,7 +123,7 @@ def test_results_scores_receipt_and_report_keep_the_reason(
     )
     assert len(placed.to_frame()) == 1
     results = json.loads((tmp_path / "report" / "result.json").read_text())["results"]
-    assert [one["engine"] for one in results] == [record] * len(collection.results)
+    assert [each["engine"] for each in results] == [record] * len(collection.results)
     foot = placed.report.read_text().partition("<footer>")[2]
     assert "Measured on lm-eval&#39;s own path, without the scoring engine: " in foot
     assert REASON in foot
@@ -137,7 +137,7 @@ def test_a_result_of_before_keeps_nothing_and_says_nothing(measured: Any, tmp_pa
     placed = place_collection(collection, targets=["gsm8k-cot"], out=tmp_path / "report")
     assert placed.report is not None
     results = json.loads((tmp_path / "report" / "result.json").read_text())["results"]
-    assert {one["engine"] for one in results} == {None}
+    assert {each["engine"] for each in results} == {None}
     assert "scoring engine" not in placed.report.read_text()
 
 
@@ -150,29 +150,29 @@ def test_a_task_whose_settings_are_not_served_says_so_and_keeps_it(
     assert "temperature: 1.0" in text
     other = text.replace("temperature: 1.0", "temperature: 1.0, num_beams: 2")
     (tasks / "fault_answer.yaml").write_text(other)
-    said = Said()
+    notes = EngineNotes()
     collection = collect_scores(
         str(tiny_checkpoint),
         panel=PANEL,
         store=tmp_path / "store",
         include_path=tasks,
         limit=3,
-        progress=said,
+        progress=notes,
     )
-    kept = {r.benchmark: r.provenance["engine"] for r in collection.results}
-    assert (kept["Answer"]["served"], kept["Answer"]["unsupported_reason"]) == (
+    opened = {r.benchmark: r.provenance["engine"] for r in collection.results}
+    assert (opened["Answer"]["served"], opened["Answer"]["unsupported_reason"]) == (
         False,
         "num_beams=2",
     )
-    assert kept["Choice"] == {
+    assert opened["Choice"] == {
         "served": True,
         "unsupported_reason": None,
         "slower_reason": None,
         "newer": None,
     }
-    assert said.told[0] == "began Choice"  # of the model itself there is nothing to say
+    assert notes.lines[0] == "began Choice"  # of the model itself there is nothing to say
     line = "what the engine does not serve (num_beams=2)"
-    assert [told.startswith("Answer: ") for told in said.told if line in told] == [True]
+    assert [lines.startswith("Answer: ") for lines in notes.lines if line in lines] == [True]
 
 
 @pytest.mark.slow

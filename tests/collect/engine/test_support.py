@@ -204,9 +204,9 @@ def build_own(kind: Any, dtype: torch.dtype = torch.float32) -> Any:
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_code_of_its_own(kind: Any, reason: str, dtype: torch.dtype) -> None:
-    found = unsupported_reason(build_own(kind, dtype))
-    assert found is not None
-    assert re.search(reason, found)
+    stated = unsupported_reason(build_own(kind, dtype))
+    assert stated is not None
+    assert re.search(reason, stated)
 
 
 @pytest.mark.parametrize("kind", [_AllLogits, _AllLogitsWhateverIsAsked])

@@ -27,7 +27,7 @@ def unknown(model: type[BaseModel], schema: list[type[BaseModel]], at: str = "")
         theirs = [s.model_fields[name].annotation for s in schema if name in s.model_fields]
         if not theirs:
             yield f"{at}{name}"
-        inner = [found for annotation in theirs for found in models_in(annotation)]
+        inner = [each for annotation in theirs for each in models_in(annotation)]
         for part in models_in(field.annotation):
             yield from unknown(part, inner, f"{at}{name}.")
 
@@ -39,13 +39,13 @@ def test_what_is_read_of_a_record_is_in_the_schema(record: type[BaseModel]) -> N
 
 @pytest.mark.parametrize("model", [_eee_log.EvaluationLog, _eee_instance.InstanceLog])
 def test_the_models_say_what_they_were_generated_from(model: type[BaseModel]) -> None:
-    said = import_module(model.__module__).__doc__ or ""
+    stated = import_module(model.__module__).__doc__ or ""
     version = model.model_fields["schema_version"].default
-    assert f"version\n{version} of the schema" in said
-    assert "MIT License" in said
+    assert f"version\n{version} of the schema" in stated
+    assert "MIT License" in stated
     generator = (ROOT / "scripts" / "generate_eee_models").read_text()
     for tool in ("datamodel-code-generator 0", "every-eval-ever 0"):
-        (line,) = (text for text in said.splitlines() if tool in text)
+        (line,) = (text for text in stated.splitlines() if tool in text)
         pin = line[line.index(tool) :].split(",")[0].split(" on ")[0].replace(" ", "==")
         assert f'"{pin}"' in generator
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import math
@@ -62,9 +63,9 @@ def test_lm_eval_layout_with_samples_beside(store: Store, tmp_path: Path) -> Non
         "org__model/samples_arc_challenge_2026-01-02T03-04-05.678000.jsonl",
         "org__model/results_2026-01-02T03-04-05.678000.json",
     ]
-    told = json.loads(files[1].read_text())
-    assert told["results"]["arc_challenge"]["acc_norm,none"] == 0.5
-    assert told["n-shot"] == {"arc_challenge": 25}
+    written = json.loads(files[1].read_text())
+    assert written["results"]["arc_challenge"]["acc_norm,none"] == 0.5
+    assert written["n-shot"] == {"arc_challenge": 25}
     assert json.loads(files[0].read_text()) == {"doc_id": 0, "acc_norm": 1.0}
 
 
@@ -78,7 +79,7 @@ def test_limits_and_models_go_to_files_of_their_own(store: Store, tmp_path: Path
 def odd_ones_out() -> list[Result]:
     """Return scores of one task of one model that differ in one thing each, scores included."""
 
-    def one(score: float, **changes: Any) -> Result:
+    def scored(score: float, **changes: Any) -> Result:
         task = {"task": "arc_challenge", "score": score, "stderr": 0.01, "n_items": 100}
         return result(
             "m", key=f"key{score}".replace(".", ""), score=score, tasks=(task,), **changes
@@ -94,21 +95,23 @@ def odd_ones_out() -> list[Result]:
         return {"identity": canonical_json({"imported": "a", "scores": [{**foreign, **changes}]})}
 
     return [
-        one(0.1),
-        one(0.2, dtype="bfloat16"),
-        one(0.3, n_shot=0),
-        one(0.4, limit=5),
-        one(0.5, **with_identity(harness="lm-eval 0.4.12")),
-        one(0.6, **with_identity(seeds={"python": 7, "numpy": 7, "torch": 7, "fewshot": 7})),
-        one(0.7, **with_identity(tasks=[{"name": "arc_challenge", "version": "2.0"}])),
-        one(0.8, protocol="lm-eval 0.4.13 arc_challenge v1.0 acc_norm; hf float32; embedded items"),
-        one(0.9, **imported()),
-        one(0.91, **imported(conditions=["limit 100"])),
-        one(0.92, **imported(harness="lm-eval 0.4.9")),
-        one(0.93, **imported(version="3.0")),
-        one(0.94, **imported(protocol="a paper's")),
-        one(0.95, **imported(), provenance={"backend": "hf", "dtype": "float16"}),
-        one(0.96, **with_identity(model={**other["model"], "adapter": "hub:a@b"})),
+        scored(0.1),
+        scored(0.2, dtype="bfloat16"),
+        scored(0.3, n_shot=0),
+        scored(0.4, limit=5),
+        scored(0.5, **with_identity(harness="lm-eval 0.4.12")),
+        scored(0.6, **with_identity(seeds={"python": 7, "numpy": 7, "torch": 7, "fewshot": 7})),
+        scored(0.7, **with_identity(tasks=[{"name": "arc_challenge", "version": "2.0"}])),
+        scored(
+            0.8, protocol="lm-eval 0.4.13 arc_challenge v1.0 acc_norm; hf float32; embedded items"
+        ),
+        scored(0.9, **imported()),
+        scored(0.91, **imported(conditions=["limit 100"])),
+        scored(0.92, **imported(harness="lm-eval 0.4.9")),
+        scored(0.93, **imported(version="3.0")),
+        scored(0.94, **imported(protocol="a paper's")),
+        scored(0.95, **imported(), provenance={"backend": "hf", "dtype": "float16"}),
+        scored(0.96, **with_identity(model={**other["model"], "adapter": "hub:a@b"})),
     ]
 
 
@@ -118,23 +121,23 @@ def test_lm_eval_layout_holds_every_score_under_its_own_conditions(
     everything = odd_ones_out()
     files = export_scores(everything, store=store, form="lm-eval", out=tmp_path)
     assert len(set(files)) == len(everything)
-    told = {}
+    runs = {}
     for run in aggregates(files):
         ((_, metrics),) = run["results"].items()
-        told[metrics["acc_norm,none"]] = run
-    assert told.keys() == {r.score for r in everything}
-    assert told[0.1]["config"]["model_args"]["dtype"] == "float32"
-    assert told[0.2]["config"]["model_args"]["dtype"] == "bfloat16"
-    assert [told[s]["n-shot"]["arc_challenge"] for s in (0.1, 0.3)] == [25, 0]
-    assert [told[s]["config"]["limit"] for s in (0.1, 0.4)] == [None, 5]
-    assert [told[s]["lm_eval_version"] for s in (0.1, 0.5, 0.92)] == ["0.4.13", "0.4.12", "0.4.9"]
-    assert told[0.6]["config"]["fewshot_seed"] == 7
-    versions = [told[s]["versions"]["arc_challenge"] for s in (0.1, 0.7, 0.9, 0.93)]
+        runs[metrics["acc_norm,none"]] = run
+    assert runs.keys() == {r.score for r in everything}
+    assert runs[0.1]["config"]["model_args"]["dtype"] == "float32"
+    assert runs[0.2]["config"]["model_args"]["dtype"] == "bfloat16"
+    assert [runs[s]["n-shot"]["arc_challenge"] for s in (0.1, 0.3)] == [25, 0]
+    assert [runs[s]["config"]["limit"] for s in (0.1, 0.4)] == [None, 5]
+    assert [runs[s]["lm_eval_version"] for s in (0.1, 0.5, 0.92)] == ["0.4.13", "0.4.12", "0.4.9"]
+    assert runs[0.6]["config"]["fewshot_seed"] == 7
+    versions = [runs[s]["versions"]["arc_challenge"] for s in (0.1, 0.7, 0.9, 0.93)]
     assert versions == ["1.0", "2.0", "1.0", "3.0"]
-    conditions = [told[s]["capspace"]["conditions"] for s in (0.1, 0.8, 0.91)]
+    conditions = [runs[s]["capspace"]["conditions"] for s in (0.1, 0.8, 0.91)]
     assert conditions == [[], ["embedded items"], ["limit 100"]]
-    assert [told[s]["capspace"]["protocol"] for s in (0.91, 0.94)] == ["", "a paper's"]
-    assert told[0.95]["config"]["model_args"]["dtype"] == "float16"
+    assert [runs[s]["capspace"]["protocol"] for s in (0.91, 0.94)] == ["", "a paper's"]
+    assert runs[0.95]["config"]["model_args"]["dtype"] == "float16"
 
 
 def test_every_eval_ever_labels_no_score_with_the_conditions_of_another(
@@ -143,12 +146,12 @@ def test_every_eval_ever_labels_no_score_with_the_conditions_of_another(
     everything = odd_ones_out()
     files = export_scores(everything, store=store, form="every-eval-ever", out=tmp_path)
     assert len(set(files)) == len(files)
-    told = {}
+    logs = {}
     for log in aggregates(files):
-        for one in log["evaluation_results"]:
-            told[one["score_details"]["score"]] = log
-    assert told.keys() == {r.score for r in everything}
-    details = {s: log["model_info"]["additional_details"] for s, log in told.items()}
+        for evaluation in log["evaluation_results"]:
+            logs[evaluation["score_details"]["score"]] = log
+    assert logs.keys() == {r.score for r in everything}
+    details = {s: log["model_info"]["additional_details"] for s, log in logs.items()}
     assert [details[s]["dtype"] for s in (0.1, 0.2, 0.3, 0.95)] == [
         "float32",
         "bfloat16",
@@ -158,9 +161,9 @@ def test_every_eval_ever_labels_no_score_with_the_conditions_of_another(
     assert "dtype" not in details[0.9]
     assert details[0.96]["adapter"] == "hub:a@b"
     assert [details[s].get("conditions") for s in (0.1, 0.91)] == [None, "limit 100"]
-    kinds = {s: log["source_metadata"]["source_type"] for s, log in told.items()}
+    kinds = {s: log["source_metadata"]["source_type"] for s, log in logs.items()}
     assert (kinds[0.1], kinds[0.9]) == ("evaluation_run", "documentation")
-    versions = [told[s]["eval_library"]["version"] for s in (0.1, 0.5, 0.9, 0.92)]
+    versions = [logs[s]["eval_library"]["version"] for s in (0.1, 0.5, 0.9, 0.92)]
     assert versions == ["0.4.13", "0.4.12", "unknown", "0.4.9"]
     assert len({log["evaluation_id"] for log in aggregates(files)}) == len(aggregates(files))
 
@@ -168,8 +171,8 @@ def test_every_eval_ever_labels_no_score_with_the_conditions_of_another(
 def test_metrics_of_one_task_share_a_file_and_its_samples(store: Store, tmp_path: Path) -> None:
     identity = json.loads(result("m").identity) | {"metric": "acc"}
     both = [result("m"), result("m", key="other", identity=canonical_json(identity))]
-    for one in both:
-        store.put(one, [{"task": "arc_challenge", "doc_id": i} for i in range(2)])
+    for each in both:
+        store.put(each, [{"task": "arc_challenge", "doc_id": i} for i in range(2)])
     files = export_scores(both, store=store, form="lm-eval", out=tmp_path)
     assert len(files) == len(set(files)) == 2
     assert len(files[0].read_text().splitlines()) == 2
@@ -187,7 +190,7 @@ def test_tasks_with_one_file_name_go_to_files_of_their_own(store: Store, tmp_pat
     files = export_scores(store.results(), store=store, form="lm-eval", out=tmp_path)
     samples = [f for f in files if f.suffix == ".jsonl"]
     assert {json.loads(f.read_text())["doc_id"] for f in samples} == {0, 1, 2}
-    assert {task for told in aggregates(files) for task in told["results"]} == set(names)
+    assert {task for aggregate in aggregates(files) for task in aggregate["results"]} == set(names)
 
 
 def test_runs_of_one_moment_have_names_of_their_own(store: Store, tmp_path: Path) -> None:
@@ -202,9 +205,9 @@ def test_runs_of_one_moment_have_names_of_their_own(store: Store, tmp_path: Path
 
 
 def test_unknown_format_is_told_before_a_store_is_opened(capspace: Command, tmp_path: Path) -> None:
-    said = capspace("export", "--format", "nosuch", "--store", tmp_path / "store")
-    assert said.code == 2
-    assert "'nosuch' is not one of 'csv'" in said.err
+    run = capspace("export", "--format", "nosuch", "--store", tmp_path / "store")
+    assert run.code == 2
+    assert "'nosuch' is not one of 'csv'" in run.err
     assert not (tmp_path / "store").exists()
 
 
@@ -219,19 +222,19 @@ def aggregates(files: list[Path]) -> list[Any]:
 def test_every_eval_ever_says_what_is_known(store: Store, tmp_path: Path) -> None:
     odd = result("m", benchmark="X", stderr=math.nan, n_items=None, n_shot=None)
     files = export_scores([result("m"), odd], store=store, form="every-eval-ever", out=tmp_path)
-    (told,) = aggregates(files)
-    assert told["eval_library"] == {"name": "lm_eval", "version": "0.4.13"}
-    assert told["source_metadata"]["source_type"] == "evaluation_run"
-    details = told["model_info"]["additional_details"]
+    (log,) = aggregates(files)
+    assert log["eval_library"] == {"name": "lm_eval", "version": "0.4.13"}
+    assert log["source_metadata"]["source_type"] == "evaluation_run"
+    details = log["model_info"]["additional_details"]
     assert details.keys() >= {"deployment_type", "model_availability", "dtype"}
-    first, second = told["evaluation_results"]
+    first, second = log["evaluation_results"]
     assert first["score_details"]["score"] == 0.5
     assert first["score_details"]["uncertainty"] == {
         "standard_error": {"value": 0.01},
         "num_samples": 100,
     }
     assert "uncertainty" not in second["score_details"]
-    assert "detailed_evaluation_results" not in told
+    assert "detailed_evaluation_results" not in log
     assert "null" not in files[0].read_text()
 
 
@@ -252,11 +255,11 @@ def test_every_eval_ever_states_bounds_of_known_metrics_only(
     identity = canonical_json({"imported": "abc", "scores": [{"metric": metric}]})
     foreign = result("org/m", score=score, identity=identity)
     files = export_scores([foreign], store=store, form="every-eval-ever", out=tmp_path)
-    (told,) = aggregates(files)
-    assert told["source_metadata"]["source_type"] == "documentation"
-    found = told["evaluation_results"][0]["metric_config"]
+    (log,) = aggregates(files)
+    assert log["source_metadata"]["source_type"] == "documentation"
+    config = log["evaluation_results"][0]["metric_config"]
     names = ("lower_is_better", "score_type", "min_score", "max_score")
-    assert tuple(found.get(name) for name in names) == stated
+    assert tuple(config.get(name) for name in names) == stated
 
 
 def choice(doc: int, values: tuple[float, float], right: bool, **more: Any) -> dict[str, Any]:
@@ -286,18 +289,20 @@ def test_every_eval_ever_has_a_record_per_item_behind_a_score(store: Store, tmp_
     )
     files = export_scores(store.results(), store=store, form="every-eval-ever", out=tmp_path)
     lines, aggregate = files
-    (told,) = aggregates(files)
-    link = told["detailed_evaluation_results"]
+    (log,) = aggregates(files)
+    link = log["detailed_evaluation_results"]
     assert tmp_path / link["file_path"] == lines
     assert lines.name == f"{aggregate.stem}_samples.jsonl"
     assert link["checksum"] == hashlib.sha256(lines.read_bytes()).hexdigest()
     first, second = map(json.loads, lines.read_text().splitlines())
     assert link["total_rows"] == 2
-    for one in (first, second):
-        assert one["evaluation_id"] == told["evaluation_id"]
-        assert one["evaluation_result_id"] == told["evaluation_results"][0]["evaluation_result_id"]
-        assert one["model_id"] == told["model_info"]["id"]
-        assert one["input"]["choices"] == [" a long answer", " b"]
+    for record in (first, second):
+        assert record["evaluation_id"] == log["evaluation_id"]
+        assert (
+            record["evaluation_result_id"] == log["evaluation_results"][0]["evaluation_result_id"]
+        )
+        assert record["model_id"] == log["model_info"]["id"]
+        assert record["input"]["choices"] == [" a long answer", " b"]
     # The metric counts log-likelihood per character.
     assert first["answer_attribution"][0]["extracted_value"] == " a long answer"
     assert first["evaluation"] == {"score": 1.0, "is_correct": True}
@@ -322,11 +327,11 @@ def test_every_eval_ever_of_generated_text(store: Store, tmp_path: Path) -> None
     }
     store.put(result("m"), [sample])
     lines, _ = export_scores(store.results(), store=store, form="every-eval-ever", out=tmp_path)
-    told = json.loads(lines.read_text())
-    assert told["input"] == {"raw": "1 + 1?", "reference": ["2"]}
-    assert told["output"] == {"raw": ["It is 2."]}
-    assert told["answer_attribution"][0]["extracted_value"] == "2"
-    assert told["sample_id"] == "gsm8k/3"
+    record = json.loads(lines.read_text())
+    assert record["input"] == {"raw": "1 + 1?", "reference": ["2"]}
+    assert record["output"] == {"raw": ["It is 2."]}
+    assert record["answer_attribution"][0]["extracted_value"] == "2"
+    assert record["sample_id"] == "gsm8k/3"
 
 
 def valid() -> dict[str, Any]:
@@ -378,8 +383,8 @@ def valid() -> dict[str, Any]:
             total_rows=1,
         ),
     )
-    told: dict[str, Any] = json.loads(log.to_json())
-    return told
+    document: dict[str, Any] = json.loads(log.to_json())
+    return document
 
 
 METRIC = "evaluation_results.0.metric_config"
@@ -421,10 +426,10 @@ SCORE = "evaluation_results.0.score_details"
     ],
 )
 def test_record_that_the_schema_refuses_cannot_be_built(where: str, value: object) -> None:
-    told = valid()
-    eee.EvaluationLog.model_validate_json(json.dumps(told))
+    document = valid()
+    eee.EvaluationLog.model_validate_json(json.dumps(document))
     *path, last = where.split(".")
-    place: Any = told
+    place: Any = document
     for name in path:
         place = place[int(name)] if isinstance(place, list) else place[name]
     if value is None:
@@ -432,7 +437,7 @@ def test_record_that_the_schema_refuses_cannot_be_built(where: str, value: objec
     else:
         place[last] = value
     with pytest.raises(ValidationError):
-        eee.EvaluationLog.model_validate_json(json.dumps(told))
+        eee.EvaluationLog.model_validate_json(json.dumps(document))
 
 
 @pytest.mark.parametrize(
@@ -499,3 +504,52 @@ def test_export_says_what_scores_says_of_a_name_without_any(
     assert line.endswith("has no scores of 'org/modle'; did you mean 'org/model'?")
     assert not out.exists()
     assert capspace("export", *where, "--out", out).out == f"1 score in 1 file: {out}\n"
+
+
+def in_mode(thinking: str | None, **changes: Any) -> Result:
+    """Return a score of a served model, by its chat template or in plain mode."""
+    settings = [] if thinking is None else [["thinking", f'"{thinking}"']]
+    model = {
+        "checkpoint": "endpoint:http://h/v1#m", "dtype": "", "chat_template": thinking is not None,
+        "backend": "endpoint", "backend_settings": settings,
+    }  # fmt: skip
+    first = result("org/m")
+    return result(
+        "org/m", key=f"key{thinking}", protocol=f"mode {thinking}",
+        identity=canonical_json({**json.loads(first.identity), "model": model}), **changes,
+    )  # fmt: skip
+
+
+def exported_names(store: Store, results: list[Result], out: Path) -> dict[str, set[str]]:
+    """Return by format the models that an export names."""
+    names = {}
+    export_scores(results, store=store, form="csv", out=out.with_suffix(".csv"))
+    rows = csv.DictReader(out.with_suffix(".csv").read_text().splitlines())
+    names["csv"] = {row["model"] for row in rows}
+    for form in ("lm-eval", "every-eval-ever"):
+        files = export_scores(results, store=store, form=form, out=out / form)
+        assert len(set(files)) == len(results)
+        models = [log.get("model_info", {}).get("name", log.get("model_name")) for log in
+                  aggregates(files)]  # fmt: skip
+        names[form] = set(models)
+    return names
+
+
+def test_every_format_names_a_models_mode(store: Store, tmp_path: Path) -> None:
+    every = [in_mode(mode) for mode in (None, "off", "on")]
+    for form, names in exported_names(store, every, tmp_path / "all").items():
+        assert names == {"org/m", "org/m (chat)", "org/m (thinking)"}, form
+    # Alone, too: another file may hold the other mode.
+    for form, names in exported_names(store, every[2:], tmp_path / "one").items():
+        assert names == {"org/m (thinking)"}, form
+    for names in exported_names(store, every[1:2], tmp_path / "chat").values():
+        assert names == {"org/m"}
+    from capspace.fit import read_table
+
+    table = read_table(tmp_path / "all.csv")
+    assert table.models["mode"].to_dict() == {
+        "org/m": "", "org/m (chat)": "chat", "org/m (thinking)": "thinking",
+    }  # fmt: skip
+    assert set(store.to_table(every[:2]).scores["model"]) == {"org/m", "org/m (chat)"}
+    other = in_mode("off", benchmark="MMLU")  # which stands beside a score in plain mode
+    assert set(store.to_table([every[0], other]).scores["model"]) == {"org/m"}

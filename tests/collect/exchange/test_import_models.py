@@ -129,7 +129,7 @@ def test_file_that_names_no_model_is_refused_with_the_remedy(
     path = run_file(tmp_path / "results_x.json", model_args=model_args, **more)
     with pytest.raises(ImportFileError, match=why) as caught:
         import_scores([path], store=store, panel=panel)
-    assert "capspace import --model NAME results_x.json" in str(caught.value)
+    assert "capspace import --answers-of NAME results_x.json" in str(caught.value)
     assert "\n" not in str(caught.value)
     import_scores([path], store=store, panel=panel, model="org/mine@abc")
     assert models_of(store) == {("org/mine", "abc")}
@@ -157,7 +157,9 @@ def test_file_without_a_model_does_not_stop_its_folder(
 def test_given_model_joins_no_two(store: Store, panel: Panel, tmp_path: Path) -> None:
     for name in ("sft", "dpo"):
         run_file(tmp_path / f"runs/{name}/results_1.json", model_args=f"pretrained=./{name}")
-    with pytest.raises(ImportFileError, match=r"--model x names one model, .* about 2: \./dpo, "):
+    with pytest.raises(
+        ImportFileError, match=r"--answers-of x names one model, .* about 2: \./dpo, "
+    ):
         import_scores([tmp_path / "runs"], store=store, panel=panel, model="x")
     table = tmp_path / "t.csv"
     table.write_text("Model,ARC-C\na,0.5\nb,0.6\n")
@@ -172,8 +174,8 @@ def test_given_model_joins_no_two(store: Store, panel: Panel, tmp_path: Path) ->
 def test_model_is_named_on_the_command_line(capspace: Command, tmp_path: Path) -> None:
     path = run_file(tmp_path / "results_1.json", model_args="pretrained=./last")
     store = tmp_path / "store"
-    assert "import --model NAME" in capspace.refused("import", path, "--store", store)
-    capspace("import", path, "--model", "org/mine", "--store", store)
+    assert "import --answers-of NAME" in capspace.refused("import", path, "--store", store)
+    capspace("import", path, "--answers-of", "org/mine", "--store", store)
     assert models_of(Store(store)) == {("org/mine", "")}
 
 

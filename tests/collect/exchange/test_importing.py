@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> Store:
 
 def lm_eval_file(folder: Path, **changes: Any) -> Path:
     """Write a file as lm-eval 0.4 does."""
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "results": {
             "arc_challenge": {
                 "alias": "arc_challenge",
@@ -61,9 +61,9 @@ def lm_eval_file(folder: Path, **changes: Any) -> Path:
         "model_name": "org/model",
         "chat_template": None,
     }
-    told |= changes
+    content |= changes
     path = folder / "results_2026-01-02T03-04-05.678901.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(content))
     return path
 
 
@@ -107,10 +107,10 @@ def test_same_protocol_gets_the_panels_name_and_its_samples(
     assert (first.n_items, first.n_shot, first.stderr) == (1, 25, 0.0145)
     assert first.comparable
     assert done.notes == ()
-    (told,) = receipt(store, "org/model", "ARC-C")
-    assert told.items[0].prompt == "Q:"
-    assert told.items[0].log_likelihoods == (-1.5,)
-    assert told.items[0].metrics == {"acc_norm": 1.0}
+    (shown,) = receipt(store, "org/model", "ARC-C")
+    assert shown.items[0].prompt == "Q:"
+    assert shown.items[0].log_likelihoods == (-1.5,)
+    assert shown.items[0].metrics == {"acc_norm": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -167,11 +167,15 @@ def test_adapter_is_another_model(store: Store, panel: Panel, tmp_path: Path, ki
 
 
 def test_what_may_be_a_secret_is_named_only(store: Store, panel: Panel, tmp_path: Path) -> None:
-    told = "api_key=hush,hf_token=hush,password=hush,base_url=http://me:hush@there,proxy=a://hush"
-    done = bring(store, panel, lm_eval_file(tmp_path, **arguments(told + ",think_end_token=end")))
+    model_args = (
+        "api_key=hush,hf_token=hush,password=hush,base_url=http://me:hush@there,proxy=a://hush"
+    )
+    done = bring(
+        store, panel, lm_eval_file(tmp_path, **arguments(model_args + ",think_end_token=end"))
+    )
     assert "api_key, base_url, hf_token, password, proxy, think_end_token=end" in done.notes[0]
-    kept = json.dumps([vars(result) for result in store.results()])
-    assert "hush" not in kept + str(done.notes)
+    stored = json.dumps([vars(result) for result in store.results()])
+    assert "hush" not in stored + str(done.notes)
 
 
 def test_model_behind_an_api_has_its_own_name(store: Store, panel: Panel, tmp_path: Path) -> None:
@@ -185,8 +189,8 @@ def test_dtypes_do_not_contradict_each_other(store: Store, panel: Panel, tmp_pat
     for i, dtype in enumerate(("float16", "float32")):
         (tmp_path / dtype).mkdir()
         metrics = {"arc_challenge": {"acc_norm,none": 0.4 + i / 100}}
-        told = arguments(f"dtype={dtype}") | {"results": metrics}
-        paths.append(lm_eval_file(tmp_path / dtype, **told))
+        content = arguments(f"dtype={dtype}") | {"results": metrics}
+        paths.append(lm_eval_file(tmp_path / dtype, **content))
     assert names(bring(store, panel, *paths)) == ["ARC-C", "ARC-C"]
     # Nor do they after a way to others and back.
     for form in ("lm-eval", "every-eval-ever"):
@@ -207,7 +211,7 @@ def test_group_of_tasks_is_averaged_only_when_it_is_whole(
     languages = ("en", "fr", "jp", "pt", "ru", "zh")
     tasks = [f"xwinograd_{language}" for language in languages]
 
-    def told(own: list[str]) -> dict[str, Any]:
+    def content(own: list[str]) -> dict[str, Any]:
         return {
             "results": {t: {"acc,none": 0.5 + i / 100} for i, t in enumerate(own)},
             "versions": dict.fromkeys(own, 1.0),
@@ -215,11 +219,11 @@ def test_group_of_tasks_is_averaged_only_when_it_is_whole(
             "n-samples": {t: {"effective": 10} for t in own},
         }
 
-    done = bring(store, panel, lm_eval_file(tmp_path, **told(tasks)))
+    done = bring(store, panel, lm_eval_file(tmp_path, **content(tasks)))
     assert names(done) == ["XWinograd"]
     assert done.results[0].score == pytest.approx(0.525)
     assert done.results[0].n_items == 60
-    done = bring(store, panel, lm_eval_file(tmp_path, **told(tasks[1:])))
+    done = bring(store, panel, lm_eval_file(tmp_path, **content(tasks[1:])))
     assert "XWinograd" not in names(done)
     assert "5 of 6 tasks are there" in done.notes[0]
 
@@ -476,8 +480,8 @@ def test_folder_says_what_of_it_is_not_read(store: Store, panel: Panel, tmp_path
 
 
 def test_import_that_brings_nothing_is_refused(capspace: Command, tmp_path: Path) -> None:
-    said = capspace.refused("import", tmp_path, "--store", tmp_path / "store")
-    assert f"{tmp_path}: there is no results*.json in this folder" in said
+    line = capspace.refused("import", tmp_path, "--store", tmp_path / "store")
+    assert f"{tmp_path}: there is no results*.json in this folder" in line
 
 
 def test_import_again_changes_nothing(store: Store, panel: Panel, tmp_path: Path) -> None:

@@ -86,10 +86,10 @@ def full(tmp_path_factory: pytest.TempPathFactory, panel: Panel) -> Store:
     store = Store(folder / "store")
     store.put(measured(), [sample(0, right=True, task="arc_challenge")])
     stamp = "2025-05-06T07-08-09.123456"
-    one = run_file(
+    file = run_file(
         folder / f"one/results_{stamp}.json", {"acc_norm,none": 1.0, "acc,none": 0.0}, n_items=1
     )
-    samples_file(one, [sample(0, right=True, acc=0.0)])
+    samples_file(file, [sample(0, right=True, acc=0.0)])
     whole = run_file(
         folder / "whole/results_1.json", model_args="pretrained=/exp/sft/last,dtype=float16"
     )
@@ -134,7 +134,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, panel: Panel) -> Store:
         "org/t,,ARC-C,0.75,25,lm-eval 0.4.9 arc_challenge v1.0 acc_norm; hf float16\n"
         "org/t,,ppl,12.5,,\n"
     )
-    done = import_scores([one, whole, *odd, table], store=store, panel=panel)
+    done = import_scores([file, whole, *odd, table], store=store, panel=panel)
     assert not any("left out" in note or "samples" in note for note in done.notes), done.notes
     assert {r.benchmark for r in store.results()} >= {
         "ARC-C",

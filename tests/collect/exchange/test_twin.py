@@ -14,7 +14,9 @@ pytest.importorskip("lm_eval", reason="twins are measured through lm-eval")
 import math
 
 from capspace.collect.errors import CollectError
-from capspace.collect.exchange._twin import TwinScore, measured_twins, published_twins
+from capspace.collect.exchange._twin import measured_twins
+from capspace.collect.exchange._twin_comparison import published_twins
+from capspace.collect.exchange._twin_score import TwinScore
 from capspace.collect.exchange.exporting import export_scores
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.settings import RunSettings

@@ -52,12 +52,12 @@ def test_a_grader_that_runs_text_is_found(tmp_path: Path, mine: str, by: str) ->
     ],
 )
 def test_it_is_found_in_another_file(tmp_path: Path, imports: str) -> None:
-    found = grading(
+    code = grading(
         tmp_path,
         mine=f"{imports}\ndef score(d, r):\n    return run(r)\n",
         other="def run(r):\n    return eval(r)\n",
     )
-    assert found == f"eval in {tmp_path}/other.py"
+    assert code == f"eval in {tmp_path}/other.py"
 
 
 def test_what_never_sees_an_answer_may_run_text(tmp_path: Path) -> None:

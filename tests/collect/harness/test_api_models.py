@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("lm_eval", reason="lm-eval's command line needs the collect extra")
 
-from commands import Command, Said
+from commands import Command, Ran
 from completions_server import completions_server
 from lm_eval_parts import n_kept, results
 
@@ -25,7 +25,7 @@ def test_answers_of_a_server_are_kept_and_a_run_goes_on_when_it_is_back(
     store = tmp_path / "store"
     with completions_server(tiny_checkpoint) as server:
 
-        def run(out: str, *more: object) -> Said:
+        def run(out: str, *more: object) -> Ran:
             return capspace(
                 "lm-eval", "run", "--model", "local-completions", "--model_args", "model=tiny",
                 f"tokenizer={tiny_checkpoint}", "tokenizer_backend=huggingface", "max_retries=1",
@@ -47,17 +47,17 @@ def test_answers_of_a_server_are_kept_and_a_run_goes_on_when_it_is_back(
         assert died.code == 2, died.err
         last = died.err.strip().splitlines()[-1]
         assert last.startswith("capspace: tiny on this machine: its server gave no response (503")
-        kept = n_kept(store)
-        assert 0 < kept <= 150
+        n_before = n_kept(store)
+        assert 0 < n_before <= 150
 
         server.dies_after = None
         again = run("b", *recorded)
         assert again.code == 0, again.err
-        assert f"{kept:,} of 300 responses were known; all are stored" in again.err
+        assert f"{n_before:,} of 300 responses were known; all are stored" in again.err
         assert results(tmp_path / "b") == results(tmp_path / "a")
         assert sorted({*server.prompts}) == sorted({*asked})
         n_asked = len(server.prompts)
-        assert n_asked <= 300 + 150 - kept  # what was answered and not yet kept is asked again
+        assert n_asked <= 300 + 150 - n_before  # what was answered and not yet kept is asked again
         assert run("b", *recorded).code == 0
         assert len(server.prompts) == n_asked
     data = b"".join(p.read_bytes() for p in store.rglob("*") if p.is_file())
@@ -71,13 +71,13 @@ def test_conversations_reach_a_chat_server_as_they_are(
 
         def run(out: str, *more: object) -> list[str]:
             server.prompts.clear()
-            said = capspace(
+            done = capspace(
                 "lm-eval", "run", "--model", "local-chat-completions", "--model_args",
                 "model=tiny", f"base_url={server.url}/chat/completions", "num_concurrent=4",
                 "--tasks", "fault_answer", "--include_path", fault_tasks, "--limit", "20",
                 "--apply_chat_template", "--output_path", tmp_path / out, "--log_samples", *more,
             )  # fmt: skip
-            assert said.code == 0, said.err
+            assert done.code == 0, done.err
             return sorted(server.prompts)
 
         plain = run("a", "--no-record")

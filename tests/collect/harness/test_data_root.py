@@ -173,3 +173,8 @@ def test_the_environment_names_the_default_root(
     root = default_data_root()
     assert root is not None
     assert root.path == embedded_data_root().path
+
+
+def test_what_has_no_embedded_items_names_the_panels_that_have() -> None:
+    with pytest.raises(DataRootError, match=r"org/none is not among .* smoke, openllm-v2 and mode"):
+        embedded_data_root().source({"task": "x", "dataset_path": "org/none"})

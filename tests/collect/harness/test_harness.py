@@ -88,7 +88,7 @@ def lm_eval_alone(
     tiny_checkpoint: Path, hub: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """Return lm-eval's own metrics and samples of classic-8, items found by working directory."""
-    found: dict[str, Any] = {"results": {}, "samples": {}}
+    output: dict[str, Any] = {"results": {}, "samples": {}}
     benchmarks = [alike(name) for name in MEASURED_ALIKE]
     with pytest.MonkeyPatch.context() as patch, logged_to(tmp_path_factory.mktemp("l") / "log"):
         patch.chdir(hub)
@@ -98,9 +98,9 @@ def lm_eval_alone(
             results = by_lm_eval_alone(
                 tiny_checkpoint, [*benchmark.tasks], benchmark.n_shot, LIMIT, [benchmark.folder]
             )
-            found["results"] |= results["results"]
-            found["samples"] |= results["samples"]
-    return found
+            output["results"] |= results["results"]
+            output["samples"] |= results["samples"]
+    return output
 
 
 @pytest.mark.slow
@@ -122,8 +122,8 @@ def test_scores_are_exactly_those_of_lm_eval_alone(
     assert LIMIT * (benchmark.n_tasks - 1) < ours.n_items <= LIMIT * benchmark.n_tasks
 
     # Not only the scores, which could agree by chance: every prompt and every answer.
-    said = [(s["task"], s["doc_id"], s["arguments"], s["resps"]) for s in ours.samples]
-    assert said == [
+    answered = [(s["task"], s["doc_id"], s["arguments"], s["resps"]) for s in ours.samples]
+    assert answered == [
         (task, s["doc_id"], s["arguments"], s["resps"])
         for task in tasks
         for s in lm_eval_alone["samples"][task]

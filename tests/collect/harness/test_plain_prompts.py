@@ -62,10 +62,10 @@ def prompts(task: Any, n_shot: int, **part: Any) -> dict[int, list[Any]]:
     task.set_config(key="num_fewshot", value=n_shot)
     task.set_fewshot_seed(FEWSHOT)
     task.build_all_requests(**part)
-    found: dict[int, list[Any]] = {}
+    by_shots: dict[int, list[Any]] = {}
     for instance in task.instances:
-        found.setdefault(instance.doc_id, []).append(instance.args)
-    return found
+        by_shots.setdefault(instance.doc_id, []).append(instance.args)
+    return by_shots
 
 
 class Drawn:

@@ -19,7 +19,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from capspace.collect.errors import ResponseError
-from capspace.collect.recorder import dispatch as asking
+from capspace.collect.recorder import dispatch as dispatch
 from capspace.collect.recorder.recorder import Recorder
 from capspace.collect.recorder.request_order import blocks, pieces
 from capspace.collect.storage.journal import Journal
@@ -197,7 +197,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr(asking, "time", self)
+        monkeypatch.setattr(dispatch, "time", self)
 
     def monotonic(self) -> float:
         return self.now

@@ -63,32 +63,32 @@ def drive(what: str, checkpoint: Path, folder: Path, count: int) -> dict[str, An
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(what, told)
-    return told
+    outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(what, outcome)
+    return outcome
 
 
 def test_killed_at_random_moments_and_resumed_gives_the_same_scores_and_samples(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    told = drive("kills", tiny_checkpoint, tmp_path / "kills", KILLS)
-    assert told["kills"] == KILLS
-    assert told["requests"] == 750  # each run was watched as it asked
-    assert told["repeated_per_kill"] <= 432  # the largest chunk of this task
+    outcome = drive("kills", tiny_checkpoint, tmp_path / "kills", KILLS)
+    assert outcome["kills"] == KILLS
+    assert outcome["requests"] == 750  # each run was watched as it asked
+    assert outcome["repeated_per_kill"] <= 432  # the largest chunk of this task
 
 
 def test_two_runs_of_the_same_cells_share_them(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    told = drive("pairs", tiny_checkpoint, tmp_path / "pairs", PAIRS)
-    assert told == {"pairs": PAIRS, "requests": 750}
+    outcome = drive("pairs", tiny_checkpoint, tmp_path / "pairs", PAIRS)
+    assert outcome == {"pairs": PAIRS, "requests": 750}
 
 
 def test_full_disk_and_read_only_store_stop_a_run_and_can_still_be_read(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     skip_without_namespaces()
-    found = drive("unwritable", tiny_checkpoint, tmp_path / "unwritable", 1)
-    for how, told in found.items():
-        stop = told["stop"]
+    outcomes = drive("unwritable", tiny_checkpoint, tmp_path / "unwritable", 1)
+    for how, outcome in outcomes.items():
+        stop = outcome["stop"]
         if how == "remounted":  # the run was killed, then its disk mounted read-only
             assert stop["code"] == -signal.SIGKILL
         else:
@@ -96,19 +96,19 @@ def test_full_disk_and_read_only_store_stop_a_run_and_can_still_be_read(
             (line,) = (x for x in stop["err"].splitlines() if x.startswith("capspace: "))
             assert re.search(r"No space left|disk is full|readonly|Read-only", line)
             assert line.endswith("run the same command again")
-        assert told["known"] >= 150 + 8 + 32  # of the first run, and before the room was gone
-        assert told["info"]["code"] == 0
-        info = json.loads(told["info"]["out"])
+        assert outcome["known"] >= 150 + 8 + 32  # of the first run, and before the room was gone
+        assert outcome["info"]["code"] == 0
+        info = json.loads(outcome["info"]["out"])
         assert info["n_results"] == {"tiny-llama": 1}
-        assert info["n_responses"] == {"tiny-llama": told["known"]}
-        assert (told["check"]["code"], told["check"]["out"]) == (0, "everything is whole\n")
+        assert info["n_responses"] == {"tiny-llama": outcome["known"]}
+        assert (outcome["check"]["code"], outcome["check"]["out"]) == (0, "everything is whole\n")
         for command in ("scores", "receipt", "export"):
-            assert told[command]["code"] == 0, told[command]
-            assert len(told[command]["err"].splitlines()) == (how != "full"), told[command]
-        assert "Answer" in told["scores"]["out"]
-        assert "What is 0 and on?" in told["receipt"]["out"]
-        assert told.get("again", {"code": 2})["code"] == 2
-        assert told["repeated"] <= 432  # at most the chunk that could not be written
+            assert outcome[command]["code"] == 0, outcome[command]
+            assert len(outcome[command]["err"].splitlines()) == (how != "full"), outcome[command]
+        assert "Answer" in outcome["scores"]["out"]
+        assert "What is 0 and on?" in outcome["receipt"]["out"]
+        assert outcome.get("again", {"code": 2})["code"] == 2
+        assert outcome["repeated"] <= 432  # at most the chunk that could not be written
 
 
 @pytest.fixture
@@ -141,13 +141,13 @@ def test_signal_ends_a_run_that_the_same_command_resumes(
         while run.poll() is None and _bytes_written(store) < 20_000:
             threading.Event().wait(0.02)
         run.send_signal(number)
-        _, told = run.communicate(timeout=60)
-    assert run.returncode == status, told.decode()[-2000:]
-    assert f"{word}: every finished chunk" in " ".join(told.decode().split())
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == status, errors.decode()[-2000:]
+    assert f"{word}: every finished chunk" in " ".join(errors.decode().split())
     with Journal(store / "journal") as journal:
-        kept = journal.check()
-    assert kept.problems == []
-    assert 64 <= kept.n_responses < 6_000
+        check = journal.check()
+    assert check.problems == []
+    assert 64 <= check.n_responses < 6_000
     assert list((store / "journal" / "claims").glob("*.json")) == []
 
 
@@ -252,9 +252,9 @@ def test_weights_that_are_not_numbers_fail_the_cell_and_name_the_item(
     store = tmp_path / "store"
     with pytest.raises(NothingMeasuredError, match=rf"broken-model: {benchmark}: item \d+ of fau"):
         collect(broken, driver.PANEL.select([benchmark]), store, tasks)
-    with Store(store) as kept:
-        assert kept.results() == []
-        (failure,) = kept.failures()
+    with Store(store) as opened:
+        assert opened.results() == []
+        (failure,) = opened.failures()
     assert "NaN" in failure.reason or "nan" in failure.reason
 
 
@@ -295,8 +295,8 @@ def test_larger_limit_and_another_batch_size_ask_only_what_is_new(
     assert (larger["n_known"], larger["n_asked"]) == (40, 60)
     full = measured(None, 16)
     assert (full["n_known"], full["n_asked"]) == (100, 60)
-    with Store(tmp_path / "store") as kept:
-        assert sorted(r.n_items for r in kept.results()) == [10, 25, 40]
+    with Store(tmp_path / "store") as opened:
+        assert sorted(r.n_items for r in opened.results()) == [10, 25, 40]
 
 
 def test_new_weights_at_the_same_path_are_asked_everything(
@@ -318,9 +318,9 @@ def test_new_weights_at_the_same_path_are_asked_everything(
         assert result.provenance["requests"]["n_known"] == 0
         assert result.provenance["requests"]["n_asked"] == 160
     assert first.revision != second.revision
-    with Store(tmp_path / "store") as kept:
-        kept.remove([second.key])
+    with Store(tmp_path / "store") as opened:
+        opened.remove([second.key])
     notes = Notes()
     again = collect(folder, panel, tmp_path / "store", tasks, progress=notes).results[0]
     assert again.score == second.score
-    assert notes.told == ["Choice: 160 of 160 responses were known"]
+    assert notes.lines == ["Choice: 160 of 160 responses were known"]

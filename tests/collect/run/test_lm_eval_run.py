@@ -99,8 +99,8 @@ def test_what_can_move_an_answer_is_told_apart_and_nothing_else(tiny_checkpoint:
         {"chat_template_args": {"a": 1}},
         {"softmax_dtype": "float32"},
     ]
-    found = {identity(tiny_checkpoint, **arguments).key for arguments in told_apart}
-    assert len(found | {plain.key}) == len(told_apart) + 1
+    keys = {identity(tiny_checkpoint, **arguments).key for arguments in told_apart}
+    assert len(keys | {plain.key}) == len(told_apart) + 1
     arguments = {"pretrained": str(tiny_checkpoint)}
     templates = {
         identify("hf", arguments, chat_template=template).identity.key
@@ -223,9 +223,9 @@ def test_a_run_that_would_load_pickles_ends_in_one_line(
 ) -> None:
     (both_formats / "model.safetensors").unlink()
     given = words(both_formats, fault_tasks, tmp_path / "store", tmp_path / "out", more)
-    said = capspace(*given)
-    assert said.code == 2
-    line = said.err.splitlines()[-1]  # after lm-eval's own
+    run = capspace(*given)
+    assert run.code == 2
+    line = run.err.splitlines()[-1]  # after lm-eval's own
     assert line.startswith(f"capspace: {both_formats}: the weights are pickles")
     assert not (tmp_path / "store").exists()
 
@@ -235,12 +235,12 @@ def test_a_run_that_is_allowed_to_loads_pickles(
     capspace: Command, both_formats: Path, fault_tasks: Path, tmp_path: Path
 ) -> None:
     (both_formats / "model.safetensors").unlink()
-    said = capspace(
+    run = capspace(
         *words(both_formats, fault_tasks, tmp_path / "store", tmp_path / "out"),
         "--limit", "2", "--allow-pickle",
     )  # fmt: skip
-    assert said.code == 0, said.err
-    assert "0 of 8 responses were known" in said.err
+    assert run.code == 0, run.err
+    assert "0 of 8 responses were known" in run.err
 
 
 @pytest.mark.parametrize("model", ["vllm", "sglang"])
@@ -329,16 +329,16 @@ def test_run_that_cannot_be_told_apart_is_not_kept_and_says_so(
     capspace: Command, fault_tasks: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    said = capspace(
+    run = capspace(
         "lm-eval", "run", "--model", "dummy", "--tasks", "fault_choice", "--include_path",
         fault_tasks, "--limit", "5", "--store", store,
     )  # fmt: skip
-    assert said.code == 0, said.err
+    assert run.code == 0, run.err
     line = (
         "capspace: responses are not stored: --model dummy does not say which checkpoint answers;"
     )
-    assert line in said.err
-    assert "fault_choice" in said.out
+    assert line in run.err
+    assert "fault_choice" in run.out
     assert not list(store.glob("journal/*.sqlite"))
 
 

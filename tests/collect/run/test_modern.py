@@ -57,7 +57,7 @@ def test_the_panel_runs_offline_and_alike_through_both_backends(tmp_path: Path) 
         names.remove("IFBench")
     if shutil.which("bwrap") is None:
         names = [name for name in names if not panel[name].executes_code]
-    found = {}
+    scores = {}
     for backend in ("capspace", "hf"):
         store = tmp_path / backend
         done = collect_scores(
@@ -71,11 +71,11 @@ def test_the_panel_runs_offline_and_alike_through_both_backends(tmp_path: Path) 
             samples = {r.benchmark: list(opened.samples(r.key)) for r in done.results}
         protocols = {r.benchmark: Protocol.parse(r.protocol) for r in done.results}
         greedy = [name for name in names if name != "AIME 2025"]  # sampled from streams of its own
-        found[backend] = (
+        scores[backend] = (
             {r.benchmark: r.score for r in done.results if r.benchmark in greedy},
             {name: [s["resps"] for s in samples[name]] for name in greedy},
         )
-    assert found["capspace"] == found["hf"]
+    assert scores["capspace"] == scores["hf"]
     assert len(samples["AIME 2025"][0]["resps"][0]) == 4
     aime, pro = protocols["AIME 2025"], protocols["MMLU-Pro"]
     assert aime is not None

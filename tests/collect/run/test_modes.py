@@ -90,13 +90,13 @@ def test_every_way_to_measure_thinks_answers_and_scores_alike(chat: Path, tmp_pa
         "hf alone": {"backend": "hf", "batch_size": 1},
         "hf together": {"backend": "hf", "batch_size": 5},
     }
-    found = {}
+    collections = {}
     for name, settings in runs.items():
         notes = Notes()
         done = measured(chat, tmp_path / name, notes, thinking="on", **settings)
         (result,) = done.results
         samples = samples_of(tmp_path / name, done)
-        found[name] = [s["resps"] for s in samples], result.score
+        collections[name] = [s["resps"] for s in samples], result.score
         chains = [chain(s) for s in samples]
         assert set(chains) == {0, 1, 2}
         # The thought is cut off, though it holds a stop string, and then the answer is stopped.
@@ -111,11 +111,11 @@ def test_every_way_to_measure_thinks_answers_and_scores_alike(chat: Path, tmp_pa
         assert result.provenance["unfinished"] == pytest.approx(share)
         assert not result.comparable
         assert f"{share:.1%} of the answers did not end their thought" in result.source
-        assert any("count as wrong; the score is marked" in note for note in notes.told)
+        assert any("count as wrong; the score is marked" in note for note in notes.lines)
         (gap,) = done.missing
         assert gap.benchmark == "MuSR"
         assert "log-likelihoods of given answers, which a model that thinks first" in gap.reason
-    assert found["engine"] == found["hf alone"] == found["hf together"]
+    assert collections["engine"] == collections["hf alone"] == collections["hf together"]
 
 
 def test_lm_eval_alone_grades_thoughts_and_depends_on_the_batch(chat: Path) -> None:
@@ -289,7 +289,8 @@ def test_more_examples_than_there_are_is_one_line(chat: Path, tmp_path: Path) ->
     six = Panel(name="six", version=1, description="d", benchmarks=(shots,))
     with pytest.raises(
         NothingMeasuredError,
-        match=rf"Pro: n_shot: 6 wants more examples than task {TASK} has to draw from, 5; give a",
+        match=r"^nothing could be measured; Pro: n_shot: 6 wants more examples than task "
+        rf"{TASK} has to draw from, 5; give a",
     ) as refused:
         measured(chat, tmp_path, panel=six, chat_template=True, limit=1)
     assert "\n" not in str(refused.value)
@@ -365,9 +366,9 @@ def test_a_delimiter_of_several_tokens_is_found_in_the_text() -> None:
     assert thoughts.answer(request, "never") == ""
     assert (thoughts.n_answers, thoughts.n_unfinished) == (3, 1)
     assert thoughts.unfinished == {("t", 4)}
-    (one, same) = thoughts.unstopped([request, request])
-    assert one is same
-    assert one.args == ("p", {"until": []})
+    (first, same) = thoughts.unstopped([request, request])
+    assert first is same
+    assert first.args == ("p", {"until": []})
     assert request.args[1]["until"] == ["\n", "END"]
 
 
@@ -377,8 +378,8 @@ def test_examples_are_turns_of_the_chat_as_the_board_had_them(chat: Path, tmp_pa
         update={"name": "BBH", "tasks": ("leaderboard_bbh_navigate",), "n_shot": 3,
                 "folder": "leaderboard/bbh_mc"}
     )  # fmt: skip
-    one = Panel(name="one", version=1, description="d", benchmarks=(navigate,))
-    done = measured(chat, tmp_path, panel=one, chat_template=True, limit=1)
+    single = Panel(name="one", version=1, description="d", benchmarks=(navigate,))
+    done = measured(chat, tmp_path, panel=single, chat_template=True, limit=1)
     (sample,) = samples_of(tmp_path, done, "BBH")
     prompt = str(sample["arguments"])
     assert prompt.count("<|im_start|>assistant") == 2 * 4  # three examples; two choices

@@ -93,16 +93,16 @@ def test_a_second_run_measures_nothing_and_loads_no_model(
 ) -> None:
     store, first = measured
     monkeypatch.setattr(measuring, "load_model", no_model)
-    said: list[tuple[str, int, int]] = []
+    plans: list[tuple[str, int, int]] = []
 
-    class Said(SilentProgress):
+    class Plans(SilentProgress):
         def model(self, name: str, n_missing: int, n_known: int) -> None:
-            said.append((name, n_missing, n_known))
+            plans.append((name, n_missing, n_known))
 
-    again = collect(tiny_checkpoint, load_panel("smoke"), store, limit=None, progress=Said())
+    again = collect(tiny_checkpoint, load_panel("smoke"), store, limit=None, progress=Plans())
     assert again.n_measured == 0
     assert again.results == first.results
-    assert said == [("tiny-llama", 0, 7)]
+    assert plans == [("tiny-llama", 0, 7)]
 
 
 @pytest.mark.slow
@@ -160,9 +160,9 @@ def test_new_weights_at_the_same_path_are_measured_again(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             checkpoint_maker.make_checkpoint(tmp_path / "model", seed=seed, hidden=16)
-        found = collect(tmp_path / "model", two, tmp_path / "store")
-        assert found.n_measured == 2
-        scores.append([r.revision for r in found.results])
+        collection = collect(tmp_path / "model", two, tmp_path / "store")
+        assert collection.n_measured == 2
+        scores.append([r.revision for r in collection.results])
     assert scores[0] != scores[1]
 
 
@@ -170,9 +170,9 @@ def test_new_weights_at_the_same_path_are_measured_again(
 def test_another_seed_backend_or_dtype_is_another_measurement(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:
-    one = two.select(["Winogrande"])
+    single = two.select(["Winogrande"])
     for changes in ({}, {"seed": 7}, {"backend": "hf"}, {"dtype": "bfloat16"}):
-        assert collect(tiny_checkpoint, one, tmp_path, limit=2, **changes).n_measured == 1
+        assert collect(tiny_checkpoint, single, tmp_path, limit=2, **changes).n_measured == 1
     with Store(tmp_path) as store:
         assert len(set(store.to_table().scores["protocol"])) == 4
 
@@ -229,14 +229,14 @@ def test_a_run_that_is_killed_loses_no_finished_benchmark(
     finished += [line.split("] ")[1].split(":")[0] for line in rest.splitlines() if "±" in line]
     assert process.returncode != 0
     with Store(tmp_path) as store:
-        kept = [r.benchmark for r in store.results()]
-    assert kept[: len(finished)] == finished
-    assert len(kept) < 4
+        stored = [r.benchmark for r in store.results()]
+    assert stored[: len(finished)] == finished
+    assert len(stored) < 4
     if how != signal.SIGKILL:
         return
 
     out, err = start(tiny_checkpoint, tmp_path).communicate()
-    assert f"measured {4 - len(kept)}" in out
+    assert f"measured {4 - len(stored)}" in out
     # Everything was there: weights in a folder, items in the package. Nothing went to a network.
     assert out.splitlines()[-1] == "asked []"
     assert err == ""
@@ -332,9 +332,9 @@ def test_a_task_that_raises_is_recorded_and_the_others_go_on(
 ) -> None:
     own = OneFails(tmp_path / "own")
     panel = two.model_copy(update={"benchmarks": (own.benchmark, *two.benchmarks)})
-    found = collect(tiny_checkpoint, panel, tmp_path / "store", include_path=own.folder)
-    assert [r.benchmark for r in found.results] == ["ARC-C", "Winogrande"]
-    (missing,) = found.missing
+    collection = collect(tiny_checkpoint, panel, tmp_path / "store", include_path=own.folder)
+    assert [r.benchmark for r in collection.results] == ["ARC-C", "Winogrande"]
+    (missing,) = collection.missing
     assert (missing.benchmark, missing.reason) == ("Mine", "KeyError: 'no such\\nkey'")
     with Store(tmp_path / "store") as store:
         assert [(f.benchmark, f.reason) for f in store.failures()] == [("Mine", missing.reason)]
@@ -355,13 +355,13 @@ def test_a_checkpoint_that_does_not_load_leaves_the_other_models_alone(
 ) -> None:
     broken = copytree(tiny_checkpoint, tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"not a tensor in sight")
-    found = collect([str(broken), str(tiny_checkpoint)], two, tmp_path / "store")
-    assert {r.model for r in found.results} == {"tiny-llama"}
-    assert {(m.model, m.benchmark) for m in found.missing} == {
+    collection = collect([str(broken), str(tiny_checkpoint)], two, tmp_path / "store")
+    assert {r.model for r in collection.results} == {"tiny-llama"}
+    assert {(m.model, m.benchmark) for m in collection.missing} == {
         ("broken", "ARC-C"),
         ("broken", "Winogrande"),
     }
-    assert all(m.reason.startswith("the checkpoint does not load: ") for m in found.missing)
+    assert all(m.reason.startswith("the checkpoint does not load: ") for m in collection.missing)
     with pytest.raises(NothingMeasuredError, match="ARC-C: the checkpoint does not load"):
         collect(broken, two, tmp_path / "store")
 
@@ -373,23 +373,23 @@ def test_a_checkpoint_that_cannot_be_used_is_recorded_and_the_others_go_on(
     empty = copytree(tiny_checkpoint, tmp_path / "empty")
     (empty / "model.safetensors").rename(tmp_path / "weights")
     store = tmp_path / "store"
-    found = collect([str(empty), str(tiny_checkpoint)], two, store)
-    assert {r.model for r in found.results} == {"tiny-llama"}
-    assert {(m.model, m.benchmark) for m in found.missing} == {
+    collection = collect([str(empty), str(tiny_checkpoint)], two, store)
+    assert {r.model for r in collection.results} == {"tiny-llama"}
+    assert {(m.model, m.benchmark) for m in collection.missing} == {
         ("empty", "ARC-C"),
         ("empty", "Winogrande"),
     }
-    assert all("no weights" in m.reason for m in found.missing)
-    with Store(store) as kept:
-        kept_failures = {(f.model, f.benchmark, f.reason) for f in kept.failures()}
-    assert kept_failures == {(m.model, m.benchmark, m.reason) for m in found.missing}
+    assert all("no weights" in m.reason for m in collection.missing)
+    with Store(store) as opened:
+        kept_failures = {(f.model, f.benchmark, f.reason) for f in opened.failures()}
+    assert kept_failures == {(m.model, m.benchmark, m.reason) for m in collection.missing}
     with pytest.raises(CheckpointError, match="no weights"):
         collect(empty, two, store)
 
     (tmp_path / "weights").rename(empty / "model.safetensors")
     collect(empty, two, store, seed=7)
-    with Store(store) as kept:
-        assert kept.failures() == []
+    with Store(store) as opened:
+        assert opened.failures() == []
 
 
 def test_the_same_weights_by_another_name_say_where_their_scores_are(
@@ -398,10 +398,10 @@ def test_the_same_weights_by_another_name_say_where_their_scores_are(
     collect(tiny_checkpoint, two, tmp_path / "store")
     notes = Notes()
     copy = copytree(tiny_checkpoint, tmp_path / "copy")
-    found = collect(copy, two, tmp_path / "store", progress=notes)
-    assert found.n_measured == 0
-    assert [r.model for r in found.results] == ["copy", "copy"]
-    assert notes.told == ["its scores are stored as those of tiny-llama: the same weights"]
+    collection = collect(copy, two, tmp_path / "store", progress=notes)
+    assert collection.n_measured == 0
+    assert [r.model for r in collection.results] == ["copy", "copy"]
+    assert notes.lines == ["its scores are stored as those of tiny-llama: the same weights"]
 
 
 def test_a_data_set_that_is_not_there_is_a_missing_cell(
@@ -411,14 +411,14 @@ def test_a_data_set_that_is_not_there_is_a_missing_cell(
 
     part = tmp_path / "root" / "allenai" / "winogrande"
     copytree(embedded_data_root().path / "allenai" / "winogrande", part)
-    found = collect(tiny_checkpoint, two, tmp_path / "store", data_root=tmp_path / "root")
-    (missing,) = found.missing
+    collection = collect(tiny_checkpoint, two, tmp_path / "store", data_root=tmp_path / "root")
+    (missing,) = collection.missing
     assert missing.benchmark == "ARC-C"
     assert missing.reason == f"data set allenai/ai2_arc: no folder {tmp_path}/root/allenai/ai2_arc"
     with Store(tmp_path / "store") as store:
         assert [(f.benchmark, f.reason) for f in store.failures()] == [("ARC-C", missing.reason)]
     # This root says nothing about itself: its items are taken for the benchmark's own.
-    (result,) = found.results
+    (result,) = collection.results
     assert "local data" in result.protocol
     with pytest.raises(NothingMeasuredError, match=r"ai2_arc: no folder"):
         collect(
@@ -540,7 +540,7 @@ def test_among_others_it_is_told_once_and_has_no_scores(
         ("lacking", "Winogrande"),
     ]
     assert len({m.reason for m in collection.missing}) == 1
-    assert len([line for line in notes.told if "lm_head.weight" in line]) == 1
+    assert len([line for line in notes.lines if "lm_head.weight" in line]) == 1
 
 
 @pytest.mark.parametrize("backend", ["capspace", "hf"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, Notes, Said
+from commands import Command, Notes, Ran
 
 from capspace.collect.errors import SettingsError
 from capspace.collect.run import panel_run, stopping
@@ -70,7 +70,7 @@ def test_measuring_ends_early_resumes_and_is_reused(
     assert plan.is_done
     assert 0 < plan.widening <= 0.001
     assert 0 < plan.token_share < 1
-    assert any("that is enough" in note for note in notes.told)
+    assert any("that is enough" in note for note in notes.lines)
     n_items = {r.benchmark: r.n_items for r in first.results}
     assert n_items == dict(plan.n_items)
     assert any(n > FIRST for n in n_items.values())
@@ -106,10 +106,10 @@ def test_measuring_ends_early_resumes_and_is_reused(
 def test_a_drawn_item_has_the_prompt_of_the_whole_run(
     tiny_checkpoint: Path, three: Panel, tmp_path: Path
 ) -> None:
-    one = three.select(["XWinograd"])
-    some = one.model_copy(update={"benchmarks": (drawn(one.benchmarks[0], 13),)})
-    ten = one.model_copy(update={"benchmarks": (drawn(one.benchmarks[0], 10),)})
-    runs = [collect(tiny_checkpoint, panel, tmp_path) for panel in (ten, some, one)]
+    single = three.select(["XWinograd"])
+    some = single.model_copy(update={"benchmarks": (drawn(single.benchmarks[0], 13),)})
+    ten = single.model_copy(update={"benchmarks": (drawn(single.benchmarks[0], 10),)})
+    runs = [collect(tiny_checkpoint, panel, tmp_path) for panel in (ten, some, single)]
     keys = [run.results[0].key for run in runs]
     assert len(set(keys)) == 3
     with Store(tmp_path) as store:
@@ -128,10 +128,10 @@ def test_a_drawn_item_has_the_prompt_of_the_whole_run(
 def test_a_budget_of_time_ends_a_run(tiny_checkpoint: Path, three: Panel, tmp_path: Path) -> None:
     notes = Notes()
     bbh = PredictedWidths(load_reference(), targets=["bbh"])
-    short = {"until": "1%", "budget": "0.001s", "widths": bbh, "progress": notes}
+    short = {"until": "1%", "time_budget": "0.001s", "widths": bbh, "progress": notes}
     run = collect(tiny_checkpoint, three.select(["Winogrande"]), tmp_path, **short)
     assert [r.n_items for r in run.results] == [FIRST]
-    assert any("the budget ends here" in note for note in notes.told)
+    assert any("the budget ends here" in note for note in notes.lines)
 
 
 def test_targets_without_a_number_are_refused_before_anything_is_measured(
@@ -148,8 +148,8 @@ def test_targets_without_a_number_are_refused_before_anything_is_measured(
         ({"until": "small"}, "until: the tolerance is 'small'"),
         ({"until": "0"}, "until: the tolerance is 0; it must be above 0"),
         ({"until": "-2%"}, "until: the tolerance is -2%; it must be above 0"),
-        ({"until": "5%", "budget": "30"}, "budget: the budget '30' has no unit"),
-        ({"budget": "30min"}, "budget bounds what until asks for"),
+        ({"until": "5%", "time_budget": "30"}, "time_budget: the budget '30' has no unit"),
+        ({"time_budget": "30min"}, "time_budget bounds what until asks for"),
         ({"until": "5%", "limit": 10}, "leave out limit"),
     ],
 )
@@ -163,12 +163,12 @@ def test_settings_that_make_no_sense_are_refused_in_a_line(
 
 
 def test_the_command_line_refuses_what_decides_nothing(capspace: Command, tmp_path: Path) -> None:
-    said = capspace("collect", tmp_path, "--until", "soon")
-    assert said.code == 2
-    assert said.err.startswith("capspace: --until: the tolerance is 'soon'")
-    said = capspace("collect", tmp_path, "--target", "bbh")
-    assert said.code == 2
-    assert "give --until as well" in said.err
+    run = capspace("collect", tmp_path, "--until", "soon")
+    assert run.code == 2
+    assert run.err.startswith("capspace: --until: the tolerance is 'soon'")
+    run = capspace("collect", tmp_path, "--target", "bbh")
+    assert run.code == 2
+    assert "give --until as well" in run.err
 
 
 @pytest.mark.slow
@@ -178,12 +178,12 @@ def test_place_stops_early_and_its_report_shows_the_curve(
     panel = tmp_path / "two.yaml"
     two = load_panel("smoke").select(["ARC-C", "Winogrande"])
     panel.write_text(json.dumps({**two.model_dump(mode="json"), "name": "two"}))
-    said = capspace(
+    run = capspace(
         "place", tiny_checkpoint, "--panel", panel, "--store", tmp_path / "store",
         "--data-root", "embedded", "--device", "cpu", "--target", "bbh", "--until", "5%",
         "--out", tmp_path / "report", "--json",
     )  # fmt: skip
-    assert said.code == 0, said.err
+    assert run.code == 0, run.err
     result = json.loads((tmp_path / "report" / "result.json").read_text())
     assert result["stopping"]["until"] == "5%"
     assert result["stopping"]["widening"] <= 0.05
@@ -200,7 +200,7 @@ def test_from_a_fresh_checkpoint_to_a_verdict_that_is_asked_again(
         path.write_text(json.dumps({**own.model_dump(mode="json"), "name": "own"}))
         return path
 
-    def run(*arguments: object) -> Said:
+    def run(*arguments: object) -> Ran:
         made = capspace(*arguments)
         assert made.code == 0, made.err
         return made

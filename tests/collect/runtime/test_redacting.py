@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("forked")
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"),
+    ("url", "redacted_url"),
     [
         ("404 for 'http://user:SECRETPW@h:80/a/b' (x)", "404 for 'http://h:80/a/b' (x)"),
         ("see https://cdn.co/a.bin?X-Sig=abc&Exp=1, then", "see https://cdn.co/a.bin then"),
@@ -30,9 +30,9 @@ pytestmark = pytest.mark.usefixtures("forked")
         ("https://huggingface.co/org/model", "https://huggingface.co/org/model"),
     ],
 )  # fmt: skip
-def test_of_a_url_scheme_host_and_path_stay(told: str, kept: str) -> None:
-    assert redacted(told) == kept
-    assert redacted(kept) == kept
+def test_of_a_url_scheme_host_and_path_stay(url: str, redacted_url: str) -> None:
+    assert redacted(url) == redacted_url
+    assert redacted(redacted_url) == redacted_url
 
 
 def test_values_of_secret_variables_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,13 +92,13 @@ def test_a_failed_download_leaves_no_secret_anywhere(
         server.repository("org/model").add(tiny_checkpoint, branch="main")
         server.spoil = lambda request: 403 if request.gets(missing) else None
         failed = capspace("collect", "org/model", "--panel", "smoke", "--device", "cpu")
-        kept = capspace("scores")
+        listed = capspace("scores")
     assert failed.returncode in (1, 2), failed.stderr
     assert "Traceback" not in failed.stderr
-    assert json.loads(kept.stdout)["results"] == []
-    told = [one.stdout + one.stderr for one in (failed, kept)]
-    told += [p.read_bytes().decode(errors="replace") for p in store.rglob("*") if p.is_file()]
-    for text in told:
+    assert json.loads(listed.stdout)["results"] == []
+    texts = [each.stdout + each.stderr for each in (failed, listed)]
+    texts += [p.read_bytes().decode(errors="replace") for p in store.rglob("*") if p.is_file()]
+    for text in texts:
         assert "SECRETPW" not in text
         assert "planted_TOKEN" not in text
-    assert "127.0.0.1" in "".join(told)  # the rest of its address stays
+    assert "127.0.0.1" in "".join(texts)  # the rest of its address stays

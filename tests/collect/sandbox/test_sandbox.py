@@ -378,7 +378,7 @@ def _descendants(ancestor: int) -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         parents[int(process.name)] = int(fields[1])
-    found = [ancestor]
-    for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found[1:]
+    processes = [ancestor]
+    for pid in processes:
+        processes += [child for child, parent in parents.items() if parent == pid]
+    return processes[1:]

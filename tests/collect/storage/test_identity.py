@@ -63,8 +63,8 @@ def test_everything_that_can_change_a_number_changes_the_key() -> None:
 
 
 def test_the_cases_above_cover_every_field() -> None:
-    def changed(one: object, other: object) -> set[str]:
-        return {f for f, v in vars(one).items() if vars(other)[f] != v}
+    def changed(before: object, other: object) -> set[str]:
+        return {f for f, v in vars(before).items() if vars(other)[f] != v}
 
     assert set().union(*(changed(CELL, other) for other in OTHER_CELLS)) == set(vars(CELL))
     assert set().union(*(changed(MODEL, other) for other in OTHER_MODELS)) == set(vars(MODEL))
@@ -77,10 +77,10 @@ def test_the_key_is_the_same_in_every_process_and_release() -> None:
 
 
 def test_the_canonical_text_holds_the_whole_identity() -> None:
-    said = json.loads(CELL.canonical)
-    assert said["model"]["checkpoint"] == "hub:org/model@0123"
-    assert said["tasks"] == [vars(TASK)]
-    assert said["seeds"] == {"python": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
+    identity = json.loads(CELL.canonical)
+    assert identity["model"]["checkpoint"] == "hub:org/model@0123"
+    assert identity["tasks"] == [vars(TASK)]
+    assert identity["seeds"] == {"python": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
 
 
 def test_one_seed_is_all_four() -> None:

@@ -35,11 +35,11 @@ def store(
         " filter: strict-match, chance: 0, source: here}\n"
     )
     path = tmp_path / "store"
-    said = capspace(
+    run = capspace(
         "collect", tiny_checkpoint, "--panel", panel, "--data-root", "embedded", "--limit", "2",
         "--store", path,
     )  # fmt: skip
-    assert said.code == 0, said.err
+    assert run.code == 0, run.err
     return path
 
 
@@ -48,15 +48,15 @@ def test_a_receipt_shows_identity_prompts_answers_and_log_likelihoods(
     capspace: Command, store: Path
 ) -> None:
     ask = ("scores", "--store", store, "--receipt", "tiny-llama")
-    (found,) = json.loads(capspace(*ask, "Winogrande", "--json").out)
-    assert found["n_items"] == 2
-    assert found["result"]["identity"]["model"]["checkpoint"].startswith("sha256:")
-    for item in found["items"]:
+    (shown,) = json.loads(capspace(*ask, "Winogrande", "--json").out)
+    assert shown["n_items"] == 2
+    assert shown["result"]["identity"]["model"]["checkpoint"].startswith("sha256:")
+    for item in shown["items"]:
         assert len(item["answers"]) == len(item["log_likelihoods"]) == 2
         assert item["answers"][0] != item["answers"][1]
         assert item["prompt"]
-    mean = sum(item["metrics"]["acc"] for item in found["items"]) / 2
-    assert mean == found["result"]["score"]
+    mean = sum(item["metrics"]["acc"] for item in shown["items"]) / 2
+    assert mean == shown["result"]["score"]
 
     (page,) = json.loads(capspace(*ask, "GSM8K", "--first", "1", "--count", "1", "--json").out)
     (item,) = page["items"]
@@ -80,9 +80,9 @@ def test_info_check_compact_and_remove(capspace: Command, store: Path) -> None:
     (samples, *_) = sorted((store / "samples").iterdir())
     whole = samples.read_bytes()
     samples.write_bytes(whole[: len(whole) // 2])
-    said = capspace("store", "check", *of)
-    assert said.code == 1
-    assert samples.name in said.out
+    run = capspace("store", "check", *of)
+    assert run.code == 1
+    assert samples.name in run.out
     samples.write_bytes(whole)
 
     assert "removed 1 score and 0 responses" in capspace(
@@ -109,8 +109,8 @@ def test_answers_without_a_score_are_removed_by_their_checkpoint(
         )
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_responses"] == {"tiny-llama": 6, "hub:org/model@0123": 1}
-    said = capspace("store", "remove", "hub:org/model@0123", *of)
-    assert "removed 0 scores and 1 response" in said.out
+    run = capspace("store", "remove", "hub:org/model@0123", *of)
+    assert "removed 0 scores and 1 response" in run.out
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_responses"] == {"tiny-llama": 6}
     assert info["n_results"] == {"tiny-llama": 2}
@@ -133,7 +133,7 @@ def test_no_secret_of_the_environment_is_kept(
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Path:
+def filled(tmp_path: Path) -> Path:
     """A store with a score of each of two models."""
     path = tmp_path / "kept"
     with Store(path) as store:
@@ -142,45 +142,47 @@ def kept(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_damaged_score_is_told_left_out_and_removed(capspace: Command, kept: Path) -> None:
-    of = ("--store", kept)
-    with sqlite3.connect(kept / "store.sqlite") as db:
+def test_a_damaged_score_is_told_left_out_and_removed(capspace: Command, filled: Path) -> None:
+    of = ("--store", filled)
+    with sqlite3.connect(filled / "store.sqlite") as db:
         db.execute("UPDATE results SET identity = '{' WHERE model = 'org/model'")
     db.close()
-    said = capspace("store", "check", *of)
-    assert said.code == 1
-    (line,) = said.out.splitlines()
+    run = capspace("store", "check", *of)
+    assert run.code == 1
+    (line,) = run.out.splitlines()
     assert "the score of 'org/model' on 'ARC-C' is damaged" in line
     assert "'capspace store remove aaaaaaaaaaaa'" in line
     shown = capspace("scores", *of, "--json")
     assert [r["model"] for r in json.loads(shown.out)["results"]] == ["org/other"]
     assert json.loads(capspace("store", "info", *of, "--json").out)["n_results"] == {"org/other": 1}
     assert capspace("scores", *of, "--receipt", "org/other", "ARC-C").code == 0
-    assert capspace("export", *of, "--out", kept.parent / "scores.csv").code == 0
+    assert capspace("export", *of, "--out", filled.parent / "scores.csv").code == 0
     assert "removed 1 score" in capspace("store", "remove", "aaaaaaaaaaaa", *of).out
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_results"] == {"org/other": 1}
 
 
-def test_a_model_that_only_failed_is_removed(capspace: Command, kept: Path) -> None:
-    of = ("--store", kept)
-    with Store(kept) as store:
+def test_a_model_that_only_failed_is_removed(capspace: Command, filled: Path) -> None:
+    of = ("--store", filled)
+    with Store(filled) as store:
         for benchmark in ("MMLU", "GSM8K"):
             store.put_failure(Missing("org/broken", benchmark, "it does not load"))
         store.put_failure(Missing("org/other", "GSM8K", "out of memory", revision="r"))
     assert "'org/broken'" in capspace.refused("store", "remove", "org/broke", *of)
-    said = capspace("store", "remove", "org/broken", "--benchmark", "MMLU", *of)
-    assert said.out == "removed 0 scores and 0 responses, and 1 failure\n"
+    run = capspace("store", "remove", "org/broken", "--benchmark", "MMLU", *of)
+    assert run.out == "removed 0 scores and 0 responses, and 1 failure\n"
     assert capspace("store", "remove", "org/broken", *of).code == 0
     assert capspace("store", "remove", "org/other", *of).code == 0
-    told = json.loads(capspace("scores", *of, "--json").out)
-    assert told["failures"] == []
-    assert [r["model"] for r in told["results"]] == ["org/model"]
+    shown = json.loads(capspace("scores", *of, "--json").out)
+    assert shown["failures"] == []
+    assert [r["model"] for r in shown["results"]] == ["org/model"]
 
 
-def test_requests_without_an_answer_are_counted_and_removed(capspace: Command, kept: Path) -> None:
-    of = ("--store", kept)
-    with Journal(kept / "journal") as journal:
+def test_requests_without_an_answer_are_counted_and_removed(
+    capspace: Command, filled: Path
+) -> None:
+    of = ("--store", filled)
+    with Journal(filled / "journal") as journal:
         for n, length in enumerate((70, 12_040, 800)):
             journal.record_failure(
                 Failure("ab" * 32, bytes([n]) * 16, 1.0, "quiz", n, length, "out of memory")
@@ -197,42 +199,42 @@ def test_requests_without_an_answer_are_counted_and_removed(capspace: Command, k
     assert json.loads(capspace("store", "info", *of, "--json").out)["n_without_response"] == 0
 
 
-def test_what_stopped_runs_left_behind_is_told_and_deleted(capspace: Command, kept: Path) -> None:
-    of, samples = ("--store", kept), kept / "samples"
+def test_what_stopped_runs_left_behind_is_told_and_deleted(capspace: Command, filled: Path) -> None:
+    of, samples = ("--store", filled), filled / "samples"
     for name in ("orphan", "young", "inzoo"):
         (samples / f"{name}.jsonl.gz").touch()
     (samples / ".half.jsonl.gz.1234.part").touch()
-    cells = kept / "zoo" / "mine" / "cells"
+    cells = filled / "zoo" / "mine" / "cells"
     cells.mkdir(parents=True)
     (cells / "inzoo.json").touch()
     long_ago = time.time() - 7200
     for path in samples.iterdir():
         if "young" not in path.name:
             os.utime(path, (long_ago, long_ago))
-    said = capspace("store", "check", *of)
-    assert said.code == 1
-    assert [Path(line.split(": ")[0]).name for line in said.out.splitlines()] == [
+    run = capspace("store", "check", *of)
+    assert run.code == 1
+    assert [Path(line.split(": ")[0]).name for line in run.out.splitlines()] == [
         ".half.jsonl.gz.1234.part",
         "orphan.jsonl.gz",
     ]
-    assert "'capspace store compact' deletes it" in said.out
+    assert "'capspace store compact' deletes it" in run.out
     assert capspace("store", "compact", *of).code == 0
     assert capspace("store", "check", *of).out == "everything is whole\n"
     left = {p.name.split(".")[0] for p in samples.iterdir()}
     assert left == {"a" * 64, "b" * 64, "inzoo", "young"}
 
 
-def test_damaged_answers_are_no_problem_for_ever(capspace: Command, kept: Path) -> None:
-    of = ("--store", kept)
-    with Journal(kept / "journal") as journal:
+def test_damaged_answers_are_no_problem_for_ever(capspace: Command, filled: Path) -> None:
+    of = ("--store", filled)
+    with Journal(filled / "journal") as journal:
         journal.append("model", "loglikelihood", [bytes(16)], [(-1.0, True)])
-    (shard,) = (kept / "journal").glob("sealed-*.sqlite")
+    (shard,) = (filled / "journal").glob("sealed-*.sqlite")
     data = bytearray(shard.read_bytes())
     data[-200] ^= 1
     shard.write_bytes(data)
     capspace("store", "info", *of)  # reading the answers puts the file aside
-    said = capspace("store", "check", *of)
-    assert (said.code, "'capspace store compact' deletes it" in said.out) == (1, True)
+    run = capspace("store", "check", *of)
+    assert (run.code, "'capspace store compact' deletes it" in run.out) == (1, True)
     assert capspace("store", "compact", *of).code == 0
     assert capspace("store", "check", *of).code == 0
 
@@ -249,21 +251,21 @@ def test_damaged_answers_are_no_problem_for_ever(capspace: Command, kept: Path) 
     ],
 )
 def test_samples_of_another_shape_are_one_line(
-    capspace: Command, kept: Path, record: object
+    capspace: Command, filled: Path, record: object
 ) -> None:
-    path = kept / "samples" / f"{RESULT.key}.jsonl.gz"
+    path = filled / "samples" / f"{RESULT.key}.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"doc_id": 0}\n' + json.dumps(record).encode() + b"\n"))
-    line = capspace.refused("scores", "--store", kept, "--receipt", "org/model", "ARC-C")
+    line = capspace.refused("scores", "--store", filled, "--receipt", "org/model", "ARC-C")
     assert f"{path}: " in line
     assert "line 2 is" in line
 
 
 def test_nothing_is_removed_of_a_model_that_is_being_measured(
-    capspace: Command, kept: Path
+    capspace: Command, filled: Path
 ) -> None:
     model = "hub:org/model@0123"
-    asked = ("store", "remove", model, "--store", kept)
-    with Journal(kept / "journal") as run:
+    asked = ("store", "remove", model, "--store", filled)
+    with Journal(filled / "journal") as run:
         run.append(
             "its identity",
             "loglikelihood",

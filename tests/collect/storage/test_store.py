@@ -51,11 +51,11 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_a_score_of_other_examples_than_its_key_says_is_not_taken(
     tmp_path: Path, doc_ids: list[int], n_shot: int, prompts: dict[str, str], is_there: bool
 ) -> None:
-    kept = replace(RESULT, n_shot=n_shot, tasks=({**RESULT.tasks[0], **prompts},))
+    changed = replace(RESULT, n_shot=n_shot, tasks=({**RESULT.tasks[0], **prompts},))
     with Store(tmp_path) as store:
-        store.put(kept, [{"doc_id": i} for i in doc_ids])
-        assert store.get(RESULT.key) == (kept if is_there else None)
-        assert store.results() == [kept]
+        store.put(changed, [{"doc_id": i} for i in doc_ids])
+        assert store.get(RESULT.key) == (changed if is_there else None)
+        assert store.results() == [changed]
 
 
 @settings(max_examples=25, deadline=None)
@@ -73,9 +73,9 @@ def test_scores_survive_bit_for_bit(
 
 
 def test_an_unknown_stderr_is_null_on_disk_and_nan_in_memory(tmp_path: Path) -> None:
-    one = replace(RESULT, stderr=math.nan, tasks=({"task": "x", "stderr": math.nan},))
+    unknown = replace(RESULT, stderr=math.nan, tasks=({"task": "x", "stderr": math.nan},))
     with Store(tmp_path) as store:
-        store.put(one)
+        store.put(unknown)
         back = store.results()[0]
         assert math.isnan(back.stderr)
         assert back.tasks[0]["stderr"] is None
@@ -238,13 +238,13 @@ def test_a_damaged_result_hides_no_other(
     with Store(tmp_path) as store:
         assert store.results() == [other]
         assert store.get(other.key) == other
-        (one,) = store.damaged()
-        assert one.name in ("a" * 12, f"row-{one.row}")
+        (damaged,) = store.damaged()
+        assert damaged.name in ("a" * 12, f"row-{damaged.row}")
         (line,) = caplog.messages
-        assert one.problem in line
-        assert f"'capspace store remove {one.name}'" in line
+        assert damaged.problem in line
+        assert f"'capspace store remove {damaged.name}'" in line
         assert "\n" not in line
-        store.remove_damaged([one])
+        store.remove_damaged([damaged])
         assert store.damaged() == []
         assert store.results() == [other]
 
@@ -286,14 +286,14 @@ def writer(path: Path, start: int, stop: int) -> subprocess.Popen[str]:
 def test_what_put_returned_from_survives_kill_9(tmp_path: Path) -> None:
     process = writer(tmp_path, 0, 100_000)
     assert process.stdout is not None
-    said = [int(process.stdout.readline()) for _ in range(5)]
+    numbers = [int(process.stdout.readline()) for _ in range(5)]
     process.kill()
     rest, _ = process.communicate()
-    said += [int(line) for line in rest.splitlines()]
+    numbers += [int(line) for line in rest.splitlines()]
     with Store(tmp_path) as store:
-        kept = {r.key for r in store.results()}
-    assert {f"{n:064x}" for n in said} <= kept
-    assert len(kept) - len(said) in (0, 1)
+        stored = {r.key for r in store.results()}
+    assert {f"{n:064x}" for n in numbers} <= stored
+    assert len(stored) - len(numbers) in (0, 1)
 
 
 _FULL_DISK = """

@@ -88,9 +88,9 @@ def test_store_of_a_killed_run_is_read_where_nothing_can_be_written(
 @pytest.mark.slow
 def test_store_killed_while_writing_is_read_from_a_read_only_disk(tmp_path: Path) -> None:
     program = f'{STORE}{WITH_JOURNAL}\nmount("-o", "remount,ro", disk)\n{CHECK}'
-    said = on_a_small_disk(tmp_path, program).splitlines()
-    assert len(said) == 4
-    assert said[0].endswith("it is only read")
+    lines = on_a_small_disk(tmp_path, program).splitlines()
+    assert len(lines) == 4
+    assert lines[0].endswith("it is only read")
 
 
 @pytest.mark.slow
@@ -106,15 +106,15 @@ assert len(list(path.glob("store.sqlite*"))) == 1
 {spoil}
 {CHECK}
 """
-    said = on_a_small_disk(tmp_path, STORE + program).splitlines()
+    lines = on_a_small_disk(tmp_path, STORE + program).splitlines()
     # A full disk is in the way of nothing but writing.
-    assert len(said) == 4 - (how == "full")
-    assert all("store" in line for line in said if line)
+    assert len(lines) == 4 - (how == "full")
+    assert all("store" in line for line in lines if line)
 
 
 @pytest.mark.slow
 def test_store_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
-    said = on_a_small_disk(
+    output = on_a_small_disk(
         tmp_path,
         """
         from capspace.collect.errors import StoreError
@@ -126,7 +126,7 @@ def test_store_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
             print(error)
         """,
     )
-    assert "Read-only file system" in said
+    assert "Read-only file system" in output
 
 
 def test_what_counts_as_unwritable(tmp_path: Path) -> None:

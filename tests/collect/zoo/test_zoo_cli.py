@@ -35,8 +35,8 @@ def capspace(capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*words: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
             main([str(w) for w in words])
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
 
     return run
 
@@ -66,17 +66,17 @@ def test_plan_run_status_and_run_again(
 ) -> None:
     monkeypatch.delenv("CAPSPACE_STORE")
     code, out, _ = capspace("zoo", "plan", zoo, "--json")
-    said = json.loads(out)
-    assert (code, said["n_missing"], said["n_done"]) == (0, 2, 0)
-    assert said["models"][0]["counted"] == ["parameters"]
+    shown = json.loads(out)
+    assert (code, shown["n_missing"], shown["n_done"]) == (0, 2, 0)
+    assert shown["models"][0]["counted"] == ["parameters"]
     assert (zoo.parent / "store" / "workloads.json").is_file()
 
     code, out, _ = capspace("zoo", "run", zoo)
     assert code == 0
     assert "zoo: 2 of 2 cells done" in out
     code, out, _ = capspace("zoo", "status", zoo, "--json")
-    said = json.loads(out)
-    assert (said["n_done"], said["is_finished"], said["items_per_second"]) == (2, True, None)
+    shown = json.loads(out)
+    assert (shown["n_done"], shown["is_finished"], shown["items_per_second"]) == (2, True, None)
 
     code, out, _ = capspace("zoo", "plan", zoo)
     assert "2 cells done, 0 missing" in out
@@ -136,7 +136,7 @@ def test_status_says_what_runs_what_failed_and_where_jobs_wait(
 
 @pytest.mark.slow
 def test_bad_input_is_one_line(zoo: Path, capspace: Run, tmp_path: Path) -> None:
-    for words, told in [
+    for words, message in [
         (("status", zoo), "this zoo was never run with the store"),
         (("run", zoo, "--compute-budget", "lots"), "--compute-budget 'lots': expected a time"),
         (("run", zoo, "--budget", "lots"), "--budget is now --compute-budget"),
@@ -146,7 +146,7 @@ def test_bad_input_is_one_line(zoo: Path, capspace: Run, tmp_path: Path) -> None
     ]:
         code, _, err = capspace("zoo", *words, "--store", tmp_path / "other")
         assert code == 2
-        assert told in " ".join(err.split())
+        assert message in " ".join(err.split())
         assert "Traceback" not in err
 
 
@@ -188,10 +188,10 @@ def test_the_training_script_writes_a_zoo_that_can_be_planned(
     code, out, _ = capspace(
         "zoo", "plan", tmp_path / "zoo.yaml", "--store", tmp_path / "store", "--json"
     )
-    said = json.loads(out)
+    planned = json.loads(out)
     assert code == 0
-    assert said["n_models"] == 2
-    small, large = sorted(said["models"], key=lambda m: m["facts"]["training_tokens"])
+    assert planned["n_models"] == 2
+    small, large = sorted(planned["models"], key=lambda m: m["facts"]["training_tokens"])
     assert small["facts"] | {"training_tokens": 0, "training_flops": 0} == large["facts"] | {
         "training_tokens": 0,
         "training_flops": 0,

@@ -114,9 +114,9 @@ def test_either_margin_is_the_two_view_interval():
 def test_with_a_scale_either_margin_is_the_conformal_interval_and_pairing_counts():
     scores, base, treated, families = planted(np.random.default_rng(9), noise=0.5)
     fit = fit_gain(training(scores, base, families), treated)
-    one, two = (fit.predict(scores[:5], scale=scale) for scale in (0.8, 1.6))
-    assert (one.upper - one.lower < two.upper - two.lower).all()
-    assert one.correlation.mean() > 0.7
+    single, double = (fit.predict(scores[:5], scale=scale) for scale in (0.8, 1.6))
+    assert (single.upper - single.lower < double.upper - double.lower).all()
+    assert single.correlation.mean() > 0.7
     refits = Refits((fit.base, fit.treated), scores[:5], forward=False)
     covariance = refits.covariance()[refits.n :]
     for i, law in enumerate((fit.base, fit.treated)):

@@ -105,7 +105,7 @@ def test_a_scale_of_few_back_tests_covers_new_cells(n_forward):
 def planted(rng, n):
     """Return n back-tests whose errors have a width of 1 and heavy tails."""
     cells = {"point": 0.0, "width": 1.0, "gate": 0, "weight": 1.0}
-    return pd.DataFrame({"truth": rng.standard_t(8, n)}).assign(**cells)
+    return pd.DataFrame({"truth": rng.standard_t(8, n)} | cells)
 
 
 def test_a_target_of_the_new_model_never_helps_to_predict_it(fitted):
@@ -312,8 +312,9 @@ def test_targets_are_offered_weak_or_refused_with_reasons():
     assert table.loc["noise", "status"] in {"weak", "refused"}
     assert table.loc["noise", "reason"] != ""
     assert (table["k"] == table["k"].iloc[0]).all()
+    scores, facts = world(n=30)
     few = evaluate_targets(
-        scores.assign(agents=scores["agents"].where(np.arange(70) < 15)),
+        scores.assign(agents=scores["agents"].where(np.arange(30) < 15)),
         facts, cheap=CHEAP, targets=["agents"], linear=["rating"], kind=KINDS[1],
     )  # fmt: skip
     assert few.loc["agents", "status"] in {"weak", "refused"}

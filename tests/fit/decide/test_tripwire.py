@@ -8,15 +8,12 @@ import pytest
 
 from capspace.fit import FitError, ScoreTable, TooFewModelsError, check_scores, load_reference
 from capspace.fit.decide import check_together
-from capspace.fit.decide._siblings import LeftOut, SiblingModel, fit_siblings
+from capspace.fit.decide._alarms import alarms_of_arrays
+from capspace.fit.decide._fitted_siblings import LeftOut, fit_siblings
+from capspace.fit.decide._reference_siblings import fit_reference_siblings, label_of, sibling_model
+from capspace.fit.decide._siblings import SiblingModel
 from capspace.fit.decide._stored_siblings import as_json
 from capspace.fit.decide._tail import Tail
-from capspace.fit.decide._tripwire import (
-    alarms_of_arrays,
-    fit_reference_siblings,
-    label_of,
-    sibling_model,
-)
 
 NAMES = ["A", "B", "C", "D", "E", "F"]
 GENERATED = {name: name in "EF" for name in NAMES}
@@ -45,7 +42,7 @@ def siblings() -> tuple[SiblingModel, LeftOut]:
 def alarms(model: SiblingModel, scores: np.ndarray, stderr: np.ndarray | None = None) -> list:
     names = [str(i) for i in range(len(scores))]
     every = alarms_of_arrays(model, names, scores, stderr, np.zeros(6))
-    return [[one for one in every if one.model == name] for name in names]
+    return [[alarm for alarm in every if alarm.model == name] for name in names]
 
 
 def row(**changes: float) -> ScoreTable:
@@ -53,7 +50,7 @@ def row(**changes: float) -> ScoreTable:
 
 
 def test_new_clean_models_ring_at_the_stated_rate(siblings: tuple[SiblingModel, LeftOut]) -> None:
-    rung = [bool(found) for found in alarms(siblings[0], planted(400, 1)[0])]
+    rung = [bool(rings) for rings in alarms(siblings[0], planted(400, 1)[0])]
     assert 0.02 < np.mean(rung) < 0.09  # 0.05, five standard errors of 400 and of the calibration
 
 
@@ -64,7 +61,7 @@ def test_a_planted_fault_is_found_where_it_is(
     scores = planted(60, 2)[0]
     middling = scores[np.abs(scores[:, column] - 0.5) < 0.2]
     middling[:, column] -= 0.28
-    first = [found[0].benchmarks for found in alarms(siblings[0], middling) if found]
+    first = [rings[0].benchmarks for rings in alarms(siblings[0], middling) if rings]
     assert len(first) > 0.8 * len(middling)
     assert np.mean([names == (NAMES[column],) for names in first]) > 0.9
 
@@ -75,10 +72,10 @@ def test_generated_scores_that_fall_together_are_named_together(
     scores = planted(80, 3)[0]
     high = scores[(scores[:, 4:] > 0.6).all(axis=1)]
     high[:, 4:] *= 0.26
-    found = [one for each in alarms(siblings[0], high) for one in each]
-    together = [one for one in found if one.pattern == "generated low"]
+    rings = [alarm for each in alarms(siblings[0], high) for alarm in each]
+    together = [alarm for alarm in rings if alarm.pattern == "generated low"]
     assert len(together) > 0.6 * len(high)
-    assert {one.benchmarks for one in together} == {("E", "F")}
+    assert {alarm.benchmarks for alarm in together} == {("E", "F")}
     assert "chat template" in together[0].causes[0]
 
 
@@ -88,8 +85,8 @@ def test_noise_of_few_items_does_not_ring(siblings: tuple[SiblingModel, LeftOut]
     noisy = rng.binomial(20, truth) / 20
     share = (noisy * 20 + 1) / 22
     errors = np.sqrt(share * (1 - share) / 20)
-    without = np.mean([bool(found) for found in alarms(siblings[0], noisy)])
-    with_errors = np.mean([bool(found) for found in alarms(siblings[0], noisy, errors)])
+    without = np.mean([bool(rings) for rings in alarms(siblings[0], noisy)])
+    with_errors = np.mean([bool(rings) for rings in alarms(siblings[0], noisy, errors)])
     assert without > 0.2
     assert with_errors < 0.09
 
@@ -119,12 +116,12 @@ def test_a_clean_model_of_today_gives_no_alarm() -> None:
 def test_a_fault_in_a_table_is_named(
     benchmark: str, score: float, pattern: str, cause: str
 ) -> None:
-    found = check_scores(row(**{benchmark: score}), load_reference())
-    assert [one.benchmarks for one in found] == [(benchmark,)]
-    assert found[0].pattern == pattern
-    assert cause in found[0].causes[0]
-    assert found[0].line.startswith(f"mine: {benchmark} is {score:.3f}, where its other scores")
-    assert json.dumps(found[0].to_dict(), allow_nan=False)
+    rings = check_scores(row(**{benchmark: score}), load_reference())
+    assert [alarm.benchmarks for alarm in rings] == [(benchmark,)]
+    assert rings[0].pattern == pattern
+    assert cause in rings[0].causes[0]
+    assert rings[0].line.startswith(f"mine: {benchmark} is {score:.3f}, where its other scores")
+    assert json.dumps(rings[0].to_dict(), allow_nan=False)
 
 
 def test_two_scores_say_nothing_about_each_other() -> None:
@@ -173,7 +170,7 @@ def test_models_of_a_table_witness_for_each_other() -> None:
     scores[5] = 0.5
     scores[5, 2] = 0.05
     table = ScoreTable.from_wide(pd.DataFrame(scores, [f"m{i}" for i in range(40)], NAMES))
-    found = check_together(table, dict.fromkeys("ABCD", 0.25))
-    assert ("m5", ("C",)) in [(one.model, one.benchmarks) for one in found]
-    assert len({one.model for one in found}) <= 5
+    rings = check_together(table, dict.fromkeys("ABCD", 0.25))
+    assert ("m5", ("C",)) in [(alarm.model, alarm.benchmarks) for alarm in rings]
+    assert len({alarm.model for alarm in rings}) <= 5
     assert check_together(table.select(models=[f"m{i}" for i in range(10)]), {}) == ()

@@ -103,9 +103,9 @@ def test_a_source_of_another_protocol_does_not_mix_in(tmp_path):
 
 
 def test_models_under_two_spellings_are_joined_and_listed(tmp_path):
-    one = {f"org/Llama-3-{i}B-Instruct": v for i, v in enumerate(skills().values(), start=1)}
+    by_board = {f"org/Llama-3-{i}B-Instruct": v for i, v in enumerate(skills().values(), start=1)}
     two = {f"llama 3 {i}b instruct": v for i, v in enumerate(skills(seed=4).values(), start=1)}
-    built = build([board(tmp_path, "one", one), board(tmp_path, "two", two)])
+    built = build([board(tmp_path, "one", by_board), board(tmp_path, "two", two)])
     assert len(built.table.models) == N
     assert {(j.source, j.spelled, j.model) for j in built.joined} >= {
         ("two", "llama 3 2b instruct", "org/Llama-3-2B-Instruct")
@@ -134,12 +134,12 @@ def test_benchmarks_under_two_spellings_are_one_column(tmp_path):
 @pytest.mark.slow
 def test_names_that_may_be_two_models_are_not_joined(tmp_path):
     values = list(skills(models=range(4)).values())
-    one = dict(zip(["a/Yi-6B", "b/Yi-6B", "GPT-5 (high)", "Phi-3-4b"], values, strict=True))
+    by_board = dict(zip(["a/Yi-6B", "b/Yi-6B", "GPT-5 (high)", "Phi-3-4b"], values, strict=True))
     two = dict(zip(["Yi-6B", "GPT-5", "Phi-3-4b-instruct", "phi 3 14b"], values, strict=True))
-    built = build([board(tmp_path, "one", one), board(tmp_path, "two", two)])
+    built = build([board(tmp_path, "one", by_board), board(tmp_path, "two", two)])
     assert built.joined == ()
     twice = {"Phi 3 4B": values[0], "phi_3_4b": values[1]}
-    built = build([board(tmp_path, "one", one), board(tmp_path, "two", twice)])
+    built = build([board(tmp_path, "one", by_board), board(tmp_path, "two", twice)])
     assert built.joined == ()  # either may be it
 
 
@@ -169,18 +169,18 @@ def test_of_two_protocols_of_one_source_the_commoner_is_used(tmp_path):
 
 
 def test_what_cannot_be_a_reference_is_refused(tmp_path):
-    one = board(tmp_path, "one", skills())
+    file = board(tmp_path, "one", skills())
     with pytest.raises(TableError, match="no table is given"):
         build([])
     with pytest.raises(TableError, match="a reference needs a licence"):
-        build_reference([one], name="mine", licence=" ")
+        build_reference([file], name="mine", licence=" ")
     with pytest.raises(UnknownNameError, match="no scores of benchmark 'GPQA-diamant'; did you"):
-        build([one], chance={"GPQA-diamant": 0.25})
+        build([file], chance={"GPQA-diamant": 0.25})
     agents = board(tmp_path, "x", {m: {"agent/x": 0.1 * i} for i, m in enumerate("abcde")})
     with pytest.raises(TableError, match="none of agent/x is known as cheap to measure"):
         build([agents])
     with pytest.raises(TableError, match="and no target to predict from them"):
-        build([one], chance={"agent/board": 0.0})
+        build([file], chance={"agent/board": 0.0})
 
 
 def test_an_own_column_can_be_cheap(tmp_path):

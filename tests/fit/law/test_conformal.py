@@ -113,17 +113,17 @@ def test_the_scale_is_the_quantile_of_errors_by_family_and_of_later_models():
     data = planted(2, n_families=9)
     fitted = fit_once(data)
     refits = Refits([fitted], data.scores[:0], forward=True)
-    kept = [origin.basis for origin in refits.origins]
-    assert [k.sum() for k in kept] == [25, 29, 32]  # 18 and 22 of 36 are fewer than 25
-    assert all(data.order[k].max() < data.order[~k].min() for k in kept)
+    bases = [origin.basis for origin in refits.origins]
+    assert [k.sum() for k in bases] == [25, 29, 32]  # 18 and 22 of 36 are fewer than 25
+    assert all(data.order[k].max() < data.order[~k].min() for k in bases)
     forward = refits.forward()
-    later = ~kept[0]
-    earlier = fit_once(data.part(kept[0]))
+    later = ~bases[0]
+    earlier = fit_once(data.part(bases[0]))
     both = [predict_with(earlier, data.scores[later])]
     both.append(predict_with(softened(earlier), soft(data.scores[later])))
     centre = np.arcsin(np.sqrt(both)).mean(axis=0)
     np.testing.assert_allclose(forward.centre[: later.sum(), 0], centre, atol=1e-3)
-    assert len(forward.residual) == sum((~k).sum() for k in kept)
+    assert len(forward.residual) == sum((~k).sum() for k in bases)
     expected = scale_of(
         *(
             np.abs(errors.residual[:, 0]) / np.sqrt(errors.covariance[:, 0, 0])
@@ -174,9 +174,9 @@ def test_the_order_of_the_models_does_not_matter():
         families=data.families[shuffle],
         order=data.order[shuffle],
     )
-    one, two = (Conformal().predict(fit_once(d), data.scores[:3]) for d in (data, turned))
-    np.testing.assert_allclose(one.lower, two.lower, atol=2e-3)
-    np.testing.assert_allclose(one.upper, two.upper, atol=2e-3)
+    given, reversed_ = (Conformal().predict(fit_once(d), data.scores[:3]) for d in (data, turned))
+    np.testing.assert_allclose(given.lower, reversed_.lower, atol=2e-3)
+    np.testing.assert_allclose(given.upper, reversed_.upper, atol=2e-3)
 
 
 def test_models_of_unknown_compute_are_predicted_and_never_fitted_on():

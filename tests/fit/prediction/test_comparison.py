@@ -100,10 +100,10 @@ def test_what_a_comparison_says():
 @pytest.mark.slow
 def test_the_other_order_has_the_other_probability():
     reference, scores, _ = planted(1)
-    (one,) = compare(scores.iloc[[0, 1]], reference).pairs
+    (pair,) = compare(scores.iloc[[0, 1]], reference).pairs
     (two,) = compare(scores.iloc[[1, 0]], reference).pairs
-    assert one.probability == pytest.approx(1 - two.probability)
-    assert one.difference == pytest.approx(-two.difference)
+    assert pair.probability == pytest.approx(1 - two.probability)
+    assert pair.difference == pytest.approx(-two.difference)
     (same,) = compare(
         pd.concat([scores.iloc[[0]], scores.iloc[[0]].rename({"m48": "twin"})]), reference
     ).pairs

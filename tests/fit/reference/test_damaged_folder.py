@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from reference_parts import ABOUT
 
 import capspace.fit.reference
 from capspace.fit import load_reference
@@ -15,14 +16,6 @@ from capspace.fit.reference import reference_names
 from capspace.fit.reference._digest import tables_digest
 
 PACKAGED = Path(capspace.fit.reference.__file__).parent
-ABOUT = """name: mine
-title: My scores
-kind: single-protocol
-date: 2025-06-30
-version: "1"
-licence: CC-BY-4.0
-attribution: me
-"""
 BENCHMARKS = "- name: MMLU\n  chance: 0.25\n"
 TARGETS = "- name: bbh\n  label: BBH\n  description: hard tasks\n  population: all\n"
 EVALUATION = {

@@ -3,18 +3,11 @@
 from pathlib import Path
 
 import pytest
+from reference_parts import ABOUT
 
 from capspace.fit import load_reference
 from capspace.fit.errors import TableError
 
-ABOUT = """name: mine
-title: My scores
-kind: single-protocol
-date: 2025-06-30
-version: "1"
-licence: CC-BY-4.0
-attribution: me
-"""
 SCORES = "model,benchmark,score,date\na,MMLU,0.4,2025-05-01\na,bbh,0.3,\n"
 MODELS = "model,release_date,weight\na,2025-04,0.5\n"
 

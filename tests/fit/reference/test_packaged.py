@@ -1,12 +1,14 @@
 """The packaged references state date, licence and source of all they hold, cleaned and weighted."""
 
 from importlib import import_module
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from checkout import ROOT
 
 from capspace.fit import Reference, load_reference, reference_names
+from capspace.fit.reference import About, Evaluation, _checked_entries, _load, _read
 
 TABLES = ROOT / "../shared/data/results/modern"
 MODERN = ("openllm-v2", "frontier-2026", "epoch-2026")
@@ -21,6 +23,22 @@ def references() -> dict[str, Reference]:
 def test_the_packaged_references_are_these() -> None:
     assert set(reference_names()) == set(ALL)
     assert load_reference().name == "study-2024"
+
+
+def test_checked_entries_are_those_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_stored = _load.packaged_entries()
+    text = (ROOT / "fit/reference" / _checked_entries.ENTRIES).read_text(encoding="utf-8")
+    # Run scripts/build_reference --entries after a change of a file of entries.
+    assert text == _checked_entries.entries_as_json(as_stored)
+    monkeypatch.setattr(_checked_entries, "_stored", dict)
+    for file, entries in as_stored.items():
+        kind = type(entries[0])
+        if kind is Evaluation:
+            targets = {e.target: None for e in entries}
+            anew = [*_read._evaluations(Path(str(file)).parent, targets).values()]
+        else:
+            anew = [_read.read_about(file)] if kind is About else [*_read._entries(kind, file)]
+        assert repr(anew) == repr(entries)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -30,8 +30,8 @@ def epoch():
 
 def test_the_pair_is_that_of_the_named_source_else_the_widest_that_agrees(epoch):
     def spread(benchmark, source):
-        found = source_spread(epoch, {benchmark: source}).get(benchmark)
-        return None if found is None else found.pair.other
+        pair = source_spread(epoch, {benchmark: source}).get(benchmark)
+        return None if pair is None else pair.pair.other
 
     assert spread("GPQA-diamond", f"{HOME}, my copy") is None
     assert spread("GPQA-diamond", epoch.table.scores["source"].iloc[0]) is None
@@ -46,8 +46,8 @@ def test_the_pair_is_that_of_the_named_source_else_the_widest_that_agrees(epoch)
 
 
 def test_offset_and_spread_of_one_more_model_add_in_squares(epoch):
-    found = source_spread(epoch, {"GPQA-diamond": "vendor"})["GPQA-diamond"]
-    assert found.deviation == pytest.approx(np.hypot(0.02, 0.08 * np.sqrt(1 + np.pi / 40)))
+    pair = source_spread(epoch, {"GPQA-diamond": "vendor"})["GPQA-diamond"]
+    assert pair.deviation == pytest.approx(np.hypot(0.02, 0.08 * np.sqrt(1 + np.pi / 40)))
 
 
 def test_planted_offsets_are_covered_with_the_spread_and_not_without():

@@ -36,6 +36,7 @@ def placed(
     missing: tuple[str, ...] = (),
     targets: tuple[str, ...] = ("bbh",),
     values: tuple[float, ...] = MIDDLING,
+    reasons: dict[str, str] | None = None,
 ) -> Placement:
     reference = load_reference()
     scores = dict(zip(reference.benchmarks, values, strict=True))
@@ -44,7 +45,7 @@ def placed(
         ScoreTable.from_wide(wide, source="<b>mine</b>", stderr=wide * 0 + 0.01),
         reference,
         targets=targets,
-        missing={b: "skipped <i>here</i>" for b in missing},
+        missing=dict.fromkeys(missing, "skipped <i>here</i>") if reasons is None else reasons,
     )
 
 
@@ -101,10 +102,10 @@ class Links(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.targets: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [v for k, v in attrs if k in {"src", "href", "srcset", "data"} and v]
+        self.targets += [v for k, v in attrs if k in {"src", "href", "srcset", "data"} and v]
 
 
 @pytest.mark.slow
@@ -113,8 +114,8 @@ def test_the_page_is_self_contained(hostile: tuple[Path, Placement]) -> None:
     links = Links()
     text = page.read_text()
     links.feed(text)
-    assert links.found
-    assert all(link.startswith("data:") for link in links.found)
+    assert links.targets
+    assert all(link.startswith("data:") for link in links.targets)
     assert "url(" not in text
 
 
@@ -154,6 +155,10 @@ def test_a_missing_benchmark_widens_the_place_and_is_proposed() -> None:
     assert {n.benchmark for n in part.next_benchmarks} == {"GSM8K", "MMLU"}
     assert all(0 < n.shrinkage < 1 for n in part.next_benchmarks)
     assert whole.next_benchmarks == ()
+    # What was tried and has no score comes behind what was not.
+    first = part.next_benchmarks[0].benchmark
+    tried = placed("m", missing=("GSM8K", "MMLU"), targets=(), reasons={first: "skipped: no code"})
+    assert [n.benchmark for n in tried.next_benchmarks][-1] == first
 
 
 @pytest.mark.slow
@@ -189,6 +194,7 @@ def test_equivalent_compute_of_the_reference_family_is_its_own() -> None:
     ],
     ids=["below", "above"],
 )
+@pytest.mark.usefixtures("small_figures")
 def test_a_place_beyond_all_reference_models_has_no_equivalent_compute(
     values: tuple[float, ...], side: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,6 +225,7 @@ def test_the_axis_of_equivalent_compute_ends_with_the_reference_models() -> None
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_figures")
 def test_a_dated_reference_stands_on_the_page_with_back_tests_and_baselines(tmp_path: Path) -> None:
     reference = load_reference("frontier-2026")
     wide = pd.DataFrame({"GPQA-diamond": 0.58, "MMLU-Pro": 0.74, "IFEval": 0.85}, index=["mine"])
@@ -256,6 +263,7 @@ def test_models_are_left_out_of_stored_laws() -> None:
     assert stored.mean != without.mean == pytest.approx(stored.mean, abs=0.05)
 
 
+@pytest.mark.usefixtures("small_figures")
 def test_a_page_of_the_study_marks_weak_targets_and_refuses_others_with_the_reason(tmp_path):
     scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
     placement = place_model(

@@ -39,6 +39,7 @@ def placement() -> Placement:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_figures")
 def test_a_verdict_stands_before_everything_else_and_in_the_json(
     placement: Placement, tmp_path: Path
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_verdict_stands_before_everything_else_and_in_the_json(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_figures")
 def test_without_a_verdict_the_page_has_no_such_section(
     placement: Placement, tmp_path: Path
 ) -> None:

@@ -1,16 +1,20 @@
 """The study: every published number that is ours to reach, and the page that shows them."""
 
 import json
+from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
 from checkout import SHARED
+from matplotlib.figure import Figure
 from small_files import files_limited_to
 
 from capspace.fit.errors import FitError, TableError, UnknownNameError
 from capspace.fit.studies.ruan2024 import _reproduce, load_study, reproduce
+from capspace.fit.studies.ruan2024 import results as results_module
 from capspace.fit.studies.ruan2024._compare_analysis import compare_analysis
 from capspace.fit.studies.ruan2024._reproduce import write_reproduction
 from capspace.fit.studies.ruan2024.compare import compare_fit, read_published
@@ -21,8 +25,14 @@ from capspace.fit.studies.ruan2024.page import Card, Section, Table, render_page
 from capspace.fit.studies.ruan2024.reach import compare_reach, error_by_reach
 from capspace.fit.studies.ruan2024.results import run_study
 from capspace.fit.studies.ruan2024.run import CaseFit, fit_case, predictors, single_start
-from capspace.fit.studies.ruan2024.selection import compare_guides, selection_guides
+from capspace.fit.studies.ruan2024.selection import (
+    compare_guides,
+    selection_guides,
+    selection_quality,
+)
 from capspace.fit.studies.ruan2024.space import compare_efficiency, compare_spaces, study_space
+
+pytestmark = pytest.mark.usefixtures("laws_fitted_once")
 
 TABLES, EXPECTED = SHARED / "results/obsscaling", SHARED / "paper/expected.json"
 needs_tables = pytest.mark.skipif(
@@ -162,6 +172,17 @@ class Links(HTMLParser):
             self.loaded.append(values["src"])
 
 
+def each_kind_once(drawings):
+    """Return drawings of which only the first by each function is more than a blank."""
+    functions = [drawing.draw.func for drawing in drawings]
+    return [
+        drawing
+        if function not in functions[:i]
+        else replace(drawing, draw=partial(Figure, figsize=(1, 1)))
+        for i, (drawing, function) in enumerate(zip(drawings, functions, strict=True))
+    ]
+
+
 @pytest.mark.slow
 def test_page_figures_and_numbers(study, expected, tmp_path, monkeypatch):
     """Two analyses and the post-training ones the choice of models needs, end to end."""
@@ -174,6 +195,10 @@ def test_page_figures_and_numbers(study, expected, tmp_path, monkeypatch):
     )
     small = type(study)(plan, study.features, study.facts, study.targets)
     steps = []
+    few = partial(selection_quality, n_random=2)
+    monkeypatch.setattr(results_module, "selection_quality", few)
+    study_drawings = _reproduce.study_drawings
+    monkeypatch.setattr(_reproduce, "study_drawings", lambda r: each_kind_once(study_drawings(r)))
     results = run_study(small, expected, progress=steps.append)
     made = write_reproduction(results, tmp_path / "out", source="a test", progress=steps.append)
     assert "GSM8K CoT" in steps

@@ -21,6 +21,8 @@ from capspace.fit.zoo.predictions import training_runs
 from capspace.fit.zoo.report import verdict, write_report
 from capspace.tasks.panel import load_panel
 
+pytestmark = pytest.mark.usefixtures("laws_fitted_once")
+
 SCORES = Path(__file__).with_name("scores.csv")
 FACTS = ["family", "parameters", "training_tokens", "training_flops"]
 

@@ -83,8 +83,8 @@ def test_one_call_per_level_or_one_masked_rectangle(
     chunk = chunk_of(TREE)
     torch.manual_seed(1)
     query, key, value = (torch.randn(1, heads, chunk.n_tokens, 8) for heads in (4, 2, 2))
-    found = LevelAttention(chunk, kernel)(query, key, value, layer)
-    torch.testing.assert_close(found, masked(chunk)(query, key, value, layer))
+    output = LevelAttention(chunk, kernel)(query, key, value, layer)
+    torch.testing.assert_close(output, masked(chunk)(query, key, value, layer))
     assert kernel.calls == (len(levels(chunk)) if by_kernel else 0)
 
 
@@ -101,8 +101,8 @@ def test_prompts_are_read_by_levels_too() -> None:
         "prefill_tokens": 64,
     }
     expected, _ = generate(model, prompts, **settings, attention_backend=masked)
-    found, _ = generate(model, prompts, **settings, attention_backend=by_levels)
-    assert found == expected
+    texts, _ = generate(model, prompts, **settings, attention_backend=by_levels)
+    assert texts == expected
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -154,16 +154,16 @@ def test_an_attention_backend_that_is_not_exact_gives_place_to_the_next(
     )
     monkeypatch.setattr(support, "suitable_backends", lambda model: [wrong, masked])
     with caplog.at_level(logging.WARNING, "capspace"):
-        found = engine.CapspaceLM(model, tokenizer=tokenizer)
-    assert found.unsupported_reason is None
-    assert found._support.attention_backend is masked
+        lm = engine.CapspaceLM(model, tokenizer=tokenizer)
+    assert lm.unsupported_reason is None
+    assert lm._support.attention_backend is masked
     assert "uses its masked attention, which is slower" in caplog.text
-    assert str(found.slower_reason).startswith("its log-probabilities of a small tree of tokens")
-    assert str(found.slower_reason) in caplog.text
-    assert engine_record(found, {}) == {
+    assert str(lm.slower_reason).startswith("its log-probabilities of a small tree of tokens")
+    assert str(lm.slower_reason) in caplog.text
+    assert engine_record(lm, {}) == {
         "served": True,
         "unsupported_reason": None,
-        "slower_reason": found.slower_reason,
+        "slower_reason": lm.slower_reason,
         "newer": None,
     }
     monkeypatch.setattr(support, "suitable_backends", lambda model: [wrong])
@@ -186,10 +186,10 @@ def test_levels_of_a_chunk_in_the_middle_of_a_tree() -> None:
     targets = [Target(row[:-1], row[1:]) for row in TREE]
     expected, _ = score_targets(model, targets, Budget(64, 64), attention_backend=masked)
     for tokens in (1, 2, 3, 5):
-        found, stats = score_targets(
+        scores, stats = score_targets(
             model, targets, Budget(tokens, 64), attention_backend=by_levels
         )
         assert stats.chunks > 1
         np.testing.assert_allclose(
-            [score for score, _ in found], [score for score, _ in expected], atol=1e-5
+            [score for score, _ in scores], [score for score, _ in expected], atol=1e-5
         )

@@ -103,7 +103,7 @@ def test_greedy_tokens(name: str, rows: int, prefill: int, cache: str) -> None:
     model = build_model(name)
     prompts = prompts_of(0)
     finished: list[int] = []
-    found, stats = generate(
+    texts, stats = generate(
         with_cache_called(cache, build_model(name)),
         prompts,
         max_new_tokens=25,
@@ -113,11 +113,11 @@ def test_greedy_tokens(name: str, rows: int, prefill: int, cache: str) -> None:
         prefill_tokens=prefill,
         on_finished=finished.append,
     )
-    for prompt, new in zip(prompts, found, strict=True):
+    for prompt, new in zip(prompts, texts, strict=True):
         assert new == own_choices(model, prompt, new)
         assert len(new) == (new.index(7) + 1 if 7 in new else 25)
     assert sorted(finished) == list(range(len(prompts)))
-    assert stats.new_tokens == sum(map(len, found))
+    assert stats.new_tokens == sum(map(len, texts))
     assert stats.fed_prompt_tokens < stats.prompt_tokens / 2
 
 
@@ -131,7 +131,7 @@ def test_rows_leave_and_enter() -> None:
     # a different length for each first token: the continuation says itself when it is over
     ends = {tuple(new[:1]): length for new, length in zip(longest, wanted, strict=True)}
     expected = [new[: ends[tuple(new[:1])]] for new in longest]
-    found, stats = generate(
+    texts, stats = generate(
         model,
         prompts,
         max_new_tokens=30,
@@ -140,8 +140,8 @@ def test_rows_leave_and_enter() -> None:
         rows=4,
         prefill_tokens=100,
     )
-    assert found == expected
-    assert len({len(tokens) for tokens in found}) > 3
+    assert texts == expected
+    assert len({len(tokens) for tokens in texts}) > 3
     in_batches = sum(max(map(len, expected[i : i + 4])) for i in range(0, 24, 4))
     assert stats.steps < in_batches
 
@@ -199,12 +199,12 @@ def test_a_sample_depends_on_its_prompt_and_seed_alone() -> None:
     model = build_model("llama")
     prompts = [prompts_of(0)[0]] * 8 + prompts_of(1)[:4]
 
-    def run(rows: int, first_seed: int, kept: slice = slice(None)) -> list[list[int]]:
+    def run(rows: int, first_seed: int, part: slice = slice(None)) -> list[list[int]]:
         return generate(
             model,
-            prompts[kept],
+            prompts[part],
             max_new_tokens=10,
-            pick=Choice(0.7, seeds=range(first_seed, first_seed + len(prompts))[kept]),
+            pick=Choice(0.7, seeds=range(first_seed, first_seed + len(prompts))[part]),
             is_finished=lambda new: False,
             rows=rows,
             prefill_tokens=500,
@@ -236,14 +236,14 @@ def requests() -> dict[str, list[Instance]]:
         tasks = manager.load(names)["tasks"]
     finally:
         os.chdir(before)
-    found = {}
+    by_kind = {}
     for name in names:
         tasks[name].set_fewshot_seed(0)
         if name == "gsm8k":
             tasks[name].set_config("num_fewshot", 1)
         tasks[name].build_all_requests(limit=4, rank=0, world_size=1)
-        found[name] = tasks[name].instances
-    return found
+        by_kind[name] = tasks[name].instances
+    return by_kind
 
 
 @pytest.fixture(scope="module")

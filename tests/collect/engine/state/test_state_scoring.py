@@ -27,13 +27,13 @@ def pairs() -> list[tuple[str, str]]:
     def draw(length: int) -> str:
         return "".join(rng.choice(list("abcdefgh "), length))
 
-    found = []
+    texts = []
     for _ in range(2):
         shots = draw(90)
         for _ in range(2):
             question = shots + draw(int(rng.integers(5, 40)))
-            found += [(question, answer) for answer in ("x", " yes", "no, it is not")]
-    return [*found, ("", "alone"), ("z", "q"), (draw(230), draw(40)), ("b", "c" * 60)]
+            texts += [(question, answer) for answer in ("x", " yes", "no, it is not")]
+    return [*texts, ("", "alone"), ("z", "q"), (draw(230), draw(40)), ("b", "c" * 60)]
 
 
 PAIRS = pairs()
@@ -71,8 +71,8 @@ def test_the_budget_moves_no_score(budget: Budget) -> None:
     targets = [Target(text[:-1], text[-n:]) for text in texts for n in (1, 79)]
     usual, _ = score_by_states(model, targets, Budget(384, 128))
     done: list[int] = []
-    found, stats = score_by_states(model, targets, budget, on_progress=done.append)
-    assert_same(found, usual)
+    scores, stats = score_by_states(model, targets, budget, on_progress=done.append)
+    assert_same(scores, usual)
     assert done == sorted(done)
     assert done[-1] == len(targets)
     assert stats.fed_tokens == stats.unique_tokens
@@ -88,8 +88,8 @@ def test_deep_trees_hold_few_states(monkeypatch: pytest.MonkeyPatch) -> None:
     targets = [Target(text[:-1], text[-2:]) for text in texts]
     usual, least = score_by_states(model, targets, Budget(384, 128))
     monkeypatch.setattr("capspace.collect.engine.state.scoring._MOST_STATES", 2)
-    found, stats = score_by_states(model, targets, Budget(384, 128))
-    assert_same(found, usual)
+    scores, stats = score_by_states(model, targets, Budget(384, 128))
+    assert_same(scores, usual)
     assert stats.fed_tokens > least.fed_tokens
 
 

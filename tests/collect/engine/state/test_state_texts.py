@@ -38,7 +38,7 @@ def prompts_of(seed: int) -> list[list[int]]:
 
 def own_texts(model: Any, prompts: list[list[int]], length: int) -> list[list[int]]:
     """Greedy tokens of transformers, a prompt at a time."""
-    found = []
+    texts = []
     for prompt in prompts:
         rows = torch.tensor([prompt])
         new = model.generate(
@@ -48,8 +48,8 @@ def own_texts(model: Any, prompts: list[list[int]], length: int) -> list[list[in
             min_new_tokens=length,
             do_sample=False,
         )
-        found.append(new[0, len(prompt) :].tolist())
-    return found
+        texts.append(new[0, len(prompt) :].tolist())
+    return texts
 
 
 def generated(model: Any, prompts: list[list[int]], rows: int, **settings: Any) -> Any:
@@ -125,7 +125,7 @@ def test_rows_leave_and_enter(name: str) -> None:
     expected = [tokens[:n] for tokens, n in zip(own, lengths, strict=True)]
     for rows in (3, 32):
         finished: list[int] = []
-        found, stats = generated(
+        texts, stats = generated(
             model,
             prompts,
             rows,
@@ -133,7 +133,7 @@ def test_rows_leave_and_enter(name: str) -> None:
             is_finished=lambda new: len(new) == 3 + new[0] % 9,
             on_finished=finished.append,
         )
-        assert found == expected
+        assert texts == expected
         assert sorted(finished) == list(range(len(prompts)))
         assert stats.new_tokens == sum(lengths)
         assert stats.fed_prompt_tokens < stats.prompt_tokens / 2
@@ -145,19 +145,19 @@ def test_long_texts_of_prompts_in_pieces() -> None:
     model = build_named("qwen3_next")
     model.generation_config.eos_token_id = None
     prompts = [prompt + prompts_of(1)[0] * 2 for prompt in prompts_of(2)[:3]]
-    found, _ = generated(model, prompts, 3, max_new_tokens=90, prefill_tokens=64)
-    assert found == own_texts(model, prompts, 90)
+    texts, _ = generated(model, prompts, 3, max_new_tokens=90, prefill_tokens=64)
+    assert texts == own_texts(model, prompts, 90)
 
 
 def test_a_sample_depends_on_its_prompt_and_seed_alone() -> None:
     model = build_named("lfm2")
     prompts = [prompts_of(0)[0]] * 6 + prompts_of(1)[:3]
 
-    def run(rows: int, first_seed: int, kept: slice = slice(None)) -> list[list[int]]:
-        seeds = range(first_seed, first_seed + len(prompts))[kept]
-        found: list[list[int]]
-        found, _ = generated(model, prompts[kept], rows, pick=Choice(0.7, seeds=seeds))
-        return found
+    def run(rows: int, first_seed: int, part: slice = slice(None)) -> list[list[int]]:
+        seeds = range(first_seed, first_seed + len(prompts))[part]
+        texts: list[list[int]]
+        texts, _ = generated(model, prompts[part], rows, pick=Choice(0.7, seeds=seeds))
+        return texts
 
     assert run(3, 0) == run(12, 0)
     assert run(3, 0) != run(3, 100)

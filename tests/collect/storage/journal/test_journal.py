@@ -262,14 +262,14 @@ def test_damaged_files_that_were_put_aside_are_deleted_when_asked(
         fill(journal, 12)
     spoil(shard_of(tmp_path))
     with Journal(tmp_path) as journal:
-        kept = journal.known("model")
+        known = journal.known("model")
         (line,) = journal.check().problems
         assert "quarantined as damaged" in line
         assert "'capspace store compact' deletes it" in line
         journal.compact() if tidy == "compact" else journal.remove(["another"])
         assert journal.check().problems == []
         assert journal.info().n_quarantined == 0
-        assert journal.known("model") == kept
+        assert journal.known("model") == known
 
 
 def test_killed_writer_loses_nothing_that_was_appended(tmp_path: Path) -> None:
@@ -302,8 +302,8 @@ def test_power_cut_loses_at_most_the_last_chunk_and_says_so(
         journal = Journal(folder)
         known = journal.known("model")
         assert known in (truth(chunks), truth(chunks - 1))
-        said = " ".join(journal.notices)
-        assert (known == truth(chunks)) or "was damaged" in said or "has lost 1 of" in said
+        notices = " ".join(journal.notices)
+        assert (known == truth(chunks)) or "was damaged" in notices or "has lost 1 of" in notices
         journal.close()
         shutil.rmtree(folder)
 
@@ -379,7 +379,7 @@ def test_flipped_bytes_are_found_quarantined_and_never_a_wrong_number(
 
 @pytest.mark.slow
 def test_full_disk_stops_with_one_line_and_is_read_while_it_is_full(tmp_path: Path) -> None:
-    said = on_a_small_disk(
+    output = on_a_small_disk(
         tmp_path,
         """
         import journal_parts as parts
@@ -408,7 +408,7 @@ def test_full_disk_stops_with_one_line_and_is_read_while_it_is_full(tmp_path: Pa
         assert journal.known("model") in (parts.truth(done), parts.truth(done + 1))
         """,
     )
-    (line,) = said.splitlines()
+    (line,) = output.splitlines()
     assert "full" in line
     assert line.endswith("run the same command again")
 
@@ -421,7 +421,7 @@ def test_shard_of_a_killed_run_is_read_where_nothing_can_be_written(
     tmp_path: Path, how: str, index: str
 ) -> None:
     """All is in the write-ahead log, which SQLite cannot read without room for its index."""
-    said = on_a_small_disk(
+    output = on_a_small_disk(
         tmp_path,
         f"""
         import journal_parts as parts
@@ -457,7 +457,7 @@ def test_shard_of_a_killed_run_is_read_where_nothing_can_be_written(
         assert journal.known("model") == parts.truth(6)
         """,
     )
-    notice, refused, *rest = said.splitlines()
+    notice, refused, *rest = output.splitlines()
     assert "cannot be written" in notice
     assert "it is read as it is" in notice
     for line in (refused, *rest):
@@ -467,7 +467,7 @@ def test_shard_of_a_killed_run_is_read_where_nothing_can_be_written(
 
 @pytest.mark.slow
 def test_store_turned_read_only_stops_with_one_line(tmp_path: Path) -> None:
-    said = on_a_small_disk(
+    output = on_a_small_disk(
         tmp_path,
         """
         import journal_parts as parts
@@ -487,7 +487,7 @@ def test_store_turned_read_only_stops_with_one_line(tmp_path: Path) -> None:
         assert journal.known("model") == parts.truth(3)
         """,
     )
-    (line,) = said.splitlines()
+    (line,) = output.splitlines()
     assert "readonly" in line
     assert line.endswith("run the same command again")
 

@@ -40,8 +40,8 @@ def age(leases: Leases, seconds: float) -> Path:
 
 def of_another_machine(leases: Leases) -> None:
     (file,) = leases._path.glob("*.json")
-    told = json.loads(file.read_text())
-    file.write_text(json.dumps(told | {"host": "elsewhere"}))
+    owner = json.loads(file.read_text())
+    file.write_text(json.dumps(owner | {"host": "elsewhere"}))
 
 
 def test_one_owner_at_a_time(leases: Leases) -> None:
@@ -99,8 +99,8 @@ def test_number_taken_over_by_a_later_process_is_not_the_owner(leases: Leases) -
     mine = leases.acquire("cell")
     assert mine is not None
     (file,) = leases._path.glob("*.json")
-    told = json.loads(file.read_text())
-    file.write_text(json.dumps(told | {"started": "0"}))
+    owner = json.loads(file.read_text())
+    file.write_text(json.dumps(owner | {"started": "0"}))
     assert leases.holder("cell") is None
 
 

@@ -41,23 +41,23 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
     for name in ("local-a", "local-b", "other"):
         checkpoint(tmp_path, name)
     file = read_zoo(zoo(tmp_path, GOOD))
-    found = candidates(file)
-    assert [c.ref for c in found] == [
+    chosen = candidates(file)
+    assert [c.ref for c in chosen] == [
         "org/model@step1000",
         "org/model@step4000",
         str(tmp_path / "local-a"),
         str(tmp_path / "local-b"),
     ]
-    assert found[2].settings.dtype == "float32"
-    assert found[0].settings.dtype == "auto"
-    assert found[3].facts.family == "tiny"
+    assert chosen[2].settings.dtype == "float32"
+    assert chosen[0].settings.dtype == "auto"
+    assert chosen[3].facts.family == "tiny"
     assert file.name == "zoo"
     limits = file.config.limits
     assert (limits.disk, limits.unit_time, limits.timeout) == (200 * 10**9, 5400.0, 14400.0)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("checkpoints: [a/b\npanels: smoke", r"zoo\.yaml:2: not YAML"),
         ("- a/b", r"zoo\.yaml:1: a zoo is a mapping"),
@@ -117,8 +117,8 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
             r"zoo\.yaml:4: limits\.disk: could not parse value and unit .*, got 'much'",
         ),
         *(
-            (f"panels: smoke\ncheckpoints: [a/b]\n{field}: ''\n", told)
-            for field, told in [
+            (f"panels: smoke\ncheckpoints: [a/b]\n{field}: ''\n", message)
+            for field, message in [
                 ("store", r"zoo\.yaml:3: store: an empty text names no folder or file"),
                 ("facts", r"zoo\.yaml:3: facts: an empty text names no folder or file"),
                 ("include_path", r"zoo\.yaml:3: include_path: an empty text names no folder"),
@@ -196,14 +196,14 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_file_names_line_and_field(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(ZooError, match=told) as caught:
+def test_a_wrong_file_names_line_and_field(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ZooError, match=message) as caught:
         read_zoo(zoo(tmp_path, text))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "message"),
     [
         ("nothing-*", r"zoo\.yaml:2: 'nothing-\*' matches no folder with a config\.json"),
         ("a/b@{1,}", r"zoo\.yaml:2: an empty choice in \{1,\}"),
@@ -216,10 +216,10 @@ def test_a_wrong_file_names_line_and_field(tmp_path: Path, text: str, told: str)
         ),
     ],
 )
-def test_a_wrong_entry_names_its_line(tmp_path: Path, entry: str, told: str) -> None:
+def test_a_wrong_entry_names_its_line(tmp_path: Path, entry: str, message: str) -> None:
     (tmp_path / "empty.txt").write_text("# nothing\n\n")
     file = read_zoo(zoo(tmp_path, f"checkpoints:\n  - {entry}\npanels: smoke\n"))
-    with pytest.raises(ZooError, match=told):
+    with pytest.raises(ZooError, match=message):
         candidates(file)
 
 

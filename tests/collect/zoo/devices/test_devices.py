@@ -36,7 +36,7 @@ GB = 10**9
 
 
 @pytest.mark.parametrize(
-    ("said", "n_visible", "names"),
+    ("visible", "n_visible", "names"),
     [
         (None, 3, ["0", "1", "2"]),
         (None, 0, []),
@@ -53,16 +53,16 @@ GB = 10**9
     ],
 )
 def test_devices_are_named_as_cuda_would(
-    said: str | None, n_visible: int, names: list[str]
+    visible: str | None, n_visible: int, names: list[str]
 ) -> None:
-    assert visible_names(said, n_visible) == names
+    assert visible_names(visible, n_visible) == names
 
 
 def test_memory_goes_with_the_name_and_parts_of_a_device_have_an_unknown_one() -> None:
-    found, variable = visible_devices([80, 24], {"CUDA_VISIBLE_DEVICES": "3,1"}, is_rocm=False)
-    assert (found, variable) == ((Device("3", 80), Device("1", 24)), "CUDA_VISIBLE_DEVICES")
-    found, _ = visible_devices([10], {"CUDA_VISIBLE_DEVICES": "MIG-a,MIG-b"}, is_rocm=False)
-    assert found == (Device("MIG-a"), Device("MIG-b"))
+    devices, variable = visible_devices([80, 24], {"CUDA_VISIBLE_DEVICES": "3,1"}, is_rocm=False)
+    assert (devices, variable) == ((Device("3", 80), Device("1", 24)), "CUDA_VISIBLE_DEVICES")
+    devices, _ = visible_devices([10], {"CUDA_VISIBLE_DEVICES": "MIG-a,MIG-b"}, is_rocm=False)
+    assert devices == (Device("MIG-a"), Device("MIG-b"))
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_memory_goes_with_the_name_and_parts_of_a_device_have_an_unknown_one() -
 def test_amd_s_devices_have_a_variable_of_their_own(
     environment: dict[str, str], ids: list[str]
 ) -> None:
-    found, variable = visible_devices([64, 64], environment, is_rocm=True)
-    assert ([d.id for d in found], variable) == (ids, "HIP_VISIBLE_DEVICES")
+    devices, variable = visible_devices([64, 64], environment, is_rocm=True)
+    assert ([d.id for d in devices], variable) == (ids, "HIP_VISIBLE_DEVICES")
 
 
 def test_a_model_takes_the_fewest_devices_that_hold_it() -> None:
@@ -97,14 +97,14 @@ def test_a_model_takes_the_fewest_devices_that_hold_it() -> None:
 
 def test_a_model_that_needs_two_of_three_waits_and_is_not_overtaken() -> None:
     a, b, c = devices = [Device(i, 24 * GB) for i in "abc"]
-    two, one = Need(2, 40 * GB), Need(1, 20 * GB)
-    assert allot({"first": two, "second": two}, devices, {}) == {"first": (a, b)}
+    double, single = Need(2, 40 * GB), Need(1, 20 * GB)
+    assert allot({"first": double, "second": double}, devices, {}) == {"first": (a, b)}
     # One is free and the first in line wants two: whoever comes later does not get it.
-    assert allot({"second": two, "third": one}, devices, {a, b}) == {}
-    assert allot({"second": two, "third": one}, devices, {b}) == {"second": (a, c)}
+    assert allot({"second": double, "third": single}, devices, {a, b}) == {}
+    assert allot({"second": double, "third": single}, devices, {b}) == {"second": (a, c)}
     # What the first in line cannot use is no use to hold back.
     large = Device("d", 80 * GB)
-    waiting = {"first": Need(1, 60 * GB), "second": one}
+    waiting = {"first": Need(1, 60 * GB), "second": single}
     assert allot(waiting, [*devices, large], {large}) == {"second": (a,)}
 
 
@@ -163,8 +163,8 @@ def _most_free(need: Need, devices: list[Device], taken: set[Device]) -> int:
     free = [d for d in by_room if d not in taken]
     busy = [d for d in by_room if d in taken]
     for n in range(min(need.n_devices, len(free)), -1, -1):
-        found = [*free[:n], *busy[: need.n_devices - n]]
-        if len(found) == need.n_devices and sum(d.room for d in found) >= need.n_bytes:
+        chosen = [*free[:n], *busy[: need.n_devices - n]]
+        if len(chosen) == need.n_devices and sum(d.room for d in chosen) >= need.n_bytes:
             return n
     raise AssertionError("the first in line can never be served")
 
@@ -181,16 +181,16 @@ def test_what_fits_at_all_is_placed_on_free_devices(memories: list[int], n_bytes
 
 @pytest.mark.slow
 def test_a_lender_serves_in_turn_and_gives_up_when_it_is_to_stop() -> None:
-    lender = Allocator([Device("a"), Device("b")], variable="HIP_VISIBLE_DEVICES")
+    allocator = Allocator([Device("a"), Device("b")], variable="HIP_VISIBLE_DEVICES")
     stop = threading.Event()
     seen: list[str] = []
     waits = threading.Event()
 
     def borrow(n: int) -> None:
-        with lender.allocate(Need(n), stop=stop, waiting=waits.set) as variables:
+        with allocator.allocate(Need(n), stop=stop, waiting=waits.set) as variables:
             seen.append(variables["HIP_VISIBLE_DEVICES"])
 
-    with lender.allocate(Need(1), stop=stop) as mine:
+    with allocator.allocate(Need(1), stop=stop) as mine:
         assert mine == {"HIP_VISIBLE_DEVICES": "a"}
         both = threading.Thread(target=borrow, args=(2,))
         both.start()
@@ -198,7 +198,7 @@ def test_a_lender_serves_in_turn_and_gives_up_when_it_is_to_stop() -> None:
         assert seen == []
     both.join(30)
     assert seen == ["a,b"]
-    with lender.allocate(Need(5), stop=stop) as mine:  # as many as there are
+    with allocator.allocate(Need(5), stop=stop) as mine:  # as many as there are
         assert mine == {"HIP_VISIBLE_DEVICES": "a,b"}
         waits.clear()
         never = threading.Thread(target=borrow, args=(1,))
@@ -237,14 +237,14 @@ def test_each_unit_s_process_sees_the_devices_it_was_lent(
         config = json.loads((good / "config.json").read_text()) | {"name": f"m{i}"}
         (tmp_path / f"m{i}" / "config.json").write_text(json.dumps(config))
     small_panel(tmp_path / "small.yaml", ["Copying"])
-    said = {
+    content = {
         "checkpoints": [{"ref": "m0", "devices": 2}, "m1", {"ref": "m2", "devices": 9}],
         "panels": "small.yaml",
         "backend": "hf",
         "trust_remote_code": True,
         "limit": 4,
     }
-    (tmp_path / "zoo.yaml").write_text(yaml.safe_dump(said))
+    (tmp_path / "zoo.yaml").write_text(yaml.safe_dump(content))
     file = read_zoo(tmp_path / "zoo.yaml")
     # Named devices where there are none: the variable is as real, and torch stays on the CPU.
     machine = DeviceKind("cpu", tuple(Device(f"GPU-{i}", 80 * GB) for i in range(3)))
@@ -259,8 +259,8 @@ def test_each_unit_s_process_sees_the_devices_it_was_lent(
         run_local(folder, machine, n_workers=2, stop=threading.Event(), downloads=downloads)
         import_outcomes(folder, store)
         assert len(store.results()) == 2
-    told = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "told").glob("*.json")}
-    lent = {name: set(ids.split(",")) for name, ids in told.items()}
+    seen = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "told").glob("*.json")}
+    lent = {name: set(ids.split(",")) for name, ids in seen.items()}
     assert {name: len(ids) for name, ids in lent.items()} == {"m0": 2, "m1": 1}
     assert set().union(*lent.values()) == {"GPU-0", "GPU-1", "GPU-2"}  # both ran at a time
 

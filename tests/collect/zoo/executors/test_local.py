@@ -166,10 +166,10 @@ def test_a_unit_that_was_stopped_has_both_its_tries(places: Path) -> None:
 
 
 def test_nan_weights_give_a_reason_and_no_score(ran: Ran) -> None:
-    told = next(m for m in ran.status.models if m.model == "nan").reasons
+    reasons = next(m for m in ran.status.models if m.model == "nan").reasons
     # Each benchmark's own reason, and the checkpoint is named once.
-    assert sorted(r.split(" ")[0] for r in told) == ["Copying:", "Depth:"]
-    assert all("(nan, " in r for r in told)
+    assert sorted(r.split(" ")[0] for r in reasons) == ["Copying:", "Depth:"]
+    assert all("(nan, " in r for r in reasons)
     assert not [r for r in ran.store.results() if r.model == "nan"]
 
 

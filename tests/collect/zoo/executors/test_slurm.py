@@ -99,7 +99,7 @@ def sinfo(*words: str) -> str:
 def start_cluster(at: Path) -> None:
     """Start Slurm's daemons; a busy machine may need longer, or another try."""
     for _ in range(3):
-        told = run_cluster(at, "start")
+        output = run_cluster(at, "start")
         deadline = time.monotonic() + 30.0
         while (up := sinfo("-t", "idle", "-o", "%D")) != "2" and time.monotonic() < deadline:
             time.sleep(0.5)  # the cluster is another program: nothing tells us
@@ -110,7 +110,7 @@ def start_cluster(at: Path) -> None:
         time.sleep(5.0)  # until its ports are free
     logs = [(log.name, log.read_text(errors="replace")) for log in sorted(at.glob("*.log"))]
     ends = [f"{name}: ...{text[-2000:]}" for name, text in logs]
-    pytest.fail("\n".join(["Slurm does not come up on this machine", told.stderr, nodes, *ends]))
+    pytest.fail("\n".join(["Slurm does not come up on this machine", output.stderr, nodes, *ends]))
 
 
 @dataclass
@@ -381,7 +381,7 @@ def test_a_cluster_without_slurm_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"time": "soon"}, "--time 'soon'"),
         ({"extra": ["=x"]}, "expected key=value"),
@@ -389,8 +389,8 @@ def test_a_cluster_without_slurm_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         ({"extra": ["--signal=USR1@9"]}, "the zoo's jobs need their own; leave it out"),
     ],
 )
-def test_wrong_options_are_named(changes: dict[str, object], told: str) -> None:
-    with pytest.raises(ZooError, match=told):
+def test_wrong_options_are_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ZooError, match=message):
         options(**changes)
 
 

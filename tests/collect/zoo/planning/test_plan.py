@@ -59,11 +59,11 @@ def cells(name: str, seconds: list[float], done: set[int] = frozenset()) -> tupl
 def plan_of(**seconds: list[float]) -> Plan:
     models, all_cells, units = [], {}, []
     for i, (name, each) in enumerate(seconds.items()):
-        one = model(name, flops=10.0 ** (18 + i))
-        models.append(one)
+        candidate = model(name, flops=10.0 ** (18 + i))
+        models.append(candidate)
         all_cells[name] = cells(name, each)
         units += cut_into_units(
-            one, "panel", all_cells[name], load=Estimate(1, 0.1, 0.1), unit_seconds=100
+            candidate, "panel", all_cells[name], load=Estimate(1, 0.1, 0.1), unit_seconds=100
         )
     return Plan("zoo", tuple(models), all_cells, longest_first(units))
 
@@ -90,8 +90,8 @@ def test_units_are_taken_longest_first() -> None:
 
 
 def test_the_same_cells_are_the_same_unit() -> None:
-    one, other = plan_of(a=[10.0, 20.0]), plan_of(a=[20.0, 10.0])
-    assert [u.id for u in one.units] == [u.id for u in other.units]
+    first, other = plan_of(a=[10.0, 20.0]), plan_of(a=[20.0, 10.0])
+    assert [u.id for u in first.units] == [u.id for u in other.units]
 
 
 def test_replanning_leaves_cells_in_the_units_that_have_them(tmp_path: Path) -> None:
@@ -163,10 +163,10 @@ def test_throughput_is_found_from_what_was_measured() -> None:
         Observation(n, n * f, (n * 2e-3 + n * f / 3e10) * math.exp(0.1 * rng.standard_normal()))
         for n, f in zip(rng.integers(100, 5000, 60), 10 ** rng.uniform(6, 9, 60), strict=True)
     ]
-    found = fit_throughput(seen, GUESS)
-    assert found.seconds_per_request == pytest.approx(2e-3, rel=0.1)
-    assert found.flops_per_second == pytest.approx(3e10, rel=0.1)
-    assert found.spread == pytest.approx(0.1, rel=0.3)
+    fitted = fit_throughput(seen, GUESS)
+    assert fitted.seconds_per_request == pytest.approx(2e-3, rel=0.1)
+    assert fitted.flops_per_second == pytest.approx(3e10, rel=0.1)
+    assert fitted.spread == pytest.approx(0.1, rel=0.3)
     assert fit_throughput(seen[:3], GUESS) is GUESS
 
 
@@ -213,10 +213,10 @@ def test_other_budgets_are_refused(text: str) -> None:
 
 def test_a_budget_keeps_the_ends_of_the_range() -> None:
     planned = plan_of(a=[10.0], b=[10.0], c=[10.0], d=[10.0], e=[10.0])
-    kept = within_budget(planned, 24.0)
-    assert [m.name for m in kept.models] == ["a", "e"]  # two points fix a line best far apart
-    assert {u.model.name for u in kept.units} == {"a", "e"}
-    assert "V-optimal in log training compute (the best of all)" in kept.notices[-1]
+    within = within_budget(planned, 24.0)
+    assert [m.name for m in within.models] == ["a", "e"]  # two points fix a line best far apart
+    assert {u.model.name for u in within.units} == {"a", "e"}
+    assert "V-optimal in log training compute (the best of all)" in within.notices[-1]
     with pytest.raises(ZooError, match="the cheapest checkpoint takes"):
         within_budget(planned, 5.0)
 
@@ -236,15 +236,15 @@ def test_a_checkpoint_that_is_measured_costs_nothing() -> None:
 
 def test_a_zoo_larger_than_the_disk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def downloading(*sizes: int) -> Plan:
-        found = [model(f"m{i}", download=s) for i, s in enumerate(sizes)]
+        models = [model(f"m{i}", download=s) for i, s in enumerate(sizes)]
         units = [
             u
-            for m in found
+            for m in models
             for u in cut_into_units(
                 m, "panel", cells(m.name, [1.0]), load=Estimate(1, 0, 0), unit_seconds=10
             )
         ]
-        return Plan("zoo", tuple(found), {}, tuple(units))
+        return Plan("zoo", tuple(models), {}, tuple(units))
 
     check_disk(downloading(0, 0), max_bytes=1)
     check_disk(downloading(10, 10), max_bytes=15)

@@ -55,13 +55,13 @@ class Hub:
 
     def cached_bytes(self) -> int:
         """Return the bytes of all checkpoints' files, whole or not, in the cache."""
-        found = 0
+        n_bytes = 0
         for path in self.cache.glob("models--*/blobs/*"):
             try:
-                found += path.stat().st_size
+                n_bytes += path.stat().st_size
             except FileNotFoundError:
                 continue  # moved to its name, or evicted, just now
-        return found
+        return n_bytes
 
     def watch_the_cache(self, request: Request) -> None:
         self.seen.append(self.cached_bytes())
@@ -87,18 +87,18 @@ class Hub:
 
     def write_zoo(self, checkpoints: list[object]) -> None:
         small_panel(self.at / "small.yaml", ["Copying"])
-        said = {
+        content = {
             "checkpoints": checkpoints,
             "panels": "small.yaml",
             "store": "store",
             "backend": "hf",
             "limit": 6,
         }
-        (self.at / "zoo.yaml").write_text(yaml.safe_dump(said))
+        (self.at / "zoo.yaml").write_text(yaml.safe_dump(content))
 
     def orders(self) -> list[dict[str, Any]]:
-        said = json.loads((self.at / "store" / "zoo" / "zoo" / "orders.json").read_text())
-        return list(said["orders"])
+        content = json.loads((self.at / "store" / "zoo" / "zoo" / "orders.json").read_text())
+        return list(content["orders"])
 
     def attempts(self, order: dict[str, Any]) -> list[dict[str, Any]]:
         path = self.at / "store" / "zoo" / "zoo" / "units" / f"{order['id']}.done"
@@ -170,18 +170,18 @@ def test_each_revision_is_a_checkpoint_and_each_commit_is_measured_once(
     assert [m["revision"] for m in plan["models"]] == [branches[n.partition("@")[2]] for n in names]
     assert plan["models"][-1]["aliases"] == ["org/ladder@main"]
     assert sum("org/ladder@main" in n and "measured once" in n for n in plan["notices"]) == 1
-    said = json.loads(ran.stdout)
-    assert (said["n_done"], said["n_cells"], said["n_failed"]) == (5, 5, 0)
-    assert [m["model"] for m in said["models"]] == names
+    shown = json.loads(ran.stdout)
+    assert (shown["n_done"], shown["n_cells"], shown["n_failed"]) == (5, 5, 0)
+    assert [m["model"] for m in shown["models"]] == names
 
 
 def test_a_revision_that_is_not_there_is_one_line(
     plan: dict[str, Any], ran: subprocess.CompletedProcess[str]
 ) -> None:
-    told = "org/ladder on the Hub has no revision 'step7'"
+    message = "org/ladder on the Hub has no revision 'step7'"
     (missing,) = plan["unmeasurable"]
-    assert (missing["model"], missing["reason"]) == ("org/ladder@step7", told)
-    assert sum(told in line for line in ran.stderr.splitlines()) == 1
+    assert (missing["model"], missing["reason"]) == ("org/ladder@step7", message)
+    assert sum(message in line for line in ran.stderr.splitlines()) == 1
     assert ran.returncode == 1
 
 
@@ -192,8 +192,8 @@ def test_scores_are_kept_under_the_names_of_the_zoo(
         "import sys; from pathlib import Path; from capspace.collect.storage.store import Store; "
         "print(*sorted(r.model for r in Store(Path(sys.argv[1])).results()))"
     )
-    found = ladder.python("-c", code, str(ladder.at / "store")).stdout.split()
-    assert found == [f"org/ladder@step{1000 * i}" for i in range(5)]
+    names = ladder.python("-c", code, str(ladder.at / "store")).stdout.split()
+    assert names == [f"org/ladder@step{1000 * i}" for i in range(5)]
 
 
 def test_the_next_checkpoint_comes_while_one_is_measured(
@@ -224,9 +224,9 @@ def test_the_bound_holds_and_only_finished_downloads_make_way(
     branches = ladder.server.repository("org/ladder").branches
     assert sorted(r.commit for r in weights) == sorted(branches[f"step{i}000"] for i in range(1, 5))
     assert ran.stderr.count("evicted org/ladder@") >= 2
-    kept = ladder.cache / "models--org--ladder" / "snapshots" / branches["step0"]
+    snapshot = ladder.cache / "models--org--ladder" / "snapshots" / branches["step0"]
     other = ladder.server.repository("org/other").branches["main"]
-    for folder in (kept, ladder.cache / "models--org--other" / "snapshots" / other):
+    for folder in (snapshot, ladder.cache / "models--org--other" / "snapshots" / other):
         assert all(p.is_file() for p in folder.iterdir())
         assert (folder / WEIGHTS).stat().st_size > 0
 
@@ -235,8 +235,8 @@ def test_a_second_run_measures_what_is_new_within_the_same_bound(
     ladder: Hub, sizes: list[Path], ran: subprocess.CompletedProcess[str]
 ) -> None:
     ladder.server.log.clear()
-    said = json.loads(ladder.zoo("status", "--json").stdout)
-    assert (said["n_done"], said["is_finished"]) == (5, True)
+    shown = json.loads(ladder.zoo("status", "--json").stdout)
+    assert (shown["n_done"], shown["is_finished"]) == (5, True)
     assert ladder.server.log == []
     # What a killed run left half is removed once it is nobody's.
     blobs = ladder.cache / "models--org--ladder" / "blobs"
@@ -260,7 +260,7 @@ def test_a_pattern_without_a_match_and_a_checkpoint_larger_than_the_bound_are_on
     with serving() as server:
         server.repository("org/ladder").add(sizes[0], branch="step0")
         hub = Hub(server, tmp_path)
-        for checkpoints, words, told in [
+        for checkpoints, words, message in [
             (["org/ladder@v*"], (), "zoo.yaml:3: no revision of org/ladder matches 'v*'; it has 1"),
             (["org/nothing@v*"], (), "zoo.yaml:3: cannot list the revisions of org/nothing: "),
             (
@@ -274,7 +274,7 @@ def test_a_pattern_without_a_match_and_a_checkpoint_larger_than_the_bound_are_on
             assert done.returncode == 2
             lines = [line for line in done.stderr.splitlines() if line.startswith("capspace: ")]
             assert len(lines) == 1
-            assert told in lines[0]
+            assert message in lines[0]
             assert "Traceback" not in done.stderr
         assert not server.fetched(WEIGHTS)
     hub.write_zoo(["org/ladder@v*"])  # and now nothing answers at all
@@ -307,10 +307,14 @@ def test_a_download_that_fails_is_that_checkpoint_s_failure_alone(
         hub.write_zoo(["org/ladder@{broken,cut,good}"])
         server.spoil = spoil
         done = hub.zoo("run", "--json")
-        said = {m["model"]: m for m in json.loads(done.stdout)["models"]}
+        by_model = {m["model"]: m for m in json.loads(done.stdout)["models"]}
         assert done.returncode == 1
-        assert [said[f"org/ladder@{n}"]["n_done"] for n in ("broken", "cut", "good")] == [0, 1, 1]
-        (reason,) = said["org/ladder@broken"]["reasons"]
+        assert [by_model[f"org/ladder@{n}"]["n_done"] for n in ("broken", "cut", "good")] == [
+            0,
+            1,
+            1,
+        ]
+        (reason,) = by_model["org/ladder@broken"]["reasons"]
         assert "500" in reason
         order = next(o for o in hub.orders() if o["revision"] == broken)
         assert len(hub.attempts(order)) == 2

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ._setting_values import Count, NamesPlace
+from ._values import Count, NamesPlace
 
 __all__ = ["EndpointFields"]
 
@@ -36,8 +36,8 @@ class EndpointFields(BaseModel):
     completions."""
 
     answers_of: Annotated[str | None, Field(min_length=1)] = None
-    """What you say that the endpoint's model is, such as its Hub name with a revision: nothing that
-    a server says tells its weights."""
+    """What you say that the model is, such as its Hub name with a revision, where nothing else
+    tells it: no server tells its weights."""
 
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
     """Environment variable that holds the endpoint's key, which is never written down."""

@@ -1,4 +1,4 @@
-"""Settings say how a checkpoint is loaded, and what is measured of it."""
+"""The settings of a load and of a run: each a field with its default, its help and its rules."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from pydantic import (
 
 from capspace.fit.decide._tolerance import Tolerance, checked_duration
 
-from ._endpoint_settings import EndpointFields
-from ._setting_problems import problem_lines, refuse_unknown
-from ._setting_values import (
+from ..errors import SettingsError
+from ._endpoint import EndpointFields
+from ._problems import problem_lines, refuse_unknown
+from ._values import (
     TRANSFORMERS_BACKENDS,
     Backend,
     BackendArguments,
@@ -34,26 +35,10 @@ from ._setting_values import (
     Seed,
     Temperature,
     TemplateArguments,
-    Thinking,
     ThinkingSwitch,
 )
-from .errors import SettingsError
 
-__all__ = [
-    "DEFAULT_PANEL",
-    "TRANSFORMERS_BACKENDS",
-    "Backend",
-    "BatchSize",
-    "Count",
-    "Dtype",
-    "IsNumber",
-    "LoadSettings",
-    "NamesPlace",
-    "RunChanges",
-    "RunSettings",
-    "Thinking",
-    "problem_lines",
-]
+__all__ = ["DEFAULT_PANEL", "LoadSettings", "RunSettings"]
 
 DEFAULT_PANEL = "classic-8"
 """What is measured where no panel is named."""
@@ -248,13 +233,14 @@ class RunSettings(EndpointFields, LoadSettings):
     """Measure items in a random order, and end where all that are left would narrow no target's
     interval by more: by 0.02 of a score, or by 5% of the interval's width."""
 
-    budget: Annotated[str, AfterValidator(checked_duration), Field(examples=["30min"])] | None = (
-        None
-    )
+    time_budget: (
+        Annotated[str, AfterValidator(checked_duration), Field(examples=["30min"])] | None
+    ) = None
     """Time that the items may take with until, as 90s, 30min or 2h; loading is not in it."""
 
     seed: Seed | None = None
-    """One seed for all random numbers; by default lm-eval's own four seeds."""
+    """Seed of all random numbers: the same seed gives the same output; by default lm-eval's own
+    four seeds."""
 
     chat_template: bool = False
     """Apply the checkpoint's own chat template to the prompts. Anything that is said below of
@@ -298,8 +284,8 @@ class RunSettings(EndpointFields, LoadSettings):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.budget is not None and self.until is None:
-            raise ValueError("budget bounds what until asks for; give until as well, as in 5%")
+        if self.time_budget is not None and self.until is None:
+            raise ValueError("time_budget bounds what until asks for; give until as well, as in 5%")
         if self.until is not None and self.limit is not None:
             raise ValueError("until decides how many items are measured; leave out limit")
         if self.thinking == "off" and self.think_end is not None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from capspace.fit.errors import near_matches
 
-from .errors import SettingsError
+from ..errors import SettingsError
 
 __all__ = ["problem_lines", "refuse_unknown"]
 

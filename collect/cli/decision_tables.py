@@ -1,0 +1,119 @@
+"""A verdict, and the benchmarks to measure next, are printed as tables."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .options import console, print_table
+
+if TYPE_CHECKING:
+    from capspace.fit.decide import NextEvaluations, Step, Verdict
+
+__all__ = ["print_next", "print_verdict"]
+
+_LITTLE = 0.05
+"""Measurements that narrow an interval by a smaller share are not worth much."""
+
+
+def print_verdict(result: Verdict) -> None:
+    """Print a verdict, why it is so, and what could be measured first."""
+    from capspace.fit.report._verdict_section import question_words
+    from capspace.fit.report.words import score, share
+
+    shown = console()
+    weak = " (weak)" if result.caution.startswith("weak") else ""
+    title = f"{result.decision.upper()}: {result.label} of {result.model}{weak}"
+    shown.print(title, style="bold", markup=False)
+    shown.print(result.reason, markup=False)
+    if result.caution:
+        shown.print(result.caution, style="yellow", markup=False)
+    shown.print()
+    print_table(
+        "",
+        (
+            "Target",
+            "Prediction",
+            f"{share(result.level)} interval",
+            "Best tenth",
+            "Question",
+            "Run",
+        ),
+        [
+            (
+                result.target,
+                score(result.mean),
+                f"{score(result.lower)} to {score(result.upper)}",
+                score(result.attainable),
+                question_words(result),
+                str(result.cost),
+            )
+        ],
+        numbers=("Prediction", "Best tenth"),
+    )
+    if result.steps:
+        print_table(
+            "Measured one after another",
+            ("Benchmark", "Items", "Cost", "Together", "Expected width", "Answered"),
+            [
+                (
+                    f"{step.measurement.benchmark}{' *' if i < result.n_steps else ''}",
+                    _items(step),
+                    str(step.measurement.cost),
+                    str(step.total),
+                    score(step.widths[0]),
+                    share(chance),
+                )
+                for i, (step, chance) in enumerate(zip(result.steps, result.chances, strict=True))
+            ],
+            numbers=("Items", "Cost", "Together", "Expected width", "Answered"),
+        )
+        if result.n_steps:
+            shown.print("* to be measured first", markup=False)
+    record = "no back-test of such verdicts is known" if result.record is None else result.record
+    shown.print(f"track record: {record}", markup=False)
+
+
+def print_next(result: NextEvaluations) -> None:
+    """Print what each benchmark would narrow, and the order in which to measure several."""
+    from capspace.fit.report.words import score
+
+    places = {step.measurement.benchmark: i + 1 for i, step in enumerate(result.path)}
+    title = ", ".join(result.targets[:3]) + (", ..." if len(result.targets) > 3 else "")
+    widths = "Expected width" if len(result.targets) == 1 else "Mean expected width"
+    now = sum(result.widths) / len(result.widths)
+    print_table(
+        f"{result.model}: what each benchmark would narrow ({title}; width now {score(now)})",
+        ("Benchmark", "Items", "Cost", widths, "Saved", "Order"),
+        [
+            (
+                step.measurement.benchmark,
+                _items(step),
+                "–" if step.measurement.cost is None else str(step.measurement.cost),
+                score(sum(step.widths) / len(step.widths)),
+                f"{max(step.saved, 0.0):.1%}",
+                str(places.get(step.measurement.benchmark, "–")),
+            )
+            # The rest of them stay by what each saves for its cost.
+            for step in sorted(
+                result.single, key=lambda s: places.get(s.measurement.benchmark, math.inf)
+            )
+        ],
+        numbers=("Items", "Cost", widths, "Saved", "Order"),
+    )
+    if not result.path:
+        console().print("no benchmark is expected to narrow the interval", markup=False)
+        return
+    last = result.path[-1]
+    then = sum(last.widths) / len(last.widths)
+    little = ", which is not worth much" if then > (1 - _LITTLE) * now else ""
+    console().print(
+        f"in this order, {len(result.path)} of them narrow it to "
+        f"{score(then)} from {score(now)} for {last.total}{little}",
+        markup=False,
+    )
+
+
+def _items(step: Step) -> str:
+    n = step.measurement.n_items
+    return "all" if n is None or math.isnan(n) else f"{n:,}"

@@ -1,0 +1,9 @@
+from ._item_response import ItemResponse as ItemResponse
+from ._reading import read_responses as read_responses
+from ._responses import Responses as Responses
+from ._ridge import RidgeFromMean as RidgeFromMean
+from ._selection import SELECTIONS as SELECTIONS
+from ._selection import ItemSelection as ItemSelection
+from ._selection import select_items as select_items
+from ._short_form import ShortForm as ShortForm
+from ._short_form import shorten as shorten
