@@ -185,7 +185,15 @@ class Panel(_Frozen):
 
 
 def panel_names() -> list[str]:
-    """Return the names of the panels that come with the package, sorted."""
+    """Return the names of the panels that come with the package, sorted.
+
+    Examples
+    --------
+    >>> from capspace.tasks import panel_names
+    >>> "smoke" in panel_names()
+    True
+
+    """
     folder = files("capspace.tasks") / "panels"
     names = (path.name for path in folder.iterdir())
     return sorted(n.removesuffix(".yaml") for n in names if n.endswith(".yaml"))
@@ -198,6 +206,12 @@ def load_panel(name_or_path: str | Path) -> Panel:
     ------
     PanelError
         No such panel (near matches are named), or the file is not a valid panel (file and field).
+
+    Examples
+    --------
+    >>> from capspace.tasks import load_panel
+    >>> load_panel("classic-8")["MMLU"].n_shot
+    5
 
     """
     text = str(name_or_path)

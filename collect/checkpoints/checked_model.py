@@ -150,7 +150,10 @@ class CheckedModel(ThinkingModel):
 
     def _create_model(self, *args: Any, peft: str | None = None, **kwargs: Any) -> None:
         """Load the weights; refuse a model that its files do not hold whole."""
-        with recorded_loading() as weights, self._vocabulary_of(peft, kwargs.get("revision")):
+        with (
+            recorded_loading(with_adapter=peft is not None) as weights,
+            self._vocabulary_of(peft, kwargs.get("revision")),
+        ):
             super()._create_model(*args, peft=peft, **kwargs)
         if weights.missing:
             self._take_missing(weights)

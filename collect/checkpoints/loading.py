@@ -60,11 +60,14 @@ class LoadedWeights:
 
 
 @contextmanager
-def recorded_loading() -> Iterator[LoadedWeights]:
-    """Record what transformers and PEFT say of the weights that they load inside the block."""
+def recorded_loading(*, with_adapter: bool) -> Iterator[LoadedWeights]:
+    """Record what transformers and PEFT say of the weights that they load inside the block.
+
+    PEFT is imported, which takes half a second, only where an adapter is loaded.
+    """
     weights = LoadedWeights()
     with replaced(PreTrainedModel, "from_pretrained", _telling(weights)):
-        adapters = _peft_model()
+        adapters = _peft_model() if with_adapter else None
         if adapters is None:
             yield weights
         else:

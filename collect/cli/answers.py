@@ -119,8 +119,11 @@ def by_stored_laws(
     """Predict by laws that lie beside the reference; ``settings`` are of ``predict_targets``."""
     from capspace.fit.prediction import predict_targets
 
+    from .two_estimators import TRUSTED
+
     predictions = predict_targets(own, reference, targets=targets, **settings)
-    return StoredAnswer(about, predictions, notes)
+    both = [TRUSTED] if any(math.isfinite(p.mean) for p in predictions) else []
+    return StoredAnswer(about, predictions, [*notes, *both])
 
 
 def by_fitted_laws(

@@ -44,18 +44,23 @@ def complete(
 
     A number is refused as predict refuses it. A model's own later scores never help: rows that are
     dated after their cut (columns date and cut) are left out, and so is whatever the reference has
-    of the model itself. --csv writes every cell, the known ones included.
+    of the model itself. Of targets predict is to be trusted, as its intervals hold what they
+    promise; complete also fills what predict does not, cheap benchmarks among them. --csv writes
+    every cell, the known ones included.
     """
     from capspace.fit.prediction import complete_table
 
     from .chosen_reference import reference_dict, scores_and_reference
     from .predict import write_csv
+    from .two_estimators import TRUSTED
 
     table, known, reason = scores_and_reference(file, reference, None)
     today = o.last_day_of(release_date)
     own = table.require_fractions()
     filled = complete_table(own, known, level=level, force=force, today=today)
-    notes = [*t.own_dates(own, release_date), *table.notes, *filled.attrs["notes"]]
+    has_targets = (filled["score"].notna() & ~filled["known"] & (filled["status"] != "")).any()
+    both = [TRUSTED] if has_targets else []
+    notes = [*t.own_dates(own, release_date), *table.notes, *filled.attrs["notes"], *both]
     about = reference_dict(known, reason)
     if csv is not None:
         write_csv(filled, csv)

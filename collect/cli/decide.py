@@ -18,7 +18,7 @@ from .judging import RunCost, Threshold, Tolerance, default_question, question_o
 from .old_names import reading
 
 if TYPE_CHECKING:
-    from capspace.fit.decide import Cost, NextEvaluations, Verdict
+    from capspace.fit.decide import Cost, NextEvaluations, ScoreAlarm, Verdict
     from capspace.fit.reference import Reference
     from capspace.fit.table import ScoreTable
 
@@ -125,7 +125,7 @@ def verdict(
     dates = t.own_dates(case.own, release_date)
     more = lines if result.decision != "skip" else ()
     notes = [*asked, *dates, *case.own.notes, *result.notes, *more]
-    _show(result, case.about, notes, print_verdict, as_json=as_json)
+    _show(result, case, notes, print_verdict, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.steps))
 
@@ -171,7 +171,7 @@ def next_benchmark(
     )
     dates = t.own_dates(case.own, release_date)
     notes = [*dates, *case.own.notes, *result.notes, *lines]
-    _show(result, case.about, notes, print_next, as_json=as_json)
+    _show(result, case, notes, print_next, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.path))
 
@@ -184,6 +184,7 @@ class _Case:
     model: str
     known: Reference
     about: dict[str, Any]
+    alarms: list[ScoreAlarm]
 
     def prices(
         self,
@@ -210,6 +211,7 @@ def _case(
     model: str | None,
     keep: bool,
 ) -> _Case:
+    from capspace.fit.decide import check_scores
     from capspace.fit.decide._outlook import only_model
 
     from .chosen_reference import reference_dict, scores_and_reference
@@ -219,22 +221,26 @@ def _case(
     with readable_table(file, model=model) as path:
         table, known, reason = scores_and_reference(path, reference, targets)
     own = benchmarks_of(table, known, file, keep)
-    return _Case(own, only_model(own, model), known, reference_dict(known, reason))
+    alarms = [a for a in check_scores(table, known) if model in (None, a.model)]
+    return _Case(own, only_model(own, model), known, reference_dict(known, reason), alarms)
 
 
 def _show(
     result: Decided,
-    about: dict[str, Any],
+    case: _Case,
     notes: Sequence[str],
     print_result: Callable[[Decided], None],
     *,
     as_json: bool,
 ) -> None:
     if as_json:
-        o.print_json({"reference": about, **result.to_dict(), "notes": notes})
+        more = {"notes": notes, "alarms": [alarm.to_dict() for alarm in case.alarms]}
+        o.print_json({"reference": case.about, **result.to_dict(), **more})
         return
+    about = case.about
     o.console().print(about["reason"], style="dim", markup=False)
     print_result(result)
+    t.print_alarms(case.alarms)
     t.print_notes(notes)
     if about["attribution"]:
         o.console().print(about["attribution"], style="dim", markup=False)

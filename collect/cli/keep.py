@@ -81,9 +81,7 @@ def remove(
     model: Annotated[
         str, typer.Argument(help="Model to remove, by the name that `capspace store info` shows.")
     ],
-    benchmark: Annotated[
-        str | None, typer.Option(help="Remove only this benchmark's score.")
-    ] = None,
+    benchmark: Annotated[str | None, o.benchmark()] = None,
     store: o.StorePath = None,
 ) -> None:
     """Remove a model's scores, samples, responses and failures."""

@@ -81,15 +81,24 @@ def lift(
         lifts = _own_lifts(file, data, chosen, level)
     if not lifts:
         raise FitError(f"{file}: no score from which the gain could be predicted")
+    notes = [_UNLIKE_PREDICT] if data is None else []
     if as_json:
-        o.print_json({"lifts": [each.to_dict() for each in lifts]})
+        o.print_json({"lifts": [each.to_dict() for each in lifts], "notes": notes})
     else:
         print_lifts(lifts)
+        for note in notes:
+            o.console().print(note, style="dim", markup=False)
     if out is not None:
         from capspace.fit.figures import draw_lift
 
         first = [each for each in lifts if each.model == lifts[0].model]
         t.save_figures({"lift": draw_lift(first)}, out)
+
+
+_UNLIKE_PREDICT = (
+    "both scores of a gain come from laws in one space, fitted to the models that have both; "
+    "predict fits each target to all models that have it, so its numbers differ by up to 0.02"
+)
 
 
 def _own_lifts(

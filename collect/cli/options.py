@@ -32,6 +32,7 @@ __all__ = [
     "StorePath",
     "StudyReference",
     "Targets",
+    "benchmark",
     "console",
     "last_day_of",
     "name_of_result",
@@ -104,9 +105,14 @@ def out(default: str | None = None) -> Any:
     return typer.Option(
         "--out",
         help="Where to write: the folder of a report, of figures or of a reference, or the file "
-        "of a table.",
+        "of a table or of a panel.",
         show_default=False if default is None else default,
     )
+
+
+def benchmark() -> Any:
+    """Return the option ``--benchmark``."""
+    return typer.Option("--benchmark", help="Only this benchmark.", show_default="all")
 
 
 def name_of_result(default: str | None = None) -> Any:

@@ -51,7 +51,8 @@ def predict(
     """Predict the scores that were not measured from those that were, without torch.
 
     --reference may be repeated: each answers by its own laws, and what several of them predict is
-    also shown side by side.
+    also shown side by side. Where complete gives another number for a target, trust this one, whose
+    intervals are calibrated on models left out.
     """
     from capspace.fit.prediction._several import targets_of_each
 

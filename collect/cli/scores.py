@@ -11,6 +11,7 @@ from capspace.tasks.panel import Benchmark
 
 from ..errors import CollectError
 from . import options as o
+from .old_names import reading
 from .shrink import NamedPanels, shrink
 
 __all__ = ["add_to"]
@@ -21,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(scores)
     group = typer.Typer(invoke_without_command=True, callback=panels, cls=NamedPanels)
     group.command("show")(show_panel)
-    group.command()(shrink)
+    group.command(cls=reading(by="--answers"))(shrink)
     app.add_typer(group, name="panels")
 
 

@@ -37,7 +37,7 @@ def shrink(
     panel: Annotated[
         str, typer.Argument(metavar="NAME", help="A panel's name, or the path of its YAML file.")
     ],
-    by: Annotated[
+    answers: Annotated[
         Path,
         typer.Option(
             metavar="STORE|TABLE",
@@ -46,10 +46,7 @@ def shrink(
         ),
     ],
     items: Annotated[int, typer.Option(min=1, help="Items of each benchmark.")] = 100,
-    benchmark: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this benchmark of the panel; may be repeated."),
-    ] = None,
+    benchmark: Annotated[list[str] | None, o.benchmark()] = None,
     families: Annotated[
         Path | None,
         typer.Option(
@@ -58,17 +55,15 @@ def shrink(
             show_default="the organisation in a model's name",
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File to write the panel to.", show_default="NAME-ITEMS.yaml"),
-    ] = None,
+    out: Annotated[Path | None, o.out("NAME-ITEMS.yaml")] = None,
     seed: t.Seed = 0,
     as_json: o.Json = False,
 ) -> None:
     """Write a panel of fewer items of each benchmark, with the estimate of its score by all.
 
     The panel measures those items alone; its scores are estimates of the full scores, and their
-    standard errors include the estimate's own error, which is stated here.
+    standard errors include the estimate's own error, which is stated here. --benchmark may be
+    repeated; without it, all benchmarks of the panel are shrunk.
     """
     from capspace.fit._files import write_new
     from capspace.tasks.panel import load_panel
@@ -81,7 +76,7 @@ def shrink(
     path = out or Path(f"{whole.name}-{items}.yaml")
     if path.exists():
         raise CollectError(f"{path} is there already; give another file by --out")
-    responses = _responses(by, whole, _families(families))
+    responses = _responses(answers, whole, _families(families))
     shrunk = shrink_panel(whole, items, responses, seed=seed)
     try:
         write_new(path, panel_yaml(shrunk.panel))

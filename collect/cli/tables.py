@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from capspace.fit.decide import ScoreAlarm
     from capspace.fit.table import ScoreTable
     from capspace.tasks.panel import Benchmark
 
@@ -35,6 +36,7 @@ __all__ = [
     "base_column",
     "own_dates",
     "panel_benchmarks",
+    "print_alarms",
     "print_notes",
     "read_scores",
     "read_target",
@@ -186,6 +188,12 @@ def own_dates(table: ScoreTable, release_date: str | None) -> list[str]:
         f"the column release_date states the date of {models} and wins; --release-date is of those "
         "without one"
     ]
+
+
+def print_alarms(alarms: Iterable[ScoreAlarm]) -> None:
+    """Print which scores the others of the same model contradict."""
+    for alarm in alarms:
+        console().print(alarm.line, style="yellow", markup=False)
 
 
 def print_notes(notes: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command(cls=reading(budget="--time-budget"))(twin)
+    app.command(cls=reading(budget="--time-budget", items="--sample"))(twin)
 
 
 @with_settings
@@ -32,7 +32,7 @@ def twin(
             "of this model; or a results file of another harness or version."
         ),
     ] = "hf",
-    items: Annotated[
+    sample: Annotated[
         int, typer.Option(min=1, help="Items that hf answers, spread over the benchmarks.")
     ] = 200,
     reference: o.Reference = None,
@@ -78,7 +78,7 @@ def twin(
                 chosen,
                 opened,
                 against=against,
-                n_items=items,
+                n_items=sample,
                 settings=settings,
                 progress=progress_on(o.console(stderr=True)),
             )

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from capspace.fit.decide._item_pool import ItemPool
-from capspace.fit.decide._stopping import item_variance
+from capspace.fit.decide._item_pool import ItemPool, item_variance
 from capspace.tasks.panel import Benchmark
 
 from ..errors import HarnessError

@@ -7,8 +7,11 @@ are there.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +22,36 @@ from .task_hash import functions_named
 
 __all__ = ["require_sentence_data", "sentence_data_from", "with_sentence_data"]
 
+_VARIABLE = "NLTK_DATA"
 _DATA = "tokenizers/punkt_tab/english"
 _GRADERS = {"ifeval", "ifbench"}  # folders of tasks whose graders split sentences
 
 
 @contextmanager
 def sentence_data_from(root: DataRoot | None) -> Iterator[None]:
-    """Let NLTK find the data that lies in a data root's folder ``nltk_data``, before any other."""
+    """Let NLTK find the data that lies in a data root's folder ``nltk_data``, before any other.
+
+    Most tasks never import NLTK, which takes a second: it is told by its environment variable.
+    """
     folder = _folder(root)
     if folder is None:
         yield
         return
-    import nltk
-
-    before = list(nltk.data.path)
-    nltk.data.path.insert(0, str(folder))
+    if os.pathsep in str(folder):
+        import_module("nltk.data")  # the variable cannot name it
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = os.pathsep.join([str(folder), *([before] if before else [])])
+    if "nltk.data" in sys.modules:
+        sys.modules["nltk.data"].path.insert(0, str(folder))
     try:
         yield
     finally:
-        nltk.data.path[:] = before
+        if before is None:
+            del os.environ[_VARIABLE]
+        else:
+            os.environ[_VARIABLE] = before
+        if "nltk.data" in sys.modules:  # perhaps imported meanwhile
+            sys.modules["nltk.data"].path.remove(str(folder))
 
 
 def require_sentence_data(config: Mapping[str, Any], root: DataRoot | None) -> None:

@@ -98,6 +98,20 @@ def place(
         When the model was released, an ISO date, month or year; today by default. This year's
         references predict nothing for a model that is much later than they are.
 
+    Examples
+    --------
+    >>> from capspace.collect import place
+    >>> placed = place(
+    ...     "my-model",
+    ...     panel="smoke",
+    ...     data_root="embedded",
+    ...     limit=1,
+    ...     store="store",
+    ...     targets=["bbh"],
+    ... )
+    >>> [prediction.target for prediction in placed.placement.predictions]
+    ['bbh']
+
     """
     from capspace.fit.decide._noise_effect import PredictedWidths
     from capspace.fit.prediction._several import targets_of_each
@@ -150,6 +164,16 @@ def place_collection(
         What else a reader must know.
     judge : callable, optional
         Returns a verdict on a costly run from the placements, or why there is none.
+
+    Examples
+    --------
+    >>> from capspace.collect import collect_scores, place_collection
+    >>> collection = collect_scores(
+    ...     "my-model", panel="smoke", data_root="embedded", limit=1, store="store"
+    ... )
+    >>> placed = place_collection(collection, targets=["bbh"])
+    >>> placed.placement.model
+    'my-model'
 
     """
     from capspace.fit.prediction._several import targets_of_each

@@ -84,6 +84,15 @@ def collect_scores(
     NothingMeasuredError
         Not one cell has a score, now or before.
 
+    Examples
+    --------
+    >>> from capspace.collect import collect_scores
+    >>> collection = collect_scores(
+    ...     "my-model", panel="smoke", data_root="embedded", limit=1, store="store"
+    ... )
+    >>> len(collection.missing)
+    0
+
     """
     require_collect_extra()
     chosen = (settings or RunSettings()).with_changes(

@@ -1,15 +1,16 @@
-"""Some items of a benchmark are drawn at random, and more of them take the place of fewer."""
+"""A score by some items of a benchmark gives place to one by more of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from capspace.tasks.panel import Benchmark
 
 from ..storage.protocol import Protocol
 from ..storage.result import Result
 
-__all__ = ["drawn", "stored_draws"]
+__all__ = ["drawn", "estimates_of", "stored_draws"]
 
 
 def drawn(benchmark: Benchmark, n_items: int) -> Benchmark:
@@ -32,13 +33,32 @@ def stored_draws(
         Returns the key of a benchmark's score.
 
     """
-    rows = {r.key: r.n_items for r in stored if _is_drawn(r)}
+    stated = ((r, Protocol.parse(r.protocol)) for r in stored)
+    rows = {r.key: r.n_items for r, p in stated if p is not None and p.mode.n_drawn is not None}
     for n in sorted({n for n in rows.values() if n is not None}, reverse=True):
         some = drawn(benchmark, n)
         if n >= benchmark.n_tasks and key_of(some) in rows:
             yield some
 
 
-def _is_drawn(result: Result) -> bool:
-    protocol = Protocol.parse(result.protocol)
-    return protocol is not None and protocol.mode.n_drawn is not None
+def estimates_of(whole: Result, stored: Iterable[Result]) -> list[str]:
+    """Return the keys of stored scores that were estimated from some items of a benchmark.
+
+    Parameters
+    ----------
+    whole : Result
+        The score by all items.
+    stored : iterable of Result
+        Scores of the same checkpoint; those by the same protocol are estimates of this score.
+
+    """
+    keys = []
+    for result in stored:
+        protocol = Protocol.parse(result.protocol)
+        if protocol is None or protocol.mode.n_estimating is None:
+            continue
+        by_all = replace(protocol, mode=replace(protocol.mode, n_estimating=None))
+        same = (result.benchmark, result.n_shot) == (whole.benchmark, whole.n_shot)
+        if same and str(by_all) == whole.protocol:
+            keys.append(result.key)
+    return keys

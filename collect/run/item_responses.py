@@ -103,10 +103,10 @@ def stored_responses(
             "items; measure it with capspace collect, or give a table of responses"
         )
     places = sorted(set().union(*rows.values()))
-    values = np.array([[row.get(place, np.nan) for place in places] for row in rows.values()])
+    matrix = np.array([[row.get(place, np.nan) for place in places] for row in rows.values()])
     akin = [families.get(name) or _organisation(name) for name in rows]
     return BenchmarkResponses(
-        _weighted(benchmark, values, list(rows), places, akin),
+        _weighted(benchmark, matrix, list(rows), places, akin),
         places,
         hashes if all(hashes.values()) else {},
         sum(versions.values()) - versions[chosen],
@@ -164,7 +164,7 @@ def tabled_responses(
             raise TableError(f"{path}: of {benchmark.name} there is no item of {lacking[0]}")
         places = [(task, position) for task in own for position in sorted(columns[task])]
         values = table.values[:, [columns[task][position] for task, position in places]]
-        rows = np.flatnonzero(~np.isnan(values).all(axis=1))
+        rows = np.flatnonzero(~np.isnan(values).all(axis=1)).tolist()
         found_here[benchmark.name] = BenchmarkResponses(
             _weighted(
                 benchmark,

@@ -29,7 +29,7 @@ from ..storage.store import Store
 from .cell_run import CellRun
 from .cells import Cell, measurable_cells, measurement
 from .collection import Collection
-from .draws import stored_draws
+from .draws import estimates_of, stored_draws
 from .turns import in_turn
 
 if TYPE_CHECKING:
@@ -137,15 +137,17 @@ class PanelRun(CellRun):
         return measurement(checkpoint, benchmark, self.harness, self.settings).key
 
     def _drop_draws(self, checkpoint: Checkpoint, cells: Iterable[Cell]) -> None:
-        """Drop scores by some drawn items where there is now a score by all of them."""
+        """Drop scores by some items where there is now a score by all of them."""
         if not isinstance(self.store, Store) or self.settings.limit is not None:
             return
         stored = [r for r in self.store.results() if r.revision == checkpoint.revision]
         for cell in cells:
-            if cell.benchmark.is_whole and self.store.get(cell.key) is not None:
+            whole = self.store.get(cell.key) if cell.benchmark.is_whole else None
+            if whole is not None:
                 key_of = partial(self.key_of, checkpoint)
                 draws = stored_draws(cell.benchmark, stored, key_of)
                 self.store.remove([key_of(benchmark) for benchmark in draws])
+                self.store.remove(estimates_of(whole, stored))
 
     def _results(self, checkpoint: Checkpoint, cells: list[Cell]) -> list[Result]:
         # The same weights may have been measured under another folder's name or in another panel.

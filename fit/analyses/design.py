@@ -196,6 +196,14 @@ def choose_over_budgets(
     Ruan et al. 2024, arXiv 2405.10938, section 5 (V-optimality). Atkinson, Donev & Tobias 2007,
     "Optimum Experimental Designs", chapters 10 and 12.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = np.array([[-1.0, 0.1], [1.0, 0.0], [0.1, -1.0], [-0.1, 0.9]])
+    >>> choices = choose_over_budgets(Candidates(points, ["a", "b", "c", "d"]), budgets=[2, 3])
+    >>> [choice.units for choice in choices]
+    [('b', 'c'), ('a', 'b', 'c')]
+
     """
     z, charges = _checked(candidates)
     units = candidates.units
@@ -250,6 +258,16 @@ def random_choices(
 
     Units are taken in random order, each that still fits, until none does. Parameters as in
     ``choose_over_budgets``; ``n_choices`` subsets are drawn independently.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = np.array([[-1.0, 0.1], [1.0, 0.0], [0.1, -1.0], [-0.1, 0.9]])
+    >>> candidates = Candidates(points, ["a", "b", "c", "d"])
+    >>> choices = random_choices(candidates, budget=2, n_choices=5, random_state=0)
+    >>> {choice.n_models for choice in choices}
+    {2}
+
     """
     z, charges = _checked(candidates)
     units = candidates.units

@@ -268,6 +268,19 @@ def predict_gain(
     DegenerateError
         There is no model to fit on.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import gain_problem, load_reference, predict_gain
+    >>> reference = load_reference()
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
+    >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
+    >>> problem, treated = gain_problem(table, targets["gsm8k"], targets["gsm8k-cot"])
+    >>> train = np.ones(len(treated), dtype=bool)
+    >>> predict_gain(problem, treated, train, treated_name="gsm8k-cot", n_components=1).fit
+    GainFit(13 models, 2 benchmarks)
+
     """
     treated = check_treated(treated, problem.truth.index, treated_name)
     train = check_mask(train, len(treated))

@@ -185,6 +185,22 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
     TooFewModelsError, DegenerateError, NotConvergedError
         See ``ScalingLaw``.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Training, fit_gain
+    >>> skill = np.linspace(-2, 2, 24)
+    >>> scores = 1 / (1 + np.exp(-skill[:, None] - [0.0, 0.5, 1.0]))
+    >>> training = Training(
+    ...     scores,
+    ...     1 / (1 + np.exp(-skill)),
+    ...     np.repeat(["a", "b", "c", "d"], 6),
+    ...     chance=np.zeros(3),
+    ...     benchmarks=("A", "B", "C"),
+    ... )
+    >>> fit_gain(training, 1 / (1 + np.exp(-skill - 0.5)))
+    GainFit(24 models, 3 benchmarks)
+
     """
     rows = pd.Index([f"row {i + 1}" for i in range(len(training.target))])
     check_fractions(_without_noise(pd.Series(training.target, rows)), "the base score")

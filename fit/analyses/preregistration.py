@@ -39,6 +39,13 @@ def fit_unseen(
     FitError
         As ``TargetLaw.fit``.
 
+    Examples
+    --------
+    >>> from capspace.fit import fit_unseen, load_reference
+    >>> law, notes = fit_unseen(load_reference(), "agentbench")
+    >>> law, notes
+    (TargetLaw(target='agentbench'), ())
+
     """
     known = reference.scores()
     rows = () if scores is None else scores.iterrows()

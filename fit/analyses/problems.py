@@ -135,6 +135,16 @@ def gain_problem(
     FitError
         A treated score is outside [0, 1] or not a number; or as ``make_problem``.
 
+    Examples
+    --------
+    >>> from capspace.fit import gain_problem, load_reference
+    >>> reference = load_reference()
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C", "HellaSwag"])
+    >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
+    >>> problem, treated = gain_problem(table, targets["gsm8k"], targets["gsm8k-cot"])
+    >>> problem, len(treated)
+    (Problem(gsm8k: 91 models × 3 benchmarks), 91)
+
     """
     base, treated = str(before.name), str(after.name)
     before, after = float_series(before, base), float_series(after, treated)

@@ -233,12 +233,21 @@ def up_to_size(table: ScoreTable, parameters: float) -> ScoreTable:
 
 
 def read_costs(path: Path, models: Iterable[str]) -> pd.Series:
-    """Read the cost of each model from a table with the columns ``model`` and ``cost``.
+    r"""Read the cost of each model from a table with the columns ``model`` and ``cost``.
 
     Raises
     ------
     TableError
         The table cannot be read, lacks a column, or has no cost of one of ``models``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from capspace.fit import read_costs
+    >>> file = Path("costs.csv")
+    >>> _ = file.write_text("model,cost\na,2\nb,0.5\n")
+    >>> read_costs(file, ["b", "a"]).to_dict()
+    {'a': 2.0, 'b': 0.5}
 
     """
     try:

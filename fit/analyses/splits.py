@@ -96,6 +96,12 @@ def by_value(values: pd.Series, cutoff: float, what: str) -> Split:
     DegenerateError
         One side is empty.
 
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> by_value(pd.Series([0.2, 0.5, None], index=["a", "b", "c"]), 0.3, "MMLU")
+    Split(MMLU <= 0.3: 1 to fit on, 2 to test on)
+
     """
     numbers = values.astype(float)
     train = (numbers <= cutoff).to_numpy()
@@ -133,6 +139,13 @@ def by_size(facts: pd.DataFrame, cutoff: float) -> Split:
     DegenerateError
         One side is empty.
 
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> facts = pd.DataFrame({"parameters": [1e9, 7e9, 7e10]}, index=["a", "b", "c"])
+    >>> by_size(facts, 1e10)
+    Split(parameters <= 1e+10: 2 to fit on, 1 to test on)
+
     """
     return by_value(facts["parameters"], cutoff, "parameters")
 
@@ -151,6 +164,14 @@ def by_date(facts: pd.DataFrame, cutoff: str) -> Split:
         A model's date is not ISO.
     DegenerateError
         No model has a date, or one side is empty.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> dates = {"a": "2023-07", "b": "2024-04", "c": "2025-01"}
+    >>> facts = pd.DataFrame({"release_date": dates})
+    >>> by_date(facts, "2024-06-30")
+    Split(released by 2024-06-30: 2 to fit on, 1 to test on)
 
     """
     known = [read_date(d, f"{m!s}: release_date") for m, d in facts["release_date"].items()]
@@ -204,6 +225,11 @@ def randomly(n: int, test_share: float, *, random_state: int = 0) -> Split:
     FitError
         The share does not lie between 0 and 1, or ``random_state`` is no seed.
 
+    Examples
+    --------
+    >>> int(randomly(10, 0.3).train.sum())
+    7
+
     """
     if not 0 < test_share < 1:
         raise FitError(f"the share to test on is {test_share:g}; it must lie between 0 and 1")
@@ -214,7 +240,14 @@ def randomly(n: int, test_share: float, *, random_state: int = 0) -> Split:
 
 
 def by_family() -> Split:
-    """Leave one family out at a time; every model is tested on once."""
+    """Leave one family out at a time; every model is tested on once.
+
+    Examples
+    --------
+    >>> by_family()
+    Split(leave one family out)
+
+    """
     return Split(None, "leave one family out")
 
 

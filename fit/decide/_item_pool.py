@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FitError
+from ..errors import FitError, TooFewItemsError
 
-__all__ = ["ItemPool"]
+__all__ = ["ItemPool", "item_variance"]
 
 
 @dataclass(frozen=True)
@@ -98,3 +98,22 @@ class ItemPool:
         with np.errstate(divide="ignore"):
             change = 1 / (number + 1) - np.where(number > 0, 1 / number, 0.0)
         return np.asarray(np.cumsum(weights[order] ** 2 * change))
+
+
+def item_variance(values: NDArray[np.float64]) -> float:
+    """Return the variance of a single item's score, by the values (n,) of those measured.
+
+    Notes
+    -----
+    Laplace's rule: an item of 0 and one of 1 are added, so that a score of 0 or 1 by few items does
+    not count as sure.
+
+    Raises
+    ------
+    TooFewItemsError
+        There are fewer than two values.
+
+    """
+    if len(values) < 2:
+        raise TooFewItemsError(f"{len(values)} measured item says nothing of how much items differ")
+    return float(np.var(np.concatenate([values, [0.0, 1.0]])))

@@ -176,6 +176,21 @@ def predict_lift(
     UnknownNameError
         No benchmark of the table is among the columns.
 
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import INTERVENTIONS, load_reference, predict_lift
+    >>> reference = load_reference()
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
+    >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
+    >>> scores = pd.DataFrame({"MMLU": 0.62, "ARC-C": 0.58}, index=["mine"])
+    >>> (lift,) = predict_lift(
+    ...     scores, table, targets["gsm8k"], targets["gsm8k-cot"], INTERVENTIONS[0]
+    ... )
+    >>> lift.lower < lift.mean < lift.upper
+    True
+
     """
     problem, treated = gain_problem(table, before, after)
     training = problem.training(problem.settings(3))

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._json import json_safe
-from ..errors import TooFewItemsError, UnknownCostError
+from ..errors import UnknownCostError
 from ._allocation import allocate_items, variance_of_scores
 from ._item_pool import ItemPool
 from ._noise_effect import NoiseEffect
 from ._tolerance import Tolerance
 
-__all__ = ["FIRST_ITEMS", "MeasuredItems", "StoppingPlan", "item_variance", "plan_items"]
+__all__ = ["FIRST_ITEMS", "MeasuredItems", "StoppingPlan", "plan_items"]
 
 Array = NDArray[np.float64]
 
@@ -217,22 +217,3 @@ def plan_items(
             for n in ladder
         ),
     )
-
-
-def item_variance(values: Array) -> float:
-    """Return the variance of a single item's score, by the values (n,) of those measured.
-
-    Notes
-    -----
-    Laplace's rule: an item of 0 and one of 1 are added, so that a score of 0 or 1 by few items does
-    not count as sure.
-
-    Raises
-    ------
-    TooFewItemsError
-        There are fewer than two values.
-
-    """
-    if len(values) < 2:
-        raise TooFewItemsError(f"{len(values)} measured item says nothing of how much items differ")
-    return float(np.var(np.concatenate([values, [0.0, 1.0]])))

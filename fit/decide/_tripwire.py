@@ -112,6 +112,20 @@ def check_together(
     alarm_rate : float, default 0.05
         As of ``check_scores``.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from capspace.fit import ScoreTable, check_together
+    >>> rng = np.random.default_rng(0)
+    >>> skill = rng.normal(size=(30, 1))
+    >>> scores = 1 / (1 + np.exp(-skill - rng.normal(0, 0.1, (30, 4))))
+    >>> wide = pd.DataFrame(scores, [f"m{i}" for i in range(30)], list("ABCD"))
+    >>> wide.loc["m5", "C"] = 0.01
+    >>> alarms = check_together(ScoreTable.from_wide(wide), dict.fromkeys("ABCD", 0.25))
+    >>> ("m5", ("C",)) in [(alarm.model, alarm.benchmarks) for alarm in alarms]
+    True
+
     """
     scores = table.array()
     names, models = table.benchmarks, list(map(str, table.facts["model"]))

@@ -35,6 +35,18 @@ def draw_backtest(
     cutoff_flops : float, optional
         Where the split lies; drawn where there is a reference.
 
+    Examples
+    --------
+    >>> from capspace.fit import JackknifePlus, backtest, by_rank, draw_backtest, fitted_curve
+    >>> from capspace.fit import load_reference, target_problem
+    >>> reference = load_reference()
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
+    >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
+    >>> result = backtest(problem, by_rank(problem.truth, 0.2), n_components=1)
+    >>> curve = fitted_curve(result.fitted, -3, 3, method=JackknifePlus(), n_points=20)
+    >>> figure = draw_backtest(result, curve)
+
     """
     models = result.models
     cutoff = None
@@ -54,7 +66,20 @@ def draw_backtest(
 
 
 def draw_backtest_predictions(result: Backtest) -> Figure:
-    """Draw predicted against measured scores of a backtest's test models."""
+    """Draw predicted against measured scores of a backtest's test models.
+
+    Examples
+    --------
+    >>> from capspace.fit import draw_backtest_predictions
+    >>> from capspace.fit import backtest, by_rank, load_reference, target_problem
+    >>> reference = load_reference()
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
+    >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
+    >>> result = backtest(problem, by_rank(problem.truth, 0.2), n_components=1)
+    >>> figure = draw_backtest_predictions(result)
+
+    """
     test = result.models[result.models["side"] == "test"]
     return draw_predicted(
         test["truth"],
@@ -71,6 +96,18 @@ def draw_backtest_baselines(result: Backtest, *, name: str = "capability law") -
     """Draw a backtest's error beside its baselines' errors.
 
     A baseline that lacks test models is named with the number it was scored on.
+
+    Examples
+    --------
+    >>> from capspace.fit import draw_backtest_baselines
+    >>> from capspace.fit import backtest, by_rank, load_reference, target_problem
+    >>> reference = load_reference()
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
+    >>> problem = target_problem(table, reference.table.wide(["bbh"])["bbh"])
+    >>> result = backtest(problem, by_rank(problem.truth, 0.2), n_components=1, baselines=["size"])
+    >>> figure = draw_backtest_baselines(result)
+
     """
     errors = {name: result.mse_test}
     for baseline in result.baselines:

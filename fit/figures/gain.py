@@ -82,6 +82,24 @@ def draw_gain(
     is_test : (n,) bool array, optional
         Models not used in the fits, drawn hollow.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Curve, Treatment, draw_gain
+    >>> skill = np.linspace(-2, 2, 5)
+    >>> base, treated = 1 / (1 + np.exp(-skill)), 1 / (1 + np.exp(-skill - 1))
+    >>> figure = draw_gain(
+    ...     skill,
+    ...     ["a", "a", "b", "b", "b"],
+    ...     [
+    ...         Treatment("direct", base, Curve(skill, base)),
+    ...         Treatment("chain of thought", treated, Curve(skill, treated)),
+    ...     ],
+    ...     Curve(skill, treated - base),
+    ...     measured_gain=treated - base,
+    ...     label="GSM8K",
+    ... )
+
     """
     x = np.asarray(capability, dtype=float)
     test = np.zeros(len(x), bool) if is_test is None else np.asarray(is_test, dtype=bool)
@@ -151,6 +169,16 @@ def draw_gain_analysis(analysis: GainAnalysis, curves: GainCurves) -> Figure:
     curves : GainCurves
         From ``analysis.curves()``.
 
+    Examples
+    --------
+    >>> from capspace.fit import analyse_gain, draw_gain_analysis, load_reference
+    >>> reference = load_reference()
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
+    >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
+    >>> analysis = analyse_gain(table, targets["gsm8k"], targets["gsm8k-cot"], n_components=1)
+    >>> figure = draw_gain_analysis(analysis, analysis.curves())
+
     """
     models = analysis.models
     return draw_gain(
@@ -177,6 +205,13 @@ def draw_weights(weights: pd.DataFrame, *, title: str = "What drives the predict
         Coefficients mapped back to benchmarks: change of the linear predictor per unit of score.
     title : str
         The figure's title.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import draw_weights
+    >>> weights = pd.DataFrame({"MMLU": [1.2, 0.8], "GSM8K": [0.1, 0.9]}, index=["base", "treated"])
+    >>> figure = draw_weights(weights)
 
     """
     values = weights.to_numpy(dtype=float)

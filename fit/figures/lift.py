@@ -25,6 +25,20 @@ def draw_lift(lifts: Sequence[Lift]) -> Figure:
     lifts : sequence of Lift
         As ``lift_card`` returns them, of one model; at least one. The advised are filled.
 
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import INTERVENTIONS, draw_lift, load_reference, predict_lift
+    >>> reference = load_reference()
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> table = reference.table.select(benchmarks=["MMLU", "ARC-C"], families=families)
+    >>> targets = reference.table.wide(["gsm8k", "gsm8k-cot"])
+    >>> scores = pd.DataFrame({"MMLU": 0.62, "ARC-C": 0.58}, index=["mine"])
+    >>> lifts = predict_lift(
+    ...     scores, table, targets["gsm8k"], targets["gsm8k-cot"], INTERVENTIONS[0]
+    ... )
+    >>> figure = draw_lift(lifts)
+
     """
     figure, axes = panel(7.2, 1.5 + 0.55 * len(lifts))
     for at, lift in enumerate(reversed(lifts)):

@@ -46,6 +46,11 @@ def draw_selection(
     quality, cost_label : str
         Labels of the axes.
 
+    Examples
+    --------
+    >>> from capspace.fit import draw_selection
+    >>> figure = draw_selection([2, 4], [0.1, 0.05], [[0.2, 0.3], [0.1, 0.2]])
+
     """
     at = np.asarray(budgets, dtype=float)
     best = np.asarray(chosen, dtype=float)
@@ -105,6 +110,15 @@ def draw_budget_curve(selection: Selection, curve: BudgetCurve) -> Figure:
         Says by which criterion, and what the budget is of.
     curve : BudgetCurve
         From ``selection.over_budgets()``.
+
+    Examples
+    --------
+    >>> from capspace.fit import draw_budget_curve, load_reference, select_models
+    >>> families = ["Llama-2", "Llama-3", "Qwen1.5"]
+    >>> scores = load_reference().table
+    >>> table = scores.select(benchmarks=["MMLU", "ARC-C"], families=families)
+    >>> selection = select_models(table, budget=4, by="model", n_components=1)
+    >>> figure = draw_budget_curve(selection, selection.over_budgets())
 
     """
     return draw_selection(

@@ -20,7 +20,7 @@ WIDEST = 4.0
 """Abilities are integrated from minus to plus so many of their standard deviations."""
 
 
-class ItemResponse(BaseEstimator):
+class ItemResponse(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     """Difficulty and discrimination of items, by marginal maximum likelihood.
 
     A model of ability θ answers item j rightly with probability 1 / (1 + exp(-a_j (θ - b_j))).

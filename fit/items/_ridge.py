@@ -18,7 +18,7 @@ PENALTIES = np.logspace(0, 4, 17)
 """Below 1 the corrections of single items are larger than what an item is worth, about 1/n."""
 
 
-class RidgeFromMean(RegressorMixin, BaseEstimator):
+class RidgeFromMean(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     """Ridge regression of the full score on items, towards their weighted mean and not towards 0.
 
     With a large penalty it is the weighted mean plus a constant; the penalty is that of the least

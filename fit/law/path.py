@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._display import frame_html
 from ..errors import DegenerateError
 from ._law import link_function
 from ._refit import Fitted
@@ -66,6 +67,9 @@ class Curve:
 
     def __repr__(self) -> str:
         return f"Curve({len(self.x)} points from {self.x[0]:.3g} to {self.x[-1]:.3g})"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per point: x, y, lower, upper."""

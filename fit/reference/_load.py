@@ -94,7 +94,15 @@ def load_reference(name_or_path: str | Path | None = None) -> Reference:
 
 @cache
 def reference_names() -> tuple[str, ...]:
-    """Return the names of the packaged references, the one with the newest models first."""
+    """Return the names of the packaged references, the one with the newest models first.
+
+    Examples
+    --------
+    >>> from capspace.fit import reference_names
+    >>> "study-2024" in reference_names()
+    True
+
+    """
     folders = [f for f in files("capspace.fit.reference").iterdir() if _is_reference(f)]
     return tuple(
         sorted((f.name for f in folders), key=lambda name: packaged_about(name).date, reverse=True)

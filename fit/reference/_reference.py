@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Reference", "target_training_table"]
 
 _FEWEST_BASE = 12
+_FEW_TARGETS = 6
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,25 @@ class Reference:
                 f"unknown target {name!r}: it is measured in more than one way, or by a scaffold; "
                 f"name {' or '.join(of_benchmark)}"
             )
-        raise UnknownNameError(
-            f"unknown target {name!r}{near_matches(name, self.targets)}; known are "
-            f"{', '.join(self.targets)}"
+        near = near_matches(name, self.targets)
+        raise UnknownNameError(f"unknown target {name!r}{near}{self._elsewhere(name)}{self._all}")
+
+    def _elsewhere(self, name: str) -> str:
+        """Return which packaged reference has a target that this one has not; "" if none has."""
+        from .choice import owners_of_target
+
+        owners = [owner for owner in owners_of_target(name) if owner != self.name]
+        if not owners:
+            return ""
+        return f"; it belongs to {' and '.join(owners)}: add --reference {owners[0]}"
+
+    @property
+    def _all(self) -> str:
+        """Where a user finds all targets: here if they are few, else by a command."""
+        if len(self.targets) <= _FEW_TARGETS:
+            return f"; known are {', '.join(self.targets)}"
+        return (
+            f"; `capspace targets --reference {self.name or 'PATH'}` lists all {len(self.targets)}"
         )
 
     def models(self, population: Population | None = None) -> pd.DataFrame:

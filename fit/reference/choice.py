@@ -23,6 +23,7 @@ __all__ = [
     "choose_reference",
     "further_references",
     "known_elsewhere",
+    "owners_of_target",
     "packaged_columns",
     "refuse_other_protocols",
 ]
@@ -147,6 +148,19 @@ def packaged_columns() -> list[str]:
     """Return the names of the benchmarks and targets of every packaged reference."""
     named = [f(name) for name in reference_names() for f in (packaged_benchmarks, packaged_targets)]
     return [column for columns in named for column in columns]
+
+
+def owners_of_target(name: str) -> list[str]:
+    """Return the packaged references that have a target of this name, label or benchmark."""
+    wanted = name.strip().lower()
+    return [
+        reference
+        for reference in reference_names()
+        if any(
+            wanted in (t.name.lower(), t.label.lower(), t.name.lower().partition("/")[0])
+            for t in packaged_targets(reference).values()
+        )
+    ]
 
 
 def refuse_other_protocols(table: ScoreTable, reference: Reference) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._display import frame_html
 from ..errors import UnknownNameError
 from ._table import ScoreTable
 
@@ -128,6 +129,9 @@ class SourceOffsets:
 
     pairs: tuple[SourceOffset, ...]
     agreements: tuple[SourceAgreement, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return frame_html(self)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per pair: the attributes of ``SourceOffset``, and its problem."""

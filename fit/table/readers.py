@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TableError, near_matches
+from ..errors import TableError
 from ._cut import CUT_COLUMNS, before_cut
 from ._table import ScoreTable
+from ._unknown_columns import header_words, listed, refuse_unknown
 from .cells import Cells, cell_numbers, cell_texts, is_empty, objects, read_columns
 from .facts import read_date
 from .headers import fact_of_header, in_units_of_one
@@ -145,7 +146,7 @@ def _read(path: Path, benchmarks: Collection[str] | None) -> _Parts:
     if "model" in lower:
         return _from_wide(cells, lower["model"], benchmarks)
     raise TableError(
-        f"no column 'Model'; its columns are {', '.join(list(cells)[:6])}; "
+        f"no column 'Model'; {header_words(cells)}; "
         "expected a column per benchmark beside 'Model', or the columns model, benchmark, score"
     )
 
@@ -216,7 +217,7 @@ def other_meaning(header: str, others: Collection[str] = ()) -> str:
 def _from_long(cells: Cells, benchmarks: Collection[str] | None) -> _Parts:
     headers = [header.strip().lower() for header in cells]
     known = (*SCORE_COLUMNS, *FACT_COLUMNS, *CUT_COLUMNS)
-    _refuse_unknown([c for c in headers if c not in known], known)
+    refuse_unknown([c for c in headers if c not in known], known)
     _refuse_twice(headers)
     rows = typed_cells(dict(zip(headers, cells.values(), strict=True)))
     keep, notes = before_cut(rows)
@@ -227,7 +228,7 @@ def _from_long(cells: Cells, benchmarks: Collection[str] | None) -> _Parts:
     rows["benchmark"] = [_label(name, benchmarks) for name in rows["benchmark"]]
     if benchmarks:
         unknown = [name for name in dict.fromkeys(rows["benchmark"]) if name not in benchmarks]
-        _refuse_unknown(unknown, benchmarks, "benchmark")
+        refuse_unknown(unknown, benchmarks, "benchmark")
     facts = {c: rows[c] for c in ("model", *FACT_COLUMNS) if c in rows}
     return {c: rows[c] for c in SCORE_COLUMNS if c in rows}, facts, notes
 
@@ -267,9 +268,9 @@ def _from_wide(cells: Cells, model_column: str, benchmarks: Collection[str] | No
         if label != header:
             notes.append(f"{header!r} read as {label}")
         columns[label] = cell_numbers(values, models, header)
-    _refuse_unknown(unknown, benchmarks or ())
+    refuse_unknown(unknown, benchmarks or ())
     if not columns:
-        known = f"; known are {', '.join(benchmarks)}" if benchmarks else ""
+        known = f"; known are {listed(benchmarks)}" if benchmarks else ""
         raise TableError(f"no benchmark among its columns{known}")
     scores: dict[str, Any] = {
         **{key: values * len(columns) for key, values in keys.items()},
@@ -303,15 +304,6 @@ def _names(column: str, cells: Iterable[Any]) -> list[str]:
 def _text_or_none(column: str, cells: Iterable[Any]) -> list[str | None]:
     """Return text with None where nothing is known, so that it contradicts no other row."""
     return [text or None for text in cell_texts(cells, column)]
-
-
-def _refuse_unknown(unknown: list[str], known: Collection[str], what: str = "column") -> None:
-    if unknown:
-        others = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-        raise TableError(
-            f"unknown {what} {unknown[0]!r}{others}{near_matches(unknown[0], known)}; known are "
-            f"{', '.join(known)}"
-        )
 
 
 def _refuse_twice(columns: list[str]) -> None:

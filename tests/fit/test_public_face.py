@@ -74,9 +74,7 @@ def test_no_public_docstring_refers_to_a_private_name() -> None:
     assert [(name, text) for name, text in quoted if private.search(text)] == []
 
 
-@pytest.mark.parametrize(
-    "room", ["completion", "law", "prediction", "reference", "report", "space", "table"]
-)
+@pytest.mark.parametrize("room", ROOMS)
 def test_every_function_and_estimator_has_an_example(room: str) -> None:
     module = import_module(f"capspace.fit.{room}")
     named = {name: getattr(module, name) for name in module.__all__}

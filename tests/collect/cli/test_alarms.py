@@ -32,3 +32,23 @@ def test_alarms_stand_in_json(capspace: Command, faulty: Path) -> None:
     assert alarm["pattern"] == "scale"
     faulty.write_text(MODERN.format(0.66))
     assert json.loads(capspace("predict", faulty, "--json").out)["alarms"] == []
+
+
+def test_verdict_and_next_show_the_alarms_of_predict(capspace: Command, faulty: Path) -> None:
+    words = ("verdict", faulty, "--target", "hle/no-tools", "--cost", "10gpu-hours", "--force")
+    assert "mine: GPQA-diamond is 0.007" in capspace(*words).out
+    (alarm,) = json.loads(capspace(*words, "--json").out)["alarms"]
+    assert alarm["pattern"] == "scale"
+    shown = capspace("next", faulty, "--target", "hle/no-tools", "--force")
+    assert "mine: GPQA-diamond is 0.007" in shown.out
+
+
+def test_predict_and_complete_say_which_of_them_to_trust(capspace: Command, faulty: Path) -> None:
+    faulty.write_text(MODERN.format(0.66))
+    line = "trust predict, whose 90% intervals held 87 to 91%"
+    for words in (("predict", faulty, "--target", "hle/no-tools"), ("complete", faulty)):
+        assert line in capspace(*words).out
+        assert any(line in note for note in json.loads(capspace(*words, "--json").out)["notes"])
+    classic = faulty.with_name("classic.csv")
+    classic.write_text("model,MMLU,HellaSwag,GSM8K\nmine,0.62,0.81,0.4\n")
+    assert line not in capspace("predict", classic, "--target", "bbh").out  # complete has no law

@@ -82,7 +82,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "store info": (STORE, ()),
     "store check": (STORE, ()),
     "import": (("scores.csv", *STORE), ()),
-    "twin": (("models/a", *SMALL[:4], *STORE, "--items", "4"), ()),
+    "twin": (("models/a", *SMALL[:4], *STORE, "--sample", "4"), ()),
 }
 RUNS = [
     (command, given)

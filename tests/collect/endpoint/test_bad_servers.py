@@ -40,11 +40,11 @@ class AllNotes(Notes):
 
     def model(self, name: str, n_missing: int, n_known: int) -> None:
         """Remember how much there is to measure."""
-        self.told.append(f"{n_missing} to measure")
+        self.lines.append(f"{n_missing} to measure")
 
     def benchmark(self, name: str, index: int, total: int) -> None:
         """Remember its place."""
-        self.told.append(f"[{index}/{total}] {name}")
+        self.lines.append(f"[{index}/{total}] {name}")
 
     def notices(self, model: str, lines: Any) -> None:
         """Remember it."""
@@ -96,7 +96,7 @@ def test_a_server_without_log_probabilities_measures_the_rest(
     with scripted_server(of_generated_tokens) as server:
         notes = AllNotes()
         done = measured(server, fault_tasks, tmp_path, panel=BOTH, notes=notes)
-        assert {"2 to measure", "[1/2] Answer"} <= {*notes.told}
+        assert {"2 to measure", "[1/2] Answer"} <= {*notes.lines}
         assert [r.benchmark for r in done.results] == ["Answer"]
         (gap,) = done.missing
         assert gap.skipped

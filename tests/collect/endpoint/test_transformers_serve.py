@@ -120,13 +120,13 @@ def test_the_leaderboards_generated_benchmarks_are_measured_and_the_others_skipp
         str(chat), panel=panel.select(generated), store=tmp_path / "a", device="cpu", **given
     )
     behind = collect_scores(str(chat), panel=panel, store=tmp_path / "b", endpoint=url, **given)
-    found = []
+    answers = []
     for done, store in ((local, "a"), (behind, "b")):
         assert [r.benchmark for r in done.results] == generated
         with Store(tmp_path / store) as opened:
-            found.append([(r.score, [s["resps"] for s in opened.samples(r.key)])
+            answers.append([(r.score, [s["resps"] for s in opened.samples(r.key)])
                           for r in done.results])  # fmt: skip
-    assert found[0] == found[1]
+    assert answers[0] == answers[1]
     assert {gap.benchmark for gap in behind.missing} == {
         b.name for b in panel.benchmarks if b.name not in generated
     }

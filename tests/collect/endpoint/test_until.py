@@ -39,14 +39,14 @@ def test_until_and_budget_ask_a_server_for_some_items_alone(
         items = [asked for _, asked in server.answered if "What is" in str(asked)]
         assert len(items) == result.n_items == plan.n_items["GSM8K"] < 1000
         assert result.provenance["tokens"] == 7 * result.n_items  # 5 of the prompt, 2 of the answer
-        assert any("that is enough" in note for note in notes.told)
+        assert any("that is enough" in note for note in notes.lines)
         n_answered = len(server.answered)
         again = measured(server, fault_tasks, tmp_path / "a", until="20%", **until)
         assert again.results == done.results
         assert len(server.answered) == n_answered  # not even a probe
         budget = {"until": "0.01%", "budget": "0.001s"}
         measured(server, fault_tasks, tmp_path / "b", **budget, **until)
-        assert any("the budget ends here" in note for note in notes.told)
+        assert any("the budget ends here" in note for note in notes.lines)
 
 
 def test_where_a_server_counts_no_tokens_the_length_of_the_texts_does() -> None:

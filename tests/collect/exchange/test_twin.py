@@ -173,7 +173,7 @@ def test_the_command_prints_a_table_and_json(
     capspace: Command, tiny_checkpoint: Path, store: Store
 ) -> None:
     command = (
-        "twin", tiny_checkpoint, "--store", store.path, "--panel", "smoke", "--items", 12,
+        "twin", tiny_checkpoint, "--store", store.path, "--panel", "smoke", "--sample", 12,
         "--data-root", "embedded", "--device", "cpu",
     )  # fmt: skip
     shown = capspace(*command)

@@ -173,20 +173,20 @@ def test_behind_a_server_that_gives_log_probabilities_the_panel_scores_alike(
     few = bbh.model_copy(update={"tasks": tuple(two), "n_tasks": 2, "task_chance": two})
     parts = [few if b == bbh else b for b in panel.benchmarks]
     some = panel.model_copy(update={"benchmarks": tuple(parts)})
-    found = []
+    measured = []
     with completions_server(chat) as server:
         for settings in ({"device": "cpu"}, {"endpoint": server.url}):
-            store = tmp_path / str(len(found))
+            store = tmp_path / str(len(measured))
             done = collect_scores(
                 str(chat), panel=some, store=store, data_root="embedded", limit=1, **settings
             )
             assert done.missing == ()
             with Store(store) as opened:
                 samples = {r.benchmark: list(opened.samples(r.key)) for r in done.results}
-            found.append({r.benchmark: (r.score, [chosen(s) for s in samples[r.benchmark]])
+            measured.append({r.benchmark: (r.score, [chosen(s) for s in samples[r.benchmark]])
                           for r in done.results})  # fmt: skip
-    assert found[0] == found[1]
-    assert len(found[0]) == len(panel.benchmarks)
+    assert measured[0] == measured[1]
+    assert len(measured[0]) == len(panel.benchmarks)
 
 
 def evaluated(benchmark: Benchmark, samples: list[dict[str, Any]], **metrics: float) -> Any:

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from commands import Command
 
-from capspace.collect.errors import NothingMeasuredError
+from capspace.collect.errors import HarnessError
+from capspace.collect.harness.data_root import chosen_data_root
+from capspace.collect.harness.estimates import estimated_score
+from capspace.collect.harness.harness import Harness
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel
@@ -90,21 +93,27 @@ def test_a_panel_is_shrunk_measured_and_reused(
     assert full.score == whole.score
     requests = few.provenance["requests"]["n_requests"]
     assert full.provenance["requests"]["n_known"] == requests
+    with Store(tmp_path / "few") as store:  # by all items, no estimate of that is left
+        assert [r.key for r in store.results()] == [full.key]
 
     again = capspace.refused(
         "panels", "shrink", "smoke", "--by", tmp_path / "zoo", "--out", path, "--items", N_ITEMS
     )
     assert "few.yaml is there already" in again
-    for wrong, why in (
-        ({"of": 9999}, "was made for the 9,999 items of arc_challenge"),
-        ({"hashes": ("0" * 12,) * N_ITEMS}, "is another document than that"),
-    ):
-        tasks = {"arc_challenge": items.model_copy(update=wrong)}
-        other = estimate.model_copy(update={"tasks": tasks})
-        changed = panel["ARC-C"].model_copy(update={"estimate": other})
-        changed_panel = panel.model_copy(update={"benchmarks": (changed,)})
-        with pytest.raises(NothingMeasuredError, match=why):
-            collect(tiny_checkpoint, changed_panel, tmp_path / "few")
+    with Store(tmp_path / "whole") as store:
+        samples = [s for s in store.samples(whole.key) if s["doc_id"] in items.positions]
+    assert estimated_score(panel["ARC-C"], estimate, samples)[0] == pytest.approx(by_hand)
+    changed = samples[0] | {"doc_hash": "0" * 64}
+    with pytest.raises(HarnessError, match=r"item \d+ of arc_challenge is another document"):
+        estimated_score(panel["ARC-C"], estimate, [changed, *samples[1:]])
+    tasks = {"arc_challenge": items.model_copy(update={"of": 9999})}
+    other = panel["ARC-C"].model_copy(
+        update={"estimate": estimate.model_copy(update={"tasks": tasks})}
+    )
+    harness = Harness([other], data_root=chosen_data_root("embedded"))
+    with pytest.raises(HarnessError, match="was made for the 9,999 items of arc_challenge"):
+        harness.workload(other)
+    assert harness.workload(panel["ARC-C"]).n_requests == requests
 
 
 def table(path: Path, n_models: int = 24, n_items: int = 40, task: str = "arc_challenge/") -> Path:

@@ -12,9 +12,9 @@ from scipy.optimize import minimize
 
 from capspace.fit import ScoreTable, TargetLaw, load_reference
 from capspace.fit.decide._allocation import allocate_items
-from capspace.fit.decide._item_pool import ItemPool
+from capspace.fit.decide._item_pool import ItemPool, item_variance
 from capspace.fit.decide._noise_effect import NoiseEffect, PredictedWidths
-from capspace.fit.decide._stopping import MeasuredItems, item_variance, plan_items
+from capspace.fit.decide._stopping import MeasuredItems, plan_items
 from capspace.fit.decide._tolerance import Tolerance, read_seconds
 from capspace.fit.errors import (
     FitError,

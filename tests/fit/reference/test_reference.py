@@ -189,3 +189,18 @@ def test_the_name_of_a_benchmark_alone_lists_its_targets():
         reference.target("hle")
     with pytest.raises(UnknownNameError, match=r"did you mean 'hle/tools'"):
         reference.target("hle/tool")
+
+
+def test_a_wrong_target_names_what_is_near_and_who_has_it_and_no_more():
+    reference = load_reference("frontier-2026")
+    with pytest.raises(UnknownNameError) as raised:
+        reference.target("hellaswag/vendr")
+    line = str(raised.value)
+    assert "did you mean 'hellaswag/vendor'" in line
+    assert line.endswith("`capspace targets --reference frontier-2026` lists all 78")
+    assert "swe-bench" not in line
+    belongs = "unknown target 'bbh'; it belongs to study-2024: add --reference study"
+    with pytest.raises(UnknownNameError, match=belongs):
+        reference.target("bbh")
+    with pytest.raises(UnknownNameError, match="it belongs to epoch-2026 and frontier-2026: add"):
+        load_reference().target("hle")

@@ -77,6 +77,7 @@ def test_what_is_written_reads_back(tmp_path, layout, suffix):
         ("", "the file is empty"),
         ("Model,MMLU\n", "holds no row"),
         ("a,b\n1,2\n", "no column 'Model'"),
+        ("name;MMLU;GSM8K\nx;.3;.4\n", "'Model'; its columns, divided by semicolons, are name, MM"),
         ("Model,Model Family\nx,A\n", "no benchmark among its columns; known are MMLU"),
         ("Model,MMLUU\nx,0.3\n", "unknown column 'MMLUU'; did you mean 'MMLU'"),
         ("Model,foo,bar\nx,1,2\n", "unknown column 'foo' \\(and 1 more\\)"),

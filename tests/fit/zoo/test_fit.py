@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from small_files import files_limited_to
 from capspace.collect.cli.zoo.results import print_fit
 from capspace.fit import figures
 from capspace.fit.errors import FitError
+from capspace.fit.law import LawSettings, ScalingLaw
 from capspace.fit.table import ScoreTable
 from capspace.fit.zoo import figures as zoo_figures
+from capspace.fit.zoo import predictions
 from capspace.fit.zoo.fitting import ZooFit, fit_zoo
 from capspace.fit.zoo.predictions import training_runs
 from capspace.fit.zoo.report import verdict, write_report
@@ -50,7 +53,15 @@ def planted(seed: int, *, noise: float = 0.01) -> tuple[ScoreTable, dict[str, fl
     return ScoreTable.from_wide(scores, models=facts[FACTS]), {n: v[2] for n, v in laws.items()}
 
 
+@pytest.fixture
+def few_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a law fitted from 20 starts, of which most find one that was planted."""
+    monkeypatch.setattr(predictions, "LawSettings", partial(LawSettings, n_starts=20))
+    monkeypatch.setattr(predictions, "ScalingLaw", partial(ScalingLaw, n_starts=20))
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_starts")
 def test_a_planted_law_predicts_the_largest_size() -> None:
     inside = n = 0
     for seed in range(6):
@@ -69,6 +80,7 @@ def test_a_planted_law_predicts_the_largest_size() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_starts")
 def test_no_held_out_score_of_the_benchmark_reaches_its_prediction() -> None:
     table, chance = planted(0)
     before = {(p.model, p.benchmark): p.mean for p in fit_zoo("z", table, chance).predictions}
@@ -146,6 +158,7 @@ def test_a_report_that_does_not_fit_on_the_disk_leaves_the_earlier_files(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_starts")
 def test_own_targets_are_predicted_where_they_lack_a_score(tmp_path: Path) -> None:
     table, chance = planted(3)
     wide = table.wide()
@@ -199,6 +212,7 @@ def test_too_little_says_so() -> None:
         fit_zoo("z", table.select(models=list(table.models.index[:2])), chance)
 
 
+@pytest.mark.usefixtures("few_starts")
 def test_a_zoo_without_compute_says_what_is_missing() -> None:
     table, chance = planted(0)
     facts = table.models[["family", "parameters"]]

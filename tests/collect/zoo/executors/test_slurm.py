@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import os
 import re
 import shutil
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from checkout import ROOT
@@ -78,7 +81,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
         start_cluster(at)
     yield command
     if ours:
-        command("stop")
+        end_cluster(at)
+        assert processes_of(at) == []
 
 
 def run_cluster(at: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -111,6 +115,31 @@ def start_cluster(at: Path) -> None:
     logs = [(log.name, log.read_text(errors="replace")) for log in sorted(at.glob("*.log"))]
     ends = [f"{name}: ...{text[-2000:]}" for name, text in logs]
     pytest.fail("\n".join(["Slurm does not come up on this machine", output.stderr, nodes, *ends]))
+
+
+def end_cluster(at: Path) -> None:
+    """End the jobs, then Slurm's daemons, then what they have left."""
+    subprocess.run(["scancel", "--user", getpass.getuser()], check=True)
+    deadline = time.monotonic() + 60.0
+    queue = ["squeue", "-h", "--user", getpass.getuser()]
+    while subprocess.run(queue, capture_output=True).stdout and time.monotonic() < deadline:
+        time.sleep(0.5)  # the cluster is another program: nothing tells us
+    stopped = run_cluster(at, "stop")
+    assert stopped.returncode == 0, stopped.stderr
+    _, left = psutil.wait_procs(processes_of(at), timeout=10.0)
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=10.0)
+
+
+def processes_of(at: Path) -> list[psutil.Process]:
+    """Return a cluster's daemons and the keepers of its jobs, with all that they have started."""
+    found = []
+    for process in psutil.process_iter(["cwd"]):
+        if process.info["cwd"] == str(at) and process.pid != os.getpid():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [*process.children(recursive=True), process]
+    return found
 
 
 @dataclass
