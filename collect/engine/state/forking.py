@@ -17,7 +17,7 @@ from transformers.cache_utils import DynamicCache
 from ..forward import CACHE_NAMES, UnsupportedForwardError, base_model, first_line
 from ..tree import IntArray
 from .own_caches import own_cache, select_linear
-from .scan import chunked_layers, continued_scans, scanning_layers, short_chunks
+from .scan import continued_scans, scanning_layers
 
 __all__ = [
     "ATTENTION",
@@ -197,8 +197,6 @@ class StateForward:
         Whether ``logits_to_keep`` names the tokens whose logits are computed; all are otherwise.
     scanning : tuple of Module
         The layers whose scans go on with help.
-    chunked : tuple of Module
-        The layers whose scans take shorter chunks than their own.
 
     """
 
@@ -207,7 +205,6 @@ class StateForward:
     takes_positions: bool = True
     picks_columns: bool = True
     scanning: tuple[nn.Module, ...] = ()
-    chunked: tuple[nn.Module, ...] = ()
 
     @classmethod
     def of(cls, model: nn.Module) -> StateForward:
@@ -220,7 +217,7 @@ class StateForward:
 
         """
         parameters = inspect.signature(base_model(model).forward).parameters
-        scanning, chunked = scanning_layers(model), chunked_layers(model)
+        scanning = scanning_layers(model)
         reason = ""
         for name in CACHE_NAMES:
             forward = cls(
@@ -229,7 +226,6 @@ class StateForward:
                 takes_positions="position_ids" in parameters,
                 picks_columns="logits_to_keep" in parameters,
                 scanning=scanning,
-                chunked=chunked,
             )
             state = forward.empty()
             try:
@@ -287,7 +283,7 @@ class StateForward:
         if mask is not None:
             settings["attention_mask"] = mask.to(device)
         inputs = torch.from_numpy(tokens).to(device)
-        with continued_scans(self.scanning), short_chunks(self.chunked):
+        with continued_scans(self.scanning):
             logits: Tensor = self.model(input_ids=inputs, use_cache=True, **settings).logits
         return logits if self.picks_columns else logits.index_select(1, wanted)
 

@@ -16,11 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["chunked_layers", "continued_scans", "scanning_layers", "short_chunks"]
+__all__ = ["continued_scans", "scanning_layers"]
 
 _NAME = "mamba_selective_scan"
-_CHUNK = 32
-"""Tokens of a chunk on a CPU: it takes time and memory by the square of them."""
 _CACHE_NAMES = ("cache", "cache_params", "past_key_values")
 
 
@@ -57,34 +55,6 @@ def continued_scans(layers: Sequence[nn.Module]) -> Iterator[None]:
             stack.callback(setattr, module, _NAME, scan)
             setattr(module, _NAME, _continued(scan, before))
         yield
-
-
-def chunked_layers(model: nn.Module) -> tuple[nn.Module, ...]:
-    """Return the layers of a model on a CPU that scan chunk by chunk, as Mamba-2 does.
-
-    PyTorch's own code fills the last chunk with zeros, as a rule of 256 tokens, and computes every
-    pair of tokens in it. The result is the same for chunks of every length.
-    """
-    if next(model.parameters()).device.type != "cpu":
-        return ()
-    return tuple(
-        module
-        for module in model.modules()
-        if isinstance(getattr(module, "chunk_size", None), int) and hasattr(module, "A_log")
-    )
-
-
-@contextmanager
-def short_chunks(layers: Sequence[Any]) -> Iterator[None]:
-    """Let layers scan in chunks of few tokens within the block."""
-    sizes = [layer.chunk_size for layer in layers]
-    try:
-        for layer, size in zip(layers, sizes, strict=True):
-            layer.chunk_size = min(size, _CHUNK)
-        yield
-    finally:
-        for layer, size in zip(layers, sizes, strict=True):
-            layer.chunk_size = size
 
 
 def _continued(scan: Callable[..., Any], before: deque[Tensor]) -> Callable[..., Any]:

@@ -76,9 +76,9 @@ def test_a_method_is_served_or_refused_by_its_name(name: str) -> None:
     settings, reason = BY_NAME[name]
     model = wide(num_hidden_layers=1)
     model.config.quantization_config = settings
-    found = unsupported_reason(model)
-    assert (found is None) == (reason is None)
-    assert reason is None or reason in str(found)
+    given = unsupported_reason(model)
+    assert (given is None) == (reason is None)
+    assert reason is None or reason in str(given)
 
 
 def unpacked(packed: torch.Tensor, bits: int) -> torch.Tensor:
