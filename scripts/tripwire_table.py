@@ -36,7 +36,7 @@ from capspace.fit.decide._alarms import ALARM_RATE, alarms_of_arrays
 from capspace.fit.decide._reference_siblings import fit_reference_siblings
 from capspace.fit.decide._siblings import SiblingModel
 from capspace.fit.decide._stored_siblings import SIBLINGS, as_json
-from capspace.fit.reference._load import reference_folder
+from capspace.fit.reference._packaged import reference_folder
 
 REFERENCES = ("study-2024", "frontier-2026", "epoch-2026", "openllm-v2")
 

@@ -81,7 +81,7 @@ def with_further(
     """
     from capspace.fit.errors import TableError
     from capspace.fit.reference import load_reference, reference_names
-    from capspace.fit.reference._load import packaged_benchmarks
+    from capspace.fit.reference._packaged import packaged_benchmarks
     from capspace.fit.reference.choice import further_references, refuse_other_protocols
 
     from ..run._stored_scores import further_results

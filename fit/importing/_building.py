@@ -10,7 +10,7 @@ import pandas as pd
 from .._display import counted
 from ..errors import TableError, UnknownNameError, near_matches
 from ..reference import About, Benchmark, Source, Target, reference_names
-from ..reference._load import packaged_benchmarks, packaged_targets
+from ..reference._packaged import packaged_benchmarks, packaged_targets
 from ..table._source_offsets import SourceOffsets, compare_sources, source_offsets
 from ..table._table import ScoreTable
 from ..table.facts import last_day

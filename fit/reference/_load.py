@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -13,20 +12,18 @@ from pydantic import BaseModel
 
 from ..errors import TableError, near_matches
 from ..table.readers import read_table
-from ._entries import About, Benchmark, Target
-from ._read import read_about, read_benchmarks, read_reference, read_targets, with_tuning
+from ._packaged import (
+    packaged_about,
+    packaged_benchmarks,
+    packaged_targets,
+    reference_folder,
+    reference_names,
+)
+from ._read import read_reference, with_tuning
+from ._read_entries import read_benchmarks, read_targets
 from ._reference import Reference
 
-__all__ = [
-    "DEFAULT_REFERENCE",
-    "load_reference",
-    "packaged_about",
-    "packaged_benchmarks",
-    "packaged_entries",
-    "packaged_targets",
-    "reference_folder",
-    "reference_names",
-]
+__all__ = ["DEFAULT_REFERENCE", "load_reference", "packaged_entries"]
 
 DEFAULT_REFERENCE = "study-2024"
 """The reference of models whose columns fit no newer one better."""
@@ -70,7 +67,7 @@ def load_reference(name_or_path: str | Path | None = None) -> Reference:
     if name_or_path is None or str(name_or_path) in reference_names():
         return deepcopy(_packaged(str(name_or_path or DEFAULT_REFERENCE)))  # the caller's own
     own = Path(name_or_path)
-    default = _folder(DEFAULT_REFERENCE)
+    default = reference_folder(DEFAULT_REFERENCE)
     if own.is_dir():
         return read_reference(own, default)
     if not own.exists() and not own.suffix:
@@ -92,51 +89,11 @@ def load_reference(name_or_path: str | Path | None = None) -> Reference:
     return Reference(with_tuning(table), used, present)
 
 
-@cache
-def reference_names() -> tuple[str, ...]:
-    """Return the names of the packaged references, the one with the newest models first.
-
-    Examples
-    --------
-    >>> from capspace.fit import reference_names
-    >>> "study-2024" in reference_names()
-    True
-
-    """
-    folders = [f for f in files("capspace.fit.reference").iterdir() if _is_reference(f)]
-    return tuple(
-        sorted((f.name for f in folders), key=lambda name: packaged_about(name).date, reverse=True)
-    )
-
-
-def reference_folder(name: str) -> Traversable:
-    """Return the folder of a packaged reference, which also holds its fitted laws."""
-    return _folder(name)
-
-
-@cache
-def packaged_about(name: str) -> About:
-    """Return what a packaged reference says about itself, without loading its tables."""
-    return read_about(_folder(name) / "reference.yaml")
-
-
-@cache
-def packaged_benchmarks(name: str) -> dict[str, Benchmark]:
-    """Return the benchmarks of a packaged reference, without loading its tables."""
-    return read_benchmarks(_folder(name) / "benchmarks.yaml")
-
-
-@cache
-def packaged_targets(name: str) -> dict[str, Target]:
-    """Return the targets of a packaged reference, without loading its tables."""
-    return read_targets(_folder(name) / "targets.yaml")
-
-
 def packaged_entries() -> dict[Traversable, Sequence[BaseModel]]:
     """Return what stands in each file of entries of each packaged reference."""
     every: dict[Traversable, Sequence[BaseModel]] = {}
     for name in sorted(reference_names()):
-        folder = _folder(name)
+        folder = reference_folder(name)
         every[folder / "reference.yaml"] = [packaged_about(name)]
         every[folder / "benchmarks.yaml"] = [*packaged_benchmarks(name).values()]
         every[folder / "targets.yaml"] = [*packaged_targets(name).values()]
@@ -146,12 +103,4 @@ def packaged_entries() -> dict[Traversable, Sequence[BaseModel]]:
 
 @cache
 def _packaged(name: str) -> Reference:
-    return read_reference(_folder(name), _folder(DEFAULT_REFERENCE))
-
-
-def _folder(name: str) -> Traversable:
-    return files("capspace.fit.reference") / name
-
-
-def _is_reference(folder: Traversable) -> bool:
-    return folder.is_dir() and (folder / "reference.yaml").is_file()
+    return read_reference(reference_folder(name), reference_folder(DEFAULT_REFERENCE))

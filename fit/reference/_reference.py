@@ -15,6 +15,7 @@ from ..errors import UnknownNameError, check_choice, near_matches
 from ..table._source_offsets import SourceOffsets
 from ..table._table import ScoreTable
 from ._entries import About, Benchmark, Evaluation, Kind, Population, Target
+from ._packaged import owners_of_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,8 +165,6 @@ class Reference:
 
     def _elsewhere(self, name: str) -> str:
         """Return which packaged reference has a target that this one has not; "" if none has."""
-        from .choice import owners_of_target
-
         owners = [owner for owner in owners_of_target(name) if owner != self.name]
         if not owners:
             return ""

@@ -8,13 +8,8 @@ from dataclasses import dataclass
 from ..errors import TableError
 from ..table._table import ScoreTable
 from ..table.readers import canonical_benchmark
-from ._load import (
-    DEFAULT_REFERENCE,
-    packaged_about,
-    packaged_benchmarks,
-    packaged_targets,
-    reference_names,
-)
+from ._load import DEFAULT_REFERENCE
+from ._packaged import packaged_about, packaged_benchmarks, packaged_targets, reference_names
 from ._reference import Reference
 from ._training_arguments import has_anchor
 
@@ -23,7 +18,6 @@ __all__ = [
     "choose_reference",
     "further_references",
     "known_elsewhere",
-    "owners_of_target",
     "packaged_columns",
     "refuse_other_protocols",
 ]
@@ -148,19 +142,6 @@ def packaged_columns() -> list[str]:
     """Return the names of the benchmarks and targets of every packaged reference."""
     named = [f(name) for name in reference_names() for f in (packaged_benchmarks, packaged_targets)]
     return [column for columns in named for column in columns]
-
-
-def owners_of_target(name: str) -> list[str]:
-    """Return the packaged references that have a target of this name, label or benchmark."""
-    wanted = name.strip().lower()
-    return [
-        reference
-        for reference in reference_names()
-        if any(
-            wanted in (t.name.lower(), t.label.lower(), t.name.lower().partition("/")[0])
-            for t in packaged_targets(reference).values()
-        )
-    ]
 
 
 def refuse_other_protocols(table: ScoreTable, reference: Reference) -> None:

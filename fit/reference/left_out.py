@@ -14,7 +14,8 @@ from .._files import write_whole
 from ..errors import TableError
 from ..table.cells import cell_numbers, read_columns
 from ._digest import tables_digest
-from ._load import load_reference, reference_folder, reference_names
+from ._load import load_reference
+from ._packaged import reference_folder, reference_names
 from ._reference import Reference
 
 __all__ = [

@@ -13,7 +13,7 @@ from capspace.fit import ScoreTable, load_reference, predict_targets
 from capspace.fit.decide._options import make_outlook
 from capspace.fit.decide._reference_siblings import sibling_model
 from capspace.fit.errors import FitError
-from capspace.fit.reference._load import reference_folder
+from capspace.fit.reference._packaged import reference_folder
 from capspace.fit.reference.left_out import LEFT_OUT, left_out_of, stale_note
 
 
