@@ -11,7 +11,6 @@ from ..errors import SettingsError
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
 from .judging import RunCost, Threshold, Tolerance, judge_of
-from .old_names import reading
 from .setting_options import with_settings
 from .tables import Keep, print_notes
 
@@ -23,8 +22,8 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command(cls=reading(budget="--time-budget"))(place)
-    app.command(cls=reading(budget="--time-budget"))(collect)
+    app.command()(place)
+    app.command()(collect)
 
 
 @with_settings

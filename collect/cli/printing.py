@@ -64,7 +64,7 @@ def print_table(
     No number and no name in the first column is cut: a table that needs more columns than a
     terminal has is printed as wide as it needs, and the terminal breaks its lines.
     """
-    from .flat_table import flat_table
+    from .flat_tables import flat_table
 
     lines = [tuple(row) for row in rows]
     shown = console()

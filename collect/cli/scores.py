@@ -12,7 +12,7 @@ from capspace.tasks.panel import Benchmark
 from ..errors import CollectError
 from . import options as o
 from .old_names import reading
-from .shrink import NamedPanels, shrink
+from .shrinking import NamedPanels, shrink
 
 __all__ = ["add_to"]
 

@@ -19,14 +19,17 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command(cls=reading(scores="SCORES"))(select)
+    app.command(cls=reading(scores="SCORES", budget="--model-budget"))(select)
 
 
 def select(
     scores: t.Scores,
     budget: Annotated[
         float,
-        typer.Option(help="Largest number of models, or with --costs their largest total cost."),
+        typer.Option(
+            "--model-budget",
+            help="Largest number of models, or with --costs their largest total cost.",
+        ),
     ],
     by: Annotated[
         Literal["family", "model"],

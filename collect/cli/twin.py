@@ -17,7 +17,7 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command(cls=reading(budget="--time-budget", items="--sample"))(twin)
+    app.command(cls=reading(items="--sample"))(twin)
 
 
 @with_settings

@@ -114,8 +114,8 @@ class StoppingRun(PanelRun):
         measured = [_measured(result) for result in known.values()]
         effect = self.widths.effect(to_table(known.values()))
         left = None
-        if self.settings.time_budget is not None:
-            left = max(0.0, read_seconds(self.settings.time_budget) - seconds)
+        if self.settings.budget is not None:
+            left = max(0.0, read_seconds(self.settings.budget) - seconds)
         tolerance = Tolerance.read(self.settings.until or "")
         try:
             plan = plan_items(effect, measured, tolerance, seconds=left)

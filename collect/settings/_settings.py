@@ -233,9 +233,9 @@ class RunSettings(EndpointFields, LoadSettings):
     """Measure items in a random order, and end where all that are left would narrow no target's
     interval by more: by 0.02 of a score, or by 5% of the interval's width."""
 
-    time_budget: (
-        Annotated[str, AfterValidator(checked_duration), Field(examples=["30min"])] | None
-    ) = None
+    budget: Annotated[str, AfterValidator(checked_duration), Field(examples=["30min"])] | None = (
+        None
+    )
     """Time that the items may take with until, as 90s, 30min or 2h; loading is not in it."""
 
     seed: Seed | None = None
@@ -284,8 +284,8 @@ class RunSettings(EndpointFields, LoadSettings):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.time_budget is not None and self.until is None:
-            raise ValueError("time_budget bounds what until asks for; give until as well, as in 5%")
+        if self.budget is not None and self.until is None:
+            raise ValueError("budget bounds what until asks for; give until as well, as in 5%")
         if self.until is not None and self.limit is not None:
             raise ValueError("until decides how many items are measured; leave out limit")
         if self.thinking == "off" and self.think_end is not None:

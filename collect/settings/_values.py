@@ -198,7 +198,7 @@ class RunChanges(TypedDict, total=False):
     include_path: os.PathLike[str] | str | None
     limit: int | None
     until: str | None
-    time_budget: str | None
+    budget: str | None
     seed: int | None
     chat_template: bool
     thinking: Thinking | bool

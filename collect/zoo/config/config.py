@@ -107,7 +107,7 @@ class ZooSettings(RunSettings):
             NOT_HERE, "a zoo hands out the devices; `devices` says how many one checkpoint takes"
         )
 
-    @field_validator("until", "time_budget", mode="before")
+    @field_validator("until", "budget", mode="before")
     @classmethod
     def _all_items(cls, value: Any) -> Any:
         raise PydanticCustomError(

@@ -184,7 +184,8 @@ def test_backtest_gain_space_efficiency_and_select(
     assert laws["equivalent"]["family"] == "F1"
     chosen = json.loads(
         capspace(
-            "select", zoo, *columns, "--budget", "10", "--include", "F3", "--json", "--out", out
+            "select", zoo, *columns, "--model-budget", "10", "--include", "F3", "--json",
+            "--out", out,
         ).out
     )  # fmt: skip
     assert "F3" in chosen["units"]
@@ -284,7 +285,7 @@ def test_a_budget_for_everything_draws_a_curve(
     capspace: Command, zoo: Path, tmp_path: Path
 ) -> None:
     few = ("--drop", "Agents", "--drop", "Agents, treated", "--components", "2")
-    run = capspace("select", zoo, "--budget", "inf", *few, "--out", tmp_path / "figures")
+    run = capspace("select", zoo, "--model-budget", "inf", *few, "--out", tmp_path / "figures")
     assert (run.code, run.err) == (0, "")
     assert (tmp_path / "figures" / "selection.png").is_file()
 
@@ -408,7 +409,7 @@ def test_a_level_outside_its_range_is_not_frozen(capspace: Command, tmp_path: Pa
 
 def test_a_seed_below_zero(capspace: Command, zoo: Path) -> None:
     run = ("backtest", zoo, "--target-column", "Agents", "--random", "0.2")
-    for command in (run, ("select", zoo, "--budget", "5")):
+    for command in (run, ("select", zoo, "--model-budget", "5")):
         assert "--seed" in capspace.refused(*command, "--seed", "-1")
 
 

@@ -75,7 +75,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     ),
     "space": (BASE, (("--out", "out"),)),
     "efficiency": ((*BASE, "--reference-family", "F1"), (("--out", "out"),)),
-    "select": ((*BASE, "--budget", "10"), (("--out", "out"),)),
+    "select": ((*BASE, "--model-budget", "10"), (("--out", "out"),)),
     "ledger add": (("bbh", *LEDGER), ()),
     "ledger score": (("first", *LEDGER, "scores.csv", *TRUTH), ()),
     "ledger show": (LEDGER, ()),

@@ -48,13 +48,13 @@ def test_an_old_option_without_a_value_says_what_is_missing(capspace: Command) -
     [
         (("next", "no.csv", "--items", "20"), "--items is now --max-items"),
         (("import", "no.json", "--model", "org/mine"), "--model is now --answers-of"),
-        (("collect", "no", "--budget", "30min"), "--budget is now --time-budget"),
+        (("select", "no.csv", "--budget", "3"), "--budget is now --model-budget"),
         (
             ("reproduce", "--data", "no", "--out", "no/out"),
             "--data is now the argument TABLES: give the value without --data",
         ),
     ],
-    ids=["next", "import", "collect", "reproduce"],
+    ids=["next", "import", "select", "reproduce"],
 )
 def test_each_renamed_option_names_the_new_one(
     capspace: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...],

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from store_parts import RESULT
 
-from capspace.collect.cli import flat_table, options
+from capspace.collect.cli import flat_tables, options
 from capspace.collect.cli.options import print_table
 from capspace.collect.cli.show import print_results, result_dict
 
@@ -51,8 +51,8 @@ def test_a_table_that_is_laid_out_at_once_looks_as_rich_lays_it_out(
 
 def test_of_a_table_that_might_fold_nothing_is_laid_out_at_once() -> None:
     names, rows = ("Name", "Interval", "Why"), [("mine", "0.5", "little tested " * 9 + "yet")]
-    assert flat_table.flat_table("", names, rows, numbers=names[1:2], width=60) is None
-    assert flat_table.flat_table("", names, rows, numbers=names[1:2], width=160) is not None
+    assert flat_tables.flat_table("", names, rows, numbers=names[1:2], width=60) is None
+    assert flat_tables.flat_table("", names, rows, numbers=names[1:2], width=160) is not None
 
 
 def test_a_score_of_unfinished_thoughts_is_marked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,11 +95,11 @@ def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(
     responses = {}
     for name, words in commands.items():
         # AIME, too, is greedy: a model of known answers cannot be sampled.
-        said = capspace(
+        run = capspace(
             *(places.get(word, word) for word in words), "--data-root", "embedded", "--store",
             tmp_path / name, "--max-gen-toks", "10", "--temperature", "0", "--n-samples", "1",
         )  # fmt: skip
-        assert len(names) < 8 or said.code == 0, said.err
+        assert len(names) < 8 or run.code == 0, run.err
         with Store(tmp_path / name) as opened:
             results = {r.benchmark: r for r in opened.results()}
             samples = {b: list(opened.samples(r.key)) for b, r in results.items()}

@@ -66,7 +66,7 @@ def test_the_columns_are_those_of_the_reference() -> None:
 
 def chosen(sample: dict[str, Any]) -> Any:
     """Return a sample's text, or which of its answers is the most probable."""
-    responses = [one[0] for one in sample["resps"]]
+    responses = [each[0] for each in sample["resps"]]
     if isinstance(responses[0], str):
         return responses
     values = [float(value) for value, _ in responses]

@@ -128,7 +128,7 @@ def test_a_drawn_item_has_the_prompt_of_the_whole_run(
 def test_a_budget_of_time_ends_a_run(tiny_checkpoint: Path, three: Panel, tmp_path: Path) -> None:
     notes = Notes()
     bbh = PredictedWidths(load_reference(), targets=["bbh"])
-    short = {"until": "1%", "time_budget": "0.001s", "widths": bbh, "progress": notes}
+    short = {"until": "1%", "budget": "0.001s", "widths": bbh, "progress": notes}
     run = collect(tiny_checkpoint, three.select(["Winogrande"]), tmp_path, **short)
     assert [r.n_items for r in run.results] == [FIRST]
     assert any("the budget ends here" in note for note in notes.lines)
@@ -148,8 +148,8 @@ def test_targets_without_a_number_are_refused_before_anything_is_measured(
         ({"until": "small"}, "until: the tolerance is 'small'"),
         ({"until": "0"}, "until: the tolerance is 0; it must be above 0"),
         ({"until": "-2%"}, "until: the tolerance is -2%; it must be above 0"),
-        ({"until": "5%", "time_budget": "30"}, "time_budget: the budget '30' has no unit"),
-        ({"time_budget": "30min"}, "time_budget bounds what until asks for"),
+        ({"until": "5%", "budget": "30"}, "budget: the budget '30' has no unit"),
+        ({"budget": "30min"}, "budget bounds what until asks for"),
         ({"until": "5%", "limit": 10}, "leave out limit"),
     ],
 )

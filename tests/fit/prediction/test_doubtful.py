@@ -171,7 +171,7 @@ def test_every_command_that_reads_a_table_leaves_it_out(capspace, zoo, tmp_path)
         ("gain", *table, *base, *few),
         ("space", *table, "--json"),
         ("efficiency", *table, "--reference-family", "F1", *few),
-        ("select", *table, "--budget", "10", *few),
+        ("select", *table, "--model-budget", "10", *few),
     ):
         notes = json.loads(capspace(*command).out)["notes"]
         assert "far below chance, left out: org0/m3: MMLU is 0 (chance 0.25)" in notes, command

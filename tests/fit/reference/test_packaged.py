@@ -8,7 +8,7 @@ import pytest
 from checkout import ROOT
 
 from capspace.fit import Reference, load_reference, reference_names
-from capspace.fit.reference import About, Evaluation, _checked_entries, _load, _read
+from capspace.fit.reference import About, Evaluation, _checked_entries, _load
 
 TABLES = ROOT / "../shared/data/results/modern"
 MODERN = ("openllm-v2", "frontier-2026", "epoch-2026")
@@ -35,9 +35,11 @@ def test_checked_entries_are_those_of_the_files(monkeypatch: pytest.MonkeyPatch)
         kind = type(entries[0])
         if kind is Evaluation:
             targets = {e.target: None for e in entries}
-            anew = [*_read._evaluations(Path(str(file)).parent, targets).values()]
+            anew = [*_read_entries.read_evaluations(Path(str(file)).parent, targets).values()]
+        elif kind is About:
+            anew = [_read_entries.read_about(file)]
         else:
-            anew = [_read.read_about(file)] if kind is About else [*_read._entries(kind, file)]
+            anew = [*_read_entries._entries(kind, file)]
         assert repr(anew) == repr(entries)
 
 
