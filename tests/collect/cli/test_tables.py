@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from store_parts import RESULT
 
-from capspace.collect.cli import flat_tables, options
-from capspace.collect.cli.options import print_table
+from capspace.collect.cli import flat_tables, printing
+from capspace.collect.cli.printing import print_table
 from capspace.collect.cli.show import print_results, result_dict
 
 
@@ -45,7 +45,7 @@ def test_a_table_that_is_laid_out_at_once_looks_as_rich_lays_it_out(
     table = ("mine: offered", ("Name", "Interval", "Why"), rows)
     print_table(*table, numbers=numbers)
     at_once = capsys.readouterr().out
-    options._print_folded(*table, numbers)
+    printing._print_folded(*table, numbers)
     assert at_once == capsys.readouterr().out
 
 

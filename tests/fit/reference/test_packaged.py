@@ -8,7 +8,7 @@ import pytest
 from checkout import ROOT
 
 from capspace.fit import Reference, load_reference, reference_names
-from capspace.fit.reference import About, Evaluation, _checked_entries, _load
+from capspace.fit.reference import About, Evaluation, _checked_entries, _load, _read_entries
 
 TABLES = ROOT / "../shared/data/results/modern"
 MODERN = ("openllm-v2", "frontier-2026", "epoch-2026")
