@@ -128,6 +128,11 @@ class Placement:
             groups.setdefault(reason, []).append(target)
         return groups
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each component, from its loadings; see ``component_names``."""
+        return component_names(self.space.components_, list(self.scores.index))
+
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction; see ``Predictions.to_frame``."""
         return self.predictions.to_frame()
@@ -145,7 +150,7 @@ class Placement:
                 "mean": json_safe(self.place.mean[0]),
                 "covariance": json_safe(self.place.covariance[0]),
                 "explained_variance_ratio": json_safe(self.space.explained_variance_ratio_),
-                "names": list(component_names(self.space.components_, list(self.scores.index))),
+                "names": list(self.names),
                 "nearest": list(self.nearest),
             },
             "equivalent_flops": None if self.equivalent is None else self.equivalent.to_dict(),
