@@ -12,7 +12,14 @@ __all__ = ["Missing", "Result", "dated", "utc_now"]
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """One measured score and where it came from."""
+    """One measured score and where it came from.
+
+    See Also
+    --------
+    Store : Holds them.
+    Missing : A cell without a score.
+
+    """
 
     key: str
     """``Measurement.key``: names the result and its samples."""
@@ -52,7 +59,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Missing:
-    """A cell of a panel without a score, and why."""
+    """A cell of a panel without a score, and why.
+
+    See Also
+    --------
+    Result : A cell with a score.
+    Collection : Lists the cells without one.
+
+    """
 
     model: str
     benchmark: str

@@ -51,6 +51,11 @@ class Store:
         The folder cannot be written, the file is no store or damaged, or a newer version of
         capspace wrote it.
 
+    See Also
+    --------
+    collect_scores : Measures into one.
+    Result : What it holds.
+
     Notes
     -----
     Processes of one machine may write to one store at once. Several machines may where a lock also

@@ -27,6 +27,11 @@ class Candidates:
     cost : (n,) array, optional
         Cost of each model, such as GPU-hours; 1 each by default, so that a budget counts models.
 
+    See Also
+    --------
+    choose_models : Chooses among them under a budget.
+    Choice : What is chosen.
+
     """
 
     points: ArrayLike
@@ -57,6 +62,11 @@ class Choice:
         "exhaustive" is a proven optimum; "exchange" is the best of a local search.
     n_evaluated : int
         Subsets whose criterion was computed.
+
+    See Also
+    --------
+    choose_models, choose_over_budgets : Make the best ones.
+    random_choices : Make the ones to compare it with.
 
     """
 

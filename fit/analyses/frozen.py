@@ -38,7 +38,13 @@ _SAME_LAW = 1e-6
 
 
 class LedgerError(FitError):
-    """A ledger that cannot be read, was changed after the fact, or cannot answer."""
+    """A ledger that cannot be read, was changed after the fact, or cannot answer.
+
+    See Also
+    --------
+    Ledger, FrozenLaw : Raise it.
+
+    """
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,11 @@ class FrozenLaw:
         ``mean``, ``components``, ``intercept``, ``coef``, ``floor``, ``ceiling`` of space and law.
     predictions : list of dict
         Of models whose benchmarks were known by then; see ``Prediction.to_dict``.
+
+    See Also
+    --------
+    Ledger : Freezes laws into a file and scores them later.
+    Scoring : How it did on models that were not in it.
 
     """
 

@@ -35,6 +35,11 @@ class GainCurves:
     base, treated, gain : Curve
         Against the treated law's linear predictor; the gain has its interval.
 
+    See Also
+    --------
+    GainAnalysis : Has them along its models.
+    draw_gain : Draws such curves.
+
     """
 
     base: Curve
@@ -63,6 +68,11 @@ class GainAnalysis:
         Nominal coverage of the intervals.
     notes : tuple of str
         What was assumed or left out.
+
+    See Also
+    --------
+    analyse_gain : Makes one.
+    draw_gain_analysis : Draws it.
 
     """
 
@@ -196,7 +206,7 @@ def analyse_gain(
 
     See Also
     --------
-    capspace.fit.figures.draw_gain : Draws it, with ``GainAnalysis.curves``.
+    draw_gain : Draws it, with ``GainAnalysis.curves``.
 
     References
     ----------
@@ -267,6 +277,11 @@ def predict_gain(
         as ``fit_gain``.
     DegenerateError
         There is no model to fit on.
+
+    See Also
+    --------
+    analyse_gain : Does it from a table of scores.
+    GainPrediction : What is returned.
 
     Examples
     --------

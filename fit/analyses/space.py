@@ -35,6 +35,11 @@ class SpaceAnalysis:
     notes : tuple of str
         What was assumed or left out.
 
+    See Also
+    --------
+    analyse_space : Makes one.
+    draw_space : Draws it.
+
     """
 
     space: CapabilitySpace

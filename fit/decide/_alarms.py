@@ -46,6 +46,10 @@ class ScoreAlarm:
     causes : tuple of str
         What usually leaves the pattern, the likeliest first.
 
+    See Also
+    --------
+    check_scores, check_together : Raise alarms.
+
     """
 
     model: str

@@ -47,6 +47,11 @@ class Intervention:
         Tokens of an answer with it and without.
     base_samples : int
 
+    See Also
+    --------
+    predict_lift : Predicts what one gains.
+    lift_card : Predicts what each of several gains.
+
     """
 
     name: str
@@ -101,6 +106,11 @@ class Lift:
     advised : bool
         Of the interventions on one base, the one with the fewest tokens per point among those whose
         interval lies above 0.
+
+    See Also
+    --------
+    predict_lift, lift_card : Make them.
+    draw_lift : Draws those of one model.
 
     """
 
@@ -176,6 +186,11 @@ def predict_lift(
     UnknownNameError
         No benchmark of the table is among the columns.
 
+    See Also
+    --------
+    lift_card : All interventions of a reference.
+    analyse_gain : The gain over many models, with its figure.
+
     Examples
     --------
     >>> import pandas as pd
@@ -244,6 +259,11 @@ def lift_card(
         Nominal coverage.
     exclude : collection of str, default ()
         Further models to leave out.
+
+    See Also
+    --------
+    predict_lift : One intervention.
+    draw_lift : Draws the card.
 
     Examples
     --------

@@ -37,6 +37,11 @@ class Measurement:
     cost : Cost or None
         Of the items that are missing; None where no price is known.
 
+    See Also
+    --------
+    Step : What is expected after one.
+    next_evaluations : Orders them by what they are worth.
+
     """
 
     benchmark: str
@@ -60,6 +65,11 @@ class Step:
         Of this measurement and those before it.
     bounds : Bounds
         Intervals (d, t) after d plausible outcomes.
+
+    See Also
+    --------
+    Verdict, NextEvaluations : Have them in the order of what they are worth.
+    Measurement : What is measured in one.
 
     """
 

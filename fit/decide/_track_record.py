@@ -33,6 +33,11 @@ class TrackRecord:
     n_all, skipped_all, right_all : int
         The same over all targets of the reference, for a threshold at the same rank.
 
+    See Also
+    --------
+    Verdict : Has one as ``record``.
+    judge_run : Makes it.
+
     """
 
     n: int

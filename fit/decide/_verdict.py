@@ -36,6 +36,11 @@ class Question:
     FitError
         Not just one of the two is given, or it lies outside (0, 1).
 
+    See Also
+    --------
+    judge_run : Answers it with a verdict.
+    Verdict : Has it as ``question``.
+
     """
 
     threshold: float | None = None
@@ -91,6 +96,11 @@ class Verdict:
     caution : str
         What the target's back-test says against its prediction, such as that it is weak and why;
         "" for nothing.
+
+    See Also
+    --------
+    judge_run : Makes one.
+    TrackRecord : How such verdicts went.
 
     """
 

@@ -45,6 +45,10 @@ class Treatment:
         Measured scores; NaN where a model has none.
     curve : Curve
 
+    See Also
+    --------
+    draw_gain : Draws the base and the treated models.
+
     """
 
     name: str
@@ -81,6 +85,10 @@ def draw_gain(
         What is measured.
     is_test : (n,) bool array, optional
         Models not used in the fits, drawn hollow.
+
+    See Also
+    --------
+    draw_gain_analysis : Draws the gain as ``analyse_gain`` returns it.
 
     Examples
     --------
@@ -169,6 +177,11 @@ def draw_gain_analysis(analysis: GainAnalysis, curves: GainCurves) -> Figure:
     curves : GainCurves
         From ``analysis.curves()``.
 
+    See Also
+    --------
+    analyse_gain : Makes what is drawn.
+    draw_gain : Draws curves that come from elsewhere.
+
     Examples
     --------
     >>> from capspace.fit import analyse_gain, draw_gain_analysis, load_reference
@@ -205,6 +218,11 @@ def draw_weights(weights: pd.DataFrame, *, title: str = "What drives the predict
         Coefficients mapped back to benchmarks: change of the linear predictor per unit of score.
     title : str
         The figure's title.
+
+    See Also
+    --------
+    CapabilitySpace, ScalingLaw : Of their product such weights are made.
+    draw_space : Draws the loadings behind them.
 
     Examples
     --------

@@ -46,6 +46,11 @@ class SourceTerms:
     date : date or None
         When the copy was published or fetched.
 
+    See Also
+    --------
+    read_published : Takes them.
+    Source : What becomes of them.
+
     """
 
     licence: str
@@ -124,6 +129,11 @@ class ImportedTable:
         Title, address, date and licence for each text in the column ``source`` of the table.
     notes : tuple of str
         What was left out, and why.
+
+    See Also
+    --------
+    read_published : Makes one from a published file.
+    build_reference : Builds a reference of several.
 
     """
 

@@ -38,6 +38,11 @@ class Responses:
     TableError
         An item is there twice, a score is not between 0 and 1, or an item or a model has none.
 
+    See Also
+    --------
+    read_responses : Reads them from files.
+    shorten, select_items : Choose among their items.
+
     Examples
     --------
     >>> responses = Responses([[1, 0], [1, 1]], models=["a", "b"], items=["q1", "q2"])

@@ -30,6 +30,11 @@ class ItemSelection:
     weights : array (n,)
         How much of the benchmark each stands for; they add up to 1.
 
+    See Also
+    --------
+    select_items : Makes one.
+    ShortForm : Such items, with the estimate of the full score.
+
     """
 
     positions: NDArray[np.intp]
@@ -72,6 +77,11 @@ def select_items(
     ------
     TooFewItemsError
         The benchmark has no more items than that.
+
+    See Also
+    --------
+    shorten : Also fits the estimate of the full score.
+    ItemSelection : What is returned.
 
     References
     ----------

@@ -55,6 +55,11 @@ class ShortForm:
     n_models, n_families, n_items : int
         Training models, their families, and all items of the benchmark.
 
+    See Also
+    --------
+    shorten : Makes one.
+    ItemSelection : Items without an estimate.
+
     """
 
     items: tuple[str, ...]
@@ -113,6 +118,11 @@ def shorten(
         The benchmark has no more items than that.
     DegenerateError
         All models have the same score.
+
+    See Also
+    --------
+    select_items : The choice of items alone.
+    ShortForm : What is returned.
 
     Notes
     -----

@@ -22,7 +22,14 @@ EXP_CAP = 100.0
 
 
 class Form:
-    """The shape of a law: its link and which asymptotes are free."""
+    """The shape of a law: its link and which asymptotes are free.
+
+    See Also
+    --------
+    ScalingLaw : The law that has this shape.
+    LawSettings : Chooses the shape of a law that is refitted.
+
+    """
 
     def __init__(self, link: LinkName, floor: Level = 0.0, ceiling: Level = 1.0) -> None:
         check_choice(link, get_args(LinkName), "link")

@@ -50,6 +50,11 @@ class LawSettings:
     FitError
         ``n_components`` is no whole number of at least 1, or ``delta`` is not above 0.
 
+    See Also
+    --------
+    Training : Holds them beside the data.
+    TargetLaw : Takes them from its parameters.
+
     """
 
     n_components: int = 3
@@ -78,6 +83,11 @@ class Training:
     clip : bounds of imputed scores
     order : (n,) what models are compared by to say that others are beyond them, such as training
         FLOPs; NaN where unknown, None for capability
+
+    See Also
+    --------
+    Fitted : What is fitted on it.
+    LawSettings : How.
 
     """
 
@@ -115,6 +125,11 @@ class Fitted:
     training : what they were fitted on
     spaces : Spaces of one weighting
     best : parameters and loss of the law
+
+    See Also
+    --------
+    TargetLaw : Learns one as ``fitted_``.
+    Training : What it is fitted on.
 
     """
 

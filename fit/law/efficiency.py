@@ -56,6 +56,11 @@ class FamilyLaw:
     scale_range : tuple of float
         Smallest and largest scale in the family.
 
+    See Also
+    --------
+    fit_family_law : Makes one.
+    fit_efficiency : Makes one for every family.
+
     """
 
     family: str
@@ -122,6 +127,11 @@ class Efficiency:
         Mean R² over the families of three or more models; NaN if there is none.
     pooled : FamilyLaw
         One line through all models whatever their family.
+
+    See Also
+    --------
+    fit_efficiency : Makes one.
+    FamilyLaw : Each of its lines.
 
     """
 

@@ -40,6 +40,11 @@ class EquivalentScale:
         Why there is no number: "below every reference model" or "above every reference model"; ""
         where there is one.
 
+    See Also
+    --------
+    equivalent_scale : Makes one.
+    reference_line : The line of the reference family in training FLOPs.
+
     """
 
     family: str

@@ -44,6 +44,11 @@ class Interval:
     level : float
         Nominal coverage of (lower, upper).
 
+    See Also
+    --------
+    IntervalMethod : Makes one from a fitted law.
+    Prediction : One score of one target, with the interval.
+
     """
 
     mean: Array

@@ -57,6 +57,11 @@ class Curve:
     level : float
         Nominal coverage of the band.
 
+    See Also
+    --------
+    fitted_curve : Makes one from a fitted law.
+    draw_target : Draws one among the models.
+
     """
 
     x: Floats

@@ -66,6 +66,11 @@ class TargetPrediction:
     notes : tuple of str
         Which models of the reference were left out because they are, or likely are, this model.
 
+    See Also
+    --------
+    predict_targets : Makes one for each model and target.
+    Evaluation : How well the target is predicted.
+
     """
 
     reference: str
@@ -136,6 +141,11 @@ def predict_targets(
     UnknownNameError
         A target is unknown; or one of several references has none of the targets, or no benchmark
         of it was measured.
+
+    See Also
+    --------
+    TargetLaw : Fits a law anew, to models of one's choice.
+    evaluate_targets : How it is known which targets are predicted well.
 
     Examples
     --------

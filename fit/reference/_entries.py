@@ -31,7 +31,14 @@ _EMPTY = BeforeValidator(lambda value: None if value == "" else value)
 
 
 class Benchmark(BaseModel):
-    """A benchmark of the capability space."""
+    """A benchmark of the capability space.
+
+    See Also
+    --------
+    Target : A benchmark that is predicted.
+    Reference : Has both, by name.
+
+    """
 
     model_config = _ENTRY
 
@@ -48,7 +55,14 @@ class Benchmark(BaseModel):
 
 
 class Target(BaseModel):
-    """A benchmark to predict."""
+    """A benchmark to predict.
+
+    See Also
+    --------
+    load_reference : Loads a reference with its targets.
+    TargetLaw : Predicts one.
+
+    """
 
     model_config = _ENTRY
 
@@ -86,6 +100,12 @@ class Evaluation(BaseModel):
     Errors are mean absolute errors with the model's whole provider left out, fractions; what is
     not known is None. In a study, whose models state training compute and no date, it is the family
     that is left out, and compute that makes one model later than another.
+
+    See Also
+    --------
+    evaluate_targets : Makes one for each target.
+    TargetPrediction : Carries the one of its target.
+
     """
 
     model_config = _ENTRY
@@ -117,7 +137,14 @@ class Evaluation(BaseModel):
 
 
 class Source(BaseModel):
-    """Where cells of a reference were published."""
+    """Where cells of a reference were published.
+
+    See Also
+    --------
+    About : Lists those of a reference.
+    SourceTerms : What a user states of a file, of which a source is made.
+
+    """
 
     model_config = _ENTRY
 
@@ -130,7 +157,14 @@ class Source(BaseModel):
 
 
 class About(BaseModel):
-    """What a reference is, how new it is, and on which terms it may be used."""
+    """What a reference is, how new it is, and on which terms it may be used.
+
+    See Also
+    --------
+    Reference : Has one as ``about``.
+    Source : Where its scores were published.
+
+    """
 
     model_config = _ENTRY
 

@@ -39,6 +39,11 @@ class ReferenceChoice:
     benchmarks : tuple of str
         The benchmarks of the reference that are among the columns.
 
+    See Also
+    --------
+    choose_reference : Makes one.
+    load_reference : Loads the reference by its name.
+
     """
 
     name: str
@@ -62,6 +67,11 @@ def choose_reference(columns: Collection[str], *, targets: Collection[str] = ())
     ReferenceChoice
         The one that knows most of them; of several that know as many "study-2024", else the one
         with the newest models. "study-2024" where none knows any.
+
+    See Also
+    --------
+    load_reference : Loads the one that was chosen.
+    reference_names : All that there are.
 
     Examples
     --------

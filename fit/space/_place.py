@@ -26,6 +26,11 @@ class Place:
     covariance : (n, k, k)
         What missing benchmarks, and measurement noise where it is known, leave open.
 
+    See Also
+    --------
+    CapabilitySpace : Returns one from ``place``.
+    draw_map : Draws models by their places.
+
     """
 
     mean: Array

@@ -53,6 +53,11 @@ class SourceOffset:
     n_equal : int
         Shared models on which both state the same score, as they do where one copies the other.
 
+    See Also
+    --------
+    SourceOffsets : Those of a whole table.
+    source_offsets, scaffold_offsets : Make them.
+
     """
 
     benchmark: str
@@ -125,6 +130,11 @@ class SourceOffsets:
     agreements : tuple of SourceAgreement
         One per source that shares cells with another.
 
+    See Also
+    --------
+    source_offsets, scaffold_offsets : Make one.
+    BuiltReference : States those of its sources.
+
     """
 
     pairs: tuple[SourceOffset, ...]
@@ -190,6 +200,11 @@ def source_offsets(table: ScoreTable, benchmarks: Iterable[str] | None = None) -
     benchmarks : iterable of str, optional
         Only these; all by default.
 
+    See Also
+    --------
+    scaffold_offsets : Between the scaffolds of one board.
+    SourceOffsets : What is returned.
+
     Notes
     -----
     The offset is the median of the differences d. The spread is √(π/2) · mean |d − median|
@@ -249,6 +264,10 @@ def scaffold_offsets(table: ScoreTable, boards: Iterable[str]) -> SourceOffsets:
     ------
     UnknownNameError
         There is no target of a board.
+
+    See Also
+    --------
+    source_offsets : Between the sources of a table.
 
     Examples
     --------
