@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from capspace.fit._display import SingleRow
+
 __all__ = ["Missing", "Result", "dated", "utc_now"]
 
 
@@ -57,8 +59,8 @@ class Result:
         return f"Result({self.model}, {self.benchmark}: {self.score:.4f}{error})"
 
 
-@dataclass(frozen=True)
-class Missing:
+@dataclass(frozen=True, repr=False)
+class Missing(SingleRow):
     """A cell of a panel without a score, and why.
 
     See Also
@@ -82,6 +84,10 @@ class Missing:
 
     failed_at: str = ""
     """When the last attempt failed, UTC, ISO 8601; "" where there was none or nobody noted it."""
+
+    def __repr__(self) -> str:
+        reason = " ".join(self.reason.split())
+        return f"Missing({self.benchmark} of {self.model}: {reason})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON data: what a person needs to know of it."""

@@ -77,6 +77,9 @@ class Store:
         )
         self.notices = self._file.notices
 
+    def __repr__(self) -> str:
+        return f"Store({self.path})"
+
     @property
     def samples_path(self) -> Path:
         """Folder of the compressed per-item records."""

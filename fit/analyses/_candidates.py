@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
+from .._display import SingleRow
 from .._json import json_dict
 from .criterion import Criterion
 
@@ -43,7 +44,7 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(SingleRow):
     """A chosen subset of models.
 
     Attributes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .._display import SingleRow
 from .._json import json_dict
 from ..analyses.paired_laws import GainFit, fit_gain
 from ..analyses.problems import gain_problem
@@ -85,7 +86,7 @@ have 8 without chain of thought and 128 with it is an assumption, which costs fo
 
 
 @dataclass(frozen=True)
-class Lift:
+class Lift(SingleRow):
     """The predicted gain of an intervention for one model.
 
     Attributes

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._display import counted
+from .._display import SingleRow, counted
 from .._json import json_dict
 from ..reference.left_out import LeftOut
 
@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class TrackRecord:
+class TrackRecord(SingleRow):
     """How verdicts of a kind went on models that were left out of the fits.
 
     Attributes

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .._display import SingleRow
 from .._json import json_dict
 from ..errors import FitError
 from ._path import Step
@@ -62,7 +63,7 @@ class Question:
 
 
 @dataclass(frozen=True, repr=False)
-class Verdict:
+class Verdict(SingleRow):
     """Whether to run a costly evaluation of a model.
 
     Attributes

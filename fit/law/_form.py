@@ -53,6 +53,10 @@ class Form:
         self.n_free = sum(self.free)
         self.curved = curved
 
+    def __repr__(self) -> str:
+        levels = (f"{a:g}" if a == b else f"{a:g} to {b:g}" for a, b in self.bounds)
+        return f"Form({self.name}: {' and '.join(levels)})" if self.curved else f"Form({self.name})"
+
     def levels(self, free: Array) -> Array:
         """Return floor and ceiling (2, b), given the free ones among them (b, n_free)."""
         if not self.curved:

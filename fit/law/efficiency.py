@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from .._display import counted, frame_html
+from .._display import SingleRow, counted, frame_html
 from .._json import json_dict
 from ..errors import (
     DegenerateError,
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FamilyLaw:
+class FamilyLaw(SingleRow):
     """The line ``capability = intercept + slope * log10(scale)`` of one family.
 
     Attributes

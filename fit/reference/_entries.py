@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from .._display import SingleRow
 from .._json import json_dict
 
 __all__ = [
@@ -94,7 +95,7 @@ class Target(BaseModel):
         return self
 
 
-class Evaluation(BaseModel):
+class Evaluation(SingleRow, BaseModel):
     """How well a target is predicted for models that no law was fitted on.
 
     Errors are mean absolute errors with the model's whole provider left out, fractions; what is
