@@ -68,6 +68,12 @@ class Missing(SingleRow):
     Result : A cell with a score.
     Collection : Lists the cells without one.
 
+    Examples
+    --------
+    >>> from capspace.collect import Missing
+    >>> Missing("mine", "gsm8k", "out of memory")
+    Missing(gsm8k of mine: out of memory)
+
     """
 
     model: str

@@ -33,6 +33,12 @@ class Candidates:
     choose_models : Chooses among them under a budget.
     Choice : What is chosen.
 
+    Examples
+    --------
+    >>> from capspace.fit import Candidates
+    >>> Candidates([[-1.0], [0.2], [0.8]], units=["a", "b", "b"], cost=[1, 2, 4])
+    Candidates(3 models, 2 units)
+
     """
 
     points: ArrayLike
@@ -68,6 +74,16 @@ class Choice(SingleRow):
     --------
     choose_models, choose_over_budgets : Make the best ones.
     random_choices : Make the ones to compare it with.
+
+    Examples
+    --------
+    >>> from capspace.fit import Candidates, choose_models
+    >>> points = [[-1.0, 0.1], [1.0, 0.0], [0.1, -1.0], [-0.1, 0.9]]
+    >>> choice = choose_models(Candidates(points, units=list("abcd")), budget=2)
+    >>> choice
+    Choice(2 models of 2 units, cost 2 of 2, V 3.8, exhaustive)
+    >>> choice.to_frame()["units"].iloc[0]
+    ['b', 'c']
 
     """
 

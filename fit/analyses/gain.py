@@ -40,6 +40,14 @@ class GainCurves:
     GainAnalysis : Has them along its models.
     draw_gain : Draws such curves.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Curve, GainCurves
+    >>> curve = Curve(np.array([-1.0, 1.0]), np.array([0.3, 0.7]))
+    >>> GainCurves(base=curve, treated=curve, gain=curve).gain
+    Curve(2 points from -1 to 1)
+
     """
 
     base: Curve

@@ -49,6 +49,13 @@ class Split:
     by_date, by_family, by_flops, by_rank, by_size, randomly : Make one.
     backtest : Fits on one side and scores on the other.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Split
+    >>> Split(np.array([True, True, False]), "by hand").rule
+    'by hand'
+
     """
 
     train: NDArray[np.bool_] | None

@@ -53,6 +53,12 @@ class Intervention:
     predict_lift : Predicts what one gains.
     lift_card : Predicts what each of several gains.
 
+    Examples
+    --------
+    >>> from capspace.fit import Intervention
+    >>> Intervention("chain of thought", "gsm8k", "gsm8k-cot", tokens=256).extra_tokens
+    248.0
+
     """
 
     name: str
@@ -112,6 +118,13 @@ class Lift(SingleRow):
     --------
     predict_lift, lift_card : Make them.
     draw_lift : Draws those of one model.
+
+    Examples
+    --------
+    >>> from capspace.fit import Intervention, Lift
+    >>> cot = Intervention("chain of thought", "gsm8k", "gsm8k-cot")
+    >>> Lift("mine", cot, 0.4, 0.5, 0.1, 0.05, 0.15, 0.9, 40, error=0.02, baseline_error=0.04)
+    Lift(mine, chain of thought: +0.100 [+0.050, +0.150] at 90%)
 
     """
 

@@ -43,6 +43,12 @@ class Measurement:
     Step : What is expected after one.
     next_evaluations : Orders them by what they are worth.
 
+    Examples
+    --------
+    >>> from capspace.fit import Cost, Measurement
+    >>> Measurement("GSM8K", n_items=100, cost=Cost(2, "device-hours")).benchmark
+    'GSM8K'
+
     """
 
     benchmark: str

@@ -38,6 +38,13 @@ class TrackRecord(SingleRow):
     Verdict : Has one as ``record``.
     judge_run : Makes it.
 
+    Examples
+    --------
+    >>> from capspace.fit import TrackRecord
+    >>> record = TrackRecord(n=5, skipped=3, right=2, n_all=50, skipped_all=30, right_all=20)
+    >>> record.to_frame()["right"].tolist()
+    [2]
+
     """
 
     n: int

@@ -42,6 +42,12 @@ class Question:
     judge_run : Answers it with a verdict.
     Verdict : Has it as ``question``.
 
+    Examples
+    --------
+    >>> from capspace.fit import Question
+    >>> Question(threshold=0.7).threshold
+    0.7
+
     """
 
     threshold: float | None = None

@@ -34,7 +34,7 @@ __all__ = ["Treatment", "draw_gain", "draw_gain_analysis", "draw_weights"]
 _COLOURS = (ORANGE, BLUE, GREEN, ACCENT, INK)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Treatment:
     """The models with or without an intervention: scores, and a curve along a common axis.
 
@@ -49,11 +49,22 @@ class Treatment:
     --------
     draw_gain : Draws the base and the treated models.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Curve, Treatment
+    >>> score = np.array([0.3, 0.7])
+    >>> Treatment("direct", score, Curve(np.array([-1.0, 1.0]), score))
+    Treatment(direct: 2 models)
+
     """
 
     name: str
     score: NDArray[np.float64]
     curve: Curve
+
+    def __repr__(self) -> str:
+        return f"Treatment({self.name}: {len(self.score)} models)"
 
 
 @styled

@@ -51,6 +51,13 @@ class SourceTerms:
     read_published : Takes them.
     Source : What becomes of them.
 
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from capspace.fit import SourceTerms
+    >>> SourceTerms("CC-BY 4.0", date(2026, 11, 1)).licence
+    'CC-BY 4.0'
+
     """
 
     licence: str

@@ -29,6 +29,12 @@ class Form:
     ScalingLaw : The law that has this shape.
     LawSettings : Chooses the shape of a law that is refitted.
 
+    Examples
+    --------
+    >>> from capspace.fit import Form
+    >>> Form("sigmoid-floor", ceiling=(0.9, 1.0))
+    Form(sigmoid-floor: 0 to 0.2 and 0.9 to 1)
+
     """
 
     def __init__(self, link: LinkName, floor: Level = 0.0, ceiling: Level = 1.0) -> None:

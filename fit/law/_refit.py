@@ -68,7 +68,7 @@ class LawSettings:
         check_positive(self.delta, "delta")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Training:
     """What a law is fitted on.
 
@@ -89,6 +89,19 @@ class Training:
     Fitted : What is fitted on it.
     LawSettings : How.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Training
+    >>> Training(
+    ...     np.array([[0.2, 0.3], [0.4, 0.6]]),
+    ...     np.array([0.1, 0.5]),
+    ...     np.array(["a", "b"]),
+    ...     chance=np.zeros(2),
+    ...     benchmarks=("A", "B"),
+    ... )
+    Training(2 models × 2 benchmarks)
+
     """
 
     scores: Array
@@ -99,6 +112,10 @@ class Training:
     settings: LawSettings = field(default_factory=LawSettings)
     clip: tuple[float, float] = (0.0, 1.0)
     order: Array | None = None
+
+    def __repr__(self) -> str:
+        models, benchmarks = len(self.target), len(self.benchmarks)
+        return f"Training({counted(models, 'model')} × {counted(benchmarks, 'benchmark')})"
 
     @property
     def n_parameters(self) -> int:

@@ -61,6 +61,15 @@ class FamilyLaw(SingleRow):
     fit_family_law : Makes one.
     fit_efficiency : Makes one for every family.
 
+    Examples
+    --------
+    >>> from capspace.fit import fit_family_law
+    >>> law = fit_family_law([0.2, 0.41, 0.59], [1e21, 1e22, 1e23], family="A")
+    >>> law
+    FamilyLaw(A: +0.195 per decade, 3 models, R² 1.00)
+    >>> round(float(law.predict(1e24)), 2)
+    0.79
+
     """
 
     family: str
@@ -132,6 +141,15 @@ class Efficiency:
     --------
     fit_efficiency : Makes one.
     FamilyLaw : Each of its lines.
+
+    Examples
+    --------
+    >>> from capspace.fit import fit_efficiency
+    >>> laws = fit_efficiency([0.2, 0.4, 0.3, 0.5], [1e21, 1e22, 1e21, 1e23], list("AABB"))
+    >>> laws
+    Efficiency(capability: 2 families, mean R² nan)
+    >>> laws.to_frame()["slope"].round(2).tolist()
+    [0.2, 0.1]
 
     """
 

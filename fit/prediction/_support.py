@@ -29,6 +29,7 @@ class Support:
     See Also
     --------
     Prediction : States it for each model.
+    TargetLaw : Makes predictions.
 
     """
 

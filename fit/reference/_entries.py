@@ -39,6 +39,12 @@ class Benchmark(BaseModel):
     Target : A benchmark that is predicted.
     Reference : Has both, by name.
 
+    Examples
+    --------
+    >>> from capspace.fit import Benchmark
+    >>> Benchmark(name="MMLU", chance=0.25, n_items=14042).chance
+    0.25
+
     """
 
     model_config = _ENTRY
@@ -62,6 +68,13 @@ class Target(BaseModel):
     --------
     load_reference : Loads a reference with its targets.
     TargetLaw : Predicts one.
+
+    Examples
+    --------
+    >>> from capspace.fit import Target
+    >>> target = Target(name="mine", label="Mine", description="Our own.", population="base")
+    >>> target.chance
+    0.0
 
     """
 
@@ -107,6 +120,13 @@ class Evaluation(SingleRow, BaseModel):
     evaluate_targets : Makes one for each target.
     TargetPrediction : Carries the one of its target.
 
+    Examples
+    --------
+    >>> from capspace.fit import Evaluation
+    >>> result = Evaluation(target="bbh", status="offered", n=40, mae=0.03, date="2026-01-31")
+    >>> result.to_frame()["mae"].tolist()
+    [0.03]
+
     """
 
     model_config = _ENTRY
@@ -144,6 +164,12 @@ class Source(BaseModel):
     --------
     About : Lists those of a reference.
     SourceTerms : What a user states of a file, of which a source is made.
+
+    Examples
+    --------
+    >>> from capspace.fit import Source
+    >>> Source(title="board", date="2026-11-01", licence="CC-BY 4.0").licence
+    'CC-BY 4.0'
 
     """
 

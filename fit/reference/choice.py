@@ -44,6 +44,12 @@ class ReferenceChoice:
     choose_reference : Makes one.
     load_reference : Loads the reference by its name.
 
+    Examples
+    --------
+    >>> from capspace.fit import choose_reference
+    >>> choose_reference(["MMLU", "GSM8K", "HellaSwag"]).benchmarks
+    ('MMLU', 'HellaSwag', 'GSM8K')
+
     """
 
     name: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._display import frame_html
+from .._display import counted, frame_html
 from ..errors import UnknownNameError
 from ._table import ScoreTable
 
@@ -119,7 +119,7 @@ class SourceAgreement:
         return _problem(self.n_shared, self.offset, self.r)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SourceOffsets:
     """The offsets between all sources of a table that share models.
 
@@ -135,10 +135,23 @@ class SourceOffsets:
     source_offsets, scaffold_offsets : Make one.
     BuiltReference : States those of its sources.
 
+    Examples
+    --------
+    >>> from capspace.fit import ScoreTable, source_offsets
+    >>> rows = [
+    ...     {"model": "a", "benchmark": "GPQA", "score": s, "protocol": p, "source": p}
+    ...     for p, s in [("board", 0.4), ("vendor", 0.43)]
+    ... ]
+    >>> source_offsets(ScoreTable.from_records(rows))
+    SourceOffsets(1 pair)
+
     """
 
     pairs: tuple[SourceOffset, ...]
     agreements: tuple[SourceAgreement, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"SourceOffsets({counted(len(self.pairs), 'pair')})"
 
     def _repr_html_(self) -> str:
         return frame_html(self)

@@ -17,16 +17,21 @@ from capspace.collect import Missing, Store
 from capspace.fit import (
     Choice,
     Cost,
+    Curve,
     Evaluation,
     Form,
     Intervention,
+    ItemSelection,
     Lift,
     Measurement,
     Question,
+    Responses,
     ScoreAlarm,
     Step,
     TargetPrediction,
     TrackRecord,
+    Training,
+    Treatment,
     Verdict,
     fit_family_law,
 )
@@ -143,6 +148,17 @@ def test_shapes_of_laws_and_stores_show_themselves(tmp_path: Path) -> None:
     assert repr(Form("linear")) == "Form(linear)"
     with Store(tmp_path) as store:
         assert repr(store) == f"Store({tmp_path})"
+
+
+def test_results_that_hold_arrays_show_how_many() -> None:
+    rows = np.zeros((3, 40))
+    curve = Curve(rows[0], rows[0])
+    responses = Responses(rows, ["a", "b", "c"], [f"q{i}" for i in range(40)])
+    assert repr(responses) == "Responses(3 models × 40 items)"
+    assert repr(ItemSelection(np.arange(40), rows[0])) == "ItemSelection(40 items)"
+    assert repr(Treatment("direct", rows[0], curve)) == "Treatment(direct: 40 models)"
+    training = Training(rows, rows[:, 0], np.array(["a", "b", "c"]), rows[0], ("A",) * 40)
+    assert repr(training) == "Training(3 models × 40 benchmarks)"
 
 
 def test_every_result_that_has_values_has_a_table() -> None:
