@@ -63,6 +63,11 @@ class ItemResponse(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyp
     NotConvergedError
         The likelihood still grows after ``max_iter`` steps.
 
+    See Also
+    --------
+    select_items : Uses its parameters to select items.
+    Responses : What it is fitted to.
+
     Notes
     -----
     EM over a grid of abilities; each step does one Newton step for each item's two parameters, in

@@ -25,7 +25,7 @@ N_FOLDS = 5
 STRONGEST = 0.25
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ShortForm:
     """Some items of a benchmark, with the estimate of its full score.
 
@@ -55,6 +55,11 @@ class ShortForm:
     n_models, n_families, n_items : int
         Training models, their families, and all items of the benchmark.
 
+    See Also
+    --------
+    shorten : Makes one.
+    ItemSelection : Items without an estimate.
+
     """
 
     items: tuple[str, ...]
@@ -70,6 +75,9 @@ class ShortForm:
     n_models: int
     n_families: int
     n_items: int
+
+    def __repr__(self) -> str:
+        return f"ShortForm({len(self.items)} of {self.n_items:,} items, error {self.error:.3f})"
 
     def stderr(self, scores: ArrayLike) -> Floats:
         """Return how far estimated full scores (n_models,) lie from the true ones.
@@ -113,6 +121,11 @@ def shorten(
         The benchmark has no more items than that.
     DegenerateError
         All models have the same score.
+
+    See Also
+    --------
+    select_items : The choice of items alone.
+    ShortForm : What is returned.
 
     Notes
     -----

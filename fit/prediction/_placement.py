@@ -35,6 +35,11 @@ class NextBenchmark:
     shrinkage : float
         Share by which it would shrink the standard deviation of the model's place, in [0, 1].
 
+    See Also
+    --------
+    Placement : Lists those that were not measured.
+    next_evaluations : Weighs them against their cost.
+
     """
 
     benchmark: str
@@ -82,6 +87,11 @@ class Placement:
     evaluated : mapping of target to TargetPrediction
         What stands beside each prediction, where the reference's laws are stored: its status, its
         error in back-tests, and the baselines.
+
+    See Also
+    --------
+    place_model : Makes one.
+    write_report : Writes a page of it.
 
     """
 
