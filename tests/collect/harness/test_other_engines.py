@@ -55,7 +55,7 @@ def test_an_engine_that_is_not_installed_is_one_line(
     [
         ({"backend": "vllm", "thinking": "on"}, "takes no mode: it grades thoughts whose end is"),
         ({"backend": "sglang", "reasoning_effort": "low"}, "serve the model, and give its endp"),
-        ({"backend": "vllm", "parallelize": True}, "parallelize is of capspace and hf"),
+        ({"backend": "vllm", "parallelize": True}, "parallelize is for capspace and hf"),
         (
             {"backend_args": {"tp_size": 2}},
             "backend_args are those of vllm and sglang, not of caps",
