@@ -21,7 +21,7 @@ def faulty(tmp_path: Path) -> Path:
 def test_an_alarm_is_a_line_and_stops_nothing(capspace: Command, faulty: Path) -> None:
     shown = capspace("predict", faulty, "--target", "hle/no-tools")
     assert shown.code == 0
-    (line,) = [line for line in shown.out.splitlines() if "its other scores say" in line]
+    (line,) = [line for line in shown.out.splitlines() if "its other scores predict" in line]
     assert line.startswith("mine: GPQA-diamond is 0.007")
     assert "percentage" in "".join(shown.out.splitlines())
 

@@ -76,7 +76,7 @@ def test_gates_give_reasons_instead_of_numbers(
         row(scores, **facts), frontier, targets=["hle/no-tools"], today=date(2026, 11, 28)
     )
     assert reason in p.reason
-    undated = "by the release date that was given, 2026-11-28, the model is released more than 6"
+    undated = "with the given release date, 2026-11-28, the model was released more than 6"
     assert p.reason.startswith(undated) == (not facts)
     assert p.notes == ()
     assert np.isnan(p.mean)
