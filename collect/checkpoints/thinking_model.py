@@ -1,4 +1,4 @@
-"""A Hugging Face model that thinks shows where its thoughts end, whatever the batch.
+"""A thinking Hugging Face model marks where each thought ends, whatever else is in its batch.
 
 This module imports torch and lm-eval; import it inside functions.
 """

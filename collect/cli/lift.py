@@ -162,7 +162,9 @@ def _check_columns(data: Path | None, base: str | None, treated: Sequence[str]) 
         raise FitError("--data needs --base and --treated, the columns without and with it")
     for name in treated:
         if name.strip().lower() == base.strip().lower():
-            raise FitError(f"--base and --treated are both {name}; the gain is between two columns")
+            raise FitError(
+                f"--base and --treated are both {name}; a gain needs two different columns"
+            )
         _samples(name)
 
 

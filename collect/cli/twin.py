@@ -71,7 +71,7 @@ def twin(
             if not twins:
                 raise CollectError(
                     f"{name} has no score that a whole benchmark of {model} in {opened.path} could "
-                    "be compared with; measure it first, or take --against hf"
+                    "be compared with; measure it first, or use --against hf"
                 )
         else:
             twins = measured_twins(

@@ -1,4 +1,4 @@
-"""A served model is an lm-eval model whose answers come one by one, several at a time.
+"""A served model is an lm-eval model that answers requests one by one, several at a time.
 
 This module imports lm-eval; import it inside functions.
 """

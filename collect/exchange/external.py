@@ -1,4 +1,4 @@
-"""A file that others wrote is recognised, and read by the module for its format."""
+"""A file written by another tool is recognised, and read by the module for its format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result file is about one model, told from every other by its whole name."""
+"""A result file is about one model, which its full name distinguishes from every other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A panel is shrunk to the items that tell most of each benchmark's score by all items."""
+"""A panel is shrunk to the items that are most informative about each benchmark's full score."""
 
 from __future__ import annotations
 

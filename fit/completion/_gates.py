@@ -1,4 +1,4 @@
-"""Gates refuse a number where the back-tests say that it is worth nothing, each with a reason."""
+"""Gates refuse numbers that back-tests have shown to be worthless, each with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What could be measured of a model, on how many items, and at which price."""
+"""List what could be measured of a model, on how many items, and at which price."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the scores of a packaged reference go together is stored beside its tables, as JSON."""
+"""The correlations of a packaged reference's scores are stored as JSON beside its tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new model without a release date is taken to be as new as today, which is stated."""
+"""A model without a release date is assumed to be released today, and a note says so."""
 
 from __future__ import annotations
 
