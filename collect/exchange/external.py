@@ -49,7 +49,7 @@ def read_external(path: Path, *, model: ModelName | None = None) -> ExternalFile
             file = replace(file, scores=tuple(named))
     if not file.scores:
         why = f"no score in it can be taken: {file.left_out[0]}" if file.left_out else ""
-        raise ImportFileError(f"{path}: {why or 'there are no scores in it'}")
+        raise ImportFileError(f"{path}: {why or 'it contains no scores'}")
     return file
 
 

@@ -118,7 +118,7 @@ def shrink_panel(
             if isinstance(known, FitError):
                 raise known
             if not benchmark.is_whole:
-                raise FitError(f"{benchmark.name} has some of its items alone already")
+                raise FitError(f"{benchmark.name} already has only some of its items")
             short = shorten(known.responses, n_items, random_state=seed)
         except FitError as error:
             first_problem = first_problem or error

@@ -208,7 +208,7 @@ def test_nothing_left_to_measure_and_no_price_are_one_line(
     scores = tmp_path / "scores.csv"
     scores.write_text("model,MMLU\nmine,0.5\n")
     args = ("next", scores, "--target", "bbh", "--price", "MMLU=5usd")
-    assert "nothing says what a benchmark costs" in capspace.refused(*args)
+    assert "no benchmark has a price" in capspace.refused(*args)
 
 
 def test_times_are_those_of_the_zoos_cost_model() -> None:
