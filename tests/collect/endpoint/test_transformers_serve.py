@@ -71,7 +71,7 @@ def readme(which: str) -> list[str]:
     """Return the words of the README's first command with some text."""
     text = (ROOT / "README.md").read_text().replace("\\\n", " ")
     (line, *_) = (line for line in text.splitlines() if which in line)
-    return shlex.split(line)[1:]
+    return shlex.split(line, comments=True)[1:]
 
 
 def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(

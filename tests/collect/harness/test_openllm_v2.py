@@ -126,7 +126,7 @@ def test_the_panel_runs_offline_and_has_lm_evals_scores(panel: Panel, tmp_path: 
     ]
     assert [t["normalised"] for t in bbh.tasks] == pytest.approx(by_hand)
     assert bbh.provenance["normalised"] == pytest.approx(sum(by_hand) / 24)
-    assert any("on the scale of the Open LLM Leaderboard" in note for note in notes.told)
+    assert any("on the scale of the Open LLM Leaderboard" in note for note in notes.lines)
     assert not any(r.comparable for r in done.results)
 
 
