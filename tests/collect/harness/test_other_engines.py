@@ -76,7 +76,7 @@ def test_arguments_that_move_a_response_are_in_the_identity() -> None:
     assert engine_settings(given) == (("max_model_len", "4096"), ("quantization", '"awq"'))
     for name, value, message in (
         ("pretrained", "a", "pretrained is set by the checkpoint"),
-        ("tokenizer", "a", "tokenizer is said by the checkpoint"),
+        ("tokenizer", "a", "tokenizer is set by the checkpoint"),
         ("load_format", "gguf", "may load other weights than those hashed"),
         ("hf_overrides", {}, "what hf_overrides stands for is not known"),
     ):
