@@ -1,4 +1,4 @@
-"""Results show themselves with counts in words, in a notebook as a line above a table."""
+"""Results have a one-line repr and, in a notebook, a line of text above a table."""
 
 from __future__ import annotations
 

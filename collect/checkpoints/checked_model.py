@@ -177,7 +177,7 @@ class CheckedModel(ThinkingModel):
     def _take_missing(self, weights: LoadedWeights) -> None:
         if not self.rules.allow_missing_weights:
             raise CheckpointError(
-                f"{self.label}: {weights.reason}; what is missing would be drawn at random"
+                f"{self.label}: {weights.reason}; missing weights would be initialised at random"
             )
         self.missing_weights = weights.missing
         self.notes.append(f"{weights.reason}; what is missing is drawn at random")

@@ -1,4 +1,4 @@
-"""A checkpoint's files say, before it is loaded, whether its own settings govern its texts."""
+"""Read from a checkpoint's files, before loading, whether its own generation settings apply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Hub says which commit a name stands for now, and which files that commit has."""
+"""Ask the Hub which commit a name refers to now, and which files that commit has."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Loading a model must not leave weights out: neither of the model nor of its files.
+"""A loaded model uses all weights in its files, and its files hold all of its weights.
 
-transformers and PEFT draw at random whatever they find no weights for, and go on. What they say of
-that is caught here, for exactly the loads of one block. This module imports transformers; import
-it inside functions.
+transformers and PEFT initialise missing weights at random, and continue. Their warnings about it
+are caught here, for exactly the loads of one block. This module imports transformers; import it
+inside functions.
 """
 
 from __future__ import annotations

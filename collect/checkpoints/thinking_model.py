@@ -1,4 +1,4 @@
-"""A Hugging Face model that thinks shows where its thoughts end, whatever the batch.
+"""A thinking Hugging Face model marks where each thought ends, whatever else is in its batch.
 
 This module imports torch and lm-eval; import it inside functions.
 """
@@ -151,8 +151,8 @@ class ThinkingModel(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             known = [end for end in _USUAL_ENDS if _one_token(self.tokenizer, end) is not None]
             if not known:
                 raise CheckpointError(
-                    f"{self.label}: nothing tells where a thought ends: its tokenizer has none of "
-                    f"{', '.join(_USUAL_ENDS)}; say it with --think-end"
+                    f"{self.label}: the end of a thought is not known: its tokenizer has none of "
+                    f"{', '.join(_USUAL_ENDS)}; state it with --think-end"
                 )
             wanted = known[0]
         if wanted.isascii() and wanted.isdigit():

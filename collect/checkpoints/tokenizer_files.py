@@ -1,4 +1,4 @@
-"""A tokenizer's files say, before it is loaded, whether it appends a token to every text."""
+"""Read from a tokenizer's files, before loading, whether it appends a token to every text."""
 
 from __future__ import annotations
 

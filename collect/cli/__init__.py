@@ -1,4 +1,4 @@
-"""The ``capspace`` command meets bad input with one line and exit code 2; a traceback is a bug."""
+"""The ``capspace`` command answers bad input with one line and exit code 2, not a traceback."""
 
 from ._main import app, main
 

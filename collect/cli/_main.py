@@ -1,4 +1,4 @@
-"""The root of the command line holds the commands and turns errors into one line."""
+"""The root of the command line collects the commands and turns errors into one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer of a reference to ``predict`` is printed as tables, or becomes JSON and CSV."""
+"""The predictions of one reference are printed as tables, or written as JSON and CSV."""
 
 from __future__ import annotations
 

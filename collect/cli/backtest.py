@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-SPLIT = "Split: which models are tested on (one of these; by default, one family at a time)"
+SPLIT = "Split: which models to test on (give one; by default, one family at a time)"
 Interval = Annotated[
     Literal["two-view", "jackknife+", "conformal"],
     typer.Option(
-        help="Method of the prediction intervals; conformal learns their width from the errors "
-        "on the models fitted on, and refuses a target that none of them has begun to solve."
+        help="Method of the prediction intervals; conformal estimates their width from the errors "
+        "on the training models, and refuses a target that none of them has begun to solve."
     ),
 ]
 
@@ -86,7 +86,7 @@ def backtest(
     ceiling: Annotated[
         float,
         typer.Option(
-            help="Perfect target score; where it is above 1, target scores are divided by it."
+            help="Perfect target score; if it is above 1, target scores are divided by it."
         ),
     ] = 1.0,
     link: t.Link = "sigmoid",
@@ -102,7 +102,7 @@ def backtest(
         bool,
         typer.Option(
             "--error-curve",
-            help="Also test with more and more of the best models held out, and draw the errors.",
+            help="Also test with more and more of the best models held out, and plot the errors.",
         ),
     ] = False,
     level: o.Level = 0.9,
@@ -110,7 +110,7 @@ def backtest(
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Fit a law of your own target on some models, and test it on the others."""
+    """Fit a law for your own target on some models, and test it on the others."""
     from capspace.fit import BASELINES, Conformal, JackknifePlus, TwoView, target_problem
     from capspace.fit import backtest as test_law
     from capspace.fit import error_curve as test_by_reach
@@ -195,8 +195,8 @@ def _print_backtest(result: Backtest) -> None:
         numbers=("Models", "MSE", "MAE"),
     )
     o.console().print(
-        f"{share(result.level)} intervals ({result.method}) hold {share(result.coverage)} of the "
-        f"{result.n_test} test models, mean width {result.width:.3f}; rank correlation "
+        f"{share(result.level)} intervals ({result.method}) contain {share(result.coverage)} of "
+        f"the {result.n_test} test models, mean width {result.width:.3f}; rank correlation "
         f"{score(result.rank_correlation)}",
         markup=False,
     )

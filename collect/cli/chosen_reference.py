@@ -1,4 +1,4 @@
-"""A reference is the one that the user names, or the one that fits the columns of the scores."""
+"""Use the reference that the user names, or choose one that fits the columns of the scores."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def compare(
         typer.Argument(
             metavar="SCORES",
             help="Benchmark scores of the models: a CSV or Parquet table with a row per model, or "
-            "a row per score. Columns family, release_date and mode say what a model is.",
+            "a row per score. The columns family, release_date and mode describe a model.",
         ),
     ],
     models: Annotated[
@@ -43,7 +43,7 @@ def compare(
     force: t.Force = False,
     as_json: o.Json = False,
 ) -> None:
-    """Say how probable it is that one model scores above another on each target."""
+    """Show how probable it is that one model scores above another, for each target."""
     from capspace.fit import compare_models
 
     from .chosen_reference import reference_dict, scores_and_reference

@@ -29,8 +29,8 @@ def complete(
         typer.Argument(
             metavar="SCORES",
             help="Scores of the models on any benchmarks and targets of the reference: a CSV or "
-            "Parquet table with a row per model, or a row per score. Columns release_date and "
-            "mode (plain, chat, thinking) say when a model was released and how it answered.",
+            "Parquet table with a row per model, or a row per score. The columns release_date "
+            "and mode (plain, chat, thinking) describe a model.",
         ),
     ],
     level: o.Level = 0.9,
@@ -42,11 +42,11 @@ def complete(
 ) -> None:
     """Fill the gaps of a sparse table from all its known scores, without torch.
 
-    A number is refused as predict refuses it. A model's own later scores never help: rows that are
-    dated after their cut (columns date and cut) are left out, and so is whatever the reference has
-    of the model itself. Of targets predict is to be trusted, as its intervals hold what they
-    promise; complete also fills what predict does not, cheap benchmarks among them. --csv writes
-    every cell, the known ones included.
+    Numbers are refused by the same rules as in predict. A model's own later scores are never used:
+    rows dated after their cut (columns date and cut) are left out, and so are the reference's
+    scores of the same model. For targets, trust predict, whose intervals are better calibrated;
+    complete also fills columns that predict does not, such as cheap benchmarks. --csv writes every
+    cell, including the known ones.
     """
     from capspace.fit.prediction import complete_table
 

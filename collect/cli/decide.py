@@ -1,4 +1,4 @@
-"""The commands ``verdict`` and ``next`` say whether to run an evaluation, and what to measure."""
+"""The commands ``verdict`` and ``next`` advise on costly runs and on what to measure next."""
 
 from __future__ import annotations
 
@@ -31,19 +31,21 @@ Scores = Annotated[
     Path,
     typer.Argument(
         metavar="SCORES",
-        help="Benchmark scores of the model: a table as capspace predict reads it, whose columns "
-        "n_items or stderr say how much was measured, or the folder of a store.",
+        help="Benchmark scores of the model: a table that capspace predict can read, whose columns "
+        "n_items or stderr state how much was measured, or the folder of a store.",
     ),
 ]
 Model = Annotated[
     str | None,
-    typer.Argument(metavar="MODEL", help="Which model of the table.", show_default="its only one"),
+    typer.Argument(
+        metavar="MODEL", help="Model of the table to decide about.", show_default="the only one"
+    ),
 ]
 Price = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=COST",
-        help="What all items of a benchmark cost, as in MMLU=2gpu-hours or MMLU=5usd. May be "
+        help="Cost of all items of a benchmark, as in MMLU=2gpu-hours or MMLU=5usd. May be "
         "repeated.",
         rich_help_panel=PRICES,
     ),
@@ -53,7 +55,7 @@ PriceFile = Annotated[
     typer.Option(
         "--prices",
         metavar="YAML",
-        help="A file with a line NAME: COST per benchmark.",
+        help="A file with one line per benchmark, NAME: COST.",
         rich_help_panel=PRICES,
     ),
 ]
@@ -61,7 +63,7 @@ Parameters = Annotated[
     str | None,
     typer.Option(
         metavar="8e9",
-        help="Parameters of the model, from which the times of benchmarks without a price follow.",
+        help="Number of the model's parameters, to estimate times of benchmarks without a price.",
         show_default="the table's",
         rich_help_panel=PRICES,
     ),
@@ -93,16 +95,16 @@ def verdict(
     out: Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Say whether a costly evaluation is worth its price, or what to measure before it.
+    """Decide whether a costly evaluation is worth its price, or what to measure before it.
 
     skip: the threshold lies outside the interval, or the interval is within the tolerance. measure
-    first: cheap benchmarks are expected to save more than they cost. run: neither. With --out, the
-    width is drawn against the cost.
+    first: cheap benchmarks are expected to save more than they cost. run: neither applies. --out
+    plots the expected width against the cost.
     """
     from capspace.fit.decide import judge_run, parse_cost
 
     if cost is None:
-        raise UnknownCostError("nothing says what the run would cost: --cost, as in 120gpu-hours")
+        raise UnknownCostError("the cost of the run is not given: add --cost, as in 120gpu-hours")
     if target is None or len(target) != 1:
         raise FitError("--target: name the evaluation that would be run, one at a time")
     question = question_of(threshold, tolerance)
@@ -136,7 +138,7 @@ def next_benchmark(
     target: o.Targets = None,
     max_items: Annotated[
         int | None,
-        typer.Option(help="Measure each benchmark on this many items at most.", show_default="all"),
+        typer.Option(help="Measure each benchmark on at most this many items.", show_default="all"),
     ] = None,
     price: Price = None,
     prices: PriceFile = None,
@@ -149,10 +151,10 @@ def next_benchmark(
     out: Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Say which benchmark to measure next: what each would narrow, and what it costs.
+    """Rank the benchmarks to measure next by how much they narrow predictions, and their cost.
 
-    Without --target every target counts that no back-test refuses. With --out, the width is drawn
-    against the cost.
+    Without --target, all targets that no back-test refuses are considered. --out plots the expected
+    width against the cost.
     """
     from capspace.fit.decide import next_evaluations
 
@@ -248,7 +250,7 @@ def _show(
 
 def _draw(result: NextEvaluations | Verdict, out: Path, has_steps: bool) -> None:
     if not has_steps:
-        t.print_notes(["no figure: no benchmark with a price is left that narrows the interval"])
+        t.print_notes(["no figure: no remaining benchmark with a price narrows the interval"])
         return
     from capspace.fit.figures import draw_cost_and_width
 

@@ -1,4 +1,4 @@
-"""A verdict, and the benchmarks to measure next, are printed as tables."""
+"""Print verdicts and the benchmarks to measure next as tables."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def print_verdict(result: Verdict) -> None:
             numbers=("Items", "Cost", "Together", "Expected width", "Answered"),
         )
         if result.n_steps:
-            shown.print("* to be measured first", markup=False)
+            shown.print("* measure first", markup=False)
     record = "no back-test of such verdicts is known" if result.record is None else result.record
     shown.print(f"track record: {record}", markup=False)
 

@@ -28,7 +28,7 @@ def import_(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="lm-eval results_*.json, records of Every Eval Ever, CSV or Parquet tables, or "
+            help="lm-eval results_*.json, Every Eval Ever records, CSV or Parquet tables, or "
             "folders of results."
         ),
     ],
@@ -37,11 +37,11 @@ def import_(
     store: o.StorePath = None,
     as_json: o.Json = False,
 ) -> None:
-    """Import scores that others measured.
+    """Import scores that were measured elsewhere.
 
-    Scores measured by the panel's protocol count as its benchmarks; the others get names of their
-    own. --answers-of NAME or NAME@REVISION is the model of all these files, for those that do not
-    name it, or name it by a local path.
+    Scores measured by the panel's protocol are imported as its benchmarks; other scores get names
+    of their own. --answers-of NAME or NAME@REVISION names the model of all these files, if they do
+    not name it or name only a local path.
     """
     from ..runtime.optional import require_collect_extra
 
@@ -98,7 +98,7 @@ def export(
     ] = None,
     store: o.StorePath = None,
 ) -> None:
-    """Write the store's scores in a format that other tools read."""
+    """Write the store's scores in a format that other tools can read."""
     from capspace.fit._display import counted
     from capspace.fit.errors import near_matches
 

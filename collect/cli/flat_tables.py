@@ -1,4 +1,4 @@
-"""A table whose cells all stand in one line is laid out at once, in the shape of rich's."""
+"""Tables of single-line cells are laid out directly, in the style of rich's tables."""
 
 from __future__ import annotations
 

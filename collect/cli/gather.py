@@ -49,9 +49,9 @@ def place(
 ) -> None:
     """Measure a checkpoint, place it in the capability space, and report its predicted scores.
 
-    Scores that are in the store already are not measured again. --reference may be repeated: each
-    answers, and the report has a map of each. Without it, further packaged references answer beside
-    the one that fits the panel, where the panel or the store has the scores that they predict from.
+    Scores that are already in the store are not measured again. --reference may be repeated: each
+    makes its own predictions and gets a map in the report. Without it, further packaged references
+    predict beside the one that fits the panel, if the panel or the store has the scores they need.
     """
     from ..runtime.optional import require_collect_extra
     from .show import print_placements
@@ -59,7 +59,7 @@ def place(
     require_collect_extra()
     names = o.named_models([] if model is None else [model], served, settings)
     if len(names) > 1:
-        raise SettingsError(f"one model is placed at a time, and two are named: {names}")
+        raise SettingsError(f"place takes one model at a time, and two are named: {names}")
     from capspace.tasks.panel import load_panel
 
     from ..exchange._twin_comparison import imported_twins, published_twins
@@ -156,8 +156,8 @@ def collect(
 ) -> None:
     """Measure checkpoints on a panel and store every score; nothing is measured twice.
 
-    With --until, --reference and --target say whose intervals decide when to end. The exit code is
-    1 if a cell has no score and was not skipped on purpose.
+    With --until, --reference and --target select the intervals that decide when to stop. The exit
+    code is 1 if a benchmark has no score and was not skipped on purpose.
     """
     from ..runtime.optional import require_collect_extra
 
@@ -171,7 +171,9 @@ def collect(
     if settings.until is not None:
         widths = _widths(panel, target, reference)
     elif target or reference is not None:
-        raise SettingsError("--target and --reference say when --until ends; give --until as well")
+        raise SettingsError(
+            "--target and --reference decide when --until stops; give --until as well"
+        )
     o.say_what_runs(settings.include_path)
     with o.resumable():
         collection = collect_scores(

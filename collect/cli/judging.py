@@ -1,4 +1,4 @@
-"""``place`` gives a verdict on a costly run, where the user says what the run would cost."""
+"""``place`` gives a verdict on a costly run if the user states the cost of the run."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ RunCost = Annotated[
     str | None,
     typer.Option(
         "--cost",
-        help="What a run of the target would cost, for a verdict on it: 120gpu-hours, 90min, "
+        help="Cost of running the target, for a verdict on whether to run it: 120gpu-hours, 90min, "
         "250usd, 3e9tokens.",
         rich_help_panel=DECIDE,
     ),
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(help="Whether the score lies above this is to be known.", rich_help_panel=DECIDE),
+    typer.Option(help="Ask whether the score lies above this.", rich_help_panel=DECIDE),
 ]
 Tolerance = Annotated[
     float | None,
     typer.Option(
-        help="The score is to be known give or take this much.",
-        show_default="0.05 where no threshold is given",
+        help="Ask whether the score is known to within ± this.",
+        show_default="0.05 if no threshold is given",
         rich_help_panel=DECIDE,
     ),
 ]
@@ -94,7 +94,7 @@ def judge_of(
     """
     if cost is None:
         if question != (None, None):
-            raise FitError("--threshold and --tolerance are about a run: give its --cost, too")
+            raise FitError("--threshold and --tolerance are about a run: give its --cost too")
         return lambda placements: None
     from dataclasses import replace
 

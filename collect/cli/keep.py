@@ -62,7 +62,7 @@ def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
     if as_json:
         o.print_json({"problems": problems})
     else:
-        for line in problems or ["everything is whole"]:
+        for line in problems or ["everything is intact"]:
             o.console().print(line, markup=False, soft_wrap=True)
     if problems:
         sys.exit(1)

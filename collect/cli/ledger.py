@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 LedgerPath = Annotated[
-    Path, typer.Option(help="File of the ledger, to which entries are only appended.")
+    Path, typer.Option(help="Ledger file; entries are only ever appended to it.")
 ]
 _FILE = Path("capspace-ledger.jsonl")
 
@@ -25,7 +25,7 @@ _FILE = Path("capspace-ledger.jsonl")
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     sub = typer.Typer(
-        help="Freeze a law today, and score it on models that come later.", no_args_is_help=True
+        help="Freeze a law today, and score it on models released later.", no_args_is_help=True
     )
     sub.command(cls=reading(scores="SCORES"))(add)
     sub.command(cls=reading(scores="SCORES", target="--target-column"))(score)
@@ -52,7 +52,7 @@ def add(
 ) -> None:
     """Freeze a target's law, with the hash of its data and today's date.
 
-    The law is not fitted on reference models that are in SCORES, under whatever spelling.
+    Reference models that are also in SCORES, in any spelling, are left out of the fit.
     """
     from capspace.fit import Ledger, load_reference
     from capspace.fit._display import counted
@@ -109,7 +109,7 @@ def show(
     ledger: LedgerPath = _FILE,
     as_json: o.Json = False,
 ) -> None:
-    """Show frozen laws, their predictions, and how accurate these were."""
+    """Show frozen laws, their predictions, and how accurate the predictions were."""
     from capspace.fit import Ledger
     from capspace.fit._display import counted
 

@@ -1,4 +1,4 @@
-"""The command ``lift`` predicts what other ways to answer would gain, and their price."""
+"""The command ``lift`` predicts the gain from other ways of answering, and their price."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ def lift(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Table of other models, with benchmarks and with scores without and with "
-            "interventions.",
+            help="Table of other models: benchmarks, and scores without and with interventions.",
             show_default="the study's",
         ),
     ] = None,
@@ -51,12 +50,12 @@ def lift(
     out: Annotated[Path | None, o.out("no figure")] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Predict what chain of thought or several samples would gain, with interval and price.
+    """Predict the gain from chain of thought or from several samples, with interval and price.
 
-    Of several interventions on one base, the advised one has the fewest further tokens per point
-    among those that gain for certain. --base and --treated are columns of --data; --treated may be
-    repeated, and a column NAME@K has the scores of K answers per item. With --out, the first
-    model's gains are drawn.
+    Of several interventions on the same base, the recommended one costs the fewest extra tokens per
+    point, among those whose interval lies above 0. --base and --treated are columns of --data;
+    --treated may be repeated, and a column NAME@K holds the scores with K answers per item. --out
+    plots the first model's gains.
     """
     from dataclasses import replace
 
@@ -144,7 +143,7 @@ def _samples(name: str) -> int:
     if not at or not number.isdecimal():
         return 1
     if len(number) > len(str(_MOST_ANSWERS)) or not 1 <= int(number) <= _MOST_ANSWERS:
-        raise FitError(f"--treated {name}: NAME@K is of K answers, from 1 to {_MOST_ANSWERS:,}")
+        raise FitError(f"--treated {name}: NAME@K is for K answers, from 1 to {_MOST_ANSWERS:,}")
     return int(number)
 
 
@@ -163,7 +162,9 @@ def _check_columns(data: Path | None, base: str | None, treated: Sequence[str]) 
         raise FitError("--data needs --base and --treated, the columns without and with it")
     for name in treated:
         if name.strip().lower() == base.strip().lower():
-            raise FitError(f"--base and --treated are both {name}; the gain is between two columns")
+            raise FitError(
+                f"--base and --treated are both {name}; a gain needs two different columns"
+            )
         _samples(name)
 
 

@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 def lm_eval(
     context: typer.Context,
     arguments: Annotated[
-        list[str] | None, typer.Argument(help="Arguments of lm-eval's own command line.")
+        list[str] | None, typer.Argument(help="Arguments for lm-eval's own command line.")
     ] = None,
     store: o.StorePath = None,
     no_record: Annotated[
@@ -37,16 +37,16 @@ def lm_eval(
         bool,
         typer.Option(
             "--allow-missing-weights",
-            help="Continue if the checkpoint's files lack weights, which are then random; no "
+            help="Continue if weights are missing and therefore initialised at random; no "
             "responses are stored.",
         ),
     ] = False,
 ) -> None:
     """Run lm-eval's own command line, with capspace's models registered.
 
-    Responses of a Hugging Face checkpoint are stored as 'capspace collect' stores them, so that a
-    killed run resumes where it stopped. Those of any other model, such as an API's, are stored with
-    --answers-of only; choose another name for each model.
+    Responses of a Hugging Face checkpoint are stored as by 'capspace collect', so that a killed run
+    resumes where it stopped. Responses of any other model, such as one behind an API, are stored
+    only with --answers-of; give each model a name of its own.
     """
     if {"-h", "--help"} & {*(arguments or [])}:
         typer.echo(f"{context.get_help()}\n")  # then lm-eval prints its own

@@ -1,4 +1,4 @@
-"""Several commands share these options, each of which means one thing in all of them."""
+"""These options are shared by several commands, and each means the same in all of them."""
 
 from __future__ import annotations
 
@@ -104,22 +104,22 @@ def out(default: str | None = None) -> Any:
     """Return the option ``--out`` of a command that does without it what ``default`` says."""
     return typer.Option(
         "--out",
-        help="Where to write: the folder of a report, of figures or of a reference, or the file "
-        "of a table or of a panel.",
+        help="Where to write: the folder of a report, figures or a reference, or the file of a "
+        "table or a panel.",
         show_default=False if default is None else default,
     )
 
 
 def benchmark() -> Any:
     """Return the option ``--benchmark``."""
-    return typer.Option("--benchmark", help="Only this benchmark.", show_default="all")
+    return typer.Option("--benchmark", help="Use only this benchmark.", show_default="all")
 
 
 def name_of_result(default: str | None = None) -> Any:
     """Return the option ``--name`` of a command that takes ``default`` without it."""
     return typer.Option(
         "--name",
-        help="Name to store the result under.",
+        help="Name under which the result is stored.",
         show_default=False if default is None else default,
     )
 
@@ -128,7 +128,7 @@ def target_scores(default: str) -> Any:
     """Return the option ``--target-scores`` of a command that reads ``default`` without it."""
     return typer.Option(
         "--target-scores",
-        help="Table with scores on targets, joined by model name.",
+        help="Table with scores on targets, matched by model name.",
         show_default=default,
     )
 
@@ -138,8 +138,7 @@ def _reference(default: str) -> Any:
     return typer.Option(
         "--reference",
         metavar="NAME|PATH",
-        help="Published scores to predict from: a packaged reference, or a folder or a table of "
-        "your own.",
+        help="Published scores to predict from: a packaged reference, or your own folder or table.",
         show_default=default,
         rich_help_panel=PREDICT,
     )
@@ -152,7 +151,7 @@ StudyReference = Annotated[str | None, _reference("study-2024")]
 ReleaseDate = Annotated[
     str | None,
     typer.Option(
-        help="When models that state no release date were released, such as 2025-08.",
+        help="Release date, such as 2025-08, of models whose date is not stated.",
         show_default="today",
         rich_help_panel=PREDICT,
     ),

@@ -1,4 +1,4 @@
-"""The references that ``place`` answers by are named by the user, or fit the scores at hand."""
+"""``place`` uses the references that the user names, or those that fit the model's scores."""
 
 from __future__ import annotations
 

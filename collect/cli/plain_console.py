@@ -1,4 +1,4 @@
-"""A console prints the texts of strangers without control characters."""
+"""The console strips control characters from text of unknown origin."""
 
 from __future__ import annotations
 

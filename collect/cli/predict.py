@@ -1,4 +1,4 @@
-"""The command ``predict`` uses scores that exist already, without torch."""
+"""The command ``predict`` predicts from scores that already exist, without torch."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def predict(
         typer.Argument(
             metavar="SCORES",
             help="Benchmark scores of the models to predict: a CSV or Parquet table with a row per "
-            "model, or a row per score. Columns release_date and mode (plain, chat, thinking) "
-            "say when a model was released and how it answered.",
+            "model, or a row per score. The columns release_date and mode (plain, chat, thinking) "
+            "describe a model.",
         ),
     ],
     target: o.Targets = None,
@@ -50,9 +50,9 @@ def predict(
 ) -> None:
     """Predict the scores that were not measured from those that were, without torch.
 
-    --reference may be repeated: each answers by its own laws, and what several of them predict is
-    also shown side by side. Where complete gives another number for a target, trust this one, whose
-    intervals are calibrated on models left out.
+    --reference may be repeated: each predicts with its own laws, and targets that several of them
+    predict are also shown side by side. If complete gives a different number for a target, trust
+    this one: its intervals are calibrated on models left out of the fit.
     """
     from capspace.fit.prediction._several import targets_of_each
 

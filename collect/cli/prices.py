@@ -1,4 +1,4 @@
-"""Prices of benchmarks are the user's, else they follow from tokens and the model's size."""
+"""Benchmarks cost what the user states, else an estimate from tokens and the model's size."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def benchmark_prices(
     wanted = unit or own or (TOKENS if size is None else HOURS)
     notes: list[str] = []
     if wanted == HOURS and size is None:
-        notes.append("the model's size is not known; --parameters 8e9 gives other benchmarks times")
+        notes.append(
+            "the model's size is not known; state it, as in --parameters 8e9, to estimate times"
+        )
     if wanted not in (HOURS, TOKENS) or (wanted == HOURS and size is None):
         return prices, notes
     mode = _mode(table, model, reference)
@@ -73,13 +75,13 @@ def benchmark_prices(
         prices[name] = Cost(amount, wanted)
     if guessed and wanted == HOURS:
         notes.append(
-            f"times without a price are a guess for {size:.3g} parameters in {mode} mode on "
-            "one GPU, right within a factor of five; --price NAME=COST gives your own"
+            f"times without a price are estimates for {size:.3g} parameters in {mode} mode on "
+            "one GPU, right within a factor of five; state your own with --price NAME=COST"
         )
     elif guessed:
         notes.append(
-            f"costs without a price are typical numbers of tokens in {mode} mode, of which "
-            "one that is generated counts as 20 of a prompt"
+            f"costs without a price are typical numbers of tokens in {mode} mode, where each "
+            "generated token counts as 20 prompt tokens"
         )
     return prices, notes
 

@@ -1,4 +1,4 @@
-"""Commands print texts, tables and JSON documents in one way."""
+"""All commands print text, tables and JSON documents in the same way."""
 
 from __future__ import annotations
 

@@ -84,9 +84,9 @@ def _list_references(as_json: bool) -> None:
 
 
 def targets(reference: o.EveryReference = None, as_json: o.Json = False) -> None:
-    """Show the targets that can be predicted, how well, and what each is fitted on.
+    """Show the targets that can be predicted, how well, and the data each law was fitted on.
 
-    Without --reference those of all packaged references are shown.
+    Without --reference, the targets of all packaged references are shown.
     """
     from capspace.fit.reference import load_reference, reference_names
 

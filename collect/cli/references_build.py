@@ -1,4 +1,4 @@
-"""The commands ``references build`` and ``references update`` make references of files."""
+"""The commands ``references build`` and ``references update`` make references from files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Files = Annotated[
     typer.Argument(
         metavar="FILES",
         help="Published scores, in order of precedence: JSON of Artificial Analysis, BFCL's "
-        "data_overall.csv, EuroEval's results, a folder of Every Eval Ever's records, HELM's "
+        "data_overall.csv, EuroEval's results, a folder of Every Eval Ever records, HELM's "
         "tables, the Open LLM Leaderboard's JSON, or a table of scores.",
         show_default=False,
     ),
@@ -38,24 +38,24 @@ Licences = Annotated[
     list[str] | None,
     typer.Option(
         "--licence",
-        help="On which terms the numbers may be used, of the whole or, as FORMAT=LICENCE, of the "
-        "files of a format (artificial-analysis, bfcl, ...). May be repeated.",
+        help="Terms under which the numbers may be used, for all files or, as FORMAT=LICENCE, for "
+        "the files of one format (artificial-analysis, bfcl, ...). May be repeated.",
     ),
 ]
 Dates = Annotated[
     list[str] | None,
     typer.Option(
         "--date",
-        help="When the copies were published or fetched, as 2026-11-28 or FORMAT=2026-11-28, where "
-        "a file does not state it. May be repeated.",
+        help="Date when the files were published or fetched, as 2026-11-28 or FORMAT=2026-11-28, "
+        "if a file does not state it. May be repeated.",
     ),
 ]
 Cheap = Annotated[
     list[str] | None,
     typer.Option(
         "--cheap",
-        help="Take this column as cheap to measure, as NAME or NAME=SCORE_OF_GUESSING; columns "
-        "that are not known as cheap are targets. May be repeated.",
+        help="Treat this column as cheap to measure, as NAME or NAME=SCORE_OF_GUESSING; columns "
+        "not known to be cheap become targets. May be repeated.",
     ),
 ]
 Fetch = Annotated[
@@ -63,14 +63,14 @@ Fetch = Annotated[
     typer.Option(
         "--fetch",
         help="Also fetch today's scores from Artificial Analysis with your own key, which is read "
-        "from ARTIFICIAL_ANALYSIS_API_KEY and stored nowhere.",
+        "from ARTIFICIAL_ANALYSIS_API_KEY and never stored.",
     ),
 ]
 Laws = Annotated[
     bool,
     typer.Option(
         "--laws/--no-laws",
-        help="Also fit the laws of its targets, back-test them, and store both.",
+        help="Also fit the laws of the targets, back-test them, and store both.",
     ),
 ]
 
@@ -92,7 +92,7 @@ def build(
     laws: Laws = True,
     as_json: o.Json = False,
 ) -> None:
-    """Build a reference from files that others published, and show how well they agree."""
+    """Build a reference from files published by others, and show how well they agree."""
     from capspace.fit.importing import build_reference, write_reference
 
     tables = _tables(files or [], licence or [], dates or [], fetch)
@@ -105,23 +105,24 @@ def build(
 
 def update(
     reference: Annotated[
-        str, typer.Argument(metavar="NAME", help="A packaged reference, or the folder of one.")
+        str,
+        typer.Argument(metavar="NAME", help="A packaged reference, or the folder of a reference."),
     ],
     files: Files = None,
-    out: Annotated[Path | None, o.out("NAME, if a folder")] = None,
+    out: Annotated[Path | None, o.out("NAME, if it is a folder")] = None,
     licence: Licences = None,
     dates: Dates = None,
     fetch: Fetch = False,
     laws: Laws = True,
     as_json: o.Json = False,
 ) -> None:
-    """Rebuild a reference with newer or further files, and show how well they agree."""
+    """Rebuild a reference with newer or additional files, and show how well they agree."""
     from capspace.fit.importing import update_reference, write_reference
     from capspace.fit.reference import load_reference
 
     folder = out or Path(reference)
     if out is None and not folder.is_dir():
-        raise CollectError(f"{reference} comes with capspace; name a folder with --out")
+        raise CollectError(f"{reference} comes with capspace; name another folder with --out")
     earlier = load_reference(reference)
     tables = _tables(files or [], licence or [], dates or [], fetch)
     name = earlier.about.name if earlier.about is not None and out is None else folder.name

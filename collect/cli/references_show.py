@@ -1,4 +1,4 @@
-"""``references NAME`` shows a reference: its sources, and how far they are apart."""
+"""``references NAME`` shows a reference: its sources, and how far they differ."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ class NamedReferences(TyperGroup):
 
 def show_reference(
     reference: Annotated[
-        str, typer.Argument(metavar="NAME", help="A packaged reference, or the folder of one.")
+        str,
+        typer.Argument(metavar="NAME", help="A packaged reference, or the folder of a reference."),
     ],
     as_json: o.Json = False,
 ) -> None:
-    """Show a reference: its sources and licences, and how far they are apart on the same models."""
+    """Show a reference: its sources and licences, and how the sources differ on shared models."""
     from capspace.fit._json import json_safe
     from capspace.fit.reference import load_reference
 
@@ -55,6 +56,6 @@ def show_reference(
         offset_table = "Where two sources measured the same models, points"
         o.print_table(offset_table, *offset_rows(pairs), numbers=("Shared", "Apart", "Spread", "r"))
     else:
-        o.console().print("how far its sources are apart is not known", markup=False)
+        o.console().print("how far its sources differ is not known", markup=False)
     if known.attribution:
         o.console().print(known.attribution, style="dim", markup=False)

@@ -1,4 +1,4 @@
-"""The commands ``scores`` and ``panels`` show what is measured, and what can be."""
+"""The commands ``scores`` and ``panels`` show what was measured, and what can be measured."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def scores(
             help="Show the items, prompts and responses behind one score.",
         ),
     ] = None,
-    first: Annotated[int, typer.Option(min=0, help="Number of the receipt's first item.")] = 0,
-    count: Annotated[int, typer.Option(min=1, help="How many items the receipt shows.")] = 10,
+    first: Annotated[int, typer.Option(min=0, help="Index of the receipt's first item.")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="Number of items that the receipt shows.")] = 10,
 ) -> None:
     """Show the scores in the store, and where each of them comes from.
 
-    --csv writes them in the long form that predict reads.
+    --csv writes them in the long form that predict can read.
     """
     from capspace.fit._files import write_whole
     from capspace.fit.errors import near_matches
@@ -97,7 +97,7 @@ def _receipt(
 
 
 def panels(context: typer.Context, as_json: o.Json = False) -> None:
-    """Show the panels: which benchmarks each measures, and by which protocol."""
+    """Show the panels: which benchmarks each of them measures, and by which protocol."""
     from capspace.tasks.panel import panel_names
 
     if context.invoked_subcommand is None:

@@ -28,7 +28,7 @@ def select(
         float,
         typer.Option(
             "--model-budget",
-            help="Largest number of models, or with --costs their largest total cost.",
+            help="Largest number of models or, with --costs, largest total cost.",
         ),
     ],
     by: Annotated[
@@ -56,7 +56,7 @@ def select(
     criterion: Annotated[
         Literal["V", "A", "D"],
         typer.Option(
-            help="What is minimised: V, the summed variance of the predictions; A, that of the "
+            help="Quantity to minimise: V, the summed variance of the predictions; A, that of the "
             "coefficients; D, the volume of the coefficients' confidence region."
         ),
     ] = "V",
@@ -68,7 +68,7 @@ def select(
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Choose which models to measure within a budget, so that a law is estimated best."""
+    """Choose the models to measure within a budget, so that a law is estimated best."""
     from capspace.fit import read_costs, select_models, up_to_size
 
     table = t.read_scores(scores, drop=drop, keep=keep, averages=True)

@@ -1,4 +1,4 @@
-"""The command line's options of the settings are generated from the settings' fields."""
+"""The command-line options for settings are generated from the settings' fields."""
 
 from __future__ import annotations
 

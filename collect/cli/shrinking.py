@@ -1,4 +1,4 @@
-"""``panels shrink`` writes a panel of fewer items, from which the full scores are estimated."""
+"""``panels shrink`` writes a panel with fewer items and an estimate of each full score."""
 
 from __future__ import annotations
 
@@ -42,16 +42,18 @@ def shrink(
         typer.Option(
             metavar="STORE|TABLE",
             help="Answers of at least 20 models to every item: the folder of a store, or a table "
-            "with a column for each item, called task/position.",
+            "with one column per item, named task/position.",
         ),
     ],
-    items: Annotated[int, typer.Option(min=1, help="Items of each benchmark.")] = 100,
+    items: Annotated[
+        int, typer.Option(min=1, help="Number of items to keep of each benchmark.")
+    ] = 100,
     benchmark: Annotated[list[str] | None, o.benchmark()] = None,
     families: Annotated[
         Path | None,
         typer.Option(
-            help="Table with the columns model and family, of the models of a store; families are "
-            "left out whole where the error is measured.",
+            help="Table with the columns model and family, for the models of a store; whole "
+            "families are left out to measure the error.",
             show_default="the organisation in a model's name",
         ),
     ] = None,
@@ -59,10 +61,10 @@ def shrink(
     seed: t.Seed = 0,
     as_json: o.Json = False,
 ) -> None:
-    """Write a panel of fewer items of each benchmark, with the estimate of its score by all.
+    """Write a panel with fewer items of each benchmark, and with an estimate of the full score.
 
-    The panel measures those items alone; its scores are estimates of the full scores, and their
-    standard errors include the estimate's own error, which is stated here. --benchmark may be
+    The panel measures only these items. Its scores are estimates of the full scores; their standard
+    errors include the error of the estimate, which this command prints. --benchmark may be
     repeated; without it, all benchmarks of the panel are shrunk.
     """
     from capspace.fit._files import write_new
@@ -75,7 +77,7 @@ def shrink(
         whole = whole.select(benchmark)
     path = out or Path(f"{whole.name}-{items}.yaml")
     if path.exists():
-        raise CollectError(f"{path} is there already; give another file by --out")
+        raise CollectError(f"{path} already exists; give another file with --out")
     responses = _responses(answers, whole, _families(families))
     shrunk = shrink_panel(whole, items, responses, seed=seed)
     try:
@@ -159,13 +161,13 @@ def _print_shrunk(shrunk: ShrunkPanel, path: Path) -> None:
             )
         )
     o.print_table(
-        f"{shrunk.panel.name}: fewer items, and the error of the full score that they give",
+        f"{shrunk.panel.name}: fewer items, and the error of the full score estimated from them",
         ("Benchmark", "Items", "Error", "Of stronger models", "Random items", "Share", "Chosen"),
         rows,
         numbers=("Items", "Error", "Of stronger models", "Random items", "Share"),
     )
     o.console().print(
-        f"errors are of models whose families were left out; wrote {path}; measure it by "
+        f"errors are those on models whose families were left out; wrote {path}; measure with "
         f"--panel {path}",
         markup=False,
     )

@@ -1,4 +1,4 @@
-"""Targets that several references predict are shown beside each other."""
+"""Targets that several references predict are shown side by side."""
 
 from __future__ import annotations
 

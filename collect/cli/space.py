@@ -29,7 +29,7 @@ def space(
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Fit a capability space, and show explained variance, loadings and models' coordinates."""
+    """Fit a capability space; show explained variance, loadings and the models' coordinates."""
     from capspace.fit import analyse_space
     from capspace.fit.report.words import share
 
@@ -69,7 +69,7 @@ def efficiency(
     reference_family: Annotated[
         str,
         typer.Option(
-            help="Family whose law turns every model's capability into equivalent compute."
+            help="Family whose law converts every model's capability into equivalent compute."
         ),
     ] = "Llama-2",
     of: Annotated[
@@ -87,7 +87,7 @@ def efficiency(
     out: t.Out = None,
     as_json: o.Json = False,
 ) -> None:
-    """Fit each family's capability against compute, and give every model's equivalent compute."""
+    """Fit each family's capability to its compute, and show each model's equivalent compute."""
     from capspace.fit import analyse_efficiency
     from capspace.fit.report.words import flops, score
 

@@ -1,4 +1,4 @@
-"""A store stands for the table of its scores, where a command reads a table."""
+"""A command that reads a table of scores also accepts the folder of a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands ``gain`` and ``reproduce`` are about interventions and about the study itself."""
+"""The command ``gain`` predicts interventions, and ``reproduce`` reproduces the study."""
 
 from __future__ import annotations
 
@@ -112,14 +112,14 @@ def reproduce(
         Path | None,
         typer.Option(
             help="JSON file with the numbers of the study's own code.",
-            show_default="a summary of them that comes with capspace",
+            show_default="a summary that comes with capspace",
         ),
     ] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Run every analysis of the study (arXiv 2405.10938) on its tables, and compare numbers.
+    """Run every analysis of the study (arXiv 2405.10938) on its tables, and compare the numbers.
 
-    The page, its figures and the numbers are written to --out.
+    --out receives a page with figures, and the numbers.
     """
     from capspace.fit.studies.ruan2024 import reproduce as run
 

@@ -1,4 +1,4 @@
-"""The commands on score tables share these arguments, and how the tables are read."""
+"""The commands on score tables share their arguments and the way they read the tables."""
 
 from __future__ import annotations
 
@@ -65,15 +65,13 @@ Drop = Annotated[
 ]
 Force = Annotated[
     bool,
-    typer.Option(
-        help="Also give the numbers that a gate or a back-test refuses, beside the reason."
-    ),
+    typer.Option(help="Also show the numbers that a gate or a back-test refuses, with the reason."),
 ]
 Keep = Annotated[
     bool,
     typer.Option(
         "--keep",
-        help="Also use what is otherwise left out as doubtful: scores far below chance, and "
+        help="Also use data that are otherwise left out as doubtful: scores far below chance, and "
         "columns that average others or repeat the target under another name.",
     ),
 ]
@@ -103,12 +101,12 @@ Out = Annotated[Path | None, out("capspace-report/COMMAND")]
 
 def base_column() -> Any:
     """Return the option ``--base``."""
-    return typer.Option("--base", help="Column with the scores without the intervention.")
+    return typer.Option("--base", help="Column of scores without the intervention.")
 
 
 def treated_column() -> Any:
     """Return the option ``--treated``."""
-    return typer.Option("--treated", help="Column with the scores with the intervention.")
+    return typer.Option("--treated", help="Column of scores with the intervention.")
 
 
 def read_scores(
@@ -185,8 +183,8 @@ def own_dates(table: ScoreTable, release_date: str | None) -> list[str]:
         return []
     models = "the model" if n == 1 else f"{n} models"
     return [
-        f"the column release_date states the date of {models} and wins; --release-date is of those "
-        "without one"
+        f"the column release_date states the date of {models} and takes precedence; "
+        "--release-date applies to models without one"
     ]
 
 

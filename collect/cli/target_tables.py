@@ -1,4 +1,4 @@
-"""Predictions by stored laws, and how well targets are predicted, are printed as tables."""
+"""Print predictions by stored laws, and the accuracy of those laws, as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``twin`` measures some items by another path, and names what drifts."""
+"""The command ``twin`` measures some items by another path, and names drifting scores."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ def twin(
         ),
     ] = "hf",
     sample: Annotated[
-        int, typer.Option(min=1, help="Items that hf answers, spread over the benchmarks.")
+        int,
+        typer.Option(min=1, help="Number of items to measure with hf, spread over the benchmarks."),
     ] = 200,
     reference: o.Reference = None,
     *,
     settings: RunSettings,
     as_json: o.Json = False,
 ) -> None:
-    """Compare a checkpoint's scores with those of another path, item by item where items pair.
+    """Compare a checkpoint's scores with scores from another path, item by item if possible.
 
-    A checkpoint without any score in the store is measured by both paths. The exit code is 1 where
-    something drifts.
+    A checkpoint without scores in the store is measured by both paths. The exit code is 1 if any
+    score drifts.
     """
     from ..runtime.optional import require_collect_extra
 
@@ -70,7 +71,7 @@ def twin(
             if not twins:
                 raise CollectError(
                     f"{name} has no score that a whole benchmark of {model} in {opened.path} could "
-                    "be compared with; measure it first, or take --against hf"
+                    "be compared with; measure it first, or use --against hf"
                 )
         else:
             twins = measured_twins(

@@ -1,6 +1,6 @@
-"""A served model is known by its server's URL, its name there, and what the user says it is.
+"""A served model is identified by its server's URL, its name there, and the user's statement.
 
-Nothing that a server says tells its weights, their dtype or their revision.
+A server does not reveal its weights, or their dtype and revision.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ class Answers(Thoughts):
         if self.n_answers and self.n_empty == self.n_answers:
             raise ResponseError(
                 f"all {self.n_answers:,} answers of the server are empty; a score of them would "
-                "say nothing of the model: ask it by hand what is wrong"
+                "say nothing of the model: send it a request by hand to see what is wrong"
             )
         for sample in samples:
             records = self.records.get((str(sample["task"]), int(sample["doc_id"])))

@@ -1,4 +1,4 @@
-"""Requests reach a server over HTTP; what is lost on the way is sent again, a refusal is not.
+"""Requests go to a server over HTTP; lost requests are sent again, refused ones are not.
 
 The library is ``requests``, which lm-eval itself depends on.
 """

@@ -1,4 +1,4 @@
-"""Several requests are under way at a time, and each result is handed over as it comes."""
+"""Send several requests at a time, and hand over each result as it arrives."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What is sent to a server is ours: each field is there on purpose, or not at all.
+"""The payload of a request is built here: every field that is sent is sent on purpose.
 
-There is always a number of tokens, never an empty list of stop strings, and a seed of its own for
-each repeat of a sampled request. lm-eval sends seed 1234 with all of them, of which an obedient
-server makes one sample.
+There is always a number of tokens, never an empty list of stop strings, and a separate seed for
+each repeat of a sampled request. lm-eval sends seed 1234 with all repeats, so that a server that
+obeys it returns the same sample each time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A server is asked small known requests before it is measured: what it accepts, and what it does.
+"""Small known requests test what a server accepts and does, before any item is sent to it.
 
-Status 200 is no sign that a server obeyed: many ignore fields that they know and do not support.
+Status 200 does not mean that a server obeyed: many silently ignore fields they do not support.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A served model is an lm-eval model whose answers come one by one, several at a time.
+"""A served model is an lm-eval model that answers requests one by one, several at a time.
 
 This module imports lm-eval; import it inside functions.
 """
@@ -224,7 +224,7 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
         """
         if request_type != "generate_until":
             if request_type == "loglikelihood_rolling":
-                raise HarnessError("an endpoint is not asked for log-likelihoods of whole texts")
+                raise HarnessError("endpoints give no log-likelihoods of whole texts")
             if (reason := self.unscored_reason()) is not None:
                 raise HarnessError(reason)
             self._length.require_room([r.args[0] + r.args[1] for r in requests], [1], is_chat=False)

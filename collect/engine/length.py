@@ -1,4 +1,4 @@
-"""What a model computes otherwise from some length on limits the inputs that are served."""
+"""If a model computes differently beyond some length, only shorter inputs are served."""
 
 from __future__ import annotations
 

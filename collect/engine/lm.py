@@ -1,4 +1,4 @@
-"""lm-eval's Hugging Face model class gets the scoring engine under it."""
+"""lm-eval's Hugging Face model class computes its responses with the scoring engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's own generation computes is what the engine's texts are compared with."""
+"""The engine's texts are compared with those of the model's own generation."""
 
 from __future__ import annotations
 

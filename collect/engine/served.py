@@ -1,6 +1,6 @@
-"""What the engine leaves to lm-eval's own path is reported to the user and recorded with a result.
+"""Requests left to lm-eval's own path are reported to the user and recorded with the result.
 
-Such a run gives the same scores and takes longer.
+Their scores are the same, but take longer.
 """
 
 from __future__ import annotations

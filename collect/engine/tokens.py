@@ -97,7 +97,7 @@ def encode_pairs(lm: HFLM, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[
             encoded.append((ids, whole[context + continuation][len(ids) :]))
         else:
             if lm.prefix_token_id is None:
-                raise ValueError("no BOS or EOS token to begin a text that has no context with")
+                raise ValueError("no BOS or EOS token to begin a text without context")
             ids = alone[continuation]
             starts = ids[:1] == [lm.prefix_token_id]
             encoded.append((ids[:1], ids[1:]) if starts else ([lm.prefix_token_id], ids))

@@ -1,1 +1,1 @@
-"""Scores of others are imported, and ours exported, in the formats of other harnesses."""
+"""Scores are imported from other harnesses, and exported to their formats."""

@@ -1,4 +1,4 @@
-"""Every Eval Ever's records cannot be built with anything that its schema refuses."""
+"""Every Eval Ever records can only be built with values that the schema accepts."""
 
 from typing import Self
 

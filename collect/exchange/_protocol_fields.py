@@ -1,4 +1,4 @@
-"""The protocols of two results are compared field by field, and what differs is a likely cause."""
+"""The protocols of two results are compared field by field; each difference is a likely cause."""
 
 from __future__ import annotations
 

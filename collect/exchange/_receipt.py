@@ -1,4 +1,4 @@
-"""A receipt shows what a score is made of, down to every prompt and response."""
+"""A receipt shows everything behind a score, down to every prompt and response."""
 
 from __future__ import annotations
 

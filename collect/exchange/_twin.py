@@ -1,4 +1,4 @@
-"""A model's scores are measured once more by another path, and compared."""
+"""A model is measured again by another path, and the scores are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results are compared with those of another path: of other files, or of a reference."""
+"""Results are compared with those from another path: other files, or a reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items that were answered under two paths are paired, and their prompts and responses compared."""
+"""Items answered by both paths are paired, and their prompts and responses compared."""
 
 from __future__ import annotations
 

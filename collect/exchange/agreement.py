@@ -1,4 +1,4 @@
-"""Of several results that state one score differently, the later run's is kept."""
+"""If several results state different values of one score, the later run's is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores are fetched from Artificial Analysis with the user's own key, which is stored nowhere."""
+"""Scores are fetched from Artificial Analysis with the user's own key, which is never stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every Eval Ever's files are written: a record per run, and one per item in a file beside it."""
+"""Every Eval Ever files are written: one record per run, with its items in a file beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every Eval Ever's records are read, ours and those of others."""
+"""Every Eval Ever records are read, whether capspace or another tool wrote them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that others wrote is recognised, and read by the module for its format."""
+"""A file written by another tool is recognised, and read by the module for its format."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_external(path: Path, *, model: ModelName | None = None) -> ExternalFile
             file = replace(file, scores=tuple(named))
     if not file.scores:
         why = f"no score in it can be taken: {file.left_out[0]}" if file.left_out else ""
-        raise ImportFileError(f"{path}: {why or 'there are no scores in it'}")
+        raise ImportFileError(f"{path}: {why or 'it contains no scores'}")
     return file
 
 

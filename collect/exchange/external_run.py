@@ -160,7 +160,7 @@ def _task_and_shots(key: str, run: _Run, config: _Config, path: Path) -> tuple[s
     stated = (run.n_shot or {}).get(key)
     if stated is None and shots:
         if not (shots.isascii() and shots.isdigit() and len(shots) < 10):
-            raise ImportFileError(f"{path}: {key}: {shots!r} is no number of shots")
+            raise ImportFileError(f"{path}: {key}: {shots!r} is not a number of shots")
         stated = int(shots)
     return task, config.num_fewshot if stated is None else stated
 

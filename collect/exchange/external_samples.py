@@ -1,4 +1,4 @@
-"""Sample records of others are read only where every reader of samples can deal with them."""
+"""Sample records from other tools are read only if every reader of samples can handle them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A score is held as a file of others states it, with types and ranges that are checked."""
+"""An external score is represented as its file states it, with types and ranges checked."""
 
 from __future__ import annotations
 

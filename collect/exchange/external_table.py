@@ -1,4 +1,4 @@
-"""Tables of scores that others wrote are read: long, wide, or tidy with a row per metric."""
+"""Tables of scores from other sources are read: long, wide, or tidy with a row per metric."""
 
 from __future__ import annotations
 

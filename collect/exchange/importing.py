@@ -1,4 +1,4 @@
-"""Scores that others measured are imported without mixing protocols or models."""
+"""Scores measured elsewhere are imported without mixing protocols or models."""
 
 from __future__ import annotations
 

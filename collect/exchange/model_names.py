@@ -1,4 +1,4 @@
-"""A result file is about one model, told from every other by its whole name."""
+"""A result file is about one model, which its full name distinguishes from every other."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def name_of_argument(given: str, *, is_checkpoint: bool = True) -> ModelName:
     if text.startswith(("/", "~")):
         whole = posixpath.normpath("/" + text.lstrip("/")) if text[0] == "/" else text.rstrip("/")
         if not whole.strip("/~."):
-            raise UnnamedModelError("it says of its model only that it lies in", text)
+            raise UnnamedModelError("it states only that its model lies in", text)
         return ModelName(whole)
     if _WINDOWS.match(text):
         return ModelName(text.rstrip("\\/"))

@@ -1,4 +1,4 @@
-"""Scores of others are compared with a panel's protocol, and named accordingly."""
+"""Imported scores are matched against a panel's protocol, and named accordingly."""
 
 from __future__ import annotations
 

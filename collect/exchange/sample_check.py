@@ -1,4 +1,4 @@
-"""Sample records of others are checked against the scores that they lie beside."""
+"""Imported sample records are checked against the scores that come with them."""
 
 from __future__ import annotations
 

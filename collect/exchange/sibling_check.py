@@ -1,4 +1,4 @@
-"""Imported scores are held against each other before anything is predicted from them."""
+"""Imported scores are checked against each other before anything is predicted from them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""lm-eval's evaluation is known to this room alone: tasks, prompts, data and metrics."""
+"""Only this room uses lm-eval's evaluation: tasks, prompts, data and metrics."""

@@ -1,13 +1,13 @@
-"""A task has the prompts of lm-eval's plain run of it alone, whatever is measured together with it.
+"""A task gets the prompts of a plain lm-eval run of it alone, whatever else is measured with it.
 
-Whatever a task draws at random is then a function of the seeds alone: its few-shot examples, and
-the items that some tasks shuffle while they prepare them (the options of GPQA). lm-eval's own
-depend on how many processes share the work, on which items are chosen, on the tasks that were
-loaded before, and on the cache of ``datasets`` on that machine, which knows nothing of a seed.
+Everything that a task draws at random then depends only on the seeds: its few-shot examples, and
+the items that some tasks shuffle during preparation (the options of GPQA). In lm-eval itself, they
+also depend on the number of processes, on the items chosen, on the tasks that were loaded before,
+and on the machine's cache of ``datasets``, which takes no account of seeds.
 
-A task that draws anew each time that it makes a prompt of an item (of lm-eval's own, only
-``med_prescriptions``) has prompts by the seeds as well, but others than lm-eval's, which draws from
-the same stream for names that it then does not use.
+A task that draws anew each time it builds the prompt of an item (in lm-eval, only
+``med_prescriptions``) has prompts that depend on the seeds too, but differ from lm-eval's, which
+draws from the same stream for names that it then does not use.
 """
 
 from __future__ import annotations

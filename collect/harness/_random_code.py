@@ -1,7 +1,7 @@
-"""Whether a task prepares its items at random is read from the source of its functions.
+"""Read from the source of a task's functions whether it prepares its items at random.
 
-Nothing of it is run. A generator that is made from a seed inside the
-function that uses it is no draw: the function returns the same each time.
+The source is not run. A generator made from a seed inside the function that uses it does not
+count as random, since the function returns the same result each time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The full score of a benchmark is estimated from the items that a panel chose for that."""
+"""The full score of a benchmark is estimated from the items that a panel selects."""
 
 from __future__ import annotations
 

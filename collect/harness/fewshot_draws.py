@@ -1,8 +1,8 @@
-"""Part of a run's documents get the few-shot examples that they have in lm-eval's whole run.
+"""A subset of the documents gets the same few-shot examples as in lm-eval's full run.
 
 lm-eval draws the examples of all documents from one stream, in the order in which a process builds
 them. A process that builds every other document, or a few chosen ones, would give each the
-examples of another. Here the draws of the documents in between are made as well, and thrown away.
+examples of another. Here the draws for the documents in between are made too, and discarded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What commonly keeps a task from loading is told in one line that says what to do."""
+"""Common reasons why a task does not load are reported in one line that says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions of lm-eval are replaced for the length of a block."""
+"""Functions of lm-eval are replaced for the duration of a block."""
 
 from __future__ import annotations
 

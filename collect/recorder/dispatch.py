@@ -1,4 +1,4 @@
-"""Requests whose responses are not known go to the model in chunks, in an order that restarts keep.
+"""Requests without a stored response go to the model in chunks, in an order that survives restarts.
 
 The requests of a call are sorted, and cut at fixed places of that order: into blocks that grow from
 one batch. A block that would take too long, by the throughput noted in the journal, is halved. A

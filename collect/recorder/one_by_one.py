@@ -1,4 +1,4 @@
-"""A model that answers requests one by one has each answer on disk as it comes.
+"""A model that answers requests one by one has each answer written to disk as it arrives.
 
 For models behind a server, whose answers take long, cost money, and depend on no batch.
 """

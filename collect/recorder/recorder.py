@@ -1,4 +1,4 @@
-"""The recorder is an lm-eval model that requests from another only what the journal does not hold.
+"""The recorder is an lm-eval model that requests from another only responses the journal lacks.
 
 This module imports lm-eval; import it inside functions.
 """

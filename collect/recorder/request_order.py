@@ -1,4 +1,4 @@
-"""Requests of the harness get a key each, an order, and the places where that order is cut."""
+"""The harness's requests get keys, an order, and the points at which that order is cut."""
 
 from __future__ import annotations
 

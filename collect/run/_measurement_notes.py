@@ -51,16 +51,16 @@ def measurement_notes(collection: Collection) -> list[str]:
     ]
     if limits:
         notes.append(
-            f"Only the first items of each task were measured ({', '.join(limits)}); the standard "
-            "errors say how much that leaves open, but not of a score of 0 or 1."
+            f"Only the first items of each task were measured ({', '.join(limits)}). The standard "
+            "errors state the resulting uncertainty, except for scores of 0 or 1."
         )
     for plan in collection.stopping.values():
         if plan.is_whole:
-            notes.append(f"All items were measured, to end at {plan.tolerance}.")
+            notes.append(f"All items were measured to reach the tolerance {plan.tolerance}.")
             continue
         notes.append(
             f"Measuring stopped early, with {plan.token_share:.1%} of the tokens: no target's "
-            f"interval is more than {plan.widening:.1%} wider than it would be by all items."
+            f"interval is more than {plan.widening:.1%} wider than it would be with all items."
         )
     return notes
 
@@ -81,7 +81,7 @@ def further_note(further: Iterable[Result]) -> list[str]:
     for result in further:
         sources.setdefault(result.source, []).append(result.benchmark)
     parts = [f"{', '.join(names)} ({source})" for source, names in sources.items()]
-    return [f"Also used, from the store: {'; '.join(parts)}."] if parts else []
+    return [f"Scores also used from the store: {'; '.join(parts)}."] if parts else []
 
 
 def foot_notes(collection: Collection) -> list[str]:

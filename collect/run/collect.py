@@ -160,7 +160,7 @@ def _deciding(panel: Panel, given: PredictedWidths | None) -> PredictedWidths:
     from capspace.fit.reference import choose_reference, load_reference
 
     if group_size() > 1:
-        raise SettingsError("until decides in one process which items come next; run a single one")
+        raise SettingsError("until works in one process only; run a single process")
     benchmarks = [benchmark.name for benchmark in panel.benchmarks]
     if given is None:
         given = PredictedWidths(load_reference(choose_reference(benchmarks).name))

@@ -1,4 +1,4 @@
-"""A score by some items of a benchmark gives place to one by more of them."""
+"""A score on some items of a benchmark is replaced by a score on more of them."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def engine_settings(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """
     strange = sorted(given.keys() - SETTINGS - WITHOUT_EFFECT)
     if taken := sorted(given.keys() & (OWN | NAMING)):
-        raise BackendError(f"--backend-args: {taken[0]} is said by the checkpoint and its settings")
+        raise BackendError(f"--backend-args: {taken[0]} is set by the checkpoint and its settings")
     if strange:
         raise BackendError(f"--backend-args: what {strange[0]} stands for is not known")
     if other := other_weights(given):

@@ -51,7 +51,7 @@ def refuse_changed_names(arguments: Mapping[str, Any]) -> None:
         if name in NAMING and isinstance(value, (bool, int, float)):
             raise BackendError(
                 f"{name}={value}: lm-eval reads the value as a number, which may not be what was "
-                f"typed; give the arguments as JSON, in which it is a text: "
+                f"typed; give the arguments as JSON, where it is a string: "
                 f'--model_args \'{{"{name}": "...", ...}}\''
             )
 

@@ -1,4 +1,4 @@
-"""A panel is shrunk to the items that tell most of each benchmark's score by all items."""
+"""A panel is shrunk to the items that are most informative about each benchmark's full score."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def shrink_panel(
             if isinstance(known, FitError):
                 raise known
             if not benchmark.is_whole:
-                raise FitError(f"{benchmark.name} has some of its items alone already")
+                raise FitError(f"{benchmark.name} already has only some of its items")
             short = shorten(known.responses, n_items, random_state=seed)
         except FitError as error:
             first_problem = first_problem or error

@@ -1,7 +1,7 @@
-"""Measuring a checkpoint stops where more items would hardly narrow its predictions' intervals.
+"""Measuring a checkpoint stops when more items would hardly narrow its predictions' intervals.
 
-A first round measures a few items of each benchmark. What they say of the model decides how many
-items of each are enough; these are measured, and so on. Items are drawn in one random order, so
+A first round measures a few items of each benchmark. The results determine how many items of each
+are enough; these are measured, and so on. Items are drawn in one random order, so
 that each round requests only what is new.
 """
 

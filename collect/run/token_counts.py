@@ -1,4 +1,4 @@
-"""The tokens of measured items are counted, each prompt once; a server's are those it counted."""
+"""The tokens of measured items are counted, each prompt once; servers count their own."""
 
 from __future__ import annotations
 

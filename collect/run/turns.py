@@ -1,4 +1,4 @@
-"""Where several processes measure the same cells, each cell is one process's at a time."""
+"""If several processes measure the same cells, each cell belongs to one process at a time."""
 
 from __future__ import annotations
 

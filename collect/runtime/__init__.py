@@ -1,1 +1,1 @@
-"""Every process needs these: signals, logs, redaction, progress and its fellow processes."""
+"""Services that every process needs: signals, logs, redaction, progress, distributed runs."""

@@ -1,4 +1,4 @@
-"""The output of lm-eval and its libraries goes to a log file, and their progress bars nowhere."""
+"""The output of lm-eval and its libraries goes to a log file; their progress bars are dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts are redacted: they hold no passwords in URLs, signed queries, tokens or keys."""
+"""Passwords in URLs, signed queries, tokens and keys are removed from texts."""
 
 from __future__ import annotations
 

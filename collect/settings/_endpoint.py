@@ -1,4 +1,4 @@
-"""Settings of a model that runs behind a server say where it is, and what is known of it."""
+"""The settings of a model behind a server state its address, and what is known about it."""
 
 from __future__ import annotations
 
@@ -31,24 +31,23 @@ class EndpointFields(BaseModel):
     endpoint: Annotated[
         str | None, BeforeValidator(_endpoint), Field(examples=["http://localhost:8000/v1"])
     ] = None
-    """URL of an OpenAI-compatible server that the model runs behind; models are then named as the
-    server names them. With a chat template it is asked for chat completions, else for
-    completions."""
+    """URL of the OpenAI-compatible server that runs the model; models are then named as the server
+    names them. With a chat template, requests are for chat completions, else for completions."""
 
     answers_of: Annotated[str | None, Field(min_length=1)] = None
-    """What you say that the model is, such as its Hub name with a revision, where nothing else
-    tells it: no server tells its weights."""
+    """What you state the model to be, such as its Hub name with a revision, where nothing else
+    identifies it: a server does not reveal its weights."""
 
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
-    """Environment variable that holds the endpoint's key, which is never written down."""
+    """Environment variable that holds the endpoint's key, which is never stored."""
 
     concurrency: Annotated[Count, Field(le=_MOST_AT_ONCE)] = 8
-    """Requests that the endpoint is sent at a time; samples that must repeat need 1."""
+    """Number of requests sent to the endpoint at a time; reproducible samples may need 1."""
 
     tokenizer: Annotated[str | None, NamesPlace] = None
-    """Hub name or folder of the endpoint's tokenizer, by which prompts that do not fit are found
-    before they are sent."""
+    """Hub name or folder of the endpoint's tokenizer, used to refuse prompts that do not fit before
+    they are sent."""
 
     context_length: Count | None = None
-    """Tokens of the endpoint's context; by default what the server or the tokenizer's configuration
-    says."""
+    """Tokens in the endpoint's context; by default as the server or the tokenizer's configuration
+    states."""

@@ -168,11 +168,11 @@ class LoadSettings(_Settings):
     """Number format of the weights; auto takes it from the checkpoint's configuration."""
 
     batch_size: Annotated[BatchSize, Field(examples=["auto"])] = "auto"
-    """Sequences per batch: a number, or auto, which finds one on CUDA and takes 8 elsewhere."""
+    """Sequences per batch: a number, or auto, which finds one on CUDA and uses 8 elsewhere."""
 
     backend: Backend = "capspace"
     """Model class that computes responses: capspace, the scoring engine, or lm-eval's own hf, vllm
-    or sglang. The last two are passed through, and were not run where capspace is tested."""
+    or sglang. The last two are passed through and not covered by capspace's tests."""
 
     backend_args: BackendArguments = None
     """Arguments of lm-eval's class for vllm or sglang, on the command line as JSON:
@@ -182,14 +182,14 @@ class LoadSettings(_Settings):
     """Spread the layers over all GPUs that CUDA_VISIBLE_DEVICES leaves visible."""
 
     allow_pickle: bool = False
-    """Load pickled weights, which can run any code that their author put in."""
+    """Load pickled weights, which can run arbitrary code."""
 
     trust_remote_code: bool = False
     """Run the Python code that comes with the checkpoint."""
 
     token: Annotated[SecretStr | None, Field(repr=False, exclude=True)] = None
     """Hub token; by default the one that ``hf auth login`` saved. It has no option on the command
-    line and is never written down."""
+    line and is never stored."""
 
     @property
     def hub_token(self) -> str | None:
@@ -222,65 +222,65 @@ class RunSettings(EndpointFields, LoadSettings):
     """
 
     data_root: Annotated[str | None, NamesPlace, Field(examples=["embedded"])] = None
-    """Folder to read data sets from instead of the network, laid out as on the Hub; embedded is the
-    small one that comes with capspace. By default the folder in
+    """Folder to read data sets from instead of the network, laid out as on the Hub; embedded stands
+    for the small data sets that come with capspace. By default the folder in
     CAPSPACE_DATA_ROOT, else the Hub."""
 
     include_path: Annotated[Path | None, NamesPlace] = None
-    """Folder with lm-eval task definitions of your own. Loading one runs the code it names."""
+    """Folder with lm-eval task definitions of your own. Loading one runs the code it refers to."""
 
     limit: Count | None = None
     """Measure only this many items per task. Such scores are stored apart from those of full
     runs."""
 
     until: Annotated[str, AfterValidator(Tolerance.checked), Field(examples=["5%"])] | None = None
-    """Measure items in a random order, and end where all that are left would narrow no target's
-    interval by more: by 0.02 of a score, or by 5% of the interval's width."""
+    """Measure items in a random order, and stop once the remaining items would narrow no target's
+    interval by more than this: 0.02 of a score, or 5% of the interval's width."""
 
     budget: Annotated[str, AfterValidator(checked_duration), Field(examples=["30min"])] | None = (
         None
     )
-    """Time that the items may take with until, as 90s, 30min or 2h; loading is not in it."""
+    """With until: time that the items may take, such as 90s, 30min or 2h, without loading."""
 
     seed: Seed | None = None
     """Seed of all random numbers: the same seed gives the same output; by default lm-eval's own
     four seeds."""
 
     chat_template: bool = False
-    """Apply the checkpoint's own chat template to the prompts. Anything that is said below of
-    thinking or of the template implies it."""
+    """Apply the checkpoint's own chat template to the prompts. Any setting of thinking or of the
+    template implies it."""
 
     thinking: ThinkingSwitch = "default"
-    """Whether the chat template is told to let the model think: on, off, or default, by which it is
-    told nothing and does what it does by itself."""
+    """Whether the chat template lets the model think: on, off, or default, which leaves it to the
+    template."""
 
     think_end: Annotated[str | None, Field(min_length=1)] = None
-    """Text, or id of the token, that ends a thought. What stands before it is not graded, and an
-    answer without it counts as wrong. By default, with thinking on, the one that the tokenizer
-    has, such as </think>."""
+    """Text, or id of the token, that ends a thought. The text before it is not graded, and an
+    answer without it counts as wrong. By default, with thinking on, it is the tokenizer's own,
+    such as </think>."""
 
     chat_template_args: TemplateArguments = None
     """Further arguments of the chat template, on the command line as JSON:
     {"thinking": true}."""
 
     reasoning_effort: Annotated[str | None, Field(min_length=1, examples=["low", "high"])] = None
-    """How much the model is to think, for chat templates that take a reasoning_effort."""
+    """How much the model should think, for chat templates that take a reasoning_effort."""
 
     max_gen_toks: Count | None = None
-    """Most tokens of a response, the thought included; by default the panel's or the task's own."""
+    """Maximum tokens per response, thought included; by default the panel's or the task's own."""
 
     temperature: Temperature | None = None
-    """Temperature that texts are sampled at, 0 for the most probable ones; by default the panel's
-    or the task's own."""
+    """Sampling temperature, where 0 means greedy decoding; by default the panel's or the task's
+    own."""
 
     top_p: Annotated[float, IsNumber, Field(gt=0, le=1)] | None = None
-    """Sample among the most probable tokens that together reach this probability."""
+    """Sample from the most probable tokens that together reach this probability."""
 
     top_k: Count | None = None
-    """Sample among this many most probable tokens."""
+    """Sample from this many of the most probable tokens."""
 
     n_samples: Count | None = None
-    """Responses per item of a benchmark that generates, whose scores are averaged; by default the
+    """Responses per item of a generative benchmark, whose scores are averaged; by default the
     panel's or the task's own."""
 
     allow_code_execution: bool = False
@@ -297,7 +297,7 @@ class RunSettings(EndpointFields, LoadSettings):
         if self.chat_template_args and "enable_thinking" in self.chat_template_args:
             raise ValueError("enable_thinking is the setting thinking: on, off or default")
         if self.reasoning_effort and "reasoning_effort" in (self.chat_template_args or {}):
-            raise ValueError("reasoning_effort is there twice: also among chat_template_args")
+            raise ValueError("reasoning_effort is given twice: also in chat_template_args")
         if not self.temperature:
             for name in ("top_p", "top_k"):
                 if getattr(self, name) is not None:
@@ -308,7 +308,7 @@ class RunSettings(EndpointFields, LoadSettings):
                     f"backend_args are those of vllm and sglang, not of {self.backend}"
                 )
         elif self.parallelize:
-            raise ValueError("parallelize is of capspace and hf; give backend_args instead")
+            raise ValueError("parallelize is for capspace and hf only; give backend_args instead")
         elif any((self.thinking != "default", self.think_end, self.chat_template_args)) or (
             self.reasoning_effort
         ):

@@ -1,4 +1,4 @@
-"""File hashes are remembered for as long as nothing says that a file was written again."""
+"""File hashes are cached until there is a sign that the file was written again."""
 
 from __future__ import annotations
 

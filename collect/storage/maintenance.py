@@ -1,4 +1,4 @@
-"""A store is looked after: what it holds, whether it is whole, and what may be removed."""
+"""Store maintenance: what a store holds, whether it is intact, and what may be removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The identity of responses is what decides how a model responds to a given request."""
+"""The identity of responses holds everything that decides how a model responds to a request."""
 
 from __future__ import annotations
 

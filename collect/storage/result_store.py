@@ -1,4 +1,4 @@
-"""Every place that keeps results holds one contract, which is all that a run needs of it."""
+"""Every backend that stores results fulfils one contract, which is all that a run needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Result files of others state when they were run: UTC, ISO 8601, and "" where unknown."""
+"""Imported result files state when they were run: UTC, ISO 8601, and "" where unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store's SQLite file has tables, and versions of them that are told apart."""
+"""The store's SQLite file has versioned tables, whose versions are recognised."""
 
 from __future__ import annotations
 

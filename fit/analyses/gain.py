@@ -1,4 +1,4 @@
-"""Predict by capability what an intervention gains, with intervals, and compare with scores."""
+"""Predict the gain of an intervention from capability, with intervals, and compare with scores."""
 
 from __future__ import annotations
 

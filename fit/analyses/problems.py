@@ -1,4 +1,4 @@
-"""Make a target of one's own ready to be predicted from the scores of a table."""
+"""Prepare a user's own target for prediction from the scores of a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit has learned is held as arrays, with the scale of its intervals."""
+"""The learned parameters of a fit are held as arrays, with the scale of its intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every prediction stands beside what needs no model of capabilities at all."""
+"""Baselines, for comparison with every prediction, need no model of capabilities."""
 
 from __future__ import annotations
 

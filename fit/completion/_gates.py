@@ -1,4 +1,4 @@
-"""Gates refuse a number where the back-tests say that it is worth nothing, each with a reason."""
+"""Gates refuse numbers that back-tests have shown to be worthless, each with a reason."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ class Gates:
                 )
             case Gate.TOO_LATE:
                 return (
-                    f"the model is released more than {MOST_MONTHS:.0f} months after the last "
-                    "model of the reference, which wants an update"
+                    f"the model was released more than {MOST_MONTHS:.0f} months after the last "
+                    "model of the reference, which needs an update"
                 )
             case Gate.FEW_CHEAP:
                 return f"fewer than {FEWEST_CHEAP} of the reference's cheap benchmarks are known"
             case Gate.NO_ANCHOR:
-                return f"a prediction needs {' or '.join(self.anchor_names)} of the model"
+                return f"a prediction needs the model's score on {' or '.join(self.anchor_names)}"
             case Gate.OUTSIDE:
                 return "the model lies outside the capabilities of the reference's models"
         return ""

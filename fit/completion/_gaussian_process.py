@@ -1,4 +1,4 @@
-"""A Gaussian process predicts a target from places, with a straight line and local bends."""
+"""A Gaussian process predicts a target from places, with a linear trend and local deviations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of new models: scores, facts, and how far other sources' scores may lie apart."""
+"""Inputs on new models: scores, facts, and how far the scores of other sources may be off."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class ScoreAlarm(SingleRow):
         names = ", ".join(self.benchmarks)
         return (
             f"{self.model}: {names} {'are' if several else 'is'} {self.score:.3f}"
-            f"{' in the mean' if several else ''}, where its other scores say "
+            f"{' on average' if several else ''}, but its other scores predict "
             f"{self.expected:.3f} ({self.lower:.3f} to {self.upper:.3f}; p {self.p_value:.2g}); "
             f"usual causes: {'; '.join(self.causes[:_SHOWN_CAUSES])}"
         )

@@ -1,4 +1,4 @@
-"""A pattern of scores that lie off names the faults that usually leave it."""
+"""A pattern of deviating scores suggests the faults that usually cause it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The items of a benchmark are shared out over its tasks, so that a mean of few is precise."""
+"""Items are spread over a benchmark's tasks, so that the mean of a few items is precise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A costly evaluation is judged: is it worth its price, or what should be measured before it."""
+"""Judge whether a costly evaluation is worth its price, or what to measure before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What chain of thought or several samples would gain is predicted before a token is spent."""
+"""Predict the gain from chain of thought or several samples before spending tokens on them."""
 
 from __future__ import annotations
 

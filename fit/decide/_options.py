@@ -1,4 +1,4 @@
-"""What could be measured of a model, on how many items, and at which price."""
+"""List what could be measured of a model, on how many items, and at which price."""
 
 from __future__ import annotations
 
@@ -119,6 +119,6 @@ def require_prices(options: Sequence[Measurement]) -> None:
     if all(option.cost is None for option in options):
         names = ", ".join(option.benchmark for option in options)
         raise UnknownCostError(
-            f"nothing says what a benchmark costs; give prices for some of {names}, as in "
+            f"no benchmark has a price; give prices for some of {names}, as in "
             f"--price '{options[0].benchmark}=2gpu-hours'"
         )

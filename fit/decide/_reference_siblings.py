@@ -1,4 +1,4 @@
-"""How a reference's scores go together is read from its folder, or fitted to its models."""
+"""The correlations of a reference's scores are read from its folder, or fitted to its models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measuring stops where more items would hardly narrow the predictions' intervals."""
+"""Measuring stops when more items would hardly narrow the predictions' intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the scores of a packaged reference go together is stored beside its tables, as JSON."""
+"""The correlations of a packaged reference's scores are stored as JSON beside its tables."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_siblings(file: Traversable) -> SiblingModel | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise TableError(f"{file}: damaged ({what:.200}); delete it, and it is fitted") from None
+        raise TableError(f"{file}: damaged ({what:.200}); delete it to fit it again") from None
     _refuse_damaged(model, file)
     return model
 
@@ -83,7 +83,7 @@ def _refuse_damaged(model: SiblingModel, file: Traversable) -> None:
         *((tail.share, (np.size(tail.value),)) for tail in (model.cells, model.models)),
     )
     if not all(np.shape(part) == shape and np.isfinite(part).all() for part, shape in shapes):
-        raise TableError(f"{file}: damaged (numbers are missing); delete it, and it is fitted")
+        raise TableError(f"{file}: damaged (numbers are missing); delete it to fit it again")
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A surprise is how far a score lies from what the model's other scores say, in deviations."""
+"""A surprise is a score's standardised distance from what the model's other scores predict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tail of a sample says how rarely a value as large comes up, as far as the sample can."""
+"""Estimate from the tail of a sample how rarely a value as large occurs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What more items may still narrow, and what they may cost, are read from a user's words."""
+"""Parse the tolerance and the time budget that a user states for stopping early."""
 
 from __future__ import annotations
 

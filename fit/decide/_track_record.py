@@ -56,14 +56,14 @@ class TrackRecord(SingleRow):
 
     def __str__(self) -> str:
         if not self.n:
-            return "no model was left out to try such verdicts on"
-        saved = f"{self.right} of {self.skipped} right" if self.skipped else "none said skip"
+            return "no model was left out to test such verdicts on"
+        saved = f"{self.right} of {self.skipped} right" if self.skipped else "none was to skip"
         own = counted(self.n, "model")
         saved_all = _share(self.skipped_all, self.n_all)
         return (
             f"such verdicts on {own} left out: {self.skipped} skipped, {saved}; over all targets: "
             f"{saved_all} of {self.n_all:,} runs saved, "
-            f"{_share(self.right_all, self.skipped_all)} of them rightly"
+            f"{_share(self.right_all, self.skipped_all)} of them correctly"
         )
 
     def to_dict(self) -> dict[str, Any]:

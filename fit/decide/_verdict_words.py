@@ -1,4 +1,4 @@
-"""Why a verdict is as it is, and what speaks against its prediction, is said in a sentence each."""
+"""One sentence gives the reason for a verdict, and another any caution about its prediction."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ def reason_of(verdict: Verdict) -> str:
         open_ = f"{question.threshold:g} lies inside the interval, and {known}"
     else:
         known = f"the score is known to ±{half:.3f}, within the tolerance of {question.tolerance:g}"
-        open_ = f"the score is known to ±{half:.3f} only, ±{question.tolerance:g} is wanted"
+        open_ = f"the score is known only to ±{half:.3f}, and ±{question.tolerance:g} is wanted"
     if verdict.decision == "skip":
         return f"{known}: the run would cost {verdict.cost} and is not likely to change that"
     if verdict.decision == "run":
-        return f"{open_}; no measurement before it saves more than it costs"
+        return f"{open_}; no prior measurement saves more than it costs"
     step, chance = verdict.steps[verdict.n_steps - 1], verdict.chances[verdict.n_steps - 1]
     return (
-        f"{open_}; {first} for {step.total} would answer it without the run with a probability of "
-        f"{_percent(chance)}, which saves {Cost(verdict.saving, verdict.cost.unit)} on average"
+        f"{open_}; measuring {first} for {step.total} would answer the question without the run "
+        f"with a probability of {_percent(chance)}, which saves "
+        f"{Cost(verdict.saving, verdict.cost.unit)} on average"
     )
 
 

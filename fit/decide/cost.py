@@ -1,4 +1,4 @@
-"""A cost is an amount of device time, of tokens or of money, and prices give benchmarks theirs."""
+"""A cost is an amount of device time, tokens or money; prices assign costs to benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that others publish are read, compared with each other, and built into a reference."""
+"""Published tables are read, compared with each other, and built into a reference."""
 
 from ._building import BuiltReference, build_reference
 from ._imported import ImportedTable, SourceTerms

@@ -1,4 +1,4 @@
-"""What an importer returns is a score table whose every cell names its source, date and licence."""
+"""An importer returns a score table in which every cell names its source, date and licence."""
 
 from __future__ import annotations
 

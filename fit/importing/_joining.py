@@ -1,4 +1,4 @@
-"""Models and providers that several tables spell differently are joined, where that is sure."""
+"""Models and providers that tables spell differently are joined if the match is certain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reference becomes the last of the tables that a newer one is built from."""
+"""To update a reference, it becomes the last of the tables that the new one is built from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Artificial Analysis answers its users' own keys with JSON, which may not be redistributed."""
+"""Artificial Analysis serves JSON to users with a key; the JSON may not be redistributed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EuroEval writes a result a line, in a format of its own before it took Every Eval Ever's."""
+"""EuroEval writes one result per line, first in its own format and later in Every Eval Ever's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items of a benchmark differ in what they tell; a few give an estimate of its full score."""
+"""Items of a benchmark differ in how informative they are; a few can estimate its full score."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""A full score is estimated by a weighted mean of some items, which training models correct."""
+"""A full score is estimated by a weighted mean of some items, corrected by ridge regression."""
 
 from __future__ import annotations
 

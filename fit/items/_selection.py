@@ -1,4 +1,4 @@
-"""Items are selected that together tell most of the full score, or that stand for all others."""
+"""Select items that are most informative about the full score, or that represent all others."""
 
 from __future__ import annotations
 

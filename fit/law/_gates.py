@@ -32,8 +32,8 @@ def check_begun(fitted: Fitted) -> None:
     above = int(_clearly_above_chance(training).sum())
     raise DegenerateError(
         f"{above} of the {len(lower)} models to fit on score clearly above chance "
-        f"({_chance(training):g}); it takes models of two families, and not only among the most "
-        "capable: nothing shows how the score rises, so that it is not predicted"
+        f"({_chance(training):g}), but models of two families must, and not only the most capable "
+        "ones: the data do not show how the score rises, so it is not predicted"
     )
 
 
@@ -54,9 +54,9 @@ def check_learned(predicted: Array, target: Array, families: NDArray[np.str_]) -
     error, naive = np.abs(predicted - target).mean(), np.abs(means - target).mean()
     if error >= naive:
         raise DegenerateError(
-            f"predicted without their families, the {len(target)} models to fit on are missed by "
-            f"{error:.3f}, and the mean of the other families misses them by {naive:.3f}: the law "
-            "has learned nothing, so that the score is not predicted"
+            f"with families left out, the law errs by {error:.3f} on the {len(target)} models to "
+            f"fit on, and the mean of the other families errs by {naive:.3f}: the law "
+            "has learned nothing, so the score is not predicted"
         )
 
 

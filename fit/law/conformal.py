@@ -1,4 +1,4 @@
-"""Conformal intervals are as wide as the errors on the training models themselves ask for."""
+"""Conformal intervals take their width from the errors on the training models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the expected score stands what the best tenth of models with the same scores reach."""
+"""The attainable score is reached by the best tenth of models with the same cheap scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare models of which only cheap scores are known, on targets that nobody has measured."""
+"""Compare models with known cheap scores on targets that nobody has measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A placement says where a model lies among the reference models, and what follows."""
+"""A placement gives a model's place among the reference models, and its predictions."""
 
 from __future__ import annotations
 

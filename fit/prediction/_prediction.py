@@ -1,4 +1,4 @@
-"""Each predicted score has its interval, and says what it rests on."""
+"""Each predicted score has an interval, and states what it is based on."""
 
 from __future__ import annotations
 

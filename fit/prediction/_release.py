@@ -1,4 +1,4 @@
-"""A new model without a release date is taken to be as new as today, which is stated."""
+"""A model without a release date is assumed to be released today, and a note says so."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..table._table import ScoreTable
 
 __all__ = ["Release", "release_of"]
 
-_HOW = "give the date in a column release_date or by --release-date"
+_HOW = "give the date in a column release_date or with --release-date"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Release:
         if not reason or reason != late or self.origin == "stated":
             return reason
         if self.origin == "given":
-            return f"by the release date that was given, {self.day}, {late}"
+            return f"with the given release date, {self.day}, {late}"
         return f"no release date is given and {self._assumed}, so {late}; {_HOW}"
 
     def note(self, reasons: Collection[str], late: str) -> str:
@@ -52,7 +52,7 @@ class Release:
     def _assumed(self) -> str:
         if self.origin == "today":
             return f"{self.day} is assumed"
-        return f"{self.day} is assumed, which the reference states of this model"
+        return f"{self.day} is assumed, as the reference states for this model"
 
 
 def release_of(

@@ -1,4 +1,4 @@
-"""Scores of a new model may lie off those that the training models' own sources would measure."""
+"""Scores of a new model may differ from those that the reference's own sources would measure."""
 
 from __future__ import annotations
 

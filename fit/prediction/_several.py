@@ -1,4 +1,4 @@
-"""Several references predict the same models, each the targets that it has."""
+"""Several references predict the same models, each for its own targets."""
 
 from __future__ import annotations
 

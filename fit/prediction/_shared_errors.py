@@ -1,4 +1,4 @@
-"""Two models that one source measured share its offset, which cancels where they are compared."""
+"""Two models measured by the same source share its offset, which cancels in a comparison."""
 
 from __future__ import annotations
 

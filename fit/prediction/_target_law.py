@@ -155,7 +155,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         if len(truth) < training.n_parameters:
             raise TooFewModelsError(
                 f"{target.name}: {len(truth)} models in the reference for the "
-                f"{training.n_parameters} parameters of its law; take a reference of more models"
+                f"{training.n_parameters} parameters of its law; use a reference with more models"
             )
         self.reference_, self.excluded_ = reference, frozenset(exclude)
         self.target_, self.scores_, self.truth_, self.families_ = target, scores, truth, families

@@ -1,4 +1,4 @@
-"""Scores that another source measured than a reference's spread about those it would hold."""
+"""Scores from another source scatter about those that the reference's own would measure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML files of a reference are read; what cannot be read, or is there twice, is named."""
+"""A reference's YAML files are read; unreadable or duplicate entries are named in the error."""
 
 from __future__ import annotations
 

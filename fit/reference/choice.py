@@ -1,4 +1,4 @@
-"""Which packaged reference fits the scores at hand is told by their columns."""
+"""Choose the packaged reference that fits the user's columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions of models left out of the fits stand beside a reference, with their scores."""
+"""A reference stores predictions for models left out of the fits, beside their scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cards at the head of the page tell in a glance where a model lies."""
+"""The cards at the top of the page show at a glance where a model lies."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _cards(placement: Placement) -> list[Card]:
             {
                 "label": "Predictions with support",
                 "value": f"{inside} of {len(placement.predictions)}",
-                "note": "inside the capabilities that the law was fitted on",
+                "note": "inside the range of capabilities that the law was fitted on",
             }
         )
     return cards

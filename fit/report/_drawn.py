@@ -1,4 +1,4 @@
-"""Figures of the page are written beside it, and stand in it as data."""
+"""The page's figures are written beside it and embedded in it as data."""
 
 from __future__ import annotations
 

@@ -55,14 +55,14 @@ def draw_placement(
                 level=placement.predictions[0].level if placement.predictions else 0.9,
             ),
             f"The first two components of the capability space, with the {base}models of {words}. "
-            f"By their loadings they are {named}. The ellipse shows the uncertainty that missing "
-            "benchmarks and measurement noise leave.",
+            f"By their loadings they are {named}. The ellipse shows the uncertainty from missing "
+            "benchmarks and from noisy scores.",
         ),
     }
     if stopping is not None:
         drawn["stopping"] = (
             draw_stopping(stopping),
-            "What the items that were not measured would narrow, for the best choice of items.",
+            "How much the remaining items would narrow the intervals, if chosen optimally.",
         )
     if not placement.predictions:
         return drawn
@@ -120,8 +120,8 @@ def draw_lifts(lifts: Sequence[Lift]) -> tuple[Figure, str]:
         for each in lifts
     )
     return draw_lift(lifts), (
-        "What other ways to answer would gain, before a token is spent on them; filled is the "
-        "cheapest that gains for certain. Mean errors with families left out: "
-        f"{errors}. Costs are further tokens per item, of answers of the lengths that the table of "
-        "interventions assumes."
+        "Predicted gains of other ways of answering. The filled marker is the cheapest whose "
+        f"interval lies above 0. Mean errors with families left out: {errors}. Costs are "
+        "additional tokens per item, for the answer lengths that the table of interventions "
+        "assumes."
     )

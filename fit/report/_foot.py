@@ -1,4 +1,4 @@
-"""The foot of the page says what the numbers rest on: the reference, the method, the licences."""
+"""The footer states the basis of the numbers: the reference, the method and the licences."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .words import reference_words
 __all__ = ["foot_of"]
 
 _TWO_SPACES = (
-    "The model's place comes from a factor model of all benchmarks, which is fitted to the base "
-    "models of the reference. Each prediction comes from a law in a space of its own: a target "
-    "must not help to build the space that it is predicted from, and the law can only be fitted "
-    "to models whose score on the target is known."
+    "The model's place comes from a factor model of all benchmarks, fitted to the base models of "
+    "the reference. Each prediction comes from a law with a space of its own, because a target "
+    "must not help to build the space that it is predicted from, and because a law can only be "
+    "fitted to models whose score on the target is known."
 )
 _STUDY = "observational scaling laws (Ruan, Maddison & Hashimoto, 2024, arXiv 2405.10938)"
 _BLEND = {
@@ -53,9 +53,9 @@ def _method(placement: Placement) -> list[str]:
         return [f"Method: {_STUDY}.", _TWO_SPACES]
     reference = placement.reference
     return [
-        f"Each prediction of {reference.name} is {_BLEND[str(reference.kind)]}; the interval's "
-        "width is that of the errors on models whose provider, or whose time, the law had not "
-        "seen. Errors and statuses are those of back-tests, and the baselines are the mean of the "
-        "reference's models, the trend over the release date, the nearest model, and the best "
-        "single benchmark.",
+        f"Each prediction of {reference.name} is {_BLEND[str(reference.kind)]}. The width of an "
+        "interval comes from errors on models from providers, or released in periods, that the law "
+        "was not fitted on. Errors and statuses come from back-tests. The baselines are the mean "
+        "of the reference's models, the trend over the release date, the nearest model, and the "
+        "best single benchmark.",
     ]

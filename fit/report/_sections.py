@@ -1,4 +1,4 @@
-"""A section of the page holds what one reference says of the model."""
+"""Each section of the page shows the predictions of one reference."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def section_of(placement: Placement, drawn: Mapping[str, Drawn]) -> dict[str, An
             {
                 "benchmark": n.benchmark,
                 "reason": n.reason,
-                "gain": f"makes the place {share(n.shrinkage)} less uncertain",
+                "gain": f"reduces the uncertainty of the place by {share(n.shrinkage)}",
             }
             for n in placement.next_benchmarks
         ],

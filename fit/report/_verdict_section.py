@@ -65,5 +65,5 @@ def _figure(verdict: Verdict, out: Path) -> Drawn | None:
         return None
     from ..figures import draw_cost_and_width
 
-    caption = "Expected width of the interval after measuring first, against what that costs."
+    caption = "Expected width of the interval after measuring first, against the cost of doing so."
     return written(draw_cost_and_width(verdict), caption, out / "cost-and-width")

@@ -148,7 +148,7 @@ def fit_spaces(
     else:
         raise NotConvergedError(
             f"imputation: missing cells still move by {moved:.1e} standard deviations after "
-            f"{max_iter} rounds; too many scores are missing: drop models of few benchmarks, "
+            f"{max_iter} rounds; too many scores are missing: drop models with few benchmarks, "
             "or use estimator='factor'"
         )
 

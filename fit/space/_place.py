@@ -1,4 +1,4 @@
-"""A place says where models lie in a space, and what their missing scores leave open."""
+"""A place gives the coordinates of models in a space, and their uncertainty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every score table has typed columns, finite numbers, and no row against another."""
+"""Every score table has typed columns, finite numbers, and no contradictory rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two sources of one benchmark may be apart; their offset and its spread are stated."""
+"""Two sources of one benchmark may differ; their offset and its spread are estimated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns and names of a score table that are not known are refused in a line that can be read."""
+"""Unknown columns and names in a score table are refused with one readable line."""
 
 from __future__ import annotations
 

@@ -36,6 +36,6 @@ def not_comparable_note(benchmarks: Iterable[str]) -> str:
     return (
         f"Not comparable with published scores: {', '.join(names)} "
         f"{'was' if len(names) == 1 else 'were'} measured on other items or by another protocol "
-        "than the reference's. Its place and predictions show how the report looks, not what "
-        "the model can do."
+        "than the reference's. The model's place and predictions show how the report looks, not "
+        "what the model can do."
     )

@@ -1,4 +1,4 @@
-"""A regular CSV file is read without pandas; one that is odd in any way is left to pandas."""
+"""A regular CSV file is read without pandas; an irregular one is left to pandas."""
 
 from __future__ import annotations
 

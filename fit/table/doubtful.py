@@ -1,4 +1,4 @@
-"""A score far below the chance level is doubtful, as a missing score written as 0 is."""
+"""A score far below chance is doubtful, such as a missing score written as 0."""
 
 from __future__ import annotations
 

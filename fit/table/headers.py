@@ -79,7 +79,7 @@ def in_units_of_one(
     for i in np.flatnonzero((scaled > 0) & (scaled < _UNITLESS_AT_LEAST[name])):
         raise TableError(
             f"column {header!r} holds {values[i]:g}, read as {scaled[i]:g} {name}: "
-            "too few to be true; put the unit into the header, as in 'FLOPs (1E21)', "
+            "implausibly few; put the unit in the header, as in 'FLOPs (1E21)', "
             "'Model Size (B)', 'Pretraining Data Size (T)'"
         )
     return scaled

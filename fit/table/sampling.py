@@ -90,6 +90,6 @@ def unstated_errors(table: ScoreTable) -> str:
     if not names:
         return ""
     return (
-        f"no standard error or number of items stated: {', '.join(names)}; intervals take the "
+        f"no standard error or number of items stated: {', '.join(names)}; intervals assume the "
         "sampling error of the reference's own scores"
     )

@@ -1,4 +1,4 @@
-"""These are the columns of a score table, and of the table of facts beside it."""
+"""The columns of a score table, and of the table of facts beside it."""
 
 __all__ = [
     "FACT_COLUMNS",

@@ -203,7 +203,7 @@ def test_a_shell_completes_values(setting: str, begun: str, completed: list[str]
         ),
         (
             {"chat_template_args": {"reasoning_effort": "low"}, "reasoning_effort": "high"},
-            "reasoning_effort is there twice: also among chat_template_args",
+            "reasoning_effort is given twice: also in chat_template_args",
         ),
         ({"temperature": 1e-320}, "temperature: expected 0, for the most probable texts, or at"),
         ({"top_p": 0.9}, "top_p needs a temperature above 0: it says how to sample"),

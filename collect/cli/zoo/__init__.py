@@ -1,4 +1,4 @@
-"""The commands of ``capspace zoo`` measure many checkpoints and fit the law that they follow."""
+"""The commands of ``capspace zoo`` measure many checkpoints and fit a law to their scores."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> 
 
 
 def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
-    """Clear recorded failures, so that the next run tries those cells again."""
+    """Clear recorded failures, so that the next run tries them again."""
     from capspace.fit._display import counted
 
     from ...zoo.driver import forget_failures

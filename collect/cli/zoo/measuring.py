@@ -30,7 +30,7 @@ def _bytes(text: str) -> int:
     try:
         return TypeAdapter[ByteSize](DiskSpace).validate_python(text)
     except ValidationError:
-        raise typer.BadParameter(f"{text!r} is no size such as 200GB") from None
+        raise typer.BadParameter(f"{text!r} is not a size such as 200GB") from None
 
 
 ComputeBudget = Annotated[
@@ -57,7 +57,7 @@ def plan(
     compute_budget: ComputeBudget = None,
     as_json: o.Json = False,
 ) -> None:
-    """Show which cells are done and which are missing, and what the missing ones cost."""
+    """Show which cells are done and which are missing, and what the missing ones will cost."""
     from .show import print_plan
 
     file = read_file(zoo)
@@ -117,10 +117,10 @@ def run(
     ] = False,
     as_json: o.Json = False,
 ) -> None:
-    """Measure every missing cell; nothing that is in the store is measured again.
+    """Measure every missing cell; nothing that is already in the store is measured again.
 
-    After Ctrl-C, run the same command again: it resumes where it stopped. Slurm jobs continue
-    without this command. The exit code is 1 if a cell failed or cannot be measured.
+    After Ctrl-C, run the same command again to resume. Slurm jobs continue without this command.
+    The exit code is 1 if a cell failed or cannot be measured.
     """
     from ...runtime.optional import require_collect_extra
     from .live import print_outcome

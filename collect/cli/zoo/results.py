@@ -25,7 +25,7 @@ def fit(
     level: o.Level = 0.9,
     as_json: o.Json = False,
 ) -> None:
-    """Fit the space and laws of the measured zoo, and predict its largest models from others."""
+    """Fit the space and laws of the measured zoo, and predict its largest from the others."""
     from capspace.fit.zoo.fitting import fit_zoo
     from capspace.fit.zoo.report import write_report
 

@@ -15,9 +15,9 @@ __all__ = ["init"]
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("zoo.yaml"),
 ) -> None:
-    """Write a commented zoo.yaml that names the checkpoints beside it; no file is overwritten.
+    """Write a commented zoo.yaml that lists the checkpoints beside it; never overwrite a file.
 
-    It runs as it stands, on items that come with capspace. Edit it to name other checkpoints.
+    It works unchanged, with items that come with capspace. Edit it to name other checkpoints.
     """
     from ...zoo.config.example import write_example
 

@@ -1,4 +1,4 @@
-"""Attention backends compute a chunk differently; model and device decide which of them suit."""
+"""Attention backends compute a chunk in different ways; model and device decide which fit."""
 
 from __future__ import annotations
 

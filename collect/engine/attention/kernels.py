@@ -1,4 +1,4 @@
-"""Attention to parts of the keys is computed part by part and merged exactly."""
+"""Attention over the keys is computed in parts, which are merged exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a text holds so far changes the logits of its next token, as transformers' processors do."""
+"""The text so far adjusts the logits of the next token, as transformers' processors do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts with equal settings are generated together; what is not served takes another path."""
+"""Texts with equal settings are generated together; requests not served take another path."""
 
 from __future__ import annotations
 

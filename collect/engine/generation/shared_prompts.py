@@ -1,4 +1,4 @@
-"""Stretches that many prompts share are computed once and kept while they generate."""
+"""Prefixes that many prompts share are computed once and stored while their texts are generated."""
 
 from __future__ import annotations
 

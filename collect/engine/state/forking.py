@@ -1,4 +1,4 @@
-"""A model with recurrent or convolutional layers goes on from a state, and states are copied."""
+"""A model with recurrent or convolutional layers continues from a state, and states are copied."""
 
 from __future__ import annotations
 

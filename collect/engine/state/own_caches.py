@@ -1,4 +1,4 @@
-"""A model that insists on a cache of its own gets one whose rows can be chosen and joined."""
+"""A model that requires its own cache class gets one whose rows can be selected and joined."""
 
 from __future__ import annotations
 

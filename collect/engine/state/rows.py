@@ -1,4 +1,4 @@
-"""Texts of different lengths go on as rows of one state, whose keys are padded on the left."""
+"""Texts of different lengths continue as rows of one state, whose keys are padded on the left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a journal holds is counted, and whether it is whole is checked without changing anything."""
+"""The content of a journal is counted, and its integrity checked, without changing anything."""
 
 from __future__ import annotations
 

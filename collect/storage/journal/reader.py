@@ -1,4 +1,4 @@
-"""A shard is read: every chunk that is whole, however damaged the file is."""
+"""Every intact chunk of a shard is read, however damaged the file is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A zoo measures checkpoints in the modes that their settings say, each a row of its own."""
+"""A zoo measures checkpoints in the modes given by their settings, one row per mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Within a budget, the checkpoints are measured from which a law is estimated best."""
+"""Within a budget, a zoo measures the checkpoints from which a law is estimated best."""
 
 from __future__ import annotations
 

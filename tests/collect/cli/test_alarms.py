@@ -21,7 +21,7 @@ def faulty(tmp_path: Path) -> Path:
 def test_an_alarm_is_a_line_and_stops_nothing(capspace: Command, faulty: Path) -> None:
     shown = capspace("predict", faulty, "--target", "hle/no-tools")
     assert shown.code == 0
-    (line,) = [line for line in shown.out.splitlines() if "its other scores say" in line]
+    (line,) = [line for line in shown.out.splitlines() if "its other scores predict" in line]
     assert line.startswith("mine: GPQA-diamond is 0.007")
     assert "percentage" in "".join(shown.out.splitlines())
 
@@ -45,7 +45,7 @@ def test_verdict_and_next_show_the_alarms_of_predict(capspace: Command, faulty: 
 
 def test_predict_and_complete_say_which_of_them_to_trust(capspace: Command, faulty: Path) -> None:
     faulty.write_text(MODERN.format(0.66))
-    line = "trust predict, whose 90% intervals held 87 to 91%"
+    line = "trust predict, whose 90% intervals contained 87 to 91%"
     for words in (("predict", faulty, "--target", "hle/no-tools"), ("complete", faulty)):
         assert line in capspace(*words).out
         assert any(line in note for note in json.loads(capspace(*words, "--json").out)["notes"])

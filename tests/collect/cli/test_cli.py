@@ -492,7 +492,7 @@ def test_stores_that_cannot_be_used(
         ("zoo run x.yaml --executor pbs", "value for '--executor': .*'slurm'", "zoo run"),
         ("space t.csv --components 0", "value for '--components': .*1", "space"),
         ("scores --count many", "value for '--count': .*integer", "scores"),
-        ("zoo run x.yaml --max-disk big", "'--max-disk'.*: 'big' is no size such as", "zoo run"),
+        ("zoo run x.yaml --max-disk big", "'--max-disk'.*: 'big' is not a size such as", "zoo run"),
         ("space", "missing argument 'SCORES'", "space"),
         ("gain t.csv --base A", "missing option '--treated'", "gain"),
         ("space t.csv --component 3", "no such option: --component .*--components", "space"),

@@ -103,11 +103,14 @@ def test_a_model_that_is_too_new_or_states_no_date_has_no_number_and_says_so(
     frontier = ("--reference", "frontier-2026")
     shown = capspace("complete", path, *frontier, "--release-date", "2027-05").out
     assert "scores that are missing" not in shown
-    late = "the model is released more than 6 months after the last model of the reference"
+    late = "the model was released more than 6 months after the last model of the reference"
     (first, second) = (line for line in shown.splitlines() if " columns: " in line)
     assert first.startswith(f"no number for late: 83 columns: {late}")
-    assert "by the release date that was given, 2027-05-31, the model is released" in second
-    assert shown.count("the column release_date states the date of the model and wins") == 1
+    assert "with the given release date, 2027-05-31, the model was released" in second
+    assert (
+        shown.count("the column release_date states the date of the model and takes precedence")
+        == 1
+    )
     assert "no number for no: 83" in second
     in_time = capspace("complete", path, *frontier, "--release-date", "2025-05").out
     assert "no: scores that are missing" in in_time

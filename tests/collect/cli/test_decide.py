@@ -66,7 +66,7 @@ def test_the_advised_benchmark_narrows_the_verdict_that_is_asked_again(
 def test_what_cheaper_benchmarks_cannot_answer_is_run(capspace: Command, table: Path) -> None:
     shown = json.loads(capspace("verdict", table, *BBH, "--tolerance", "0.01", "--json").out)
     assert (shown["decision"], shown["measure_first"]) == ("run", [])
-    assert "no measurement before it saves more" in shown["reason"]
+    assert "no prior measurement saves more" in shown["reason"]
 
 
 def test_the_default_question_is_said(capspace: Command, table: Path) -> None:
@@ -81,7 +81,7 @@ def test_an_assumed_release_date_is_said(capspace: Command, tmp_path: Path) -> N
     question = ("--target", "mcpmark/vendor", "--reference", "frontier-2026")
     prices = ("--price", "IFEval=1usd")
     line = capspace.refused("verdict", path, *question, "--cost", "250usd")
-    assert "give the date in a column release_date or by --release-date" in line
+    assert "give the date in a column release_date or with --release-date" in line
     dated = (*question, "--release-date", "2025-09")
     shown = capspace("verdict", path, *dated, "--cost", "250usd", *prices).out
     assert "(weak)" in shown
@@ -89,7 +89,7 @@ def test_an_assumed_release_date_is_said(capspace: Command, tmp_path: Path) -> N
     assert "250 USD" in shown
     path.write_text("model,GPQA-diamond,MMLU-Pro,release_date\nmine,0.66,0.78,2025-03\n")
     both = capspace("next", path, *dated, *prices).out
-    assert "the column release_date states the date of the model and wins" in both
+    assert "the column release_date states the date of the model and takes precedence" in both
 
 
 def test_dear_benchmarks_are_not_measured_first(capspace: Command, table: Path) -> None:
@@ -208,7 +208,7 @@ def test_nothing_left_to_measure_and_no_price_are_one_line(
     scores = tmp_path / "scores.csv"
     scores.write_text("model,MMLU\nmine,0.5\n")
     args = ("next", scores, "--target", "bbh", "--price", "MMLU=5usd")
-    assert "nothing says what a benchmark costs" in capspace.refused(*args)
+    assert "no benchmark has a price" in capspace.refused(*args)
 
 
 def test_times_are_those_of_the_zoos_cost_model() -> None:

@@ -62,7 +62,7 @@ def test_what_cannot_be_is_refused_at_once(capspace: Command, own: tuple[Path, P
     same = capspace.refused("lift", mine, *columns, "--treated", "direct")
     assert "--base and --treated are both direct" in same
     none = capspace.refused("lift", mine, *columns, "--treated", "vote@0")
-    assert "NAME@K is of K answers, from 1" in none
+    assert "NAME@K is for K answers, from 1" in none
     assert "level is 2.0" in capspace.refused("lift", mine, "--level", "2")
     (mine.parent / "empty.csv").write_text("")
     assert "empty.csv: empty" in capspace.refused("lift", mine.parent / "empty.csv")

@@ -74,7 +74,8 @@ def test_scores_of_the_store_bring_a_second_reference_and_its_map(
     page = (tmp_path / "report.html").read_text()
     assert page.count("<h3>study-2024</h3>") == page.count("<h3>openllm-v2</h3>") == 1
     assert (
-        "Also used, from the store: leaderboard_bbh, leaderboard_gpqa, leaderboard_ifeval" in page
+        "Scores also used from the store: leaderboard_bbh, leaderboard_gpqa, leaderboard_ifeval"
+        in page
     )
     assert (tmp_path / "place-2.svg").is_file()
     assert page.count('0.400 <span class="tag outside">12.5% unfinished</span>') == 1

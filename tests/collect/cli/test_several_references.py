@@ -95,13 +95,15 @@ def test_a_release_date_is_given_for_all_models_without_one(
     late = capspace("predict", path, "--release-date", "2027-06").out
     assert "release_date" not in late
     assert "is assumed" not in late
-    assert "by the release date that was given, 2027-06-30, the model is released more than" in late
+    assert "with the given release date, 2027-06-30, the model was released more than" in late
     in_time = capspace("predict", path, "--release-date", "2025-09").out
     assert "mine: offered" in in_time
     assert "release_date" not in in_time
     path.write_text("model,GPQA-diamond,MMLU-Pro,release_date\nmine,0.66,0.78,2025-03\n")
     both = capspace("predict", path, "--release-date", "2025-09").out
-    assert both.count("the column release_date states the date of the model and wins") == 1
+    assert (
+        both.count("the column release_date states the date of the model and takes precedence") == 1
+    )
     dated = tmp_path / "dated.csv"
     dated.write_text("model,GPQA-diamond,MMLU-Pro,release_date\nmine,0.66,0.78,2025-09-30\n")
     assert capspace("predict", dated).out == in_time

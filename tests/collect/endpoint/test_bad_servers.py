@@ -346,7 +346,7 @@ def test_a_command_names_its_model_once(capspace: Command) -> None:
     assert "no model is named: give a checkpoint, or --endpoint URL with" in capspace.refused(
         "place"
     )
-    assert "one model is placed at a time" in capspace.refused(
+    assert "place takes one model at a time" in capspace.refused(
         "place", "a", "--model", "b", "--endpoint", "http://127.0.0.1:9/v1"
     )
 

@@ -353,7 +353,7 @@ def run(metrics: str, task: str = "t", model_name: str = "m") -> str:
         ("a.json", run('"acc": 44.0'), "m: t acc is 44, outside .* divide by 100"),
         ("a.json", run('"acc": -3.0'), "can be taken: m: t acc is -3, outside"),
         ("a.json", run('"acc": 0.5', task="t" * 400), "at most 200 characters"),
-        ("a.json", run('"acc": 0.5', task="x|t|five"), "'five' is no number of shots"),
+        ("a.json", run('"acc": 0.5', task="x|t|five"), "'five' is not a number of shots"),
         ("a.json", run('"acc": 0.5', model_name="half \\ud800"), "not JSON"),
         ("a.json", run('"acc": 0.5', model_name="."), "a folder .* '.'; say which"),
         ("a.csv", "model,benchmark,metric,value\nm,b,acc,abc\n", "m: value is 'abc', not a"),

@@ -55,7 +55,7 @@ def test_an_engine_that_is_not_installed_is_one_line(
     [
         ({"backend": "vllm", "thinking": "on"}, "takes no mode: it grades thoughts whose end is"),
         ({"backend": "sglang", "reasoning_effort": "low"}, "serve the model, and give its endp"),
-        ({"backend": "vllm", "parallelize": True}, "parallelize is of capspace and hf"),
+        ({"backend": "vllm", "parallelize": True}, "parallelize is for capspace and hf"),
         (
             {"backend_args": {"tp_size": 2}},
             "backend_args are those of vllm and sglang, not of caps",
@@ -75,8 +75,8 @@ def test_arguments_that_move_a_response_are_in_the_identity() -> None:
     given = {"tensor_parallel_size": 2, "quantization": "awq", "max_model_len": 4096}
     assert engine_settings(given) == (("max_model_len", "4096"), ("quantization", '"awq"'))
     for name, value, message in (
-        ("pretrained", "a", "pretrained is said by the checkpoint"),
-        ("tokenizer", "a", "tokenizer is said by the checkpoint"),
+        ("pretrained", "a", "pretrained is set by the checkpoint"),
+        ("tokenizer", "a", "tokenizer is set by the checkpoint"),
         ("load_format", "gguf", "may load other weights than those hashed"),
         ("hf_overrides", {}, "what hf_overrides stands for is not known"),
     ):

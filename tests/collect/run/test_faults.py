@@ -101,7 +101,7 @@ def test_full_disk_and_read_only_store_stop_a_run_and_can_still_be_read(
         info = json.loads(outcome["info"]["out"])
         assert info["n_results"] == {"tiny-llama": 1}
         assert info["n_responses"] == {"tiny-llama": outcome["known"]}
-        assert (outcome["check"]["code"], outcome["check"]["out"]) == (0, "everything is whole\n")
+        assert (outcome["check"]["code"], outcome["check"]["out"]) == (0, "everything is intact\n")
         for command in ("scores", "receipt", "export"):
             assert outcome[command]["code"] == 0, outcome[command]
             assert len(outcome[command]["err"].splitlines()) == (how != "full"), outcome[command]

@@ -303,7 +303,7 @@ def test_a_thinking_mode_without_a_delimiter_is_one_line(
 
     folder = copytree(tiny_checkpoint, tmp_path / "chat")
     (folder / "chat_template.jinja").write_text(TEMPLATE)
-    with pytest.raises(CheckpointError, match=r"nothing tells where a thought ends: .*--think-end"):
+    with pytest.raises(CheckpointError, match=r"the end of a thought is not known: .*--think-end"):
         measured(folder, tmp_path / "store", thinking="on")
 
 

@@ -74,7 +74,7 @@ def test_info_check_compact_and_remove(capspace: Command, store: Path) -> None:
     info = json.loads(capspace("store", "info", *of, "--json").out)
     assert info["n_results"] == {"tiny-llama": 2}
     assert info["n_responses"] == {"tiny-llama": 6}  # two items of two choices, and two texts
-    assert capspace("store", "check", *of).out == "everything is whole\n"
+    assert capspace("store", "check", *of).out == "everything is intact\n"
     assert capspace("store", "compact", *of).code == 0
 
     (samples, *_) = sorted((store / "samples").iterdir())
@@ -219,7 +219,7 @@ def test_what_stopped_runs_left_behind_is_told_and_deleted(capspace: Command, fi
     ]
     assert "'capspace store compact' deletes it" in run.out
     assert capspace("store", "compact", *of).code == 0
-    assert capspace("store", "check", *of).out == "everything is whole\n"
+    assert capspace("store", "check", *of).out == "everything is intact\n"
     left = {p.name.split(".")[0] for p in samples.iterdir()}
     assert left == {"a" * 64, "b" * 64, "inzoo", "young"}
 

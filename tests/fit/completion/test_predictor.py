@@ -173,7 +173,7 @@ def test_gates_refuse_a_number_and_say_why(fitted):
     agents = reasons["agents"].to_list()
     assert agents[1] == "fewer than 2 of the reference's cheap benchmarks are known"
     assert agents[3] == "the model lies outside the capabilities of the reference's models"
-    assert agents[4].startswith("the model is released more than 6 months after")
+    assert agents[4].startswith("the model was released more than 6 months after")
     assert reasons["unborn"].str.startswith("no model of the reference reaches 40%").all()
     refused = table["reason"] != ""
     assert table.loc[refused, ["prediction", "lower", "upper"]].isna().all().all()

@@ -120,7 +120,7 @@ def test_a_fault_in_a_table_is_named(
     assert [alarm.benchmarks for alarm in rings] == [(benchmark,)]
     assert rings[0].pattern == pattern
     assert cause in rings[0].causes[0]
-    assert rings[0].line.startswith(f"mine: {benchmark} is {score:.3f}, where its other scores")
+    assert rings[0].line.startswith(f"mine: {benchmark} is {score:.3f}, but its other scores")
     assert json.dumps(rings[0].to_dict(), allow_nan=False)
 
 

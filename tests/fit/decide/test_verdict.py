@@ -60,7 +60,7 @@ def test_measuring_first_saves_what_its_chance_is_worth(verdict: Verdict) -> Non
     step, chance = verdict.steps[verdict.n_steps - 1], verdict.chances[verdict.n_steps - 1]
     assert step.total is not None
     assert verdict.saving == pytest.approx(120 * chance - step.total.amount)
-    assert f"{step.measurement.benchmark} for {step.total} would answer it" in verdict.reason
+    assert f"{step.measurement.benchmark} for {step.total} would answer" in verdict.reason
 
 
 def test_a_verdict_stands_beside_its_track_record(verdict: Verdict) -> None:

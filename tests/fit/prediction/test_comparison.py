@@ -301,7 +301,7 @@ def test_weak_targets_are_marked_and_refused_ones_compared_by_force_alone():
     names = ["hle/no-tools", "swe-bench-verified/vendor", "terminal-bench-2/vendor"]
     late = ScoreTable.from_wide(scores, models=facts)
     reason = compare_models(late, reference, targets=names).uncompared["hle/no-tools"]
-    assert reason.startswith("older: the model is released more than 6 months after")
+    assert reason.startswith("older: the model was released more than 6 months after")
     table = ScoreTable.from_wide(scores, models=facts.assign(release_date="2025-05"))
     result = compare_models(table, reference, targets=names)
     assert [p.status for p in result.pairs] == ["offered", "weak"]

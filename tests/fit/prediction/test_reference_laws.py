@@ -65,7 +65,11 @@ def test_refused_targets_have_numbers_by_force_alone(frontier: Reference) -> Non
         (MINE, {"release_date": "2027-01"}, "more than 6 months after the last model"),
         (MINE, {}, "more than 6 months after the last model"),
         ({"GPQA-diamond": 0.6}, {"release_date": "2025"}, "fewer than 2"),
-        ({"IFEval": 0.8, "GSM8K": 0.9}, {"release_date": "2025"}, "needs GPQA-diamond or MMLU-Pro"),
+        (
+            {"IFEval": 0.8, "GSM8K": 0.9},
+            {"release_date": "2025"},
+            "needs the model's score on GPQA-diamond or MMLU-Pro",
+        ),
     ],
     ids=["late", "undated", "one-score", "no-anchor"],
 )
@@ -76,7 +80,7 @@ def test_gates_give_reasons_instead_of_numbers(
         row(scores, **facts), frontier, targets=["hle/no-tools"], today=date(2026, 11, 28)
     )
     assert reason in p.reason
-    undated = "by the release date that was given, 2026-11-28, the model is released more than 6"
+    undated = "with the given release date, 2026-11-28, the model was released more than 6"
     assert p.reason.startswith(undated) == (not facts)
     assert p.notes == ()
     assert np.isnan(p.mean)

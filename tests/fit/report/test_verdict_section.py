@@ -67,4 +67,4 @@ def test_without_a_verdict_the_page_has_no_such_section(
     skipped = judged(Question(threshold=0.9))
     page = write_report(placement, tmp_path, verdict=skipped).read_text()
     assert "<h2>Skip: BBH (weak)</h2>" in page
-    assert "Measured one after another" not in page
+    assert "If measured one after another" not in page

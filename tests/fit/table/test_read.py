@@ -89,7 +89,7 @@ def test_what_is_written_reads_back(tmp_path, layout, suffix):
         ("Model,MMLU\n,.3\n", "row 2 names no model"),
         ("Model,MMLU,mmlu\nx,.3,.4\n", "two columns give MMLU: the second is 'mmlu'"),
         ("Model,Winograd,Winogrande\nx,.3,.4\n", "two columns give Winogrande"),
-        ("Model,FLOPs,MMLU\nx,84,.3\n", "holds 84, read as 84 training_flops: too few"),
+        ("Model,FLOPs,MMLU\nx,84,.3\n", "holds 84, read as 84 training_flops: implausibly few"),
         ("Model,Model Size (X),MMLU\nx,7,.3\n", "unit 'X'"),
         ("Model,FLOPs (1E21),MMLU\nx,-84,.3\n", "training_flops is -8.4e\\+22; it must be > 0"),
         ("model,benchmark,score\nx,MLU,.3\n", "unknown benchmark 'MLU'; did you mean 'MMLU'"),
