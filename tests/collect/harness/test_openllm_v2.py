@@ -11,6 +11,7 @@ import pytest
 import yaml
 from chat_checkpoint import make_chat_checkpoint
 from commands import Notes
+from completions_server import completions_server
 
 from capspace.collect.errors import DataRootError, HarnessError
 from capspace.collect.harness import sentence_data as sentences
@@ -26,12 +27,23 @@ from capspace.tasks.panel import Benchmark, Panel, load_panel
 pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
 
 SHORT = {"max_gen_toks": 8}
+BY_GROUP = {
+    "leaderboard_bbh": "acc_norm",
+    "leaderboard_math_hard": "exact_match",
+    "leaderboard_musr": "acc_norm",
+    "leaderboard_mmlu_pro": "acc",
+}
 
 
 @pytest.fixture(autouse=True)
 def _quiet(tmp_path: Path) -> Iterator[None]:
     with logged_to(tmp_path / "log"):
         yield
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_chat_checkpoint(tmp_path_factory.mktemp("models") / "chat")
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +85,21 @@ def chosen(sample: dict[str, Any]) -> Any:
     return values.index(max(values))
 
 
+def options(sample: dict[str, Any]) -> list[str]:
+    """Return the options of an item of GPQA in their order."""
+    return [sample["doc"][f"choice{k}"] for k in range(1, 5)]
+
+
 @pytest.mark.slow
-def test_the_panel_runs_offline_and_has_lm_evals_scores(panel: Panel, tmp_path: Path) -> None:
+def test_the_panel_runs_offline_and_has_lm_evals_scores(
+    panel: Panel, chat: Path, tmp_path: Path
+) -> None:
     """Through both backends, on a chat checkpoint, with its template and examples as turns."""
     graders()
+    import lm_eval.tasks
     from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
 
-    chat = make_chat_checkpoint(tmp_path / "chat")
     runs, answers = {}, {}
     for backend in ("capspace", "hf"):
         notes = Notes()
@@ -99,35 +119,109 @@ def test_the_panel_runs_offline_and_has_lm_evals_scores(panel: Panel, tmp_path: 
     scores = [{name: r.score for name, r in run.items()} for run in runs.values()]
     assert scores[0] == scores[1]
     ours = runs["hf"]
-    # Of the 24 tasks of BBH two: the others are read in the same way.
+    with Store(tmp_path / "hf") as opened:
+        samples = {r.benchmark: list(opened.samples(r.key)) for r in ours.values()}
+    known = {
+        tuple(request): (float(value), str(greedy) == "True")
+        for own in samples.values()
+        for sample in own
+        if len(sample["arguments"]) > 1  # options, and no text
+        for request, ((value, greedy),) in zip(sample["arguments"], sample["resps"], strict=True)
+    }
+
+    class Replayed(HFLM):  # type: ignore[misc]  # lm-eval ships no types
+        """Has our responses to the same prompts, and none to others."""
+
+        def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
+            return [known[request.args] for request in requests]
+
+    class Shuffled(HFLM):  # type: ignore[misc]  # as above
+        """Whose responses do not matter."""
+
+        def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
+            return [(0.0, False)] * len(requests)
+
+    folder = Path(lm_eval.tasks.__file__).parent / "leaderboard"
+    manager = lm_eval.tasks.TaskManager(include_path=[folder], include_defaults=False)
+
+    def theirs(model: Any, *tasks: str) -> dict[str, Any]:
+        lm = model(str(chat), batch_size=1, device="cpu")
+        with data_from(embedded_data_root()):
+            done: dict[str, Any] = simple_evaluate(
+                model=lm, tasks=list(tasks), task_manager=manager, apply_chat_template=True,
+                bootstrap_iters=0, limit=1, gen_kwargs=dict(SHORT),
+            )  # fmt: skip
+        return done
+
+    def check(name: str, metric: str, results: dict[str, Any]) -> None:
+        for part in ours[name].tasks:
+            if part["task"] in results:
+                assert part["score"] == results[part["task"]][f"{metric},none"], part["task"]
+        if name in results:
+            assert ours[name].score == pytest.approx(results[name][f"{metric},none"]), name
+
+    # The model's own responses; of BBH to two tasks, whose prompts are long.
+    bbh, gpqa = "leaderboard_bbh", "leaderboard_gpqa"
     two = ["leaderboard_bbh_navigate", "leaderboard_bbh_object_counting"]
     groups = ["leaderboard_ifeval", "leaderboard_math_hard", "leaderboard_mmlu_pro"]
-    with data_from(embedded_data_root()):
-        theirs = simple_evaluate(
-            model="hf", model_args={"pretrained": str(chat)}, batch_size=1, device="cpu",
-            apply_chat_template=True, tasks=[*two, *groups, "leaderboard_musr"],
-            bootstrap_iters=0, limit=1, gen_kwargs=dict(SHORT),
-        )["results"]  # fmt: skip
-    math, musr = "leaderboard_math_hard", "leaderboard_musr"
-    assert ours[math].score == pytest.approx(theirs[math]["exact_match,none"])
-    assert ours[musr].score == pytest.approx(theirs[musr]["acc_norm,none"])
-    by_task = {t["task"]: t["score"] for t in ours["leaderboard_bbh"].tasks}
-    assert [by_task[name] for name in two] == [theirs[name]["acc_norm,none"] for name in two]
-    assert ours["leaderboard_mmlu_pro"].score == theirs["leaderboard_mmlu_pro"]["acc,none"]
-    ifeval = theirs["leaderboard_ifeval"]
-    strict = [ifeval[f"{level}_level_strict_acc,none"] for level in ("prompt", "inst")]
-    assert ours["leaderboard_ifeval"].score == pytest.approx(sum(strict) / 2)
-    assert ours["leaderboard_gpqa"].n_items == 3
-
-    bbh = ours["leaderboard_bbh"]
-    chances = panel["leaderboard_bbh"].task_chance
-    by_hand = [
-        max(0.0, (t["score"] - chances[t["task"]]) / (1 - chances[t["task"]])) for t in bbh.tasks
+    own = theirs(HFLM, *two, *groups)["results"]
+    check(bbh, "acc_norm", own)
+    check("leaderboard_math_hard", "exact_match", own)
+    check("leaderboard_mmlu_pro", "acc", own)
+    strict = [
+        own["leaderboard_ifeval"][f"{level}_level_strict_acc,none"] for level in ("prompt", "inst")
     ]
-    assert [t["normalised"] for t in bbh.tasks] == pytest.approx(by_hand)
-    assert bbh.provenance["normalised"] == pytest.approx(sum(by_hand) / 24)
+    assert ours["leaderboard_ifeval"].score == pytest.approx(sum(strict) / 2)
+    # The prompts and the scores of all tasks that compare options.
+    all_tasks = theirs(Replayed, bbh, "leaderboard_musr")["results"]
+    check(bbh, "acc_norm", all_tasks)
+    check("leaderboard_musr", "acc_norm", all_tasks)
+    assert {part["task"] for part in ours[bbh].tasks} <= all_tasks.keys()
+    # GPQA's options are shuffled by whatever was drawn before: lm-eval is right for a task alone.
+    alone = {}
+    for task in (part["task"] for part in ours[gpqa].tasks):
+        alone[task] = theirs(Replayed, task)
+        check(gpqa, "acc_norm", alone[task]["results"])
+    asked = {s["task"]: options(s) for s in samples[gpqa]}
+    assert asked == {name: options(done["samples"][name][0]) for name, done in alone.items()}
+    in_company = theirs(Shuffled, gpqa)["samples"]
+    assert asked != {name: options(in_company[name][0]) for name in asked}
+
+    chances, parts = panel[bbh].task_chance, ours[bbh].tasks
+    by_hand = [
+        max(0.0, (t["score"] - chances[t["task"]]) / (1 - chances[t["task"]])) for t in parts
+    ]
+    assert [t["normalised"] for t in parts] == pytest.approx(by_hand)
+    assert ours[bbh].provenance["normalised"] == pytest.approx(sum(by_hand) / 24)
     assert any("on the scale of the Open LLM Leaderboard" in note for note in notes.told)
     assert not any(r.comparable for r in done.results)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of transformers
+def test_behind_a_server_that_gives_log_probabilities_the_panel_scores_alike(
+    panel: Panel, chat: Path, tmp_path: Path
+) -> None:
+    """In plain mode: chat completions have no log-probabilities of given answers."""
+    bbh = panel["leaderboard_bbh"]
+    two = {name: bbh.task_chance[name] for name in bbh.task_chance if name.endswith(("gate", "ks"))}
+    few = bbh.model_copy(update={"tasks": tuple(two), "n_tasks": 2, "task_chance": two})
+    parts = [few if b == bbh else b for b in panel.benchmarks]
+    some = panel.model_copy(update={"benchmarks": tuple(parts)})
+    found = []
+    with completions_server(chat) as server:
+        for settings in ({"device": "cpu"}, {"endpoint": server.url}):
+            store = tmp_path / str(len(found))
+            done = collect_scores(
+                str(chat), panel=some, store=store, data_root="embedded", limit=1, **settings
+            )
+            assert done.missing == ()
+            with Store(store) as opened:
+                samples = {r.benchmark: list(opened.samples(r.key)) for r in done.results}
+            found.append({r.benchmark: (r.score, [chosen(s) for s in samples[r.benchmark]])
+                          for r in done.results})  # fmt: skip
+    assert found[0] == found[1]
+    assert len(found[0]) == len(panel.benchmarks)
 
 
 def evaluated(benchmark: Benchmark, samples: list[dict[str, Any]], **metrics: float) -> Any:

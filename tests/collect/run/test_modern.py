@@ -93,37 +93,47 @@ def test_without_thoughts_lm_evals_own_run_has_the_same_answers_and_scores(tmp_p
     from lm_eval import simple_evaluate
 
     chat = make_chat_checkpoint(tmp_path / "chat")
-    panel = load_panel("modern").select(["GPQA-diamond", "IFEval"])
+    whole = load_panel("modern")
+    pro = whole["MMLU-Pro"]
+    subjects = tuple(f"mmlu_pro_{name}" for name in ("biology", "law"))
+    few = pro.model_copy(update={"tasks": subjects, "n_tasks": 2, "items": None})
+    chosen = [whole["GPQA-diamond"], whole["IFEval"], whole["AIME 2025"], few]
+    panel = whole.model_copy(update={"benchmarks": tuple(chosen)})
     done = collect_scores(
         str(chat), panel=panel, store=tmp_path / "store", data_root="embedded", device="cpu",
-        backend="hf", batch_size=4, thinking="off", max_gen_toks=10,
+        backend="hf", batch_size=4, thinking="off", max_gen_toks=10, temperature=0, n_samples=1,
     )  # fmt: skip
     folder = Path(lm_eval.tasks.__file__).parent
     manager = lm_eval.tasks.TaskManager(
-        include_path=[str(folder / "gpqa"), str(folder / "ifeval")], include_defaults=False
+        include_path=[str(folder / b.folder) for b in panel.benchmarks], include_defaults=False
     )
 
-    def alone(benchmark: Benchmark, batch_size: int) -> tuple[float, list[Any]]:
+    def alone(batch_size: int, *benchmarks: Benchmark) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return lm-eval's scores and responses by task; GPQA's options are shuffled first."""
         with data_from(embedded_data_root()), sentence_data_from(embedded_data_root()):
             done = simple_evaluate(
                 model="hf", model_args={"pretrained": str(chat), "enable_thinking": False},
-                batch_size=batch_size, device="cpu", tasks=list(benchmark.tasks),
+                batch_size=batch_size, device="cpu", tasks=[t for b in benchmarks for t in b.tasks],
                 task_manager=manager, apply_chat_template=True, bootstrap_iters=0,
-                gen_kwargs={"max_gen_toks": 10},
+                gen_kwargs={"max_gen_toks": 10, "temperature": 0, "do_sample": False},
             )  # fmt: skip
-        (task,) = benchmark.tasks
-        responses = [s["resps"] for s in done["samples"][task]]
-        return done["results"][task][f"{benchmark.metric},{benchmark.filter}"], responses
+        return done["results"], {t: [s["resps"] for s in o] for t, o in done["samples"].items()}
 
+    scores, responses = alone(1, *panel.benchmarks)
     for result in done.results:
         benchmark = panel[result.benchmark]
-        score, responses = alone(benchmark, 1)
-        assert score == pytest.approx(result.score)
+        name = f"{benchmark.metric},{benchmark.filter}"
+        assert result.score == pytest.approx(
+            sum(scores[task][name] for task in benchmark.tasks) / len(benchmark.tasks)
+        )
         with Store(tmp_path / "store") as opened:
-            assert [s["resps"] for s in opened.samples(result.key)] == responses
-        assert any(text for ((text,),) in responses)
-        # Beside others it is wrong here, too: a text goes on behind its end for as long as they do.
-        assert alone(benchmark, 4)[1] != responses
+            own = list(opened.samples(result.key))
+        for task in benchmark.tasks:
+            assert [s["resps"] for s in own if s["task"] == task] == responses[task]
+            assert any(text for ((text,),) in responses[task])
+    # Beside others it is wrong here, too: a text goes on behind its end for as long as they do.
+    together = alone(4, panel["GPQA-diamond"], panel["IFEval"])[1]
+    assert all(together[task] != responses[task] for task in together)
 
 
 class Scripted(LM):
