@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from chat_checkpoint import make_chat_checkpoint
-from commands import Notes
+from commands import Command
 from completions_server import completions_server
+from documentation import documented
 
 from capspace.collect.errors import DataRootError, HarnessError
 from capspace.collect.harness import sentence_data as sentences
@@ -27,11 +29,13 @@ from capspace.tasks.panel import Benchmark, Panel, load_panel
 pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
 
 SHORT = {"max_gen_toks": 8}
-BY_GROUP = {
+TWO = ("navigate", "object_counting")
+METRICS = {
     "leaderboard_bbh": "acc_norm",
+    "leaderboard_gpqa": "acc_norm",
     "leaderboard_math_hard": "exact_match",
-    "leaderboard_musr": "acc_norm",
     "leaderboard_mmlu_pro": "acc",
+    "leaderboard_musr": "acc_norm",
 }
 
 
@@ -48,10 +52,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def panel() -> Panel:
-    """The panel with short responses: the tiny model's never end by themselves."""
-    whole = load_panel("openllm-v2")
-    short = [b.model_copy(update={"generation": SHORT}) for b in whole.benchmarks]
-    return whole.model_copy(update={"benchmarks": tuple(short)})
+    return load_panel("openllm-v2")
 
 
 def graders() -> None:
@@ -92,7 +93,7 @@ def options(sample: dict[str, Any]) -> list[str]:
 
 @pytest.mark.slow
 def test_the_panel_runs_offline_and_has_lm_evals_scores(
-    panel: Panel, chat: Path, tmp_path: Path
+    panel: Panel, chat: Path, tmp_path: Path, capspace: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through both backends, on a chat checkpoint, with its template and examples as turns."""
     graders()
@@ -100,92 +101,92 @@ def test_the_panel_runs_offline_and_has_lm_evals_scores(
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
-    runs, answers = {}, {}
+    words = documented("docs/how-to/thinking.md", "--panel openllm-v2")
+    runs, samples = {}, {}
     for backend in ("capspace", "hf"):
-        notes = Notes()
-        done = collect_scores(
-            str(chat), panel=panel, store=tmp_path / backend, data_root="embedded", device="cpu",
-            backend=backend, limit=1, progress=notes, chat_template=True,
+        run = capspace(
+            *(str(chat) if word == "org/chat" else word for word in words), "--backend", backend,
+            "--device", "cpu", "--data-root", "embedded", "--limit", "1", "--max-gen-toks",
+            SHORT["max_gen_toks"], "--store", tmp_path / backend,
         )  # fmt: skip
-        assert done.missing == ()
-        runs[backend] = {r.benchmark: r for r in done.results}
+        assert run.code == 0, run.err
         with Store(tmp_path / backend) as opened:
-            answers[backend] = {
-                (r.benchmark, i): chosen(s)
-                for r in done.results
-                for i, s in enumerate(opened.samples(r.key))
-            }
-    assert answers["capspace"] == answers["hf"]
-    scores = [{name: r.score for name, r in run.items()} for run in runs.values()]
+            runs[backend] = {r.benchmark: r for r in opened.results()}
+            samples[backend] = {b: [*opened.samples(r.key)] for b, r in runs[backend].items()}
+    assert runs["hf"].keys() == {b.name for b in panel.benchmarks}
+    scores = [{name: r.score for name, r in results.items()} for results in runs.values()]
     assert scores[0] == scores[1]
-    ours = runs["hf"]
-    with Store(tmp_path / "hf") as opened:
-        samples = {r.benchmark: list(opened.samples(r.key)) for r in ours.values()}
+    answers = [{b: [*map(chosen, own)] for b, own in each.items()} for each in samples.values()]
+    assert answers[0] == answers[1]
+    ours, own_samples = runs["hf"], samples["hf"]
     known = {
         tuple(request): (float(value), str(greedy) == "True")
-        for own in samples.values()
+        for own in own_samples.values()
         for sample in own
-        if len(sample["arguments"]) > 1  # options, and no text
+        if len(sample["arguments"]) > 1  # options are compared
         for request, ((value, greedy),) in zip(sample["arguments"], sample["resps"], strict=True)
     }
 
-    class Replayed(HFLM):  # type: ignore[misc]  # lm-eval ships no types
-        """Has our responses to the same prompts, and none to others."""
+    class Replaying(HFLM):  # type: ignore[misc]  # lm-eval ships no types
+        """Has our responses to our prompts, and none to any other."""
 
         def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
             return [known[request.args] for request in requests]
 
-    class Shuffled(HFLM):  # type: ignore[misc]  # as above
-        """Whose responses do not matter."""
+    class Indifferent(HFLM):  # type: ignore[misc]  # as above
+        """Finds every option as probable as the others."""
 
         def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
             return [(0.0, False)] * len(requests)
 
     folder = Path(lm_eval.tasks.__file__).parent / "leaderboard"
-    manager = lm_eval.tasks.TaskManager(include_path=[folder], include_defaults=False)
+    manager = lm_eval.tasks.TaskManager(include_path=[str(folder)], include_defaults=False)
+    caches = (tmp_path / str(number) for number in count())
 
     def theirs(model: Any, *tasks: str) -> dict[str, Any]:
-        lm = model(str(chat), batch_size=1, device="cpu")
+        # The cache of ``datasets`` would give each run the order of GPQA's options of the first.
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", next(caches))
         with data_from(embedded_data_root()):
             done: dict[str, Any] = simple_evaluate(
-                model=lm, tasks=list(tasks), task_manager=manager, apply_chat_template=True,
-                bootstrap_iters=0, limit=1, gen_kwargs=dict(SHORT),
+                model=model(str(chat), batch_size=1, device="cpu"), tasks=list(tasks),
+                task_manager=manager, apply_chat_template=True, bootstrap_iters=0, limit=1,
+                gen_kwargs=dict(SHORT),
             )  # fmt: skip
         return done
 
-    def check(name: str, metric: str, results: dict[str, Any]) -> None:
-        for part in ours[name].tasks:
-            if part["task"] in results:
-                assert part["score"] == results[part["task"]][f"{metric},none"], part["task"]
-        if name in results:
-            assert ours[name].score == pytest.approx(results[name][f"{metric},none"]), name
+    def same(results: dict[str, Any], names: Iterable[str]) -> None:
+        """Compare each task that lm-eval has run, and the group where it has run all of it."""
+        for name in names:
+            metric = f"{METRICS[name]},none"
+            parts = {part["task"]: part["score"] for part in ours[name].tasks}
+            run = parts.keys() & results.keys()
+            assert run
+            assert {task: results[task][metric] for task in run} == {t: parts[t] for t in run}
+            if name in results:
+                assert run == parts.keys()
+                assert ours[name].score == pytest.approx(results[name][metric])
 
-    # The model's own responses; of BBH to two tasks, whose prompts are long.
-    bbh, gpqa = "leaderboard_bbh", "leaderboard_gpqa"
-    two = ["leaderboard_bbh_navigate", "leaderboard_bbh_object_counting"]
-    groups = ["leaderboard_ifeval", "leaderboard_math_hard", "leaderboard_mmlu_pro"]
-    own = theirs(HFLM, *two, *groups)["results"]
-    check(bbh, "acc_norm", own)
-    check("leaderboard_math_hard", "exact_match", own)
-    check("leaderboard_mmlu_pro", "acc", own)
-    strict = [
-        own["leaderboard_ifeval"][f"{level}_level_strict_acc,none"] for level in ("prompt", "inst")
-    ]
-    assert ours["leaderboard_ifeval"].score == pytest.approx(sum(strict) / 2)
-    # The prompts and the scores of all tasks that compare options.
-    all_tasks = theirs(Replayed, bbh, "leaderboard_musr")["results"]
-    check(bbh, "acc_norm", all_tasks)
-    check("leaderboard_musr", "acc_norm", all_tasks)
-    assert {part["task"] for part in ours[bbh].tasks} <= all_tasks.keys()
-    # GPQA's options are shuffled by whatever was drawn before: lm-eval is right for a task alone.
-    alone = {}
-    for task in (part["task"] for part in ours[gpqa].tasks):
-        alone[task] = theirs(Replayed, task)
-        check(gpqa, "acc_norm", alone[task]["results"])
-    asked = {s["task"]: options(s) for s in samples[gpqa]}
-    assert asked == {name: options(done["samples"][name][0]) for name, done in alone.items()}
-    in_company = theirs(Shuffled, gpqa)["samples"]
-    assert asked != {name: options(in_company[name][0]) for name in asked}
+    # The model's own responses; of BBH to two tasks, as the model reads its prompts by the byte.
+    bbh, gpqa, ifeval = "leaderboard_bbh", "leaderboard_gpqa", "leaderboard_ifeval"
+    computed = ["leaderboard_math_hard", "leaderboard_mmlu_pro", "leaderboard_musr"]
+    results = theirs(HFLM, *(f"{bbh}_{name}" for name in TWO), ifeval, *computed)["results"]
+    same(results, [bbh, *computed])
+    strict = [results[ifeval][f"{level}_level_strict_acc,none"] for level in ("prompt", "inst")]
+    assert ours[ifeval].score == pytest.approx(sum(strict) / 2)
+    # All of BBH: lm-eval's prompts are ours, or there would be no response, and so are its scores.
+    same(theirs(Replaying, bbh)["results"], [bbh])
+    # The order of GPQA's options is that of lm-eval's run of a task alone. In the group, the order
+    # of a task depends on how many options were shuffled before, of the tasks loaded earlier.
+    alone, tasks = {}, [part["task"] for part in ours[gpqa].tasks]
+    for task in tasks:
+        done = theirs(Replaying, task)
+        same(done["results"], [gpqa])
+        alone[task] = options(done["samples"][task][0])
+    assert alone == {sample["task"]: options(sample) for sample in own_samples[gpqa]}
+    group = theirs(Indifferent, gpqa)["samples"]
+    company = {task: options(group[task][0]) for task in tasks}
+    assert [company[task] == alone[task] for task in tasks] == [True, False, False]
+    assert all(sorted(company[task]) == sorted(alone[task]) for task in tasks)
 
     chances, parts = panel[bbh].task_chance, ours[bbh].tasks
     by_hand = [
@@ -193,35 +194,41 @@ def test_the_panel_runs_offline_and_has_lm_evals_scores(
     ]
     assert [t["normalised"] for t in parts] == pytest.approx(by_hand)
     assert ours[bbh].provenance["normalised"] == pytest.approx(sum(by_hand) / 24)
-    assert any("on the scale of the Open LLM Leaderboard" in note for note in notes.told)
-    assert not any(r.comparable for r in done.results)
+    assert "on the scale of the Open LLM Leaderboard" in run.err
+    assert not any(r.comparable for r in ours.values())
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of transformers
-def test_behind_a_server_that_gives_log_probabilities_the_panel_scores_alike(
+def test_behind_a_server_that_gives_log_probabilities_options_compare_alike(
     panel: Panel, chat: Path, tmp_path: Path
 ) -> None:
-    """In plain mode: chat completions have no log-probabilities of given answers."""
-    bbh = panel["leaderboard_bbh"]
-    two = {name: bbh.task_chance[name] for name in bbh.task_chance if name.endswith(("gate", "ks"))}
+    """In plain mode, as chat completions have no log-probabilities of given answers.
+
+    The panel's generated benchmarks are measured behind a server in the tests of ``endpoint``.
+    """
+    compared = panel.select([f"leaderboard_{name}" for name in ("bbh", "gpqa", "musr", "mmlu_pro")])
+    bbh = compared["leaderboard_bbh"]
+    two = {f"{bbh.name}_{name}": bbh.task_chance[f"{bbh.name}_{name}"] for name in TWO}
     few = bbh.model_copy(update={"tasks": tuple(two), "n_tasks": 2, "task_chance": two})
-    parts = [few if b == bbh else b for b in panel.benchmarks]
-    some = panel.model_copy(update={"benchmarks": tuple(parts)})
-    found = []
+    parts = tuple(few if b == bbh else b for b in compared.benchmarks)
+    some = compared.model_copy(update={"benchmarks": parts})
+    measured: list[dict[str, Any]] = []
     with completions_server(chat) as server:
-        for settings in ({"device": "cpu"}, {"endpoint": server.url}):
-            store = tmp_path / str(len(found))
+        places: list[dict[str, Any]] = [{"device": "cpu"}, {"endpoint": server.url}]
+        for place in places:
+            store = tmp_path / str(len(measured))
             done = collect_scores(
-                str(chat), panel=some, store=store, data_root="embedded", limit=1, **settings
+                str(chat), panel=some, store=store, data_root="embedded", limit=1, **place
             )
             assert done.missing == ()
             with Store(store) as opened:
-                samples = {r.benchmark: list(opened.samples(r.key)) for r in done.results}
-            found.append({r.benchmark: (r.score, [chosen(s) for s in samples[r.benchmark]])
-                          for r in done.results})  # fmt: skip
-    assert found[0] == found[1]
-    assert len(found[0]) == len(panel.benchmarks)
+                measured.append({
+                    r.benchmark: (r.score, [*map(chosen, opened.samples(r.key))])
+                    for r in done.results
+                })  # fmt: skip
+    assert measured[0] == measured[1]
+    assert len(measured[0]) == 4
 
 
 def evaluated(benchmark: Benchmark, samples: list[dict[str, Any]], **metrics: float) -> Any:
