@@ -27,7 +27,7 @@ from capspace.fit.items import (
     select_items,
     shorten,
 )
-from capspace.fit.items._short_form import family_folds
+from capspace.fit.items._candidates import clearly_best, family_folds
 
 N_MODELS, N_ITEMS = 120, 240
 
@@ -143,6 +143,45 @@ def test_a_short_form_states_the_error_that_it_has() -> None:
     assert short.stderr([0.3]) == short.error
     assert short.stderr([short.highest]) == max(short.errors[short.selection])
     assert short.items == tuple(responses.items[i] for i in short.positions)
+
+
+def test_random_items_stay_where_choosing_others_gains_nothing() -> None:
+    """All items are alike, so that any selection is a random one."""
+    rng = np.random.default_rng(0)
+    ability = rng.normal(size=(24, 1))
+    selections = []
+    for _ in range(4):
+        right = rng.random((24, 60)) < 1 / (1 + np.exp(-ability))
+        selections.append(shorten(named(right.astype(float)), 15).selection)
+    assert sum(name.startswith("random") for name in selections) >= 3
+
+
+def test_others_are_chosen_where_they_gain_clearly() -> None:
+    """Half of the items are answered by chance, whoever answers."""
+    rng = np.random.default_rng(0)
+    ability, difficulty = rng.normal(size=(40, 1)), 0.5 * rng.normal(size=400)
+    steep = np.where(np.arange(400) % 2, 4.0, 0.0)
+    right = rng.random((40, 400)) < 1 / (1 + np.exp(-steep * (ability - difficulty)))
+    short = shorten(named(right.astype(float)), 8)
+    assert short.selection in ("informative", "anchors")
+    assert np.mean(short.positions % 2) > 0.9
+    assert short.error < 0.8 * short.errors["random"][0] < 0.8 * short.mean_error
+
+
+def test_the_mean_of_random_items_is_their_weighted_mean() -> None:
+    responses = planted()[0].of(np.arange(24))
+    short = shorten(responses, 6, by=("random mean",))
+    np.testing.assert_allclose(short.coef, 1 / 6)
+    assert (short.selection, short.intercept) == ("random mean", 0)
+
+
+def test_a_gain_within_one_standard_error_is_no_reason() -> None:
+    gains = np.array([1.0, -1.0, 2.0, -2.0, 1.5, 0.0])  # 0.25 on average, 0.63 is its error
+    first = np.full(6, 5.0)
+    assert clearly_best({"a": first, "b": first - gains}) == "a"
+    assert clearly_best({"a": first, "b": first - gains, "c": first - gains - 1}) == "c"
+    assert clearly_best({"a": first, "b": first - 2, "c": first - 1}) == "b"
+    assert clearly_best({"a": first, "b": first}) == "a"
 
 
 def test_ties_and_a_single_split_leave_an_error() -> None:
