@@ -27,6 +27,8 @@ __all__ = [
 Floats = NDArray[np.float64]
 RANDOM_MEAN = "random mean"
 CANDIDATES = ("random", RANDOM_MEAN, "stratified", "informative", "anchors")
+N_STDERRS = 2.0
+"""Of a gain that is clear; on planted responses one let candidates win by luck twice as often."""
 N_DRAWS = 5
 """Of items drawn at random, so that the luck of a draw decides little."""
 
@@ -135,18 +137,13 @@ def residuals_left_out(
 def clearly_best(squares: Mapping[str, ArrayLike]) -> str:
     """Return the first candidate, or the best of those that beat it clearly.
 
-    Clearly: the gain in mean square error is, in the mean over parts, larger than one standard
-    error of that mean.
+    Clearly: the gain in mean square error is, in the mean over parts, larger than two standard
+    errors of that mean.
 
     Parameters
     ----------
     squares : mapping
         By candidate, mean square errors (n_parts,) of the same models, left out part by part.
-
-    References
-    ----------
-    L. Breiman et al., *Classification and Regression Trees* (1984), section 3.4.3, for the rule of
-    one standard error.
 
     Examples
     --------
@@ -161,7 +158,7 @@ def clearly_best(squares: Mapping[str, ArrayLike]) -> str:
     for name, values in squares.items():
         gains = np.asarray(squares[first], float) - np.asarray(values, float)
         stderr = float(np.std(gains, ddof=1)) / len(gains) ** 0.5
-        if gains.mean() > max(stderr, most):
+        if gains.mean() > max(N_STDERRS * stderr, most):
             best, most = name, float(gains.mean())
     return best
 

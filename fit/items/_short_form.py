@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm as normal
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from ..errors import DegenerateError, FitError, TooFewModelsError
 from ._candidates import (
@@ -129,17 +128,12 @@ def shorten(
     models left out; items that are random are drawn five times there.
 
     The first candidate is taken unless another is clearly better on the models left out: its mean
-    square error is lower by more than one standard error of that gain over these (six) parts. Of
+    square error is lower by more than two standard errors of that gain over these (six) parts. Of
     several such, the one with the least error is taken. So random items stay, unless choosing
     others shows that it pays.
 
     The errors on models left out state how far the estimate lies from the truth: widened by
     Student's t over the normal quantile, so that 1.645 of them cover 90% of few families, too.
-
-    References
-    ----------
-    L. Breiman et al., *Classification and Regression Trees* (1984), section 3.4.3, for the rule of
-    one standard error.
 
     Examples
     --------
@@ -174,7 +168,7 @@ def shorten(
             (*family_folds(responses.families, N_FOLDS, random_state), is_strong)
         )
     )
-    wider = float(student.ppf(0.95, len(families) - 1) / normal.ppf(0.95))
+    wider = float(stdtrit(len(families) - 1, 0.95) / ndtri(0.95))
     errors = {
         name: (
             min(1.0, wider * _root_mean_square([part[name] for part in within])),
