@@ -92,10 +92,10 @@ def test_missing_and_fractional_answers_count_as_far_as_they_are_there() -> None
     holes = np.where(np.random.default_rng(0).random((N_MODELS, N_ITEMS)) < 0.3, np.nan, 1)
     model = ItemResponse().fit(responses.values * holes)
     assert np.corrcoef(model.easiness_, -discrimination * difficulty)[0, 1] > 0.94
-    one = responses.values.copy()
-    one[0, 0] = np.nan  # by matrices of answers; without it by sums
+    incomplete = responses.values.copy()
+    incomplete[0, 0] = np.nan  # by matrices of answers; without it by sums
     np.testing.assert_allclose(
-        ItemResponse().fit(one).easiness_[1:], fitted().easiness_[1:], atol=0.02
+        ItemResponse().fit(incomplete).easiness_[1:], fitted().easiness_[1:], atol=0.02
     )
     halves = ItemResponse().fit(np.full((4, 3), 0.5))
     np.testing.assert_allclose(halves.easiness_, 0, atol=1e-6)
