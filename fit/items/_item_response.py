@@ -256,7 +256,7 @@ def _parts(values: Floats) -> tuple[Floats, Floats]:
 def _counts(posterior: Floats, answered: Floats) -> Floats:
     """Return the answers expected at each node: (n_nodes, n_items), or one column for all items."""
     if len(answered) == 1:
-        return posterior.sum(axis=0)[:, None]
+        return np.asarray(posterior.sum(axis=0))[:, None]
     return np.asarray(posterior.T @ answered)
 
 
