@@ -185,7 +185,7 @@ def print_lifts(lifts: Sequence[Lift]) -> None:
             f"{model}: what would help",
             (
                 *("Intervention", "Base", "Treated", "Gain", f"{own[0].level:.0%} interval"),
-                *("Tokens a point", "Mean error", "By mean gain", ""),
+                *("Tokens per point", "Mean error", "By mean gain", ""),
             ),
             [
                 (
@@ -201,5 +201,5 @@ def print_lifts(lifts: Sequence[Lift]) -> None:
                 )
                 for each in own
             ],
-            numbers=("Base", "Treated", "Gain", "Tokens a point", "Mean error", "By mean gain"),
+            numbers=("Base", "Treated", "Gain", "Tokens per point", "Mean error", "By mean gain"),
         )

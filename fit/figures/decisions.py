@@ -45,10 +45,10 @@ def draw_cost_and_width(result: NextEvaluations | Verdict) -> Figure:
     if isinstance(result, Verdict):
         steps, now = result.steps, result.upper - result.lower
         wanted = None if result.question.tolerance is None else 2 * result.question.tolerance
-        title = f"{result.label}: what measuring first narrows"
+        title = f"{result.label}: width after measuring first"
     else:
         steps, now, wanted = result.path, float(np.mean(result.widths)), None
-        title = "What the next benchmarks narrow"
+        title = "Width after the next benchmarks"
     if not steps:
         raise ValueError("no benchmark with a price is left that narrows the interval")
     about = [result.model]

@@ -200,5 +200,5 @@ def draw_error_curves(
     axes.set_xlabel("Share of models held out, strongest first")
     axes.set_ylabel("Test MSE (log scale)")
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), labelspacing=0.7)
-    headline(axes, label, "error against how far the law must reach")
+    headline(axes, label, "error as the law must extrapolate further")
     return figure

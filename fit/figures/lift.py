@@ -51,7 +51,7 @@ def draw_lift(lifts: Sequence[Lift]) -> Figure:
         face = BLUE if lift.advised else "white"
         axes.plot(100 * lift.mean, at, "o", color=BLUE, mfc=face, ms=8)
         per_point = lift.tokens_per_point
-        cost = "no gain" if math.isnan(per_point) else f"{per_point:,.0f} tokens a point"
+        cost = "no gain" if math.isnan(per_point) else f"{per_point:,.0f} tokens per point"
         axes.annotate(
             cost,
             (1, at),

@@ -238,7 +238,7 @@ def draw_predictions(
                 mfc="white",
                 mec=ACCENT,
                 mew=1.8,
-                label="outside what was seen in fitting",
+                label="outside the range seen in fitting",
             )
         )
     if truth is not None:

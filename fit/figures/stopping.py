@@ -52,7 +52,9 @@ def draw_stopping(plan: StoppingPlan) -> Figure:
     percent = FuncFormatter(lambda value, _: f"{100 * value:g}%")
     axes.xaxis.set_major_formatter(percent)
     axes.yaxis.set_major_formatter(percent)
-    axes.set_xlabel("Tokens, as a share of those of all items")
-    axes.set_ylabel("Wider than by all items")
-    headline(axes, "What the items left out would narrow", "the widest of the targets' intervals")
+    axes.set_xlabel("Tokens, as a share of all items' tokens")
+    axes.set_ylabel("Excess width over all items")
+    headline(
+        axes, "How much the remaining items would narrow", "the widest of the targets' intervals"
+    )
     return figure

@@ -105,7 +105,7 @@ MISSING = {
     ),
     "an untied head": (
         lambda f: edit(f / "config.json", tie_word_embeddings=False),
-        r"1 weight of the model is not in its files: lm_head\.weight; what is missing would be",
+        r"1 weight of the model is not in its files: lm_head\.weight; missing weights would be",
     ),
     "one of a shard": (shard, r"1 weight .*: model\.layers\.0\.input_layernorm\.weight"),
     "another shape": (

@@ -158,7 +158,7 @@ def test_what_cannot_be_built_is_one_line(capspace, files, tmp_path, words, reas
 @pytest.mark.slow
 def test_what_cannot_be_updated_is_one_line(capspace, files, tmp_path):
     line = capspace.refused("references", "update", "study-2024", files[0], *STATED)
-    assert "study-2024 comes with capspace; name a folder with --out" in line
+    assert "study-2024 comes with capspace; name another folder with --out" in line
     line = capspace.refused("references", "update", tmp_path, files[0], *STATED)
     assert "no scores.csv" in line
     for name in ("one", "two"):

@@ -83,7 +83,7 @@ def test_whether_only_the_first_items_were_measured_is_read_from_the_identity(
     )
     named_so = replace(second, protocol="lm-eval 0.4 a v1 b; hf f; limit 5")  # the items' label
     (note,) = measurement_notes(replace(collection, results=(limited, named_so)))
-    assert note.startswith("Only the first items of each task were measured (ARC-C);")
+    assert note.startswith("Only the first items of each task were measured (ARC-C).")
 
 
 def test_a_release_date_decides_how_far_a_reference_reaches(collection: Collection) -> None:

@@ -107,7 +107,7 @@ def test_a_panel_is_shrunk_measured_and_reused(
         "--items",
         N_ITEMS,
     )
-    assert "few.yaml is there already" in again
+    assert "few.yaml already exists" in again
     with Store(tmp_path / "whole") as store:
         samples = [s for s in store.samples(whole.key) if s["doc_id"] in items.positions]
     assert estimated_score(panel["ARC-C"], estimate, samples)[0] == pytest.approx(by_hand)
