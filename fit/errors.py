@@ -37,43 +37,103 @@ __all__ = [
 
 
 class FitError(ValueError):
-    """Bad input to a fit, or a fit that cannot be trusted; the message says what to do."""
+    """Bad input to a fit, or a fit that cannot be trusted; the message says what to do.
+
+    See Also
+    --------
+    TableError, UnknownNameError, TooFewModelsError : Kinds of it that are met most.
+
+    """
 
 
 class TableError(FitError):
-    """A score table that cannot be read, or that contradicts itself."""
+    """A score table that cannot be read, or that contradicts itself.
+
+    See Also
+    --------
+    read_table, ScoreTable : Raise it.
+
+    """
 
 
 class UnknownNameError(FitError):
-    """A benchmark, model, family or target that is not there."""
+    """A benchmark, model, family or target that is not there.
+
+    See Also
+    --------
+    TargetLaw, predict_targets : Raise it.
+
+    """
 
 
 class TooFewModelsError(FitError):
-    """Fewer models than the fit has parameters."""
+    """Fewer models than the fit has parameters.
+
+    See Also
+    --------
+    TargetLaw, make_problem : Raise it.
+
+    """
 
 
 class DegenerateError(FitError):
-    """Data without the variation the fit needs."""
+    """Data without the variation the fit needs.
+
+    See Also
+    --------
+    make_problem, fit_family_law : Raise it.
+
+    """
 
 
 class NotConvergedError(FitError):
-    """An optimiser that did not reach a stationary point."""
+    """An optimiser that did not reach a stationary point.
+
+    See Also
+    --------
+    ScalingLaw, ItemResponse : Raise it where a fit stops short.
+
+    """
 
 
 class UnknownCostError(FitError):
-    """Nothing says what a benchmark or a run costs."""
+    """Nothing says what a benchmark or a run costs.
+
+    See Also
+    --------
+    next_evaluations, judge_run : Raise it.
+
+    """
 
 
 class NothingToMeasureError(FitError):
-    """No benchmark is left that would narrow a prediction."""
+    """No benchmark is left that would narrow a prediction.
+
+    See Also
+    --------
+    next_evaluations : Raises it.
+
+    """
 
 
 class RefusedTargetError(FitError):
-    """A target for which no number is given; the message has the reason."""
+    """A target for which no number is given; the message has the reason.
+
+    See Also
+    --------
+    next_evaluations, judge_run : Raise it.
+
+    """
 
 
 class TooFewItemsError(FitError):
-    """Too few items, or answers to them, to decide from."""
+    """Too few items, or answers to them, to decide from.
+
+    See Also
+    --------
+    shorten, select_items : Raise it.
+
+    """
 
 
 def check_choice(value: object, choices: Collection[str], name: str) -> None:

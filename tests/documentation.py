@@ -1,8 +1,9 @@
-"""Modules of ``scripts/documentation``, for the tests."""
+"""Commands of the pages, and modules of ``scripts/documentation``, for the tests."""
 
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 from types import ModuleType
 
@@ -20,3 +21,10 @@ def documentation_module(name: str) -> ModuleType:
     sys.modules[name] = importlib.util.module_from_spec(spec)  # they import one another by name
     spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
+
+
+def documented(page: str, which: str) -> list[str]:
+    """Return the words behind ``capspace`` of a page's first command that has some text."""
+    lines = (ROOT / page).read_text().replace("\\\n", " ").splitlines()
+    (line, *_) = (line for line in lines if line.startswith("capspace ") and which in line)
+    return shlex.split(line, comments=True)[1:]

@@ -39,7 +39,14 @@ _PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 @dataclass(frozen=True, repr=False)
 class Checkpoint:
-    """A checkpoint whose weights, configuration and tokenizer are known to the byte."""
+    """A checkpoint whose weights, configuration and tokenizer are known to the byte.
+
+    See Also
+    --------
+    collect_scores, place : Resolve one from a folder or a name on the Hub.
+    LoadSettings : How it is loaded.
+
+    """
 
     name: str
     """Name shown and stored: the Hub name (``@revision`` where one was given) or the folder's."""

@@ -63,7 +63,8 @@ def place(
     from capspace.tasks.panel import load_panel
 
     from ..exchange._twin_comparison import imported_twins, published_twins
-    from ..run._place import place_collection, subtitle
+    from ..run._measurement_notes import subtitle
+    from ..run._place import place_collection
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
     from ..runtime.progress import progress_on

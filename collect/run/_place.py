@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +10,18 @@ from typing import TYPE_CHECKING, Unpack
 from capspace.fit._display import counted, frame_html
 from capspace.fit.decide import INTERVENTIONS, Lift, ScoreAlarm, check_scores, lift_card
 from capspace.fit.prediction import Placement, place_model
-from capspace.fit.table.comparable import not_comparable_note
 
-from ..endpoint.address import NOTHING_TELLS, served_name
-from ..recorder.thoughts import MOST_UNFINISHED
 from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
 from ..storage.result import Result
 from ..storage.score_table import to_table
+from ._measurement_notes import (
+    foot_notes,
+    further_note,
+    measurement_notes,
+    page_data,
+    subtitle,
+    unfinished_shares,
+)
 from .collection import Collection
 
 if TYPE_CHECKING:
@@ -31,7 +35,14 @@ __all__ = ["PlacedModel", "place", "place_collection"]
 
 @dataclass(frozen=True, repr=False)
 class PlacedModel:
-    """A measured model, its placement, and where its report is."""
+    """A measured model, its placement, and where its report is.
+
+    See Also
+    --------
+    place : Makes one.
+    capspace.fit.Placement : The placement in it.
+
+    """
 
     collection: Collection
     placement: Placement
@@ -98,6 +109,11 @@ def place(
         When the model was released, an ISO date, month or year; today by default. This year's
         references predict nothing for a model that is much later than they are.
 
+    See Also
+    --------
+    collect_scores : Only measures.
+    capspace.fit.place_model : Places a model whose scores are known.
+
     Examples
     --------
     >>> from capspace.collect import place
@@ -159,6 +175,11 @@ def place_collection(
     judge : callable, optional
         Returns a verdict on a costly run from the placements, or why there is none.
 
+    See Also
+    --------
+    place : Measures first.
+    capspace.fit.place_model : Places a model by its scores, whoever measured them.
+
     Examples
     --------
     >>> from capspace.collect import collect_scores, place_collection
@@ -182,7 +203,7 @@ def place_collection(
     own = table.select(models=[checkpoint.name])
     alarms = tuple(alarm for each in references for alarm in check_scores(own, each))
     warnings = [*notes, *(alarm.line for alarm in alarms)]
-    every_note = [*_notes(collection), *_further_note(more), *warnings]
+    every_note = [*measurement_notes(collection), *further_note(more), *warnings]
     placement, *others = (
         place_model(
             table,
@@ -209,12 +230,12 @@ def place_collection(
             out,
             others=others,
             subtitle=subtitle(collection),
-            foot=_foot(collection),
-            extra=_extra(collection, alarms),
+            foot=foot_notes(collection),
+            extra=page_data(collection, alarms),
             verdict=verdict,
             stopping=next((p for p in collection.stopping.values() if not p.is_whole), None),
             lifts=lifts,
-            marks={name: f"{n:.1%} unfinished" for name, n in _unfinished(results).items()},
+            marks={name: f"{n:.1%} unfinished" for name, n in unfinished_shares(results).items()},
         )
     no_verdict = verdict if isinstance(verdict, str) else ""
     return PlacedModel(
@@ -247,104 +268,3 @@ def _references(given: Reference | Sequence[Reference] | None) -> list[Reference
     references = [given] if isinstance(given, Reference) else list(given)
     check_different([each.name for each in references])
     return references
-
-
-def subtitle(collection: Collection) -> list[str]:
-    """Return what tells this measurement from others, for headings."""
-    (checkpoint,) = collection.checkpoints
-    panel = collection.panel
-    return [f"revision {checkpoint.revision[:12]}", f"panel {panel.name} v{panel.version}"]
-
-
-def _notes(collection: Collection) -> list[str]:
-    notes = []
-    (checkpoint,) = collection.checkpoints
-    if checkpoint.kind == "endpoint":
-        url, model = served_name(checkpoint)
-        notes.append(f"Measured as {model} behind {url}: {NOTHING_TELLS}.")
-    odd = [r.benchmark for r in collection.results if not r.comparable]
-    if odd:
-        notes.append(not_comparable_note(odd))
-    notes += [
-        f"{name}: {n:.1%} of the answers did not end their thought and count as wrong."
-        for name, n in _unfinished(collection.results).items()
-    ]
-    limits = [
-        result.benchmark
-        for result in collection.results
-        if json.loads(result.identity).get("limit") is not None
-    ]
-    if limits:
-        notes.append(
-            f"Only the first items of each task were measured ({', '.join(limits)}). The standard "
-            "errors state the resulting uncertainty, except for scores of 0 or 1."
-        )
-    for plan in collection.stopping.values():
-        if plan.is_whole:
-            notes.append(f"All items were measured to reach the tolerance {plan.tolerance}.")
-            continue
-        notes.append(
-            f"Measuring stopped early, with {plan.token_share:.1%} of the tokens: no target's "
-            f"interval is more than {plan.widening:.1%} wider than it would be with all items."
-        )
-    return notes
-
-
-def _unfinished(results: Iterable[Result]) -> dict[str, float]:
-    """Return by benchmark the share of unfinished answers, where it is so large that it matters."""
-    shares = {r.benchmark: r.provenance.get("unfinished") for r in results}
-    return {
-        name: share
-        for name, share in shares.items()
-        if isinstance(share, float) and share > MOST_UNFINISHED
-    }
-
-
-def _further_note(further: Iterable[Result]) -> list[str]:
-    """Return in a line which scores come from the store, and where they were measured."""
-    sources: dict[str, list[str]] = {}
-    for result in further:
-        sources.setdefault(result.source, []).append(result.benchmark)
-    parts = [f"{', '.join(names)} ({source})" for source, names in sources.items()]
-    return [f"Scores also used from the store: {'; '.join(parts)}."] if parts else []
-
-
-def _foot(collection: Collection) -> list[str]:
-    """Return what the measurement did without, for the foot of the page."""
-    benchmarks: dict[str, list[str]] = {}
-    for result in collection.results:
-        engine = result.provenance.get("engine") or {}
-        if reason := engine.get("unsupported_reason"):
-            newer = f"; {engine['newer']}" if engine.get("newer") else ""
-            benchmarks.setdefault(f"{reason}{newer}", []).append(result.benchmark)
-    return [
-        "Measured on lm-eval's own path, without the scoring engine: "
-        f"{', '.join(names)} ({reason})."
-        for reason, names in benchmarks.items()
-    ]
-
-
-def _extra(collection: Collection, alarms: Iterable[ScoreAlarm]) -> dict[str, object]:
-    (checkpoint,) = collection.checkpoints
-    plans = list(collection.stopping.values())
-    return {
-        "revision": checkpoint.revision,
-        "panel": f"{collection.panel.name} v{collection.panel.version}",
-        "n_measured_now": collection.n_measured,
-        **({"stopping": plans[0].to_dict()} if plans else {}),
-        "alarms": [alarm.to_dict() for alarm in alarms],
-        "results": [
-            {
-                "benchmark": r.benchmark,
-                "key": r.key,
-                "measured_at": r.measured_at,
-                "engine": r.provenance.get("engine"),
-                **(
-                    {"unfinished": r.provenance["unfinished"]}
-                    if "unfinished" in r.provenance
-                    else {}
-                ),
-            }
-            for r in collection.results
-        ],
-    }

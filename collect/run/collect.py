@@ -84,6 +84,11 @@ def collect_scores(
     NothingMeasuredError
         Not one cell has a score, now or before.
 
+    See Also
+    --------
+    place : Also places the model and writes its report.
+    Collection : What is returned.
+
     Examples
     --------
     >>> from capspace.collect import collect_scores

@@ -26,7 +26,14 @@ _MOST_NAMES = 2
 
 @dataclass(frozen=True, repr=False)
 class Collection:
-    """The scores of some models on a panel."""
+    """The scores of some models on a panel.
+
+    See Also
+    --------
+    collect_scores : Makes one.
+    place_collection : Places its model.
+
+    """
 
     panel: Panel
     checkpoints: tuple[Checkpoint, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from capspace.tasks.panel import Benchmark
 
@@ -57,8 +56,7 @@ def estimates_of(whole: Result, stored: Iterable[Result]) -> list[str]:
         protocol = Protocol.parse(result.protocol)
         if protocol is None or protocol.mode.n_estimating is None:
             continue
-        by_all = replace(protocol, mode=replace(protocol.mode, n_estimating=None))
         same = (result.benchmark, result.n_shot) == (whole.benchmark, whole.n_shot)
-        if same and str(by_all) == whole.protocol:
+        if same and str(protocol.by_all_items) == whole.protocol:
             keys.append(result.key)
     return keys

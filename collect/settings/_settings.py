@@ -148,6 +148,10 @@ class LoadSettings(_Settings):
     pydantic.ValidationError
         A value that a setting does not take.
 
+    See Also
+    --------
+    RunSettings : Has these and what is measured.
+
     Examples
     --------
     >>> from capspace.collect import LoadSettings
@@ -206,7 +210,7 @@ class RunSettings(EndpointFields, LoadSettings):
 
     See Also
     --------
-    capspace.collect.collect_scores : takes them, and any of their fields as a keyword.
+    collect_scores : Takes them, and any of their fields as a keyword.
 
     Examples
     --------

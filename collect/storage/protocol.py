@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from capspace.tasks.panel import Benchmark
 
@@ -129,6 +129,11 @@ class Protocol:
             *self.further,
         ]
         return tuple(filter(None, words))
+
+    @property
+    def by_all_items(self) -> Protocol:
+        """The protocol of the score by all items, where this one is estimated from some."""
+        return replace(self, mode=replace(self.mode, n_drawn=None, n_estimating=None))
 
     def __str__(self) -> str:
         task = self.task if self.harness is None else f"{self.harness} {self.task}"

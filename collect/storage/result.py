@@ -7,12 +7,21 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from capspace.fit._display import SingleRow
+
 __all__ = ["Missing", "Result", "dated", "utc_now"]
 
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """One measured score and where it came from."""
+    """One measured score and where it came from.
+
+    See Also
+    --------
+    Store : Holds them.
+    Missing : A cell without a score.
+
+    """
 
     key: str
     """``Measurement.key``: names the result and its samples."""
@@ -50,9 +59,22 @@ class Result:
         return f"Result({self.model}, {self.benchmark}: {self.score:.4f}{error})"
 
 
-@dataclass(frozen=True)
-class Missing:
-    """A cell of a panel without a score, and why."""
+@dataclass(frozen=True, repr=False)
+class Missing(SingleRow):
+    """A cell of a panel without a score, and why.
+
+    See Also
+    --------
+    Result : A cell with a score.
+    Collection : Lists the cells without one.
+
+    Examples
+    --------
+    >>> from capspace.collect import Missing
+    >>> Missing("mine", "gsm8k", "out of memory")
+    Missing(gsm8k of mine: out of memory)
+
+    """
 
     model: str
     benchmark: str
@@ -68,6 +90,10 @@ class Missing:
 
     failed_at: str = ""
     """When the last attempt failed, UTC, ISO 8601; "" where there was none or nobody noted it."""
+
+    def __repr__(self) -> str:
+        reason = " ".join(self.reason.split())
+        return f"Missing({self.benchmark} of {self.model}: {reason})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON data: what a person needs to know of it."""

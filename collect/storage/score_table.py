@@ -11,6 +11,7 @@ import pandas as pd
 from capspace.fit.table import ScoreTable
 
 from .mode import Mode
+from .protocol import Protocol
 from .result import Result
 
 __all__ = ["mode_suffixes", "to_table"]
@@ -21,10 +22,11 @@ def to_table(
 ) -> ScoreTable:
     """Return results as a score table.
 
-    Two checkpoints with one name (folders called alike) get a short hash behind it. A model that
-    was measured thinking, too, or in two modes on one benchmark, has a row for each mode: a score
-    of one says little about another. Where a model did not respond in plain mode, that is among its
-    facts.
+    A score that was estimated from some items, drawn or chosen for that, is left out where there is
+    one by all items, whichever is newer. Two checkpoints with one name (folders called alike) get a
+    short hash behind it. A model that was measured thinking, too, or in two modes on one benchmark,
+    has a row for each mode: a score of one says little about another. Where a model did not respond
+    in plain mode, that is among its facts.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ def to_table(
         Two results that no visible column tells apart disagree.
 
     """
-    rows = list(results)
+    rows = _without_estimates(list(results))
     revisions: dict[str, set[str]] = {}
     for row in rows:
         revisions.setdefault(row.model, set()).add(row.revision)
@@ -102,6 +104,22 @@ def mode_suffixes(results: Sequence[Result], *, thinking_alone: bool) -> list[st
         thinks = "thinking" in modes[model] and (len(modes[model]) > 1 or thinking_alone)
         suffixes.append(f" ({label})" * (label != "plain" and (thinks or model in twice)))
     return suffixes
+
+
+def _without_estimates(rows: Sequence[Result]) -> list[Result]:
+    """Return the rows but those estimated from some items where another is by all of them."""
+    there = {_cell(row, row.protocol) for row in rows}
+    left = []
+    for row in rows:
+        protocol = Protocol.parse(row.protocol)
+        by_all = None if protocol is None else str(protocol.by_all_items)
+        if by_all in (None, str(protocol)) or _cell(row, str(by_all)) not in there:
+            left.append(row)
+    return left
+
+
+def _cell(row: Result, protocol: str) -> tuple[object, ...]:
+    return row.model, row.revision, row.benchmark, row.n_shot, protocol
 
 
 def _mode(result: Result) -> str:

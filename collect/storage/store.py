@@ -51,6 +51,11 @@ class Store:
         The folder cannot be written, the file is no store or damaged, or a newer version of
         capspace wrote it.
 
+    See Also
+    --------
+    collect_scores : Measures into one.
+    Result : What it holds.
+
     Notes
     -----
     Processes of one machine may write to one store at once. Several machines may where a lock also
@@ -71,6 +76,9 @@ class Store:
             self.file, beside=(self.samples_path, self.logs_path), must_write=must_write
         )
         self.notices = self._file.notices
+
+    def __repr__(self) -> str:
+        return f"Store({self.path})"
 
     @property
     def samples_path(self) -> Path:

@@ -56,6 +56,11 @@ class Backtest:
     interval : IntervalMethod
         How the intervals were made.
 
+    See Also
+    --------
+    backtest : Makes one.
+    draw_backtest, draw_backtest_predictions, draw_backtest_baselines : Draw it.
+
     """
 
     target: str

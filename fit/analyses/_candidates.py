@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
+from .._display import SingleRow
 from .._json import json_dict
 from .criterion import Criterion
 
@@ -27,6 +28,17 @@ class Candidates:
     cost : (n,) array, optional
         Cost of each model, such as GPU-hours; 1 each by default, so that a budget counts models.
 
+    See Also
+    --------
+    choose_models : Chooses among them under a budget.
+    Choice : What is chosen.
+
+    Examples
+    --------
+    >>> from capspace.fit import Candidates
+    >>> Candidates([[-1.0], [0.2], [0.8]], units=["a", "b", "b"], cost=[1, 2, 4])
+    Candidates(3 models, 2 units)
+
     """
 
     points: ArrayLike
@@ -38,7 +50,7 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(SingleRow):
     """A chosen subset of models.
 
     Attributes
@@ -57,6 +69,21 @@ class Choice:
         "exhaustive" is a proven optimum; "exchange" is the best of a local search.
     n_evaluated : int
         Subsets whose criterion was computed.
+
+    See Also
+    --------
+    choose_models, choose_over_budgets : Make the best ones.
+    random_choices : Make the ones to compare it with.
+
+    Examples
+    --------
+    >>> from capspace.fit import Candidates, choose_models
+    >>> points = [[-1.0, 0.1], [1.0, 0.0], [0.1, -1.0], [-0.1, 0.9]]
+    >>> choice = choose_models(Candidates(points, units=list("abcd")), budget=2)
+    >>> choice
+    Choice(2 models of 2 units, cost 2 of 2, V 3.8, exhaustive)
+    >>> choice.to_frame()["units"].iloc[0]
+    ['b', 'c']
 
     """
 

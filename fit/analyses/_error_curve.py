@@ -35,6 +35,11 @@ class ErrorCurve:
         Trapezoidal integral of mse_test over held_out (not divided by its range).
     failures : mapping of held-out share to the reason
 
+    See Also
+    --------
+    error_curve : Makes one.
+    draw_error_curves : Draws it.
+
     """
 
     held_out: Array
@@ -92,7 +97,7 @@ def error_curve(
     See Also
     --------
     backtest : One split, with intervals.
-    capspace.fit.figures.draw_error_curves : Draws the errors of several predictors.
+    draw_error_curves : Draws the errors of several predictors.
 
     Examples
     --------

@@ -38,6 +38,11 @@ class BaselineResult:
     without : tuple of str
         Test models this predictor cannot predict, for want of its input.
 
+    See Also
+    --------
+    Backtest : Has one for each baseline.
+    draw_backtest_baselines : Draws their errors beside the law's.
+
     """
 
     name: str

@@ -36,6 +36,11 @@ class BudgetCurve:
     everything : float
         Of all candidates.
 
+    See Also
+    --------
+    choose_over_budgets : Chooses for several budgets in one search.
+    draw_budget_curve : Draws the curve of a selection.
+
     Notes
     -----
     V and A are variances. D, minus the log determinant of the information of k components, is

@@ -119,6 +119,11 @@ def choose_over_budgets(
         NaN points, costs that are not positive, units both included and excluded, or an included
         set that alone exceeds a budget.
 
+    See Also
+    --------
+    choose_models : Chooses for one budget.
+    select_models : Chooses from a table of scores, and compares with random subsets.
+
     References
     ----------
     Ruan et al. 2024, arXiv 2405.10938, section 5 (V-optimality). Atkinson, Donev & Tobias 2007,
@@ -186,6 +191,10 @@ def random_choices(
 
     Units are taken in random order, each that still fits, until none does. Parameters as in
     ``choose_over_budgets``; ``n_choices`` subsets are drawn independently.
+
+    See Also
+    --------
+    choose_models : The best subset.
 
     Examples
     --------

@@ -39,6 +39,11 @@ class EfficiencyAnalysis:
     space : SpaceAnalysis
         The space that the capability is a coordinate of, and what it was fitted to.
 
+    See Also
+    --------
+    analyse_efficiency : Makes one.
+    draw_efficiency : Draws its lines.
+
     """
 
     laws: Efficiency
@@ -127,7 +132,7 @@ def analyse_efficiency(
 
     See Also
     --------
-    capspace.fit.figures.draw_efficiency : Draws the laws.
+    draw_efficiency : Draws the laws.
 
     References
     ----------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from .._digests import digest
 from .._display import counted, frame_html
 from .._json import json_safe
 from ..errors import FitError, check_level
@@ -27,7 +26,7 @@ from ..table.numbers import check_unique, float_frame
 __all__ = [
     "FrozenLaw",
     "LedgerError",
-    "digest",
+    "entry_digest",
     "freeze",
     "known_scores",
     "seen_in_training",
@@ -38,7 +37,13 @@ _SAME_LAW = 1e-6
 
 
 class LedgerError(FitError):
-    """A ledger that cannot be read, was changed after the fact, or cannot answer."""
+    """A ledger that cannot be read, was changed after the fact, or cannot answer.
+
+    See Also
+    --------
+    Ledger, FrozenLaw : Raise it.
+
+    """
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,11 @@ class FrozenLaw:
         ``mean``, ``components``, ``intercept``, ``coef``, ``floor``, ``ceiling`` of space and law.
     predictions : list of dict
         Of models whose benchmarks were known by then; see ``Prediction.to_dict``.
+
+    See Also
+    --------
+    Ledger : Freezes laws into a file and scores them later.
+    Scoring : How it did on models that were not in it.
 
     """
 
@@ -214,18 +224,16 @@ def freeze(
         version=version("capspace"),
         target=fit.target_,
         level=level,
-        data_sha256=digest(training),
+        data_sha256=entry_digest(training),
         training=training,
         law=_law(fit),
         predictions=[p.to_dict() for p in predictions],
     )
 
 
-def digest(value: Any) -> str:
-    """Return the SHA-256 of a value's canonical JSON."""
-    # Escaped as ASCII, unlike what stored results are hashed by: ledgers of 0.1.0 have this form.
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+def entry_digest(value: Any) -> str:
+    """Return the digest by which ledgers know what was changed, as those of 0.1.0 state it."""
+    return digest(value, ensure_ascii=True)
 
 
 def _law(fit: TargetLaw) -> dict[str, Any]:

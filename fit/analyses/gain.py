@@ -35,6 +35,19 @@ class GainCurves:
     base, treated, gain : Curve
         Against the treated law's linear predictor; the gain has its interval.
 
+    See Also
+    --------
+    GainAnalysis : Has them along its models.
+    draw_gain : Draws such curves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Curve, GainCurves
+    >>> curve = Curve(np.array([-1.0, 1.0]), np.array([0.3, 0.7]))
+    >>> GainCurves(base=curve, treated=curve, gain=curve).gain
+    Curve(2 points from -1 to 1)
+
     """
 
     base: Curve
@@ -63,6 +76,11 @@ class GainAnalysis:
         Nominal coverage of the intervals.
     notes : tuple of str
         What was assumed or left out.
+
+    See Also
+    --------
+    analyse_gain : Makes one.
+    draw_gain_analysis : Draws it.
 
     """
 
@@ -196,7 +214,7 @@ def analyse_gain(
 
     See Also
     --------
-    capspace.fit.figures.draw_gain : Draws it, with ``GainAnalysis.curves``.
+    draw_gain : Draws it, with ``GainAnalysis.curves``.
 
     References
     ----------
@@ -267,6 +285,11 @@ def predict_gain(
         as ``fit_gain``.
     DegenerateError
         There is no model to fit on.
+
+    See Also
+    --------
+    analyse_gain : Does it from a table of scores.
+    GainPrediction : What is returned.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from .._display import frame_html
 from .._files import append_line
 from ..errors import UnknownNameError, near_matches
 from ..prediction import TargetLaw
-from .frozen import FrozenLaw, LedgerError, digest, freeze
+from .frozen import FrozenLaw, LedgerError, entry_digest, freeze
 from .scoring import Scoring, score
 
 __all__ = ["FrozenLaw", "Ledger", "LedgerError", "Scoring"]
@@ -151,7 +151,7 @@ class Ledger:
             try:
                 entry = json.loads(line)
                 stated = entry.pop("sha256")
-                intact = stated == digest(entry) and entry["previous"] == previous
+                intact = stated == entry_digest(entry) and entry["previous"] == previous
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise LedgerError(
                     f"{self.path}: line {number} is not a ledger entry; restore the file from a "
@@ -168,8 +168,8 @@ class Ledger:
 
     def _append(self, entry: dict[str, Any]) -> None:
         entries = self._entries()
-        entry = {**entry, "previous": digest(entries[-1]) if entries else ""}
-        line = json.dumps({**entry, "sha256": digest(entry)}, allow_nan=False)
+        entry = {**entry, "previous": entry_digest(entries[-1]) if entries else ""}
+        line = json.dumps({**entry, "sha256": entry_digest(entry)}, allow_nan=False)
         try:
             append_line(self.path, line)
         except OSError as error:

@@ -48,6 +48,11 @@ class GainPrediction:
         Between the errors of the two predictions, on the scale the interval is made on. Intervals
         that ignored it would be too wide where it is positive, too narrow where negative.
 
+    See Also
+    --------
+    predict_gain : Makes one.
+    GainFit : The two laws behind it.
+
     """
 
     base: Floats
@@ -86,6 +91,11 @@ class GainFit:
     ----------
     base, treated : Fitted
         Each with its own space and law, on the same scores and families.
+
+    See Also
+    --------
+    fit_gain : Makes one.
+    GainPrediction : What it predicts.
 
     """
 
@@ -184,6 +194,11 @@ def fit_gain(training: Training, treated: Floats) -> GainFit:
         is not a number.
     TooFewModelsError, DegenerateError, NotConvergedError
         See ``ScalingLaw``.
+
+    See Also
+    --------
+    predict_gain : Predicts with the two laws.
+    gain_problem : Joins the scores that they are fitted to.
 
     Examples
     --------

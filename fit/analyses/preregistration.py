@@ -39,6 +39,11 @@ def fit_unseen(
     FitError
         As ``TargetLaw.fit``.
 
+    See Also
+    --------
+    Ledger : Freezes the law before the scores are known.
+    TargetLaw : The law that is fitted.
+
     Examples
     --------
     >>> from capspace.fit import fit_unseen, load_reference

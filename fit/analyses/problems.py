@@ -60,6 +60,11 @@ def target_problem(
     DegenerateError
         As ``make_problem``.
 
+    See Also
+    --------
+    make_problem : The same from arrays and frames.
+    gain_problem : A pair of scores.
+
     Examples
     --------
     >>> import pandas as pd
@@ -134,6 +139,11 @@ def gain_problem(
         No model has both scores, or as ``make_problem``.
     FitError
         A treated score is outside [0, 1] or not a number; or as ``make_problem``.
+
+    See Also
+    --------
+    target_problem : One target.
+    fit_gain : Fits the laws.
 
     Examples
     --------

@@ -34,6 +34,11 @@ class Scoring:
     left_out : dict
         Model to the reason why it was not scored.
 
+    See Also
+    --------
+    FrozenLaw : The law that was scored.
+    Ledger : Keeps its scorings.
+
     """
 
     name: str

@@ -50,6 +50,11 @@ class Selection:
     notes : tuple of str
         What was assumed or left out.
 
+    See Also
+    --------
+    select_models : Makes one.
+    draw_selection : Draws it.
+
     """
 
     choice: Choice
@@ -155,6 +160,11 @@ def select_models(
     FitError
         As ``choose_models``.
 
+    See Also
+    --------
+    choose_models : The search itself, for any candidates.
+    draw_budget_curve : Draws the criterion up to the budget.
+
     References
     ----------
     Ruan et al. 2024, arXiv 2405.10938, section 5.
@@ -213,6 +223,11 @@ def up_to_size(table: ScoreTable, parameters: float) -> ScoreTable:
     DegenerateError
         No model is so small.
 
+    See Also
+    --------
+    select_models : Takes the table of those that may be chosen.
+    by_size : Splits models at a size.
+
     Examples
     --------
     >>> from capspace.fit import load_reference, up_to_size
@@ -239,6 +254,10 @@ def read_costs(path: Path, models: Iterable[str]) -> pd.Series:
     ------
     TableError
         The table cannot be read, lacks a column, or has no cost of one of ``models``.
+
+    See Also
+    --------
+    select_models : Takes the costs.
 
     Examples
     --------

@@ -35,6 +35,20 @@ class SpaceAnalysis:
     notes : tuple of str
         What was assumed or left out.
 
+    See Also
+    --------
+    analyse_space : Makes one.
+    draw_space : Draws it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from capspace.fit import ScoreTable, analyse_space
+    >>> scores = {"A": [0.2, 0.4, 0.6, 0.8], "B": [0.3, 0.4, 0.7, 0.9]}
+    >>> wide = pd.DataFrame(scores, index=list("wxyz"))
+    >>> analyse_space(ScoreTable.from_wide(wide), n_components=1)
+    SpaceAnalysis(4 models × 2 benchmarks, PC-1 explains 98% of the variance)
+
     """
 
     space: CapabilitySpace

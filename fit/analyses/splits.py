@@ -44,6 +44,18 @@ class Split:
     DegenerateError
         One side is empty.
 
+    See Also
+    --------
+    by_date, by_family, by_flops, by_rank, by_size, randomly : Make one.
+    backtest : Fits on one side and scores on the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Split
+    >>> Split(np.array([True, True, False]), "by hand").rule
+    'by hand'
+
     """
 
     train: NDArray[np.bool_] | None
@@ -96,6 +108,10 @@ def by_value(values: pd.Series, cutoff: float, what: str) -> Split:
     DegenerateError
         One side is empty.
 
+    See Also
+    --------
+    by_size, by_flops, by_date : Such splits by the facts of a model.
+
     Examples
     --------
     >>> import pandas as pd
@@ -120,6 +136,11 @@ def by_flops(facts: pd.DataFrame, cutoff: float) -> Split:
     DegenerateError
         One side is empty.
 
+    See Also
+    --------
+    by_size, by_date : Hold out by parameters, or by release.
+    backtest : Takes the split.
+
     Examples
     --------
     >>> import pandas as pd
@@ -138,6 +159,11 @@ def by_size(facts: pd.DataFrame, cutoff: float) -> Split:
     ------
     DegenerateError
         One side is empty.
+
+    See Also
+    --------
+    by_flops, by_date : Hold out by training compute, or by release.
+    backtest : Takes the split.
 
     Examples
     --------
@@ -164,6 +190,11 @@ def by_date(facts: pd.DataFrame, cutoff: str) -> Split:
         A model's date is not ISO.
     DegenerateError
         No model has a date, or one side is empty.
+
+    See Also
+    --------
+    by_size, by_flops : Hold out the larger models.
+    backtest : Takes the split.
 
     Examples
     --------
@@ -200,6 +231,11 @@ def by_rank(truth: pd.Series, top: float) -> Split:
     DegenerateError
         One side is empty.
 
+    See Also
+    --------
+    error_curve : Holds out ever more of the best models.
+    backtest : Takes the split.
+
     Examples
     --------
     >>> import pandas as pd
@@ -225,6 +261,11 @@ def randomly(n: int, test_share: float, *, random_state: int = 0) -> Split:
     FitError
         The share does not lie between 0 and 1, or ``random_state`` is no seed.
 
+    See Also
+    --------
+    by_family : Holds out whole families, as models that are akin help each other.
+    backtest : Takes the split.
+
     Examples
     --------
     >>> int(randomly(10, 0.3).train.sum())
@@ -241,6 +282,11 @@ def randomly(n: int, test_share: float, *, random_state: int = 0) -> Split:
 
 def by_family() -> Split:
     """Leave one family out at a time; every model is tested on once.
+
+    See Also
+    --------
+    randomly : Holds out models whatever their family.
+    backtest : Takes the split.
 
     Examples
     --------

@@ -66,6 +66,11 @@ def evaluate_targets(
         intervals that were calibrated on earlier models alone. ``k``: scale of the intervals,
         of all targets together. ``status`` and ``reason``.
 
+    See Also
+    --------
+    Evaluation : What is returned for each target.
+    predict_targets : Offers the targets that pass.
+
     Notes
     -----
     "offered": n ≥ 20, error below 0.8 of the best baseline's, and forward coverage ≥ 0.8.

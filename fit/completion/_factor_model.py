@@ -40,6 +40,11 @@ class Completion:
         Predictive: noise, and what is unknown of place and loadings. Of Student noise it holds
         the square of the scale, so that 90% lie within 2.0, not 1.6, of its roots.
 
+    See Also
+    --------
+    BayesianFactorModel : Makes one.
+    complete_table : Fills a table of scores by the stored laws.
+
     """
 
     mean: Array

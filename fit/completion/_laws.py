@@ -29,6 +29,10 @@ class Expected:
     deviation : (n,)
         Standard deviation of a new score.
 
+    See Also
+    --------
+    GaussianProcessLaw, BestSingleBenchmark : Return it from ``predict``.
+
     """
 
     mean: Array

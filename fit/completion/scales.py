@@ -54,6 +54,10 @@ def z_to_score(z: ArrayLike, linear: ArrayLike = False) -> Array:
     linear : bool or (p,) array of bool, default False
         As for ``score_to_z``.
 
+    See Also
+    --------
+    score_to_z : The inverse.
+
     Examples
     --------
     >>> from capspace.fit import score_to_z, z_to_score

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._display import SingleRow
 from .._json import json_dict
 from ..completion.scales import score_to_z, z_to_score
 from ._causes import CAUSES, Pattern, pattern_of
@@ -27,7 +28,7 @@ _SHOWN_CAUSES = 3
 
 
 @dataclass(frozen=True)
-class ScoreAlarm:
+class ScoreAlarm(SingleRow):
     """A score, or all generated ones together, that the model's other scores contradict.
 
     Attributes
@@ -45,6 +46,10 @@ class ScoreAlarm:
         What it looks like, such as "text low".
     causes : tuple of str
         What usually leaves the pattern, the likeliest first.
+
+    See Also
+    --------
+    check_scores, check_together : Raise alarms.
 
     """
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .._display import SingleRow
 from .._json import json_dict
 from ..analyses.paired_laws import GainFit, fit_gain
 from ..analyses.problems import gain_problem
@@ -47,6 +48,17 @@ class Intervention:
         Tokens of an answer with it and without.
     base_samples : int
 
+    See Also
+    --------
+    predict_lift : Predicts what one gains.
+    lift_card : Predicts what each of several gains.
+
+    Examples
+    --------
+    >>> from capspace.fit import Intervention
+    >>> Intervention("chain of thought", "gsm8k", "gsm8k-cot", tokens=256).extra_tokens
+    248.0
+
     """
 
     name: str
@@ -80,7 +92,7 @@ have 8 without chain of thought and 128 with it is an assumption, which costs fo
 
 
 @dataclass(frozen=True)
-class Lift:
+class Lift(SingleRow):
     """The predicted gain of an intervention for one model.
 
     Attributes
@@ -101,6 +113,18 @@ class Lift:
     advised : bool
         Of the interventions on one base, the one with the fewest tokens per point among those whose
         interval lies above 0.
+
+    See Also
+    --------
+    predict_lift, lift_card : Make them.
+    draw_lift : Draws those of one model.
+
+    Examples
+    --------
+    >>> from capspace.fit import Intervention, Lift
+    >>> cot = Intervention("chain of thought", "gsm8k", "gsm8k-cot")
+    >>> Lift("mine", cot, 0.4, 0.5, 0.1, 0.05, 0.15, 0.9, 40, error=0.02, baseline_error=0.04)
+    Lift(mine, chain of thought: +0.100 [+0.050, +0.150] at 90%)
 
     """
 
@@ -176,6 +200,11 @@ def predict_lift(
     UnknownNameError
         No benchmark of the table is among the columns.
 
+    See Also
+    --------
+    lift_card : All interventions of a reference.
+    analyse_gain : The gain over many models, with its figure.
+
     Examples
     --------
     >>> import pandas as pd
@@ -244,6 +273,11 @@ def lift_card(
         Nominal coverage.
     exclude : collection of str, default ()
         Further models to leave out.
+
+    See Also
+    --------
+    predict_lift : One intervention.
+    draw_lift : Draws the card.
 
     Examples
     --------

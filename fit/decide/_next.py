@@ -41,6 +41,11 @@ class NextEvaluations:
         Benchmarks one after another, each the best after those before it, as long as one narrows.
     notes : tuple of str
 
+    See Also
+    --------
+    next_evaluations : Makes one.
+    draw_cost_and_width : Draws it.
+
     """
 
     model: str

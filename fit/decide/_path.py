@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._display import SingleRow
 from .._json import json_dict
 from ._outlook import Bounds, Outlook
 from .cost import Cost
@@ -37,6 +38,17 @@ class Measurement:
     cost : Cost or None
         Of the items that are missing; None where no price is known.
 
+    See Also
+    --------
+    Step : What is expected after one.
+    next_evaluations : Orders them by what they are worth.
+
+    Examples
+    --------
+    >>> from capspace.fit import Cost, Measurement
+    >>> Measurement("GSM8K", n_items=100, cost=Cost(2, "device-hours")).benchmark
+    'GSM8K'
+
     """
 
     benchmark: str
@@ -44,8 +56,8 @@ class Measurement:
     cost: Cost | None
 
 
-@dataclass(frozen=True)
-class Step:
+@dataclass(frozen=True, repr=False)
+class Step(SingleRow):
     """What is expected after a measurement, on top of those before it.
 
     Attributes
@@ -61,6 +73,11 @@ class Step:
     bounds : Bounds
         Intervals (d, t) after d plausible outcomes.
 
+    See Also
+    --------
+    Verdict, NextEvaluations : Have them in the order of what they are worth.
+    Measurement : What is measured in one.
+
     """
 
     measurement: Measurement
@@ -69,9 +86,20 @@ class Step:
     total: Cost | None
     bounds: Bounds
 
-    def to_dict(self, targets: Sequence[str]) -> dict[str, Any]:
-        """Return a JSON-safe mapping; what is unknown is null."""
+    def __repr__(self) -> str:
+        return f"Step({self.measurement.benchmark}: saves {self.saved:.0%} of the width)"
+
+    def to_dict(self, targets: Sequence[str] = ()) -> dict[str, Any]:
+        """Return a JSON-safe mapping; what is unknown is null.
+
+        Parameters
+        ----------
+        targets : sequence of t str, default ()
+            Names of the targets; their numbers, from 1, by default.
+
+        """
         m, total = self.measurement, self.total
+        names = targets or [str(i + 1) for i in range(len(self.widths))]
         return json_dict(
             {
                 "benchmark": m.benchmark,
@@ -79,7 +107,7 @@ class Step:
                 "cost": None if m.cost is None else m.cost.amount,
                 "total_cost": None if total is None else total.amount,
                 "unit": None if m.cost is None else m.cost.unit,
-                "expected_width": dict(zip(targets, self.widths, strict=True)),
+                "expected_width": dict(zip(names, self.widths, strict=True)),
                 "saved": self.saved,
             }
         )

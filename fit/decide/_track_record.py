@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._display import counted
+from .._display import SingleRow, counted
 from .._json import json_dict
 from ..reference.left_out import LeftOut
 
@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class TrackRecord:
+class TrackRecord(SingleRow):
     """How verdicts of a kind went on models that were left out of the fits.
 
     Attributes
@@ -32,6 +32,18 @@ class TrackRecord:
         or within the tolerance.
     n_all, skipped_all, right_all : int
         The same over all targets of the reference, for a threshold at the same rank.
+
+    See Also
+    --------
+    Verdict : Has one as ``record``.
+    judge_run : Makes it.
+
+    Examples
+    --------
+    >>> from capspace.fit import TrackRecord
+    >>> record = TrackRecord(n=5, skipped=3, right=2, n_all=50, skipped_all=30, right_all=20)
+    >>> record.to_frame()["right"].tolist()
+    [2]
 
     """
 

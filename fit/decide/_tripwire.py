@@ -48,6 +48,11 @@ def check_scores(
     FitError
         ``alarm_rate`` is not between 0 and 1.
 
+    See Also
+    --------
+    check_together : Checks the models of a table by each other.
+    ScoreAlarm : What is returned.
+
     Notes
     -----
     Each score is predicted from the others by the factor model of ``BayesianFactorModel``, and all
@@ -111,6 +116,11 @@ def check_together(
         Score of guessing; a benchmark that nobody can guess counts as answered in generated text.
     alarm_rate : float, default 0.05
         As of ``check_scores``.
+
+    See Also
+    --------
+    check_scores : Checks models by those of a reference.
+    ScoreAlarm : What is returned.
 
     Examples
     --------

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .._display import SingleRow
 from .._json import json_dict
 from ..errors import FitError
 from ._path import Step
@@ -36,6 +37,17 @@ class Question:
     FitError
         Not just one of the two is given, or it lies outside (0, 1).
 
+    See Also
+    --------
+    judge_run : Answers it with a verdict.
+    Verdict : Has it as ``question``.
+
+    Examples
+    --------
+    >>> from capspace.fit import Question
+    >>> Question(threshold=0.7).threshold
+    0.7
+
     """
 
     threshold: float | None = None
@@ -57,7 +69,7 @@ class Question:
 
 
 @dataclass(frozen=True, repr=False)
-class Verdict:
+class Verdict(SingleRow):
     """Whether to run a costly evaluation of a model.
 
     Attributes
@@ -91,6 +103,11 @@ class Verdict:
     caution : str
         What the target's back-test says against its prediction, such as that it is weak and why;
         "" for nothing.
+
+    See Also
+    --------
+    judge_run : Makes one.
+    TrackRecord : How such verdicts went.
 
     """
 

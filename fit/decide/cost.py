@@ -32,6 +32,11 @@ class Cost:
     unit : str
         "device-hours" for times, "tokens", or a currency such as "usd".
 
+    See Also
+    --------
+    parse_cost : Reads one from a text.
+    judge_run : Weighs the cost of a run.
+
     Examples
     --------
     >>> from capspace.fit.decide.cost import parse_cost
@@ -74,6 +79,11 @@ def parse_cost(text: str) -> Cost:
     ------
     FitError
         It is no positive number with a known unit.
+
+    See Also
+    --------
+    Cost : What is returned.
+    judge_run, next_evaluations : Take costs as such texts.
 
     Examples
     --------

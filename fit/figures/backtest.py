@@ -35,6 +35,11 @@ def draw_backtest(
     cutoff_flops : float, optional
         Where the split lies; drawn where there is a reference.
 
+    See Also
+    --------
+    backtest : Makes what is drawn.
+    draw_backtest_predictions, draw_backtest_baselines : Its other figures.
+
     Examples
     --------
     >>> from capspace.fit import JackknifePlus, backtest, by_rank, draw_backtest, fitted_curve
@@ -68,6 +73,11 @@ def draw_backtest(
 def draw_backtest_predictions(result: Backtest) -> Figure:
     """Draw predicted against measured scores of a backtest's test models.
 
+    See Also
+    --------
+    backtest : Makes what is drawn.
+    draw_predicted : Draws values that come from elsewhere.
+
     Examples
     --------
     >>> from capspace.fit import draw_backtest_predictions
@@ -96,6 +106,11 @@ def draw_backtest_baselines(result: Backtest, *, name: str = "capability law") -
     """Draw a backtest's error beside its baselines' errors.
 
     A baseline that lacks test models is named with the number it was scored on.
+
+    See Also
+    --------
+    backtest : Makes what is drawn.
+    draw_baselines : Draws errors that come from elsewhere.
 
     Examples
     --------

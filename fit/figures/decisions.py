@@ -26,6 +26,10 @@ def draw_cost_and_width(result: NextEvaluations | Verdict) -> Figure:
     ValueError
         Nothing is left to measure that has a price.
 
+    See Also
+    --------
+    next_evaluations : Makes what is drawn.
+
     Examples
     --------
     >>> import pandas as pd

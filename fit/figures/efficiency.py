@@ -41,6 +41,10 @@ def draw_efficiency(
     scale_label : str
         Label of the horizontal axis, with its unit.
 
+    See Also
+    --------
+    fit_efficiency, analyse_efficiency : Fit the lines.
+
     Examples
     --------
     >>> from capspace.fit import draw_efficiency, fit_efficiency

@@ -50,6 +50,10 @@ def draw_predicted(
     level : float, default 0.9
         Nominal coverage.
 
+    See Also
+    --------
+    draw_backtest_predictions : Draws those of a backtest.
+
     Examples
     --------
     >>> from capspace.fit import draw_predicted
@@ -100,6 +104,10 @@ def draw_baselines(
         The target's name.
     n_test : int, optional
         Number of test models, for the subtitle.
+
+    See Also
+    --------
+    draw_backtest_baselines : Draws those of a backtest.
 
     Examples
     --------
@@ -161,6 +169,10 @@ def draw_error_curves(
         The entry to stand out.
     areas : mapping of name to float, optional
         Area under each curve, for the legend.
+
+    See Also
+    --------
+    error_curve : Makes what is drawn.
 
     Examples
     --------

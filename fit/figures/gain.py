@@ -34,7 +34,7 @@ __all__ = ["Treatment", "draw_gain", "draw_gain_analysis", "draw_weights"]
 _COLOURS = (ORANGE, BLUE, GREEN, ACCENT, INK)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Treatment:
     """The models with or without an intervention: scores, and a curve along a common axis.
 
@@ -45,11 +45,26 @@ class Treatment:
         Measured scores; NaN where a model has none.
     curve : Curve
 
+    See Also
+    --------
+    draw_gain : Draws the base and the treated models.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Curve, Treatment
+    >>> score = np.array([0.3, 0.7])
+    >>> Treatment("direct", score, Curve(np.array([-1.0, 1.0]), score))
+    Treatment(direct: 2 models)
+
     """
 
     name: str
     score: NDArray[np.float64]
     curve: Curve
+
+    def __repr__(self) -> str:
+        return f"Treatment({self.name}: {len(self.score)} models)"
 
 
 @styled
@@ -81,6 +96,10 @@ def draw_gain(
         What is measured.
     is_test : (n,) bool array, optional
         Models not used in the fits, drawn hollow.
+
+    See Also
+    --------
+    draw_gain_analysis : Draws the gain as ``analyse_gain`` returns it.
 
     Examples
     --------
@@ -169,6 +188,11 @@ def draw_gain_analysis(analysis: GainAnalysis, curves: GainCurves) -> Figure:
     curves : GainCurves
         From ``analysis.curves()``.
 
+    See Also
+    --------
+    analyse_gain : Makes what is drawn.
+    draw_gain : Draws curves that come from elsewhere.
+
     Examples
     --------
     >>> from capspace.fit import analyse_gain, draw_gain_analysis, load_reference
@@ -205,6 +229,11 @@ def draw_weights(weights: pd.DataFrame, *, title: str = "What drives the predict
         Coefficients mapped back to benchmarks: change of the linear predictor per unit of score.
     title : str
         The figure's title.
+
+    See Also
+    --------
+    CapabilitySpace, ScalingLaw : Of their product such weights are made.
+    draw_space : Draws the loadings behind them.
 
     Examples
     --------

@@ -35,7 +35,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NewModel:
-    """A model whose target is predicted: its capability, prediction and interval."""
+    """A model whose target is predicted: its capability, prediction and interval.
+
+    See Also
+    --------
+    draw_target : Draws one among the models that a law was fitted on.
+
+    """
 
     name: str
     x: float
@@ -82,6 +88,11 @@ def draw_target(
         A model with its predicted target.
     subtitle : str, default ""
         A quieter line under the title.
+
+    See Also
+    --------
+    fitted_curve : Makes the curve.
+    draw_backtest : Draws that of a backtest.
 
     Examples
     --------

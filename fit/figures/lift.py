@@ -25,6 +25,10 @@ def draw_lift(lifts: Sequence[Lift]) -> Figure:
     lifts : sequence of Lift
         As ``lift_card`` returns them, of one model; at least one. The advised are filled.
 
+    See Also
+    --------
+    lift_card : Makes what is drawn.
+
     Examples
     --------
     >>> import pandas as pd

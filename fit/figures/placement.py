@@ -52,6 +52,10 @@ def draw_scores(
     note : str
         Added to the subtitle.
 
+    See Also
+    --------
+    draw_predictions : Draws what follows from the scores.
+
     Examples
     --------
     >>> import pandas as pd
@@ -172,6 +176,11 @@ def draw_predictions(
         Measured values, NaN where unknown.
     level : float, default 0.9
         Nominal coverage.
+
+    See Also
+    --------
+    place_model : Makes the predictions.
+    draw_scores : Draws the scores that they rest on.
 
     Examples
     --------

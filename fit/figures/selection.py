@@ -46,6 +46,10 @@ def draw_selection(
     quality, cost_label : str
         Labels of the axes.
 
+    See Also
+    --------
+    draw_budget_curve : Draws that of ``select_models``.
+
     Examples
     --------
     >>> from capspace.fit import draw_selection
@@ -110,6 +114,11 @@ def draw_budget_curve(selection: Selection, curve: BudgetCurve) -> Figure:
         Says by which criterion, and what the budget is of.
     curve : BudgetCurve
         From ``selection.over_budgets()``.
+
+    See Also
+    --------
+    select_models : Makes what is drawn.
+    draw_selection : Draws values that come from elsewhere.
 
     Examples
     --------

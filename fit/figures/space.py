@@ -52,6 +52,11 @@ def draw_space(
     benchmarks : sequence of b str
         Their names, in the order of the loadings.
 
+    See Also
+    --------
+    analyse_space : Fits the space.
+    draw_map : Draws the models in it.
+
     Examples
     --------
     >>> from capspace.fit import CapabilitySpace, draw_space, load_reference
@@ -125,6 +130,11 @@ def draw_map(
         The new model's place; the ellipse holds it with probability ``level``.
     level : float, default 0.9
         Probability held by the ellipse.
+
+    See Also
+    --------
+    draw_space : Draws what spans the map.
+    CapabilitySpace : Places the models.
 
     Examples
     --------

@@ -159,6 +159,10 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> list[Path]:
     dpi : int, default 200
         Resolution of the PNG.
 
+    See Also
+    --------
+    write_report : Saves all figures of a placement, with a page.
+
     Examples
     --------
     >>> from capspace.fit import draw_baselines, save

@@ -44,6 +44,11 @@ class BuiltReference:
     weights : mapping of model to weight
         Of models that count less than 1.
 
+    See Also
+    --------
+    build_reference : Makes one.
+    write_reference : Writes it as a reference that can be loaded.
+
     """
 
     about: About

@@ -46,6 +46,18 @@ class SourceTerms:
     date : date or None
         When the copy was published or fetched.
 
+    See Also
+    --------
+    read_published : Takes them.
+    Source : What becomes of them.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from capspace.fit import SourceTerms
+    >>> SourceTerms("CC-BY 4.0", date(2026, 11, 1)).licence
+    'CC-BY 4.0'
+
     """
 
     licence: str
@@ -124,6 +136,11 @@ class ImportedTable:
         Title, address, date and licence for each text in the column ``source`` of the table.
     notes : tuple of str
         What was left out, and why.
+
+    See Also
+    --------
+    read_published : Makes one from a published file.
+    build_reference : Builds a reference of several.
 
     """
 

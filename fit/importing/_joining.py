@@ -33,6 +33,11 @@ class JoinedModel:
     model : str
         How it is called from then on, as an earlier table does.
 
+    See Also
+    --------
+    BuiltReference : Lists those of its tables as ``joined``.
+    build_reference : Joins them.
+
     """
 
     source: str

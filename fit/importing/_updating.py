@@ -43,6 +43,11 @@ def update_reference(
     TableError
         The reference states no licence, or a table is older than the copy that it would replace.
 
+    See Also
+    --------
+    build_reference : Builds one from tables alone.
+    write_reference : Writes it.
+
     Examples
     --------
     >>> from datetime import date

@@ -52,6 +52,11 @@ def write_reference(
         The folder is in use, cannot be written, or what was written does not read back. An
         earlier reference there stays as it was.
 
+    See Also
+    --------
+    load_reference : Reads it.
+    build_reference : Makes what is written.
+
     Examples
     --------
     >>> from datetime import date

@@ -63,6 +63,11 @@ class ItemResponse(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyp
     NotConvergedError
         The likelihood still grows after ``max_iter`` steps.
 
+    See Also
+    --------
+    select_items : Uses its parameters to select items.
+    Responses : What it is fitted to.
+
     Notes
     -----
     EM over a grid of abilities; each step does one Newton step for each item's two parameters, in
@@ -108,20 +113,19 @@ class ItemResponse(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyp
         values = _matrix(X)
         if len(values) < 2:
             raise DegenerateError("one model alone does not tell items apart; give more")
-        right, wrong = _parts(values)
-        answered = right + wrong
+        right, answered = _parts(values)
         self._nodes, self._log_prior = _grid(self.n_nodes)
         a = np.ones(values.shape[1])
-        share = np.clip(right.sum(axis=0) / answered.sum(axis=0), 0.02, 0.98)
+        share = np.clip(np.nanmean(values, axis=0), 0.02, 0.98)
         d = np.log(share / (1 - share))
         before = -np.inf
         for step in range(1, self.max_iter + 1):
-            posterior, likelihood = self._posterior(right, wrong, a, d)
+            posterior, likelihood = self._posterior(right, answered, a, d)
             now = likelihood - self._penalty(a, d)
             if now - before < self.tol * abs(now):
                 break
             before, self.n_iter_ = now, step
-            a, d = self._newton(posterior.T @ right, posterior.T @ answered, a, d)
+            a, d = self._newton(posterior.T @ right, _counts(posterior, answered), a, d)
         else:
             raise NotConvergedError(
                 f"the item response model still improves after {self.max_iter} steps; raise "
@@ -186,15 +190,19 @@ class ItemResponse(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyp
         values = np.asarray(X, float)
         if values.ndim != 2 or values.shape[1] != len(at):
             raise FitError(f"responses have the shape {values.shape}; there are {len(at)} items")
-        right, wrong = _parts(values)
-        return self._posterior(right, wrong, self.discrimination_[at], self.easiness_[at])[0]
+        right, answered = _parts(values)
+        return self._posterior(right, answered, self.discrimination_[at], self.easiness_[at])[0]
 
     def _posterior(
-        self, right: Floats, wrong: Floats, a: Floats, d: Floats
+        self, right: Floats, answered: Floats, a: Floats, d: Floats
     ) -> tuple[Floats, float]:
-        """Return the posterior (n_models, n_nodes) of abilities, and the log-likelihood."""
-        logits = np.outer(self._nodes, a) + d
-        joint = right @ log_expit(logits).T + wrong @ log_expit(-logits).T + self._log_prior
+        """Return the posterior (n_models, n_nodes) of abilities, and the log-likelihood.
+
+        As log p - log (1 - p) is linear, right answers need no matrix of items and nodes.
+        """
+        log_wrong = log_expit(-np.outer(self._nodes, a) - d)
+        joint = np.outer(right @ a, self._nodes) + (right @ d)[:, None] + self._log_prior
+        joint += answered @ log_wrong.T
         highest = joint.max(axis=1, keepdims=True)
         posterior = np.exp(joint - highest)
         total = posterior.sum(axis=1, keepdims=True)
@@ -235,8 +243,21 @@ def _matrix(X: ArrayLike) -> Floats:
 
 
 def _parts(values: Floats) -> tuple[Floats, Floats]:
-    """Return how much of each answer is right and how much wrong; 0 and 0 where it is missing."""
-    return np.nan_to_num(values), np.nan_to_num(1 - values)
+    """Return how much of each answer is right, and 1 where there is one, else 0.
+
+    Where all are there, the second has one row for all models.
+    """
+    is_missing = np.isnan(values)
+    if not is_missing.any():
+        return values, np.ones((1, values.shape[1]))
+    return np.nan_to_num(values), 1.0 - is_missing
+
+
+def _counts(posterior: Floats, answered: Floats) -> Floats:
+    """Return the answers expected at each node: (n_nodes, n_items), or one column for all items."""
+    if len(answered) == 1:
+        return posterior.sum(axis=0)[:, None]
+    return np.asarray(posterior.T @ answered)
 
 
 def _grid(n_nodes: int) -> tuple[Floats, Floats]:

@@ -33,6 +33,11 @@ def read_responses(path: str | Path) -> Responses:
         It is no such table: an item is there twice, a response is not between 0 and 1, and so on;
         the message names the file.
 
+    See Also
+    --------
+    Responses : What is returned.
+    shorten : Chooses among their items.
+
     Examples
     --------
     >>> from tempfile import TemporaryDirectory

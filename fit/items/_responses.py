@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .._display import counted
 from ..errors import FitError, TableError
 
 __all__ = ["Responses", "checked_matrix"]
@@ -17,7 +18,7 @@ __all__ = ["Responses", "checked_matrix"]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Responses:
     """What each of many models scored on each item of a benchmark.
 
@@ -37,6 +38,11 @@ class Responses:
     ------
     TableError
         An item is there twice, a score is not between 0 and 1, or an item or a model has none.
+
+    See Also
+    --------
+    read_responses : Reads them from files.
+    shorten, select_items : Choose among their items.
 
     Examples
     --------
@@ -69,6 +75,9 @@ class Responses:
             raise FitError(f"{len(named)} families for {n_models} models")
         own = [f or m for f, m in zip(named, self.models, strict=True)]
         object.__setattr__(self, "families", tuple(own))
+
+    def __repr__(self) -> str:
+        return f"Responses({counted(self.n_models, 'model')} × {counted(self.n_items, 'item')})"
 
     @cached_property
     def n_models(self) -> int:

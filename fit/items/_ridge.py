@@ -45,6 +45,11 @@ class RidgeFromMean(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scik
     TooFewModelsError
         Fewer than three models.
 
+    See Also
+    --------
+    ShortForm : An estimate that this regression makes.
+    shorten : Fits it to the items it chooses.
+
     Notes
     -----
     With m the weights of the mean, X the answers and y the full scores, δ minimises

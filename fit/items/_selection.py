@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .._display import counted
 from ..errors import TooFewItemsError, check_choice, check_count
 from ._item_response import ItemResponse
 from ._responses import Responses
@@ -19,7 +20,7 @@ N_ABILITIES = 25
 """Abilities, evenly spread over those of the models, at which items are to be informative."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ItemSelection:
     """Some items of a benchmark, and how much each counts in a plain mean of them.
 
@@ -30,10 +31,25 @@ class ItemSelection:
     weights : array (n,)
         How much of the benchmark each stands for; they add up to 1.
 
+    See Also
+    --------
+    select_items : Makes one.
+    ShortForm : Such items, with the estimate of the full score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import ItemSelection
+    >>> ItemSelection(np.array([0, 7]), np.array([0.5, 0.5]))
+    ItemSelection(2 items)
+
     """
 
     positions: NDArray[np.intp]
     weights: Floats
+
+    def __repr__(self) -> str:
+        return f"ItemSelection({counted(len(self.positions), 'item')})"
 
 
 def select_items(
@@ -72,6 +88,11 @@ def select_items(
     ------
     TooFewItemsError
         The benchmark has no more items than that.
+
+    See Also
+    --------
+    shorten : Also fits the estimate of the full score.
+    ItemSelection : What is returned.
 
     References
     ----------

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm as normal
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from ..errors import DegenerateError, FitError, TooFewModelsError
-from ._item_response import ItemResponse
+from ._candidates import (
+    CANDIDATES,
+    RANDOM_MEAN,
+    Candidate,
+    clearly_best,
+    completed,
+    family_folds,
+    made_candidate,
+    residuals_left_out,
+)
 from ._responses import Responses
-from ._ridge import RidgeFromMean
-from ._selection import ItemSelection, select_items
 
-__all__ = ["FEWEST_MODELS", "ShortForm", "family_folds", "shorten"]
+__all__ = ["FEWEST_MODELS", "ShortForm", "shorten"]
 
 Floats = NDArray[np.float64]
-CANDIDATES = ("stratified", "informative", "anchors")
 FEWEST_MODELS = 20
 N_FOLDS = 5
 STRONGEST = 0.25
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ShortForm:
     """Some items of a benchmark, with the estimate of its full score.
 
@@ -49,11 +54,17 @@ class ShortForm:
     mean_error : float
         That of the plain mean of as many random items, on the same models: the baseline.
     selection : str
-        How the items were selected; see ``select_items``.
+        How the items were selected, see ``select_items``; or ``random mean``, where their plain
+        mean is the estimate.
     errors : mapping
-        By each selection that was tried, ``error`` and ``error_beyond``.
+        By each candidate, ``error`` and ``error_beyond``.
     n_models, n_families, n_items : int
         Training models, their families, and all items of the benchmark.
+
+    See Also
+    --------
+    shorten : Makes one.
+    ItemSelection : Items without an estimate.
 
     """
 
@@ -71,6 +82,9 @@ class ShortForm:
     n_families: int
     n_items: int
 
+    def __repr__(self) -> str:
+        return f"ShortForm({len(self.items)} of {self.n_items:,} items, error {self.error:.3f})"
+
     def stderr(self, scores: ArrayLike) -> Floats:
         """Return how far estimated full scores (n_models,) lie from the true ones.
 
@@ -82,7 +96,7 @@ class ShortForm:
 
     def estimate(self, answers: ArrayLike) -> Floats:
         """Return the full scores (n_models,) of answers (n_models, n), within 0 and 1."""
-        return np.asarray(np.clip(np.asarray(answers, float) @ self.coef + self.intercept, 0, 1))
+        return Candidate(self.positions, self.coef, self.intercept).estimate(answers)
 
 
 def shorten(
@@ -101,7 +115,8 @@ def shorten(
     n_items : int
         How many items to keep.
     by : sequence of str
-        Selections to choose from, by the error on families that are left out.
+        Candidates: selections of ``select_items``, or ``random mean``. By default random items,
+        their plain mean, stratified, informative ones, and anchors.
     random_state : int
         Seed of what is random.
 
@@ -114,13 +129,24 @@ def shorten(
     DegenerateError
         All models have the same score.
 
+    See Also
+    --------
+    select_items : The choice of items alone.
+    ShortForm : What is returned.
+
     Notes
     -----
-    The full score is estimated by ``RidgeFromMean``. It and the choice of items are repeated with
-    each fifth of the families left out, and with the strongest quarter of the models left out. The
-    errors there choose between selections, by the mean square over both, and state how far the
-    estimate lies from the truth: widened by Student's t over the normal quantile, so that 1.645 of
-    them cover 90% of few families, too.
+    The full score is estimated by ``RidgeFromMean``, by ``random mean`` without any training. All
+    is repeated with each fifth of the families left out, and with the strongest quarter of the
+    models left out; items that are random are drawn five times there.
+
+    The first candidate is taken unless another is clearly better on the models left out: its mean
+    square error is lower by more than two standard errors of that gain over these (six) parts. Of
+    several such, the one with the least error is taken. So random items stay, unless choosing
+    others shows that it pays.
+
+    The errors on models left out state how far the estimate lies from the truth: widened by
+    Student's t over the normal quantile, so that 1.645 of them cover 90% of few families, too.
 
     Examples
     --------
@@ -142,110 +168,49 @@ def shorten(
             f"{responses.n_models} models of {len(families)} families are too few to choose items "
             f"by; at least {FEWEST_MODELS} models of two families are needed"
         )
-    scores = full_scores(responses)
+    training, model = completed(responses)
+    scores = training.values @ training.weights
     if np.ptp(scores) < 1e-9:
         raise DegenerateError("all models have the same score, so that no item tells them apart")
-    within = _Residuals(responses, scores, n_items, (*by, "random"), random_state)
-    for is_left_out in family_folds(responses.families, N_FOLDS, random_state):
-        within.add(is_left_out)
-    beyond = _Residuals(responses, scores, n_items, by, random_state)
     is_strong = np.zeros(len(scores), bool)
     is_strong[np.argsort(scores, kind="stable")[-round(STRONGEST * len(scores)) :]] = True
-    beyond.add(is_strong)
-    wider = float(student.ppf(0.95, len(families) - 1) / normal.ppf(0.95))
+    names = tuple(dict.fromkeys((*by, RANDOM_MEAN)))
+    *within, beyond = (
+        residuals_left_out(responses, scores, n_items, names, mask, random_state + number)
+        for number, mask in enumerate(
+            (*family_folds(responses.families, N_FOLDS, random_state), is_strong)
+        )
+    )
+    wider = float(stdtrit(len(families) - 1, 0.95) / ndtri(0.95))
     errors = {
-        name: (min(1.0, within.error(name) * wider), min(1.0, beyond.error(name) * wider))
-        for name in by
+        name: (
+            min(1.0, wider * _root_mean_square([part[name] for part in within])),
+            min(1.0, wider * _root_mean_square([beyond[name]])),
+        )
+        for name in names
     }
-    counts = within.count, beyond.count
-    best = min(by, key=lambda name: np.average(np.square(errors[name]), weights=counts))
-    model = ItemResponse().fit(responses.values)
-    chosen = select_items(responses, n_items, by=best, model=model, random_state=random_state)
-    estimator = _fitted(responses, model, chosen)
+    best = clearly_best(
+        {name: [np.mean(part[name] ** 2) for part in (*within, beyond)] for name in by}
+    )
+    chosen = made_candidate(training, model, n_items, best, random_state)
     return ShortForm(
         items=tuple(responses.items[i] for i in chosen.positions),
         positions=chosen.positions,
-        coef=estimator.coef_,
-        intercept=estimator.intercept_,
+        coef=chosen.coef,
+        intercept=chosen.intercept,
         error=errors[best][0],
         error_beyond=errors[best][1],
         highest=float(scores.max()),
-        mean_error=within.error("random"),
+        mean_error=errors[RANDOM_MEAN][0],
         selection=best,
-        errors=errors,
+        errors={name: errors[name] for name in by},
         n_models=responses.n_models,
         n_families=len(families),
         n_items=responses.n_items,
     )
 
 
-def full_scores(responses: Responses) -> Floats:
-    """Return the benchmark's score (n_models,) of each model; missing answers are expected ones."""
-    if not np.isnan(responses.values).any():
-        return responses.values @ responses.weights
-    model = ItemResponse().fit(responses.values)
-    return model.expected_responses(responses.values) @ responses.weights
-
-
-def family_folds(
-    families: Sequence[str], n_folds: int, random_state: int
-) -> Iterator[NDArray[np.bool_]]:
-    """Yield masks of the models that are left out together: whole families, about as many each."""
-    names, counts = np.unique(np.asarray(families), return_counts=True)
-    tie = np.random.default_rng(random_state).permutation(len(names))
-    fold_of: dict[str, int] = {}
-    sizes = [0] * min(n_folds, len(names))
-    for i in np.lexsort((tie, -counts)):
-        smallest = int(np.argmin(sizes))
-        fold_of[str(names[i])] = smallest
-        sizes[smallest] += int(counts[i])
-    fold = np.array([fold_of[str(family)] for family in families])
-    for number in range(len(sizes)):
-        yield fold == number
-
-
-class _Residuals:
-    """Estimated less true full scores of models that are left out, by selection."""
-
-    def __init__(
-        self,
-        responses: Responses,
-        scores: Floats,
-        n_items: int,
-        selections: Sequence[str],
-        random_state: int,
-    ) -> None:
-        self._responses, self._scores, self._n_items = responses, scores, n_items
-        self._parts: dict[str, list[Floats]] = {name: [] for name in selections}
-        self._seed = random_state
-
-    @property
-    def count(self) -> int:
-        """Models that were left out, over all folds."""
-        return sum(map(len, next(iter(self._parts.values()))))
-
-    def add(self, is_left_out: NDArray[np.bool_]) -> None:
-        """Leave models out of everything, and add their residuals."""
-        training = self._responses.of(~is_left_out)
-        model = ItemResponse().fit(training.values)
-        answers = model.expected_responses(self._responses.values[is_left_out])
-        for name, parts in self._parts.items():
-            seed = self._seed + len(parts)
-            chosen = select_items(training, self._n_items, by=name, model=model, random_state=seed)
-            own = answers[:, chosen.positions]
-            if name == "random":
-                estimated = own @ chosen.weights
-            else:
-                estimated = _fitted(training, model, chosen).predict(own)
-            parts.append(estimated - self._scores[is_left_out])
-
-    def error(self, name: str) -> float:
-        """Return the root mean square of a selection's residuals."""
-        return float(np.sqrt(np.mean(np.concatenate(self._parts[name]) ** 2)))
-
-
-def _fitted(training: Responses, model: ItemResponse, chosen: ItemSelection) -> RidgeFromMean:
-    answers = model.expected_responses(training.values)
-    return RidgeFromMean(weights=chosen.weights).fit(
-        answers[:, chosen.positions], answers @ training.weights
-    )
+def _root_mean_square(residuals: Sequence[Floats]) -> float:
+    """Return that over models, each of which counts alike however often items were drawn."""
+    means = np.concatenate([np.mean(part**2, axis=0) for part in residuals])
+    return float(np.sqrt(np.mean(means)))

@@ -22,7 +22,20 @@ EXP_CAP = 100.0
 
 
 class Form:
-    """The shape of a law: its link and which asymptotes are free."""
+    """The shape of a law: its link and which asymptotes are free.
+
+    See Also
+    --------
+    ScalingLaw : The law that has this shape.
+    LawSettings : Chooses the shape of a law that is refitted.
+
+    Examples
+    --------
+    >>> from capspace.fit import Form
+    >>> Form("sigmoid-floor", ceiling=(0.9, 1.0))
+    Form(sigmoid-floor: 0 to 0.2 and 0.9 to 1)
+
+    """
 
     def __init__(self, link: LinkName, floor: Level = 0.0, ceiling: Level = 1.0) -> None:
         check_choice(link, get_args(LinkName), "link")
@@ -45,6 +58,10 @@ class Form:
         self.free = [curved and low < high for low, high in self.bounds]
         self.n_free = sum(self.free)
         self.curved = curved
+
+    def __repr__(self) -> str:
+        levels = (f"{a:g}" if a == b else f"{a:g} to {b:g}" for a, b in self.bounds)
+        return f"Form({self.name}: {' and '.join(levels)})" if self.curved else f"Form({self.name})"
 
     def levels(self, free: Array) -> Array:
         """Return floor and ceiling (2, b), given the free ones among them (b, n_free)."""

@@ -50,6 +50,11 @@ class LawSettings:
     FitError
         ``n_components`` is no whole number of at least 1, or ``delta`` is not above 0.
 
+    See Also
+    --------
+    Training : Holds them beside the data.
+    TargetLaw : Takes them from its parameters.
+
     """
 
     n_components: int = 3
@@ -63,7 +68,7 @@ class LawSettings:
         check_positive(self.delta, "delta")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Training:
     """What a law is fitted on.
 
@@ -79,6 +84,24 @@ class Training:
     order : (n,) what models are compared by to say that others are beyond them, such as training
         FLOPs; NaN where unknown, None for capability
 
+    See Also
+    --------
+    Fitted : What is fitted on it.
+    LawSettings : How.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Training
+    >>> Training(
+    ...     np.array([[0.2, 0.3], [0.4, 0.6]]),
+    ...     np.array([0.1, 0.5]),
+    ...     np.array(["a", "b"]),
+    ...     chance=np.zeros(2),
+    ...     benchmarks=("A", "B"),
+    ... )
+    Training(2 models × 2 benchmarks)
+
     """
 
     scores: Array
@@ -89,6 +112,10 @@ class Training:
     settings: LawSettings = field(default_factory=LawSettings)
     clip: tuple[float, float] = (0.0, 1.0)
     order: Array | None = None
+
+    def __repr__(self) -> str:
+        models, benchmarks = len(self.target), len(self.benchmarks)
+        return f"Training({counted(models, 'model')} × {counted(benchmarks, 'benchmark')})"
 
     @property
     def n_parameters(self) -> int:
@@ -115,6 +142,11 @@ class Fitted:
     training : what they were fitted on
     spaces : Spaces of one weighting
     best : parameters and loss of the law
+
+    See Also
+    --------
+    TargetLaw : Learns one as ``fitted_``.
+    Training : What it is fitted on.
 
     """
 

@@ -160,6 +160,10 @@ def conformal_scale(laws: Iterable[Fitted]) -> float:
     DegenerateError
         No target is left to learn from.
 
+    See Also
+    --------
+    Conformal : The interval that has this scale.
+
     Examples
     --------
     >>> from capspace.fit import TargetLaw, conformal_scale, load_reference

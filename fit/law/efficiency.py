@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from .._display import counted, frame_html
+from .._display import SingleRow, counted, frame_html
 from .._json import json_dict
 from ..errors import (
     DegenerateError,
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FamilyLaw:
+class FamilyLaw(SingleRow):
     """The line ``capability = intercept + slope * log10(scale)`` of one family.
 
     Attributes
@@ -55,6 +55,20 @@ class FamilyLaw:
         Unbiased, ``n_models - 2`` degrees of freedom; NaN for two models.
     scale_range : tuple of float
         Smallest and largest scale in the family.
+
+    See Also
+    --------
+    fit_family_law : Makes one.
+    fit_efficiency : Makes one for every family.
+
+    Examples
+    --------
+    >>> from capspace.fit import fit_family_law
+    >>> law = fit_family_law([0.2, 0.41, 0.59], [1e21, 1e22, 1e23], family="A")
+    >>> law
+    FamilyLaw(A: +0.195 per decade, 3 models, R² 1.00)
+    >>> round(float(law.predict(1e24)), 2)
+    0.79
 
     """
 
@@ -122,6 +136,20 @@ class Efficiency:
         Mean R² over the families of three or more models; NaN if there is none.
     pooled : FamilyLaw
         One line through all models whatever their family.
+
+    See Also
+    --------
+    fit_efficiency : Makes one.
+    FamilyLaw : Each of its lines.
+
+    Examples
+    --------
+    >>> from capspace.fit import fit_efficiency
+    >>> laws = fit_efficiency([0.2, 0.4, 0.3, 0.5], [1e21, 1e22, 1e21, 1e23], list("AABB"))
+    >>> laws
+    Efficiency(capability: 2 families, mean R² nan)
+    >>> laws.to_frame()["slope"].round(2).tolist()
+    [0.2, 0.1]
 
     """
 

@@ -40,6 +40,18 @@ class EquivalentScale:
         Why there is no number: "below every reference model" or "above every reference model"; ""
         where there is one.
 
+    See Also
+    --------
+    equivalent_scale : Makes one.
+    reference_line : The line of the reference family in training FLOPs.
+
+    Examples
+    --------
+    >>> from capspace.fit import equivalent_scale, fit_family_law
+    >>> law = fit_family_law([0.2, 0.41, 0.59], [1e21, 1e22, 1e23], family="Llama-2")
+    >>> equivalent_scale([0.3, 0.5], law)
+    EquivalentScale(2 of 2 in Llama-2 terms at 90%)
+
     """
 
     family: str

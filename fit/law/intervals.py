@@ -44,6 +44,18 @@ class Interval:
     level : float
         Nominal coverage of (lower, upper).
 
+    See Also
+    --------
+    IntervalMethod : Makes one from a fitted law.
+    Prediction : One score of one target, with the interval.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Interval
+    >>> Interval(np.array([0.5]), np.array([0.4]), np.array([0.6]), level=0.9)
+    Interval(1 score at 90%)
+
     """
 
     mean: Array

@@ -57,6 +57,18 @@ class Curve:
     level : float
         Nominal coverage of the band.
 
+    See Also
+    --------
+    fitted_curve : Makes one from a fitted law.
+    draw_target : Draws one among the models.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Curve
+    >>> Curve(np.array([-1.0, 0.0, 1.0]), np.array([0.3, 0.5, 0.7]))
+    Curve(3 points from -1 to 1)
+
     """
 
     x: Floats

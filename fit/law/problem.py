@@ -47,6 +47,11 @@ class Problem:
     notes : tuple of str
         What was left out in making it, and why.
 
+    See Also
+    --------
+    make_problem, target_problem : Make one from tables.
+    backtest : Fits and scores a law on one.
+
     """
 
     name: str

@@ -37,6 +37,11 @@ class PairComparison:
     reason : str
         Why the status is not "offered", or why a number is forced; "" where neither holds.
 
+    See Also
+    --------
+    compare_models : Makes one for each pair and target.
+    Comparison : Holds them together.
+
     """
 
     target: str
@@ -64,6 +69,11 @@ class Comparison:
         Targets without a number, as a back-test or a gate refuses them, or as no law can be fitted.
     notes : tuple of str
         What a reader must know before using a number.
+
+    See Also
+    --------
+    compare_models : Makes one.
+    PairComparison : Each of its pairs.
 
     """
 

@@ -35,6 +35,11 @@ class NextBenchmark:
     shrinkage : float
         Share by which it would shrink the standard deviation of the model's place, in [0, 1].
 
+    See Also
+    --------
+    Placement : Lists those that were not measured.
+    next_evaluations : Weighs them against their cost.
+
     """
 
     benchmark: str
@@ -83,6 +88,11 @@ class Placement:
         What stands beside each prediction, where the reference's laws are stored: its status, its
         error in back-tests, and the baselines.
 
+    See Also
+    --------
+    place_model : Makes one.
+    write_report : Writes a page of it.
+
     """
 
     model: str
@@ -128,6 +138,11 @@ class Placement:
             groups.setdefault(reason, []).append(target)
         return groups
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each component, from its loadings; see ``component_names``."""
+        return component_names(self.space.components_, list(self.scores.index))
+
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction; see ``Predictions.to_frame``."""
         return self.predictions.to_frame()
@@ -145,7 +160,7 @@ class Placement:
                 "mean": json_safe(self.place.mean[0]),
                 "covariance": json_safe(self.place.covariance[0]),
                 "explained_variance_ratio": json_safe(self.space.explained_variance_ratio_),
-                "names": list(component_names(self.space.components_, list(self.scores.index))),
+                "names": list(self.names),
                 "nearest": list(self.nearest),
             },
             "equivalent_flops": None if self.equivalent is None else self.equivalent.to_dict(),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from .._display import SingleRow
 from .._json import json_safe
 from ..completion import FittedPredictor
 from ..completion._gates import Gate
@@ -37,8 +38,8 @@ score of the nearest model, and the best single benchmark."""
 Status = Literal["offered", "weak", "refused", "not evaluated"]
 
 
-@dataclass(frozen=True)
-class TargetPrediction:
+@dataclass(frozen=True, repr=False)
+class TargetPrediction(SingleRow):
     """The predicted score of a model on a target of a reference.
 
     Attributes
@@ -66,6 +67,11 @@ class TargetPrediction:
     notes : tuple of str
         Which models of the reference were left out because they are, or likely are, this model.
 
+    See Also
+    --------
+    predict_targets : Makes one for each model and target.
+    Evaluation : How well the target is predicted.
+
     """
 
     reference: str
@@ -85,6 +91,11 @@ class TargetPrediction:
     evaluation: Evaluation | None
     attainable: float = nan
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        shown = f"{self.mean:.2f} [{self.lower:.2f}, {self.upper:.2f}] at {self.level:.0%}"
+        number = "no number" if isnan(self.mean) else shown
+        return f"TargetPrediction({self.target} of {self.model}: {number}, {self.status})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-safe mapping; what is unknown is null."""
@@ -136,6 +147,11 @@ def predict_targets(
     UnknownNameError
         A target is unknown; or one of several references has none of the targets, or no benchmark
         of it was measured.
+
+    See Also
+    --------
+    TargetLaw : Fits a law anew, to models of one's choice.
+    evaluate_targets : How it is known which targets are predicted well.
 
     Examples
     --------

@@ -26,6 +26,11 @@ class Support:
     summary : str
         The same in words, naming the training model at the edge.
 
+    See Also
+    --------
+    Prediction : States it for each model.
+    TargetLaw : Makes predictions.
+
     """
 
     inside: bool

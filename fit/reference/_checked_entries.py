@@ -9,13 +9,13 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cache
-from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from .._digests import sha256
 from ._entries import Source
 
 __all__ = ["ENTRIES", "checked_entries", "entries_as_json"]
@@ -29,7 +29,7 @@ Entry = TypeVar("Entry", bound=BaseModel)
 def checked_entries(kind: type[Entry], file: Traversable) -> list[Entry] | None:
     """Return the entries of a file as they were checked before; None where they were not."""
     try:
-        digest = sha256(file.read_bytes()).hexdigest()
+        digest = sha256(file.read_bytes())
     except OSError:  # who reads the file next says so
         return None
     rows = _stored().get(kind.__name__, {}).get(digest)
@@ -41,7 +41,7 @@ def entries_as_json(entries: Mapping[Traversable, Sequence[BaseModel]]) -> str:
     stored: dict[str, dict[str, Any]] = {}
     for file, own in entries.items():
         rows = [entry.model_dump(mode="json", exclude_unset=True) for entry in own]
-        digest = sha256(file.read_bytes()).hexdigest()
+        digest = sha256(file.read_bytes())
         stored.setdefault(type(own[0]).__name__, {})[digest] = rows
     return json.dumps(stored, ensure_ascii=False, separators=(",", ":")).replace("},{", "},\n{")
 

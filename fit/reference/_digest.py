@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import zlib
-from hashlib import sha256
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
+from .._digests import sha256
 from ..errors import TableError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def tables_digest(folder: Traversable, reference: Reference) -> str:
     """
     if not all((folder / n).is_file() or (folder / f"{n}.gz").is_file() for n in TABLES):
         return ""
-    digest = sha256()
+    digest = hashlib.sha256()
     for name in TABLES:
         content = table_content(folder, name).replace(b"\r\n", b"\n")
         digest.update(b"%s %d\n" % (name.encode(), len(content)))
@@ -39,7 +40,7 @@ def tables_digest(folder: Traversable, reference: Reference) -> str:
         "targets": list(reference.targets),
     }
     text = json.dumps(entries, ensure_ascii=False)
-    return f"{digest.hexdigest()} {sha256(text.encode()).hexdigest()}"
+    return f"{digest.hexdigest()} {sha256(text)}"
 
 
 def table_content(folder: Traversable, name: str) -> bytes:

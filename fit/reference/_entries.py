@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from .._display import SingleRow
 from .._json import json_dict
 
 __all__ = [
@@ -31,7 +32,20 @@ _EMPTY = BeforeValidator(lambda value: None if value == "" else value)
 
 
 class Benchmark(BaseModel):
-    """A benchmark of the capability space."""
+    """A benchmark of the capability space.
+
+    See Also
+    --------
+    Target : A benchmark that is predicted.
+    Reference : Has both, by name.
+
+    Examples
+    --------
+    >>> from capspace.fit import Benchmark
+    >>> Benchmark(name="MMLU", chance=0.25, n_items=14042).chance
+    0.25
+
+    """
 
     model_config = _ENTRY
 
@@ -48,7 +62,21 @@ class Benchmark(BaseModel):
 
 
 class Target(BaseModel):
-    """A benchmark to predict."""
+    """A benchmark to predict.
+
+    See Also
+    --------
+    load_reference : Loads a reference with its targets.
+    TargetLaw : Predicts one.
+
+    Examples
+    --------
+    >>> from capspace.fit import Target
+    >>> target = Target(name="mine", label="Mine", description="Our own.", population="base")
+    >>> target.chance
+    0.0
+
+    """
 
     model_config = _ENTRY
 
@@ -80,12 +108,25 @@ class Target(BaseModel):
         return self
 
 
-class Evaluation(BaseModel):
+class Evaluation(SingleRow, BaseModel):
     """How well a target is predicted for models that no law was fitted on.
 
     Errors are mean absolute errors with the model's whole provider left out, fractions; what is
     not known is None. In a study, whose models state training compute and no date, it is the family
     that is left out, and compute that makes one model later than another.
+
+    See Also
+    --------
+    evaluate_targets : Makes one for each target.
+    TargetPrediction : Carries the one of its target.
+
+    Examples
+    --------
+    >>> from capspace.fit import Evaluation
+    >>> result = Evaluation(target="bbh", status="offered", n=40, mae=0.03, date="2026-01-31")
+    >>> result.to_frame()["mae"].tolist()
+    [0.03]
+
     """
 
     model_config = _ENTRY
@@ -117,7 +158,20 @@ class Evaluation(BaseModel):
 
 
 class Source(BaseModel):
-    """Where cells of a reference were published."""
+    """Where cells of a reference were published.
+
+    See Also
+    --------
+    About : Lists those of a reference.
+    SourceTerms : What a user states of a file, of which a source is made.
+
+    Examples
+    --------
+    >>> from capspace.fit import Source
+    >>> Source(title="board", date="2026-11-01", licence="CC-BY 4.0").licence
+    'CC-BY 4.0'
+
+    """
 
     model_config = _ENTRY
 
@@ -130,7 +184,14 @@ class Source(BaseModel):
 
 
 class About(BaseModel):
-    """What a reference is, how new it is, and on which terms it may be used."""
+    """What a reference is, how new it is, and on which terms it may be used.
+
+    See Also
+    --------
+    Reference : Has one as ``about``.
+    Source : Where its scores were published.
+
+    """
 
     model_config = _ENTRY
 

@@ -23,6 +23,11 @@ __all__ = [
 def reference_names() -> tuple[str, ...]:
     """Return the names of the packaged references, the one with the newest models first.
 
+    See Also
+    --------
+    load_reference : Loads one by its name.
+    choose_reference : Chooses one by the benchmarks that a user has.
+
     Examples
     --------
     >>> from capspace.fit import reference_names

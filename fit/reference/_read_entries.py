@@ -17,6 +17,8 @@ __all__ = ["is_there", "read_about", "read_benchmarks", "read_evaluations", "rea
 
 Entry = TypeVar("Entry", bound=BaseModel)
 
+_TO_DO = {"missing": " is not stated; add it", "string_too_short": " is empty; state it"}
+
 
 def read_about(file: Traversable) -> About:
     """Read what a reference says about itself, its date and licence included."""
@@ -95,7 +97,8 @@ def _validated(kind: type[Entry], entry: object, file: Traversable) -> Entry:
         named = entry if isinstance(entry, dict) else {}
         name = named.get("name", named.get("target", "entry without a name"))
         field = ".".join(map(_in_a_line, first["loc"])) or "entry"
-        raise TableError(f"{file}: {_in_a_line(name)}: {field}: {first['msg']}") from None
+        wrong = _TO_DO.get(first["type"], f": {first['msg']}")
+        raise TableError(f"{file}: {_in_a_line(name)}: {field}{wrong}") from None
 
 
 def _in_a_line(name: object) -> str:

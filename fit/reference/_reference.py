@@ -49,6 +49,11 @@ class Reference:
     folder : path or None
         Where it was read from, with what else lies beside its tables; None for a single table.
 
+    See Also
+    --------
+    load_reference : Loads a packaged one, or one's own.
+    build_reference : Builds one from published tables.
+
     """
 
     table: ScoreTable
@@ -241,6 +246,10 @@ def target_training_table(
         least one benchmark of its space.
     exclude : collection of str, default ()
         Models to leave out.
+
+    See Also
+    --------
+    TargetLaw : Is fitted to it.
 
     Examples
     --------

@@ -39,6 +39,17 @@ class ReferenceChoice:
     benchmarks : tuple of str
         The benchmarks of the reference that are among the columns.
 
+    See Also
+    --------
+    choose_reference : Makes one.
+    load_reference : Loads the reference by its name.
+
+    Examples
+    --------
+    >>> from capspace.fit import choose_reference
+    >>> choose_reference(["MMLU", "GSM8K", "HellaSwag"]).benchmarks
+    ('MMLU', 'HellaSwag', 'GSM8K')
+
     """
 
     name: str
@@ -62,6 +73,11 @@ def choose_reference(columns: Collection[str], *, targets: Collection[str] = ())
     ReferenceChoice
         The one that knows most of them; of several that know as many "study-2024", else the one
         with the newest models. "study-2024" where none knows any.
+
+    See Also
+    --------
+    load_reference : Loads the one that was chosen.
+    reference_names : All that there are.
 
     Examples
     --------

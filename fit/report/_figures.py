@@ -31,6 +31,7 @@ def draw_placement(
     base = "base " if reference.place_population == "base" else ""
     note = "" if placement.comparable else "not comparable with published scores"
     words = reference_words(reference)
+    named = ", ".join(f"PC-{i}: {name}" for i, name in enumerate(placement.names[:2], start=1))
     drawn = {
         "scores": (
             draw_scores(
@@ -54,7 +55,8 @@ def draw_placement(
                 level=placement.predictions[0].level if placement.predictions else 0.9,
             ),
             f"The first two components of the capability space, with the {base}models of {words}. "
-            "The ellipse shows the uncertainty from missing benchmarks and from noisy scores.",
+            f"By their loadings they are {named}. The ellipse shows the uncertainty from missing "
+            "benchmarks and from noisy scores.",
         ),
     }
     if stopping is not None:

@@ -74,6 +74,11 @@ def component_names(components: ArrayLike, benchmarks: Sequence[str]) -> tuple[s
     FitError
         The loadings are not of these benchmarks.
 
+    See Also
+    --------
+    CapabilitySpace : The space whose components are named.
+    analyse_space : Fits a space and names its components.
+
     Notes
     -----
     A component is "general" where half of the benchmarks or more, of at least two abilities, load

@@ -26,6 +26,18 @@ class Place:
     covariance : (n, k, k)
         What missing benchmarks, and measurement noise where it is known, leave open.
 
+    See Also
+    --------
+    CapabilitySpace : Returns one from ``place``.
+    draw_map : Draws models by their places.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from capspace.fit import Place
+    >>> Place(np.array([[0.3, -0.1]]), np.eye(2)[None] / 100)
+    Place(1 model × 2 coordinates)
+
     """
 
     mean: Array

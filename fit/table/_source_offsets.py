@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._display import frame_html
+from .._display import counted, frame_html
 from ..errors import UnknownNameError
 from ._table import ScoreTable
 
@@ -52,6 +52,11 @@ class SourceOffset:
         one source does not vary.
     n_equal : int
         Shared models on which both state the same score, as they do where one copies the other.
+
+    See Also
+    --------
+    SourceOffsets : Those of a whole table.
+    source_offsets, scaffold_offsets : Make them.
 
     """
 
@@ -114,7 +119,7 @@ class SourceAgreement:
         return _problem(self.n_shared, self.offset, self.r)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SourceOffsets:
     """The offsets between all sources of a table that share models.
 
@@ -125,10 +130,28 @@ class SourceOffsets:
     agreements : tuple of SourceAgreement
         One per source that shares cells with another.
 
+    See Also
+    --------
+    source_offsets, scaffold_offsets : Make one.
+    BuiltReference : States those of its sources.
+
+    Examples
+    --------
+    >>> from capspace.fit import ScoreTable, source_offsets
+    >>> rows = [
+    ...     {"model": "a", "benchmark": "GPQA", "score": s, "protocol": p, "source": p}
+    ...     for p, s in [("board", 0.4), ("vendor", 0.43)]
+    ... ]
+    >>> source_offsets(ScoreTable.from_records(rows))
+    SourceOffsets(1 pair)
+
     """
 
     pairs: tuple[SourceOffset, ...]
     agreements: tuple[SourceAgreement, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"SourceOffsets({counted(len(self.pairs), 'pair')})"
 
     def _repr_html_(self) -> str:
         return frame_html(self)
@@ -190,6 +213,11 @@ def source_offsets(table: ScoreTable, benchmarks: Iterable[str] | None = None) -
     benchmarks : iterable of str, optional
         Only these; all by default.
 
+    See Also
+    --------
+    scaffold_offsets : Between the scaffolds of one board.
+    SourceOffsets : What is returned.
+
     Notes
     -----
     The offset is the median of the differences d. The spread is √(π/2) · mean |d − median|
@@ -249,6 +277,10 @@ def scaffold_offsets(table: ScoreTable, boards: Iterable[str]) -> SourceOffsets:
     ------
     UnknownNameError
         There is no target of a board.
+
+    See Also
+    --------
+    source_offsets : Between the sources of a table.
 
     Examples
     --------

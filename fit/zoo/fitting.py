@@ -53,6 +53,11 @@ class ZooFit:
     alarms : tuple of ScoreAlarm
         Scores that the other scores of the same model contradict; their lines are in the notices.
 
+    See Also
+    --------
+    fit_zoo : Makes one.
+    ZooPrediction : Each of its predictions.
+
     """
 
     name: str
@@ -158,6 +163,11 @@ def fit_zoo(
         No size of any model is known, or no model of the target table is in the zoo.
     FitError
         As the fits that it makes.
+
+    See Also
+    --------
+    ZooFit : What is returned.
+    analyse_space, fit_efficiency : The fits of which it is made.
 
     Notes
     -----

@@ -35,6 +35,11 @@ class ZooPrediction:
     compute_only : float
         Predicted from its training compute alone, by its own family; NaN where that is unknown.
 
+    See Also
+    --------
+    ZooFit : Has them of its largest models.
+    fit_zoo : Makes them.
+
     """
 
     model: str

@@ -1,8 +1,10 @@
-"""The examples in the docstrings of capspace.fit run, and give what they say."""
+"""Public docstrings name their kin, and their examples run and give what they say."""
 
 import doctest
 import inspect
+import re
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,6 +16,47 @@ MODULES = [
     ".".join(("capspace", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
     for file in FILES
 ]
+PUBLIC = ("capspace.fit", "capspace.collect")
+KIN = re.compile(r"^See Also\n-+\n((?:.+\n?)+)", re.MULTILINE)
+ENTRY = re.compile(r"\w[\w.]*(?:, \w[\w.]*)* : .+\.")
+
+
+def public(package: str) -> dict[str, object]:
+    """Return the functions, classes and errors of a package; constants and aliases have no doc."""
+    module = import_module(package)
+    named = {name: getattr(module, name) for name in module.__all__}
+    documented = {n: t for n, t in named.items() if inspect.isroutine(inspect.unwrap(t))}
+    return documented | {n: t for n, t in named.items() if inspect.isclass(t)}
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_public_docstrings_name_public_kin(package: str) -> None:
+    """An error names what raises it, a result what makes it."""
+    module, fit = import_module(package), import_module("capspace.fit")
+    for name, thing in public(package).items():
+        section = KIN.search(inspect.getdoc(thing) or "")
+        assert section, f"{name} has no See Also"
+        for entry in section[1].strip().splitlines():
+            assert ENTRY.fullmatch(entry), f"{name}: {entry}"
+            for other in entry.partition(" : ")[0].split(", "):
+                path = other.removeprefix("capspace.fit.")
+                owner = module if path == other else fit
+                assert path.partition(".")[0] in owner.__all__, f"{name}: {other} is not public"
+                assert attrgetter(path)(owner) is not thing, f"{name} names itself"
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_public_names_have_examples(package: str) -> None:
+    """Each function has its own; a class may name what makes or takes it, which has one."""
+    things = public(package)
+    docs = {name: inspect.getdoc(thing) or "" for name, thing in things.items()}
+    shown = {name for name, doc in docs.items() if ">>> " in doc}
+    for name in docs.keys() - shown:
+        assert inspect.isclass(things[name]), f"{name} has no example"
+        if not issubclass(things[name], Exception):
+            (kin,) = KIN.findall(docs[name])
+            named = set(re.findall(r"\w+", re.sub(r" : .*", "", kin)))
+            assert named & shown, f"{name} names nothing that has an example"
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -13,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 from chat_checkpoint import make_chat_checkpoint
-from checkout import ROOT
 from commands import Command
+from documentation import documented
 from endpoint_faults import survives
 from scripted_server import Answered
 from transformers_server import transformers_server
@@ -67,13 +66,6 @@ def url(chat: Path) -> Iterator[str]:
         yield server
 
 
-def readme(which: str) -> list[str]:
-    """Return the words of the README's first command with some text."""
-    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
-    (line, *_) = (line for line in text.splitlines() if which in line)
-    return shlex.split(line, comments=True)[1:]
-
-
 def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(
     capspace: Command, chat: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +77,7 @@ def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(
     few = ["--panel", tmp_path / "few.yaml", "--concurrency", "1", "--tokenizer", chat]
     two = load_panel("modern").select(["GPQA-diamond", "IFEval"])
     (tmp_path / "few.yaml").write_text(json.dumps({**two.model_dump(mode="json"), "name": "few"}))
-    thinker, served = readme("--panel modern --thinking on"), readme("collect --endpoint")
+    thinker, served = (documented("README.md", which) for which in ("--thinking on ", "--endpoint"))
     commands: dict[str, list[Any]] = {
         "local": [*thinker, "--device", "cpu", "--batch-size", "3"],
         "together": [*served, "--allow-code-execution"],

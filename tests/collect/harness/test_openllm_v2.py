@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from chat_checkpoint import make_chat_checkpoint
-from commands import Notes
+from commands import Command
+from completions_server import completions_server
+from documentation import documented
 
 from capspace.collect.errors import DataRootError, HarnessError
 from capspace.collect.harness import sentence_data as sentences
@@ -26,6 +29,14 @@ from capspace.tasks.panel import Benchmark, Panel, load_panel
 pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
 
 SHORT = {"max_gen_toks": 8}
+TWO = ("navigate", "object_counting")
+METRICS = {
+    "leaderboard_bbh": "acc_norm",
+    "leaderboard_gpqa": "acc_norm",
+    "leaderboard_math_hard": "exact_match",
+    "leaderboard_mmlu_pro": "acc",
+    "leaderboard_musr": "acc_norm",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +46,13 @@ def _quiet(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_chat_checkpoint(tmp_path_factory.mktemp("models") / "chat")
+
+
+@pytest.fixture(scope="module")
 def panel() -> Panel:
-    """The panel with short responses: the tiny model's never end by themselves."""
-    whole = load_panel("openllm-v2")
-    short = [b.model_copy(update={"generation": SHORT}) for b in whole.benchmarks]
-    return whole.model_copy(update={"benchmarks": tuple(short)})
+    return load_panel("openllm-v2")
 
 
 def graders() -> None:
@@ -73,61 +86,149 @@ def chosen(sample: dict[str, Any]) -> Any:
     return values.index(max(values))
 
 
+def options(sample: dict[str, Any]) -> list[str]:
+    """Return the options of an item of GPQA in their order."""
+    return [sample["doc"][f"choice{k}"] for k in range(1, 5)]
+
+
 @pytest.mark.slow
-def test_the_panel_runs_offline_and_has_lm_evals_scores(panel: Panel, tmp_path: Path) -> None:
+def test_the_panel_runs_offline_and_has_lm_evals_scores(
+    panel: Panel, chat: Path, tmp_path: Path, capspace: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Through both backends, on a chat checkpoint, with its template and examples as turns."""
     graders()
+    import lm_eval.tasks
     from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
 
-    chat = make_chat_checkpoint(tmp_path / "chat")
-    runs, answers = {}, {}
+    words = documented("docs/how-to/thinking.md", "--panel openllm-v2")
+    runs, samples = {}, {}
     for backend in ("capspace", "hf"):
-        notes = Notes()
-        done = collect_scores(
-            str(chat), panel=panel, store=tmp_path / backend, data_root="embedded", device="cpu",
-            backend=backend, limit=1, progress=notes, chat_template=True,
+        run = capspace(
+            *(str(chat) if word == "org/chat" else word for word in words), "--backend", backend,
+            "--device", "cpu", "--data-root", "embedded", "--limit", "1", "--max-gen-toks",
+            SHORT["max_gen_toks"], "--store", tmp_path / backend,
         )  # fmt: skip
-        assert done.missing == ()
-        runs[backend] = {r.benchmark: r for r in done.results}
+        assert run.code == 0, run.err
         with Store(tmp_path / backend) as opened:
-            answers[backend] = {
-                (r.benchmark, i): chosen(s)
-                for r in done.results
-                for i, s in enumerate(opened.samples(r.key))
-            }
-    assert answers["capspace"] == answers["hf"]
-    scores = [{name: r.score for name, r in run.items()} for run in runs.values()]
+            runs[backend] = {r.benchmark: r for r in opened.results()}
+            samples[backend] = {b: [*opened.samples(r.key)] for b, r in runs[backend].items()}
+    assert runs["hf"].keys() == {b.name for b in panel.benchmarks}
+    scores = [{name: r.score for name, r in results.items()} for results in runs.values()]
     assert scores[0] == scores[1]
-    ours = runs["hf"]
-    # Of the 24 tasks of BBH two: the others are read in the same way.
-    two = ["leaderboard_bbh_navigate", "leaderboard_bbh_object_counting"]
-    groups = ["leaderboard_ifeval", "leaderboard_math_hard", "leaderboard_mmlu_pro"]
-    with data_from(embedded_data_root()):
-        theirs = simple_evaluate(
-            model="hf", model_args={"pretrained": str(chat)}, batch_size=1, device="cpu",
-            apply_chat_template=True, tasks=[*two, *groups, "leaderboard_musr"],
-            bootstrap_iters=0, limit=1, gen_kwargs=dict(SHORT),
-        )["results"]  # fmt: skip
-    math, musr = "leaderboard_math_hard", "leaderboard_musr"
-    assert ours[math].score == pytest.approx(theirs[math]["exact_match,none"])
-    assert ours[musr].score == pytest.approx(theirs[musr]["acc_norm,none"])
-    by_task = {t["task"]: t["score"] for t in ours["leaderboard_bbh"].tasks}
-    assert [by_task[name] for name in two] == [theirs[name]["acc_norm,none"] for name in two]
-    assert ours["leaderboard_mmlu_pro"].score == theirs["leaderboard_mmlu_pro"]["acc,none"]
-    ifeval = theirs["leaderboard_ifeval"]
-    strict = [ifeval[f"{level}_level_strict_acc,none"] for level in ("prompt", "inst")]
-    assert ours["leaderboard_ifeval"].score == pytest.approx(sum(strict) / 2)
-    assert ours["leaderboard_gpqa"].n_items == 3
+    answers = [{b: [*map(chosen, own)] for b, own in each.items()} for each in samples.values()]
+    assert answers[0] == answers[1]
+    ours, own_samples = runs["hf"], samples["hf"]
+    known = {
+        tuple(request): (float(value), str(greedy) == "True")
+        for own in own_samples.values()
+        for sample in own
+        if len(sample["arguments"]) > 1  # options are compared
+        for request, ((value, greedy),) in zip(sample["arguments"], sample["resps"], strict=True)
+    }
 
-    bbh = ours["leaderboard_bbh"]
-    chances = panel["leaderboard_bbh"].task_chance
+    class Replaying(HFLM):  # type: ignore[misc]  # lm-eval ships no types
+        """Has our responses to our prompts, and none to any other."""
+
+        def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
+            return [known[request.args] for request in requests]
+
+    class Indifferent(HFLM):  # type: ignore[misc]  # as above
+        """Finds every option as probable as the others."""
+
+        def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
+            return [(0.0, False)] * len(requests)
+
+    folder = Path(lm_eval.tasks.__file__).parent / "leaderboard"
+    manager = lm_eval.tasks.TaskManager(include_path=[str(folder)], include_defaults=False)
+    caches = (tmp_path / str(number) for number in count())
+
+    def theirs(model: Any, *tasks: str) -> dict[str, Any]:
+        # The cache of ``datasets`` would give each run the order of GPQA's options of the first.
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", next(caches))
+        with data_from(embedded_data_root()):
+            done: dict[str, Any] = simple_evaluate(
+                model=model(str(chat), batch_size=1, device="cpu"), tasks=list(tasks),
+                task_manager=manager, apply_chat_template=True, bootstrap_iters=0, limit=1,
+                gen_kwargs=dict(SHORT),
+            )  # fmt: skip
+        return done
+
+    def same(results: dict[str, Any], names: Iterable[str]) -> None:
+        """Compare each task that lm-eval has run, and the group where it has run all of it."""
+        for name in names:
+            metric = f"{METRICS[name]},none"
+            parts = {part["task"]: part["score"] for part in ours[name].tasks}
+            run = parts.keys() & results.keys()
+            assert run
+            assert {task: results[task][metric] for task in run} == {t: parts[t] for t in run}
+            if name in results:
+                assert run == parts.keys()
+                assert ours[name].score == pytest.approx(results[name][metric])
+
+    # The model's own responses; of BBH to two tasks, as the model reads its prompts by the byte.
+    bbh, gpqa, ifeval = "leaderboard_bbh", "leaderboard_gpqa", "leaderboard_ifeval"
+    computed = ["leaderboard_math_hard", "leaderboard_mmlu_pro", "leaderboard_musr"]
+    results = theirs(HFLM, *(f"{bbh}_{name}" for name in TWO), ifeval, *computed)["results"]
+    same(results, [bbh, *computed])
+    strict = [results[ifeval][f"{level}_level_strict_acc,none"] for level in ("prompt", "inst")]
+    assert ours[ifeval].score == pytest.approx(sum(strict) / 2)
+    # All of BBH: lm-eval's prompts are ours, or there would be no response, and so are its scores.
+    same(theirs(Replaying, bbh)["results"], [bbh])
+    # The order of GPQA's options is that of lm-eval's run of a task alone. In the group, the order
+    # of a task depends on how many options were shuffled before, of the tasks loaded earlier.
+    alone, tasks = {}, [part["task"] for part in ours[gpqa].tasks]
+    for task in tasks:
+        done = theirs(Replaying, task)
+        same(done["results"], [gpqa])
+        alone[task] = options(done["samples"][task][0])
+    assert alone == {sample["task"]: options(sample) for sample in own_samples[gpqa]}
+    group = theirs(Indifferent, gpqa)["samples"]
+    company = {task: options(group[task][0]) for task in tasks}
+    assert [company[task] == alone[task] for task in tasks] == [True, False, False]
+    assert all(sorted(company[task]) == sorted(alone[task]) for task in tasks)
+
+    chances, parts = panel[bbh].task_chance, ours[bbh].tasks
     by_hand = [
-        max(0.0, (t["score"] - chances[t["task"]]) / (1 - chances[t["task"]])) for t in bbh.tasks
+        max(0.0, (t["score"] - chances[t["task"]]) / (1 - chances[t["task"]])) for t in parts
     ]
-    assert [t["normalised"] for t in bbh.tasks] == pytest.approx(by_hand)
-    assert bbh.provenance["normalised"] == pytest.approx(sum(by_hand) / 24)
-    assert any("on the scale of the Open LLM Leaderboard" in note for note in notes.lines)
-    assert not any(r.comparable for r in done.results)
+    assert [t["normalised"] for t in parts] == pytest.approx(by_hand)
+    assert ours[bbh].provenance["normalised"] == pytest.approx(sum(by_hand) / 24)
+    assert "on the scale of the Open LLM Leaderboard" in run.err
+    assert not any(r.comparable for r in ours.values())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of transformers
+def test_behind_a_server_that_gives_log_probabilities_options_compare_alike(
+    panel: Panel, chat: Path, tmp_path: Path
+) -> None:
+    """In plain mode, as chat completions have no log-probabilities of given answers.
+
+    The panel's generated benchmarks are measured behind a server in the tests of ``endpoint``.
+    """
+    compared = panel.select([f"leaderboard_{name}" for name in ("bbh", "gpqa", "musr", "mmlu_pro")])
+    bbh = compared["leaderboard_bbh"]
+    two = {f"{bbh.name}_{name}": bbh.task_chance[f"{bbh.name}_{name}"] for name in TWO}
+    few = bbh.model_copy(update={"tasks": tuple(two), "n_tasks": 2, "task_chance": two})
+    parts = tuple(few if b == bbh else b for b in compared.benchmarks)
+    some = compared.model_copy(update={"benchmarks": parts})
+    measured: list[dict[str, Any]] = []
+    with completions_server(chat) as server:
+        places: list[dict[str, Any]] = [{"device": "cpu"}, {"endpoint": server.url}]
+        for place in places:
+            store = tmp_path / str(len(measured))
+            done = collect_scores(
+                str(chat), panel=some, store=store, data_root="embedded", limit=1, **place
+            )
+            assert done.missing == ()
+            with Store(store) as opened:
+                measured.append({
+                    r.benchmark: (r.score, [*map(chosen, opened.samples(r.key))])
+                    for r in done.results
+                })  # fmt: skip
+    assert measured[0] == measured[1]
+    assert len(measured[0]) == 4
 
 
 def evaluated(benchmark: Benchmark, samples: list[dict[str, Any]], **metrics: float) -> Any:

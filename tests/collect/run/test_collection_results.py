@@ -9,7 +9,8 @@ import pytest
 
 import capspace.collect
 from capspace.collect import Checkpoint, CollectError, Collection, Missing, Result
-from capspace.collect.run._place import _notes, place_collection
+from capspace.collect.run._measurement_notes import measurement_notes
+from capspace.collect.run._place import place_collection
 from capspace.fit import load_reference
 from capspace.tasks.panel import load_panel
 
@@ -81,7 +82,7 @@ def test_whether_only_the_first_items_were_measured_is_read_from_the_identity(
         first, identity='{"limit": 2}', protocol="lm-eval 0.4 a v1 b; hf; x=1; limit 2"
     )
     named_so = replace(second, protocol="lm-eval 0.4 a v1 b; hf f; limit 5")  # the items' label
-    (note,) = _notes(replace(collection, results=(limited, named_so)))
+    (note,) = measurement_notes(replace(collection, results=(limited, named_so)))
     assert note.startswith("Only the first items of each task were measured (ARC-C).")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 from chat_checkpoint import make_chat_checkpoint
+from commands import Command
+from documentation import documented
 from lm_eval.api.model import LM
 
 from capspace.collect.harness.data_root import embedded_data_root
@@ -85,7 +88,9 @@ def test_the_panel_runs_offline_and_alike_through_both_backends(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_without_thoughts_lm_evals_own_run_has_the_same_answers_and_scores(tmp_path: Path) -> None:
+def test_without_thoughts_lm_evals_own_run_has_the_same_answers_and_scores(
+    tmp_path: Path, capspace: Command
+) -> None:
     """Where there is no thought to cut, lm-eval is right; its class, and its own tasks."""
     for package in ("langdetect", "immutabledict"):
         pytest.importorskip(package, reason=f"{package}, of lm-eval[ifeval,math], is not installed")
@@ -93,37 +98,55 @@ def test_without_thoughts_lm_evals_own_run_has_the_same_answers_and_scores(tmp_p
     from lm_eval import simple_evaluate
 
     chat = make_chat_checkpoint(tmp_path / "chat")
-    panel = load_panel("modern").select(["GPQA-diamond", "IFEval"])
-    done = collect_scores(
-        str(chat), panel=panel, store=tmp_path / "store", data_root="embedded", device="cpu",
-        backend="hf", batch_size=4, thinking="off", max_gen_toks=10,
+    whole = load_panel("modern")
+    subjects = tuple(f"mmlu_pro_{name}" for name in ("biology", "law"))
+    pro = whole["MMLU-Pro"].model_copy(update={"tasks": subjects, "n_tasks": 2, "items": None})
+    # GPQA comes first, whose options lm-eval shuffles after whatever was drawn before.
+    chosen = (whole["GPQA-diamond"], whole["IFEval"], whole["AIME 2025"], pro)
+    panel = whole.model_copy(update={"benchmarks": chosen})
+    few = tmp_path / "few.yaml"
+    few.write_text(json.dumps(panel.model_dump(mode="json")))
+    words = documented("docs/how-to/thinking.md", "--thinking off")
+    here = {"org/thinker": chat, "modern": few}
+    run = capspace(
+        *(here.get(word, word) for word in words), "--data-root", "embedded", "--device", "cpu",
+        "--backend", "hf", "--batch-size", "4", "--max-gen-toks", "10", "--temperature", "0",
+        "--n-samples", "1", "--store", tmp_path / "store",
     )  # fmt: skip
+    assert run.code == 0, run.err
     folder = Path(lm_eval.tasks.__file__).parent
     manager = lm_eval.tasks.TaskManager(
-        include_path=[str(folder / "gpqa"), str(folder / "ifeval")], include_defaults=False
+        include_path=[str(folder / str(b.folder)) for b in chosen], include_defaults=False
     )
 
-    def alone(benchmark: Benchmark, batch_size: int) -> tuple[float, list[Any]]:
+    def theirs(batch_size: int, *benchmarks: Benchmark) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return lm-eval's scores and responses by task."""
         with data_from(embedded_data_root()), sentence_data_from(embedded_data_root()):
             done = simple_evaluate(
                 model="hf", model_args={"pretrained": str(chat), "enable_thinking": False},
-                batch_size=batch_size, device="cpu", tasks=list(benchmark.tasks),
+                batch_size=batch_size, device="cpu", tasks=[t for b in benchmarks for t in b.tasks],
                 task_manager=manager, apply_chat_template=True, bootstrap_iters=0,
-                gen_kwargs={"max_gen_toks": 10},
+                gen_kwargs={"max_gen_toks": 10, "temperature": 0, "do_sample": False},
             )  # fmt: skip
-        (task,) = benchmark.tasks
-        responses = [s["resps"] for s in done["samples"][task]]
-        return done["results"][task][f"{benchmark.metric},{benchmark.filter}"], responses
+        return done["results"], {t: [s["resps"] for s in o] for t, o in done["samples"].items()}
 
-    for result in done.results:
-        benchmark = panel[result.benchmark]
-        score, responses = alone(benchmark, 1)
-        assert score == pytest.approx(result.score)
-        with Store(tmp_path / "store") as opened:
-            assert [s["resps"] for s in opened.samples(result.key)] == responses
-        assert any(text for ((text,),) in responses)
-        # Beside others it is wrong here, too: a text goes on behind its end for as long as they do.
-        assert alone(benchmark, 4)[1] != responses
+    scores, responses = theirs(1, *chosen)
+    with Store(tmp_path / "store") as opened:
+        ours = {r.benchmark: (r.score, [*opened.samples(r.key)]) for r in opened.results()}
+    assert ours.keys() == {b.name for b in chosen}
+    for benchmark in chosen:
+        score, own = ours[benchmark.name]
+        name = f"{benchmark.metric},{benchmark.filter}"
+        assert score == pytest.approx(
+            sum(scores[task][name] for task in benchmark.tasks) / len(benchmark.tasks)
+        )
+        for task in benchmark.tasks:
+            own_responses = [s["resps"] for s in own if s["task"] == task]
+            assert own_responses == responses[task]
+            assert any(text for ((text,),) in own_responses)
+    # Beside others it is wrong here, too: a text goes on behind its end for as long as they do.
+    together = theirs(4, *chosen[:2])[1]
+    assert all(together[task] != responses[task] for task in together)
 
 
 class Scripted(LM):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from commands import Command
 
-from capspace.collect.errors import HarnessError
+from capspace.collect.errors import HarnessError, NothingMeasuredError
 from capspace.collect.harness.data_root import chosen_data_root
 from capspace.collect.harness.estimates import estimated_score
 from capspace.collect.harness.harness import Harness
@@ -28,11 +28,11 @@ pytestmark = [
 N_ITEMS = 6
 
 
-def collect(model: Path, panel: Panel, store: Path) -> Any:
+def collect(model: Path, panel: Panel, store: Path, **more: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries, while they are imported
         return collect_scores(
-            str(model), panel=panel, store=store, data_root="embedded", device="cpu"
+            str(model), panel=panel, store=store, data_root="embedded", device="cpu", **more
         )
 
 
@@ -190,9 +190,5 @@ def test_an_estimate_and_a_limit_exclude_each_other(
     file, out = table(tmp_path / "answers.csv"), tmp_path / "few.yaml"
     chosen = ("--benchmark", "ARC-C", "--items", 5, "--answers", file, "--out", out)
     assert capspace("panels", "shrink", "smoke", *chosen).code == 0
-    refused = capspace(
-        "collect", tiny_checkpoint, "--panel", out, "--limit", 2, "--store", tmp_path / "store",
-        "--data-root", "embedded", "--device", "cpu",
-    )  # fmt: skip
-    assert refused.code != 0
-    assert "leave out limit" in refused.out + refused.err
+    with pytest.raises(NothingMeasuredError, match="leave out limit"):
+        collect(tiny_checkpoint, load_panel(out), tmp_path / "store", limit=2)

@@ -155,6 +155,22 @@ def test_two_scores_that_nothing_visible_tells_apart_are_refused(tmp_path: Path)
             store.to_table()
 
 
+@pytest.mark.parametrize("some", ["estimated from 100 items", "100 items drawn at random"])
+def test_a_score_by_all_items_stands_before_a_newer_one_by_some(tmp_path: Path, some: str) -> None:
+    words = f"{RESULT.protocol}; {some}"
+    estimate = replace(
+        RESULT, key="b" * 64, score=0.5, protocol=words, measured_at="2999-01-01T00:00:00+00:00"
+    )
+    of_another = replace(estimate, key="c" * 64, model="org/other")
+    with Store(tmp_path) as store:
+        for result in (RESULT, estimate, of_another):
+            store.put(result)
+        assert len(store.results()) == 3
+        table = store.to_table()
+    assert table.wide()["ARC-C"].to_dict() == {"org/model": RESULT.score, "org/other": 0.5}
+    assert sorted(table.scores["protocol"]) == [RESULT.protocol, words]
+
+
 def test_samples_with_half_a_character_come_back(tmp_path: Path) -> None:
     sample = {"text": "half \ud83d", "other": "whole é"}
     with Store(tmp_path) as store:

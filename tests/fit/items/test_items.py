@@ -27,7 +27,7 @@ from capspace.fit.items import (
     select_items,
     shorten,
 )
-from capspace.fit.items._short_form import family_folds
+from capspace.fit.items._candidates import clearly_best, family_folds
 
 N_MODELS, N_ITEMS = 120, 240
 
@@ -77,7 +77,7 @@ def test_a_fit_is_the_maximum_and_knows_no_order() -> None:
     best = model.discrimination_, model.easiness_
 
     def height(a: NDArray[np.float64], d: NDArray[np.float64]) -> float:
-        return model._posterior(few, 1 - few, a, d)[1] - model._penalty(a, d)
+        return model._posterior(few, np.ones((1, 30)), a, d)[1] - model._penalty(a, d)
 
     assert height(*best) == pytest.approx(model.log_likelihood_)
     rng = np.random.default_rng(0)
@@ -92,6 +92,11 @@ def test_missing_and_fractional_answers_count_as_far_as_they_are_there() -> None
     holes = np.where(np.random.default_rng(0).random((N_MODELS, N_ITEMS)) < 0.3, np.nan, 1)
     model = ItemResponse().fit(responses.values * holes)
     assert np.corrcoef(model.easiness_, -discrimination * difficulty)[0, 1] > 0.94
+    incomplete = responses.values.copy()
+    incomplete[0, 0] = np.nan  # by matrices of answers; without it by sums
+    np.testing.assert_allclose(
+        ItemResponse().fit(incomplete).easiness_[1:], fitted().easiness_[1:], atol=0.02
+    )
     halves = ItemResponse().fit(np.full((4, 3), 0.5))
     np.testing.assert_allclose(halves.easiness_, 0, atol=1e-6)
 
@@ -143,6 +148,45 @@ def test_a_short_form_states_the_error_that_it_has() -> None:
     assert short.stderr([0.3]) == short.error
     assert short.stderr([short.highest]) == max(short.errors[short.selection])
     assert short.items == tuple(responses.items[i] for i in short.positions)
+
+
+def test_random_items_stay_where_choosing_others_gains_nothing() -> None:
+    """All items are alike, so that any selection is a random one."""
+    rng = np.random.default_rng(0)
+    ability = rng.normal(size=(24, 1))
+    selections = []
+    for _ in range(4):
+        right = rng.random((24, 60)) < 1 / (1 + np.exp(-ability))
+        selections.append(shorten(named(right.astype(float)), 15).selection)
+    assert sum(name.startswith("random") for name in selections) >= 3
+
+
+def test_others_are_chosen_where_they_gain_clearly() -> None:
+    """Half of the items are answered by chance, whoever answers."""
+    rng = np.random.default_rng(0)
+    ability, difficulty = rng.normal(size=(40, 1)), 0.5 * rng.normal(size=400)
+    steep = np.where(np.arange(400) % 2, 4.0, 0.0)
+    right = rng.random((40, 400)) < 1 / (1 + np.exp(-steep * (ability - difficulty)))
+    short = shorten(named(right.astype(float)), 8)
+    assert short.selection in ("informative", "anchors")
+    assert np.mean(short.positions % 2) > 0.9
+    assert short.error < 0.8 * short.errors["random"][0] < 0.8 * short.mean_error
+
+
+def test_the_mean_of_random_items_is_their_weighted_mean() -> None:
+    responses = planted()[0].of(np.arange(24))
+    short = shorten(responses, 6, by=("random mean",))
+    np.testing.assert_allclose(short.coef, 1 / 6)
+    assert (short.selection, short.intercept) == ("random mean", 0)
+
+
+def test_a_gain_within_two_standard_errors_is_no_reason() -> None:
+    gains = np.array([1.0, -1.0, 2.0, -2.0, 1.5, 0.0])  # 0.25 on average, 0.63 is its error
+    first = np.full(6, 5.0)
+    assert clearly_best({"a": first, "b": first - gains}) == "a"
+    assert clearly_best({"a": first, "b": first - gains, "c": first - gains - 2}) == "c"
+    assert clearly_best({"a": first, "b": first - 2, "c": first - 1}) == "b"
+    assert clearly_best({"a": first, "b": first}) == "a"
 
 
 def test_ties_and_a_single_split_leave_an_error() -> None:

@@ -37,9 +37,9 @@ def test_a_folder_from_before_dates_still_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"about": ABOUT.replace("date: 2025-06-30\n", "")}, "mine: date: Field required"),
-        ({"about": ABOUT.replace("licence: CC-BY-4.0\n", "")}, "mine: licence: Field required"),
-        ({"about": ABOUT.replace("CC-BY-4.0", "''")}, "mine: licence: .* at least 1 character"),
+        ({"about": ABOUT.replace("date: 2025-06-30\n", "")}, "mine: date is not stated; add it"),
+        ({"about": ABOUT.replace("licence: CC-BY-4.0\n", "")}, "mine: licence is not stated; add"),
+        ({"about": ABOUT.replace("CC-BY-4.0", "''")}, "mine: licence is empty; state it"),
         (
             {"scores": SCORES.replace("2025-05-01", "2025-07-01")},
             "a: MMLU is dated 2025-07-01, after 2025-06-30",

@@ -150,7 +150,7 @@ def test_ones_own_folder_and_ones_own_table(tmp_path):
         ({"scores_csv": SCORES, "models_csv": "model,tuning\na,chat\n"}, "tuning is 'chat'"),
         (
             {"scores_csv": SCORES, "models_csv": "model\na\n", "targets_yaml": "- {name: x}"},
-            "targets.yaml: x: label: Field required",
+            "targets.yaml: x: label is not stated; add it",
         ),
         (
             {"scores_csv": SCORES, "models_csv": "model\na\n", "benchmarks_yaml": "a: [b"},

@@ -240,6 +240,7 @@ def test_a_dated_reference_stands_on_the_page_with_back_tests_and_baselines(tmp_
     assert "released 2025-09 · thinking mode" in text
     assert "Licence: MIT, CC-BY-4.0, Apache-2.0" in text
     assert "github.com/microsoft/benchpress" in text
+    assert f"By their loadings they are PC-1: general, PC-2: {placement.names[1]}." in text
     for heading in ("Error in back-tests", "Mean", "Trend", "Nearest", "Single"):
         assert heading in text
     assert "weak" in text
