@@ -1,4 +1,4 @@
-"""The page of a placement says how its scores were measured, and what that leaves open."""
+"""Notes on the report say how the scores were measured, and how uncertain they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candidates for a short form are compared on models that are left out of their making."""
+"""Candidates for a short form are compared on models left out of their construction."""
 
 from __future__ import annotations
 
