@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..completion._baselines import fit_baselines
+from ..completion._baselines import BASELINES, fit_baselines
 from ..completion._single import fit_lines
 from ..completion._training import Columns, TrainingTable, decimal_years
 from ..completion.scales import score_to_z, z_to_score
-from ._reference_laws import BASELINES
 
 __all__ = ["RowBaselines", "baselines_of_rows"]
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from .._display import frame_html
 from .._json import json_safe
-from ._reference_laws import BASELINES
+from ..completion._baselines import BASELINES
 from ._support import Support
 
 __all__ = ["Prediction", "Predictions"]

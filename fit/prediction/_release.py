@@ -79,6 +79,8 @@ def known_release_dates(
 ) -> dict[str, str]:
     """Return the releases of a table's models by ``release_of``, but none that is only assumed.
 
+    Where the reference states no date at all, it has no use for one, and nothing is returned.
+
     Parameters
     ----------
     table : ScoreTable
@@ -89,6 +91,8 @@ def known_release_dates(
         The release of models that state none, and are none of the reference.
 
     """
+    if not any(reference.table.facts["release_date"].tolist()):
+        return {}
     shared = [b for b in reference.table.benchmarks if b in table.benchmarks]
     scores, published = table.array(shared), reference.table.array(shared)
     names = reference.table.facts["model"].tolist()

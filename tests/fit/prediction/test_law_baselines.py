@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from capspace.fit import ScoreTable, TargetLaw, load_reference, z_to_score
+from capspace.fit.completion._baselines import BASELINES
 from capspace.fit.prediction._law_baselines import baselines_of_rows
-from capspace.fit.prediction._reference_laws import BASELINES
 from capspace.fit.prediction._release import known_release_dates
 from capspace.fit.reference import Benchmark, Reference, Target, target_training_table
 
