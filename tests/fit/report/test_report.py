@@ -281,9 +281,8 @@ def test_a_page_of_the_study_marks_weak_targets_and_refuses_others_with_the_reas
     (p,) = placement.predictions
     assert f'<p class="soft reason">weak: BBH: {p.reason}</p>' in page
     assert f"fitted on {p.n_models} models" in page
-    assert (
-        f'data-label="Error in back-tests">{load_reference().evaluations["bbh"].mae:.3f}<' in page
-    )
+    error = placement.reference.evaluations["bbh"].mae
+    assert f'data-label="Error in back-tests">{error:.3f}</td>' in page
     for name, value in p.baselines.items():
         shown = "–" if math.isnan(value) else f"{value:.3f}"
         assert f'<th class="number">{name.capitalize()}</th>' in page
