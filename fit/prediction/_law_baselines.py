@@ -88,7 +88,7 @@ def _training_table(scores: pd.DataFrame, truth: pd.Series, released: pd.Series)
     return TrainingTable(
         models=np.array(models, dtype=str),
         score=cells,
-        z=score_to_z(cells),
+        z=score_to_z(np.clip(cells, 0.0, 1.0)),  # the scale of the fits ends a little beyond
         years=decimal_years(released.reindex(scores.index).items()),
         reasoning=np.full(n, np.nan),
         provider=np.array(models, dtype=str),

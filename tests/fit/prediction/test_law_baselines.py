@@ -63,6 +63,17 @@ def test_the_trend_is_a_line_over_the_release_date() -> None:
     assert math.isnan(row.values["trend"])
 
 
+def test_scores_beyond_a_fraction_count_as_the_end_of_the_scale() -> None:
+    scores, truth, released = planted()
+    truth["m1"] = 1.2
+    row = np.array([[0.5, 0.5]])
+    (beyond,) = baselines_of_rows(scores, truth, released, row, [("new", "2023")])
+    (at_end,) = baselines_of_rows(scores, truth.clip(upper=1), released, row, [("new", "2023")])
+    assert beyond.values["trend"] == at_end.values["trend"]
+    assert beyond.values["single"] == at_end.values["single"]
+    assert beyond.values["mean"] == pytest.approx(truth.mean())
+
+
 def test_a_model_of_the_reference_is_no_baseline_of_itself() -> None:
     reference, name = load_reference(), "meta-llama/Llama-2-7b-hf"
     law = TargetLaw("bbh").fit(reference)
