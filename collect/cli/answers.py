@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from . import options as o
@@ -79,12 +80,12 @@ class StoredAnswer(_Answer):
 
 @dataclass(frozen=True)
 class FittedAnswer(_Answer):
-    """Targets by laws that are fitted now, a law each."""
+    """Targets by laws that are fitted now, a law each, with baselines."""
 
     models: Sequence[str] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row per prediction."""
+        """Return a row per prediction, with the baselines."""
         from capspace.fit.prediction import Predictions
 
         return Predictions(self.predictions).to_frame()
@@ -153,18 +154,22 @@ def by_fitted_laws(
     *,
     level: float,
     force: bool = False,
+    today: date | None = None,
 ) -> FittedAnswer:
     """Predict by a law that is fitted to each target now.
 
-    A target that its evaluation refuses has no number, but its reason, unless ``force``.
+    A target that its evaluation refuses has no number, but its reason, unless ``force``. ``today``
+    is the release of models that state none, for the trend among the baselines.
     """
     from dataclasses import replace
 
     from capspace.fit.errors import DegenerateError
     from capspace.fit.prediction import Predictions, TargetLaw
+    from capspace.fit.prediction._release import known_release_dates
     from capspace.fit.table.sampling import with_sampling_errors
 
     wide, stderr = own.wide(), with_sampling_errors(own).wide(value="stderr")
+    dates = known_release_dates(own, reference, today)
     made: list[Prediction] = []
     skipped: list[str] = []
     for chosen in [reference.target(name) for name in (targets or reference.targets)]:
@@ -174,7 +179,9 @@ def by_fitted_laws(
             continue
         try:
             law = TargetLaw(chosen).fit(reference)
-            predicted = law.predict(wide, level=level, stderr=stderr, keep=True)
+            predicted = law.predict(
+                wide, level=level, stderr=stderr, keep=True, release_dates=dates
+            )
         except DegenerateError as error:
             skipped.append(f"{chosen.label}: {error}")
             continue

@@ -107,7 +107,7 @@ def _answer(
     about = reference_dict(reference, reason)
     if reference.laws is None:
         answer: Answer = by_fitted_laws(
-            own, reference, targets, about, notes, level=level, force=force
+            own, reference, targets, about, notes, level=level, force=force, today=today
         )
     else:
         settings = {"level": level, "force": force, "today": today}

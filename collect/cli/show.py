@@ -148,6 +148,7 @@ def print_predictions(title: str, predictions: Iterable[Prediction]) -> None:
     rows = [p for p in every if math.isfinite(p.mean)]
     if rows:
         _print_prediction_rows(title, rows)
+        _print_baselines(title, [p for p in rows if p.baselines])
     groups: dict[tuple[str, str], list[str]] = {}
     for p in every:
         if p.reason:
@@ -185,6 +186,19 @@ def _print_prediction_rows(title: str, rows: Sequence[Prediction]) -> None:
             for p in rows
         ],
         numbers=("Prediction", f"{level} interval", "Best tenth"),
+    )
+
+
+def _print_baselines(title: str, rows: Sequence[Prediction]) -> None:
+    """Print predictions beside what needs no law, in a table of their own to keep both narrow."""
+    if not rows:
+        return
+    numbers = ("Prediction", *(name.capitalize() for name in rows[0].baselines))
+    print_table(
+        f"{title}: beside the baselines",
+        ("Name", *numbers),
+        [(p.target, score(p.mean), *map(score, p.baselines.values())) for p in rows],
+        numbers=numbers,
     )
 
 

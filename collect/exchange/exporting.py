@@ -97,7 +97,7 @@ def _csv(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
 def _parquet(results: Sequence[Result], store: Store, out: Path) -> list[Path]:
     if out.suffix.lower() not in PARQUET_ENDINGS:
         raise CollectError(
-            f"{out}: a Parquet file is called .parquet or .pq, or no tool recognises it"
+            f"{out}: name a Parquet file .parquet or .pq; other tools do not read it"
         )
     try:
         content: bytes = _table(results).to_parquet(index=False)

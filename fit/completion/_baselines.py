@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from ._training import TrainingTable
 from .scales import z_to_score
 
-__all__ = ["NAIVE", "Baselines", "fit_baselines"]
+__all__ = ["BASELINES", "NAIVE", "Baselines", "fit_baselines"]
 
 Array = NDArray[np.float64]
+
+BASELINES = ("mean", "trend", "nearest", "single")
+"""What stands beside each prediction: mean of the training models, trend over the release date,
+score of the nearest model, and the best single benchmark."""
 
 NAIVE = ("mean", "last_five", "trend")
 """Those that know at most the release date; a target is judged by the best of them."""

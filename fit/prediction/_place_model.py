@@ -22,6 +22,7 @@ from ._placement import NextBenchmark, Placement
 from ._prediction import Prediction, Predictions
 from ._reference_laws import TargetPrediction
 from ._reference_line import reference_line
+from ._release import known_release_dates
 from ._stored_predictions import predictions_by_stored_laws
 from ._support import support_of
 from ._target_law import TargetLaw
@@ -144,6 +145,7 @@ def place_model(
         predicted = {p.target for p in predictions}
         unpredicted = {n: p.reason for n, p in evaluated.items() if n not in predicted}
         chosen = []
+    dates = known_release_dates(own, reference) if chosen else {}
     for target in map(reference.target, chosen):
         evaluation = reference.evaluations.get(target.name)
         status, why_not = ("", "") if evaluation is None else (evaluation.status, evaluation.reason)
@@ -152,7 +154,9 @@ def place_model(
             continue
         try:
             law = TargetLaw(target, method=method).fit(reference, exclude=overlap.reasons.keys())
-            (prediction,) = law.predict(wide, level=level, stderr=stderr, keep=True)
+            (prediction,) = law.predict(
+                wide, level=level, stderr=stderr, keep=True, release_dates=dates
+            )
         except (DegenerateError, TooFewModelsError) as error:
             unpredicted[target.name] = str(error)
             continue

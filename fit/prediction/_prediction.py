@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from math import nan
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from .._display import frame_html
 from .._json import json_safe
+from ..completion._baselines import BASELINES
 from ._support import Support
 
 __all__ = ["Prediction", "Predictions"]
@@ -49,6 +50,12 @@ class Prediction:
     attainable : float
         What the best tenth of models with such scores exceed; NaN where the reference does not
         state how models were predicted that were left out, or for another level than 0.9.
+    baselines : mapping of name to float
+        What needs no law, from the same training models: "mean" of their scores, "trend" over the
+        release date, the score of the "nearest" model by the benchmarks at hand, and the best
+        "single" benchmark. Fractions; NaN where a baseline says nothing.
+    nearest_model, single_benchmark : str
+        What the last two of them are; "" for none.
 
     See Also
     --------
@@ -74,6 +81,9 @@ class Prediction:
     status: str = ""
     reason: str = ""
     attainable: float = nan
+    baselines: Mapping[str, float] = field(default_factory=dict, hash=False)
+    nearest_model: str = ""
+    single_benchmark: str = ""
 
     def __repr__(self) -> str:
         where = "inside" if self.support.inside else "outside"
@@ -112,6 +122,9 @@ class Prediction:
                 "status": self.status,
                 "reason": self.reason,
                 "attainable": self.attainable,
+                "baselines": dict(self.baselines),
+                "nearest_model": self.nearest_model,
+                "single_benchmark": self.single_benchmark,
             }
         )
         return safe
@@ -153,19 +166,22 @@ class Predictions(tuple[Prediction, ...]):
         -------
         DataFrame
             model, target, prediction, lower, upper, level, inside_support, support, n_models,
-            n_families, method, status, reason and attainable; NaN where a model has no known
-            benchmark.
+            n_families, method, status, reason, attainable, the baselines mean, trend, nearest and
+            single, nearest_model and single_benchmark; NaN where a model has no known benchmark.
 
         """
         columns = (
             "model", "target", "prediction", "lower", "upper", "level", "inside_support",
             "support", "n_models", "n_families", "method", "status", "reason", "attainable",
+            *BASELINES, "nearest_model", "single_benchmark",
         )  # fmt: skip
         rows = [
             (
                 p.model, p.target, p.mean, p.lower, p.upper, p.level, p.support.inside,
                 p.support.summary, p.n_models, len(p.families), p.method,
                 p.status, p.reason, p.attainable,
+                *(p.baselines.get(name, nan) for name in BASELINES),
+                p.nearest_model, p.single_benchmark,
             )
             for p in self
         ]  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 from .._display import SingleRow
 from .._json import json_safe
 from ..completion import FittedPredictor
+from ..completion._baselines import BASELINES
 from ..completion._gates import Gate
 from ..completion._training import decimal_years
 from ..errors import FitError, UnknownNameError
@@ -29,11 +30,7 @@ from ._release import release_of
 from ._score_errors import score_errors, widened
 from ._several import check_different, targets_of_each
 
-__all__ = ["BASELINES", "TargetPrediction", "predict_targets"]
-
-BASELINES = ("mean", "trend", "nearest", "single")
-"""What stands beside each prediction: mean of the reference's models, trend over the release date,
-score of the nearest model, and the best single benchmark."""
+__all__ = ["TargetPrediction", "predict_targets"]
 
 Status = Literal["offered", "weak", "refused", "not evaluated"]
 

@@ -8,9 +8,10 @@ from datetime import date
 from typing import Literal
 
 from ..reference import Reference
+from ..reference.overlap import overlap_of_rows
 from ..table._table import ScoreTable
 
-__all__ = ["Release", "release_of"]
+__all__ = ["Release", "known_release_dates", "release_of"]
 
 _HOW = "give the date in a column release_date or with --release-date"
 
@@ -71,3 +72,34 @@ def release_of(
     if today is not None:
         return Release(model, today.isoformat(), "given")
     return Release(model, date.today().isoformat(), "today")
+
+
+def known_release_dates(
+    table: ScoreTable, reference: Reference, today: date | None = None
+) -> dict[str, str]:
+    """Return the releases of a table's models by ``release_of``, but none that is only assumed.
+
+    Where the reference states no date at all, it has no use for one, and nothing is returned.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        Scores of the models, and their facts.
+    reference : Reference
+        Its dates are those of the same models in it.
+    today : date, optional
+        The release of models that state none, and are none of the reference.
+
+    """
+    if not any(reference.table.facts["release_date"].tolist()):
+        return {}
+    shared = [b for b in reference.table.benchmarks if b in table.benchmarks]
+    scores, published = table.array(shared), reference.table.array(shared)
+    names = reference.table.facts["model"].tolist()
+    dates = {}
+    for model, row in zip(table.facts["model"].tolist(), scores, strict=True):
+        same = overlap_of_rows(model, row, names, published).sure
+        release = release_of(table, model, reference, same, today)
+        if release.origin != "today":
+            dates[str(model)] = release.day
+    return dates

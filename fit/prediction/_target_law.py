@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Self
 
@@ -33,6 +33,7 @@ from ..table.doubtful import rows_without_doubtful
 from ..table.numbers import check_standard_errors, check_unique, float_frame
 from ._attainable import attainable_score
 from ._completion import complete
+from ._law_baselines import baselines_of_rows
 from ._prediction import Prediction, Predictions
 from ._support import support_of
 
@@ -179,6 +180,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         level: float = 0.9,
         stderr: pd.DataFrame | None = None,
         keep: bool = False,
+        release_dates: Mapping[str, str] | None = None,
     ) -> Predictions:
         """Predict the target of models, from their benchmark scores.
 
@@ -192,6 +194,9 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
             Standard errors; where given, they widen the interval.
         keep : bool, default False
             Predict from scores far below chance, too, which otherwise count as not measured.
+        release_dates : mapping of model to str, optional
+            ISO dates or months, where known. They do not touch the prediction: the baseline
+            "trend" is the trend over the release date, and NaN for a model without one.
 
         Returns
         -------
@@ -204,7 +209,7 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
             No benchmark of the space is among the columns.
         FitError
             A score outside [0, 1] or not a number, a benchmark given twice, a standard error that
-            is negative or infinite, or a level outside (0, 1).
+            is negative or infinite, no date, or a level outside (0, 1).
         TooFewModelsError, DegenerateError, NotConvergedError
             Without the reference models that one of these is, the rest do not determine the law,
             or ``Conformal`` refuses the target.
@@ -236,7 +241,9 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         for same, members in groups.items():
             law = self if not same else self._without(same)
             errors = None if stderr is None else stderr.reindex(index=scores.index).iloc[members]
-            rows = law._predict(scores.iloc[members], level=level, stderr=errors)
+            rows = law._predict(
+                scores.iloc[members], level=level, stderr=errors, dates=release_dates or {}
+            )
             for i, prediction in zip(members, rows, strict=True):
                 lines = (*doubts[i], overlaps[i].note(same), *fewer)
                 predictions[i] = replace(prediction, notes=tuple(line for line in lines if line))
@@ -274,7 +281,12 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         return law.fit(self.reference_, exclude=self.excluded_.union(models))
 
     def _predict(
-        self, scores: pd.DataFrame, *, level: float, stderr: pd.DataFrame | None
+        self,
+        scores: pd.DataFrame,
+        *,
+        level: float,
+        stderr: pd.DataFrame | None,
+        dates: Mapping[str, str],
     ) -> list[Prediction]:
         """Predict models by this law, whatever it was fitted on."""
         method = default_method(self.reference_) if self.method is None else self.method
@@ -298,6 +310,13 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
             capabilities[placed] = self.space_.transform(pd.DataFrame(filled, columns=benchmarks))
             c[placed] = self.law_.linear_predictor(capabilities[placed])
         left_out = left_out_of(self.reference_) if level == LEVEL else None
+        beside = baselines_of_rows(
+            self.scores_,
+            self.truth_,
+            self.reference_.table.models["release_date"],
+            x,
+            [(str(model), dates.get(str(model), "")) for model in scores.index],
+        )
         return [
             Prediction(
                 target=self.target_.name,
@@ -314,6 +333,9 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
                 families=tuple(map(str, dict.fromkeys(self.families_))),
                 method=method.name,
                 attainable=attainable_score(left_out, mean=float(mean[i]), upper=float(upper[i])),
+                baselines=beside[i].values,
+                nearest_model=beside[i].nearest_model,
+                single_benchmark=beside[i].single_benchmark,
             )
             for i, model in enumerate(scores.index)
         ]

@@ -66,7 +66,7 @@ def packaged_targets(name: str) -> dict[str, Target]:
 
 def owners_of_target(name: str) -> list[str]:
     """Return the packaged references that have a target of this name, label or benchmark."""
-    wanted = name.strip().lower()
+    wanted = str(name).strip().lower()
     return [
         reference
         for reference in reference_names()

@@ -17,6 +17,11 @@ _TWO_SPACES = (
     "must not help to build the space that it is predicted from, and because a law can only be "
     "fitted to models whose score on the target is known."
 )
+_OWN_BASELINES = (
+    "The baselines are the mean of the models that the law was fitted to, the trend over the "
+    "release date where the models' dates are known, the nearest model, and the best single "
+    "benchmark."
+)
 _STUDY = "observational scaling laws (Ruan, Maddison & Hashimoto, 2024, arXiv 2405.10938)"
 _BLEND = {
     "vendor-reported": "the mean of a Bayesian factor model of all benchmarks and a line on the "
@@ -50,7 +55,8 @@ def _reference_line(reference: Reference) -> str:
 def _method(placement: Placement) -> list[str]:
     """Return how the predictions of a placement were made."""
     if not placement.evaluated:
-        return [f"Method: {_STUDY}.", _TWO_SPACES]
+        beside = [_OWN_BASELINES] if placement.predictions else []
+        return [f"Method: {_STUDY}.", _TWO_SPACES, *beside]
     reference = placement.reference
     return [
         f"Each prediction of {reference.name} is {_BLEND[str(reference.kind)]}. The width of an "

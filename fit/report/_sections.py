@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..prediction import Placement, Prediction, TargetPrediction
+from ..prediction import Placement, Prediction
 from ._drawn import Drawn
 from .words import outside, score, share
 
@@ -43,6 +43,9 @@ def section_of(placement: Placement, drawn: Mapping[str, Drawn]) -> dict[str, An
         },
         "fitted_on": _fitted_on(placement),
         "baselines": _baselines(placement),
+        "reasons": _reasons(placement),
+        "has_errors": bool(reference.evaluations),
+        "is_fitted_now": not placement.evaluated,
     }
 
 
@@ -63,8 +66,8 @@ def _unpredicted(placement: Placement) -> list[dict[str, str]]:
 
 
 def _baselines(placement: Placement) -> list[str]:
-    """Return the headings of the baselines' columns; none where nothing was back-tested."""
-    first = next(iter(placement.evaluated.values()), None)
+    """Return the headings of the baselines' columns."""
+    first = next(iter(placement.predictions), None)
     return [] if first is None else [name.capitalize() for name in first.baselines]
 
 
@@ -88,23 +91,29 @@ def _prediction(placement: Placement, index: int) -> dict[str, Any]:
         "support": p.support.summary,
         "distance": outside(p),
         "fitted_on": f"{p.n_models} models, {len(p.families)} families",
-        **_back_test(placement.evaluated.get(p.target), p),
+        **_back_test(placement, p),
     }
 
 
-def _back_test(evaluated: TargetPrediction | None, prediction: Prediction) -> dict[str, Any]:
-    """Return what stands beside a prediction; error and baselines only by stored laws."""
-    if evaluated is None:
-        about = {"status": prediction.status, "why": prediction.reason}
-        return {**about, "error": "", "baselines": []}
-    evaluation = evaluated.evaluation
+def _back_test(placement: Placement, prediction: Prediction) -> dict[str, Any]:
+    """Return what stands beside a prediction."""
+    evaluation = placement.reference.evaluations.get(prediction.target)
     error = math.nan if evaluation is None or evaluation.mae is None else evaluation.mae
     return {
-        "status": evaluated.status,
-        "why": evaluated.reason,
+        "status": prediction.status,
+        "why": prediction.reason,
         "error": score(error),
-        "baselines": [score(value) for value in evaluated.baselines.values()],
+        "baselines": [score(value) for value in prediction.baselines.values()],
     }
+
+
+def _reasons(placement: Placement) -> list[str]:
+    """Return why targets are not offered, in a line those of one status and reason."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for p in placement.predictions:
+        if p.reason:
+            groups.setdefault((p.status, p.reason), []).append(p.label)
+    return [f"{status}: {', '.join(names)}: {why}" for (status, why), names in groups.items()]
 
 
 def _fitted_on(placement: Placement) -> list[dict[str, str]]:

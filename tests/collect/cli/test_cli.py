@@ -90,6 +90,11 @@ def test_predict_on_the_study_states_status_and_reasons(
     rows = pd.read_csv(csv).set_index("target")
     assert rows["status"].to_dict() == {"bbh": "weak", "agentboard": "refused"}
     assert rows["prediction"].isna().to_dict() == {"bbh": False, "agentboard": True}
+    numbers = [f"{rows.loc['bbh', name]:.3f}" for name in ("prediction", "mean")]
+    beside = [f"{rows.loc['bbh', name]:.3f}" for name in ("nearest", "single")]
+    assert "mine: beside the baselines Name Prediction Mean Trend Nearest Single" in shown
+    assert " ".join(["bbh", *numbers, "–", *beside]) in shown  # the study states no release dates
+    assert rows.loc["bbh", ["nearest_model", "single_benchmark"]].notna().all()
     forced = " ".join(capspace(*words, "--force").out.split())
     assert "refused, shown by --force: agentboard: 11 models" in forced
     assert pd.read_csv(csv)["prediction"].notna().all()
@@ -102,6 +107,9 @@ def test_predict_leaves_a_model_of_the_reference_out_of_its_own_fit(
     path.write_text(MINE.replace("mine", "meta-llama/Llama-2-7b-hf"))
     (p,) = json.loads(capspace("predict", path, "--target", "bbh", "--json").out)["predictions"]
     assert "meta-llama/Llama-2-7b-hf" not in p["models"]
+    assert list(p["baselines"]) == ["mean", "trend", "nearest", "single"]
+    assert p["baselines"]["trend"] is None
+    assert p["nearest_model"] in p["models"]
 
 
 @pytest.mark.slow

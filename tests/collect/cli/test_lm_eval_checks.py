@@ -61,7 +61,7 @@ def lacking(tiny_checkpoint: Path, tmp_path: Path) -> Path:
     return folder
 
 
-REASON = "1 weight of the model is not in its files: model.layers.1.mlp.up_proj.weight; what is"
+REASON = "1 weight of the model is not in its files: model.layers.1.mlp.up_proj.weight; missing"
 
 
 @pytest.mark.parametrize("records", [True, False])

@@ -18,8 +18,8 @@ from capspace.fit import (
     predict_targets,
     write_report,
 )
+from capspace.fit.completion._baselines import BASELINES
 from capspace.fit.errors import FitError, UnknownNameError
-from capspace.fit.prediction._reference_laws import BASELINES
 
 MINE = {"GPQA-diamond": 0.66, "MMLU-Pro": 0.78, "IFEval": 0.86, "AIME 2025": 0.7}
 

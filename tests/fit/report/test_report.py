@@ -1,6 +1,7 @@
 """The report: one self-contained page that a browser shows, whatever a model is called."""
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -277,6 +278,15 @@ def test_a_page_of_the_study_marks_weak_targets_and_refuses_others_with_the_reas
     page = write_report(placement, tmp_path).read_text()
     assert ">weak</span>" in page
     assert reason in page
+    (p,) = placement.predictions
+    assert f'<p class="soft reason">weak: BBH: {p.reason}</p>' in page
+    assert f"fitted on {p.n_models} models" in page
+    error = placement.reference.evaluations["bbh"].mae
+    assert f'data-label="Error in back-tests">{error:.3f}</td>' in page
+    for name, value in p.baselines.items():
+        shown = "–" if math.isnan(value) else f"{value:.3f}"
+        assert f'<th class="number">{name.capitalize()}</th>' in page
+        assert f'data-label="{name.capitalize()}">{shown}</td>' in page
 
 
 @pytest.fixture(scope="module")
