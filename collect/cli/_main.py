@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -93,6 +94,7 @@ class _Commands(Mapping[str, Any]):
         if name not in self._made:
             command: Any = get_group(registered([_MODULES[name]])).commands[name]
             command.rich_help_panel = _PANEL_OF[name]
+            _flow_help(command)
             _escape_help(command)
             _refuse_empty_paths(command)
             self._made[name] = command
@@ -115,6 +117,15 @@ class Root(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands in the order of their panels."""
         return list(_MODULES)
+
+
+def _flow_help(command: Any) -> None:
+    """Let a terminal fold the paragraphs of a command's help, whose source has lines of its own."""
+    if command.help:
+        paragraphs = inspect.cleandoc(command.help).split("\n\n")
+        command.help = "\n\n".join(" ".join(text.splitlines()) for text in paragraphs)
+    for subcommand in getattr(command, "commands", {}).values():
+        _flow_help(subcommand)
 
 
 def _escape_help(command: Any) -> None:

@@ -60,7 +60,11 @@ def complete(
     filled = complete_table(own, known, level=level, force=force, today=today)
     has_targets = (filled["score"].notna() & ~filled["known"] & (filled["status"] != "")).any()
     both = [TRUSTED] if has_targets else []
-    notes = [*t.own_dates(own, release_date), *table.notes, *filled.attrs["notes"], *both]
+    bare = t.without_scores(own, filled["model"])
+    notes = [
+        *(*t.own_dates(own, release_date), *bare, *table.notes),
+        *(*filled.attrs["notes"], *both),
+    ]
     about = reference_dict(known, reason)
     if csv is not None:
         write_csv(filled, csv)

@@ -165,7 +165,8 @@ def benchmarks_of(table: ScoreTable, reference: Reference, file: Path, keep: boo
     usable = t.without_doubtful(own, keep=keep, chance=reference.chance_levels)
     if not usable.benchmarks:
         raise TableError(f"{file}: no score is left to predict from; {'; '.join(usable.notes)}")
-    return usable
+    bare = t.without_scores(table, usable.rows["model"].tolist())
+    return replace(usable, notes=(*bare, *usable.notes)) if bare else usable
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

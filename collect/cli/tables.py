@@ -44,6 +44,7 @@ __all__ = [
     "target_column",
     "treated_column",
     "without_doubtful",
+    "without_scores",
 ]
 
 Scores = Annotated[
@@ -186,6 +187,13 @@ def own_dates(table: ScoreTable, release_date: str | None) -> list[str]:
         f"the column release_date states the date of {models} and takes precedence; "
         "--release-date applies to models without one"
     ]
+
+
+def without_scores(table: ScoreTable, scored: Iterable[str]) -> list[str]:
+    """Return in a line which models of a table are not among ``scored``, those with a score."""
+    used = set(scored)
+    bare = [model for model in dict.fromkeys(table.facts["model"].tolist()) if model not in used]
+    return [f"no score to predict from: {', '.join(bare)}"] if bare else []
 
 
 def print_alarms(alarms: Iterable[ScoreAlarm]) -> None:

@@ -34,14 +34,16 @@ def print_target_predictions(
 
     Targets that were refused are named, not listed, unless ``all_shown``.
     """
-    for model in dict.fromkeys(p.model for p in predictions):
+    models = list(dict.fromkeys(p.model for p in predictions))
+    for model in models:
         own = [p for p in predictions if p.model == model]
         for status, title in _TITLES.items():
             rows = [p for p in own if p.status == status and math.isfinite(p.mean)]
             if rows:
                 _print_rows(f"{model}: {title}", rows)
                 _print_reasons(rows)
-        _print_gated(model, [p for p in own if not math.isfinite(p.mean)], all_shown)
+        gated = [p for p in own if not math.isfinite(p.mean)]
+        _print_gated(model, gated, all_shown, of=f" of {model}" if len(models) > 1 else "")
 
 
 def _print_rows(title: str, predictions: Sequence[TargetPrediction]) -> None:
@@ -91,8 +93,13 @@ def _print_reasons(predictions: Sequence[TargetPrediction]) -> None:
         console().print()
 
 
-def _print_gated(model: str, predictions: Sequence[TargetPrediction], all_shown: bool) -> None:
-    """Print why there is no number, a line per reason; refused targets in one line."""
+def _print_gated(
+    model: str, predictions: Sequence[TargetPrediction], all_shown: bool, *, of: str
+) -> None:
+    """Print why there is no number, a line per reason; refused targets in one line.
+
+    ``of`` names the model after the targets, where there are several models.
+    """
     refused = [p for p in predictions if p.status == "refused" and not all_shown]
     others = [p for p in predictions if p not in refused]
     gates = Counter(p.gate for p in others if p.gate)
@@ -108,7 +115,7 @@ def _print_gated(model: str, predictions: Sequence[TargetPrediction], all_shown:
     for p in others:
         groups.setdefault(p.reason, []).append(p.target)
     for why, targets in groups.items():
-        console().print(f"no number for {', '.join(targets)}: {why}", markup=False)
+        console().print(f"no number for {', '.join(targets)}{of}: {why}", markup=False)
 
 
 def target_frame(predictions: Iterable[TargetPrediction]) -> pd.DataFrame:

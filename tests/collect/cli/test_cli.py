@@ -100,6 +100,18 @@ def test_predict_on_the_study_states_status_and_reasons(
     assert pd.read_csv(csv)["prediction"].notna().all()
 
 
+def test_a_model_without_a_number_is_named_beside_others(capspace: Command, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    names = "GPQA-diamond,MMLU-Pro,release_date"
+    path.write_text(f"model,{names}\nbare,,,2026-02\nmine,0.5,0.6,2026-02\nbest,1,1,2026-02\n")
+    bare = "no score to predict from: bare"
+    shown = " ".join(capspace("predict", path, "--target", "hle/no-tools").out.split())
+    assert "mine: offered" in shown
+    assert "no number for hle/no-tools of best: the model lies outside" in shown
+    assert bare in shown
+    assert bare in json.loads(capspace("complete", path, "--json").out)["notes"]
+
+
 def test_predict_leaves_a_model_of_the_reference_out_of_its_own_fit(
     capspace: Command, tmp_path: Path
 ) -> None:

@@ -85,3 +85,14 @@ def test_an_option_means_one_thing_in_every_command() -> None:
             for name in parameter.opts:
                 meanings.setdefault(name, set()).add(str(getattr(parameter, "help", "")))
     assert {n: t for n, t in meanings.items() if n.startswith("--") and len(t) > 1} == {}
+
+
+def test_a_paragraph_of_help_folds_where_the_terminal_does(
+    capspace: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    paragraph = capspace("complete", "--help").out.split("Numbers are refused")[1].split("╭")[0]
+    inner = paragraph.strip().splitlines()[:-1]
+    assert len(inner) > 3
+    assert min(len(line.strip()) for line in inner[1:]) > 60
