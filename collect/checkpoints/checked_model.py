@@ -180,7 +180,7 @@ class CheckedModel(ThinkingModel):
                 f"{self.label}: {weights.reason}; missing weights would be initialised at random"
             )
         self.missing_weights = weights.missing
-        self.notes.append(f"{weights.reason}; what is missing is drawn at random")
+        self.notes.append(f"{weights.reason}; missing weights are initialised at random")
 
     @contextmanager
     def _vocabulary_of(self, adapter: str | None, revision: str | None) -> Iterator[None]:

@@ -72,7 +72,7 @@ def test_a_model_that_lacks_weights_is_not_measured(
     with pytest.raises(CheckpointError, match=REASON):
         run(manager, lacking, store)
     _, lines = run(manager, lacking, store, allow_missing_weights=True)
-    assert f"{lacking}: {REASON} missing is drawn at random" in lines
+    assert f"{lacking}: {REASON} weights are initialised at random" in lines
     if store is not None:
         assert lines[-1].startswith("responses are not stored: some of the weights are random")
         assert not list(store.glob("journal/*.sqlite"))
@@ -88,7 +88,7 @@ def test_the_command_takes_the_permission(
     ]  # fmt: skip
     run = capspace(*given, "--allow-missing-weights")
     assert run.code == 0, run.err
-    assert f"capspace: {lacking}: {REASON} missing is drawn at random" in run.err
+    assert f"capspace: {lacking}: {REASON} weights are initialised at random" in run.err
 
 
 def test_an_adapter_beside_a_model_ends_the_run(

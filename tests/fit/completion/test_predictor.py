@@ -191,7 +191,10 @@ def test_a_model_needs_an_anchor():
         scores, facts, cheap=[*CHEAP, "BBH"], targets=["agents"]
     )
     rows = scores[["IFEval", "BBH"]].iloc[:1]
-    assert "needs the model's score on GPQA-diamond or MMLU-Pro" in predictor.predict(rows)["reason"].iloc[0]
+    assert (
+        "needs the model's score on GPQA-diamond or MMLU-Pro"
+        in predictor.predict(rows)["reason"].iloc[0]
+    )
     other = BlendedPredictor(kind=KINDS[1], n_sweeps=30).fit(
         scores, facts, cheap=[*CHEAP, "BBH"], targets=["agents"], anchors=["IFEval"]
     )
