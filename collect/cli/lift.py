@@ -79,7 +79,9 @@ def lift(
         ]
         lifts = _own_lifts(file, data, chosen, level)
     if not lifts:
-        raise FitError(f"{file}: no score from which the gain could be predicted")
+        first = ", ".join(load_reference().benchmarks if data is None else ())
+        hint = f"; laws of gains start from {first}, or from your own --data" if first else ""
+        raise FitError(f"{file}: no score from which a gain can be predicted{hint}")
     notes = [_UNLIKE_PREDICT] if data is None else []
     if as_json:
         o.print_json({"lifts": [each.to_dict() for each in lifts], "notes": notes})
