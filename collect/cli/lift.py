@@ -79,7 +79,9 @@ def lift(
         ]
         lifts = _own_lifts(file, data, chosen, level)
     if not lifts:
-        raise FitError(f"{file}: no score from which the gain could be predicted")
+        names = ", ".join(load_reference().benchmarks if data is None else ())
+        hint = f"; laws of gains start from {names}, or from your own --data" if names else ""
+        raise FitError(f"{file}: no score from which a gain can be predicted{hint}")
     notes = [_UNLIKE_PREDICT] if data is None else []
     if as_json:
         o.print_json({"lifts": [each.to_dict() for each in lifts], "notes": notes})
@@ -174,7 +176,7 @@ def _require_content(*files: Path) -> None:
 
     for file in files:
         if file.is_file() and not file.stat().st_size:
-            raise TableError(f"{file}: empty")
+            raise TableError(f"{file}: the file is empty")
 
 
 def print_lifts(lifts: Sequence[Lift]) -> None:

@@ -102,6 +102,8 @@ def _responses(
     from ..run.item_responses import stored_responses, tabled_responses
 
     if not by.is_dir():
+        if families:
+            raise TableError(f"{by}: --families is for a store; a table has a column family")
         return {**tabled_responses(by, _leaves(panel), panel.benchmarks)}
     if not (by / "store.sqlite").is_file():
         raise TableError(f"{by}: a folder without a store; give a table, or a store's folder")

@@ -43,7 +43,9 @@ def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) 
             lines.append(message)
             continue
         name = str(problem["loc"][0])
-        got = "" if name in _MAY_HOLD_SECRETS else f", got {_SHORT.repr(problem['input'])}"
+        given = _SHORT.repr(problem["input"])
+        is_quoted = isinstance(problem["input"], str) and given in message
+        got = "" if name in _MAY_HOLD_SECRETS or is_quoted else f", got {given}"
         lines.append(f"{spell(name)}: {message}{got}")
     return list(dict.fromkeys(lines))
 

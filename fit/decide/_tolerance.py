@@ -47,7 +47,7 @@ class Tolerance:
         Raises
         ------
         FitError
-            It is no number above 0.
+            It is no number above 0, or a part of a score that is not below 1.
 
         """
         relative = text.strip().endswith("%")

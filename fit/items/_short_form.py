@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
+from .._display import counted
 from ..errors import DegenerateError, FitError, TooFewModelsError
 from ._candidates import (
     CANDIDATES,
@@ -164,9 +165,10 @@ def shorten(
         raise FitError("by names no selection to choose from")
     families = sorted(set(responses.families))
     if responses.n_models < FEWEST_MODELS or len(families) < 2:
+        kin = "1 family" if len(families) == 1 else f"{len(families)} families"
         raise TooFewModelsError(
-            f"{responses.n_models} models of {len(families)} families are too few to choose items "
-            f"by; at least {FEWEST_MODELS} models of two families are needed"
+            f"too few models to choose items by: {counted(responses.n_models, 'model')} of {kin}; "
+            f"at least {FEWEST_MODELS} models of two families are needed"
         )
     training, model = completed(responses)
     scores = training.values @ training.weights

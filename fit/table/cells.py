@@ -200,17 +200,19 @@ def cell_numbers(cells: Column, models: Column, column: Hashable) -> NDArray[np.
         if isinstance(cell, str) and text.lower() in _NOT_MEASURED:
             continue
         if not isinstance(cell, str) or not is_number(text):
-            comma = isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(text)
-            raise TableError(
-                f"{models[i]}: {column!s} is {cell!r:.60}, "
-                + (
-                    f"with a decimal comma; write {text.replace(',', '.')}"
-                    if comma
-                    else "not a number; leave the cell empty where nothing was measured"
-                )
-            )
+            why = _not_a_number(text if isinstance(cell, str) else "")
+            raise TableError(f"{models[i]}: {column!s} is {cell!r:.60}, {why}")
         numbers[i] = float(text)
     return numbers
+
+
+def _not_a_number(text: str) -> str:
+    """Return what is wrong with a text that is no number, and what to write."""
+    if _DECIMAL_COMMA.fullmatch(text):
+        return f"with a decimal comma; write {text.replace(',', '.')}"
+    if text.endswith("%") and is_number(share := text.removesuffix("%").strip()):
+        return f"with a percent sign; write {float(share) / 100:.10g}"
+    return "not a number; leave the cell empty where nothing was measured"
 
 
 def _decimal_numbers(cells: Column) -> NDArray[np.float64] | None:

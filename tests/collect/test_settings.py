@@ -363,6 +363,9 @@ def test_paths_in_a_zoo_file_start_at_its_folder(
 
 
 def test_a_command_names_the_option_that_is_wrong(capspace: Command, tmp_path: Path) -> None:
+    assert (
+        capspace.refused("place", tmp_path, "--until", "5%", "--budget", "soon").count("soon") == 1
+    )
     line = capspace.refused("place", tmp_path, "--limit", "0", "--batch-size", "many")
     assert line == (
         "capspace: --batch-size: a batch size is a count of at least 1, or 'auto', got 'many'; "

@@ -65,4 +65,13 @@ def test_what_cannot_be_is_refused_at_once(capspace: Command, own: tuple[Path, P
     assert "NAME@K is for K answers, from 1" in none
     assert "level is 2.0" in capspace.refused("lift", mine, "--level", "2")
     (mine.parent / "empty.csv").write_text("")
-    assert "empty.csv: empty" in capspace.refused("lift", mine.parent / "empty.csv")
+    assert "empty.csv: the file is empty" in capspace.refused("lift", mine.parent / "empty.csv")
+
+
+def test_scores_that_no_gain_starts_from_are_met_with_those_that_do(
+    capspace: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("model,GPQA-diamond\nmine,0.5\n")
+    refused = capspace.refused("lift", path)
+    assert "no score from which a gain can be predicted; laws of gains start from MMLU, " in refused

@@ -113,6 +113,7 @@ def test_separators_and_byte_order_marks(tmp_path: Path, separator: str, encodin
     [
         ("Model;X\na;0,45\n", "a: X is '0,45', with a decimal comma; write 0.45"),
         ('Model,X\na,"0,45"\n', "a: X is '0,45', with a decimal comma; write 0.45"),
+        ("Model,X\na,57 %\n", "a: X is '57 %', with a percent sign; write 0.57"),
         ("Model,X\na,True\n", "a: X is 'True', not a number"),
         ("Model,X\na,1_0\n", "a: X is '1_0', not a number"),
         ("Model,X\na,0.5,0.6\n", "its rows have more cells than its header"),

@@ -145,7 +145,10 @@ def test_what_cannot_be_shrunk_is_refused_in_a_line(tmp_path: Path, capspace: Co
     file = tmp_path / "answers.csv"
     assert "100 items of 40 are no fewer than all" in shrunk(capspace, table(file))
     few = shrunk(capspace, table(file, n_models=7), "--items", 5)
-    assert "7 models of 7 families are too few" in few
+    assert "too few models to choose items by: 7 models of 7 families; at least 20" in few
+    (tmp_path / "families.csv").write_text("model,family\nm0,a\n")
+    kin = shrunk(capspace, table(file), "--items", 5, "--families", tmp_path / "families.csv")
+    assert "--families is for a store; a table has a column family" in kin
     other = shrunk(capspace, table(file, task="arc_easy/"), "--items", 5)
     assert "'arc_easy/0' is no item of arc_challenge" in other
     file.write_text("model,arc_challenge/0,arc_challenge/2\na,1,0\n")

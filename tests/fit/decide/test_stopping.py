@@ -222,6 +222,10 @@ def test_a_figure_ends_at_all_tokens_and_a_plan_knows_its_whole_pools() -> None:
 
     some = plan_items(EFFECT, planted(), Tolerance.read("5%"))
     assert not some.is_whole
-    left, right = draw_stopping(some).axes[0].get_xlim()
+    axes = draw_stopping(some).axes[0]
+    left, right = axes.get_xlim()
     assert 0 < left < right < 2
+    labels = {label.get_text() for label in axes.get_xticklabels(which="both")}
+    assert "100%" in labels
+    assert not any("10^" in label for label in labels)
     assert plan_items(EFFECT, planted((10_000, 1000)), Tolerance.read("5%")).is_whole
