@@ -74,11 +74,8 @@ def _named_after(path: Path) -> Path:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Have two more than there are cores for the slow tests, as some wait, for Slurm, say.
-
-    With one more, two cores were idle for a quarter of the time.
-    """
-    return len(os.sched_getaffinity(0)) + 2 * (config.getoption("markexpr") != "not slow")
+    """Have one more than there are cores for the slow tests, as some wait, for Slurm, say."""
+    return len(os.sched_getaffinity(0)) + (config.getoption("markexpr") != "not slow")
 
 
 def pytest_configure(config: pytest.Config) -> None:
