@@ -82,7 +82,7 @@ def test_what_is_written_reads_back(tmp_path, layout, suffix):
         ("Model,MMLUU\nx,0.3\n", "unknown column 'MMLUU'; did you mean 'MMLU'"),
         ("Model,foo,bar\nx,1,2\n", "unknown column 'foo' \\(and 1 more\\)"),
         ("Model,MMLU\nx,abc\n", "x: MMLU is 'abc', not a number"),
-        ("Model,MMLU\nx,45%\n", "x: MMLU is '45%', not a number"),
+        ("Model,MMLU\nx,45%\n", "x: MMLU is '45%', with a percent sign; write 0.45"),
         ("Model,MMLU\nx,inf\n", "score of MMLU is infinite"),
         ("Model,MMLU\nx,.3\nx,.4\n", "x: MMLU is 0.3 .* but 0.4 .*; keep one"),
         ("Model,Model Family,MMLU\nx,A,.3\nx,B,.3\n", "x: family is both A and B"),
