@@ -52,7 +52,7 @@ def measurement_notes(collection: Collection) -> list[str]:
     if limits:
         notes.append(
             f"Only the first items of each task were measured ({', '.join(limits)}). The standard "
-            "errors state the resulting uncertainty, except for scores of 0 or 1."
+            "errors state the resulting uncertainty."
         )
     for plan in collection.stopping.values():
         if plan.is_whole:
