@@ -102,6 +102,9 @@ def _answer(
     own = benchmarks_of(table, reference, file, keep)
     alarms = check_scores(table, reference)
     notes = [*_not_comparable(own, reference), *own.notes]
+    asked = reference.targets if targets is None else targets
+    if known := [name for name in asked if name in table.benchmarks]:
+        notes.append(f"also in {file}, and predicted as if it were not: {', '.join(known)}")
     if unstated := unstated_errors(own):
         notes.append(unstated)
     about = reference_dict(reference, reason)

@@ -25,6 +25,7 @@ _TITLES = {
 }
 
 _FORCED = "shown by --force"
+_REFUSED = "refused by their back-tests (see `capspace targets`)"
 
 
 def print_target_predictions(
@@ -32,18 +33,17 @@ def print_target_predictions(
 ) -> None:
     """Print predictions by model and status, beside the baselines; below, reasons against them.
 
-    Targets that were refused are named, not listed, unless ``all_shown``.
+    What speaks against a target is printed once, not for each model. Targets that were refused are
+    named, not listed, unless ``all_shown``.
     """
     models = list(dict.fromkeys(p.model for p in predictions))
+    numbers = [p for p in predictions if math.isfinite(p.mean)]
     for model in models:
-        own = [p for p in predictions if p.model == model]
         for status, title in _TITLES.items():
-            rows = [p for p in own if p.status == status and math.isfinite(p.mean)]
-            if rows:
+            if rows := [p for p in numbers if p.model == model and p.status == status]:
                 _print_rows(f"{model}: {title}", rows)
-                _print_reasons(rows)
-        gated = [p for p in own if not math.isfinite(p.mean)]
-        _print_gated(model, gated, all_shown, of=f" of {model}" if len(models) > 1 else "")
+    _print_reasons(numbers, n_models=len(models))
+    _print_gated([p for p in predictions if not math.isfinite(p.mean)], all_shown, len(models))
 
 
 def _print_rows(title: str, predictions: Sequence[TargetPrediction]) -> None:
@@ -76,45 +76,48 @@ def _print_rows(title: str, predictions: Sequence[TargetPrediction]) -> None:
     )
 
 
-def _print_reasons(predictions: Sequence[TargetPrediction]) -> None:
-    """Print what speaks against the numbers of a table, a line per reason."""
-    groups: dict[tuple[str, str], list[str]] = {}
+def _print_reasons(predictions: Sequence[TargetPrediction], *, n_models: int) -> None:
+    """Print what speaks against the numbers of the tables, a line per reason."""
+    groups: dict[tuple[str, str, str], dict[str, None]] = {}
     for p in predictions:
         judged = "" if p.evaluation is None else p.evaluation.reason
         weight = _FORCED if p.status == "refused" else p.status
-        for label, reason in ((_FORCED, p.gate), (weight, judged)):
-            if reason:
-                groups.setdefault((label, reason), []).append(p.target)
-    for (label, reason), targets in groups.items():
-        is_all = len(targets) == len(predictions) > 2
-        names = f"all {len(targets)} targets above" if is_all else ", ".join(targets)
-        console().print(f"{label}: {names}: {reason}", markup=False)
+        of = f" of {p.model}" if n_models > 1 else ""
+        for key in ((_FORCED, p.gate, of), (weight, judged, "")):
+            if key[1]:
+                groups.setdefault(key, {})[p.target] = None
+    for (label, reason, of), targets in groups.items():
+        shown = dict.fromkeys(p.target for p in predictions if of in ("", f" of {p.model}"))
+        others = [name for name in shown if name not in targets]
+        names = ", ".join(targets)
+        if len(targets) > 2 and len(others) * 2 < len(targets):
+            but = f" but {', '.join(others)}" if others else ""
+            names = f"all {len(shown)} targets above{but}"
+        console().print(f"{label}: {names}{of}: {reason}", markup=False)
     if groups:
         console().print()
 
 
-def _print_gated(
-    model: str, predictions: Sequence[TargetPrediction], all_shown: bool, *, of: str
-) -> None:
-    """Print why there is no number, a line per reason; refused targets in one line.
-
-    ``of`` names the model after the targets, where there are several models.
-    """
+def _print_gated(predictions: Sequence[TargetPrediction], all_shown: bool, n_models: int) -> None:
+    """Print why there is no number, a line per reason; refused targets in one line."""
     refused = [p for p in predictions if p.status == "refused" and not all_shown]
-    others = [p for p in predictions if p not in refused]
-    gates = Counter(p.gate for p in others if p.gate)
-    for gate, n in gates.most_common(1):  # that of the model, of which it has one
+    others = [p for p in predictions if p.status != "refused" or all_shown]
+    gates = Counter((p.model, p.gate) for p in others if p.gate)
+    for (model, gate), n in gates.items():
         if n > 1:
             line = f"no number for {model}'s {n} other targets: {gate}"
             console().print(f"{line}; --force shows the numbers", markup=False)
-            others = [p for p in others if p.gate != gate]
-    groups: dict[str, list[str]] = {}
-    if refused:
-        why = "refused by their back-tests (see `capspace targets`)"
-        groups[why] = [p.target for p in refused]
+    models: dict[tuple[str, str], list[str]] = {}
+    for p in refused:
+        models.setdefault((_REFUSED, p.target), [])
     for p in others:
-        groups.setdefault(p.reason, []).append(p.target)
-    for why, targets in groups.items():
+        if gates[p.model, p.gate] <= 1:
+            own = [p.model] if p.gate and n_models > 1 else []
+            models.setdefault((p.reason, p.target), []).extend(own)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for (why, target), names in models.items():
+        groups.setdefault((why, f" of {', '.join(names)}" if names else ""), []).append(target)
+    for (why, of), targets in groups.items():
         console().print(f"no number for {', '.join(targets)}{of}: {why}", markup=False)
 
 

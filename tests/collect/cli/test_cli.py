@@ -112,6 +112,19 @@ def test_a_model_without_a_number_is_named_beside_others(capspace: Command, tmp_
     assert bare in json.loads(capspace("complete", path, "--json").out)["notes"]
 
 
+def test_predict_says_what_holds_for_several_models_once(capspace: Command, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    names = "GPQA-diamond,MMLU-Pro,scicode/vendor,release_date"
+    rows = "first,0.3,0.4,0.2,2026-02\nsecond,0.3,0.4,0.2,2026-02\nthird,0.7,0.8,0.4,2026-02\n"
+    path.write_text(f"model,{names}\n{rows}")
+    shown = " ".join(capspace("predict", path).out.split())
+    assert shown.count("weak: swe-bench-verified/vendor: error") == 1
+    assert shown.count("refused by their back-tests") == 1
+    assert shown.count("no number for scicode/vendor") == 1
+    assert "no number for scicode/vendor of first, second: the interval lies below" in shown
+    assert f"also in {path}, and predicted as if it were not: scicode/vendor" in shown
+
+
 def test_predict_leaves_a_model_of_the_reference_out_of_its_own_fit(
     capspace: Command, tmp_path: Path
 ) -> None:
