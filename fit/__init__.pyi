@@ -148,6 +148,7 @@ from .prediction import Predictions as Predictions
 from .prediction import Support as Support
 from .prediction import TargetLaw as TargetLaw
 from .prediction import TargetPrediction as TargetPrediction
+from .prediction import TargetPredictions as TargetPredictions
 from .prediction import compare_models as compare_models
 from .prediction import complete_table as complete_table
 from .prediction import place_model as place_model

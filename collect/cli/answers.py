@@ -63,9 +63,9 @@ class StoredAnswer(_Answer):
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction, with the baselines."""
-        from .target_tables import target_frame
+        from capspace.fit.prediction import TargetPredictions
 
-        return target_frame(self.predictions)
+        return TargetPredictions(self.predictions).to_frame()
 
     def print_text(self, *, all_shown: bool) -> None:
         """Print tables and what is to be known about them."""

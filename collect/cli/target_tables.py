@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .options import console, print_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from capspace.fit.prediction import TargetPrediction
     from capspace.fit.reference import Evaluation
 
-__all__ = ["evaluation_words", "print_target_predictions", "target_frame"]
+__all__ = ["evaluation_words", "print_target_predictions"]
 
 _TITLES = {
     "offered": "offered",
@@ -119,32 +117,6 @@ def _print_gated(predictions: Sequence[TargetPrediction], all_shown: bool, n_mod
         groups.setdefault((why, f" of {', '.join(names)}" if names else ""), []).append(target)
     for (why, of), targets in groups.items():
         console().print(f"no number for {', '.join(targets)}{of}: {why}", markup=False)
-
-
-def target_frame(predictions: Iterable[TargetPrediction]) -> pd.DataFrame:
-    """Return a row per prediction, with the baselines."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "model": p.model,
-                "reference": p.reference,
-                "target": p.target,
-                "status": p.status,
-                "prediction": p.mean,
-                "lower": p.lower,
-                "upper": p.upper,
-                "level": p.level,
-                "attainable": p.attainable,
-                **p.baselines,
-                "nearest_model": p.nearest_model,
-                "single_benchmark": p.single_benchmark,
-                "reason": p.reason,
-            }
-            for p in predictions
-        ]
-    )
 
 
 def evaluation_words(evaluation: Evaluation | None, n: int) -> tuple[str, str, str, str, str]:

@@ -7,8 +7,9 @@ from ._placement import NextBenchmark as NextBenchmark
 from ._placement import Placement as Placement
 from ._prediction import Prediction as Prediction
 from ._prediction import Predictions as Predictions
-from ._reference_laws import TargetPrediction as TargetPrediction
 from ._reference_laws import predict_targets as predict_targets
 from ._reference_line import reference_line as reference_line
 from ._support import Support as Support
 from ._target_law import TargetLaw as TargetLaw
+from ._target_predictions import TargetPrediction as TargetPrediction
+from ._target_predictions import TargetPredictions as TargetPredictions

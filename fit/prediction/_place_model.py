@@ -20,12 +20,12 @@ from ..table.doubtful import leave_out_doubtful
 from ..table.sampling import unstated_errors, with_sampling_errors
 from ._placement import NextBenchmark, Placement
 from ._prediction import Prediction, Predictions
-from ._reference_laws import TargetPrediction
 from ._reference_line import reference_line
 from ._release import known_release_dates
 from ._stored_predictions import predictions_by_stored_laws
 from ._support import support_of
 from ._target_law import TargetLaw
+from ._target_predictions import TargetPrediction
 
 __all__ = ["place_model"]
 

@@ -17,8 +17,8 @@ from ..reference import Reference
 from ..space import CapabilitySpace, Place, component_names
 from ..table._table import ScoreTable
 from ._prediction import Predictions
-from ._reference_laws import TargetPrediction
 from ._target_law import TargetLaw
+from ._target_predictions import TargetPrediction
 
 __all__ = ["NextBenchmark", "Placement"]
 

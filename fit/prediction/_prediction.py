@@ -141,6 +141,7 @@ class Predictions(tuple[Prediction, ...]):
     --------
     TargetLaw.predict : One prediction per model.
     place_model : One prediction per target.
+    TargetPredictions : Those of stored laws.
 
     """
 

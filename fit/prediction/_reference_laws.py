@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
-from math import isnan, nan
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from .._display import SingleRow
-from .._json import json_safe
 from ..completion import FittedPredictor
 from ..completion._baselines import BASELINES
 from ..completion._gates import Gate
 from ..completion._training import decimal_years
 from ..errors import FitError, UnknownNameError
-from ..reference import Evaluation, Reference
+from ..reference import Reference
 from ..reference._digest import tables_digest
 from ..reference._training_arguments import training_arguments
 from ..reference.left_out import LEVEL, left_out_of
@@ -29,76 +25,9 @@ from ._extrapolation import extrapolation, score_ranges
 from ._release import release_of
 from ._score_errors import score_errors, widened
 from ._several import check_different, targets_of_each
+from ._target_predictions import Status, TargetPrediction, TargetPredictions
 
-__all__ = ["TargetPrediction", "predict_targets"]
-
-Status = Literal["offered", "weak", "refused", "not evaluated"]
-
-
-@dataclass(frozen=True, repr=False)
-class TargetPrediction(SingleRow):
-    """The predicted score of a model on a target of a reference.
-
-    Attributes
-    ----------
-    reference, target, label, model : str
-    status : str
-        "offered", "weak" or "refused" as the target was evaluated, or "not evaluated".
-    mean, lower, upper : float
-        Fractions; NaN where ``reason`` refuses a number.
-    level : float
-        Nominal coverage of (lower, upper).
-    reason : str
-        Why there is no number, or why it is worth little; "" where neither holds.
-    gate : str
-        The part of the reason that is about the model and not the target alone; "" for none.
-    baselines : mapping of name to float
-        Of ``BASELINES``, fractions; NaN where a baseline says nothing.
-    nearest_model, single_benchmark : str
-        What the last two of them are.
-    evaluation : Evaluation or None
-        How well the target is predicted.
-    attainable : float
-        What the best tenth of models with such scores exceed; NaN where the reference does not
-        state how models were predicted that were left out, or for another level than 0.9.
-    notes : tuple of str
-        Which models of the reference were left out because they are, or likely are, this model.
-
-    See Also
-    --------
-    predict_targets : Makes one for each model and target.
-    Evaluation : How well the target is predicted.
-
-    """
-
-    reference: str
-    target: str
-    label: str
-    model: str
-    status: Status
-    mean: float
-    lower: float
-    upper: float
-    level: float
-    reason: str
-    gate: str
-    baselines: dict[str, float]
-    nearest_model: str
-    single_benchmark: str
-    evaluation: Evaluation | None
-    attainable: float = nan
-    notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        shown = f"{self.mean:.2f} [{self.lower:.2f}, {self.upper:.2f}] at {self.level:.0%}"
-        number = "no number" if isnan(self.mean) else shown
-        return f"TargetPrediction({self.target} of {self.model}: {number}, {self.status})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-safe mapping; what is unknown is null."""
-        evaluation = None if self.evaluation is None else self.evaluation.to_dict()
-        safe: dict[str, Any] = json_safe({**vars(self), "evaluation": evaluation})
-        return safe
+__all__ = ["predict_targets"]
 
 
 def predict_targets(
@@ -110,7 +39,7 @@ def predict_targets(
     force: bool = False,
     exclude: Collection[str] = (),
     today: date | None = None,
-) -> list[TargetPrediction]:
+) -> TargetPredictions:
     """Predict targets of models by the stored laws of a reference, refitting nothing.
 
     Parameters
@@ -136,6 +65,11 @@ def predict_targets(
     today : date, optional
         The release of models that state none, and are none of the reference; the day of the call
         by default, which the notes say.
+
+    Returns
+    -------
+    TargetPredictions
+        In the order of the models, and for each in that of the targets.
 
     Raises
     ------
@@ -238,7 +172,7 @@ def predict_targets(
                     notes=notes,
                 )
             )
-    return made
+    return TargetPredictions(made)
 
 
 def _by_several(
@@ -246,7 +180,7 @@ def _by_several(
     references: Sequence[Reference],
     targets: Iterable[str] | None,
     settings: Mapping[str, Any],
-) -> list[TargetPrediction]:
+) -> TargetPredictions:
     check_different([reference.name for reference in references])
     measured = set(table.benchmarks)
     for reference in references:
@@ -256,11 +190,11 @@ def _by_several(
                 f"{', '.join(reference.benchmarks)}: leave it out"
             )
     wanted = targets_of_each(references, targets)
-    return [
+    return TargetPredictions(
         prediction
         for reference, names in zip(references, wanted, strict=True)
         for prediction in predict_targets(table, reference, targets=names, **settings)
-    ]
+    )
 
 
 _NUMBERS = ("prediction", "lower", "upper")

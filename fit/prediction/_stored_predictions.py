@@ -8,8 +8,9 @@ from math import isnan, nan
 from ..reference import Reference
 from ..table._table import ScoreTable
 from ._prediction import Prediction
-from ._reference_laws import TargetPrediction, predict_targets, stored_laws
+from ._reference_laws import predict_targets, stored_laws
 from ._support import Support
+from ._target_predictions import TargetPrediction
 
 __all__ = ["predictions_by_stored_laws"]
 

@@ -100,6 +100,11 @@ def test_several_references_predict_what_each_has(frontier: Reference) -> None:
     assert both[2:] == predict_targets(table, epoch, targets=["hle/no-tools"])
     every = predict_targets(table, [frontier, epoch])
     assert len(every) == len(frontier.targets) + len(epoch.targets)
+    assert repr(both) == "TargetPredictions(1 model × 2 targets)"
+    frame = both.to_frame()
+    assert frame["prediction"].tolist() == [p.mean for p in both]
+    assert frame["single"].tolist() == [p.baselines["single"] for p in both]
+    assert "TargetPredictions(1 model" in both._repr_html_()
 
 
 def test_several_references_that_cannot_all_answer_are_refused(frontier: Reference) -> None:
