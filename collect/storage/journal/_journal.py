@@ -122,11 +122,13 @@ class Journal:
         Raises
         ------
         JournalError
-            The disk is full or read-only: this chunk is dropped whole, those before it are kept.
+            The disk is full or read-only: this chunk is dropped whole or kept whole, and those
+            before it are kept.
 
         """
         chunk = Chunk.of(identity, request_type, keys, responses)
-        self._own_shard().append(chunk, description)
+        with _plain_errors(self.path):
+            self._own_shard().append(chunk, description)
 
     def record_failure(self, failure: Failure) -> None:
         """Store that a request got no response; the next run makes it again."""
