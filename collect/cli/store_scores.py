@@ -55,6 +55,6 @@ def readable_table(file: Path, *, model: str | None = None) -> Iterator[Path]:
     facts = chosen.models[["mode", "parameters"]].reindex(chosen.scores["model"])
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "store.csv")
-        columns = {name: facts[name].to_numpy() for name in facts}
+        columns = {str(name): facts[name].to_numpy() for name in facts}
         chosen.scores.assign(**columns).to_csv(copy, index=False)
         yield copy

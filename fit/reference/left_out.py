@@ -118,8 +118,10 @@ def left_out_of_tests(
         linear = name in laws.linear
         point, width = (own[column].to_numpy(dtype=float) for column in ("point", "width"))
         half = laws.scale(LEVEL) * width
-        ends = (z_to_score(z, linear).clip(0, 1) for z in (point, point - half, point + half))
-        parts.append(LeftOut(np.full(len(own), name), *ends, score))
+        predicted, lower, upper = (
+            z_to_score(z, linear).clip(0, 1) for z in (point, point - half, point + half)
+        )
+        parts.append(LeftOut(np.full(len(own), name), predicted, lower, upper, score))
     return parts
 
 
