@@ -14,7 +14,16 @@ from capspace.fit.errors import FitError, UnknownCostError
 from . import options as o
 from . import tables as t
 from .decision_tables import print_next, print_verdict
-from .judging import RunCost, Threshold, Tolerance, default_question, question_of
+from .judging import (
+    Parameters,
+    Price,
+    PriceFile,
+    RunCost,
+    Threshold,
+    Tolerance,
+    default_question,
+    question_of,
+)
 from .old_names import reading
 
 if TYPE_CHECKING:
@@ -25,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 Decided = TypeVar("Decided", "Verdict", "NextEvaluations")
-PRICES = "Prices"
 
 Scores = Annotated[
     Path,
@@ -39,33 +47,6 @@ Model = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL", help="Model of the table to decide about.", show_default="the only one"
-    ),
-]
-Price = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=COST",
-        help="Cost of all items of a benchmark, as in MMLU=2gpu-hours or MMLU=5usd. May be "
-        "repeated.",
-        rich_help_panel=PRICES,
-    ),
-]
-PriceFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--prices",
-        metavar="YAML",
-        help="A file with one line per benchmark, NAME: COST.",
-        rich_help_panel=PRICES,
-    ),
-]
-Parameters = Annotated[
-    str | None,
-    typer.Option(
-        metavar="8e9",
-        help="Number of the model's parameters, to estimate times of benchmarks without a price.",
-        show_default="the table's",
-        rich_help_panel=PRICES,
     ),
 ]
 Out = Annotated[Path | None, o.out("no figure")]

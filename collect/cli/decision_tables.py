@@ -54,7 +54,7 @@ def print_verdict(result: Verdict) -> None:
     if result.steps:
         print_table(
             "Measured one after another",
-            ("Benchmark", "Items", "Cost", "Together", "Expected width", "Answered"),
+            ("Benchmark", "Items", "Cost", "Total cost", "Expected width", "Answered"),
             [
                 (
                     f"{step.measurement.benchmark}{' *' if i < result.n_steps else ''}",
@@ -66,7 +66,7 @@ def print_verdict(result: Verdict) -> None:
                 )
                 for i, (step, chance) in enumerate(zip(result.steps, result.chances, strict=True))
             ],
-            numbers=("Items", "Cost", "Together", "Expected width", "Answered"),
+            numbers=("Items", "Cost", "Total cost", "Expected width", "Answered"),
         )
         if result.n_steps:
             shown.print("* measure first", markup=False)

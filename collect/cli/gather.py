@@ -10,7 +10,15 @@ import typer
 from ..errors import SettingsError
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
-from .judging import RunCost, Threshold, Tolerance, judge_of
+from .judging import (
+    Parameters,
+    Price,
+    PriceFile,
+    RunCost,
+    Threshold,
+    Tolerance,
+    judge_of,
+)
 from .setting_options import with_settings
 from .tables import Keep, print_notes
 
@@ -43,6 +51,9 @@ def place(
     cost: RunCost = None,
     threshold: Threshold = None,
     tolerance: Tolerance = None,
+    price: Price = None,
+    prices: PriceFile = None,
+    parameters: Parameters = None,
     *,
     settings: RunSettings,
     as_json: o.Json = False,
@@ -77,7 +88,10 @@ def place(
 
     chosen = chosen_references(reference, load_panel(panel), target)
     released = o.last_day_of(release_date)
-    judge = judge_of(cost, target, (threshold, tolerance), level=level, today=released, keep=keep)
+    judge = judge_of(
+        cost, target, (threshold, tolerance), level=level, today=released, keep=keep,
+        price=price or (), prices=prices, parameters=parameters,
+    )  # fmt: skip
     o.say_what_runs(settings.include_path)
     widths = None
     if settings.until is not None:

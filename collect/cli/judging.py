@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,9 +15,19 @@ if TYPE_CHECKING:
     from capspace.fit.decide import Question, Verdict
     from capspace.fit.prediction import Placement
 
-__all__ = ["RunCost", "Threshold", "Tolerance", "judge_of", "question_of"]
+__all__ = [
+    "Parameters",
+    "Price",
+    "PriceFile",
+    "RunCost",
+    "Threshold",
+    "Tolerance",
+    "judge_of",
+    "question_of",
+]
 
 DECIDE = "Deciding"
+PRICES = "Prices"
 
 RunCost = Annotated[
     str | None,
@@ -37,6 +48,33 @@ Tolerance = Annotated[
         help="Ask whether the score is known to within ± this.",
         show_default="0.05 if no threshold is given",
         rich_help_panel=DECIDE,
+    ),
+]
+Price = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=COST",
+        help="Cost of all items of a benchmark, as in MMLU=2gpu-hours or MMLU=5usd. May be "
+        "repeated.",
+        rich_help_panel=PRICES,
+    ),
+]
+PriceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        metavar="YAML",
+        help="A file with one line per benchmark, NAME: COST.",
+        rich_help_panel=PRICES,
+    ),
+]
+Parameters = Annotated[
+    str | None,
+    typer.Option(
+        metavar="8e9",
+        help="Number of the model's parameters, to estimate times of benchmarks without a price.",
+        show_default="the table's, or as measured",
+        rich_help_panel=PRICES,
     ),
 ]
 
@@ -71,6 +109,9 @@ def judge_of(
     level: float,
     today: date | None,
     keep: bool = False,
+    price: Sequence[str] = (),
+    prices: Path | None = None,
+    parameters: str | None = None,
 ) -> Callable[[Sequence[Placement]], Verdict | str | None]:
     """Return what judges a run from placements; wrong options are refused before a measurement.
 
@@ -90,24 +131,36 @@ def judge_of(
         The release of a model that states none.
     keep : bool, default False
         Use scores far below chance, too.
+    price, prices, parameters
+        As of the command ``verdict``: prices of benchmarks, a file of them, and the model's size.
 
     """
     if cost is None:
         if question != (None, None):
             raise FitError("--threshold and --tolerance are about a run: give its --cost too")
+        if price or prices is not None or parameters is not None:
+            raise FitError(
+                "--price, --prices and --parameters are for a verdict on a run: give its --cost too"
+            )
         return lambda placements: None
     from dataclasses import replace
 
     from capspace.fit.decide import judge_run, parse_cost
-    from capspace.fit.errors import RefusedTargetError, UnknownNameError
+    from capspace.fit.decide.cost import parse_prices
+    from capspace.fit.errors import RefusedTargetError, TableError, UnknownNameError
     from capspace.fit.table.doubtful import leave_out_doubtful
 
-    from .prices import benchmark_prices
+    from .prices import benchmark_prices, parse_parameters
 
     if target is None or len(target) != 1:
         raise FitError("--target: name the evaluation that would be run, one at a time")
     run, asked = parse_cost(cost), question_of(*question)
     (name,) = target
+    if parameters is not None:
+        parse_parameters(parameters)
+    parse_prices(price, [text.rpartition("=")[0].strip() for text in price])
+    if prices is not None and not prices.is_file():
+        raise FitError(f"--prices: {prices} is no file")
 
     def judge(placements: Sequence[Placement]) -> Verdict | str | None:
         reasons: list[str] = []
@@ -117,21 +170,24 @@ def judge_of(
                 continue
             model, reference = placement.model, placement.reference
             table = leave_out_doubtful(placement.table, reference.chance_levels, keep=keep)
-            prices, _ = benchmark_prices(
-                reference, table, model=model, given=(), file=None, parameters=None,
-                unit=run.unit,
-            )  # fmt: skip
             try:
+                costs, lines = benchmark_prices(
+                    reference, table, model=model, given=price, file=prices,
+                    parameters=parameters, unit=run.unit,
+                )  # fmt: skip
                 verdict = judge_run(
                     table, reference, target=name, cost=run, question=asked,
-                    prices=prices, model=model, level=level, today=today,
+                    prices=costs, model=model, level=level, today=today,
                 )  # fmt: skip
-            except (RefusedTargetError, UnknownNameError) as error:  # the latter: no score is left
+            except (RefusedTargetError, UnknownNameError, TableError) as error:
+                # UnknownNameError: no score is left, or a price is of no benchmark of this one
                 reasons.append(f"by {reference.name}: {error}")
                 continue
             by = (f"judged by {reference.name}",) if len(placements) > 1 else ()
-            notes = (*by, *(f"no verdict {reason}" for reason in reasons))
-            return replace(verdict, notes=(*notes, *default_question(*question), *verdict.notes))
+            notes: tuple[str, ...] = (*by, *(f"no verdict {reason}" for reason in reasons))
+            more = lines if verdict.decision != "skip" else ()
+            notes = (*notes, *default_question(*question), *verdict.notes, *more)
+            return replace(verdict, notes=notes)
         return "; ".join(reasons) or None
 
     return judge

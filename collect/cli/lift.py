@@ -196,7 +196,7 @@ def print_lifts(lifts: Sequence[Lift]) -> None:
                     f"{each.treated:.3f}",
                     f"{each.mean:+.3f}",
                     f"{each.lower:+.3f} – {each.upper:+.3f}",
-                    "-" if math.isnan(each.tokens_per_point) else f"{each.tokens_per_point:,.0f}",
+                    "–" if math.isnan(each.tokens_per_point) else f"{each.tokens_per_point:,.0f}",
                     f"{each.error:.3f}",
                     f"{each.baseline_error:.3f}",
                     "advised" if each.advised else "",

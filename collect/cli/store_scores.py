@@ -43,7 +43,7 @@ def readable_table(file: Path, *, model: str | None = None) -> Iterator[Path]:
     from .tables import panel_benchmarks
 
     with o.open_store(file, must_write=False) as store:
-        table = to_table(store.results(model=model))
+        table = to_table(store.results(model=model), states_sizes=True)
     known = {*packaged_columns(), *(benchmark.name for benchmark in panel_benchmarks())}
     usable = [name for name in table.benchmarks if name in known]
     if not usable:
@@ -52,8 +52,9 @@ def readable_table(file: Path, *, model: str | None = None) -> Iterator[Path]:
             f"{file}: the store has no score{of} to predict from; capspace collect measures some"
         )
     chosen = table.select(benchmarks=usable)
-    modes = chosen.models["mode"].reindex(chosen.scores["model"])
+    facts = chosen.models[["mode", "parameters"]].reindex(chosen.scores["model"])
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "store.csv")
-        chosen.scores.assign(mode=modes.to_numpy()).to_csv(copy, index=False)
+        columns = {str(name): facts[name].to_numpy() for name in facts}
+        chosen.scores.assign(**columns).to_csv(copy, index=False)
         yield copy

@@ -197,7 +197,7 @@ def place_collection(
     (checkpoint,) = collection.checkpoints
     more = list(further)
     results = (*collection.results, *more)
-    table = to_table(replace(r, revision=checkpoint.revision) for r in results)
+    table = to_table((replace(r, revision=checkpoint.revision) for r in results), states_sizes=True)
     if release_date is not None:
         table = replace(table, models=table.models.assign(release_date=release_date))
     own = table.select(models=[checkpoint.name])

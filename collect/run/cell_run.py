@@ -189,6 +189,7 @@ class CellRun:
                 "seconds": round(seconds, 3),
                 "requests": asdict(lm.counts),
                 "engine": engine,
+                **_size(lm),
                 **({} if lm.thoughts is None else {"unfinished": unfinished}),
                 **self._tokens(lm, evaluation),
                 **({} if lm.thoughts is None else lm.thoughts.shares),
@@ -203,6 +204,12 @@ class CellRun:
         if self.settings.until is None:
             return {}
         return {"tokens": n_tokens(evaluation.samples, lm.tok_encode)}
+
+
+def _size(lm: Recorder) -> dict[str, int]:
+    """Return how many parameters a model has that is loaded here, where it can count them."""
+    count = getattr(getattr(lm, "model", None), "num_parameters", None)
+    return {"parameters": int(count())} if callable(count) else {}
 
 
 def _versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from capspace.fit.errors import TableError, TooFewItemsError
 from capspace.fit.items import Responses, read_responses
+from capspace.fit.items._responses import organisation
 from capspace.tasks.panel import Benchmark
 
 from ..errors import HarnessError, StoreError
@@ -104,7 +105,7 @@ def stored_responses(
         )
     places = sorted(set().union(*rows.values()))
     matrix = np.array([[row.get(place, np.nan) for place in places] for row in rows.values()])
-    akin = [families.get(name) or _organisation(name) for name in rows]
+    akin = [families.get(name) or organisation(name) for name in rows]
     return BenchmarkResponses(
         _weighted(benchmark, matrix, list(rows), places, akin),
         places,
@@ -208,7 +209,3 @@ def _version(result: Result) -> str:
     """Return what decides a score's items and prompts, as far as the identity states it."""
     identity: dict[str, Any] = json.loads(result.identity) if result.identity else {}
     return json.dumps([identity.get("tasks"), identity.get("seeds")], sort_keys=True)
-
-
-def _organisation(model: str) -> str:
-    return model.split("/")[0] if "/" in model else ""

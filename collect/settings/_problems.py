@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Callable, Collection, Iterable
 
@@ -12,6 +13,9 @@ from capspace.fit.errors import near_matches
 from ..errors import SettingsError
 
 __all__ = ["problem_lines", "refuse_unknown"]
+
+
+_FIELD = re.compile("`([a-z_]+)`")
 
 
 class _ShortRepr(reprlib.Repr):
@@ -40,7 +44,7 @@ def problem_lines(error: ValidationError, *, spell: Callable[[str], str] = str) 
     for problem in error.errors():
         message = problem["msg"].removeprefix("Value error, ")
         if not problem["loc"]:  # of several settings together, which the message names
-            lines.append(message)
+            lines.append(_FIELD.sub(lambda field: spell(field[1]), message))
             continue
         name = str(problem["loc"][0])
         given = _SHORT.repr(problem["input"])

@@ -289,26 +289,32 @@ class RunSettings(EndpointFields, LoadSettings):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.budget is not None and self.until is None:
-            raise ValueError("budget bounds what until asks for; give until as well, as in 5%")
+            raise ValueError(
+                "`budget` bounds what `until` asks for; give `until` as well, as in 5%"
+            )
         if self.until is not None and self.limit is not None:
-            raise ValueError("until decides how many items are measured; leave out limit")
+            raise ValueError("`until` decides how many items are measured; leave out `limit`")
         if self.thinking == "off" and self.think_end is not None:
-            raise ValueError("think_end says where a thought ends, and thinking is off")
+            raise ValueError("`think_end` says where a thought ends, and `thinking` is off")
         if self.chat_template_args and "enable_thinking" in self.chat_template_args:
-            raise ValueError("enable_thinking is the setting thinking: on, off or default")
+            raise ValueError("enable_thinking is the setting `thinking`: on, off or default")
         if self.reasoning_effort and "reasoning_effort" in (self.chat_template_args or {}):
-            raise ValueError("reasoning_effort is given twice: also in chat_template_args")
+            raise ValueError("`reasoning_effort` is given twice: also in `chat_template_args`")
         if not self.temperature:
             for name in ("top_p", "top_k"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f"{name} needs a temperature above 0: it says how to sample")
+                    raise ValueError(
+                        f"`{name}` needs a `temperature` above 0: it says how to sample"
+                    )
         if self.backend in TRANSFORMERS_BACKENDS:
             if self.backend_args:
                 raise ValueError(
-                    f"backend_args are those of vllm and sglang, not of {self.backend}"
+                    f"`backend_args` are those of vllm and sglang, not of {self.backend}"
                 )
         elif self.parallelize:
-            raise ValueError("parallelize is for capspace and hf only; give backend_args instead")
+            raise ValueError(
+                "`parallelize` is for capspace and hf only; give `backend_args` instead"
+            )
         elif any((self.thinking != "default", self.think_end, self.chat_template_args)) or (
             self.reasoning_effort
         ):
@@ -322,7 +328,7 @@ class RunSettings(EndpointFields, LoadSettings):
                 place = (
                     "an endpoint" if self.endpoint is None else "a checkpoint that is loaded here"
                 )
-                raise ValueError(f"{name} is a setting of {place}, and there is none")
+                raise ValueError(f"`{name}` is a setting of {place}, and there is none")
         return self
 
     @property

@@ -18,7 +18,11 @@ __all__ = ["mode_suffixes", "to_table"]
 
 
 def to_table(
-    results: Iterable[Result], *, longest_revision: int = 12, leaves_store: bool = False
+    results: Iterable[Result],
+    *,
+    longest_revision: int = 12,
+    leaves_store: bool = False,
+    states_sizes: bool = False,
 ) -> ScoreTable:
     """Return results as a score table.
 
@@ -37,6 +41,8 @@ def to_table(
     leaves_store : bool
         Whether a thinking model's name says so where no other mode is there, too: in another table
         it may stand beside one.
+    states_sizes : bool
+        Whether the facts of models that were measured here have the numbers of their parameters.
 
     Raises
     ------
@@ -75,8 +81,16 @@ def to_table(
         for name, label in zip(names, map(_mode, rows), strict=True)
         if label != "plain"  # of a score that was imported, too, nobody may know
     }
-    models = pd.DataFrame({"mode": known}) if known else None
-    return ScoreTable.from_records(records, models)
+    facts: dict[str, dict[str, object]] = {"mode": {**known}} if known else {}
+    if states_sizes and (sizes := _sizes(names, rows)):
+        facts["parameters"] = {**sizes}
+    return ScoreTable.from_records(records, pd.DataFrame(facts) if facts else None)
+
+
+def _sizes(names: Sequence[str], rows: Sequence[Result]) -> dict[str, float]:
+    """Return the parameters of the models that were counted when they were measured."""
+    counts = (row.provenance.get("parameters") for row in rows)
+    return {name: float(n) for name, n in zip(names, counts, strict=True) if n}
 
 
 def mode_suffixes(results: Sequence[Result], *, thinking_alone: bool) -> list[str]:

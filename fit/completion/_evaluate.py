@@ -109,8 +109,10 @@ def fit_and_evaluate(
     *,
     kind: Kind = "vendor-reported",
     **settings: Unpack[TrainingSettings],
-) -> tuple[FittedPredictor, pd.DataFrame]:
-    """Return what ``BlendedPredictor`` fits and what ``evaluate_targets`` says, from one back-test.
+) -> tuple[FittedPredictor, pd.DataFrame, pd.DataFrame]:
+    """Return what ``BlendedPredictor`` fits, what ``evaluate_targets`` says, and their back-test.
+
+    The last has the models left out with their provider, as of ``provider_tests``.
 
     Parameters
     ----------
@@ -122,7 +124,7 @@ def fit_and_evaluate(
     """
     model = BlendedPredictor(kind=kind).fit(scores, facts, **settings)
     table, tests = training_table(scores, facts, **settings), model.provider_tests_
-    return model.fitted_, judged_by_tests(table, Recipe(kind), tests, model.forward_tests_)
+    return model.fitted_, judged_by_tests(table, Recipe(kind), tests, model.forward_tests_), tests
 
 
 def judged_by_tests(

@@ -31,7 +31,8 @@ def write_reference(
 
     ``scores.csv`` has the source, date and licence of each cell; ``reference.yaml`` states them
     for each source; ``offsets.csv`` how far the sources are apart; ``evaluation.csv`` how well each
-    target is predicted by the laws in ``laws.npz`` and ``laws.json``.
+    target is predicted by the laws in ``laws.npz`` and ``laws.json``; ``left-out.csv`` what the
+    laws predicted for models that were left out, from which verdicts state their track record.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..errors import TableError
 from ..table.cells import cell_numbers, cell_texts, is_empty, read_columns
-from ._responses import Responses
+from ._responses import Responses, organisation
 
 __all__ = ["read_responses"]
 
@@ -25,7 +26,7 @@ def read_responses(path: str | Path) -> Responses:
         A CSV or Parquet table with a row per model: a column ``model``, one for each item, and
         ``family`` where it is known. Or with a row per response: ``model``, ``item``,
         ``response``, and ``family`` where it is known. An empty cell is an answer that is not
-        known.
+        known. A model without a family is taken for one of its organisation's, ``org/model``.
 
     Raises
     ------
@@ -72,8 +73,8 @@ def _from_wide(cells: dict[str, Any], lower: dict[str, str]) -> Responses:
     if not items:
         raise TableError("no column for any item beside model")
     columns = [cell_numbers(cells[item], models, item) for item in items]
-    families = cell_texts(cells[lower["family"]], "family") if "family" in lower else []
-    return Responses(np.column_stack(columns), models, items, families)
+    families = cell_texts(cells[lower["family"]], "family") if "family" in lower else None
+    return Responses(np.column_stack(columns), models, items, _akin(models, families))
 
 
 def _from_long(cells: dict[str, Any], lower: dict[str, str]) -> Responses:
@@ -93,7 +94,12 @@ def _from_long(cells: dict[str, Any], lower: dict[str, str]) -> Responses:
     if "family" in lower:
         for model, family in zip(owners, cell_texts(cells[lower["family"]], "family"), strict=True):
             families[row[model]] = families[row[model]] or family
-    return Responses(values, models, items, families)
+    return Responses(values, models, items, _akin(models, families))
+
+
+def _akin(models: Sequence[str], families: Sequence[str] | None) -> list[str]:
+    named = families or [""] * len(models)
+    return [f or organisation(m) for m, f in zip(models, named, strict=True)]
 
 
 def _names(cells: Any, column: str) -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .._display import counted
 from ..errors import FitError, TableError
 
-__all__ = ["Responses", "checked_matrix"]
+__all__ = ["Responses", "checked_matrix", "organisation"]
 
 Floats = NDArray[np.float64]
 
@@ -99,6 +99,11 @@ class Responses:
             [self.families[i] for i in at],
             self.weights,
         )
+
+
+def organisation(model: str) -> str:
+    """Return the organisation in a model's name, as in ``org/model``; "" where it names none."""
+    return model.split("/")[0] if "/" in model else ""
 
 
 def checked_matrix(values: object, models: Sequence[str], items: Sequence[str]) -> Floats:

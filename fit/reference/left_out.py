@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._files import write_whole
+from ..completion.scales import z_to_score
 from ..errors import TableError
 from ..table.cells import cell_numbers, read_columns
 from ._digest import tables_digest
@@ -18,12 +20,18 @@ from ._load import load_reference
 from ._packaged import reference_folder, reference_names
 from ._reference import Reference
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..completion import FittedPredictor
+
 __all__ = [
     "LEFT_OUT",
     "LEVEL",
     "LeftOut",
     "has_copied_files",
     "left_out_of",
+    "left_out_of_tests",
     "read_left_out",
     "stale_note",
     "write_left_out",
@@ -79,20 +87,61 @@ def left_out_of(reference: Reference) -> LeftOut | None:
     Those of a copy of a packaged reference whose tables were changed since are not its own: None.
     """
     folder = reference.folder
-    if folder is None or not (folder / LEFT_OUT).is_file() or has_copied_files(reference):
+    if folder is None or not (folder / LEFT_OUT).is_file() or _is_stale(folder, reference):
         return None
     return read_left_out(folder)
+
+
+def left_out_of_tests(
+    tests: pd.DataFrame, laws: FittedPredictor, *, without: Collection[str] = ()
+) -> list[LeftOut]:
+    """Return the predictions of back-tests with the laws' intervals at 90%, target by target.
+
+    Parameters
+    ----------
+    tests : DataFrame
+        Models left out with their provider, as of ``provider_tests``; those for which no number
+        would be given are passed over.
+    laws : FittedPredictor
+        Whose targets they are, and whose scale the intervals have.
+    without : collection of str, default ()
+        Targets to pass over, as those that the evaluation refuses.
+
+    """
+    parts = []
+    for t, name in enumerate(laws.targets):
+        own = tests[(tests["target"] == t) & (tests["gate"] == 0)]
+        score = own["score"].to_numpy(dtype=float)
+        is_fraction = bool(((score >= 0) & (score <= 1)).all())
+        if name in without or not len(own) or not is_fraction:
+            continue  # a verdict asks about fractions
+        linear = name in laws.linear
+        point, width = (own[column].to_numpy(dtype=float) for column in ("point", "width"))
+        half = laws.scale(LEVEL) * width
+        predicted, lower, upper = (
+            z_to_score(z, linear).clip(0, 1) for z in (point, point - half, point + half)
+        )
+        parts.append(LeftOut(np.full(len(own), name), predicted, lower, upper, score))
+    return parts
 
 
 def stale_note(reference: Reference) -> str:
     """Return in a line why a folder's file of models left out is not used; "" where it is."""
     folder = reference.folder
-    if folder is None or not (folder / LEFT_OUT).is_file() or not has_copied_files(reference):
+    if folder is None or not (folder / LEFT_OUT).is_file() or not _is_stale(folder, reference):
         return ""
     return (
         f"{folder / LEFT_OUT} is not used: it is of the packaged {reference.name}, from whose "
         "tables those of the folder differ"
     )
+
+
+def _is_stale(folder: Path, reference: Reference) -> bool:
+    """Return whether the file of models left out was copied, but the tables beside it changed."""
+    if not has_copied_files(reference):
+        return False
+    packaged = reference_folder(reference.name) / LEFT_OUT
+    return packaged.is_file() and packaged.read_bytes() == (folder / LEFT_OUT).read_bytes()
 
 
 def has_copied_files(reference: Reference) -> bool:

@@ -15,6 +15,7 @@ from ._digest import tables_digest
 from ._entries import Evaluation
 from ._load import load_reference
 from ._training_arguments import training_arguments
+from .left_out import LEFT_OUT, left_out_of_tests, write_left_out
 
 __all__ = ["EVALUATION", "LAWS", "store_laws", "write_evaluation"]
 
@@ -29,12 +30,12 @@ _DIGITS = {"mae": 4, "baseline_mae": 4, "ratio": 3, "coverage": 3, "k": 3}
 
 
 def store_laws(folder: Path) -> str:
-    """Write ``evaluation.csv``, ``laws.npz`` and ``laws.json`` into the folder of a reference.
+    """Write ``evaluation.csv``, ``left-out.csv`` and the laws' files into a reference's folder.
 
     Parameters
     ----------
     folder : Path
-        As ``load_reference`` reads it; what it holds of the three files is replaced or removed.
+        As ``load_reference`` reads it; what it holds of these files is replaced or removed.
 
     Returns
     -------
@@ -47,7 +48,7 @@ def store_laws(folder: Path) -> str:
     # scikit-learn is imported by those who fit alone.
     from ..completion._evaluate import fit_and_evaluate
 
-    for name in (EVALUATION, f"{LAWS}.npz", f"{LAWS}.json"):
+    for name in (EVALUATION, LEFT_OUT, f"{LAWS}.npz", f"{LAWS}.json"):
         (folder / name).unlink(missing_ok=True)  # they may be those of earlier tables
     reference = load_reference(folder)
     kind = reference.kind
@@ -57,13 +58,16 @@ def store_laws(folder: Path) -> str:
     if not _has_enough(scores, settings["cheap"], settings["targets"]):
         return _TOO_FEW
     try:
-        fitted, judged = fit_and_evaluate(scores, facts, kind=kind, **settings)
+        fitted, judged, tests = fit_and_evaluate(scores, facts, kind=kind, **settings)
     except FitError as error:
         return f"no laws can be stored: {error}"
     if not isfinite(fitted.scale()):
         return _TOO_FEW
     table = judged.rename(columns={"forward_coverage": "coverage"}).reset_index()
     write_evaluation(table.assign(date=reference.date), folder)
+    refused = judged.index[judged["status"] == "refused"]
+    if parts := left_out_of_tests(tests, fitted, without=list(map(str, refused))):
+        write_left_out(parts, folder)
     fitted.save(folder / LAWS, tables=tables_digest(folder, reference))
     return ""
 

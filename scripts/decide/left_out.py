@@ -7,14 +7,13 @@ import numpy as np
 from capspace.fit.completion._backtests import provider_tests
 from capspace.fit.completion._training import Columns, TrainingTable
 from capspace.fit.completion._views import Recipe
-from capspace.fit.completion.scales import z_to_score
 from capspace.fit.errors import FitError
 from capspace.fit.prediction import TargetLaw
 from capspace.fit.prediction._reference_laws import stored_laws
 from capspace.fit.prediction._target_law import default_method
 from capspace.fit.reference import Reference
 from capspace.fit.reference._training_arguments import training_arguments
-from capspace.fit.reference.left_out import LeftOut
+from capspace.fit.reference.left_out import LeftOut, left_out_of_tests
 
 
 def predictions_left_out(reference: Reference) -> list[LeftOut]:
@@ -34,16 +33,7 @@ def _by_provider(reference: Reference) -> list[LeftOut]:
     columns = Columns.of(scores, linear=laws.linear, **names)
     table = TrainingTable.of(scores, facts, columns, weight=arguments["sample_weight"])
     tests = provider_tests(table, Recipe(reference.kind))
-    tests = tests[tests["gate"] == 0]
-    parts = []
-    for t, name in enumerate(laws.targets):
-        own = tests[tests["target"] == t]
-        linear = name in laws.linear
-        point = own["point"].to_numpy(dtype=float)
-        half = laws.scale(0.9) * own["width"].to_numpy(dtype=float)
-        ends = (z_to_score(z, linear) for z in (point, point - half, point + half))
-        parts.append(LeftOut(np.full(len(own), name), *ends, own["score"].to_numpy(dtype=float)))
-    return parts
+    return left_out_of_tests(tests, laws)
 
 
 def _by_family(reference: Reference) -> list[LeftOut]:

@@ -2,9 +2,11 @@
 
 ``reference``: models of study-2024 whose published scores are taken for those of all items; items
 are drawn from them at random. ``arc``: the same, with the items of ARC-C as the models really
-answered them. ``helm``: models whose items on four benchmarks are all real. The models predicted
-are left out of every law with their families. Nothing here is chosen: the first round and its 50
-items per benchmark are those of ``capspace place --until``.
+answered them. ``helm``: models whose items on five benchmarks are all real, each also predicted
+from the other four, and four targets more. ``zoo``: the same of the zoo that ``scripts/train_zoo``
+trains (``--zoo``), where the checkpoints of one run are a family. The models predicted are left out
+of every law with their families. Nothing here is chosen: the first round and its 50 items per
+benchmark are those of ``capspace place --until``.
 """
 
 from __future__ import annotations
@@ -30,10 +32,19 @@ from capspace.fit.reference import Benchmark, Reference, Target
 
 ROOT = Path(__file__).resolve().parents[2]
 PER_ITEM = ROOT / "../shared/data/results/per_item"
-PARTS = ("reference", "arc", "helm")
+PARTS = ("reference", "arc", "helm", "zoo")
+HELM = {"commonsense": 0.25, "gsm": 0.0, "math": 0.0, "med_qa": 0.2, "mmlu": 0.25}
+"""Benchmarks of HELM Lite whose items are known, with the score of guessing."""
+SCENARIOS = {
+    "NarrativeQA": "narrative-qa", "NaturalQuestions (closed-book)": "natural-questions",
+    "LegalBench": "legalbench", "WMT 2014": "wmt-14",
+}  # fmt: skip
+"""Others of its scenarios, of which only scores are known: targets."""
 AGENTIC = ("agentbench", "agentboard")
 
 Floats = NDArray[np.float64]
+Settings = Sequence[tuple[str, Sequence[str] | None]]
+"""What ``--until`` is, and the targets that it is for; None stands for all."""
 
 # Items of each test set, by task; and tokens of an item, a quarter of the characters of its prompts
 # as lm-eval makes them by classic-8, each prompt once, and of its options. Of generated texts 150
@@ -151,12 +162,16 @@ def compare(
     tokens: Mapping[str, float],
     reference: Reference,
     truths: Mapping[str, float],
-    settings: Sequence[tuple[str, Sequence[str] | None]],
+    settings: Settings,
     outcomes: Mapping[tuple[str, str], Outcome],
+    fitted: dict[str, TargetLaw] | None = None,
 ) -> None:
-    """Predict a model from all items and from those at which measuring stops."""
+    """Predict a model from all items and from those at which measuring stops.
+
+    ``fitted`` has the laws that were fitted before without the same family, and gets those of now.
+    """
+    fitted = {} if fitted is None else fitted
     full = {b: a.score(a.pool.n_items) for b, a in answers.items()}
-    fitted: dict[str, TargetLaw] = {}
     for until, targets in settings:
         laws = PredictedWidths(reference, targets=targets)
         laws._laws = {(t, frozenset()): law for t, law in fitted.items()}
@@ -203,7 +218,7 @@ def without_family(reference: Reference, model: str) -> Reference:
 
 
 def study(
-    models: Sequence[str], settings: Sequence[tuple[str, Sequence[str] | None]], *, real_arc: bool
+    models: Sequence[str], settings: Settings, *, real_arc: bool
 ) -> dict[tuple[str, str], Outcome]:
     """Stop early on models of the study; see the module."""
     reference = load_reference("study-2024")
@@ -233,32 +248,103 @@ def _results(name: str, folder: Path = PER_ITEM) -> pd.DataFrame:
         return pd.DataFrame(bits, index=pd.Index(map(str, stored["models"]), name="model"))
 
 
-def helm(
-    settings: Sequence[tuple[str, Sequence[str] | None]], most: int
-) -> dict[tuple[str, str], Outcome]:
-    """Stop early on models all of whose items are real; see the module."""
-    names = ("commonsense", "gsm", "med_qa", "mmlu", "math")
-    items = {name: _results(name) for name in names}
+def helm(settings: Settings, most: int) -> dict[tuple[str, str], Outcome]:
+    """Stop early on models of HELM Lite, all of whose items are real; see the module."""
+    items = {name: _results(name) for name in HELM}
     models = list(items["mmlu"].index)
+    family = pd.Series([m.partition("_")[0] for m in models], models)
+    return real_items(items, HELM, _helm_scores(models), family, settings, most)
+
+
+def zoo(folder: Path, settings: Settings, most: int) -> dict[tuple[str, str], Outcome]:
+    """Stop early on the models that ``scripts/train_zoo`` trained; see the module.
+
+    The checkpoints of one training run are a family.
+    """
+    from capspace.collect.run.item_responses import stored_responses
+    from capspace.collect.storage.store import Store
+    from capspace.tasks.panel import load_panel
+
+    panel = load_panel("procedural")
+    facts = pd.read_csv(folder / "facts.csv", index_col="model")
+    family = facts["family"] + "-" + facts["parameters"].astype(str)
+    items = {}
+    with Store(folder / "store") as store:
+        for benchmark in panel.benchmarks:
+            answers = stored_responses(store, benchmark, dict(family)).responses
+            names = [name.split("@")[0] for name in answers.models]
+            items[benchmark.name] = pd.DataFrame(answers.values, names)
+    models = [m for m in facts.index if all(m in table.index for table in items.values())]
+    items = {name: table.loc[models] for name, table in items.items()}
+    chance = {b.name: b.chance or 0.0 for b in panel.benchmarks}
+    return real_items(items, chance, pd.DataFrame(index=models), family[models], settings, most)
+
+
+def real_items(
+    items: Mapping[str, pd.DataFrame],
+    chance: Mapping[str, float],
+    further: pd.DataFrame,
+    family: pd.Series,
+    settings: Settings,
+    most: int,
+) -> dict[tuple[str, str], Outcome]:
+    """Stop early on models of which every item is known.
+
+    Parameters
+    ----------
+    items : mapping of benchmark to (models × items) DataFrame
+        Each benchmark is a target, too, predicted from the others.
+    chance : mapping of benchmark to float
+        The score of guessing.
+    further : (models × targets) DataFrame
+        Scores on further targets.
+    family : (models,) Series
+        Left out with each of its models.
+    settings : sequence of (until, targets or None)
+        When measuring stops.
+    most : int
+        Models to predict, evenly among all.
+
+    """
+    models = list(family.index)
     scores = pd.DataFrame({name: table.mean(axis=1) for name, table in items.items()})
-    family = pd.DataFrame({"family": [m.partition("_")[0] for m in models]}, index=models)
-    benchmarks = {n: Benchmark(name=n, chance=0.2 if n != "gsm" else 0.0) for n in names[:4]}
-    outcomes = {("all", until): Outcome() for until, _ in settings}
+    truths = scores.rename(columns=lambda name: f"{name} by the others").join(further)
+    own = {f"{name} by the others": name for name in items}
     reference = Reference(
-        table=ScoreTable.from_wide(scores, models=family),
-        benchmarks=benchmarks,
-        targets={"math": Target(name="math", label="MATH", description="HELM", population="all")},
-    )
+        table=ScoreTable.from_wide(scores.join(truths), models=family.to_frame("family")),
+        benchmarks={n: Benchmark(name=n, chance=chance[n]) for n in items},
+        targets={
+            name: Target(
+                name=name, label=name, description=name, population="all",
+                drop=(own[name],) if name in own else (), link="sigmoid-floor",
+                chance=chance[own[name]] if name in own else 0.0,
+            )
+            for name in truths
+        },
+    )  # fmt: skip
+    outcomes = {("all", until): Outcome() for until, _ in settings}
+    laws: dict[str, dict[str, TargetLaw]] = {}
     for i, model in enumerate(models[:: -(-len(models) // most)]):
         rng = np.random.default_rng([2, i])
         answers = {}
-        for name in names[:4]:
-            own = rng.permutation(items[name].loc[model].to_numpy(dtype=float))
-            answers[name] = Answers((own,), ItemPool((len(own),)))
-        others = without_family(reference, model)
-        truth = {"math": float(scores.loc[model, "math"])}
-        compare(model, answers, dict.fromkeys(names, 1.0), others, truth, settings, outcomes)
+        for name, table in items.items():
+            drawn = rng.permutation(table.loc[model].to_numpy(dtype=float))
+            answers[name] = Answers((drawn,), ItemPool((len(drawn),)))
+        compare(
+            model, answers, dict.fromkeys(items, 1.0), without_family(reference, model),
+            truths.loc[model].to_dict(), settings, outcomes,
+            laws.setdefault(str(family[model]), {}),
+        )  # fmt: skip
     return outcomes
+
+
+def _helm_scores(models: Sequence[str]) -> pd.DataFrame:
+    """Return the published scores of HELM Lite on scenarios of which no single item is known."""
+    rows = pd.read_csv(PER_ITEM.parent / "helm_classic_lite_instruct_tidy.csv.gz")
+    lite = rows[rows["dataset"] == "helm_lite"]
+    wide = lite.pivot_table(index="model", columns="benchmark", values="value")
+    wide.index = wide.index.str.replace("/", "_")
+    return wide.loc[list(models), list(SCENARIOS)].rename(columns=SCENARIOS)
 
 
 def study_models(most: int, among: Collection[str] | None = None) -> list[str]:
@@ -273,13 +359,20 @@ def study_models(most: int, among: Collection[str] | None = None) -> list[str]:
     return [*base[:: -(-len(base) // half)], *(str(m) for m in agents if m in known)][:most]
 
 
-def tables(parts: Sequence[str], most: int) -> Iterator[tuple[str, pd.DataFrame]]:
+def tables(
+    parts: Sequence[str], most: int, trained: Path | None
+) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield titles and tables."""
-    settings = [("10%", None), ("5%", None), ("3%", AGENTIC)]
+    settings: Settings = [("10%", None), ("5%", None), ("3%", AGENTIC)]
     for part in parts:
         began = process_time()
         if part == "helm":
-            made = helm([("5%", None), ("10%", None)], most)
+            made = helm(settings[:2], most)
+        elif part == "zoo":
+            if trained is None:
+                print("zoo: --zoo names the folder of scripts/train_zoo, measured", file=sys.stderr)
+                continue
+            made = zoo(trained, settings[:2], most)
         else:
             arc = part == "arc"
             models = study_models(most, _results("arc_challenge").index if arc else None)
@@ -291,5 +384,5 @@ def tables(parts: Sequence[str], most: int) -> Iterator[tuple[str, pd.DataFrame]
 
 def print_table(arguments: Namespace) -> None:
     """Print the tables; ``--models`` bounds the models of each."""
-    for title, table in tables(PARTS, arguments.models):
+    for title, table in tables(arguments.part or PARTS, arguments.models, arguments.zoo):
         print(f"\n{title}\n{table.round(1).to_string()}", flush=True)

@@ -1,144 +1,297 @@
 """How much wider intervals get where measuring ends at a share of the panel's tokens.
 
 Models of study-2024, which are left out of every law with their families; their published scores
-are taken for those of all items, from which items are drawn at random. A first round of 50 items
-per benchmark says which items the rest of the share is spent on, as ``capspace place --until``
-does; nothing here is chosen by its outcome. Of each share:
+are taken for those of all items, from which items are drawn at random, several times per model. A
+first round of 50 items per benchmark says which items the rest of the share is spent on, as
+``capspace place --until`` does. Of each share:
 
-- ``alone``: each target has the whole share for itself.
-- ``together``: one allocation for all targets, or for AgentBench and AgentBoard, at once.
+- ``once``: allocated for all targets at once, after the first round.
+- ``in rounds``: half of what is left is spent at a time, and what noise does is asked anew.
+- ``alone``: as ``in rounds``, but each target has the whole share for itself.
+- ``oracle``: allocated by what noise does at the score by all items, which nobody knows before: the
+  best that any allocation of this kind can do.
 - ``same share``: the baseline, the same share of the items of each benchmark, HumanEval whole.
+- ``other items``: all items, but others: as many drawn anew by the model's scores. How much an
+  interval differs from this is what no choice among the items can avoid.
+
+Families are dealt to two halves in turn. A choice among the kinds is made on the first.
 """
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import process_time
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from capspace.fit import ScoreTable, load_reference
 from capspace.fit.decide._item_pool import ItemPool
 from capspace.fit.decide._noise_effect import NoiseEffect, PredictedWidths
-from capspace.fit.decide._stopping import FIRST_ITEMS, MeasuredItems, item_variance, plan_items
+from capspace.fit.decide._stopping import FIRST_ITEMS, MeasuredItems, plan_items
 from capspace.fit.decide._tolerance import Tolerance
 from capspace.fit.errors import FitError
+from capspace.fit.reference import Reference
 
-from .stopping import AGENTIC, POOLS, TOKENS, Answers, Outcome, study_models, without_family
+from .stopping import AGENTIC, POOLS, TOKENS, study_models, without_family
 
 SHARES = {"1/20": 1 / 20, "1/50": 1 / 50}
 _BINDS_NEVER = Tolerance(1e-3, relative=True)  # so that the share of tokens ends measuring
 _COPIES = 2  # of each row, whose random completions are averaged
+_NEARLY = 0.02  # of a share that is left: not worth a round
 
 Counts = dict[str, int]
 
 
-def allocated(
-    answers: Mapping[str, Answers], first: Counts, effect: NoiseEffect, share: float
-) -> Counts:
-    """Return how many items of each benchmark a share of all tokens is best spent on."""
+@dataclass(frozen=True)
+class Drawn:
+    """How many items of each task of a benchmark were drawn, and how many of these are right."""
+
+    pool: ItemPool
+    right: NDArray[np.int64]
+    n: NDArray[np.int64]
+    hits: NDArray[np.int64]
+
+    @classmethod
+    def none_of(cls, score: float, pool: ItemPool) -> Drawn:
+        """Return none of the items that a model with this score on all of them answers."""
+        right = np.round(score * np.array(pool.sizes)).astype(np.int64)
+        return cls(pool, right, np.zeros_like(right), np.zeros_like(right))
+
+    @classmethod
+    def anew(cls, score: float, pool: ItemPool, rng: np.random.Generator) -> Drawn:
+        """Return as many other items as the benchmark has, all answered by the same model."""
+        sizes = np.array(pool.sizes)
+        hits = rng.binomial(sizes, score)
+        return cls(pool, hits, sizes, hits)
+
+    def up_to(self, n: int, rng: np.random.Generator) -> Drawn:
+        """Return the first n items, of which these are some."""
+        counts = self.pool.counts(n)
+        more, left = counts - self.n, np.array(self.pool.sizes) - self.n
+        good = self.right - self.hits
+        hits = rng.hypergeometric(good, left - good, more)
+        return replace(self, n=counts, hits=self.hits + hits)
+
+    @property
+    def n_items(self) -> int:
+        """How many were drawn."""
+        return int(self.n.sum())
+
+    @property
+    def score(self) -> float:
+        """The mean of the tasks."""
+        return float(np.mean(self.hits / self.n))
+
+    @property
+    def variance(self) -> float:
+        """Of a single item, by those drawn, as ``item_variance``."""
+        p = (self.hits.sum() + 1) / (self.n_items + 2)
+        return float(p * (1 - p))
+
+    @property
+    def stderr(self) -> float:
+        """Of the score."""
+        return float(np.sqrt(self.variance * self.pool.variance_factor(self.n_items)))
+
+
+Panel = Mapping[str, Drawn]
+
+
+def tokens_of(panel: Panel) -> float:
+    """Return the tokens of the items drawn."""
+    return sum(TOKENS[b] * d.n_items for b, d in panel.items())
+
+
+def drawn(panel: Panel, n: Mapping[str, int], rng: np.random.Generator) -> Panel:
+    """Return the first n items of each benchmark."""
+    return {b: d.up_to(max(n[b], d.n_items), rng) for b, d in panel.items()}
+
+
+def allocated(panel: Panel, effect: NoiseEffect, tokens: float) -> Counts:
+    """Return how many items of each benchmark some tokens in all are best spent on."""
     measured = [
-        MeasuredItems(b, a.pool, first[b], item_variance(a.first(first[b])), TOKENS[b], TOKENS[b])
-        for b, a in answers.items()
+        MeasuredItems(b, d.pool, d.n_items, d.variance, TOKENS[b], TOKENS[b])
+        for b, d in panel.items()
     ]
-    whole = sum(m.tokens * m.pool.n_items for m in measured)
-    left = share * whole - sum(m.tokens * m.n_items for m in measured)
+    left = max(0.0, tokens - tokens_of(panel))
     return dict(plan_items(effect, measured, _BINDS_NEVER, seconds=left).n_items)
 
 
-def same_share(answers: Mapping[str, Answers], share: float) -> Counts:
-    """Return the same share of the items of each benchmark, and all of HumanEval."""
-    n = {b: max(a.pool.n_tasks, round(share * a.pool.n_items)) for b, a in answers.items()}
-    return n | {b: answers[b].pool.n_items for b in n if b == "HumanEval"}
+def of_targets(effect: NoiseEffect, targets: Sequence[str]) -> NoiseEffect:
+    """Return the part of some targets."""
+    rows = [effect.targets.index(target) for target in targets if target in effect.targets]
+    names = tuple(effect.targets[row] for row in rows)
+    return replace(effect, targets=names, width=effect.width[rows], effect=effect.effect[rows])
 
 
-def _of_targets(effect: NoiseEffect, targets: list[str]) -> NoiseEffect:
-    rows = [effect.targets.index(target) for target in targets]
-    return replace(
-        effect, targets=tuple(targets), width=effect.width[rows], effect=effect.effect[rows]
-    )
+@dataclass(frozen=True)
+class Study:
+    """The laws without one family, which say what noise does to a model's intervals."""
+
+    laws: PredictedWidths
+
+    def effect(self, panel: Panel) -> NoiseEffect:
+        """Return what noise does at the scores by the items drawn."""
+        scores = pd.DataFrame([{b: d.score for b, d in panel.items()}], ["row"])
+        return self.laws.effect(ScoreTable.from_wide(scores))
+
+    def in_rounds(
+        self,
+        panel: Panel,
+        effect: NoiseEffect,
+        tokens: float,
+        targets: Sequence[str],
+        rng: np.random.Generator,
+    ) -> Panel:
+        """Return what is drawn where half of the tokens that are left is spent at a time."""
+        rounds = 0
+        while (left := tokens - tokens_of(panel)) > _NEARLY * tokens:
+            goal = tokens if left < 0.2 * tokens else tokens - left / 2
+            before = tokens_of(panel)
+            panel = drawn(panel, allocated(panel, of_targets(effect, targets), goal), rng)
+            rounds += 1
+            if tokens_of(panel) == before or goal == tokens or rounds > 6:
+                break
+            effect = self.effect(panel)
+        return panel
 
 
 def choices(
-    answers: Mapping[str, Answers], first: Counts, effect: NoiseEffect
-) -> Iterator[tuple[str, str, list[str], Counts]]:
-    """Yield share, kind, the targets that it serves, and items of each benchmark."""
-    agentic = [t for t in effect.targets if t in AGENTIC]
+    study: Study, whole: Panel, first: Panel, rng: np.random.Generator, alone: bool
+) -> Iterator[tuple[str, str, list[str], Panel]]:
+    """Yield share, kind, the targets that it serves, and what is drawn."""
+    effect, oracle = study.effect(first), study.effect(whole)
+    every = [t for t in effect.targets if t in oracle.targets]
+    agentic = [t for t in every if t in AGENTIC]
+    yield (
+        "all",
+        "other items",
+        every,
+        {b: Drawn.anew(d.score, d.pool, rng) for b, d in whole.items()},
+    )
     for name, share in SHARES.items():
-        for target in effect.targets:
-            n = allocated(answers, first, _of_targets(effect, [target]), share)
-            yield name, "alone", [target], n
-        yield name, "together", list(effect.targets), allocated(answers, first, effect, share)
+        tokens = share * tokens_of(whole)
+        n = allocated(first, of_targets(effect, every), tokens)
+        yield name, "once", every, drawn(first, n, rng)
+        yield name, "in rounds", every, study.in_rounds(first, effect, tokens, every, rng)
+        n = allocated(first, of_targets(oracle, every), tokens)
+        yield name, "oracle", every, drawn(first, n, rng)
+        if alone:
+            for target in every:
+                panel = study.in_rounds(first, effect, tokens, [target], rng)
+                yield name, "alone", [target], panel
+                n = allocated(first, of_targets(oracle, [target]), tokens)
+                yield name, "oracle alone", [target], drawn(first, n, rng)
         if agentic and name == "1/50":
-            n = allocated(answers, first, _of_targets(effect, agentic), share)
-            yield name, "agentic together", agentic, n
-        yield name, "same share", list(effect.targets), same_share(answers, share)
+            n = allocated(first, of_targets(effect, agentic), tokens)
+            yield name, "agentic, once", agentic, drawn(first, n, rng)
+            panel = study.in_rounds(first, effect, tokens, agentic, rng)
+            yield name, "agentic, in rounds", agentic, panel
+            n = allocated(first, of_targets(oracle, agentic), tokens)
+            yield name, "agentic, oracle", agentic, drawn(first, n, rng)
+        same = {b: max(d.pool.n_tasks, round(share * d.pool.n_items)) for b, d in whole.items()}
+        same |= {b: d.pool.n_items for b, d in whole.items() if b == "HumanEval"}
+        nothing = {b: Drawn(d.pool, d.right, 0 * d.n, 0 * d.n) for b, d in whole.items()}
+        yield name, "same share", every, drawn(nothing, same, rng)
 
 
-def _row(answers: Mapping[str, Answers], n: Counts) -> tuple[dict[str, float], dict[str, float]]:
-    """Return scores and their standard errors."""
-    variance = {
-        b: item_variance(a.first(n[b])) * a.pool.variance_factor(n[b]) for b, a in answers.items()
-    }
-    return {b: a.score(n[b]) for b, a in answers.items()}, {b: v**0.5 for b, v in variance.items()}
-
-
-def compare(model: str, seed: int, outcomes: dict[tuple[str, str], Outcome]) -> None:
-    """Predict one model from all items, and from each share of them."""
-    reference = load_reference("study-2024")
-    others, truths = without_family(reference, model), reference.table.wide().loc[model]
+def compare(
+    model: str, study: Study, reference: Reference, n_draws: int, seed: int, *, alone: bool
+) -> list[dict[str, object]]:
+    """Predict one model from all items, and from each share of them; a row per prediction."""
+    truths = reference.table.wide().loc[model]
     rng = np.random.default_rng([3, seed])
-    answers = {
-        str(b): Answers.of_score(float(score), ItemPool(POOLS[str(b)]), rng)
+    nothing = {
+        str(b): Drawn.none_of(float(score), ItemPool(POOLS[str(b)]))
         for b, score in reference.scores().loc[model].dropna().items()
     }
-    first = {b: min(max(FIRST_ITEMS, a.pool.n_tasks), a.pool.n_items) for b, a in answers.items()}
-    laws = PredictedWidths(others)
-    effect = laws.effect(ScoreTable.from_wide(pd.DataFrame([_row(answers, first)[0]], ["row"])))
-    whole = {b: a.pool.n_items for b, a in answers.items()}
-    all_tokens = sum(TOKENS[b] * k for b, k in whole.items())
-    made = list(choices(answers, first, effect))
-    for target in effect.targets:
-        mine = [(share, kind, n) for share, kind, targets, n in made if target in targets]
-        rows = [_row(answers, n) for n in (whole, *(n for *_, n in mine))]
-        rows = [row for row in rows for _ in range(_COPIES)]
-        names = [f"row {i}" for i in range(len(rows))]
-        scores, errors = (pd.DataFrame(part, names) for part in zip(*rows, strict=True))
-        law = laws.law(target)
+    whole = drawn(nothing, {b: d.pool.n_items for b, d in nothing.items()}, rng)
+    fewest = {b: min(max(FIRST_ITEMS, d.pool.n_tasks), d.pool.n_items) for b, d in whole.items()}
+    made = [
+        (i, *choice)
+        for i in range(n_draws)
+        for choice in choices(study, whole, drawn(nothing, fewest, rng), rng, alone)
+    ]
+    rows: list[dict[str, object]] = []
+    for target in dict.fromkeys(t for *_, targets, _ in made for t in targets):
+        mine = [(i, share, kind, panel) for i, share, kind, targets, panel in made
+                if target in targets]  # fmt: skip
+        panels = [panel for panel in (whole, *(m[3] for m in mine)) for _ in range(_COPIES)]
+        names = [f"row {i}" for i in range(len(panels))]
+        scores = pd.DataFrame([{b: d.score for b, d in p.items()} for p in panels], names)
+        errors = pd.DataFrame([{b: d.stderr for b, d in p.items()} for p in panels], names)
         try:
-            predictions = law.predict(scores, stderr=errors, keep=True)
+            predictions = study.laws.law(target).predict(scores, stderr=errors, keep=True)
         except FitError as error:
             print(f"  {model}, {target}: {error}", file=sys.stderr)
             continue
         bounds = np.array([[p.lower, p.mean, p.upper] for p in predictions])
         (full_lower, full_mean, full_upper), *parts = bounds.reshape(-1, _COPIES, 3).mean(axis=1)
         truth = float(truths.get(target, np.nan))
-        for (share, kind, n), (lower, mean, upper) in zip(mine, parts, strict=True):
-            outcomes.setdefault((share, kind), Outcome()).add(
-                model=model, target=target,
-                tokens=sum(TOKENS[b] * k for b, k in n.items()) / all_tokens,
-                width=upper - lower, full_width=full_upper - full_lower,
-                mean=mean, full_mean=full_mean, truth=truth,
-                covered=lower <= truth <= upper, full_covered=full_lower <= truth <= full_upper,
-            )  # fmt: skip
+        for (i, share, kind, panel), (lower, mean, upper) in zip(mine, parts, strict=True):
+            rows.append({
+                "model": model, "draw": i, "share": share, "kind": kind, "target": target,
+                "tokens": tokens_of(panel) / tokens_of(whole),
+                "width": upper - lower, "full_width": full_upper - full_lower,
+                "mean": mean, "full_mean": full_mean, "truth": truth,
+                "covered": lower <= truth <= upper,
+                "full_covered": full_lower <= truth <= full_upper,
+            })  # fmt: skip
+    return rows
+
+
+def simulate(n_models: int, n_draws: int, *, alone: bool) -> Iterator[pd.DataFrame]:
+    """Yield the rows of one family after another; ``half`` is which half it is dealt to."""
+    reference = load_reference("study-2024")
+    models = study_models(n_models)
+    facts = reference.table.models["family"].reindex(models)
+    family = {m: str(f) if f else m for m, f in facts.items()}
+    seed = 0
+    for number, name in enumerate(dict.fromkeys(family[m] for m in models)):
+        own = [m for m in models if family[m] == name]
+        study = Study(PredictedWidths(without_family(reference, own[0])))
+        rows = []
+        for model in own:
+            rows += compare(model, study, reference, n_draws, seed, alone=alone)
+            seed += 1
+        yield pd.DataFrame(rows).assign(family=name, half=number % 2)
+
+
+def summary(rows: pd.DataFrame) -> pd.Series:
+    """Return how much wider intervals are, and how many contain the truth."""
+    wider = 100 * (rows["width"] / rows["full_width"] - 1)
+    known = rows[rows["truth"].notna()]
+    return pd.Series({
+        "models": rows["model"].nunique(),
+        "tokens %": 100 * rows["tokens"].median(),
+        "wider %, median": wider.median(),
+        "p90": wider.quantile(0.9),
+        "points, p90": 100 * (rows["width"] - rows["full_width"]).quantile(0.9),
+        "covered %": 100 * known["covered"].astype(float).mean(),
+        "by all %": 100 * known["full_covered"].astype(float).mean(),
+        "moved, points": 100 * (rows["mean"] - rows["full_mean"]).abs().median(),
+    })  # fmt: skip
 
 
 def print_table(arguments: Namespace) -> None:
-    """Print a line per model as it is done, then a table per share and kind."""
-    outcomes: dict[tuple[str, str], Outcome] = {}
-    models = study_models(arguments.models)
-    half = (len(models) + 1) // 2  # base models and agents in turn
-    for i, model in enumerate(sorted(models, key=lambda m: models.index(m) % half)):
-        compare(model, i, outcomes)
-        so_far = (
-            f"{share} {kind} {100 * outcome.widening().median():.1f}%"
-            for (share, kind), outcome in outcomes.items()
-        )
-        print(f"  {i + 1}. {model}: median so far: {'; '.join(so_far)}", flush=True)
-    for (share, kind), outcome in outcomes.items():
-        print(
-            f"\n{share} of the tokens, {kind}\n{outcome.table().round(1).to_string()}", flush=True
-        )
+    """Print a line per family as it is done, then a table per share and kind, for each half."""
+    parts: list[pd.DataFrame] = []
+    for part in simulate(arguments.models, arguments.draws, alone=arguments.alone):
+        parts.append(part)
+        names = ", ".join(part["model"].unique())
+        print(f"  {part['family'].iloc[0]}: {names} ({process_time():.0f} CPU s)", flush=True)
+        if arguments.rows is not None:
+            pd.concat(parts).to_csv(arguments.rows, index=False)
+    rows = pd.concat(parts)
+    for half, title in ((0, "to choose on"), (1, "reported")):
+        own = rows[rows["half"] == half]
+        print(f"\nall targets, families {title}: {own['family'].nunique()}")
+        print(own.groupby(["share", "kind"]).apply(summary).round(1).to_string())
+    for (share, kind), own in rows[rows["half"] == 1].groupby(["share", "kind"]):
+        print(f"\n{share}, {kind}, reported families")
+        print(own.groupby("target", sort=False).apply(summary).round(1).to_string(), flush=True)

@@ -173,7 +173,7 @@ def test_a_store_stands_for_its_scores(capspace: Command, table: Path, tmp_path:
         opened.put_all(
             replace(
                 RESULT, key=b.ljust(64), benchmark=b, score=s, identity=identity,
-                stderr=0.0,
+                stderr=0.0, provenance={"parameters": 7_000_000_000},
             )
             for b, s in (("MMLU", 0.62), ("HellaSwag", 0.81), ("GSM8K", 0.4), ("Odd", 0.5))
         )  # fmt: skip
@@ -185,6 +185,12 @@ def test_a_store_stands_for_its_scores(capspace: Command, table: Path, tmp_path:
     # the store also states numbers of items, whose sampling error the mean follows a little
     assert by_store["mean"] == pytest.approx(by_table["mean"], abs=0.002)
     assert "no score of 'other'" in capspace.refused("next", store, "other")
+    priced = [  # by the size of the model: as it was measured, and as the table states it
+        json.loads(capspace("next", scores, "--target", "bbh", "--json").out)["single"][0]
+        for scores in (store, table)
+    ]
+    assert priced[0]["unit"] == "device-hours"
+    assert priced[0]["cost"] == pytest.approx(priced[1]["cost"])
 
 
 def test_an_empty_store_is_one_line(capspace: Command, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -38,6 +39,24 @@ def test_wrong_options_are_refused_before_anything_is_measured(
 ) -> None:
     with pytest.raises(FitError, match=message):
         judge_of(cost, target, question, **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"price": ["MMLU"]}, "expected BENCHMARK=COST"),
+        ({"price": ["MMLU=much"]}, "cost 'much'"),
+        ({"parameters": "big"}, "--parameters 'big'"),
+        ({"prices": Path("nowhere.yaml")}, "nowhere.yaml is no file"),
+    ],
+)
+def test_wrong_prices_are_refused_before_anything_is_measured(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(FitError, match=message):
+        judge_of("5h", ["bbh"], (None, None), **SETTINGS, **options)
+    with pytest.raises(FitError, match="are for a verdict on a run: give its --cost"):
+        judge_of(None, ["bbh"], (None, None), **SETTINGS, **options)
 
 
 @pytest.mark.slow
@@ -90,3 +109,16 @@ def test_the_first_reference_that_gives_a_number_judges() -> None:
     reason = judge(placements[:1])
     assert isinstance(reason, str)
     assert reason.startswith("by frontier-2026: hle/no-tools: no number is given: fewer than 2")
+
+
+def test_prices_decide_what_is_measured_before_a_run() -> None:
+    scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
+    placements = [place_model(ScoreTable.from_wide(scores), load_reference(), targets=["bbh"])]
+    question = ("250usd", ["bbh"], (0.5, None))
+    priced = judge_of(*question, **SETTINGS, price=["HumanEval=1usd"])(placements)
+    assert isinstance(priced, Verdict)
+    assert [step.measurement.benchmark for step in priced.steps] == ["HumanEval"]
+    assert "for 1 USD" in priced.reason
+    unknown = judge_of(*question, **SETTINGS, price=["GPQA=1usd"])(placements)
+    assert isinstance(unknown, str)
+    assert "'GPQA' is no benchmark that this prediction starts from" in unknown

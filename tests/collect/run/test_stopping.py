@@ -169,6 +169,8 @@ def test_the_command_line_refuses_what_decides_nothing(capspace: Command, tmp_pa
     run = capspace("collect", tmp_path, "--target", "bbh")
     assert run.code == 2
     assert "give --until as well" in run.err
+    run = capspace("collect", tmp_path, "--budget", "30min")
+    assert run.err.startswith("capspace: --budget bounds what --until asks for; give --until as")
 
 
 @pytest.mark.slow

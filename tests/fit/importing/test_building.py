@@ -18,6 +18,7 @@ from capspace.fit.importing import (
 )
 from capspace.fit.prediction import predict_targets
 from capspace.fit.reference import load_reference
+from capspace.fit.reference.left_out import left_out_of
 from capspace.fit.table import ScoreTable
 from capspace.fit.table.offset_files import read_offsets
 
@@ -302,9 +303,16 @@ def test_a_built_reference_has_laws_and_an_evaluation_of_its_targets(tmp_path):
     (made,) = predict_targets(ScoreTable.from_wide(new, models=facts), reference)
     assert made.status == "offered"
     assert made.lower < 0.5 < made.upper
+    left_out = left_out_of(reference)
+    assert left_out is not None
+    assert left_out.names == ("agent/board",)
+    assert 30 < len(left_out) <= 40  # but those for which no number would be given
+    inside = (left_out.lower <= left_out.score) & (left_out.score <= left_out.upper)
+    assert inside.mean() > 0.8
     without = write_reference(built, tmp_path / "bare", laws=False)
     assert without.laws is None
     assert not without.evaluations
+    assert left_out_of(without) is None
 
 
 def test_a_reference_of_too_few_models_has_no_laws(tmp_path):

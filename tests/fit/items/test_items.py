@@ -218,6 +218,8 @@ def test_tables_are_read_by_item_and_by_response(tmp_path: Path) -> None:
         np.testing.assert_array_equal(responses.values, [[1, 0.5], [np.nan, 0]])
         assert list(responses.items) == ["q1", "q2"]
         assert responses.families == ("x", "b")
+    wide.write_text("model,q1\norg/a,1\norg/b,0\nc,1\n")
+    assert read_responses(wide).families == ("org", "org", "c")
 
 
 @pytest.mark.parametrize(
