@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -88,6 +89,11 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
+@cache
+def _spelled(tokenizer: Any, token: int) -> str:
+    return str(tokenizer.decode(token))
+
+
 def _choice(model: Any, tokenizer: Any, prompt: list[int], asked: dict[str, Any]) -> dict[str, Any]:
     import torch
 
@@ -116,7 +122,7 @@ def _echoed(tokenizer: Any, out: Any, rows: Any) -> dict[str, Any]:
     own = rows.gather(1, out[1:, None])[:, 0].tolist()
     best = [{"": value} for value in rows.amax(dim=1).tolist()]
     text = tokenizer.decode(out)
-    tokens = [tokenizer.decode(token) for token in out]
+    tokens = [_spelled(tokenizer, token) for token in out.tolist()]
     if "".join(tokens) != text:  # a character has several tokens, or there is a space of its own
         whole = [tokenizer.decode(out[:n]) for n in range(len(out) + 1)]
         tokens = [b[len(a) :] for a, b in pairwise(whole)]
