@@ -38,6 +38,7 @@ def make_chat_checkpoint(
     folder: Path,
     *,
     special: bool = True,
+    ends_turns: bool = False,
     template: str = TEMPLATE,
     corpus: Sequence[Path] = (),
     drawn: Sequence[str] = (),
@@ -50,13 +51,17 @@ def make_chat_checkpoint(
         Where to write.
     special : bool
         Whether the delimiter is a special token, which a text is decoded without.
+    ends_turns : bool
+        Whether its own settings end a text where the template ends a turn, as those of checkpoints
+        that are served do; else only its tokenizer does.
     template : str
         Its chat template.
     corpus : sequence of Path
         Files whose words become tokens, each with a probability of its own everywhere; without
         them a token is a byte, and long prompts take long.
     drawn : sequence of str
-        What follows ``The answer is `` as probably as the rest of `ANSWER` does.
+        What follows ``The answer is `` as probably as the rest of `ANSWER` does; its own settings
+        say to sample, then.
 
     """
     import torch
@@ -95,7 +100,8 @@ def make_chat_checkpoint(
         num_key_value_heads=2,
         max_position_embeddings=4096,
         bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.bos_token_id,  # another than the tokenizer's, as in many releases
+        # By default another than the tokenizer's, as in many releases.
+        eos_token_id=tokenizer.eos_token_id if ends_turns else tokenizer.bos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=False,
         dtype="float32",
@@ -116,6 +122,7 @@ def make_chat_checkpoint(
             for layer in model.model.layers:  # which add nothing
                 layer.self_attn.o_proj.weight.zero_()
                 layer.mlp.down_proj.weight.zero_()
+        model.generation_config.do_sample = bool(drawn)
         model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
     return folder

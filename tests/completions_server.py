@@ -123,7 +123,8 @@ def _echoed(tokenizer: Any, out: Any, rows: Any) -> dict[str, Any]:
     best = [{"": value} for value in rows.amax(dim=1).tolist()]
     text = tokenizer.decode(out)
     tokens = [_spelled(tokenizer, token) for token in out.tolist()]
-    if "".join(tokens) != text:  # a character has several tokens, or there is a space of its own
+    # Tokens with a part of a character stay as they are; of whole ones each has a space before it.
+    if "".join(tokens) != text and "\ufffd" not in "".join(tokens):
         whole = [tokenizer.decode(out[:n]) for n in range(len(out) + 1)]
         tokens = [b[len(a) :] for a, b in pairwise(whole)]
     return {

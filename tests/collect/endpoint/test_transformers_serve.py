@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,22 +46,11 @@ def _quiet(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-def make_served(folder: Path, *, do_sample: bool = False, drawn: Sequence[str] = ()) -> Path:
-    """Write a checkpoint that ends where its chat template's turn ends, as served ones do."""
-    from transformers import AutoTokenizer
-
-    # Of a special token the server's text would show nothing.
-    make_chat_checkpoint(folder, special=False, drawn=drawn)
-    path = folder / "generation_config.json"
-    own = json.loads(path.read_text())
-    own |= {"eos_token_id": AutoTokenizer.from_pretrained(folder).eos_token_id}
-    path.write_text(json.dumps({**own, "do_sample": do_sample}))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_served(tmp_path_factory.mktemp("models") / "chat")
+    folder = tmp_path_factory.mktemp("models") / "chat"
+    # Of a special token the server's text would show nothing.
+    return make_chat_checkpoint(folder, special=False, ends_turns=True)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +110,9 @@ def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(
 
 def test_aimes_four_samples_differ_and_are_the_same_in_each_run(tmp_path: Path) -> None:
     """By the panel's own settings, at a server that samples; one of two answers is right."""
-    chat = make_served(tmp_path / "chat", do_sample=True, drawn=["\\boxed{1}"])
+    chat = make_chat_checkpoint(
+        tmp_path / "chat", special=False, ends_turns=True, drawn=["\\boxed{1}"]
+    )
     panel = load_panel("modern").select(["AIME 2025"])
     given: dict[str, Any] = {"data_root": "embedded", "thinking": "on", "max_gen_toks": 10}
     runs = []

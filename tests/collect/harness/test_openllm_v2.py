@@ -48,7 +48,9 @@ def _quiet(tmp_path: Path) -> Iterator[None]:
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that reads the panel's prompts by the word: by the byte they take minutes."""
     items = sorted((embedded_data_root().path / "SaylorTwift/bbh").rglob("*.jsonl"))
-    return make_chat_checkpoint(tmp_path_factory.mktemp("models") / "chat", corpus=items)
+    return make_chat_checkpoint(
+        tmp_path_factory.mktemp("models") / "chat", corpus=items, ends_turns=True
+    )
 
 
 @pytest.fixture(scope="module")
