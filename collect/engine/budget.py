@@ -60,7 +60,12 @@ def scoring_budget(
 
 
 def generation_rows(
-    config: PretrainedConfig, dtype: torch.dtype, longest: int, free: int | None
+    config: PretrainedConfig,
+    dtype: torch.dtype,
+    longest: int,
+    free: int | None,
+    *,
+    own: int | None = None,
 ) -> int:
     """Return how many generations may run at once.
 
@@ -74,6 +79,9 @@ def generation_rows(
         Tokens of the longest prompt with its continuation.
     free : int, optional
         Bytes of memory; None on a CPU.
+    own : int, optional
+        Most tokens of a generation that are stored for it alone, those it shares with others left
+        out; ``longest`` if None.
 
     Notes
     -----
@@ -84,7 +92,7 @@ def generation_rows(
     """
     if free is None:
         fewest, most = _CPU_GENERATIONS
-        return min(most, max(fewest, _CPU_GENERATED_TOKENS // longest))
+        return min(most, max(fewest, _CPU_GENERATED_TOKENS // (own or longest)))
     text = config.get_text_config(decoder=True)
     heads = int(text.num_attention_heads)
     width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)

@@ -273,6 +273,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
                 autocast=self.autocast,
                 on_finished=on_finished,
                 limit=self._limit,
+                stores_shared_once=not self._support.texts_by_states,
             )
             self.decoding_stats += stats
             return texts

@@ -60,7 +60,8 @@ def _rounds_activations(method: str, settings: dict[str, Any]) -> bool:
         return not settings.get("dequantize")
     if method == "compressed-tensors":
         groups = (settings.get("config_groups") or {}).values()
-        return any(_setting(group, "input_activations") is not None for group in groups)
+        of_layers = any(_setting(group, "input_activations") is not None for group in groups)
+        return of_layers or settings.get("kv_cache_scheme") is not None
     if method == "torchao":
         kind = str(settings.get("quant_type")).lower().replace("_", "")
         return "dynamicactivation" in kind or "staticactivation" in kind

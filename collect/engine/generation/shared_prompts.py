@@ -10,7 +10,7 @@ import numpy as np
 
 from ..tree import IntArray, shared_prefix_length, sort_key
 
-__all__ = ["MIN_SHARED", "Prompt", "Segment", "share_prompts"]
+__all__ = ["MIN_SHARED", "Prompt", "Segment", "longest_tail", "share_prompts"]
 
 MIN_SHARED = 32
 """Shorter stretches are computed for each prompt: one more part to merge costs more."""
@@ -103,3 +103,8 @@ def share_prompts(
         cuts = [low, *(low + 1 + np.flatnonzero(shared[low + 1 : high] == common)).tolist(), high]
         stack.extend((a, b, depth, chain) for a, b in reversed(list(pairwise(cuts))))
     return ordered
+
+
+def longest_tail(prompts: Sequence[Sequence[int]]) -> int:
+    """Return how many tokens of a prompt are stored for it alone, at most."""
+    return max(len(prompt.tail) for prompt in share_prompts(prompts))

@@ -19,6 +19,7 @@ from ..tokens import encode_unique
 from .loop import DecodingStats
 from .sampling import Choice, StopCheck
 from .settings import UnservedSettingError, read_settings
+from .shared_prompts import longest_tail
 
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
@@ -40,6 +41,7 @@ def generate_texts(
     autocast: Callable[[], AbstractContextManager[Any]],
     on_finished: Callable[[int], Any],
     limit: LengthLimit | None,
+    stores_shared_once: bool,
 ) -> tuple[list[str], DecodingStats]:
     """Continue contexts with equal settings.
 
@@ -65,6 +67,8 @@ def generate_texts(
         Called with the index of each context whose text is complete.
     limit : LengthLimit, optional
         Longest texts, prompts included.
+    stores_shared_once : bool
+        Whether ``generate`` stores what prompts share once, instead of in the row of each.
 
     Returns
     -------
@@ -101,6 +105,7 @@ def generate_texts(
         lm.model.dtype,
         most_tokens,
         free_memory(lm.device),
+        own=longest_tail(prompts) + longest if stores_shared_once else None,
     )
     continuations, stats = generate(
         lm.model,

@@ -61,6 +61,14 @@ BY_NAME: dict[str, tuple[dict[str, Any], str | None]] = {
         },
         ROUNDED,
     ),
+    "compressed-tensors, keys and values too": (
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {"group_0": {"weights": INT4}},
+            "kv_cache_scheme": INT8,
+        },
+        ROUNDED,
+    ),
     "gptq": ({"quant_method": "gptq", "bits": 4, "group_size": 128}, None),
     "awq": ({"quant_method": "awq", "bits": 4, "group_size": 128}, None),
     "fp8 on a GPU": ({"quant_method": "fp8", "activation_scheme": "dynamic"}, ROUNDED),
@@ -172,3 +180,57 @@ def test_int8_of_torchao(tmp_path: Path) -> None:
         return transformers.TorchAoConfig(Int8WeightOnlyConfig())
 
     assert_scores_as_hf_does(quantised(tmp_path, "torchao", settings), TOKENIZER)
+
+
+WEIGHTS = {"type": "int", "symmetric": True}
+GROUPS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "w4a16": (
+        {"weights": {**WEIGHTS, "num_bits": 4, "strategy": "group", "group_size": 32}},
+        None,
+    ),
+    "w8a16": ({"weights": {**WEIGHTS, "num_bits": 8, "strategy": "channel"}}, None),
+    "w8a8": (
+        {
+            "weights": {**WEIGHTS, "num_bits": 8, "strategy": "channel"},
+            "input_activations": {**WEIGHTS, "num_bits": 8, "strategy": "token", "dynamic": True},
+        },
+        ROUNDED,
+    ),
+}
+"""What a group of layers of compressed-tensors rounds, and why the engine does not serve it."""
+
+
+@pytest.mark.filterwarnings("ignore")  # of packages that are newer than their callers
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_checkpoint_of_compressed_tensors(name: str, tmp_path: Path) -> None:
+    """Weights are packed, saved, and loaded as those that llm-compressor releases."""
+    reason = "compressed-tensors is not installed: only its name is tested"
+    quantization = pytest.importorskip("compressed_tensors.quantization", reason=reason)
+    from compressed_tensors.compressors import ModelCompressor
+    from compressed_tensors.quantization.utils import calculate_qparams
+
+    group, refused = GROUPS[name]
+    model = wide(hidden_size=64, intermediate_size=64)
+    config = quantization.QuantizationConfig(
+        config_groups={"group_0": {"targets": ["Linear"], **group}}, ignore=["lm_head"]
+    )
+    quantization.apply_quantization_config(model, config)
+    rounded = 0
+    for module in model.modules():
+        if getattr(module, "weight_scale", None) is not None:
+            rows = module.weight.detach().reshape(*module.weight_scale.shape, -1)
+            scale, _ = calculate_qparams(
+                rows.amin(-1), rows.amax(-1), module.quantization_scheme.weights
+            )
+            module.weight_scale.data.copy_(scale)
+            rounded += 1
+    assert rounded == 14
+    compressor = ModelCompressor.from_pretrained_model(model)
+    compressor.compress_model(model)
+    model.save_pretrained(tmp_path)
+    compressor.update_config(str(tmp_path))
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    if refused is None:
+        assert_scores_as_hf_does(loaded, TOKENIZER)
+    else:
+        assert refused in str(unsupported_reason(loaded))

@@ -48,6 +48,10 @@ def assert_same(ours: Any, theirs: Any) -> None:
     assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
 
 
+def scores_of(lm: Any) -> Any:
+    return np.array([score for score, _ in lm.loglikelihood(SCORED, disable_tqdm=True)])
+
+
 @pytest.mark.parametrize("name", each(HYBRIDS))
 def test_scores_are_those_of_hf(name: str) -> None:
     model = build_named(name)
@@ -60,6 +64,19 @@ def test_scores_are_those_of_hf(name: str) -> None:
     texts = [Instance("loglikelihood_rolling", {}, (a + b,), 0) for a, b in PAIRS[-3:]]
     ours, own = (lm.loglikelihood_rolling(texts, disable_tqdm=True) for lm in (engine, hf))
     np.testing.assert_allclose(ours, own, atol=2e-4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", each(HYBRIDS))
+def test_bfloat16(name: str) -> None:
+    """The error against fp32 is what hf's own is, though states are cut in other places."""
+    model = build_named(name)
+    exact = scores_of(HFLM(model, batch_size=1, **SHARED))
+    model = model.to(torch.bfloat16)
+    shared = {**SHARED, "softmax_dtype": "float32"}
+    engine, hf = CapspaceLM(model, **shared), HFLM(model, batch_size=1, **shared)
+    assert engine.unsupported_reason is None
+    error, usual = (np.abs(scores_of(lm) - exact).mean() for lm in (engine, hf))
+    assert 0 < error <= 1.5 * usual
 
 
 @pytest.mark.parametrize("budget", [Budget(1, 1), Budget(20, 3), Budget(4096, 4096)])
