@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
-import sys
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from bytecode import FOLDER, own_bytecode
 from checkout import ROOT, SHARED, TESTS
 from forked_popen import GARBAGE, Servers, forked_interpreters, inherited, start_interpreters
 from lm_eval_parts import TASKS, index_file, looked_up_once
@@ -80,35 +80,25 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Fork xdist's workers of one process that has imported what they need."""
-    if not hasattr(config, "workerinput") and (index := _index_of_tasks(config)):
-        os.environ[TASKS] = str(index)
+    if not hasattr(config, "workerinput"):
+        cache = getattr(config, "cache", None)  # not there with ``-p no:cacheprovider``
+        if cache is not None:
+            os.environ[FOLDER] = str(cache.mkdir("bytecode"))
+            if index := index_file(cache.mkdir("lm-eval")):
+                os.environ[TASKS] = str(index)
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        servers = Servers()
+        servers = Servers(for_workers=True)
         config.add_cleanup(servers.close)
         forked = forked_interpreters(servers)
         forked.__enter__()
         config.add_cleanup(lambda: forked.__exit__(None, None, None))
 
 
-def _index_of_tasks(config: pytest.Config) -> Path | None:
-    cache = getattr(config, "cache", None)  # not there with ``-p no:cacheprovider``
-    return cache and index_file(cache.mkdir("lm-eval"))
-
-
 @pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Keep the tests' code in pytest's own cache where Python may write none beside them.
-
-    Rewriting their assertions takes half of the time of collecting them.
-    """
-    cache = getattr(session.config, "cache", None)
-    if cache is None or not sys.dont_write_bytecode or sys.pycache_prefix is not None:
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the tests' code in pytest's own cache where Python may write none beside them."""
+    with own_bytecode():
         return (yield)
-    sys.dont_write_bytecode, sys.pycache_prefix = False, str(cache.mkdir("bytecode"))
-    try:
-        return (yield)
-    finally:
-        sys.dont_write_bytecode, sys.pycache_prefix = True, None
 
 
 @pytest.hookimpl(tryfirst=True)

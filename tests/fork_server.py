@@ -3,7 +3,8 @@
 Its standard input is a socket that takes a request with the three standard streams of the new
 process, and gives its number. It forks twice, and the process between ends at once, so that the new
 one becomes the child of whoever asked. Each new process has a server of its own, forked before its
-program begins, for the interpreters that this starts in its turn.
+program begins, for the interpreters that this starts in its turn; one that is forked of the first
+server, which has imported only what reads no environment, has another of that kind beside it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from bytecode import own_bytecode
 from forked_popen import GARBAGE, Server, Servers, forked_interpreters, inherit
 from lm_eval_parts import TASKS, looked_up_once, read_index
 
@@ -46,9 +48,6 @@ _FIRST = (
 # These read the environment, and are imported in the server of each.
 _THEN = (
     "accelerate",
-    "capspace.collect.cli.show",
-    "capspace.collect.engine.lm",
-    "capspace.collect.run.collect",
     "datasets",
     "lm_eval.api.metrics",
     "lm_eval.evaluator",
@@ -58,17 +57,38 @@ _THEN = (
     "transformers.models.llama.modeling_llama",
     "transformers.tokenization_utils_tokenizers",
 )
+_LAST = (
+    "capspace.collect.cli.show",
+    "capspace.collect.engine.lm",
+    "capspace.collect.run.collect",
+)
 
 
-def _import(names: tuple[str, ...], index: Path | None = None) -> None:
-    gc.disable()  # what is imported stays
+def _import(names: tuple[str, ...]) -> None:
     for name in names:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError:
             continue  # in this version, or with these extras, it is not there to be needed
-    if index is not None and index.is_file():
+
+
+def _import_first() -> None:
+    gc.disable()  # what is imported stays
+    _import(_FIRST)
+    _end_import()
+
+
+def _import_rest() -> None:
+    gc.disable()
+    _import(_THEN)
+    with own_bytecode():
+        _import(_LAST)
+    if TASKS in os.environ and (index := Path(os.environ[TASKS])).is_file():
         read_index(index)
+    _end_import()
+
+
+def _end_import() -> None:
     gc.freeze()
     gc.enable()
     gc.set_threshold(*GARBAGE)
@@ -134,31 +154,49 @@ def _serve() -> tuple[dict[str, Any], Servers]:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    _import(_FIRST)
+    _import_first()
+    is_first = True
     while True:
         request, streams = _forked(client)
         os.environ.clear()
         os.environ.update(request["environment"])
         if "serve" in request:
-            client = socket.socket(fileno=streams[0])
-            _import(_THEN, Path(os.environ[TASKS]) if TASKS in os.environ else None)
+            client, is_first = socket.socket(fileno=streams[0]), False
+            _import_rest()
             continue
         if request["session"]:
             os.setsid()
-        ours, theirs = socket.socketpair()
-        spare = os.fork()
-        if spare == 0:
-            ours.close()
-            for stream in streams:
-                os.close(stream)
-            client = theirs
+        first = None
+        if is_first:
+            first = _spare(streams)
+            if isinstance(first, socket.socket):
+                client = first
+                continue
+            _import_rest()
+        own = _spare(streams)
+        if isinstance(own, socket.socket):
+            client, is_first = own, False
+            if first is not None:
+                first.leave()  # it is to end with the process that it was made for
             continue
-        theirs.close()
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
         os.chdir(request["folder"])
-        return request, Servers(Server(spare, ours), may_start=False)
+        return request, Servers(own, first=first, may_start=False)
+
+
+def _spare(streams: list[int]) -> Server | socket.socket:
+    """Fork a server for this process, and return it; in the fork, return the socket to serve."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return Server(pid, ours)
+    ours.close()
+    for stream in streams:
+        os.close(stream)
+    return theirs
 
 
 def _ended(error: BaseException | None) -> int:

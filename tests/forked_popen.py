@@ -90,6 +90,10 @@ class Server:
         self._socket.close()
         os.waitpid(self._pid, 0)
 
+    def leave(self) -> None:
+        """Forget the server of another process, of which this one is a fork."""
+        self._socket.close()
+
 
 def _declare_reaper(on: bool) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
@@ -104,16 +108,29 @@ class Servers:
     ----------
     own : Server, optional
         The server of a process that was forked itself, for its own environment.
+    first : Server, optional
+        One that has imported only what reads no environment.
     may_start : bool, default True
         Whether there may be others.
+    for_workers : bool, default False
+        Whether what is started will have servers for other environments of its own: it is forked
+        of ``first``, and so begins later.
 
     """
 
-    def __init__(self, own: Server | None = None, *, may_start: bool = True) -> None:
+    def __init__(
+        self,
+        own: Server | None = None,
+        *,
+        first: Server | None = None,
+        may_start: bool = True,
+        for_workers: bool = False,
+    ) -> None:
         self.may_start = may_start
+        self._for_workers = for_workers
         self._lock = threading.Lock()
         self._environment = dict(os.environ)
-        self._first: Server | None = None
+        self._first = first
         self._ready = {} if own is None else {_key(self._environment): own}
 
     def of(self, environment: Mapping[str, str]) -> Server | None:
@@ -122,10 +139,12 @@ class Servers:
             return None
         key = _key(environment)
         with self._lock:
+            if self._for_workers:
+                self._first = self._first or _start(self._environment)
+                return self._first
             server = self._ready.pop(key, None)
             if server is None and self.may_start:
-                if self._first is None:
-                    self._first = _start(self._environment)
+                self._first = self._first or _start(self._environment)
                 while len(self._ready) >= _MOST_SERVERS:
                     self._ready.pop(next(iter(self._ready))).close()
                 ours, theirs = socket.socketpair()
