@@ -107,9 +107,11 @@ def print_next(result: NextEvaluations) -> None:
     last = result.path[-1]
     then = sum(last.widths) / len(last.widths)
     little = ", which is not worth much" if then > (1 - _LITTLE) * now else ""
+    narrow = f"in this order, {len(result.path)} of them narrow"
+    if len(result.path) == 1:
+        narrow = f"{last.measurement.benchmark} narrows"
     console().print(
-        f"in this order, {len(result.path)} of them narrow it to "
-        f"{score(then)} from {score(now)} for {last.total}{little}",
+        f"{narrow} the width to {score(then)} from {score(now)} for {last.total}{little}",
         markup=False,
     )
 

@@ -133,7 +133,7 @@ class Training:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fitted:
     """A space and a law on it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,9 @@ def soft_logit(scores: Array, chance: Array) -> Array:
     return np.asarray(0.5 * (0.5 + e) * np.log((q + e) / (1 - q + e)))
 
 
+@lru_cache(maxsize=64)
 def softened(fitted: Fitted) -> Fitted:
-    """Return the same law fitted to the softly logit-scaled scores."""
+    """Return the same law fitted to the softly logit-scaled scores, once for each law."""
     training = fitted.training
     reach = float(soft_logit(np.array(1.0), np.array(0.0)))
     return fit_once(

@@ -23,9 +23,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capspace.fit import ScoreTable, TargetLaw, load_reference
-from capspace.fit.decide._item_pool import ItemPool
+from capspace.fit.decide._item_pool import ItemPool, item_variance
 from capspace.fit.decide._noise_effect import PredictedWidths
-from capspace.fit.decide._stopping import FIRST_ITEMS, MeasuredItems, item_variance, plan_items
+from capspace.fit.decide._stopping import FIRST_ITEMS, MeasuredItems, plan_items
 from capspace.fit.decide._tolerance import Tolerance
 from capspace.fit.errors import FitError
 from capspace.fit.reference import Benchmark, Reference, Target

@@ -6,7 +6,7 @@ first round of 50 items per benchmark says which items the rest of the share is 
 ``capspace place --until`` does. Of each share:
 
 - ``once``: allocated for all targets at once, after the first round.
-- ``in rounds``: half of what is left is spent at a time, and what noise does is asked anew.
+- ``in rounds``: half of what is left is spent so, then what noise does is asked anew.
 - ``alone``: as ``in rounds``, but each target has the whole share for itself.
 - ``oracle``: allocated by what noise does at the score by all items, which nobody knows before: the
   best that any allocation of this kind can do.
@@ -30,6 +30,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capspace.fit import ScoreTable, load_reference
+from capspace.fit.decide import _stopping
 from capspace.fit.decide._item_pool import ItemPool
 from capspace.fit.decide._noise_effect import NoiseEffect, PredictedWidths
 from capspace.fit.decide._stopping import FIRST_ITEMS, MeasuredItems, plan_items
@@ -42,7 +43,6 @@ from .stopping import AGENTIC, POOLS, TOKENS, study_models, without_family
 SHARES = {"1/20": 1 / 20, "1/50": 1 / 50}
 _BINDS_NEVER = Tolerance(1e-3, relative=True)  # so that the share of tokens ends measuring
 _COPIES = 2  # of each row, whose random completions are averaged
-_NEARLY = 0.02  # of a share that is left: not worth a round
 
 Counts = dict[str, int]
 
@@ -148,24 +148,23 @@ class Study:
         targets: Sequence[str],
         rng: np.random.Generator,
     ) -> Panel:
-        """Return what is drawn where half of the tokens that are left is spent at a time."""
-        rounds = 0
-        while (left := tokens - tokens_of(panel)) > _NEARLY * tokens:
-            goal = tokens if left < 0.2 * tokens else tokens - left / 2
-            before = tokens_of(panel)
-            panel = drawn(panel, allocated(panel, of_targets(effect, targets), goal), rng)
-            rounds += 1
-            if tokens_of(panel) == before or goal == tokens or rounds > 6:
-                break
-            effect = self.effect(panel)
-        return panel
+        """Return what is drawn where the second half of what is left is allocated anew."""
+        halfway = (tokens_of(panel) + tokens) / 2
+        panel = drawn(panel, allocated(panel, of_targets(effect, targets), halfway), rng)
+        return drawn(panel, allocated(panel, of_targets(self.effect(panel), targets), tokens), rng)
 
 
 def choices(
-    study: Study, whole: Panel, first: Panel, rng: np.random.Generator, alone: bool
+    study: Study,
+    whole: Panel,
+    first: Panel,
+    oracle: NoiseEffect,
+    rng: np.random.Generator,
+    *,
+    alone: bool,
 ) -> Iterator[tuple[str, str, list[str], Panel]]:
     """Yield share, kind, the targets that it serves, and what is drawn."""
-    effect, oracle = study.effect(first), study.effect(whole)
+    effect = study.effect(first)
     every = [t for t in effect.targets if t in oracle.targets]
     agentic = [t for t in every if t in AGENTIC]
     yield (
@@ -212,10 +211,11 @@ def compare(
     }
     whole = drawn(nothing, {b: d.pool.n_items for b, d in nothing.items()}, rng)
     fewest = {b: min(max(FIRST_ITEMS, d.pool.n_tasks), d.pool.n_items) for b, d in whole.items()}
+    oracle = study.effect(whole)
     made = [
         (i, *choice)
         for i in range(n_draws)
-        for choice in choices(study, whole, drawn(nothing, fewest, rng), rng, alone)
+        for choice in choices(study, whole, drawn(nothing, fewest, rng), oracle, rng, alone=alone)
     ]
     rows: list[dict[str, object]] = []
     for target in dict.fromkeys(t for *_, targets, _ in made for t in targets):
@@ -251,6 +251,7 @@ def simulate(n_models: int, n_draws: int, *, alone: bool) -> Iterator[pd.DataFra
     models = study_models(n_models)
     facts = reference.table.models["family"].reindex(models)
     family = {m: str(f) if f else m for m, f in facts.items()}
+    _stopping._LADDER = ()  # the curve of a plan, which nobody looks at here
     seed = 0
     for number, name in enumerate(dict.fromkeys(family[m] for m in models)):
         own = [m for m in models if family[m] == name]

@@ -120,7 +120,7 @@ def test_the_next_benchmark_saves_most_width_for_its_cost(
     words = capspace(*args, "--out", tmp_path / "figures").out
     assert "HumanEval" in words
     assert "GPU-minutes" in words
-    assert "of them narrow it to " in words
+    assert "of them narrow the width to " in words
     places = [line.split()[-1] for line in words.splitlines() if line.endswith(tuple("123456789–"))]
     assert places[:2] == ["1", "2"]
     assert " -" not in "".join(line for line in words.splitlines() if "%" in line)
