@@ -58,12 +58,16 @@ def looked_up_once(known: Path) -> Iterator[None]:
     """Let runs of lm-eval list the packages installed and read its 14,000 task files once.
 
     The first takes each run a second, the second, where a run needs all tasks, six. What was read
-    is kept in the file ``known``, for the other processes and the next run of the tests.
+    is kept in the file ``known``, for the other processes and the next run of the tests. Templates
+    are compiled once, too, where lm-eval itself compiles them for each document.
     """
+    import lm_eval.utils
     from torch.utils import collect_env
 
+    environment = lm_eval.utils.env
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collect_env, "get_pretty_env_info", cache(collect_env.get_pretty_env_info))
+        patch.setattr(environment, "from_string", cache(environment.from_string))
         with _tasks_indexed_once(known):
             yield
 
@@ -77,6 +81,7 @@ def _tasks_indexed_once(known: Path) -> Iterator[None]:
     from lm_eval.tasks._index import TaskIndex
 
     build, packaged = TaskIndex.build, Path(lm_eval.tasks.__file__).parent
+    build_folder = cache(lambda folder: build([folder]))  # nobody changes lm-eval's own
 
     def build_packaged() -> dict[str, Any]:
         with known.with_suffix(".lock").open("w") as lock:
@@ -99,7 +104,12 @@ def _tasks_indexed_once(known: Path) -> Iterator[None]:
             return dict(build(paths, **settings))
         index: dict[str, Any] = {}
         for path in paths:
-            index |= build_packaged() if path == packaged else build([path])
+            if path == packaged:
+                index |= build_packaged()
+            elif packaged in path.parents:
+                index |= build_folder(path)
+            else:
+                index |= build([path])
         return index
 
     with pytest.MonkeyPatch.context() as patch:

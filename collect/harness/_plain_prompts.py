@@ -139,9 +139,11 @@ def _renew_generators(files: frozenset[Path]) -> None:
     """Set random number generators that live in tasks' modules to as they are when imported."""
     import numpy as np
 
+    names = tuple({file.name for file in files})
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if not file or Path(file) not in files:
+        # Of thousands of modules few are worth a Path, which takes long to make.
+        if not file or not file.endswith(names) or Path(file) not in files:
             continue
         kinds = (random.Random, np.random.Generator, np.random.RandomState)
         live = {k: v for k, v in vars(module).items() if isinstance(v, kinds)}

@@ -12,6 +12,11 @@ __all__ = ["templates_compiled_once", "without_survey", "wrapped_in_evaluator"]
 _MOST_TEMPLATES = 4096
 
 
+@lru_cache(_MOST_TEMPLATES)
+def _compiled(environment: Any, template: str) -> Any:
+    return environment.from_string(template)
+
+
 @contextmanager
 def wrapped_in_evaluator(**wrappers: Callable[[Any], Any]) -> Iterator[None]:
     """Put what a wrapper makes of one of the evaluator's functions in its place, by name."""
@@ -42,11 +47,10 @@ def templates_compiled_once() -> Iterator[None]:
     """Compile each template of a task once, where lm-eval compiles it anew for every document."""
     import lm_eval.utils
 
-    before = lm_eval.utils.apply_template
-    compiled = lru_cache(_MOST_TEMPLATES)(lm_eval.utils.env.from_string)
+    before, environment = lm_eval.utils.apply_template, lm_eval.utils.env
 
     def apply_template(template: str, doc: dict[str, Any]) -> str:
-        return str(compiled(template).render(**doc))
+        return str(_compiled(environment, template).render(**doc))
 
     lm_eval.utils.apply_template = apply_template
     try:
