@@ -117,12 +117,8 @@ class StoppingRun(PanelRun):
         if self.settings.budget is not None:
             left = max(0.0, read_seconds(self.settings.budget) - seconds)
         tolerance = Tolerance.read(self.settings.until or "")
-        is_first = checkpoint.name not in self._plans
         try:
             plan = plan_items(effect, measured, tolerance, seconds=left)
-            if left and is_first and not plan.within_budget:
-                # A few items say roughly which ones matter: half of the time says it better.
-                plan = plan_items(effect, measured, tolerance, seconds=left / 2)
         except UnknownCostError:  # all responses were known, so that none of them was timed
             plan = plan_items(effect, measured, tolerance)
         self._plans[checkpoint.name] = plan

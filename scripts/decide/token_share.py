@@ -7,13 +7,15 @@ first round of 50 items per benchmark says which items the rest of the share is 
 
 - ``once``: allocated for all targets at once, after the first round.
 - ``in rounds``: half of what is left is spent so, then what noise does is asked anew.
-- ``alone``: as ``in rounds``, but each target has the whole share for itself.
+- ``alone``: each target has the whole share for itself (``--alone``).
 - ``oracle``: allocated by what noise does at the score by all items, which nobody knows before: the
   best that any allocation of this kind can do.
 - ``same share``: the baseline, the same share of the items of each benchmark, HumanEval whole.
 - ``other items``: all items, but others: as many drawn anew by the model's scores. How much an
   interval differs from this is what no choice among the items can avoid.
 
+``expected`` is the widening that the law's own covariance, at the score by all items, expects of
+these numbers of items; what an actual widening has beyond it comes of the model's moving elsewhere.
 Families are dealt to two halves in turn. A choice among the kinds is made on the first.
 """
 
@@ -23,6 +25,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from time import process_time
 
 import numpy as np
@@ -129,6 +132,14 @@ def of_targets(effect: NoiseEffect, targets: Sequence[str]) -> NoiseEffect:
     return replace(effect, targets=names, width=effect.width[rows], effect=effect.effect[rows])
 
 
+def true_variance(panel: Panel) -> NDArray[np.float64]:
+    """Return the variances of the scores by the items drawn, given the answers to all of them."""
+    return np.array([
+        (p := d.right.sum() / d.pool.n_items) * (1 - p) * d.pool.variance_factor(d.n_items)
+        for d in panel.values()
+    ])  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Study:
     """The laws without one family, which say what noise does to a model's intervals."""
@@ -139,19 +150,6 @@ class Study:
         """Return what noise does at the scores by the items drawn."""
         scores = pd.DataFrame([{b: d.score for b, d in panel.items()}], ["row"])
         return self.laws.effect(ScoreTable.from_wide(scores))
-
-    def in_rounds(
-        self,
-        panel: Panel,
-        effect: NoiseEffect,
-        tokens: float,
-        targets: Sequence[str],
-        rng: np.random.Generator,
-    ) -> Panel:
-        """Return what is drawn where the second half of what is left is allocated anew."""
-        halfway = (tokens_of(panel) + tokens) / 2
-        panel = drawn(panel, allocated(panel, of_targets(effect, targets), halfway), rng)
-        return drawn(panel, allocated(panel, of_targets(self.effect(panel), targets), tokens), rng)
 
 
 def choices(
@@ -164,35 +162,26 @@ def choices(
     alone: bool,
 ) -> Iterator[tuple[str, str, list[str], Panel]]:
     """Yield share, kind, the targets that it serves, and what is drawn."""
-    effect = study.effect(first)
-    every = [t for t in effect.targets if t in oracle.targets]
+    effects = {"once": study.effect(first), "oracle": oracle}
+    every = [t for t in oracle.targets if all(t in e.targets for e in effects.values())]
     agentic = [t for t in every if t in AGENTIC]
-    yield (
-        "all",
-        "other items",
-        every,
-        {b: Drawn.anew(d.score, d.pool, rng) for b, d in whole.items()},
-    )
+    others = {b: Drawn.anew(d.score, d.pool, rng) for b, d in whole.items()}
+    yield "all", "other items", every, others
     for name, share in SHARES.items():
         tokens = share * tokens_of(whole)
-        n = allocated(first, of_targets(effect, every), tokens)
-        yield name, "once", every, drawn(first, n, rng)
-        yield name, "in rounds", every, study.in_rounds(first, effect, tokens, every, rng)
-        n = allocated(first, of_targets(oracle, every), tokens)
-        yield name, "oracle", every, drawn(first, n, rng)
-        if alone:
-            for target in every:
-                panel = study.in_rounds(first, effect, tokens, [target], rng)
-                yield name, "alone", [target], panel
-                n = allocated(first, of_targets(oracle, [target]), tokens)
-                yield name, "oracle alone", [target], drawn(first, n, rng)
-        if agentic and name == "1/50":
-            n = allocated(first, of_targets(effect, agentic), tokens)
-            yield name, "agentic, once", agentic, drawn(first, n, rng)
-            panel = study.in_rounds(first, effect, tokens, agentic, rng)
-            yield name, "agentic, in rounds", agentic, panel
-            n = allocated(first, of_targets(oracle, agentic), tokens)
-            yield name, "agentic, oracle", agentic, drawn(first, n, rng)
+        groups = [("", every)]
+        groups += [(" alone", [target]) for target in every if alone]
+        groups += [(" agentic", agentic)] if agentic and name == "1/50" else []
+        for (title, targets), (kind, effect) in product(groups, effects.items()):
+            n = allocated(first, of_targets(effect, targets), tokens)
+            yield name, kind + title, targets, drawn(first, n, rng)
+            if kind == "once":
+                half = (tokens_of(first) + tokens) / 2
+                n = allocated(first, of_targets(effect, targets), half)
+                panel = drawn(first, n, rng)
+                anew = of_targets(study.effect(panel), targets)
+                n = allocated(panel, anew, tokens)
+                yield name, "in rounds" + title, targets, drawn(panel, n, rng)
         same = {b: max(d.pool.n_tasks, round(share * d.pool.n_items)) for b, d in whole.items()}
         same |= {b: d.pool.n_items for b, d in whole.items() if b == "HumanEval"}
         nothing = {b: Drawn(d.pool, d.right, 0 * d.n, 0 * d.n) for b, d in whole.items()}
@@ -233,10 +222,13 @@ def compare(
         bounds = np.array([[p.lower, p.mean, p.upper] for p in predictions])
         (full_lower, full_mean, full_upper), *parts = bounds.reshape(-1, _COPIES, 3).mean(axis=1)
         truth = float(truths.get(target, np.nan))
+        i_target, expected_full = oracle.targets.index(target), oracle.widths(true_variance(whole))
         for (i, share, kind, panel), (lower, mean, upper) in zip(mine, parts, strict=True):
+            expected = oracle.widths(true_variance(panel))
             rows.append({
                 "model": model, "draw": i, "share": share, "kind": kind, "target": target,
                 "tokens": tokens_of(panel) / tokens_of(whole),
+                "expected": float(expected[i_target] / expected_full[i_target]) - 1,
                 "width": upper - lower, "full_width": full_upper - full_lower,
                 "mean": mean, "full_mean": full_mean, "truth": truth,
                 "covered": lower <= truth <= upper,
@@ -272,6 +264,7 @@ def summary(rows: pd.DataFrame) -> pd.Series:
         "tokens %": 100 * rows["tokens"].median(),
         "wider %, median": wider.median(),
         "p90": wider.quantile(0.9),
+        "expected %": 100 * rows["expected"].mean(),
         "points, p90": 100 * (rows["width"] - rows["full_width"]).quantile(0.9),
         "covered %": 100 * known["covered"].astype(float).mean(),
         "by all %": 100 * known["full_covered"].astype(float).mean(),
