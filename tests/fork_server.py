@@ -102,6 +102,7 @@ def _end_import() -> None:
 
 def _forked(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Fork whatever is asked for; return in each fork, with its request and its streams."""
+    on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # that is for the program
     while True:
         length, streams, _, _ = socket.recv_fds(client, _LENGTH, 3)
         if not length:
@@ -112,16 +113,19 @@ def _forked(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
         if between == 0:
             os.close(number)
             waiting, held = os.pipe()
-            child = os.fork()
-            if child:
-                os.write(pipe, child.to_bytes(_LENGTH, "big"))
+            if os.fork():
                 os._exit(0)
             client.close()
-            os.close(pipe)
             os.close(held)
             os.read(waiting, 1)  # until the process between has ended, and this has its parent
             os.close(waiting)
-            return json.loads(data), streams
+            signal.signal(signal.SIGINT, on_interrupt)
+            request = json.loads(data)
+            if request.get("session"):
+                os.setsid()  # before whoever asked has the number, and may ask for its group
+            os.write(pipe, os.getpid().to_bytes(_LENGTH, "big"))
+            os.close(pipe)
+            return request, streams
         os.close(pipe)
         os.waitpid(between, 0)
         client.sendall(os.read(number, _LENGTH))
@@ -164,8 +168,6 @@ def _serve() -> tuple[dict[str, Any], Servers]:
             client, is_first = socket.socket(fileno=streams[0]), False
             _import_rest()
             continue
-        if request["session"]:
-            os.setsid()
         first = None
         if is_first:
             first = _spare(streams)

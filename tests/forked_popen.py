@@ -40,9 +40,10 @@ _FIXED = ("ARROW_", "CUDA_HOME", "LD_", "MKL_", "OMP_", "OPENBLAS_", "PYTHON", "
 # Read when they are needed, or set by the libraries themselves: processes with different values
 # share a server.
 _FREE = (
-    "ACCELERATE_", "CAPSPACE_", "COLUMNS", "CUDA_VISIBLE_DEVICES", "GROUP_", "HF_XET_", "KMP_",
-    "LINES", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_", "NO_COLOR", "OMP_NUM_THREADS", "PYTEST_",
-    "RANK", "ROLE_", "TORCHELASTIC_", "TORCHINDUCTOR_", "TORCH_NCCL_", "WORLD_SIZE",
+    "ACCELERATE_", "CAPSPACE_", "COLUMNS", "CUDA_VISIBLE_DEVICES", "GROUP_", "HF_XET_",
+    "JPY_PARENT_PID", "KMP_", "LINES", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_", "NO_COLOR",
+    "OMP_NUM_THREADS", "PYTEST_", "RANK", "ROLE_", "TORCHELASTIC_", "TORCHINDUCTOR_", "TORCH_NCCL_",
+    "WORLD_SIZE",
 )  # fmt: skip
 _MOST_SERVERS = 4
 GARBAGE = (100_000, 50, 50)

@@ -83,7 +83,12 @@ def run_notebook(cells: dict[str, Any], folder: Path, environment: dict[str, str
 
     done = nbformat.from_dict(cells)  # type: ignore[no-untyped-call]
     nbformat.validate(done)
-    kernel = ["--IPKernelApp.capture_fd_output=False", "--ext=shell"]
+    # Not by PYTHONPATH: the processes that the cells start are not to have it.
+    here = str(Path(__file__).parent)
+    extension = (
+        f"import sys; sys.path.append({here!r}); get_ipython().run_line_magic('load_ext', 'shell')"
+    )
+    kernel = ["--IPKernelApp.capture_fd_output=False", f"--IPKernelApp.exec_lines={extension}"]
     with tempfile.TemporaryDirectory() as sockets:  # instead of ports
         client = NotebookClient(
             done,
@@ -93,7 +98,7 @@ def run_notebook(cells: dict[str, Any], folder: Path, environment: dict[str, str
             config=Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"}),
         )
         try:
-            client.execute(env=environment | {"PYTHONPATH": str(Path(__file__).parent)})
+            client.execute(env=environment)
         except CellExecutionError as error:
             raise TutorialError(f"a cell failed\n\n{error}") from error
     for cell in done["cells"]:

@@ -19,8 +19,11 @@ __all__ = ["load_ipython_extension"]
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Replace ``%%bash``, and leave out the libraries' warnings; ours are printed lines."""
-    for name in ("PYTHONPATH", "FORCE_COLOR", "CLICOLOR"):  # the first has led here
+    """Replace ``%%bash``, and leave out the libraries' warnings; ours are printed lines.
+
+    What a kernel adds to the environment is taken out of it again.
+    """
+    for name in ("CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "PYDEVD_USE_FRAME_EVAL"):
         os.environ.pop(name, None)
     warnings.simplefilter("ignore")
     shell.register_magic_function(_bash, "cell", "bash")

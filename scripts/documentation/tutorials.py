@@ -46,6 +46,7 @@ __all__ = [
     "run_commands",
     "run_page",
     "run_tutorial",
+    "settings",
     "shown",
     "title_of",
 ]
@@ -94,14 +95,29 @@ def run_page(text: str, page: Path, folder: Path, **environment: str) -> list[Ou
         return [_run_block(block, names, page) for block in BLOCK.finditer(text)]
 
 
+def settings() -> dict[str, str]:
+    """Return what every page's environment has: this Python's commands, a width, no network.
+
+    Terminal and pager are those that a kernel sets, so that what a cell starts differs in nothing.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}"
+    return {
+        "COLUMNS": WIDTH,
+        "GIT_PAGER": "cat",
+        "HF_HUB_OFFLINE": "1",
+        "MPLBACKEND": "agg",
+        "NO_COLOR": "1",
+        "PAGER": "cat",
+        "PATH": path + os.environ["PATH"].removeprefix(path),
+        "TERM": "xterm-color",
+    }
+
+
 def _desk(folder: Path) -> dict[str, str]:
     """Give a folder the checkout's scripts; return an environment with no settings of the user."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scripts").symlink_to(ROOT / "scripts")
-    environment = dict(os.environ, COLUMNS=WIDTH, NO_COLOR="1", HF_HUB_OFFLINE="1")
-    environment["MPLBACKEND"] = "agg"
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment["CAPSPACE_STORE"] = str(folder / "store")
+    environment = dict(os.environ) | settings() | {"CAPSPACE_STORE": str(folder / "store")}
     environment.pop("CAPSPACE_DATA_ROOT", None)
     return environment
 

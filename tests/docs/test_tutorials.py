@@ -27,7 +27,7 @@ tutorials, pages, notebooks, how_to = map(
 def test_every_page_with_commands_is_run_by_the_docs() -> None:
     """``scripts/docs`` runs them, which CI does; a page without an entry is an error."""
     assert len(how_to.pages()) > 5
-    assert "documentation/how_to.py" in (ROOT / "scripts" / "docs").read_text()
+    assert "documentation/run_all.py" in (ROOT / "scripts" / "docs").read_text()
 
 
 def test_a_page_without_an_entry_and_an_entry_without_its_words_are_errors(
