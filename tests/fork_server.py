@@ -166,12 +166,13 @@ def _serve() -> tuple[dict[str, Any], Servers]:
             continue
         if request["session"]:
             os.setsid()
-        first = None
+        first: Server | None = None
         if is_first:
-            first = _spare(streams)
-            if isinstance(first, socket.socket):
-                client = first
+            spare = _spare(streams)
+            if isinstance(spare, socket.socket):
+                client = spare
                 continue
+            first = spare
             _import_rest()
         own = _spare(streams)
         if isinstance(own, socket.socket):
