@@ -33,7 +33,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 HUB = SHARED / "hub"
 
 # A file is run by one process: those that take longest come first, so that all end together.
-# Slurm, hub, sandbox, local and redacting mostly wait: they stand apart, so that no two do at a time.
+# Slurm, hub, sandbox, local and redacting mostly wait: they stand apart, so that no two do at once.
 LONGEST = (
     "collect/zoo/executors/slurm",
     "packaging",

@@ -168,12 +168,13 @@ def _serve() -> tuple[dict[str, Any], Servers]:
             client, is_first = socket.socket(fileno=streams[0]), False
             _import_rest()
             continue
-        first = None
+        first: Server | None = None
         if is_first:
-            first = _spare(streams)
-            if isinstance(first, socket.socket):
-                client = first
+            spare = _spare(streams)
+            if isinstance(spare, socket.socket):
+                client = spare
                 continue
+            first = spare
             _import_rest()
         own = _spare(streams)
         if isinstance(own, socket.socket):
