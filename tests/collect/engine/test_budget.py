@@ -43,4 +43,6 @@ def test_keys_and_values_of_all_rows_fit() -> None:
         assert rows >= 1
         assert rows == 1 or rows * longest * 131072 <= 16 * GIB
     on_a_cpu = [generation_rows(EIGHT_BILLION, torch.bfloat16, n, None) for n in (100, 1000, 9000)]
-    assert on_a_cpu == [32, 12, 8]
+    assert on_a_cpu == [32, 16, 8]
+    shared = generation_rows(EIGHT_BILLION, torch.bfloat16, 1000, None, own=400)
+    assert shared == 32
