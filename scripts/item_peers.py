@@ -87,11 +87,12 @@ def on_scale(parameters: Parameters) -> ItemResponse:
 
 def asked_by_catsim(parameters: Parameters, known: Floats, n_items: int) -> Floats:
     """Return the expected responses (n_models, n_items) after catsim asked each model n items."""
+    from catsim import ItemBank
     from catsim.estimation import NumericalSearchEstimator
     from catsim.selection import MaxInfoSelector
 
     a, b = parameters
-    bank = np.column_stack([a, b, np.zeros_like(a), np.ones_like(a)])
+    bank = ItemBank(np.column_stack([a, b, np.zeros_like(a), np.ones_like(a)]), validate=False)
     select, estimate = MaxInfoSelector(), NumericalSearchEstimator()
     expected = np.empty_like(known)
     for i, row in enumerate(known):
@@ -99,12 +100,15 @@ def asked_by_catsim(parameters: Parameters, known: Floats, n_items: int) -> Floa
         right: list[bool] = []
         ability = 0.0
         for _ in range(n_items):
-            item = select.select(items=bank, administered_items=asked, est_theta=ability)
+            item = select.select(item_bank=bank, administered_items=asked, est_theta=ability)
             asked.append(int(item))
             right.append(bool(row[int(item)]))
             ability = float(
                 estimate.estimate(
-                    items=bank, administered_items=asked, response_vector=right, est_theta=ability
+                    item_bank=bank,
+                    administered_items=asked,
+                    response_vector=right,
+                    est_theta=ability,
                 )
             )
         expected[i] = expit(a * (ability - b))
