@@ -25,6 +25,7 @@ _GENERATED = re.compile(r"^<!-- generated: (\w+)(?: (\w+))? -->$", re.M)
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.M | re.S)
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", re.S)
 _SEE_ALSO = re.compile(r'(<details class="see-also".*?<p>)(.*?)(</p>)', re.S)
+_EMPTY = re.compile(r'\s*–\s*<div class="doc-md-description">\s*</div>')
 _DOCSTRING_FORMULA = re.compile(r"<p>\.\. math::(.*?)</p>", re.S)
 
 
@@ -53,7 +54,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html_text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Set the formulas of docstrings, and a line for each name that they say to see also."""
+    """Set the formulas of docstrings, and a line for each name that they say to see also.
+
+    The dash behind a name of which a docstring says no more than its type is left out.
+    """
+    html_text = _EMPTY.sub("", html_text)
     html_text = _SEE_ALSO.sub(lambda match: match[1] + _lines(match[2]) + match[3], html_text)
     return _DOCSTRING_FORMULA.sub(
         lambda match: _convert(html.unescape(re.sub(r"<[^>]+>", "", match[1])), "block"), html_text

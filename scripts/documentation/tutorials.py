@@ -57,7 +57,7 @@ BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: +(?P<options>[^\n]*))?\n(?P<text>.*?)^```$", re.M | re.S
 )
 ON_SLURM = "on a Slurm cluster"
-WIDTH = "110"
+WIDTH = "104"  # what fits beside both menus of the site at 1,280 pixels
 
 
 class TutorialError(Exception):
@@ -210,7 +210,7 @@ def _run_command(command: str, printed: TextIO) -> None:
     elif words[0] == "python":
         code = _exit_code(lambda: _run_script(words[1:]))
     else:
-        bash = ["/bin/bash", "-c", command]
+        bash = ["/bin/bash", "-o", "pipefail", "-c", command]
         done = subprocess.run(bash, capture_output=True, text=True, check=False)
         printed.write(done.stdout + done.stderr)
         code = done.returncode

@@ -64,6 +64,12 @@ def test_a_block_that_fails_is_named(tmp_path: Path) -> None:
         tutorials.run_page(text, tmp_path / "page.md", tmp_path / "desk")
 
 
+def test_a_command_that_fails_before_a_pipe_fails_the_page(tmp_path: Path) -> None:
+    text = "```sh\nno-such-command | head -n 1\n```\n"
+    with pytest.raises(tutorials.TutorialError, match="no-such-command"):
+        tutorials.run_page(text, tmp_path / "page.md", tmp_path / "desk")
+
+
 def test_blocks_share_names_and_files(tmp_path: Path) -> None:
     text = (
         '```csv title="a.csv"\nx\n1\n```\n```python\nn = 2\n```\n'
