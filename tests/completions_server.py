@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -88,6 +89,11 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
+@cache
+def _spelled(tokenizer: Any, token: int) -> str:
+    return str(tokenizer.decode(token))
+
+
 def _choice(model: Any, tokenizer: Any, prompt: list[int], asked: dict[str, Any]) -> dict[str, Any]:
     import torch
 
@@ -116,8 +122,9 @@ def _echoed(tokenizer: Any, out: Any, rows: Any) -> dict[str, Any]:
     own = rows.gather(1, out[1:, None])[:, 0].tolist()
     best = [{"": value} for value in rows.amax(dim=1).tolist()]
     text = tokenizer.decode(out)
-    tokens = [tokenizer.decode(token) for token in out]
-    if "".join(tokens) != text:  # a character has several tokens, or there is a space of its own
+    tokens = [_spelled(tokenizer, token) for token in out.tolist()]
+    # Tokens with a part of a character stay as they are; of whole ones each has a space before it.
+    if "".join(tokens) != text and "\ufffd" not in "".join(tokens):
         whole = [tokenizer.decode(out[:n]) for n in range(len(out) + 1)]
         tokens = [b[len(a) :] for a, b in pairwise(whole)]
     return {

@@ -119,10 +119,10 @@ class Answers(Thoughts):
 
     Attributes
     ----------
-    n_empty, n_cut, n_thoughts, n_without_usage, n_unmarked : int
+    n_empty, n_cut, n_thoughts, n_graded_thoughts, n_without_usage, n_unmarked : int
         Answers without a text; that used their budget up; with a thought that the server split
-        off; of whose length the server says nothing; that ended by themselves and show no end of a
-        thought.
+        off; with a thought in the text that is graded, as none was asked for; of whose length the
+        server says nothing; that ended by themselves and show no end of a thought.
     records : dict
         By task and item, what the server answered, for the samples.
 
@@ -131,7 +131,8 @@ class Answers(Thoughts):
     def __init__(self, *, thinks: bool, end: str | None = None) -> None:
         super().__init__(end or "")
         self.thinks = thinks
-        self.n_empty = self.n_cut = self.n_thoughts = self.n_without_usage = self.n_unmarked = 0
+        self.n_empty = self.n_cut = self.n_without_usage = self.n_unmarked = 0
+        self.n_thoughts = self.n_graded_thoughts = 0
         self.records: dict[tuple[str, int], list[dict[str, Any]]] = {}
 
     def unstopped(self, requests: Sequence[Any]) -> list[Any]:
@@ -144,6 +145,7 @@ class Answers(Thoughts):
         self.n_answers += 1
         self.n_empty += answer.is_empty
         self.n_thoughts += bool(answer.reasoning)
+        self.n_graded_thoughts += not self.thinks and any(e in answer.text for e in THOUGHT_ENDS)
         self.n_without_usage += answer.n_tokens is None
         item = self.item_of(request)
         self.records.setdefault(item, []).append(asdict(answer))
@@ -197,6 +199,11 @@ class Answers(Thoughts):
             lines.append(
                 f"{self._share(self.n_thoughts)} hold a thought, though none was asked for; the "
                 "server split it off, and what follows is graded"
+            )
+        if self.n_graded_thoughts:
+            lines.append(
+                f"{self._share(self.n_graded_thoughts)} hold a thought in their text, though none "
+                "was asked for: it is graded as a part of the answer; pass --thinking on, or off"
             )
         if self.n_without_usage:
             lines.append(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain, groupby
 from typing import Any
 
 __all__ = ["EchoedPrompt", "NotEchoedError", "read_echo"]
+
+
+_BROKEN = "\ufffd"  # what a server shows of a token that holds only a part of a character
 
 
 class NotEchoedError(Exception):
@@ -46,11 +50,19 @@ class EchoedPrompt:
         Raises
         ------
         NotEchoedError
-            The continuation's first token has no log-probability: nothing stands before it.
+            The continuation's first token has no log-probability: nothing stands before it. Or
+            nothing tells which token is the first, among those of characters in parts.
 
         """
-        ends = accumulate(len(token) for token in self.tokens)
-        own = [i for i, end in enumerate(ends) if end > self.n_before + n_context]
+        begins = self.n_before + n_context
+        ends = [*accumulate(len(token) for token in self.tokens)]
+        own = [i for i, end in enumerate(ends) if end > begins]
+        first = own[0] if own else 0
+        before = self.tokens[first][: begins - ends[first]] if first else ""
+        if before and not before.isascii() and not self.tokens[first - 1]:
+            raise NotEchoedError("it begins between characters whose tokens hold parts of them")
+        while own and own[0] > 1 and not self.tokens[own[0] - 1]:
+            own.insert(0, own[0] - 1)  # it begins the character that the next token completes
         values = [self.logprobs[i] for i in own]
         total, is_greedy = 0.0, True
         for i, value in zip(own, values, strict=True):
@@ -84,6 +96,9 @@ def read_echo(response: dict[str, Any], prompt: str) -> EchoedPrompt:
         raise NotEchoedError("it does not say which tokens are the most probable")
     words = [str(token) for token in tokens]
     where = _end_of_prompt(words, prompt)
+    if where is None and any(_BROKEN in word for word in words):
+        words = _with_whole_characters(words, prompt)
+        where = _end_of_prompt(words, prompt)
     if where is None:
         few = len("".join(words)) < len(prompt)
         alone = ": it returns those of its own text alone" if few else ""
@@ -112,3 +127,34 @@ def _end_of_prompt(tokens: Sequence[str], prompt: str) -> tuple[int, int] | None
         if text == prompt and n:
             return len("".join(tokens[:start])), n
     return None
+
+
+def _with_whole_characters(tokens: list[str], prompt: str) -> list[str]:
+    """Return tokens of which the last one of a character has it, where several hold its bytes.
+
+    A server shows each of those as `_BROKEN`; the prompt tells what they stand for.
+    """
+    for start in (0, 1):
+        for end in (len(tokens) - 1, len(tokens)):
+            runs = [(is_broken, [*run]) for is_broken, run in groupby(
+                tokens[start:end], key=lambda token: _BROKEN in token
+            )]  # fmt: skip
+            texts = [re.escape("".join(run)) for _, run in runs]
+            found = re.fullmatch("".join(map(_any_characters, texts)), prompt)
+            if found is None:
+                continue
+            characters = iter(found.groups())
+            whole = [
+                [*[""] * (len(run) - 1), next(characters)] if is_broken else run
+                for is_broken, run in runs
+            ]
+            return [*tokens[:start], *chain.from_iterable(whole), *tokens[end:]]
+    return tokens
+
+
+def _any_characters(pattern: str) -> str:
+    """Return a group that matches a text whose broken characters may be any beyond ASCII."""
+    if _BROKEN not in pattern:
+        return pattern
+    any_of_them = r"[^\x00-\x7f]{{1,{}}}?"
+    return f"({re.sub(f'{_BROKEN}+', lambda run: any_of_them.format(len(run[0])), pattern)})"

@@ -75,6 +75,21 @@ def test_the_continuation_is_found_by_its_characters() -> None:
         prompt.score(0)
 
 
+def test_a_character_of_several_tokens_is_found() -> None:
+    """A server shows its parts as U+FFFD each, or all of it with the last."""
+    values = [None, -1.0, -2.0, -4.0, -8.0, -16.0]
+    for parts in ([" \ufffd", "\ufffd"], ["", " \u211d"]):
+        prompt = read_echo(echo(["in", *parts, "\u00e9", ".", "x"], values), "in \u211d\u00e9.")
+        assert [prompt.score(n)[0] for n in (2, 4, 5)] == [-15.0, -12.0, -8.0]
+    parts = ["\ufffd", "\ufffd", "\ufffd", "\ufffd"]
+    two = read_echo(echo(["a", *parts, "x"], values), "a\u211d\u00e9")
+    assert two.score(1)[0] == -15.0
+    with pytest.raises(NotEchoedError, match="between characters whose tokens hold parts of them"):
+        two.score(2)
+    with pytest.raises(NotEchoedError, match="do not join to the prompt"):
+        read_echo(echo(["a", *parts, "x"], values), "abc")
+
+
 @pytest.mark.parametrize(
     ("response", "reason"),
     [

@@ -138,6 +138,21 @@ def test_the_thought_is_cut_then_every_stop_string() -> None:
     assert stored(None) == ""
 
 
+def test_a_thought_that_nobody_asked_for_is_told() -> None:
+    request = Instance("generate_until", {}, ("q", {"until": []}), 0, metadata=("t", 0, 1))
+
+    def lines(text: str, *, thinks: bool = False, **message: str) -> list[str]:
+        reader = Answers(thinks=thinks)
+        reader.answer(request, Answer.read(chat(text, message=message).body, 9).to_json())
+        return reader.lines
+
+    (graded,) = lines("why</think>42")
+    assert graded.startswith("100.0% of 1 answers hold a thought in their text, though none was as")
+    (split,) = lines("42", reasoning_content="why")
+    assert "the server split it off, and what follows is graded" in split
+    assert lines("why</think>42", thinks=True) == lines("42") == []
+
+
 def test_an_answer_is_cut_where_its_budget_was_used_up() -> None:
     def is_cut(finish_reason: str, n_tokens: int | None) -> bool:
         usage = {} if n_tokens is None else {"completion_tokens": n_tokens}

@@ -48,16 +48,9 @@ def _quiet(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint that ends where its chat template's turn ends, as served ones do."""
-    from transformers import AutoTokenizer
-
+    folder = tmp_path_factory.mktemp("models") / "chat"
     # Of a special token the server's text would show nothing.
-    folder = make_chat_checkpoint(tmp_path_factory.mktemp("models") / "chat", special=False)
-    path = folder / "generation_config.json"
-    own = json.loads(path.read_text())
-    own["eos_token_id"] = AutoTokenizer.from_pretrained(folder).eos_token_id
-    path.write_text(json.dumps(own))
-    return folder
+    return make_chat_checkpoint(folder, special=False, ends_turns=True)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +106,34 @@ def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(
     identity = json.loads(result.identity)["model"]
     assert identity["checkpoint"] == f"endpoint:{url}/v1#{chat}"
     assert ["answers_of", '"org/thinker@1a2b3c4"'] in identity["backend_settings"]
+
+
+def test_aimes_four_samples_differ_and_are_the_same_in_each_run(tmp_path: Path) -> None:
+    """By the panel's own settings, at a server that samples; one of two answers is right."""
+    chat = make_chat_checkpoint(
+        tmp_path / "chat", special=False, ends_turns=True, drawn=["\\boxed{1}"]
+    )
+    panel = load_panel("modern").select(["AIME 2025"])
+    given: dict[str, Any] = {"data_root": "embedded", "thinking": "on", "max_gen_toks": 10}
+    runs = []
+    with transformers_server(chat) as url:
+        places = [{"device": "cpu"}, *[{"endpoint": url, "concurrency": 1}] * 2]
+        for place in places:
+            store = tmp_path / str(len(runs))
+            done = collect_scores(str(chat), panel=panel, store=store, **given, **place)
+            (result,) = done.results
+            with Store(store) as opened:
+                samples = [*opened.samples(result.key)]
+            runs.append((result.score, [s["resps"][0] for s in samples]))
+            assert "temperature 0.6; top_p 0.95; 4 samples" in result.protocol
+    texts = [text for _, items in runs for item in items for text in item]
+    assert {*texts} == {"", "The answer is (B) ", "The answer is \\boxed{1}"}
+    assert runs[1] == runs[2]
+    score, items = runs[1]
+    assert [len(item) for item in items] == [4, 4, 4]
+    n_right = sum("boxed" in text for text in items[2])  # the item whose answer is 1
+    assert score == pytest.approx(n_right / 12)
+    assert 0 < n_right < 4
 
 
 def test_a_run_survives_kill_9_a_restarted_server_and_failing_requests(

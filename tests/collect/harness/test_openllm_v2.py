@@ -29,7 +29,6 @@ from capspace.tasks.panel import Benchmark, Panel, load_panel
 pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
 
 SHORT = {"max_gen_toks": 8}
-TWO = ("navigate", "object_counting")
 METRICS = {
     "leaderboard_bbh": "acc_norm",
     "leaderboard_gpqa": "acc_norm",
@@ -47,7 +46,11 @@ def _quiet(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_chat_checkpoint(tmp_path_factory.mktemp("models") / "chat")
+    """A checkpoint that reads the panel's prompts by the word: by the byte they take minutes."""
+    items = sorted((embedded_data_root().path / "SaylorTwift/bbh").rglob("*.jsonl"))
+    return make_chat_checkpoint(
+        tmp_path_factory.mktemp("models") / "chat", corpus=items, ends_turns=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -119,38 +122,18 @@ def test_the_panel_runs_offline_and_has_lm_evals_scores(
     answers = [{b: [*map(chosen, own)] for b, own in each.items()} for each in samples.values()]
     assert answers[0] == answers[1]
     ours, own_samples = runs["hf"], samples["hf"]
-    known = {
-        tuple(request): (float(value), str(greedy) == "True")
-        for own in own_samples.values()
-        for sample in own
-        if len(sample["arguments"]) > 1  # options are compared
-        for request, ((value, greedy),) in zip(sample["arguments"], sample["resps"], strict=True)
-    }
-
-    class Replaying(HFLM):  # type: ignore[misc]  # lm-eval ships no types
-        """Has our responses to our prompts, and none to any other."""
-
-        def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
-            return [known[request.args] for request in requests]
-
-    class Indifferent(HFLM):  # type: ignore[misc]  # as above
-        """Finds every option as probable as the others."""
-
-        def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> Any:
-            return [(0.0, False)] * len(requests)
-
+    model = HFLM(str(chat), batch_size=1, device="cpu")
     folder = Path(lm_eval.tasks.__file__).parent / "leaderboard"
     manager = lm_eval.tasks.TaskManager(include_path=[str(folder)], include_defaults=False)
     caches = (tmp_path / str(number) for number in count())
 
-    def theirs(model: Any, *tasks: str) -> dict[str, Any]:
+    def theirs(*tasks: str) -> dict[str, Any]:
         # The cache of ``datasets`` would give each run the order of GPQA's options of the first.
         monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", next(caches))
         with data_from(embedded_data_root()):
             done: dict[str, Any] = simple_evaluate(
-                model=model(str(chat), batch_size=1, device="cpu"), tasks=list(tasks),
-                task_manager=manager, apply_chat_template=True, bootstrap_iters=0, limit=1,
-                gen_kwargs=dict(SHORT),
+                model=model, tasks=list(tasks), task_manager=manager, apply_chat_template=True,
+                bootstrap_iters=0, limit=1, gen_kwargs=dict(SHORT),
             )  # fmt: skip
         return done
 
@@ -166,24 +149,28 @@ def test_the_panel_runs_offline_and_has_lm_evals_scores(
                 assert run == parts.keys()
                 assert ours[name].score == pytest.approx(results[name][metric])
 
-    # The model's own responses; of BBH to two tasks, as the model reads its prompts by the byte.
     bbh, gpqa, ifeval = "leaderboard_bbh", "leaderboard_gpqa", "leaderboard_ifeval"
-    computed = ["leaderboard_math_hard", "leaderboard_mmlu_pro", "leaderboard_musr"]
-    results = theirs(HFLM, *(f"{bbh}_{name}" for name in TWO), ifeval, *computed)["results"]
-    same(results, [bbh, *computed])
-    strict = [results[ifeval][f"{level}_level_strict_acc,none"] for level in ("prompt", "inst")]
+    computed = [bbh, "leaderboard_math_hard", "leaderboard_mmlu_pro", "leaderboard_musr"]
+    done = theirs(ifeval, *computed)
+    same(done["results"], computed)
+    assert len(ours[bbh].tasks) == 24
+    own = {s["task"]: s for name in (ifeval, *computed) for s in own_samples[name]}
+    assert {task: chosen(s) for task, (s,) in done["samples"].items()} == {
+        task: chosen(sample) for task, sample in own.items()
+    }
+    strict = [
+        done["results"][ifeval][f"{level}_level_strict_acc,none"] for level in ("prompt", "inst")
+    ]
     assert ours[ifeval].score == pytest.approx(sum(strict) / 2)
-    # All of BBH: lm-eval's prompts are ours, or there would be no response, and so are its scores.
-    same(theirs(Replaying, bbh)["results"], [bbh])
     # The order of GPQA's options is that of lm-eval's run of a task alone. In the group, the order
     # of a task depends on how many options were shuffled before, of the tasks loaded earlier.
     alone, tasks = {}, [part["task"] for part in ours[gpqa].tasks]
     for task in tasks:
-        done = theirs(Replaying, task)
+        done = theirs(task)
         same(done["results"], [gpqa])
         alone[task] = options(done["samples"][task][0])
     assert alone == {sample["task"]: options(sample) for sample in own_samples[gpqa]}
-    group = theirs(Indifferent, gpqa)["samples"]
+    group = theirs(gpqa)["samples"]
     company = {task: options(group[task][0]) for task in tasks}
     assert [company[task] == alone[task] for task in tasks] == [True, False, False]
     assert all(sorted(company[task]) == sorted(alone[task]) for task in tasks)
@@ -200,35 +187,34 @@ def test_the_panel_runs_offline_and_has_lm_evals_scores(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of transformers
-def test_behind_a_server_that_gives_log_probabilities_options_compare_alike(
+def test_behind_a_server_that_gives_log_probabilities_the_whole_panel_is_alike(
     panel: Panel, chat: Path, tmp_path: Path
 ) -> None:
-    """In plain mode, as chat completions have no log-probabilities of given answers.
-
-    The panel's generated benchmarks are measured behind a server in the tests of ``endpoint``.
-    """
-    compared = panel.select([f"leaderboard_{name}" for name in ("bbh", "gpqa", "musr", "mmlu_pro")])
-    bbh = compared["leaderboard_bbh"]
-    two = {f"{bbh.name}_{name}": bbh.task_chance[f"{bbh.name}_{name}"] for name in TWO}
-    few = bbh.model_copy(update={"tasks": tuple(two), "n_tasks": 2, "task_chance": two})
-    parts = tuple(few if b == bbh else b for b in compared.benchmarks)
-    some = compared.model_copy(update={"benchmarks": parts})
+    """In plain mode, as chat completions have no log-probabilities of given answers."""
+    graders()
     measured: list[dict[str, Any]] = []
     with completions_server(chat) as server:
-        places: list[dict[str, Any]] = [{"device": "cpu"}, {"endpoint": server.url}]
+        here = {"device": "cpu", "batch_size": 8}
+        places: list[dict[str, Any]] = [here, {**here, "backend": "hf"}, {"endpoint": server.url}]
         for place in places:
             store = tmp_path / str(len(measured))
             done = collect_scores(
-                str(chat), panel=some, store=store, data_root="embedded", limit=1, **place
+                str(chat), panel=panel, store=store, data_root="embedded", limit=1, **SHORT, **place
             )
             assert done.missing == ()
             with Store(store) as opened:
                 measured.append({
-                    r.benchmark: (r.score, [*map(chosen, opened.samples(r.key))])
+                    r.benchmark: (
+                        r.score,
+                        r.provenance["normalised"],
+                        {s["task"]: chosen(s) for s in opened.samples(r.key)},
+                    )
                     for r in done.results
                 })  # fmt: skip
-    assert measured[0] == measured[1]
-    assert len(measured[0]) == 4
+    assert measured[0] == measured[1] == measured[2]
+    assert {name: len(answers) for name, (_, _, answers) in measured[2].items()} == {
+        name: b.n_tasks or 1 for name, b in ((b.name, b) for b in panel.benchmarks)
+    }
 
 
 def evaluated(benchmark: Benchmark, samples: list[dict[str, Any]], **metrics: float) -> Any:
