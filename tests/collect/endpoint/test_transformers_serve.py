@@ -20,8 +20,10 @@ from transformers_server import transformers_server
 
 from capspace.collect.endpoint import connection
 from capspace.collect.errors import NothingMeasuredError
+from capspace.collect.harness.data_root import embedded_data_root
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.runtime.log_capture import logged_to
+from capspace.collect.storage.protocol import Protocol
 from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel
 
@@ -49,8 +51,9 @@ def _quiet(tmp_path: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "chat"
+    words = sorted((embedded_data_root().path / "TIGER-Lab/MMLU-Pro").glob("*.jsonl"))
     # Of a special token the server's text would show nothing.
-    return make_chat_checkpoint(folder, special=False, ends_turns=True)
+    return make_chat_checkpoint(folder, special=False, ends_turns=True, corpus=words)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def url(chat: Path) -> Iterator[str]:
         yield server
 
 
-def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(
+def test_greedy_answers_equal_both_local_runs_alone_and_eight_at_once(
     capspace: Command, chat: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the README's own commands, on few items and with a budget that suits the model."""
@@ -73,6 +76,7 @@ def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(
     thinker, served = (documented("README.md", which) for which in ("--thinking on ", "--endpoint"))
     commands: dict[str, list[Any]] = {
         "local": [*thinker, "--device", "cpu", "--batch-size", "3"],
+        "hf": [*thinker, "--device", "cpu", "--batch-size", "4", "--backend", "hf"],
         "together": [*served, "--allow-code-execution"],
         "alone": [*served, *few],
     }
@@ -95,8 +99,13 @@ def test_greedy_answers_equal_the_local_run_alone_and_eight_at_once(
         }
         if name == "together":
             answers = [answer for s in samples["MMLU-Pro"] for answer in s["answers"]]
-    assert responses["local"] == responses["together"]
+        elif name == "hf":
+            protocol = Protocol.parse(results["MMLU-Pro"].protocol)
+    assert responses["local"] == responses["hf"] == responses["together"]
     assert responses["alone"].items() <= responses["local"].items()
+    assert protocol is not None
+    mode = protocol.mode
+    assert (mode.n_items, mode.thinking, mode.temperature) == (1000, "on", 0)
     result = results["IFEval"]
     assert result.model == "org/thinker@1a2b3c4"
     assert "; endpoint; " in result.protocol
