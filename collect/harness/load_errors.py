@@ -18,7 +18,7 @@ _OF_LM_EVAL = "those of IFEval and MATH come with pip install 'lm-eval[ifeval,ma
 
 @contextmanager
 def clear_load_errors(benchmark: str) -> Iterator[None]:
-    """Turn missing packages or data, and a gated data set, into one clear line.
+    """Turn missing packages or data, and a data set out of reach, into one clear line.
 
     Raises
     ------
@@ -44,6 +44,15 @@ def clear_load_errors(benchmark: str) -> Iterator[None]:
             f"{benchmark}: {what}: accept its terms at "
             f"https://huggingface.co/datasets/{name[1]} and log in with 'hf auth login' (or set "
             "HF_TOKEN), or name a folder that holds it with --data-root"
+        ) from None
+    except ConnectionError as error:
+        unreached = re.fullmatch(r"Couldn't reach '([^']+)' on the Hub \((.+)\)", str(error))
+        if unreached is None:
+            raise
+        raise HarnessError(
+            f"{benchmark}: its data set {unreached[1]} is not on this machine, and the Hub cannot "
+            f"be reached ({unreached[2]}): run the command once where it can (a gated data set "
+            "needs 'hf auth login'), or name a folder that holds it with --data-root"
         ) from None
     except ModuleNotFoundError as error:
         package = (error.name or str(error).splitlines()[0]).partition(".")[0]

@@ -225,7 +225,9 @@ def test_another_models_name_is_refused() -> None:
     with scripted_server(lambda route, asked: completion("1", model="org/large")) as server:
         with pytest.raises(BackendError, match="org/large answers, and tiny was asked; name it"):
             served(server)
+        server.models = Answered({"data": [{"id": "other"}]})  # which proves nothing
         model = served(server, answers_of="org/Large")
+        assert any("/v1 does not list tiny; it lists other" in note for note in model.notes)
         server.reply = lambda route, asked: completion("1", model="org/tiny-2026-05-01")
         generated(model, "a")
         server.reply = lambda route, asked: completion("1", model="other")

@@ -110,3 +110,18 @@ def test_gpqa_without_access_is_one_line(
         "or name a folder that holds it with --data-root"
     )
     assert "\n" not in line
+
+
+def test_gpqa_without_the_hub_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    benchmark = load_panel("modern")["GPQA-diamond"]
+    with pytest.raises(
+        HarnessError,
+        match=rf"^GPQA-diamond: its data set {GPQA} is not on this machine, and the Hub cannot be "
+        r"reached \(OfflineModeIsEnabled\): .*, or name a folder that holds it with --data-root$",
+    ):
+        Harness([benchmark]).workload(benchmark)
