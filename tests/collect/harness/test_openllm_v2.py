@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
@@ -28,6 +29,7 @@ from capspace.tasks.panel import Benchmark, Panel, load_panel
 
 pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
 
+SOAK = "CAPSPACE_SOAK" in os.environ
 SHORT = {"max_gen_toks": 8}
 METRICS = {
     "leaderboard_bbh": "acc_norm",
@@ -195,7 +197,9 @@ def test_behind_a_server_that_gives_log_probabilities_the_whole_panel_is_alike(
     measured: list[dict[str, Any]] = []
     with completions_server(chat) as server:
         here = {"device": "cpu", "batch_size": 8}
-        places: list[dict[str, Any]] = [here, {**here, "backend": "hf"}, {"endpoint": server.url}]
+        places: list[dict[str, Any]] = [here, {"endpoint": server.url}]
+        if SOAK:  # the engine's responses are compared with those of hf above, in another mode
+            places.append({**here, "backend": "hf"})
         for place in places:
             store = tmp_path / str(len(measured))
             done = collect_scores(
@@ -211,8 +215,8 @@ def test_behind_a_server_that_gives_log_probabilities_the_whole_panel_is_alike(
                     )
                     for r in done.results
                 })  # fmt: skip
-    assert measured[0] == measured[1] == measured[2]
-    assert {name: len(answers) for name, (_, _, answers) in measured[2].items()} == {
+    assert all(each == measured[0] for each in measured[1:])
+    assert {name: len(answers) for name, (_, _, answers) in measured[1].items()} == {
         name: b.n_tasks or 1 for name, b in ((b.name, b) for b in panel.benchmarks)
     }
 
