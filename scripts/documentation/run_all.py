@@ -29,7 +29,12 @@ from lm_eval_parts import TASKS, index_file
 
 HERE = Path(__file__).parent
 # These take longest, and begin first, so that the last ones end together.
-LONGEST = ("zoo", "docs/how-to/budget.md")
+LONGEST = (
+    "docs/how-to/stop-early.md",
+    "zoo",
+    "docs/how-to/thinking.md",
+    "docs/how-to/air-gapped.md",
+)
 
 
 def jobs(out: Path) -> dict[str, list[str]]:

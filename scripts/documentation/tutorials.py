@@ -57,7 +57,7 @@ BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: +(?P<options>[^\n]*))?\n(?P<text>.*?)^```$", re.M | re.S
 )
 ON_SLURM = "on a Slurm cluster"
-WIDTH = "104"  # what fits beside both menus of the site at 1,280 pixels
+WIDTH = "110"
 
 
 class TutorialError(Exception):
