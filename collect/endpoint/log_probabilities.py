@@ -140,10 +140,10 @@ def _with_whole_characters(tokens: list[str], prompt: str) -> list[str]:
                 tokens[start:end], key=lambda token: _BROKEN in token
             )]  # fmt: skip
             texts = [re.escape("".join(run)) for _, run in runs]
-            found = re.fullmatch("".join(map(_any_characters, texts)), prompt)
-            if found is None:
+            match = re.fullmatch("".join(map(_any_characters, texts)), prompt)
+            if match is None:
                 continue
-            characters = iter(found.groups())
+            characters = iter(match.groups())
             whole = [
                 [*[""] * (len(run) - 1), next(characters)] if is_broken else run
                 for is_broken, run in runs

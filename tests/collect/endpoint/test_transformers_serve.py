@@ -126,10 +126,10 @@ def test_aimes_four_samples_differ_and_are_the_same_in_each_run(tmp_path: Path) 
     given: dict[str, Any] = {"data_root": "embedded", "thinking": "on", "max_gen_toks": 10}
     runs = []
     with transformers_server(chat) as url:
-        places = [{"device": "cpu"}, *[{"endpoint": url, "concurrency": 1}] * 2]
-        for place in places:
-            store = tmp_path / str(len(runs))
-            done = collect_scores(str(chat), panel=panel, store=store, **given, **place)
+        given |= {"endpoint": url, "concurrency": 1}
+        for name in ("a", "b"):
+            store = tmp_path / name
+            done = collect_scores(str(chat), panel=panel, store=store, **given)
             (result,) = done.results
             with Store(store) as opened:
                 samples = [*opened.samples(result.key)]
@@ -137,8 +137,8 @@ def test_aimes_four_samples_differ_and_are_the_same_in_each_run(tmp_path: Path) 
             assert "temperature 0.6; top_p 0.95; 4 samples" in result.protocol
     texts = [text for _, items in runs for item in items for text in item]
     assert {*texts} == {"", "The answer is (B) ", "The answer is \\boxed{1}"}
-    assert runs[1] == runs[2]
-    score, items = runs[1]
+    assert runs[0] == runs[1]
+    score, items = runs[0]
     assert [len(item) for item in items] == [4, 4, 4]
     n_right = sum("boxed" in text for text in items[2])  # the item whose answer is 1
     assert score == pytest.approx(n_right / 12)
@@ -196,7 +196,9 @@ def test_what_a_real_server_does_not_give_is_one_line(
         assert run.code == 2, run.err
         return run.err.strip().splitlines()[-1]
 
-    data = ("--data-root", "embedded", "--panel", "modern", "--chat-template")
+    single = load_panel("modern").select(["GPQA-diamond"]).model_dump(mode="json")
+    (tmp_path / "one.yaml").write_text(json.dumps({**single, "name": "one"}))
+    data = ("--data-root", "embedded", "--panel", tmp_path / "one.yaml", "--chat-template")
     # It samples only where the checkpoint's own settings say so.
     assert "the server ignores the temperature: at 0.7 it gave 8 times the same text" in refused(
         *data, "--temperature", "0.7", "--max-gen-toks", "9"
