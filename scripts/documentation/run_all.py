@@ -39,12 +39,12 @@ LONGEST = (
 
 def jobs(out: Path) -> dict[str, list[str]]:
     """Return the arguments of Python that run each tutorial and each page, by its name."""
-    found = {page.stem: [str(HERE / "tutorials.py"), str(out), page.stem] for page in TUTORIALS}
+    by_name = {page.stem: [str(HERE / "tutorials.py"), str(out), page.stem] for page in TUTORIALS}
     for page in pages():
         name = str(page.path.relative_to(ROOT))
-        found[name] = [str(HERE / "how_to.py"), name]
-    order = [*LONGEST, *(name for name in found if name not in LONGEST)]
-    return {name: found[name] for name in order}
+        by_name[name] = [str(HERE / "how_to.py"), name]
+    order = [*LONGEST, *(name for name in by_name if name not in LONGEST)]
+    return {name: by_name[name] for name in order}
 
 
 @contextmanager
