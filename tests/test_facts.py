@@ -104,7 +104,7 @@ OF_SERVERS = {
     ),
     "a temperature may be ignored": ("test_a_server_that_ignores_the_temperature_is_refused",),
     "greedy texts at eight requests at once equal those alone": (
-        "test_greedy_answers_equal_the_local_run_alone_and_eight_at_once",
+        "test_greedy_answers_equal_both_local_runs_alone_and_eight_at_once",
     ),
     "an empty stop is an error, and stop strings may stay in the text": (
         "test_a_greedy_request_has_a_budget_and_no_empty_field",
@@ -131,7 +131,7 @@ OF_LM_EVALS_API_MODELS = {
         "test_a_generation_setting_without_a_field_is_refused_before_a_request",
     ),
     "requests differ by how many are under way": (
-        "test_greedy_answers_equal_the_local_run_alone_and_eight_at_once",
+        "test_greedy_answers_equal_both_local_runs_alone_and_eight_at_once",
     ),
     "prompts are cut to 2,047 tokens, or not at all": (
         "test_prompts_are_counted_before_they_are_sent",

@@ -88,5 +88,5 @@ def test_an_entry_says_one_place(tmp_path: Path) -> None:
 
     both = problem("{ref: a, endpoint: http://h/v1, dtype: float16}")
     assert "zoo.yaml:2" in both
-    assert "dtype is a setting of a checkpoint that is loaded here, and there is none" in both
+    assert "`dtype` is a setting of a checkpoint that is loaded here, and there is none" in both
     assert "expected a URL such as" in problem("{ref: a, endpoint: 'http://u:p@h/v1'}")
