@@ -86,7 +86,7 @@ def test_bytes_of_another_encoding_are_left_to_pandas() -> None:
 def test_parquet_that_is_no_table_of_single_values_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([0.5])] * 2, names=["a", "a"]), path)
-    with pytest.raises(TableError, match="not a Parquet file .Multiple matches for .*a"):
+    with pytest.raises(TableError, match="not a Parquet file"):
         read_columns(path)
     with pytest.raises(TableError, match="column model holds a list, not a single value"):
         cell_texts([["a"]], "model")
