@@ -91,6 +91,8 @@ def fit_baseline(
     n_train, squares = 0, []
     for train, test in folds:
         fit_on = train & usable
+        if not fit_on.any():
+            raise TooFewModelsError(f"baseline {name}: it is known of no model to fit on")
         law = ScalingLaw(
             link=problem.link,
             floor=problem.chance,

@@ -189,9 +189,6 @@ class TrainingTable:
             weight=self.weight[use],
         )
 
-    def __len__(self) -> int:
-        return len(self.models)
-
     @property
     def cheap(self) -> Array:
         """Cheap cells (n, c) on the scale of the fits."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import DegenerateError, RefusedTargetError, TooFewModelsError
+from ..errors import DegenerateError, NotConvergedError, RefusedTargetError, TooFewModelsError
 from ..law.intervals import Interval, IntervalMethod
 from ..prediction import TargetLaw
 from ..prediction._completion import complete
@@ -63,7 +63,7 @@ class FittedOutlook:
         for target, law in zip(self.targets, self.laws, strict=True):
             try:
                 parts.append(self._interval(law, self.measured.cells[None], self.stderr[None]))
-            except (DegenerateError, TooFewModelsError) as error:
+            except (DegenerateError, NotConvergedError, TooFewModelsError) as error:
                 raise RefusedTargetError(f"{target.name}: {error}") from None
         return Bounds(*(np.array([getattr(p, n)[0] for p in parts]) for n in _PARTS))
 
@@ -147,7 +147,7 @@ def fitted_outlook(
             )
         try:
             law = TargetLaw(target).fit(reference, exclude={*overlap.reasons, *exclude})
-        except (DegenerateError, TooFewModelsError) as error:
+        except (DegenerateError, NotConvergedError, TooFewModelsError) as error:
             raise RefusedTargetError(f"{target.name}: no law can be fitted: {error}") from None
         if row[list(law.feature_names_in_)].isna().all():
             raise RefusedTargetError(

@@ -148,31 +148,34 @@ class PredictedWidths:
     def _by_fitted_laws(
         self, own: pd.DataFrame, same: frozenset[str]
     ) -> tuple[dict[str, Array], dict[str, str]]:
-        method = default_method(self.reference)
         widths: dict[str, Array] = {}
         refused: dict[str, str] = {}
         for target in self._targets:
             try:
                 law = self.law(target, same)
+                if not set(law.feature_names_in_) & set(own.columns):
+                    refused[target] = "no benchmark of its space is measured"
+                    continue
+                widths[target] = self._widths(law, own)
             except (DegenerateError, NotConvergedError, TooFewModelsError) as error:
                 refused[target] = str(error)
-                continue
-            if not set(law.feature_names_in_) & set(own.columns):
-                refused[target] = "no benchmark of its space is measured"
-                continue
-            errors = pd.DataFrame(_noisy_rows(own.shape[1]), columns=own.columns)
-            filled, spread = completions_of_noise(
-                law.fitted_.training,
-                own.reindex(columns=law.feature_names_in_).to_numpy(dtype=float)[0],
-                errors.reindex(columns=law.feature_names_in_).fillna(0.0).to_numpy(),
-                n_seeds=_N_SEEDS,
-            )
-            rows = spread.reshape(-1, *spread.shape[2:])
-            whole = np.repeat(filled[None], len(rows), axis=0)
-            made = method.predict(law.fitted_, whole, level=self.level, spread=rows)
-            squares = (made.upper - made.lower).reshape(_N_SEEDS, -1) ** 2
-            widths[target] = np.sqrt(squares.mean(axis=0))
         return widths, refused
+
+    def _widths(self, law: TargetLaw, own: pd.DataFrame) -> Array:
+        """Return the widths (1 + p,) of a law's intervals: as it is, and with noise in each."""
+        errors = pd.DataFrame(_noisy_rows(own.shape[1]), columns=own.columns)
+        filled, spread = completions_of_noise(
+            law.fitted_.training,
+            own.reindex(columns=law.feature_names_in_).to_numpy(dtype=float)[0],
+            errors.reindex(columns=law.feature_names_in_).fillna(0.0).to_numpy(),
+            n_seeds=_N_SEEDS,
+        )
+        rows = spread.reshape(-1, *spread.shape[2:])
+        whole = np.repeat(filled[None], len(rows), axis=0)
+        method = default_method(self.reference)
+        made = method.predict(law.fitted_, whole, level=self.level, spread=rows)
+        squares = (made.upper - made.lower).reshape(_N_SEEDS, -1) ** 2
+        return np.asarray(np.sqrt(squares.mean(axis=0)))
 
     def law(self, target: str, same: frozenset[str] = frozenset()) -> TargetLaw:
         """Return the law of a target, fitted without some models; each is fitted once."""

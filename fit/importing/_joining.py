@@ -125,8 +125,6 @@ def _renamed(
     for column in ("family", "provider"):
         names = _group_names(models, earlier, column)
         models[column] = [names.get(family_key(g), g) for g in models[column]]
-    if not spelled and models.equals(table.table.models):
-        return table
     scores = table.table.scores.replace({"model": dict(spelled)})
     return replace(table, table=ScoreTable(scores, models, table.table.notes))
 

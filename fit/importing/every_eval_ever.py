@@ -135,7 +135,7 @@ def _stderr(uncertainty: Uncertainty | None) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(str(value))  # infinite, not an error, where a number is too large
     interval = uncertainty.confidence_interval
-    if interval is None or not interval.confidence_level:
+    if interval is None or not 0 < (interval.confidence_level or 0) < 1:
         return math.nan
     z = NormalDist().inv_cdf(0.5 + interval.confidence_level / 2)
     return (interval.upper - interval.lower) / (2 * z)

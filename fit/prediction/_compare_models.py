@@ -15,7 +15,14 @@ from scipy.special import ndtr
 from .._display import counted
 from ..completion._gates import Gate
 from ..completion.scales import z_to_score
-from ..errors import DegenerateError, FitError, TooFewModelsError, UnknownNameError, near_matches
+from ..errors import (
+    DegenerateError,
+    FitError,
+    NotConvergedError,
+    TooFewModelsError,
+    UnknownNameError,
+    near_matches,
+)
 from ..law.conformal import Joint, joint_prediction
 from ..reference import Reference, Target, target_training_table
 from ..reference._training_arguments import facts_of
@@ -182,7 +189,7 @@ def _by_fitted_laws(
         try:
             law = TargetLaw(target).fit(reference, exclude=same)
             joint = _joint(law, wide, stderr, families)
-        except (DegenerateError, TooFewModelsError) as error:
+        except (DegenerateError, NotConvergedError, TooFewModelsError) as error:
             made.uncompared[target.name] = str(error)
             continue
         made.pairs.extend(_pairs(target, wide.index, joint, len(law.truth_), (status, why)))

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ..errors import DegenerateError, TooFewModelsError, UnknownNameError
+from .._display import counted
+from ..errors import DegenerateError, NotConvergedError, TooFewModelsError, UnknownNameError
 from ..law.efficiency import FamilyLaw
 from ..law.equivalent import equivalent_scale
 from ..law.intervals import IntervalMethod
@@ -157,7 +158,7 @@ def place_model(
             (prediction,) = law.predict(
                 wide, level=level, stderr=stderr, keep=True, release_dates=dates
             )
-        except (DegenerateError, TooFewModelsError) as error:
+        except (DegenerateError, NotConvergedError, TooFewModelsError) as error:
             unpredicted[target.name] = str(error)
             continue
         if np.isnan(prediction.mean):
@@ -207,9 +208,9 @@ def place_model(
 def _only_model(table: ScoreTable) -> str:
     names = list(table.models.index)
     if len(names) != 1:
+        shown = ", ".join(map(str, names[:3])) + (", ..." if len(names) > 3 else "")
         raise UnknownNameError(
-            f"the table has {len(names)} models ({', '.join(names[:3])}, ...); "
-            "name the one to place"
+            f"the table has {counted(len(names), 'model')} ({shown}); name the one to place"
         )
     return str(names[0])
 

@@ -42,9 +42,10 @@ def count(value: float) -> str:
 
 def size(value: float) -> str:
     """Return a count of parameters or tokens with a unit: K, M, B or T."""
+    rounded = float(f"{value:.3g}")
     for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if value >= unit:
-            return f"{value / unit:.3g} {name}"
+        if rounded >= unit:
+            return f"{rounded / unit:.3g} {name}"
     return count(value)
 
 

@@ -115,11 +115,7 @@ def read_columns(path: Path, *, content: bytes | None = None) -> dict[str, list[
         if columns is not None:
             return columns
     frame = read_cells(path, content=content)
-    names = [str(c) for c in frame.columns]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise TableError(f"two columns are called {twice[0]!r}")
-    return {name: objects(frame.iloc[:, i]) for i, name in enumerate(names)}
+    return {str(name): objects(frame.iloc[:, i]) for i, name in enumerate(frame.columns)}
 
 
 def _check_there(path: Path, content: bytes | None) -> None:
@@ -178,8 +174,6 @@ def as_numbers(values: pd.Series, models: pd.Series) -> pd.Series:
     """
     import pandas as pd
 
-    if pd.api.types.is_float_dtype(values.dtype) and isinstance(values.dtype, np.dtype):
-        return values.astype(float)
     numbers = cell_numbers(values.astype(object).tolist(), models.tolist(), values.name)
     return pd.Series(numbers, index=values.index, name=values.name)
 

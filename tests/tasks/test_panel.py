@@ -4,6 +4,7 @@ import pytest
 import yaml
 from checkout import ROOT
 
+from capspace.tasks.item_estimate import TaskItems
 from capspace.tasks.panel import Panel, PanelError, load_panel, panel_names
 
 BENCHMARK = {
@@ -156,3 +157,39 @@ def test_a_panel_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         panel.version = 2
     assert isinstance(panel, Panel)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"positions": (2, 2)}, "positions must ascend, each there once"),
+        ({"positions": (0, 9)}, "position 9 is beyond the 9 items"),
+        ({"weights": (0.5,)}, "1 weights for 2 positions"),
+        ({"weights": ()}, "0 weights for 2 positions"),
+        ({"hashes": ("ab",)}, "1 hashes for 2 positions"),
+    ],
+)
+def test_chosen_items_are_there_once_and_weigh_something(
+    changes: dict[str, tuple[object, ...]], message: str
+) -> None:
+    items = {"of": 9, "positions": (0, 2), "weights": (0.5, 0.5)}
+    assert TaskItems.model_validate(items).hashes == ()
+    with pytest.raises(ValueError, match=message):
+        TaskItems.model_validate(items | changes)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"items": 5}, "items and estimate both say which items are measured; leave one out"),
+        ({"normalised": True}, "an estimated score has no parts that a leaderboard would"),
+    ],
+)
+def test_an_estimate_stands_alone(tmp_path: Path, more: dict[str, object], message: str) -> None:
+    chosen = {"of": 9, "positions": [0, 2], "weights": [0.5, 0.5]}
+    estimate = {"tasks": {"arc_challenge": chosen}, "intercept": 0.1, "error": 0.05}
+    path = tmp_path / "mine.yaml"
+    assert load_panel(write(path, benchmarks=[BENCHMARK | {"estimate": estimate}])).benchmarks
+    with pytest.raises(PanelError, match=message) as caught:
+        load_panel(write(path, benchmarks=[BENCHMARK | {"estimate": estimate} | more]))
+    assert str(path) in str(caught.value)

@@ -10,7 +10,14 @@ from zoo_parts import train_zoo
 
 from capspace.collect.harness.harness import Harness
 from capspace.tasks.panel import load_panel
-from capspace.tasks.procedural.items import BENCHMARKS, Item, benchmark_items, item
+from capspace.tasks.procedural.items import (
+    BENCHMARKS,
+    VERSION,
+    Item,
+    benchmark_items,
+    dataset,
+    item,
+)
 
 CLOSES = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
@@ -99,3 +106,9 @@ def test_the_panel_s_tasks_load_and_hold_the_items() -> None:
         work = harness.workload(benchmark, limit=10)
         items = benchmark_items(benchmark.name.lower(), 10)
         assert work.n_requests == sum(len(i.options) for i in items)
+
+
+def test_items_of_another_version_are_refused() -> None:
+    for metadata in ({}, {"version": VERSION + 1}):
+        with pytest.raises(ValueError, match=f"copying: these items are version {VERSION}, not"):
+            dataset("copying", **metadata)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...analyses._backtest import backtest
 from ...analyses.splits import Split
-from ...errors import DegenerateError, FitError, TooFewModelsError
+from ...errors import DegenerateError, FitError, NotConvergedError, TooFewModelsError
 from ...law._calibration import scale_of
 from ...law._refit import fit_once
 from ...law.conformal import Conformal, relative_errors
@@ -116,7 +116,7 @@ def _relative_errors(case: Case, train: NDArray[np.bool_]) -> tuple[Floats, Floa
     problem = case.problem.select(train)
     try:
         return relative_errors(fit_once(problem.training(problem.settings(3))))
-    except (DegenerateError, TooFewModelsError):
+    except (DegenerateError, NotConvergedError, TooFewModelsError):
         return np.empty(0), np.empty(0)
 
 

@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from ...analyses.splits import Split
 from ...errors import TableError, UnknownNameError, near_matches
-from ...law._refit import Training
 from ...law.problem import Problem, make_problem
 from ...space._imputation import Spaces, fit_spaces
 from ...table.readers import read_table
@@ -132,11 +131,6 @@ class Case:
         return fit_spaces(x, np.ones((1, len(x))), names=tuple(self.scores.columns))
 
     @property
-    def families(self) -> NDArray[np.str_]:
-        """Each model's family."""
-        return self.facts["family"].to_numpy(dtype=str)
-
-    @property
     def problem(self) -> Problem:
         """The same target as a fraction of its perfect score, for ``capspace.fit.backtest``."""
         span = self.analysis.high - self.analysis.low
@@ -152,11 +146,6 @@ class Case:
             keep=True,
         )
         return replace(problem, truth=truth[problem.truth.index].astype(float))
-
-    def training(self, n_components: int = 3) -> Training:
-        """Return the training models, for the interval methods and the gain."""
-        problem = self.problem.select(self.train)
-        return problem.training(problem.settings(n_components))
 
     @property
     def split(self) -> Split:

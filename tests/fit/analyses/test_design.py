@@ -202,6 +202,14 @@ def test_costs_must_be_positive():
         choose_models(Candidates(points, units, [-1.0] * len(units)), budget=4)
 
 
+def test_points_and_budgets_must_be_there():
+    points, units = candidates()
+    with pytest.raises(FitError, match=rf"points must be \(n, k\) with n = {len(units)} units"):
+        choose_models(Candidates(points[:-1], units), budget=4)
+    with pytest.raises(FitError, match="give at least one budget"):
+        choose_over_budgets(Candidates(points, units), budgets=[])
+
+
 def test_candidates_without_a_place_are_named():
     points, units = candidates()
     points[3] = np.nan

@@ -136,6 +136,12 @@ def test_flat_line_has_no_equivalent():
         equivalent_scale(0.3, law)
 
 
+def test_a_negative_variance_is_refused():
+    law = fit_family_law([0.2, 0.4, 0.6], [1e21, 1e22, 1e23], family="A")
+    with pytest.raises(FitError, match="variance must not be negative"):
+        equivalent_scale([0.3], law, variance=-0.1)
+
+
 def test_level_outside_zero_and_one():
     law = fit_family_law(planted(np.random.default_rng(2), 1)[0], SCALES)
     with pytest.raises(FitError, match="level"):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from small_files import files_limited_to
 
+from capspace.fit.analyses.frozen import FrozenLaw
 from capspace.fit.analyses.ledger import Ledger, LedgerError
 from capspace.fit.errors import DegenerateError, FitError, UnknownNameError
 from capspace.fit.prediction import TargetLaw
@@ -93,6 +94,26 @@ def test_models_that_cannot_be_scored_are_named(case, ledger):
     assert "fitted on" in scoring.left_out[fit.scores_.index[0]]
     with pytest.raises(DegenerateError, match="no model to score"):
         ledger.score("first", scores, truth[[unknown]])
+
+
+def test_a_model_of_which_nothing_in_the_space_is_known_is_not_scored(case, ledger):
+    fit, scores, truth = case
+    ledger.add(fit, name="first")
+    scores = scores.iloc[:2].copy()
+    scores.iloc[0] = np.nan
+    scoring = ledger.score("first", scores, truth.iloc[:2])
+    assert [r["model"] for r in scoring.results] == [scores.index[1]]
+    assert scoring.left_out == {scores.index[0]: "none of its benchmarks is in the space"}
+
+
+def test_an_entry_of_another_version_and_a_ledger_that_is_no_text_are_refused(case, ledger):
+    entry = {"name": "first", "target": {"name": "bbh", "chance": 2}}
+    with pytest.raises(LedgerError, match=r"first: its target cannot be read .Field required"):
+        FrozenLaw.from_dict(entry)
+    ledger.path.parent.mkdir()
+    ledger.path.write_bytes(b"\xff")
+    with pytest.raises(LedgerError, match=r"ledger\.jsonl: cannot be read .*utf-8"):
+        ledger.laws()
 
 
 @pytest.mark.parametrize("change", ["edit", "remove", "garbage", "backdate"])

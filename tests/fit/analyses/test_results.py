@@ -30,7 +30,13 @@ from capspace.fit import (
 )
 from capspace.fit.analyses import Ledger, fit_unseen
 from capspace.fit.analyses.splits import Split, randomly
-from capspace.fit.errors import DegenerateError, FitError, TableError, UnknownNameError
+from capspace.fit.errors import (
+    DegenerateError,
+    FitError,
+    TableError,
+    TooFewModelsError,
+    UnknownNameError,
+)
 
 EVIL = "<script>alert(1)</script>"
 N_FAMILIES, PER_FAMILY = 8, 5
@@ -184,6 +190,26 @@ def test_only_small_models_are_candidates(table: ScoreTable) -> None:
     assert small.notes == ("left out, size unknown: m0",)
     with pytest.raises(DegenerateError, match="no model has at most 1 parameters"):
         up_to_size(some, 1)
+
+
+def test_an_error_curve_needs_two_cutoffs_and_a_baseline_its_models(table: ScoreTable) -> None:
+    truth = table.wide()["D"].rename("D")
+    problem = target_problem(table.select(benchmarks=["A", "B", "C"]), truth)
+    with pytest.raises(DegenerateError, match="D: a law could be fitted for 1 of 2 cutoffs; the"):
+        error_curve(problem, n_components=1, held_out=[0.5, 0.99])
+    split = by_flops(problem.facts, 1e23)
+    sizes = problem.facts["parameters"].to_numpy(dtype=float)
+    for n_known, message in (
+        (0, "it is known of no model to fit on"),
+        (1, "n_samples = 1: too few"),
+    ):
+        known = np.cumsum(split.train) <= n_known
+        unsized = replace(
+            problem, facts=problem.facts.assign(parameters=np.where(known, sizes, np.nan))
+        )
+        with pytest.raises(TooFewModelsError, match=f"baseline size: {message}") as caught:
+            backtest(unsized, split, n_components=1, baselines=["size"])
+        assert "\n" not in str(caught.value)
 
 
 def test_costs_need_their_columns(tmp_path: Any) -> None:

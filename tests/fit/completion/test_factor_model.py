@@ -122,8 +122,14 @@ def test_parameters_out_of_range_are_named():
         BayesianFactorModel(noise="studnet").fit(table)
     with pytest.raises(FitError, match="n_components is 0"):
         BayesianFactorModel(n_components=0).fit(table)
+    with pytest.raises(FitError, match="n_sweeps is 0; it must be at least 1"):
+        BayesianFactorModel(n_sweeps=0).fit(table)
     with pytest.raises(FitError, match="sample_weight"):
         BayesianFactorModel().fit(table, sample_weight=-np.ones(20))
+    model = BayesianFactorModel(n_components=1, n_sweeps=2).fit(table)
+    for wrong in (table[:, 1:], table[0]):
+        with pytest.raises(FitError, match=r"X has shape .*, expected \(n, 4\); pass a DataFrame"):
+            model.complete(wrong)
 
 
 def test_scores_go_to_the_scale_of_the_fit_and_back():

@@ -6,6 +6,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from capspace.fit import BestSingleBenchmark, GaussianProcessLaw
+from capspace.fit.completion._single import fit_lines
 from capspace.fit.errors import DegenerateError
 
 
@@ -80,3 +81,15 @@ def test_a_straight_target_needs_no_local_part():
 def test_a_constant_target_is_refused():
     with pytest.raises(DegenerateError, match="the same for every model"):
         GaussianProcessLaw().fit(np.arange(6.0)[:, None], np.ones(6))
+
+
+def test_pairs_of_no_weight_or_no_spread_have_no_line():
+    x = np.column_stack([np.arange(12.0), np.ones(12), np.arange(12.0)])
+    x[:6, 2] = np.nan
+    x = np.vstack([x, x])
+    y = np.column_stack([x[:, 0] + 1, np.ones(24)])
+    weight = np.where(np.isnan(x[:, 2]), 1.0, 0.0)
+    lines = fit_lines(x, y, weight)
+    known = ~np.isnan(lines.slope)
+    assert known.tolist() == [[True, False, False], [False, False, False]]
+    assert lines.correlation[0, 0] == pytest.approx(1)

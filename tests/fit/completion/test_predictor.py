@@ -1,15 +1,21 @@
 """Expensive scores of new models: calibrated, from cheap cells alone, the same after storing."""
 
 import json
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from capspace.fit import BlendedPredictor, FittedPredictor, evaluate_targets
 from capspace.fit.completion._backtests import conformal_scores, quantile
+from capspace.fit.completion._baselines import NAIVE
+from capspace.fit.completion._blended import _MOST_RATIOS, _thinned
+from capspace.fit.completion._evaluate import judge
+from capspace.fit.completion._storing import read_state, write_state
 from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError
 
 KINDS = ("vendor-reported", "single-protocol")
@@ -100,6 +106,42 @@ def test_a_scale_of_few_back_tests_covers_new_cells(n_forward):
         uncorrected.append(new <= quantile(ratios, weight / weight.sum(), 0.9))
     assert 0.89 < np.mean(inside) < 0.96
     assert np.mean(uncorrected) < 0.895
+
+
+def test_without_back_tests_nothing_is_calibrated():
+    none = planted(np.random.default_rng(0), 0)
+    ratios, weight = conformal_scores(none, none)
+    assert (len(ratios), len(weight)) == (0, 0)
+    assert np.isnan(quantile(ratios, weight, 0.9))
+    tests = {"predicted": [], **{name: [] for name in NAIVE}}
+    judged = judge(["t"], none.assign(target=0, **tests), none.assign(target=0, **tests), 1.6)
+    assert judged.loc["t", ["n", "n_forward", "baseline"]].tolist() == [0, 0, ""]
+    assert judged.loc["t", ["mae", "ratio", "forward_mae"]].isna().all()
+    assert judged.loc["t", "status"] == "refused"
+
+
+def test_many_ratios_are_thinned_to_their_quantiles():
+    ratios = np.linspace(0.0, 1.0, 100_001)
+    few = _thinned(ratios)
+    assert (few[0], few[-1], len(few)) == (0.0, 1.0, _MOST_RATIOS)
+    assert np.quantile(few, [0.1, 0.5, 0.9]) == pytest.approx([0.1, 0.5, 0.9], abs=1e-3)
+    assert _thinned(few) is few
+
+
+@dataclass(frozen=True)
+class State:
+    values: NDArray[np.float64]
+    day: float
+    names: tuple[str, ...]
+
+
+def test_a_date_that_is_not_known_is_stored_as_such(tmp_path):
+    write_state(State(np.eye(2), float("nan"), ("a",)), tmp_path / "fit")
+    assert '"day": null' in (tmp_path / "fit.json").read_text()
+    again = read_state(State, tmp_path / "fit")
+    assert np.isnan(again.day)
+    assert again.names == ("a",)
+    np.testing.assert_array_equal(again.values, np.eye(2))
 
 
 def planted(rng, n):

@@ -18,7 +18,11 @@ from capspace.fit import (
     load_reference,
     predict_lift,
 )
-from capspace.fit.decide._lift import advised
+from capspace.fit.analyses.paired_laws import fit_gain
+from capspace.fit.analyses.problems import gain_problem
+from capspace.fit.decide._lift import _errors, advised
+from capspace.fit.errors import TooFewModelsError
+from capspace.fit.reference import Benchmark, Reference, Target
 
 MINE = pd.DataFrame(
     {"MMLU": [0.62, 0.27], "HellaSwag": [0.81, 0.4], "ARC-C": [0.58, 0.25]}, index=["mine", "small"]
@@ -81,8 +85,35 @@ def test_a_planted_gain_is_found() -> None:
     assert lift.mean == pytest.approx(truth, abs=0.04)
     assert lift.lower < truth < lift.upper
     assert lift.tokens_per_point == pytest.approx((5 * 128 - 8) / (100 * lift.mean))
+    cot = Intervention("x", "direct", "cot@5")
     with pytest.raises(UnknownNameError, match="none of its benchmarks"):
-        predict_lift(MINE, table, before, after, Intervention("x", "direct", "cot@5"))
+        predict_lift(MINE, table, before, after, cot)
+    assert predict_lift(scores * math.nan, table, before, after, cot) == []
+
+
+def test_errors_of_a_single_family_are_unknown() -> None:
+    table, before, after = planted(24)
+    alone = ScoreTable.from_wide(table.wide(), models=table.models.assign(family="one"))
+    problem, treated = gain_problem(alone, before, after)
+    fitted = fit_gain(problem.training(problem.settings(1)), treated)
+    assert all(map(math.isnan, _errors(fitted)))
+
+
+def test_an_intervention_that_cannot_be_fitted_has_no_row() -> None:
+    table, before, after = planted()
+    few = np.arange(60) < 4
+    wide = table.wide().assign(direct=before, cot=after.where(few))
+    targets = {
+        name: Target(name=name, label=name, description="", population="all")
+        for name in ("direct", "cot")
+    }
+    benchmarks = {name: Benchmark(name=name, chance=0.0) for name in "ABC"}
+    reference = Reference(ScoreTable.from_wide(wide, models=table.models), benchmarks, targets)
+    scores = pd.DataFrame({"A": [0.5], "B": [0.5], "C": [0.5]}, index=["mine"])
+    cot = Intervention("x", "direct", "cot")
+    assert lift_card(scores, reference, interventions=[cot]) == []
+    with pytest.raises(TooFewModelsError):
+        predict_lift(scores, table, before, wide["cot"], cot)
 
 
 def test_the_cheapest_certain_gain_is_advised() -> None:

@@ -45,6 +45,15 @@ def test_tasks_of_a_mean_have_equal_shares_and_of_a_weighted_score_their_own() -
     assert ItemPool((100, 50, 10), weighted=True).counts(32).tolist() == [20, 10, 2]
 
 
+def test_a_pool_has_items_and_none_more_than_it_has() -> None:
+    for sizes in ((), (3, 0)):
+        with pytest.raises(FitError, match="each needs at least one"):
+            ItemPool(sizes)
+    for n in (1, 6):
+        with pytest.raises(FitError, match=f"{n} items of 5 for 2 tasks"):
+            ItemPool((2, 3)).variance_factor(n)
+
+
 def test_one_target_has_the_items_of_neymans_allocation() -> None:
     effect, cost = np.array([[3.0, 1.0, 0.5]]), np.array([1.0, 4.0, 0.1])
     variance, allowed = np.array([0.25, 0.2, 0.1]), np.array([0.004])

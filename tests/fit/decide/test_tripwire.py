@@ -138,6 +138,20 @@ def test_too_few_models_are_no_witness() -> None:
     scores, families = planted(16, 6)
     with pytest.raises(TooFewModelsError, match="16 models have at least 3 scores"):
         fit_siblings(scores, NAMES, families, generated=GENERATED)
+    with pytest.raises(TooFewModelsError, match="the table: all models are of one family"):
+        fit_siblings(planted(40, 6)[0], NAMES, ["one"] * 40, generated=GENERATED)
+    nothing = Tail.of(np.array([np.nan]))
+    assert nothing.share_beyond([0.0, 9.0, np.nan]).tolist() == [1, 1, 1]
+    assert nothing.threshold(0.05) == np.inf
+
+
+def test_scores_that_are_no_fractions_are_left_to_others(
+    siblings: tuple[SiblingModel, LeftOut],
+) -> None:
+    scores = 100 * planted(40, 8)[0]
+    assert alarms(siblings[0], scores[:2]) == [[], []]
+    table = ScoreTable.from_wide(pd.DataFrame(scores, [f"m{i}" for i in range(40)], NAMES))
+    assert check_together(table, {}) == ()
 
 
 @pytest.mark.parametrize("name", ["study-2024", "epoch-2026"])

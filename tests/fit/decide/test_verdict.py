@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from capspace.fit import (
     next_evaluations,
     reference_names,
 )
+from capspace.fit.decide._judge import _probability, _require_number
+from capspace.fit.decide._next import _targets
+from capspace.fit.decide._options import make_outlook, options_of
 from capspace.fit.decide._path import criterion
 from capspace.fit.decide._track_record import skips_and_rights, track_record
 from capspace.fit.errors import RefusedTargetError, TableError
@@ -214,3 +218,60 @@ def test_a_verdict_without_a_release_date_says_which_is_assumed() -> None:
     settings = {**MODERN, "target": "mcpmark/vendor"}
     given = judge_run(table, load_reference("frontier-2026"), today=day, **settings)
     assert not any("release_date" in note for note in given.notes)
+
+
+def test_a_number_that_is_none_or_beyond_all_scores_is_not_judged() -> None:
+    reference = load_reference("frontier-2026")
+    name = "hle/no-tools"
+    with pytest.raises(RefusedTargetError, match="the prediction is not finite"):
+        _require_number(reference, name, (0.5, float("nan"), 0.6), force=True)
+    with pytest.raises(RefusedTargetError, match=r"the interval lies above every model .*--force"):
+        _require_number(reference, name, (0.995, 0.99, 1.0), force=False)
+    _require_number(reference, name, (0.995, 0.99, 1.0), force=True)
+    _require_number(load_reference(), "bbh", (0.995, 0.99, 1.0), force=False)
+
+
+@pytest.mark.parametrize(
+    ("mean", "lower", "upper", "probability"),
+    [
+        (0.5, 0.4, 0.6, 0.5),
+        (0.4, 0.3, 0.5, 0.05),
+        (0.6, 0.5, 0.9, 0.95),
+        (0.6, 0.6, 0.6, 1.0),
+        (0.4, 0.4, 0.4, 0.0),
+    ],
+)
+def test_each_half_of_an_interval_is_normal(
+    mean: float, lower: float, upper: float, probability: float
+) -> None:
+    question = Question(threshold=0.5)
+    assert _probability(mean, lower, upper, 0.9, question) == pytest.approx(probability)
+
+
+def test_what_could_be_measured_is_what_is_left_of_what_predicts() -> None:
+    reference = load_reference()
+    table = ScoreTable.from_records(
+        [
+            {"model": "mine", "benchmark": "MMLU", "score": 0.62},
+            {"model": "mine", "benchmark": "HellaSwag", "score": 0.8, "n_items": 200},
+        ]
+    )
+    target = reference.target("bbh").model_copy(update={"drop": ("GSM8K",)})
+    outlook = make_outlook(table, "mine", reference, [target])
+    names = [m.benchmark for m in options_of(outlook, reference, {})]
+    assert {"HellaSwag", "ARC-C"} <= set(names)
+    assert not {"MMLU", "GSM8K"} & set(names)
+    few = [m.benchmark for m in options_of(outlook, reference, {}, n_items=200)]
+    assert few == [name for name in names if name != "HellaSwag"]
+    prices = {"ARC-C": Cost(1, "usd"), "GSM8K": Cost(1, "tokens")}
+    with pytest.raises(FitError, match="prices are in tokens and in usd; give all in one unit"):
+        options_of(outlook, reference, prices)
+
+
+def test_a_reference_whose_targets_are_all_refused_has_nothing_to_predict() -> None:
+    reference = load_reference()
+    board = reference.target("agentboard")
+    assert _targets(reference, ["agentboard", "AgentBoard"]) == ([board], ())
+    only = replace(reference, targets={board.name: board})
+    with pytest.raises(RefusedTargetError, match="every target of the reference is refused"):
+        _targets(only, None)

@@ -21,7 +21,11 @@ from published_files import (
 
 from capspace.fit.errors import TableError
 from capspace.fit.importing import SourceTerms, read_published
+from capspace.fit.importing._imported import read_text
 from capspace.fit.importing._reading import kind_of
+from capspace.fit.importing._writing import _put
+from capspace.fit.importing.bfcl import read_bfcl
+from capspace.fit.importing.open_llm_leaderboard import read_open_llm_leaderboard
 
 DAY = date(2026, 11, 1)
 TERMS = SourceTerms("CC-BY 4.0", DAY)
@@ -465,3 +469,67 @@ def with_junk(value, path, junk):
         inner = inner[key]
     inner[path[-1]] = junk
     return whole
+
+
+@pytest.mark.parametrize(
+    ("interval", "stderr"),
+    [
+        ({"lower": 0.4, "upper": 0.6, "confidence_level": 0.95}, 0.2 / (2 * 1.959964)),
+        ({"lower": 0.4, "upper": 0.6}, np.nan),
+        *(
+            ({"lower": 0.4, "upper": 0.6, "confidence_level": level}, np.nan)
+            for level in (0, 1.0, 95, -0.9)
+        ),
+    ],
+)
+def test_an_interval_of_no_level_says_nothing_of_a_standard_error(tmp_path, interval, stderr):
+    record = eee_record("lab/one", {"GPQA": 50.0}, top=100)
+    result = record["evaluation_results"][0]
+    result["metric_config"] |= {"metric_unit": "Percent", "max_score": 1}
+    percent = {key: 100 * interval[key] for key in ("lower", "upper")}
+    result["score_details"]["uncertainty"] = {"confidence_interval": {**interval, **percent}}
+    path = tmp_path / "r.jsonl"
+    path.write_text(f"\n{json.dumps(record)}\n\n")
+    table = read_published(path, UNDATED)
+    assert cell(table, "lab/one", "GPQA") == 0.5
+    assert cell(table, "lab/one", "GPQA", "stderr") == pytest.approx(stderr, nan_ok=True)
+
+
+def test_blank_lines_of_euroeval_are_passed_over(tmp_path):
+    path = write_lines(tmp_path / "r.jsonl", [euroeval_line("m", "quiz", test_mcc=5.0)])
+    path.write_text(path.read_text() + "\n   \n" + path.read_text())
+    assert len(read_published(path, TERMS).table) == 1
+
+
+def test_a_run_of_helm_that_names_no_model_is_known_as_the_table_shows_it(tmp_path):
+    tables = helm_tables(["GPQA - COT correct"], {"lab/one": [0.5]})
+    for entry in tables[0]["rows"][0][2:]:
+        entry["run_spec_names"] = ["gpqa:subset=main"]
+    table = read_published(write_json(tmp_path / "core.json", tables), TERMS)
+    assert list(table.table.models.index) == ["one"]
+
+
+def test_a_file_that_is_none_is_named_by_every_reader(tmp_path):
+    (tmp_path / "latin.json").write_bytes("é".encode("latin-1"))
+    for read, name, message in (
+        (read_text, "latin.json", "not a text file in UTF-8"),
+        (read_text, "none.json", r"cannot be read \(No such file or directory\)"),
+        (lambda path: read_bfcl(path, TERMS), "none.csv", "no such file"),
+        (
+            lambda path: read_open_llm_leaderboard(write_json(path, []), TERMS),
+            "empty.json",
+            "expected the leaderboard's list of models",
+        ),
+    ):
+        with pytest.raises(TableError, match=f"{tmp_path / name}: {message}$"):
+            read(tmp_path / name)
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_earlier_one(tmp_path):
+    target = tmp_path / "mine"
+    target.mkdir()
+    (target / "scores.csv").write_text("earlier")
+    with pytest.raises(FileNotFoundError):
+        _put(tmp_path / "none", target)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+    assert (target / "scores.csv").read_text() == "earlier"

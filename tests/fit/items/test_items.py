@@ -264,3 +264,35 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         Responses(np.ones((1, 2)), ["m"], ["q", "q"])
     with pytest.raises(TooFewModelsError, match="give three"):
         RidgeFromMean().fit([[1.0]], [1.0])
+    with pytest.raises(FitError, match=r"\(3, 1\) answers need as many full scores, got \(2,\)"):
+        RidgeFromMean().fit([[1.0]] * 3, [1.0, 0.0])
+    with pytest.raises(FitError, match="by names no selection"):
+        shorten(responses, 10, by=())
+    with pytest.raises(FitError, match=r"shape \(3,\); give \(n_models, n_items\)"):
+        ItemResponse().fit([1.0, 0.0, 1.0])
+
+
+def test_responses_have_a_row_a_weight_and_a_family_each() -> None:
+    values = np.eye(2)
+    for more, error, message in (
+        ({"weights": [1.0]}, FitError, "one number above 0 for each of the 2 items"),
+        ({"weights": [1.0, 0.0]}, FitError, "one number above 0 for each of the 2 items"),
+        ({"families": ["one"]}, FitError, "1 families for 2 models"),
+    ):
+        with pytest.raises(error, match=message):
+            Responses(values, ["a", "b"], ["p", "q"], **more)
+    for wrong in (np.eye(3), np.empty((0, 0)), np.ones(2)):
+        with pytest.raises(TableError, match="2 models and 2 items need a row and a column each"):
+            Responses(wrong, ["a", "b"], ["p", "q"])
+
+
+def test_abilities_are_told_from_some_items() -> None:
+    values = planted()[0].values
+    model = fitted()
+    every = model.transform(values)
+    assert every.shape == (len(values), 1)
+    assert np.corrcoef(every[:, 0], np.nanmean(values, axis=1))[0, 1] > 0.9
+    at = np.arange(0, values.shape[1], 2)
+    assert np.corrcoef(every[:, 0], model.transform(values[:, at], items=at)[:, 0])[0, 1] > 0.8
+    with pytest.raises(FitError, match="there are 3 items"):
+        model.transform(values, items=[0, 1, 2])

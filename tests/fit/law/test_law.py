@@ -14,6 +14,7 @@ from capspace.fit.errors import (
     TooFewModelsError,
 )
 from capspace.fit.law._form import Form
+from capspace.fit.law._law import _covariance
 from capspace.fit.law._multistart import fit_many
 from capspace.fit.law._refit import LawSettings, Training, fit_once, predict_with, refit
 
@@ -227,3 +228,17 @@ def test_settings_that_fit_nothing_are_refused_in_one_line():
     for wrong in (0, 2.5, None, "3"):
         with pytest.raises(FitError, match="n_components is"):
             LawSettings(n_components=wrong)
+
+
+def test_what_the_data_do_not_tell_has_no_covariance():
+    x, y = np.zeros((6, 1)), np.linspace(0.2, 0.8, 6)
+    covariance = _covariance(x, y, np.ones(6), np.zeros(2), Form("sigmoid"))
+    assert covariance.shape == (2, 2)
+    assert np.isnan(covariance).all()
+
+
+def test_an_exponential_law_is_its_formula():
+    x = np.linspace(-1, 1, 12)[:, None]
+    law = ScalingLaw(link="exp").fit(x, np.exp(0.5 * x[:, 0] - 1.5))
+    assert law.predict([[0.4]]) == pytest.approx([np.exp(-1.3)], rel=1e-6)
+    assert np.isfinite(law.curve([0.0, 1e6])).all()

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capspace.fit import make_problem
-from capspace.fit.errors import FitError
+from capspace.fit import gain_problem, make_problem, target_problem
+from capspace.fit.errors import DegenerateError, FitError
+from capspace.fit.law.problem import check_target
+from capspace.fit.table import ScoreTable
 
 MODELS = [f"m{i}" for i in range(6)]
 
@@ -42,3 +44,30 @@ def test_what_makes_no_problem_is_refused():
         with pytest.raises(FitError, match=message) as caught:
             make_problem(*given, name="t")
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.1, 0.1], "t is at the floor .0.1. for all 2 models"),
+        ([1.0, 1.0], "t is at the ceiling .1. for all 2 models"),
+        ([0.5, 0.5], "t is constant .0.5. for all 2 models"),
+        ([0.1, 0.2], "t is at or below chance .0.25. for all 2 models"),
+        ([1.0, 1.1], "t is at its ceiling .1. for all 2 models"),
+    ],
+)
+def test_a_target_without_variation_above_chance_has_no_law(values, message):
+    with pytest.raises(DegenerateError, match=message) as caught:
+        check_target(pd.Series(values), "t", 0.25, 1.0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_target_of_no_range_and_a_gain_of_no_model_are_refused():
+    scores, truth, _ = parts()
+    table = ScoreTable.from_wide(scores)
+    for chance, ceiling in ((1.0, 1.0), (-0.1, 1.0)):
+        with pytest.raises(FitError, match="must lie between 0 and the ceiling, 1"):
+            target_problem(table, truth.rename("t"), chance=chance, ceiling=ceiling)
+    before, after = truth[:3].rename("direct"), truth[3:].rename("cot")
+    with pytest.raises(DegenerateError, match="no model has both 'direct' and 'cot'"):
+        gain_problem(table, before, after)

@@ -8,9 +8,25 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from capspace.fit import JackknifePlus, ScoreTable, TwoView, load_reference
-from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError
+from capspace.fit import (
+    JackknifePlus,
+    ScoreTable,
+    TwoView,
+    compare_models,
+    load_reference,
+    place_model,
+)
+from capspace.fit.decide._fitted_outlook import fitted_outlook
+from capspace.fit.decide._noise_effect import PredictedWidths
+from capspace.fit.errors import (
+    FitError,
+    RefusedTargetError,
+    TooFewModelsError,
+    UnknownNameError,
+)
+from capspace.fit.law import _multistart
 from capspace.fit.prediction import TargetLaw
+from capspace.fit.prediction._extrapolation import extrapolation
 from capspace.fit.reference import Benchmark, Reference, Target
 
 FAST = TwoView(n_refits=8)
@@ -264,3 +280,92 @@ def test_what_cannot_be_predicted_from_is_refused_in_one_line():
         assert "\n" not in str(caught.value)
     (bare,) = law.predict(row, stderr=pd.DataFrame({"other": [0.1]}, index=row.index))
     assert bare == law.predict(row)[0]
+
+
+def several_targets():
+    """A reference with a target that can be predicted and three that cannot, and a new model."""
+    reference, scores, _ = planted()
+    wide = reference.table.wide()
+    wide["few"] = wide["hard"].where(np.arange(len(wide)) < 3)
+    wide["flat"] = 0.5
+    hard = reference.targets["hard"]
+    more = {n: hard.model_copy(update={"name": n, "label": n}) for n in ("few", "flat", "else")}
+    more["else"] = more["else"].model_copy(update={"space": ("B4", "B5")})
+    wide["else"] = wide["hard"]
+    table = ScoreTable.from_wide(wide, models=reference.table.models)
+    new = ScoreTable.from_wide(scores.iloc[:1][["B1", "B2", "B3"]])
+    return Reference(table, reference.benchmarks, {"hard": hard, **more}), new
+
+
+def test_a_target_that_cannot_be_predicted_says_why_beside_the_others():
+    reference, new = several_targets()
+    placement = place_model(new, reference, method=FAST)
+    assert [p.target for p in placement.predictions] == ["hard"]
+    assert list(placement.unpredicted) == ["few", "flat", "else"]
+    assert "3 models" in placement.unpredicted["few"]
+    assert "the target is 0.5 for all 56 training models" in placement.unpredicted["flat"]
+    assert placement.unpredicted["else"] == "no benchmark of the space was measured"
+    name = new.models.index[0]
+    for target, why in (
+        ("few", "few: no law can be fitted: .*3 models"),
+        ("flat", r"flat: no law can be fitted: the target is 0\.5 for all 56"),
+        ("else", rf"else: {name} has none of its benchmarks \(B4, B5\); measure one of them"),
+    ):
+        with pytest.raises(RefusedTargetError, match=why):
+            fitted_outlook(new, name, reference, [reference.target(target)])
+    effect = PredictedWidths(reference, targets=["few", "else", "hard"]).effect(new)
+    assert effect.targets == ("hard",)
+    assert effect.unpredicted["else"] == "no benchmark of its space is measured"
+    with pytest.raises(RefusedTargetError, match=r"no target can be predicted: few: .*3 models"):
+        PredictedWidths(reference, targets=["few", "flat"]).effect(new)
+
+
+def test_laws_that_do_not_converge_refuse_their_target_alone(monkeypatch):
+    reference, scores, _ = planted()
+    monkeypatch.setattr(_multistart, "_SCREENING_STEPS", 0)
+    monkeypatch.setitem(_multistart.fit_best.__kwdefaults__, "max_iter", 0)
+    table = ScoreTable.from_wide(scores.iloc[:2])
+    first = table.select(models=list(scores.index[:1]))
+    placement = place_model(first, reference)
+    assert "had not converged after" in placement.unpredicted["hard"]
+    assert "had not converged after" in compare_models(table, reference).uncompared["hard"]
+    with pytest.raises(RefusedTargetError, match=r"hard: no law can be fitted: .*not converged"):
+        fitted_outlook(first, scores.index[0], reference, [reference.target("hard")])
+    with pytest.raises(RefusedTargetError, match=r"no target can be predicted: hard: .*not conv"):
+        PredictedWidths(reference).effect(first)
+
+
+def test_what_cannot_be_placed_is_refused_in_one_line():
+    reference, scores, _ = planted()
+    chance = {
+        name: b.model_copy(update={"chance": 0.9}) for name, b in reference.benchmarks.items()
+    }
+    low = Reference(reference.table, chance, reference.targets)
+    for table, given, message in (
+        (
+            ScoreTable.from_wide(scores.iloc[:4]),
+            reference,
+            r"has 4 models \(.*\.\.\.\); name the one",
+        ),
+        (
+            ScoreTable.from_wide(scores.iloc[:2]),
+            reference,
+            r"has 2 models \(m56, m57\); name the one",
+        ),
+        (ScoreTable.from_wide(pd.DataFrame({"X": [0.5]}, ["a"])), reference, r"a has none of .*B5"),
+        (ScoreTable.from_wide(0.2 * scores.iloc[:1]), low, "no score is left to place it by; "),
+    ):
+        with pytest.raises(UnknownNameError, match=message) as caught:
+            place_model(table, given)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "words"),
+    [(0.1, 0.2, "below"), (0.9, 1.0, "above"), (0.1, 0.9, ""), (0.4, 0.5, "")],
+)
+def test_an_interval_beyond_all_scores_is_an_extrapolation(lower, upper, words):
+    reason = extrapolation("t", lower, upper, {"t": (0.3, 0.8)})
+    assert (words in reason) is (bool(reason) or not words)
+    assert bool(reason) is bool(words)
+    assert extrapolation("unscored", lower, upper, {}) == ""

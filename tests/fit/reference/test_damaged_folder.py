@@ -13,7 +13,12 @@ from capspace.fit import load_reference
 from capspace.fit.errors import FitError, TableError
 from capspace.fit.prediction._reference_laws import stored_laws
 from capspace.fit.reference import reference_names
+from capspace.fit.reference._checked_entries import checked_entries
 from capspace.fit.reference._digest import tables_digest
+from capspace.fit.reference._entries import Evaluation
+from capspace.fit.reference._sampling_noise import items_of
+from capspace.fit.reference._yaml_files import read_yaml
+from capspace.fit.reference.stored_laws import store_laws
 
 PACKAGED = Path(capspace.fit.reference.__file__).parent
 BENCHMARKS = "- name: MMLU\n  chance: 0.25\n"
@@ -90,6 +95,7 @@ def test_the_folder_loads_undamaged(folder: Path) -> None:
         (ABOUT.encode("utf-16"), "not a text file in UTF-8"),
         (b"title: \x01\n", "not YAML"),
         (b"[" * 3000, "not YAML"),
+        (b"{" * 600 + b"}" * 600, "not YAML that can be read (nested too deeply)"),
         (b"- name: a\n  chance: 0\n  name: b\n", "'name' is there twice, on lines 1 and 3"),
         (b"{name: a, name: a}", "'name' is there twice"),
     ],
@@ -254,3 +260,34 @@ def test_damaged_laws_are_refused(tmp_path: Path) -> None:
     (own / "laws.npz").write_bytes(content)
     with pytest.raises(FitError, match=r"laws\.npz: does not belong to laws\.json or is damaged"):
         stored_laws(load_reference(own))
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "evaluation.csv"])
+def test_an_empty_table_is_named(folder: Path, name: str) -> None:
+    (folder / name).write_text("")
+    assert refusal(folder, name).endswith(f"{name}: the file is empty")
+
+
+def test_a_target_of_which_chance_is_no_less_than_perfect_is_refused(folder: Path) -> None:
+    (folder / "targets.yaml").write_text(TARGETS + "  chance: 0.5\n  perfect: 0.4\n")
+    assert "chance 0.5 is not below perfect 0.4" in refusal(folder, "targets.yaml")
+
+
+def test_files_that_are_not_there_are_no_entries_and_have_no_digest(folder: Path) -> None:
+    reference = load_reference(folder)
+    assert tables_digest(folder, reference)
+    (folder / "scores.csv").unlink()
+    assert tables_digest(folder, reference) == ""
+    assert checked_entries(Evaluation, folder / "none.csv") is None
+    with pytest.raises(TableError, match=r"none\.yaml: cannot be read \(No such file or directory"):
+        read_yaml(folder / "none.yaml")
+    assert items_of(reference.table, reference, []) == {}
+
+
+def test_laws_of_a_study_are_not_stored(folder: Path) -> None:
+    text = ABOUT.replace("kind: single-protocol", "kind: study")
+    (folder / "reference.yaml").write_text(text)
+    (folder / "evaluation.csv").unlink()
+    before = sorted(folder.iterdir())
+    assert store_laws(folder) == "laws of a study are fitted when they predict"
+    assert sorted(folder.iterdir()) == before

@@ -218,6 +218,22 @@ def test_bad_tables_are_refused_with_a_reason():
         CapabilitySpace(n_components=0).fit(x)
     with pytest.raises(FitError, match="stderr"):
         CapabilitySpace().fit(x, stderr=-np.ones_like(x))
+    with pytest.raises(FitError, match="stderr is used by estimator='factor'"):
+        CapabilitySpace(estimator="pca").fit(x, stderr=np.ones_like(x))
+    with pytest.raises(FitError, match=r"X has shape \(20, 7\), expected \(n, 8\)"):
+        CapabilitySpace().fit(x).place(x[:, 1:])
+
+
+def test_a_benchmark_that_only_models_of_no_weight_have_is_named():
+    x, *_ = planted(n=20)
+    x[:19, 2] = np.nan
+    weight = np.ones((2, 20))
+    weight[1, 19] = 0
+    for names, named in ((None, "benchmark 2"), (tuple("abcdefgh"), "benchmark c")):
+        with pytest.raises(DegenerateError, match=f"{named} is missing for every training model"):
+            fit_spaces(x, weight, names=names)
+    with pytest.raises(DegenerateError, match="benchmark 2 is missing for every training model"):
+        fit_factor_model(x[:19], np.zeros((19, 8)), 2)
 
 
 def test_what_does_not_converge_says_so():

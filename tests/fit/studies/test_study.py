@@ -12,20 +12,29 @@ from checkout import SHARED
 from matplotlib.figure import Figure
 from small_files import files_limited_to
 
+from capspace.fit import Choice
+from capspace.fit.analyses.splits import Split
 from capspace.fit.errors import FitError, TableError, UnknownNameError
 from capspace.fit.studies.ruan2024 import _reproduce, load_study, reproduce
 from capspace.fit.studies.ruan2024 import results as results_module
-from capspace.fit.studies.ruan2024._compare_analysis import compare_analysis
+from capspace.fit.studies.ruan2024._compare_analysis import _read_off, compare_analysis
 from capspace.fit.studies.ruan2024._reproduce import write_reproduction
 from capspace.fit.studies.ruan2024.compare import compare_fit, read_published
-from capspace.fit.studies.ruan2024.coverage import three_splits
-from capspace.fit.studies.ruan2024.data import study_plan
+from capspace.fit.studies.ruan2024.coverage import (
+    SharedScale,
+    _at_or_below,
+    _relative_errors,
+    three_splits,
+)
+from capspace.fit.studies.ruan2024.data import Analysis, study_plan
 from capspace.fit.studies.ruan2024.more import further_analyses
 from capspace.fit.studies.ruan2024.page import Card, Section, Table, render_page
-from capspace.fit.studies.ruan2024.reach import compare_reach, error_by_reach
-from capspace.fit.studies.ruan2024.results import run_study
+from capspace.fit.studies.ruan2024.reach import SHARES, Reach, compare_reach, error_by_reach
+from capspace.fit.studies.ruan2024.results import _later, run_study
 from capspace.fit.studies.ruan2024.run import CaseFit, fit_case, predictors, single_start
+from capspace.fit.studies.ruan2024.sections import _flops, _theirs, _theirs_r2
 from capspace.fit.studies.ruan2024.selection import (
+    Guide,
     compare_guides,
     selection_guides,
     selection_quality,
@@ -318,3 +327,74 @@ def test_page_escapes_what_it_shows():
     for text in ("&lt;A&gt;", "1 &lt; 2 &amp; 3", "&lt;td&gt;", "&lt;b&gt;", "&lt;i&gt;"):
         assert text in page
     assert "<td>" not in page.replace("<td>&", "").replace('<td class="number">', "")
+
+
+def test_what_the_study_has_no_number_for_is_not_compared(study):
+    analysis = PLAN.analysis("GSM8K CoT")
+    case = study.case(analysis)
+    assert compare_analysis(case, {}, {}) == []
+    assert compare_fit("s", CaseFit("PC-1", 3, 5, 1e-3, 1e-3), None) == []
+    assert compare_spaces(study, {}) == []
+    assert compare_efficiency(study_space(study, study.base_models), {}) == []
+    curve = Reach("PC-1", SHARES, SHARES, SHARES, 0.1)
+    assert compare_reach(study, analysis, [curve], {}) == []
+    choice = Choice(("A",), (0,), "V", 3.0, 2.0, 4.0, "exchange", 9)
+    guide = Guide("all", (), (choice,), ("selection",))
+    assert compare_guides([guide], {}) == []
+    assert (_theirs_r2([], "PC-1"), _theirs([], "s", "i", "q")) == ("–", "–")
+    assert [_flops(v) for v in (0.0, np.inf, np.nan, 3e22)] == ["unbounded"] * 2 + [
+        "unknown", "3.0e22",
+    ]  # fmt: skip
+
+
+def test_a_number_that_is_worse_than_the_studys_is_a_miss(study):
+    choice = Choice(("A",), (0,), "V", 3.0, 2.0, 4.0, "exchange", 9)
+    guide = Guide("all", (), (choice,), ("selection",))
+    theirs = {"selection": {"budgets": {"4": {"objective": -2.0}}}}
+    (miss,) = compare_guides([guide], theirs)
+    assert (miss.verdict, miss.ours, miss.published, miss.note) == ("differs", 3.0, 2.0, "exchange")
+    case = study.case(PLAN.analysis("GSM8K CoT"))
+    fit = CaseFit("PC-1", 10, 5, 1e-3, 2e-3)
+    verdicts = [
+        _read_off(case, fit, {"mse_train": train}, "w", 1.0, published, room=0.1).verdict
+        for train, published in ((1e-3, 1.05), (2e-3, 1.5), (1e-3, 1.5))
+    ]
+    assert verdicts == ["same", "better", "differs"]
+    flat = compare_fit("t", fit, {"mse_train": 1e-3, "mse_test": 9e-3})
+    assert {c.verdict for c in flat} == {"better"}
+    assert "the loss is flat between the two" in flat[0].note
+
+
+@pytest.mark.parametrize(("train", "verdict"), [(0.0, "better"), (1.0, "differs")])
+def test_an_area_that_differs_is_better_where_no_single_start_was(study, train, verdict):
+    analysis = PLAN.analysis("2-digit multiplication")
+    test = np.full(len(SHARES), 0.01)
+    curve = Reach("Training FLOPs", SHARES, np.full(len(SHARES), train), test, 0.5)
+    theirs = {"aue": 0.1, "mse_curve": [0.02, *test[1:]]}
+    published = {"aue_emergent": {"tasks": {analysis.column: {curve.predictor: theirs}}}}
+    (result,) = compare_reach(study, analysis, [curve], published)
+    assert result.verdict == verdict
+    assert result.note.startswith(f"the test error differs at 1 of {len(SHARES)} cutoffs")
+
+
+def test_a_split_is_by_compute_or_by_rank(study):
+    fields = PLAN.analyses[0].model_dump()
+    for both in ({"max_flops": None, "top": None}, {"max_flops": 1e22, "top": 0.1}):
+        with pytest.raises(ValueError, match="give either max_flops or top"):
+            Analysis.model_validate(fields | both)
+    case = study.case(PLAN.analysis("AgentBench"))
+    n_best = int((~case.train).sum())
+    assert case.split.rule == f"all but the best {n_best} by the target"
+    assert _later(study, case.analysis, case) is None
+
+
+def test_a_shared_scale_looks_at_models_up_to_the_cutoff_alone(study):
+    analysis = PLAN.analysis("AgentBench")
+    case = study.case(analysis)
+    plan = PLAN.model_copy(update={"analyses": (analysis,)})
+    shared = SharedScale(type(study)(plan, study.features, study.facts, study.targets))
+    assert 0.3 < shared.of(case, case.split) < 3
+    flops = case.facts["training_flops"]
+    few = Split((flops <= np.sort(flops)[2]).to_numpy(), "three models")
+    assert _at_or_below(case, few, case).tolist() == few.train.tolist()
+    assert [len(part) for part in _relative_errors(case, few.train)] == [0, 0]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capspace.fit.errors import TableError
-from capspace.fit.table.cells import read_cells, read_columns
+from capspace.fit.table import ScoreTable, write_table
+from capspace.fit.table.cells import cell_texts, is_missing, read_cells, read_columns
 from capspace.fit.table.csv_cells import regular_cells
 
 PIECES = ("a", "é", " ", "0.5", ",", ",", ";", "\t", '"', '""', "\n", "\n", "\r\n", "\r", "NA", "#")
@@ -76,3 +81,29 @@ def test_an_odd_file_is_left_to_pandas(text: str) -> None:
 
 def test_bytes_of_another_encoding_are_left_to_pandas() -> None:
     assert regular_cells("model,MMLU\né,0.5\n".encode("latin-1")) is None
+
+
+def test_parquet_that_is_no_table_of_single_values_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array([0.5])] * 2, names=["a", "a"]), path)
+    with pytest.raises(TableError, match="not a Parquet file"):
+        read_columns(path)
+    with pytest.raises(TableError, match="column model holds a list, not a single value"):
+        cell_texts([["a"]], "model")
+    assert [is_missing(cell) for cell in (None, pd.NA, float("nan"), pd.NaT)] == [True] * 4
+    assert not any(map(is_missing, ("", 0, False, pd.Series([1.0, 2.0]))))
+
+
+def test_parquet_without_its_library_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.parquet"
+    path.write_bytes(b"PAR1")
+    for name in ("pyarrow", "fastparquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    message = r"Parquet needs pip install 'capspace\[parquet\]'"
+    with pytest.raises(TableError, match=f"reading {message}"):
+        read_cells(path)
+    with pytest.raises(TableError, match=f"writing {message}"):
+        write_table(ScoreTable.from_wide(pd.DataFrame({"A": [0.5]}, ["m"])), path)
+    assert path.read_bytes() == b"PAR1"

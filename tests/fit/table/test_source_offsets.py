@@ -7,6 +7,7 @@ import pytest
 from capspace.fit.errors import TableError, UnknownNameError
 from capspace.fit.table import ScoreTable
 from capspace.fit.table._source_offsets import (
+    SourceAgreement,
     SourceOffset,
     SourceOffsets,
     compare_sources,
@@ -160,3 +161,14 @@ def test_offsets_read_back_as_they_were_written(tmp_path):
         read_offsets(tmp_path / "other.csv")
     with pytest.raises(TableError, match="no such file"):
         read_offsets(tmp_path / "none.csv")
+    (tmp_path / "blank.csv").write_text((tmp_path / "offsets.csv").read_text().replace("two", ""))
+    with pytest.raises(TableError, match=r"blank\.csv: a row has no benchmark, source or other"):
+        read_offsets(tmp_path / "blank.csv")
+
+
+def test_offsets_are_rounded_for_a_file():
+    agreement = SourceAgreement("one", 9, 0.1, 0.9)
+    pair = SourceOffset("A", "one", "two", 9, 0.03149, 0.01251, 0.98765, 3)
+    rounded = SourceOffsets((pair,), (agreement,)).rounded(3)
+    assert rounded.pairs == (SourceOffset("A", "one", "two", 9, 0.031, 0.013, 0.988, 3),)
+    assert rounded.agreements == (agreement,)

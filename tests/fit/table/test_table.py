@@ -1,5 +1,6 @@
 """The score table keeps what was measured, refuses contradictions, and never invents a zero."""
 
+from copy import deepcopy
 from decimal import Decimal
 from fractions import Fraction
 
@@ -201,3 +202,13 @@ def test_a_column_or_row_that_stands_twice_is_named():
     ):
         with pytest.raises(TableError, match=message):
             refused()
+
+
+def test_a_copy_of_a_table_has_frames_of_its_own():
+    table = ScoreTable(pd.DataFrame([row(), row("b", score=0.7)]), FACTS)
+    assert table.scores["score"].tolist() == [0.5, 0.7]
+    other = deepcopy(table)
+    other.scores.loc[0, "score"] = 0.1
+    other.models.loc["a", "family"] = "Z"
+    assert (other.rows["score"].tolist(), other.facts["family"][0]) == ([0.1, 0.7], "Z")
+    assert (table.rows["score"].tolist(), table.facts["family"][0]) == ([0.5, 0.7], "A")

@@ -14,13 +14,18 @@ from small_files import files_limited_to
 
 from capspace.collect.cli.zoo.results import print_fit
 from capspace.fit import figures
-from capspace.fit.errors import FitError
+from capspace.fit.errors import FitError, TableError
 from capspace.fit.law import LawSettings, ScalingLaw
 from capspace.fit.table import ScoreTable
 from capspace.fit.zoo import figures as zoo_figures
 from capspace.fit.zoo import predictions
-from capspace.fit.zoo.fitting import ZooFit, fit_zoo
-from capspace.fit.zoo.predictions import training_runs
+from capspace.fit.zoo.fitting import ZooFit, _efficiency, _held_out, fit_zoo
+from capspace.fit.zoo.predictions import (
+    _law_of_compute,
+    predict_held_out,
+    predict_targets,
+    training_runs,
+)
 from capspace.fit.zoo.report import verdict, write_report
 from capspace.tasks.panel import load_panel
 
@@ -221,3 +226,36 @@ def test_a_zoo_without_compute_says_what_is_missing() -> None:
     assert "no training compute is known" in result.notices[0]
     assert np.isnan(result.error("compute_only"))
     assert len(result.predictions) == 24
+
+
+@pytest.mark.usefixtures("few_starts")
+def test_a_target_of_the_zoo_that_is_not_predicted_is_a_notice() -> None:
+    table, chance = planted(5)
+    scores, facts = table.wide(), table.models
+    wide = pd.DataFrame({"few": 0.5, "all": scores["Q"] ** 2}, index=scores.index)
+    wide.loc[wide.index[2:], "few"] = np.nan
+    notices: list[str] = []
+    own = ScoreTable.from_wide(wide)
+    assert predict_targets(scores, facts, own, chance, 0.9, 1, notices) == []
+    assert notices[-2].startswith("few: not predicted: ")
+    assert notices[-1] == "all: every model of the zoo has a score"
+    stranger = ScoreTable.from_wide(pd.DataFrame({"all": [0.5]}, index=["stranger"]))
+    with pytest.raises(TableError, match=r"a target's score .stranger. is in the zoo"):
+        predict_targets(scores, facts, stranger, chance, 0.9, 1, notices)
+
+
+def test_a_zoo_without_sizes_or_variation_says_so() -> None:
+    table, chance = planted(5)
+    scores, facts = table.wide(), table.models
+    blank = facts.assign(parameters=np.nan, training_flops=np.nan)
+    with pytest.raises(TableError, match="neither parameters nor training compute of any model"):
+        _held_out(blank)
+    notices: list[str] = []
+    alike = facts.assign(training_flops=1e20)
+    assert _efficiency(pd.DataFrame({"PC-1": scores["P"]}), alike, notices) is None
+    assert notices[0].startswith("no efficiency: ")
+    assert _law_of_compute(scores["P"] * 0 + 0.5, facts, "a", 0.0) is None
+    held_out = [str(facts.index[-1])]
+    rest = scores.copy()
+    rest.loc[held_out, ["Q", "R", "S"]] = np.nan
+    assert predict_held_out(rest, facts, held_out, "P", chance, 0.9, 1) == []
