@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -321,3 +322,36 @@ def test_the_scale_simulation_loses_and_repeats_nothing() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "cells measured twice: 0; missing in the store: 0" in done.stdout
+
+
+def test_of_many_parts_the_sum_is_that_of_its_draws() -> None:
+    few, many = ([Estimate(10.0, 0.2, 0.1)] * n for n in (64, 65))
+    assert total(many).seconds == pytest.approx(65 / 64 * total(few).seconds, rel=0.01)
+    assert total(many).spread == pytest.approx(total(few).spread, rel=0.1)
+    assert total(many).shared == 0.1
+
+
+def test_cells_without_requests_say_nothing_of_the_speed() -> None:
+    seen = [Observation(n, 0.0, 1.0) for n in (0, 1, 2, 3)]
+    assert fit_throughput(seen, GUESS) is GUESS
+
+
+def test_a_budget_without_training_compute_goes_by_parameters() -> None:
+    def known_by(**parameters: int) -> Plan:
+        whole = plan_of(**{name: [10.0] for name in parameters})
+        sized = {
+            name: replace(model(name), n_parameters=n, facts={"training_flops": None})
+            for name, n in parameters.items()
+        }
+        units = tuple(replace(u, model=sized[u.model.name]) for u in whole.units)
+        return replace(whole, models=tuple(sized.values()), units=units)
+
+    within = within_budget(known_by(a=10, b=100, c=1000), 24.0)
+    assert [m.name for m in within.models] == ["a", "c"]
+    assert "V-optimal in log parameters" in within.notices[-1]
+    alike = within_budget(known_by(a=10, b=10, c=10), 24.0)
+    assert len(alike.models) == 2
+    with pytest.raises(ZooError, match=r"neither is known of b, c; give `facts`"):
+        within_budget(known_by(a=10, b=0, c=0), 24.0)
+    done = replace(alike, units=())
+    assert within_budget(done, 1.0) is done
