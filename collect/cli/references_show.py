@@ -47,11 +47,15 @@ def show_reference(
             }
         )
         return
-    o.print_table(
-        f"{known.name or reference}: {known.title}",
-        ("Source", "Date", "Licence", "Where"),
-        [(s.title, s.date.isoformat(), s.licence, s.url) for s in sources],
-    )
+    title = f"{known.name or reference}: {known.title}"
+    if sources:
+        o.print_table(
+            title,
+            ("Source", "Date", "Licence", "Where"),
+            [(s.title, s.date.isoformat(), s.licence, s.url) for s in sources],
+        )
+    else:
+        o.console().print(f"{title}; it states no sources", markup=False, soft_wrap=True)
     if pairs:
         offset_table = "Where two sources measured the same models, points"
         o.print_table(offset_table, *offset_rows(pairs), numbers=("Shared", "Apart", "Spread", "r"))

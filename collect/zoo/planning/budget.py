@@ -53,7 +53,7 @@ def within_budget(plan: Plan, device_seconds: float) -> Plan:
     Raises
     ------
     ZooError
-        Nothing missing fits.
+        Nothing missing fits, or a model has neither training compute nor parameters.
     FitError
         As ``choose_models``.
 
@@ -114,4 +114,9 @@ def _log_scale(models: tuple[Model, ...]) -> tuple[np.ndarray, str]:
     flops = [m.facts["training_flops"] for m in models]
     if all(f is not None for f in flops):
         return np.log10(np.array(flops, dtype=float)), "log training compute"
+    if unknown := [m.name for m in models if not m.n_parameters]:  # behind a server
+        raise ZooError(
+            f"--compute-budget chooses by training compute or parameters, and neither is known of "
+            f"{', '.join(unknown)}; give `facts`"
+        )
     return np.log10(np.array([m.n_parameters for m in models], dtype=float)), "log parameters"

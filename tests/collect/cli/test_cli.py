@@ -143,11 +143,15 @@ def test_place_collect_and_scores_on_the_embedded_items(
 ) -> None:
     store, out = tmp_path / "store", tmp_path / "report"
     cheap = ["--panel", "smoke", "--data-root", "embedded", "--limit", "2", "--store", store]
-    run = capspace("place", tiny_checkpoint, *cheap, "--target", "bbh", "--out", out)
+    run = capspace(
+        "place", tiny_checkpoint, *cheap, "--target", "bbh", "--out", out,
+        "--cost", "120h", "--threshold", "0.7",
+    )  # fmt: skip
     assert run.code == 0, run.err
     assert "not comparable" in run.out.lower()
     assert "HumanEval: skipped" in run.out
-    assert run.out.startswith("study-2024 (models until 2024-07-31): it knows ")
+    assert run.out.startswith("SKIP: BBH of tiny-llama (weak)\n")
+    assert "\nstudy-2024 (models until 2024-07-31): it knows " in run.out
     page = (out / "report.html").read_text()
     assert "not comparable" in page.lower()
     result = json.loads((out / "result.json").read_text())
@@ -197,13 +201,23 @@ def test_backtest_gain_space_efficiency_and_select(
     gained = json.loads(
         capspace(
             "gain", zoo, "--base", "Agents", "--treated", "Agents, treated",
-            "--components", "2", *split, "--json", "--out", out,
+            "--components", "2", *split, "--json",
         ).out
     )  # fmt: skip
     assert gained["side"] == "test"
     # both stand in the same table as the benchmarks, and neither helps to build the space
     assert not {"Agents", "Treated"} & set(gained["weights"]["base"])
     assert gained["coverage"] > 0.7
+    shown = capspace(
+        "gain", zoo, "--base", "Agents", "--treated", "Agents, treated",
+        "--components", "2", *split, "--out", out,
+    ).out  # fmt: skip
+    assert "Gain of Agents, treated over Agents, test models; laws fitted" in shown
+    best = max(gained["models"], key=lambda m: m["gain"])
+    first = next(row for row in shown.splitlines() if row.startswith("org"))
+    assert first.split()[0] == best["model"]
+    assert f" {best['gain']:.3f} " in first
+    assert "logits per unit of score" in shown
 
     fitted = json.loads(capspace("space", zoo, *columns, "--json").out)
     assert fitted["explained_variance_ratio"][0] > 0.8
@@ -215,6 +229,10 @@ def test_backtest_gain_space_efficiency_and_select(
         capspace("efficiency", zoo, *columns, "--reference-family", "F1", "--json").out
     )
     assert laws["equivalent"]["family"] == "F1"
+    shown = capspace("efficiency", zoo, *columns, "--reference-family", "F1", "--out", out).out
+    assert "slope · log10(FLOPs)" in shown
+    assert "Equivalent training FLOPs in F1 terms" in shown
+    assert sum(row.startswith("org") for row in shown.splitlines()) == 40
     chosen = json.loads(
         capspace(
             "select", zoo, *columns, "--model-budget", "10", "--include", "F3", "--json",
@@ -240,6 +258,13 @@ def test_ledger_freezes_shows_and_scores(capspace: Command, mine: Path, tmp_path
     assert "when frozen" in scored.out
     shown = json.loads(capspace("ledger", "show", "--ledger", ledger, "--json").out)
     assert shown["scorings"][0]["results"][0]["truth"] == 0.45
+    # The truth may stand beside the scores, too.
+    header, row = mine.read_text().splitlines()
+    mine.write_text(f"{header},bbh\n{row},0.45\n")
+    column = ("--target-column", "bbh", "--ledger", ledger)
+    assert "when frozen" in capspace("ledger", "score", "first", mine, *column).out
+    assert capspace("ledger", "show", "--ledger", ledger).out.count("1 of 1 inside") == 2
+    mine.write_text(MINE)
     assert "already holds" in capspace.refused(*add)
 
 

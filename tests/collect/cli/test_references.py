@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 from commands import Command
 
+from capspace.collect.zoo.table import export_reference
+from capspace.fit.table import ScoreTable
+
 COLUMNS = "Model,GPQA-diamond,MMLU-Pro,IFEval,AIME 2025,release_date,mode"
 MINE = f"{COLUMNS}\nmine-32B,0.66,0.78,0.86,0.70,2025-09-01,thinking\n"
 
@@ -166,8 +169,9 @@ def test_forced_numbers_stand_above_the_reasons_that_were_overridden(
             "Model,GPQA-diamond,IFEvl,HumanEval+\nmine,0.6,0.8,0.5\n",
             "unknown column 'IFEvl'; did you mean 'IFEval'",
         ),
+        ("model,MMLU,HellaSwag\nmine,0.01,0.02\n", "no score is left to predict from; "),
     ],
-    ids=["mode", "modes", "percent", "protocol", "typo"],
+    ids=["mode", "modes", "percent", "protocol", "typo", "below-chance"],
 )
 def test_bad_input_gets_one_line(capspace: Command, mine: Path, text: str, line: str) -> None:
     mine.write_text(text)
@@ -177,3 +181,26 @@ def test_bad_input_gets_one_line(capspace: Command, mine: Path, text: str, line:
 def test_an_unknown_reference_is_met_with_the_known_ones(capspace: Command, mine: Path) -> None:
     line = capspace.refused("predict", mine, "--reference", "frontier-2025")
     assert "did you mean 'frontier-2026'" in line
+
+
+def test_a_reference_of_one_s_own_is_shown_without_back_tests_and_terms(
+    capspace: Command, tmp_path: Path
+) -> None:
+    names = [f"m{i}" for i in range(4)]
+    scores = pd.DataFrame(
+        {
+            name: [0.2 + 0.1 * i + shift for i in range(4)]
+            for name, shift in (("A", 0.0), ("B", 0.1), ("C", 0.2))
+        },
+        index=names,
+    )
+    out = tmp_path / "own"
+    export_reference(ScoreTable.from_wide(scores), dict.fromkeys("ABC", 0.0), out)
+    shown = " ".join(capspace("targets", "--reference", out).out.split())
+    assert shown.startswith("Targets Name Target Description Fitted on Predicted from ")
+    assert "4 base models, 4 families all but A b B B, predicted" in shown
+    shown = capspace("references", "show", out).out
+    assert shown.splitlines() == [
+        f"{out}: a table of one's own; it states no sources",
+        "how far its sources differ is not known",
+    ]

@@ -144,8 +144,12 @@ def test_fetching_reads_the_key_and_leaves_it_nowhere(capspace, files, tmp_path,
         (("AA", "--date", "2026-11-01"), "no licence is given; state it with --licence"),
         (("AA", *STATED, "--cheap", "x"), "no scores of benchmark 'x'"),
         (("AA", *STATED, "--cheap", "x=2"), "the score of guessing is a fraction below 1"),
+        (("AA", *STATED, "--cheap", "x=y"), "--cheap 'x=y': the score of guessing is a fraction"),
     ],
-    ids=["none", "no-key", "missing", "day", "twice", "undated", "licence", "column", "chance"],
+    ids=[
+        "none", "no-key", "missing", "day", "twice", "undated", "licence", "column", "chance",
+        "guess",
+    ],
 )  # fmt: skip
 def test_what_cannot_be_built_is_one_line(capspace, files, tmp_path, words, reason):
     given = [files[0] if word == "AA" else word for word in words]

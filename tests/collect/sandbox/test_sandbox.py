@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 
 from capspace.collect.errors import SandboxError
 from capspace.collect.sandbox import Limits, Sample, check_sandbox, judge, judge_all
-from capspace.collect.sandbox.guest.wire import Opaque, decode, encode
+from capspace.collect.sandbox.bubblewrap import Guest
+from capspace.collect.sandbox.guest.wire import Opaque, decode, encode, receive, send
+from capspace.collect.sandbox.judging import _verdict
 from capspace.collect.sandbox.seccomp import filter_program
 
 HUMANEVAL = SHARED / "hub/openai/openai_humaneval/test.jsonl.gz"
@@ -72,12 +74,62 @@ def test_other_values_cross_as_what_they_are_or_not_at_all() -> None:
     assert decode(encode(Liar([1]))) == [1]
     assert decode(encode(Liar([1]))) != [2]
     assert isinstance(decode(encode(Yes())), Opaque)
+    assert repr(decode(encode(Yes()))) == "<Yes>"
     assert decode(encode(Yes())) != 1
     assert decode(encode({1, 2})) == {1, 2}
     assert decode(encode(range(3))) == range(3)
     assert list(decode(encode(map(str, [1, 2])))) == ["1", "2"]
     assert math.isnan(decode(encode(math.nan)))
     assert type(decode(encode(True))) is bool
+
+
+def test_a_message_ends_where_its_length_says_or_the_other_side_is_gone() -> None:
+    reads, writes = os.pipe()
+    try:
+        for message in ({"ready": True}, ["é" * 1000]):
+            send(writes, message)
+            assert receive(reads) == message
+        os.write(writes, b"\xff" * 4)
+        with pytest.raises(EOFError, match="a message is too long"):
+            receive(reads)
+        os.write(writes, (9).to_bytes(4, "big") + b"{")
+        os.close(writes)
+        with pytest.raises(EOFError, match="the other side has gone"):
+            receive(reads)
+    finally:
+        os.close(reads)
+
+
+def test_a_sandbox_that_does_not_work_is_no_verdict_on_a_sample() -> None:
+    def guest(complaint: str, status: int | None) -> Guest:
+        made = object.__new__(Guest)  # one that has ended, without starting bubblewrap
+        made.process = Ended(status)  # type: ignore[assignment]
+        made.complaint = lambda: complaint  # type: ignore[method-assign]
+        return made
+
+    class Ended:
+        def __init__(self, status: int | None) -> None:
+            self._status = status
+
+        def wait(self, timeout: float) -> int:
+            if self._status is None:
+                raise subprocess.TimeoutExpired("bwrap", timeout)
+            return self._status
+
+    limits = Limits()
+    with pytest.raises(SandboxError, match="does not work here: bwrap: no"):
+        _verdict(b"", "bwrap: no\n", guest("", 1), limits)
+    assert _verdict(b"", " ", guest("", 1), limits).reason == "the test was ended by its limits"
+    message = b"0000" + json.dumps({"passed": False, "reason": "ended before it answered"}).encode()
+    with pytest.raises(SandboxError, match="does not work here: bwrap: no"):
+        _verdict(message, "", guest("bwrap: no", 1), limits)
+    for status, reason in [
+        (None, "closed its connection"),
+        (3, "exited with status 3 before it answered"),
+        (128 + 11, "killed by SIGSEGV"),
+    ]:
+        verdict = _verdict(message, "", guest("", status), limits)
+        assert (verdict.passed, verdict.reason) == (False, reason)
 
 
 def test_missing_bubblewrap_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

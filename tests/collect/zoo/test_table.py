@@ -9,7 +9,10 @@ import pytest
 from small_files import files_limited_to
 
 from capspace.collect.errors import ZooError
-from capspace.collect.zoo.table import export_reference
+from capspace.collect.storage.store import Store
+from capspace.collect.zoo.planning.plan import Plan
+from capspace.collect.zoo.table import export_reference, zoo_table
+from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.fit.table import ScoreTable
 
 CHANCE = {"A": 0.0, "B": 0.25, "C": 0.0}
@@ -39,3 +42,10 @@ def test_a_first_reference_that_does_not_fit_leaves_no_folder(tmp_path: Path) ->
     with files_limited_to(100), pytest.raises(ZooError, match=r"cannot write .* too large"):
         export_reference(table(1), CHANCE, tmp_path / "deep" / "reference")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_zoo_of_which_nothing_is_measured_has_no_table(tmp_path: Path) -> None:
+    folder = ZooFolder(tmp_path / "z")
+    folder.write_work(Plan("z", (), {}, ()), [], None)
+    with Store(tmp_path / "store") as store, pytest.raises(ZooError, match="nothing of this zoo"):
+        zoo_table(folder, store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -17,8 +18,13 @@ from checkout import ROOT
 from zoo_parts import small_panel, untrained
 
 from capspace.collect.cli import main
-from capspace.collect.cli.zoo.live import print_status
+from capspace.collect.cli.zoo import live
+from capspace.collect.cli.zoo.live import print_outcome, print_status, watch
+from capspace.collect.cli.zoo.show import duration, print_plan, size
+from capspace.collect.settings import RunSettings
 from capspace.collect.storage.result import Missing
+from capspace.collect.zoo.planning.cost import Estimate
+from capspace.collect.zoo.planning.plan import Cell, Model, Plan, Unit
 from capspace.collect.zoo.status import ModelStatus, ZooStatus
 from capspace.collect.zoo.work.downloads import evict
 from capspace.collect.zoo.work.records import WorkerState
@@ -198,3 +204,105 @@ def test_the_training_script_writes_a_zoo_that_can_be_planned(
     }
     assert large["facts"]["training_flops"] == 6.0 * 5168 * 8192
     assert large["counted"] == []
+
+
+def _status(n_models: int, **changes: object) -> ZooStatus:
+    models = tuple(
+        ModelStatus(f"org/m{i:02}", 1, i % 2, (i + 1) % 2, (), ("b: why",) * ((i + 1) % 2))
+        for i in range(n_models)
+    )
+    state = ZooStatus(
+        zoo="mine", n_cells=n_models, n_done=n_models // 2, n_failed=0, n_running=0,
+        items_per_second=math.nan, seconds_left=math.nan, models=models, workers=(), jobs=(),
+        unmeasurable=(),
+    )  # fmt: skip
+    return replace(state, **changes)  # type: ignore[arg-type]
+
+
+def test_what_a_run_came_to_names_each_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    print_outcome(_status(2, n_failed=1, notices=("org/m00: runs in float32",)))
+    assert capsys.readouterr().out.splitlines() == [
+        "mine: 1 of 2 cells done, 1 failed",
+        "org/m00: b: why",
+        "org/m00: runs in float32",
+    ]
+
+
+def test_a_large_zoo_is_shown_in_part(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    print_status(_status(43))
+    shown = capsys.readouterr().out
+    assert shown.count("b: why") == 22  # failures come before what is done
+    assert "... and 3 more" in shown
+
+
+def test_a_terminal_shows_a_live_table_and_leaves_notes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes it for a terminal
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    states = iter([_status(2, n_running=1, notices=("a note",)), KeyboardInterrupt()])
+
+    def look() -> ZooStatus:
+        state = next(states)
+        if isinstance(state, BaseException):
+            raise state
+        return state
+
+    monkeypatch.setattr(live, "_LIVE_SECONDS", 0.0)
+    watch(look, is_over=lambda state: state.is_finished)
+    shown = capsys.readouterr().err
+    assert shown.count("a note") == 1
+    assert "Checkpoint" in shown
+    assert "no longer watching" in shown
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (duration(math.nan), "?"),
+        (duration(45), "45 s"),
+        (duration(720), "12 min"),
+        (duration(12240), "3.4 h"),
+        (size(12), "12 B"),
+        (size(2.5e12), "2.5 TB"),
+    ],
+)
+def test_times_and_sizes_are_put_in_words(shown: str, words: str) -> None:
+    assert shown == words
+
+
+def test_a_plan_shows_its_cost_and_what_comes_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    brief = Estimate(100.0, 0.0, 0.0)
+    models = [
+        Model(f"m{i:02}", f"m{i}", f"m{i}", "0", (), RunSettings(), {}, (), n, 400, 2000, 1)
+        for i, n in enumerate([999, 1500, *[7 * 10**9] * 39])
+    ]
+    cells = {m.row: (Cell(f"{m.row}x", "panel", "b", False, brief),) for m in models}
+    units = tuple(Unit(m, "panel", cells[m.row], Estimate(0.0, 0.0, 0.0)) for m in models[:2])
+    gaps = (Missing("m", "b", "it is not there"),)
+    print_plan(Plan("z", tuple(models), cells, units, gaps, ("a guess",)))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "zoo z: 0 cells done, 41 missing"
+    assert "m00 1 0/1 999 " in "\n".join(lines)
+    assert "m01 2 0/1 1.5k " in "\n".join(lines)
+    assert "m02 0/1 7B " in "\n".join(lines)
+    assert lines[-5:] == [
+        "... and 1 more (--json shows all)",
+        "",
+        "total: 3 min (3 min-3 min) on one device, 4 kB to download",
+        "a guess",
+        "cannot be measured: b of m: it is not there",
+    ]
+
+
+def test_cancelling_what_was_never_submitted_cancels_nothing(tmp_path: Path, capspace: Run) -> None:
+    (tmp_path / "zoo.yaml").write_text("checkpoints: [a/b]\npanels: smoke\nlimits: {items: 3}\n")
+    code, out, err = capspace("zoo", "cancel", tmp_path / "zoo.yaml", "--store", tmp_path / "store")
+    assert (code, out) == (0, "no job of this zoo is queued\n")
+    assert "limit" in err  # the old name of a field

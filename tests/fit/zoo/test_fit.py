@@ -164,7 +164,9 @@ def test_a_report_that_does_not_fit_on_the_disk_leaves_the_earlier_files(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_starts")
-def test_own_targets_are_predicted_where_they_lack_a_score(tmp_path: Path) -> None:
+def test_own_targets_are_predicted_where_they_lack_a_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table, chance = planted(3)
     wide = table.wide()
     truth = wide["Q"].rename("Task")
@@ -176,6 +178,9 @@ def test_own_targets_are_predicted_where_they_lack_a_score(tmp_path: Path) -> No
     space = ScoreTable.from_wide(wide.drop(columns="Q"), models=table.models)
     result = fit_zoo("z", space, chance, target_scores=path)
     assert {f.model for f in result.targets} == set(truth.index) - set(known.index)
+    print_fit(result)
+    rows = capsys.readouterr().out.partition("Targets")[2].splitlines()
+    assert {row.split()[0] for row in rows if " Task " in row} == {f.model for f in result.targets}
     off = [abs(f.mean - truth[f.model]) for f in result.targets]
     assert np.mean(off) < 0.03
     assert np.mean([f.lower <= truth[f.model] <= f.upper for f in result.targets]) >= 0.8
@@ -197,12 +202,25 @@ def test_a_zoo_without_compute_or_smaller_models_prints_no_empty_table(
 
 
 @pytest.mark.slow
-def test_a_fit_shows_itself_in_a_line_and_a_table(trained: ZooFit) -> None:
+def test_a_fit_shows_itself_in_a_line_and_a_table(
+    trained: ZooFit, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert repr(trained) == (
         "ZooFit(trained: 45 models, 5 held-out models, 35 of 40 scores inside 90% intervals)"
     )
     assert len(trained.to_frame()) == 40
     assert "<table" in trained._repr_html_()
+    print_fit(trained)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "zoo trained: PC-1 explains 73% of the variance of 45 models" in shown
+    assert trained.efficiency is not None
+    for law in trained.efficiency.laws.values():
+        assert f"{law.family} {law.n_models} {law.slope:+.3f} {law.r2:.2f}" in shown
+    assert "wren-201k-4m, predicted from smaller models" in shown
+    assert shown.count(" outside ") == sum(
+        not p.is_inside for p in trained.predictions if p.model == trained.largest
+    )
+    assert verdict(trained) in shown
     assert repr(trained.predictions[0]).startswith("ZooPrediction(")
 
 

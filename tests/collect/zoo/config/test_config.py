@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capspace.collect.errors import ZooError
+from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
-from capspace.collect.zoo.config.expand import candidates, expand_braces
+from capspace.collect.zoo.config.expand import _by_number, candidates, expand_braces
+from capspace.collect.zoo.planning.models import facts_table, merge, resolve_all
+from capspace.tasks.panel import load_panel
 
 GOOD = """\
 checkpoints:
@@ -186,6 +190,13 @@ def test_reads_patterns_settings_and_limits(tmp_path: Path) -> None:
             "panels: smoke\ncheckpoints: [a/b]\ndevice: cpu\n",
             r"zoo\.yaml:3: device: a zoo hands out the devices",
         ),
+        *(
+            (
+                f"panels: smoke\ncheckpoints: [a/b]\n{field}\n",
+                r"zoo\.yaml:3: (until|budget): a zoo measures the same items of all checkpoints; ",
+            )
+            for field in ("until: 0.05", "budget: 100")
+        ),
         (
             "panels: smoke\ncheckpoints: [a/b]\ntoken: hf_secret\n",
             r"zoo\.yaml:3: token: no secret belongs in this file; `hf auth login` saves a token$",
@@ -210,6 +221,10 @@ def test_a_wrong_file_names_line_and_field(tmp_path: Path, text: str, message: s
         ("a/b@{1,2", r"zoo\.yaml:2: a brace without its partner"),
         ("{file: gone.txt}", r"zoo\.yaml:2: cannot read .*gone\.txt: No such file"),
         ("{file: empty.txt}", r"zoo\.yaml:2: .*empty\.txt names no checkpoint"),
+        (
+            "a/b@step*",
+            r"zoo\.yaml:2: cannot list the revisions of a/b: .*; name them in braces instead",
+        ),
         (
             "a/b\n  - {ref: a/b, dtype: float16}",
             r"zoo\.yaml:3: a/b was listed with other settings at .*zoo\.yaml:2",
@@ -292,3 +307,56 @@ def test_an_unknown_field_of_an_alias_has_its_name(tmp_path: Path) -> None:
         f"zoo.yaml:{line}: `checkpoints[{n}].facts.famly` is unknown; did you mean `family`?"
         for n, line in enumerate((3, 4))
     ]
+
+
+def test_revisions_sort_by_their_numbers() -> None:
+    assert sorted(["step1000", "main", "step512", "step512-b"], key=_by_number) == [
+        "main", "step512", "step512-b", "step1000",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", r"zoo\.yaml:3: cannot read .*facts\.csv: "),
+        ("family\nf\n", r"facts\.csv needs the column model and may have family, "),
+        ("model,famly\na,f\n", r"facts\.csv needs .*; 'famly' is none of them"),
+        ("model,family\na,f\na,g\n", r"facts\.csv has a twice"),
+        (
+            "model,release_date\na,2024-02\nb,soon\n",
+            r"facts\.csv: row 3 \(b\): release_date",
+        ),
+    ],
+)
+def test_a_wrong_table_of_facts_is_named(tmp_path: Path, table: str, message: str) -> None:
+    (tmp_path / "facts.csv").write_text(table)
+    file = read_zoo(zoo(tmp_path, "checkpoints: [a/b]\npanels: smoke\nfacts: facts.csv\n"))
+    with pytest.raises(ZooError, match=message) as caught:
+        facts_table(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_of_facts_may_lack_dates(tmp_path: Path) -> None:
+    (tmp_path / "facts.csv").write_text("model,parameters,release_date\na,1e6,2024-02\nb,,\n")
+    file = read_zoo(zoo(tmp_path, "checkpoints: [a/b]\npanels: smoke\nfacts: facts.csv\n"))
+    facts = facts_table(file)
+    assert facts.loc["a", "parameters"] == 1e6
+    assert facts["release_date"].dropna().to_dict() == {"a": "2024-02"}
+
+
+def test_the_same_bytes_with_other_settings_and_a_zoo_of_nothing_are_refused(
+    tmp_path: Path,
+) -> None:
+    for name in ("one", "two"):
+        made = checkpoint(tmp_path, name)
+        (made / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    text = "checkpoints: [one, {ref: two, dtype: float16}]\npanels: smoke\n"
+    file = read_zoo(zoo(tmp_path, text))
+    with Store(tmp_path / "store") as store:
+        resolved, missing = resolve_all(candidates(file), [], store)
+        assert missing == []
+        with pytest.raises(ZooError, match=r"two is the same .* as one .*with other settings"):
+            merge(resolved)
+        gone = [replace(c, ref="./nowhere") for c in candidates(file)]
+        with pytest.raises(ZooError, match=r"no checkpoint of this zoo can be used; \./nowhere"):
+            resolve_all(gone, [load_panel("smoke")], store)

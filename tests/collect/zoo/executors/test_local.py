@@ -7,13 +7,14 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import yaml
 from zoo_parts import CRASH, HANG, small_panel, untrained, with_code, with_nan
 
+from capspace.collect.errors import ZooError
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.score_table import to_table
 from capspace.collect.storage.store import Store
@@ -28,6 +29,7 @@ from capspace.collect.zoo.table import export_reference, zoo_table
 from capspace.collect.zoo.work.downloads import Downloads
 from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.collect.zoo.work.records import Attempt
+from capspace.collect.zoo.work.supervisor import Supervisor
 from capspace.fit.reference import load_reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]
@@ -163,6 +165,30 @@ def test_a_unit_that_was_stopped_has_both_its_tries(places: Path) -> None:
     with run_zoo(places, "stopped-too", [{"ref": "not-finite"}], stopped=1.0) as done:
         assert outcomes(done, "not-finite") == ["stopped", "done", "done"]
         assert done.status.n_failed == 2
+
+
+def test_a_unit_that_is_stopped_at_once_is_left_to_another(ran: Ran) -> None:
+    unit = ran.folder.read_work().units[0]
+    before = ran.folder.attempts(unit.id)
+    stop = threading.Event()
+    stop.set()
+    with Supervisor(ran.folder, "w", stop=stop) as supervisor:
+        again = replace(unit, id="again", cells={"Copying": "no such cell yet"})
+        assert not supervisor.run(again, timeout=None)
+    assert [a.outcome for a in ran.folder.attempts("again")] == ["stopped"]
+    (ran.folder.path / "units" / "again.running").unlink()
+    assert ran.folder.attempts(unit.id) == before
+
+
+def test_an_error_of_the_zoo_itself_ends_the_run(tmp_path: Path) -> None:
+    folder = ZooFolder(tmp_path)
+    with pytest.raises(ZooError, match="this zoo was never run with the store"):
+        run_local(folder, CPU, stop=threading.Event(), downloads=Downloads(folder))
+    (tmp_path / "orders.json").write_text("{")
+    stop = threading.Event()
+    with pytest.raises(ZooError, match=r"orders\.json: no readable work units"):
+        run_local(folder, CPU, n_workers=2, stop=stop, downloads=Downloads(folder))
+    assert stop.is_set()
 
 
 def test_nan_weights_give_a_reason_and_no_score(ran: Ran) -> None:

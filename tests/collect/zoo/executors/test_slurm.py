@@ -30,6 +30,7 @@ from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import ZooFile, read_zoo
 from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.driver import import_outcomes, prepare
+from capspace.collect.zoo.executors import slurm
 from capspace.collect.zoo.executors.slurm import SlurmZoo, cancel_jobs, submitted_jobs
 from capspace.collect.zoo.executors.slurm_job import WorkerJob, check_token
 from capspace.collect.zoo.executors.slurm_options import SlurmOptions
@@ -407,6 +408,25 @@ def test_a_cluster_without_slurm_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ZooError, match=r"no Slurm here .missing sbatch, squeue"):
         SlurmZoo(ZooFolder(tmp_path / "zoo"), options())
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo 'scancel: error: Invalid job id' >&2; exit 1", "scancel: .*Invalid job id"),
+        ("exec sleep 60", "scancel does not answer; is Slurm's controller up"),
+    ],
+)
+def test_a_command_of_slurm_that_fails_is_one_line(
+    script: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scancel").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "scancel").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(slurm, "_COMMAND_SECONDS", 0.05 if "sleep" in script else 60.0)
+    with pytest.raises(ZooError, match=message) as caught:
+        slurm._run(["scancel", "1"])
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

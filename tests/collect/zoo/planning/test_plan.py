@@ -6,6 +6,8 @@ import math
 import os
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,7 @@ from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.downloads import check_disk
 from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.collect.zoo.work.supervisor import smaller_batch
-from capspace.collect.zoo.work.worker import leased_units
+from capspace.collect.zoo.work.worker import leased_units, patiently, work
 
 SECONDS = st.lists(st.floats(1.0, 1e4), min_size=1, max_size=12)
 GUESS = Throughput.guess("cpu")
@@ -321,3 +323,78 @@ def test_the_scale_simulation_loses_and_repeats_nothing() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "cells measured twice: 0; missing in the store: 0" in done.stdout
+
+
+def test_of_many_parts_the_sum_is_that_of_its_draws() -> None:
+    few, many = ([Estimate(10.0, 0.2, 0.1)] * n for n in (64, 65))
+    assert total(many).seconds == pytest.approx(65 / 64 * total(few).seconds, rel=0.01)
+    assert total(many).spread == pytest.approx(total(few).spread, rel=0.1)
+    assert total(many).shared == 0.1
+
+
+def test_cells_without_requests_say_nothing_of_the_speed() -> None:
+    seen = [Observation(n, 0.0, 1.0) for n in (0, 1, 2, 3)]
+    assert fit_throughput(seen, GUESS) is GUESS
+
+
+def test_a_budget_without_training_compute_goes_by_parameters() -> None:
+    def known_by(**parameters: int) -> Plan:
+        whole = plan_of(**{name: [10.0] for name in parameters})
+        sized = {
+            name: replace(model(name), n_parameters=n, facts={"training_flops": None})
+            for name, n in parameters.items()
+        }
+        units = tuple(replace(u, model=sized[u.model.name]) for u in whole.units)
+        return replace(whole, models=tuple(sized.values()), units=units)
+
+    within = within_budget(known_by(a=10, b=100, c=1000), 24.0)
+    assert [m.name for m in within.models] == ["a", "c"]
+    assert "V-optimal in log parameters" in within.notices[-1]
+    alike = within_budget(known_by(a=10, b=10, c=10), 24.0)
+    assert len(alike.models) == 2
+    with pytest.raises(ZooError, match=r"neither is known of b, c; give `facts`"):
+        within_budget(known_by(a=10, b=0, c=0), 24.0)
+    done = replace(alike, units=())
+    assert within_budget(done, 1.0) is done
+
+
+def test_a_cell_that_joins_an_earlier_plan_has_a_unit_of_its_own(tmp_path: Path) -> None:
+    folder = ZooFolder(tmp_path)
+    folder.write_work(plan_of(a=[6.0]), [], None)
+    folder.write_work(plan_of(a=[6.0, 6.0]), [], None)
+    held = [(o.id, [*o.cells.values()]) for o in folder.read_work().units]
+    assert sorted(keys for _, keys in held) == [["ax0"], ["ax1"]]
+    assert len({identifier for identifier, _ in held}) == 2
+
+
+def test_a_zoo_s_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ZooError, match=r"cannot write the zoo's folder .*/file/z: Not a directory"):
+        ZooFolder(tmp_path / "file" / "z")
+    folder = ZooFolder(tmp_path / "z")
+    for content in ('{"version": 99}', "[]", "{"):
+        (folder.path / "orders.json").write_text(content)
+        with pytest.raises(ZooError, match=r"orders\.json: no readable work units .*; `capspace"):
+            ZooFolder(folder.path).read_work()
+
+
+def test_a_failure_that_was_forgotten_is_forgotten_by_those_who_read_it(tmp_path: Path) -> None:
+    folder = ZooFolder(tmp_path)
+    for key in ("x", "y"):
+        folder.write_failure(Missing("a", "b", "because", revision="0", key=key))
+    assert [f.key for f in folder.failures()] == ["x", "y"]
+    (tmp_path / "cells" / "x.json").unlink()
+    assert [f.key for f in folder.failures()] == ["y"]
+
+
+def test_a_worker_that_is_stopped_takes_no_further_unit(tmp_path: Path) -> None:
+    folder = ZooFolder(tmp_path)
+    folder.write_work(plan_of(a=[10.0], b=[50.0]), [], None)
+    stop = threading.Event()
+    units = patiently(leased_units(folder), stop)
+    assert next(units).model == "b"
+    stop.set()
+    assert list(units) == []
+    n = work(folder, "w", environment={}, stop=threading.Event(), seconds_left=lambda: 1.0)
+    assert n == 0  # no unit fits into the time left
+    assert folder.workers() == []

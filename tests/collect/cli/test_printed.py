@@ -1,0 +1,176 @@
+"""What commands print where there is little to show, and how a stopped run says how to go on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import typer
+from matplotlib.figure import Figure
+
+from capspace.collect.cli import answers, options, show
+from capspace.collect.cli.backtest import _split
+from capspace.collect.cli.decision_tables import print_next
+from capspace.collect.cli.lift import _samples
+from capspace.collect.cli.old_names import reading
+from capspace.collect.cli.prices import _mode
+from capspace.collect.cli.shrinking import _families
+from capspace.collect.cli.side_by_side import print_shared
+from capspace.collect.cli.tables import read_scores, save_figures
+from capspace.collect.cli.target_tables import evaluation_words
+from capspace.collect.runtime.signals import Terminated
+from capspace.collect.storage.result import Missing
+from capspace.fit import FitError, TableError, target_problem
+from capspace.fit.decide import NextEvaluations
+from capspace.fit.errors import DegenerateError, UnknownNameError
+from capspace.fit.reference import load_reference
+from capspace.fit.table import ScoreTable
+
+Printed = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "word"),
+    [(KeyboardInterrupt, 130, "interrupted"), (Terminated, 143, "terminated")],
+)
+def test_a_stopped_run_says_how_to_go_on(
+    stop: type[BaseException], code: int, word: str, capsys: Printed
+) -> None:
+    with pytest.raises(typer.Exit) as ended, options.resumable():
+        raise stop
+    assert ended.value.exit_code == code
+    line = " ".join(capsys.readouterr().err.split())
+    assert line.startswith(f"{word}: every finished chunk of responses is stored; run the same")
+
+
+def test_cells_without_a_score_are_named_once_for_each_reason(capsys: Printed) -> None:
+    show.print_reasons([("m", "A", "why"), ("m", "B", "why"), ("n", "A", "why")])
+    assert capsys.readouterr().out.splitlines() == ["m: A, B: why", "n: A: why"]
+    gap = Missing("m", "A", "why", revision="0", key="k", failed_at="2026-01-01")
+    assert show.failure_dict(gap) == {
+        "model": "m", "revision": "0", "benchmark": "A", "reason": "why", "failed_at": "2026-01-01",
+    }  # fmt: skip
+
+
+def test_references_without_a_target_in_common_say_so(capsys: Printed) -> None:
+    def p(target: str) -> Any:
+        return SimpleNamespace(model="m", target=target, mean=0.5, lower=0.4, upper=0.6)
+
+    print_shared({"one": [p("x")], "two": [p("y")]})
+    assert capsys.readouterr().out == "one, two predict no target in common\n"
+    print_shared({"one": [p("x")], "two": [p("x")], "three": []})
+    (row,) = (r for r in capsys.readouterr().out.splitlines() if r.startswith("x "))
+    assert row.count("0.500 (0.400 – 0.600)") == 2
+    assert row.rstrip().endswith(")  –") or row.rstrip().endswith(" –")
+
+
+def test_what_narrows_nothing_is_said(capsys: Printed) -> None:
+    print_next(NextEvaluations("mine", ("bbh",), 0.9, (0.1,), (), ()))
+    assert "no benchmark is expected to narrow the interval" in capsys.readouterr().out
+
+
+def test_progress_over_many_models_is_for_a_terminal(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers._show_progress(150, 1500)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    answers._show_progress(100, 100)
+    answers._show_progress(1500, 1500)
+    assert capsys.readouterr().err == "\rpredicted 1,500 of 1,500 models\n"
+
+
+def test_a_target_without_a_back_test_has_dashes() -> None:
+    assert evaluation_words(None, 3) == ("not back-tested", "3", "–", "–", "–")
+
+
+@pytest.mark.parametrize(
+    ("drop", "error", "message"),
+    [
+        (["C"], UnknownNameError, r"no benchmark 'C' to drop.*; there are A, B"),
+        (["A", "B"], DegenerateError, r"scores\.csv: no benchmark is left"),
+    ],
+)
+def test_a_column_that_cannot_be_dropped_is_named(
+    tmp_path: Path, drop: list[str], error: type[Exception], message: str
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("model,A,B\nm,0.5,0.6\n")
+    with pytest.raises(error, match=message):
+        read_scores(path, drop=drop)
+
+
+def test_figures_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FitError, match=r"cannot write figures to .*file/out: Not a directory"):
+        save_figures({"a": Figure()}, tmp_path / "file" / "out")
+
+
+def test_families_of_models_are_read_from_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "families.csv"
+    path.write_text("Model, Family\na,one\nb,two\n")
+    assert _families(path) == {"a": "one", "b": "two"}
+    path.write_text("model,maker\na,one\n")
+    with pytest.raises(TableError, match=r"families\.csv: expected the columns model and family"):
+        _families(path)
+
+
+@pytest.mark.parametrize(("name", "n"), [("vote", 1), ("vote@best", 1), ("vote@16", 16)])
+def test_a_column_states_its_number_of_answers(name: str, n: int) -> None:
+    assert _samples(name) == n
+
+
+def test_a_model_answers_as_it_states_or_as_its_reference() -> None:
+    table = ScoreTable.from_wide(
+        pd.DataFrame({"A": [0.5, 0.5]}, index=["m", "n"]),
+        models=pd.DataFrame({"mode": ["chat", None]}, index=["m", "n"]),
+    )
+    known = load_reference("study-2024")
+    assert [_mode(table, model, known) for model in ("m", "n")] == ["chat", "plain"]
+
+
+@pytest.mark.parametrize(
+    ("split", "n_train"),
+    [
+        ({"size": 5e9}, 5),
+        ({"date": "2024-06-01"}, 5),
+        ({"top": 0.3}, 7),
+        ({"random_share": 0.3}, 7),
+    ],
+)
+def test_models_are_split_as_asked(split: dict[str, Any], n_train: int) -> None:
+    names = [f"m{i}" for i in range(10)]
+    scores = [0.3 + 0.05 * i for i in range(10)]
+    facts = pd.DataFrame(
+        {
+            "family": names,
+            "parameters": [1e9 * (i + 0.5) for i in range(10)],
+            "release_date": [f"2024-{i + 1:02}-15" for i in range(10)],
+        },
+        index=names,
+    )
+    table = ScoreTable.from_wide(
+        pd.DataFrame({"A": scores, "B": [s**2 for s in scores]}, index=names), models=facts
+    )
+    problem = target_problem(table, pd.Series([s**3 for s in scores], index=names, name="T"))
+    nothing = dict.fromkeys(("flops", "size", "date", "top", "random_share"))
+    made = _split(problem, **{**nothing, **split}, by_family=False, seed=0)
+    assert made.train is not None
+    assert (int(made.train.sum()), len(made.train)) == (n_train, 10)
+
+
+def test_old_names_are_silent_while_a_shell_completes_a_line(capsys: Printed) -> None:
+    app = typer.Typer()
+
+    @app.command(cls=reading(budget="--compute-budget"))
+    def run(compute_budget: str = "") -> None:
+        """Run."""
+
+    command = typer.main.get_command(app)
+    made = command.make_context("run", ["--budget", "3h"], resilient_parsing=True)
+    assert made.params["compute_budget"] == "3h"
+    assert capsys.readouterr().err == ""
