@@ -482,11 +482,14 @@ def test_a_transaction_that_the_disk_has_ended_says_why(tmp_path: Path) -> None:
 
 
 def test_an_error_ends_a_transaction_without_a_trace(tmp_path: Path) -> None:
+    def fails(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM results")
+        raise KeyError
+
     with Store(tmp_path) as store:
         store.put(RESULT, SAMPLES)
         with pytest.raises(KeyError), transaction(store._file._db):
-            store._file._db.execute("DELETE FROM results")
-            raise KeyError
+            fails(store._file._db)
         assert store.results() == [RESULT]
 
 

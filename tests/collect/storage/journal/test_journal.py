@@ -559,14 +559,12 @@ def test_part_of_a_merge_that_died_is_removed(tmp_path: Path) -> None:
 
 
 def test_chunk_that_does_not_fit_is_dropped_whole_and_the_others_are_kept(tmp_path: Path) -> None:
-    with (
-        pytest.raises(NoRoomError, match=r"database or disk is full; every finished chunk is"),
-        Journal(tmp_path) as journal,
-    ):
-        fill(journal, 2)
-        db = journal._own_shard().writer._db
-        (n_pages,) = db.execute("PRAGMA page_count").fetchone()
-        db.execute(f"PRAGMA max_page_count = {n_pages}")
+    journal = Journal(tmp_path)
+    fill(journal, 2)
+    db = journal._own_shard().writer._db
+    (n_pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {n_pages}")
+    with pytest.raises(NoRoomError, match=r"is full; every finished chunk is kept"), journal:
         journal.append("model", "generate_until", [key(99)], ["x" * 100_000])
     again = Journal(tmp_path)
     assert again.known("model") == truth(2)
