@@ -190,7 +190,7 @@ def test_scores_without_common_items_are_compared_by_their_errors(
     assert twin.drifting == "score"
     assert twin.drift.difference == pytest.approx(0.4 - 0.5)
     assert "prompts" not in twin.line
-    without = [(replace(pairs[0][0], stderr=math.nan), own, pairs[0][2])]
+    without = [(replace(pairs[0][0], stderr=math.nan, n_items=None), own, pairs[0][2])]
     assert compare_results(without, other, panel, "file") == ()
 
 
