@@ -215,6 +215,19 @@ def test_a_token_on_both_sides_stays_before_the_text(folder: Path, processor: st
     assert lm.identity_settings == {"appended_tokens": "removed"}
 
 
+def test_a_text_for_an_encoder_ends_as_its_tokenizer_says(folder: Path) -> None:
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    tiny = {"d_model": 8, "d_ff": 8, "d_kv": 8, "num_layers": 1, "num_heads": 1}
+    config = T5Config(vocab_size=n_rows(folder), decoder_start_token_id=0, **tiny)
+    append_end(folder, "template")
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    lm = load(folder)
+    assert (lm.backend, lm.identity_settings) == ("seq2seq", {})
+    assert lm.tokenizer.encode("a")[-1] == lm.tokenizer.eos_token_id
+    assert score(lm, PAIRS[0])[0] < 0
+
+
 def test_a_tokenizer_of_python_puts_nothing_behind_either() -> None:
     from transformers import PreTrainedTokenizer
 
@@ -289,6 +302,12 @@ def test_what_stands_behind_a_text_is_seen_however_it_is_cut(
     whole: list[int], bare: list[int], behind: list[int]
 ) -> None:
     assert _behind(whole, bare, {0, 1}) == behind
+
+
+def test_what_is_wrong_in_a_tokenizer_s_files_is_not_called_their_lack(folder: Path) -> None:
+    edit(folder / "tokenizer_config.json", added_tokens_decoder={"x": {"content": "<extra>"}})
+    with pytest.raises(ValueError, match="invalid literal for int"):
+        load(folder)
 
 
 def test_a_tokenizer_without_plain_words_is_one_line(folder: Path) -> None:
