@@ -101,7 +101,7 @@ class HubServer(ThreadingHTTPServer):
 def serving() -> Iterator[HubServer]:
     """Serve for the length of a block."""
     server = HubServer()
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield server

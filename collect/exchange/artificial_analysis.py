@@ -50,7 +50,7 @@ def fetch_artificial_analysis(key: str, *, url: str = MODELS_URL) -> tuple[Any, 
     ------
     ImportFileError
         There is no key, or the interface refuses it, cannot be reached, or answers with something
-        else than JSON.
+        else than JSON or without an end.
 
     """
     if not key.strip():
@@ -64,8 +64,8 @@ def fetch_artificial_analysis(key: str, *, url: str = MODELS_URL) -> tuple[Any, 
     for number in range(1, _MOST_PAGES + 1):
         pages.append(_page(f"{url}?page={number}", key.strip()))
         if not _has_more(pages[-1]):
-            break
-    return tuple(pages)
+            return tuple(pages)
+    raise ImportFileError(f"{url}: the answer has more than {_MOST_PAGES} pages")
 
 
 def _page(url: str, key: str) -> Any:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
 from pydantic.dataclasses import dataclass
 
 from .model_names import ModelName
@@ -28,15 +28,6 @@ ModelPath = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x0
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
-def _is_error(value: float) -> float:
-    if value < 0 or math.isinf(value):
-        raise ValueError("a standard error is at least 0, and finite")
-    return value
-
-
-StandardError = Annotated[float, AfterValidator(_is_error)]
-
-
 @dataclass(frozen=True, config=ConfigDict(strict=True))
 class ExternalScore:
     """One score as a file states it; None and "" where it states nothing."""
@@ -47,7 +38,7 @@ class ExternalScore:
     """lm-eval's task, or the benchmark's label in a table."""
 
     score: FiniteFloat
-    stderr: StandardError = math.nan
+    stderr: float = math.nan
     metric: str = ""
     filter: str = "none"
     n_shot: Count | None = None

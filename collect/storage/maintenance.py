@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -109,8 +108,6 @@ def check_store(store: Store) -> list[str]:
     """Read everything and return one line for each thing that is not whole."""
     problems = [result.problem for result in store.damaged()]
     for result in store.results():
-        if not math.isfinite(result.score):
-            problems.append(f"{result.model} {result.benchmark}: its score is {result.score}")
         imported = not recorded_identity(result.identity)
         if imported and not store.samples_file(result.key).exists():
             continue  # a score may be imported without its samples

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ pytest.importorskip("lm_eval", reason="models are loaded by the collect extra")
 from lm_eval.api.instance import Instance
 
 from capspace.collect.checkpoints.checkpoint import resolve
+from capspace.collect.checkpoints.loading import _described
+from capspace.collect.checkpoints.tokenizer_checks import _behind
 from capspace.collect.errors import CheckpointError, HarnessError
 from capspace.collect.harness.backends import load_model
 from capspace.collect.settings import LoadSettings
@@ -212,6 +215,19 @@ def test_a_token_on_both_sides_stays_before_the_text(folder: Path, processor: st
     assert lm.identity_settings == {"appended_tokens": "removed"}
 
 
+def test_a_text_for_an_encoder_ends_as_its_tokenizer_says(folder: Path) -> None:
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    tiny = {"d_model": 8, "d_ff": 8, "d_kv": 8, "num_layers": 1, "num_heads": 1}
+    config = T5Config(vocab_size=n_rows(folder), decoder_start_token_id=0, **tiny)
+    append_end(folder, "template")
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    lm = load(folder)
+    assert (lm.backend, lm.identity_settings) == ("seq2seq", {})
+    assert lm.tokenizer.encode("a")[-1] == lm.tokenizer.eos_token_id
+    assert score(lm, PAIRS[0])[0] < 0
+
+
 def test_a_tokenizer_of_python_puts_nothing_behind_either() -> None:
     from transformers import PreTrainedTokenizer
 
@@ -250,6 +266,87 @@ def test_a_tokenizer_of_python_puts_nothing_behind_either() -> None:
     assert tokenizer.encode("ab") == [97, 98]
     assert tokenizer(["ab", "c"])["input_ids"] == [[97, 98], [99]]
     assert stop_appending(tokenizer) == ()
+
+
+class Stubborn:
+    """Appends a token to every text, and has nothing that could be edited."""
+
+    all_special_ids = (0,)
+    backend_tokenizer = SimpleNamespace(post_processor=None)
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        return [*map(ord, text), *([0] if add_special_tokens else [])]
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return ["<end>" for _ in ids]
+
+
+def test_a_tokenizer_that_cannot_be_kept_from_appending_is_refused(tiny_checkpoint: Path) -> None:
+    message = r"its tokenizer \(Stubborn\) puts <end> behind every text, and cannot be kept from"
+    lm = load(tiny_checkpoint)
+    lm.tokenizer = Stubborn()
+    with pytest.raises(CheckpointError, match=rf"^{tiny_checkpoint.name}: {message}"):
+        lm._stop_appending()
+
+
+@pytest.mark.parametrize(
+    ("whole", "bare", "behind"),
+    [
+        ([1, 5, 6, 0], [5, 6], [0]),
+        ([1, 7, 0, 0], [5, 6], [0, 0]),  # the beginning changed how the text is cut
+        ([1, 7], [5, 6], []),
+        ([0, 0], [], [0, 0]),
+    ],
+)
+def test_what_stands_behind_a_text_is_seen_however_it_is_cut(
+    whole: list[int], bare: list[int], behind: list[int]
+) -> None:
+    assert _behind(whole, bare, {0, 1}) == behind
+
+
+def test_what_is_wrong_in_a_tokenizer_s_files_is_not_called_their_lack(folder: Path) -> None:
+    edit(folder / "tokenizer_config.json", added_tokens_decoder={"x": {"content": "<extra>"}})
+    with pytest.raises(ValueError, match="invalid literal for int"):
+        load(folder)
+
+
+def test_a_tokenizer_without_plain_words_is_one_line(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    model = {"type": "WordLevel", "vocab": {"<unk>": 0}, "unk_token": "<unk>"}
+    edit(path, model=model, added_tokens=[])
+    edit(folder / "tokenizer_config.json", unk_token="<unk>")  # noqa: S106 - no password
+    with pytest.raises(CheckpointError, match="model: its tokenizer knows no plain words"):
+        load(folder)
+
+
+def test_a_begin_token_without_a_row_is_refused(folder: Path) -> None:
+    rows = n_rows(folder)
+    add_tokens(folder, ("<begin>", rows))
+    edit(folder / "tokenizer_config.json", bos_token="<begin>")  # noqa: S106 - no password
+    with pytest.raises(CheckpointError, match=rf"embedding {rows:,} rows: none for .*<begin>"):
+        load(folder)
+
+
+def test_a_chat_template_of_another_name_is_one_line(folder: Path) -> None:
+    templates = [{"name": name, "template": "{{ messages }}"} for name in ("default", "tools")]
+    edit(folder / "tokenizer_config.json", chat_template=templates)
+    with pytest.raises(CheckpointError, match="no chat template 'mine'; there are default, tools"):
+        load(folder, chat_template="mine")
+
+
+def test_a_model_that_does_not_show_its_embedding_is_not_judged_by_it(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = load(tiny_checkpoint)
+    (whole,) = lm.loglikelihood_rolling(requests("loglikelihood_rolling", ("The cat sat",)))
+    assert -100 < whole < 0
+    monkeypatch.setattr(lm, "_model", SimpleNamespace())
+    lm._require_rows()
+    assert lm.notes == []
+
+
+def test_a_weight_without_stated_shapes_is_named() -> None:
+    assert _described("lm_head.weight") == "lm_head.weight (in another shape)"
 
 
 @pytest.fixture
@@ -333,11 +430,13 @@ def test_a_vocabulary_larger_than_the_embedding_is_not_loaded(folder: Path) -> N
         load(folder)
 
 
-@pytest.mark.parametrize("file", ["tokenizer.json", "added_tokens.json"])
+@pytest.mark.parametrize("file", ["tokenizer.json", "added_tokens.json", "tokenizer_config.json"])
 def test_a_token_that_is_renumbered_is_told(folder: Path, file: str) -> None:
     rows = n_rows(folder)
     if file == "tokenizer.json":
         add_tokens(folder, ("<extra>", rows + 5))
+    elif file == "tokenizer_config.json":
+        edit(folder / file, added_tokens_decoder={str(rows + 5): {"content": "<extra>"}})
     else:
         (folder / file).write_text(json.dumps({"<extra>": rows + 5}))
     note = load(folder).notes[0]  # transformers 4 leaves out what tokenizer.json does not name

@@ -9,6 +9,7 @@ import pytest
 from hub_server import HubServer, resolve_all, serving
 
 from capspace.collect.checkpoints.checkpoint import resolve
+from capspace.collect.checkpoints.size import weigh
 from capspace.collect.errors import CheckpointError
 from capspace.collect.storage.digests import sha256_file
 
@@ -284,6 +285,25 @@ def test_a_file_that_the_configuration_names_is_in_the_identity(
     named = resolve(str(folder)).identity
     path.write_bytes(b"3")
     assert resolve(str(folder)).identity != named
+
+
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_a_file_outside_that_the_configuration_names_is_not_read(
+    folder: Path, tmp_path: Path, is_absolute: bool
+) -> None:
+    outside = tmp_path / "outside.txt"
+    edit_config(folder, merges_file=str(outside) if is_absolute else "../outside.txt")
+    before = resolve(str(folder)).identity
+    outside.write_text("anything")
+    assert resolve(str(folder)).identity == before
+
+
+def test_a_configuration_of_no_known_model_cannot_be_counted(folder: Path) -> None:
+    edit_config(folder, model_type="nonsense", architectures=None)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    checkpoint = resolve(str(folder), allow_pickle=True)
+    with pytest.raises(CheckpointError, match=r"model: its parameters cannot be counted .*give `f"):
+        weigh(checkpoint)
 
 
 def test_where_a_checkpoint_was_saved_from_is_not_read(folder: Path) -> None:

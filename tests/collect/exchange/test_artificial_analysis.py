@@ -9,6 +9,7 @@ from published_files import aa_model, aa_page
 from scores_server import serving
 
 from capspace.collect.errors import ImportFileError
+from capspace.collect.exchange import artificial_analysis
 from capspace.collect.exchange.artificial_analysis import fetch_artificial_analysis
 
 KEY = "aa_secret_0123456789"
@@ -67,3 +68,15 @@ def test_what_is_no_key_is_not_sent(key):
 def test_a_key_is_sent_over_https_only():
     with pytest.raises(ImportFileError, match="a key is sent over https only"):
         fetch_artificial_analysis(KEY, url="http://artificialanalysis.example/api")
+
+
+@pytest.mark.parametrize(
+    ("bound", "reason"),
+    [("_MOST_BYTES", "the answer is larger than 0 MiB"), ("_MOST_PAGES", "more than 2 pages")],
+)
+def test_a_server_that_does_not_end_is_refused(monkeypatch, bound, reason):
+    monkeypatch.setattr(artificial_analysis, bound, 2)
+    pages = serving(page(1, 3), page(2, 3), page(3, 3))
+    with pages as (url, log), pytest.raises(ImportFileError, match=reason):
+        fetch_artificial_analysis(KEY, url=url)
+    assert len(log) <= 2

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("lm_eval", reason="import compares with the installed lm-eval's tasks")
 
+from capspace.collect.errors import ImportFileError
 from capspace.collect.exchange.importing import import_scores
 from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel
@@ -86,3 +87,49 @@ def test_every_eval_evers_unknown_level_is_left_out(panel: Panel, tmp_path: Path
     assert done.notes == (
         "left out: record.json: quiz choice accuracy is -1, which stands for no score",
     )
+
+
+def named(record: dict[str, Any], **info: Any) -> dict[str, Any]:
+    return record | {"model_info": {"name": "", "id": "", **info}}
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (theirs() | {"evaluation_results": 5}, "evaluation_results: Input should be a valid list"),
+        (theirs(score_details={"uncertainty": {"num_samples": -1}, "score": 0.5}), "n_items: "),
+        (named(theirs()), "it does not say which model it is about; say which: capspace import"),
+        ('{"evaluation_results": "model_info"', "no mapping 'results'|not JSON"),
+        ('{"evaluation_results": 1, "model_info": ', "not JSON"),
+    ],
+)
+def test_a_record_that_is_none_is_refused_in_one_line(
+    panel: Panel, tmp_path: Path, record: dict[str, Any] | str, why: str
+) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(record if isinstance(record, str) else json.dumps(record))
+    with pytest.raises(ImportFileError, match=why) as caught:
+        import_scores([path], store=Store(tmp_path / "store"), panel=panel)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("own", ["", "lab/chat"])
+def test_a_given_model_goes_before_the_record_s(panel: Panel, tmp_path: Path, own: str) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(named(theirs(), id=own, additional_details={"revision": "abc"})))
+    done = import_scores([path], store=Store(tmp_path / "store"), panel=panel, model="org/mine")
+    assert [(r.model, r.revision) for r in done.results] == [("org/mine", "abc")]
+
+
+def test_generation_settings_of_others_and_an_error_that_is_none(
+    panel: Panel, tmp_path: Path
+) -> None:
+    record = theirs(score_details={"score": 0.5, "uncertainty": {"standard_error": {"value": -1}}})
+    record["evaluation_results"][0]["generation_config"] = {"temperature": 0.5}
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(record))
+    done = import_scores([path], store=Store(tmp_path / "store"), panel=panel)
+    assert math.isnan(done.results[0].stderr)
+    assert 'generation settings {"temperature": 0.5}' in done.results[0].protocol
+    assert "left out: record.json: quiz choice: its standard error is -1" in done.notes

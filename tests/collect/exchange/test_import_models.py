@@ -121,6 +121,8 @@ def test_name_and_revision(
         ("pretrained=org/m,peft=./lora", {}, "a folder that others may have too"),
         ("pretrained=/", {}, "lies in '/'"),
         ({"pretrained": "org/m", "revision": 5.0}, {}, "revision was read as the number '5.0'"),
+        ({"pretrained": " "}, {}, "does not say which model"),
+        ({"pretrained": ["org/m"]}, {}, r"names its model by .*\['org/m'\]"),
     ],
 )
 def test_file_that_names_no_model_is_refused_with_the_remedy(

@@ -20,6 +20,7 @@ from capspace.collect.errors import ImportFileError, StoreError
 from capspace.collect.exchange import importing
 from capspace.collect.exchange._receipt import receipt
 from capspace.collect.exchange.exporting import export_scores
+from capspace.collect.exchange.external_samples import read_external_samples
 from capspace.collect.exchange.importing import Imported, import_scores
 from capspace.collect.harness.version import harness_version
 from capspace.collect.storage.samples import write_samples
@@ -133,6 +134,12 @@ def test_same_protocol_gets_the_panels_name_and_its_samples(
         (arguments('add_bos_token=True,chat_template_args={"a":1,"b":2}'), '={"a":1,"b":2}'),
         (arguments("tokenizer=/home/me/mine"), "tokenizer=mine"),
         ({"config": {"model_args": "pretrained=a", "limit": 0.125}}, "limit 0.125"),
+        ({"config": {"model_args": "pretrained=a", "max_samples": 5}}, "limit 5"),
+        (
+            {"config": {"model_args": "pretrained=a", "gen_kwargs": "top_k=2"}},
+            "generation settings top_k=2",
+        ),
+        ({"system_instruction": "Be brief."}, "system instruction"),
         ({"config": {"model_args": "pretrained=a", "limit": 1_000_000}}, "limit 1000000"),
         (seeds(fewshot_seed=7), "fewshot_seed 7"),
         (seeds(numpy_seed=None), "numpy_seed None"),
@@ -353,6 +360,7 @@ def run(metrics: str, task: str = "t", model_name: str = "m") -> str:
         ("a.json", run('"acc": 44.0'), "m: t acc is 44, outside .* divide by 100"),
         ("a.json", run('"acc": -3.0'), "can be taken: m: t acc is -3, outside"),
         ("a.json", run('"acc": 0.5', task="t" * 400), "at most 200 characters"),
+        ("a.json", run('"acc": 0.5', model_name="m" * 1001), "model: .* at most 1000 characters"),
         ("a.json", run('"acc": 0.5', task="x|t|five"), "'five' is not a number of shots"),
         ("a.json", run('"acc": 0.5', model_name="half \\ud800"), "not JSON"),
         ("a.json", run('"acc": 0.5', model_name="."), "a folder .* '.'; say which"),
@@ -482,6 +490,72 @@ def test_folder_says_what_of_it_is_not_read(store: Store, panel: Panel, tmp_path
 def test_import_that_brings_nothing_is_refused(capspace: Command, tmp_path: Path) -> None:
     line = capspace.refused("import", tmp_path, "--store", tmp_path / "store")
     assert f"{tmp_path}: there is no results*.json in this folder" in line
+
+
+def test_file_that_cannot_be_read_is_one_line(
+    store: Store, panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, usual = lm_eval_file(tmp_path), Path.read_bytes
+
+    def refuse(given: Path) -> bytes:
+        if given == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return usual(given)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ImportFileError, match=rf"^{path}: cannot be read: Permission denied$"):
+        bring(store, panel, path)
+    with pytest.raises(ImportFileError, match=r"^nothing can be taken: left out: .*denied$"):
+        bring(store, panel, tmp_path)
+    with pytest.raises(ImportFileError, match="--answers-of names no model"):
+        import_scores([path], store=store, panel=panel, model=" ")
+
+
+def test_samples_that_cannot_be_read_are_left_out(
+    store: Store, panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lm_eval_file(tmp_path)
+    beside = tmp_path / "samples_arc_challenge_2026-01-02T03-04-05.678901.jsonl"
+    beside.write_text("\n" + json.dumps(SAMPLE) + "\n\n")
+    assert len(list(read_external_samples(beside))) == 1  # empty lines are none
+    usual = Path.open
+
+    def refuse(path: Path, *how: str, **further: Any) -> Any:
+        if path == beside:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return usual(path, *how, **further)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    done = bring(store, panel, path)
+    assert names(done) == ["ARC-C", "arc_challenge acc"]
+    assert "cannot be read: Permission denied" in done.notes[0]
+
+
+def test_samples_of_one_task_of_a_group_come_along_again_and_again(
+    store: Store, panel: Panel, tmp_path: Path
+) -> None:
+    tasks = [f"xwinograd_{language}" for language in ("en", "fr", "jp", "pt", "ru", "zh")]
+    content = {
+        "results": {task: {"acc,none": 0.0} for task in tasks},
+        "versions": dict.fromkeys(tasks, 1.0),
+        "n-shot": dict.fromkeys(tasks, 0),
+        "n-samples": {task: {"effective": 1} for task in tasks},
+    }
+    path = lm_eval_file(tmp_path, **content)
+    beside = tmp_path / "samples_xwinograd_fr_2026-01-02T03-04-05.678901.jsonl"
+    beside.write_text(json.dumps(SAMPLE | {"metrics": ["acc"], "acc": 0.0}) + "\n")
+    for _ in range(2):
+        (result,) = bring(store, panel, path).results
+        assert [sample["task"] for sample in store.samples(result.key)] == ["xwinograd_fr"]
+
+
+def test_row_of_a_tidy_table_without_a_value_is_no_score(
+    store: Store, panel: Panel, tmp_path: Path
+) -> None:
+    path = tmp_path / "tidy.csv"
+    path.write_text("model,benchmark,metric,value\nm,b,acc,\nm,c,acc,0.5\n")
+    done = bring(store, panel, path)
+    assert (names(done), done.notes) == (["c acc"], ())
 
 
 def test_import_again_changes_nothing(store: Store, panel: Panel, tmp_path: Path) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pytest
 from commands import Command
+from store_parts import RESULT
 
 pytest.importorskip("lm_eval", reason="twins are measured through lm-eval")
 
 import math
 
 from capspace.collect.errors import CollectError
+from capspace.collect.exchange._receipt import receipt
 from capspace.collect.exchange._twin import measured_twins
-from capspace.collect.exchange._twin_comparison import published_twins
+from capspace.collect.exchange._twin_comparison import compare_results, published_twins
+from capspace.collect.exchange._twin_items import paired_items
 from capspace.collect.exchange._twin_score import TwinScore
 from capspace.collect.exchange.exporting import export_scores
 from capspace.collect.run.collect import collect_scores
@@ -23,6 +28,7 @@ from capspace.collect.settings import RunSettings
 from capspace.collect.storage.result import Result
 from capspace.collect.storage.store import Store
 from capspace.fit import load_reference
+from capspace.fit.errors import TooFewItemsError
 from capspace.tasks.panel import Panel, load_panel
 
 pytestmark = [
@@ -148,6 +154,90 @@ def test_published_scores_are_compared_by_their_errors() -> None:
     assert published(0.38, stderr=math.nan, n_items=None) is None
     assert published(0.38, identity='{"limit": 10}') is None
     assert published(0.38, model="org/unknown") is None
+    assert published(0.38, model="claude-2.0", benchmark="HellaSwag") is None
+
+
+def sample(item: int, metric: float | None, reply: Any, arguments: Any = ("Q:", " a")) -> Any:
+    worth = {} if metric is None else {"metrics": ["acc_norm"], "acc_norm": metric}
+    request = {"gen_args_0": dict(zip(("arg_0", "arg_1"), arguments, strict=True))}
+    return {
+        "doc_id": item,
+        "task": "arc_challenge",
+        "arguments": request,
+        "resps": [reply],
+        **worth,
+    }
+
+
+def measured(folder: Path, samples: list[Any] | None, **changes: Any) -> Store:
+    store = Store(folder)
+    changes = {"identity": json.dumps({"metric": "acc_norm"}), "model": "org/model"} | changes
+    store.put(replace(RESULT, **changes), samples)
+    return store
+
+
+@pytest.mark.parametrize("samples", ["none", "damaged", "of-other-items"])
+def test_scores_without_common_items_are_compared_by_their_errors(
+    panel: Panel, tmp_path: Path, samples: str
+) -> None:
+    theirs, ours = [sample(1, 1.0, [["-1.5", "True"]])], [sample(0, 1.0, [["-1.5", "True"]])]
+    own = measured(tmp_path / "own", None if samples == "none" else ours, score=0.5, stderr=0.01)
+    other = measured(tmp_path / "other", theirs, score=0.4, stderr=0.01)
+    if samples == "damaged":
+        other.samples_file(RESULT.key).write_bytes(b"plain")
+    pairs = [(own.results()[0], own, other.results()[0])]
+    (twin,) = compare_results(pairs, other, panel, "file")
+    assert twin.drifting == "score"
+    assert twin.drift.difference == pytest.approx(0.4 - 0.5)
+    assert "prompts" not in twin.line
+    without = [(replace(pairs[0][0], stderr=math.nan, n_items=None), own, pairs[0][2])]
+    assert compare_results(without, other, panel, "file") == ()
+
+
+def test_items_are_paired_and_their_answers_compared(tmp_path: Path) -> None:
+    texts = ("Q:", {"until": []})
+    ours = [
+        sample(0, 1.0, ["a text"], texts),
+        sample(1, 1.0, ["a text"], texts),
+        sample(2, 1.0, [["-1.5", "True"]]),
+        sample(3, None, [["-1.5", "True"]]),
+    ]
+    theirs = [
+        sample(0, 1.0, ["a text"], texts),
+        sample(1, 0.0, ["another"], texts),
+        sample(2, 1.0, [["-1.6", "True"]]),
+        sample(3, 1.0, [["-1.5", "True"]]),
+    ]
+    own, other = measured(tmp_path / "own", ours), measured(tmp_path / "other", theirs)
+    (first,), (second,) = own.results(), other.results()
+    pairs = paired_items(first, own, second, other, metric="acc_norm", dtype="float32")
+    assert (pairs.own, pairs.other) == ((1.0, 1.0, 1.0), (1.0, 0.0, 1.0))
+    assert (pairs.n_prompts, pairs.n_responses, pairs.generated) == (0, 2, True)
+
+
+@pytest.mark.parametrize(
+    ("task", "error", "why"),
+    [
+        ("hellaswag", CollectError, "there is nothing to compare"),
+        ("arc_challenge", TooFewItemsError, "neither items nor standard errors"),
+    ],
+)
+def test_a_file_without_anything_to_compare_is_one_line(
+    panel: Panel, tmp_path: Path, task: str, error: type[Exception], why: str
+) -> None:
+    file = tmp_path / "results_x.json"
+    file.write_text(
+        json.dumps({"results": {task: {"acc_norm,none": 0.4}}, "model_name": "org/model"})
+    )
+    store = measured(tmp_path / "store", None)
+    with pytest.raises(error, match=why):
+        measured_twins("org/model", panel, store, against=file)
+
+
+def test_a_receipt_of_an_unknown_model_names_the_nearest(tmp_path: Path) -> None:
+    store = measured(tmp_path / "store", None)
+    with pytest.raises(CollectError, match=r"no scores of 'org/modle'.*org/model"):
+        receipt(store, "org/modle", "ARC-C")
 
 
 def test_a_path_is_not_compared_with_itself(

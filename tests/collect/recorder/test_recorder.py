@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ pytest.importorskip("lm_eval", reason="the recorder needs the collect extra")
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from capspace.collect.errors import ResponseError
+from capspace.collect.errors import HarnessError, ResponseError
 from capspace.collect.recorder import dispatch as dispatch
+from capspace.collect.recorder.accelerator import NonFiniteWatch, seeded
 from capspace.collect.recorder.recorder import Recorder
 from capspace.collect.recorder.request_order import blocks, pieces
+from capspace.collect.recorder.thoughts import Thoughts
 from capspace.collect.storage.journal import Journal
 
 
@@ -430,6 +433,31 @@ def test_wrapper_is_the_model_to_the_harness(journal: Journal) -> None:
     assert wrapped.favourite_colour == "green"
     assert (wrapped.rank, wrapped.world_size) == (0, 1)
     assert not hasattr(wrapped, "no_such_thing")
+    assert not hasattr(Recorder.__new__(Recorder), "favourite_colour")
+    assert wrapped.chat_template() == ""
+
+
+def test_wrapper_gathers_as_the_model_does(journal: Journal) -> None:
+    class Gathering(Counting):
+        n_waits = 0
+
+        def all_gather(self, tensor: Any) -> Any:
+            return [tensor, tensor]
+
+        def gather_object(self, obj: Any, dst: int = 0) -> Any:
+            return [obj, dst]
+
+        def barrier(self) -> None:
+            self.n_waits += 1
+
+        def chat_template(self, chat_template: bool | str = False) -> None:
+            return None
+
+    lm = Gathering()
+    wrapped = recorder(journal, lm)
+    wrapped.barrier()
+    assert (wrapped.all_gather(5), wrapped.gather_object("x", 3)) == ([5, 5], ["x", 3])
+    assert (lm.n_waits, wrapped.chat_template()) == (1, None)
 
 
 def test_progress_ends_at_all(journal: Journal) -> None:
@@ -440,3 +468,52 @@ def test_progress_ends_at_all(journal: Journal) -> None:
     assert seen[0] == (0, 400)
     assert seen[-1] == (400, 400)
     assert seen == sorted(seen)
+
+
+def test_generation_that_is_no_text_is_told(journal: Journal) -> None:
+    class Numbers(Counting):
+        def generate_until(self, requests: list[Instance]) -> list[Any]:
+            return [5 for _ in requests]
+
+    with pytest.raises(ResponseError, match="the model generated 5, which is not text"):
+        recorder(journal, Numbers()).generate_until(draws(2, 1))
+
+
+def test_model_that_thinks_first_has_no_log_likelihoods(journal: Journal) -> None:
+    thinks = Thoughts("</think>", thinks=True)
+    with pytest.raises(HarnessError, match="thinks first has no log-likelihoods"):
+        recorder(journal, Counting(), thoughts=thinks).loglikelihood(choices(2))
+
+
+def test_model_that_answers_one_by_one_is_asked_nothing_twice(journal: Journal) -> None:
+    class Each(Counting):
+        def respond_each(
+            self, request_type: str, requests: list[Instance], seeds: list[int]
+        ) -> Iterator[list[tuple[int, Any]]]:
+            for number, response in enumerate(self.generate_until(requests)):
+                yield [(number, response)]
+
+    lm = Each()
+    first = recorder(journal, lm).generate_until(draws(3, 1))
+    assert recorder(journal, lm).generate_until(draws(3, 1)) == first
+    assert len(lm.asked) == 3
+
+
+def test_stop_string_that_is_empty_cuts_nothing() -> None:
+    request = Instance("generate_until", {}, ("q", {"until": ["", "\n"]}), 0)
+    assert Thoughts("</think>").answer(request, "hm</think> yes\nno") == "yes"
+
+
+def test_module_without_logits_is_not_watched() -> None:
+    import torch
+
+    module = torch.nn.Identity()
+    with NonFiniteWatch(module) as watch:
+        module(torch.tensor(math.nan))
+        assert not watch.take()
+
+
+def test_draws_without_torch_need_no_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    with seeded(b"anything"):
+        assert "torch" not in sys.modules

@@ -262,6 +262,22 @@ def test_an_effort_that_the_template_takes_is_accepted(tmp_path: Path, condition
         assert load_model(resolve(str(folder)), given, chat_template=True, mode=Mode.of(given))
 
 
+def test_a_template_that_knows_its_efforts_is_believed(tmp_path: Path) -> None:
+    part = (
+        "{% if reasoning_effort is defined and reasoning_effort != 'high' %}"
+        "{{ raise_exception('none such') }}{% endif %}"
+    )
+    folder = make_chat_checkpoint(tmp_path / "chat", template=part + TEMPLATE)
+    given = RunSettings(
+        reasoning_effort="high", thinking="on", think_end="266", device="cpu", batch_size=1
+    )
+    lm: Any = load_model(resolve(str(folder)), given, chat_template=True, mode=Mode.of(given))
+    assert (lm.notes, lm.think_end) == ([], DELIMITER)
+    settings = {"until": [], "max_gen_toks": lm.max_length}
+    with pytest.raises(HarnessError, match="leaves no room for a prompt within the model's"):
+        lm.generate_until([Instance("generate_until", {}, ("ab", settings), 0)])
+
+
 def test_an_argument_that_the_template_does_not_name_is_noted(chat: Path) -> None:
     given = RunSettings(
         chat_template_args={"effort": "<1>", "efort": "<1>"}, thinking="on", device="cpu",
@@ -354,6 +370,16 @@ def test_a_delimiter_that_lm_eval_would_never_find_is_refused(chat: Path) -> Non
     rolling = Instance("loglikelihood_rolling", {}, ("ab",), 0)
     with pytest.raises(HarnessError, match="mean nothing for a model that thinks first"):
         lm.loglikelihood_rolling([rolling])
+
+
+def test_a_delimiter_that_stays_in_the_text_is_left_to_lm_eval(tmp_path: Path) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    from capspace.collect.checkpoints.checked_model import LoadRules, checked
+
+    folder = make_chat_checkpoint(tmp_path / "chat", special=False)
+    given = {"enable_thinking": True, "device": "cpu", "think_end_token": DELIMITER}
+    assert checked(HFLM, LoadRules())(str(folder), **given).think_end_token == DELIMITER
 
 
 def test_a_delimiter_of_several_tokens_is_found_in_the_text() -> None:

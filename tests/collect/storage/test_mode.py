@@ -69,3 +69,9 @@ def test_a_stored_identity_tells_its_mode() -> None:
     assert label(chat_template=True) == label(thinking="off") == "chat"
     assert label(thinking="on") == label(think_end="</think>") == "thinking"
     assert Mode.label_of({}) == "plain"  # of a score that was imported
+
+
+def test_what_only_looks_like_a_number_is_no_part_of_a_mode() -> None:
+    parts = ["temperature 1.2.3", "top_k 5"]
+    assert Mode.read(parts) == (Mode(), parts)
+    assert Mode.read(["temperature 0.5", "top_k 5"]) == (Mode(temperature=0.5, top_k=5), [])

@@ -7,6 +7,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,9 @@ from hypothesis import strategies as st
 from store_parts import RESULT, SAMPLES
 
 from capspace.collect.errors import StoreError
+from capspace.collect.storage.maintenance import check_store
 from capspace.collect.storage.result import Missing
+from capspace.collect.storage.run_dates import date_of_epoch, date_of_text
 from capspace.collect.storage.schema import connect, transaction
 from capspace.collect.storage.store import Store, default_store_path
 from capspace.fit.errors import TableError
@@ -235,6 +238,7 @@ def test_a_flipped_bit_in_a_number_is_found(
     "change",
     [
         "identity = '{'",
+        "score = 9e999",
         "provenance = '[}'",
         "model = CAST(x'6f7267ff0a' AS TEXT)",
         "key = CAST(x'ff0a' AS TEXT)",
@@ -475,3 +479,53 @@ def test_a_transaction_that_the_disk_has_ended_says_why(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="disk I/O error"):
             fails(db)
         assert not db.in_transaction
+
+
+def test_an_error_ends_a_transaction_without_a_trace(tmp_path: Path) -> None:
+    def fails(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM results")
+        raise KeyError
+
+    with Store(tmp_path) as store:
+        store.put(RESULT, SAMPLES)
+        with pytest.raises(KeyError), transaction(store._file._db):
+            fails(store._file._db)
+        assert store.results() == [RESULT]
+
+
+def test_a_store_that_lost_a_table_is_one_line(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store._file._db.execute("DROP TABLE results")
+        with pytest.raises(StoreError, match=r"cannot use the store .*no such table: results; "):
+            store.results()
+
+
+def test_a_score_whose_samples_are_gone_or_another_s_is_taken(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.put(RESULT, None)
+        assert not store.samples_file(RESULT.key).exists()
+        assert store.get(RESULT.key) == RESULT
+
+
+def test_what_is_not_whole_is_named(tmp_path: Path) -> None:
+    imported = replace(RESULT, key="b" * 64, identity='{"imported": 1}', model="org/imported")
+    with Store(tmp_path) as store:
+        store.put(RESULT, SAMPLES)
+        store.put(imported, None)  # without samples: nothing is wrong with it
+        path = store.samples_file(RESULT.key)
+        assert check_store(store) == [f"{path}: 2 of 1172 items"]
+        store.put(replace(RESULT, n_items=2), SAMPLES)
+        assert check_store(store) == []
+
+
+@pytest.mark.parametrize(
+    ("read", "given"),
+    [
+        pytest.param(date_of_epoch, 1e300, id="no-year-so-late"),
+        pytest.param(date_of_epoch, True, id="no-number"),
+        pytest.param(date_of_text, "soon", id="no-date"),
+        pytest.param(date_of_text, "0001-01-01T00:00:00+14:00", id="before-the-first-year"),
+    ],
+)
+def test_what_is_no_date_is_none(read: Callable[[object], str], given: object) -> None:
+    assert read(given) == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from small_disk import on_a_small_disk
@@ -175,3 +176,44 @@ assert not list(disk.glob("capspace-*"))
     (line,) = on_a_small_disk(tmp_path, STORE + WITH_LOG + program).splitlines()
     assert "No space left on device" in line
     assert "set TMPDIR" in line
+
+
+def test_file_without_a_log_is_read_where_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.sqlite"
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("CREATE TABLE t (x)")
+    writer.close()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))  # no copy is made
+    with open_unwritable(path) as db:
+        assert db.execute("SELECT count(*) FROM t").fetchone() == (0,)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            db.execute("INSERT INTO t VALUES (1)")
+
+
+@pytest.mark.parametrize(
+    ("in_search", "in_use", "why"),
+    [
+        (FileNotFoundError(2, "No usable"), None, "no folder for temporary files can be written"),
+        (None, OSError(errno.ENOSPC, "No space left"), r"No space left in .*\(set TMPDIR\)"),
+        (None, OSError(errno.EIO, "Input/output error"), r"^\[Errno 5\] Input/output error$"),
+    ],
+)
+def test_copy_that_cannot_be_made_says_where(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_search: OSError | None,
+    in_use: OSError | None,
+    why: str,
+) -> None:
+    def fail(error: OSError) -> NoReturn:
+        raise error
+
+    (tmp_path / "file.sqlite-wal").write_bytes(b"log")
+    if in_search is not None:
+        monkeypatch.setattr("tempfile.gettempdir", lambda: fail(in_search))
+    if in_use is not None:
+        monkeypatch.setattr("tempfile.mkdtemp", lambda *_: fail(in_use))
+    with pytest.raises(OSError, match=why), open_unwritable(tmp_path / "file.sqlite"):
+        pass

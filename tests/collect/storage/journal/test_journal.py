@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import shutil
@@ -9,6 +10,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +20,14 @@ import pytest
 from checkout import TESTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal_parts import crashed, fill, key, shard_of, spoil, truth
+from journal_parts import crashed, fill, fill_one, key, shard_of, spoil, truth
 from small_disk import on_a_small_disk
 
-from capspace.collect.errors import JournalError
-from capspace.collect.storage.journal import Failure, Journal, RequestKeys, is_sampled
+from capspace.collect.errors import JournalError, NoRoomError
+from capspace.collect.storage.journal import Failure, Journal, RequestKeys, is_sampled, live, writer
 from capspace.collect.storage.journal.live import count_of, lock_of
 from capspace.collect.storage.journal.locks import try_lock, unlock
-from capspace.collect.storage.journal.reader import file_digest
+from capspace.collect.storage.journal.reader import file_digest, read_shard
 from capspace.collect.storage.journal.responses import pack, unpack
 from capspace.collect.storage.journal.writer import SLACK_BYTES
 
@@ -79,6 +81,7 @@ def test_key_does_not_depend_on_neighbours_or_on_the_order_of_settings() -> None
     first = keys.key(("a", {"x": 1, "y": 2}))
     keys.key(("b", {"x": 1}))
     assert keys.key(("a", {"y": 2, "x": 1})) == first
+    assert keys.key((b"a", "b")) != keys.key(("a", "b"))
     with pytest.raises(JournalError, match="no stable digest"):
         keys.key(("a", object()))
 
@@ -88,6 +91,7 @@ def test_what_counts_as_sampled() -> None:
     assert is_sampled("generate_until", ("a", {"temperature": 0.7}))
     assert not is_sampled("generate_until", ("a", {"temperature": 0.7, "do_sample": False}))
     assert not is_sampled("generate_until", ("a", {"until": ["\n"], "temperature": 0}))
+    assert not is_sampled("generate_until", ("a", "no settings"))
     assert not is_sampled("loglikelihood", ("a", "b"))
 
 
@@ -241,8 +245,8 @@ def test_nothing_is_removed_while_another_machine_writes(tmp_path: Path) -> None
     assert lock is not None
     with Journal(tmp_path) as journal, pytest.raises(JournalError, match="another_machine"):
         journal.remove(["a"])
-    unlock(lock, remove=True)
-    with Journal(tmp_path) as journal:
+    unlock(lock)
+    with Journal(tmp_path) as journal:  # its writer there is dead
         journal.remove(["a"])
         assert journal.known("a") == {}
 
@@ -536,6 +540,109 @@ def test_tuning_is_kept_and_a_torn_file_is_nothing(tmp_path: Path) -> None:
     next((tmp_path / "tuning").glob("*.json")).write_text("{")
     assert journal.tuning("model") == {}
     assert math.isnan(journal.tuning("other").get("seconds", math.nan))
+
+
+def test_chunk_in_two_shards_counts_once(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 2)
+        before = journal.info().n_responses
+    shutil.copy(shard_of(tmp_path), tmp_path / "sealed-copy.sqlite")
+    assert Journal(tmp_path).info().n_responses == before == {"model": 32}
+
+
+def test_part_of_a_merge_that_died_is_removed(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 1)
+    (tmp_path / "part-0.sqlite").write_bytes(b"half")
+    assert Journal(tmp_path).known("model") == truth(1)
+    assert not list(tmp_path.glob("part-*"))
+
+
+def test_chunk_that_does_not_fit_is_dropped_whole_and_the_others_are_kept(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    fill(journal, 2)
+    db = journal._own_shard().writer._db
+    (n_pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {n_pages}")
+    with pytest.raises(NoRoomError, match=r"is full; every finished chunk is kept"), journal:
+        journal.append("model", "generate_until", [key(99)], ["x" * 100_000])
+    again = Journal(tmp_path)
+    assert again.known("model") == truth(2)
+    assert (again.notices, len(list(tmp_path.glob("*.sqlite")))) == ([], 1)
+
+
+def test_shard_that_cannot_be_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(live, "ShardWriter", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        live.OpenShard(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shard_that_a_reader_holds_is_sealed_by_the_next_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    fill(journal, 1)
+    own = journal._own_shard()
+    own.writer._wait()
+
+    def fold_without_waiting(db: sqlite3.Connection) -> bool:
+        db.execute("PRAGMA busy_timeout = 0")
+        return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+    monkeypatch.setattr(writer, "fold_log", fold_without_waiting)
+    with closing(sqlite3.connect(own.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM chunks").fetchone()
+        fill_one(journal, 1)
+        journal.close()
+        assert own.path.exists()
+    assert Journal(tmp_path).known("model") == truth(2)
+    assert not own.path.exists()
+
+
+def spoilt_text(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE identities SET description = x'00'")
+
+
+def spoilt_chunk(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE chunks SET payload = x'00' WHERE id = 2")
+
+
+@pytest.mark.parametrize(
+    ("change", "damage", "n_chunks"),
+    [
+        pytest.param(spoilt_text, "descriptions: a description is not text", 3, id="description"),
+        pytest.param(spoilt_chunk, "chunk 2 fails its checksum", 2, id="chunk"),
+    ],
+)
+def test_damage_that_sqlite_does_not_see_is_named(
+    tmp_path: Path, change: Callable[[sqlite3.Connection], None], damage: str, n_chunks: int
+) -> None:
+    with Journal(tmp_path) as journal:
+        for i in range(3):
+            journal.append("model", "loglikelihood", [key(i)], [(-1.0, True)], description={"a": 1})
+    shard = shard_of(tmp_path)
+    with closing(sqlite3.connect(shard)) as db, db:
+        change(db)
+    contents = read_shard(shard, sealed=True)
+    assert (contents.damage, len(contents.chunks)) == (damage, n_chunks)
+    journal = Journal(tmp_path)
+    journal.compact()  # mends it before it is merged
+    assert [f"({damage})" in notice for notice in journal.notices] == [True]
+    assert len(journal.known("model")) == n_chunks
+
+
+def test_live_file_that_is_no_database_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "live-other-1-0.sqlite"
+    path.write_text("no database " * 100)
+    contents = read_shard(path, sealed=False)
+    assert (contents.chunks, contents.damage) == ([], "file is not a database")
 
 
 WRITER = """

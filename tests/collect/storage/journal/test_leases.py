@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from capspace.collect.run.turns import in_turn
-from capspace.collect.storage.journal import Journal, Leases
+from capspace.collect.storage.journal import Journal, Lease, Leases
 
 HOLD = """
 import os, sys
@@ -138,3 +139,37 @@ def test_cells_of_others_come_last_and_done_ones_not_at_all(tmp_path: Path) -> N
                 journal.leases.release(taken)
         assert seen == ["a", "d", "b"]
         assert list((tmp_path / "claims").glob("*.json")) == []
+
+
+def test_heartbeat_outlives_an_error_and_ends_with_the_lease(
+    leases: Leases, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    quick = Leases(leases._path, expiry=0.0)
+    lease = quick.acquire("cell")
+    assert lease is not None
+    beats = [OSError(5, "Input/output error"), None]
+    beat = quick.beat
+
+    def once_in_vain(given: Lease) -> bool:
+        error = beats.pop(0)
+        if error is not None:
+            raise error
+        quick.release(given)
+        return beat(given)
+
+    monkeypatch.setattr(quick, "beat", once_in_vain)
+    quick._beat_until(lease, threading.Event())
+    assert beats == []
+    assert "cannot renew the lease on cell: [Errno 5] Input/output error" in caplog.text
+
+
+def test_lease_that_cannot_be_given_back_stops_nothing(
+    leases: Leases, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(lease: Lease) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(leases, "release", refuse)
+    with leases.hold("cell") as lease:
+        assert lease is not None
+    assert "the lease on cell stays until this process ends: [Errno 30]" in caplog.text
