@@ -213,8 +213,9 @@ def _files_below(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.is_file())
     if has_magic(str(path)):
-        found = map(Path, glob(str(path), recursive=True, include_hidden=True))
-        return sorted(p for p in found if p.is_file())
+        # Path.glob takes no absolute pattern
+        fitting = glob(str(path), recursive=True, include_hidden=True)  # noqa: PTH207
+        return sorted(p for p in map(Path, fitting) if p.is_file())
     return [path] if path.is_file() else []
 
 

@@ -31,10 +31,12 @@ def test_an_unfinished_answer_that_counts_as_right_is_refused() -> None:
 @pytest.mark.parametrize("value", [None, {"tp": 1}, "right"])
 def test_a_metric_without_a_value_for_an_item_is_one_line(value: object) -> None:
     arc = load_panel("smoke")["ARC-C"]
-    one = sample(filter=arc.filter, **{arc.metric: 1.0})
-    assert item_values(arc, [one, sample(filter="other")]) == [(one, 1.0)]
-    wrong = sample(filter=arc.filter) if value is None else {**one, arc.metric: value}
-    with pytest.raises(HarnessError, match="^ARC-C: its metric acc_norm has no value for a single"):
+    whole = sample(filter=arc.filter, **{arc.metric: 1.0})
+    assert item_values(arc, [whole, sample(filter="other")]) == [(whole, 1.0)]
+    wrong = sample(filter=arc.filter) if value is None else {**whole, arc.metric: value}
+    with pytest.raises(
+        HarnessError, match=r"^ARC-C: its metric acc_norm has no value for a single"
+    ):
         item_values(arc, [wrong])
 
 

@@ -47,9 +47,8 @@ def test_items_are_spread_in_proportion_and_evenly() -> None:
     assert chosen == items_of(tasks, 100)
     assert items_of(tasks, 5000)["b"] == list(range(250))
     assert [len(v) for v in items_of([Sized("a", 1), Sized("b", 999)], 10).values()] == [1, 9]
-    assert [len(v) for v in items_of([Sized("a", 3), Sized("b", 3), Sized("c", 3)], 5).values()] == [
-        2, 2, 1,
-    ]  # fmt: skip
+    equal = items_of([Sized("a", 3), Sized("b", 3), Sized("c", 3)], 5)
+    assert [len(v) for v in equal.values()] == [2, 2, 1]
     # the share of the smallest task is rounded up to one item: no remainder is left of it
     small = items_of([Sized("a", 1), Sized("b", 6), Sized("c", 6)], 12)
     assert small == {"a": [0], "b": [0, 1, 2, 3, 4, 5], "c": [0, 1, 3, 4, 5]}
