@@ -13,8 +13,9 @@ from commands import Command, Notes, Ran
 
 from capspace.collect.errors import SettingsError
 from capspace.collect.run import panel_run, stopping
-from capspace.collect.run.collect import collect_scores
+from capspace.collect.run.collect import _deciding, _display, collect_scores
 from capspace.collect.run.draws import drawn
+from capspace.collect.runtime.progress import PlainProgress, SilentProgress
 from capspace.collect.settings import RunSettings
 from capspace.collect.storage.store import Store
 from capspace.fit import load_reference
@@ -140,6 +141,21 @@ def test_targets_without_a_number_are_refused_before_anything_is_measured(
     widths = PredictedWidths(load_reference(), targets=["agentboard"])
     with pytest.raises(RefusedTargetError, match="no target can be predicted: agentboard"):
         collect(tiny_checkpoint, three, tmp_path, until="5%", widths=widths)
+
+
+def test_one_process_alone_stops_early_and_shows_the_run(
+    three: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = PlainProgress(lambda line: None)
+    closed: list[bool] = []
+    monkeypatch.setattr(given, "close", lambda: closed.append(True))
+    assert _display(given) is given
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert isinstance(_display(given), SilentProgress)
+    assert closed == [True]
+    with pytest.raises(SettingsError, match="until works in one process only"):
+        _deciding(three, None)
 
 
 @pytest.mark.parametrize(
