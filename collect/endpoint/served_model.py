@@ -38,6 +38,7 @@ from .probes import (
 
 __all__ = ["ServedModel", "connect"]
 
+_NO_ROLLING = "endpoints give no log-likelihoods of whole texts"
 _NO_THOUGHT_SCORES = (
     "log-likelihoods of given answers mean nothing for a model that thinks first; turn thinking "
     "off, or take benchmarks that generate"
@@ -193,11 +194,6 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
             )
         return json.dumps(chat_history, ensure_ascii=False)
 
-    def chat_template(self, chat_template: bool | str = False) -> str | None:
-        """Return the chat template's text, which is the server's."""
-        del chat_template
-        return ""
-
     def unscored_reason(self) -> str | None:
         """Return why log-likelihoods of given texts cannot be had; the server is tried once."""
         if self._mode.cuts_thoughts:
@@ -224,7 +220,7 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
         """
         if request_type != "generate_until":
             if request_type == "loglikelihood_rolling":
-                raise HarnessError("endpoints give no log-likelihoods of whole texts")
+                raise HarnessError(_NO_ROLLING)
             if (reason := self.unscored_reason()) is not None:
                 raise HarnessError(reason)
             self._length.require_room([r.args[0] + r.args[1] for r in requests], [1], is_chat=False)
@@ -292,8 +288,7 @@ class ServedModel(LM):  # type: ignore[misc]  # lm-eval ships no types
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
         """Refuse: a server's windows are not lm-eval's."""
-        self.check_requests("loglikelihood_rolling", requests)
-        return []
+        raise HarnessError(_NO_ROLLING)
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
         """Return the server's answers as JSON, which `answers` reads."""

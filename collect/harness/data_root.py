@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from glob import glob, has_magic
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,7 @@ def own_files_fingerprint(config: Mapping[str, Any]) -> str | None:
     settings = config.get("dataset_kwargs") or {}
     if path in _FILE_LOADERS:
         named = [*_texts(settings.get("data_files")), *_texts(settings.get("data_dir"))]
-    elif Path(path).is_dir():
+    elif path and Path(path).is_dir():  # no path at all would be the working directory
         named = [path]
     else:
         return None
@@ -211,8 +212,10 @@ def _texts(value: Any) -> list[str]:
 def _files_below(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.is_file())
-    if any(c in path.name for c in "*?["):
-        return sorted(p for p in path.parent.glob(path.name) if p.is_file())
+    if has_magic(str(path)):
+        # Path.glob takes no absolute pattern
+        fitting = glob(str(path), recursive=True, include_hidden=True)  # noqa: PTH207
+        return sorted(p for p in map(Path, fitting) if p.is_file())
     return [path] if path.is_file() else []
 
 

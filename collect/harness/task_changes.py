@@ -135,7 +135,7 @@ def _spread_items(tasks: Sequence[Any], n_items: int) -> dict[str, list[int]]:
     wanted = min(n_items, sum(sizes))
     exact = [wanted * size / sum(sizes) for size in sizes]
     shares = [max(1, int(share)) for share in exact]
-    by_remainder = sorted(range(len(tasks)), key=lambda i: int(exact[i]) - exact[i])
+    by_remainder = sorted(range(len(tasks)), key=lambda i: shares[i] - exact[i])
     for i in by_remainder[: max(0, wanted - sum(shares))]:
         shares[i] += 1
     return {

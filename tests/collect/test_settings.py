@@ -174,6 +174,7 @@ def test_a_shell_completes_values(setting: str, begun: str, completed: list[str]
             "think_end says where a thought ends, and thinking is off",
         ),
         ({"chat_template_args": "[1]"}, "chat_template_args: expected a JSON object, such as "),
+        ({"chat_template_args": "{a"}, "chat_template_args: expected a JSON object, such as "),
         (
             {"chat_template_args": {"enable_thinking": True}},
             "enable_thinking is the setting thinking: on, off or default",

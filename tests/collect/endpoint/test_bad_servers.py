@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
@@ -15,12 +17,15 @@ from lm_eval.api.instance import Instance
 from scripted_server import Answered, chat, completion, scripted_server
 
 from capspace.collect.endpoint import probes
+from capspace.collect.endpoint.address import served_checkpoint
 from capspace.collect.errors import (
     BackendError,
     CollectError,
     HarnessError,
+    NoCheckpointError,
     NothingMeasuredError,
     ResponseError,
+    SettingsError,
 )
 from capspace.collect.runtime.log_capture import logged_to
 from capspace.collect.settings import RunSettings
@@ -153,6 +158,33 @@ def test_log_probabilities_are_proved_before_they_are_used(reply: Any, reason: s
         request = Instance("loglikelihood", {}, ("a", " b"), 0)
         with pytest.raises(HarnessError, match="gives no log-probabilities of a prompt"):
             model.loglikelihood([request])
+
+
+def test_log_probabilities_that_end_after_the_proof_are_one_line() -> None:
+    def by_character(route: str, asked: dict[str, Any]) -> Answered:
+        tokens = [*asked["prompt"], "x"]
+        values = [None, *(-ord(token) / 50 for token in tokens[1:])]
+        tops = [
+            None,
+            *({token: value} for token, value in zip(tokens[1:], values[1:], strict=True)),
+        ]
+        holder = {"tokens": tokens, "token_logprobs": values, "top_logprobs": tops}
+        return completion("", choices=[{"text": asked["prompt"], "logprobs": holder}])
+
+    request = Instance("loglikelihood", {}, ("a", " b"), 0)
+    with scripted_server(by_character) as server:
+        model = served(server)
+        assert model.loglikelihood([request]) == [(pytest.approx(-(32 + 98) / 50), True)]
+        server.reply = constant
+        with pytest.raises(ResponseError, match="gave no log-probabilities of 'a b': it returns"):
+            model.loglikelihood([request])
+        rolling = Instance("loglikelihood_rolling", {}, ("a",), 0)
+        for refuse in (
+            lambda: model.loglikelihood_rolling([rolling]),
+            lambda: model.check_requests("loglikelihood_rolling", [rolling]),
+        ):
+            with pytest.raises(HarnessError, match="no log-likelihoods of whole texts"):
+                refuse()
 
 
 def test_chat_completions_have_no_log_probabilities_of_given_answers() -> None:
@@ -317,6 +349,49 @@ def test_prompts_are_counted_before_they_are_sent(tiny_checkpoint: Path, tmp_pat
         assert len(server.answered) == n_probes
         with pytest.raises(BackendError, match=r"--tokenizer \S+: it cannot be loaded"):
             served(server, tokenizer=str(tmp_path))
+
+
+def test_tokens_are_the_tokenizers_own_or_one_for_four_bytes(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the library, while it is imported
+        from transformers import AutoTokenizer
+
+    alone, no_room = (copytree(tiny_checkpoint, tmp_path / name) for name in ("alone", "no room"))
+    (alone / "config.json").unlink()
+    config = json.loads((no_room / "config.json").read_text()) | {"max_position_embeddings": -1}
+    (no_room / "config.json").write_text(json.dumps(config))
+    own = AutoTokenizer.from_pretrained(tiny_checkpoint)
+    with scripted_server(constant) as server:
+        assert len(served(server).tok_encode("nine bytes"[:9])) == 3
+        model = served(server, tokenizer=str(alone))
+        assert model._length.limit is None  # no configuration beside it says one
+        assert model.tok_encode("a word") == own("a word", add_special_tokens=False)["input_ids"]
+        with pytest.raises(BackendError, match="says max_position_embeddings -1; pass --context-l"):
+            served(server, tokenizer=str(no_room))
+        chat_model = served(server, tokenizer=str(alone), context_length=12, chat_template=True)
+        with pytest.raises(HarnessError, match=r"a prompt of 1. tokens and an answer of at most 4"):
+            generated(chat_model, chat_model.apply_chat_template(turns("word " * 9)))
+
+
+def turns(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def test_what_names_no_model_of_an_endpoint_is_one_line() -> None:
+    with pytest.raises(SettingsError, match="no endpoint is given"):
+        served_checkpoint("tiny", RunSettings.of())
+    with pytest.raises(NoCheckpointError, match="an empty name stands for no model"):
+        served_checkpoint(" ", RunSettings.of(endpoint="http://127.0.0.1:9/v1"))
+
+
+def test_a_refused_key_is_seen_before_anything_is_asked() -> None:
+    with scripted_server(constant) as server:
+        server.models = Answered({"error": {"message": "wrong key"}}, 401)
+        with pytest.raises(BackendError, match=r"/models refuses: status 401: wrong key$"):
+            served(server)
+        assert server.answered == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -63,6 +64,39 @@ def test_a_server_is_left_alone_for_as_long_as_it_says() -> None:
             patched.setattr(model._connection, "_wait", waits.append)
             assert generated(model, "abc")[0].text == "3 None"
     assert waits == [7.0, 0.002, 0.004]
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (
+            Answered("no size\n", 200, {"Transfer-Encoding": "chunked"}),
+            "the connection was dropped",
+        ),
+        (None, "it takes too long"),
+        (Answered("no archive", 200, {"Content-Encoding": "gzip"}), "failed to decode it"),
+    ],
+    ids=["cut", "late", "not what it says"],
+)
+def test_a_response_that_cannot_be_read_says_why(
+    reply: Answered | None, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_over = Event()
+
+    def late(route: str, asked: dict[str, Any]) -> Answered:
+        is_over.wait(10)
+        return answer(route, asked)
+
+    with scripted_server(answer) as server:
+        model = served(server)
+        monkeypatch.setattr(model._connection, "patience", 0)
+        server.reply = late if reply is None else lambda route, asked: reply
+        if reply is None:
+            monkeypatch.setattr(connection, "_ANSWER_SECONDS", 0.01)
+        with pytest.raises(ResponseError, match=reason) as caught:
+            generated(model, "abc")
+        is_over.set()
+    assert "\n" not in str(caught.value)
 
 
 def test_a_server_that_fails_at_one_request_again_and_again_is_given_up() -> None:

@@ -12,7 +12,7 @@ from scripted_server import Answered, chat, completion, scripted_server
 
 from capspace.collect.endpoint.answers import Answer, Answers
 from capspace.collect.endpoint.payload import Payloads, Sampling
-from capspace.collect.errors import BackendError, HarnessError
+from capspace.collect.errors import BackendError, HarnessError, ResponseError
 from capspace.collect.settings import RunSettings
 from capspace.collect.storage.mode import Mode
 
@@ -163,6 +163,21 @@ def test_an_answer_is_cut_where_its_budget_was_used_up() -> None:
     assert is_cut("length", None)
     assert not is_cut("length", 8)
     assert not is_cut("stop", 9)
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        ({"choices": []}, r'answers without choices \({"choices": \[\]}\)$'),
+        ({"choices": ["1"]}, "answers without choices"),
+        ({"choices": [{"text": 3}]}, "answers with no text but 3$"),
+        ({"choices": [{"message": {"content": ["1"]}}]}, r'no text but \["1"\]$'),
+    ],
+    ids=["none", "no object", "number", "parts"],
+)
+def test_a_response_without_a_text_is_refused(response: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ResponseError, match=reason):
+        Answer.read(response, 9)
 
 
 def test_each_cause_of_unfinished_answers_has_its_own_advice() -> None:

@@ -56,3 +56,5 @@ def test_where_a_server_counts_no_tokens_the_length_of_the_texts_does() -> None:
     counted = {**sample, "answers": [{"n_prompt": 5, "n_tokens": 20}] * 2}
     assert n_tokens([counted], encode) == 50
     assert n_tokens([{**sample, "answers": [{"n_prompt": 5, "n_tokens": None}]}], encode) == 13
+    other_filter = {**sample, "filter": "other"}
+    assert n_tokens([sample, other_filter, {**sample, "doc_id": 1}], encode) == 2 * 13

@@ -10,9 +10,13 @@ import torch
 import transformers
 from engine_parts import SIZES
 from packaging.version import Version
+from transformers import cache_utils
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
+from capspace.collect.engine.forward import UnsupportedForwardError
 from capspace.collect.engine.own_texts import window_fault
+from capspace.collect.engine.state import forking
+from capspace.collect.engine.state.forking import StateForward, goes_on_from_states
 from capspace.collect.engine.support import find_support
 
 _TRANSFORMERS_4 = Version(transformers.__version__) < Version("5")
@@ -75,9 +79,20 @@ def widened(kind: Any, config: Any) -> Any:
     return model
 
 
+class _OwnBeams(transformers.LlamaForCausalLM):
+    def generate(self, *args: Any, **settings: Any) -> Any:
+        return super().generate(*args, **{**settings, "num_beams": 2})
+
+
+class _NoShortInput(transformers.MistralForCausalLM):
+    def forward(self, *args: Any, **settings: Any) -> Any:
+        raise ValueError("too short\nfor me")
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
+        (_OwnBeams, r"^its generate does not choose each token by the scores of the one before$"),
         (_OwnLoop, r"^its generate does not choose each token by the scores of the one before$"),
         (_OwnScores, r"^its log-probabilities of a short text are .* nats off$"),
         (_OwnInputs, r"^its log-probabilities of a short text are .* nats off$"),
@@ -104,3 +119,38 @@ def test_windows_that_agree_are_served() -> None:
     assert window_fault(model) is None
     assert dict(ALL_MASK_ATTENTION_FUNCTIONS) == before
     assert find_support(model).unsupported_texts is None
+
+
+def test_windows_that_cannot_be_compared_are_not_known() -> None:
+    before = dict(ALL_MASK_ATTENTION_FUNCTIONS)
+    settings = transformers.MistralConfig(**SIZES, vocab_size=96, sliding_window=3000)
+    failing = widened(_NoShortInput, settings)
+    assert window_fault(failing) == "the windows of its attention are not known (too short)"
+    assert dict(ALL_MASK_ATTENTION_FUNCTIONS) == before
+    own = small("Mistral", sliding_window=3000)
+    own.config._attn_implementation_internal = "mine"
+    assert window_fault(own) == "the windows of its attention are not known (mine)"
+
+
+def test_a_model_without_a_cache_of_transformers_goes_on_from_no_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = small("Llama")
+    assert goes_on_from_states(model) != _TRANSFORMERS_4
+
+    def another(config: Any) -> Any:
+        raise KeyError("a kind of layer with a cache of its own")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_utils, "DynamicCache", another)
+        patch.setattr(forking, "DynamicCache", another)
+        assert window_fault(model) is None
+        assert not goes_on_from_states(model)
+    monkeypatch.delattr(cache_utils, "LinearAttentionLayer", raising=False)
+    assert not goes_on_from_states(model)
+
+
+def test_a_forward_pass_that_fails_with_a_state_says_why() -> None:
+    model = widened(_NoShortInput, transformers.MistralConfig(**SIZES, vocab_size=96))
+    with pytest.raises(UnsupportedForwardError, match=r"does not take .* inputs \(too short\)$"):
+        StateForward.of(model)

@@ -226,9 +226,11 @@ def test_the_model_is_left_as_it_was() -> None:
 class _SmallMemory(transformers.LlamaForCausalLM):
     """Runs out of memory, after some layers, wherever it gets more than ten tokens."""
 
+    most = 10
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         output = super().forward(*args, **kwargs)
-        if kwargs["input_ids"].shape[1] > 10:
+        if kwargs["input_ids"].shape[1] > self.most:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return output
 
@@ -244,6 +246,9 @@ def test_out_of_memory_halves_the_budget() -> None:
         [score for score, _ in scores], [score for score, _ in expected], atol=ABSOLUTE
     )
     assert stats.chunks >= stats.unique_tokens // 10
+    small.most = 0  # not even one fits
+    with pytest.raises(torch.OutOfMemoryError):
+        score_targets(small, targets, Budget(4, 4))
 
 
 # ---- the same items through lm-eval's hf and through the engine ------------------------------

@@ -23,7 +23,14 @@ from engine_parts import (
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from capspace.collect.engine.forward import CACHE_NAMES, Forward, forward_of
+from capspace.collect.engine import support
+from capspace.collect.engine.forward import (
+    CACHE_NAMES,
+    Forward,
+    UnsupportedForwardError,
+    forward_of,
+)
+from capspace.collect.engine.length import length_limit
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import ScoringStats
 from capspace.collect.engine.support import unsupported_reason
@@ -157,6 +164,12 @@ class _ReadsNoCache(transformers.LlamaForCausalLM):
         )
 
 
+class _OtherNames(transformers.LlamaForCausalLM):
+    def forward(self, input_ids: Any, **settings: Any) -> Any:  # type: ignore[override]  # the engine's names alone
+        name = next(name for name in CACHE_NAMES if name in settings)
+        raise ValueError(f"{name} is not mine")
+
+
 class _AllLogits(transformers.LlamaForCausalLM):
     """Knows no logits_to_keep."""
 
@@ -207,6 +220,62 @@ def test_code_of_its_own(kind: Any, reason: str, dtype: torch.dtype) -> None:
     stated = unsupported_reason(build_own(kind, dtype))
     assert stated is not None
     assert re.search(reason, stated)
+
+
+def test_each_name_of_the_cache_that_fails_has_its_reason() -> None:
+    with pytest.raises(
+        UnsupportedForwardError,
+        match=r"\(as cache: cache is not mine; as past_key_values: past_key_values is not mine\)$",
+    ):
+        forward_of(build_own(_OtherNames))
+
+
+def test_what_a_model_states_is_enough_to_leave_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support, "goes_on_from_states", lambda model: False)
+    assert unsupported_reason(torch.nn.Linear(2, 2)) == "it is not a transformers model"
+    for name, reason in (
+        ("is_encoder_decoder", "it is an encoder-decoder"),
+        ("alibi", "its attention uses ALiBi"),
+    ):
+        model = build("LlamaConfig", {})
+        setattr(model.config, name, True)
+        assert unsupported_reason(model) == reason
+    offloaded = build("LlamaConfig", {}).to("meta")
+    assert unsupported_reason(offloaded) == "some of its weights are offloaded"
+
+
+def test_code_of_its_own_may_move_a_rope_at_any_length() -> None:
+    limits = [
+        length_limit(kind(transformers.LlamaConfig(**SMALL, rope_parameters=DYNAMIC)))
+        for kind in (transformers.LlamaForCausalLM, _AllLogits)
+    ]
+    assert [limit.tokens > 0 for limit in limits if limit is not None] == [True, False]
+
+
+def test_samples_of_a_model_that_is_not_served_are_lm_evals_own(tokenizer: Any) -> None:
+    model = build("LlamaConfig", {"is_causal": False})
+    shared = {"tokenizer": tokenizer, "max_length": 128}
+    engine = CapspaceLM(model, **shared)
+    asked = [
+        Instance("generate_until", {}, (text, {"until": ["z"], "max_gen_toks": 3}), 0)
+        for text in ("a question", "another")
+    ]
+    ours = engine.generate_from_seeds(asked, [1, 2], disable_tqdm=True)
+    assert ours == HFLM(model, **shared).generate_until(asked, disable_tqdm=True)
+    assert engine.unserved == {engine.unsupported_reason: 2}
+
+
+def test_a_tokenizer_without_a_token_to_begin_with_is_one_line(tokenizer: Any) -> None:
+    bare = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer, **{"pad_token": "<pad>"}
+    )
+    model = build("LlamaConfig", {})
+    engine = CapspaceLM(model, tokenizer=bare, max_length=128)
+    with pytest.raises(ValueError, match="no BOS or EOS token to begin a text without context"):
+        engine.loglikelihood([Instance("loglikelihood", {}, ("", "a"), 0)], disable_tqdm=True)
+    asked = Instance("generate_until", {}, ("", {"until": ["z"], "max_gen_toks": 3}), 0)
+    with pytest.raises(ValueError, match="a prompt without a token: give it a text or set add_bos"):
+        engine.generate_until([asked], disable_tqdm=True)
 
 
 @pytest.mark.parametrize("kind", [_AllLogits, _AllLogitsWhateverIsAsked])

@@ -135,6 +135,19 @@ def test_a_long_window_changes_nothing(planner: BlockPlanner) -> None:
     )
 
 
+@pytest.mark.parametrize("planner", [tree_blocks, cascade_blocks])
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_a_short_window_sees_its_keys_once_and_no_others(
+    planner: BlockPlanner, window: int
+) -> None:
+    tree, _ = build_tree([[1, 2, 3, 4, 7, 8], [1, 2, 3, 4, 9], [1, 2, 5], [1, 6]], [0, 0, 0, 0])
+    for start in range(len(tree)):
+        chunk = chunk_of(tree, start, len(tree))
+        shared, others = planner(chunk, window)
+        visible = chunk.visible(np.arange(chunk.n_tokens), np.arange(len(chunk.depth)), window)
+        np.testing.assert_array_equal(times_seen(chunk, [*shared, *others]), visible)
+
+
 def test_a_shared_prefix_costs_one_rectangle() -> None:
     prefix = list(range(600))
     rows = [[*prefix, 1000 + i, *range(2000, 2100)] for i in range(40)]

@@ -1,12 +1,18 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from capspace.collect.errors import DataRootError
-from capspace.collect.harness.data_root import DataRoot, default_data_root, embedded_data_root
+from capspace.collect.harness.data_root import (
+    DataRoot,
+    default_data_root,
+    embedded_data_root,
+    own_files_fingerprint,
+)
 
 ROWS = [{"question": "1+1?", "answer": "2"}, {"question": "1+2?", "answer": "3"}]
 CONFIG = {
@@ -127,6 +133,41 @@ def test_a_split_in_two_formats_is_refused(folder: Path, tmp_path: Path) -> None
     (folder / "test.jsonl.gz").write_bytes(gzip.compress(text()))
     with pytest.raises(DataRootError, match=r"'test' is there twice \(test\.jsonl and"):
         DataRoot(tmp_path).source(CONFIG)
+    for path in folder.glob("test.*"):
+        path.unlink()
+    pd.DataFrame(ROWS).to_parquet(folder / "test.parquet")
+    with pytest.raises(DataRootError, match="splits of one data set must have one format"):
+        DataRoot(tmp_path).source(CONFIG)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"dataset_path": "{0}"},
+        {"dataset_path": "json", "dataset_kwargs": {"data_files": "{0}/org/sums/main/t*.jsonl"}},
+        {"dataset_path": "json", "dataset_kwargs": {"data_files": "{0}/*/*/main/test.jsonl"}},
+        {"dataset_path": "json", "dataset_kwargs": {"data_files": ["{0}/**/test.jsonl"]}},
+        {"dataset_path": "json", "dataset_kwargs": {"data_dir": "{0}"}},
+    ],
+    ids=["folder", "pattern", "folder's pattern", "any depth", "data_dir"],
+)
+def test_files_that_a_task_names_count_by_their_content(
+    folder: Path, tmp_path: Path, config: dict[str, Any]
+) -> None:
+    text_of = json.dumps(config).replace("{0}", str(tmp_path))
+    before, same = (own_files_fingerprint(json.loads(text_of)) for _ in range(2))
+    assert before == same is not None
+    (folder / "test.jsonl").write_bytes(text(ROWS[:1]))
+    assert own_files_fingerprint(json.loads(text_of)) != before
+
+
+def test_a_task_that_names_no_data_set_does_not_read_the_working_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert own_files_fingerprint({"task": "sums"}) is None
+    with pytest.raises(DataRootError, match="sums does not load a data set by name"):
+        DataRoot(folder).serves({"task": "sums"})
 
 
 def test_a_task_cannot_read_outside_the_root(folder: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from capspace.collect.errors import HarnessError
 from capspace.collect.harness.harness import Harness
+from capspace.collect.harness.load_errors import clear_load_errors
 from capspace.tasks.panel import load_panel
 
 pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once")
@@ -125,3 +126,13 @@ def test_gpqa_without_the_hub_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         r"reached \(OfflineModeIsEnabled\): .*, or name a folder that holds it with --data-root$",
     ):
         Harness([benchmark]).workload(benchmark)
+
+
+@pytest.mark.parametrize("text", ["Dataset 'org/exam' doesn't exist", "a gated one, unnamed"])
+def test_an_error_of_loading_that_says_something_else_passes(text: str) -> None:
+    from datasets.exceptions import DatasetNotFoundError
+
+    for error in (DatasetNotFoundError(text), ConnectionError(text)):
+        with pytest.raises(type(error)) as caught, clear_load_errors("B"):
+            raise error
+        assert caught.value is error

@@ -220,6 +220,15 @@ def test_groups_and_tags_become_their_leaves() -> None:
     assert {"mmlu_anatomy", "mmlu_formal_logic"} <= set(names)
 
 
+def test_a_group_that_changes_its_tasks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "group: mine_changed\ntask: [{task: arc_easy, num_fewshot: 3}]\n"
+    )
+    mine = load_panel("smoke")["ARC-C"].model_copy(update={"tasks": ("mine_changed",)})
+    with pytest.raises(HarnessError, match="group 'mine_changed' changes its tasks in place; name"):
+        Harness([mine], include_path=tmp_path).tasks(mine)
+
+
 def own_task(folder: Path, **changes: str) -> Benchmark:
     """Write a task of a user's own, on the embedded items, and return its benchmark."""
     folder.mkdir(exist_ok=True)

@@ -330,6 +330,27 @@ def test_ifeval_without_the_data_that_splits_sentences_is_one_line(
     with sentences.sentence_data_from(embedded_data_root()):
         assert nltk.data.path[0].endswith("nltk_data")
     assert nltk.data.path == [str(tmp_path)]
+    # without a data root and with a network, lm-eval downloads it
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    config = harness._index.config("leaderboard_ifeval")
+    sentences.require_sentence_data(config, None)
+    with pytest.raises(DataRootError, match="punkt_tab"):
+        sentences.require_sentence_data(config, DataRoot(tmp_path))
+
+
+def test_the_place_of_the_data_that_splits_sentences_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nltk
+
+    monkeypatch.setenv("NLTK_DATA", "/own")
+    monkeypatch.setattr(nltk.data, "path", ["/own"])
+    folder = tmp_path / f"a{os.pathsep}b" / "nltk_data"  # which the variable cannot name
+    (folder / "tokenizers/punkt_tab/english").mkdir(parents=True)
+    with sentences.sentence_data_from(DataRoot(folder.parent)):
+        assert nltk.data.path == [str(folder), "/own"]
+        assert os.environ["NLTK_DATA"] == f"{folder}{os.pathsep}/own"
+    assert (nltk.data.path, os.environ["NLTK_DATA"]) == (["/own"], "/own")
 
 
 def test_what_splits_sentences_is_part_of_ifevals_identity(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ import pytest
 pytest.importorskip("lm_eval", reason="prompts are built by lm-eval, of the collect extra")
 
 from capspace.collect.errors import HarnessError
-from capspace.collect.harness._plain_prompts import plain_prompts
+from capspace.collect.harness._plain_prompts import _renew_generators, plain_prompts
 from capspace.collect.harness._random_code import random_code
 from capspace.collect.harness.data_root import DataRoot, embedded_data_root
 from capspace.collect.harness.definition import definition_hash
@@ -161,6 +164,11 @@ def test_a_task_that_draws_twice_for_a_document_is_refused(own_folder: Path) -> 
         task.fewshot_context = lambda *a, **b: (once(*a, **b), once(*a, **b))[0]
         with pytest.raises(HarnessError, match="own_questions does not draw its examples once"):
             prompts(task, 2, rank=1, world_size=2)
+        (task,) = harness._load(own)
+        first, others = task.fewshot_context, iter(range(99))
+        task.fewshot_context = lambda *a, **b: "" if next(others) else first(*a, **b)
+        with pytest.raises(HarnessError, match="own_questions does not draw its examples once"):
+            prompts(task, 2)
 
 
 @pytest.fixture(scope="module")
@@ -311,6 +319,8 @@ def test_a_sampled_text_is_the_same_draw_alone_and_in_company(
         pytest.param(
             "import random\nr = random.Random(4)\ndef f(d):\n    r.shuffle(d)\n", True, id="module"
         ),
+        pytest.param("import uuid\ndef f(d):\n    uuid.uuid4()\n", True, id="uuid"),
+        pytest.param("import uuid\ndef f(d):\n    uuid.UUID(d)\n", False, id="uuid-of-a-text"),
         pytest.param("from other import g\ndef f(d):\n    return g(d)\n", True, id="elsewhere"),
         pytest.param("def f(d):\n    return d.shuffle()\n", True, id="data-set"),
         pytest.param("def f(d):\n    return d.shuffle(seed=3)\n", False, id="data-set-with-seed"),
@@ -334,6 +344,32 @@ def test_code_that_draws_is_found_without_running_it(
     assert random_code({"doc_to_text": f"{tmp_path}/mine.f"}).renders == draws
     assert random_code({"doc_to_text": "{{ options | random }}, a random choice"}).renders
     assert not random_code({"doc_to_text": "{{ options }} | a random choice"})
+    examples = SimpleNamespace(process_docs=f"{tmp_path}/mine.f")  # as lm-eval has them once loaded
+    assert random_code({"fewshot_config": examples}).prepares == draws
+
+
+def test_generators_of_a_module_are_as_they_were_when_it_was_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "drawing.py"
+    file.write_text(
+        "import random\nimport numpy as np\n"
+        "a, b, c = random.Random(1), np.random.RandomState(2), np.random.default_rng(3)\n"
+    )
+    spec = importlib.util.spec_from_file_location("drawing", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "drawing", module)
+    spec.loader.exec_module(module)
+
+    def drawn() -> list[float]:
+        return [module.a.random(), module.b.random_sample(), module.c.random()]
+
+    first = drawn()
+    assert drawn() != first
+    _renew_generators(frozenset({file}))
+    assert drawn() == first
 
 
 def test_only_tasks_that_draw_their_items_have_another_identity(gpqa_root: Path) -> None:

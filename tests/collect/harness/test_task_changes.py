@@ -12,7 +12,7 @@ from lm_eval.api.model import LM
 from capspace.collect.errors import HarnessError
 from capspace.collect.harness.data_root import embedded_data_root
 from capspace.collect.harness.harness import Harness
-from capspace.collect.harness.task_changes import TaskChanges, chosen_items
+from capspace.collect.harness.task_changes import TaskChanges, _averaged, chosen_items
 from capspace.collect.runtime.log_capture import logged_to
 from capspace.collect.storage.identity import HARNESS_SEEDS
 from capspace.tasks.panel import Benchmark, load_panel
@@ -47,6 +47,12 @@ def test_items_are_spread_in_proportion_and_evenly() -> None:
     assert chosen == items_of(tasks, 100)
     assert items_of(tasks, 5000)["b"] == list(range(250))
     assert [len(v) for v in items_of([Sized("a", 1), Sized("b", 999)], 10).values()] == [1, 9]
+    equal = items_of([Sized("a", 3), Sized("b", 3), Sized("c", 3)], 5)
+    assert [len(v) for v in equal.values()] == [2, 2, 1]
+    # the share of the smallest task is rounded up to one item: no remainder is left of it
+    small = items_of([Sized("a", 1), Sized("b", 6), Sized("c", 6)], 12)
+    assert small == {"a": [0], "b": [0, 1, 2, 3, 4, 5], "c": [0, 1, 3, 4, 5]}
+    assert chosen_items(tasks, load_panel("smoke")["MMLU"], 0) == {}
 
 
 def test_items_are_drawn_by_a_seed_as_many_of_each_task_and_more_hold_fewer() -> None:
@@ -101,6 +107,48 @@ def test_every_sample_of_an_item_counts() -> None:
     assert sample["exact_match"] == 0.5
     # lm-eval's own repeats: the first counts, and three are computed for nothing
     assert sample["filtered_resps"] == [[first, "0.5", "[invalid]", first]]
+
+
+FILTERS = """
+task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {folder}/items.jsonl}}}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{{{q}}}}"
+doc_to_target: "{{{{a}}}}"
+generation_kwargs: {{until: ["."]}}
+filter_list: [{filters}]
+metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}]
+"""
+
+
+def test_a_task_that_takes_all_samples_grades_them_itself(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text('{"q": "1 + 1?", "a": "2"}\n')
+    vote = "{name: all, filter: [{function: majority_vote}, {function: take_first_k, k: 1}]}"
+    first = "{name: one, filter: [{function: take_first}]}"
+    tasks = {}
+    for name, filters in (("votes", vote), ("mixed", f"{first}, {vote}")):
+        text = FILTERS.format(name=name, folder=tmp_path, filters=filters)
+        (tmp_path / f"{name}.yaml").write_text(text)
+        own = gsm8k(tasks=(name,), folder="none", n_shot=0)
+        (tasks[name],) = Harness([own], include_path=tmp_path)._load(own)
+    changes = TaskChanges(SAMPLED, repeats=3)
+    before = tasks["votes"].process_results
+    changes.make(own, tasks["votes"])
+    assert tasks["votes"].process_results == before
+    with pytest.raises(HarnessError, match="task mixed: some of its filters take one response and"):
+        changes.make(own, tasks["mixed"])
+
+
+def test_parts_of_a_grade_are_joined_over_samples() -> None:
+    def grade(doc: int, responses: list[str]) -> dict[str, Any]:
+        (text,) = responses
+        return {"whole": text == "ab", "parts": [c in text for c in "ab"]}
+
+    joined = _averaged(grade)(0, [["ab", "a", "b", "ab"]])
+    assert joined["whole"] == 0.5
+    assert joined["parts"] == [True, True, True, False, False, True, True, True]
 
 
 def test_a_mode_wins_over_the_panel_and_the_panel_over_the_task() -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import capspace.collect
 from capspace.collect import Checkpoint, CollectError, Collection, Missing, Result
 from capspace.collect.run._measurement_notes import measurement_notes
-from capspace.collect.run._place import place_collection
+from capspace.collect.run._place import PlacedModel, place_collection
 from capspace.fit import load_reference
+from capspace.fit.decide._item_pool import ItemPool
+from capspace.fit.decide._stopping import MeasuredItems, StoppingPlan
+from capspace.fit.decide._tolerance import Tolerance
 from capspace.tasks.panel import load_panel
 
 
@@ -59,6 +63,11 @@ def test_results_are_one_line(collection: Collection) -> None:
     assert repr(collection.checkpoints[0]) == f"Checkpoint({name} at cccccccccccc, bfloat16)"
 
 
+def test_more_than_two_models_are_counted(collection: Collection) -> None:
+    three = replace(collection, checkpoints=collection.checkpoints * 3)
+    assert repr(three).startswith("Collection(3 models on classic-8 v")
+
+
 def test_a_collection_is_a_table(collection: Collection) -> None:
     frame = collection.to_frame()
     assert list(frame["benchmark"]) == ["ARC-C", "HellaSwag"]
@@ -86,6 +95,21 @@ def test_whether_only_the_first_items_were_measured_is_read_from_the_identity(
     assert note.startswith("Only the first items of each task were measured (ARC-C).")
 
 
+def test_a_server_and_items_that_were_all_measured_are_noted(collection: Collection) -> None:
+    (checkpoint,) = collection.checkpoints
+    behind = replace(checkpoint, kind="endpoint", location="http://host/v1#served")
+    measured = MeasuredItems("ARC-C", ItemPool((9,), weighted=False), 9, 0.2, 50.0)
+    none = np.array([])
+    plan = StoppingPlan(
+        Tolerance.read("5%"), (measured,), (), {"ARC-C": 9}, True, none, none, none, ()
+    )
+    notes = measurement_notes(
+        replace(collection, checkpoints=(behind,), stopping={checkpoint.name: plan})
+    )
+    assert notes[0].startswith("Measured as served behind http://host/v1: ")
+    assert notes[-1] == "All items were measured to reach the tolerance 5%."
+
+
 def test_a_release_date_decides_how_far_a_reference_reaches(collection: Collection) -> None:
     results = (result("GPQA-diamond", 0.45, 0.03), result("MMLU-Pro", 0.62, 0.01))
     dated = replace(collection, results=results, missing=())
@@ -97,6 +121,9 @@ def test_a_release_date_decides_how_far_a_reference_reaches(collection: Collecti
         for date in ("2025-08", "2027-06")
     }
     assert len(placed["2025-08"].predictions) == 1
+    html = PlacedModel(dated, placed["2025-08"], None)._repr_html_()
+    assert "PlacedModel(org/&lt;b&gt;model&lt;/b&gt;: 2 scores, 1 prediction)" in html
+    assert "mmmu" in html
     assert len(placed["2027-06"].predictions) == 0
     assert (
         "more than 6 months after the last model" in placed["2027-06"].evaluated["mmmu/val"].reason

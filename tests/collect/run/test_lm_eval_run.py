@@ -24,7 +24,8 @@ from capspace.collect.errors import BackendError, CheckpointError
 from capspace.collect.harness.backends import identity_settings
 from capspace.collect.harness.harness import Harness
 from capspace.collect.run.cells import measurement
-from capspace.collect.run.lm_eval_command import lm_eval_main
+from capspace.collect.run.lm_eval_command import _run_recorded, lm_eval_main
+from capspace.collect.run.lm_eval_modes import ModeOfRun
 from capspace.collect.run.run_checks import refuse_pickled_run
 from capspace.collect.run.run_identity import identify, identify_by_name
 from capspace.collect.settings import RunSettings
@@ -322,6 +323,24 @@ def test_killed_run_goes_on_and_ends_with_the_same_scores_and_samples(
     assert "were known" not in plain.err
     ours, theirs = results(out)[0]["fault_choice"], results(tmp_path / "c")[0]["fault_choice"]
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"use_cache": "cache"}, "--use_cache puts them into lm-eval's own cache"),
+        ({"torch_random_seed": None}, "--seed leaves torch without one"),
+    ],
+)
+def test_a_run_whose_responses_cannot_be_stored_is_lm_evals_own(
+    settings: dict[str, Any], line: str, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    given = {"model": "hf", "model_args": {"pretrained": "none"}, "torch_random_seed": 1}
+    run = _run_recorded(lambda **passed: passed, tmp_path, None, ModeOfRun(), lines.append)
+    assert run(**{**given, **settings}) == {**given, **settings}
+    assert lines == [f"responses are not stored: {line}"]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import Command
+from store_parts import RESULT
 
 from capspace.collect.errors import HarnessError, NothingMeasuredError
 from capspace.collect.harness.data_root import chosen_data_root
 from capspace.collect.harness.estimates import estimated_score
 from capspace.collect.harness.harness import Harness
 from capspace.collect.run.collect import collect_scores
+from capspace.collect.run.item_responses import stored_responses
 from capspace.collect.storage.store import Store
+from capspace.fit.errors import TooFewItemsError
 from capspace.tasks.panel import Panel, load_panel
 
 pytestmark = [
@@ -151,6 +154,11 @@ def test_what_cannot_be_shrunk_is_refused_in_a_line(tmp_path: Path, capspace: Co
     assert "--families is for a store; a table has a column family" in kin
     other = shrunk(capspace, table(file, task="arc_easy/"), "--items", 5)
     assert "'arc_easy/0' is no item of arc_challenge" in other
+    parts = capspace.refused(
+        "panels", "shrink", "classic-8", "--benchmark", "MMLU", "--answers",
+        table(file, task="mmlu_anatomy/"),
+    )  # fmt: skip
+    assert "of MMLU there is no item of mmlu_" in parts
     file.write_text("model,arc_challenge/0,arc_challenge/2\na,1,0\n")
     assert "items up to 2, but not 1" in shrunk(capspace, file, "--items", 1)
     file.write_text("model,arc_challenge/0,arc_challenge/0\na,1,0\n")
@@ -163,6 +171,31 @@ def test_what_cannot_be_shrunk_is_refused_in_a_line(tmp_path: Path, capspace: Co
     nothing = shrunk(capspace, tmp_path / "store")
     assert "has no answers to the single items of ARC-C" in nothing
     assert not list(tmp_path.glob("*.yaml"))
+
+
+def test_scores_without_usable_answers_choose_no_items(tmp_path: Path) -> None:
+    arc = load_panel("classic-8")["ARC-C"]
+    stored = replace(
+        RESULT,
+        benchmark=arc.name,
+        n_shot=arc.n_shot,
+        protocol=f"lm-eval 0.4.13 arc_challenge v1.0 {arc.metric}; hf bfloat16",
+    )
+    sample = {"task": "arc_challenge", "doc_id": 0, "filter": arc.filter, arc.metric: 1.0}
+    with Store(tmp_path) as store:
+        cases: dict[str, list[dict[str, Any]] | None] = {
+            "no-value": [{**sample, arc.metric: "right"}],
+            "other-filter": [{**sample, "filter": "other"}],
+            "no-samples": None,
+        }
+        for i, (name, samples) in enumerate(cases.items()):
+            store.put(replace(stored, key=f"{i:064x}", model=f"org/{name}"), samples)
+        store.put(replace(stored, key="b" * 64, benchmark="HellaSwag"), [sample])
+        with pytest.raises(TooFewItemsError, match="has no answers to the single items of ARC-C"):
+            stored_responses(store, arc, {})
+        store.put(replace(stored, key="c" * 64), [sample])
+        known = stored_responses(store, arc, {})
+    assert (known.responses.models, known.places) == (["org/model"], [("arc_challenge", 0)])
 
 
 def test_items_of_one_task_may_be_numbered_and_others_stay_whole(
@@ -185,6 +218,18 @@ def test_items_of_one_task_may_be_numbered_and_others_stay_whole(
     made = capspace("panels", "shrink", "classic-8", *two, "--out", tmp_path / "two.yaml")
     assert "no responses to items of HellaSwag" in made.out
     assert load_panel(tmp_path / "two.yaml")["HellaSwag"].is_whole
+    again = ("panels", "shrink", tmp_path / "two.yaml", "--items", 5, "--answers", file)
+    assert "ARC-C already has only some of its items" in capspace.refused(
+        *again, "--benchmark", "ARC-C"
+    )
+    made = capspace("panels", "shrink", "classic-8", *two, "--out", tmp_path / "3.yaml", "--json")
+    rows = {row["benchmark"]: row for row in json.loads(made.out)["benchmarks"]}
+    assert rows["HellaSwag"] == {
+        "benchmark": "HellaSwag",
+        "n_items": None,
+        "reason": "no responses to items of HellaSwag",
+    }
+    assert rows["ARC-C"]["n_items"] == 5
 
 
 def test_an_estimate_and_a_limit_exclude_each_other(

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import Command, Notes, Ran
+from store_parts import RESULT
 
+from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import SettingsError
+from capspace.collect.harness.data_root import embedded_data_root
+from capspace.collect.harness.harness import Harness
 from capspace.collect.run import panel_run, stopping
-from capspace.collect.run.collect import collect_scores
+from capspace.collect.run.cells import measurable_cells
+from capspace.collect.run.collect import _deciding, _display, collect_scores
 from capspace.collect.run.draws import drawn
+from capspace.collect.runtime.progress import PlainProgress, SilentProgress
 from capspace.collect.settings import RunSettings
+from capspace.collect.storage.journal import open_journal
 from capspace.collect.storage.store import Store
 from capspace.fit import load_reference
 from capspace.fit.decide._noise_effect import PredictedWidths
@@ -134,12 +143,98 @@ def test_a_budget_of_time_ends_a_run(tiny_checkpoint: Path, three: Panel, tmp_pa
     assert any("the budget ends here" in note for note in notes.lines)
 
 
+@pytest.fixture
+def stopping_run(three: Panel, agents: PredictedWidths, tmp_path: Path) -> Iterator[Any]:
+    """A run of three benchmarks: some fixed items, a wrong number of tasks, and all items."""
+    fixed = three["ARC-C"].model_copy(update={"items": 3})
+    wrong = three["XWinograd"].model_copy(update={"n_tasks": 5})
+    panel = three.model_copy(update={"benchmarks": (fixed, wrong, three["Winogrande"])})
+    harness = Harness(panel.benchmarks, data_root=embedded_data_root())
+    with Store(tmp_path / "store") as store, open_journal(store.path) as journal:
+        yield stopping.StoppingRun(
+            panel=panel,
+            harness=harness,
+            store=store,
+            journal=journal,
+            settings=RunSettings.of(until="1%", budget="1h"),
+            progress=SilentProgress(),
+            widths=agents,
+        )
+
+
+def test_a_first_round_keeps_fixed_items_and_leaves_what_fails_to_its_reason(
+    stopping_run: Any, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = resolve(str(tiny_checkpoint))
+    fixed, wrong, whole = stopping_run.benchmarks_of(checkpoint)
+    assert [b.items for b in (fixed, wrong, whole)] == [3, FIRST, FIRST]
+    assert (fixed.draw, whole.draw) == ("spread", "random")
+    cells, gaps = measurable_cells(
+        checkpoint, [fixed, wrong, whole], stopping_run.harness, stopping_run.settings
+    )
+    assert [cell.benchmark.name for cell in cells] == ["ARC-C", "Winogrande"]
+    assert [gap.benchmark for gap in gaps] == ["XWinograd"]
+
+    def fails(*given: Any, **settings: Any) -> Any:
+        raise ValueError("no such layer")
+
+    monkeypatch.setattr(panel_run, "load_model", fails)
+    left, n_measured, failed = stopping_run.measure_cells(checkpoint, cells, cells)
+    assert (left, n_measured) == (cells, 0)
+    assert {gap.benchmark for gap in failed} == {"ARC-C", "Winogrande"}
+    assert all("no such layer" in gap.reason for gap in failed)
+
+
+def test_a_budget_does_not_count_items_of_unknown_cost(
+    stopping_run: Any, tiny_checkpoint: Path
+) -> None:
+    checkpoint = resolve(str(tiny_checkpoint))
+    cells, _ = measurable_cells(
+        checkpoint,
+        stopping_run.benchmarks_of(checkpoint)[2:],
+        stopping_run.harness,
+        stopping_run.settings,
+    )
+    (cell,) = cells
+    known = replace(
+        RESULT,
+        key=cell.key,
+        benchmark="Winogrande",
+        n_items=FIRST,
+        tasks=({"task": "winogrande", "n_items": FIRST, "of": 200},),
+        # all of its responses were known, so that none was timed
+        provenance={"tokens": 400, "seconds": 1, "requests": {"n_asked": 0, "n_requests": 16}},
+    )
+    stopping_run.store.put(known)
+    (following,) = stopping_run._following(checkpoint, cells, 0.0)
+    plan = stopping_run.plans[checkpoint.name]
+    assert plan.within_budget
+    assert plan.n_items["Winogrande"] == (following.benchmark.items or 200)
+
+
 def test_targets_without_a_number_are_refused_before_anything_is_measured(
     tiny_checkpoint: Path, three: Panel, tmp_path: Path
 ) -> None:
     widths = PredictedWidths(load_reference(), targets=["agentboard"])
     with pytest.raises(RefusedTargetError, match="no target can be predicted: agentboard"):
         collect(tiny_checkpoint, three, tmp_path, until="5%", widths=widths)
+
+
+def test_one_process_alone_stops_early_and_shows_the_run(
+    three: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = PlainProgress(lambda line: None)
+    closed: list[bool] = []
+    monkeypatch.setattr(given, "close", lambda: closed.append(True))
+    assert _display(given) is given
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert isinstance(_display(given), SilentProgress)
+    assert closed == [True]
+    with pytest.raises(SettingsError, match="until works in one process only"):
+        _deciding(three, None)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert isinstance(_deciding(three, None), PredictedWidths)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,11 @@ def test_a_terminal_gets_bars_and_keeps_the_scores() -> None:
     assert "MMLU: 0.4375 ± 0.0123, 100 items" in text
     assert "org/[bold]one" in text
     assert "KeyError: [no] such key" in text
+    progress = progress_on(console)
+    progress.notices("org/[bold]one", ["its [thoughts] are long", "and cut"])
+    progress.close()
+    assert "org/[bold]one: its [thoughts] are long" in out.getvalue()
+    assert "org/[bold]one: and cut" in out.getvalue()
 
 
 def test_the_bar_over_items_shows_count_and_rate() -> None:

@@ -51,6 +51,20 @@ def test_the_hubs_token_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redacted("Bearer hf_planted_token") == "Bearer ***"
 
 
+def test_a_hub_token_that_nobody_can_read_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path))  # a folder
+    monkeypatch.setenv("MY_TOKEN", "planted-token")
+    assert redacted("planted-token") == "***"
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: pytest.fail("nobody has read it"))
+    monkeypatch.delitem(sys.modules, "huggingface_hub")
+    assert redacted("planted-token") == "***"
+
+
 def test_a_logged_traceback_holds_none() -> None:
     formatter = RedactingFormatter("%(levelname)s %(message)s")
     try:

@@ -11,15 +11,24 @@ import torch
 import transformers
 from engine_parts import SIZES, BlockByBlock, by_levels
 from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from capspace.collect.engine import lm as engine
 from capspace.collect.engine import support
+from capspace.collect.engine.attention import kernels, varlen
 from capspace.collect.engine.attention.backends import (
     cascade,
+    flash_levels,
     masked,
     suitable_backends,
 )
-from capspace.collect.engine.attention.blocks import Attention, Layer
+from capspace.collect.engine.attention.blocks import (
+    Attention,
+    Layer,
+    UnsupportedAttentionError,
+    attention_over_tree,
+)
 from capspace.collect.engine.attention.kernels import Scores
 from capspace.collect.engine.attention.varlen import (
     FlashVarlen,
@@ -131,6 +140,52 @@ def test_flash_is_called_as_torch_defines_it(
         output, weight = kernel(query, key, key, level, Scores(0.1))
     assert (output.shape, output.dtype) == ((10, 4, 64), dtype)
     assert (weight.shape, weight.dtype) == ((10, 4), torch.float32)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_kernel_that_groups_no_heads_gets_each(
+    causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(1)
+    states = [torch.randn(1, heads, 5, 8) for heads in (4, 2, 2)]
+    parts = []
+    for groups in (True, False):
+        monkeypatch.setattr(kernels, "_KERNEL_GROUPS_HEADS", groups)
+        parts.append(kernels.partial_attention(*states, Scores(0.3), causal=causal))
+    torch.testing.assert_close(parts[0], parts[1])
+
+
+def test_what_the_scoring_loop_cannot_compute_is_refused() -> None:
+    model = build_model()
+    query, key = torch.randn(1, 4, 3, 8), torch.randn(1, 2, 3, 8)
+    with attention_over_tree(model):
+        attend = ALL_ATTENTION_FUNCTIONS["capspace_tree"]
+        window_of = ALL_MASK_ATTENTION_FUNCTIONS["capspace_tree"]
+        for settings, reason in (
+            ({"position_bias": key}, "its attention adds a position bias"),
+            ({"is_causal": False}, "its attention is not causal"),
+            ({}, "its attention runs outside the scoring loop"),
+        ):
+            with pytest.raises(UnsupportedAttentionError, match=rf"^{reason}$"):
+                attend(model, query, key, key, None, **settings)
+        with pytest.raises(UnsupportedAttentionError, match=r"^it changes the causal mask$"):
+            window_of(use_vmap=True)
+
+
+def test_half_precision_on_cuda_reads_by_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a parameter without content: it needs no GPU."""
+    layers = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        with FakeTensorMode():
+            weight = torch.nn.Parameter(torch.empty(2, device="cuda", dtype=dtype))
+        layers[dtype] = torch.nn.ParameterList([weight])
+    monkeypatch.setattr(FlashVarlen, "is_there", staticmethod(lambda: True))
+    assert suitable_backends(layers[torch.bfloat16]) == [flash_levels, masked]
+    assert suitable_backends(layers[torch.float32]) == [masked]
+    assert isinstance(flash_levels(chunk_of(TREE)), LevelAttention)
+    monkeypatch.undo()
+    monkeypatch.setattr(varlen, "find_spec", lambda name: None)  # an older torch
+    assert suitable_backends(layers[torch.bfloat16]) == [masked]
 
 
 def test_attention_backends_by_device() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 import transformers
 from checkout import SHARED
-from engine_parts import EAGER, SIZES, with_cache_called
+from engine_parts import EAGER, OWN_NAME, SIZES, with_cache_called
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
@@ -21,7 +21,10 @@ from lm_eval.models.huggingface import HFLM
 from packaging.version import Version
 from transformers import GenerationConfig
 
+from capspace.collect.engine.attention.blocks import Layer, UnsupportedAttentionError
+from capspace.collect.engine.attention.kernels import Scores
 from capspace.collect.engine.generation.decode import generate
+from capspace.collect.engine.generation.kv_cache import DecodeAttention, RowStore
 from capspace.collect.engine.generation.sampling import Choice, StopCheck
 from capspace.collect.engine.generation.shared_prompts import share_prompts
 from capspace.collect.engine.lm import CapspaceLM
@@ -170,6 +173,22 @@ def test_segments_spell_the_prompts(prompts: list[list[int]], min_shared: int) -
     for places in members.values():
         assert len(places) > 1
         assert places == list(range(places[0], places[-1] + 1))  # neighbours
+
+
+def test_nothing_is_shared_by_no_prompts() -> None:
+    assert share_prompts([]) == []
+
+
+def test_attention_outside_the_generation_loop_is_refused() -> None:
+    model = build_model("llama")
+    store = RowStore(rows=2, length=8)
+    with pytest.raises(UnsupportedAttentionError, match="runs outside the generation loop"):
+        model(torch.tensor([[1, 2]]), **{OWN_NAME: store.cache})
+    lengths = torch.ones(1, dtype=torch.long)
+    attention = DecodeAttention(store, lengths, lengths, [])
+    states = torch.randn(1, 2, 1, 8)
+    with pytest.raises(UnsupportedAttentionError, match="its layers keep no keys and values"):
+        attention(states, states, states, Layer(Scores(0.3)))
 
 
 # ---- sampling ----------------------------------------------------------------------------------

@@ -1,0 +1,61 @@
+"""A scan of Mamba-1 goes on from a state as if it had read all tokens at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import silu, softplus
+
+from capspace.collect.engine.state.scan import _continued
+
+N_BEFORE, N_TOKENS = 4, 7
+
+
+def scan(
+    inputs: Tensor, step: Tensor, decay: Tensor, write: Tensor, read: Tensor, **settings: Any
+) -> Any:
+    """Scan token by token, from zero: the recurrence as the paper of Mamba states it."""
+    if settings.get("delta_bias") is not None:
+        step = step + settings["delta_bias"][:, None]
+    if settings.get("delta_softplus"):
+        step = softplus(step)
+    state = torch.zeros(inputs.shape[0], *decay.shape, dtype=inputs.dtype)
+    outputs = []
+    for t in range(inputs.shape[-1]):
+        now = step[..., t, None]
+        state = torch.exp(now * decay) * state + now * inputs[..., t, None] * write[:, None, :, t]
+        outputs.append((state * read[:, None, :, t]).sum(-1))
+    result = torch.stack(outputs, -1)
+    if settings.get("z") is not None:
+        result = result * silu(settings["z"])
+    return (result, state) if settings.get("return_last_state") else result
+
+
+@pytest.mark.parametrize("returns_state", [True, False])
+@pytest.mark.parametrize("plain", [True, False])
+def test_two_chunks_are_scanned_as_one(returns_state: bool, plain: bool) -> None:
+    torch.manual_seed(0)
+    channels, states = 3, 5
+    inputs, step, gate = (torch.randn(2, channels, N_TOKENS) for _ in range(3))
+    write, read = (torch.randn(2, states, N_TOKENS) for _ in range(2))
+    decay, bias = -torch.rand(channels, states), torch.randn(channels)
+
+    def scanned(by: Any, tokens: slice, **more: Any) -> Any:
+        if not plain:
+            more |= {"delta_bias": bias, "delta_softplus": True, "z": gate[..., tokens]}
+        own = (each[..., tokens] for each in (write, read))
+        return by(inputs[..., tokens], step[..., tokens], decay, *own, **more)
+
+    whole, last = scanned(scan, slice(None), return_last_state=True)
+    _, middle = scanned(scan, slice(N_BEFORE), return_last_state=True)
+    then = scanned(
+        _continued(scan, deque([middle])), slice(N_BEFORE, None), return_last_state=returns_state
+    )
+    outputs = then[0] if returns_state else then
+    torch.testing.assert_close(outputs, whole[..., N_BEFORE:])
+    if returns_state:
+        torch.testing.assert_close(then[1], last)
