@@ -135,7 +135,8 @@ def _stderr(uncertainty: Uncertainty | None) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(str(value))  # infinite, not an error, where a number is too large
     interval = uncertainty.confidence_interval
-    if interval is None or not 0 < (interval.confidence_level or 0) < 1:
+    level = 0.0 if interval is None else interval.confidence_level or 0.0
+    if interval is None or not 0 < level < 1:
         return math.nan
-    z = NormalDist().inv_cdf(0.5 + interval.confidence_level / 2)
+    z = NormalDist().inv_cdf(0.5 + level / 2)
     return (interval.upper - interval.lower) / (2 * z)
