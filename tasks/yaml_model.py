@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -144,12 +144,13 @@ def _dotted(path: Place) -> str:
 
 def _fields(model: type[BaseModel], path: Place) -> list[str]:
     """Return the names of the fields of the model at a path below another, needed ones first."""
+    is_key = False  # of a mapping, and no field
     for step in path:
-        if isinstance(step, str):
-            inner = _model_in(model.model_fields[step].annotation)
-            if inner is None:
-                return []
-            model = inner
+        if isinstance(step, str) and not is_key:
+            annotation = model.model_fields[step].annotation
+            model, is_key = _model_in(annotation) or model, _has_keys(annotation)
+        elif isinstance(step, str):
+            is_key = False
     return sorted(model.model_fields, key=lambda name: not model.model_fields[name].is_required())
 
 
@@ -158,3 +159,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _has_keys(annotation: Any) -> bool:
+    """Return whether a type such as ``dict[str, Model] | None`` is that of a mapping."""
+    return get_origin(annotation) is dict or any(map(_has_keys, get_args(annotation)))

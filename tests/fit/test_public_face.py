@@ -3,6 +3,7 @@
 import re
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import module_from_spec, spec_from_file_location
 from inspect import getdoc, isclass, isfunction
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 
 import capspace.fit as fit
+import capspace.tasks as tasks
 from capspace.fit import (
     JackknifePlus,
     Placement,
@@ -46,6 +48,19 @@ def test_every_error_is_imported_from_the_top() -> None:
     errors = import_module("capspace.fit.errors")
     kinds = {n for n in errors.__all__ if isclass(getattr(errors, n))}
     assert kinds <= set(fit.__all__)
+
+
+def test_the_package_lists_todays_names_and_goes_by_its_own() -> None:
+    assert dir(fit) == fit.__all__
+    assert "TargetLaw" in dir(fit)
+    assert "fit_target" not in dir(fit)
+    for package in (fit, tasks):
+        name = package.__name__.rpartition(".")[2]
+        spec = spec_from_file_location(name, package.__file__)
+        assert spec is not None
+        assert spec.loader is not None
+        with pytest.raises(ImportError, match=f"this package is capspace.{name}, not {name}: inst"):
+            spec.loader.exec_module(module_from_spec(spec))
 
 
 def test_the_version_is_the_distributions() -> None:

@@ -193,3 +193,15 @@ def test_an_estimate_stands_alone(tmp_path: Path, more: dict[str, object], messa
     with pytest.raises(PanelError, match=message) as caught:
         load_panel(write(path, benchmarks=[BENCHMARK | {"estimate": estimate} | more]))
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["arc_challenge", "of"])
+def test_an_unknown_field_of_chosen_items_names_the_one_that_is_near(
+    tmp_path: Path, task: str
+) -> None:
+    chosen = {"of": 9, "positions": [0, 2], "weights": [0.5, 0.5], "hash": ["a", "b"]}
+    estimate = {"tasks": {task: chosen}, "intercept": 0.1, "error": 0.05}
+    path = write(tmp_path / "mine.yaml", benchmarks=[BENCHMARK | {"estimate": estimate}])
+    place = rf"`benchmarks\[0\]\.estimate\.tasks\.{task}\.hash`"
+    with pytest.raises(PanelError, match=f"{place} is unknown; did you mean `hashes`"):
+        load_panel(path)

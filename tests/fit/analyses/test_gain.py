@@ -9,7 +9,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from capspace.fit.analyses.paired_laws import error_covariance, fit_gain
-from capspace.fit.errors import FitError, TooFewModelsError
+from capspace.fit.errors import DegenerateError, FitError, TooFewModelsError
 from capspace.fit.law._calibration import Refits
 from capspace.fit.law._refit import LawSettings, Training
 from capspace.fit.law.intervals import TwoView
@@ -180,6 +180,9 @@ def test_typical_path_lies_on_the_law():
     np.testing.assert_allclose(
         typical_path(fit.treated, middle, middle + 1, 2).scores[0], scores.mean(axis=0), atol=0.01
     )
+    flat = replace(fit.base, best=replace(fit.base.best, theta=0 * fit.base.best.theta))
+    with pytest.raises(DegenerateError, match="does not vary over the training models"):
+        typical_path(flat, -1, 1)
 
 
 def test_scores_below_zero_by_noise_alone_are_fitted():

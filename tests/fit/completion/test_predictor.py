@@ -374,6 +374,7 @@ def test_targets_are_offered_weak_or_refused_with_reasons():
         ({"linear": []}, FitError, "rating is .* outside"),
         ({"cut": "2020-01-01"}, TooFewModelsError, "0 models with scores"),
         ({"cut": "yesterday"}, FitError, "is 'yesterday'; write dates as"),
+        ({"sample_weight": pd.Series(-1.0, ["m0"])}, FitError, "a number, not negative, for each"),
     ],
 )
 def test_bad_input_is_named(change, error, message):
@@ -381,6 +382,14 @@ def test_bad_input_is_named(change, error, message):
     given = {"cheap": CHEAP, "targets": TARGETS, "linear": ["rating"], **change}
     with pytest.raises(error, match=message):
         BlendedPredictor().fit(scores, facts, **given)
+
+
+def test_arguments_of_an_evaluation_are_those_of_a_fit():
+    scores, facts = world(n=20)
+    with pytest.raises(TypeError, match="unexpected argument 'cheep'"):
+        evaluate_targets(scores, facts, cheep=CHEAP, targets=TARGETS)
+    with pytest.raises(TypeError, match="'targets' is missing"):
+        evaluate_targets(scores, facts, cheap=CHEAP)
 
 
 def test_bad_rows_and_facts_are_named(fitted):

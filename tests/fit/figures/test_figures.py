@@ -100,7 +100,11 @@ def draw_all():
             is_test=test,
         ),
         "draw_weights": figures.draw_weights(
-            pd.DataFrame(rng.normal(0, 3, (2, 6)), index=["5-shot", "CoT"], columns=BENCHMARKS)
+            pd.DataFrame(
+                np.where(np.arange(12).reshape(2, 6) == 4, np.nan, rng.normal(0, 3, (2, 6))),
+                index=["5-shot", "CoT"],
+                columns=BENCHMARKS,
+            )
         ),
         "draw_selection": figures.draw_selection(
             [4, 8, 12], [0.01, 0.005, 0.003], [rng.uniform(0.01, 0.1, 5)] * 3, everything=0.0028

@@ -162,6 +162,11 @@ def test_a_reference_without_laws_says_what_fits_its_targets() -> None:
         predict_targets(row({"MMLU": 0.6}), load_reference())
 
 
+def test_a_table_of_other_benchmarks_cannot_be_completed(frontier: Reference) -> None:
+    with pytest.raises(UnknownNameError, match="frontier-2026 knows none of Chess; it has GPQA"):
+        complete_table(row({"Chess": 0.5}), frontier)
+
+
 def test_unknown_targets_are_named(frontier: Reference) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'hle/no-tools'"):
         predict_targets(row(MINE), frontier, targets=["hle/notools"])

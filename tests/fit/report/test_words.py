@@ -12,6 +12,8 @@ import pytest
 from capspace.fit import TargetLaw, TwoView, load_reference
 from capspace.fit.law.equivalent import EquivalentScale
 from capspace.fit.prediction import Prediction
+from capspace.fit.reference import Reference
+from capspace.fit.report._foot import _reference_line
 from capspace.fit.report.words import equivalent_flops, flops, outside, size
 
 
@@ -75,3 +77,10 @@ def test_an_interval_of_compute_names_its_open_ends(lower: float, upper: float, 
     scale, low, high = (np.array([value]) for value in (1e23, lower, upper))
     equivalent = EquivalentScale("Llama-2", scale, low, high, 0.9, np.array([True]), ("",))
     assert equivalent_flops(equivalent) == ("1.0 × 10²³ FLOPs", words)
+
+
+def test_a_reference_without_a_licence_states_none() -> None:
+    packaged = load_reference()
+    own = Reference(packaged.table, packaged.benchmarks, packaged.targets)
+    assert _reference_line(own).endswith("families.")
+    assert f"Licence: {packaged.licence}." in _reference_line(packaged)

@@ -88,6 +88,7 @@ def test_what_is_written_reads_back(tmp_path, layout, suffix):
         ("Model,Model Family,MMLU\nx,A,.3\nx,B,.3\n", "x: family is both A and B"),
         ("Model,MMLU\n,.3\n", "row 2 names no model"),
         ("Model,MMLU,mmlu\nx,.3,.4\n", "two columns give MMLU: the second is 'mmlu'"),
+        ("Model,MMLU,Family,family\nx,.3,A,B\n", "two columns give family: the second is 'family'"),
         ("Model,Winograd,Winogrande\nx,.3,.4\n", "two columns give Winogrande"),
         ("Model,FLOPs,MMLU\nx,84,.3\n", "holds 84, read as 84 training_flops: implausibly few"),
         ("Model,Model Size (X),MMLU\nx,7,.3\n", "unit 'X'"),
