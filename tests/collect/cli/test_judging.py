@@ -109,6 +109,8 @@ def test_the_first_reference_that_gives_a_number_judges() -> None:
     reason = judge(placements[:1])
     assert isinstance(reason, str)
     assert reason.startswith("by frontier-2026: hle/no-tools: no number is given: fewer than 2")
+    # Of a run that none of the references knows there is nothing to say.
+    assert judge_of("250usd", ["bbh"], (0.3, None), **SETTINGS)(placements) is None
 
 
 def test_prices_decide_what_is_measured_before_a_run() -> None:

@@ -38,6 +38,11 @@ def test_own_columns_give_a_card(capspace: Command, own: tuple[Path, Path]) -> N
     shown = capspace(*command, "--out", mine.parent / "card")
     assert "advised" in shown.out
     assert (mine.parent / "card" / "lift.svg").is_file()
+    # A model does not help to predict itself.
+    row = f"mine,own,{mine.read_text().splitlines()[1].partition(',')[2]},0.01,0.99,"
+    others.write_text(f"{others.read_text()}{row}\n")
+    again = json.loads(capspace(*command, "--json").out)["lifts"]
+    assert [lift["mean"] for lift in again] == pytest.approx([few["mean"], many["mean"]])
 
 
 def test_bad_input_is_one_line(capspace: Command, own: tuple[Path, Path]) -> None:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from capspace.collect.cli import answers, options, show
 from capspace.collect.cli.backtest import _split
 from capspace.collect.cli.decision_tables import print_next
+from capspace.collect.cli.gather import _widths
 from capspace.collect.cli.lift import _samples
 from capspace.collect.cli.old_names import reading
 from capspace.collect.cli.prices import _mode
@@ -174,3 +175,8 @@ def test_old_names_are_silent_while_a_shell_completes_a_line(capsys: Printed) ->
     made = command.make_context("run", ["--budget", "3h"], resilient_parsing=True)
     assert made.params["compute_budget"] == "3h"
     assert capsys.readouterr().err == ""
+
+
+def test_the_widths_that_end_a_run_are_those_of_the_panel_s_reference() -> None:
+    widths = _widths("smoke", ["bbh"], None)
+    assert repr(vars(widths)) == repr(vars(_widths("smoke", ["bbh"], "study-2024")))

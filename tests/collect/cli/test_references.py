@@ -204,3 +204,22 @@ def test_a_reference_of_one_s_own_is_shown_without_back_tests_and_terms(
         f"{out}: a table of one's own; it states no sources",
         "how far its sources differ is not known",
     ]
+
+
+def test_a_target_without_a_score_to_start_from_is_left_out_with_a_line(
+    capspace: Command, tmp_path: Path
+) -> None:
+    names = [f"m{i:02}" for i in range(12)]
+    scores = pd.DataFrame(
+        {
+            name: [0.2 + 0.05 * i + 0.01 * (i * k % 3) for i in range(12)]
+            for k, name in enumerate("AB", start=1)
+        },
+        index=names,
+    )
+    export_reference(ScoreTable.from_wide(scores), dict.fromkeys("AB", 0.0), tmp_path / "own")
+    path = tmp_path / "scores.csv"
+    path.write_text("model,A\nmine,0.5\n")
+    shown = json.loads(capspace("predict", path, "--reference", tmp_path / "own", "--json").out)
+    assert [p["target"] for p in shown["predictions"]] == ["b"]
+    assert shown["skipped"] == ["A: none of its benchmarks is in the table"]
