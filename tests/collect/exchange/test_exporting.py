@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -553,3 +554,14 @@ def test_every_format_names_a_models_mode(store: Store, tmp_path: Path) -> None:
     assert set(store.to_table(every[:2]).scores["model"]) == {"org/m", "org/m (chat)"}
     other = in_mode("off", benchmark="MMLU")  # which stands beside a score in plain mode
     assert set(store.to_table([every[0], other]).scores["model"]) == {"org/m"}
+
+
+def test_parquet_without_its_library_is_one_line(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pyarrow", "fastparquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    out = tmp_path / "scores.parquet"
+    with pytest.raises(CollectError, match=r"needs pyarrow: pip install 'capspace\[parquet\]'"):
+        export_scores([result("org/m")], store=store, form="parquet", out=out)
+    assert not out.exists()

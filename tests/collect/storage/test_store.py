@@ -529,3 +529,18 @@ def test_what_is_not_whole_is_named(tmp_path: Path) -> None:
 )
 def test_what_is_no_date_is_none(read: Callable[[object], str], given: object) -> None:
     assert read(given) == ""
+
+
+def test_a_store_that_may_not_be_written_is_only_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tmp_path) as store:
+        store.put(RESULT, SAMPLES)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with Store(tmp_path, must_write=False) as store:
+        assert store.results() == [RESULT]
+        assert store._file.notices == [
+            f"cannot write the store {tmp_path} (it is read-only): it is only read"
+        ]
+    with pytest.raises(StoreError, match="it is read-only"):
+        Store(tmp_path)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -24,7 +25,15 @@ from journal_parts import crashed, fill, fill_one, key, shard_of, spoil, truth
 from small_disk import on_a_small_disk
 
 from capspace.collect.errors import JournalError, NoRoomError
-from capspace.collect.storage.journal import Failure, Journal, RequestKeys, is_sampled, live, writer
+from capspace.collect.storage.journal import (
+    Failure,
+    Journal,
+    RequestKeys,
+    folder,
+    is_sampled,
+    live,
+    writer,
+)
 from capspace.collect.storage.journal.live import count_of, lock_of
 from capspace.collect.storage.journal.locks import try_lock, unlock
 from capspace.collect.storage.journal.reader import file_digest, read_shard
@@ -636,6 +645,41 @@ def test_damage_that_sqlite_does_not_see_is_named(
     journal.compact()  # mends it before it is merged
     assert [f"({damage})" in notice for notice in journal.notices] == [True]
     assert len(journal.known("model")) == n_chunks
+
+
+def test_damaged_shard_is_read_where_it_cannot_be_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 12)
+    shard = shard_of(tmp_path)
+    spoil(shard)
+
+    def refuse(path: Path) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    journal = Journal(tmp_path, must_write=False)
+    monkeypatch.setattr(folder, "lock_at", refuse)
+    assert len(journal.known("model")) == 11 * 16
+    assert journal.notices == [
+        f"the journal in {tmp_path} cannot be written (Read-only file system): it is read as it "
+        "is, and what a stopped run left there is finished later",
+        f"{shard.name} is damaged: its whole chunks are read",
+    ]
+    with pytest.raises(JournalError, match="Read-only file system"):
+        Journal(tmp_path)
+
+
+def test_dead_writers_file_that_is_no_database_is_put_aside(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 1)
+    path = tmp_path / f"live-{live.host_name()}-1-0.sqlite"
+    for name in (path.name, f"{path.name}-wal"):
+        (tmp_path / name).write_text("no database " * 100)
+    journal = Journal(tmp_path)
+    assert journal.known("model") == truth(1)
+    assert f"{path.name} was damaged (file is not a database): 0 responses" in journal.notices[0]
+    assert not list(tmp_path.glob("live-*"))
 
 
 def test_live_file_that_is_no_database_is_damage(tmp_path: Path) -> None:

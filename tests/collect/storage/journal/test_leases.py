@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from capspace.collect.run.turns import in_turn
 from capspace.collect.storage.journal import Journal, Lease, Leases
+from capspace.collect.storage.journal import leases as leases_module
 
 HOLD = """
 import os, sys
@@ -173,3 +175,10 @@ def test_lease_that_cannot_be_given_back_stops_nothing(
     with leases.hold("cell") as lease:
         assert lease is not None
     assert "the lease on cell stays until this process ends: [Errno 30]" in caplog.text
+
+
+def test_a_process_is_known_without_proc_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases_module, "Path", lambda path: Path("/nowhere") / path.lstrip("/"))
+    assert leases_module._started(os.getpid()) == "running"
+    assert leases_module._started(2**30) == ""
+    assert int(leases_module._namespace.__wrapped__(), 16) == uuid.getnode()
