@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from capspace.collect.harness.data_root import embedded_data_root
 from capspace.collect.harness.served_data import data_from
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.run.lm_eval_command import recorded_runs
-from capspace.collect.run.lm_eval_modes import without_mode
+from capspace.collect.run.lm_eval_modes import _evaluation_in_mode, without_mode
 from capspace.collect.runtime.log_capture import logged_to
 from capspace.collect.settings import RunSettings
+from capspace.collect.storage.mode import Mode
 from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Benchmark, Panel
 
@@ -136,6 +138,30 @@ def test_log_likelihoods_are_refused_before_anything_is_generated(
     with pytest.raises(HarnessError, match="a model that thinks first has none of"):
         run(manager, tmp_path, "capspace", tasks, pretrained=str(chat), thinking="on")
     assert not list(tmp_path.glob("journal/*.sqlite"))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_items_that_nobody_wants_are_checked_and_left_out(wanted: bool) -> None:
+    sample = {"doc_id": 0, "metrics": ["acc"], "resps": [["42"]], "acc": 1.0}
+    given: list[Any] = []
+
+    def evaluate(**settings: Any) -> dict[str, Any] | None:
+        given.append(settings["log_samples"])
+        rank = settings["lm"].rank
+        return None if rank else {"results": {}, "samples": {"t": [dict(sample)]}}
+
+    lines: list[str] = []
+    mode = Mode.of(RunSettings(thinking="on"))
+    evaluated = _evaluation_in_mode(evaluate, mode=mode, say=lines.append)
+    for rank in (0, 1):  # lm-eval gives results to the first process alone
+        lm = SimpleNamespace(think_end="</think>", generate_until=None, rank=rank)
+        results = evaluated(lm, task_dict={}, log_samples=wanted)
+        expected = {"results": {}, "unfinished": 0.0} | (
+            {"samples": {"t": [sample]}} if wanted else {}
+        )
+        assert results == (None if rank else expected)
+    assert given == [True, True]
+    assert lines == []
 
 
 def test_settings_of_a_mode_are_taken_out_of_the_arguments() -> None:
