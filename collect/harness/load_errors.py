@@ -46,7 +46,11 @@ def clear_load_errors(benchmark: str) -> Iterator[None]:
             "HF_TOKEN), or name a folder that holds it with --data-root"
         ) from None
     except ConnectionError as error:
-        unreached = re.fullmatch(r"Couldn't reach '([^']+)' on the Hub \((.+)\)", str(error))
+        unreached = re.fullmatch(
+            r"Couldn't reach (?:the Hugging Face Hub for dataset )?'([^']+)'(?: on the Hub)?"
+            r"(?: \(|: )(.+?)[.)]?",
+            str(error),
+        )
         if unreached is None:
             raise
         raise HarnessError(

@@ -1,8 +1,10 @@
 """A printed table is as wide as it needs to be, however narrow the terminal."""
 
 from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
+from packaging.version import Version
 from store_parts import RESULT
 
 from capspace.collect.cli import flat_tables, printing
@@ -32,6 +34,9 @@ def test_no_number_is_cut_and_texts_are_folded(
         [("two\nlines", "0.5", "a [b] c")],
         [],
     ],
+)
+@pytest.mark.skipif(
+    Version(version("rich")) < Version("14"), reason="it ends the last column with blanks"
 )
 @pytest.mark.parametrize("numbers", [("Interval",), ("Interval", "Why")])
 def test_a_table_that_is_laid_out_at_once_looks_as_rich_lays_it_out(

@@ -18,6 +18,8 @@ from endpoint_faults import survives
 from scripted_server import Answered
 from transformers_server import transformers_server
 
+pytest.importorskip("transformers.cli", reason="this transformers has another server")
+
 from capspace.collect.endpoint import connection
 from capspace.collect.errors import NothingMeasuredError
 from capspace.collect.harness.data_root import embedded_data_root

@@ -55,7 +55,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "recurrent_gemma": (
         "RecurrentGemmaConfig",
         {"num_hidden_layers": 3, "lru_width": 32, "attention_window_size": 24},
-        "RecurrentGemma.* carries a recurrent state in its modules",
+        # the latter before transformers 5
+        "RecurrentGemma.* (carries a recurrent state in its modules|does not use transformers')",
     ),
     "longrope": (
         "Phi3Config",

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from capspace.collect.errors import HarnessError
 from capspace.collect.harness.harness import Harness
@@ -81,6 +83,10 @@ def hub_at(monkeypatch: pytest.MonkeyPatch, status: int, code: str) -> Iterator[
         server.server_close()
 
 
+@pytest.mark.skipif(
+    Version(version("huggingface_hub")) < Version("1"),
+    reason="before, it reads the Hub's address once, when it is imported",
+)
 @pytest.mark.parametrize(
     ("status", "code", "message"),
     [
@@ -123,7 +129,8 @@ def test_gpqa_without_the_hub_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(
         HarnessError,
         match=rf"^GPQA-diamond: its data set {GPQA} is not on this machine, and the Hub cannot be "
-        r"reached \(OfflineModeIsEnabled\): .*, or name a folder that holds it with --data-root$",
+        r"reached \(Offline ?[mM]ode ?[iI]s ?[eE]nabled\): .*, or name a folder that holds it with "
+        r"--data-root$",
     ):
         Harness([benchmark]).workload(benchmark)
 

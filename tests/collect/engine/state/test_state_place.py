@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from state_models import GATED, SIZES
+from state_models import GATED, SIZES, needs_states
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from capspace.collect.run._place import place_collection
@@ -19,6 +19,7 @@ from capspace.tasks.panel import load_panel
 
 pytestmark = [
     pytest.mark.slow,
+    needs_states,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
