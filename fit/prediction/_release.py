@@ -79,7 +79,7 @@ def known_release_dates(
 ) -> dict[str, str]:
     """Return the releases of a table's models by ``release_of``, but none that is only assumed.
 
-    Where the reference states no date at all, it has no use for one, and nothing is returned.
+    If the reference states no date at all, the result is empty: dates could not be used.
 
     Parameters
     ----------
