@@ -237,14 +237,24 @@ def compare(
     return rows
 
 
-def simulate(n_models: int, n_draws: int, *, alone: bool) -> Iterator[pd.DataFrame]:
+def models_to_predict(n_models: int, others_than: Sequence[int]) -> list[str]:
+    """Return models of the study, or base models that runs with so many models did not have."""
+    if not others_than:
+        return study_models(n_models)
+    known = {model for n in others_than for model in study_models(n)}
+    base = [str(m) for m in load_reference("study-2024").scores("base").dropna().index]
+    return study_models(n_models, [m for m in base if m not in known])
+
+
+def simulate(
+    models: Sequence[str], n_draws: int, *, first_seed: int, alone: bool
+) -> Iterator[pd.DataFrame]:
     """Yield the rows of one family after another; ``half`` is which half it is dealt to."""
     reference = load_reference("study-2024")
-    models = study_models(n_models)
     facts = reference.table.models["family"].reindex(models)
     family = {m: str(f) if f else m for m, f in facts.items()}
     _stopping._LADDER = ()  # the curve of a plan, which nobody looks at here
-    seed = 0
+    seed = first_seed
     for number, name in enumerate(dict.fromkeys(family[m] for m in models)):
         own = [m for m in models if family[m] == name]
         study = Study(PredictedWidths(without_family(reference, own[0])))
@@ -275,7 +285,9 @@ def summary(rows: pd.DataFrame) -> pd.Series:
 def print_table(arguments: Namespace) -> None:
     """Print a line per family as it is done, then a table per share and kind, for each half."""
     parts: list[pd.DataFrame] = []
-    for part in simulate(arguments.models, arguments.draws, alone=arguments.alone):
+    models = models_to_predict(arguments.models, arguments.others_than)
+    seed, alone = arguments.first_seed, arguments.alone
+    for part in simulate(models, arguments.draws, first_seed=seed, alone=alone):
         parts.append(part)
         names = ", ".join(part["model"].unique())
         print(f"  {part['family'].iloc[0]}: {names} ({process_time():.0f} CPU s)", flush=True)
