@@ -41,7 +41,8 @@ from capspace.fit.decide._tolerance import Tolerance
 from capspace.fit.errors import FitError
 from capspace.fit.reference import Reference
 
-from .stopping import AGENTIC, POOLS, TOKENS, study_models, without_family
+from .early_stop import without_family
+from .study_items import AGENTIC, POOLS, TOKENS, study_models
 
 SHARES = {"1/20": 1 / 20, "1/50": 1 / 50}
 _BINDS_NEVER = Tolerance(1e-3, relative=True)  # so that the share of tokens ends measuring
