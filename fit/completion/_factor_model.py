@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..errors import (
     DegenerateError,
     FitError,
-    TooFewModelsError,
     UnknownNameError,
     check_choice,
     near_matches,
@@ -93,8 +92,8 @@ class BayesianFactorModel(
     ------
     DegenerateError
         A column is missing for every row, or a row has no cell.
-    TooFewModelsError
-        Fewer than two rows.
+    ValueError
+        Fewer than two rows, or an infinite number; scikit-learn's own.
 
     Notes
     -----
@@ -250,8 +249,6 @@ class BayesianFactorModel(
         return x
 
     def _check_table(self, x: Array, weight: Array) -> None:
-        if len(x) < 2:
-            raise TooFewModelsError(f"n_samples = {len(x)}: a factor model needs at least two rows")
         known = ~np.isnan(x)
         if not known.any(axis=1).all():
             row = int((~known.any(axis=1)).argmax())

@@ -40,7 +40,7 @@ def label_of(reference: Reference) -> str:
 
 
 @cache
-def _stored(folder: Path) -> SiblingModel | None:
+def _stored(folder: Path) -> SiblingModel:
     return read_siblings(folder / SIBLINGS)
 
 

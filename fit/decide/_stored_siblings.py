@@ -37,8 +37,8 @@ def as_json(model: SiblingModel) -> str:
     return json.dumps(state, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_siblings(file: Traversable) -> SiblingModel | None:
-    """Return what a file in the folder of a reference holds; None where there is none.
+def read_siblings(file: Traversable) -> SiblingModel:
+    """Return what a file in the folder of a reference holds.
 
     Raises
     ------
@@ -46,8 +46,6 @@ def read_siblings(file: Traversable) -> SiblingModel | None:
         The file holds no such model.
 
     """
-    if not file.is_file():
-        return None
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
         parts = {
