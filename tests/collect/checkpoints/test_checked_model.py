@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ pytest.importorskip("lm_eval", reason="models are loaded by the collect extra")
 from lm_eval.api.instance import Instance
 
 from capspace.collect.checkpoints.checkpoint import resolve
-from capspace.collect.checkpoints.loading import _described
+from capspace.collect.checkpoints.loading import _described, _peft_model
 from capspace.collect.checkpoints.tokenizer_checks import _behind
 from capspace.collect.errors import CheckpointError, HarnessError
 from capspace.collect.harness.backends import load_model
@@ -180,7 +181,9 @@ def append_end(folder: Path, processor: str) -> None:
     roberta = {"type": "RobertaProcessing", "sep": [name, number], "cls": [name, number],
                "trim_offsets": True, "add_prefix_space": False}  # fmt: skip
     bert = {"type": "BertProcessing", "sep": [name, number], "cls": [name, number]}
-    levels = [*([before] if before else []), template]
+    bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False,
+              "use_regex": True}  # fmt: skip
+    levels = [*([before] if before else []), bytes_, template]
     content["post_processor"] = {
         "template": template,
         "sequence": {"type": "Sequence", "processors": levels},
@@ -449,3 +452,18 @@ def test_a_chat_template_that_is_not_there_is_one_line(folder: Path, backend: st
         load(folder, backend, chat_template=True)
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
     assert load(folder, backend, chat_template=True).notes == []
+
+
+def test_processes_on_cpus_load_by_the_plain_name(tiny_checkpoint: Path) -> None:
+    import torch
+
+    lm = load(tiny_checkpoint)
+    for device, plain in (("cpu:0", "cpu"), ("cpu", "cpu"), ("meta", "meta")):
+        lm._device = torch.device(device)
+        loading = lm._get_accelerate_args(parallelize=False, device_map=None)
+        assert loading["device_map"] == {"": plain}
+
+
+def test_adapters_are_unknown_without_their_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    assert _peft_model() is None

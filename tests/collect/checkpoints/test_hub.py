@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from hub_server import HubServer, serving
+from hub_server import HubServer, Request, serving
 
 pytest.importorskip(
     "huggingface_hub", "1", reason="before, it reads the Hub's address once; zoo/work/test_hub runs"
@@ -144,3 +144,58 @@ def test_a_file_that_the_hub_does_not_give_is_named(
         CheckpointError, match=rf"^org/good on the Hub does not give {file}: .*{REFUSED}"
     ):
         resolve("org/good")
+
+
+def test_only_files_that_loading_reads_are_counted(good: Checkpoint) -> None:
+    before = missing_bytes(good)
+    assert before is not None
+    others = (
+        ("additional_chat_templates/tools.jinja", 1),
+        ("modeling_own.py", 10),
+        ("onnx/config.json", 100),
+        ("consolidated.00.safetensors", 1000),
+        ("README.md", 10_000),
+    )
+    more = replace(good, files=(*good.files, *others))
+    assert missing_bytes(more) == before + 1
+    assert missing_bytes(replace(more, custom_code=True)) == before + 11
+    assert not is_downloaded(replace(good, revision="0" * 40))
+
+
+def test_packed_weights_on_the_hub_count_as_those_that_were_quantised(
+    server: HubServer, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    folder = copytree(tiny_checkpoint, tmp_path / "packed")
+    tensors = load_file(folder / WEIGHTS)
+    name = next(name for name in tensors if name.endswith("up_proj.weight"))
+    rows, columns = tensors.pop(name).shape
+    tensors[f"{name.removesuffix('weight')}qweight"] = np.zeros((rows // 8, columns), np.int32)
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    server.repository("org/packed").add(folder, branch=BRANCH)
+    weights = weigh(resolve("org/packed"))
+    assert weights == weigh(resolve(str(folder)))
+    assert weights.packed
+    assert weights.n_parameters == weigh(resolve(str(tiny_checkpoint))).n_parameters
+
+
+def test_a_branch_that_moves_on_while_it_is_asked_is_its_new_commit(
+    good: Checkpoint, server: HubServer, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    newer = copytree(tiny_checkpoint, tmp_path / "newer")
+    (newer / "tokens.txt").write_text("new")
+    config = json.loads((newer / "config.json").read_text())
+    (newer / "config.json").write_text(json.dumps(config | {"note": "newer"}))
+    repository, asked = server.repository("org/good"), []
+
+    def move_on(request: Request) -> None:
+        if not request.file and not asked:
+            asked.append(request)
+            repository.add(newer, branch=BRANCH)
+
+    server.look = move_on
+    resolved = resolve("org/good")
+    assert resolved.revision == repository.branches[BRANCH] != good.revision
+    assert "tokens.txt" in dict(resolved.files)

@@ -190,9 +190,10 @@ def test_backtest_gain_space_efficiency_and_select(
 
     by_family = capspace(
         "backtest", zoo, "--target-column", "Agents", *columns, "--by-family", "--components",
-        "2", "--out", out,
+        "2", "--baselines", "--out", out,
     )  # fmt: skip
     assert "leave one family out" in by_family.out
+    assert "Test error against other predictors" in by_family.out
 
     gained = json.loads(
         capspace(
@@ -624,3 +625,25 @@ def test_a_target_that_is_also_a_column_of_the_space_is_dropped_and_said(
         "backtest", zoo, "--target-column", "GSM8K", "--components", "1", "--out", tmp_path
     )
     assert "GSM8K is the target and was dropped from the space" in run.out
+
+
+def test_a_family_without_a_law_is_named(capspace: Command, zoo: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(zoo).drop(columns=["Agents", "Agents, treated"])
+    alone = table.iloc[[0]].assign(**{"Model": "org/alone", "Model Family": "Alone"})
+    path = tmp_path / "scores.csv"
+    pd.concat([table, alone]).to_csv(path, index=False)
+    shown = capspace("efficiency", path, "--reference-family", "F1", "--out", tmp_path / "out").out
+    (line,) = [line for line in shown.splitlines() if line.startswith("Alone: no law: ")]
+    assert "only one model" in line
+
+
+def test_a_panel_that_cannot_be_written_is_one_line(capspace: Command, tmp_path: Path) -> None:
+    rows = [f"m{i},{i % 2},{i % 3 // 2},{i % 5 // 3},{i % 7 // 4}" for i in range(21)]
+    items = ",".join(f"arc_challenge/{i}" for i in range(4))
+    answers = tmp_path / "answers.csv"
+    answers.write_text("\n".join([f"model,{items}", *rows]) + "\n")
+    refused = capspace.refused(
+        "panels", "shrink", "smoke", "--benchmark", "ARC-C", "--answers", answers, "--items", "3",
+        "--out", answers / "few.yaml",
+    )  # fmt: skip
+    assert refused == f"capspace: cannot write {answers}/few.yaml: Not a directory"

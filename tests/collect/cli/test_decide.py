@@ -46,6 +46,9 @@ def test_an_open_question_is_answered_by_cheaper_benchmarks_first(
     assert step["cost"] < 1
     assert 0 < shown["expected_saving"] < 120
     assert step["expected_width"]["bbh"] < shown["upper"] - shown["lower"]
+    printed = capspace("verdict", table, *BBH, "--threshold", "0.5").out
+    assert "HumanEval *" in printed
+    assert "* measure first" in printed.splitlines()
 
 
 def test_the_advised_benchmark_narrows_the_verdict_that_is_asked_again(

@@ -80,3 +80,13 @@ def test_scores_that_no_gain_starts_from_are_met_with_those_that_do(
     path.write_text("model,GPQA-diamond\nmine,0.5\n")
     refused = capspace.refused("lift", path)
     assert "no score from which a gain can be predicted; laws of gains start from MMLU, " in refused
+
+
+@pytest.mark.slow
+def test_the_usual_interventions_are_told_apart_from_predict(
+    capspace: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("model,MMLU,GSM8K,HellaSwag\nmine,0.62,0.4,0.81\n")
+    shown = " ".join(capspace("lift", path).out.split())
+    assert "both scores of a gain come from laws in one space" in shown

@@ -137,3 +137,16 @@ def test_scores_of_unknown_mode_do_not_mix_with_those_of_a_thinking_model(
     own = measured("leaderboard_bbh", 0.5, identity=thinking)
     assert further_results([imported, own], thought, LEADERBOARD) == [own]
     assert further_results([imported, own], collection, LEADERBOARD) == [imported]
+
+
+def test_a_reference_that_knows_a_score_by_another_protocol_does_not_answer(
+    collection: Collection, tmp_path: Path
+) -> None:
+    other = {"leaderboard_gpqa": "generated with reasoning"}
+    imported = [
+        measured(b, s, identity='{"imported": "x"}', revision="", protocol=other.get(b, ""))
+        for b, s in LEADERBOARD.items()
+    ]
+    chosen = chosen_references(None, PANEL, None)
+    store = stored(tmp_path, *imported)
+    assert with_further(chosen, collection, store, named=False, targets=None) == (chosen, [])

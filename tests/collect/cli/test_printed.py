@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +16,7 @@ import typer
 from matplotlib.figure import Figure
 
 from capspace.collect.cli import answers, options, show
+from capspace.collect.cli._main import _short_run
 from capspace.collect.cli.backtest import _split
 from capspace.collect.cli.decision_tables import print_next
 from capspace.collect.cli.gather import _widths
@@ -25,7 +29,7 @@ from capspace.collect.cli.tables import read_scores, save_figures
 from capspace.collect.cli.target_tables import evaluation_words
 from capspace.collect.runtime.signals import Terminated
 from capspace.collect.storage.result import Missing
-from capspace.fit import FitError, TableError, target_problem
+from capspace.fit import FitError, TableError, place_model, target_problem
 from capspace.fit.decide import NextEvaluations
 from capspace.fit.errors import DegenerateError, UnknownNameError
 from capspace.fit.reference import load_reference
@@ -180,3 +184,30 @@ def test_old_names_are_silent_while_a_shell_completes_a_line(capsys: Printed) ->
 def test_the_widths_that_end_a_run_are_those_of_the_panel_s_reference() -> None:
     widths = _widths("smoke", ["bbh"], None)
     assert repr(vars(widths)) == repr(vars(_widths("smoke", ["bbh"], "study-2024")))
+
+
+def test_predictions_without_baselines_have_one_table(capsys: Printed) -> None:
+    scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
+    placement = place_model(ScoreTable.from_wide(scores), load_reference(), targets=["bbh"])
+    (prediction,) = placement.predictions
+    show.print_predictions("mine", [prediction])
+    assert "beside the baselines" in capsys.readouterr().out
+    show.print_predictions("mine", [replace(prediction, baselines={})])
+    shown = capsys.readouterr().out
+    assert f"{prediction.mean:.3f}" in shown
+    assert "beside the baselines" not in shown
+
+
+def test_only_a_short_command_is_spared_work_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    before = (gc.get_threshold(), dict(os.environ))
+    with _short_run(["collect", "org/model"]):
+        assert (gc.get_threshold(), dict(os.environ)) == before
+    with _short_run(["predict", "scores.csv"]):
+        assert gc.get_threshold() > before[0]
+        assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+    assert (gc.get_threshold(), dict(os.environ)) == before
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with _short_run(["predict", "scores.csv"]):
+        assert "OPENBLAS_NUM_THREADS" not in os.environ

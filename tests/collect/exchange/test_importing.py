@@ -611,3 +611,21 @@ def test_export_and_import_give_the_same_scores(
     scores = {r.score for r in store.results()}
     assert {r.score for r in done.results} == scores
     assert {r.model for r in done.results} == {"org/model"}
+
+
+def test_an_import_that_is_interrupted_keeps_nothing(
+    store: Store, panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm_eval_file(tmp_path)
+    beside = tmp_path / "samples_arc_challenge_2026-01-02T03-04-05.678901.jsonl"
+    beside.write_text(json.dumps(SAMPLE) + "\n")
+
+    def write(path: Path, samples: Iterable[dict[str, Any]]) -> None:
+        write_samples(path, samples)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importing, "write_samples", write)
+    with pytest.raises(KeyboardInterrupt):
+        bring(store, panel, tmp_path)
+    assert store.results() == []
+    assert list(store.samples_path.iterdir()) == []

@@ -270,3 +270,18 @@ def test_the_command_prints_a_table_and_json(
     assert shown.code == 0, shown.err
     assert "ARC-C" in shown.out
     assert json.loads(capspace(*command, "--json").out)["n_drifting"] == 0
+
+
+def test_a_drift_from_published_scores_is_a_line_and_an_exit_code(
+    capspace: Command, tmp_path: Path
+) -> None:
+    name = "meta-llama/Llama-2-7b-hf"
+    measured(
+        tmp_path, None, model=name, benchmark="MMLU", score=0.38, stderr=0.004, n_items=14042,
+        n_shot=0,
+    )  # fmt: skip
+    command = ("twin", name, "--panel", "classic-8", "--store", tmp_path, "--against", "published")
+    shown = capspace(*command)
+    assert shown.code == 1
+    assert "likely shots: 0, there 5" in " ".join(shown.out.split())
+    assert json.loads(capspace(*command, "--json").out)["n_drifting"] == 1

@@ -19,7 +19,7 @@ pytest.importorskip("lm_eval", reason="the recorder needs the collect extra")
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from capspace.collect.errors import HarnessError, ResponseError
+from capspace.collect.errors import HarnessError, ResponseError, UnscorableRequestsError
 from capspace.collect.recorder import dispatch as dispatch
 from capspace.collect.recorder.accelerator import NonFiniteWatch, seeded
 from capspace.collect.recorder.recorder import Recorder
@@ -517,3 +517,28 @@ def test_draws_without_torch_need_no_seed(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     with seeded(b"anything"):
         assert "torch" not in sys.modules
+
+
+def test_requests_that_cannot_be_scored_fail_the_cell_and_the_others_are_kept(
+    journal: Journal,
+) -> None:
+    class Refusing(Counting):
+        def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+            given: list[Any] = list(super().loglikelihood(requests))
+            refused = {i: "too long" for i, r in enumerate(requests) if r.doc_id == 1}
+            if refused:
+                raise UnscorableRequestsError(
+                    [None if i in refused else x for i, x in enumerate(given)], refused
+                )
+            return given
+
+    with pytest.raises(ResponseError) as error:
+        recorder(journal, Refusing()).loglikelihood(choices(3))
+    assert str(error.value) == (
+        "org/model: quiz: 4 of 12 requests cannot be scored, the first quiz item 1 (too long); "
+        "all other responses are stored"
+    )
+    assert len(journal.known("model")) == 8
+    assert str(UnscorableRequestsError([None], {0: "too long"})) == "too long"
+    two = UnscorableRequestsError([None, (-1.0, True)], {0: "too long"})
+    assert str(two) == "1 of 2 requests cannot be scored: too long"

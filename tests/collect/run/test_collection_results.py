@@ -10,7 +10,7 @@ import pytest
 
 import capspace.collect
 from capspace.collect import Checkpoint, CollectError, Collection, Missing, Result
-from capspace.collect.run._measurement_notes import measurement_notes
+from capspace.collect.run._measurement_notes import foot_notes, measurement_notes
 from capspace.collect.run._place import PlacedModel, place_collection
 from capspace.fit import load_reference
 from capspace.fit.decide._item_pool import ItemPool
@@ -128,3 +128,16 @@ def test_a_release_date_decides_how_far_a_reference_reaches(collection: Collecti
     assert (
         "more than 6 months after the last model" in placed["2027-06"].evaluated["mmmu/val"].reason
     )
+
+
+def test_what_was_measured_without_the_engine_stands_at_the_foot(collection: Collection) -> None:
+    first, second = collection.results
+    old = {"engine": {"unsupported_reason": "its layers"}}
+    new = {"engine": {"unsupported_reason": "its layers", "newer": "transformers 9 is newer"}}
+    assert foot_notes(collection) == []
+    results = (replace(first, provenance=old), replace(second, provenance=new))
+    start = "Measured on lm-eval's own path, without the scoring engine: "
+    assert foot_notes(replace(collection, results=results)) == [
+        f"{start}ARC-C (its layers).",
+        f"{start}HellaSwag (its layers; transformers 9 is newer).",
+    ]

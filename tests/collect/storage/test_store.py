@@ -22,7 +22,7 @@ from capspace.collect.errors import StoreError
 from capspace.collect.storage.maintenance import check_store
 from capspace.collect.storage.result import Missing
 from capspace.collect.storage.run_dates import date_of_epoch, date_of_text
-from capspace.collect.storage.schema import connect, transaction
+from capspace.collect.storage.schema import _leave_wal, connect, transaction
 from capspace.collect.storage.store import Store, default_store_path
 from capspace.fit.errors import TableError
 
@@ -544,3 +544,21 @@ def test_a_store_that_may_not_be_written_is_only_read(
         ]
     with pytest.raises(StoreError, match="it is read-only"):
         Store(tmp_path)
+
+
+def test_a_log_that_cannot_be_left_for_another_reason_is_an_error(tmp_path: Path) -> None:
+    earlier_store(tmp_path).close()
+    uri = f"{(tmp_path / 'store.sqlite').as_uri()}?mode=ro"
+    with (
+        closing(sqlite3.connect(uri, uri=True)) as db,
+        pytest.raises(sqlite3.OperationalError, match=r"readonly|disk I/O error"),
+    ):
+        _leave_wal(db)
+
+
+def test_samples_that_were_given_their_name_meanwhile_are_not_left_behind(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.put(replace(RESULT, n_items=2), SAMPLES)
+        part = store.samples_path / ".half.jsonl.gz.1.part"
+        part.symlink_to(tmp_path / "nowhere")  # listed, and not there
+        assert check_store(store) == []

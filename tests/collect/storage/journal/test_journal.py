@@ -30,13 +30,14 @@ from capspace.collect.storage.journal import (
     Journal,
     RequestKeys,
     folder,
+    inspect_journal,
     is_sampled,
     live,
     writer,
 )
 from capspace.collect.storage.journal.live import count_of, lock_of
 from capspace.collect.storage.journal.locks import try_lock, unlock
-from capspace.collect.storage.journal.reader import file_digest, read_shard
+from capspace.collect.storage.journal.reader import _chunk, file_digest, read_shard
 from capspace.collect.storage.journal.responses import pack, unpack
 from capspace.collect.storage.journal.writer import SLACK_BYTES
 
@@ -748,3 +749,58 @@ def test_journal_equals_a_dictionary(
         model.setdefault(identity, {})[key(i)] = f"answer {i}"
     journal = Journal(folder)
     assert {i: journal.known(i) for i in "abc"} == {i: model.get(i, {}) for i in "abc"}
+
+
+def test_a_name_that_another_writer_holds_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live.secrets, "token_hex", lambda n: "0" * 2 * n)
+    shard = live.OpenShard(tmp_path)
+    with pytest.raises(FileExistsError, match=lock_of(shard.path).name):
+        live.OpenShard(tmp_path)
+    assert live.has_writer(shard.path)
+    shard.abandon()
+    assert not live.has_writer(shard.path)
+
+
+def test_check_passes_over_a_shard_that_has_gone_meanwhile(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 2)
+    (tmp_path / "sealed-gone.sqlite").symlink_to(tmp_path / "nowhere")  # listed, and not there
+    report = inspect_journal(tmp_path)
+    assert (report.n_chunks, report.n_responses, report.problems) == (2, 32, [])
+
+
+def test_what_cannot_be_opened_is_an_error_and_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "live-other-1-0.sqlite"
+    path.mkdir()
+    with pytest.raises(sqlite3.OperationalError, match=r"unable to open|disk I/O error"):
+        read_shard(path, sealed=True)
+    (tmp_path / f"{path.name}-wal").write_text("some log")
+    with pytest.raises(sqlite3.OperationalError, match=r"unable to open|disk I/O error"):
+        folder._finish_log(path)
+
+
+def test_a_chunk_that_its_page_no_longer_holds_is_damage(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 1)
+    with closing(sqlite3.connect(shard_of(tmp_path))) as db:
+        assert _chunk(db, 1).n == 16
+        with pytest.raises(sqlite3.DatabaseError, match="its page no longer holds it"):
+            _chunk(db, 2)
+
+
+def test_an_error_while_a_chunk_is_written_leaves_nothing_of_it(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        fill(journal, 1)
+        db = journal._own_shard().writer._db
+
+        def fail() -> NoReturn:
+            with writer._Transaction(db):
+                db.execute("DELETE FROM chunks")
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fail()
+        assert not db.in_transaction
+        assert db.execute("SELECT count(*) FROM chunks").fetchone() == (1,)

@@ -21,7 +21,7 @@ from checkout import ROOT
 from documentation import documentation_module
 from zoo_parts import small_panel, untrained, with_code
 
-from capspace.collect.errors import ZooError
+from capspace.collect.errors import MissingExtraError, ZooError
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.journal import Journal
 from capspace.collect.storage.result import Result
@@ -460,3 +460,9 @@ def test_options_reach_sbatch_as_they_are() -> None:
     made = options(time="1-02:00:00", extra=["--qos=low", "exclusive"])
     assert made.seconds == 26 * 3600
     assert made.extra == {"qos": "low", "exclusive": True}
+
+
+def test_without_submitit_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'capspace\[slurm\]'"):
+        slurm._require_slurm()
