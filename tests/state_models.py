@@ -87,6 +87,7 @@ HYBRIDS: dict[str, tuple[str, dict[str, Any]]] = {
     "falcon_mamba": ("FalconMambaConfig", {"state_size": 8, "time_step_rank": 4}),
     "jamba": ("JambaConfig", JAMBA),
     "zamba": ("ZambaConfig", ZAMBA),
+    "rwkv": ("RwkvConfig", {"context_length": 256, "num_hidden_layers": 8}),
 }
 
 _LATENT = {

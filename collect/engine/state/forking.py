@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicCache
 
 from ..forward import CACHE_NAMES, UnsupportedForwardError, base_model, first_line
 from ..tree import IntArray
-from .own_caches import own_cache, select_linear
+from .own_caches import ListedState, own_cache, select_linear
 from .scan import continued_scans, scanning_layers
 
 __all__ = [
@@ -54,6 +54,7 @@ FAMILIES = {
     "qwen3_5_text",
     "qwen3_next",
     "qwen4_exp_text",
+    "rwkv",
     "zamba",
     "zamba2",
     "zaya",
@@ -62,12 +63,11 @@ FAMILIES = {
 
 The scans of Mamba, Falcon Mamba, Jamba and Zamba do so by
 :func:`~capspace.collect.engine.state.scan.continued_scans`. Not RecurrentGemma, whose state is kept
-in its modules, nor RWKV, whose state is a list of tensors outside of any cache.
+in its modules.
 """
 
 _ELSEWHERE = {
     "recurrent_gemma": "in its modules",
-    "rwkv": "in a list of tensors outside of transformers' cache",
 }
 """Where a state is that cannot be copied, by model type."""
 
@@ -84,7 +84,7 @@ _CUT = 64
 """Long stretches are cut at multiples of what the scan of a recurrent layer takes at once."""
 
 State = Any
-"""A transformers cache of all layers."""
+"""A transformers cache of all layers, or what a model has instead."""
 
 
 def has_recurrent_state(model: nn.Module) -> bool:
@@ -219,7 +219,8 @@ class StateForward:
         parameters = inspect.signature(base_model(model).forward).parameters
         scanning = scanning_layers(model)
         reason = ""
-        for name in CACHE_NAMES:
+        own = own_cache(model)
+        for name in (own.argument,) if isinstance(own, ListedState) else CACHE_NAMES:
             forward = cls(
                 model,
                 name,
@@ -235,7 +236,7 @@ class StateForward:
             except Exception as error:  # a stranger's code may raise anything
                 reason = first_line(error)
                 continue
-            if any(_is_filled(layer) for layer in state.layers):
+            if _is_filled(state):
                 return forward
             reason = "the state that it is given stays empty"
         raise UnsupportedForwardError(f"its code does not take the engine's inputs ({reason})")
@@ -275,7 +276,9 @@ class StateForward:
         """
         device = next(self.model.parameters()).device
         wanted = torch.from_numpy(columns).to(device)
-        settings: dict[str, Any] = {self.cache_name: state}
+        is_listed = isinstance(state, ListedState)
+        given = state.before(tokens.shape[1]) if is_listed else state
+        settings: dict[str, Any] = {self.cache_name: given}
         if self.takes_positions:
             settings["position_ids"] = torch.from_numpy(positions).to(device)
         if self.picks_columns:
@@ -284,11 +287,20 @@ class StateForward:
             settings["attention_mask"] = mask.to(device)
         inputs = torch.from_numpy(tokens).to(device)
         with continued_scans(self.scanning):
-            logits: Tensor = self.model(input_ids=inputs, use_cache=True, **settings).logits
+            output = self.model(input_ids=inputs, use_cache=True, **settings)
+        logits: Tensor = output.logits
+        if is_listed and state.tensors is None:
+            state.tensors = output.state
         return logits if self.picks_columns else logits.index_select(1, wanted)
 
 
-def _is_filled(layer: Any) -> bool:
+def _is_filled(state: State) -> bool:
+    if isinstance(state, ListedState):
+        return state.tensors is not None
+    return any(map(_is_layer_filled, state.layers))
+
+
+def _is_layer_filled(layer: Any) -> bool:
     keys = getattr(layer, "keys", None)
     states = getattr(layer, "conv_states", None)
     return (keys is not None and keys.numel() > 0) or any(

@@ -47,11 +47,6 @@ LONG = {
 }
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "rwkv": (
-        "RwkvConfig",
-        {"attention_hidden_size": 32},
-        "Rwkv.* carries a recurrent state in a list of tensors outside",
-    ),
     "recurrent_gemma": (
         "RecurrentGemmaConfig",
         {"num_hidden_layers": 3, "lru_width": 32, "attention_window_size": 24},

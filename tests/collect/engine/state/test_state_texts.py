@@ -139,6 +139,21 @@ def test_rows_leave_and_enter(name: str) -> None:
         assert stats.fed_prompt_tokens < stats.prompt_tokens / 2
 
 
+def test_rows_of_a_listed_state_do_not_mix() -> None:
+    """Given one token of several rows, RWKV itself mixes each row with the tokens of all."""
+    model = build_named("rwkv")
+    model.generation_config.eos_token_id = None
+    prompts = prompts_of(0)
+    own = own_texts(model, prompts, 10)
+    assert generated(model, prompts, 32)[0] == own
+    pair = torch.tensor([prompts[0][:20], prompts[1][20:40]])
+    in_a_batch = own_texts(model, pair.tolist(), 10)
+    settings = {"max_new_tokens": 10, "min_new_tokens": 10, "do_sample": False}
+    both = model.generate(pair, attention_mask=torch.ones_like(pair), **settings)
+    # when this holds no more, transformers has mended it
+    assert both[:, 20:].tolist() != in_a_batch
+
+
 @pytest.mark.slow
 def test_long_texts_of_prompts_in_pieces() -> None:
     """Keys that outgrow their room, and prompts longer than a pass."""
