@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from checkout import ROOT
+from checkout import ROOT, nodes
 
 PARTS = ("collect", "fit", "tasks")
 HEAVY = ("torch", "lm_eval", "transformers", "datasets", "accelerate")
@@ -21,7 +21,7 @@ def modules(part: str) -> list[Path]:
 def imports(path: Path) -> Iterator[str]:
     """Yield the full name of each module that a module of ours imports from."""
     here = ("capspace", *path.relative_to(ROOT).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -65,10 +65,9 @@ def test_imports_inside_a_package_are_relative(part: str) -> None:
     """So a reader with a bare clone can follow them, and no second copy is ever loaded."""
 
     def names_itself(path: Path) -> bool:
-        nodes = ast.walk(ast.parse(path.read_text()))
         return any(
             isinstance(n, ast.ImportFrom) and (n.module or "").startswith(f"capspace.{part}")
-            for n in nodes
+            for n in nodes(path)
         )
 
     assert offenders(part, names_itself) == []
@@ -86,7 +85,12 @@ def test_a_bare_name_is_refused_in_one_line(part: str) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_module_says_its_idea_in_its_first_line(part: str) -> None:
-    assert offenders(part, lambda p: not ast.get_docstring(ast.parse(p.read_text()))) == []
+    def has_none(path: Path) -> bool:
+        module = nodes(path)[0]
+        assert isinstance(module, ast.Module)
+        return not ast.get_docstring(module)
+
+    assert offenders(part, has_none) == []
 
 
 def loaded_by(code: str) -> set[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import typer
-from checkout import ROOT
+from checkout import ROOT, nodes
 from commands import ALL
 
 MOST = 10
@@ -23,7 +23,7 @@ def commands(group: typer.Typer) -> Iterator[str]:
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
     """Yield the functions and methods of a file, and how many parameters a caller may give."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             given = node.args
             named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
@@ -48,7 +48,7 @@ def test_the_settings_stand_once() -> None:
     distinctive = {"parallelize", "allow_code_execution", "batch_size", "chat_template"}
     repeated = []
     for path in (ROOT / "collect").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 named = {a.arg for a in [*node.args.args, *node.args.kwonlyargs]}
                 if len(named & distinctive) > 2:

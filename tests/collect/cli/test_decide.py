@@ -111,6 +111,7 @@ def test_prices_in_another_unit_are_not_weighed(capspace: Command, table: Path) 
     assert any("nothing says what they cost: Winogrande" in note for note in shown["notes"])
 
 
+@pytest.mark.slow
 def test_the_next_benchmark_saves_most_width_for_its_cost(
     capspace: Command, table: Path, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ def own(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "mine.csv", tmp_path / "others.csv"
 
 
+@pytest.mark.slow
 def test_own_columns_give_a_card(capspace: Command, own: tuple[Path, Path]) -> None:
     mine, others = own
     command = (

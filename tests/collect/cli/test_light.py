@@ -43,6 +43,7 @@ def scores(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_published_scores_need_numpy_alone(scores: str) -> None:
     shown = (["targets"], ["references"])
     modules = imported(["predict", scores], ["predict", scores, "--json"], *shown)
@@ -52,11 +53,13 @@ def test_published_scores_need_numpy_alone(scores: str) -> None:
     assert "capspace.collect.settings" not in modules
 
 
+@pytest.mark.slow
 def test_json_needs_no_tables_and_a_packaged_reference_no_yaml(scores: str) -> None:
     unused = {"rich", "yaml"} | ({"numpy.ma"} if Version(np.__version__) >= Version("2") else set())
     assert unused.isdisjoint(imported(["predict", scores, "--json"]))
 
 
+@pytest.mark.slow
 def test_measuring_needs_no_law() -> None:
     """No law is fitted as a model is measured, and its libraries are imported when it is loaded."""
     script = "import sys, capspace.collect.run.collect; print(*sys.modules)"

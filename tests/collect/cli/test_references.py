@@ -95,6 +95,7 @@ def test_another_reference_answers_by_name(capspace: Command, mine: Path) -> Non
     assert "not known to epoch-2026, left out: MMLU-Pro, IFEval, AIME 2025" in shown
 
 
+@pytest.mark.slow
 def test_benchmarks_of_panels_that_a_reference_does_not_know_are_left_out_with_a_line(
     capspace: Command, mine: Path
 ) -> None:

@@ -197,6 +197,7 @@ def test_chat_completions_have_no_log_probabilities_of_given_answers() -> None:
         assert reason.startswith("log-likelihoods of given answers mean nothing for a model that")
 
 
+@pytest.mark.slow
 def test_a_template_that_ignores_enable_thinking_is_one_line(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -267,6 +268,7 @@ def test_another_models_name_is_refused() -> None:
             generated(model, "a")
 
 
+@pytest.mark.slow
 def test_a_server_that_ignores_the_temperature_is_refused() -> None:
     with scripted_server(constant) as server:
         model = served(server)

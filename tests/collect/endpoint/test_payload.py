@@ -88,6 +88,7 @@ def test_a_field_that_no_score_depends_on_is_left_out_where_it_is_refused(
             assert any("the server refuses the field" in note for note in model.notes)
 
 
+@pytest.mark.slow
 def test_a_field_that_a_score_depends_on_is_never_left_out() -> None:
     for name, settings in {
         "top_k": {"temperature": 0.5, "top_k": 3, "chat_template": True},

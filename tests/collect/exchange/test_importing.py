@@ -566,6 +566,7 @@ def test_import_again_changes_nothing(store: Store, panel: Panel, tmp_path: Path
     assert [(r.key, r.score) for r in store.results()] == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="the shared data is not beside this checkout")
 def test_pythias_published_results(store: Store, panel: Panel, tmp_path: Path) -> None:
     whole = pd.read_csv(RESULTS / "pythia_evals_tidy.csv.gz")

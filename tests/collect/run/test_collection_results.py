@@ -110,6 +110,7 @@ def test_a_server_and_items_that_were_all_measured_are_noted(collection: Collect
     assert notes[-1] == "All items were measured to reach the tolerance 5%."
 
 
+@pytest.mark.slow
 def test_a_release_date_decides_how_far_a_reference_reaches(collection: Collection) -> None:
     results = (result("GPQA-diamond", 0.45, 0.03), result("MMLU-Pro", 0.62, 0.01))
     dated = replace(collection, results=results, missing=())

@@ -143,6 +143,7 @@ def test_unknown_machine_is_refused() -> None:
         filter_program("pdp11")
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_verdicts_say_why() -> None:
     def reason(program: str, test: str = "assert f(2) == 4") -> tuple[bool, str]:

@@ -83,6 +83,7 @@ MEASUREMENT = Measurement(
 PLAIN = "lm-eval 0.4.13 arc_challenge v1.0 acc_norm; hf bfloat16"
 
 
+@pytest.mark.slow
 @given(PROTOCOLS)
 @example(Protocol(tasks=("a",), metric="v0", filter="strict-match", backend="hf"))
 def test_a_sentence_says_what_the_protocol_is(protocol: Protocol) -> None:

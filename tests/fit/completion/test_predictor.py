@@ -95,6 +95,7 @@ def test_the_scale_is_the_quantile_of_its_back_tests(fitted):
     assert quantile(ratios, weight, 0.5) < fitted.scale_ < quantile(ratios, weight, 0.99)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_forward", [0, 2, 6, 30])
 def test_a_scale_of_few_back_tests_covers_new_cells(n_forward):
     rng = np.random.default_rng(0)

@@ -77,6 +77,7 @@ def planted(n: int = 60) -> tuple[ScoreTable, pd.Series, pd.Series]:
     return table, before, after
 
 
+@pytest.mark.slow
 def test_a_planted_gain_is_found() -> None:
     table, before, after = planted()
     scores = pd.DataFrame({"A": [0.5], "B": [0.5], "C": [0.5]}, index=["mine"])

@@ -77,6 +77,7 @@ def test_damaged_siblings_are_refused(copied: Path, damage: str) -> None:
         sibling_model(load_reference(copied))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "benchmark", "target"),
     [("study-2024", "MMLU", "bbh"), ("frontier-2026", "GPQA-diamond", "hle/no-tools")],

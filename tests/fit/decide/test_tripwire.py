@@ -154,6 +154,7 @@ def test_scores_that_are_no_fractions_are_left_to_others(
     assert check_together(table, {}) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["study-2024", "epoch-2026"])
 def test_what_is_stored_is_what_a_fit_gives(name: str) -> None:
     """Write it again with scripts/tripwire_table.py --store after a table has changed."""

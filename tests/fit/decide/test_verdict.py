@@ -163,6 +163,7 @@ def test_several_targets_count_in_units_of_their_own_widths() -> None:
     assert criterion(np.array([0.05]), np.array([0.1])) == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_benchmarks_after_the_first_add_to_it() -> None:
     result = next_evaluations(TABLE, load_reference(), prices=PRICES, targets=["bbh", "gsm8k"])
     assert [s.measurement.cost for s in result.single[:2]] == [Cost(1, "device-hours")] * 2
@@ -175,6 +176,7 @@ def test_benchmarks_after_the_first_add_to_it() -> None:
     assert draw_cost_and_width(result).axes[0].get_xlabel() == "Cost of measuring, GPU-hours"
 
 
+@pytest.mark.slow
 def test_a_verdict_is_drawn_with_what_is_wanted() -> None:
     settings = {"target": "bbh", "cost": Cost(9, "device-hours"), "prices": PRICES}
     result = judge_run(TABLE, load_reference(), question=Question(tolerance=0.05), **settings)

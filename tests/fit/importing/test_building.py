@@ -283,6 +283,7 @@ def test_what_is_written_is_plain_text_that_says_where_it_is_from(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_built_reference_has_laws_and_an_evaluation_of_its_targets(tmp_path):
     rng = np.random.default_rng(0)
     able = rng.normal(size=40)

@@ -250,6 +250,7 @@ def epoch():
     return replace(cheap, offsets=SourceOffsets(tuple(pairs)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second"), [(HOME, HERE), (HERE, HERE)], ids=["own-and-other", "both-other"]
 )

@@ -186,6 +186,7 @@ def test_a_model_is_placed_among_this_years_and_reported(
     assert write_report(placement, tmp_path).is_file()
 
 
+@pytest.mark.slow
 def test_an_interval_beyond_every_model_is_refused_and_forced_alone(frontier: Reference) -> None:
     low = {"GPQA-diamond": 0.3, "MMLU-Pro": 0.3, "IFEval": 0.6, "GSM8K": 0.6, "MMLU": 0.55}
     table = row(low, release_date="2025-06", mode="chat")

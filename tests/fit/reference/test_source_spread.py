@@ -50,6 +50,7 @@ def test_offset_and_spread_of_one_more_model_add_in_squares(epoch):
     assert pair.deviation == pytest.approx(np.hypot(0.02, 0.08 * np.sqrt(1 + np.pi / 40)))
 
 
+@pytest.mark.slow
 def test_planted_offsets_are_covered_with_the_spread_and_not_without():
     rng = np.random.default_rng(3)
 

@@ -28,6 +28,7 @@ def by_pandas(content: bytes) -> dict[str, list[str]] | str:
     return {str(c): frame[c].tolist() for c in frame.columns}
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(["model,b\n", "Model;b,c;d\n", "a\tmodel\n", "\ufeffmodel,b\r\n", "x,y\n"]),

@@ -235,6 +235,7 @@ def test_too_little_says_so() -> None:
         fit_zoo("z", table.select(models=list(table.models.index[:2])), chance)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_starts")
 def test_a_zoo_without_compute_says_what_is_missing() -> None:
     table, chance = planted(0)

@@ -106,6 +106,7 @@ SERVED_VALUES: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of transformers, about settings of samples
 @pytest.mark.parametrize("own", SERVED_VALUES, ids=lambda own: "-".join(own))
 def test_settings_that_are_served_give_hf_s_texts(texts: Texts, own: dict[str, Any]) -> None:

@@ -66,6 +66,7 @@ def test_scores_are_those_of_hf(name: str) -> None:
     np.testing.assert_allclose(ours, own, atol=2e-4, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", each(HYBRIDS))
 def test_bfloat16(name: str) -> None:
     """The error against fp32 is what hf's own is, though states are cut in other places."""

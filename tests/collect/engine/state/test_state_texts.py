@@ -114,6 +114,7 @@ def test_what_is_longer_than_the_probe_can_tell_takes_the_path_of_hf(
     assert CapspaceLM(model, **SHARED).unsupported_reason is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", each(["qwen3_5", "lfm3", "gemma_3n"]))
 def test_rows_leave_and_enter(name: str) -> None:
     """Texts of every length, in few rows and in many: each is what it is alone."""
@@ -139,6 +140,7 @@ def test_rows_leave_and_enter(name: str) -> None:
         assert stats.fed_prompt_tokens < stats.prompt_tokens / 2
 
 
+@pytest.mark.slow
 def test_rows_of_a_listed_state_do_not_mix() -> None:
     """Given one token of several rows, RWKV itself mixes each row with the tokens of all."""
     model = build_named("rwkv")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from capspace.collect.run.turns import in_turn
+from capspace.collect.run import turns
 from capspace.collect.storage.journal import Journal, Lease, Leases
 from capspace.collect.storage.journal import leases as leases_module
 
@@ -127,14 +127,19 @@ def test_hold_gives_the_cell_back_also_after_an_error(leases: Leases) -> None:
     assert leases.holder("cell") is None
 
 
-def test_cells_of_others_come_last_and_done_ones_not_at_all(tmp_path: Path) -> None:
+def test_cells_of_others_come_last_and_done_ones_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_POLL_SECONDS", 0.0)
     with Journal(tmp_path) as journal:
         taken = journal.leases.acquire("b")
         assert taken is not None
         seen = []
         done = {"c"}
-        turns = in_turn(["a", "b", "c", "d"], key=str, is_done=done.__contains__, journal=journal)
-        for cell in turns:
+        cells = turns.in_turn(
+            ["a", "b", "c", "d"], key=str, is_done=done.__contains__, journal=journal
+        )
+        for cell in cells:
             seen.append(cell)
             assert journal.leases.holder(cell) is not None
             if cell == "d":  # the other run is done with its cell

@@ -35,6 +35,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_add_under_one_lock_lose_nothing(tmp_path: Path) -> None:
     (tmp_path / "number").write_text("0")
     both = [subprocess.Popen([sys.executable, "-c", COUNT, tmp_path]) for _ in range(2)]
