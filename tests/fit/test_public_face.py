@@ -162,6 +162,7 @@ def test_a_law_that_was_not_fitted_says_so() -> None:
         TargetLaw("bbh").predict(pd.DataFrame(ROW, index=["mine"]))
 
 
+@pytest.mark.slow
 def test_an_interval_method_takes_what_a_law_has_learned(placement: Placement) -> None:
     law = placement.laws["bbh"]
     complete = law.scores_.dropna().to_numpy()[:3]

@@ -84,6 +84,7 @@ def test_items_are_the_same_bytes_for_ever() -> None:
     assert hashlib.sha256(lines.encode()).hexdigest()[:16] == "114744980b00bcf2"
 
 
+@pytest.mark.slow
 def test_no_question_of_the_test_is_in_the_training_text() -> None:
     asked = {i.question for name in BENCHMARKS for i in benchmark_items(name)}
     script = train_zoo()
@@ -98,6 +99,7 @@ def test_streams_differ() -> None:
     assert item("copying", "train", 0) != item("copying", "test", 0)
 
 
+@pytest.mark.slow
 def test_the_panel_s_tasks_load_and_hold_the_items() -> None:
     panel = load_panel("procedural")
     harness = Harness(panel.benchmarks)

@@ -131,6 +131,7 @@ def scores(*, per_token: float, first: float | None = None) -> Any:
     return reply
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [

@@ -63,6 +63,7 @@ def refusing(*names: str) -> Any:
     return reply
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "absent", "present"),
     [

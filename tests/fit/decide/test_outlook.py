@@ -93,6 +93,7 @@ def outlook_of(laws: FittedPredictor, row: pd.Series, known: tuple[str, ...]) ->
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measured", [("C",), ("D",), ("C", "D")])
 def test_expected_widths_are_those_that_measuring_gives(
     laws: FittedPredictor, measured: tuple[str, ...]

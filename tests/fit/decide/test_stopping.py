@@ -152,6 +152,7 @@ def scores() -> ScoreTable:
     return ScoreTable.from_wide(own)
 
 
+@pytest.mark.slow
 def test_the_width_curve_is_that_of_the_law(scores: ScoreTable) -> None:
     reference, own = load_reference(), scores.wide()
     effect = PredictedWidths(reference, targets=["bbh"]).effect(scores)

@@ -79,6 +79,7 @@ def test_generated_scores_that_fall_together_are_named_together(
     assert "chat template" in together[0].causes[0]
 
 
+@pytest.mark.slow
 def test_noise_of_few_items_does_not_ring(siblings: tuple[SiblingModel, LeftOut]) -> None:
     truth = planted(200, 4)[0]
     rng = np.random.default_rng(5)

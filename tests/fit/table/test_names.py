@@ -125,6 +125,7 @@ def test_two_revisions_of_one_run_are_two_models():
     assert match_names("run-1b@aaaaaaaa", ["run-1b@bbbbbbbb"]) == ()
 
 
+@pytest.mark.slow
 def test_no_two_models_of_the_reference_are_surely_one(known):
     pairs = [(a, b) for a, b in itertools.permutations(known, 2) if sure(a, [b])]
     assert pairs == []

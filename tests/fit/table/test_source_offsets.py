@@ -50,6 +50,7 @@ def test_the_spread_of_few_models_is_not_biased(n):
     assert np.mean(spreads) == pytest.approx(0.02, rel=0.08)
 
 
+@pytest.mark.slow
 def test_an_interval_of_the_next_model_has_its_coverage():
     rng = np.random.default_rng(3)
     inside = []

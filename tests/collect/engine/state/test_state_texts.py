@@ -166,6 +166,7 @@ def test_long_texts_of_prompts_in_pieces() -> None:
     assert texts == own_texts(model, prompts, 90)
 
 
+@pytest.mark.slow
 def test_a_sample_depends_on_its_prompt_and_seed_alone() -> None:
     model = build_named("lfm2")
     prompts = [prompts_of(0)[0]] * 6 + prompts_of(1)[:3]
