@@ -79,7 +79,9 @@ def test_the_wheel_is_downloaded_and_installed_without_an_index(
     ((download,), (install,)) = (
         re.findall(rf"(pip {which} [^`\n]+)", page) for which in ("download", "install")
     )
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "venv"], cwd=tmp_path, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", "venv"], cwd=tmp_path, check=True
+    )
     python = tmp_path / "venv" / "bin" / "python"
     here = ["--quiet", "--no-deps"]
     for command, options in (

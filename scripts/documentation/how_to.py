@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 from tutorials import BLOCK, ON_SLURM, ROOT, RUN, SHELL, run_page, title_of
 
-__all__ = ["Page", "pages", "run_how_to", "unaccounted"]
+__all__ = ["Page", "all_pages", "pages", "run_how_to"]
 
 # Folders with Markdown of ours; others hold packages, builds and results.
 FOLDERS = (".github", "collect", "docs", "findings", "fit", "scripts", "tasks", "tests")
@@ -38,24 +38,24 @@ class Page:
         The page.
     before : list of str, default []
         Commands that make what the page takes for granted.
+    instead : dict of str to str, default {}
+        Words of its blocks, and what stands for them here, in this order.
+    not_run : dict of str to str, default {}
+        How commands begin that cannot run here, and why.
+    run_by : dict of str to str, default {}
+        How commands begin that are run elsewhere, by a test, a workflow or ``.ci/run``, and where.
     served : dict of str to str, default {}
         The URL of a page's server, and the name of the model behind it: a small chat checkpoint in
         a folder of that name, which ``transformers serve`` answers with.
-    instead : dict of str to str, default {}
-        Words of its blocks, and what stands for them here, in this order.
-    run_by : dict of str to str, default {}
-        How commands begin that are run elsewhere, by a test, a workflow or ``.ci/run``, and where.
-    not_run : dict of str to str, default {}
-        How commands begin that cannot run here, and why.
 
     """
 
     path: Path
     before: list[str] = field(default_factory=list)
-    served: dict[str, str] = field(default_factory=dict)
     instead: dict[str, str] = field(default_factory=dict)
-    run_by: dict[str, str] = field(default_factory=dict)
     not_run: dict[str, str] = field(default_factory=dict)
+    run_by: dict[str, str] = field(default_factory=dict)
+    served: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -93,7 +93,9 @@ class Page:
     def unused(self) -> list[str]:
         """Return the words of the entry that no block has."""
         text = "\n".join(block["text"] for block in BLOCK.finditer(self.path.read_text()))
-        return [words for words in (*self.instead, *self.served, *self.left_out) if words not in text]
+        return [
+            words for words in (*self.instead, *self.served, *self.left_out) if words not in text
+        ]
 
     def unaccounted(self) -> Iterator[str]:
         """Yield the blocks that are neither run nor named, each with the page's name."""
@@ -129,14 +131,12 @@ def all_pages() -> list[Page]:
     found = []
     for path in [*sorted(ROOT.glob("*.md")), *sorted(below)]:
         name = str(path.relative_to(ROOT))
-        has_entry = name in entries
-        page = Page(path, **(entries.pop(name, None) or {}))
         has_blocks = BLOCK.search(path.read_text()) is not None
-        if has_blocks and not has_entry and page.runs and not page.is_tutorial:
+        entry = entries.pop(name, {}) if has_blocks else None
+        page = Page(path, **(entry or {}))
+        if entry == {} and page.runs and not page.is_tutorial:
             raise ValueError(f"{name} has commands, and no entry in how_to.yaml")
-        if has_entry and not has_blocks:
-            entries[name] = None
-        if has_blocks and (unused := page.unused()):
+        if unused := page.unused():
             raise ValueError(f"how_to.yaml: {name} has no {', '.join(map(repr, unused))}")
         found.append(page)
     if entries:

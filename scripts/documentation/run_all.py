@@ -32,6 +32,7 @@ HERE = Path(__file__).parent
 LONGEST = (
     "docs/how-to/stop-early.md",
     "zoo",
+    "README.md",
     "docs/how-to/thinking.md",
     "docs/how-to/air-gapped.md",
 )

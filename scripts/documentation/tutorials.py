@@ -4,7 +4,7 @@
 
 A tutorial is Markdown whose fenced blocks are run from top to bottom in an empty folder:
 
-- ``sh`` or ``bash``: each command, ``capspace``, ``export`` and ``python FILE`` in this process, all
+- ``sh``, ``bash``: each command, ``capspace``, ``export`` and ``python FILE`` in this process, all
   others by bash;
 - ``python``: run with the names of the blocks before it;
 - any block with a title such as ``title="zoo.yaml"``: written to that file;
