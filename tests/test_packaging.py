@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,31 @@ def test_wheel_holds_the_namespace_and_its_data_and_nothing_else(wheel: Path) ->
     ):
         assert needed in names
     assert any(n.startswith("capspace/tasks/data/") and n.endswith(".jsonl") for n in names)
+
+
+def test_the_wheel_is_downloaded_and_installed_without_an_index(
+    wheel: Path, tmp_path: Path
+) -> None:
+    """By the commands of the page on air-gapped machines; what it requires is left out here."""
+    page = (ROOT / "docs" / "how-to" / "air-gapped.md").read_text()
+    ((download,), (install,)) = (
+        re.findall(rf"(pip {which} [^`\n]+)", page) for which in ("download", "install")
+    )
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", "venv"], cwd=tmp_path, check=True
+    )
+    python = tmp_path / "venv" / "bin" / "python"
+    here = ["--quiet", "--no-deps"]
+    for command, options in (
+        (download, [*here, "--no-index", "--find-links", str(wheel.parent)]),
+        (install, here),
+    ):
+        pip = [sys.executable, "-m", "pip", "--python", str(python), *shlex.split(command)[1:]]
+        done = subprocess.run([*pip, *options], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "wheels").iterdir()] == [wheel.name]
+    (installed,) = (tmp_path / "venv").glob("lib/python*/site-packages/capspace-*.dist-info")
+    assert installed.name == f"capspace-{version_of(wheel)}.dist-info"
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,16 @@
 """What the README says runs, runs: each command and each block of Python."""
 
+import json
 import re
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
+from subprocess import PIPE, STDOUT
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,7 +25,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return re.findall(rf"```{language}(?: [^\n]*)?\n(.*?)```", README, flags=re.DOTALL)
 
 
 COMMANDS = [
@@ -81,6 +87,61 @@ def test_output_it_shows_is_printed_but_for_the_digits(
     (shown,) = blocks("text")
     printed = _masked(capspace("predict", "scores.csv", "--target", "hle/no-tools").out)
     assert [line for line in _masked(shown) if line not in printed] == []
+
+
+CONSOLE = """
+import sys
+from capspace.collect.cli import main
+from capspace.collect.runtime.progress import PlainProgress
+
+# A line about items for each chunk, where a run that takes minutes has one in half a minute.
+PlainProgress.__init__.__kwdefaults__["every"] = 0.0
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("forked")
+def test_a_killed_run_resumes_and_prints_what_the_page_shows(
+    tiny_checkpoint: Path, fault_tasks: Path, tmp_path: Path
+) -> None:
+    (shown,) = blocks("console")
+    lines = shown.splitlines()
+    first, again = (
+        [sys.executable, "-c", CONSOLE, *shlex.split(line[2:], comments=True)[1:]]
+        for line in lines
+        if line.startswith("$ capspace ")
+    )
+    assert first == again
+    (tmp_path / "my-model").symlink_to(tiny_checkpoint)
+    panel: dict[str, Any] = {"name": "mine", "version": 1, "description": "Two benchmarks."}
+    common = {"n_shot": 0, "metric": "acc", "chance": 0.25, "source": "made up"}
+    panel["benchmarks"] = [
+        {"name": "ARC-C", "tasks": ["fault_choice"], **common},
+        {"name": "Answer", "tasks": ["fault_answer"], **common, "metric": "exact_match"},
+    ]
+    (tmp_path / "mine.yaml").write_text(json.dumps(panel))
+    slowly = ["--include-path", str(fault_tasks), "--device", "cpu", "--batch-size", "8"]
+    command = [*first, *slowly, "--backend", "hf"]
+    killed = ""
+    with subprocess.Popen(command, cwd=tmp_path, stdout=PIPE, stderr=STDOUT, text=True) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            killed += line
+            # At most 432 of the 1,000 responses were not on disk by then.
+            if re.match(r"\[1/2\] ARC-C: (1[5-9]\d|2\d\d)/250 items", line):
+                run.kill()
+    assert run.returncode == -signal.SIGKILL, killed
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    printed = [*_numberless(killed), *_numberless(done.stdout + done.stderr)]
+    of_output = "\n".join(line for line in lines if not line.startswith("$"))
+    assert [line for line in _numberless(of_output) if line not in printed] == []
+
+
+def _numberless(text: str) -> list[str]:
+    """Return the lines with each number but those of a label as 0."""
+    return [re.sub(r"(?<![\[/])\b\d[\d.,]*\b(?<![.,])", "0", line) for line in text.splitlines()]
 
 
 def _masked(text: str) -> list[str]:

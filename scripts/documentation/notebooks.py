@@ -18,6 +18,7 @@ from typing import Any
 from tutorials import (
     BLOCK,
     ON_SLURM,
+    RUN,
     TUTORIALS,
     Output,
     TutorialError,
@@ -142,7 +143,7 @@ def _code(block: re.Match[str], on_slurm: bool) -> str | None:
     """Return what a cell runs for a block, None for one that is only read."""
     if _is_file(block):
         return f"%%writefile {title_of(block)}\n{block['text']}".rstrip()
-    if block["language"] not in ("sh", "python") or (title_of(block) and not on_slurm):
+    if block["language"] not in RUN or (title_of(block) and not on_slurm):
         return None
     magic = "" if block["language"] == "python" else "%%bash\n"
     return f"{magic}{block['text']}".rstrip()

@@ -32,6 +32,7 @@ HERE = Path(__file__).parent
 LONGEST = (
     "docs/how-to/stop-early.md",
     "zoo",
+    "README.md",
     "docs/how-to/thinking.md",
     "docs/how-to/air-gapped.md",
 )
@@ -41,8 +42,7 @@ def jobs(out: Path) -> dict[str, list[str]]:
     """Return the arguments of Python that run each tutorial and each page, by its name."""
     by_name = {page.stem: [str(HERE / "tutorials.py"), str(out), page.stem] for page in TUTORIALS}
     for page in pages():
-        name = str(page.path.relative_to(ROOT))
-        by_name[name] = [str(HERE / "how_to.py"), name]
+        by_name[page.name] = [str(HERE / "how_to.py"), page.name]
     order = [*LONGEST, *(name for name in by_name if name not in LONGEST)]
     return {name: by_name[name] for name in order}
 

@@ -4,7 +4,8 @@
 
 A tutorial is Markdown whose fenced blocks are run from top to bottom in an empty folder:
 
-- ``sh``: each command, ``capspace`` and ``python FILE`` in this process, all others by bash;
+- ``sh``, ``bash``: each command, ``capspace``, ``export`` and ``python FILE`` in this process, all
+  others by bash;
 - ``python``: run with the names of the blocks before it;
 - any block with a title such as ``title="zoo.yaml"``: written to that file;
 - a block with ``figures="a.png b.png"``: these, which it draws, are shown below it;
@@ -38,6 +39,8 @@ from typing import Any, TextIO
 __all__ = [
     "BLOCK",
     "ON_SLURM",
+    "RUN",
+    "SHELL",
     "TUTORIALS",
     "Output",
     "TutorialError",
@@ -56,6 +59,8 @@ TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: +(?P<options>[^\n]*))?\n(?P<text>.*?)^```$", re.M | re.S
 )
+SHELL = ("sh", "bash")
+RUN = (*SHELL, "python")
 ON_SLURM = "on a Slurm cluster"
 WIDTH = "110"
 
@@ -159,7 +164,7 @@ def _run_block(block: re.Match[str], names: dict[str, object], page: Path) -> Ou
     if title and title != ON_SLURM:
         Path(title).write_text(block["text"])
         return Output()
-    if block["language"] not in ("sh", "python") or (title and not cluster_answers()):
+    if block["language"] not in RUN or (title and not cluster_answers()):
         return Output(ran=False)
     printed = io.StringIO()
     try:
@@ -209,6 +214,9 @@ def _run_command(command: str, printed: TextIO) -> None:
         code = _exit_code(lambda: main(words[1:]))
     elif words[0] == "python":
         code = _exit_code(lambda: _run_script(words[1:]))
+    elif words[0] == "export":
+        os.environ |= dict(word.split("=", 1) for word in words[1:])
+        code = 0
     else:
         bash = ["/bin/bash", "-o", "pipefail", "-c", command]
         done = subprocess.run(bash, capture_output=True, text=True, check=False)

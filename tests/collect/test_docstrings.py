@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import doctest
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
-from capspace.collect import collect_scores, place, place_collection
-from capspace.tasks import load_panel, panel_names
+FILES = sorted(
+    file
+    for part in ("collect", "tasks")
+    for file in (ROOT / part).rglob("*.py")
+    if ">>> " in file.read_text()
+)
+MODULES = [
+    ".".join(("capspace", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+    for file in FILES
+]
+OF_A_MODEL = {"capspace.collect.run.collect", "capspace.collect.run._place"}
 
 
-def failures(*functions: Callable[..., object]) -> int:
+def run_examples(name: str) -> None:
+    module = import_module(name)
     runner = doctest.DocTestRunner()
-    for function in functions:
-        for example in doctest.DocTestFinder(exclude_empty=True).find(function):
-            runner.run(example)
-    assert runner.tries >= 2 * len(functions)
-    return runner.failures
+    for example in doctest.DocTestFinder(exclude_empty=True).find(module):
+        runner.run(example)
+    assert runner.tries
+    assert not runner.failures
 
 
-def test_examples_of_panels_run() -> None:
-    assert failures(load_panel, panel_names) == 0
+@pytest.mark.parametrize("name", sorted({*MODULES} - OF_A_MODEL))
+def test_examples_run(name: str) -> None:
+    run_examples(name)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(OF_A_MODEL))
 def test_examples_of_measuring_run(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("my-model").symlink_to(tiny_checkpoint)
-    assert failures(collect_scores, place, place_collection) == 0
+    run_examples(name)
