@@ -74,6 +74,18 @@ def test_a_checkpoint_is_weighed_before_and_after_its_download(
         checkpoint_folder(replace(good, offline=True))
 
 
+def test_a_download_that_was_cut_short_is_no_checkpoint(
+    good: Checkpoint, server: HubServer
+) -> None:
+    folder = Path(checkpoint_folder(good))
+    (folder / "tokenizer.json").unlink()
+    server.spoil = lambda request: REFUSED  # the client then takes the folder for whole
+    with pytest.raises(
+        FileNotFoundError, match=r"the local cache lacks tokenizer\.json of org/good"
+    ):
+        checkpoint_folder(good)
+
+
 def test_shards_are_downloaded_once_all_are_there(
     server: HubServer, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
