@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, ignore_patterns
 
 import pytest
 from hub_server import HubServer, Request, serving
@@ -74,16 +74,18 @@ def test_a_checkpoint_is_weighed_before_and_after_its_download(
         checkpoint_folder(replace(good, offline=True))
 
 
-def test_a_download_that_was_cut_short_is_no_checkpoint(
-    good: Checkpoint, server: HubServer
-) -> None:
-    folder = Path(checkpoint_folder(good))
+def test_a_download_that_was_cut_short_is_no_checkpoint(good: Checkpoint) -> None:
+    """As in a cache that an earlier client filled, which did not keep what there should be."""
+    kept = Path(checkpoint_folder(good)).parent.parent
+    earlier = kept.with_name("models--org--earlier")
+    copytree(kept, earlier, symlinks=True, ignore=ignore_patterns("trees"))
+    checkpoint = replace(good, location="org/earlier", offline=True)
+    folder = Path(checkpoint_folder(checkpoint))
+    assert folder == earlier / "snapshots" / good.revision
     (folder / "tokenizer.json").unlink()
-    server.spoil = lambda request: REFUSED  # the client then takes the folder for whole
-    with pytest.raises(
-        FileNotFoundError, match=r"the local cache lacks tokenizer\.json of org/good"
-    ):
-        checkpoint_folder(good)
+    why = "the local cache lacks tokenizer.json of org/earlier@.*, and the Hub does not answer"
+    with pytest.raises(FileNotFoundError, match=why):
+        checkpoint_folder(checkpoint)
 
 
 def test_shards_are_downloaded_once_all_are_there(
