@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 import pytest
-from hub_server import HubServer, Request, serving
+from hub_server import HubServer, Request, serving_here
 
 pytest.importorskip(
     "huggingface_hub", "1", reason="before, it reads the Hub's address once; zoo/work/test_hub runs"
@@ -27,16 +27,8 @@ REFUSED = 418  # no status after which the client tries again, or looks for anot
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A Hub for this process, with a cache of its own."""
-    from huggingface_hub import constants
-
-    with serving() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+def server(tmp_path: Path) -> Iterator[HubServer]:
+    with serving_here(tmp_path / "cache") as server:
         yield server
 
 
