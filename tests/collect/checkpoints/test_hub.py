@@ -68,9 +68,9 @@ def test_a_checkpoint_is_weighed_before_and_after_its_download(
 
 def test_a_download_that_was_cut_short_is_no_checkpoint(good: Checkpoint) -> None:
     """As in a cache that an earlier client filled, which did not keep what there should be."""
-    kept = Path(checkpoint_folder(good)).parent.parent
-    earlier = kept.with_name("models--org--earlier")
-    copytree(kept, earlier, symlinks=True, ignore=ignore_patterns("trees"))
+    present = Path(checkpoint_folder(good)).parent.parent
+    earlier = present.with_name("models--org--earlier")
+    copytree(present, earlier, symlinks=True, ignore=ignore_patterns("trees"))
     checkpoint = replace(good, location="org/earlier", offline=True)
     folder = Path(checkpoint_folder(checkpoint))
     assert folder == earlier / "snapshots" / good.revision

@@ -220,10 +220,10 @@ def test_items_are_paired_and_their_answers_compared(tmp_path: Path) -> None:
 
 
 def test_an_item_with_another_number_of_choices_has_other_responses(tmp_path: Path) -> None:
-    one = sample(0, 1.0, [["-1.5", "True"]])
+    single = sample(0, 1.0, [["-1.5", "True"]])
     choices = {f"gen_args_{i}": {"arg_0": "Q:", "arg_1": f" {c}"} for i, c in enumerate("ab")}
-    two = one | {"arguments": choices, "resps": [[["-1.5", "True"]], [["-2.5", "False"]]]}
-    pairs = paired(tmp_path, [one], [two])
+    two = single | {"arguments": choices, "resps": [[["-1.5", "True"]], [["-2.5", "False"]]]}
+    pairs = paired(tmp_path, [single], [two])
     assert (pairs.own, pairs.other) == ((1.0,), (1.0,))
     assert (pairs.n_prompts, pairs.n_responses, pairs.generated) == (0, 1, False)
 

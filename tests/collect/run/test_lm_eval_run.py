@@ -360,9 +360,9 @@ def test_what_the_journal_had_to_repair_is_said_after_the_run(
         "--store", tmp_path / "store",
     )  # fmt: skip
     assert done.code == 0, done.err
-    said = [line for line in done.err.splitlines() if line.startswith("capspace: ")]
-    assert [damaged.name in line for line in said[-2:]] == [True, False]
-    assert said[-1].startswith("capspace: 0 of ")
+    lines = [line for line in done.err.splitlines() if line.startswith("capspace: ")]
+    assert [damaged.name in line for line in lines[-2:]] == [True, False]
+    assert lines[-1].startswith("capspace: 0 of ")
 
 
 @pytest.mark.slow
