@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 
 @dataclass
 class Repository:
@@ -234,3 +236,17 @@ def resolve_all(*refs: str, endpoint: str, cache: Path, trust: bool = False) -> 
         check=True,
     )
     return done.stdout.splitlines()
+
+
+@contextmanager
+def serving_here(cache: Path) -> Iterator[HubServer]:
+    """Serve a Hub to this process alone, with a cache of its own."""
+    from huggingface_hub import constants
+
+    with serving() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "ENDPOINT", server.endpoint)
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        patch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        yield server

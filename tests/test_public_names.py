@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 
 import pytest
@@ -65,3 +66,11 @@ def test_former_name_of_an_error_is_deprecated() -> None:
 
     with pytest.warns(DeprecationWarning, match="called ResponseError now"):
         assert collect.AnswerError is collect.ResponseError
+
+
+def test_collect_under_another_name_is_refused() -> None:
+    spec = spec_from_file_location("collect", ROOT / "collect" / "__init__.py")
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(ImportError, match=r"is capspace\.collect, not collect: install it"):
+        spec.loader.exec_module(module_from_spec(spec))

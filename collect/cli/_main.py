@@ -74,6 +74,7 @@ _SHORT = ("predict", "compare", "complete", "targets", "models")
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 _PYDANTIC_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 _RARELY = 200_000
+_SIGPIPE = 141  # as for any program that this signal ends
 
 
 def registered(modules: Iterable[str]) -> typer.Typer:
@@ -191,11 +192,24 @@ def _root(
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line with ``args`` (default: the process's own) and exit."""
-    words = None if args is None else list(args)
+    try:
+        _run(None if args is None else list(args))
+    except BrokenPipeError:
+        _end_for_want_of_a_reader()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # which rich and typer answer with 1
+            _end_for_want_of_a_reader()
+        raise
+
+
+def _run(words: Sequence[str] | None) -> NoReturn:
+    """Run the command line and exit; what is wrong with its input is one line."""
     try:
         # Back to standard output even where --json stops half-way.
         with _short_run(words), redirect_stdout(sys.stdout):
-            sys.exit(app(args=words, prog_name="capspace", standalone_mode=False))
+            code = app(args=words, prog_name="capspace", standalone_mode=False)
+            sys.stdout.flush()  # here a closed pipe can still be answered
+            sys.exit(code)
     except (PanelError, ZooError) as error:
         _refuse(*str(error).splitlines())  # a line for each field of a file that is wrong
     except (FitError, CollectError) as error:
@@ -205,9 +219,6 @@ def main(args: Sequence[str] | None = None) -> None:
             _refuse(_usage_line(error))
         typer.echo(str(error), err=True, nl=False)  # help; with rich typer has printed it
         sys.exit(2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
 
 
 @contextmanager
@@ -239,6 +250,16 @@ def _short_run(words: Sequence[str] | None) -> Iterator[None]:
             gc.freeze()
         for name in new:
             os.environ.pop(name, None)
+
+
+def _end_for_want_of_a_reader() -> NoReturn:
+    """Exit as shells expect where nobody reads what is printed any more, without a word."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:  # or the interpreter, as it ends, would flush it again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(_SIGPIPE)
 
 
 def _refuse(*reasons: str) -> NoReturn:

@@ -163,7 +163,7 @@ def by_fitted_laws(
     """
     from dataclasses import replace
 
-    from capspace.fit.errors import DegenerateError
+    from capspace.fit.errors import DegenerateError, TooFewModelsError
     from capspace.fit.prediction import Predictions, TargetLaw
     from capspace.fit.prediction._release import known_release_dates
     from capspace.fit.table.sampling import with_sampling_errors
@@ -172,6 +172,7 @@ def by_fitted_laws(
     dates = known_release_dates(own, reference, today)
     made: list[Prediction] = []
     skipped: list[str] = []
+    too_few: list[TooFewModelsError] = []
     for chosen in [reference.target(name) for name in (targets or reference.targets)]:
         usable = set(reference.space_benchmarks(chosen)) & set(wide.columns[wide.notna().any()])
         if not usable and not targets:
@@ -185,6 +186,10 @@ def by_fitted_laws(
         except DegenerateError as error:
             skipped.append(f"{chosen.label}: {error}")
             continue
+        except TooFewModelsError as error:
+            too_few.append(error)
+            skipped.append(str(error))
+            continue
         evaluation = reference.evaluations.get(chosen.name)
         if evaluation is not None:
             status, why = evaluation.status, evaluation.reason
@@ -196,6 +201,8 @@ def by_fitted_laws(
                 replace(p, mean=nan, lower=nan, upper=nan, linear_predictor=nan) for p in placed
             ]
         made += placed
+    if too_few and not made:
+        raise too_few[0]
     names = list(map(str, wide.index))
     return FittedAnswer(about, made, notes, skipped, models=names)
 

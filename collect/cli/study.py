@@ -13,6 +13,7 @@ from .old_names import reading
 
 if TYPE_CHECKING:
     from capspace.fit import GainAnalysis
+    from capspace.fit.studies.ruan2024 import Reproduction
 
 __all__ = ["add_to"]
 
@@ -125,6 +126,11 @@ def reproduce(
 
     err = o.console(stderr=True)
     done = run(tables, out, expected=expected, progress=lambda step: err.print(step, style="dim"))
+    _print_reproduction(done, as_json=as_json)
+
+
+def _print_reproduction(done: Reproduction, *, as_json: bool) -> None:
+    """Print how many numbers are the study's, and where all of them are."""
     if as_json:
         o.print_json(done.to_dict())
         return

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -150,10 +150,7 @@ def _file_of(path: Path, name: str, level: int) -> Path | None:
     if level:
         base = path.parents[level - 1]
     elif parts[:2] == ["lm_eval", "tasks"]:
-        spec = find_spec("lm_eval")
-        if spec is None or not spec.submodule_search_locations:
-            return None
-        base = Path(spec.submodule_search_locations[0])
+        base = Path(str(files("lm_eval")))
         parts = parts[1:]
     else:
         base = path.parent

@@ -242,6 +242,12 @@ def test_changes_leave_what_else_was_given() -> None:
     assert repr(settings) == "RunSettings(data_root='here', limit=None, seed=7)"
 
 
+def test_settings_of_a_zoo_are_names_with_values() -> None:
+    with pytest.raises(ValidationError, match="a valid dictionary or instance of ZooSettings"):
+        ZooSettings.model_validate(5)
+    assert ZooSettings.model_validate({"limit": 3, "dtype": None}) == ZooSettings(limit=3)
+
+
 def test_a_token_is_never_written_down() -> None:
     settings = RunSettings(token="hf_secret", limit=3)  # noqa: S106 - none
     assert settings.hub_token == "hf_secret"  # noqa: S105 - none

@@ -1,4 +1,4 @@
-"""HumanEval+ and MBPP+: programs of chat models' answers, and the embedded items."""
+"""HumanEval, its plus and MBPP+: programs of models' answers, and the embedded items."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from checkout import ROOT
 from capspace.collect.sandbox.judging import Sample, judge, judge_all
 
 PROGRAMS = runpy.run_path(str(ROOT / "tasks" / "code_plus" / "programs.py"))
+BODIES = runpy.run_path(str(ROOT / "tasks" / "humaneval" / "programs.py"))
 HUB = ROOT / "tasks" / "data" / "hub"
 
 needs_sandbox = pytest.mark.skipif(
@@ -104,3 +105,22 @@ def test_the_function_under_test_is_the_references_own() -> None:
     assert program["test"].startswith("import math\n")
     with pytest.raises(ValueError, match="item 1: its tests call none of"):
         PROGRAMS["mbpp_programs"]([["x"]], [{**doc, "test_list": ["assert other(1)"]}])
+
+
+def test_a_program_is_the_prompt_and_the_answer_and_an_item_the_share_that_passed() -> None:
+    answers = ["```python\ndef halves(xs):\n    return xs\n```", "    return []\n"]
+    ((first, second),) = PROGRAMS["humaneval_programs"]([answers], [HALVES])
+    assert first["program"] == f"{HALVES['prompt']}\ndef halves(xs):\n    return xs\n"
+    assert second["program"] == f"{HALVES['prompt']}\n    return []\n"
+    assert first["test"].endswith("\ncheck(halves)")
+    assert first["names"] == ["halves"]
+    ((plain,),) = BODIES["from_answers"]([["    return []\n"]], [HALVES])
+    assert plain == {
+        "program": HALVES["prompt"] + "    return []\n",
+        "test": first["test"],
+        "names": ["halves"],
+        "preamble": HALVES["prompt"],
+    }
+    verdicts = [[{"passed": True}, {"passed": False}, {"passed": False}, {"passed": True}]]
+    for graded in (PROGRAMS, BODIES):
+        assert graded["pass_at_1"](HALVES, verdicts) == {"pass@1": 0.5}

@@ -108,3 +108,11 @@ def test_checkers_that_are_not_installed_are_one_line(monkeypatch: pytest.Monkey
     harness = Harness([IFBENCH], data_root=embedded_data_root())
     with pytest.raises(HarnessError, match=r"\(if_verifiable\); the checkers of IFBench come with"):
         harness.workload(IFBENCH)
+
+
+def test_a_checker_that_reads_embedded_data_checks_with_it(tmp_path: Path) -> None:
+    needs_checkers()
+    wanted = {"keyword": "heron", "n": 2, "m": 3}
+    root = rooted(tmp_path, "words:keywords_specific_position", **wanted)
+    assert evaluated("It rained. A heron came.", root).score == 0
+    assert evaluated("It rained. A grey heron came.", root).score == 1

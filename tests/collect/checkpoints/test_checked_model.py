@@ -467,3 +467,11 @@ def test_processes_on_cpus_load_by_the_plain_name(tiny_checkpoint: Path) -> None
 def test_adapters_are_unknown_without_their_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     assert _peft_model() is None
+
+
+def test_a_tokenizer_that_ends_texts_unlike_its_files_say_is_refused(folder: Path) -> None:
+    """Its class puts a token behind every text, and no file of the checkpoint tells."""
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "ByT5Tokenizer"}')
+    with pytest.raises(CheckpointError, match="a token behind every text, which its files do not"):
+        load(folder)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, ignore_patterns
 
 import pytest
-from hub_server import HubServer, Request, serving
+from hub_server import HubServer, Request, serving_here
 
 pytest.importorskip(
     "huggingface_hub", "1", reason="before, it reads the Hub's address once; zoo/work/test_hub runs"
@@ -27,16 +27,8 @@ REFUSED = 418  # no status after which the client tries again, or looks for anot
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A Hub for this process, with a cache of its own."""
-    from huggingface_hub import constants
-
-    with serving() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+def server(tmp_path: Path) -> Iterator[HubServer]:
+    with serving_here(tmp_path / "cache") as server:
         yield server
 
 
@@ -72,6 +64,20 @@ def test_a_checkpoint_is_weighed_before_and_after_its_download(
     (folder / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"tokenizer\.json"):
         checkpoint_folder(replace(good, offline=True))
+
+
+def test_a_download_that_was_cut_short_is_no_checkpoint(good: Checkpoint) -> None:
+    """As in a cache that an earlier client filled, which did not keep what there should be."""
+    present = Path(checkpoint_folder(good)).parent.parent
+    earlier = present.with_name("models--org--earlier")
+    copytree(present, earlier, symlinks=True, ignore=ignore_patterns("trees"))
+    checkpoint = replace(good, location="org/earlier", offline=True)
+    folder = Path(checkpoint_folder(checkpoint))
+    assert folder == earlier / "snapshots" / good.revision
+    (folder / "tokenizer.json").unlink()
+    why = "the local cache lacks tokenizer.json of org/earlier@.*, and the Hub does not answer"
+    with pytest.raises(FileNotFoundError, match=why):
+        checkpoint_folder(checkpoint)
 
 
 def test_shards_are_downloaded_once_all_are_there(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shutil
+import time
+from contextlib import redirect_stdout
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,7 @@ from commands import COMMANDS, MINE, Command
 from typer.utils import get_params_from_function
 from zoo_parts import untrained
 
-from capspace.collect.cli import options
+from capspace.collect.cli import main, options
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
@@ -23,6 +27,7 @@ from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.driver import prepare
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.folder import ZooFolder
+from capspace.collect.zoo.work.records import WorkerState
 from capspace.tasks.panel import load_panel
 
 BASE = ("base.csv", "--components", "2")
@@ -199,3 +204,80 @@ def test_what_a_library_prints_is_on_standard_error(
     assert shown.out.splitlines()[0] == "before"
     assert document("\n".join(shown.out.splitlines()[1:-1])) == {"score": None, "bound": None}
     assert shown.err == "a library's own words\n"
+
+
+@pytest.mark.slow
+def test_place_shows_the_verdict_on_a_costly_run_or_why_there_is_none(
+    capspace: Command, desk: Path
+) -> None:
+    words = ("place", "models/a", *SMALL, "--cost", "120h", "--out", "out", "--target")
+    made = document(capspace(*words, "bbh", "--json").out)
+    verdict = made["verdict"]
+    assert "no_verdict" not in made
+    run = capspace(*words, "bbh")
+    assert run.code == 0, run.err
+    headline = f"{verdict['decision'].upper()}: BBH of a (weak)\n{verdict['reason']}"
+    assert run.out.startswith(headline)
+    shown = " ".join(run.out.split())
+    assert all(" ".join(note.split()) in shown for note in verdict["notes"])
+    made = document(capspace(*words, "agentboard", "--json").out)
+    assert "verdict" not in made
+    run = capspace(*words, "agentboard")
+    assert run.code == 0, run.err
+    assert f"NO VERDICT: {made['no_verdict']}" in " ".join(run.out.split())
+    assert made["no_verdict"].startswith("by study-2024: agentboard: refused by its back-test")
+
+
+@pytest.mark.slow
+def test_collect_says_how_many_items_were_enough(capspace: Command, desk: Path) -> None:
+    words = ("collect", "models/a", "--panel", "small.yaml", "--data-root", "embedded", *STORE)
+    made = document(capspace(*words, "--until", "5%", "--json").out)
+    ((model, plan),) = made["stopping"].items()
+    assert model == "a"
+    assert plan["widening"] <= 0.05
+    measured = {row["benchmark"]: row["n_items"] for row in made["results"]}
+    assert measured == {row["benchmark"]: row["n_items"] for row in plan["benchmarks"]}
+    run = capspace(*words, "--until", "5%")
+    assert run.code == 0
+    assert "until 5%: all items are measured" in run.err
+    assert capspace(*words, "--until", "5%", "--target", "bbh").code == 0
+
+
+@pytest.mark.slow
+def test_a_zoo_s_fit_is_shown_and_has_a_report(capspace: Command, desk: Path) -> None:
+    run = capspace("zoo", "fit", "zoo.yaml", *STORE, "--out", "out")
+    assert run.code == 0, run.err
+    assert "3 models" in run.out
+    page = run.out.splitlines()[-1].removeprefix("report: ")
+    assert Path(page).is_file()
+
+
+@pytest.mark.slow
+def test_a_process_that_only_helps_another_prints_nothing(
+    capspace: Command, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    for words in (("collect",), ("place", "--target", "bbh", "--out", "out")):
+        run = capspace(words[0], "models/a", *SMALL, *words[1:])
+        assert (run.code, run.out) == (0, ""), run.err
+    assert not Path("out").exists()
+
+
+@pytest.mark.slow
+def test_a_terminal_watches_a_zoo_until_it_is_finished(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store(desk / "store") as store:
+        folder = ZooFolder.of(store, "zoo")
+        folder.write_worker(WorkerState("w", "n1", os.getpid(), beat=time.time()))
+    ours, theirs = pty.openpty()
+    with (
+        os.fdopen(theirs, "w") as terminal,
+        redirect_stdout(terminal),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main(["zoo", "status", "zoo.yaml", *STORE])
+    os.close(ours)
+    assert not ended.value.code
+    assert "zoo: 6 of 6 cells done" in capsys.readouterr().err

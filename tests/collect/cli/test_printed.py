@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
+import signal
+import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 import typer
 from matplotlib.figure import Figure
 
-from capspace.collect.cli import answers, options, show
-from capspace.collect.cli._main import _short_run
+from capspace.collect.cli import answers, main, options, show
+from capspace.collect.cli._main import _is_path, _short_run
 from capspace.collect.cli.backtest import _split
 from capspace.collect.cli.decision_tables import print_next
 from capspace.collect.cli.gather import _widths
@@ -25,14 +29,20 @@ from capspace.collect.cli.old_names import reading
 from capspace.collect.cli.prices import _mode
 from capspace.collect.cli.shrinking import _families
 from capspace.collect.cli.side_by_side import print_shared
+from capspace.collect.cli.study import _print_reproduction
 from capspace.collect.cli.tables import read_scores, save_figures
 from capspace.collect.cli.target_tables import evaluation_words
 from capspace.collect.runtime.signals import Terminated
 from capspace.collect.storage.result import Missing
+from capspace.collect.storage.store import Store
 from capspace.fit import FitError, TableError, place_model, target_problem
 from capspace.fit.decide import NextEvaluations
 from capspace.fit.errors import DegenerateError, UnknownNameError
 from capspace.fit.reference import load_reference
+from capspace.fit.studies.ruan2024._reproduce import Reproduction
+from capspace.fit.studies.ruan2024.compare import Comparison
+from capspace.fit.studies.ruan2024.coverage import Coverage
+from capspace.fit.studies.ruan2024.results import Results
 from capspace.fit.table import ScoreTable
 
 Printed = pytest.CaptureFixture[str]
@@ -211,3 +221,100 @@ def test_only_a_short_command_is_spared_work_and_threads(monkeypatch: pytest.Mon
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     with _short_run(["predict", "scores.csv"]):
         assert "OPENBLAS_NUM_THREADS" not in os.environ
+
+
+def test_a_reproduction_is_counted_and_its_files_are_named(capsys: Printed) -> None:
+    compared = [Comparison("s", "i", "q", 1.0, 1.0, v) for v in ("same", "same", "differs")]
+    intervals = [Coverage("t", "size", 20, 10, coverage=0.9, width=0.2)]
+    results = Results(*(cast("Any", None),) * 9, coverage=intervals, comparisons=compared)
+    done = Reproduction(results, Path("out/index.html"), Path("out/numbers.csv"), ())
+    _print_reproduction(done, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:-2] == done.summary()
+    assert lines[-2:] == ["page: out/index.html", "numbers: out/numbers.csv"]
+
+
+def test_a_reproduction_is_one_json_document(capsys: Printed) -> None:
+    intervals = [Coverage("t", "size", 20, 10, coverage=0.9, width=0.2)]
+    results = Results(*(cast("Any", None),) * 9, coverage=intervals, comparisons=[])
+    done = Reproduction(results, Path("out/index.html"), Path("out/numbers.csv"), ())
+    _print_reproduction(done, as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["n_compared"], printed["table"]) == (0, "out/numbers.csv")
+
+
+def test_what_two_references_predict_stands_side_by_side_after_each(capsys: Printed) -> None:
+    facts = pd.DataFrame({"release_date": "2025-09", "mode": "thinking"}, index=["mine"])
+    scores = pd.DataFrame(
+        {"GPQA-diamond": 0.66, "MMLU-Pro": 0.78, "MATH level 5": 0.93, "OTIS Mock AIME": 0.55},
+        index=["mine"],
+    )
+    table = ScoreTable.from_wide(scores, models=facts)
+    placements = [
+        place_model(table, load_reference(name), targets=["arc-agi-1/semi-private"])
+        for name in ("frontier-2026", "epoch-2026")
+    ]
+    show.print_placements(placements, subtitle="")
+    shown = capsys.readouterr().out
+    beside = shown.partition("mine: side by side")[2]
+    assert "frontier-2026" in beside
+    assert "arc-agi-1/semi-private" in beside
+    show.print_placements(placements[:1], subtitle="")
+    assert "side by side" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [["targets"], ["targets", "--json"], ["predict", "--help"], ["predict", "no.csv"]]
+)
+def test_a_command_whose_output_nobody_reads_ends_as_shells_expect(words: list[str]) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    with (
+        os.fdopen(writes, "w") as closed,
+        redirect_stdout(closed),
+        redirect_stderr(closed),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main(words)
+    assert ended.value.code == 128 + signal.SIGPIPE
+
+
+def test_a_process_whose_output_nobody_reads_ends_without_a_word() -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    program = "from capspace.collect.cli import main; main()"
+    words = [sys.executable, "-c", program, "targets", "--json"]
+    done = subprocess.run(words, stdout=writes, stderr=subprocess.PIPE, check=False)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_process_of_its_own_leaves_no_garbage_to_search_as_it_ends(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["capspace", "targets", "--json"])
+    before = gc.get_freeze_count()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert json.loads(capsys.readouterr().out)
+    assert gc.get_freeze_count() > before
+
+
+def test_a_path_is_known_by_its_type_where_typer_describes_none() -> None:
+    class TyperPath:
+        """As typer 0.26 calls it."""
+
+    assert _is_path(SimpleNamespace(type=TyperPath()))
+    assert not _is_path(SimpleNamespace(type="text"))
+
+
+def test_a_store_that_can_only_be_read_says_so(
+    tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store(tmp_path).close()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with options.open_store(tmp_path, must_write=False) as store:
+        assert store.results() == []
+    line = f"cannot write the store {tmp_path} (it is read-only): it is only read"
+    assert capsys.readouterr().err.splitlines() == [line]

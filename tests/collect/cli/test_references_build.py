@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 from commands import Command
 from published_files import aa_model, aa_page, write_bfcl, write_json
@@ -181,3 +182,30 @@ def test_a_reference_is_shown_by_its_name_with_how_far_its_sources_are_apart(cap
     assert document["offsets"][0]["n_shared"] == 50
     assert json.loads(capspace("references", "study-2024", "--json").out)["offsets"] == []
     assert "no such file, and no reference" in capspace.refused("references", "frontier-2025")
+
+
+def test_a_target_without_enough_models_leaves_the_others_their_predictions(capspace, tmp_path):
+    models = [f"org{i}/m" for i in range(30)]
+    scores = {"Model": models, "MMLU": [0.2 + 0.02 * i for i in range(30)]}
+    scores["GSM8K"] = [0.1 + 0.025 * i + 0.02 * (i % 3) for i in range(30)]
+    truth = {"Model": models, "wide": [0.1 + 0.02 * i for i in range(30)]}
+    truth |= {"few": [0.3, 0.4, *[None] * 28], "flat": [0.5] * 30}
+    files = tmp_path / "scores.csv", tmp_path / "truth.csv"
+    for path, columns in zip(files, (scores, truth), strict=True):
+        pd.DataFrame(columns).to_csv(path, index=False)
+    out = tmp_path / "mine"
+    built = capspace(
+        "references", "build", *files, "--out", out, "--name", "own", "--no-laws", *STATED
+    )
+    assert built.code == 0, built.err
+    own = tmp_path / "own.csv"
+    own.write_text("model,MMLU,GSM8K\nnew,0.6,0.5\n")
+    few = "few: 2 models in the reference for the 3 parameters of its law"
+    words = ("predict", own, "--reference", out)
+    for named in ((), ("--target", "few", "--target", "wide", "--target", "flat")):
+        made = json.loads(capspace(*words, *named, "--json").out)
+        assert [p["target"] for p in made["predictions"]] == ["wide"]
+        assert sorted(line.split(":")[0] for line in made["skipped"]) == ["few", "flat"]
+        assert any(line.startswith(few) for line in made["skipped"])
+        assert any("the target is 0.5 for all 30" in line for line in made["skipped"])
+    assert few in capspace.refused(*words, "--target", "few")

@@ -1,9 +1,13 @@
 """A printed table is as wide as it needs to be, however narrow the terminal."""
 
+import json
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
+import pandas as pd
 import pytest
+from commands import Command
 from packaging.version import Version
 from store_parts import RESULT
 
@@ -82,3 +86,29 @@ def test_a_score_of_few_items_alike_is_not_shown_as_exact(
     printed = capsys.readouterr().out
     assert "0.306" in printed
     assert " 0.000 " in printed  # the score itself
+
+
+def test_a_choice_that_no_random_subset_matches_has_no_figure(
+    capspace: Command, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three models are in reach; with one of the dearer ones, two."""
+    monkeypatch.chdir(tmp_path)
+    models = pd.read_csv(zoo)["Model"]
+    cheap = ["org0/m0", "org3/m2", "org7/m4"]
+    costs = pd.DataFrame({"model": models, "cost": [3 if m in cheap else 4 for m in models]})
+    costs.to_csv("costs.csv", index=False)
+    words = ("select", zoo, "--model-budget", "9", "--by", "model", "--costs", "costs.csv")
+    run = capspace(*words)
+    assert run.code == 0, run.err
+    assert all(name in run.out for name in cheap)
+    assert "no figure: no random subset within the budget estimates all components" in run.out
+    assert not Path("capspace-report").exists()
+
+
+def test_models_are_chosen_up_to_a_size(capspace: Command, zoo: Path) -> None:
+    words = ("select", zoo, "--model-budget", "6", "--by", "model", "--json")
+    sizes = {row["Model"]: row["Model Size (B)"] for row in pd.read_csv(zoo).to_dict("records")}
+    for largest in (2, 30):
+        chosen = json.loads(capspace(*words, "--max-size", f"{largest}e9").out)["models"]
+        assert len(chosen) == 6
+        assert all(sizes[model] <= largest for model in chosen)

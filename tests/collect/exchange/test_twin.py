@@ -20,7 +20,7 @@ from capspace.collect.errors import CollectError
 from capspace.collect.exchange._receipt import receipt
 from capspace.collect.exchange._twin import measured_twins
 from capspace.collect.exchange._twin_comparison import compare_results, published_twins
-from capspace.collect.exchange._twin_items import paired_items
+from capspace.collect.exchange._twin_items import PairedItems, paired_items
 from capspace.collect.exchange._twin_score import TwinScore
 from capspace.collect.exchange.exporting import export_scores
 from capspace.collect.run.collect import collect_scores
@@ -194,6 +194,12 @@ def test_scores_without_common_items_are_compared_by_their_errors(
     assert compare_results(without, other, panel, "file") == ()
 
 
+def paired(folder: Path, ours: list[Any], theirs: list[Any]) -> PairedItems:
+    own, other = measured(folder / "own", ours), measured(folder / "other", theirs)
+    (first,), (second,) = own.results(), other.results()
+    return paired_items(first, own, second, other, metric="acc_norm", dtype="float32")
+
+
 def test_items_are_paired_and_their_answers_compared(tmp_path: Path) -> None:
     texts = ("Q:", {"until": []})
     ours = [
@@ -208,11 +214,18 @@ def test_items_are_paired_and_their_answers_compared(tmp_path: Path) -> None:
         sample(2, 1.0, [["-1.6", "True"]]),
         sample(3, 1.0, [["-1.5", "True"]]),
     ]
-    own, other = measured(tmp_path / "own", ours), measured(tmp_path / "other", theirs)
-    (first,), (second,) = own.results(), other.results()
-    pairs = paired_items(first, own, second, other, metric="acc_norm", dtype="float32")
+    pairs = paired(tmp_path, ours, theirs)
     assert (pairs.own, pairs.other) == ((1.0, 1.0, 1.0), (1.0, 0.0, 1.0))
     assert (pairs.n_prompts, pairs.n_responses, pairs.generated) == (0, 2, True)
+
+
+def test_an_item_with_another_number_of_choices_has_other_responses(tmp_path: Path) -> None:
+    single = sample(0, 1.0, [["-1.5", "True"]])
+    choices = {f"gen_args_{i}": {"arg_0": "Q:", "arg_1": f" {c}"} for i, c in enumerate("ab")}
+    two = single | {"arguments": choices, "resps": [[["-1.5", "True"]], [["-2.5", "False"]]]}
+    pairs = paired(tmp_path, [single], [two])
+    assert (pairs.own, pairs.other) == ((1.0,), (1.0,))
+    assert (pairs.n_prompts, pairs.n_responses, pairs.generated) == (0, 1, False)
 
 
 @pytest.mark.parametrize(

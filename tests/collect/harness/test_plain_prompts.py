@@ -382,3 +382,41 @@ def test_only_tasks_that_draw_their_items_have_another_identity(gpqa_root: Path)
     harness = Harness([chosen], data_root=DataRoot(gpqa_root))
     (task,) = harness.tasks(chosen)
     assert task.definition != definition_hash(harness._index.config(task.name))
+
+
+def test_a_class_that_states_its_own_configuration_is_drawn_by_the_seed_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made without one, as lm-eval makes tasks that are classes of their own."""
+    items = [{"q": f"{i} + 1?", "a": str(i + 1)} for i in range(20)]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(i) + "\n" for i in items))
+    file = tmp_path / "own_class.py"
+    file.write_text(
+        "import random\nfrom lm_eval.api.task import ConfigurableTask\n"
+        "from lm_eval.config.task import TaskConfig\n"
+        "class Own(ConfigurableTask):\n"
+        "    CONFIG = TaskConfig(\n"
+        "        task='own_class', dataset_path='json', test_split='test',\n"
+        f"        dataset_kwargs={{'data_files': {{'test': '{tmp_path}/items.jsonl'}}}},\n"
+        "        output_type='loglikelihood', doc_to_target='{{a}}',\n"
+        "        doc_to_text=lambda doc: f'{random.random()} {doc[\"q\"]}',\n"
+        "        metric_list=[{'metric': 'acc', 'aggregation': 'mean'}])\n"
+        "    def __init__(self, config=None):\n"
+        "        super().__init__()\n"
+    )
+    spec = importlib.util.spec_from_file_location("own_class", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "own_class", module)
+    spec.loader.exec_module(module)
+
+    def drawn(seed: int) -> dict[int, list[Any]]:
+        with plain_prompts(seed, seed):
+            return prompts(module.Own(), 0)
+
+    random.seed(5)
+    first = drawn(1)
+    assert len(first) == len(items)
+    assert drawn(1) == first
+    assert drawn(2) != first

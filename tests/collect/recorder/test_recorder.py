@@ -16,15 +16,19 @@ from hypothesis import strategies as st
 
 pytest.importorskip("lm_eval", reason="the recorder needs the collect extra")
 
+from bos_checkpoint import BOS, with_bos
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
+from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.errors import HarnessError, ResponseError, UnscorableRequestsError
+from capspace.collect.harness.backends import load_model
 from capspace.collect.recorder import dispatch as dispatch
 from capspace.collect.recorder.accelerator import NonFiniteWatch, seeded
 from capspace.collect.recorder.recorder import Recorder
 from capspace.collect.recorder.request_order import blocks, pieces
 from capspace.collect.recorder.thoughts import Thoughts
+from capspace.collect.settings import LoadSettings
 from capspace.collect.storage.journal import Journal
 
 
@@ -542,3 +546,36 @@ def test_requests_that_cannot_be_scored_fail_the_cell_and_the_others_are_kept(
     assert str(UnscorableRequestsError([None], {0: "too long"})) == "too long"
     two = UnscorableRequestsError([None, (-1.0, True)], {0: "too long"})
     assert str(two) == "1 of 2 requests cannot be scored: too long"
+
+
+@pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
+def test_prompts_that_hf_encodes_by_the_first_of_their_batch_are_noted(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    def notices(folder: Path, *prompts: str, **settings: Any) -> list[str]:
+        lm = load_model(resolve(str(folder)), LoadSettings(device="cpu", **settings))
+        with Journal(tmp_path / "journal") as journal:
+            recorder = Recorder(lm, journal=journal, identity=repr(settings), label="m")
+            requests = [
+                Instance("generate_until", {}, (prompt, {"until": [], "max_gen_toks": 2}), i)
+                for i, prompt in enumerate(prompts)
+            ]
+            assert len(recorder.generate_until(requests)) == len(prompts)
+        return recorder.notices
+
+    begun = with_bos(tiny_checkpoint, tmp_path / "begun")
+    mixed = ("One day", f"{BOS}One day", "Two days")
+    in_batches = {"backend": "hf", "batch_size": 3}
+    (line,) = notices(begun, *mixed, **in_batches)
+    assert line.startswith(
+        f"1 of 3 prompts begin with {BOS}: lm-eval's hf encodes all of a batch as"
+    )
+    lm = load_model(resolve(str(begun)), LoadSettings(device="cpu", **in_batches))
+    _, mask = lm.tok_batch_encode([mixed[1], mixed[0]])  # which the line is about
+    n_tokens = len(lm.tok_encode("One day"))
+    assert mask.sum(1).tolist() == [n_tokens, n_tokens - 1]
+
+    assert notices(begun, *mixed, backend="hf", batch_size=1) == []
+    assert notices(begun, *mixed[::2], **in_batches) == []
+    assert notices(begun, *mixed, backend="capspace", batch_size=3) == []
+    assert notices(tiny_checkpoint, *mixed, **in_batches) == []  # which adds no token

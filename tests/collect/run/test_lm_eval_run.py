@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("lm_eval", reason="lm-eval's command line needs the collect extra")
 
 from commands import Command
+from journal_parts import fill, shard_of, spoil
 from lm_eval_parts import n_kept, results
 
 from capspace.collect.checkpoints.checkpoint import resolve
@@ -30,6 +31,7 @@ from capspace.collect.run.run_checks import refuse_pickled_run
 from capspace.collect.run.run_identity import identify, identify_by_name
 from capspace.collect.settings import RunSettings
 from capspace.collect.storage.identity import ModelIdentity
+from capspace.collect.storage.journal import Journal
 from capspace.tasks.panel import load_panel
 
 pytestmark = [
@@ -341,6 +343,26 @@ def test_a_run_whose_responses_cannot_be_stored_is_lm_evals_own(
     assert run(**{**given, **settings}) == {**given, **settings}
     assert lines == [f"responses are not stored: {line}"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_what_the_journal_had_to_repair_is_said_after_the_run(
+    capspace: Command, tiny_checkpoint: Path, fault_tasks: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "store" / "journal"
+    with Journal(folder) as journal:
+        fill(journal, 2)
+    damaged = shard_of(folder)
+    spoil(damaged)
+    done = capspace(
+        "lm-eval", "run", "--model", "hf", "--model_args", f"pretrained={tiny_checkpoint}",
+        "--tasks", "fault_choice", "--include_path", fault_tasks, "--limit", "2", "--device", "cpu",
+        "--store", tmp_path / "store",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    lines = [line for line in done.err.splitlines() if line.startswith("capspace: ")]
+    assert [damaged.name in line for line in lines[-2:]] == [True, False]
+    assert lines[-1].startswith("capspace: 0 of ")
 
 
 @pytest.mark.slow

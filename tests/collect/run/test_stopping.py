@@ -11,20 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, Notes, Ran
+from bos_checkpoint import BOS, with_bos
+from commands import Command, Notes, Ran, files_no_longer_than
+from journal_parts import fill, shard_of, spoil
+from lm_eval.api.instance import Instance
 from store_parts import RESULT
 
 from capspace.collect.checkpoints.checkpoint import resolve
-from capspace.collect.errors import SettingsError
+from capspace.collect.engine.served import engine_record
+from capspace.collect.errors import NoRoomError, SettingsError
+from capspace.collect.harness.backends import load_model
 from capspace.collect.harness.data_root import embedded_data_root
 from capspace.collect.harness.harness import Harness
+from capspace.collect.recorder.recorder import Recorder
 from capspace.collect.run import panel_run, stopping
 from capspace.collect.run.cells import measurable_cells
 from capspace.collect.run.collect import _deciding, _display, collect_scores
 from capspace.collect.run.draws import drawn
 from capspace.collect.runtime.progress import PlainProgress, SilentProgress
-from capspace.collect.settings import RunSettings
-from capspace.collect.storage.journal import open_journal
+from capspace.collect.settings import LoadSettings, RunSettings
+from capspace.collect.storage.journal import Journal, open_journal
 from capspace.collect.storage.store import Store
 from capspace.fit import load_reference
 from capspace.fit.decide._noise_effect import PredictedWidths
@@ -210,6 +216,56 @@ def test_a_budget_does_not_count_items_of_unknown_cost(
     plan = stopping_run.plans[checkpoint.name]
     assert plan.within_budget
     assert plan.n_items["Winogrande"] == (following.benchmark.items or 200)
+
+
+def test_what_is_noticed_as_a_cell_is_measured_is_shown(
+    stopping_run: Any, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    def requests(*prompts: str, **settings: int) -> list[Instance]:
+        given = {"until": [], "max_gen_toks": 2, **settings}
+        return [Instance("generate_until", {}, (p, given), i) for i, p in enumerate(prompts)]
+
+    def loaded(folder: Path, backend: str) -> Any:
+        options = LoadSettings(backend=backend, device="cpu", batch_size=2)
+        return load_model(resolve(str(folder)), options)
+
+    notes = Notes()
+    run = replace(stopping_run, progress=notes)
+    with Journal(tmp_path / "damaged") as journal:
+        fill(journal, 2)
+    damaged = shard_of(tmp_path / "damaged")
+    spoil(damaged)
+    damaged.rename(run.store.path / "journal" / damaged.name)
+    lm = loaded(with_bos(tiny_checkpoint, tmp_path / "begun"), "hf")
+    recorder = Recorder(lm, journal=run.journal, identity="i", label="m")
+    recorder.generate_until(requests("One day", f"{BOS}One day"))
+    run._note("GSM8K", recorder)
+    first, second = notes.lines
+    assert first.startswith(damaged.name)
+    assert second.startswith(f"GSM8K: 1 of 2 prompts begin with {BOS}")
+
+    notes.lines.clear()
+    lm = loaded(tiny_checkpoint, "capspace")
+    run._note_engine("GSM8K", lm, engine_record(lm, {}))
+    assert notes.lines == []
+    lm.generate_until(requests("One day", num_beams=2))
+    run._note_engine("GSM8K", lm, engine_record(lm, lm.unserved))
+    (line,) = notes.lines
+    assert line.startswith("GSM8K: lm-eval's own path, which takes longer, computed what the")
+    assert "num_beams" in line
+
+
+def test_a_full_disk_ends_the_run_and_is_no_reason_of_a_cell(
+    stopping_run: Any, tiny_checkpoint: Path
+) -> None:
+    checkpoint = resolve(str(tiny_checkpoint))
+    whole = stopping_run.benchmarks_of(checkpoint)[2:]
+    cells, _ = measurable_cells(checkpoint, whole, stopping_run.harness, stopping_run.settings)
+    stopping_run.harness.workload(whole[0])  # its data is here before the disk is full
+    lm, _ = stopping_run.loaded(checkpoint, cells)
+    with files_no_longer_than(1024), pytest.raises(NoRoomError):
+        stopping_run.measure_with(lm, checkpoint, cells)
+    assert stopping_run.store.failures() == []
 
 
 def test_targets_without_a_number_are_refused_before_anything_is_measured(

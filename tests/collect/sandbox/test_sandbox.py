@@ -138,6 +138,22 @@ def test_missing_bubblewrap_says_what_to_install(monkeypatch: pytest.MonkeyPatch
         check_sandbox()
 
 
+@needs_sandbox
+def test_a_sandbox_in_which_a_right_program_fails_judges_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = tmp_path / "bwrap"
+    ending.write_text(
+        "#!/bin/sh\n"
+        f"""case "$*" in *sample*) exit 7 ;; *) exec {shutil.which("bwrap")} "$@" ;; esac\n"""
+    )
+    ending.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    why = "does not work here: a trivial sample exited with status 7 before it answered"
+    with pytest.raises(SandboxError, match=why):
+        check_sandbox()
+
+
 def test_unknown_machine_is_refused() -> None:
     with pytest.raises(SandboxError, match="no system call filter for pdp11"):
         filter_program("pdp11")

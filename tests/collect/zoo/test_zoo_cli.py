@@ -10,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
 import yaml
 from checkout import ROOT
+from store_parts import RESULT
 from zoo_parts import small_panel, untrained
 
 from capspace.collect.cli import main
@@ -23,8 +25,12 @@ from capspace.collect.cli.zoo.live import print_outcome, print_status, watch
 from capspace.collect.cli.zoo.show import duration, print_plan, size
 from capspace.collect.settings import RunSettings
 from capspace.collect.storage.result import Missing
+from capspace.collect.storage.store import Store
+from capspace.collect.zoo.config.config import read_zoo
+from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.planning.cost import Estimate
 from capspace.collect.zoo.planning.plan import Cell, Model, Plan, Unit
+from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.status import ModelStatus, ZooStatus
 from capspace.collect.zoo.work.downloads import evict
 from capspace.collect.zoo.work.records import WorkerState
@@ -138,6 +144,24 @@ def test_status_says_what_runs_what_failed_and_where_jobs_wait(
     assert lines[4] == "org/b 0/2 2 Copying: it is broken (and 1 more)"
     assert lines[5] == "jobs: 1 running (n1), 2 pending (Resources)"
     assert lines[6] == "cannot be measured: Copying of org/c: no such thing"
+
+
+def test_a_checkpoint_that_cannot_be_measured_is_named_and_the_run_exits_with_1(
+    zoo: Path, capspace: Run
+) -> None:
+    where = zoo.parent / "store"
+    file = read_zoo(zoo)
+    with Store(where) as store:  # of the good one all is there
+        for cell in chain(*make_plan(file, store, device=DeviceKind("cpu")).cells.values()):
+            store.put(replace(RESULT, key=cell.key))
+    bad = shutil.copytree(zoo.parent / "models" / "one", zoo.parent / "models" / "two")
+    weights = (bad / "model.safetensors").read_bytes()
+    (bad / "model.safetensors").write_bytes(b"\xff" * 8 + weights[8:])
+    code, out, err = capspace("zoo", "run", zoo, "--store", where)
+    assert code == 1
+    assert "cannot be measured: 2 benchmarks of two: " in err
+    assert "no readable safetensors" in err
+    assert "2 cannot be measured" in out
 
 
 @pytest.mark.slow

@@ -771,6 +771,41 @@ def test_check_passes_over_a_shard_that_has_gone_meanwhile(tmp_path: Path) -> No
     assert (report.n_chunks, report.n_responses, report.problems) == (2, 32, [])
 
 
+def test_a_shard_that_is_merged_away_while_the_folder_is_read_is_read_where_it_went(
+    tmp_path: Path,
+) -> None:
+    for name, identity in (("one", "a"), ("two", "b")):
+        with Journal(tmp_path / name) as journal:
+            fill(journal, 1, identity=identity)
+    theirs = shard_of(tmp_path / "two")
+    theirs.rename(tmp_path / "one" / theirs.name)
+    reading = folder.ShardFolder(tmp_path / "one").read()
+    _, first = next(reading)
+    with Journal(tmp_path / "one") as journal:
+        journal.compact()  # both are listed, and both are gone
+    identities = [identity for _, contents in reading for identity in contents.identities]
+    assert len(first.identities) == 1
+    assert sorted(identities) == ["a", "b"]
+
+
+def test_only_shards_with_a_writer_and_that_are_still_there_are_being_written(
+    tmp_path: Path,
+) -> None:
+    shards = folder.ShardFolder(tmp_path)
+    dead = tmp_path / "live-another_machine-1-00000000.sqlite"
+    dead.touch()
+    gone = tmp_path / f"live-{live.host_name()}-1-00000000.sqlite"
+    gone.symlink_to(tmp_path / "nowhere")  # listed, and not there: sealed meanwhile
+    lock = try_lock(lock_of(gone))
+    assert lock is not None
+    assert shards.writers(["a"]) == []
+    elsewhere = try_lock(lock_of(dead))
+    assert elsewhere is not None
+    assert shards.writers(["a"]) == [dead]
+    unlock(elsewhere)
+    unlock(lock)
+
+
 def test_what_cannot_be_opened_is_an_error_and_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "live-other-1-0.sqlite"
     path.mkdir()

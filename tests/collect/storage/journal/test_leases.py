@@ -187,3 +187,17 @@ def test_a_process_is_known_without_proc_by_its_number(monkeypatch: pytest.Monke
     assert leases_module._started(os.getpid()) == "running"
     assert leases_module._started(2**30) == ""
     assert int(leases_module._namespace.__wrapped__(), 16) == uuid.getnode()
+
+
+def test_without_proc_a_process_of_another_user_is_known_to_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leases_module, "Path", lambda path: Path("/nowhere") / path.lstrip("/"))
+    if os.geteuid():
+        assert leases_module._started(1) == "running"
+        return
+    child = os.fork()  # root may signal every process: ask as another user
+    if not child:
+        os.setuid(65534)
+        os._exit(0 if leases_module._started(os.getppid()) == "running" else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -33,7 +33,7 @@ from capspace.collect.zoo.driver import import_outcomes, prepare
 from capspace.collect.zoo.executors import slurm
 from capspace.collect.zoo.executors.slurm import SlurmZoo, cancel_jobs, submitted_jobs
 from capspace.collect.zoo.executors.slurm_job import WorkerJob, check_token
-from capspace.collect.zoo.executors.slurm_options import SlurmOptions
+from capspace.collect.zoo.executors.slurm_options import WARNING_SECONDS, SlurmOptions
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.work.folder import ZooFolder
 
@@ -402,6 +402,30 @@ def test_a_folder_that_a_node_does_not_share_is_noticed(tmp_path: Path) -> None:
     check_token(folder.path, "a token")
     with pytest.raises(ZooError, match="file system that all nodes share"):
         check_token(folder.path, "another")
+
+
+@pytest.mark.slow
+def test_a_job_takes_no_unit_for_which_its_time_does_not_suffice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untrained(tmp_path / "one", "wren", 16)
+    small_panel(tmp_path / "small.yaml", ["Copying"])
+    (tmp_path / "zoo.yaml").write_text("checkpoints: [one]\npanels: small.yaml\n")
+    file = read_zoo(tmp_path / "zoo.yaml")
+    with Store(tmp_path / "store") as store:
+        folder = ZooFolder.of(store, file.name)
+        assert prepare(file, make_plan(file, store, device=DeviceKind("cpu")), folder) == 1
+    (folder.path / "slurm").mkdir()
+    (folder.path / "slurm" / "token").write_text("a token")
+    monkeypatch.setenv("SLURM_JOB_ID", "71")
+    job = WorkerJob(str(folder.path), "a token", WARNING_SECONDS)
+    before = signal.getsignal(signal.SIGTERM)
+    assert job() == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+    (seen,) = (folder.path / "slurm").glob("seen-*")  # the node sees the folder
+    assert "-slurm-71-" in seen.name
+    assert folder.finished() == set()
+    assert job.checkpoint().function is job  # what submitit queues again when the time is over
 
 
 def test_a_cluster_without_slurm_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

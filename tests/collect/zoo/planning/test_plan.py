@@ -15,6 +15,7 @@ import pytest
 from checkout import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from store_parts import RESULT
 from zoo_parts import small_panel, untrained
 
 from capspace.collect.checkpoints.checkpoint import resolve
@@ -398,3 +399,24 @@ def test_a_worker_that_is_stopped_takes_no_further_unit(tmp_path: Path) -> None:
     n = work(folder, "w", environment={}, stop=threading.Event(), seconds_left=lambda: 1.0)
     assert n == 0  # no unit fits into the time left
     assert folder.workers() == []
+
+
+def test_a_score_of_partly_known_responses_says_nothing_of_the_speed(tmp_path: Path) -> None:
+    for width in (16, 24, 32, 48):
+        untrained(tmp_path / "models" / f"m{width}", "wren", width)
+    small_panel(tmp_path / "small.yaml", ["Copying"])
+    (tmp_path / "zoo.yaml").write_text("checkpoints: [models/*]\npanels: small.yaml\n")
+    file = read_zoo(tmp_path / "zoo.yaml")
+    with Store(tmp_path / "store") as store:
+        all_cells = make_plan(file, store, device=DeviceKind("cpu")).cells.values()
+
+        def notice(n_known: int) -> str:
+            provenance = {"device": "cpu", "seconds": 2.0, "requests": {"n_known": n_known}}
+            for (cell,) in all_cells:
+                store.put(replace(RESULT, key=cell.key, provenance=provenance))
+            plan = make_plan(file, store, device=DeviceKind("cpu"))
+            assert plan.n_missing == 0
+            return plan.notices[-1]
+
+        assert notice(100).startswith("no earlier run on cpu: times are a guess")
+        assert "no earlier run" not in notice(0)
