@@ -19,8 +19,10 @@ __all__ = ["Criterion", "evaluate_criterion", "information_entries", "whiten"]
 Floats = NDArray[np.float64]
 Criterion = Literal["V", "A", "D"]
 
-# A pivot below this share of its diagonal entry is rounding error: the design is singular.
+# A pivot below this share of its diagonal entry is rounding error: the design is singular. So is
+# one below the second over the smallest share so far, by which rounding errors grew.
 _PIVOT = 1e-10
+_ROUNDING = 1e-14
 
 
 def information_entries(points: Floats) -> Floats:
@@ -54,15 +56,18 @@ def evaluate_criterion(entries: Floats, criterion: Criterion) -> Floats:
     k = int((np.sqrt(8 * len(entries) + 1) - 1) / 2)
     factor: dict[tuple[int, int], Floats] = {}
     singular = np.zeros(entries.shape[1], dtype=bool)
+    smallest = np.ones(entries.shape[1])
     for i in range(k):
         for j in range(i + 1):
             value = entries[i * (i + 1) // 2 + j].copy()
             for m in range(j):
                 value -= factor[i, m] * factor[j, m]
             if i == j:
-                bad = value <= _PIVOT * entries[i * (i + 1) // 2 + i]
+                diagonal = entries[i * (i + 1) // 2 + i]
+                bad = value <= np.maximum(_PIVOT, _ROUNDING / smallest) * diagonal
                 singular |= bad
                 value[bad] = 1.0
+                np.minimum(smallest, value / np.where(bad, 1.0, diagonal), out=smallest)
                 factor[i, i] = np.sqrt(value)
             else:
                 factor[i, j] = value / factor[j, j]

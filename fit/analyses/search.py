@@ -146,10 +146,9 @@ def _climb(
         n_seen += len(values)
         if not np.isfinite(values).any():
             # Too few units to estimate anything yet: grow along the regularised criterion.
-            values = evaluate_criterion(after + _ridge(pool), criterion)
             if swap.all():
                 return value, n_seen
-            at = int(values.argmin())
+            at = int(evaluate_criterion(after + _ridge(pool), criterion).argmin())
         else:
             at = int(values.argmin())
             if values[at] >= value * (1 - 1e-12) if value > 0 else values[at] >= value - 1e-12:

@@ -144,6 +144,19 @@ def test_a_file_that_cannot_be_replaced_is_written_in_place(
     in_a_process_of_its_own(write_on_a_mount)
 
 
+def test_a_file_in_a_folder_that_takes_none_is_written_in_place_or_gets_back_what_it_held() -> None:
+    name, score = Path("/proc/self/comm"), Path("/proc/self/oom_score_adj")
+    earlier, held = name.read_text(), score.read_text()
+    try:
+        write_whole(name, "scores")
+        assert name.read_text() == "scores\n"
+    finally:
+        name.write_text(earlier)
+    with pytest.raises(OSError, match="Invalid argument"):
+        write_whole(score, "1001")  # above what the kernel takes
+    assert score.read_text() == held
+
+
 def in_a_process_of_its_own(check: Callable[[], None]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which it does not use

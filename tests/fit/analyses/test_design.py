@@ -70,6 +70,25 @@ def test_singular_design_is_infinite():
     assert evaluate_criterion(np.zeros((6, 1)), "D")[0] == np.inf
 
 
+@pytest.mark.parametrize("criterion", ["A", "D"])
+def test_two_points_never_estimate_three_components(criterion):
+    """Almost in line in two coordinates, they leave a last pivot of rounding errors that grew."""
+    rng = np.random.default_rng(0)
+    entries = sum(information_entries(rng.normal(size=(100_000, 3))) for _ in range(2))
+    assert np.isinf(evaluate_criterion(entries, criterion)).all()
+    third = entries + information_entries(rng.normal(size=(100_000, 3)))
+    assert np.isfinite(evaluate_criterion(third, criterion)).mean() > 0.9999
+
+
+@pytest.mark.parametrize("criterion", ["V", "A", "D"])
+@pytest.mark.parametrize("max_subsets", [1, 1000])
+def test_no_exchange_helps_a_budget_of_fewer_models_than_components(criterion, max_subsets):
+    points, _ = candidates(n_families=8, seed=2)
+    single = Candidates(points, [f"m{i}" for i in range(len(points))])
+    with pytest.raises(DegenerateError, match="no subset within budget 2 estimates all 3"):
+        choose_models(single, budget=2, criterion=criterion, max_subsets=max_subsets)
+
+
 @pytest.mark.parametrize("criterion", ["V", "A", "D"])
 @pytest.mark.parametrize("budget", [4, 6, 9, 30])
 def test_exhaustive_is_the_optimum(criterion, budget):

@@ -17,6 +17,7 @@ from capspace.fit.completion._blended import _MOST_RATIOS, _thinned
 from capspace.fit.completion._evaluate import judge
 from capspace.fit.completion._storing import read_state, write_state
 from capspace.fit.errors import FitError, TooFewModelsError, UnknownNameError
+from capspace.fit.reference.left_out import left_out_of_tests
 
 KINDS = ("vendor-reported", "single-protocol")
 CHEAP = ["GPQA-diamond", "MMLU-Pro", "IFEval"]
@@ -244,12 +245,25 @@ def test_a_model_needs_an_anchor():
     assert other.predict(rows)["reason"].iloc[0] == ""
 
 
-def test_a_target_of_eleven_models_gets_no_number():
+@pytest.mark.parametrize("n", [11, 5], ids=["eleven", "too few for a view"])
+def test_a_target_of_eleven_models_gets_no_number(n):
     scores, facts = world(n=40)
-    scores.loc[scores.index[11:], "agents"] = np.nan
+    scores.loc[scores.index[n:], "agents"] = np.nan
     table = fit(scores, facts).predict(scores.iloc[20:21])
     reason = table.set_index("target")["reason"]["agents"]
-    assert reason == "11 models of the reference have this score; a prediction needs 12"
+    assert reason == f"{n} models of the reference have this score; a prediction needs 12"
+
+
+def test_back_tests_of_fractions_that_the_evaluation_offers_are_stored(fitted):
+    tests = fitted.provider_tests_
+    parts = left_out_of_tests(tests, fitted.fitted_, without=["other"])
+    stored = {str(part.target[0]): part for part in parts}
+    assert "agents" in stored
+    assert not {"rating", "other"} & set(stored)  # no fraction, and not offered
+    own = tests[(tests["target"] == fitted.fitted_.targets.index("agents")) & (tests["gate"] == 0)]
+    np.testing.assert_array_equal(stored["agents"].score, own["score"])
+    inside = [(p.lower <= p.score) & (p.score <= p.upper) for p in parts]
+    assert 0.75 < np.concatenate(inside).mean() < 1
 
 
 def test_a_stored_fit_predicts_the_same(fitted, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from capspace.fit import (
     BlendedPredictor,
     FittedPredictor,
+    Reference,
     RefusedTargetError,
     ScoreTable,
     TargetLaw,
@@ -160,6 +161,42 @@ def test_a_refused_target_of_a_study_says_why() -> None:
     table = ScoreTable.from_wide(pd.DataFrame({"MMLU": 0.62}, index=["mine"]))
     with pytest.raises(RefusedTargetError, match="agentboard: refused by its back-test"):
         fitted_outlook(table, "mine", reference, [reference.target("agentboard")])
+
+
+def near_nothing(reference: Reference, target: str) -> Reference:
+    """Return a reference whose scores of a target are too near 0 to calibrate an interval."""
+    scores = reference.table.scores
+    own = scores["benchmark"] == target
+    return dataclasses.replace(
+        reference,
+        table=dataclasses.replace(
+            reference.table,
+            scores=scores.assign(score=scores["score"].where(~own, scores["score"] * 1e-3)),
+        ),
+    )
+
+
+def test_a_target_whose_intervals_cannot_be_calibrated_is_refused() -> None:
+    reference = near_nothing(load_reference(), "bbh")
+    table = ScoreTable.from_wide(pd.DataFrame({"MMLU": 0.62, "GSM8K": 0.4}, index=["mine"]))
+    outlook = fitted_outlook(table, "mine", reference, [reference.target("bbh")], force=True)
+    with pytest.raises(RefusedTargetError, match=r"^bbh: .*models to fit on score clearly"):
+        outlook.now()
+
+
+def test_what_is_no_part_of_the_laws_space_narrows_nothing() -> None:
+    reference = load_reference()
+    table = ScoreTable.from_wide(pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.8}, index=["mine"]))
+    outlook = fitted_outlook(table, "mine", reference, [reference.target("gsm8k")])
+    position = outlook.measured.benchmarks.index("GSM8K")
+    assert "GSM8K" not in outlook.laws[0].feature_names_in_
+    without = outlook.after([{}, {}])
+    for items in (100.0, 1319.0):
+        after = outlook.after([{}, {position: items}])
+        for part in ("mean", "lower", "upper"):
+            assert np.array_equal(getattr(after, part), getattr(without, part))
+    inside = outlook.after([{}, {outlook.measured.benchmarks.index("ARC-C"): 100.0}])
+    assert not np.array_equal(inside.mean, without.mean)
 
 
 def test_a_gate_that_scores_open_is_a_note() -> None:

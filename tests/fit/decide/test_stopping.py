@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from capspace.fit import ScoreTable, TargetLaw, load_reference
+from capspace.fit import ScoreTable, TargetLaw, load_reference, predict_targets
 from capspace.fit.decide._allocation import allocate_items
 from capspace.fit.decide._item_pool import ItemPool, item_variance
 from capspace.fit.decide._noise_effect import NoiseEffect, PredictedWidths
@@ -187,6 +187,25 @@ def test_stored_laws_are_widened_too() -> None:
     effect = PredictedWidths(reference, targets=["hle/no-tools"]).effect(table)
     assert effect.benchmarks == ("GPQA-diamond", "MMLU-Pro")
     assert (effect.effect > 0).any()
+
+
+def test_stored_laws_leave_out_the_model_whose_widths_they_give() -> None:
+    reference = load_reference("frontier-2026")
+    table = reference.table.select(benchmarks=list(reference.benchmarks))
+    own, target = table.select(models=["gpt-4.1"]), "hle/no-tools"
+    effect = PredictedWidths(reference, targets=[target]).effect(own)
+    (predicted,) = predict_targets(own, reference, targets=[target])
+    assert effect.width == pytest.approx([predicted.upper - predicted.lower], rel=1e-6)
+
+
+def test_a_target_that_stored_laws_give_no_number_of_says_why() -> None:
+    import pandas as pd
+
+    facts = pd.DataFrame({"release_date": "2025-06"}, index=["mine"])
+    own = ScoreTable.from_wide(pd.DataFrame({"IFEval": 0.8}, index=["mine"]), models=facts)
+    widths = PredictedWidths(load_reference("frontier-2026"), targets=["mmmlu/vendor"])
+    with pytest.raises(RefusedTargetError, match=r"mmmlu/vendor: fewer than 2 of the reference's"):
+        widths.effect(own)
 
 
 def test_a_refused_target_decides_nothing(scores: ScoreTable) -> None:

@@ -19,6 +19,7 @@ from capspace.fit.importing import (
 from capspace.fit.prediction import predict_targets
 from capspace.fit.reference import load_reference
 from capspace.fit.reference.left_out import left_out_of
+from capspace.fit.reference.stored_laws import store_laws
 from capspace.fit.table import ScoreTable
 from capspace.fit.table.offset_files import read_offsets
 
@@ -314,6 +315,19 @@ def test_a_built_reference_has_laws_and_an_evaluation_of_its_targets(tmp_path):
     assert without.laws is None
     assert not without.evaluations
     assert left_out_of(without) is None
+
+
+def test_laws_whose_intervals_no_back_test_could_calibrate_are_not_stored(tmp_path):
+    """Twelve models are enough for a law, but none is left to predict without its provider."""
+    two = {m: {**own, "MMLU-Pro": own["GPQA-diamond"]} for m, own in skills().items()}
+    write_reference(build([board(tmp_path, "one", two)]), tmp_path / "mine", laws=False)
+    for name in ("evaluation.csv", "left-out.csv", "laws.npz", "laws.json"):
+        (tmp_path / "mine" / name).write_text("of earlier tables")
+    assert store_laws(tmp_path / "mine").startswith("no laws are stored, as too few models have")
+    assert {p.name for p in (tmp_path / "mine").iterdir()} & {
+        "evaluation.csv", "left-out.csv", "laws.npz", "laws.json"
+    } == set()  # fmt: skip
+    assert load_reference(tmp_path / "mine").laws is None
 
 
 def test_a_reference_of_too_few_models_has_no_laws(tmp_path):

@@ -1,6 +1,7 @@
 """Conformal intervals are their formula, and are learned from the training models alone."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from capspace.fit import (
     conformal_scale,
     load_reference,
 )
-from capspace.fit.errors import DegenerateError, FitError
+from capspace.fit.errors import DegenerateError, FitError, NotConvergedError
+from capspace.fit.law import _refit
 from capspace.fit.law._calibration import Refits, jackknife, scale_of, typical_size
+from capspace.fit.law._multistart import fit_many
 from capspace.fit.law._refit import fit_once, predict_with
 from capspace.fit.law._views import softened
 
@@ -204,6 +207,23 @@ def test_leaving_families_out_learns_each_scale_from_the_others():
     out = data.families == "family 03"
     assert np.mean((learned.lower <= data.target) & (data.target <= learned.upper)) > 0.7
     assert np.isfinite(own.upper[out]).all()
+
+
+def test_a_refit_without_a_family_that_does_not_converge_is_refused(monkeypatch):
+    fitted = fit_once(planted(9, n_families=5))
+    monkeypatch.setattr(_refit, "fit_many", partial(fit_many, max_iter=1))
+    with pytest.raises(NotConvergedError, match="a refit without one family did not converge"):
+        Conformal().predict(fitted, fitted.training.scores[:1])
+
+
+def test_an_origin_of_which_a_refit_did_not_converge_tells_nothing_of_the_others():
+    refits = Refits([fit_once(planted(2, n_families=9))], np.empty((0, P)), forward=True)
+    whole, first = refits.forward(), refits.origins[0]
+    refits.angles[:, :, first.left_out[-1]] = np.nan
+    rest, n_first = refits.forward(), int((~first.basis).sum())
+    assert len(whole.residual) > len(rest.residual) > 0
+    for name in ("model", "centre", "residual", "covariance"):
+        np.testing.assert_array_equal(getattr(rest, name), getattr(whole, name)[n_first:])
 
 
 def test_targets_at_chance_and_laws_that_learned_nothing_are_refused():

@@ -1,5 +1,7 @@
 """Laws planted and found, their uncertainty, and fits that must not be returned silently."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -13,6 +15,7 @@ from capspace.fit.errors import (
     NotConvergedError,
     TooFewModelsError,
 )
+from capspace.fit.law import _refit
 from capspace.fit.law._form import Form
 from capspace.fit.law._law import _covariance
 from capspace.fit.law._multistart import fit_many
@@ -182,7 +185,7 @@ def test_same_seed_same_bytes_and_clones():
     assert clone(once).get_params() == once.get_params()
 
 
-def test_refits_equal_fits_of_the_weighted_models():
+def test_refits_equal_fits_of_the_weighted_models_or_say_that_they_did_not_converge(monkeypatch):
     rng = np.random.default_rng(0)
     scores = np.clip(0.5 + 0.2 * rng.normal(size=(40, 1)) @ np.ones((1, 5)), 0, 1)
     scores = np.clip(scores + 0.05 * rng.normal(size=(40, 5)), 0, 1)
@@ -209,6 +212,10 @@ def test_refits_equal_fits_of_the_weighted_models():
     assert np.isfinite(law.covariance_).all()
     with pytest.raises(TooFewModelsError, match="without one family"):
         refit(fitted, np.eye(40)[:1], scores)
+    monkeypatch.setattr(_refit, "fit_many", partial(fit_many, max_iter=1))
+    with pytest.raises(NotConvergedError, match=r"^8 of 8 refits did not converge; use fewer"):
+        refit(fitted, weight, scores)
+    assert np.isnan(refit(fitted, weight, scores, strict=False)).all()
 
 
 def test_settings_that_fit_nothing_are_refused_in_one_line():

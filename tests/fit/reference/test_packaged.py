@@ -1,5 +1,6 @@
 """The packaged references state date, licence and source of all they hold, cleaned and weighted."""
 
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -8,11 +9,27 @@ import pytest
 from checkout import ROOT
 
 from capspace.fit import Reference, load_reference, reference_names
-from capspace.fit.reference import About, Evaluation, _checked_entries, _load, _read_entries
+from capspace.fit.reference import (
+    About,
+    Evaluation,
+    Target,
+    _checked_entries,
+    _load,
+    _read_entries,
+)
 
 TABLES = ROOT / "../shared/data/results/modern"
 MODERN = ("openllm-v2", "frontier-2026", "epoch-2026")
 ALL = ("study-2024", *MODERN)
+
+
+@pytest.fixture
+def no_stored_entries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Look for the file of checked entries under a name that none has."""
+    monkeypatch.setattr(_checked_entries, "ENTRIES", "none.json")
+    _checked_entries._stored.cache_clear()
+    yield
+    _checked_entries._stored.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +58,16 @@ def test_checked_entries_are_those_of_the_files(monkeypatch: pytest.MonkeyPatch)
         else:
             anew = [*_read_entries._entries(kind, file)]
         assert repr(anew) == repr(entries)
+
+
+@pytest.mark.usefixtures("no_stored_entries")
+def test_entries_that_are_stored_nowhere_are_read_from_their_files(
+    references: dict[str, Reference],
+) -> None:
+    file = ROOT / "fit/reference/study-2024/targets.yaml"
+    assert _checked_entries.checked_entries(Target, file) is None
+    entries = _read_entries._entries(Target, file)
+    assert {e.name: e for e in entries} == references["study-2024"].targets
 
 
 @pytest.mark.parametrize("name", ALL)

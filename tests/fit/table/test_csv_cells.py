@@ -84,6 +84,13 @@ def test_bytes_of_another_encoding_are_left_to_pandas() -> None:
     assert regular_cells("model,MMLU\né,0.5\n".encode("latin-1")) is None
 
 
+def test_a_csv_file_that_the_system_does_not_read_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "memory.csv"
+    path.symlink_to("/proc/self/mem")  # a plain file, of which the first byte cannot be read
+    with pytest.raises(TableError, match=r"not a CSV file \(.*Input/output error\)"):
+        read_columns(path)
+
+
 def test_parquet_that_is_no_table_of_single_values_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([0.5])] * 2, names=["a", "a"]), path)
