@@ -98,11 +98,11 @@ def test_a_model_outside_the_support_is_advised_nothing(
     mine, others = own
     mine.write_text("model,A,B,C\nmine,0.999,0.999,0.9995\n")
     command = ("lift", mine, "--data", others, "--base", "direct", "--treated", "vote@5")
-    found = json.loads(capspace(*command, "--json").out)
-    (lift,) = found["lifts"]
+    card = json.loads(capspace(*command, "--json").out)
+    (lift,) = card["lifts"]
     assert not lift["support"]["inside"]
     assert not lift["advised"]
-    (note,) = found["notes"]
+    (note,) = card["notes"]
     assert note.startswith("mine: vote@5 not advised; outside: PC-")
     shown = " ".join(capspace(*command).out.split())
     assert " outside by " in shown
