@@ -79,7 +79,7 @@ def place(
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
     from ..runtime.progress import progress_on
-    from .lift import print_lifts
+    from .lift import outside_notes, print_lifts
     from .placing import (
         chosen_references,
         placement_document,
@@ -152,6 +152,7 @@ def place(
     print_placements(placements, subtitle=subtitle(collection))
     if placed.lifts:
         print_lifts(placed.lifts)
+        print_notes(outside_notes(placed.lifts))
     if placed.report is not None:
         o.console().print(f"report: {placed.report}", markup=False)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from capspace.fit import Lift
     from capspace.fit.decide import Intervention
 
-__all__ = ["add_to", "print_lifts"]
+__all__ = ["add_to", "outside_notes", "print_lifts"]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -69,9 +69,9 @@ def lift(
     from capspace.fit.reference import load_reference
 
     if data is None:
-        scores = _scores(file)
+        scores, stderr = _scores(file)
         usual = [replace(each, tokens=tokens, base_tokens=base_tokens) for each in INTERVENTIONS]
-        lifts = lift_card(scores, load_reference(), interventions=usual, level=level)
+        lifts = lift_card(scores, load_reference(), interventions=usual, level=level, stderr=stderr)
     else:
         chosen = [
             Intervention(n, str(base), n, _samples(n), tokens=tokens, base_tokens=base_tokens)
@@ -82,7 +82,7 @@ def lift(
         names = ", ".join(load_reference().benchmarks if data is None else ())
         hint = f"; laws of gains start from {names}, or from your own --data" if names else ""
         raise FitError(f"{file}: no score from which a gain can be predicted{hint}")
-    notes = [_UNLIKE_PREDICT] if data is None else []
+    notes = [*outside_notes(lifts), *([_UNLIKE_PREDICT] if data is None else [])]
     if as_json:
         o.print_json({"lifts": [each.to_dict() for each in lifts], "notes": notes})
     else:
@@ -117,7 +117,7 @@ def _own_lifts(
         for i in interventions
     ]
     space = table.select(benchmarks=[b for b in table.benchmarks if b not in columns])
-    own = _scores(file)
+    own, stderr = _scores(file)
     mine = [str(m) for m in own.index if str(m) in set(table.facts["model"])]
     if mine:  # a model does not help to predict itself
         space = space.select(models=[m for m in space.facts["model"] if m not in mine])
@@ -126,15 +126,20 @@ def _own_lifts(
         [
             each
             for intervention, (before, after) in zip(interventions, pairs, strict=True)
-            for each in predict_lift(own, space, before, after, intervention, level=level)
+            for each in predict_lift(
+                own, space, before, after, intervention, level=level, stderr=stderr
+            )
         ]
     )
 
 
-def _scores(file: Path) -> pd.DataFrame:
+def _scores(file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return scores with their standard errors, as stated or by the number of items."""
     from capspace.fit.table.readers import read_table
+    from capspace.fit.table.sampling import with_sampling_errors
 
-    return read_table(file).require_fractions().wide()
+    table = with_sampling_errors(read_table(file).require_fractions())
+    return table.wide(), table.wide(value="stderr")
 
 
 def _samples(name: str) -> int:
@@ -179,15 +184,30 @@ def _require_content(*files: Path) -> None:
             raise TableError(f"{file}: the file is empty")
 
 
+def outside_notes(lifts: Sequence[Lift]) -> list[str]:
+    """Return in a line for each model outside the laws' support why nothing is advised."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for each in lifts:
+        if not each.support.inside:
+            key = (each.model, each.support.summary)
+            named.setdefault(key, []).append(each.intervention.name)
+    return [
+        f"{model}: {', '.join(names)} not advised; {summary}"
+        for (model, summary), names in named.items()
+    ]
+
+
 def print_lifts(lifts: Sequence[Lift]) -> None:
     """Print what interventions would gain, a table per model."""
+    from capspace.fit.report.words import outside
+
     for model in dict.fromkeys(each.model for each in lifts):
         own = [each for each in lifts if each.model == model]
         o.print_table(
             f"{model}: what would help",
             (
                 *("Intervention", "Base", "Treated", "Gain", f"{own[0].level:.0%} interval"),
-                *("Tokens per point", "Mean error", "By mean gain", ""),
+                *("Tokens per point", "Mean error", "By mean gain", "Support", ""),
             ),
             [
                 (
@@ -199,6 +219,7 @@ def print_lifts(lifts: Sequence[Lift]) -> None:
                     "–" if math.isnan(each.tokens_per_point) else f"{each.tokens_per_point:,.0f}",
                     f"{each.error:.3f}",
                     f"{each.baseline_error:.3f}",
+                    "inside" if each.support.inside else f"outside {outside(each)}",
                     "advised" if each.advised else "",
                 )
                 for each in own

@@ -255,7 +255,8 @@ def _lifts(placement: Placement, wanted: Iterable[str] | None) -> list[Lift]:
     names = None if wanted is None else {name.lower() for name in wanted}
     usable = [i for i in INTERVENTIONS if names is None or i.treated in names]
     scores = placement.scores.to_frame(placement.model).T.astype(float)
-    return lift_card(scores, placement.reference, interventions=usable)
+    stderr = placement.stderr.to_frame(placement.model).T.astype(float)
+    return lift_card(scores, placement.reference, interventions=usable, stderr=stderr)
 
 
 def _references(given: Reference | Sequence[Reference] | None) -> list[Reference]:

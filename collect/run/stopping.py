@@ -8,7 +8,7 @@ that each round requests only what is new.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -22,6 +22,7 @@ from capspace.tasks.panel import Benchmark
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import CollectError
 from ..recorder.accelerator import free_memory
+from ..runtime.progress import ProgressDisplay, SilentProgress
 from ..storage.result import Missing, Result
 from ..storage.score_table import to_table
 from ..storage.store import Store
@@ -48,6 +49,7 @@ class StoppingRun(PanelRun):
     widths: PredictedWidths
     first_items: int = FIRST_ITEMS
     _plans: dict[str, StoppingPlan] = field(default_factory=dict)
+    _last_note: dict[str, str] = field(default_factory=dict)
 
     @property
     def plans(self) -> Mapping[str, StoppingPlan]:
@@ -90,10 +92,17 @@ class StoppingRun(PanelRun):
                 if lm is None:
                     break
                 began = time.perf_counter()
-                n, gaps = self.measure_with(lm, checkpoint, todo)
+                complete = self._complete(checkpoint)
+                same = [cell for cell in todo if cell.benchmark.name in complete]
+                n, gaps = self.measure_with(
+                    lm, checkpoint, [cell for cell in todo if cell not in same]
+                )
+                failed += gaps
+                if same:  # scores of the same responses, under the key of all items
+                    quiet = replace(self, progress=_SameItems(self.progress, complete))
+                    failed += quiet.measure_with(lm, checkpoint, same)[1]
                 seconds += time.perf_counter() - began
                 n_measured += n
-                failed += gaps
                 cells = [c for c in cells if self.store.get(c.key) is not None]
             following = self._following(checkpoint, cells, seconds) if cells else cells
             tried |= {cell.key for cell in following}
@@ -122,7 +131,7 @@ class StoppingRun(PanelRun):
         except UnknownCostError:  # all responses were known, so that none of them was timed
             plan = plan_items(effect, measured, tolerance)
         self._plans[checkpoint.name] = plan
-        self._note_plan(plan)
+        self._note_plan(checkpoint.name, plan)
         whole = {m.benchmark: m.pool.n_items for m in measured}
         wanted = []
         for cell in cells:
@@ -135,7 +144,13 @@ class StoppingRun(PanelRun):
         following, _ = measurable_cells(checkpoint, wanted, self.harness, self.settings)
         return following
 
-    def _note_plan(self, plan: StoppingPlan) -> None:
+    def _complete(self, checkpoint: Checkpoint) -> set[str]:
+        """Return the benchmarks of which a first round has measured every item."""
+        plan = self._plans.get(checkpoint.name)
+        measured = () if plan is None else plan.measured
+        return {m.benchmark for m in measured if m.n_items == m.pool.n_items}
+
+    def _note_plan(self, model: str, plan: StoppingPlan) -> None:
         now = f"{plan.token_share:.1%} of the tokens are measured"
         wider = f"the widest interval is {plan.widening:.1%} wider than by all"
         more = [
@@ -146,10 +161,29 @@ class StoppingRun(PanelRun):
         what = f"; next, items in all: {', '.join(more)}" if more else "; that is enough"
         if not more and not plan.within_budget:
             what = "; the budget ends here"
+        line = f"until {plan.tolerance}: {now}, and {wider}{what}"
         if plan.is_whole:
-            self.progress.note(f"until {plan.tolerance}: all items are measured")
-            return
-        self.progress.note(f"until {plan.tolerance}: {now}, and {wider}{what}")
+            line = f"until {plan.tolerance}: all items are measured"
+        if line != self._last_note.get(model):
+            self._last_note[model] = line
+            self.progress.note(line)
+
+
+class _SameItems(SilentProgress):
+    """Shows of benchmarks whose score was shown before only what goes wrong."""
+
+    def __init__(self, shown: ProgressDisplay, benchmarks: Collection[str]) -> None:
+        self._shown = shown
+        self._about = tuple(f"{name}: " for name in benchmarks)
+
+    def missing(self, name: str, reason: str) -> None:
+        """Show why a benchmark has no score."""
+        self._shown.missing(name, reason)
+
+    def note(self, text: str) -> None:
+        """Show what is not about one of the benchmarks."""
+        if not text.startswith(self._about):
+            self._shown.note(text)
 
 
 def _measured(result: Result) -> MeasuredItems:

@@ -129,6 +129,7 @@ class GainFit:
         n_refits: int = 40,
         random_state: int = 0,
         scale: float | None = None,
+        spread: Floats | None = None,
     ) -> GainPrediction:
         """Predict the gain of models with benchmark ``scores`` (m, p), NaN where not measured.
 
@@ -143,6 +144,9 @@ class GainFit:
         scale : float, optional
             Of a conformal interval (see ``conformal_scale``), in place of the two-view interval;
             refits then leave out whole families instead.
+        spread : (m, s, p) array, optional
+            Plausible completions of each model's scores, s of them; their disagreement widens the
+            interval.
 
         Notes
         -----
@@ -153,7 +157,8 @@ class GainFit:
         family weights; T and S are averaged over the two views of the scores. The interval
         holds the central ``level`` of g⁻¹(g(t̂) + u) - g⁻¹(g(b̂) + v) over (v, u) normal with
         covariance (1.56/1.645)² Σ, which makes either margin the two-view interval. With a
-        ``scale``, Σ, the centre and the factor are those of ``Conformal`` for a pair.
+        ``scale``, Σ, the centre and the factor are those of ``Conformal`` for a pair. With a
+        ``spread``, Σ also has the mean outer product of the pair's deviations over the completions.
 
         """
         check_level(level)
@@ -168,6 +173,8 @@ class GainFit:
             refits = Refits(pair, scores, forward=False)
             centre, width = refits.centre()[refits.n :].T, scale
             covariance = refits.covariance()[refits.n :]
+        if spread is not None:
+            covariance = covariance + _input_covariance(pair, np.array(mean), spread)
         lower, upper = _quantiles(centre, covariance, width, level, rng)
         gain = mean[1] - mean[0]
         lower, upper = np.minimum(lower, gain), np.maximum(upper, gain)
@@ -282,6 +289,14 @@ def error_covariance(
     scale = np.sqrt(np.diag(left_out))
     noise = SCORE_NOISE * left_out / np.outer(scale, scale)
     return np.asarray(left_out + noise + np.mean(deviations, axis=0))
+
+
+def _input_covariance(pair: tuple[Fitted, Fitted], mean: Floats, spread: Floats) -> Floats:
+    """Return the covariance (m, 2, 2) that completions (m, s, p) of the scores leave open."""
+    m, s, p = spread.shape
+    completed = [angle(predict_with(f, spread.reshape(m * s, p))).reshape(m, s) for f in pair]
+    apart = np.array(completed) - angle(mean)[:, :, None]
+    return np.asarray(np.einsum("ams,bms->mab", apart, apart) / s)
 
 
 def _quantiles(

@@ -203,8 +203,8 @@ def judge_target(row: Mapping[str, object]) -> tuple[Status, str]:
     if n < FEWEST_TESTS:
         short.append(f"{n:.0f} models tested, {FEWEST_TESTS} wanted")
     if ratio >= BEST_RATIO:
-        short.append(f"error {ratio:.2f} of the {best} baseline's, {BEST_RATIO} wanted")
+        short.append(f"error {ratio:.3f} of the {best} baseline's, below {BEST_RATIO:.3f} wanted")
     if not coverage >= LEAST_COVERAGE:
-        seen = "not tested" if np.isnan(coverage) else f"{coverage:.0%}"
-        short.append(f"coverage forward in time {seen}, {LEAST_COVERAGE:.0%} wanted")
+        seen = "not tested" if np.isnan(coverage) else f"{coverage:.1%}"
+        short.append(f"coverage forward in time {seen}, {LEAST_COVERAGE:.1%} wanted")
     return ("weak", "; ".join(short)) if short else ("offered", "")

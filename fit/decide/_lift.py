@@ -23,7 +23,10 @@ from ..errors import (
     check_count,
 )
 from ..law._refit import refit
+from ..prediction._completion import complete
+from ..prediction._support import Support, support_of
 from ..reference.overlap import find_overlap
+from ..table.numbers import check_standard_errors, float_frame
 
 if TYPE_CHECKING:
     from ..reference import Reference
@@ -110,9 +113,11 @@ class Lift(SingleRow):
     error, baseline_error : float
         Mean absolute errors of the gain of models whose family was left out: of the laws, and of
         the mean gain of the other families.
+    support : Support
+        Whether the model lies within the capabilities that the laws were fitted on.
     advised : bool
         Of the interventions on one base, the one with the fewest tokens per point among those whose
-        interval lies above 0.
+        interval lies above 0. None is advised for a model outside the support.
 
     See Also
     --------
@@ -122,9 +127,11 @@ class Lift(SingleRow):
     Examples
     --------
     >>> from capspace.fit import Intervention, Lift
+    >>> from capspace.fit.prediction import Support
     >>> cot = Intervention("chain of thought", "gsm8k", "gsm8k-cot")
-    >>> Lift("mine", cot, 0.4, 0.5, 0.1, 0.05, 0.15, 0.9, 40, error=0.02, baseline_error=0.04)
-    Lift(mine, chain of thought: +0.100 [+0.050, +0.150] at 90%)
+    >>> inside = Support(True, 0.0, "inside the capabilities of the 40 training models")
+    >>> Lift("mine", cot, 0.4, 0.5, 0.1, 0.05, 0.15, 0.9, 40, 0.02, 0.04, inside)
+    Lift(mine, chain of thought: +0.100 [+0.050, +0.150] at 90%, inside)
 
     """
 
@@ -139,6 +146,7 @@ class Lift(SingleRow):
     n_models: int
     error: float
     baseline_error: float
+    support: Support
     advised: bool = False
 
     @property
@@ -152,15 +160,17 @@ class Lift(SingleRow):
         return json_dict(
             {
                 **vars(self),
+                "support": vars(self.support),
                 "extra_tokens": self.intervention.extra_tokens,
                 "tokens_per_point": self.tokens_per_point,
             }
         )
 
     def __repr__(self) -> str:
+        where = "inside" if self.support.inside else "outside"
         return (
             f"Lift({self.model}, {self.intervention.name}: {self.mean:+.3f} "
-            f"[{self.lower:+.3f}, {self.upper:+.3f}] at {self.level:.0%})"
+            f"[{self.lower:+.3f}, {self.upper:+.3f}] at {self.level:.0%}, {where})"
         )
 
 
@@ -172,6 +182,7 @@ def predict_lift(
     intervention: Intervention,
     *,
     level: float = 0.9,
+    stderr: pd.DataFrame | None = None,
 ) -> list[Lift]:
     """Predict the gain of an intervention for models, by models that have both scores.
 
@@ -187,6 +198,8 @@ def predict_lift(
         What it is called, and its cost.
     level : float, default 0.9
         Nominal coverage.
+    stderr : DataFrame like ``scores``, optional
+        Standard errors; where given, they widen the interval.
 
     Returns
     -------
@@ -199,11 +212,18 @@ def predict_lift(
         The models do not determine the laws.
     UnknownNameError
         No benchmark of the table is among the columns.
+    FitError
+        A standard error is negative or infinite.
 
     See Also
     --------
     lift_card : All interventions of a reference.
     analyse_gain : The gain over many models, with its figure.
+
+    Notes
+    -----
+    Missing scores are inferred from the measured ones, as ``TargetLaw`` does; what they and the
+    standard errors leave open widens the interval.
 
     Examples
     --------
@@ -233,8 +253,18 @@ def predict_lift(
     placed = ~np.isnan(x).all(axis=1)
     if not placed.any():
         return []
-    p = fit.predict(x[placed], level=level)
+    errors = np.zeros_like(x[placed])
+    if stderr is not None:
+        aligned = float_frame(stderr.reindex(index=scores.index, columns=names))
+        check_standard_errors(aligned)
+        errors = np.nan_to_num(aligned.to_numpy(dtype=float)[placed])
+    filled, spread = complete(fit.base.training, x[placed], errors)
+    p = fit.predict(filled, level=level, spread=spread)
     error, baseline = _errors(fit)
+    k = fit.base.training.settings.n_components
+    places = fit.base.spaces.transform(filled, k)[0]
+    seen, seen_models = fit.base.capabilities, problem.truth.index
+    supports = [support_of(place, seen, seen_models) for place in places]
     models = [str(model) for model in scores.index[placed]]
     columns = (p.base, p.treated, p.mean, p.lower, p.upper)
     return [
@@ -246,8 +276,11 @@ def predict_lift(
             n_models=fit.n_models,
             error=error,
             baseline_error=baseline,
+            support=support,
         )
-        for model, base, treated_score, mean, lower, upper in zip(models, *columns, strict=True)
+        for model, base, treated_score, mean, lower, upper, support in zip(
+            models, *columns, supports, strict=True
+        )
     ]
 
 
@@ -258,6 +291,7 @@ def lift_card(
     interventions: Sequence[Intervention] = INTERVENTIONS,
     level: float = 0.9,
     exclude: Collection[str] = (),
+    stderr: pd.DataFrame | None = None,
 ) -> list[Lift]:
     """Predict for each model what interventions that a reference has both scores of would gain.
 
@@ -273,6 +307,8 @@ def lift_card(
         Nominal coverage.
     exclude : collection of str, default ()
         Further models to leave out.
+    stderr : DataFrame like ``scores``, optional
+        Standard errors; where given, they widen the intervals.
 
     See Also
     --------
@@ -312,7 +348,9 @@ def lift_card(
         if own.empty or own.isna().all(axis=None):
             continue
         try:
-            lifts += predict_lift(own, table, before, after, intervention, level=level)
+            lifts += predict_lift(
+                own, table, before, after, intervention, level=level, stderr=stderr
+            )
         except (DegenerateError, NotConvergedError, TooFewModelsError):
             continue  # too few models have both scores, or too like ones
     return advised(lifts)
@@ -323,8 +361,10 @@ def advised(lifts: Sequence[Lift]) -> list[Lift]:
     best: dict[tuple[str, str], Lift] = {}
     for lift in lifts:
         key = (lift.model, lift.intervention.base)
-        if lift.lower > 0 and (
-            key not in best or lift.tokens_per_point < best[key].tokens_per_point
+        if (
+            lift.support.inside
+            and lift.lower > 0
+            and (key not in best or lift.tokens_per_point < best[key].tokens_per_point)
         ):
             best[key] = lift
     return [replace(lift, advised=lift in best.values()) for lift in lifts]

@@ -23,7 +23,8 @@ def draw_lift(lifts: Sequence[Lift]) -> Figure:
     Parameters
     ----------
     lifts : sequence of Lift
-        As ``lift_card`` returns them, of one model; at least one. The advised are filled.
+        As ``lift_card`` returns them, of one model; at least one. The advised are filled,
+        and those for which the model lies outside the laws' support are grey.
 
     See Also
     --------
@@ -47,11 +48,14 @@ def draw_lift(lifts: Sequence[Lift]) -> Figure:
     figure, axes = panel(7.2, 1.5 + 0.55 * len(lifts))
     for at, lift in enumerate(reversed(lifts)):
         low, high = 100 * lift.lower, 100 * lift.upper
-        axes.plot([low, high], [at, at], color=BLUE, lw=6, alpha=0.25, solid_capstyle="round")
-        face = BLUE if lift.advised else "white"
-        axes.plot(100 * lift.mean, at, "o", color=BLUE, mfc=face, ms=8)
+        colour = BLUE if lift.support.inside else GREY
+        axes.plot([low, high], [at, at], color=colour, lw=6, alpha=0.25, solid_capstyle="round")
+        face = colour if lift.advised else "white"
+        axes.plot(100 * lift.mean, at, "o", color=colour, mfc=face, ms=8)
         per_point = lift.tokens_per_point
         cost = "no gain" if math.isnan(per_point) else f"{per_point:,.0f} tokens per point"
+        if not lift.support.inside:
+            cost = "outside support"
         axes.annotate(
             cost,
             (1, at),

@@ -119,9 +119,15 @@ def draw_lifts(lifts: Sequence[Lift]) -> tuple[Figure, str]:
         f"{each.intervention.name} {each.error:.3f} ({each.baseline_error:.3f} by the mean gain)"
         for each in lifts
     )
+    beyond = dict.fromkeys(
+        f"{each.model} lies outside the capabilities that these laws were fitted on, so that "
+        f"nothing is advised by those in grey: {each.support.summary}. "
+        for each in lifts
+        if not each.support.inside
+    )
     return draw_lift(lifts), (
         "Predicted gains of other ways of answering. The filled marker is the cheapest whose "
-        f"interval lies above 0. Mean errors with families left out: {errors}. Costs are "
-        "additional tokens per item, for the answer lengths that the table of interventions "
-        "assumes."
+        f"interval lies above 0. {''.join(beyond)}Mean errors with families left out: {errors}. "
+        "Costs are additional tokens per item, for the answer lengths that the table of "
+        "interventions assumes."
     )

@@ -9,6 +9,7 @@ from ..law.equivalent import EquivalentScale
 from ..prediction import Prediction
 
 if TYPE_CHECKING:
+    from ..decide import Lift
     from ..reference import Reference
 
 __all__ = [
@@ -81,7 +82,7 @@ def _flops_interval(equivalent: EquivalentScale) -> str:
     return f"{level} interval {flops(low)} to {flops(high)}"
 
 
-def outside(prediction: Prediction) -> str:
+def outside(prediction: Prediction | Lift) -> str:
     """Return how far a model lies outside the capabilities seen in fitting; "" inside."""
     distance = prediction.support.distance
     if not distance > 0:

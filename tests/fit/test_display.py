@@ -49,7 +49,7 @@ from capspace.fit import (
     load_reference,
 )
 from capspace.fit.decide._outlook import Bounds
-from capspace.fit.prediction import PairComparison
+from capspace.fit.prediction import PairComparison, Support
 from capspace.fit.studies.ruan2024._reproduce import Reproduction
 from capspace.fit.studies.ruan2024.compare import Comparison as Compared
 from capspace.fit.studies.ruan2024.results import Results
@@ -79,7 +79,18 @@ ROWS: list[tuple[Any, dict[str, object]]] = [
     ),
     (
         Lift(
-            MODEL, Intervention("cot", "bbh", "bbh-cot"), 0.4, 0.5, 0.1, 0.05, 0.15, 0.9, 40, 1, 2
+            MODEL,
+            Intervention("cot", "bbh", "bbh-cot"),
+            0.4,
+            0.5,
+            0.1,
+            0.05,
+            0.15,
+            0.9,
+            40,
+            1,
+            2,
+            Support(True, 0.0, "inside"),
         ),
         {"model": MODEL, "mean": 0.1, "intervention.treated": "bbh-cot", "advised": False},
     ),

@@ -91,3 +91,33 @@ def test_the_usual_interventions_are_told_apart_from_predict(
     path.write_text("model,MMLU,GSM8K,HellaSwag\nmine,0.62,0.4,0.81\n")
     shown = " ".join(capspace("lift", path).out.split())
     assert "both scores of a gain come from laws in one space" in shown
+
+
+def test_a_model_outside_the_support_is_advised_nothing(
+    capspace: Command, own: tuple[Path, Path]
+) -> None:
+    mine, others = own
+    mine.write_text("model,A,B,C\nmine,0.999,0.999,0.9995\n")
+    command = ("lift", mine, "--data", others, "--base", "direct", "--treated", "vote@5")
+    card = json.loads(capspace(*command, "--json").out)
+    (lift,) = card["lifts"]
+    assert not lift["support"]["inside"]
+    assert not lift["advised"]
+    (note,) = card["notes"]
+    assert note.startswith("mine: vote@5 not advised; outside: PC-")
+    shown = " ".join(capspace(*command).out.split())
+    assert " outside by " in shown
+    assert " advised; outside: PC-" in shown
+
+
+def test_scores_on_few_items_widen_the_card(capspace: Command, own: tuple[Path, Path]) -> None:
+    mine, others = own
+    command = ("lift", mine, "--data", others, "--base", "direct", "--treated", "vote@5", "--json")
+
+    def width(n_items: int) -> float:
+        rows = "".join(f"mine,{b},0.5,{n_items}\n" for b in "ABC")
+        mine.write_text(f"model,benchmark,score,n_items\n{rows}")
+        (lift,) = json.loads(capspace(*command).out)["lifts"]
+        return float(lift["upper"] - lift["lower"])
+
+    assert width(3) > 1.2 * width(10_000)

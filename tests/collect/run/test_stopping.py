@@ -117,6 +117,56 @@ def test_measuring_ends_early_resumes_and_is_reused(
     assert full.results == whole.results
 
 
+class Shown(Notes):
+    """Remembers the benchmarks that a run shows as begun and as scored, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[str] = []
+        self.scored_ones: list[tuple[str, int]] = []
+
+    def benchmark(self, name: str, index: int, total: int) -> None:
+        self.begun.append(name)
+
+    def scored(self, name: str, score: float, stderr: float, n_items: int) -> None:
+        self.scored_ones.append((name, n_items))
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_the_first_round_measures_whole_is_shown_once(
+    tiny_checkpoint: Path,
+    three: Panel,
+    agents: PredictedWidths,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = partial(stopping.StoppingRun, first_items=500)
+    monkeypatch.setattr(stopping, "StoppingRun", many)
+    shown = Shown()
+    run = collect(tiny_checkpoint, three, tmp_path, progress=shown, until="0.1%", widths=agents)
+    names = [benchmark.name for benchmark in three.benchmarks]
+    assert sorted(shown.begun) == sorted(names)
+    assert sorted(name for name, _ in shown.scored_ones) == sorted(names)
+    assert run.n_measured == len(names)
+    assert len(shown.lines) == len(set(shown.lines))
+    assert not any("responses were known" in line for line in shown.lines)
+    whole = collect(tiny_checkpoint, three, tmp_path)  # its scores are those of a whole run
+    assert whole.n_measured == 0
+    assert whole.results == run.results
+
+
+def test_of_items_measured_before_only_what_goes_wrong_is_shown() -> None:
+    lines: list[str] = []
+    quiet = stopping._SameItems(PlainProgress(lines.append), {"ARC-C"})
+    quiet.benchmark("ARC-C", 1, 1)
+    quiet.note("ARC-C: 80 of 80 responses were known")
+    quiet.scored("ARC-C", 0.25, 0.1, 20)
+    assert lines == []
+    quiet.note("journal: a damaged line was left out")
+    quiet.missing("ARC-C", "no such layer")
+    assert lines == ["journal: a damaged line was left out", "ARC-C: no score: no such layer"]
+
+
 @pytest.mark.slow
 def test_a_drawn_item_has_the_prompt_of_the_whole_run(
     tiny_checkpoint: Path, three: Panel, tmp_path: Path

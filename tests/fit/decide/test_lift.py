@@ -22,7 +22,9 @@ from capspace.fit.analyses.paired_laws import fit_gain
 from capspace.fit.analyses.problems import gain_problem
 from capspace.fit.decide._lift import _errors, advised
 from capspace.fit.errors import TooFewModelsError
+from capspace.fit.prediction import Support
 from capspace.fit.reference import Benchmark, Reference, Target
+from capspace.fit.table.sampling import binomial_stderr
 
 MINE = pd.DataFrame(
     {"MMLU": [0.62, 0.27], "HellaSwag": [0.81, 0.4], "ARC-C": [0.58, 0.25]}, index=["mine", "small"]
@@ -118,15 +120,65 @@ def test_an_intervention_that_cannot_be_fitted_has_no_row() -> None:
 
 
 def test_the_cheapest_certain_gain_is_advised() -> None:
-    def lift(mean: float, lower: float, samples: int) -> Lift:
+    def lift(mean: float, lower: float, samples: int, inside: bool = True) -> Lift:
         return Lift(
             "m", Intervention("x", "b", f"b@{samples}", samples), 0.3, 0.3 + mean, mean, lower,
-            mean + 0.1, 0.9, 50, 0.02, 0.1,
+            mean + 0.1, 0.9, 50, 0.02, 0.1, Support(inside, 0.0 if inside else 1.0, ""),
         )  # fmt: skip
 
     five, ten, twenty = lift(0.05, -0.01, 5), lift(0.08, 0.01, 10), lift(0.09, 0.02, 20)
     assert [each.advised for each in advised([five, ten, twenty])] == [False, True, False]
     assert math.isnan(lift(-0.01, -0.1, 5).tokens_per_point)
+    outside = lift(0.2, 0.1, 5, inside=False)
+    assert [each.advised for each in advised([outside])] == [False]
+    assert repr(outside).endswith("outside)")
+    assert outside.to_dict()["support"]["inside"] is False
+
+
+def test_a_model_outside_the_support_is_said_to_be_so_and_advised_nothing() -> None:
+    table, before, after = planted()
+    cot = Intervention("x", "direct", "cot@5", 5)
+    scores = pd.DataFrame({"A": [0.5, 0.999], "B": [0.5, 0.999], "C": [0.5, 0.999]}, ["in", "out"])
+    inside, outside = predict_lift(scores, table, before, after, cot)
+    assert inside.support.inside
+    assert not outside.support.inside
+    assert "standard deviations above the outermost training model" in outside.support.summary
+    low = scores.iloc[1:] * 0 + [0.001, 0.004, 0.0005]
+    (below,) = advised(predict_lift(low, table, before + 0.0, after * 0 + before + 0.05, cot))
+    assert not below.support.inside
+    assert not below.advised
+
+
+def test_scores_on_few_items_widen_the_interval_of_a_gain() -> None:
+    table, before, after = planted()
+    cot = Intervention("x", "direct", "cot@5", 5)
+    scores = pd.DataFrame({"A": [0.5], "B": [0.5], "C": [0.5]}, index=["mine"])
+
+    def width(stderr: float | None, known: pd.DataFrame = scores) -> float:
+        errors = None if stderr is None else known * 0 + stderr
+        (lift,) = predict_lift(known, table, before, after, cot, stderr=errors)
+        return lift.upper - lift.lower
+
+    exact, half, few = width(None), width(0.1), width(0.29)
+    assert width(0.0) == exact
+    assert exact < half < few
+    assert width(None, scores.assign(B=math.nan, C=math.nan)) > exact
+    with pytest.raises(FitError, match=r"stderr of A is -0\.1"):
+        width(-0.1)
+
+
+@pytest.mark.slow
+def test_a_guessing_model_measured_on_three_items_is_advised_nothing() -> None:
+    benchmarks = ["MMLU", "ARC-C", "HellaSwag", "Winogrande", "TruthfulQA"]
+    wide = pd.DataFrame([[1 / 3, 1 / 3, 1 / 3, 2 / 3, 0.5]], ["random"], benchmarks)
+    stderr = pd.DataFrame(binomial_stderr(wide, 3), wide.index, wide.columns)
+    reference = load_reference()
+    chosen = INTERVENTIONS[:1]
+    (exact,) = lift_card(wide, reference, interventions=chosen)
+    (noisy,) = lift_card(wide, reference, interventions=chosen, stderr=stderr)
+    assert exact.advised
+    assert noisy.upper - noisy.lower > 2 * (exact.upper - exact.lower)
+    assert not noisy.advised
 
 
 @pytest.mark.parametrize(

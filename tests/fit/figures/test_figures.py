@@ -24,6 +24,7 @@ from capspace.fit.figures.style import short_name, signed
 from capspace.fit.law.efficiency import FamilyLaw, fit_efficiency, fit_family_law
 from capspace.fit.law.intervals import TwoView
 from capspace.fit.law.path import fitted_curve
+from capspace.fit.prediction import Support
 
 BENCHMARKS = ["MMLU", "ARC-C", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K"]
 FAMILIES = [f for f in KNOWN[:20] for _ in range(3)]
@@ -192,7 +193,7 @@ def draw_of_decisions():
     lifts = [
         Lift(
             "org/a-new-model-7b", Intervention(name, "gsm8k", "treated"), 0.1, 0.1 + gain, gain,
-            gain - 0.06, gain + 0.08, 0.9, 60, 0.03, 0.05, advised,
+            gain - 0.06, gain + 0.08, 0.9, 60, 0.03, 0.05, Support(True, 0.0, "inside"), advised,
         )
         for name, gain, advised in (
             ("GSM8K: chain of thought", 0.3, True),

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from checkout import ROOT
 
 from capspace.fit import Reference, load_reference, reference_names
+from capspace.fit.completion._evaluate import BEST_RATIO, judge_target
 from capspace.fit.reference import (
     About,
     Evaluation,
@@ -202,3 +204,28 @@ def test_rebuilding_gives_the_committed_tables(name: str, tmp_path, monkeypatch)
     for file in tmp_path.iterdir():
         assert file.read_bytes() == (ROOT / "fit/reference" / name / file.name).read_bytes()
     assert (tmp_path / "reference.yaml").is_file()
+
+
+def test_figures_in_a_reason_are_those_of_the_table_and_can_be_compared(
+    references: dict[str, Reference],
+) -> None:
+    for reference in references.values():
+        for target, known in reference.evaluations.items():
+            row = {
+                "n": known.n,
+                "baseline": known.baseline,
+                "ratio": known.ratio,
+                "forward_coverage": np.nan if known.coverage is None else known.coverage,
+            }
+            if known.ratio is None or known.ratio == BEST_RATIO:
+                continue  # rounded, it may lie on the other side
+            assert judge_target(row) == (known.status, known.reason), target
+
+
+def test_an_error_just_above_what_is_wanted_shows_that_it_is() -> None:
+    row = {"n": 30, "baseline": "trend", "ratio": 0.8023, "forward_coverage": 0.7967}
+    assert judge_target(row) == (
+        "weak",
+        "error 0.802 of the trend baseline's, below 0.800 wanted; "
+        "coverage forward in time 79.7%, 80.0% wanted",
+    )
