@@ -128,7 +128,7 @@ def all_pages() -> list[Page]:
     """
     entries = yaml.safe_load((ROOT / "scripts" / "documentation" / "how_to.yaml").read_text())
     below = (path for name in FOLDERS for path in (ROOT / name).rglob("*.md"))
-    found = []
+    listed = []
     for path in [*sorted(ROOT.glob("*.md")), *sorted(below)]:
         name = str(path.relative_to(ROOT))
         has_blocks = BLOCK.search(path.read_text()) is not None
@@ -138,10 +138,10 @@ def all_pages() -> list[Page]:
             raise ValueError(f"{name} has commands, and no entry in how_to.yaml")
         if unused := page.unused():
             raise ValueError(f"how_to.yaml: {name} has no {', '.join(map(repr, unused))}")
-        found.append(page)
+        listed.append(page)
     if entries:
         raise ValueError(f"how_to.yaml has pages without commands: {', '.join(entries)}")
-    return found
+    return listed
 
 
 def pages() -> list[Page]:
@@ -154,10 +154,10 @@ def pages() -> list[Page]:
         neither run nor named.
 
     """
-    found = all_pages()
-    if missed := [words for page in found for words in page.unaccounted()]:
+    listed = all_pages()
+    if missed := [words for page in listed for words in page.unaccounted()]:
         raise ValueError("\n".join(missed))
-    return [page for page in found if page.runs and not page.is_tutorial]
+    return [page for page in listed if page.runs and not page.is_tutorial]
 
 
 def run_how_to(page: Page, folder: Path) -> None:

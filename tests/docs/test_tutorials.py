@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -77,6 +78,13 @@ def test_blocks_share_names_and_files(tmp_path: Path) -> None:
     )
     outputs = tutorials.run_page(text, tmp_path / "page.md", tmp_path / "desk")
     assert [output.text for output in outputs] == ["", "", "2", "x\n1", ""]
+
+
+def test_an_exported_variable_is_there_for_the_pages_later_commands_alone(tmp_path: Path) -> None:
+    text = "```bash\nexport WORD=said  # once\nprintf $WORD\n```\n```sh\nprintf $WORD\n```\n"
+    outputs = tutorials.run_page(text, tmp_path / "page.md", tmp_path / "desk")
+    assert [output.text for output in outputs] == ["said", "said"]
+    assert "WORD" not in os.environ
 
 
 def test_a_page_becomes_a_notebook_whose_outputs_are_the_pages() -> None:
