@@ -3,9 +3,9 @@
     python scripts/documentation/how_to.py [PAGE ...]
 
 Tutorials run as they stand. The commands of other pages name what is the reader's own, a checkpoint
-on the Hub or a folder of data sets: ``how_to.yaml`` says what is run in its place, which commands
-a test or a workflow runs instead, and which cannot run here. A block that is not accounted for ends
-the run, as a command that fails does.
+on the Hub or a folder of data sets: ``how_to.yaml`` says what is run in its place, and which commands
+a test or a workflow runs instead. A block that is not accounted for ends the run, as a command that
+fails does.
 """
 
 from __future__ import annotations
@@ -40,8 +40,6 @@ class Page:
         Commands that make what the page takes for granted.
     instead : dict of str to str, default {}
         Words of its blocks, and what stands for them here, in this order.
-    not_run : dict of str to str, default {}
-        How commands begin that cannot run here, and why.
     run_by : dict of str to str, default {}
         How commands begin that are run elsewhere, by a test, a workflow or ``.ci/run``, and where.
     served : dict of str to str, default {}
@@ -53,7 +51,6 @@ class Page:
     path: Path
     before: list[str] = field(default_factory=list)
     instead: dict[str, str] = field(default_factory=dict)
-    not_run: dict[str, str] = field(default_factory=dict)
     run_by: dict[str, str] = field(default_factory=dict)
     served: dict[str, str] = field(default_factory=dict)
 
@@ -70,7 +67,7 @@ class Page:
     @property
     def left_out(self) -> tuple[str, ...]:
         """Return how the lines begin that are not run with the page."""
-        return (*self.run_by, *self.not_run)
+        return tuple(self.run_by)
 
     @property
     def runs(self) -> bool:
