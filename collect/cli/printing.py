@@ -27,9 +27,12 @@ _JSON_STREAM: ContextVar[TextIO | None] = ContextVar("json_stream", default=None
 @contextmanager
 def only_json_on_stdout() -> Iterator[None]:
     """Leave standard output to ``print_json``: whatever else is printed goes to standard error."""
-    _JSON_STREAM.set(sys.stdout)
-    with redirect_stdout(sys.stderr):
-        yield
+    before = _JSON_STREAM.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _JSON_STREAM.reset(before)
 
 
 def console(*, stderr: bool = False) -> Console:
