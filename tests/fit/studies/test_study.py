@@ -224,6 +224,8 @@ def test_page_figures_and_numbers(study, tmp_path, monkeypatch):
     assert repr(results).startswith("Results(5 targets, 1 interventions, ")
     assert made.count("differs") == 0 == len(made.misses)
     assert any("numbers compared" in line for line in made.summary())
+    assert repr(made).startswith(f"Reproduction({len(results.comparisons)} numbers: ")
+    assert made._repr_html_().count("<tr>") > 10
     table = pd.read_csv(made.table)
     assert len(table) == len(results.comparisons)
     assert set(table["verdict"]) <= {"same", "better"}
