@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import NotConvergedError
+from ..errors import DegenerateError, NotConvergedError
 from ._folds import leave_out_weights
 from ._gates import has_begun, lowest
 from ._refit import Fitted, predict_with, refit
@@ -248,8 +248,16 @@ def scale_of(left_out: Array, forward: Array) -> float:
 
     A group without scores has no weight. As the scores are few, the quantile is taken at
     .9 (1 + 1/r), where r is how many scores of equal weight would say as much.
+
+    Raises
+    ------
+    DegenerateError
+        Neither group has any.
+
     """
     groups = [scores for scores in (left_out, forward) if len(scores)]
+    if not groups:
+        raise DegenerateError("no model left out of a fit was predicted, so no scale is learned")
     scores = np.concatenate(groups)
     weight = np.concatenate([np.full(len(s), 1 / len(s) / len(groups)) for s in groups])
     order = np.argsort(scores, kind="stable")

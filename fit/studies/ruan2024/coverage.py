@@ -78,7 +78,14 @@ class SharedScale:
         self._learned: dict[tuple[str, bytes], tuple[Floats, Floats]] = {}
 
     def of(self, case: Case, split: Split) -> float:
-        """Return the scale for a split of a case, from every target's models at or below it."""
+        """Return the scale for a split of a case, from every target's models at or below it.
+
+        Raises
+        ------
+        DegenerateError
+            No target has a law of so few models.
+
+        """
         groups = []
         for other in self.cases:
             train = _at_or_below(case, split, other)
@@ -86,7 +93,13 @@ class SharedScale:
             if key not in self._learned:
                 self._learned[key] = _relative_errors(other, train)
             groups.append(self._learned[key])
-        return scale_of(*(np.concatenate(part) for part in zip(*groups, strict=True)))
+        try:
+            return scale_of(*(np.concatenate(part) for part in zip(*groups, strict=True)))
+        except DegenerateError:
+            raise DegenerateError(
+                f"{case.analysis.label}, {split.rule}: no target teaches a scale of intervals, as "
+                "none has a law of the models up to this cutoff"
+            ) from None
 
 
 def conformal_coverage(study: Study, *, level: float = 0.9) -> list[Coverage]:

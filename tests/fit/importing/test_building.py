@@ -330,6 +330,17 @@ def test_laws_whose_intervals_no_back_test_could_calibrate_are_not_stored(tmp_pa
     assert load_reference(tmp_path / "mine").laws is None
 
 
+def test_scores_that_no_law_can_be_fitted_to_say_why_none_is_stored(tmp_path):
+    two = {m: {**own, "MMLU-Pro": own["GPQA-diamond"]} for m, own in skills().items()}
+    write_reference(build([board(tmp_path, "one", two)]), tmp_path / "mine", laws=False)
+    file = tmp_path / "mine" / "scores.csv"
+    cells = pd.read_csv(file)
+    cells.assign(score=100 * cells["score"]).to_csv(file, index=False)
+    reason = store_laws(tmp_path / "mine")
+    assert reason.startswith("no laws can be stored: model-0b: GPQA-diamond is ")
+    assert reason.endswith("these look like percentages: divide by 100")
+
+
 def test_a_reference_of_too_few_models_has_no_laws(tmp_path):
     reference = write_reference(build([board(tmp_path, "one", skills())]), tmp_path / "mine")
     assert reference.laws is None  # one cheap benchmark, and a prediction needs two

@@ -14,7 +14,8 @@ from small_files import files_limited_to
 
 from capspace.fit import Choice
 from capspace.fit.analyses.splits import Split
-from capspace.fit.errors import FitError, TableError, UnknownNameError
+from capspace.fit.errors import DegenerateError, FitError, TableError, UnknownNameError
+from capspace.fit.law import TwoView
 from capspace.fit.studies.ruan2024 import _reproduce, load_study, reproduce
 from capspace.fit.studies.ruan2024 import results as results_module
 from capspace.fit.studies.ruan2024._compare_analysis import _read_off, compare_analysis
@@ -24,13 +25,16 @@ from capspace.fit.studies.ruan2024.coverage import (
     SharedScale,
     _at_or_below,
     _relative_errors,
+    _row,
+    conformal_coverage,
+    interval_coverage,
     three_splits,
 )
 from capspace.fit.studies.ruan2024.data import Analysis, study_plan
-from capspace.fit.studies.ruan2024.more import further_analyses
+from capspace.fit.studies.ruan2024.more import compare_more, further_analyses
 from capspace.fit.studies.ruan2024.page import Card, Section, Table, render_page
 from capspace.fit.studies.ruan2024.reach import SHARES, Reach, compare_reach, error_by_reach
-from capspace.fit.studies.ruan2024.results import _later, run_study
+from capspace.fit.studies.ruan2024.results import _later, run_analysis
 from capspace.fit.studies.ruan2024.run import CaseFit, fit_case, predictors, single_start
 from capspace.fit.studies.ruan2024.sections import _flops, _theirs, _theirs_r2
 from capspace.fit.studies.ruan2024.selection import (
@@ -193,11 +197,12 @@ def each_kind_once(drawings):
 
 
 @pytest.mark.slow
-def test_page_figures_and_numbers(study, expected, tmp_path, monkeypatch):
+def test_page_figures_and_numbers(study, tmp_path, monkeypatch):
     """Two analyses and the post-training ones the choice of models needs, end to end."""
-    labels = ["Word unscrambling", "GSM8K, 5-shot", "GSM8K CoT", "GSM8K CoT + SC@5"]
+    labels = ["Word unscrambling", "GSM8K, 5-shot", "GSM8K CoT", "GSM8K CoT + SC@5", "AgentBench"]
     remaining = [
-        PLAN.analysis(label).model_copy(update={"error_by_reach": False}) for label in labels
+        PLAN.analysis(label).model_copy(update={"error_by_reach": label == labels[0]})
+        for label in labels
     ]
     plan = PLAN.model_copy(
         update={"analyses": tuple(remaining), "interventions": PLAN.interventions[:1]}
@@ -206,13 +211,21 @@ def test_page_figures_and_numbers(study, expected, tmp_path, monkeypatch):
     steps = []
     few = partial(selection_quality, n_random=2)
     monkeypatch.setattr(results_module, "selection_quality", few)
+    two = partial(error_by_reach, names=["Training FLOPs", "PC-1..3"])
+    monkeypatch.setattr(results_module, "error_by_reach", two)
+    monkeypatch.setattr(_reproduce, "load_study", {TABLES: small}.__getitem__)
     study_drawings = _reproduce.study_drawings
     monkeypatch.setattr(_reproduce, "study_drawings", lambda r: each_kind_once(study_drawings(r)))
-    results = run_study(small, expected, progress=steps.append)
-    made = write_reproduction(results, tmp_path / "out", source="a test", progress=steps.append)
+    file = EXPECTED if EXPECTED.is_file() else None
+    made = reproduce(TABLES, tmp_path / "out", expected=file, progress=steps.append)
+    results = made.results
     assert "GSM8K CoT" in steps
+    assert "error by reach: Word unscrambling" in steps
+    assert repr(results).startswith("Results(5 targets, 1 interventions, ")
     assert made.count("differs") == 0 == len(made.misses)
     assert any("numbers compared" in line for line in made.summary())
+    assert repr(made).startswith(f"Reproduction({len(results.comparisons)} numbers: ")
+    assert made._repr_html_().count("<tr>") > 10
     table = pd.read_csv(made.table)
     assert len(table) == len(results.comparisons)
     assert set(table["verdict"]) <= {"same", "better"}
@@ -230,6 +243,9 @@ def test_page_figures_and_numbers(study, expected, tmp_path, monkeypatch):
         else:
             assert (made.page.parent / link).is_file(), link
     assert len(made.figures) == 2 * len(page.loaded)
+    assert any(path.name == "reach-word-unscrambling.svg" for path in made.figures)
+    # AgentBench has no pre-registered test: its models are chat models.
+    assert [a.later is None for a in results.analyses] == [label == labels[4] for label in labels]
     # The interval of a gain respects pairing and holds on this data.
     assert 0.85 <= results.gains[0].analysis.coverage <= 1
     assert results.gains[0].analysis.width < 0.6
@@ -388,11 +404,64 @@ def test_a_split_is_by_compute_or_by_rank(study):
     assert _later(study, case.analysis, case) is None
 
 
+def with_analyses(study, *labels, **changes):
+    """Return the study with some of its analyses alone."""
+    chosen = tuple(PLAN.analysis(label).model_copy(update=changes) for label in labels)
+    plan = PLAN.model_copy(update={"analyses": chosen})
+    return type(study)(plan, study.features, study.facts, study.targets)
+
+
+@needs_tables
+def test_other_cutoffs_and_spaces_of_an_analysis_are_compared(study, expected):
+    small = with_analyses(study, "3-digit subtraction")
+    result = compare_more(small, expected)
+    if not EXPECTED.is_file():
+        assert result == []
+        return
+    assert {c.section for c in result} == {
+        "3-digit subtraction, at 84e21 FLOPs",
+        "3-digit subtraction, with GSM8K in the space",
+    }
+    assert_met(result, 20)
+
+
+def test_conformal_intervals_of_a_shared_scale_hold_at_three_cutoffs(study):
+    rows = conformal_coverage(with_analyses(study, "AgentBench"))
+    assert [row.coverage for row in rows] == pytest.approx([1.0, 10 / 12, 1.0])
+    others = interval_coverage(with_analyses(study, "AgentBench"), TwoView())
+    for row, other in zip(rows, others, strict=True):
+        assert (row.split, row.n_test, row.mse_test) == (other.split, other.n_test, other.mse_test)
+        assert not row.failure
+        assert row.width != other.width
+
+
+def test_too_few_models_have_neither_coverage_nor_a_shared_scale(study):
+    small = with_analyses(study, "AgentBench")
+    case = small.case(PLAN.analysis("AgentBench"))
+    flops = case.facts["training_flops"]
+    few = Split((flops <= np.sort(flops)[2]).to_numpy(), "three models")
+    row = _row(case, few, TwoView(), 0.9)
+    assert (row.split, row.n_train, row.n_test) == ("three models", 3, 19)
+    assert np.isnan([row.coverage, row.width, row.mse_test]).all()
+    assert row.failure.startswith("3 training models for the 5 parameters")
+    with pytest.raises(DegenerateError, match=r"^AgentBench, three models: no target teaches a"):
+        SharedScale(small).of(case, few)
+
+
+def test_a_family_of_unknown_compute_has_no_line_and_no_later_model_no_test(study):
+    small = with_analyses(study, "3-digit subtraction", reference_family="none")
+    plan = small.plan.model_copy(update={"preregistered": ()})
+    small = type(study)(plan, study.features, study.facts, study.targets)
+    result = run_analysis(small, small.plan.analyses[0])
+    assert result.reference is None
+    assert result.later is None
+    assert result.fits["PC-1..3"].mse_train == pytest.approx(5.164e-3, rel=1e-3)
+
+
 def test_a_shared_scale_looks_at_models_up_to_the_cutoff_alone(study):
     analysis = PLAN.analysis("AgentBench")
     case = study.case(analysis)
-    plan = PLAN.model_copy(update={"analyses": (analysis,)})
-    shared = SharedScale(type(study)(plan, study.features, study.facts, study.targets))
+    shared = SharedScale(with_analyses(study, "AgentBench"))
     assert 0.3 < shared.of(case, case.split) < 3
     flops = case.facts["training_flops"]
     few = Split((flops <= np.sort(flops)[2]).to_numpy(), "three models")
