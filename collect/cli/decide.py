@@ -21,6 +21,7 @@ from .judging import (
     RunCost,
     Threshold,
     Tolerance,
+    code_execution_notes,
     default_question,
     question_of,
 )
@@ -106,7 +107,10 @@ def verdict(
     )
     asked = default_question(threshold, tolerance)
     dates = t.own_dates(case.own, release_date)
-    more = lines if result.decision != "skip" else ()
+    first = [step.measurement.benchmark for step in result.steps[: result.n_steps]]
+    more = [*lines, *code_execution_notes(first)]
+    if result.decision == "skip":
+        more = []
     notes = [*asked, *dates, *case.own.notes, *result.notes, *more]
     _show(result, case, notes, print_verdict, as_json=as_json)
     if out is not None:
@@ -153,7 +157,8 @@ def next_benchmark(
         today=o.last_day_of(release_date),
     )
     dates = t.own_dates(case.own, release_date)
-    notes = [*dates, *case.own.notes, *result.notes, *lines]
+    needed = code_execution_notes([step.measurement.benchmark for step in result.path])
+    notes = [*dates, *case.own.notes, *result.notes, *lines, *needed]
     _show(result, case, notes, print_next, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.path))

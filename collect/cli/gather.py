@@ -91,6 +91,7 @@ def place(
     judge = judge_of(
         cost, target, (threshold, tolerance), level=level, today=released, keep=keep,
         price=price or (), prices=prices, parameters=parameters,
+        allows_code=settings.allow_code_execution,
     )  # fmt: skip
     o.say_what_runs(settings.include_path)
     widths = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +22,7 @@ __all__ = [
     "RunCost",
     "Threshold",
     "Tolerance",
+    "code_execution_notes",
     "judge_of",
     "question_of",
 ]
@@ -101,6 +102,26 @@ def default_question(threshold: float | None, tolerance: float | None) -> tuple[
     )
 
 
+def code_execution_notes(benchmarks: Collection[str]) -> list[str]:
+    """Return in a line which of the benchmarks run code that the model writes, and their option."""
+    from capspace.tasks.panel import load_panel, panel_names
+
+    if not benchmarks:
+        return []
+    running = {
+        b.name for panel in map(load_panel, panel_names()) for b in panel.benchmarks
+        if b.executes_code
+    }  # fmt: skip
+    named = [name for name in benchmarks if name in running]
+    if not named:
+        return []
+    run = "runs" if len(named) == 1 else "run"
+    return [
+        f"{', '.join(named)} {run} code that the model writes: it is measured with "
+        "--allow-code-execution alone"
+    ]
+
+
 def judge_of(
     cost: str | None,
     target: Sequence[str] | None,
@@ -112,6 +133,7 @@ def judge_of(
     price: Sequence[str] = (),
     prices: Path | None = None,
     parameters: str | None = None,
+    allows_code: bool = False,
 ) -> Callable[[Sequence[Placement]], Verdict | str | None]:
     """Return what judges a run from placements; wrong options are refused before a measurement.
 
@@ -133,6 +155,8 @@ def judge_of(
         Use scores far below chance, too.
     price, prices, parameters
         As of the command ``verdict``: prices of benchmarks, a file of them, and the model's size.
+    allows_code : bool, default False
+        Whether the user lets benchmarks run code that the model writes.
 
     """
     if cost is None:
@@ -185,7 +209,14 @@ def judge_of(
                 continue
             by = (f"judged by {reference.name}",) if len(placements) > 1 else ()
             notes: tuple[str, ...] = (*by, *(f"no verdict {reason}" for reason in reasons))
-            more = lines if verdict.decision != "skip" else ()
+            more = lines if verdict.decision != "skip" else []
+            if not allows_code:
+                more = [
+                    *more,
+                    *code_execution_notes(
+                        [s.measurement.benchmark for s in verdict.steps[: verdict.n_steps]]
+                    ),
+                ]
             notes = (*notes, *default_question(*question), *verdict.notes, *more)
             return replace(verdict, notes=notes)
         return "; ".join(reasons) or None

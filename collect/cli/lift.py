@@ -199,8 +199,6 @@ def outside_notes(lifts: Sequence[Lift]) -> list[str]:
 
 def print_lifts(lifts: Sequence[Lift]) -> None:
     """Print what interventions would gain, a table per model."""
-    from capspace.fit.report.words import outside
-
     for model in dict.fromkeys(each.model for each in lifts):
         own = [each for each in lifts if each.model == model]
         o.print_table(
@@ -219,7 +217,7 @@ def print_lifts(lifts: Sequence[Lift]) -> None:
                     "–" if math.isnan(each.tokens_per_point) else f"{each.tokens_per_point:,.0f}",
                     f"{each.error:.3f}",
                     f"{each.baseline_error:.3f}",
-                    "inside" if each.support.inside else f"outside {outside(each)}",
+                    "inside" if each.support.inside else "outside",
                     "advised" if each.advised else "",
                 )
                 for each in own

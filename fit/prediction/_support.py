@@ -12,6 +12,9 @@ __all__ = ["Support", "support_of"]
 
 Array = NDArray[np.float64]
 
+_SHOWN = 0.05
+"""The least distance that one decimal tells from none."""
+
 
 @dataclass(frozen=True)
 class Support:
@@ -51,10 +54,11 @@ def support_of(place: Array, training: Array, models: pd.Index) -> Support:
     if beyond[j] <= 0:
         return Support(True, 0.0, f"inside the capabilities of the {len(training)} training models")
     edge = int(training[:, j].argmax() if above[j] > 0 else training[:, j].argmin())
+    distance = f"{beyond[j]:.1f}" if beyond[j] >= _SHOWN else "less than 0.1"
     side = "above" if above[j] > 0 else "below"
     return Support(
         False,
         float(beyond[j]),
-        f"outside: PC-{j + 1} is {beyond[j]:.1f} standard deviations {side} the outermost training "
+        f"outside: PC-{j + 1} is {distance} standard deviations {side} the outermost training "
         f"model ({models[edge]})",
     )

@@ -9,7 +9,6 @@ from ..law.equivalent import EquivalentScale
 from ..prediction import Prediction
 
 if TYPE_CHECKING:
-    from ..decide import Lift
     from ..reference import Reference
 
 __all__ = [
@@ -82,7 +81,7 @@ def _flops_interval(equivalent: EquivalentScale) -> str:
     return f"{level} interval {flops(low)} to {flops(high)}"
 
 
-def outside(prediction: Prediction | Lift) -> str:
+def outside(prediction: Prediction) -> str:
     """Return how far a model lies outside the capabilities seen in fitting; "" inside."""
     distance = prediction.support.distance
     if not distance > 0:

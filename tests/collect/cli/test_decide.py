@@ -49,6 +49,10 @@ def test_an_open_question_is_answered_by_cheaper_benchmarks_first(
     printed = capspace("verdict", table, *BBH, "--threshold", "0.5").out
     assert "HumanEval *" in printed
     assert "* measure first" in printed.splitlines()
+    assert "HumanEval runs code that the model writes" in printed
+    assert "--allow-code-execution" in printed
+    following = " ".join(capspace("next", table, "--target", "bbh").out.split())
+    assert "HumanEval runs code that the model writes" in following
 
 
 def test_the_advised_benchmark_narrows_the_verdict_that_is_asked_again(

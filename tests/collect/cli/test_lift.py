@@ -106,7 +106,7 @@ def test_a_model_outside_the_support_is_advised_nothing(
     (note,) = card["notes"]
     assert note.startswith("mine: vote@5 not advised; outside: PC-")
     shown = " ".join(capspace(*command).out.split())
-    assert " outside by " in shown
+    assert shown.count(" outside") == 2  # in the table, and in the note
     assert " advised; outside: PC-" in shown
 
 
