@@ -3,9 +3,9 @@
     python scripts/documentation/how_to.py [PAGE ...]
 
 Tutorials run as they stand. The commands of other pages name what is the reader's own, a checkpoint
-on the Hub or a folder of data sets: ``how_to.yaml`` says what is run in its place, and which commands
-a test or a workflow runs instead. A block that is not accounted for ends the run, as a command that
-fails does.
+on the Hub or a folder of data sets: ``how_to.yaml`` says what is run in its place, and which
+commands a test or a workflow runs instead. A block that is not accounted for ends the run, as a
+command that fails does.
 """
 
 from __future__ import annotations
