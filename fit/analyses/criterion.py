@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Criterion = Literal["V", "A", "D"]
 
 # A pivot below this share of its diagonal entry is rounding error: the design is singular. So is
-# one below the second over the smallest share so far, by which rounding errors grew.
+# one below the second constant over the smallest share so far, by which rounding errors grew.
 _PIVOT = 1e-10
 _ROUNDING = 1e-14
 
@@ -56,7 +56,7 @@ def evaluate_criterion(entries: Floats, criterion: Criterion) -> Floats:
     k = int((np.sqrt(8 * len(entries) + 1) - 1) / 2)
     factor: dict[tuple[int, int], Floats] = {}
     singular = np.zeros(entries.shape[1], dtype=bool)
-    smallest = np.ones(entries.shape[1])
+    limit = np.full(entries.shape[1], _PIVOT)
     for i in range(k):
         for j in range(i + 1):
             value = entries[i * (i + 1) // 2 + j].copy()
@@ -64,10 +64,10 @@ def evaluate_criterion(entries: Floats, criterion: Criterion) -> Floats:
                 value -= factor[i, m] * factor[j, m]
             if i == j:
                 diagonal = entries[i * (i + 1) // 2 + i]
-                bad = value <= np.maximum(_PIVOT, _ROUNDING / smallest) * diagonal
+                bad = value <= limit * diagonal
                 singular |= bad
                 value[bad] = 1.0
-                np.minimum(smallest, value / np.where(bad, 1.0, diagonal), out=smallest)
+                np.maximum(limit, _ROUNDING * diagonal / value, out=limit)
                 factor[i, i] = np.sqrt(value)
             else:
                 factor[i, j] = value / factor[j, j]
