@@ -35,6 +35,10 @@ def files(tmp_path: Path) -> Path:
         (("next", "other.csv", *BBH), "MMLU"),
         (("next", "empty", *BBH), "empty"),
         (("lift", "other.csv"), "MMLU"),
+        (("lift", "empty"), "a folder, not a file"),
+        (("predict", "other.csv"), "unknown column 'Nothing-known'"),
+        (("twin", "mine", "--store", "empty", "--against", "no.json"), "no.json: no such file"),
+        (("verdict", "scores.csv", *BBH, *COST, "--price", "Foo=3h"), "'Foo' is no benchmark"),
         (("place", "no-such-model", "--until", "soon"), "the tolerance is 'soon'"),
         (("place", "no-such-model", "--budget", "30min"), "--budget bounds what --until asks for"),
         (
