@@ -79,9 +79,11 @@ def test_every_command_names_the_packages_that_are_missing(
     ):  # fmt: skip
         run = capspace(*command)
         assert run.code == 2, run
-        (said,) = (words for words in run.err.splitlines() if words.startswith("capspace: "))
-        assert line in said, command
-        assert "gptqmodel" in said.partition("missing here: pip install ")[2], command
+        (line_printed,) = (
+            words for words in run.err.splitlines() if words.startswith("capspace: ")
+        )
+        assert line in line_printed, command
+        assert "gptqmodel" in line_printed.partition("missing here: pip install ")[2], command
 
 
 @pytest.mark.skipif(not loads, reason="gptqmodel and optimum are not installed")
