@@ -19,6 +19,7 @@ from .checkpoint_files import (
 )
 from .generation_files import governs_texts
 from .hub import hub_file, hub_files
+from .quantisation import quantisation_method, require_packages
 from .remote_code import runs_own_code
 from .tokenizer_files import NO_CHAT_TEMPLATE, appends_a_token, lacks_chat_template
 
@@ -27,6 +28,7 @@ __all__ = [
     "Checkpoint",
     "refuse_mixed",
     "refuse_pickles",
+    "refuse_unloadable",
     "resolve",
 ]
 
@@ -78,6 +80,9 @@ class Checkpoint:
     has_chat_template: bool = True
     """Whether its files may give its tokenizer a chat template."""
 
+    quantised_by: str | None = None
+    """How its weights are quantised, as its configuration names the method."""
+
     offline: bool = False
     """Whether the Hub could not be reached, so that its local cache has to do."""
 
@@ -107,6 +112,17 @@ class Checkpoint:
         """
         if not self.has_chat_template:
             raise CheckpointError(f"{self.name}: {NO_CHAT_TEMPLATE}")
+
+    def require_packages(self) -> None:
+        """Refuse it where transformers is to load it without a package that its weights need.
+
+        Raises
+        ------
+        CheckpointError
+            A package is not installed.
+
+        """
+        require_packages(self.name, self.quantised_by)
 
     @property
     def identity_settings(self) -> tuple[tuple[str, str], ...]:
@@ -192,6 +208,7 @@ def _resolve_local(
         appends_token=_appends(config, names, read),
         governs_texts=governs_texts(names, read),
         has_chat_template=not lacks_chat_template(names, read, custom_code=custom_code),
+        quantised_by=quantisation_method(config),
     )
 
 
@@ -219,6 +236,29 @@ def refuse_mixed(ref: str) -> None:
 
     """
     refuse_adapter_beside(ref, _names_of(ref))
+
+
+def refuse_unloadable(ref: str) -> None:
+    """Refuse a folder or Hub checkpoint whose quantised weights need a package that is missing.
+
+    Raises
+    ------
+    CheckpointError
+        They do; or nothing is there by this name or revision.
+
+    """
+    folder = Path(ref).expanduser()
+    if folder.is_dir():
+        if CONFIG not in _file_names(folder):
+            return
+        read = _reader(lambda name: _read_json(folder / name, ref))
+    else:
+        repo, _, revision = ref.partition("@")
+        on_hub = hub_files(ref, repo, revision or "main", None)
+        if CONFIG not in on_hub.sizes:
+            return
+        read = _reader(lambda name: _read_json(hub_file(repo, name, on_hub, None), ref))
+    require_packages(ref, quantisation_method(read(CONFIG)))
 
 
 def _names_of(ref: str) -> set[str]:
@@ -275,6 +315,7 @@ def _resolve_hub(
         appends_token=_appends(config, on_hub.sizes, read),
         governs_texts=governs_texts(on_hub.sizes, read),
         has_chat_template=not lacks_chat_template(on_hub.sizes, read, custom_code=custom_code),
+        quantised_by=quantisation_method(config),
         offline=on_hub.offline,
         files=tuple(sorted(on_hub.sizes.items())),
     )

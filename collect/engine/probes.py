@@ -115,7 +115,7 @@ def generation_probe(
         As for `probe`: None if their log-probabilities agree.
 
     """
-    n_new = 4
+    n_new = 3
     shared, own = _draw(model, (MIN_SHARED + 1,), seed=3), _draw(model, (2, 3 + n_new), seed=4)
     sequences = [[*shared.tolist(), *tail.tolist()] for tail in own]
     first = len(sequences[0]) - n_new

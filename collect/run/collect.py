@@ -21,7 +21,7 @@ from ..runtime.optional import require_collect_extra
 from ..runtime.progress import ProgressDisplay, SilentProgress
 from ..runtime.redaction import redacted
 from ..runtime.signals import terminable
-from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
+from ..settings import DEFAULT_PANEL, TRANSFORMERS_BACKENDS, RunChanges, RunSettings
 from ..storage.journal import open_journal
 from ..storage.result_store import ResultStore
 from ..storage.store import Store, default_store_path
@@ -151,6 +151,8 @@ def _resolved(name: str, *, settings: RunSettings, hash_file: Callable[[Path], s
     )
     if settings.applies_template:
         checkpoint.require_chat_template()
+    if settings.backend in TRANSFORMERS_BACKENDS:
+        checkpoint.require_packages()
     return checkpoint
 
 

@@ -23,7 +23,12 @@ from ..runtime.redaction import redacted
 from ..storage.journal import open_journal
 from ..storage.store import Store
 from .lm_eval_modes import ModeOfRun, run_in_mode
-from .run_checks import refuse_adapter_run, refuse_changed_names, refuse_pickled_run
+from .run_checks import (
+    refuse_adapter_run,
+    refuse_changed_names,
+    refuse_pickled_run,
+    refuse_unloadable_run,
+)
 from .run_identity import RunModel, identify, identify_by_name
 
 __all__ = ["lm_eval_main", "recorded_runs"]
@@ -190,6 +195,7 @@ def _run_of_one_model(simple_evaluate: Any) -> Any:
     def run(**settings: Any) -> Any:
         refuse_changed_names(settings["model_args"] or {})
         refuse_adapter_run(settings["model"], settings["model_args"] or {})
+        refuse_unloadable_run(settings["model"], settings["model_args"] or {})
         return simple_evaluate(**settings)
 
     return run

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.checkpoint import refuse_mixed, refuse_pickles
+from ..checkpoints.checkpoint import refuse_mixed, refuse_pickles, refuse_unloadable
 from ..checkpoints.hub import http_errors
 from ..errors import BackendError, CheckpointError
+from ..settings import TRANSFORMERS_BACKENDS
 from .lm_eval_arguments import (
+    CLASSES,
     LOADING,
     NAMING,
     OWN_LOADERS,
@@ -18,7 +20,12 @@ from .lm_eval_arguments import (
     other_weights,
 )
 
-__all__ = ["refuse_adapter_run", "refuse_changed_names", "refuse_pickled_run"]
+__all__ = [
+    "refuse_adapter_run",
+    "refuse_changed_names",
+    "refuse_pickled_run",
+    "refuse_unloadable_run",
+]
 
 _ADAPTER = "adapter_model.safetensors"
 
@@ -36,6 +43,21 @@ def refuse_adapter_run(model: str, arguments: Mapping[str, Any]) -> None:
     ref = named_checkpoint(given)
     if model in LOADING - OWN_LOADERS and ref is not None:
         refuse_mixed(ref)
+
+
+def refuse_unloadable_run(model: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse a run of lm-eval's whose quantised checkpoint needs a package that is missing.
+
+    Raises
+    ------
+    CheckpointError
+        It does; or nothing is there by this name or revision.
+
+    """
+    given = given_arguments(arguments)
+    ref = named_checkpoint(given)
+    if CLASSES.get(model) in TRANSFORMERS_BACKENDS and ref is not None and "gguf_file" not in given:
+        refuse_unloadable(ref)
 
 
 def refuse_changed_names(arguments: Mapping[str, Any]) -> None:

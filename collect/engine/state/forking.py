@@ -66,10 +66,11 @@ The scans of Mamba, Falcon Mamba, Jamba and Zamba do so by
 in its modules.
 """
 
-_ELSEWHERE = {
-    "recurrent_gemma": "in its modules",
+_OF_ITS_OWN = {
+    "deepseek_v4": "attends to compressed stretches of earlier tokens",
+    "recurrent_gemma": "carries a recurrent state in its modules",
 }
-"""Where a state is that cannot be copied, by model type."""
+"""What a model has that cannot be copied, by model type."""
 
 ATTENTION = frozenset({"attention", "full_attention", "sliding_attention"})
 """Types of layers, as configurations name them, that keep keys and values alone."""
@@ -99,10 +100,10 @@ def has_recurrent_state(model: nn.Module) -> bool:
 
 
 def state_line(model: nn.Module) -> str:
-    """Return a clause that says that a model keeps a state, and where if that is unusual."""
+    """Return a clause that says what state a model keeps of earlier tokens."""
     base = base_model(model)
-    place = _ELSEWHERE.get(base.config.get_text_config(decoder=True).model_type)
-    return f"{type(base).__name__} carries a recurrent state{f' {place}' if place else ''}"
+    kind = base.config.get_text_config(decoder=True).model_type
+    return f"{type(base).__name__} {_OF_ITS_OWN.get(kind, 'carries a recurrent state')}"
 
 
 def goes_on_from_states(model: nn.Module) -> bool:

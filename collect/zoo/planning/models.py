@@ -22,6 +22,7 @@ from ...checkpoints.download import missing_bytes
 from ...checkpoints.size import Weights, is_downloaded, weigh
 from ...endpoint.address import served_checkpoint, served_name
 from ...errors import CheckpointError, ZooError
+from ...settings import TRANSFORMERS_BACKENDS
 from ...storage.result import Missing
 from ...storage.store import Store
 from ..config.config import Facts, ZooFile, ZooSettings
@@ -85,6 +86,8 @@ def resolve_all(
             )
             if settings.applies_template:
                 checkpoint.require_chat_template()
+            if settings.backend in TRANSFORMERS_BACKENDS:
+                checkpoint.require_packages()
             return Resolved(candidate, checkpoint, settings, weigh(checkpoint))
         except CheckpointError as error:
             return error
