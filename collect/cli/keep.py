@@ -28,7 +28,7 @@ def info(store: o.StorePath = None, as_json: o.Json = False) -> None:
 
     from ..storage.maintenance import store_info
 
-    with o.open_store(store, must_write=False) as opened:
+    with o.open_store(store, must_write=False, create=True) as opened:
         held = store_info(opened)
     if as_json:
         o.print_json(held.to_dict())
@@ -57,7 +57,7 @@ def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
     """Read the whole store and name what is damaged; the exit code is 1 if anything is."""
     from ..storage.maintenance import check_store
 
-    with o.open_store(store, must_write=False) as opened:
+    with o.open_store(store, must_write=False, create=True) as opened:
         problems = check_store(opened)
     if as_json:
         o.print_json({"problems": problems})
@@ -72,7 +72,7 @@ def compact(store: o.StorePath = None) -> None:
     """Free unused disk space, and delete what interrupted runs and damage left behind."""
     from ..storage.maintenance import compact_store
 
-    with o.open_store(store) as opened:
+    with o.open_store(store, create=True) as opened:
         before, after = compact_store(opened)
     o.console().print(f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB after", markup=False)
 

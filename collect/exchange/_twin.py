@@ -87,7 +87,7 @@ def measured_twins(
         return results
 
     with (
-        Store(store.path / TWINS) as beside,
+        Store(store.path / TWINS, create=False) as beside,
         TemporaryDirectory() as folder,
         Store(Path(folder)) as imported,
     ):

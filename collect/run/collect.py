@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -109,14 +109,12 @@ def collect_scores(
     if not names:
         raise CollectError("no model given")
     deciding = None if chosen.until is None else _deciding(measured, widths)
-    with (
-        terminable(),
-        _opened(store) as opened,
-        logged_to(opened.log_file),
-        open_journal(opened.path) as journal,
-    ):
+    with terminable(), _opened(store) as opened, logged_to(opened.log_file), ExitStack() as stack:
         find = partial(_resolved, settings=chosen, hash_file=opened.hash_file)
         checkpoints, unusable = _resolve_all(names, find)
+        if isinstance(opened, Store):
+            opened.make()  # only now, so that a model that does not exist leaves nothing behind
+        journal = stack.enter_context(open_journal(opened.path))
         parts: dict[str, Any] = {
             "panel": measured,
             "harness": Harness(
@@ -194,7 +192,8 @@ def _opened(store: ResultStore | Path | str | None) -> Iterator[ResultStore]:
     if isinstance(store, ResultStore):
         yield store
         return
-    with Store(default_store_path() if store is None else Path(store)) as opened:
+    named = default_store_path() if store is None else Path(store)
+    with Store(named, create=False) as opened:
         yield opened
 
 

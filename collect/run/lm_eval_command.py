@@ -245,7 +245,7 @@ def _run_recorded(
                 raise CollectError("--use_cache puts them into lm-eval's own cache")
             seed = _torch_seed(settings)
             if answers_of is None:
-                with Store(store) as opened:
+                with Store(store, create=False) as opened:
                     identified = identify(
                         model,
                         given,

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
 from .redaction import RedactingFormatter
@@ -29,7 +30,7 @@ def logged_to(path: Path) -> Iterator[None]:
 
     The file holds no secrets. Handlers, levels and progress bars are as before afterwards.
     """
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler = _FileAtFirstRecord(path, encoding="utf-8", delay=True)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     with ExitStack() as stack:
         stack.callback(handler.close)
@@ -44,6 +45,14 @@ def logged_to(path: Path) -> Iterator[None]:
         for name in _LOGGERS:
             stack.enter_context(_redirected(logging.getLogger(name), handler))
         yield
+
+
+class _FileAtFirstRecord(logging.FileHandler):
+    """The file and its folder are made when the first record is written."""
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
 
 
 @contextmanager

@@ -166,6 +166,8 @@ def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> R
     def is_meant(named: str, of: str) -> bool:
         return named == model and benchmark in (None, of)
 
+    if not store.file.exists():
+        raise CollectError(f"{store.path} has nothing of {model!r}: there is no store")
     damaged = [d for d in store.damaged() if is_meant(d.model, d.benchmark) or d.name == model]
     everything, failed = store.results(), store.failures()
     own = [r for r in everything if is_meant(r.model, r.benchmark)]

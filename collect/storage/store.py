@@ -36,9 +36,12 @@ class Store:
     Parameters
     ----------
     path : Path
-        Folder of the store, created if it is not there.
+        Folder of the store.
     must_write : bool
         False opens, for reading, also what cannot be written: a full disk, a read-only mount.
+    create : bool
+        Create the folder if it is not there. False creates it at the first write alone; until then
+        the store is empty.
 
     Attributes
     ----------
@@ -68,12 +71,15 @@ class Store:
 
     """
 
-    def __init__(self, path: Path, *, must_write: bool = True) -> None:
+    def __init__(self, path: Path, *, must_write: bool = True, create: bool = True) -> None:
         self.path = path.expanduser().absolute()
         self.file = self.path / "store.sqlite"
         self._warned: set[int] = set()
         self._file = StoreFile(
-            self.file, beside=(self.samples_path, self.logs_path), must_write=must_write
+            self.file,
+            beside=(self.samples_path, self.logs_path),
+            must_write=must_write,
+            create=create,
         )
         self.notices = self._file.notices
 
@@ -94,6 +100,17 @@ class Store:
     def log_file(self) -> Path:
         """The log of a run that begins now."""
         return self.logs_path / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
+
+    def make(self) -> None:
+        """Create the folder and its file, if they are not there yet.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be written.
+
+        """
+        self._file.make()
 
     def close(self) -> None:
         """Close the file."""
@@ -165,6 +182,7 @@ class Store:
 
         """
         row = to_row(dated(result))
+        self._file.make()
         with self._file.writing():
             if samples is not None:
                 write_samples(self.samples_file(result.key), samples)

@@ -28,6 +28,8 @@ class StoreFile:
         Folders that the store needs, too.
     must_write : bool
         False opens, for reading, also what cannot be written.
+    create : bool
+        False makes a missing file at the first write alone; until then it has no rows.
 
     Attributes
     ----------
@@ -42,34 +44,64 @@ class StoreFile:
 
     """
 
-    def __init__(self, path: Path, *, beside: Sequence[Path] = (), must_write: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        beside: Sequence[Path] = (),
+        must_write: bool = True,
+        create: bool = True,
+    ) -> None:
         self.path = path
         self.notices: list[str] = []
+        self._beside, self._must_write = beside, must_write
+        self._open = ExitStack()
+        self._connection: sqlite3.Connection | None = None
         if path.parent.is_file():
             raise StoreError(f"{path.parent} is a file; a store is a folder")
+        if create or path.exists():
+            self.make()
+
+    def make(self) -> sqlite3.Connection:
+        """Make the file if it is not there, and return the connection to it."""
+        if self._connection is None:
+            self._connection = self._connected()
+        return self._connection
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self.make()
+
+    def _connected(self) -> sqlite3.Connection:
         with self.writing(), ExitStack() as opened:
             try:
-                for folder in (path.parent, *beside):
-                    folder.mkdir(parents=True, exist_ok=True)
-                self._db = opened.enter_context(closing(connect(path)))
-                create(self._db, path)
+                self._make_folders()
+                db = opened.enter_context(closing(connect(self.path)))
+                create(db, self.path)
             except (OSError, sqlite3.OperationalError) as error:
-                if must_write or not is_unwritable(error) or not path.exists():
+                if self._must_write or not is_unwritable(error) or not self.path.exists():
                     raise
                 why = error.strerror if isinstance(error, OSError) else error
                 self.notices.append(
-                    f"cannot write the store {path.parent} ({why}): it is only read"
+                    f"cannot write the store {self.path.parent} ({why}): it is only read"
                 )
-                self._db = opened.enter_context(open_unwritable(path))
-            recognise(self._db, path)
+                db = opened.enter_context(open_unwritable(self.path))
+            recognise(db, self.path)
             self._open = opened.pop_all()
+        return db
+
+    def _make_folders(self) -> None:
+        for folder in (self.path.parent, *self._beside):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:
         """Close the file."""
         self._open.close()
 
     def rows(self, query: str, values: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Return what a query finds."""
+        """Return what a query finds; nothing while the file is not there."""
+        if self._connection is None and not self.path.exists():
+            return []
         with self.reading():
             return [dict(row) for row in self._db.execute(query, values)]
 
@@ -82,7 +114,12 @@ class StoreFile:
     @contextmanager
     def another(self) -> Iterator[sqlite3.Connection]:
         """Open a connection of its own, for another thread."""
+        if self._connection is None:
+            with self.writing():
+                self._make_folders()
         with self.reading(), closing(connect(self.path)) as db:
+            if self._connection is None:
+                create(db, self.path)
             yield db
 
     def compact(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,45 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "scores.csv").write_text("model,MMLU,HellaSwag,GSM8K\nmine,0.62,0.81,0.40\n")
     (tmp_path / "other.csv").write_text("model,Nothing-known\nmine,0.5\n")
     return tmp_path
+
+
+QUESTIONS_ABOUT_A_STORE = [
+    (("scores", "mine"), "no scores of 'mine'"),
+    (("scores", "--receipt", "mine", "MMLU"), "no scores of 'mine'"),
+    (("export",), "no scores to export"),
+    (("export", "mine"), "no scores of 'mine'"),
+    (("store", "remove", "mine"), "nothing of 'mine': there is no store"),
+]
+MEASURING = [
+    (("import", "no-such.csv"), "no such file"),
+    (("place", "no-such"), "unknown model 'no-such'"),
+    (("place", "no-such", "--until", "5%"), "unknown model 'no-such'"),
+    (("collect", "no-such"), "unknown model 'no-such'"),
+    (("twin", "no-such"), "unknown model 'no-such'"),
+    (("twin", "no-such", "--against", "scores.csv"), "unknown model 'no-such'"),
+    (("twin", "no-such", "--against", "published"), "no score that a whole benchmark of no-such"),
+]
+has_collect = pytest.mark.skipif(find_spec("lm_eval") is None, reason="measures through lm-eval")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        *QUESTIONS_ABOUT_A_STORE,
+        *(pytest.param(*each, marks=has_collect) for each in MEASURING),
+    ],
+)
+def test_what_is_refused_of_a_store_that_is_not_there_makes_none(
+    capspace: Command,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    why: str,
+) -> None:
+    monkeypatch.chdir(files)
+    before = sorted(files.rglob("*"))
+    assert why in capspace.refused(*arguments, "--store", "none")
+    assert sorted(files.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -562,3 +564,28 @@ def test_samples_that_were_given_their_name_meanwhile_are_not_left_behind(tmp_pa
         part = store.samples_path / ".half.jsonl.gz.1.part"
         part.symlink_to(tmp_path / "nowhere")  # listed, and not there
         assert check_store(store) == []
+
+
+def test_a_store_that_is_not_to_be_created_is_empty_until_something_is_put(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "store"
+    with Store(path, create=False) as store:
+        assert store.results() == []
+        assert store.keys() == set()
+        assert store.failures() == []
+        assert not path.parent.exists()
+        store.put(RESULT, SAMPLES)
+        assert store.results() == [RESULT]
+    with Store(path, create=False) as again:
+        assert list(again.samples(RESULT.key)) == SAMPLES
+
+
+def test_threads_that_hash_files_may_create_the_store(tmp_path: Path) -> None:
+    path, names = tmp_path / "store", [tmp_path / f"{n}.bin" for n in range(16)]
+    for name in names:
+        name.write_bytes(name.name.encode())
+    with Store(path, create=False) as store, ThreadPoolExecutor(8) as pool:
+        hashes = list(pool.map(store.hash_file, names))
+        store.put(RESULT)
+    assert hashes == [hashlib.sha256(name.name.encode()).hexdigest() for name in names]
+    with Store(path) as again:
+        assert again.results() == [RESULT]
