@@ -324,7 +324,7 @@ def test_weak_targets_are_marked_and_refused_ones_compared_by_force_alone():
     table = ScoreTable.from_wide(scores, models=facts.assign(release_date="2025-05"))
     result = compare_models(table, reference, targets=names)
     assert [p.status for p in result.pairs] == ["offered", "weak"]
-    assert result.pairs[1].reason.startswith("error 0.86 of the trend baseline's")
+    assert result.pairs[1].reason.startswith("error 0.855 of the trend baseline's")
     assert result.uncompared[names[2]].startswith("the trend baseline does as well")
     forced = compare_models(table, reference, targets=names, force=True)
     assert [p.status for p in forced.pairs] == ["offered", "weak", "refused"]
