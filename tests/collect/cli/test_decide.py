@@ -55,6 +55,38 @@ def test_an_open_question_is_answered_by_cheaper_benchmarks_first(
     assert "HumanEval runs code that the model writes" in following
 
 
+def test_what_is_advised_comes_with_the_command_that_measures_it(
+    capspace: Command, table: Path
+) -> None:
+    verdict, question = ("verdict", table, *BBH), ("--threshold", "0.5")
+    command = "capspace collect mine --panel classic-8 --benchmark HumanEval --allow-code-execution"
+    assert json.loads(capspace(*verdict, *question, "--json").out)["commands"] == [command]
+    printed = capspace(*verdict, *question).out.splitlines()
+    where = printed.index(f"  {command}")
+    assert printed[where - 1] == "to measure what is advised:"
+    assert printed[where + 1] == f"then add its score to {table} and ask again"
+    skipped = capspace(*verdict, "--threshold", "0.7").out
+    assert "to measure what is advised" not in skipped
+    for max_items, limit in (("100", ["--limit", "100"]), ("2000", [])):  # it has 164
+        following = capspace("next", table, "--target", "bbh", "--max-items", max_items, "--json")
+        (line,) = json.loads(following.out)["commands"]
+        assert line.split()[5:] == ["--benchmark", "HumanEval", *limit, "--allow-code-execution"]
+
+
+def test_the_command_takes_the_mode_of_the_model(capspace: Command, tmp_path: Path) -> None:
+    path = tmp_path / "modern.csv"
+    path.write_text(
+        "model,GPQA-diamond,MMLU-Pro,release_date,mode\norg/mine,0.66,0.78,2025-03,thinking\n"
+    )
+    prices = ("--price", "AIME 2025=1usd", "--json")
+    shown = json.loads(capspace("next", path, "--target", "mcpmark/vendor", *prices).out)
+    assert shown["path"][0]["benchmark"] == "AIME 2025"
+    (command,) = shown["commands"]
+    assert command == (
+        "capspace collect org/mine --panel modern --benchmark 'AIME 2025' --thinking on"
+    )
+
+
 def test_the_advised_benchmark_narrows_the_verdict_that_is_asked_again(
     capspace: Command, tmp_path: Path
 ) -> None:
