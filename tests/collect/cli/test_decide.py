@@ -73,6 +73,30 @@ def test_what_is_advised_comes_with_the_command_that_measures_it(
         assert line.split()[5:] == ["--benchmark", "HumanEval", *limit, "--allow-code-execution"]
 
 
+@pytest.mark.parametrize(
+    ("mmlu", "arc", "named"),
+    [
+        ("1.0,,2", "0.5,,9", "MMLU (2 items), ARC-C (9 items)"),
+        ("0.5,0.3,", "0.5,,10", "MMLU (3 items)"),
+        ("1.0,0.3,", "0.5,,10", "MMLU (by its stderr)"),
+        ("0.6,,14042", "0.5,0.01,", None),
+    ],
+)
+def test_scores_on_too_few_items_are_named(
+    capspace: Command, tmp_path: Path, mmlu: str, arc: str, named: str | None
+) -> None:
+    table = tmp_path / "few.csv"
+    table.write_text(
+        f"model,benchmark,score,stderr,n_items\nmine,MMLU,{mmlu}\nmine,ARC-C,{arc}\n"
+        "mine,HellaSwag,0.8,,\n"
+    )
+    line = f"measured on too few items to say much: {named}; measure 10 or more"
+    for words in (("verdict", *BBH, "--threshold", "0.9"), ("next", "--target", "bbh")):
+        notes = json.loads(capspace(words[0], table, *words[1:], "--json").out)["notes"]
+        few = [note for note in notes if "too few items" in note]
+        assert few == ([] if named is None else [line])
+
+
 def test_the_command_takes_the_mode_of_the_model(capspace: Command, tmp_path: Path) -> None:
     path = tmp_path / "modern.csv"
     path.write_text(
