@@ -65,6 +65,8 @@ def predict(
         _answer(file, *each, targets, level, keep=keep, force=force, today=today)
         for each, targets in zip(known, wanted, strict=True)
     ]
+    if target and len(set(target)) == 1 and not force:
+        _refuse_refused(answers)
     if dates := t.own_dates(known[0][0], release_date):
         answers[0] = replace(answers[0], notes=[*dates, *answers[0].notes])
     if csv is not None:
@@ -78,6 +80,19 @@ def predict(
         from .side_by_side import print_shared
 
         print_shared(_by_reference(answers))
+
+
+def _refuse_refused(answers: Sequence[Answer]) -> None:
+    """Raise RefusedTargetError where the one target that is asked for is refused by back-tests."""
+    from capspace.fit.errors import RefusedTargetError
+
+    made: list[Any] = [p for answer in answers for p in answer.predictions]
+    if {p.status for p in made} != {"refused"}:
+        return
+    has_gate = any(getattr(p, "gate", "") for p in made)  # a reason that is about the model, too
+    label = "no number is given" if has_gate else "refused by its back-test"
+    why = "; ".join(dict.fromkeys(p.reason for p in made))
+    raise RefusedTargetError(f"{made[0].target}: {label}: {why}; --force predicts all the same")
 
 
 def _answer(

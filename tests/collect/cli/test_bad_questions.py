@@ -19,6 +19,9 @@ def files(tmp_path: Path) -> Path:
     with Store(tmp_path / "empty"):
         pass
     (tmp_path / "scores.csv").write_text("model,MMLU,HellaSwag,GSM8K\nmine,0.62,0.81,0.40\n")
+    (tmp_path / "modern.csv").write_text(
+        "model,GPQA-diamond,MMLU-Pro,release_date\nmine,0.66,0.78,2025-09\n"
+    )
     (tmp_path / "other.csv").write_text("model,Nothing-known\nmine,0.5\n")
     return tmp_path
 
@@ -68,6 +71,15 @@ def test_what_is_refused_of_a_store_that_is_not_there_makes_none(
         (("verdict", "scores.csv", *BBH), "the cost of the run is not given: add --cost"),
         (("verdict", "scores.csv", *COST), "name the evaluation that would be run"),
         (("verdict", "scores.csv", "--target", "agentboard", *COST), "agentboard"),
+        (
+            ("predict", "scores.csv", "--target", "agentboard", "--csv", "out.csv"),
+            "agentboard: refused by its back-test: 11 models could be tested; 12 are needed; "
+            "--force predicts all the same",
+        ),
+        (
+            ("predict", "modern.csv", "--target", "swe-bench-pro/vendor"),
+            "swe-bench-pro/vendor: refused by its back-test: the trend baseline does as well",
+        ),
         (("verdict", "other.csv", *BBH, *COST), "MMLU"),
         (("verdict", "empty", *BBH, *COST), "empty"),
         (("next", "scores.csv", "--target", "agentboard"), "agentboard"),
