@@ -35,8 +35,8 @@ def predict(
         typer.Argument(
             metavar="SCORES",
             help="Benchmark scores of the models to predict: a CSV or Parquet table with a row per "
-            "model, or a row per score. The columns release_date and mode (plain, chat, thinking) "
-            "describe a model.",
+            "model, or a row per score, or the folder of a store. The columns release_date and "
+            "mode (plain, chat, thinking) describe a model.",
         ),
     ],
     target: o.Targets = None,
@@ -57,9 +57,11 @@ def predict(
     from capspace.fit.prediction._several import targets_of_each
 
     from .chosen_reference import scores_and_references
+    from .store_scores import readable_table
 
     today = o.last_day_of(release_date)
-    known = scores_and_references(file, reference, target)
+    with readable_table(file) as path:
+        known = scores_and_references(path, reference, target)
     wanted = targets_of_each([each for _, each, _ in known], target or None)
     answers = [
         _answer(file, *each, targets, level, keep=keep, force=force, today=today)

@@ -245,6 +245,15 @@ def test_a_store_stands_for_its_scores(capspace: Command, table: Path, tmp_path:
     by_store, by_table = (
         json.loads(capspace("verdict", scores, *question).out) for scores in (store, table)
     )
+    by_laws = json.loads(capspace("predict", store, "--target", "bbh", "--json").out)
+    assert by_laws["predictions"][0]["mean"] == pytest.approx(by_store["mean"])
+    card = {}
+    for scores in (store, table):
+        lifts = json.loads(capspace("lift", scores, "--json").out)["lifts"]
+        card[scores] = {lift["intervention"]["name"]: lift["mean"] for lift in lifts}
+    assert card[store]
+    # the numbers of items are known of the store alone
+    assert card[store] == pytest.approx(card[table], abs=0.002)
     assert by_store["decision"] == by_table["decision"] == "skip"
     # the store also states numbers of items, whose sampling error the mean follows a little
     assert by_store["mean"] == pytest.approx(by_table["mean"], abs=0.002)
