@@ -24,6 +24,7 @@ def files(tmp_path: Path) -> Path:
         "model,GPQA-diamond,MMLU-Pro,release_date\nmine,0.66,0.78,2025-09\n"
     )
     (tmp_path / "percent.csv").write_text("model,MMLU,HellaSwag,GSM8K\nmine,62,0.81,0.40\n")
+    (tmp_path / "zoo.yaml").write_text("panels: [smoke]\ncheckpoints: [no-such]\n")
     (tmp_path / "other.csv").write_text("model,Nothing-known\nmine,0.5\n")
     return tmp_path
 
@@ -33,6 +34,9 @@ QUESTIONS_ABOUT_A_STORE = [
     (("scores", "--receipt", "mine", "MMLU"), "no scores of 'mine'"),
     (("export",), "no scores to export"),
     (("export", "mine"), "no scores of 'mine'"),
+    (("zoo", "status", "zoo.yaml"), "this zoo was never run with the store"),
+    (("zoo", "fit", "zoo.yaml"), "this zoo was never run with the store"),
+    (("zoo", "export", "zoo.yaml", "out"), "this zoo was never run with the store"),
     (("store", "remove", "mine"), "nothing of 'mine': there is no store"),
 ]
 MEASURING = [
