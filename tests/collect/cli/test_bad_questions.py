@@ -44,6 +44,7 @@ MEASURING = [
     (("place", "no-such"), "unknown model 'no-such'"),
     (("place", "no-such", "--until", "5%"), "unknown model 'no-such'"),
     (("collect", "no-such"), "unknown model 'no-such'"),
+    (("collect", "no-such", "--benchmark", "MMUL"), "panel classic-8 has no benchmark 'MMUL'"),
     (("twin", "no-such"), "unknown model 'no-such'"),
     (("twin", "no-such", "--against", "scores.csv"), "unknown model 'no-such'"),
     (("twin", "no-such", "--against", "published"), "no score that a whole benchmark of no-such"),
