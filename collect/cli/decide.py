@@ -13,6 +13,13 @@ from capspace.fit.errors import FitError, UnknownCostError
 
 from . import options as o
 from . import tables as t
+from .advised import (
+    THIS_MEASURES_IT,
+    checkpoint_of,
+    commands_to_measure,
+    mode_options,
+    print_commands,
+)
 from .decision_tables import print_next, print_verdict
 from .judging import (
     Parameters,
@@ -112,7 +119,8 @@ def verdict(
     if result.decision == "skip":
         more = []
     notes = [*asked, *dates, *case.own.notes, *result.notes, *more]
-    _show(result, case, notes, print_verdict, as_json=as_json)
+    commands = case.commands(first)
+    _show(result, case, notes, print_verdict, commands, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.steps))
 
@@ -157,17 +165,21 @@ def next_benchmark(
         today=o.last_day_of(release_date),
     )
     dates = t.own_dates(case.own, release_date)
-    needed = code_execution_notes([step.measurement.benchmark for step in result.path])
+    path = [step.measurement.benchmark for step in result.path]
+    needed = code_execution_notes(path)
+    is_part = bool(result.path) and result.path[0].measurement.n_items == max_items
+    commands = case.commands(path[:1], max_items=max_items if is_part else None)
     notes = [*dates, *case.own.notes, *result.notes, *lines, *needed]
-    _show(result, case, notes, print_next, as_json=as_json)
+    _show(result, case, notes, print_next, commands, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.path))
 
 
 @dataclass(frozen=True)
 class _Case:
-    """The scores of a model, and the reference that they are judged by."""
+    """The scores of a model in a file, and the reference that they are judged by."""
 
+    file: Path
     own: ScoreTable
     model: str
     known: Reference
@@ -190,6 +202,16 @@ class _Case:
             unit=unit,
         )  # fmt: skip
 
+    def commands(self, benchmarks: Sequence[str], *, max_items: int | None = None) -> list[str]:
+        """Return the commands that measure benchmarks, into the store where the scores lie in one.
+
+        Without the store's own panel and settings, which it does not state: by the packaged panels.
+        """
+        return commands_to_measure(
+            benchmarks, checkpoint_of(self.model), store=self.file if self.file.is_dir() else None,
+            options=mode_options(self.own, self.model), max_items=max_items,
+        )  # fmt: skip
+
 
 def _case(
     file: Path,
@@ -210,7 +232,7 @@ def _case(
         table, known, reason = scores_and_reference(path, reference, targets)
     own = benchmarks_of(table, known, file, keep)
     alarms = [a for a in check_scores(table, known) if model in (None, a.model)]
-    return _Case(own, only_model(own, model), known, reference_dict(known, reason), alarms)
+    return _Case(file, own, only_model(own, model), known, reference_dict(known, reason), alarms)
 
 
 def _show(
@@ -218,16 +240,20 @@ def _show(
     case: _Case,
     notes: Sequence[str],
     print_result: Callable[[Decided], None],
+    commands: Sequence[str],
     *,
     as_json: bool,
 ) -> None:
     if as_json:
-        more = {"notes": notes, "alarms": [alarm.to_dict() for alarm in case.alarms]}
+        alarms = [alarm.to_dict() for alarm in case.alarms]
+        more = {"notes": notes, "alarms": alarms, "commands": commands}
         o.print_json({"reference": case.about, **result.to_dict(), **more})
         return
     about = case.about
     o.console().print(about["reason"], style="dim", markup=False)
     print_result(result)
+    goes_on = "ask again" if case.file.is_dir() else f"add its score to {case.file} and ask again"
+    print_commands(commands, before=THIS_MEASURES_IT, after=f"then {goes_on}")
     t.print_alarms(case.alarms)
     t.print_notes(notes)
     if about["attribution"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,7 @@ import typer
 from ..errors import SettingsError
 from ..settings import DEFAULT_PANEL, RunSettings
 from . import options as o
+from .advised import THIS_MEASURES_IT, commands_to_measure, print_commands
 from .judging import (
     Parameters,
     Price,
@@ -17,15 +20,20 @@ from .judging import (
     RunCost,
     Threshold,
     Tolerance,
+    code_execution_notes,
     judge_of,
 )
-from .setting_options import with_settings
+from .setting_options import option_words, with_settings
 from .tables import Keep, print_notes
 
 if TYPE_CHECKING:
     from capspace.fit.decide._noise_effect import PredictedWidths
+    from capspace.tasks.panel import Panel
 
 __all__ = ["add_to"]
+
+_OF_THIS_RUN = ("limit", "until", "budget", "allow_code_execution")
+"""Settings that a command for an advised benchmark does not repeat."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,6 +49,7 @@ def place(
     ] = None,
     served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
+    benchmark: Annotated[list[str] | None, o.benchmark()] = None,
     out: Annotated[Path | None, o.out("capspace-report/MODEL")] = None,
     store: o.StorePath = None,
     target: o.Targets = None,
@@ -60,7 +69,8 @@ def place(
 ) -> None:
     """Measure a checkpoint, place it in the capability space, and report its predicted scores.
 
-    Scores that are already in the store are not measured again. --reference may be repeated: each
+    Scores that are already in the store are not measured again. --benchmark, which may be repeated,
+    measures only these benchmarks of the panel. --reference may be repeated: each
     makes its own predictions and gets a map in the report. Without it, further packaged references
     predict beside the one that fits the panel, if the panel or the store has the scores they need.
     """
@@ -86,12 +96,20 @@ def place(
         with_further,
     )
 
-    chosen = chosen_references(reference, load_panel(panel), target)
+    measured = _panel(panel, benchmark)
+    advised = partial(
+        commands_to_measure,
+        model=names[0],
+        store=store,
+        panel=(panel, load_panel(panel)),
+        options=option_words(settings, but=_OF_THIS_RUN),
+    )
+    chosen = chosen_references(reference, measured, target)
     released = o.last_day_of(release_date)
     judge = judge_of(
         cost, target, (threshold, tolerance), level=level, today=released, keep=keep,
         price=price or (), prices=prices, parameters=parameters,
-        allows_code=settings.allow_code_execution,
+        how=partial(_how, advised, settings),
     )  # fmt: skip
     o.say_what_runs(settings.include_path)
     widths = None
@@ -104,7 +122,7 @@ def place(
     with o.resumable():
         collection = collect_scores(
             names[0],
-            panel=panel,
+            panel=measured,
             store=store,
             settings=settings,
             progress=progress_on(o.console(stderr=True)),
@@ -132,19 +150,23 @@ def place(
         notes=[twin.line for twin in drifting],
         judge=judge,
     )
+    verdict = placed.verdict
+    steps = () if verdict is None else verdict.steps[: verdict.n_steps]
+    commands = advised([step.measurement.benchmark for step in steps])
     if as_json:
         document = placement_document(placed, [reason for _, reason in chosen])
-        if placed.verdict is not None:
-            document["verdict"] = placed.verdict.to_dict()
+        if verdict is not None:
+            document["verdict"] = {**verdict.to_dict(), "commands": commands}
         if placed.no_verdict:
             document["no_verdict"] = placed.no_verdict
         o.print_json({**document, "drifts": [twin.to_dict() for twin in drifting]})
         return
-    if placed.verdict is not None:
+    if verdict is not None:
         from .decision_tables import print_verdict
 
-        print_verdict(placed.verdict)
-        print_notes(placed.verdict.notes)
+        print_verdict(verdict)
+        print_commands(commands, before=THIS_MEASURES_IT, after="then ask again")
+        print_notes(note for note in verdict.notes if not note.startswith(THIS_MEASURES_IT))
     if placed.no_verdict:
         o.console().print(f"NO VERDICT: {placed.no_verdict}", style="bold", markup=False)
     for _, reason in chosen:
@@ -163,6 +185,7 @@ def collect(
     models: o.Models = None,
     served: o.ServedModel = None,
     panel: o.Panel = DEFAULT_PANEL,
+    benchmark: Annotated[list[str] | None, o.benchmark()] = None,
     store: o.StorePath = None,
     target: o.Targets = None,
     reference: o.Reference = None,
@@ -172,6 +195,7 @@ def collect(
 ) -> None:
     """Measure checkpoints on a panel and store every score; nothing is measured twice.
 
+    --benchmark, which may be repeated, measures only these benchmarks of the panel.
     With --until, --reference and --target select the intervals that decide when to stop. The exit
     code is 1 if a benchmark has no score and was not skipped on purpose.
     """
@@ -183,9 +207,9 @@ def collect(
     from ..runtime.progress import progress_on
     from .show import print_reasons, print_results, result_dict
 
-    widths = None
+    widths, measured = None, _panel(panel, benchmark)
     if settings.until is not None:
-        widths = _widths(panel, target, reference)
+        widths = _widths(measured, target, reference)
     elif target or reference is not None:
         raise SettingsError(
             "--target and --reference decide when --until stops; give --until as well"
@@ -194,7 +218,7 @@ def collect(
     with o.resumable():
         collection = collect_scores(
             o.named_models(models or [], served, settings),
-            panel=panel,
+            panel=measured,
             store=store,
             settings=settings,
             progress=progress_on(o.console(stderr=True)),
@@ -222,13 +246,28 @@ def collect(
         raise typer.Exit(1)
 
 
-def _widths(panel: str, targets: list[str] | None, name: str | None) -> PredictedWidths:
+def _how(
+    advised: Callable[[Sequence[str]], list[str]], settings: RunSettings, benchmarks: Sequence[str]
+) -> list[str]:
+    """Return in lines how benchmarks are measured that a verdict advises."""
+    code = [] if settings.allow_code_execution else code_execution_notes(benchmarks)
+    return [*code, *(f"{THIS_MEASURES_IT} {command}" for command in advised(benchmarks))]
+
+
+def _panel(name: str, benchmarks: list[str] | None) -> Panel:
+    """Return the benchmarks of a panel that are to be measured."""
+    from capspace.tasks.panel import load_panel
+
+    panel = load_panel(name)
+    return panel.select(benchmarks) if benchmarks else panel
+
+
+def _widths(panel: Panel, targets: list[str] | None, name: str | None) -> PredictedWidths:
     """Return how wide the intervals of the targets are that decide when measuring ends."""
     from capspace.fit.decide._noise_effect import PredictedWidths
     from capspace.fit.reference import choose_reference, load_reference
-    from capspace.tasks.panel import load_panel
 
     if name is None:
-        benchmarks = [benchmark.name for benchmark in load_panel(panel).benchmarks]
+        benchmarks = [benchmark.name for benchmark in panel.benchmarks]
         name = choose_reference(benchmarks, targets=targets or ()).name
     return PredictedWidths(load_reference(name), targets=targets)

@@ -133,7 +133,7 @@ def judge_of(
     price: Sequence[str] = (),
     prices: Path | None = None,
     parameters: str | None = None,
-    allows_code: bool = False,
+    how: Callable[[Sequence[str]], Sequence[str]] = code_execution_notes,
 ) -> Callable[[Sequence[Placement]], Verdict | str | None]:
     """Return what judges a run from placements; wrong options are refused before a measurement.
 
@@ -155,8 +155,8 @@ def judge_of(
         Use scores far below chance, too.
     price, prices, parameters
         As of the command ``verdict``: prices of benchmarks, a file of them, and the model's size.
-    allows_code : bool, default False
-        Whether the user lets benchmarks run code that the model writes.
+    how : callable
+        Returns in lines how benchmarks that are to be measured first are measured.
 
     """
     if cost is None:
@@ -210,14 +210,8 @@ def judge_of(
             by = (f"judged by {reference.name}",) if len(placements) > 1 else ()
             notes: tuple[str, ...] = (*by, *(f"no verdict {reason}" for reason in reasons))
             more = lines if verdict.decision != "skip" else []
-            if not allows_code:
-                more = [
-                    *more,
-                    *code_execution_notes(
-                        [s.measurement.benchmark for s in verdict.steps[: verdict.n_steps]]
-                    ),
-                ]
-            notes = (*notes, *default_question(*question), *verdict.notes, *more)
+            first = [s.measurement.benchmark for s in verdict.steps[: verdict.n_steps]]
+            notes = (*notes, *default_question(*question), *verdict.notes, *more, *how(first))
             return replace(verdict, notes=notes)
         return "; ".join(reasons) or None
 

@@ -29,7 +29,10 @@ def add_to(app: typer.Typer) -> None:
 def lift(
     file: Annotated[
         Path,
-        typer.Argument(metavar="SCORES", help="Benchmark scores of the models to predict."),
+        typer.Argument(
+            metavar="SCORES",
+            help="Benchmark scores of the models to predict: a table, or the folder of a store.",
+        ),
     ],
     data: Annotated[
         Path | None,
@@ -47,6 +50,7 @@ def lift(
         float, typer.Option(min=1, max=1e9, help="Tokens of an answer without it.")
     ] = 8,
     level: o.Level = 0.9,
+    keep: t.Keep = False,
     out: Annotated[Path | None, o.out("no figure")] = None,
     as_json: o.Json = False,
 ) -> None:
@@ -68,8 +72,8 @@ def lift(
     from capspace.fit.decide import INTERVENTIONS, Intervention, lift_card
     from capspace.fit.reference import load_reference
 
+    scores, stderr, left_out = _scores(file, keep=keep)
     if data is None:
-        scores, stderr = _scores(file)
         usual = [replace(each, tokens=tokens, base_tokens=base_tokens) for each in INTERVENTIONS]
         lifts = lift_card(scores, load_reference(), interventions=usual, level=level, stderr=stderr)
     else:
@@ -77,12 +81,12 @@ def lift(
             Intervention(n, str(base), n, _samples(n), tokens=tokens, base_tokens=base_tokens)
             for n in treated or []
         ]
-        lifts = _own_lifts(file, data, chosen, level)
+        lifts = _own_lifts(scores, stderr, data, chosen, level)
     if not lifts:
         names = ", ".join(load_reference().benchmarks if data is None else ())
         hint = f"; laws of gains start from {names}, or from your own --data" if names else ""
         raise FitError(f"{file}: no score from which a gain can be predicted{hint}")
-    notes = [*outside_notes(lifts), *([_UNLIKE_PREDICT] if data is None else [])]
+    notes = [*left_out, *outside_notes(lifts), *([_UNLIKE_PREDICT] if data is None else [])]
     if as_json:
         o.print_json({"lifts": [each.to_dict() for each in lifts], "notes": notes})
     else:
@@ -103,7 +107,11 @@ _UNLIKE_PREDICT = (
 
 
 def _own_lifts(
-    file: Path, data: Path, interventions: Sequence[Intervention], level: float
+    own: pd.DataFrame,
+    stderr: pd.DataFrame,
+    data: Path,
+    interventions: Sequence[Intervention],
+    level: float,
 ) -> list[Lift]:
     """Return lifts by a table of the user's own."""
     from capspace.fit.decide import predict_lift
@@ -117,7 +125,6 @@ def _own_lifts(
         for i in interventions
     ]
     space = table.select(benchmarks=[b for b in table.benchmarks if b not in columns])
-    own, stderr = _scores(file)
     mine = [str(m) for m in own.index if str(m) in set(table.facts["model"])]
     if mine:  # a model does not help to predict itself
         space = space.select(models=[m for m in space.facts["model"] if m not in mine])
@@ -133,13 +140,23 @@ def _own_lifts(
     )
 
 
-def _scores(file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return scores with their standard errors, as stated or by the number of items."""
+def _scores(file: Path, *, keep: bool) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
+    """Return scores, their standard errors as stated or by the number of items, and notes.
+
+    Scores far below chance are left out, as the notes say, unless ``keep``.
+    """
+    from capspace.fit.errors import TableError
     from capspace.fit.table.readers import read_table
     from capspace.fit.table.sampling import with_sampling_errors
 
-    table = with_sampling_errors(read_table(file).require_fractions())
-    return table.wide(), table.wide(value="stderr")
+    from .store_scores import readable_table
+
+    with readable_table(file) as path:
+        table = read_table(path).require_fractions()
+    usable = with_sampling_errors(t.without_doubtful(table, keep=keep))
+    if table.benchmarks and not usable.benchmarks:
+        raise TableError(f"{file}: no score is left to predict from; {'; '.join(usable.notes)}")
+    return usable.wide(), usable.wide(value="stderr"), usable.notes
 
 
 def _samples(name: str) -> int:

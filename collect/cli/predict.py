@@ -35,8 +35,8 @@ def predict(
         typer.Argument(
             metavar="SCORES",
             help="Benchmark scores of the models to predict: a CSV or Parquet table with a row per "
-            "model, or a row per score. The columns release_date and mode (plain, chat, thinking) "
-            "describe a model.",
+            "model, or a row per score, or the folder of a store. The columns release_date and "
+            "mode (plain, chat, thinking) describe a model.",
         ),
     ],
     target: o.Targets = None,
@@ -57,14 +57,18 @@ def predict(
     from capspace.fit.prediction._several import targets_of_each
 
     from .chosen_reference import scores_and_references
+    from .store_scores import readable_table
 
     today = o.last_day_of(release_date)
-    known = scores_and_references(file, reference, target)
+    with readable_table(file) as path:
+        known = scores_and_references(path, reference, target)
     wanted = targets_of_each([each for _, each, _ in known], target or None)
     answers = [
         _answer(file, *each, targets, level, keep=keep, force=force, today=today)
         for each, targets in zip(known, wanted, strict=True)
     ]
+    if target and len(set(target)) == 1 and not force:
+        _refuse_refused(answers)
     if dates := t.own_dates(known[0][0], release_date):
         answers[0] = replace(answers[0], notes=[*dates, *answers[0].notes])
     if csv is not None:
@@ -78,6 +82,19 @@ def predict(
         from .side_by_side import print_shared
 
         print_shared(_by_reference(answers))
+
+
+def _refuse_refused(answers: Sequence[Answer]) -> None:
+    """Raise RefusedTargetError where the one target that is asked for is refused by back-tests."""
+    from capspace.fit.errors import RefusedTargetError
+
+    made: list[Any] = [p for answer in answers for p in answer.predictions]
+    if {p.status for p in made} != {"refused"}:
+        return
+    has_gate = any(getattr(p, "gate", "") for p in made)  # a reason that is about the model, too
+    label = "no number is given" if has_gate else "refused by its back-test"
+    why = "; ".join(dict.fromkeys(p.reason for p in made))
+    raise RefusedTargetError(f"{made[0].target}: {label}: {why}; --force predicts all the same")
 
 
 def _answer(

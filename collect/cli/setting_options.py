@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -17,7 +18,7 @@ from typer.models import OptionInfo
 from ..errors import SettingsError
 from ..settings import EndpointFields, LoadSettings, RunSettings, problem_lines
 
-__all__ = ["option_of", "with_settings"]
+__all__ = ["option_of", "option_words", "with_settings"]
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -65,6 +66,18 @@ def option_of(name: str) -> OptionInfo:
     (option,) = _parameter(name, RunSettings.model_fields[name]).annotation.__metadata__
     option.rich_help_panel = None
     return option
+
+
+def option_words(settings: LoadSettings, *, but: Collection[str] = ()) -> list[str]:
+    """Return the options that give these settings on the command line, except those of ``but``."""
+    words: list[str] = []
+    for name, value in settings.model_dump(mode="json", exclude_defaults=True).items():
+        if name in but:
+            continue
+        words.append(_spelled(name))
+        if not isinstance(value, bool):
+            words.append(json.dumps(value) if isinstance(value, dict) else str(value))
+    return words
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:

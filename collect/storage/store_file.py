@@ -114,12 +114,12 @@ class StoreFile:
     @contextmanager
     def another(self) -> Iterator[sqlite3.Connection]:
         """Open a connection of its own, for another thread."""
-        if self._connection is None:
+        if self._connection is None:  # the file may not be there yet
             with self.writing():
                 self._make_folders()
+                with closing(connect(self.path)) as db:
+                    create(db, self.path)
         with self.reading(), closing(connect(self.path)) as db:
-            if self._connection is None:
-                create(db, self.path)
             yield db
 
     def compact(self) -> None:

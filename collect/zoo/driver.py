@@ -27,11 +27,21 @@ class ImportedOutcomes:
     failures: tuple[Missing, ...]
 
 
-def open_zoo(zoo: ZooFile, store: Path | None) -> Store:
-    """Return the store of a zoo: the one asked for, the file's, or the user's own."""
+def open_zoo(zoo: ZooFile, store: Path | None, *, must_have_run: bool = False) -> Store:
+    """Return the store of a zoo: the one asked for, the file's, or the user's own.
+
+    Raises
+    ------
+    ZooError
+        The zoo was never run with it, and ``must_have_run``; then no store is created.
+
+    """
     if store is None and zoo.config.store is not None:
         store = zoo.beside(zoo.config.store)
-    return Store(default_store_path() if store is None else store)
+    path = (default_store_path() if store is None else store).expanduser().absolute()
+    if must_have_run:
+        ZooFolder.require_work(path, zoo.name)
+    return Store(path)
 
 
 def prepare(zoo: ZooFile, plan: Plan, folder: ZooFolder) -> int:

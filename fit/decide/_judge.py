@@ -17,7 +17,7 @@ from ..prediction._extrapolation import extrapolation, score_ranges
 from ..reference import Reference
 from ..reference.left_out import LEVEL, left_out_of, stale_note
 from ..table._table import ScoreTable
-from ._options import make_outlook, options_of
+from ._options import few_items_notes, make_outlook, options_of
 from ._outlook import Bounds, Outlook, only_model
 from ._path import Step, first_steps, walk
 from ._track_record import track_record
@@ -113,7 +113,8 @@ def judge_run(
     now = outlook.now()
     mean, lower, upper = (float(part[0]) for part in (now.mean, now.lower, now.upper))
     _require_number(reference, chosen.name, (mean, lower, upper), force=force)
-    notes = [*outlook.notes, *filter(None, [stale_note(reference)])]
+    few = few_items_notes(outlook, reference)
+    notes = [*outlook.notes, *few, *filter(None, [stale_note(reference)])]
     steps: list[Step] = []
     answered = bool(question.is_answered(now.lower, now.upper)[0])
     if not answered:

@@ -14,7 +14,7 @@ from .._json import json_dict
 from ..errors import RefusedTargetError
 from ..reference import Reference, Target
 from ..table._table import ScoreTable
-from ._options import make_outlook, options_of, require_prices
+from ._options import few_items_notes, make_outlook, options_of, require_prices
 from ._outlook import only_model
 from ._path import Step, first_steps, walk
 from .cost import Cost
@@ -200,7 +200,7 @@ def next_evaluations(
         tuple(map(float, now.width)),
         tuple(single),
         tuple(walk(outlook, now, single)),
-        (*skipped, *outlook.notes),
+        (*skipped, *outlook.notes, *few_items_notes(outlook, reference)),
     )
 
 

@@ -15,7 +15,7 @@ from ._outlook import Outlook
 from ._path import Measurement
 from .cost import Cost
 
-__all__ = ["make_outlook", "options_of"]
+__all__ = ["few_items_notes", "make_outlook", "options_of"]
 
 _FEWEST_ITEMS = 10
 
@@ -112,6 +112,23 @@ def options_of(
             + (f" on {n_items} items or more" if n_items is not None else "")
         )
     return options
+
+
+def few_items_notes(outlook: Outlook, reference: Reference) -> list[str]:
+    """Return in a line which scores rest on too few items to say much of the targets."""
+    measured, named = outlook.measured, []
+    used = {b for target in outlook.targets for b in reference.space_benchmarks(target)}
+    for j in np.flatnonzero(measured.n_items < _FEWEST_ITEMS):
+        name, n = measured.benchmarks[j], float(measured.n_items[j])
+        if name in used:
+            # A score of 0 or 1 has no number of items that its standard error implies.
+            named.append(f"{name} ({counted(round(n), 'item') if n >= 1 else 'by its stderr'})")
+    if not named:
+        return []
+    return [
+        f"measured on too few items to say much: {', '.join(named)}; "
+        f"measure {_FEWEST_ITEMS} or more"
+    ]
 
 
 def require_prices(options: Sequence[Measurement]) -> None:

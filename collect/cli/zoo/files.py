@@ -32,12 +32,17 @@ def read_file(path: Path) -> ZooFile:
 
 
 @contextmanager
-def opened_zoo(file: ZooFile, store: Path | None) -> Iterator[tuple[Store, ZooFolder]]:
-    """Open the store and the folder of a zoo; results that workers left are in the store then."""
+def opened_zoo(
+    file: ZooFile, store: Path | None, *, must_have_run: bool = False
+) -> Iterator[tuple[Store, ZooFolder]]:
+    """Open the store and the folder of a zoo; results that workers left are in the store then.
+
+    A command for a zoo that ``must_have_run`` refuses another one, and leaves nothing behind.
+    """
     from ...zoo.driver import import_outcomes, open_zoo
     from ...zoo.work.folder import ZooFolder
 
-    with open_zoo(file, store) as opened:
+    with open_zoo(file, store, must_have_run=must_have_run) as opened:
         folder = ZooFolder.of(opened, file.name)
         import_outcomes(folder, opened)
         yield opened, folder

@@ -21,7 +21,7 @@ def status(zoo: ZooPath, store: o.StorePath = None, as_json: o.Json = False) -> 
     from .live import print_status, watch
 
     file = read_file(zoo)
-    with opened_zoo(file, store) as (opened, folder):
+    with opened_zoo(file, store, must_have_run=True) as (opened, folder):
 
         def look() -> ZooStatus:
             import_outcomes(folder, opened)

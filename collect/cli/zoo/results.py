@@ -32,7 +32,7 @@ def fit(
     from ...zoo.table import zoo_table
 
     file = read_file(zoo)
-    with opened_zoo(file, store) as (opened, folder):
+    with opened_zoo(file, store, must_have_run=True) as (opened, folder):
         table, chance = zoo_table(folder, opened)
     fitted = fit_zoo(file.name, table, chance, target_scores=target_scores, level=level)
     page = write_report(fitted, out or Path("capspace-report") / file.name)
@@ -54,7 +54,7 @@ def export(
     from ...zoo.table import export_reference, zoo_table
 
     file = read_file(zoo)
-    with opened_zoo(file, store) as (opened, folder):
+    with opened_zoo(file, store, must_have_run=True) as (opened, folder):
         table, chance = zoo_table(folder, opened)
     export_reference(table, chance, out)
     counts = f"{counted(len(table), 'score')} of {counted(len(table.models), 'model')}"

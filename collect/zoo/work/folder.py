@@ -78,6 +78,19 @@ class ZooFolder:
         """Return the folder of a zoo beside its store."""
         return cls(store.path / "zoo" / name)
 
+    @staticmethod
+    def require_work(store: Path, name: str) -> None:
+        """Refuse a zoo that was never run with the store of this folder; nothing is made.
+
+        Raises
+        ------
+        ZooError
+            No plan was ever written.
+
+        """
+        if not (store / "zoo" / name / "orders.json").is_file():
+            raise _never_run(store)
+
     def write_work(
         self,
         plan: Plan,
@@ -138,10 +151,7 @@ class ZooFolder:
             if self._work is None or self._work[0] != stamp:
                 self._work = stamp, parse_work_list(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise ZooError(
-                f"this zoo was never run with the store {self.path.parent.parent}; "
-                "`capspace zoo run` first"
-            ) from None
+            raise _never_run(self.path.parent.parent) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ZooError(
                 f"{path}: no readable work units ({error}); `capspace zoo run` writes them"
@@ -284,6 +294,10 @@ class ZooFolder:
     def log_path(self, worker: str) -> Path:
         """Return where a worker's log is."""
         return self.path / "logs" / f"{worker}.log"
+
+
+def _never_run(store: Path) -> ZooError:
+    return ZooError(f"this zoo was never run with the store {store}; `capspace zoo run` first")
 
 
 def _write_json(path: Path, value: Any, *, sync: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +20,11 @@ def files(tmp_path: Path) -> Path:
     with Store(tmp_path / "empty"):
         pass
     (tmp_path / "scores.csv").write_text("model,MMLU,HellaSwag,GSM8K\nmine,0.62,0.81,0.40\n")
+    (tmp_path / "modern.csv").write_text(
+        "model,GPQA-diamond,MMLU-Pro,release_date\nmine,0.66,0.78,2025-09\n"
+    )
+    (tmp_path / "percent.csv").write_text("model,MMLU,HellaSwag,GSM8K\nmine,62,0.81,0.40\n")
+    (tmp_path / "zoo.yaml").write_text("panels: [smoke]\ncheckpoints: [no-such]\n")
     (tmp_path / "other.csv").write_text("model,Nothing-known\nmine,0.5\n")
     return tmp_path
 
@@ -28,6 +34,9 @@ QUESTIONS_ABOUT_A_STORE = [
     (("scores", "--receipt", "mine", "MMLU"), "no scores of 'mine'"),
     (("export",), "no scores to export"),
     (("export", "mine"), "no scores of 'mine'"),
+    (("zoo", "status", "zoo.yaml"), "this zoo was never run with the store"),
+    (("zoo", "fit", "zoo.yaml"), "this zoo was never run with the store"),
+    (("zoo", "export", "zoo.yaml", "out"), "this zoo was never run with the store"),
     (("store", "remove", "mine"), "nothing of 'mine': there is no store"),
 ]
 MEASURING = [
@@ -35,6 +44,7 @@ MEASURING = [
     (("place", "no-such"), "unknown model 'no-such'"),
     (("place", "no-such", "--until", "5%"), "unknown model 'no-such'"),
     (("collect", "no-such"), "unknown model 'no-such'"),
+    (("collect", "no-such", "--benchmark", "MMUL"), "panel classic-8 has no benchmark 'MMUL'"),
     (("twin", "no-such"), "unknown model 'no-such'"),
     (("twin", "no-such", "--against", "scores.csv"), "unknown model 'no-such'"),
     (("twin", "no-such", "--against", "published"), "no score that a whole benchmark of no-such"),
@@ -68,6 +78,20 @@ def test_what_is_refused_of_a_store_that_is_not_there_makes_none(
         (("verdict", "scores.csv", *BBH), "the cost of the run is not given: add --cost"),
         (("verdict", "scores.csv", *COST), "name the evaluation that would be run"),
         (("verdict", "scores.csv", "--target", "agentboard", *COST), "agentboard"),
+        (
+            ("predict", "scores.csv", "--target", "agentboard", "--csv", "out.csv"),
+            "agentboard: refused by its back-test: 11 models could be tested; 12 are needed; "
+            "--force predicts all the same",
+        ),
+        (("predict", "percent.csv", *BBH), "these look like percentages: divide by 100"),
+        (("verdict", "percent.csv", *BBH, *COST), "these look like percentages: divide by 100"),
+        (("predict", "scores.csv", *BBH, "--level", "1.5"), "level is 1.5"),
+        (("predict", "empty", *BBH), "empty: the store has no score to predict from"),
+        (("lift", "empty"), "empty: the store has no score to predict from"),
+        (
+            ("predict", "modern.csv", "--target", "swe-bench-pro/vendor"),
+            "swe-bench-pro/vendor: refused by its back-test: the trend baseline does as well",
+        ),
         (("verdict", "other.csv", *BBH, *COST), "MMLU"),
         (("verdict", "empty", *BBH, *COST), "empty"),
         (("next", "scores.csv", "--target", "agentboard"), "agentboard"),
@@ -98,3 +122,34 @@ def test_it_is_refused_in_one_line_and_nothing_is_written(
     before = sorted(files.rglob("*"))
     assert why in capspace.refused(*arguments)
     assert sorted(files.rglob("*")) == before
+
+
+def test_too_few_scores_to_contradict_each_other_give_no_alarm(
+    capspace: Command, tmp_path: Path
+) -> None:
+    scores = {"MMLU": 0.0062, "HellaSwag": 0.81, "GSM8K": 0.4, "ARC-C": 0.6, "Winogrande": 0.75}
+    n_alarms = []
+    for n in (2, 5):
+        some, table = dict(list(scores.items())[:n]), tmp_path / f"{n}.csv"
+        table.write_text(f"model,{','.join(some)}\nmine,{','.join(map(str, some.values()))}\n")
+        run = capspace("predict", table, *BBH, "--json")
+        assert run.code == 0, run.err
+        n_alarms.append(len(json.loads(run.out)["alarms"]))
+    assert n_alarms == [0, 1]
+
+
+def test_what_the_best_tenth_reach_is_not_known_at_another_level(
+    capspace: Command, files: Path
+) -> None:
+    reached = {}
+    for level in ("0.9", "0.8"):
+        for words in (("predict",), ("verdict", *COST)):
+            command, *more = words
+            shown = capspace(command, files / "scores.csv", *BBH, *more, "--level", level, "--json")
+            document = json.loads(shown.out)
+            (made,) = document["predictions"] if command == "predict" else [document]
+            reached[command, level] = made["attainable"]
+    assert 0.4 < reached["predict", "0.9"] < 1
+    assert reached["predict", "0.9"] == pytest.approx(reached["verdict", "0.9"], abs=1e-6)
+    assert reached["predict", "0.8"] is None
+    assert reached["verdict", "0.8"] is None

@@ -55,6 +55,62 @@ def test_an_open_question_is_answered_by_cheaper_benchmarks_first(
     assert "HumanEval runs code that the model writes" in following
 
 
+def test_what_is_advised_comes_with_the_command_that_measures_it(
+    capspace: Command, table: Path
+) -> None:
+    verdict, question = ("verdict", table, *BBH), ("--threshold", "0.5")
+    command = "capspace collect mine --panel classic-8 --benchmark HumanEval --allow-code-execution"
+    assert json.loads(capspace(*verdict, *question, "--json").out)["commands"] == [command]
+    printed = capspace(*verdict, *question).out.splitlines()
+    where = printed.index(f"  {command}")
+    assert printed[where - 1] == "to measure what is advised:"
+    assert printed[where + 1] == f"then add its score to {table} and ask again"
+    skipped = capspace(*verdict, "--threshold", "0.7").out
+    assert "to measure what is advised" not in skipped
+    for max_items, limit in (("100", ["--limit", "100"]), ("2000", [])):  # it has 164
+        following = capspace("next", table, "--target", "bbh", "--max-items", max_items, "--json")
+        (line,) = json.loads(following.out)["commands"]
+        assert line.split()[5:] == ["--benchmark", "HumanEval", *limit, "--allow-code-execution"]
+
+
+@pytest.mark.parametrize(
+    ("mmlu", "arc", "named"),
+    [
+        ("1.0,,2", "0.5,,9", "MMLU (2 items), ARC-C (9 items)"),
+        ("0.5,0.3,", "0.5,,10", "MMLU (3 items)"),
+        ("1.0,0.3,", "0.5,,10", "MMLU (by its stderr)"),
+        ("0.6,,14042", "0.5,0.01,", None),
+    ],
+)
+def test_scores_on_too_few_items_are_named(
+    capspace: Command, tmp_path: Path, mmlu: str, arc: str, named: str | None
+) -> None:
+    table = tmp_path / "few.csv"
+    table.write_text(
+        f"model,benchmark,score,stderr,n_items\nmine,MMLU,{mmlu}\nmine,ARC-C,{arc}\n"
+        "mine,HellaSwag,0.8,,\n"
+    )
+    line = f"measured on too few items to say much: {named}; measure 10 or more"
+    for words in (("verdict", *BBH, "--threshold", "0.9"), ("next", "--target", "bbh")):
+        notes = json.loads(capspace(words[0], table, *words[1:], "--json").out)["notes"]
+        few = [note for note in notes if "too few items" in note]
+        assert few == ([] if named is None else [line])
+
+
+def test_the_command_takes_the_mode_of_the_model(capspace: Command, tmp_path: Path) -> None:
+    path = tmp_path / "modern.csv"
+    path.write_text(
+        "model,GPQA-diamond,MMLU-Pro,release_date,mode\norg/mine,0.66,0.78,2025-03,thinking\n"
+    )
+    prices = ("--price", "AIME 2025=1usd", "--json")
+    shown = json.loads(capspace("next", path, "--target", "mcpmark/vendor", *prices).out)
+    assert shown["path"][0]["benchmark"] == "AIME 2025"
+    (command,) = shown["commands"]
+    assert command == (
+        "capspace collect org/mine --panel modern --benchmark 'AIME 2025' --thinking on"
+    )
+
+
 def test_the_advised_benchmark_narrows_the_verdict_that_is_asked_again(
     capspace: Command, tmp_path: Path
 ) -> None:
@@ -189,6 +245,15 @@ def test_a_store_stands_for_its_scores(capspace: Command, table: Path, tmp_path:
     by_store, by_table = (
         json.loads(capspace("verdict", scores, *question).out) for scores in (store, table)
     )
+    by_laws = json.loads(capspace("predict", store, "--target", "bbh", "--json").out)
+    assert by_laws["predictions"][0]["mean"] == pytest.approx(by_store["mean"])
+    card = {}
+    for scores in (store, table):
+        lifts = json.loads(capspace("lift", scores, "--json").out)["lifts"]
+        card[scores] = {lift["intervention"]["name"]: lift["mean"] for lift in lifts}
+    assert card[store]
+    # the numbers of items are known of the store alone
+    assert card[store] == pytest.approx(card[table], abs=0.002)
     assert by_store["decision"] == by_table["decision"] == "skip"
     # the store also states numbers of items, whose sampling error the mean follows a little
     assert by_store["mean"] == pytest.approx(by_table["mean"], abs=0.002)

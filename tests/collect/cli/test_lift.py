@@ -62,6 +62,23 @@ def test_bad_input_is_one_line(capspace: Command, own: tuple[Path, Path]) -> Non
     )  # fmt: skip
 
 
+def test_scores_far_below_chance_are_left_out(capspace: Command, tmp_path: Path) -> None:
+    sound, doubtful = tmp_path / "sound.csv", tmp_path / "doubtful.csv"
+    sound.write_text("model,MMLU,GSM8K\nmine,0.62,0.40\n")
+    doubtful.write_text("model,MMLU,GSM8K,HellaSwag\nmine,0.62,0.40,0.0\n")
+    by_sound, by_doubtful, by_all = (
+        json.loads(capspace("lift", *words, "--json").out)
+        for words in ((sound,), (doubtful,), (doubtful, "--keep"))
+    )
+    assert by_doubtful["lifts"] == by_sound["lifts"]
+    assert any("HellaSwag" in note and "chance" in note for note in by_doubtful["notes"])
+    assert by_all["lifts"] != by_sound["lifts"]
+    doubtful.write_text("model,MMLU\nmine,0.0\n")
+    line = capspace.refused("lift", doubtful)
+    assert "no score is left to predict from" in line
+    assert "--keep uses what was left out" in line
+
+
 def test_what_cannot_be_is_refused_at_once(capspace: Command, own: tuple[Path, Path]) -> None:
     mine, others = own
     columns = ("--data", others, "--base", "direct")

@@ -44,6 +44,7 @@ from capspace.fit.studies.ruan2024.compare import Comparison
 from capspace.fit.studies.ruan2024.coverage import Coverage
 from capspace.fit.studies.ruan2024.results import Results
 from capspace.fit.table import ScoreTable
+from capspace.tasks.panel import load_panel
 
 Printed = pytest.CaptureFixture[str]
 
@@ -192,8 +193,9 @@ def test_old_names_are_silent_while_a_shell_completes_a_line(capsys: Printed) ->
 
 
 def test_the_widths_that_end_a_run_are_those_of_the_panel_s_reference() -> None:
-    widths = _widths("smoke", ["bbh"], None)
-    assert repr(vars(widths)) == repr(vars(_widths("smoke", ["bbh"], "study-2024")))
+    panel = load_panel("smoke")
+    widths = _widths(panel, ["bbh"], None)
+    assert repr(vars(widths)) == repr(vars(_widths(panel, ["bbh"], "study-2024")))
 
 
 def test_predictions_without_baselines_have_one_table(capsys: Printed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -424,7 +425,16 @@ def test_from_a_fresh_checkpoint_to_a_verdict_that_is_asked_again(
     assert before["decision"] == "measure first"
     assert "2 of 2 benchmarks" in before["reference"]["reason"]
     (advised,) = before["measure_first"]
-    run("collect", tiny_checkpoint, "--panel", panel(advised), *measured)
+    (command,) = before["commands"]
+    named = ["--panel", "classic-8", "--benchmark", advised]
+    assert shlex.split(command)[1:] == [
+        "collect",
+        tiny_checkpoint.name,
+        *named,
+        "--store",
+        str(store),
+    ]
+    run("collect", tiny_checkpoint, "--panel", "smoke", "--benchmark", advised, *measured)
     after = json.loads(run(*question).out)
     assert "3 of 3 benchmarks" in after["reference"]["reason"]
     assert advised not in {step["benchmark"] for step in after["steps"]}
