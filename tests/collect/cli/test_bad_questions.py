@@ -99,7 +99,7 @@ def test_what_is_refused_of_a_store_that_is_not_there_makes_none(
         (("next", "other.csv", *BBH), "MMLU"),
         (("next", "empty", *BBH), "empty"),
         (("lift", "other.csv"), "MMLU"),
-        (("lift", "empty"), "a folder, not a file"),
+        (("lift", "empty"), "the store has no score to predict from"),
         (("predict", "other.csv"), "unknown column 'Nothing-known'"),
         (("twin", "mine", "--store", "empty", "--against", "no.json"), "no.json: no such file"),
         (("verdict", "scores.csv", *BBH, *COST, "--price", "Foo=3h"), "'Foo' is no benchmark"),
