@@ -14,7 +14,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
-    "lm-eval==0.4.13" "datasets==5.2.0"
+    "lm-eval==0.4.13" "datasets==5.2.0" || exit 3
 cd "$folder"
 export HF_HUB_OFFLINE=1 HF_DATASETS_DISABLE_PROGRESS_BARS=1
 

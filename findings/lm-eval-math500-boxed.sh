@@ -11,7 +11,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "lm-eval==0.4.13"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "lm-eval==0.4.13" || exit 3
 cd "$folder"
 
 cat > show.py <<'PY'

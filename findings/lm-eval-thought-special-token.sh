@@ -12,9 +12,9 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --retries 0 \
-    --extra-index-url https://download.pytorch.org/whl/cpu "torch==2.13.0+cpu"
+    --extra-index-url https://download.pytorch.org/whl/cpu "torch==2.13.0+cpu" || exit 3
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
-    "lm-eval[hf]==0.4.13" "transformers==5.24.0"
+    "lm-eval[hf]==0.4.13" "transformers==5.24.0" || exit 3
 cd "$folder"
 export HF_HUB_OFFLINE=1
 

@@ -21,7 +21,11 @@ from mkdocs.structure.pages import Page
 from tutorials import BLOCK, ON_SLURM, ROOT, figure_name, title_of
 
 RECORDED = ROOT / "build" / "tutorials"
-_GENERATED = re.compile(r"^<!-- generated: (\w+)(?: (\w+))? -->$", re.M)
+_GENERATED = re.compile(
+    r"^(?:\*Made from the code: [^\n]*\n\n)?<!-- generated: (\w+)(?: (\w+))? -->$", re.M
+)
+# From a page's place in the site, the findings stand one folder nearer than in the checkout.
+_FINDINGS = re.compile(r"(?<=\]\()\.\./(?=(?:\.\./)*findings/)")
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.M | re.S)
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", re.S)
 _SEE_ALSO = re.compile(r'(<details class="see-also".*?<p>)(.*?)(</p>)', re.S)
@@ -47,6 +51,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     uri = page.file.src_uri
     if uri.startswith("tutorials/"):
         markdown = _with_outputs(markdown, Path(uri).stem)
+    markdown = _FINDINGS.sub("", markdown)
     markdown = _GENERATED.sub(lambda match: pages.generated(match[1], match[2]), markdown)
     parts = _CODE.split(markdown)  # what is between code, and code, by turns
     parts[::2] = [_FORMULA.sub(_mathml, part) for part in parts[::2]]

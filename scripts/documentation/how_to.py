@@ -184,6 +184,8 @@ def _served(page: Page, folder: Path) -> Iterator[dict[str, str]]:
 
 
 if __name__ == "__main__":
+    if unknown := set(sys.argv[1:]) - {page.name for page in pages()}:
+        sys.exit(f"no page with commands of its own: {', '.join(sorted(unknown))}")
     for page in pages():
         if not sys.argv[1:] or page.name in sys.argv[1:]:
             with tempfile.TemporaryDirectory() as folder:
