@@ -34,6 +34,7 @@ def test_alarms_stand_in_json(capspace: Command, faulty: Path) -> None:
     assert json.loads(capspace("predict", faulty, "--json").out)["alarms"] == []
 
 
+@pytest.mark.slow
 def test_verdict_and_next_show_the_alarms_of_predict(capspace: Command, faulty: Path) -> None:
     words = ("verdict", faulty, "--target", "hle/no-tools", "--cost", "10gpu-hours", "--force")
     assert "mine: GPQA-diamond is 0.007" in capspace(*words).out

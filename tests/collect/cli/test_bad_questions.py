@@ -72,6 +72,7 @@ def test_what_is_refused_of_a_store_that_is_not_there_makes_none(
     assert sorted(files.rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

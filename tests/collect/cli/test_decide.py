@@ -34,6 +34,7 @@ def test_a_threshold_outside_the_interval_saves_the_run(capspace: Command, table
     assert "track record: such verdicts on 75 models left out" in shown.out
 
 
+@pytest.mark.slow
 def test_an_open_question_is_answered_by_cheaper_benchmarks_first(
     capspace: Command, table: Path
 ) -> None:
@@ -55,6 +56,7 @@ def test_an_open_question_is_answered_by_cheaper_benchmarks_first(
     assert "HumanEval runs code that the model writes" in following
 
 
+@pytest.mark.slow
 def test_what_is_advised_comes_with_the_command_that_measures_it(
     capspace: Command, table: Path
 ) -> None:
@@ -73,6 +75,7 @@ def test_what_is_advised_comes_with_the_command_that_measures_it(
         assert line.split()[5:] == ["--benchmark", "HumanEval", *limit, "--allow-code-execution"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mmlu", "arc", "named"),
     [
@@ -229,6 +232,7 @@ def test_bad_input_is_one_line(capspace: Command, table: Path, tmp_path: Path) -
     assert "empty.csv" in capspace.refused("next", empty)
 
 
+@pytest.mark.slow
 def test_a_store_stands_for_its_scores(capspace: Command, table: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     assert "a folder without a store" in capspace.refused("next", tmp_path)

@@ -62,6 +62,7 @@ def test_bad_input_is_one_line(capspace: Command, own: tuple[Path, Path]) -> Non
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_scores_far_below_chance_are_left_out(capspace: Command, tmp_path: Path) -> None:
     sound, doubtful = tmp_path / "sound.csv", tmp_path / "doubtful.csv"
     sound.write_text("model,MMLU,GSM8K\nmine,0.62,0.40\n")

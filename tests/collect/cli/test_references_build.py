@@ -184,6 +184,7 @@ def test_a_reference_is_shown_by_its_name_with_how_far_its_sources_are_apart(cap
     assert "no such file, and no reference" in capspace.refused("references", "frontier-2025")
 
 
+@pytest.mark.slow
 def test_a_target_without_enough_models_leaves_the_others_their_predictions(capspace, tmp_path):
     models = [f"org{i}/m" for i in range(30)]
     scores = {"Model": models, "MMLU": [0.2 + 0.02 * i for i in range(30)]}

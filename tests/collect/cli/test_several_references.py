@@ -45,6 +45,7 @@ def test_each_answers_and_what_both_predict_stands_side_by_side(
     assert "BenchPress" in shown
 
 
+@pytest.mark.slow
 def test_a_column_that_only_another_named_reference_knows_is_no_clash(
     capspace: Command, tmp_path: Path
 ) -> None:

@@ -181,6 +181,7 @@ def drawn_model(request: pytest.FixtureRequest) -> transformers.PreTrainedModel:
     return build_model(request.param)
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.lists(st.integers(3, 5), min_size=2, max_size=40), min_size=1, max_size=8),
     tokens=st.integers(1, 64),

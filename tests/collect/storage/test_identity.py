@@ -99,6 +99,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), JSON, max_size=4))
 def test_canonical_json_does_not_depend_on_order_and_reads_back(value: dict[str, object]) -> None:
     shuffled = dict(reversed(value.items()))

@@ -90,6 +90,7 @@ def test_a_sentence_says_what_the_protocol_is(protocol: Protocol) -> None:
     assert Protocol.parse(str(protocol)) == protocol
 
 
+@pytest.mark.slow
 @given(st.text() | st.lists(st.sampled_from(
     ["arc acc", "hf", "limit 01", "limit 2", "seed 3", "chat template", "", "seed", "x=1"]
 )).map("; ".join))  # fmt: skip

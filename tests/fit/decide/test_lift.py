@@ -135,6 +135,7 @@ def test_the_cheapest_certain_gain_is_advised() -> None:
     assert outside.to_dict()["support"]["inside"] is False
 
 
+@pytest.mark.slow
 def test_a_model_outside_the_support_is_said_to_be_so_and_advised_nothing() -> None:
     table, before, after = planted()
     cot = Intervention("x", "direct", "cot@5", 5)
@@ -149,6 +150,7 @@ def test_a_model_outside_the_support_is_said_to_be_so_and_advised_nothing() -> N
     assert not below.advised
 
 
+@pytest.mark.slow
 def test_scores_on_few_items_widen_the_interval_of_a_gain() -> None:
     table, before, after = planted()
     cot = Intervention("x", "direct", "cot@5", 5)

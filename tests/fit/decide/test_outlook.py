@@ -184,6 +184,7 @@ def test_a_target_whose_intervals_cannot_be_calibrated_is_refused() -> None:
         outlook.now()
 
 
+@pytest.mark.slow
 def test_what_is_no_part_of_the_laws_space_narrows_nothing() -> None:
     reference = load_reference()
     table = ScoreTable.from_wide(pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.8}, index=["mine"]))

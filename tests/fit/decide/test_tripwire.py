@@ -181,6 +181,7 @@ def test_what_is_stored_is_of_todays_tables(name: str) -> None:
     assert stored.label == label_of(reference)
 
 
+@pytest.mark.slow
 def test_models_of_a_table_witness_for_each_other() -> None:
     scores, _ = planted(40, 7)
     scores[5] = 0.5

@@ -317,6 +317,7 @@ def test_a_built_reference_has_laws_and_an_evaluation_of_its_targets(tmp_path):
     assert left_out_of(without) is None
 
 
+@pytest.mark.slow
 def test_laws_whose_intervals_no_back_test_could_calibrate_are_not_stored(tmp_path):
     """Twelve models are enough for a law, but none is left to predict without its provider."""
     two = {m: {**own, "MMLU-Pro": own["GPQA-diamond"]} for m, own in skills().items()}

@@ -230,6 +230,7 @@ def test_a_reference_with_stored_laws_compares_this_years_models():
     assert above.difference == pytest.approx(p.mean - q.mean)
 
 
+@pytest.mark.slow
 def test_a_model_of_a_reference_with_stored_laws_is_left_out_of_them():
     reference = load_reference("frontier-2026")
     target, name = "hle/no-tools", "gpt-4.1"

@@ -425,6 +425,7 @@ def test_other_cutoffs_and_spaces_of_an_analysis_are_compared(study, expected):
     assert_met(result, 20)
 
 
+@pytest.mark.slow
 def test_conformal_intervals_of_a_shared_scale_hold_at_three_cutoffs(study):
     rows = conformal_coverage(with_analyses(study, "AgentBench"))
     assert [row.coverage for row in rows] == pytest.approx([1.0, 10 / 12, 1.0])
