@@ -25,6 +25,10 @@ from capspace.collect.errors import CheckpointError
 from capspace.collect.run.run_checks import refuse_unloadable_run
 
 METHODS = ("gptq", "awq")
+MISSING = {
+    "gptq": "gptqmodel",
+    "awq": "autoawq" if version("transformers") < "5" else "gptqmodel",
+}
 
 
 def is_installed(package: str) -> bool:
@@ -83,7 +87,7 @@ def test_every_command_names_the_packages_that_are_missing(
             words for words in run.err.splitlines() if words.startswith("capspace: ")
         )
         assert line in line_printed, command
-        assert "gptqmodel" in line_printed.partition("missing here: pip install ")[2], command
+        assert MISSING[method] in line_printed.partition("missing here: pip install ")[2], command
 
 
 @pytest.mark.skipif(not loads, reason="gptqmodel and optimum are not installed")
@@ -102,7 +106,7 @@ def test_a_run_of_another_engine_is_left_to_it(tiny_checkpoint: Path, tmp_path: 
     packed_checkpoint("awq", tmp_path / "m", tiny_checkpoint)
     arguments = {"pretrained": str(tmp_path / "m")}
     refuse_unloadable_run("vllm", arguments)
-    with pytest.raises(CheckpointError, match="gptqmodel"):
+    with pytest.raises(CheckpointError, match=MISSING["awq"]):
         refuse_unloadable_run("hf", arguments)
 
 
