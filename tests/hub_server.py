@@ -241,10 +241,8 @@ def resolve_all(*refs: str, endpoint: str, cache: Path, trust: bool = False) -> 
 @contextmanager
 def serving_here(cache: Path) -> Iterator[HubServer]:
     """Serve a Hub to this process alone, with a cache of its own."""
-    from huggingface_hub import constants, utils
+    from huggingface_hub import constants
 
-    if hasattr(utils, "reset_sessions"):  # before version 1 an offline session stays offline
-        utils.reset_sessions()
     with serving() as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "ENDPOINT", server.endpoint)
         template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"

@@ -58,8 +58,9 @@ def test_mixed_precision_is_served(kind: str, dtype: str) -> None:
     assert 0 < np.abs(scores(engine) - exact).mean() <= usual
     ours = engine.generate_until(TEXTS, disable_tqdm=True)
     theirs = hf.generate_until(TEXTS, disable_tqdm=True)
-    # transformers 4 rounds elsewhere than the engine, and a near tie may go the other way
-    ties = 1 if transformers.__version__ < "5" else 0
+    # transformers 4 rounds elsewhere than the engine, and near ties may go the other way: none,
+    # one or two of these texts, by the processor
+    ties = 2 if transformers.__version__ < "5" else 0
     assert sum(a != b for a, b in zip(ours, theirs, strict=True)) <= ties
     assert engine.unserved == {}
 
