@@ -17,6 +17,7 @@ from typing import Any, cast
 import pandas as pd
 import pytest
 import typer
+from commands import Command
 from matplotlib.figure import Figure
 
 from capspace.collect.cli import answers, main, options, show
@@ -243,6 +244,26 @@ def test_a_reproduction_is_one_json_document(capsys: Printed) -> None:
     _print_reproduction(done, as_json=True)
     printed = json.loads(capsys.readouterr().out)
     assert (printed["n_compared"], printed["table"]) == (0, "out/numbers.csv")
+
+
+def test_the_command_gives_what_the_study_gives(
+    capspace: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intervals = [Coverage("t", "size", 20, 10, coverage=0.9, width=0.2)]
+    results = Results(*(cast("Any", None),) * 9, coverage=intervals, comparisons=[])
+    done = Reproduction(results, Path("out/index.html"), Path("out/numbers.csv"), ())
+    given = {}
+
+    def run(tables: Path, out: Path, **rest: Any) -> Reproduction:
+        given.update(rest, tables=tables, out=out)
+        rest["progress"]("GSM8K CoT")
+        return done
+
+    monkeypatch.setattr("capspace.fit.studies.ruan2024.reproduce", run)
+    ran = capspace("reproduce", "tables", "--out", "out", "--json")
+    assert (ran.code, ran.err.strip()) == (0, "GSM8K CoT")
+    assert json.loads(ran.out)["table"] == "out/numbers.csv"
+    assert (given["tables"], given["out"], given["expected"]) == (Path("tables"), Path("out"), None)
 
 
 def test_what_two_references_predict_stands_side_by_side_after_each(capsys: Printed) -> None:

@@ -21,6 +21,7 @@ from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
 from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.driver import forget_failures, import_outcomes, prepare
+from capspace.collect.zoo.executors import local
 from capspace.collect.zoo.executors.local import run_local
 from capspace.collect.zoo.planning.plan import Plan
 from capspace.collect.zoo.planning.planner import make_plan
@@ -189,6 +190,18 @@ def test_an_error_of_the_zoo_itself_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(ZooError, match=r"orders\.json: no readable work units"):
         run_local(folder, CPU, n_workers=2, stop=stop, downloads=Downloads(folder))
     assert stop.is_set()
+
+
+def test_an_error_that_is_none_of_the_zoo_s_is_raised_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(local, "Supervisor", full)
+    folder = ZooFolder(tmp_path)
+    with pytest.raises(OSError, match="No space left on device"):
+        run_local(folder, CPU, stop=threading.Event(), downloads=Downloads(folder))
 
 
 def test_nan_weights_give_a_reason_and_no_score(ran: Ran) -> None:

@@ -87,6 +87,21 @@ def test_what_is_measured_makes_way_and_what_was_there_before_counts(
     assert later.spare_bytes() == 0
 
 
+def test_no_more_makes_way_than_has_to(tmp_path: Path, cache: Path) -> None:
+    folder = ZooFolder(tmp_path / "zoo")
+    folder.write_work(planned("a", "b", "c"), [], None)
+    a, b, c = sorted(folder.read_work().units, key=lambda unit: unit.model)
+    downloads = Downloads(folder, max_bytes=10_000)
+    for unit, name in ((a, "a"), (b, "b")):
+        assert downloads.take(unit)
+        put(cache, name)
+        downloads.release(unit)
+        folder.write_attempts(unit.id, [], finished=True)
+    assert downloads.take(c)
+    assert downloads.spare_bytes() == 5000  # one of the two is still here
+    assert len([*cache.iterdir()]) == 1
+
+
 def test_a_download_that_fails_is_said_in_one_line_and_nobody_waits_for_it(
     tmp_path: Path, cache: Path
 ) -> None:
