@@ -44,6 +44,7 @@ def test_verdict_and_next_show_the_alarms_of_predict(capspace: Command, faulty: 
     assert "mine: GPQA-diamond is 0.007" in shown.out
 
 
+@pytest.mark.slow
 def test_predict_and_complete_say_which_of_them_to_trust(capspace: Command, faulty: Path) -> None:
     faulty.write_text(MODERN.format(0.66))
     line = "trust predict, whose 90% intervals contained 87 to 91%"

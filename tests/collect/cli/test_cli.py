@@ -79,6 +79,7 @@ def test_predict_takes_one_target_a_level_and_a_long_table(
     assert wide[0.5] < wide[0.9]
 
 
+@pytest.mark.slow
 def test_predict_on_the_study_states_status_and_reasons(
     capspace: Command, mine: Path, tmp_path: Path
 ) -> None:
@@ -627,6 +628,7 @@ def test_a_target_that_is_also_a_column_of_the_space_is_dropped_and_said(
     assert "GSM8K is the target and was dropped from the space" in run.out
 
 
+@pytest.mark.slow
 def test_a_family_without_a_law_is_named(capspace: Command, zoo: Path, tmp_path: Path) -> None:
     table = pd.read_csv(zoo).drop(columns=["Agents", "Agents, treated"])
     alone = table.iloc[[0]].assign(**{"Model": "org/alone", "Model Family": "Alone"})

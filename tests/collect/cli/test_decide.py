@@ -135,6 +135,7 @@ def test_what_cheaper_benchmarks_cannot_answer_is_run(capspace: Command, table: 
     assert "no prior measurement saves more" in shown["reason"]
 
 
+@pytest.mark.slow
 def test_the_default_question_is_said(capspace: Command, table: Path) -> None:
     line = "the default question is whether the score is known to ±0.05"
     assert line in capspace("verdict", table, *BBH).out
@@ -206,6 +207,7 @@ def test_prices_come_from_a_file_and_fewer_items_cost_less(
     assert single["Winogrande"]["cost"] is None
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(capspace: Command, table: Path, tmp_path: Path) -> None:
     verdict = ("verdict", table, *BBH)
     both = ("--threshold", "0.5", "--tolerance", "0.1")

@@ -93,6 +93,7 @@ def test_a_refused_target_leaves_the_placement_without_a_verdict(
     assert "By study-2024: agentboard: refused" in page
 
 
+@pytest.mark.slow
 def test_the_first_reference_that_gives_a_number_judges() -> None:
     facts = pd.DataFrame({"release_date": "2026-03", "mode": "thinking"}, index=["mine"])
     scores = pd.DataFrame({"GPQA-diamond": 0.6, "OTIS Mock AIME": 0.5}, index=["mine"])

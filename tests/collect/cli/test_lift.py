@@ -111,6 +111,7 @@ def test_the_usual_interventions_are_told_apart_from_predict(
     assert "both scores of a gain come from laws in one space" in shown
 
 
+@pytest.mark.slow
 def test_a_model_outside_the_support_is_advised_nothing(
     capspace: Command, own: tuple[Path, Path]
 ) -> None:

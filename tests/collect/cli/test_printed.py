@@ -266,6 +266,7 @@ def test_the_command_gives_what_the_study_gives(
     assert (given["tables"], given["out"], given["expected"]) == (Path("tables"), Path("out"), None)
 
 
+@pytest.mark.slow
 def test_what_two_references_predict_stands_side_by_side_after_each(capsys: Printed) -> None:
     facts = pd.DataFrame({"release_date": "2025-09", "mode": "thinking"}, index=["mine"])
     scores = pd.DataFrame(
@@ -302,6 +303,7 @@ def test_a_command_whose_output_nobody_reads_ends_as_shells_expect(words: list[s
     assert ended.value.code == 128 + signal.SIGPIPE
 
 
+@pytest.mark.slow
 def test_a_process_whose_output_nobody_reads_ends_without_a_word() -> None:
     reads, writes = os.pipe()
     os.close(reads)
@@ -312,6 +314,7 @@ def test_a_process_whose_output_nobody_reads_ends_without_a_word() -> None:
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_leaves_no_garbage_to_search_as_it_ends(
     capsys: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

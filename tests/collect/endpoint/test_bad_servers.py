@@ -188,6 +188,7 @@ def test_log_probabilities_that_end_after_the_proof_are_one_line() -> None:
                 refuse()
 
 
+@pytest.mark.slow
 def test_chat_completions_have_no_log_probabilities_of_given_answers() -> None:
     with scripted_server(lambda route, asked: chat("1", usage=None)) as server:
         reason = served(server, chat_template=True).unscored_reason()
@@ -322,6 +323,7 @@ def test_a_route_that_is_not_there_names_the_other() -> None:
             served(server, chat_template=True)
 
 
+@pytest.mark.slow
 def test_answers_past_the_context_are_refused() -> None:
     long = {"prompt_tokens": 60, "completion_tokens": 4}
     with scripted_server(lambda route, asked: completion("1", usage=long)) as server:
@@ -354,6 +356,7 @@ def test_prompts_are_counted_before_they_are_sent(tiny_checkpoint: Path, tmp_pat
             served(server, tokenizer=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_tokens_are_the_tokenizers_own_or_one_for_four_bytes(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

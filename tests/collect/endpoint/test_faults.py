@@ -99,6 +99,7 @@ def test_a_response_that_cannot_be_read_says_why(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_at_one_request_again_and_again_is_given_up() -> None:
     with scripted_server(answer) as server:
         model = served(server)

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.usefixtures("forked")
 token = st.integers(0, 2)
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(token, min_size=1, max_size=12), max_size=30), st.integers(1, 6))
 def test_every_sequence_has_one_part_and_equal_ones_the_same(
     rows: list[list[int]], n_parts: int

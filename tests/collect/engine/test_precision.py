@@ -41,6 +41,7 @@ def scores(lm: Any) -> Any:
     return np.array([score for score, _ in lm.loglikelihood(SCORED, disable_tqdm=True)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize(
     "kind",

@@ -141,6 +141,7 @@ def test_a_result_of_before_keeps_nothing_and_says_nothing(measured: Any, tmp_pa
     assert "scoring engine" not in placed.report.read_text()
 
 
+@pytest.mark.slow
 def test_a_task_whose_settings_are_not_served_says_so_and_keeps_it(
     tiny_checkpoint: Path, fault_tasks: Path, tmp_path: Path
 ) -> None:

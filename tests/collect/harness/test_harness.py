@@ -168,6 +168,7 @@ def test_one_item_has_no_stderr(lm: Any, smoke: Panel) -> None:
     assert math.isnan(result.stderr)
 
 
+@pytest.mark.slow
 def test_progress_counts_items_and_the_bars_are_lm_evals_again_afterwards(
     lm: Any, smoke: Panel, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,6 +192,7 @@ def test_progress_counts_items_and_the_bars_are_lm_evals_again_afterwards(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_the_fewshot_seed_draws_other_examples(lm: Any, smoke: Panel) -> None:
     benchmark = smoke["ARC-C"]
     harness = Harness([benchmark], data_root=embedded_data_root())

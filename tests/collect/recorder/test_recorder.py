@@ -548,6 +548,7 @@ def test_requests_that_cannot_be_scored_fail_the_cell_and_the_others_are_kept(
     assert str(two) == "1 of 2 requests cannot be scored: too long"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of lm-eval and its libraries
 def test_prompts_that_hf_encodes_by_the_first_of_their_batch_are_noted(
     tiny_checkpoint: Path, tmp_path: Path

@@ -323,6 +323,7 @@ def test_a_thinking_mode_without_a_delimiter_is_one_line(
         measured(folder, tmp_path / "store", thinking="on")
 
 
+@pytest.mark.slow
 def test_a_budget_that_leaves_no_room_for_a_prompt_is_one_line(chat: Path, tmp_path: Path) -> None:
     with pytest.raises(NothingMeasuredError, match=r"a response of at most 4,050 do not fit into"):
         measured(chat, tmp_path, panel=ALONE, thinking="on", max_gen_toks=4050)

@@ -392,6 +392,7 @@ def test_a_checkpoint_that_cannot_be_used_is_recorded_and_the_others_go_on(
         assert opened.failures() == []
 
 
+@pytest.mark.slow
 def test_the_same_weights_by_another_name_say_where_their_scores_are(
     tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:

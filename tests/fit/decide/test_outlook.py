@@ -49,6 +49,7 @@ def test_the_outlook_now_is_what_stored_laws_predict() -> None:
     assert now.upper == pytest.approx([p.upper for p in predicted])
 
 
+@pytest.mark.slow
 def test_the_outlook_now_is_what_fitted_laws_predict() -> None:
     reference = load_reference()
     row = pd.DataFrame({"MMLU": 0.62, "GSM8K": 0.4}, index=["mine"])

@@ -189,6 +189,7 @@ def test_stored_laws_are_widened_too() -> None:
     assert (effect.effect > 0).any()
 
 
+@pytest.mark.slow
 def test_stored_laws_leave_out_the_model_whose_widths_they_give() -> None:
     reference = load_reference("frontier-2026")
     table = reference.table.select(benchmarks=list(reference.benchmarks))

@@ -82,6 +82,7 @@ def test_a_question_is_one_of_two() -> None:
         Question(threshold=2)
 
 
+@pytest.mark.slow
 def test_the_wider_of_two_tolerances_saves_the_run() -> None:
     settings = {"target": "bbh", "cost": Cost(9, "usd")}
     strict, wide = (

@@ -265,6 +265,7 @@ def test_models_are_left_out_of_stored_laws() -> None:
     assert stored.mean != without.mean == pytest.approx(stored.mean, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_figures")
 def test_a_page_of_the_study_marks_weak_targets_and_refuses_others_with_the_reason(tmp_path):
     scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])

@@ -449,6 +449,7 @@ def test_too_few_models_have_neither_coverage_nor_a_shared_scale(study):
         SharedScale(small).of(case, few)
 
 
+@pytest.mark.slow
 def test_a_family_of_unknown_compute_has_no_line_and_no_later_model_no_test(study):
     small = with_analyses(study, "3-digit subtraction", reference_family="none")
     plan = small.plan.model_copy(update={"preregistered": ()})

@@ -52,6 +52,7 @@ def scores_of(lm: Any) -> Any:
     return np.array([score for score, _ in lm.loglikelihood(SCORED, disable_tqdm=True)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", each(HYBRIDS))
 def test_scores_are_those_of_hf(name: str) -> None:
     model = build_named(name)

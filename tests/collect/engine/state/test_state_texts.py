@@ -66,6 +66,7 @@ REQUESTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", each(HYBRIDS | ATTENDING | CHOOSING))
 def test_texts_are_those_of_hf(name: str) -> None:
     model = build_named(name)
@@ -83,6 +84,7 @@ def test_texts_are_those_of_hf(name: str) -> None:
     assert not engine.unserved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "limit", "reason"),
     [
@@ -183,6 +185,7 @@ def test_a_sample_depends_on_its_prompt_and_seed_alone() -> None:
     assert len({tuple(tokens) for tokens in run(3, 0)[:6]}) > 1  # samples of one prompt differ
 
 
+@pytest.mark.slow
 def test_single_tokens_that_do_not_go_on_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores are served, as they read no token alone, and texts take the path of hf."""
     model = build_named("qwen3_5")

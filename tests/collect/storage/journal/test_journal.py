@@ -59,6 +59,7 @@ def test_loglikelihoods_come_back_bit_for_bit(values: list[tuple[float, bool]]) 
     assert {k: (struct.pack("d", v[0]), v[1]) for k, v in back.items()} == bits
 
 
+@pytest.mark.slow
 @given(st.lists(texts), st.lists(floats))
 def test_texts_and_sums_come_back_exactly(answers: list[str], sums: list[float]) -> None:
     keys = [key(i) for i in range(len(answers))]
@@ -736,6 +737,7 @@ def test_what_a_reader_left_of_a_shard_that_was_sealed_meanwhile_is_removed(tmp_
     assert sorted(tmp_path.glob("live-*-shm")) == mine  # of a shard that is there
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=6))
 def test_journal_equals_a_dictionary(

@@ -173,6 +173,7 @@ def test_throughput_is_found_from_what_was_measured() -> None:
     assert fit_throughput(seen[:3], GUESS) is GUESS
 
 
+@pytest.mark.slow
 def test_intervals_of_times_cover_what_they_say() -> None:
     rng = np.random.default_rng(1)
     inside = 0
@@ -401,6 +402,7 @@ def test_a_worker_that_is_stopped_takes_no_further_unit(tmp_path: Path) -> None:
     assert folder.workers() == []
 
 
+@pytest.mark.slow
 def test_a_score_of_partly_known_responses_says_nothing_of_the_speed(tmp_path: Path) -> None:
     for width in (16, 24, 32, 48):
         untrained(tmp_path / "models" / f"m{width}", "wren", width)
