@@ -7,7 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from commands import Command
+from commands import COMMANDS, Command
+from typer.models import CommandInfo
+from typer.utils import get_params_from_function
 
 from capspace.collect.storage.store import Store
 
@@ -35,8 +37,12 @@ QUESTIONS_ABOUT_A_STORE = [
     (("export",), "no scores to export"),
     (("export", "mine"), "no scores of 'mine'"),
     (("zoo", "status", "zoo.yaml"), "this zoo was never run with the store"),
+    (("zoo", "retry", "zoo.yaml"), "this zoo was never run with the store"),
+    (("zoo", "cancel", "zoo.yaml"), "this zoo was never run with the store"),
     (("zoo", "fit", "zoo.yaml"), "this zoo was never run with the store"),
     (("zoo", "export", "zoo.yaml", "out"), "this zoo was never run with the store"),
+    (("store", "check"), "there is no store"),
+    (("store", "compact"), "there is no store"),
     (("store", "remove", "mine"), "nothing of 'mine': there is no store"),
 ]
 MEASURING = [
@@ -45,6 +51,8 @@ MEASURING = [
     (("place", "no-such", "--until", "5%"), "unknown model 'no-such'"),
     (("collect", "no-such"), "unknown model 'no-such'"),
     (("collect", "no-such", "--benchmark", "MMUL"), "panel classic-8 has no benchmark 'MMUL'"),
+    (("zoo", "plan", "zoo.yaml", "--compute-budget", "lots"), "--compute-budget 'lots'"),
+    (("zoo", "run", "zoo.yaml", "--compute-budget", "lots"), "--compute-budget 'lots'"),
     (("twin", "no-such"), "unknown model 'no-such'"),
     (("twin", "no-such", "--against", "scores.csv"), "unknown model 'no-such'"),
     (("twin", "no-such", "--against", "published"), "no score that a whole benchmark of no-such"),
@@ -69,6 +77,68 @@ def test_what_is_refused_of_a_store_that_is_not_there_makes_none(
     monkeypatch.chdir(files)
     before = sorted(files.rglob("*"))
     assert why in capspace.refused(*arguments, "--store", "none")
+    assert sorted(files.rglob("*")) == before
+
+
+def test_every_command_of_a_store_is_tried_without_one() -> None:
+    def has_a_store(command: CommandInfo) -> bool:
+        assert command.callback is not None
+        return "store" in get_params_from_function(command.callback)
+
+    tried = {*QUESTIONS_ABOUT_A_STORE, *MEASURING}
+    words = {" ".join(arguments[:n]) for arguments, _ in tried for n in (1, 2)}
+    of_a_store = {" ".join(path) for path, command in COMMANDS.items() if has_a_store(command)}
+    assert of_a_store - words == {"store info", "lm-eval"}
+
+
+def test_what_an_absent_store_holds_is_shown_and_none_is_made(
+    capspace: Command, tmp_path: Path
+) -> None:
+    where = tmp_path / "none"
+    run = capspace("store", "info", "--store", where)
+    assert (run.code, run.out.splitlines()[0]) == (0, str(where))
+    assert "no score and no response is stored here yet" in run.out
+    made = json.loads(capspace("store", "info", "--store", where, "--json").out)
+    assert (made["n_results"], made["n_responses"]) == ({}, {})
+    run = capspace("scores", "--store", where)
+    assert (run.code, run.out) == (
+        0, f"nothing has been measured yet; the store is {where}\n"
+    )  # fmt: skip
+    assert not where.exists()
+
+
+@has_collect
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_zoo_of_no_usable_checkpoint_leaves_no_folder(
+    capspace: Command, files: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(files)
+    before = sorted(files.rglob("*"))
+    run = capspace("zoo", command, "zoo.yaml", "--store", "none")
+    told, why = run.err.splitlines()
+    assert (run.code, told) == (2, "resolving 1 checkpoint")
+    assert why.startswith("capspace: no checkpoint of this zoo can be used; unknown model")
+    assert sorted(files.rglob("*")) == before
+
+
+@pytest.mark.slow
+@has_collect
+@pytest.mark.parametrize(
+    "words", [("place", "model"), ("collect", "model"), ("zoo", "plan", "zoo.yaml")]
+)
+def test_a_checkpoint_that_is_refused_after_its_files_were_read_leaves_no_folder(
+    capspace: Command, files: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    from zoo_parts import untrained
+
+    monkeypatch.chdir(files)
+    untrained(files / "model", "wren", 16)
+    (files / "zoo.yaml").write_text("panels: [smoke]\ncheckpoints: [model]\nchat_template: true\n")
+    before = sorted(files.rglob("*"))
+    template = () if words[0] == "zoo" else ("--chat-template",)
+    run = capspace(*words, *template, "--store", "none")
+    assert run.code == 2
+    assert "chat template" in run.err
     assert sorted(files.rglob("*")) == before
 
 

@@ -82,6 +82,7 @@ def test_plan_run_status_and_run_again(
     assert (code, shown["n_missing"], shown["n_done"]) == (0, 2, 0)
     assert shown["models"][0]["counted"] == ["parameters"]
     assert (zoo.parent / "store" / "workloads.json").is_file()
+    assert not (zoo.parent / "store" / "zoo").exists()  # a zoo has a folder once it is run
 
     code, out, _ = capspace("zoo", "run", zoo)
     assert code == 0
@@ -179,6 +180,18 @@ def test_bad_input_is_one_line(zoo: Path, capspace: Run, tmp_path: Path) -> None
         assert code == 2
         assert message in " ".join(err.split())
         assert "Traceback" not in err
+
+
+def test_a_machine_without_slurm_is_named_before_anything_is_planned(
+    zoo: Path, capspace: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "models"))
+    where = tmp_path / "other"
+    code, _, err = capspace("zoo", "run", zoo, "--executor", "slurm", "--store", where)
+    assert code == 2
+    assert "no Slurm here" in err
+    assert "resolving" not in err
+    assert not where.exists()
 
 
 def test_every_command_is_in_the_help(capspace: Run) -> None:
