@@ -28,11 +28,13 @@ from capspace.collect.storage.result import Missing
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
 from capspace.collect.zoo.devices.device import DeviceKind
+from capspace.collect.zoo.driver import prepare
 from capspace.collect.zoo.planning.cost import Estimate
 from capspace.collect.zoo.planning.plan import Cell, Model, Plan, Unit
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.status import ModelStatus, ZooStatus
 from capspace.collect.zoo.work.downloads import evict
+from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.collect.zoo.work.records import WorkerState
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -340,7 +342,11 @@ def test_a_plan_shows_its_cost_and_what_comes_first(
 
 
 def test_cancelling_what_was_never_submitted_cancels_nothing(tmp_path: Path, capspace: Run) -> None:
-    (tmp_path / "zoo.yaml").write_text("checkpoints: [a/b]\npanels: smoke\nlimits: {items: 3}\n")
-    code, out, err = capspace("zoo", "cancel", tmp_path / "zoo.yaml", "--store", tmp_path / "store")
+    path = tmp_path / "zoo.yaml"
+    path.write_text("checkpoints: [a/b]\npanels: smoke\nlimits: {items: 3}\n")
+    plan = Plan(name="zoo", models=(), cells={}, units=(), unmeasurable=(), notices=())
+    with Store(tmp_path / "store") as store:
+        prepare(read_zoo(path), plan, ZooFolder.of(store, "zoo"))
+    code, out, err = capspace("zoo", "cancel", path, "--store", tmp_path / "store")
     assert (code, out) == (0, "no job of this zoo is queued\n")
     assert "limit" in err  # the old name of a field
