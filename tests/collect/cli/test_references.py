@@ -133,7 +133,7 @@ def test_forced_numbers_stand_above_the_reasons_that_were_overridden(
     path.write_text("model,GPQA-diamond,release_date\nmine,0.66,2025-09\n")
     words = ("--reference", "frontier-2026")
     for target, before in (
-        ("hle/no-tools", "no number for hle/no-tools: "),
+        ("hle/no-tools", "capspace: hle/no-tools: no number is given: "),
         ("swe-bench-pro/vendor", "capspace: swe-bench-pro/vendor: no number is given: "),
     ):
         run = capspace("predict", path, *words, "--target", target)
