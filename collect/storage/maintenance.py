@@ -200,8 +200,12 @@ def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> R
         elif not (own or failures or damaged):
             models = [*(r.model for r in everything), *(f.model for f in failed)]
             known = dict.fromkeys([*models, *unscored])
-            what = model if benchmark is None else f"{model} {benchmark}"
-            raise CollectError(f"{store.path} has nothing of {what!r}{near_matches(model, known)}")
+            its = dict.fromkeys(r.benchmark for r in (*everything, *failed) if r.model == model)
+            if benchmark is None or not its:
+                near = near_matches(model, known)
+                raise CollectError(f"{store.path} has nothing of {model!r}{near}")
+            near = near_matches(benchmark, its) or f"; it has {', '.join(its)}"
+            raise CollectError(f"{store.path} has nothing of {model!r} on {benchmark!r}{near}")
     store.remove(r.key for r in own)
     store.remove_damaged(damaged)
     store.remove_failures(failures)

@@ -25,6 +25,10 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "modern.csv").write_text(
         "model,GPQA-diamond,MMLU-Pro,release_date\nmine,0.66,0.78,2025-09\n"
     )
+    (tmp_path / "gated.csv").write_text("model,GPQA-diamond,release_date\nmine,0.66,2025-09\n")
+    (tmp_path / "late.csv").write_text(
+        "model,GPQA-diamond,MMLU-Pro,release_date\nfirst,0.66,,2025-09\nlate,0.66,0.78,2031-09\n"
+    )
     (tmp_path / "percent.csv").write_text("model,MMLU,HellaSwag,GSM8K\nmine,62,0.81,0.40\n")
     (tmp_path / "zoo.yaml").write_text("panels: [smoke]\ncheckpoints: [no-such]\n")
     (tmp_path / "other.csv").write_text("model,Nothing-known\nmine,0.5\n")
@@ -50,7 +54,15 @@ MEASURING = [
     (("place", "no-such"), "unknown model 'no-such'"),
     (("place", "no-such", "--until", "5%"), "unknown model 'no-such'"),
     (("collect", "no-such"), "unknown model 'no-such'"),
-    (("collect", "no-such", "--benchmark", "MMUL"), "panel classic-8 has no benchmark 'MMUL'"),
+    *(
+        ((*words, "--benchmark", name), f"panel classic-8 has no benchmark '{name}'; {near}")
+        for words in (("collect", "no-such"), ("place", "no-such"))
+        for name, near in (
+            ("MMUL", "did you mean 'MMLU'?"),
+            ("gsm8k", "did you mean 'GSM8K'?"),
+            ("Q", "it has MMLU, ARC-C, HellaSwag, "),
+        )
+    ),
     (("zoo", "plan", "zoo.yaml", "--compute-budget", "lots"), "--compute-budget 'lots'"),
     (("zoo", "run", "zoo.yaml", "--compute-budget", "lots"), "--compute-budget 'lots'"),
     (("twin", "no-such"), "unknown model 'no-such'"),
@@ -163,6 +175,19 @@ def test_a_checkpoint_that_is_refused_after_its_files_were_read_leaves_no_folder
             ("predict", "modern.csv", "--target", "swe-bench-pro/vendor"),
             "swe-bench-pro/vendor: refused by its back-test: the trend baseline does as well",
         ),
+        *(
+            (
+                (*words, "gated.csv", "--target", "hle/no-tools"),
+                "hle/no-tools: no number is given: fewer than 2 of the reference's cheap "
+                "benchmarks are known; ",
+            )
+            for words in (("predict",), ("verdict", *COST))
+        ),
+        (
+            ("predict", "late.csv", "--target", "hle/no-tools", "--json"),
+            "hle/no-tools: no number is given: first: fewer than 2 of the reference's cheap "
+            "benchmarks are known; late: the model was released more than 6 months after",
+        ),
         (("verdict", "other.csv", *BBH, *COST), "MMLU"),
         (("verdict", "empty", *BBH, *COST), "empty"),
         (("next", "scores.csv", "--target", "agentboard"), "agentboard"),
@@ -176,6 +201,10 @@ def test_a_checkpoint_that_is_refused_after_its_files_were_read_leaves_no_folder
         (("verdict", "scores.csv", *BBH, *COST, "--price", "Foo=3h"), "'Foo' is no benchmark"),
         (("place", "no-such-model", "--until", "soon"), "the tolerance is 'soon'"),
         (("place", "no-such-model", "--budget", "30min"), "--budget bounds what --until asks for"),
+        (
+            ("panels", "shrink", "smoke", "--answers", "empty", "--benchmark", "arcc"),
+            "panel smoke has no benchmark 'arcc'; did you mean 'ARC-C'",
+        ),
         (
             ("panels", "shrink", "smoke", "--items", "10", "--answers", "empty"),
             "no answers to the single items",
@@ -193,6 +222,22 @@ def test_it_is_refused_in_one_line_and_nothing_is_written(
     before = sorted(files.rglob("*"))
     assert why in capspace.refused(*arguments)
     assert sorted(files.rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_one_target_is_listed_where_one_of_several_models_has_a_number(
+    capspace: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(
+        "model,GPQA-diamond,MMLU-Pro,release_date\nfirst,0.66,,2025-09\nmine,0.66,0.78,2025-09\n"
+    )
+    run = capspace("predict", path, "--target", "hle/no-tools", "--json")
+    assert run.code == 0, run.err
+    first, mine = json.loads(run.out)["predictions"]
+    assert first["mean"] is None
+    assert first["gate"].startswith("fewer than 2")
+    assert 0 < mine["mean"] < 1
 
 
 def test_too_few_scores_to_contradict_each_other_give_no_alarm(
