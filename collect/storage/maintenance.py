@@ -198,9 +198,10 @@ def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> R
             n_responses = sum(info.n_responses.get(identity, 0) for identity in identities)
             journal.remove(identities)
         elif not (own or failures or damaged):
-            models = [*(r.model for r in everything), *(f.model for f in failed)]
-            known = dict.fromkeys([*models, *unscored])
-            its = dict.fromkeys(r.benchmark for r in (*everything, *failed) if r.model == model)
+            cells = [(r.model, r.benchmark) for r in everything]
+            cells += [(f.model, f.benchmark) for f in failed]
+            known = dict.fromkeys([*(name for name, _ in cells), *unscored])
+            its = dict.fromkeys(of for name, of in cells if name == model)
             if benchmark is None or not its:
                 near = near_matches(model, known)
                 raise CollectError(f"{store.path} has nothing of {model!r}{near}")
