@@ -127,8 +127,8 @@ def test_a_zoo_of_no_usable_checkpoint_leaves_no_folder(
     monkeypatch.chdir(files)
     before = sorted(files.rglob("*"))
     run = capspace("zoo", command, "zoo.yaml", "--store", "none")
-    told, why = run.err.splitlines()
-    assert (run.code, told) == (2, "resolving 1 checkpoint")
+    progress, why = run.err.splitlines()
+    assert (run.code, progress) == (2, "resolving 1 checkpoint")
     assert why.startswith("capspace: no checkpoint of this zoo can be used; unknown model")
     assert sorted(files.rglob("*")) == before
 
