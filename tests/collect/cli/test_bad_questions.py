@@ -15,6 +15,7 @@ from capspace.collect.storage.store import Store
 
 BBH = ("--target", "bbh")
 COST = ("--cost", "120gpu-hours")
+NO_STORE = ("--store", "none")
 
 
 @pytest.fixture
@@ -69,27 +70,60 @@ MEASURING = [
     (("twin", "no-such", "--against", "scores.csv"), "unknown model 'no-such'"),
     (("twin", "no-such", "--against", "published"), "no score that a whole benchmark of no-such"),
 ]
+OTHERS = [
+    (("verdict", "scores.csv", *BBH), "the cost of the run is not given: add --cost"),
+    (("verdict", "scores.csv", *COST), "name the evaluation that would be run"),
+    (("verdict", "scores.csv", "--target", "agentboard", *COST), "agentboard"),
+    (
+        ("predict", "scores.csv", "--target", "agentboard", "--csv", "out.csv"),
+        "agentboard: refused by its back-test: 11 models could be tested; 12 are needed; "
+        "--force predicts all the same",
+    ),
+    (("predict", "percent.csv", *BBH), "these look like percentages: divide by 100"),
+    (("verdict", "percent.csv", *BBH, *COST), "these look like percentages: divide by 100"),
+    (("predict", "scores.csv", *BBH, "--level", "1.5"), "level is 1.5"),
+    (("predict", "empty", *BBH), "empty: the store has no score to predict from"),
+    (("lift", "empty"), "empty: the store has no score to predict from"),
+    (
+        ("predict", "modern.csv", "--target", "swe-bench-pro/vendor"),
+        "swe-bench-pro/vendor: refused by its back-test: the trend baseline does as well",
+    ),
+    *(
+        (
+            (*words, "gated.csv", "--target", "hle/no-tools"),
+            "hle/no-tools: no number is given: fewer than 2 of the reference's cheap "
+            "benchmarks are known; ",
+        )
+        for words in (("predict",), ("verdict", *COST))
+    ),
+    (
+        ("predict", "late.csv", "--target", "hle/no-tools", "--json"),
+        "hle/no-tools: no number is given: first: fewer than 2 of the reference's cheap "
+        "benchmarks are known; late: the model was released more than 6 months after",
+    ),
+    (("verdict", "other.csv", *BBH, *COST), "MMLU"),
+    (("verdict", "empty", *BBH, *COST), "empty"),
+    (("next", "scores.csv", "--target", "agentboard"), "agentboard"),
+    (("next", "scores.csv", *BBH, "--max-items", "0"), "0"),
+    (("next", "other.csv", *BBH), "MMLU"),
+    (("next", "empty", *BBH), "empty"),
+    (("lift", "other.csv"), "MMLU"),
+    (("lift", "empty"), "the store has no score to predict from"),
+    (("predict", "other.csv"), "unknown column 'Nothing-known'"),
+    (("twin", "mine", "--store", "empty", "--against", "no.json"), "no.json: no such file"),
+    (("verdict", "scores.csv", *BBH, *COST, "--price", "Foo=3h"), "'Foo' is no benchmark"),
+    (("place", "no-such-model", "--until", "soon"), "the tolerance is 'soon'"),
+    (("place", "no-such-model", "--budget", "30min"), "--budget bounds what --until asks for"),
+    (
+        ("panels", "shrink", "smoke", "--answers", "empty", "--benchmark", "arcc"),
+        "panel smoke has no benchmark 'arcc'; did you mean 'ARC-C'",
+    ),
+    (
+        ("panels", "shrink", "smoke", "--items", "10", "--answers", "empty"),
+        "no answers to the single items",
+    ),
+]
 has_collect = pytest.mark.skipif(find_spec("lm_eval") is None, reason="measures through lm-eval")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "why"),
-    [
-        *QUESTIONS_ABOUT_A_STORE,
-        *(pytest.param(*each, marks=has_collect) for each in MEASURING),
-    ],
-)
-def test_what_is_refused_of_a_store_that_is_not_there_makes_none(
-    capspace: Command,
-    files: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: tuple[str, ...],
-    why: str,
-) -> None:
-    monkeypatch.chdir(files)
-    before = sorted(files.rglob("*"))
-    assert why in capspace.refused(*arguments, "--store", "none")
-    assert sorted(files.rglob("*")) == before
 
 
 def test_every_command_of_a_store_is_tried_without_one() -> None:
@@ -154,61 +188,12 @@ def test_a_checkpoint_that_is_refused_after_its_files_were_read_leaves_no_folder
     assert sorted(files.rglob("*")) == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("verdict", "scores.csv", *BBH), "the cost of the run is not given: add --cost"),
-        (("verdict", "scores.csv", *COST), "name the evaluation that would be run"),
-        (("verdict", "scores.csv", "--target", "agentboard", *COST), "agentboard"),
-        (
-            ("predict", "scores.csv", "--target", "agentboard", "--csv", "out.csv"),
-            "agentboard: refused by its back-test: 11 models could be tested; 12 are needed; "
-            "--force predicts all the same",
-        ),
-        (("predict", "percent.csv", *BBH), "these look like percentages: divide by 100"),
-        (("verdict", "percent.csv", *BBH, *COST), "these look like percentages: divide by 100"),
-        (("predict", "scores.csv", *BBH, "--level", "1.5"), "level is 1.5"),
-        (("predict", "empty", *BBH), "empty: the store has no score to predict from"),
-        (("lift", "empty"), "empty: the store has no score to predict from"),
-        (
-            ("predict", "modern.csv", "--target", "swe-bench-pro/vendor"),
-            "swe-bench-pro/vendor: refused by its back-test: the trend baseline does as well",
-        ),
-        *(
-            (
-                (*words, "gated.csv", "--target", "hle/no-tools"),
-                "hle/no-tools: no number is given: fewer than 2 of the reference's cheap "
-                "benchmarks are known; ",
-            )
-            for words in (("predict",), ("verdict", *COST))
-        ),
-        (
-            ("predict", "late.csv", "--target", "hle/no-tools", "--json"),
-            "hle/no-tools: no number is given: first: fewer than 2 of the reference's cheap "
-            "benchmarks are known; late: the model was released more than 6 months after",
-        ),
-        (("verdict", "other.csv", *BBH, *COST), "MMLU"),
-        (("verdict", "empty", *BBH, *COST), "empty"),
-        (("next", "scores.csv", "--target", "agentboard"), "agentboard"),
-        (("next", "scores.csv", *BBH, "--max-items", "0"), "0"),
-        (("next", "other.csv", *BBH), "MMLU"),
-        (("next", "empty", *BBH), "empty"),
-        (("lift", "other.csv"), "MMLU"),
-        (("lift", "empty"), "the store has no score to predict from"),
-        (("predict", "other.csv"), "unknown column 'Nothing-known'"),
-        (("twin", "mine", "--store", "empty", "--against", "no.json"), "no.json: no such file"),
-        (("verdict", "scores.csv", *BBH, *COST, "--price", "Foo=3h"), "'Foo' is no benchmark"),
-        (("place", "no-such-model", "--until", "soon"), "the tolerance is 'soon'"),
-        (("place", "no-such-model", "--budget", "30min"), "--budget bounds what --until asks for"),
-        (
-            ("panels", "shrink", "smoke", "--answers", "empty", "--benchmark", "arcc"),
-            "panel smoke has no benchmark 'arcc'; did you mean 'ARC-C'",
-        ),
-        (
-            ("panels", "shrink", "smoke", "--items", "10", "--answers", "empty"),
-            "no answers to the single items",
-        ),
+        *(((*words, *NO_STORE), why) for words, why in QUESTIONS_ABOUT_A_STORE),
+        *(pytest.param((*words, *NO_STORE), why, marks=has_collect) for words, why in MEASURING),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in OTHERS),
     ],
 )
 def test_it_is_refused_in_one_line_and_nothing_is_written(
