@@ -170,7 +170,6 @@ def place_collection(
     keep: bool = False,
     release_date: str | None = None,
     further: Iterable[Result] = (),
-    notes: Iterable[str] = (),
     drifts: Iterable[TwinScore] = (),
     judge: Callable[[Sequence[Placement]], Verdict | str | None] = lambda placements: None,
 ) -> PlacedModel:
@@ -182,8 +181,6 @@ def place_collection(
         As of ``place`` and ``place_model``.
     further : iterable of Result, default ()
         Scores of the same checkpoint on other benchmarks, from which references predict, too.
-    notes : iterable of str, default ()
-        What else a reader must know.
     drifts : iterable of TwinScore, default ()
         Scores that differ from others of the same model, as ``place`` finds them in the store.
     judge : callable, optional
@@ -217,7 +214,7 @@ def place_collection(
     own = table.select(models=[checkpoint.name])
     alarms = tuple(alarm for each in references for alarm in check_scores(own, each))
     differing = tuple(drifts)
-    warnings = [*notes, *(twin.line for twin in differing), *(alarm.line for alarm in alarms)]
+    warnings = [*(twin.line for twin in differing), *(alarm.line for alarm in alarms)]
     every_note = [*measurement_notes(collection), *further_note(more), *warnings]
     placement, *others = (
         place_model(
