@@ -148,6 +148,7 @@ def run(
         planned = _plan(file, opened, seconds, options)
         for line in unmeasurable(planned.unmeasurable):
             o.console(stderr=True).print(line, markup=False)
+        opened.make()
         n_units = prepare(file, planned, folder)
         jobs: list[dict[str, str]] = []
         if n_units and options is None:
