@@ -168,14 +168,15 @@ class Panel(_Frozen):
         Raises
         ------
         PanelError
-            No benchmark has it; near matches are named.
+            No benchmark has it; near matches are named, or else all benchmarks.
 
         """
         for benchmark in self.benchmarks:
             if benchmark.name == name:
                 return benchmark
         known = [b.name for b in self.benchmarks]
-        raise PanelError(f"panel {self.name} has no benchmark {name!r}{near_names(name, known)}")
+        near = near_names(name, known) or f"; it has {', '.join(known)}"
+        raise PanelError(f"panel {self.name} has no benchmark {name!r}{near}")
 
     def select(self, names: Iterable[str]) -> Panel:
         """Return the same panel with only these benchmarks, in the panel's own order."""

@@ -95,8 +95,12 @@ def parse_model(
 
 
 def near_names(name: str, known: list[str]) -> str:
-    """Return ``"; did you mean 'a', 'b'?"`` for the names nearest to ``name``, or ``""``."""
-    close = get_close_matches(name, known, cutoff=0.5)
+    """Return ``"; did you mean 'a', 'b'?"`` for the names nearest to ``name``, or ``""``.
+
+    Upper and lower case are alike.
+    """
+    by_lower = {each.lower(): each for each in known}
+    close = [by_lower[each] for each in get_close_matches(name.lower(), by_lower, cutoff=0.5)]
     return f"; did you mean {', '.join(map(repr, close))}?" if close else ""
 
 

@@ -225,6 +225,26 @@ def test_install_refuses_versions_and_pythons_it_does_not_have(checkout: Path) -
     )  # fmt: skip
 
 
+@pytest.mark.slow
+def test_coverage_refuses_what_pytest_does_not_take_before_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(SCRIPTS / "coverage", tmp_path / "scripts")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    for path, command in ((tmp_path / "scripts" / "install", ":"), (python, sys.executable)):
+        path.write_text(f'#!/bin/sh\n{command} "$@"\n')
+        path.chmod(0o755)
+    before = sorted(tmp_path.rglob("*"))
+    command = [str(tmp_path / "scripts" / "coverage"), "--bogus"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert line.startswith("scripts/coverage: ")
+    assert line.endswith("error: unrecognized arguments: --bogus")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").iterdir())
 
 

@@ -27,7 +27,8 @@ def compare(
         typer.Argument(
             metavar="SCORES",
             help="Benchmark scores of the models: a CSV or Parquet table with a row per model, or "
-            "a row per score. The columns family, release_date and mode describe a model.",
+            "a row per score, or the folder of a store. The columns family, release_date and mode "
+            "describe a model.",
         ),
     ],
     models: Annotated[
@@ -48,8 +49,10 @@ def compare(
 
     from .chosen_reference import reference_dict, scores_and_reference
     from .predict import benchmarks_of
+    from .store_scores import readable_table
 
-    table, known, reason = scores_and_reference(file, reference, target)
+    with readable_table(file) as path:
+        table, known, reason = scores_and_reference(path, reference, target)
     own = benchmarks_of(table, known, file, keep)
     today = o.last_day_of(release_date)
     result = compare_models(

@@ -29,8 +29,8 @@ def complete(
         typer.Argument(
             metavar="SCORES",
             help="Scores of the models on any benchmarks and targets of the reference: a CSV or "
-            "Parquet table with a row per model, or a row per score. The columns release_date "
-            "and mode (plain, chat, thinking) describe a model.",
+            "Parquet table with a row per model, or a row per score, or the folder of a store. The "
+            "columns release_date and mode (plain, chat, thinking) describe a model.",
         ),
     ],
     level: o.Level = 0.9,
@@ -52,9 +52,11 @@ def complete(
 
     from .chosen_reference import reference_dict, scores_and_reference
     from .predict import write_csv
+    from .store_scores import readable_table
     from .two_estimators import TRUSTED
 
-    table, known, reason = scores_and_reference(file, reference, None)
+    with readable_table(file) as path:
+        table, known, reason = scores_and_reference(path, reference, None)
     today = o.last_day_of(release_date)
     own = table.require_fractions()
     filled = complete_table(own, known, level=level, force=force, today=today)

@@ -49,7 +49,7 @@ def import_(
     from capspace.fit._display import counted
     from capspace.tasks.panel import load_panel
 
-    from ..exchange._twin_comparison import imported_twins
+    from ..comparison.twin_comparison import imported_twins
     from ..exchange.importing import import_scores
     from ..exchange.sibling_check import contradictions
     from .show import result_dict

@@ -83,7 +83,7 @@ def place(
         raise SettingsError(f"place takes one model at a time, and two are named: {names}")
     from capspace.tasks.panel import load_panel
 
-    from ..exchange._twin_comparison import imported_twins, published_twins
+    from ..comparison.twin_comparison import drifting_twins
     from ..run._measurement_notes import subtitle
     from ..run._place import place_collection
     from ..run.collect import collect_scores
@@ -131,11 +131,8 @@ def place(
     if is_helper():
         return
     with o.open_store(store, must_write=False) as opened:
-        twins = [
-            *(t for each, _ in chosen for t in published_twins(collection.results, each)),
-            *imported_twins(collection.results, opened, collection.panel),
-        ]
-    drifting = [twin for twin in twins if twin.drifting]
+        references = [each for each, _ in chosen]
+        drifts = drifting_twins(collection.results, opened, collection.panel, references)
     chosen, further = with_further(chosen, collection, store, named=bool(reference), targets=target)
     folder = Path("capspace-report", collection.checkpoints[0].name) if out is None else out
     placed = place_collection(
@@ -147,7 +144,7 @@ def place(
         keep=keep,
         release_date=release_date,
         further=further,
-        notes=[twin.line for twin in drifting],
+        drifts=drifts,
         judge=judge,
     )
     verdict = placed.verdict
@@ -159,7 +156,7 @@ def place(
             document["verdict"] = {**verdict.to_dict(), "commands": commands}
         if placed.no_verdict:
             document["no_verdict"] = placed.no_verdict
-        o.print_json({**document, "drifts": [twin.to_dict() for twin in drifting]})
+        o.print_json({**document, "drifts": [twin.to_dict() for twin in drifts]})
         return
     if verdict is not None:
         from .decision_tables import print_verdict

@@ -28,21 +28,25 @@ def info(store: o.StorePath = None, as_json: o.Json = False) -> None:
 
     from ..storage.maintenance import store_info
 
-    with o.open_store(store, must_write=False, create=True) as opened:
+    with o.open_store(store, must_write=False) as opened:
         held = store_info(opened)
     if as_json:
         o.print_json(held.to_dict())
         return
     o.console().print(str(held.path), style="bold", markup=False)
-    o.print_table(
-        "",
-        ("Model", "Scores", "Responses"),
-        [
-            (name, count(held.n_results.get(name, 0)), count(held.n_responses.get(name, 0)))
-            for name in dict.fromkeys([*held.n_results, *held.n_responses])
-        ],
-        numbers=("Scores", "Responses"),
-    )
+    names = list(dict.fromkeys([*held.n_results, *held.n_responses]))
+    if names:
+        o.print_table(
+            "",
+            ("Model", "Scores", "Responses"),
+            [
+                (name, count(held.n_results.get(name, 0)), count(held.n_responses.get(name, 0)))
+                for name in names
+            ],
+            numbers=("Scores", "Responses"),
+        )
+    else:
+        o.console().print("no score and no response is stored here yet")
     parts = ", ".join(f"{part} {n / 1e6:,.1f} MB" for part, n in held.n_bytes.items())
     o.console().print(f"{parts}; {held.n_quarantined} damaged files quarantined", markup=False)
     if held.longest_without_response is not None:
@@ -57,7 +61,7 @@ def check(store: o.StorePath = None, as_json: o.Json = False) -> None:
     """Read the whole store and name what is damaged; the exit code is 1 if anything is."""
     from ..storage.maintenance import check_store
 
-    with o.open_store(store, must_write=False, create=True) as opened:
+    with o.open_store(store, must_write=False) as opened:
         problems = check_store(opened)
     if as_json:
         o.print_json({"problems": problems})
@@ -72,7 +76,7 @@ def compact(store: o.StorePath = None) -> None:
     """Free unused disk space, and delete what interrupted runs and damage left behind."""
     from ..storage.maintenance import compact_store
 
-    with o.open_store(store, create=True) as opened:
+    with o.open_store(store) as opened:
         before, after = compact_store(opened)
     o.console().print(f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB after", markup=False)
 

@@ -212,16 +212,16 @@ def last_day_of(release_date: str | None) -> date | None:
     return last_day(iso)
 
 
-def open_store(path: Path | None, *, must_write: bool = True, create: bool = False) -> Store:
+def open_store(path: Path | None, *, must_write: bool = True) -> Store:
     """Open the store named, or the user's own; say where it can be read only.
 
-    One that is not there is empty, and created at the first write, unless ``create``: a command
-    that is refused leaves nothing behind.
+    One that is not there is empty, and created at the first write: a command that only asks, or is
+    refused, leaves nothing behind.
     """
     from ..storage.store import Store, default_store_path
 
     named = default_store_path() if path is None else path
-    store = Store(named, must_write=must_write, create=create)
+    store = Store(named, must_write=must_write, create=False)
     for notice in store.notices:
         console(stderr=True).print(notice, style="yellow", markup=False, soft_wrap=True)
     return store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
@@ -51,7 +52,8 @@ def predict(
     """Predict the scores that were not measured from those that were, without torch.
 
     --reference may be repeated: each predicts with its own laws, and targets that several of them
-    predict are also shown side by side. If complete gives a different number for a target, trust
+    predict are also shown side by side. The exit code is 2 if a single --target has no number for
+    any model. If complete gives a different number for a target, trust
     this one: its intervals are calibrated on models left out of the fit.
     """
     from capspace.fit.prediction._several import targets_of_each
@@ -67,8 +69,8 @@ def predict(
         _answer(file, *each, targets, level, keep=keep, force=force, today=today)
         for each, targets in zip(known, wanted, strict=True)
     ]
-    if target and len(set(target)) == 1 and not force:
-        _refuse_refused(answers)
+    if target and len(set(target)) == 1:
+        _require_number(answers, target[0], force=force)
     if dates := t.own_dates(known[0][0], release_date):
         answers[0] = replace(answers[0], notes=[*dates, *answers[0].notes])
     if csv is not None:
@@ -84,17 +86,27 @@ def predict(
         print_shared(_by_reference(answers))
 
 
-def _refuse_refused(answers: Sequence[Answer]) -> None:
-    """Raise RefusedTargetError where the one target that is asked for is refused by back-tests."""
+def _require_number(answers: Sequence[Answer], target: str, *, force: bool) -> None:
+    """Raise RefusedTargetError where the one target that is asked for has no number at all."""
     from capspace.fit.errors import RefusedTargetError
 
     made: list[Any] = [p for answer in answers for p in answer.predictions]
-    if {p.status for p in made} != {"refused"}:
+    if any(math.isfinite(p.mean) for p in made):
         return
+    is_refused = {p.status for p in made} == {"refused"}
     has_gate = any(getattr(p, "gate", "") for p in made)  # a reason that is about the model, too
-    label = "no number is given" if has_gate else "refused by its back-test"
-    why = "; ".join(dict.fromkeys(p.reason for p in made))
-    raise RefusedTargetError(f"{made[0].target}: {label}: {why}; --force predicts all the same")
+    label = "refused by its back-test" if is_refused and not has_gate else "no number is given"
+    models: dict[str, dict[str, None]] = {}
+    for p in made:
+        models.setdefault(p.reason, {})[p.model] = None
+    reasons = [
+        reason if len(models) == 1 else f"{', '.join(names)}: {reason}"
+        for reason, names in models.items()
+    ]
+    reasons += [line.removeprefix(f"{target}: ") for answer in answers for line in answer.skipped]
+    why = "; ".join(reasons) or "no model has a score on a benchmark that it is predicted from"
+    can_force = "; --force predicts all the same" if made and not force else ""
+    raise RefusedTargetError(f"{target}: {label}: {why}{can_force}")
 
 
 def _answer(

@@ -84,7 +84,7 @@ def scores(
 def _receipt(
     store: Path | None, of: tuple[str, str], first: int, count: int, as_json: bool
 ) -> None:
-    from ..exchange._receipt import receipt
+    from ..storage._receipt import receipt
     from .show import print_receipt
 
     with o.open_store(store, must_write=False) as opened:

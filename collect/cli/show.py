@@ -24,7 +24,7 @@ from .options import console, print_table
 if TYPE_CHECKING:
     from capspace.fit.prediction import Placement, Prediction
 
-    from ..exchange._receipt import Receipt
+    from ..storage._receipt import Receipt
     from ..storage.result import Missing, Result
 
 __all__ = [

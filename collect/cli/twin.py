@@ -52,9 +52,9 @@ def twin(
     from capspace.fit.reference import choose_reference, load_reference
     from capspace.tasks.panel import load_panel
 
+    from ..comparison.twin_comparison import published_twins
     from ..errors import CollectError
     from ..exchange._twin import measured_twins, stored_results
-    from ..exchange._twin_comparison import published_twins
     from ..runtime.progress import progress_on
 
     chosen = load_panel(panel)

@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 from capspace.fit.errors import TooFewItemsError
 from capspace.tasks.panel import Benchmark, Panel
 
+from ..comparison.twin_comparison import benchmark_of, compare_results, is_part
+from ..comparison.twin_score import TwinScore
 from ..errors import CollectError
 from ..run.collect import collect_scores
 from ..runtime.progress import ProgressDisplay
@@ -17,8 +19,6 @@ from ..settings import RunSettings
 from ..storage.protocol import Protocol
 from ..storage.result import Result
 from ..storage.store import Store
-from ._twin_comparison import benchmark_of, compare_results, is_part
-from ._twin_score import TwinScore
 from .importing import import_scores
 
 __all__ = ["TWINS", "measured_twins", "stored_results"]

@@ -13,9 +13,10 @@ from typing import Any
 
 from capspace.fit._json import json_safe
 
+from ..storage._receipt import Item, items
 from ..storage.digests import sha256
 from ..storage.files import write_atomically
-from ..storage.result import Result
+from ..storage.result import Result, metric_and_filter
 from ..storage.store import Store
 from ._eee_instance import (
     AnswerAttributionItem,
@@ -38,8 +39,7 @@ from ._eee_log import (
     StandardError,
     Uncertainty,
 )
-from ._receipt import Item, items
-from .exported_runs import Run, file_name, metric_and_filter, runs
+from .exported_runs import Run, file_name, runs
 
 __all__ = ["write_every_eval_ever"]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..storage.digests import canonical_json, sha256
 from ..storage.protocol import Protocol
-from ..storage.result import Result
+from ..storage.result import Result, metric_and_filter
 from ..storage.run_dates import run_date
 from ..storage.score_table import mode_suffixes
 
-__all__ = ["Run", "file_name", "metric_and_filter", "runs", "versions_of", "without_collisions"]
+__all__ = ["Run", "file_name", "runs", "versions_of", "without_collisions"]
 
 _LONGEST_NAME = 150
 
@@ -151,13 +151,6 @@ def versions_of(result: Result) -> dict[str, str]:
     ]
     own = [(str(task["name"]), str(task["version"])) for task in identity.get("tasks", ())]
     return dict(stated + own)
-
-
-def metric_and_filter(result: Result) -> tuple[str, str]:
-    """Return lm-eval's names of them; "" for a metric that nobody stated."""
-    identity = json.loads(result.identity)
-    first = (identity.get("scores") or [identity])[0]
-    return str(first.get("metric", "")), str(first.get("filter", "none"))
 
 
 def file_name(name: str) -> str:

@@ -14,7 +14,7 @@ from capspace.fit.table.cells import PARQUET_ENDINGS
 
 from ..errors import CollectError
 from ..storage.files import write_atomically
-from ..storage.result import Result
+from ..storage.result import Result, metric_and_filter
 from ..storage.samples import json_line
 from ..storage.score_table import to_table
 from ..storage.store import Store
@@ -22,7 +22,6 @@ from .eee_export import write_every_eval_ever
 from .exported_runs import (
     Run,
     file_name,
-    metric_and_filter,
     runs,
     versions_of,
     without_collisions,

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from capspace.fit.decide import Verdict
     from capspace.fit.reference import Reference
 
+    from ..comparison.twin_score import TwinScore
+
 __all__ = ["PlacedModel", "place", "place_collection"]
 
 
@@ -58,6 +60,9 @@ class PlacedModel:
     """On a costly run, where one was asked for."""
     no_verdict: str = ""
     """Why there is none, although one was asked for."""
+
+    drifts: tuple[TwinScore, ...] = ()
+    """Scores that differ from published or imported ones of the same model, with likely causes."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per prediction, as ``Placement.to_frame``; scores are the collection's."""
@@ -126,6 +131,8 @@ def place(
     from capspace.fit.decide._noise_effect import PredictedWidths
     from capspace.fit.prediction._several import targets_of_each
 
+    from ..comparison.twin_comparison import drifting_twins
+    from ..storage.store import Store, default_store_path
     from .collect import collect_scores
 
     references = _references(reference)
@@ -139,6 +146,9 @@ def place(
         widths=PredictedWidths(references[0], targets=first, level=level),
         **changes,
     )
+    named = default_store_path() if store is None else Path(store)
+    with Store(named, must_write=False, create=False) as opened:
+        drifts = drifting_twins(collection.results, opened, collection.panel, references)
     return place_collection(
         collection,
         reference=references,
@@ -146,6 +156,7 @@ def place(
         level=level,
         out=out,
         release_date=release_date,
+        drifts=drifts,
     )
 
 
@@ -159,7 +170,7 @@ def place_collection(
     keep: bool = False,
     release_date: str | None = None,
     further: Iterable[Result] = (),
-    notes: Iterable[str] = (),
+    drifts: Iterable[TwinScore] = (),
     judge: Callable[[Sequence[Placement]], Verdict | str | None] = lambda placements: None,
 ) -> PlacedModel:
     """Place the one model of a collection; see ``place`` and ``place_model``.
@@ -170,8 +181,8 @@ def place_collection(
         As of ``place`` and ``place_model``.
     further : iterable of Result, default ()
         Scores of the same checkpoint on other benchmarks, from which references predict, too.
-    notes : iterable of str, default ()
-        What else a reader must know.
+    drifts : iterable of TwinScore, default ()
+        Scores that differ from others of the same model, as ``place`` finds them in the store.
     judge : callable, optional
         Returns a verdict on a costly run from the placements, or why there is none.
 
@@ -202,7 +213,8 @@ def place_collection(
         table = replace(table, models=table.models.assign(release_date=release_date))
     own = table.select(models=[checkpoint.name])
     alarms = tuple(alarm for each in references for alarm in check_scores(own, each))
-    warnings = [*notes, *(alarm.line for alarm in alarms)]
+    differing = tuple(drifts)
+    warnings = [*(twin.line for twin in differing), *(alarm.line for alarm in alarms)]
     every_note = [*measurement_notes(collection), *further_note(more), *warnings]
     placement, *others = (
         place_model(
@@ -247,6 +259,7 @@ def place_collection(
         tuple(lifts),
         None if isinstance(verdict, str) else verdict,
         no_verdict,
+        differing,
     )
 
 

@@ -112,14 +112,13 @@ def collect_scores(
     with terminable(), _opened(store) as opened, logged_to(opened.log_file), ExitStack() as stack:
         find = partial(_resolved, settings=chosen, hash_file=opened.hash_file)
         checkpoints, unusable = _resolve_all(names, find)
+        harness = Harness(measured.benchmarks, data_root=root, include_path=chosen.include_path)
         if isinstance(opened, Store):
-            opened.make()  # only now, so that a model that does not exist leaves nothing behind
+            opened.make()  # only now, so that what is refused leaves nothing behind
         journal = stack.enter_context(open_journal(opened.path))
         parts: dict[str, Any] = {
             "panel": measured,
-            "harness": Harness(
-                measured.benchmarks, data_root=root, include_path=chosen.include_path
-            ),
+            "harness": harness,
             "store": opened,
             "journal": journal,
             "settings": chosen,

@@ -132,7 +132,7 @@ def tabled_responses(
     Raises
     ------
     TableError
-        A column is no item of theirs, or items of a task are left out.
+        A column is no item of theirs, two are one item, or items of a task are left out.
 
     """
     table = read_responses(path)
@@ -147,7 +147,11 @@ def tabled_responses(
                 + (" ..." if len(tasks) > 3 else "")
                 + "; name items by lm-eval's task and their position, as in arc_challenge/17"
             )
-        columns.setdefault(task, {})[int(position)] = column
+        first = columns.setdefault(task, {}).setdefault(int(position), column)
+        if first != column:
+            raise TableError(
+                f"{path}: columns {table.items[first]!r} and {item!r} are one item; give it once"
+            )
     for task, at in columns.items():
         absent = set(range(len(at))) - set(at)
         if absent:

@@ -253,6 +253,7 @@ def _run_recorded(
                         mode=chosen.mode,
                         hash_file=opened.hash_file,
                     )
+                    opened.make()  # only now: what is refused leaves nothing behind
         except CollectError as reason:
             remedy = "; --answers-of NAME stores them" if isinstance(reason, BackendError) else ""
             say(f"responses are not stored: {redacted(str(reason))}{remedy}")

@@ -39,8 +39,7 @@ def refuse_adapter_run(model: str, arguments: Mapping[str, Any]) -> None:
         It is; or nothing is there by this name or revision.
 
     """
-    given = given_arguments(arguments)
-    ref = named_checkpoint(given)
+    _, ref = _given_and_named(arguments)
     if model in LOADING - OWN_LOADERS and ref is not None:
         refuse_mixed(ref)
 
@@ -54,8 +53,7 @@ def refuse_unloadable_run(model: str, arguments: Mapping[str, Any]) -> None:
         It does; or nothing is there by this name or revision.
 
     """
-    given = given_arguments(arguments)
-    ref = named_checkpoint(given)
+    given, ref = _given_and_named(arguments)
     if CLASSES.get(model) in TRANSFORMERS_BACKENDS and ref is not None and "gguf_file" not in given:
         refuse_unloadable(ref)
 
@@ -87,8 +85,7 @@ def refuse_pickled_run(model: str, arguments: Mapping[str, Any]) -> None:
         It would; or the checkpoint that its arguments name is not there.
 
     """
-    given = given_arguments(arguments)
-    ref = named_checkpoint(given)
+    given, ref = _given_and_named(arguments)
     if model not in LOADING or ref is None or "gguf_file" in given:
         return
     other = other_weights(given)
@@ -102,6 +99,12 @@ def refuse_pickled_run(model: str, arguments: Mapping[str, Any]) -> None:
         refuse_pickles(given["delta"])
     if isinstance(given.get("peft"), str):
         _refuse_pickled_adapter(given["peft"], str(given.get("revision", "main")))
+
+
+def _given_and_named(arguments: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
+    """Return a run's arguments as lm-eval passes them on, and the checkpoint that they name."""
+    given = given_arguments(arguments)
+    return given, named_checkpoint(given)
 
 
 def _refuse_pickled_adapter(ref: str, revision: str) -> None:

@@ -20,6 +20,7 @@ from .store import Store
 
 __all__ = ["Removed", "StoreInfo", "check_store", "compact_store", "remove_model", "store_info"]
 
+_JOURNAL = "journal"
 _SAMPLES = ".jsonl.gz"
 _SETTLED_SECONDS = 3600.0  # samples are written a little before the score that they belong to
 
@@ -77,9 +78,11 @@ class Removed:
 
 def store_info(store: Store) -> StoreInfo:
     """Return what a store holds, and how much room each part takes."""
-    with open_journal(store.path, must_write=False) as journal:
-        info = journal.info()
-        notices = journal.take_notices()
+    info, notices = JournalInfo({}, {}, {}, [], 0, 0, 0), list[str]()
+    if (store.path / _JOURNAL).exists():
+        with open_journal(store.path, must_write=False) as journal:
+            info = journal.info()
+            notices = journal.take_notices()
     results = store.results()
     names = {recorded_identity(r.identity): r.model for r in results}
     responses: Counter[str] = Counter()
@@ -94,7 +97,7 @@ def store_info(store: Store) -> StoreInfo:
         n_bytes={
             "scores": sum(p.stat().st_size for p in store.path.glob("store.sqlite*")),
             "samples": _size(store.samples_path),
-            "responses": _size(store.path / "journal"),
+            "responses": _size(store.path / _JOURNAL),
             "logs": _size(store.logs_path),
         },
         n_quarantined=info.n_quarantined,
@@ -105,7 +108,15 @@ def store_info(store: Store) -> StoreInfo:
 
 
 def check_store(store: Store) -> list[str]:
-    """Read everything and return one line for each thing that is not whole."""
+    """Read everything and return one line for each thing that is not whole.
+
+    Raises
+    ------
+    CollectError
+        There is no store.
+
+    """
+    _require_store(store)
     problems = [result.problem for result in store.damaged()]
     for result in store.results():
         imported = not recorded_identity(result.identity)
@@ -124,14 +135,21 @@ def check_store(store: Store) -> list[str]:
         for path in _left_behind(store)
     ]
     # Opening the journal would repair what a check is to report.
-    return problems + inspect_journal(store.path / "journal").problems
+    return problems + inspect_journal(store.path / _JOURNAL).problems
 
 
 def compact_store(store: Store) -> tuple[int, int]:
     """Give back room that is not used; return bytes before and after.
 
     Samples that belong to no score and quarantined files are deleted.
+
+    Raises
+    ------
+    CollectError
+        There is no store.
+
     """
+    _require_store(store)
     before = _size(store.path)
     for path in _left_behind(store):
         path.unlink(missing_ok=True)
@@ -180,10 +198,15 @@ def remove_model(store: Store, model: str, *, benchmark: str | None = None) -> R
             n_responses = sum(info.n_responses.get(identity, 0) for identity in identities)
             journal.remove(identities)
         elif not (own or failures or damaged):
-            models = [*(r.model for r in everything), *(f.model for f in failed)]
-            known = dict.fromkeys([*models, *unscored])
-            what = model if benchmark is None else f"{model} {benchmark}"
-            raise CollectError(f"{store.path} has nothing of {what!r}{near_matches(model, known)}")
+            cells = [(r.model, r.benchmark) for r in everything]
+            cells += [(f.model, f.benchmark) for f in failed]
+            known = dict.fromkeys([*(name for name, _ in cells), *unscored])
+            its = dict.fromkeys(of for name, of in cells if name == model)
+            if benchmark is None or not its:
+                near = near_matches(model, known)
+                raise CollectError(f"{store.path} has nothing of {model!r}{near}")
+            near = near_matches(benchmark, its) or f"; it has {', '.join(its)}"
+            raise CollectError(f"{store.path} has nothing of {model!r} on {benchmark!r}{near}")
     store.remove(r.key for r in own)
     store.remove_damaged(damaged)
     store.remove_failures(failures)
@@ -203,9 +226,14 @@ def _identities(
     return identities | (scored - others - {""}), set(named.values())
 
 
+def _require_store(store: Store) -> None:
+    if not (store.file.exists() or (store.path / _JOURNAL).exists()):
+        raise CollectError(f"{store.path}: there is no store")
+
+
 def _left_behind(store: Store) -> list[Path]:
     """Return the files of samples that a run which is over left without a score."""
-    paths = sorted(store.samples_path.iterdir())
+    paths = sorted(store.samples_path.glob("*"))
     # Workers of a zoo write samples; their scores come into the store when its driver next runs.
     in_zoos = {path.stem for path in store.path.glob("zoo/*/cells/*.json")}
     keys = store.keys() | in_zoos

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 
 from capspace.fit._display import SingleRow
 
-__all__ = ["Missing", "Result", "dated", "utc_now"]
+__all__ = ["Missing", "Result", "dated", "metric_and_filter", "utc_now"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,6 +104,13 @@ class Missing(SingleRow):
             "reason": self.reason,
             "skipped": self.skipped,
         }
+
+
+def metric_and_filter(result: Result) -> tuple[str, str]:
+    """Return lm-eval's names of them; "" for a metric that nobody stated."""
+    identity = json.loads(result.identity)
+    first = (identity.get("scores") or [identity])[0]
+    return str(first.get("metric", "")), str(first.get("filter", "none"))
 
 
 def dated(result: Result) -> Result:

@@ -16,7 +16,6 @@ from typing import Any, Self
 from capspace.fit.table import ScoreTable
 
 from ..errors import StoreError
-from .file_hashes import HashTable, remembered_hash
 from .result import Missing, Result, dated, utc_now
 from .rows import DamagedResult, from_row, to_row
 from .samples import read_samples, samples_file, write_samples
@@ -293,9 +292,7 @@ class Store:
 
     def hash_file(self, path: Path) -> str:
         """Return a file's SHA-256, remembered until anything says that the file has changed."""
-        # A connection of its own: files are hashed in threads.
-        with self._file.another() as db:
-            return remembered_hash(HashTable(db), path)
+        return self._file.hash_file(path)
 
     def _read(
         self, where: str = "", values: tuple[str, ...] = (), *, warn: bool = True

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
+from .file_hashes import HashTable, remembered_hash
 from .readonly import is_unwritable, open_unwritable
 from .schema import connect, create, recognise, transaction
 
@@ -57,6 +58,7 @@ class StoreFile:
         self._beside, self._must_write = beside, must_write
         self._open = ExitStack()
         self._connection: sqlite3.Connection | None = None
+        self._hashes: dict[str, tuple[str, str]] = {}  # until there is a file to keep them
         if path.parent.is_file():
             raise StoreError(f"{path.parent} is a file; a store is a folder")
         if create or path.exists():
@@ -87,8 +89,15 @@ class StoreFile:
                 )
                 db = opened.enter_context(open_unwritable(self.path))
             recognise(db, self.path)
+            self._keep_hashes(db)
             self._open = opened.pop_all()
         return db
+
+    def _keep_hashes(self, db: sqlite3.Connection) -> None:
+        known = HashTable(db)
+        for path, remembered in self._hashes.items():
+            known[path] = remembered
+        self._hashes.clear()
 
     def _make_folders(self) -> None:
         for folder in (self.path.parent, *self._beside):
@@ -111,16 +120,13 @@ class StoreFile:
         with self.writing(), transaction(self._db):
             yield self._db
 
-    @contextmanager
-    def another(self) -> Iterator[sqlite3.Connection]:
-        """Open a connection of its own, for another thread."""
-        if self._connection is None:  # the file may not be there yet
-            with self.writing():
-                self._make_folders()
-                with closing(connect(self.path)) as db:
-                    create(db, self.path)
+    def hash_file(self, path: Path) -> str:
+        """Return another file's SHA-256, remembered in this one as soon as it is made."""
+        if self._connection is None:
+            return remembered_hash(self._hashes, path)
+        # A connection of its own: files are hashed in threads.
         with self.reading(), closing(connect(self.path)) as db:
-            yield db
+            return remembered_hash(HashTable(db), path)
 
     def compact(self) -> None:
         """Give back the room of removed rows."""

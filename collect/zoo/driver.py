@@ -30,10 +30,12 @@ class ImportedOutcomes:
 def open_zoo(zoo: ZooFile, store: Path | None, *, must_have_run: bool = False) -> Store:
     """Return the store of a zoo: the one asked for, the file's, or the user's own.
 
+    One that is not there is empty, and created at the first write.
+
     Raises
     ------
     ZooError
-        The zoo was never run with it, and ``must_have_run``; then no store is created.
+        The zoo was never run with it, and ``must_have_run``.
 
     """
     if store is None and zoo.config.store is not None:
@@ -41,7 +43,7 @@ def open_zoo(zoo: ZooFile, store: Path | None, *, must_have_run: bool = False) -
     path = (default_store_path() if store is None else store).expanduser().absolute()
     if must_have_run:
         ZooFolder.require_work(path, zoo.name)
-    return Store(path)
+    return Store(path, create=False)
 
 
 def prepare(zoo: ZooFile, plan: Plan, folder: ZooFolder) -> int:

@@ -37,12 +37,13 @@ def opened_zoo(
 ) -> Iterator[tuple[Store, ZooFolder]]:
     """Open the store and the folder of a zoo; results that workers left are in the store then.
 
-    A command for a zoo that ``must_have_run`` refuses another one, and leaves nothing behind.
+    Neither is made before something is written to it. A command for a zoo that ``must_have_run``
+    refuses another one.
     """
     from ...zoo.driver import import_outcomes, open_zoo
     from ...zoo.work.folder import ZooFolder
 
     with open_zoo(file, store, must_have_run=must_have_run) as opened:
-        folder = ZooFolder.of(opened, file.name)
+        folder = ZooFolder.of(opened, file.name, create=False)
         import_outcomes(folder, opened)
         yield opened, folder

@@ -43,7 +43,7 @@ def retry(zoo: ZooPath, store: o.StorePath = None) -> None:
     from ...zoo.driver import forget_failures
 
     file = read_file(zoo)
-    with opened_zoo(file, store) as (_, folder):
+    with opened_zoo(file, store, must_have_run=True) as (_, folder):
         dropped = forget_failures(folder)
     models = sorted({f.model for f in dropped})
     o.console().print(
@@ -61,6 +61,6 @@ def cancel(zoo: ZooPath, store: o.StorePath = None) -> None:
     from ...zoo.executors.slurm import cancel_jobs
 
     file = read_file(zoo)
-    with opened_zoo(file, store) as (_, folder):
+    with opened_zoo(file, store, must_have_run=True) as (_, folder):
         ended = cancel_jobs(folder)
     o.console().print(f"cancelled {', '.join(ended)}" if ended else "no job of this zoo is queued")

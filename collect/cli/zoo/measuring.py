@@ -60,9 +60,9 @@ def plan(
     """Show which cells are done and which are missing, and what the missing ones will cost."""
     from .show import print_plan
 
-    file = read_file(zoo)
+    file, seconds = read_file(zoo), _seconds(compute_budget)
     with opened_zoo(file, store) as (opened, _):
-        planned = _plan(file, opened, compute_budget)
+        planned = _plan(file, opened, seconds)
     if as_json:
         o.print_json(planned.to_dict())
     else:
@@ -130,22 +130,25 @@ def run(
     from ...zoo.driver import import_outcomes, prepare
     from ...zoo.status import zoo_status
 
-    file = read_file(zoo)
+    file, seconds = read_file(zoo), _seconds(compute_budget)
     bound = file.config.limits.disk if max_disk is None else max_disk
     options = None
     if executor == "slurm":
         if max_disk is not None:
             raise ZooError("--max-disk bounds a local run; a job's node has its own disk")
+        from ...zoo.executors.slurm import require_slurm
         from ...zoo.executors.slurm_options import SlurmOptions
 
         options = SlurmOptions.of(
             partition=partition, account=account, gres=gres, time=time,
             array_parallelism=array_parallelism, extra=sbatch or [],
         )  # fmt: skip
+        require_slurm()
     with opened_zoo(file, store) as (opened, folder):
-        planned = _plan(file, opened, compute_budget, options)
+        planned = _plan(file, opened, seconds, options)
         for line in unmeasurable(planned.unmeasurable):
             o.console(stderr=True).print(line, markup=False)
+        opened.make()
         n_units = prepare(file, planned, folder)
         jobs: list[dict[str, str]] = []
         if n_units and options is None:
@@ -162,8 +165,16 @@ def run(
         raise typer.Exit(1)
 
 
+def _seconds(budget: str | None) -> float | None:
+    if budget is None:
+        return None
+    from ...zoo.planning.budget import parse_budget
+
+    return parse_budget(budget)
+
+
 def _plan(
-    file: ZooFile, opened: Store, budget: str | None, options: SlurmOptions | None = None
+    file: ZooFile, opened: Store, budget: float | None, options: SlurmOptions | None = None
 ) -> Plan:
     from ...runtime.optional import require_collect_extra
 
@@ -179,9 +190,9 @@ def _plan(
     )
     if budget is None:
         return planned
-    from ...zoo.planning.budget import parse_budget, within_budget
+    from ...zoo.planning.budget import within_budget
 
-    return within_budget(planned, parse_budget(budget))
+    return within_budget(planned, budget)
 
 
 def _run_local(

@@ -29,7 +29,7 @@ from ..work.folder import ZooFolder
 from .slurm_job import WorkerJob
 from .slurm_options import FILLED, WARNING_SECONDS, SlurmOptions
 
-__all__ = ["SlurmZoo", "cancel_jobs", "submitted_jobs"]
+__all__ = ["SlurmZoo", "cancel_jobs", "require_slurm", "submitted_jobs"]
 
 _COMMANDS = ("sbatch", "squeue", "scancel", "scontrol")
 _TIMEOUTS = 1000  # how often a job may be requeued when its time is over
@@ -59,7 +59,7 @@ class SlurmZoo:
     """
 
     def __init__(self, folder: ZooFolder, options: SlurmOptions) -> None:
-        _require_slurm()
+        require_slurm()
         self._folder = folder
         self._options = options
         self._path = folder.path / "slurm"
@@ -191,7 +191,17 @@ def cancel_jobs(folder: ZooFolder) -> list[str]:
     return jobs
 
 
-def _require_slurm() -> None:
+def require_slurm() -> None:
+    """Refuse a machine that cannot submit jobs.
+
+    Raises
+    ------
+    MissingExtraError
+        submitit is not installed.
+    ZooError
+        This machine has no Slurm commands.
+
+    """
     if find_spec("submitit") is None:
         raise MissingExtraError("--executor slurm needs submitit: pip install 'capspace[slurm]'")
     missing = [name for name in _COMMANDS if shutil.which(name) is None]

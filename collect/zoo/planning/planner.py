@@ -209,6 +209,7 @@ def _workloads(
             )
         works[panel.name, benchmark.name, mode] = Workload(**counted[key])
     if len(counted) > n_before:
+        store.make()
         write_atomically(path, json.dumps(counted))
     return works
 

@@ -21,7 +21,7 @@ import json
 import os
 import secrets
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import InitVar, asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,26 +57,33 @@ class ZooFolder:
     Parameters
     ----------
     path : Path
-        Made where it is not there.
+        The folder.
+    create : bool
+        False makes a missing folder when work is written to it; until then it is empty.
 
     """
 
     path: Path
+    create: InitVar[bool] = True
     _work: tuple[int, WorkList] | None = field(default=None, repr=False)
     _kinds: dict[str, Missing | None] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, create: bool) -> None:
+        if create or self.path.exists():
+            self._make()
+        self.leases = Leases(self.path / "claims")
+
+    def _make(self) -> None:
         try:
             for name in ("units", "cells", "claims", "workers", "logs"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ZooError(f"cannot write the zoo's folder {self.path}: {error.strerror}") from None
-        self.leases = Leases(self.path / "claims")
 
     @classmethod
-    def of(cls, store: Store, name: str) -> ZooFolder:
+    def of(cls, store: Store, name: str, *, create: bool = True) -> ZooFolder:
         """Return the folder of a zoo beside its store."""
-        return cls(store.path / "zoo" / name)
+        return cls(store.path / "zoo" / name, create=create)
 
     @staticmethod
     def require_work(store: Path, name: str) -> None:
@@ -104,6 +111,7 @@ class ZooFolder:
         A cell that an earlier plan gave to a unit stays in it for as long as that unit is not
         finished, however the new plan would cut: a worker may be at it this moment.
         """
+        self._make()
         new = {
             unit.id: unit
             for unit in map(WorkUnit.of, plan.units)
@@ -169,11 +177,10 @@ class ZooFolder:
     def progress(self) -> tuple[set[str], set[str]]:
         """Return the units that are finished, and those that someone began and nobody finished."""
         kinds: dict[str, set[str]] = {"done": set(), "running": set()}
-        with os.scandir(self.path / "units") as entries:
-            for entry in entries:
-                name, _, kind = entry.name.partition(".")
-                if kind in kinds:
-                    kinds[kind].add(name)
+        for entry in self._names("units"):
+            name, _, kind = entry.partition(".")
+            if kind in kinds:
+                kinds[kind].add(name)
         return kinds["done"], kinds["running"] - kinds["done"]
 
     def attempts(self, unit: str) -> list[Attempt]:
@@ -236,8 +243,15 @@ class ZooFolder:
         return self._outcome_keys() - {f.key for f in self.failures()}
 
     def _outcome_keys(self) -> set[str]:
-        with os.scandir(self.path / "cells") as entries:
-            return {e.name.removesuffix(".json") for e in entries if not e.name.startswith(".")}
+        names = self._names("cells")
+        return {name.removesuffix(".json") for name in names if not name.startswith(".")}
+
+    def _names(self, part: str) -> list[str]:
+        try:
+            with os.scandir(self.path / part) as entries:
+                return [entry.name for entry in entries]
+        except FileNotFoundError:  # nothing was planned yet
+            return []
 
     def _read_outcome(self, key: str) -> dict[str, Any]:
         text = (self.path / "cells" / f"{key}.json").read_text(encoding="utf-8")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commands import Command
+from store_parts import RESULT
+
+from capspace.collect.storage.store import Store
 
 TABLE = """model,family,MMLU,HellaSwag,GSM8K
 mine,a,0.62,0.81,0.4
@@ -51,6 +56,46 @@ def test_offsets_that_fitted_laws_do_not_count_are_said(capspace: Command, tmp_p
     line = "mine: measured by another source than the reference's (MMLU, GSM8K); by how much"
     assert line in shown.out
     assert "older: measured" not in shown.out
+
+
+@pytest.mark.slow
+def test_a_store_stands_for_its_scores(capspace: Command, tmp_path: Path) -> None:
+    store, table = tmp_path / "store", tmp_path / "scores.csv"
+    scores = {
+        ("mine", "GPQA-diamond"): 0.66, ("mine", "MMLU-Pro"): 0.78,
+        ("older", "GPQA-diamond"): 0.5, ("older", "MMLU-Pro"): 0.7,
+        ("other", "GPQA-diamond"): 0.6,
+    }  # fmt: skip
+    with Store(store) as opened:
+        opened.put_all(
+            replace(
+                RESULT, key=f"{m} {b}", model=m, benchmark=b, score=s, stderr=math.nan,
+                n_items=None, identity=json.dumps({"model": {"checkpoint": m}, "limit": None}),
+            )
+            for (m, b), s in {**scores, ("mine", "Odd"): 0.5}.items()
+        )  # fmt: skip
+    assert capspace("scores", "--store", store, "--csv", table).code == 0
+    rows = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(row for row in rows if ",Odd," not in row))
+    words = ("--target", "hle/no-tools", "--release-date", "2025-09", "--json")
+    by_store, by_table = (
+        json.loads(capspace("compare", given, "mine", "older", *words).out)["pairs"]
+        for given in (store, table)
+    )
+    assert by_store == by_table
+    by_store, by_table = (
+        json.loads(capspace("complete", given, *words[2:]).out)["cells"] for given in (store, table)
+    )
+    assert by_store == by_table
+    assert {cell["model"] for cell in by_store} == {"mine", "older", "other"}
+
+
+def test_a_folder_without_scores_is_one_line(capspace: Command, tmp_path: Path) -> None:
+    with Store(tmp_path / "empty"):
+        pass
+    for command in ("compare", "complete"):
+        assert "a folder without a store" in capspace.refused(command, tmp_path)
+        assert "the store has no score to" in capspace.refused(command, tmp_path / "empty")
 
 
 def test_bad_input_is_one_line(capspace: Command, table: Path, tmp_path: Path) -> None:

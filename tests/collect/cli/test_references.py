@@ -89,7 +89,9 @@ def test_predict_json_has_it_all(capspace: Command, mine: Path) -> None:
 
 
 def test_another_reference_answers_by_name(capspace: Command, mine: Path) -> None:
-    shown = capspace("predict", mine, "--reference", "epoch-2026", "--target", "weirdml/v2").out
+    words = ("predict", mine, "--reference", "epoch-2026", "--target", "weirdml/v2")
+    assert "weirdml/v2: no number is given: fewer than 2 of the" in capspace.refused(*words)
+    shown = capspace(*words, "--target", "vpct/public").out
     assert "epoch-2026: named by --reference" in shown
     assert "fewer than 2 of the reference's cheap benchmarks" in shown
     assert "not known to epoch-2026, left out: MMLU-Pro, IFEval, AIME 2025" in shown
@@ -133,7 +135,7 @@ def test_forced_numbers_stand_above_the_reasons_that_were_overridden(
     path.write_text("model,GPQA-diamond,release_date\nmine,0.66,2025-09\n")
     words = ("--reference", "frontier-2026")
     for target, before in (
-        ("hle/no-tools", "no number for hle/no-tools: "),
+        ("hle/no-tools", "capspace: hle/no-tools: no number is given: "),
         ("swe-bench-pro/vendor", "capspace: swe-bench-pro/vendor: no number is given: "),
     ):
         run = capspace("predict", path, *words, "--target", target)

@@ -210,3 +210,6 @@ def test_a_target_without_enough_models_leaves_the_others_their_predictions(caps
         assert any(line.startswith(few) for line in made["skipped"])
         assert any("the target is 0.5 for all 30" in line for line in made["skipped"])
     assert few in capspace.refused(*words, "--target", "few")
+    flat = capspace.refused(*words, "--target", "flat")
+    assert "flat: no number is given: the target is 0.5 for all 30" in flat
+    assert "--force" not in flat

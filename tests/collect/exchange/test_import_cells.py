@@ -14,8 +14,8 @@ from import_parts import FAULTS, run_file, sample, samples_file
 pytest.importorskip("lm_eval", reason="import compares with the installed lm-eval's tasks")
 
 from capspace.collect.errors import ImportFileError
-from capspace.collect.exchange._receipt import receipt
 from capspace.collect.exchange.importing import Imported, import_scores
+from capspace.collect.storage._receipt import receipt
 from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel
 

@@ -18,11 +18,11 @@ pytest.importorskip("lm_eval", reason="import compares with the installed lm-eva
 
 from capspace.collect.errors import ImportFileError, StoreError
 from capspace.collect.exchange import importing
-from capspace.collect.exchange._receipt import receipt
 from capspace.collect.exchange.exporting import export_scores
 from capspace.collect.exchange.external_samples import read_external_samples
 from capspace.collect.exchange.importing import Imported, import_scores
 from capspace.collect.harness.version import harness_version
+from capspace.collect.storage._receipt import receipt
 from capspace.collect.storage.samples import write_samples
 from capspace.collect.storage.store import Store
 from capspace.tasks.panel import Panel, load_panel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from shutil import copytree
 from typing import Any
 
 import pytest
+import yaml
 from commands import Command
 from store_parts import RESULT
 
@@ -16,15 +18,16 @@ pytest.importorskip("lm_eval", reason="twins are measured through lm-eval")
 
 import math
 
+from capspace.collect.comparison.twin_comparison import compare_results, published_twins
+from capspace.collect.comparison.twin_items import PairedItems, paired_items
+from capspace.collect.comparison.twin_score import TwinScore
 from capspace.collect.errors import CollectError
-from capspace.collect.exchange._receipt import receipt
 from capspace.collect.exchange._twin import measured_twins
-from capspace.collect.exchange._twin_comparison import compare_results, published_twins
-from capspace.collect.exchange._twin_items import PairedItems, paired_items
-from capspace.collect.exchange._twin_score import TwinScore
 from capspace.collect.exchange.exporting import export_scores
+from capspace.collect.run._place import place
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.settings import RunSettings
+from capspace.collect.storage._receipt import receipt
 from capspace.collect.storage.result import Result
 from capspace.collect.storage.store import Store
 from capspace.fit import load_reference
@@ -131,6 +134,22 @@ def test_an_import_is_compared_with_what_was_measured_here(
     )  # fmt: skip
     (drift,) = json.loads(shown.out)["drifts"]
     assert drift["fields"]["shots"] == ["2", "0"]
+
+    small = tmp_path / "small.yaml"
+    small.write_text(yaml.safe_dump(arc.model_dump(mode="json") | {"name": "small"}))
+    placed = place(
+        str(tiny_checkpoint), panel=small, store=tmp_path / "own", settings=EMBEDDED, limit=10,
+        targets=["bbh"], out=tmp_path / "report",
+    )  # fmt: skip
+    (twin,) = placed.drifts
+    assert twin.to_dict() == drift
+    assert placed.collection.n_measured == 0
+    assert html.escape(twin.line) in (tmp_path / "report" / "report.html").read_text()
+    shown = capspace(
+        "place", tiny_checkpoint, "--panel", small, "--store", tmp_path / "own", "--data-root",
+        "embedded", "--limit", 10, "--target", "bbh", "--out", tmp_path / "report", "--json",
+    )  # fmt: skip
+    assert json.loads(shown.out)["drifts"] == [drift]
 
 
 def published(score: float, **changes: object) -> TwinScore | None:

@@ -163,6 +163,13 @@ def test_what_cannot_be_shrunk_is_refused_in_a_line(tmp_path: Path, capspace: Co
     assert "items up to 2, but not 1" in shrunk(capspace, file, "--items", 1)
     file.write_text("model,arc_challenge/0,arc_challenge/0\na,1,0\n")
     assert "two columns are called 'arc_challenge/0'" in shrunk(capspace, file, "--items", 1)
+    for columns in ("arc_challenge/0,arc_challenge/1,arc_challenge/01", "1,0,arc_challenge/1"):
+        first, second = (name for name in columns.split(",") if name.endswith("1"))
+        file.write_text(f"model,{columns}\na,1,0,1\n")
+        line = f"{file}: columns {first!r} and {second!r} are one item; give it once"
+        assert line in shrunk(capspace, file, "--items", 1)
+    file.write_text("model,item,response\na,arc_challenge/1,1\na,arc_challenge/01,0\n")
+    assert "'arc_challenge/01' are one item" in shrunk(capspace, file, "--items", 1)
     file.write_text("model,arc_challenge/0\na,62.5\n")
     assert "the response is 62.5; each is 0 for wrong" in shrunk(capspace, file, "--items", 1)
     assert "a folder without a store" in shrunk(capspace, tmp_path)

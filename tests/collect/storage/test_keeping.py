@@ -162,6 +162,21 @@ def test_a_damaged_score_is_told_left_out_and_removed(capspace: Command, filled:
     assert info["n_results"] == {"org/other": 1}
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("org/modle",), "has nothing of 'org/modle'; did you mean 'org/model'"),
+        (("org/modle", "--benchmark", "ARC-C"), "of 'org/modle'; did you mean 'org/model'"),
+        (("org/model", "--benchmark", "arc"), "of 'org/model' on 'arc'; did you mean 'ARC-C'?"),
+        (("org/model", "--benchmark", "X"), "has nothing of 'org/model' on 'X'; it has ARC-C"),
+    ],
+)
+def test_what_the_store_does_not_have_is_met_with_what_is_near(
+    capspace: Command, filled: Path, words: tuple[str, ...], line: str
+) -> None:
+    assert line in capspace.refused("store", "remove", *words, "--store", filled)
+
+
 def test_a_model_that_only_failed_is_removed(capspace: Command, filled: Path) -> None:
     of = ("--store", filled)
     with Store(filled) as store:

@@ -391,6 +391,22 @@ def test_file_hashes_are_remembered_until_the_file_changes(
         assert len(hashed) == 4
 
 
+def test_hashes_of_before_a_store_was_made_are_kept_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[Path]
+) -> None:
+    monkeypatch.setattr("capspace.collect.storage.file_hashes._FRESH_NS", -1)
+    path = tmp_path / "weights"
+    path.write_bytes(b"abc")
+    with Store(tmp_path / "store", create=False) as store:
+        first = store.hash_file(path)
+        assert store.hash_file(path) == first
+        assert not store.path.exists()
+        store.make()
+    with Store(tmp_path / "store") as again:
+        assert again.hash_file(path) == first
+    assert hashed == [path]
+
+
 @pytest.mark.parametrize("how", ["renamed", "in place"])
 def test_other_weights_of_the_same_size_and_time_are_hashed_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[Path], how: str
@@ -579,12 +595,13 @@ def test_a_store_that_is_not_to_be_created_is_empty_until_something_is_put(tmp_p
         assert list(again.samples(RESULT.key)) == SAMPLES
 
 
-def test_threads_that_hash_files_may_create_the_store(tmp_path: Path) -> None:
+def test_threads_hash_files_of_a_store_that_is_made_later(tmp_path: Path) -> None:
     path, names = tmp_path / "store", [tmp_path / f"{n}.bin" for n in range(16)]
     for name in names:
         name.write_bytes(name.name.encode())
     with Store(path, create=False) as store, ThreadPoolExecutor(8) as pool:
         hashes = list(pool.map(store.hash_file, names))
+        assert not path.exists()
         store.put(RESULT)
     assert hashes == [hashlib.sha256(name.name.encode()).hexdigest() for name in names]
     with Store(path) as again:

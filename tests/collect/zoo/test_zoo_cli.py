@@ -28,11 +28,13 @@ from capspace.collect.storage.result import Missing
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
 from capspace.collect.zoo.devices.device import DeviceKind
+from capspace.collect.zoo.driver import prepare
 from capspace.collect.zoo.planning.cost import Estimate
 from capspace.collect.zoo.planning.plan import Cell, Model, Plan, Unit
 from capspace.collect.zoo.planning.planner import make_plan
 from capspace.collect.zoo.status import ModelStatus, ZooStatus
 from capspace.collect.zoo.work.downloads import evict
+from capspace.collect.zoo.work.folder import ZooFolder
 from capspace.collect.zoo.work.records import WorkerState
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -82,6 +84,7 @@ def test_plan_run_status_and_run_again(
     assert (code, shown["n_missing"], shown["n_done"]) == (0, 2, 0)
     assert shown["models"][0]["counted"] == ["parameters"]
     assert (zoo.parent / "store" / "workloads.json").is_file()
+    assert not (zoo.parent / "store" / "zoo").exists()  # a zoo has a folder once it is run
 
     code, out, _ = capspace("zoo", "run", zoo)
     assert code == 0
@@ -179,6 +182,18 @@ def test_bad_input_is_one_line(zoo: Path, capspace: Run, tmp_path: Path) -> None
         assert code == 2
         assert message in " ".join(err.split())
         assert "Traceback" not in err
+
+
+def test_a_machine_without_slurm_is_named_before_anything_is_planned(
+    zoo: Path, capspace: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "models"))
+    where = tmp_path / "other"
+    code, _, err = capspace("zoo", "run", zoo, "--executor", "slurm", "--store", where)
+    assert code == 2
+    assert "no Slurm here" in err
+    assert "resolving" not in err
+    assert not where.exists()
 
 
 def test_every_command_is_in_the_help(capspace: Run) -> None:
@@ -327,7 +342,11 @@ def test_a_plan_shows_its_cost_and_what_comes_first(
 
 
 def test_cancelling_what_was_never_submitted_cancels_nothing(tmp_path: Path, capspace: Run) -> None:
-    (tmp_path / "zoo.yaml").write_text("checkpoints: [a/b]\npanels: smoke\nlimits: {items: 3}\n")
-    code, out, err = capspace("zoo", "cancel", tmp_path / "zoo.yaml", "--store", tmp_path / "store")
+    path = tmp_path / "zoo.yaml"
+    path.write_text("checkpoints: [a/b]\npanels: smoke\nlimits: {items: 3}\n")
+    plan = Plan(name="zoo", models=(), cells={}, units=(), unmeasurable=(), notices=())
+    with Store(tmp_path / "store") as store:
+        prepare(read_zoo(path), plan, ZooFolder.of(store, "zoo"))
+    code, out, err = capspace("zoo", "cancel", path, "--store", tmp_path / "store")
     assert (code, out) == (0, "no job of this zoo is queued\n")
     assert "limit" in err  # the old name of a field

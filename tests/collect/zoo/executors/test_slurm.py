@@ -496,4 +496,4 @@ def test_options_reach_sbatch_as_they_are() -> None:
 def test_without_submitit_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'capspace\[slurm\]'"):
-        slurm._require_slurm()
+        slurm.require_slurm()

@@ -15,11 +15,18 @@ from capspace.tasks.panel import Benchmark, Panel
 from ..errors import StoreError
 from ..storage.result import Result
 from ..storage.store import Store
-from ._protocol_fields import different_fields
-from ._twin_items import PairedItems, paired_items
-from ._twin_score import TwinScore
+from .protocol_fields import different_fields
+from .twin_items import PairedItems, paired_items
+from .twin_score import TwinScore
 
-__all__ = ["benchmark_of", "compare_results", "imported_twins", "is_part", "published_twins"]
+__all__ = [
+    "benchmark_of",
+    "compare_results",
+    "drifting_twins",
+    "imported_twins",
+    "is_part",
+    "published_twins",
+]
 
 
 def compare_results(
@@ -38,6 +45,15 @@ def compare_results(
         fields = different_fields(own, other)
         twins.append(TwinScore(own.model, own.benchmark, against, drift, paired, fields))
     return _adjusted(twins)
+
+
+def drifting_twins(
+    results: Sequence[Result], store: Store, panel: Panel, references: Iterable[Reference]
+) -> tuple[TwinScore, ...]:
+    """Return the scores that drift from those of references, or from imported ones of a store."""
+    published = [twin for each in references for twin in published_twins(results, each)]
+    twins = (*published, *imported_twins(results, store, panel))
+    return tuple(twin for twin in twins if twin.drifting)
 
 
 def imported_twins(results: Iterable[Result], store: Store, panel: Panel) -> tuple[TwinScore, ...]:
@@ -116,6 +132,7 @@ def _is_imported(result: Result) -> bool:
 
 
 def is_part(result: Result) -> bool:
+    """Return whether a result is by some items of its benchmark alone."""
     return json.loads(result.identity).get("limit") is not None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from capspace.fit._json import json_dict
 from capspace.fit.decide._paired import Drift
 
-from ._twin_items import PairedItems
+from .twin_items import PairedItems
 
 __all__ = ["TwinScore"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..storage._receipt import Item, items
 from ..storage.result import Result
 from ..storage.store import Store
-from ._receipt import Item, items
 
 __all__ = ["PairedItems", "paired_items"]
 

@@ -13,9 +13,8 @@ from capspace.fit._json import json_dict
 from capspace.fit.errors import near_matches
 
 from ..errors import CollectError, StoreError
-from ..storage.result import Result
-from ..storage.store import Store
-from .exported_runs import metric_and_filter
+from .result import Result, metric_and_filter
+from .store import Store
 
 __all__ = ["Item", "Receipt", "items", "receipt"]
 

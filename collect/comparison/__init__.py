@@ -1,0 +1,1 @@
+"""Scores of one model by two paths are compared, item by item where both have items."""
