@@ -60,6 +60,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "awq": {"bits": 4},
     "bitsandbytes": {"load_in_4bit": True},
     "gptq": {"bits": 4},
+    "hqq": {"quant_config": {}, "skip_modules": []},
+    "torchao": {
+        "quant_type": {
+            "default": {"_type": "Int8WeightOnlyConfig", "_version": 2, "_data": {}},
+        }
+    },
 }
 """What a configuration states beside its method."""
 
