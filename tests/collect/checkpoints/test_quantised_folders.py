@@ -146,6 +146,21 @@ def test_a_run_of_another_engine_is_left_to_it(tiny_checkpoint: Path, tmp_path: 
         refuse_unloadable_run("hf", arguments)
 
 
+def test_the_device_of_a_run_counts(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "spqr"}}')
+    words = "by spqr, which transformers loads with CUDA alone; the device here is "
+    for given, of_run, counts in (("cuda", "cpu", "cpu"), ("mps", None, "mps"), ("cpu", "", "cpu")):
+        arguments = {"pretrained": str(tmp_path), "device": given}
+        with pytest.raises(CheckpointError, match=f"{words}{counts}$"):
+            refuse_unloadable_run("hf", arguments, of_run)
+    named = {"pretrained": str(tmp_path), "device": "cuda:0"}
+    words = "accelerate and spqr_quant" if torch.cuda.is_available() else f"{words}cpu$"
+    with pytest.raises(CheckpointError, match=words):
+        refuse_unloadable_run("hf", named)
+    with pytest.raises(CheckpointError, match=words):
+        refuse_unloadable_run("hf", {"pretrained": str(tmp_path)})
+
+
 def test_a_folder_without_a_configuration_is_left_to_the_loader(tmp_path: Path) -> None:
     refuse_unloadable(str(tmp_path), lambda: "cpu")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
