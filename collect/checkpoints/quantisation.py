@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from threading import Lock
 from typing import Any
 
 from ..errors import CheckpointError
@@ -71,6 +72,9 @@ _NEEDS_BEFORE_5 = {
     "vptq": _Needs(("accelerate", "vptq")),
 }
 """The same of transformers 4."""
+
+_ONE_IMPORT = Lock()
+"""Checkpoints of the Hub are resolved in threads, and transformers' modules import in circles."""
 
 _DEVICES = {"cuda": "CUDA", "mps": "MPS", "xpu": "XPU"}
 
@@ -154,7 +158,8 @@ def _needs(transformers: str) -> dict[str, _Needs]:
 
 def _known_methods() -> set[str]:
     """Return the methods that the installed transformers knows."""
-    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING as KNOWN
+    with _ONE_IMPORT:
+        from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING as KNOWN
 
     return {name.removesuffix("_4bit").removesuffix("_8bit") for name in KNOWN}
 
