@@ -155,6 +155,11 @@ class CheckedModel(ThinkingModel):
             self._vocabulary_of(peft, kwargs.get("revision")),
         ):
             super()._create_model(*args, peft=peft, **kwargs)
+        if weights.lost_scales:
+            raise CheckpointError(
+                f"{self.label}: its weights are quantised by a method that its configuration does "
+                f"not state; scales have no place in the model, first {weights.lost_scales[0]}"
+            )
         if weights.missing:
             self._take_missing(weights)
         elif weights.unused:

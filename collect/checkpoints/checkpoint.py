@@ -19,7 +19,7 @@ from .checkpoint_files import (
 )
 from .generation_files import governs_texts
 from .hub import hub_file, hub_files
-from .quantisation import quantisation_method, require_packages
+from .quantisation import quantisation_method, require_loadable
 from .remote_code import runs_own_code
 from .tokenizer_files import NO_CHAT_TEMPLATE, appends_a_token, lacks_chat_template
 
@@ -81,7 +81,7 @@ class Checkpoint:
     """Whether its files may give its tokenizer a chat template."""
 
     quantised_by: str | None = None
-    """How its weights are quantised, as its configuration names the method."""
+    """How its weights are quantised, as `quantisation_method` says."""
 
     offline: bool = False
     """Whether the Hub could not be reached, so that its local cache has to do."""
@@ -113,16 +113,21 @@ class Checkpoint:
         if not self.has_chat_template:
             raise CheckpointError(f"{self.name}: {NO_CHAT_TEMPLATE}")
 
-    def require_packages(self) -> None:
-        """Refuse it where transformers is to load it without a package that its weights need.
+    def require_loadable(self, device: Callable[[], str]) -> None:
+        """Refuse it where transformers is to load quantised weights and cannot.
+
+        Parameters
+        ----------
+        device : callable
+            Returns the torch device that it is to be loaded on; called where that matters.
 
         Raises
         ------
         CheckpointError
-            A package is not installed.
+            It does not know their method, or not on this device, or a package is not installed.
 
         """
-        require_packages(self.name, self.quantised_by)
+        require_loadable(self.name, self.quantised_by, device, custom_code=self.custom_code)
 
     @property
     def identity_settings(self) -> tuple[tuple[str, str], ...]:
@@ -238,13 +243,20 @@ def refuse_mixed(ref: str) -> None:
     refuse_adapter_beside(ref, _names_of(ref))
 
 
-def refuse_unloadable(ref: str) -> None:
-    """Refuse a folder or Hub checkpoint whose quantised weights need a package that is missing.
+def refuse_unloadable(ref: str, device: Callable[[], str]) -> None:
+    """Refuse a folder or Hub checkpoint whose quantised weights transformers cannot load here.
+
+    Parameters
+    ----------
+    ref : str
+        The folder, or ``org/repo``, or ``org/repo@revision``.
+    device : callable
+        Returns the torch device that it is to be loaded on; called where that matters.
 
     Raises
     ------
     CheckpointError
-        They do; or nothing is there by this name or revision.
+        It cannot; or nothing is there by this name or revision.
 
     """
     folder = Path(ref).expanduser()
@@ -258,7 +270,9 @@ def refuse_unloadable(ref: str) -> None:
         if CONFIG not in on_hub.sizes:
             return
         read = _reader(lambda name: _read_json(hub_file(repo, name, on_hub, None), ref))
-    require_packages(ref, quantisation_method(read(CONFIG)))
+    config = read(CONFIG)
+    method = quantisation_method(config)
+    require_loadable(ref, method, device, custom_code="auto_map" in config)
 
 
 def _names_of(ref: str) -> set[str]:

@@ -21,6 +21,9 @@ __all__ = ["LoadedWeights", "recorded_loading", "replaced"]
 # What all layers of an adapter share: its file holds it once, and PEFT misses it in each.
 _SHARED = re.compile(r"vblora_vector_bank|prompt_encoder|\.tinylora_v\.|\.unilora_theta_d\.")
 
+_SCALE = ".weight_scale"
+"""How names of quantised weights' scales begin behind the name of their layer."""
+
 
 @dataclass
 class LoadedWeights:
@@ -42,6 +45,13 @@ class LoadedWeights:
         """Add those of another load."""
         self.missing += sorted(missing, key=_by_number)
         self.unused += sorted(unused, key=_by_number)
+
+    @property
+    def lost_scales(self) -> list[str]:
+        """Unused weights by which others, which are used, would be multiplied."""
+        unused = set(self.unused)
+        stems = {name: name.partition(_SCALE)[0] for name in self.unused if _SCALE in name}
+        return [name for name, stem in stems.items() if f"{stem}.weight" not in unused]
 
     @property
     def reason(self) -> str:

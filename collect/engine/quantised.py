@@ -17,13 +17,25 @@ __all__ = ["rounding_fault"]
 _OF_WEIGHTS = frozenset(
     {
         *("aqlm", "auto-round", "awq", "bitsandbytes", "compressed-tensors", "eetq", "fp8", "gguf"),
-        *("gptq", "higgs", "hqq", "mxfp4", "quanto", "sinq", "spqr", "torchao", "vptq"),
+        *(
+            "gptq",
+            "higgs",
+            "hqq",
+            "metal",
+            "mxfp4",
+            "mxfp8",
+            "quanto",
+            "sinq",
+            "spqr",
+            "torchao",
+            "vptq",
+        ),
     }
 )
 """Methods that round weights, some of them activations where their settings say so."""
 
 _OF_BOTH = frozenset(
-    {*("bitnet", "fbgemm_fp8", "fouroversix", "fp_quant", "mxfp8", "nvfp4", "quark")}
+    {*("bitnet", "fbgemm_fp8", "fouroversix", "fp_quant", "gemma", "nvfp4", "quark")}
 )
 """Methods that round activations as well."""
 
@@ -56,7 +68,10 @@ def _rounds_activations(method: str, settings: dict[str, Any]) -> bool:
         return bool(settings.get("load_in_8bit") or settings.get("_load_in_8bit"))
     if method == "quanto":
         return settings.get("activations") is not None
-    if method == "fp8":  # on a CPU transformers computes by weights that it brings back to bf16
+    if method in {
+        "fp8",
+        "mxfp8",
+    }:  # on a CPU transformers computes by weights that it brings back to bf16
         return not settings.get("dequantize")
     if method == "compressed-tensors":
         groups = (settings.get("config_groups") or {}).values()

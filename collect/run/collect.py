@@ -13,6 +13,7 @@ from capspace.tasks.panel import Panel, load_panel
 from ..checkpoints.checkpoint import Checkpoint, resolve
 from ..endpoint.address import served_checkpoint
 from ..errors import CheckpointError, CollectError, NoCheckpointError, SettingsError
+from ..harness.backends import pick_device
 from ..harness.data_root import chosen_data_root
 from ..harness.harness import Harness
 from ..runtime.distributed import group_size, is_helper
@@ -149,7 +150,7 @@ def _resolved(name: str, *, settings: RunSettings, hash_file: Callable[[Path], s
     if settings.applies_template:
         checkpoint.require_chat_template()
     if settings.backend in TRANSFORMERS_BACKENDS:
-        checkpoint.require_packages()
+        checkpoint.require_loadable(partial(pick_device, settings.device))
     return checkpoint
 
 

@@ -195,7 +195,9 @@ def _run_of_one_model(simple_evaluate: Any) -> Any:
     def run(**settings: Any) -> Any:
         refuse_changed_names(settings["model_args"] or {})
         refuse_adapter_run(settings["model"], settings["model_args"] or {})
-        refuse_unloadable_run(settings["model"], settings["model_args"] or {})
+        refuse_unloadable_run(
+            settings["model"], settings["model_args"] or {}, settings.get("device")
+        )
         return simple_evaluate(**settings)
 
     return run

@@ -44,18 +44,37 @@ def refuse_adapter_run(model: str, arguments: Mapping[str, Any]) -> None:
         refuse_mixed(ref)
 
 
-def refuse_unloadable_run(model: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse a run of lm-eval's whose quantised checkpoint needs a package that is missing.
+def refuse_unloadable_run(
+    model: str, arguments: Mapping[str, Any], device: str | None = None
+) -> None:
+    """Refuse a run of lm-eval's whose quantised checkpoint transformers cannot load here.
+
+    Parameters
+    ----------
+    model : str
+        A name in lm-eval's registry.
+    arguments : mapping
+        What the model is loaded with.
+    device : str, optional
+        The run's own, which comes before that of the arguments.
 
     Raises
     ------
     CheckpointError
-        It does; or nothing is there by this name or revision.
+        It cannot; or nothing is there by this name or revision.
 
     """
     given, ref = _given_and_named(arguments)
     if CLASSES.get(model) in TRANSFORMERS_BACKENDS and ref is not None and "gguf_file" not in given:
-        refuse_unloadable(ref)
+        refuse_unloadable(ref, lambda: _device_of(device or given.get("device")))
+
+
+def _device_of(named: str | None) -> str:
+    """Return where lm-eval loads a model: on CUDA unless named otherwise, without it on the CPU."""
+    import torch
+
+    wanted = named or "cuda"
+    return "cpu" if wanted.startswith("cuda") and not torch.cuda.is_available() else wanted
 
 
 def refuse_changed_names(arguments: Mapping[str, Any]) -> None:

@@ -61,7 +61,7 @@ class Resolved:
 
 
 def resolve_all(
-    wanted: Sequence[Candidate], panels: Sequence[Panel], store: Store
+    wanted: Sequence[Candidate], panels: Sequence[Panel], store: Store, device: DeviceKind
 ) -> tuple[list[Resolved], list[Missing]]:
     """Return the checkpoints that exist, and the cells of those that do not.
 
@@ -87,7 +87,7 @@ def resolve_all(
             if settings.applies_template:
                 checkpoint.require_chat_template()
             if settings.backend in TRANSFORMERS_BACKENDS:
-                checkpoint.require_packages()
+                checkpoint.require_loadable(lambda: device.kind)
             return Resolved(candidate, checkpoint, settings, weigh(checkpoint))
         except CheckpointError as error:
             return error

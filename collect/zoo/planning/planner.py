@@ -95,7 +95,7 @@ def make_plan(
         include_path=zoo.settings.include_path,
     )
     tell(f"resolving {counted(len(wanted), 'checkpoint')}")
-    resolved, missing = resolve_all(wanted, panels, store)
+    resolved, missing = resolve_all(wanted, panels, store, device)
     merged, notices = merge(resolved)
     models = [
         make_model(f, aliases, table, device, name=name)

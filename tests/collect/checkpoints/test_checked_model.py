@@ -164,6 +164,40 @@ def test_weights_that_the_model_has_no_place_for_are_named(folder: Path) -> None
     )
 
 
+def quantised(weights: dict[str, Any]) -> dict[str, Any]:
+    """Return weights as ModelOpt stores them: eight bits each, and a scale for a layer."""
+    import torch
+
+    changed = dict(weights)
+    for name, weight in weights.items():
+        if name.endswith("_proj.weight"):
+            scale = weight.abs().max() / 448
+            changed[name] = (weight / scale).to(torch.float8_e4m3fn)
+            changed[f"{name}_scale"] = scale.float()
+    return changed
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_weights_whose_scales_would_be_left_out_are_refused(folder: Path, backend: str) -> None:
+    change_weights(folder, quantised)
+    words = "quantised by a method that its configuration does not state; .* first model.layers.0."
+    with pytest.raises(CheckpointError, match=words):
+        load(folder, backend)
+
+
+def test_scales_of_layers_that_are_left_out_are_no_fault(folder: Path, scores: list[float]) -> None:
+    """As of layers that predict further tokens, which many models have behind their last one."""
+
+    def with_another(weights: dict[str, Any]) -> dict[str, Any]:
+        last = {n.replace("layers.1.", "layers.2."): t for n, t in quantised(weights).items()}
+        return weights | {n: t.clone() for n, t in last.items() if "layers.2." in n}
+
+    change_weights(folder, with_another)
+    lm = load(folder)
+    assert any("have no place in the model" in note for note in lm.notes)
+    assert score(lm, *PAIRS) == scores
+
+
 def append_end(folder: Path, processor: str) -> None:
     """Let the tokenizer put its last token behind every text, in one of the ways there are."""
     path = folder / "tokenizer.json"

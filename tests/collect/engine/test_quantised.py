@@ -14,6 +14,7 @@ from engine_parts import SIZES, assert_scores_as_hf_does, byte_tokenizer
 from packaging.version import Version
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
+from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
 from capspace.collect.engine.support import unsupported_reason
 
@@ -74,6 +75,8 @@ BY_NAME: dict[str, tuple[dict[str, Any], str | None]] = {
     "awq": ({"quant_method": "awq", "bits": 4, "group_size": 128}, None),
     "fp8 on a GPU": ({"quant_method": "fp8", "activation_scheme": "dynamic"}, ROUNDED),
     "fp8, brought back": ({"quant_method": "fp8", "dequantize": True}, None),
+    "mxfp8 on a GPU": ({"quant_method": "mxfp8"}, ROUNDED),
+    "mxfp8, brought back": ({"quant_method": "mxfp8", "dequantize": True}, None),
     "bitnet": ({"quant_method": "bitnet"}, ROUNDED),
     "new": ({"quant_method": "of tomorrow"}, "quantised by of tomorrow, which the engine does not"),
 }
@@ -133,19 +136,26 @@ def test_activations_rounded_by_their_batch() -> None:
     Version(transformers.__version__) < Version("5"), reason="it loads fp8 on a GPU alone"
 )
 @pytest.mark.filterwarnings("ignore")  # of transformers and torch, about a CPU without kernels
-def test_fp8_is_brought_back_on_a_cpu(tmp_path: Path) -> None:
-    """As DeepSeek V3 is released: blocks of weights with a scale each."""
+@pytest.mark.parametrize(("method", "block"), [("fp8", [128, 128]), ("mxfp8", [1, 32])])
+def test_fp8_is_brought_back_on_a_cpu(method: str, block: list[int], tmp_path: Path) -> None:
+    """Blocks of weights with a scale each: as DeepSeek V3 is released, and by OCP's standard."""
+    if method not in AUTO_QUANTIZER_MAPPING:
+        pytest.skip(f"this transformers does not know {method}")
     model = wide(hidden_size=128, intermediate_size=128)
     weights = {}
     for name, weight in model.state_dict().items():
         weights[name] = weight.bfloat16()
         if "_proj" in name:
-            scale = weight.abs().max() / 448
-            weights[name] = (weight / scale).to(torch.float8_e4m3fn)
-            weights[f"{name}_scale_inv"] = scale.reshape(1, 1).float()
+            exponent = (weight.abs().max() / 448).log2().ceil()
+            weights[name] = (weight / exponent.exp2()).to(torch.float8_e4m3fn)
+            grid = [-(-size // side) for size, side in zip(weight.shape, block, strict=True)]
+            scales = exponent.exp2().expand(grid).float()
+            if method == "mxfp8":  # of which only the exponent is stored
+                scales = (exponent + 127).expand(grid).to(torch.uint8)
+            weights[f"{name}_scale_inv"] = scales.contiguous()
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     model.config.quantization_config = {
-        **{"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128]},
+        **{"quant_method": method, "activation_scheme": "dynamic", "weight_block_size": block},
     }
     model.config.save_pretrained(tmp_path)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()

@@ -14,6 +14,7 @@ from capspace.collect.errors import ZooError
 from capspace.collect.storage.store import Store
 from capspace.collect.zoo.config.config import read_zoo
 from capspace.collect.zoo.config.expand import _by_number, candidates, expand_braces
+from capspace.collect.zoo.devices.device import DeviceKind
 from capspace.collect.zoo.planning.models import facts_table, merge, resolve_all
 from capspace.tasks.panel import load_panel
 
@@ -353,10 +354,10 @@ def test_the_same_bytes_with_other_settings_and_a_zoo_of_nothing_are_refused(
     text = "checkpoints: [one, {ref: two, dtype: float16}]\npanels: smoke\n"
     file = read_zoo(zoo(tmp_path, text))
     with Store(tmp_path / "store") as store:
-        resolved, missing = resolve_all(candidates(file), [], store)
+        resolved, missing = resolve_all(candidates(file), [], store, DeviceKind("cpu"))
         assert missing == []
         with pytest.raises(ZooError, match=r"two is the same .* as one .*with other settings"):
             merge(resolved)
         gone = [replace(c, ref="./nowhere") for c in candidates(file)]
         with pytest.raises(ZooError, match=r"no checkpoint of this zoo can be used; \./nowhere"):
-            resolve_all(gone, [load_panel("smoke")], store)
+            resolve_all(gone, [load_panel("smoke")], store, DeviceKind("cpu"))
