@@ -174,7 +174,8 @@ def _choose(
     if dtype is None:
         best = logits.argmax(-1)[rows] == tokens
         logits = logits.float()
-        normalisers = torch.cat([block.logsumexp(-1) for block in logits.split(_NORMALISED)])
+        blocks = torch.split(logits, _NORMALISED)
+        normalisers = torch.cat([block.logsumexp(-1) for block in blocks])
         logprob = logits[rows, tokens] - normalisers[rows]
     else:
         logits = logits.log_softmax(-1, dtype=dtype)
