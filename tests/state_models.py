@@ -28,7 +28,7 @@ KIMI = {
 }
 MAMBA = {
     **{"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1},
-    **{"mamba_chunk_size": 16, "head_dim": 8},
+    **{"mamba_chunk_size": 64, "head_dim": 8},
 }
 GRANITE = {
     **{"layer_types": ["mamba", "attention", "mamba"], "shared_intermediate_size": 32},
@@ -37,7 +37,7 @@ GRANITE = {
 NEMOTRON = {
     **{"layers_block_type": ["mamba", "attention", "mlp", "mamba"], "head_dim": 8},
     **{"mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "n_groups": 1},
-    **{"chunk_size": 16, "num_hidden_layers": 4},
+    **{"chunk_size": 64, "num_hidden_layers": 4},
 }
 LATENT = {
     **{"kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8},
@@ -49,7 +49,7 @@ BAILING = {
 }
 ZAMBA_2 = {
     **{"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"], "num_hidden_layers": 4},
-    **{"n_mamba_heads": 8, "mamba_d_state": 8, "chunk_size": 16, "num_key_value_heads": 4},
+    **{"n_mamba_heads": 8, "mamba_d_state": 8, "chunk_size": 64, "num_key_value_heads": 4},
 }
 ZAMBA = {
     **{"attn_layer_period": 3, "attn_layer_offset": 2, "num_hidden_layers": 6},
@@ -59,7 +59,7 @@ JAMBA = {
     **{"attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 4},
     **{"mamba_d_state": 8, "mamba_dt_rank": 4},
 }
-MAMBA_2 = {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 1, "chunk_size": 16}
+MAMBA_2 = {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 1, "chunk_size": 64}
 MINIMAX = {
     **{"layer_types": ["linear_attention", "full_attention", "linear_attention"], "head_dim": 8},
     **{"num_local_experts": 4, "num_experts_per_tok": 2, "block_size": 16},

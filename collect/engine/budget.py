@@ -9,7 +9,7 @@ from .scoring import Budget
 
 __all__ = ["free_memory", "generation_rows", "scoring_budget"]
 
-_ON_CPU = Budget(tokens=384, rows=128)
+_ON_CPU = Budget(tokens=384, rows=96)
 """About as fast as passes four times as large; the memory of one text at a time."""
 _CPU_GENERATIONS = 8, 32  # of long texts, of short ones
 _CPU_GENERATED_TOKENS = 16384  # what hf takes for half as many, at its best batch

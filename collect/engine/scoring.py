@@ -26,6 +26,10 @@ HALF = (torch.float16, torch.bfloat16)
 """Types in which a log-probability of some nats is rounded by a hundredth."""
 
 
+_NORMALISED = 16
+"""Rows of logits that are normalised at once, as each takes copies of them."""
+
+
 @dataclass(frozen=True)
 class Target:
     """One continuation to score.
@@ -170,7 +174,9 @@ def _choose(
     if dtype is None:
         best = logits.argmax(-1)[rows] == tokens
         logits = logits.float()
-        logprob = logits[rows, tokens] - logits.logsumexp(-1)[rows]
+        blocks = torch.split(logits, _NORMALISED)
+        normalisers = torch.cat([block.logsumexp(-1) for block in blocks])
+        logprob = logits[rows, tokens] - normalisers[rows]
     else:
         logits = logits.log_softmax(-1, dtype=dtype)
         best = logits.argmax(-1)[rows] == tokens
@@ -278,10 +284,13 @@ def score_targets(
             before = _contents(cache)
             try:
                 with autocast():
-                    logits = forward(
-                        model, tree.tokens[start:stop], tree.depth[start:stop], rows - start, cache
+                    scores.add(
+                        rows,
+                        forward(
+                            *(model, tree.tokens[start:stop], tree.depth[start:stop]),
+                            *(rows - start, cache),
+                        ),
                     )
-                scores.add(rows, logits)
             except torch.OutOfMemoryError:
                 if stop - start == 1:
                     raise

@@ -17,7 +17,7 @@ from transformers.cache_utils import DynamicCache
 from ..forward import CACHE_NAMES, UnsupportedForwardError, base_model, first_line
 from ..tree import IntArray
 from .own_caches import ListedState, own_cache, select_linear
-from .scan import continued_scans, scanning_layers
+from .scan import continued_scans, layers_in_pieces, scanning_layers, short_pieces
 
 __all__ = [
     "ATTENTION",
@@ -198,6 +198,8 @@ class StateForward:
         Whether ``logits_to_keep`` names the tokens whose logits are computed; all are otherwise.
     scanning : tuple of Module
         The layers whose scans go on with help.
+    in_pieces : tuple of Module
+        The layers whose scans take shorter pieces.
 
     """
 
@@ -206,6 +208,7 @@ class StateForward:
     takes_positions: bool = True
     picks_columns: bool = True
     scanning: tuple[nn.Module, ...] = ()
+    in_pieces: tuple[nn.Module, ...] = ()
 
     @classmethod
     def of(cls, model: nn.Module) -> StateForward:
@@ -218,7 +221,7 @@ class StateForward:
 
         """
         parameters = inspect.signature(base_model(model).forward).parameters
-        scanning = scanning_layers(model)
+        scanning, in_pieces = scanning_layers(model), layers_in_pieces(model)
         reason = ""
         own = own_cache(model)
         for name in (own.argument,) if isinstance(own, ListedState) else CACHE_NAMES:
@@ -228,6 +231,7 @@ class StateForward:
                 takes_positions="position_ids" in parameters,
                 picks_columns="logits_to_keep" in parameters,
                 scanning=scanning,
+                in_pieces=in_pieces,
             )
             state = forward.empty()
             try:
@@ -287,7 +291,7 @@ class StateForward:
         if mask is not None:
             settings["attention_mask"] = mask.to(device)
         inputs = torch.from_numpy(tokens).to(device)
-        with continued_scans(self.scanning):
+        with continued_scans(self.scanning), short_pieces(self.in_pieces):
             output = self.model(input_ids=inputs, use_cache=True, **settings)
         logits: Tensor = output.logits
         if is_listed and state.tensors is None:

@@ -1,5 +1,6 @@
-"""A selective scan that begins at zero in every chunk goes on from the state of its layer instead.
+"""Scans of recurrent layers go on from their states, and take short pieces on a CPU.
 
+A selective scan that begins at zero in every chunk goes on from the state of its layer instead.
 The scan of Mamba-1 is linear in the state that it begins with: what an earlier state adds to its
 outputs and to the state behind the chunk is computed apart. Mamba, Falcon Mamba, Jamba and Zamba
 of transformers leave it out, without a warning, while their convolutions do go on.
@@ -11,14 +12,16 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["continued_scans", "scanning_layers"]
+__all__ = ["continued_scans", "layers_in_pieces", "scanning_layers", "short_pieces"]
 
 _NAME = "mamba_selective_scan"
+_PIECE = 32
+"""Tokens; among 16 to 64 it makes little difference."""
 _CACHE_NAMES = ("cache", "cache_params", "past_key_values")
 
 
@@ -54,6 +57,35 @@ def continued_scans(layers: Sequence[nn.Module]) -> Iterator[None]:
             scan = getattr(module, _NAME)
             stack.callback(setattr, module, _NAME, scan)
             setattr(module, _NAME, _continued(scan, before))
+        yield
+
+
+def layers_in_pieces(model: nn.Module) -> tuple[nn.Module, ...]:
+    """Return the layers of a model whose scans pad texts to pieces of `chunk_size`, as Mamba-2's.
+
+    None are returned elsewhere than on a CPU, where kernels may read the same number.
+    """
+    if next(model.parameters()).device.type != "cpu":
+        return ()
+    return tuple(
+        module
+        for module in model.modules()
+        if hasattr(module, "layer_idx") and isinstance(getattr(module, "chunk_size", None), int)
+    )
+
+
+@contextmanager
+def short_pieces(layers: Sequence[nn.Module]) -> Iterator[None]:
+    """Let the scans of these layers take short pieces within the block.
+
+    A scan compares each token of a piece with all others of it, those of the padding too. The size
+    of the pieces, 256 tokens in releases, decides what that costs and how it rounds, not what it
+    computes.
+    """
+    with ExitStack() as stack:
+        for layer in cast(Sequence[Any], layers):
+            stack.callback(setattr, layer, "chunk_size", layer.chunk_size)
+            layer.chunk_size = min(_PIECE, layer.chunk_size)
         yield
 
 

@@ -15,6 +15,7 @@ from state_models import HYBRIDS, build_named, each, needs_states
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import Budget, Target
 from capspace.collect.engine.state.forking import StateForward, fork
+from capspace.collect.engine.state.scan import layers_in_pieces
 from capspace.collect.engine.state.scoring import score_by_states
 
 pytestmark = needs_states
@@ -110,6 +111,21 @@ def test_deep_trees_hold_few_states(monkeypatch: pytest.MonkeyPatch) -> None:
     scores, stats = score_by_states(model, targets, Budget(384, 128))
     assert_same(scores, usual)
     assert stats.fed_tokens > least.fed_tokens
+
+
+@pytest.mark.parametrize("name", ["granite_4", "falcon_h1", "nemotron_h", "bamba", "mamba_2"])
+def test_scans_take_short_pieces_while_the_engine_reads(name: str) -> None:
+    model = build_named(name)
+    layers = layers_in_pieces(model)
+    during: list[int] = []
+    for layer in layers:
+        layer.register_forward_pre_hook(lambda module, _: during.append(module.chunk_size))
+    forward = StateForward.of(model)
+    with torch.no_grad():
+        forward(np.arange(3, 8)[None], np.arange(5)[None], np.array([4]), forward.empty())
+    assert layers
+    assert set(during) == {32}
+    assert {layer.chunk_size for layer in layers} == {64}
 
 
 @pytest.mark.parametrize("name", ["qwen3_5", "lfm2"])
