@@ -68,10 +68,8 @@ def _rounds_activations(method: str, settings: dict[str, Any]) -> bool:
         return bool(settings.get("load_in_8bit") or settings.get("_load_in_8bit"))
     if method == "quanto":
         return settings.get("activations") is not None
-    if method in {
-        "fp8",
-        "mxfp8",
-    }:  # on a CPU transformers computes by weights that it brings back to bf16
+    # on a CPU transformers computes by weights of these that it brings back to bf16
+    if method in {"fp8", "mxfp8"}:
         return not settings.get("dequantize")
     if method == "compressed-tensors":
         groups = (settings.get("config_groups") or {}).values()

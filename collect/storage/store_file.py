@@ -95,7 +95,7 @@ class StoreFile:
 
     def _keep_hashes(self, db: sqlite3.Connection) -> None:
         known = HashTable(db)
-        for path, remembered in self._hashes.items():
+        for path, remembered in list(self._hashes.items()):  # threads may add to them
             known[path] = remembered
         self._hashes.clear()
 
