@@ -68,6 +68,8 @@ def _states(scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame, pd.DataFrame 
         few.loc[model, known] = rng.binomial(ITEMS, scores.loc[model, known]) / ITEMS
     guarded = (few * ITEMS + 1) / (ITEMS + 2)  # a score of 0 or 1 is no exact one
     stderr = (guarded * (1 - guarded) / ITEMS) ** 0.5
-    return [("all", scores, None), ("half of them missing", half, None)] + [
-        (f"{ITEMS} items of each", few, stderr)
+    return [
+        ("all", scores, None),
+        ("half of them missing", half, None),
+        (f"{ITEMS} items of each", few, stderr),
     ]
