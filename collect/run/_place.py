@@ -264,9 +264,9 @@ def place_collection(
 
 
 def _lifts(placement: Placement, wanted: Iterable[str] | None) -> list[Lift]:
-    """Return what interventions would gain, where their scores are among the targets."""
+    """Return what interventions would gain, where a score of theirs is among the targets."""
     names = None if wanted is None else {name.lower() for name in wanted}
-    usable = [i for i in INTERVENTIONS if names is None or i.treated in names]
+    usable = [i for i in INTERVENTIONS if names is None or {i.base, i.treated} & names]
     scores = placement.scores.to_frame(placement.model).T.astype(float)
     stderr = placement.stderr.to_frame(placement.model).T.astype(float)
     return lift_card(scores, placement.reference, interventions=usable, stderr=stderr)
