@@ -15,6 +15,8 @@ _CPU_GENERATIONS = 8, 32  # of long texts, of short ones
 _CPU_GENERATED_TOKENS = 16384  # what hf takes for half as many, at its best batch
 _MAX_TOKENS = 16384
 _MAX_ROWS = 256
+_HEAD_WIDTHS = "head_dim", "qk_head_dim", "v_head_dim"  # the latter two of latent attention
+_STATE_COLUMNS = 5  # of RWKV, which does not state them
 
 
 def free_memory(device: torch.device) -> int | None:
@@ -51,7 +53,7 @@ def scoring_budget(
     share = free // 5
     row_bytes = 3 * 4 * int(text.vocab_size)
     hidden = int(text.hidden_size)
-    inner = int(getattr(text, "intermediate_size", None) or 4 * hidden)
+    inner = _largest(text, "intermediate_size") or 4 * hidden
     by_activations = share // ((12 * hidden + 4 * inner) * dtype.itemsize)
     mask_cells = share // (1 + dtype.itemsize)
     by_mask = int(((max_length / 2) ** 2 + mask_cells) ** 0.5 - max_length / 2)
@@ -87,15 +89,34 @@ def generation_rows(
     -----
     On a CPU, where many at once gain little, memory is what a few long texts take. On an
     accelerator two fifths of the free memory may hold keys and values, each generation
-    counted at full length with nothing shared.
+    counted at full length with nothing shared. Every layer counts as its widest does. The state of
+    a model without attention heads is as large at any length: it counts as keys and values of the
+    model's full width, four tokens per column, for it is twice as wide and often in fp32.
 
     """
     if free is None:
         fewest, most = _CPU_GENERATIONS
         return min(most, max(fewest, _CPU_GENERATED_TOKENS // (own or longest)))
     text = config.get_text_config(decoder=True)
-    heads = int(text.num_attention_heads)
-    width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
-    kv_width = int(getattr(text, "num_key_value_heads", None) or heads) * width
+    hidden = int(text.hidden_size)
+    heads = _largest(text, "num_attention_heads")
+    if heads is None:
+        kv_width = hidden
+        longest = 4 * (_largest(text, "state_size") or _STATE_COLUMNS)
+    else:
+        stated = [_largest(text, name) for name in _HEAD_WIDTHS]
+        width = max(filter(None, stated), default=hidden // heads)
+        kv_width = (_largest(text, "num_key_value_heads") or heads) * width
     row_bytes = 2 * int(text.num_hidden_layers) * kv_width * dtype.itemsize * longest
     return max(1, min(_MAX_ROWS, free * 2 // 5 // row_bytes))
+
+
+def _largest(config: PretrainedConfig, name: str) -> int | None:
+    """Return the size of this name, the largest of all layers; None where none is stated."""
+    try:
+        given = getattr(config, name, None)
+    except RuntimeError:  # transformers' own, where layers differ
+        n = int(config.num_hidden_layers)
+        given = [getattr(config.per_layer_config[i], name, None) for i in range(n)]
+    sizes = given if isinstance(given, list | tuple) else [given]
+    return max((int(size) for size in sizes if size), default=None)

@@ -9,6 +9,7 @@ import pytest
 import transformers
 from engine_parts import SIZES, byte_tokenizer
 from lm_eval.api.instance import Instance
+from lm_eval.api.model import CachingLM
 from lm_eval.models.huggingface import HFLM
 
 from capspace.collect.engine.lm import CapspaceLM
@@ -45,6 +46,16 @@ def test_the_others_get_their_scores(model: Any) -> None:
     for i, (score, greedy) in zip((0, 4), alone, strict=True):
         assert it.value.responses[i] == (pytest.approx(score, abs=1e-5), greedy)
     assert [it.value.responses[i] for i in UNSCORABLE] == [None] * 3
+
+
+def test_a_cache_of_lm_eval_keeps_the_others(model: Any, tmp_path: Path) -> None:
+    engine = CapspaceLM(model, **SHARED)
+    cached = CachingLM(engine, str(tmp_path / "cache.db"))
+    with pytest.raises(UnscorableRequestsError, match=r"^3 of 5 requests cannot"):
+        cached.loglikelihood(requests(PAIRS))
+    n_read = engine.stats.fed_tokens
+    assert len(cached.loglikelihood([requests(PAIRS)[i] for i in (0, 4)])) == 2
+    assert engine.stats.fed_tokens == n_read > 0
 
 
 def test_the_others_are_stored(model: Any, tmp_path: Path) -> None:
