@@ -10,7 +10,7 @@ import pytest
 from commands import Command
 from store_parts import RESULT
 
-from capspace.collect.cli.prices import device_hours, parse_parameters
+from capspace.collect.run._prices import device_hours, parse_parameters
 from capspace.collect.storage.store import Store
 from capspace.fit import FitError
 from capspace.tasks.workload import TypicalWorkload
