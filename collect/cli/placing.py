@@ -117,8 +117,8 @@ def placement_document(placed: PlacedModel, reasons: Sequence[str]) -> dict[str,
         {**each.to_dict(), "reference": reference_dict(each.reference, reason)}
         for each, reason in zip((placed.placement, *placed.others), reasons, strict=True)
     ]
-    for entry, found in zip((first, *others), placed.following, strict=False):
-        entry["next_evaluations"] = next_dict(found)
+    for entry, advice in zip((first, *others), placed.following, strict=False):
+        entry["next_evaluations"] = next_dict(advice)
     first["lifts"] = [lift.to_dict() for lift in placed.lifts]
     first["alarms"] = [alarm.to_dict() for alarm in placed.alarms]
     return {**first, "others": others} if others else first

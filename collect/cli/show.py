@@ -236,11 +236,11 @@ def print_placements(
         ],
         numbers=("Score", "Stderr", "Items", "Shots"),
     )
-    for placement, found in zip_longest(placements, following[: len(placements)]):
+    for placement, advice in zip_longest(placements, following[: len(placements)]):
         if len(placements) > 1:
             out.print()
             out.print(reference_words(placement.reference), style="bold", markup=False)
-        _print_placement(placement, found)
+        _print_placement(placement, advice)
     if len(placements) > 1:
         from .side_by_side import print_shared, shared_predictions
 
@@ -252,7 +252,7 @@ def print_placements(
             print_shared(by_reference)
 
 
-def _print_placement(placement: Placement, found: NextEvaluations | str | None) -> None:
+def _print_placement(placement: Placement, advice: NextEvaluations | str | None) -> None:
     """Print what one reference says of a model, and what to measure next for its targets."""
     out = console()
     missing: dict[str, list[str]] = {}
@@ -270,22 +270,22 @@ def _print_placement(placement: Placement, found: NextEvaluations | str | None) 
             f"{f' ({note})' if note else ''}",
             markup=False,
         )
-    is_known = found is not None and not isinstance(found, str)
+    is_known = advice is not None and not isinstance(advice, str)
     for step in () if is_known else placement.next_benchmarks[:1]:
         out.print(
             f"measure next: {step.benchmark}; the place would be {share(step.shrinkage)} less "
             f"uncertain{'' if step.reason == 'not measured' else f' (no score: {step.reason})'}"
-            f"{f'; no width is known, as {found}' if found else ''}",
+            f"{f'; no width is known, as {advice}' if advice else ''}",
             markup=False,
         )
     out.print()
     print_predictions("Predicted scores", placement.predictions)
     for reason, targets in placement.unpredicted_by_reason().items():
         out.print(f"not predicted: {', '.join(targets)}: {reason}", style="dim", markup=False)
-    if found is not None and not isinstance(found, str):
+    if advice is not None and not isinstance(advice, str):
         from .decision_tables import print_next
 
         out.print()
-        print_next(found)
-        for note in found.notes:
+        print_next(advice)
+        for note in advice.notes:
             out.print(note, style="dim", markup=False)

@@ -46,11 +46,11 @@ def next_of(
     table = leave_out_doubtful(placement.table, reference.chance_levels, keep=keep)
     try:
         costs, lines = prices(reference, table, model)
-        found = next_evaluations(
+        advice = next_evaluations(
             table, reference, prices=costs, model=model, targets=targets, level=level
         )
     except UnknownCostError:
         return "no cost of a benchmark is known"
     except (NothingToMeasureError, RefusedTargetError, UnknownNameError) as error:
         return str(error)
-    return replace(found, notes=(*found.notes, *lines))
+    return replace(advice, notes=(*advice.notes, *lines))

@@ -18,19 +18,19 @@ _LITTLE = 0.05
 
 
 def next_section(
-    found: NextEvaluations | str | None, placement: Placement, file: Path
+    advice: NextEvaluations | str | None, placement: Placement, file: Path
 ) -> dict[str, Any]:
     """Return what the template shows of the benchmarks to measure next; the figure is written.
 
     Where no target's width or no cost is known, that is said, for the table of what each benchmark
     does for the place, which then stands there.
     """
-    if found is None or isinstance(found, str):
-        return {"rows": [], "why_none": found or ""}
-    several = len(found.targets) > 1
-    now = sum(found.widths) / len(found.widths)
-    places = {step.measurement.benchmark: i for i, step in enumerate(found.path, 1)}
-    labels = [placement.reference.targets[name].label for name in found.targets]
+    if advice is None or isinstance(advice, str):
+        return {"rows": [], "why_none": advice or ""}
+    several = len(advice.targets) > 1
+    now = sum(advice.widths) / len(advice.widths)
+    places = {step.measurement.benchmark: i for i, step in enumerate(advice.path, 1)}
+    labels = [placement.reference.targets[name].label for name in advice.targets]
     return {
         "why_none": "",
         "targets": ", ".join(labels),
@@ -46,29 +46,29 @@ def next_section(
                 "width": score(sum(step.widths) / len(step.widths)),
                 "saved": f"{max(step.saved, 0.0):.1%}",
             }
-            for step in found.in_order
+            for step in advice.in_order
         ],
-        "outcome": path_words(found),
-        "notes": found.notes,
-        "figure": _figure(found, file),
+        "outcome": path_words(advice),
+        "notes": advice.notes,
+        "figure": _figure(advice, file),
     }
 
 
-def next_dict(found: NextEvaluations | str) -> dict[str, Any]:
+def next_dict(advice: NextEvaluations | str) -> dict[str, Any]:
     """Return a JSON-safe mapping of what to measure next, or of why that is not known."""
-    return {"unknown": found} if isinstance(found, str) else found.to_dict()
+    return {"unknown": advice} if isinstance(advice, str) else advice.to_dict()
 
 
-def path_words(found: NextEvaluations) -> str:
+def path_words(advice: NextEvaluations) -> str:
     """Return how far the benchmarks narrow the interval, and for which cost."""
-    if not found.path:
+    if not advice.path:
         return "no benchmark is expected to narrow the interval"
-    now = sum(found.widths) / len(found.widths)
-    last = found.path[-1]
+    now = sum(advice.widths) / len(advice.widths)
+    last = advice.path[-1]
     then = sum(last.widths) / len(last.widths)
     little = ", which is not worth much" if then > (1 - _LITTLE) * now else ""
-    narrow = f"in this order, {len(found.path)} of them narrow"
-    if len(found.path) == 1:
+    narrow = f"in this order, {len(advice.path)} of them narrow"
+    if len(advice.path) == 1:
         narrow = f"{last.measurement.benchmark} narrows"
     return f"{narrow} the width to {score(then)} from {score(now)} for {last.total}{little}"
 
@@ -77,10 +77,10 @@ def _reason(benchmark: str, missing: Mapping[str, str]) -> str:
     return missing.get(benchmark, "measured on some of its items")
 
 
-def _figure(found: NextEvaluations, file: Path) -> Drawn | None:
-    if not found.path:
+def _figure(advice: NextEvaluations, file: Path) -> Drawn | None:
+    if not advice.path:
         return None
     from ..figures import draw_cost_and_width
 
     caption = "Expected width of the interval after the next benchmarks, against their cost."
-    return written(draw_cost_and_width(found), caption, file)
+    return written(draw_cost_and_width(advice), caption, file)

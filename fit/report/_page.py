@@ -124,8 +124,8 @@ def write_report(
                 for k, each in enumerate(placements, start=1)
             ]
             coming = [
-                next_section(found, each, out / (f"next-{k}" if k > 1 else "next"))
-                for k, (each, found) in enumerate(
+                next_section(advice, each, out / (f"next-{k}" if k > 1 else "next"))
+                for k, (each, advice) in enumerate(
                     zip_longest(placements, following[: len(placements)]), start=1
                 )
             ]
@@ -142,8 +142,8 @@ def write_report(
                 result["others"] = [
                     {"reference": each.reference.name, **each.to_dict()} for each in others
                 ]
-            for found, entry in zip(following, (result, *result.get("others", ())), strict=False):
-                entry["next_evaluations"] = next_dict(found)
+            for advice, entry in zip(following, (result, *result.get("others", ())), strict=False):
+                entry["next_evaluations"] = next_dict(advice)
             write_together(
                 {
                     out / "result.json": json.dumps(result, indent=2, allow_nan=False) + "\n",
