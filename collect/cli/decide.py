@@ -195,7 +195,7 @@ class _Case:
         unit: str | None = None,
     ) -> tuple[dict[str, Cost], list[str]]:
         """Return the prices of the benchmarks, and lines on where they come from."""
-        from .prices import benchmark_prices
+        from ..run._prices import benchmark_prices
 
         return benchmark_prices(
             self.known, self.own, model=self.model, given=given, file=file, parameters=parameters,

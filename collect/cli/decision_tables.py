@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["print_next", "print_verdict"]
 
-_LITTLE = 0.05
-"""Measurements that narrow an interval by a smaller share are not worth much."""
-
 
 def print_verdict(result: Verdict) -> None:
     """Print a verdict, why it is so, and what could be measured first."""
@@ -76,6 +73,7 @@ def print_verdict(result: Verdict) -> None:
 
 def print_next(result: NextEvaluations) -> None:
     """Print what each benchmark would narrow, and the order in which to measure several."""
+    from capspace.fit.report._next_section import path_words
     from capspace.fit.report.words import score
 
     places = {step.measurement.benchmark: i + 1 for i, step in enumerate(result.path)}
@@ -94,26 +92,11 @@ def print_next(result: NextEvaluations) -> None:
                 f"{max(step.saved, 0.0):.1%}",
                 str(places.get(step.measurement.benchmark, "–")),
             )
-            # The rest of them stay by what each saves for its cost.
-            for step in sorted(
-                result.single, key=lambda s: places.get(s.measurement.benchmark, math.inf)
-            )
+            for step in result.in_order
         ],
         numbers=("Items", "Cost", widths, "Saved", "Order"),
     )
-    if not result.path:
-        console().print("no benchmark is expected to narrow the interval", markup=False)
-        return
-    last = result.path[-1]
-    then = sum(last.widths) / len(last.widths)
-    little = ", which is not worth much" if then > (1 - _LITTLE) * now else ""
-    narrow = f"in this order, {len(result.path)} of them narrow"
-    if len(result.path) == 1:
-        narrow = f"{last.measurement.benchmark} narrows"
-    console().print(
-        f"{narrow} the width to {score(then)} from {score(now)} for {last.total}{little}",
-        markup=False,
-    )
+    console().print(path_words(result), markup=False)
 
 
 def _items(step: Step) -> str:

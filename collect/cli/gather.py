@@ -86,6 +86,7 @@ def place(
     from ..comparison.twin_comparison import drifting_twins
     from ..run._measurement_notes import subtitle
     from ..run._place import place_collection
+    from ..run._prices import benchmark_prices
     from ..run.collect import collect_scores
     from ..runtime.distributed import is_helper
     from ..runtime.progress import progress_on
@@ -146,6 +147,9 @@ def place(
         further=further,
         drifts=drifts,
         judge=judge,
+        prices=lambda known, table, name: benchmark_prices(
+            known, table, model=name, given=price or (), file=prices, parameters=parameters
+        ),
     )
     verdict = placed.verdict
     steps = () if verdict is None else verdict.steps[: verdict.n_steps]
@@ -169,7 +173,7 @@ def place(
     for _, reason in chosen:
         o.console().print(reason, style="dim", markup=False)
     placements = [placed.placement, *placed.others]
-    print_placements(placements, subtitle=subtitle(collection))
+    print_placements(placements, subtitle=subtitle(collection), following=placed.following)
     if placed.lifts:
         print_lifts(placed.lifts)
         print_notes(outside_notes(placed.lifts))

@@ -174,7 +174,7 @@ def judge_of(
     from capspace.fit.errors import RefusedTargetError, TableError, UnknownNameError
     from capspace.fit.table.doubtful import leave_out_doubtful
 
-    from .prices import benchmark_prices, parse_parameters
+    from ..run._prices import benchmark_prices, parse_parameters
 
     if target is None or len(target) != 1:
         raise FitError("--target: name the evaluation that would be run, one at a time")

@@ -221,7 +221,13 @@ def print_lifts(lifts: Sequence[Lift]) -> None:
         o.print_table(
             f"{model}: what would help",
             (
-                *("Intervention", "Base", "Treated", "Gain", f"{own[0].level:.0%} interval"),
+                *(
+                    "Intervention",
+                    "Base",
+                    "Treated",
+                    "Gain",
+                    f"{own[0].level:.0%} interval",
+                ),
                 *("Tokens per point", "Mean error", "By mean gain", "Support", ""),
             ),
             [
@@ -241,3 +247,11 @@ def print_lifts(lifts: Sequence[Lift]) -> None:
             ],
             numbers=("Base", "Treated", "Gain", "Tokens per point", "Mean error", "By mean gain"),
         )
+        bases = dict.fromkeys(
+            (each.intervention.base_label, f"{each.base:.3f}")
+            for each in own
+            if each.intervention.base_label != each.intervention.base
+        )
+        if bases:
+            listed = "; ".join(f"{label} {base}" for label, base in bases)
+            o.console().print(f"base: {listed}", markup=False)

@@ -109,12 +109,16 @@ def with_further(
 
 def placement_document(placed: PlacedModel, reasons: Sequence[str]) -> dict[str, Any]:
     """Return placements as JSON: the first, and ``others`` where further references answer."""
+    from capspace.fit.report._next_section import next_dict
+
     from .chosen_reference import reference_dict
 
     first, *others = [
         {**each.to_dict(), "reference": reference_dict(each.reference, reason)}
         for each, reason in zip((placed.placement, *placed.others), reasons, strict=True)
     ]
+    for entry, advice in zip((first, *others), placed.following, strict=False):
+        entry["next_evaluations"] = next_dict(advice)
     first["lifts"] = [lift.to_dict() for lift in placed.lifts]
     first["alarms"] = [alarm.to_dict() for alarm in placed.alarms]
     return {**first, "others": others} if others else first

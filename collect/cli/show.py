@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -22,6 +23,7 @@ from capspace.fit.report.words import (
 from .options import console, print_table
 
 if TYPE_CHECKING:
+    from capspace.fit.decide import NextEvaluations
     from capspace.fit.prediction import Placement, Prediction
 
     from ..storage._receipt import Receipt
@@ -206,8 +208,9 @@ def print_placements(
     placements: Sequence[Placement],
     *,
     subtitle: Iterable[str] = (),
+    following: Sequence[NextEvaluations | str] = (),
 ) -> None:
-    """Print scores, then by each reference place, predictions, and what is missing."""
+    """Print scores, then by each reference place, predictions, and what to measure next."""
     from capspace.fit.table.sampling import shown_stderr
 
     out, first = console(), placements[0]
@@ -233,11 +236,11 @@ def print_placements(
         ],
         numbers=("Score", "Stderr", "Items", "Shots"),
     )
-    for placement in placements:
+    for placement, advice in zip_longest(placements, following[: len(placements)]):
         if len(placements) > 1:
             out.print()
             out.print(reference_words(placement.reference), style="bold", markup=False)
-        _print_placement(placement)
+        _print_placement(placement, advice)
     if len(placements) > 1:
         from .side_by_side import print_shared, shared_predictions
 
@@ -249,8 +252,8 @@ def print_placements(
             print_shared(by_reference)
 
 
-def _print_placement(placement: Placement) -> None:
-    """Print what one reference says of a model."""
+def _print_placement(placement: Placement, advice: NextEvaluations | str | None) -> None:
+    """Print what one reference says of a model, and what to measure next for its targets."""
     out = console()
     missing: dict[str, list[str]] = {}
     for benchmark, reason in placement.missing.items():
@@ -267,13 +270,22 @@ def _print_placement(placement: Placement) -> None:
             f"{f' ({note})' if note else ''}",
             markup=False,
         )
-    for step in placement.next_benchmarks[:1]:
+    is_known = advice is not None and not isinstance(advice, str)
+    for step in () if is_known else placement.next_benchmarks[:1]:
         out.print(
             f"measure next: {step.benchmark}; the place would be {share(step.shrinkage)} less "
-            f"uncertain{'' if step.reason == 'not measured' else f' (no score: {step.reason})'}",
+            f"uncertain{'' if step.reason == 'not measured' else f' (no score: {step.reason})'}"
+            f"{f'; no width is known, as {advice}' if advice else ''}",
             markup=False,
         )
     out.print()
     print_predictions("Predicted scores", placement.predictions)
     for reason, targets in placement.unpredicted_by_reason().items():
         out.print(f"not predicted: {', '.join(targets)}: {reason}", style="dim", markup=False)
+    if advice is not None and not isinstance(advice, str):
+        from .decision_tables import print_next
+
+        out.print()
+        print_next(advice)
+        for note in advice.notes:
+            out.print(note, style="dim", markup=False)

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from capspace.fit._display import counted, frame_html
-from capspace.fit.decide import INTERVENTIONS, Lift, ScoreAlarm, check_scores, lift_card
+from capspace.fit.decide import (
+    INTERVENTIONS,
+    Lift,
+    NextEvaluations,
+    ScoreAlarm,
+    check_scores,
+    lift_card,
+)
 from capspace.fit.prediction import Placement, place_model
 
 from ..settings import DEFAULT_PANEL, RunChanges, RunSettings
 from ..storage.result import Result
 from ..storage.score_table import to_table
+from ._advice import PricesOf, estimated_prices, next_of
 from ._measurement_notes import (
     foot_notes,
     further_note,
@@ -32,7 +40,16 @@ if TYPE_CHECKING:
 
     from ..comparison.twin_score import TwinScore
 
-__all__ = ["PlacedModel", "place", "place_collection"]
+__all__ = ["Deciding", "PlacedModel", "place", "place_collection"]
+
+
+class Deciding(TypedDict, total=False):
+    """By what is decided on a placed model."""
+
+    judge: Callable[[Sequence[Placement]], Verdict | str | None]
+    """Returns a verdict on a costly run from the placements, or why there is none."""
+    prices: PricesOf
+    """What benchmarks cost, by which those to measure next are ordered."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +72,8 @@ class PlacedModel:
     """Scores that the model's other scores contradict."""
     lifts: tuple[Lift, ...] = ()
     """What interventions would gain, as the report shows it; none where none is written."""
+    following: tuple[NextEvaluations | str, ...] = ()
+    """What to measure next by each reference, as the report shows it, or why that is not known."""
 
     verdict: Verdict | None = None
     """On a costly run, where one was asked for."""
@@ -171,7 +190,7 @@ def place_collection(
     release_date: str | None = None,
     further: Iterable[Result] = (),
     drifts: Iterable[TwinScore] = (),
-    judge: Callable[[Sequence[Placement]], Verdict | str | None] = lambda placements: None,
+    **deciding: Unpack[Deciding],
 ) -> PlacedModel:
     """Place the one model of a collection; see ``place`` and ``place_model``.
 
@@ -183,8 +202,9 @@ def place_collection(
         Scores of the same checkpoint on other benchmarks, from which references predict, too.
     drifts : iterable of TwinScore, default ()
         Scores that differ from others of the same model, as ``place`` finds them in the store.
-    judge : callable, optional
-        Returns a verdict on a costly run from the placements, or why there is none.
+    **deciding
+        ``judge`` returns a verdict on a costly run from the placements, or why there is none;
+        ``prices`` returns what benchmarks cost, by default as estimated from the model's size.
 
     See Also
     --------
@@ -230,13 +250,17 @@ def place_collection(
         )
         for each, wanted in zip(references, targets_of_each(references, targets), strict=True)
     )
-    verdict = judge([placement, *others])
+    judge = deciding.get("judge")
+    verdict = None if judge is None else judge([placement, *others])
     report = None
     lifts: list[Lift] = []
+    following: list[NextEvaluations | str] = []
     if out is not None:
         from capspace.fit.report import write_report
 
         lifts = _lifts(placement, wanted=targets)
+        prices = deciding.get("prices", estimated_prices)
+        following = [next_of(each, prices, level=level, keep=keep) for each in (placement, *others)]
         report = write_report(
             placement,
             out,
@@ -247,6 +271,7 @@ def place_collection(
             verdict=verdict,
             stopping=next((p for p in collection.stopping.values() if not p.is_whole), None),
             lifts=lifts,
+            following=following,
             marks={name: f"{n:.1%} unfinished" for name, n in unfinished_shares(results).items()},
         )
     no_verdict = verdict if isinstance(verdict, str) else ""
@@ -254,12 +279,13 @@ def place_collection(
         collection,
         placement,
         report,
-        tuple(others),
-        alarms,
-        tuple(lifts),
-        None if isinstance(verdict, str) else verdict,
-        no_verdict,
-        differing,
+        others=tuple(others),
+        alarms=alarms,
+        lifts=tuple(lifts),
+        following=tuple(following),
+        verdict=None if isinstance(verdict, str) else verdict,
+        no_verdict=no_verdict,
+        drifts=differing,
     )
 
 

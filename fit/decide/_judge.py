@@ -22,8 +22,8 @@ from ._outlook import Bounds, Outlook, only_model
 from ._path import Step, first_steps, walk
 from ._track_record import track_record
 from ._verdict import Question, Verdict
-from ._verdict_words import caution_of, reason_of
-from .cost import Cost
+from ._verdict_words import caution_of, reason_of, why_unweighed
+from .cost import Cost, unit_words
 
 __all__ = ["judge_run"]
 
@@ -116,9 +116,10 @@ def judge_run(
     few = few_items_notes(outlook, reference)
     notes = [*outlook.notes, *few, *filter(None, [stale_note(reference)])]
     steps: list[Step] = []
+    unweighed = ""
     answered = bool(question.is_answered(now.lower, now.upper)[0])
     if not answered:
-        steps, more = _steps(outlook, now, reference, prices or {}, cost)
+        steps, more, unweighed = _steps(outlook, now, reference, prices or {}, cost)
         notes += more
     chances = tuple(
         float(question.is_answered(s.bounds.lower[:, 0], s.bounds.upper[:, 0]).mean())
@@ -160,7 +161,7 @@ def judge_run(
         notes=tuple(notes),
         caution=caution_of(reference, chosen.name),
     )
-    return replace(verdict, reason=reason_of(verdict))
+    return replace(verdict, reason=reason_of(verdict, unweighed))
 
 
 def _require_number(
@@ -180,24 +181,33 @@ def _require_number(
 
 def _steps(
     outlook: Outlook, now: Bounds, reference: Reference, prices: Mapping[str, Cost], cost: Cost
-) -> tuple[list[Step], list[str]]:
+) -> tuple[list[Step], list[str], str]:
+    """Return what could be measured before, notes, and why some or all of it is not weighed."""
+    unit = unit_words(cost.unit)
     usable = {b: price for b, price in prices.items() if price.unit == cost.unit}
-    notes = []
-    if len(usable) < len(prices):
-        names = ", ".join(b for b in prices if b not in usable)
-        notes.append(f"not weighed, as their prices are not in {cost.unit} as the run's: {names}")
     try:
         options = options_of(outlook, reference, usable)
-    except NothingToMeasureError as error:
-        return [], [*notes, str(error)]
-    unpriced = [m.benchmark for m in options if m.cost is None and m.benchmark not in prices]
-    if unpriced:
-        notes.append(
-            f"not weighed, as nothing says what they cost: {', '.join(unpriced)}; "
-            "--price NAME=COST does"
-        )
+    except NothingToMeasureError:
+        names = ", ".join(target.name for target in outlook.targets)
+        every = f"every benchmark from which {names} is predicted is measured already"
+        return [], [], f"nothing is left to measure before: {every}"
     priced = [m for m in options if m.cost is not None]
-    return walk(outlook, now, first_steps(outlook, now, priced)), notes
+    unlike = [m.benchmark for m in options if m.cost is None and m.benchmark in prices]
+    unknown = [m.benchmark for m in options if m.cost is None and m.benchmark not in prices]
+    notes = []
+    if unlike:
+        notes.append(f"not weighed, as their prices are not in {unit} as the run's: ")
+        notes[-1] += ", ".join(unlike)
+    if unknown:
+        notes.append(
+            f"not weighed, as nothing says what they cost: {', '.join(unknown)}; "
+            f"--price NAME=COST does, in {unit}"
+        )
+    return (
+        walk(outlook, now, first_steps(outlook, now, priced)),
+        notes,
+        why_unweighed(unlike, unknown, unit, n_weighed=len(priced)),
+    )
 
 
 def _probability(

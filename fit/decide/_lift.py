@@ -50,6 +50,8 @@ class Intervention:
     tokens, base_tokens : float
         Tokens of an answer with it and without.
     base_samples : int
+    base_label : str
+        How the base was measured, in words; its name by default.
 
     See Also
     --------
@@ -71,8 +73,11 @@ class Intervention:
     tokens: float = 128.0
     base_tokens: float = 8.0
     base_samples: int = 1
+    base_label: str = ""
 
     def __post_init__(self) -> None:
+        if not self.base_label:
+            object.__setattr__(self, "base_label", self.base)
         check_count(self.samples, "samples")
         check_count(self.base_samples, "base_samples")
         for value, what in ((self.tokens, "tokens"), (self.base_tokens, "base_tokens")):
@@ -86,9 +91,17 @@ class Intervention:
 
 
 INTERVENTIONS = (
-    Intervention("GSM8K: chain of thought", "gsm8k", "gsm8k-cot"),
-    Intervention("GSM8K: majority of 5 chains", "gsm8k", "gsm8k-cot-sc", samples=5),
-    Intervention("BBH: chain of thought", "bbh", "bbh-cot"),
+    Intervention(
+        "GSM8K: chain of thought", "gsm8k", "gsm8k-cot", base_label="GSM8K, direct answers"
+    ),
+    Intervention(
+        "GSM8K: majority of 5 chains",
+        "gsm8k",
+        "gsm8k-cot-sc",
+        samples=5,
+        base_label="GSM8K, direct answers",
+    ),
+    Intervention("BBH: chain of thought", "bbh", "bbh-cot", base_label="BBH, direct answers"),
 )
 """Those of "study-2024", whose only number of samples is 5. It states no tokens: that answers
 have 8 without chain of thought and 128 with it is an assumption, which costs follow."""

@@ -64,6 +64,14 @@ class NextEvaluations:
     def _repr_html_(self) -> str:
         return frame_html(self)
 
+    @property
+    def in_order(self) -> tuple[Step, ...]:
+        """Steps of ``single``, those of the path first and in its order."""
+        places = {step.measurement.benchmark: i for i, step in enumerate(self.path)}
+        last = len(places)
+        # The rest of them stay by what each saves for its cost.
+        return tuple(sorted(self.single, key=lambda s: places.get(s.measurement.benchmark, last)))
+
     def to_frame(self) -> pd.DataFrame:
         """Return a row per benchmark, each as the only one to be measured.
 

@@ -12,7 +12,7 @@ from .cost import Cost
 if TYPE_CHECKING:
     from ._verdict import Verdict
 
-__all__ = ["caution_of", "reason_of"]
+__all__ = ["caution_of", "reason_of", "why_unweighed"]
 
 
 def caution_of(reference: Reference, target: str) -> str:
@@ -24,8 +24,35 @@ def caution_of(reference: Reference, target: str) -> str:
     return f"{status}: {evaluation.reason}" if evaluation.reason else status
 
 
-def reason_of(verdict: Verdict) -> str:
-    """Return why a verdict is so, in a sentence."""
+def why_unweighed(
+    unlike: Sequence[str], unknown: Sequence[str], unit: str, *, n_weighed: int
+) -> str:
+    """Return why no measurement, or only some, was weighed against a run; "" for all.
+
+    Parameters
+    ----------
+    unlike, unknown : sequence of str
+        Benchmarks whose price is in another unit, and those without a price.
+    unit : str
+        Of the run, as users are shown it.
+    n_weighed : int
+        Number of benchmarks with a price in the unit.
+
+    """
+    reasons = []
+    if unlike:
+        reasons.append(f"the prices of {', '.join(unlike)} are not in {unit}")
+    if unknown:
+        reasons.append(f"nothing says what {', '.join(unknown)} would cost")
+    if not reasons:
+        return ""
+    if n_weighed:
+        return "of those with a known cost, no prior measurement saves more than it costs"
+    return f"no measurement before was weighed, as {' and '.join(reasons)}"
+
+
+def reason_of(verdict: Verdict, unweighed: str = "") -> str:
+    """Return why a verdict is so, in a sentence; ``unweighed`` says why not all was weighed."""
     question, first = verdict.question, _names(verdict.steps[: verdict.n_steps])
     half = (verdict.upper - verdict.lower) / 2
     if question.threshold is not None:
@@ -41,7 +68,7 @@ def reason_of(verdict: Verdict) -> str:
     if verdict.decision == "skip":
         return f"{known}: the run would cost {verdict.cost} and is not likely to change that"
     if verdict.decision == "run":
-        return f"{open_}; no prior measurement saves more than it costs"
+        return f"{open_}; {unweighed or 'no prior measurement saves more than it costs'}"
     step, chance = verdict.steps[verdict.n_steps - 1], verdict.chances[verdict.n_steps - 1]
     return (
         f"{open_}; measuring {first} for {step.total} would answer the question without the run "

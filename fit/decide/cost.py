@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import FitError, TableError, UnknownNameError, near_matches
 
-__all__ = ["Cost", "parse_cost", "parse_prices", "read_prices"]
+__all__ = ["Cost", "parse_cost", "parse_prices", "read_prices", "unit_words"]
 
 HOURS, TOKENS = "device-hours", "tokens"
 
@@ -52,18 +52,31 @@ class Cost:
         amount, unit = self.amount, self.unit
         if unit == HOURS:
             hours = amount >= 1 or amount == 0
-            amount, unit = (amount, "GPU-hours") if hours else (60 * amount, "GPU-minutes")
+            amount, unit = (amount, HOURS) if hours else (60 * amount, "GPU-minutes")
         elif unit == TOKENS and amount >= 1e6:
             amount, unit = amount / 1e6, "million tokens"
-        elif unit in _MONEY.values():
-            unit = unit.upper()
         digits = f"{amount:,.0f}" if amount >= 100 else f"{amount:.3g}"
-        return f"{digits} {unit}"
+        return f"{digits} {unit_words(unit)}"
 
     def __mul__(self, factor: float) -> Cost:
         return Cost(self.amount * factor, self.unit)
 
     __rmul__ = __mul__
+
+
+def unit_words(unit: str) -> str:
+    """Return a unit of costs as users are shown it.
+
+    Examples
+    --------
+    >>> from capspace.fit.decide.cost import unit_words
+    >>> unit_words("device-hours"), unit_words("usd")
+    ('GPU-hours', 'USD')
+
+    """
+    if unit == HOURS:
+        return "GPU-hours"
+    return unit.upper() if unit in _MONEY.values() else unit
 
 
 def parse_cost(text: str) -> Cost:

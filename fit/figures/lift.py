@@ -68,7 +68,11 @@ def draw_lift(lifts: Sequence[Lift]) -> Figure:
             annotation_clip=False,
         )
     axes.axvline(0, color=GREY, lw=0.9)
-    axes.set_yticks(range(len(lifts)), [lift.intervention.name for lift in reversed(lifts)])
+    names = [
+        f"{lift.intervention.name}\ninstead of {lift.intervention.base_label}, {lift.base:.3f}"
+        for lift in reversed(lifts)
+    ]
+    axes.set_yticks(range(len(lifts)), names)
     axes.set_ylim(-0.6, len(lifts) - 0.4)
     axes.margins(x=0.1)
     axes.set_xlabel("Predicted gain, points of 100")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
 from .style import (
@@ -158,6 +159,7 @@ def draw_predictions(
     name: str,
     inside: ArrayLike | None = None,
     truth: ArrayLike | None = None,
+    attainable: ArrayLike | None = None,
     level: float = 0.9,
 ) -> Figure:
     """Draw one model's predictions of all targets with their intervals.
@@ -174,6 +176,8 @@ def draw_predictions(
         Whether the model lies inside the capabilities seen in fitting; others are drawn hollow.
     truth : (n,) array, optional
         Measured values, NaN where unknown.
+    attainable : (n,) array, optional
+        What the best tenth of such models exceed, NaN where unknown.
     level : float, default 0.9
         Nominal coverage.
 
@@ -246,6 +250,13 @@ def draw_predictions(
         handles.append(
             Line2D([], [], marker="|", ms=12, mew=2.4, ls="none", color=INK, label="measured")
         )
+    best = np.full(len(p), np.nan) if attainable is None else np.asarray(attainable, dtype=float)
+    if np.isfinite(best).any():
+        (marks,) = axes.plot(
+            best, rows, "D", ms=5.5, color=BLUE, mec="white", zorder=3, clip_on=False,
+            ls="none", label="best tenth",
+        )  # fmt: skip
+        handles.append(marks)
     axes.set_yticks(rows, targets)
     axes.set_ylim(len(p) - 0.4, -0.6)
     axes.set_xlim(-0.01, 1.01)
@@ -256,9 +267,12 @@ def draw_predictions(
     axes.legend(
         handles=handles,
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.1 - 0.9 / (len(p) + 3)),
+        bbox_to_anchor=(0.5, 0.0),
+        # In inches: below the label of the axis, however many targets there are.
+        bbox_transform=axes.transAxes + ScaledTranslation(0, -0.56, figure.dpi_scale_trans),
         ncols=4,
         columnspacing=1.6,
+        borderaxespad=0,
     )
     headline(axes, f"Predicted scores of {short_name(name)}")
     return figure

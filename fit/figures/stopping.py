@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -12,6 +13,10 @@ from .style import ACCENT, BLUE, GREEN, headline, panel, styled
 __all__ = ["draw_stopping"]
 
 _LEAST = 1e-4
+_GAP, _CLEAR = 8.0, 54.0
+"""Points between a point and its label, and below which the label would meet the line."""
+_RIGHT = 0.2
+"""Beyond this share of the tokens a label stands left of its point."""
 
 
 @styled
@@ -36,19 +41,11 @@ def draw_stopping(plan: StoppingPlan) -> Figure:
         mec="white",
         zorder=5,
     )
-    axes.annotate(
-        f"measured: {plan.token_share:.1%} of the tokens,\n{plan.widening:.1%} wider",
-        (plan.token_share, max(plan.widening, _LEAST)),
-        (10, 8),
-        textcoords="offset points",
-        color=ACCENT,
-        fontsize=10,
-    )
-    if plan.tolerance.relative:
-        axes.axhline(plan.tolerance.value, color=GREEN, lw=1.3, ls=(0, (4, 3)))
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(0.7 * min(*share, plan.token_share), 1.4)
+    axes.autoscale_view()
+    _label(axes, plan)
     percent = FuncFormatter(lambda value, _: f"{100 * value:g}%")
     between = FuncFormatter(lambda value, _: f"{100 * value:g}%" if f"{value:e}"[0] in "25" else "")
     axes.xaxis.set_major_formatter(percent)
@@ -60,3 +57,29 @@ def draw_stopping(plan: StoppingPlan) -> Figure:
         axes, "How much the remaining items would narrow", "the widest of the targets' intervals"
     )
     return figure
+
+
+def _label(axes: Axes, plan: StoppingPlan) -> None:
+    """Write beside the point what was measured, and at the line what was wanted."""
+    at = (plan.token_share, max(plan.widening, _LEAST))
+    above = _GAP
+    axes.set_ylim(top=max(axes.get_ylim()[1], 8 * at[1]))  # room for the label
+    if plan.tolerance.relative:
+        wanted = plan.tolerance.value
+        axes.axhline(wanted, color=GREEN, lw=1.3, ls=(0, (4, 3)))
+        axes.annotate(
+            f"wanted: at most {100 * wanted:g}% wider",
+            (1, wanted), (-4, -4), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", va="top", color=GREEN, fontsize=10,
+        )  # fmt: skip
+        axes.set_ylim(top=max(axes.get_ylim()[1], 4 * wanted))
+        low, high = axes.transData.transform([at, (at[0], wanted)])[:, 1]
+        apart = (high - low) * 72 / axes.figure.dpi
+        if 0 <= apart < _CLEAR:  # the label would lie on the line: it goes above it
+            above = apart + _GAP
+    is_right = plan.token_share > _RIGHT
+    axes.annotate(
+        f"measured: {plan.token_share:.1%} of the tokens,\n{plan.widening:.1%} wider",
+        at, (-10 if is_right else 10, above), textcoords="offset points",
+        ha="right" if is_right else "left", va="bottom", color=ACCENT, fontsize=10,
+    )  # fmt: skip

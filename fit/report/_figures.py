@@ -74,9 +74,10 @@ def draw_placement(
             [p.upper for p in placement.predictions],
             name=placement.model,
             inside=[p.support.inside for p in placement.predictions],
+            attainable=[p.attainable for p in placement.predictions],
             level=placement.predictions[0].level,
         ),
-        "Predicted scores with their intervals.",
+        "Predicted scores with their intervals, and what the best tenth of such models exceed.",
     )
     for prediction in (p for p in placement.predictions if p.target in placement.laws):
         drawn[f"target-{prediction.target}"] = (

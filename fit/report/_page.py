@@ -7,27 +7,43 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.resources import files
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import jinja2
 from markupsafe import Markup
 
 from .._files import making_folder, write_together
-from ..decide import Lift, Verdict
+from ..decide import Lift, NextEvaluations, Verdict
 from ..decide._stopping import StoppingPlan
 from ..errors import FitError
 from ..prediction import Placement
 from ..table.sampling import shown_stderr
 from ._cards import cards_of, columns_of
-from ._drawn import Drawn, written
+from ._drawn import written
 from ._figures import draw_lifts, draw_placement
 from ._foot import foot_of
+from ._next_section import next_dict, next_section
 from ._sections import section_of
 from ._verdict_section import verdict_section
 from .words import count, score
 
-__all__ = ["write_report"]
+__all__ = ["Decisions", "write_report"]
+
+
+class Decisions(TypedDict, total=False):
+    """What was decided about a placed model, each part shown where it is given."""
+
+    verdict: Verdict | str | None
+    """On a costly run of the model, or why there is none: the first thing on the page."""
+    stopping: StoppingPlan | None
+    """Why only some items were measured."""
+    lifts: Sequence[Lift]
+    """What interventions would gain, as ``lift_card`` returns it."""
+    following: Sequence[NextEvaluations | str]
+    """What to measure next by each placement, or why that is not known: a benchmark's effect on the
+    place is shown then."""
 
 
 def write_report(
@@ -38,10 +54,8 @@ def write_report(
     subtitle: Iterable[str] = (),
     foot: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
-    verdict: Verdict | str | None = None,
-    stopping: StoppingPlan | None = None,
-    lifts: Sequence[Lift] = (),
     marks: Mapping[str, str] | None = None,
+    **decisions: Unpack[Decisions],
 ) -> Path:
     """Write the report of a placement into a folder and return the page's path.
 
@@ -60,14 +74,13 @@ def write_report(
         Further sentences of the page's foot: how the scores were measured.
     extra : mapping, optional
         Further entries of ``result.json``.
-    verdict : Verdict or str, optional
-        On a costly run of the model, or why there is none: the first thing on the page.
-    stopping : StoppingPlan, optional
-        Why only some items were measured.
-    lifts : sequence of Lift, default ()
-        What interventions would gain, as ``lift_card`` returns it.
     marks : mapping of benchmark to str, optional
         What a reader must know of single scores, in a few words, which stand beside them.
+    **decisions
+        ``verdict`` (on a costly run, or why there is none: the first thing on the page),
+        ``stopping`` (why only some items were measured), ``lifts`` (as ``lift_card`` returns them),
+        and ``following`` (of each placement what ``next_evaluations`` returns, or why that is not
+        known).
 
     Raises
     ------
@@ -91,6 +104,8 @@ def write_report(
     out = Path(out)
     page = out / "report.html"
     placements = [placement, *others]
+    verdict, lifts = decisions.get("verdict"), decisions.get("lifts", ())
+    following = list(decisions.get("following", ()))
     for other in placements[1:]:
         if other.model != placement.model:
             raise FitError(
@@ -103,10 +118,16 @@ def write_report(
                 {
                     name: written(figure, caption, out / (f"{name}-{k}" if k > 1 else name))
                     for name, (figure, caption) in draw_placement(
-                        each, stopping if k == 1 else None
+                        each, decisions.get("stopping") if k == 1 else None
                     ).items()
                 }
                 for k, each in enumerate(placements, start=1)
+            ]
+            coming = [
+                next_section(advice, each, out / (f"next-{k}" if k > 1 else "next"))
+                for k, (each, advice) in enumerate(
+                    zip_longest(placements, following[: len(placements)]), start=1
+                )
             ]
             first = None if verdict is None else verdict_section(verdict, out)
             if lifts:
@@ -121,10 +142,20 @@ def write_report(
                 result["others"] = [
                     {"reference": each.reference.name, **each.to_dict()} for each in others
                 ]
+            for advice, entry in zip(following, (result, *result.get("others", ())), strict=False):
+                entry["next_evaluations"] = next_dict(advice)
             write_together(
                 {
                     out / "result.json": json.dumps(result, indent=2, allow_nan=False) + "\n",
-                    page: _render(placements, drawn, (subtitle, foot, marks or {}), first),
+                    page: _render(
+                        placements,
+                        [
+                            section_of(*parts)
+                            for parts in zip(placements, drawn, coming, strict=True)
+                        ],
+                        (subtitle, foot, marks or {}),
+                        first,
+                    ),
                 }
             )
     except OSError as error:
@@ -134,7 +165,7 @@ def write_report(
 
 def _render(
     placements: Sequence[Placement],
-    drawn: Sequence[Mapping[str, Drawn]],
+    sections: Sequence[Mapping[str, Any]],
     words: tuple[Iterable[str], Iterable[str], Mapping[str, str]],
     verdict: Mapping[str, Any] | None,
 ) -> str:
@@ -158,7 +189,7 @@ def _render(
         verdict=None if verdict is None else Markup(section.render(verdict)),  # noqa: S704
         cards=cards,
         columns=columns_of(cards),
-        sections=[section_of(each, own) for each, own in zip(placements, drawn, strict=True)],
+        sections=sections,
         scores=_score_rows(first, marks),
         missing=[{"benchmark": b, "reason": reason} for b, reason in missing.items()],
         footer=[*foot_of(placements), *foot],

@@ -15,8 +15,13 @@ from .words import outside, score, share
 __all__ = ["section_of"]
 
 
-def section_of(placement: Placement, drawn: Mapping[str, Drawn]) -> dict[str, Any]:
-    """Return what the template shows of a placement, with its figures by name."""
+def section_of(
+    placement: Placement, drawn: Mapping[str, Drawn], following: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the template shows of a placement, with its figures by name.
+
+    ``following`` is what ``next_section`` returns of it.
+    """
     reference = placement.reference
     first = placement.predictions[0] if placement.predictions else None
     return {
@@ -26,7 +31,10 @@ def section_of(placement: Placement, drawn: Mapping[str, Drawn]) -> dict[str, An
         "unpredicted": _unpredicted(placement),
         "level": "" if first is None else share(first.level),
         "method": "" if first is None else first.method,
-        "next_steps": [
+        "following": following,
+        "next_steps": []
+        if following["rows"]
+        else [
             {
                 "benchmark": n.benchmark,
                 "reason": n.reason,

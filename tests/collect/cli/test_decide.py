@@ -10,7 +10,7 @@ import pytest
 from commands import Command
 from store_parts import RESULT
 
-from capspace.collect.cli.prices import device_hours, parse_parameters
+from capspace.collect.run._prices import device_hours, parse_parameters
 from capspace.collect.storage.store import Store
 from capspace.fit import FitError
 from capspace.tasks.workload import TypicalWorkload
@@ -171,8 +171,67 @@ def test_prices_in_another_unit_are_not_weighed(capspace: Command, table: Path) 
     run = ("--target", "bbh", "--cost", "250usd", "--threshold", "0.5")
     shown = json.loads(capspace("verdict", table, *run, "--price", "ARC-C=1h", "--json").out)
     assert shown["decision"] == "run"
-    assert any("not in usd as the run's: ARC-C" in note for note in shown["notes"])
+    assert any("not in USD as the run's: ARC-C" in note for note in shown["notes"])
     assert any("nothing says what they cost: Winogrande" in note for note in shown["notes"])
+    assert "saves more than it costs" not in shown["reason"]
+    assert "as the prices of ARC-C are not in USD and nothing says what" in shown["reason"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "prices", "reason"),
+    [
+        # neither a size nor a price is known
+        (
+            "model,MMLU,HellaSwag\nmine,0.62,0.81\n",
+            (),
+            "no measurement before was weighed, as nothing says what ARC-C, Winogrande, "
+            "TruthfulQA, GSM8K, XWinograd, HumanEval would cost",
+        ),
+        # every price is in another unit
+        (
+            "model,MMLU,HellaSwag,ARC-C,Winogrande,TruthfulQA,GSM8K,XWinograd\n"
+            "mine,0.62,0.81,0.6,0.75,0.45,0.4,0.8\n",
+            ("--price", "HumanEval=5usd"),
+            "no measurement before was weighed, as the prices of HumanEval are not in GPU-hours",
+        ),
+        # every benchmark is measured
+        (
+            "model,MMLU,HellaSwag,ARC-C,Winogrande,TruthfulQA,GSM8K,XWinograd,HumanEval\n"
+            "mine,0.62,0.81,0.6,0.75,0.45,0.4,0.8,0.3\n",
+            (),
+            "nothing is left to measure before: every benchmark from which bbh is predicted is "
+            "measured already",
+        ),
+    ],
+)
+def test_a_run_before_which_nothing_was_weighed_says_why(
+    capspace: Command, tmp_path: Path, rows: str, prices: tuple[str, ...], reason: str
+) -> None:
+    table = tmp_path / "scores.csv"
+    table.write_text(rows)
+    question = ("--tolerance", "0.01", *prices, "--json")
+    shown = json.loads(capspace("verdict", table, *BBH, *question).out)
+    assert shown["decision"] == "run"
+    assert shown["reason"].endswith(f"; {reason}")
+    assert "device-hours" not in " ".join([shown["reason"], *shown["notes"]])
+
+
+def test_a_benchmark_of_several_languages_on_few_items_is_measured_further(
+    capspace: Command, tmp_path: Path
+) -> None:
+    table = tmp_path / "scores.csv"
+    for n_items, is_open in (("50", True), ("4449", False)):
+        table.write_text(
+            "model,benchmark,score,n_items\nmine,MMLU,0.62,\nmine,HellaSwag,0.81,\n"
+            f"mine,XWinograd,0.8,{n_items}\n"
+        )
+        prices = ("--price", "XWinograd=2h", "--price", "ARC-C=1h", "--json")
+        shown = json.loads(capspace("next", table, "--target", "bbh", *prices).out)
+        steps = {s["benchmark"]: s for s in shown["single"]}
+        assert ("XWinograd" in steps) is is_open
+        if is_open:
+            assert steps["XWinograd"]["n_items"] == 4449
+            assert steps["XWinograd"]["cost"] == pytest.approx(2 * (1 - 50 / 4449))
 
 
 @pytest.mark.slow

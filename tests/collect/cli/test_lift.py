@@ -72,6 +72,8 @@ def test_scores_far_below_chance_are_left_out(capspace: Command, tmp_path: Path)
         for words in ((sound,), (doubtful,), (doubtful, "--keep"))
     )
     assert by_doubtful["lifts"] == by_sound["lifts"]
+    labels = {lift["intervention"]["base_label"] for lift in by_sound["lifts"]}
+    assert labels == {"GSM8K, direct answers", "BBH, direct answers"}
     assert any("HellaSwag" in note and "chance" in note for note in by_doubtful["notes"])
     assert by_all["lifts"] != by_sound["lifts"]
     doubtful.write_text("model,MMLU\nmine,0.0\n")
@@ -140,3 +142,17 @@ def test_scores_on_few_items_widen_the_card(capspace: Command, own: tuple[Path, 
         return float(lift["upper"] - lift["lower"])
 
     assert width(3) > 1.2 * width(10_000)
+
+
+@pytest.mark.slow
+def test_the_card_says_that_the_study_answers_without_chains(
+    capspace: Command, tmp_path: Path
+) -> None:
+    table = tmp_path / "scores.csv"
+    table.write_text("model,MMLU,GSM8K\nmine,0.62,0.40\n")
+    lifts = json.loads(capspace("lift", table, "--json").out)["lifts"]
+    shown = capspace("lift", table).out
+    (line,) = (row for row in shown.splitlines() if row.startswith("base: "))
+    assert "GSM8K, direct answers" in line
+    for lift in lifts:
+        assert f"{lift['intervention']['base_label']} {lift['base']:.3f}" in line

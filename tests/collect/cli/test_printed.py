@@ -27,12 +27,12 @@ from capspace.collect.cli.decision_tables import print_next
 from capspace.collect.cli.gather import _widths
 from capspace.collect.cli.lift import _samples
 from capspace.collect.cli.old_names import reading
-from capspace.collect.cli.prices import _mode
 from capspace.collect.cli.shrinking import _families
 from capspace.collect.cli.side_by_side import print_shared
 from capspace.collect.cli.study import _print_reproduction
 from capspace.collect.cli.tables import read_scores, save_figures
 from capspace.collect.cli.target_tables import evaluation_words
+from capspace.collect.run._prices import _mode
 from capspace.collect.runtime.signals import Terminated
 from capspace.collect.storage.result import Missing
 from capspace.collect.storage.store import Store

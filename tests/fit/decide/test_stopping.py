@@ -259,3 +259,32 @@ def test_a_figure_ends_at_all_tokens_and_a_plan_knows_its_whole_pools() -> None:
     assert "100%" in labels
     assert not any("10^" in label for label in labels)
     assert plan_items(EFFECT, planted((10_000, 1000)), Tolerance.read("5%")).is_whole
+
+
+@pytest.mark.parametrize("widening", [0.002, 0.032, 0.048, 0.3])
+@pytest.mark.parametrize("share", [0.02, 0.06, 0.5])
+def test_labels_of_a_stopping_curve_lie_beside_its_lines(widening: float, share: float) -> None:
+    from types import SimpleNamespace
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from capspace.fit.figures.stopping import draw_stopping
+
+    curve = ((0.01, 0.6), (0.05, 0.06), (0.1, 0.02), (0.3, 0.005), (1.0, 1e-4))
+    drawn = SimpleNamespace(
+        curve=curve, token_share=share, widening=widening, tolerance=Tolerance.read("5%")
+    )
+    figure = draw_stopping(drawn)
+    axes = figure.axes[0]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    measured, wanted = (t for t in axes.texts if t.get_text().startswith(("measured", "wanted")))
+    measured, wanted = sorted((measured, wanted), key=lambda text: text.get_text())
+    assert wanted.get_text() == "wanted: at most 5% wider"
+    boxes = [text.get_window_extent(renderer) for text in (measured, wanted)]
+    line = axes.transData.transform((1, 0.05))[1]
+    assert not any(box.y0 < line < box.y1 for box in boxes)
+    assert not boxes[0].overlaps(boxes[1])
+    assert boxes[0].y1 <= axes.get_window_extent(renderer).y1
+    assert boxes[0].x1 <= axes.get_window_extent(renderer).x1

@@ -207,12 +207,36 @@ def draw_of_decisions():
     }
 
 
+def test_a_lift_names_its_base() -> None:
+    (axes,) = draw_of_decisions()["draw_lift"].axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert "GSM8K: chain of thought\ninstead of gsm8k, 0.100" in names
+
+
 @pytest.fixture(scope="module")
 def drawn():
     return draw_all()
 
 
 NAMES = sorted(name for name in figures.__all__ if name.startswith("draw_"))
+
+
+@pytest.mark.parametrize("n", [1, 2, 14])
+def test_the_legend_of_predictions_lies_below_their_axis_and_names_the_best_tenth(n: int) -> None:
+    figure = figures.draw_predictions(
+        [f"target {i}" for i in range(n)], [0.3] * n, [0.2] * n, [0.4] * n,
+        name="mine", attainable=[0.36] * n,
+    )  # fmt: skip
+    (axes,) = figure.axes
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    legend = axes.get_legend()
+    assert "best tenth" in [text.get_text() for text in legend.get_texts()]
+    boxes = [part.get_window_extent(renderer) for part in (axes.xaxis.label, legend)]
+    assert not boxes[0].overlaps(boxes[1])
+    (marks,) = (line for line in axes.lines if line.get_label() == "best tenth")
+    assert list(marks.get_xdata()) == [0.36] * n
 
 
 @pytest.mark.slow

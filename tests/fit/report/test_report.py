@@ -15,8 +15,10 @@ from matplotlib.image import imread
 
 from capspace.collect.cli.show import print_placements
 from capspace.fit import (
+    Cost,
     ScoreTable,
     load_reference,
+    next_evaluations,
     place_model,
     predict_targets,
     write_report,
@@ -24,6 +26,7 @@ from capspace.fit import (
 from capspace.fit.errors import FitError
 from capspace.fit.prediction import Placement
 from capspace.fit.report._figures import draw_placement
+from capspace.fit.report.words import score
 
 HOSTILE = "org/<img src=x onerror=\"document.title='owned'\">\"';--</title><script>1</script>"
 
@@ -160,6 +163,43 @@ def test_a_missing_benchmark_widens_the_place_and_is_proposed() -> None:
     first = part.next_benchmarks[0].benchmark
     tried = placed("m", missing=("GSM8K", "MMLU"), targets=(), reasons={first: "skipped: no code"})
     assert [n.benchmark for n in tried.next_benchmarks][-1] == first
+
+
+def test_the_page_says_what_next_evaluations_says(tmp_path: Path, small_figures: None) -> None:
+    placement = placed("m", missing=("HumanEval", "ARC-C"))
+    prices = {"HumanEval": Cost(0.5, "device-hours"), "ARC-C": Cost(0.5, "device-hours")}
+    advice = next_evaluations(placement.table, placement.reference, prices=prices, targets=["bbh"])
+    page = write_report(placement, tmp_path, following=[advice])
+    text = page.read_text()
+    section = text[text.index("What to measure next") : text.index("Measured scores")]
+    assert "uncertainty of the place" not in section
+    names = [step.measurement.benchmark for step in advice.in_order]
+    rows = re.findall(r"<tr>(.*?)</tr>", section, re.S)[1:]
+    assert [name for row in rows for name in names if f">{name}<" in row] == names
+    for row, step in zip(rows, advice.in_order, strict=True):
+        assert f">{score(step.widths[0])}<" in row
+        assert f">{max(step.saved, 0.0):.1%}<" in row
+        # Scores with a stderr of 0.01 rest on some items, and have no price here.
+        is_missing = step.measurement.benchmark in prices
+        assert (">30 GPU-minutes<" in row) is is_missing
+        assert ("skipped &lt;i&gt;here" in row) is is_missing
+    assert str(advice.path[-1].total) in section
+    assert (tmp_path / "next.png").is_file()
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["next_evaluations"]["path"][0]["benchmark"] == names[0]
+
+
+def test_without_a_cost_the_page_shows_the_effect_on_the_place_and_says_why(
+    tmp_path: Path, small_figures: None
+) -> None:
+    placement = placed("m", missing=("HumanEval",))
+    reason = "no cost of a benchmark is known"
+    text = write_report(placement, tmp_path, following=[reason]).read_text()
+    assert f"for the place alone, as {reason}." in text
+    assert "reduces the uncertainty of the place by" in text
+    assert not (tmp_path / "next.png").exists()
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["next_evaluations"] == {"unknown": reason}
 
 
 @pytest.mark.slow
