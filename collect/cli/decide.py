@@ -13,13 +13,7 @@ from capspace.fit.errors import FitError, UnknownCostError
 
 from . import options as o
 from . import tables as t
-from .advised import (
-    THIS_MEASURES_IT,
-    checkpoint_of,
-    commands_to_measure,
-    mode_options,
-    print_commands,
-)
+from .advised import THIS_MEASURES_IT, commands_to_measure, print_commands
 from .decision_tables import print_next, print_verdict
 from .judging import (
     Parameters,
@@ -32,6 +26,7 @@ from .judging import (
     default_question,
     question_of,
 )
+from .measured_before import how_measured
 from .old_names import reading
 
 if TYPE_CHECKING:
@@ -118,8 +113,8 @@ def verdict(
     more = [*lines, *code_execution_notes(first)]
     if result.decision == "skip":
         more = []
-    notes = [*asked, *dates, *case.own.notes, *result.notes, *more]
-    commands = case.commands(first)
+    commands, open_points = case.commands(first)
+    notes = [*asked, *dates, *case.own.notes, *result.notes, *more, *open_points]
     _show(result, case, notes, print_verdict, commands, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.steps))
@@ -168,8 +163,8 @@ def next_benchmark(
     path = [step.measurement.benchmark for step in result.path]
     needed = code_execution_notes(path)
     is_part = bool(result.path) and result.path[0].measurement.n_items == max_items
-    commands = case.commands(path[:1], max_items=max_items if is_part else None)
-    notes = [*dates, *case.own.notes, *result.notes, *lines, *needed]
+    commands, open_points = case.commands(path[:1], max_items=max_items if is_part else None)
+    notes = [*dates, *case.own.notes, *result.notes, *lines, *needed, *open_points]
     _show(result, case, notes, print_next, commands, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.path))
@@ -202,15 +197,21 @@ class _Case:
             unit=unit,
         )  # fmt: skip
 
-    def commands(self, benchmarks: Sequence[str], *, max_items: int | None = None) -> list[str]:
-        """Return the commands that measure benchmarks, into the store where the scores lie in one.
+    def commands(
+        self, benchmarks: Sequence[str], *, max_items: int | None = None
+    ) -> tuple[list[str], list[str]]:
+        """Return the commands that measure benchmarks, and in lines what they leave open.
 
-        Without the store's own panel and settings, which it does not state: by the packaged panels.
+        Of a store, they measure into it as its scores were measured.
         """
-        return commands_to_measure(
-            benchmarks, checkpoint_of(self.model), store=self.file if self.file.is_dir() else None,
-            options=mode_options(self.own, self.model), max_items=max_items,
+        if not benchmarks:
+            return [], []
+        before = how_measured(self.file, self.own, self.model)
+        commands = commands_to_measure(
+            benchmarks, before.checkpoint, store=self.file if self.file.is_dir() else None,
+            options=before.options, panels=before.panels, max_items=max_items,
         )  # fmt: skip
+        return commands, list(before.notes) if commands else []
 
 
 def _case(

@@ -61,8 +61,14 @@ def test_what_is_advised_comes_with_the_command_that_measures_it(
     capspace: Command, table: Path
 ) -> None:
     verdict, question = ("verdict", table, *BBH), ("--threshold", "0.5")
-    command = "capspace collect mine --panel classic-8 --benchmark HumanEval --allow-code-execution"
-    assert json.loads(capspace(*verdict, *question, "--json").out)["commands"] == [command]
+    words = "--panel classic-8 --benchmark HumanEval --allow-code-execution"
+    command = f"capspace collect PATH-OF-mine {words}"
+    shown = json.loads(capspace(*verdict, *question, "--json").out)
+    assert shown["commands"] == [command]
+    assert (
+        f"PATH-OF-mine stands for the checkpoint, whose folder or Hub name {table} lacks"
+        in shown["notes"]
+    )
     printed = capspace(*verdict, *question).out.splitlines()
     where = printed.index(f"  {command}")
     assert printed[where - 1] == "to measure what is advised:"
