@@ -114,7 +114,7 @@ def verdict(
     if result.decision == "skip":
         more = []
     commands, open_points = case.commands(first)
-    notes = [*asked, *dates, *case.own.notes, *result.notes, *more, *open_points]
+    notes = [*case.unlike(), *asked, *dates, *case.own.notes, *result.notes, *more, *open_points]
     _show(result, case, notes, print_verdict, commands, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.steps))
@@ -164,7 +164,7 @@ def next_benchmark(
     needed = code_execution_notes(path)
     is_part = bool(result.path) and result.path[0].measurement.n_items == max_items
     commands, open_points = case.commands(path[:1], max_items=max_items if is_part else None)
-    notes = [*dates, *case.own.notes, *result.notes, *lines, *needed, *open_points]
+    notes = [*case.unlike(), *dates, *case.own.notes, *result.notes, *lines, *needed, *open_points]
     _show(result, case, notes, print_next, commands, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.path))
@@ -196,6 +196,12 @@ class _Case:
             self.known, self.own, model=self.model, given=given, file=file, parameters=parameters,
             unit=unit,
         )  # fmt: skip
+
+    def unlike(self) -> list[str]:
+        """Return in a line which scores are not comparable with published ones."""
+        from capspace.fit.table.comparable import not_comparable_notes
+
+        return not_comparable_notes(self.own.select(models=[self.model]), self.known.table)
 
     def commands(
         self, benchmarks: Sequence[str], *, max_items: int | None = None

@@ -320,3 +320,28 @@ def test_parameters_are_read(text: str, value: float) -> None:
 def test_no_number_of_parameters_is_refused(text: str) -> None:
     with pytest.raises(FitError, match="--parameters"):
         parse_parameters(text)
+
+
+@pytest.mark.slow
+def test_scores_that_are_not_comparable_are_named_as_predict_names_them(
+    capspace: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.csv"
+    path.write_text(
+        "model,benchmark,score,n_items,comparable\n"
+        "mine,MMLU,0.62,500,no\nmine,HellaSwag,0.81,500,no\nmine,GSM8K,0.4,500,yes\n"
+        "other,ARC-C,0.4,500,no\n"
+    )
+
+    def notes(*words: object) -> list[str]:
+        shown = capspace(*words, "--json")
+        assert shown.code == 0, shown.err
+        (line,) = [n for n in json.loads(shown.out)["notes"] if n.startswith("mine: Not compar")]
+        assert line in " ".join(capspace(*words).out.split())
+        return [line]
+
+    line = notes("predict", path, "--target", "bbh")
+    assert "MMLU, HellaSwag were measured on other items" in line[0]
+    assert notes("verdict", path, "mine", *BBH, "--threshold", "0.5") == line
+    assert notes("next", path, "mine", "--target", "bbh") == line
+    assert notes("lift", path) == line
