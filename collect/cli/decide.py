@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from capspace.fit.errors import FitError, UnknownCostError
+from capspace.fit.errors import FitError, RefusedTargetError, UnknownCostError
 
 from . import options as o
 from . import tables as t
@@ -95,18 +96,19 @@ def verdict(
     run = parse_cost(cost)
     case = _case(file, reference, target, model=model, keep=keep)
     costs, lines = case.prices(price or (), prices, parameters, unit=run.unit)
-    result = judge_run(
-        case.own,
-        case.known,
-        target=target[0],
-        cost=run,
-        question=question,
-        prices=costs,
-        model=case.model,
-        level=level,
-        force=force,
-        today=o.last_day_of(release_date),
-    )
+    with _force_named():
+        result = judge_run(
+            case.own,
+            case.known,
+            target=target[0],
+            cost=run,
+            question=question,
+            prices=costs,
+            model=case.model,
+            level=level,
+            force=force,
+            today=o.last_day_of(release_date),
+        )
     asked = default_question(threshold, tolerance)
     dates = t.own_dates(case.own, release_date)
     first = [step.measurement.benchmark for step in result.steps[: result.n_steps]]
@@ -148,17 +150,18 @@ def next_benchmark(
 
     case = _case(file, reference, target, model=model, keep=keep)
     costs, lines = case.prices(price or (), prices, parameters)
-    result = next_evaluations(
-        case.own,
-        case.known,
-        prices=costs,
-        model=case.model,
-        targets=target or None,
-        n_items=max_items,
-        level=level,
-        force=force,
-        today=o.last_day_of(release_date),
-    )
+    with _force_named():
+        result = next_evaluations(
+            case.own,
+            case.known,
+            prices=costs,
+            model=case.model,
+            targets=target or None,
+            n_items=max_items,
+            level=level,
+            force=force,
+            today=o.last_day_of(release_date),
+        )
     dates = t.own_dates(case.own, release_date)
     path = [step.measurement.benchmark for step in result.path]
     needed = code_execution_notes(path)
@@ -168,6 +171,17 @@ def next_benchmark(
     _show(result, case, notes, print_next, commands, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.path))
+
+
+@contextmanager
+def _force_named() -> Iterator[None]:
+    """Let a refusal name the option that decides all the same, where one does."""
+    try:
+        yield
+    except RefusedTargetError as error:
+        if not error.can_force:
+            raise
+        raise RefusedTargetError(f"{error}; --force decides all the same") from None
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ def place(
     from .placing import (
         chosen_references,
         placement_document,
+        require_offered,
         with_further,
     )
 
@@ -108,6 +109,8 @@ def place(
         price=price or (), prices=prices, parameters=parameters,
         how=partial(_how, advised, settings),
     )  # fmt: skip
+    if cost is not None and target:
+        require_offered(chosen, target[0], named=bool(reference))
     o.say_what_runs(settings.include_path)
     widths = None
     if settings.until is not None:

@@ -345,3 +345,18 @@ def test_scores_that_are_not_comparable_are_named_as_predict_names_them(
     assert notes("verdict", path, "mine", *BBH, "--threshold", "0.5") == line
     assert notes("next", path, "mine", "--target", "bbh") == line
     assert notes("lift", path) == line
+
+
+def test_a_refusal_names_the_option_that_decides_all_the_same(
+    capspace: Command, table: Path, tmp_path: Path
+) -> None:
+    question = ("--target", "agentboard", "--cost", "5h")
+    refused = capspace.refused("verdict", table, *question)
+    assert "agentboard: refused by its back-test: " in refused
+    assert refused.endswith("; --force decides all the same")
+    assert capspace("verdict", table, *question, "--force").code == 0
+    pytest.importorskip("lm_eval", reason="place measures through lm-eval")
+    store = tmp_path / "store"
+    line = capspace.refused("place", tmp_path / "no-model", *question, "--store", store)
+    assert line == refused.removesuffix("; --force decides all the same")
+    assert not store.exists()
