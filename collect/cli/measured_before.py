@@ -55,8 +55,6 @@ def how_measured(file: Path, table: ScoreTable, model: str) -> MeasuredBefore:
         As the table names it.
 
     """
-    from .setting_options import value_words
-
     options = mode_options(table, model)
     results = _measured_here(file, model) if file.is_dir() else []
     if not results:
@@ -65,6 +63,8 @@ def how_measured(file: Path, table: ScoreTable, model: str) -> MeasuredBefore:
             return MeasuredBefore(name, (), options)
         stands = f"PATH-OF-{name} stands for the checkpoint, whose folder or Hub name {file} lacks"
         return MeasuredBefore(f"PATH-OF-{name}", (), options, (stands,))
+    from .setting_options import value_words
+
     last = results[0]
     notes: list[str] = []
     checkpoint = _checkpoint(last, notes)
