@@ -119,11 +119,20 @@ class NothingToMeasureError(FitError):
 class RefusedTargetError(FitError):
     """A target for which no number is given; the message has the reason.
 
+    Attributes
+    ----------
+    can_force : bool
+        Whether ``force`` gives a number all the same.
+
     See Also
     --------
     next_evaluations, judge_run : Raise it.
 
     """
+
+    def __init__(self, message: str, *, can_force: bool = False) -> None:
+        super().__init__(message)
+        self.can_force = can_force
 
 
 class TooFewItemsError(FitError):

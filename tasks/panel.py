@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from .errors import PanelError, YamlError
 from .item_estimate import ItemEstimate
@@ -153,6 +153,8 @@ class Panel(_Frozen):
 
     benchmarks: Annotated[tuple[Benchmark, ...], Field(min_length=1)]
 
+    _file: Path | None = PrivateAttr(default=None)
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         seen: set[str] = set()
@@ -177,6 +179,11 @@ class Panel(_Frozen):
         known = [b.name for b in self.benchmarks]
         near = near_names(name, known) or f"; it has {', '.join(known)}"
         raise PanelError(f"panel {self.name} has no benchmark {name!r}{near}")
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it was read from, as an absolute path; None for any other panel."""
+        return self._file
 
     def select(self, names: Iterable[str]) -> Panel:
         """Return the same panel with only these benchmarks, in the panel's own order."""
@@ -229,7 +236,9 @@ def load_panel(name_or_path: str | Path) -> Panel:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise PanelError(f"{text}: cannot read this panel: {reason}") from None
-    return _parse(content, text)
+    panel = _parse(content, text)
+    panel._file = path.resolve()
+    return panel
 
 
 @cache

@@ -34,7 +34,7 @@ def commands_to_measure(
     *,
     store: Path | None = None,
     options: Sequence[str] = (),
-    panel: tuple[str, Panel] | None = None,
+    panels: Sequence[tuple[str, Panel]] = (),
     max_items: int | None = None,
 ) -> list[str]:
     """Return the commands that measure benchmarks, one for each panel that it takes.
@@ -49,8 +49,8 @@ def commands_to_measure(
         Where the scores are to be stored; the user's own store by default.
     options : sequence of str
         Further options of the command.
-    panel : (str, Panel), optional
-        A panel with the name by which it was given, which goes before the packaged ones.
+    panels : sequence of (str, Panel)
+        Panels with the names by which they were given, which go before the packaged ones.
     max_items : int, optional
         Measure about this many items of each benchmark.
 
@@ -58,14 +58,12 @@ def commands_to_measure(
     from capspace.tasks.panel import load_panel, panel_names
 
     packaged = [(name, load_panel(name)) for name in panel_names()]
-    own = [] if panel is None else [panel]
+    own = dict(panels)
     having = {
-        name: {b.name: b for b in each.benchmarks if (name, each) in own or b.comparable}
-        for name, each in [*packaged, *own]
+        name: {b.name: b for b in each.benchmarks if name in own or b.comparable}
+        for name, each in {**own, **dict(packaged), **own}.items()
     }
-    order = sorted(
-        having, key=lambda name: (name not in dict(own), -_common(having, name, benchmarks))
-    )
+    order = sorted(having, key=lambda name: (name not in own, -_common(having, name, benchmarks)))
     groups: dict[tuple[str, int | None], list[Benchmark]] = {}
     for wanted in benchmarks:
         source = next((name for name in order if wanted in having[name]), None)

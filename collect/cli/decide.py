@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from capspace.fit.errors import FitError, UnknownCostError
+from capspace.fit.errors import FitError, RefusedTargetError, UnknownCostError
 
 from . import options as o
 from . import tables as t
-from .advised import (
-    THIS_MEASURES_IT,
-    checkpoint_of,
-    commands_to_measure,
-    mode_options,
-    print_commands,
-)
+from .advised import THIS_MEASURES_IT, commands_to_measure, print_commands
 from .decision_tables import print_next, print_verdict
 from .judging import (
     Parameters,
@@ -32,6 +27,7 @@ from .judging import (
     default_question,
     question_of,
 )
+from .measured_before import how_measured
 from .old_names import reading
 
 if TYPE_CHECKING:
@@ -100,26 +96,27 @@ def verdict(
     run = parse_cost(cost)
     case = _case(file, reference, target, model=model, keep=keep)
     costs, lines = case.prices(price or (), prices, parameters, unit=run.unit)
-    result = judge_run(
-        case.own,
-        case.known,
-        target=target[0],
-        cost=run,
-        question=question,
-        prices=costs,
-        model=case.model,
-        level=level,
-        force=force,
-        today=o.last_day_of(release_date),
-    )
+    with _force_named():
+        result = judge_run(
+            case.own,
+            case.known,
+            target=target[0],
+            cost=run,
+            question=question,
+            prices=costs,
+            model=case.model,
+            level=level,
+            force=force,
+            today=o.last_day_of(release_date),
+        )
     asked = default_question(threshold, tolerance)
     dates = t.own_dates(case.own, release_date)
     first = [step.measurement.benchmark for step in result.steps[: result.n_steps]]
     more = [*lines, *code_execution_notes(first)]
     if result.decision == "skip":
         more = []
-    notes = [*asked, *dates, *case.own.notes, *result.notes, *more]
-    commands = case.commands(first)
+    commands, open_points = case.commands(first)
+    notes = [*case.unlike(), *asked, *dates, *case.own.notes, *result.notes, *more, *open_points]
     _show(result, case, notes, print_verdict, commands, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.steps))
@@ -153,26 +150,38 @@ def next_benchmark(
 
     case = _case(file, reference, target, model=model, keep=keep)
     costs, lines = case.prices(price or (), prices, parameters)
-    result = next_evaluations(
-        case.own,
-        case.known,
-        prices=costs,
-        model=case.model,
-        targets=target or None,
-        n_items=max_items,
-        level=level,
-        force=force,
-        today=o.last_day_of(release_date),
-    )
+    with _force_named():
+        result = next_evaluations(
+            case.own,
+            case.known,
+            prices=costs,
+            model=case.model,
+            targets=target or None,
+            n_items=max_items,
+            level=level,
+            force=force,
+            today=o.last_day_of(release_date),
+        )
     dates = t.own_dates(case.own, release_date)
     path = [step.measurement.benchmark for step in result.path]
     needed = code_execution_notes(path)
     is_part = bool(result.path) and result.path[0].measurement.n_items == max_items
-    commands = case.commands(path[:1], max_items=max_items if is_part else None)
-    notes = [*dates, *case.own.notes, *result.notes, *lines, *needed]
+    commands, open_points = case.commands(path[:1], max_items=max_items if is_part else None)
+    notes = [*case.unlike(), *dates, *case.own.notes, *result.notes, *lines, *needed, *open_points]
     _show(result, case, notes, print_next, commands, as_json=as_json)
     if out is not None:
         _draw(result, out, bool(result.path))
+
+
+@contextmanager
+def _force_named() -> Iterator[None]:
+    """Let a refusal name the option that decides all the same, where one does."""
+    try:
+        yield
+    except RefusedTargetError as error:
+        if not error.can_force:
+            raise
+        raise RefusedTargetError(f"{error}; --force decides all the same") from None
 
 
 @dataclass(frozen=True)
@@ -202,15 +211,27 @@ class _Case:
             unit=unit,
         )  # fmt: skip
 
-    def commands(self, benchmarks: Sequence[str], *, max_items: int | None = None) -> list[str]:
-        """Return the commands that measure benchmarks, into the store where the scores lie in one.
+    def unlike(self) -> list[str]:
+        """Return in a line which scores are not comparable with published ones."""
+        from capspace.fit.table.comparable import not_comparable_notes
 
-        Without the store's own panel and settings, which it does not state: by the packaged panels.
+        return not_comparable_notes(self.own.select(models=[self.model]), self.known.table)
+
+    def commands(
+        self, benchmarks: Sequence[str], *, max_items: int | None = None
+    ) -> tuple[list[str], list[str]]:
+        """Return the commands that measure benchmarks, and in lines what they leave open.
+
+        Of a store, they measure into it as its scores were measured.
         """
-        return commands_to_measure(
-            benchmarks, checkpoint_of(self.model), store=self.file if self.file.is_dir() else None,
-            options=mode_options(self.own, self.model), max_items=max_items,
+        if not benchmarks:
+            return [], []
+        before = how_measured(self.file, self.own, self.model)
+        commands = commands_to_measure(
+            benchmarks, before.checkpoint, store=self.file if self.file.is_dir() else None,
+            options=before.options, panels=before.panels, max_items=max_items,
         )  # fmt: skip
+        return commands, list(before.notes) if commands else []
 
 
 def _case(

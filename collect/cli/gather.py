@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import SettingsError
-from ..settings import DEFAULT_PANEL, RunSettings
+from ..settings import DEFAULT_PANEL, OF_ONE_RUN, RunSettings
 from . import options as o
 from .advised import THIS_MEASURES_IT, commands_to_measure, print_commands
 from .judging import (
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from capspace.tasks.panel import Panel
 
 __all__ = ["add_to"]
-
-_OF_THIS_RUN = ("limit", "until", "budget", "allow_code_execution")
-"""Settings that a command for an advised benchmark does not repeat."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -94,6 +91,7 @@ def place(
     from .placing import (
         chosen_references,
         placement_document,
+        require_offered,
         with_further,
     )
 
@@ -102,8 +100,8 @@ def place(
         commands_to_measure,
         model=names[0],
         store=store,
-        panel=(panel, load_panel(panel)),
-        options=option_words(settings, but=_OF_THIS_RUN),
+        panels=[(panel, load_panel(panel))],
+        options=option_words(settings, but=OF_ONE_RUN),
     )
     chosen = chosen_references(reference, measured, target)
     released = o.last_day_of(release_date)
@@ -112,6 +110,8 @@ def place(
         price=price or (), prices=prices, parameters=parameters,
         how=partial(_how, advised, settings),
     )  # fmt: skip
+    if cost is not None and target:
+        require_offered(chosen, target[0], named=bool(reference))
     o.say_what_runs(settings.include_path)
     widths = None
     if settings.until is not None:

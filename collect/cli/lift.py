@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from capspace.fit import Lift
     from capspace.fit.decide import Intervention
+    from capspace.fit.table import ScoreTable
 
 __all__ = ["add_to", "outside_notes", "print_lifts"]
 
@@ -71,9 +72,13 @@ def lift(
 
     from capspace.fit.decide import INTERVENTIONS, Intervention, lift_card
     from capspace.fit.reference import load_reference
+    from capspace.fit.table.comparable import not_comparable_notes
+    from capspace.fit.table.readers import read_table
 
-    scores, stderr, left_out = _scores(file, keep=keep)
+    table = _usable(file, keep=keep)
+    scores, stderr = table.wide(), table.wide(value="stderr")
     if data is None:
+        known = load_reference().table
         usual = [replace(each, tokens=tokens, base_tokens=base_tokens) for each in INTERVENTIONS]
         lifts = lift_card(scores, load_reference(), interventions=usual, level=level, stderr=stderr)
     else:
@@ -81,12 +86,16 @@ def lift(
             Intervention(n, str(base), n, _samples(n), tokens=tokens, base_tokens=base_tokens)
             for n in treated or []
         ]
-        lifts = _own_lifts(scores, stderr, data, chosen, level)
+        known = read_table(data)
+        lifts = _own_lifts(scores, stderr, known, data, chosen, level)
     if not lifts:
         names = ", ".join(load_reference().benchmarks if data is None else ())
         hint = f"; laws of gains start from {names}, or from your own --data" if names else ""
         raise FitError(f"{file}: no score from which a gain can be predicted{hint}")
-    notes = [*left_out, *outside_notes(lifts), *([_UNLIKE_PREDICT] if data is None else [])]
+    used = table.select(benchmarks=[b for b in table.benchmarks if b in known.benchmarks])
+    unlike = not_comparable_notes(used, known)
+    last = [_UNLIKE_PREDICT] if data is None else []
+    notes = [*unlike, *table.notes, *outside_notes(lifts), *last]
     if as_json:
         o.print_json({"lifts": [each.to_dict() for each in lifts], "notes": notes})
     else:
@@ -109,6 +118,7 @@ _UNLIKE_PREDICT = (
 def _own_lifts(
     own: pd.DataFrame,
     stderr: pd.DataFrame,
+    table: ScoreTable,
     data: Path,
     interventions: Sequence[Intervention],
     level: float,
@@ -116,9 +126,7 @@ def _own_lifts(
     """Return lifts by a table of the user's own."""
     from capspace.fit.decide import predict_lift
     from capspace.fit.decide._lift import advised
-    from capspace.fit.table.readers import read_table
 
-    table = read_table(data)
     columns = {each.base for each in interventions} | {each.treated for each in interventions}
     pairs = [
         (t.target_column(table, i.base, data), t.target_column(table, i.treated, data))
@@ -140,8 +148,8 @@ def _own_lifts(
     )
 
 
-def _scores(file: Path, *, keep: bool) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
-    """Return scores, their standard errors as stated or by the number of items, and notes.
+def _usable(file: Path, *, keep: bool) -> ScoreTable:
+    """Return scores with their standard errors as stated or by the number of items.
 
     Scores far below chance are left out, as the notes say, unless ``keep``.
     """
@@ -156,7 +164,7 @@ def _scores(file: Path, *, keep: bool) -> tuple[pd.DataFrame, pd.DataFrame, tupl
     usable = with_sampling_errors(t.without_doubtful(table, keep=keep))
     if table.benchmarks and not usable.benchmarks:
         raise TableError(f"{file}: no score is left to predict from; {'; '.join(usable.notes)}")
-    return usable.wide(), usable.wide(value="stderr"), usable.notes
+    return usable
 
 
 def _samples(name: str) -> int:

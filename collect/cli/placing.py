@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as Names
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ..run.collection import Collection
     from ..storage.result import Result
 
-__all__ = ["chosen_references", "placement_document", "with_further"]
+__all__ = ["chosen_references", "placement_document", "require_offered", "with_further"]
 
 Chosen = list[tuple["Reference", str]]
 """References, each with why it answers."""
@@ -53,6 +54,44 @@ def chosen_references(
         for name in wanted or ():
             known.target(name)
     return chosen
+
+
+def require_offered(chosen: Chosen, target: str, *, named: bool) -> None:
+    """Refuse a run that no reference can judge, whatever is measured.
+
+    Parameters
+    ----------
+    chosen : list of (Reference, str)
+        As ``chosen_references`` returns them.
+    target : str
+        What would be run.
+    named : bool
+        The user has named the references; no other packaged one answers.
+
+    Raises
+    ------
+    RefusedTargetError
+        Each reference that has the target refuses it by its back-test.
+
+    """
+    from capspace.fit.errors import RefusedTargetError, UnknownNameError
+    from capspace.fit.reference import load_reference, reference_names
+
+    own = {known.name: known for known, _ in chosen}
+    others = [] if named else [name for name in reference_names() if name not in own]
+    reasons: dict[str, str] = {}
+    for known in chain(own.values(), map(load_reference, others)):
+        try:
+            evaluation = known.evaluations.get(known.target(target).name)
+        except UnknownNameError:
+            continue
+        if evaluation is None or evaluation.status != "refused":
+            return
+        reasons[known.name] = evaluation.reason
+    words = [
+        f"by {name}: {reason}" if len(reasons) > 1 else reason for name, reason in reasons.items()
+    ]
+    raise RefusedTargetError(f"{target}: refused by its back-test: {'; '.join(words)}")
 
 
 def with_further(

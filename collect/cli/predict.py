@@ -123,6 +123,7 @@ def _answer(
 ) -> Answer:
     """Return what a reference predicts, and what was left out."""
     from capspace.fit.decide import check_scores
+    from capspace.fit.table.comparable import not_comparable_notes
     from capspace.fit.table.sampling import unstated_errors
 
     from .answers import by_fitted_laws, by_stored_laws
@@ -130,7 +131,7 @@ def _answer(
 
     own = benchmarks_of(table, reference, file, keep)
     alarms = check_scores(table, reference)
-    notes = [*_not_comparable(own, reference), *own.notes]
+    notes = [*not_comparable_notes(own, reference.table), *own.notes]
     asked = reference.targets if targets is None else targets
     if known := [name for name in asked if name in table.benchmarks]:
         notes.append(f"also in {file}, and predicted as if it were not: {', '.join(known)}")
@@ -175,13 +176,6 @@ def _print_json(answers: Sequence[Answer]) -> None:
 def _by_reference(answers: Sequence[Answer]) -> dict[str, Sequence[Any]]:
     names = [str(answer.reference["name"] or answer.reference["title"]) for answer in answers]
     return {name: answer.predictions for name, answer in zip(names, answers, strict=True)}
-
-
-def _not_comparable(table: ScoreTable, reference: Reference) -> list[str]:
-    from capspace.fit.table.comparable import not_comparable, not_comparable_note
-
-    marked = not_comparable(table, reference.table)
-    return [f"{model}: {not_comparable_note(names)}" for model, names in marked.items()]
 
 
 def benchmarks_of(table: ScoreTable, reference: Reference, file: Path, keep: bool) -> ScoreTable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -18,7 +18,7 @@ from typer.models import OptionInfo
 from ..errors import SettingsError
 from ..settings import EndpointFields, LoadSettings, RunSettings, problem_lines
 
-__all__ = ["option_of", "option_words", "with_settings"]
+__all__ = ["option_of", "option_words", "value_words", "with_settings"]
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -70,10 +70,13 @@ def option_of(name: str) -> OptionInfo:
 
 def option_words(settings: LoadSettings, *, but: Collection[str] = ()) -> list[str]:
     """Return the options that give these settings on the command line, except those of ``but``."""
+    return value_words(settings.model_dump(mode="json", exclude_defaults=True, exclude={*but}))
+
+
+def value_words(values: Mapping[str, Any]) -> list[str]:
+    """Return the options that give values, by name of setting, on the command line."""
     words: list[str] = []
-    for name, value in settings.model_dump(mode="json", exclude_defaults=True).items():
-        if name in but:
-            continue
+    for name, value in values.items():
         words.append(_spelled(name))
         if not isinstance(value, bool):
             words.append(json.dumps(value) if isinstance(value, dict) else str(value))

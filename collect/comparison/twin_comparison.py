@@ -29,19 +29,33 @@ __all__ = [
 ]
 
 
+UNSTATED = "the other's error as of as many items"
+
+
 def compare_results(
     pairs: Iterable[tuple[Result, Store, Result]], other_store: Store, panel: Panel, against: str
 ) -> tuple[TwinScore, ...]:
-    """Compare pairs of results: one's own with its store, and another in the other store."""
+    """Compare pairs of results: one's own with its store, and another in the other store.
+
+    Another score that states neither an error nor a number of items is taken as one of as many
+    items as one's own, and its test says so.
+    """
     twins = []
     for own, place, other in pairs:
         paired = _paired(own, place, other, other_store, panel[own.benchmark])
+        error, other_error = _stderr(own), _stderr(other)
         if paired is not None and paired.own:
             drift = paired_drift(paired.own, paired.other)
-        elif math.isnan(_stderr(own) + _stderr(other)):
+        elif math.isnan(error):
             continue  # nobody can say how far two scores without errors may lie apart
+        elif math.isnan(other_error):
+            alike = _stderr(replace(other, n_items=own.n_items))
+            if math.isnan(alike):
+                continue
+            drift = unpaired_drift(own.score, error, other.score, alike)
+            drift = replace(drift, test=f"{drift.test}, {UNSTATED}")
         else:
-            drift = unpaired_drift(own.score, _stderr(own), other.score, _stderr(other))
+            drift = unpaired_drift(own.score, error, other.score, other_error)
         fields = different_fields(own, other)
         twins.append(TwinScore(own.model, own.benchmark, against, drift, paired, fields))
     return _adjusted(twins)
@@ -137,12 +151,17 @@ def is_part(result: Result) -> bool:
 
 
 def benchmark_of(result: Result, panel: Panel) -> str:
-    """Return the benchmark whose tasks a result is about, by whatever protocol."""
+    """Return the benchmark whose tasks a result is about, by whatever protocol.
+
+    A table of scores names the benchmark itself in place of a task.
+    """
     names = [b.name for b in panel.benchmarks]
     if result.benchmark in names:
         return result.benchmark
     tasks = {str(task["task"]) for task in result.tasks}
-    matching = [b.name for b in panel.benchmarks if tasks and tasks <= set(b.tasks)]
+    matching = [
+        b.name for b in panel.benchmarks if tasks and (tasks <= set(b.tasks) or tasks == {b.name})
+    ]
     return matching[0] if matching else ""
 
 

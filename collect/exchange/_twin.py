@@ -102,6 +102,8 @@ def measured_twins(
         pairs = [
             (*own[name], other) for other in others if (name := benchmark_of(other, panel)) in own
         ]
+        if len({other.model for other in others}) > 1:  # a table of several models
+            pairs = [pair for pair in pairs if pair[0].model == pair[2].model]
         if not pairs:
             raise CollectError(
                 f"{against} has no score of a benchmark of {panel.name} that {model} has one of; "
@@ -111,8 +113,8 @@ def measured_twins(
         twins = compare_results(pairs, other_store, panel, str(against))
         if not twins:
             raise TooFewItemsError(
-                f"{against} has neither items nor standard errors of the scores of {model}, so a "
-                "difference cannot be told from chance"
+                f"neither items nor standard errors are known of the scores of {model}, here or in "
+                f"{against}, so a difference cannot be told from chance"
             )
         return twins
 

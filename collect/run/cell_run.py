@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from capspace.fit.table.sampling import shown_stderr
@@ -13,13 +14,14 @@ from capspace.tasks.panel import Panel
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..engine.served import EngineRecord, engine_record, known_reasons, unserved_requests
+from ..harness.data_root import EMBEDDED, DataRoot
 from ..harness.evaluation import Evaluation, refuse_right_unfinished
 from ..harness.harness import Harness
 from ..harness.task_changes import TaskChanges
 from ..recorder.recording import recorded
 from ..recorder.thoughts import MOST_UNFINISHED, Thoughts
 from ..runtime.progress import ProgressDisplay
-from ..settings import RunSettings
+from ..settings import OF_ONE_RUN, RunSettings
 from ..storage.identity import Seeds
 from ..storage.journal import Journal
 from ..storage.mode import Mode
@@ -183,7 +185,9 @@ class CellRun:
             tasks=evaluation.tasks,
             provenance={
                 "panel": f"{self.panel.name} v{self.panel.version}",
+                **({} if self.panel.file is None else {"panel_file": str(self.panel.file)}),
                 "location": checkpoint.location,
+                "settings": _stated(self.settings, root),
                 "device": str(getattr(lm, "device", self.settings.device)),
                 "batch_size": str(getattr(lm, "batch_size", self.settings.batch_size)),
                 "seconds": round(seconds, 3),
@@ -204,6 +208,18 @@ class CellRun:
         if self.settings.until is None:
             return {}
         return {"tokens": n_tokens(evaluation.samples, lm.tok_encode)}
+
+
+def _stated(settings: RunSettings, root: DataRoot | None) -> dict[str, Any]:
+    """Return the settings that a further measurement of the checkpoint repeats, paths absolute."""
+    given = settings.model_dump(mode="json", exclude_defaults=True, exclude={*OF_ONE_RUN})
+    if root is not None and given.get("data_root") != EMBEDDED:
+        given["data_root"] = str(root.path)
+    if settings.include_path is not None:
+        given["include_path"] = str(settings.include_path.expanduser().resolve())
+    if settings.tokenizer is not None and Path(settings.tokenizer).expanduser().is_dir():
+        given["tokenizer"] = str(Path(settings.tokenizer).expanduser().resolve())
+    return given
 
 
 def _size(lm: Recorder) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from ._endpoint import EndpointFields
 from ._problems import problem_lines
-from ._settings import DEFAULT_PANEL, LoadSettings, RunSettings
+from ._settings import DEFAULT_PANEL, OF_ONE_RUN, LoadSettings, RunSettings
 from ._values import (
     TRANSFORMERS_BACKENDS,
     Backend,
@@ -17,6 +17,7 @@ from ._values import (
 
 __all__ = [
     "DEFAULT_PANEL",
+    "OF_ONE_RUN",
     "TRANSFORMERS_BACKENDS",
     "Backend",
     "BatchSize",

@@ -38,10 +38,13 @@ from ._values import (
     ThinkingSwitch,
 )
 
-__all__ = ["DEFAULT_PANEL", "LoadSettings", "RunSettings"]
+__all__ = ["DEFAULT_PANEL", "OF_ONE_RUN", "LoadSettings", "RunSettings"]
 
 DEFAULT_PANEL = "classic-8"
 """What is measured where no panel is named."""
+
+OF_ONE_RUN = ("limit", "until", "budget", "allow_code_execution")
+"""Settings that another measurement of the same checkpoint does not repeat by itself."""
 
 
 class _Settings(BaseModel):

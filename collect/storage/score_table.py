@@ -14,7 +14,7 @@ from .mode import Mode
 from .protocol import Protocol
 from .result import Result
 
-__all__ = ["mode_suffixes", "to_table"]
+__all__ = ["mode_suffixes", "named_rows", "to_table"]
 
 
 def to_table(
@@ -50,15 +50,8 @@ def to_table(
         Two results that no visible column tells apart disagree.
 
     """
-    rows = _without_estimates(list(results))
-    revisions: dict[str, set[str]] = {}
-    for row in rows:
-        revisions.setdefault(row.model, set()).add(row.revision)
-    suffixes = mode_suffixes(rows, thinking_alone=leaves_store)
-    names = [
-        (r.model if len(revisions[r.model]) == 1 else f"{r.model}@{_short(r.revision, 8)}") + suffix
-        for r, suffix in zip(rows, suffixes, strict=True)
-    ]
+    named = named_rows(results, leaves_store=leaves_store)
+    names, rows = [name for name, _ in named], [row for _, row in named]
     records = [
         {
             "model": name,
@@ -85,6 +78,22 @@ def to_table(
     if states_sizes and (sizes := _sizes(names, rows)):
         facts["parameters"] = {**sizes}
     return ScoreTable.from_records(records, pd.DataFrame(facts) if facts else None)
+
+
+def named_rows(
+    results: Iterable[Result], *, leaves_store: bool = False
+) -> list[tuple[str, Result]]:
+    """Return the results that ``to_table`` puts into a table, each with its model's name there."""
+    rows = _without_estimates(list(results))
+    revisions: dict[str, set[str]] = {}
+    for row in rows:
+        revisions.setdefault(row.model, set()).add(row.revision)
+    suffixes = mode_suffixes(rows, thinking_alone=leaves_store)
+    names = [
+        (r.model if len(revisions[r.model]) == 1 else f"{r.model}@{_short(r.revision, 8)}") + suffix
+        for r, suffix in zip(rows, suffixes, strict=True)
+    ]
+    return list(zip(names, rows, strict=True))
 
 
 def _sizes(names: Sequence[str], rows: Sequence[Result]) -> dict[str, float]:

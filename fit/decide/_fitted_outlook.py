@@ -142,8 +142,7 @@ def fitted_outlook(
         evaluation = reference.evaluations.get(target.name)
         if not force and evaluation is not None and evaluation.status == "refused":
             raise RefusedTargetError(
-                f"{target.name}: refused by its back-test: {evaluation.reason}; --force decides "
-                "all the same"
+                f"{target.name}: refused by its back-test: {evaluation.reason}", can_force=True
             )
         try:
             law = TargetLaw(target).fit(reference, exclude={*overlap.reasons, *exclude})

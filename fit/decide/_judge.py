@@ -174,9 +174,7 @@ def _require_number(
         return
     _, lower, upper = numbers
     if gate := extrapolation(target, lower, upper, score_ranges(reference, [target])):
-        raise RefusedTargetError(
-            f"{target}: no number is given: {gate}; --force decides all the same"
-        )
+        raise RefusedTargetError(f"{target}: no number is given: {gate}", can_force=True)
 
 
 def _steps(

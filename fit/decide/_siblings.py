@@ -139,6 +139,6 @@ def strength(ratio: Array, cells: Tail) -> Array:
     known = ~np.isnan(ratio)
     strongest = np.where(known, ratio, -np.inf).max(axis=1)
     share = cells.share_beyond(strongest)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # without a test, 0 times infinity
         p = -np.expm1(known.sum(axis=1) * np.log1p(-share))
     return np.where(known.any(axis=1), -np.log(p), np.nan)

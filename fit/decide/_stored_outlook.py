@@ -199,8 +199,7 @@ def _admitted(
         evaluation = reference.evaluations.get(target.name)
         if evaluation is not None and evaluation.status == "refused":
             raise RefusedTargetError(
-                f"{target.name}: refused by its back-test: {evaluation.reason}; --force decides "
-                "all the same"
+                f"{target.name}: refused by its back-test: {evaluation.reason}", can_force=True
             )
         if reason:
             asked.append(f"no number is given yet: {reason}")

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ._table import ScoreTable
 
-__all__ = ["not_comparable", "not_comparable_note"]
+__all__ = ["not_comparable", "not_comparable_note", "not_comparable_notes"]
 
 
 def not_comparable(table: ScoreTable, reference: ScoreTable | None = None) -> dict[str, list[str]]:
@@ -28,6 +28,12 @@ def not_comparable(table: ScoreTable, reference: ScoreTable | None = None) -> di
         if rows["benchmark"][i] not in alike:
             odd.setdefault(rows["model"][i], []).append(rows["benchmark"][i])
     return odd
+
+
+def not_comparable_notes(table: ScoreTable, reference: ScoreTable | None = None) -> list[str]:
+    """Return a line for each model whose scores are not comparable with published ones."""
+    marked = not_comparable(table, reference)
+    return [f"{model}: {not_comparable_note(names)}" for model, names in marked.items()]
 
 
 def not_comparable_note(benchmarks: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ def test_a_panel_of_ones_own_goes_before_the_packaged_ones() -> None:
     own = load_panel("smoke").select(["MMLU"])
     assert commands_to_measure(
         ["GSM8K", "MMLU", "No such", "ARC-C"], "./my model", store=Path("here"),
-        panel=("own.yaml", own), options=["--device", "cpu"],
+        panels=[("own.yaml", own)], options=["--device", "cpu"],
     ) == [
         "capspace collect './my model' --panel classic-8 --benchmark GSM8K --benchmark ARC-C "
         "--device cpu --store here",

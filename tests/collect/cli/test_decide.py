@@ -61,8 +61,14 @@ def test_what_is_advised_comes_with_the_command_that_measures_it(
     capspace: Command, table: Path
 ) -> None:
     verdict, question = ("verdict", table, *BBH), ("--threshold", "0.5")
-    command = "capspace collect mine --panel classic-8 --benchmark HumanEval --allow-code-execution"
-    assert json.loads(capspace(*verdict, *question, "--json").out)["commands"] == [command]
+    words = "--panel classic-8 --benchmark HumanEval --allow-code-execution"
+    command = f"capspace collect PATH-OF-mine {words}"
+    shown = json.loads(capspace(*verdict, *question, "--json").out)
+    assert shown["commands"] == [command]
+    assert (
+        f"PATH-OF-mine stands for the checkpoint, whose folder or Hub name {table} lacks"
+        in shown["notes"]
+    )
     printed = capspace(*verdict, *question).out.splitlines()
     where = printed.index(f"  {command}")
     assert printed[where - 1] == "to measure what is advised:"
@@ -373,3 +379,43 @@ def test_parameters_are_read(text: str, value: float) -> None:
 def test_no_number_of_parameters_is_refused(text: str) -> None:
     with pytest.raises(FitError, match="--parameters"):
         parse_parameters(text)
+
+
+@pytest.mark.slow
+def test_scores_that_are_not_comparable_are_named_as_predict_names_them(
+    capspace: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.csv"
+    path.write_text(
+        "model,benchmark,score,n_items,comparable\n"
+        "mine,MMLU,0.62,500,no\nmine,HellaSwag,0.81,500,no\nmine,GSM8K,0.4,500,yes\n"
+        "other,ARC-C,0.4,500,no\n"
+    )
+
+    def notes(*words: object) -> list[str]:
+        shown = capspace(*words, "--json")
+        assert shown.code == 0, shown.err
+        (line,) = [n for n in json.loads(shown.out)["notes"] if n.startswith("mine: Not compar")]
+        assert line in " ".join(capspace(*words).out.split())
+        return [line]
+
+    line = notes("predict", path, "--target", "bbh")
+    assert "MMLU, HellaSwag were measured on other items" in line[0]
+    assert notes("verdict", path, "mine", *BBH, "--threshold", "0.5") == line
+    assert notes("next", path, "mine", "--target", "bbh") == line
+    assert notes("lift", path) == line
+
+
+def test_a_refusal_names_the_option_that_decides_all_the_same(
+    capspace: Command, table: Path, tmp_path: Path
+) -> None:
+    question = ("--target", "agentboard", "--cost", "5h")
+    refused = capspace.refused("verdict", table, *question)
+    assert "agentboard: refused by its back-test: " in refused
+    assert refused.endswith("; --force decides all the same")
+    assert capspace("verdict", table, *question, "--force").code == 0
+    pytest.importorskip("lm_eval", reason="place measures through lm-eval")
+    store = tmp_path / "store"
+    line = capspace.refused("place", tmp_path / "no-model", *question, "--store", store)
+    assert line == refused.removesuffix("; --force decides all the same")
+    assert not store.exists()

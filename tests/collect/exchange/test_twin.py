@@ -18,7 +18,11 @@ pytest.importorskip("lm_eval", reason="twins are measured through lm-eval")
 
 import math
 
-from capspace.collect.comparison.twin_comparison import compare_results, published_twins
+from capspace.collect.comparison.twin_comparison import (
+    compare_results,
+    drifting_twins,
+    published_twins,
+)
 from capspace.collect.comparison.twin_items import PairedItems, paired_items
 from capspace.collect.comparison.twin_score import TwinScore
 from capspace.collect.errors import CollectError
@@ -251,7 +255,7 @@ def test_an_item_with_another_number_of_choices_has_other_responses(tmp_path: Pa
     ("task", "error", "why"),
     [
         ("hellaswag", CollectError, "there is nothing to compare"),
-        ("arc_challenge", TooFewItemsError, "neither items nor standard errors"),
+        ("arc_challenge", TooFewItemsError, "neither items nor standard errors are known"),
     ],
 )
 def test_a_file_without_anything_to_compare_is_one_line(
@@ -261,7 +265,7 @@ def test_a_file_without_anything_to_compare_is_one_line(
     file.write_text(
         json.dumps({"results": {task: {"acc_norm,none": 0.4}}, "model_name": "org/model"})
     )
-    store = measured(tmp_path / "store", None)
+    store = measured(tmp_path / "store", None, stderr=math.nan, n_items=None)
     with pytest.raises(error, match=why):
         measured_twins("org/model", panel, store, against=file)
 
@@ -317,3 +321,33 @@ def test_a_drift_from_published_scores_is_a_line_and_an_exit_code(
     assert shown.code == 1
     assert "likely shots: 0, there 5" in " ".join(shown.out.split())
     assert json.loads(capspace(*command, "--json").out)["n_drifting"] == 1
+
+
+@pytest.mark.slow
+def test_a_bare_score_of_a_table_is_compared_and_its_error_assumed(
+    capspace: Command, tmp_path: Path
+) -> None:
+    store, file = tmp_path / "store", tmp_path / "imp.csv"
+    measured(store, None, benchmark="MMLU", score=0.234, stderr=math.nan, n_items=500, n_shot=5)
+    file.write_text("model,MMLU\norg/model,0.75\norg/other,0.234\n")
+    place = ("--panel", "classic-8", "--store", store)
+    line = "org/model: MMLU 0.234, imported 0.750: +0.516"
+    shown = capspace("import", file, *place)
+    assert shown.code == 0, shown.err
+    words = " ".join(shown.out.split())
+    assert line in words
+    assert "two scores, the other's error as of as many items" in words
+    assert "likely shots, template, filter or version that a side does not state" in words
+    (drift,) = json.loads(capspace("import", file, *place, "--json").out)["drifts"]
+    assert drift["drift"] == "score"
+    assert drift["upper"] - drift["lower"] == pytest.approx(2 * 1.645 * 0.0271, rel=0.01)
+    other = capspace("twin", "org/model", *place, "--against", file)
+    assert other.code == 1
+    assert "0.750" in other.out
+    with Store(store, must_write=False) as opened:  # as `place` finds it
+        own = [r for r in opened.results(model="org/model") if r.benchmark == "MMLU"]
+        (twin,) = drifting_twins(own, opened, load_panel("classic-8"), [])
+    assert line in twin.line
+    file.write_text("model,MMLU\norg/model,0.24\n")
+    same = capspace("twin", "org/model", *place, "--against", file)
+    assert same.code == 0, same.err

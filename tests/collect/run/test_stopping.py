@@ -397,45 +397,43 @@ def test_place_stops_early_and_its_report_shows_the_curve(
 
 @pytest.mark.slow
 def test_from_a_fresh_checkpoint_to_a_verdict_that_is_asked_again(
-    tiny_checkpoint: Path, tmp_path: Path, capspace: Command
+    tiny_checkpoint: Path, tmp_path: Path, capspace: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def panel(*benchmarks: str) -> Path:
-        own, path = load_panel("smoke").select(benchmarks), tmp_path / f"{len(benchmarks)}.yaml"
-        path.write_text(json.dumps({**own.model_dump(mode="json"), "name": "own"}))
-        return path
-
     def run(*arguments: object) -> Ran:
         made = capspace(*arguments)
         assert made.code == 0, made.err
         return made
 
+    monkeypatch.chdir(tiny_checkpoint.parent)  # the checkpoint is named from here alone
     store = tmp_path / "store"
-    measured = ("--store", store, "--data-root", "embedded", "--device", "cpu")
     others = ("ARC-C", "HellaSwag", "Winogrande", "GSM8K", "HumanEval", "XWinograd")
     dear = [word for name in others for word in ("--price", f"{name}=300gpu-hours")]
     question = (
         "verdict", store, "--target", "bbh", "--cost", "120gpu-hours", "--threshold", "0.325",
-        "--price", "MMLU=10min", "--price", "TruthfulQA=10min", *dear, "--json",
+        "--price", "MMLU=10min", "--price", "TruthfulQA=10min", *dear,
     )  # fmt: skip
     run(
-        "place", tiny_checkpoint, "--panel", panel("ARC-C", "Winogrande"), *measured,
-        "--target", "bbh", "--until", "5%", "--out", tmp_path / "report",
+        "place", tiny_checkpoint.name, "--panel", "smoke", "--benchmark", "ARC-C",
+        "--benchmark", "Winogrande", "--store", store, "--data-root", "embedded",
+        "--device", "cpu", "--target", "bbh", "--until", "5%", "--out", tmp_path / "report",
     )  # fmt: skip
-    before = json.loads(run(*question).out)
+    stopping = json.loads((tmp_path / "report" / "result.json").read_text())["stopping"]
+    assert stopping["widening"] <= 0.05
+    assert any(each["n_items"] < each["of"] for each in stopping["benchmarks"])
+    before = json.loads(run(*question, "--json").out)
     assert before["decision"] == "measure first"
     assert "2 of 2 benchmarks" in before["reference"]["reason"]
     (advised,) = before["measure_first"]
     (command,) = before["commands"]
-    named = ["--panel", "classic-8", "--benchmark", advised]
-    assert shlex.split(command)[1:] == [
-        "collect",
-        tiny_checkpoint.name,
-        *named,
-        "--store",
-        str(store),
-    ]
-    run("collect", tiny_checkpoint, "--panel", "smoke", "--benchmark", advised, *measured)
-    after = json.loads(run(*question).out)
+    assert f"  {command}" in run(*question).out.splitlines()
+    monkeypatch.chdir(tmp_path)  # and the command that is printed holds everywhere
+    words = shlex.split(command)
+    assert words[words.index("--panel") + 1] == "smoke"  # whose scores the store has
+    assert words[0] == "capspace"
+    run(*words[1:])
+    after = json.loads(run(*question, "--json").out)
     assert "3 of 3 benchmarks" in after["reference"]["reason"]
     assert advised not in {step["benchmark"] for step in after["steps"]}
     assert 0 < after["lower"] < after["mean"] < after["upper"] < 1
+    narrower = after["upper"] - after["lower"] < before["upper"] - before["lower"]
+    assert narrower or after["decision"] != before["decision"]
