@@ -13,8 +13,9 @@ _ON_CPU = Budget(tokens=384, rows=96)
 """About as fast as passes four times as large; the memory of one text at a time."""
 _CPU_GENERATIONS = 8, 32  # of long texts, of short ones
 _CPU_GENERATED_TOKENS = 16384  # what hf takes for half as many, at its best batch
-_CPU_STATE_BYTES = 2**29
-"""Ten rows of a released Qwen3.5's states, 48 MiB each: what hf takes for as many texts."""
+_CPU_STATE_BYTES = 2**28
+"""Five rows of Qwen3.5's states as transformers sets it, 48 MiB each. A scan takes as much again
+and more, so that a pass takes about what hf does for 16 texts of 12 MiB each."""
 _MAX_TOKENS = 16384
 _MAX_ROWS = 256
 

@@ -65,7 +65,7 @@ class Budget:
 
     tokens: int
     rows: int
-    state_bytes: int = 2**29
+    state_bytes: int = 2**28
 
 
 @dataclass

@@ -29,7 +29,7 @@ def generate_by_states(
     is_finished: Callable[[list[int]], bool],
     rows: int,
     prefill_tokens: int,
-    state_bytes: int = 2**29,
+    state_bytes: int = 2**28,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     on_finished: Callable[[int], Any] | None = None,
 ) -> tuple[list[list[int]], DecodingStats]:

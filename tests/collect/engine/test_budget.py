@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 import transformers
 
-from capspace.collect.engine.budget import free_memory, generation_rows, scoring_budget
+from capspace.collect.engine.budget import (
+    free_memory,
+    generation_rows,
+    scoring_budget,
+    state_budget,
+)
 
 GIB = 2**30
 EIGHT_BILLION = transformers.LlamaConfig(
@@ -46,3 +51,9 @@ def test_keys_and_values_of_all_rows_fit() -> None:
     assert on_a_cpu == [32, 16, 8]
     shared = generation_rows(EIGHT_BILLION, torch.bfloat16, 1000, None, own=400)
     assert shared == 32
+
+
+def test_states_get_a_fifth_of_what_is_free() -> None:
+    assert state_budget(None) == 2**28
+    assert state_budget(60 * GIB) == 12 * GIB
+    assert state_budget(1) == 1
