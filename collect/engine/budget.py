@@ -7,12 +7,15 @@ from transformers.configuration_utils import PretrainedConfig
 
 from .scoring import Budget
 
-__all__ = ["free_memory", "generation_rows", "scoring_budget"]
+__all__ = ["free_memory", "generation_rows", "scoring_budget", "state_budget"]
 
 _ON_CPU = Budget(tokens=384, rows=96)
 """About as fast as passes four times as large; the memory of one text at a time."""
 _CPU_GENERATIONS = 8, 32  # of long texts, of short ones
 _CPU_GENERATED_TOKENS = 16384  # what hf takes for half as many, at its best batch
+_CPU_STATE_BYTES = 2**28
+"""Five rows of Qwen3.5's states as transformers sets it, 48 MiB each. A scan takes as much again
+and more, so that a pass takes about what hf does for 16 texts of 12 MiB each."""
 _MAX_TOKENS = 16384
 _MAX_ROWS = 256
 _HEAD_WIDTHS = "head_dim", "qk_head_dim", "v_head_dim"  # the latter two of latent attention
@@ -22,6 +25,11 @@ _STATE_COLUMNS = 5  # of RWKV, which does not state them
 def free_memory(device: torch.device) -> int | None:
     """Return the bytes free on a CUDA device; None elsewhere, where memory is not what limits."""
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+
+
+def state_budget(free: int | None) -> int:
+    """Return the bytes that the states of a pass may take, of ``free`` bytes (None: on a CPU)."""
+    return _CPU_STATE_BYTES if free is None else max(1, free // 5)
 
 
 def scoring_budget(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from lm_eval.models.huggingface import HFLM
 
 from ..errors import UnscorableRequestsError
 from .arithmetic import MODEL_NAME
-from .budget import free_memory, scoring_budget
+from .budget import free_memory, scoring_budget, state_budget
 from .division import with_progress
 from .forward import base_model, forward_of
 from .generation.decode import generate
@@ -291,7 +292,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     @property
     def _generate(self) -> Generate:
         if self._support.texts_by_states:
-            return generate_by_states
+            state_bytes = state_budget(free_memory(self.device))
+            return partial(generate_by_states, state_bytes=state_bytes)
         return partial(generate, attention_backend=self._support.attention_backend)
 
     def _score(
@@ -316,18 +318,18 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     @property
     def budget(self) -> Budget:
         """Limits of one forward pass, from the memory that is free now."""
+        free = free_memory(self.device)
         largest = scoring_budget(
-            base_model(self.model).config,
-            self.model.dtype,
-            self.max_length,
-            free_memory(self.device),
+            base_model(self.model).config, self.model.dtype, self.max_length, free
         )
+        largest = replace(largest, state_bytes=state_budget(free))
         by_tree = self.unsupported_reason is None and not self._support.scores_by_states
         if by_tree and not forward_of(self.model).picks_rows:
-            largest = Budget(min(largest.tokens, largest.rows), largest.rows)
+            largest = replace(largest, tokens=min(largest.tokens, largest.rows))
         if self._token_budget is None:
             return largest
-        return Budget(self._token_budget, min(self._token_budget, largest.rows))
+        rows = min(self._token_budget, largest.rows)
+        return replace(largest, tokens=self._token_budget, rows=rows)
 
     def autocast(self) -> torch.autocast:
         """Return the context of each forward pass."""

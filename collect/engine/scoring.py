@@ -57,11 +57,15 @@ class Budget:
         Tokens per forward pass.
     rows : int
         Positions per forward pass whose logits, one per vocabulary entry, are computed.
+    state_bytes : int
+        Bytes of recurrent states, keys and values, where texts go on from copies of them: of the
+        copies of a pass and the states held meanwhile. One copy is made at any rate.
 
     """
 
     tokens: int
     rows: int
+    state_bytes: int = 2**28
 
 
 @dataclass

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,22 @@ from transformers.cache_utils import DynamicCache
 from ..forward import CACHE_NAMES, UnsupportedForwardError, base_model, first_line
 from ..tree import IntArray
 from .own_caches import ListedState, own_cache, select_linear
-from .scan import continued_scans, layers_in_pieces, scanning_layers, short_pieces
+from .scan import (
+    continued_scans,
+    decaying_layers,
+    exact_decay,
+    layers_in_pieces,
+    scanning_layers,
+    short_pieces,
+)
 
 __all__ = [
     "ATTENTION",
     "FAMILIES",
+    "SHORTEST_PASS",
     "State",
     "StateForward",
+    "StateSize",
     "copied_layers",
     "cuts",
     "fork",
@@ -81,7 +91,7 @@ _LAYERS = (
     "MiniMaxM3VLSparseCacheLayer",
 )
 
-_CUT = 64
+SHORTEST_PASS = 64
 """Long stretches are cut at multiples of what the scan of a recurrent layer takes at once."""
 
 State = Any
@@ -175,10 +185,50 @@ def cuts(start: int, length: int, most: int) -> IntArray:
         computed step by step, which some models do not do exactly so.
 
     """
-    most = max(_CUT, most // _CUT * _CUT)
+    most = max(SHORTEST_PASS, most // SHORTEST_PASS * SHORTEST_PASS)
     places = np.arange(start // most * most + most, start + length, most) - start
     usable: IntArray = places[(places != 1) & (places != length - 1)]
     return usable
+
+
+@dataclass(frozen=True)
+class StateSize:
+    """What the state of one row takes.
+
+    Attributes
+    ----------
+    fixed : int
+        Bytes of recurrent and convolutional states.
+    per_token : int
+        Bytes of keys and values, for each token read.
+
+    """
+
+    fixed: int = 0
+    per_token: int = 0
+
+    @classmethod
+    def of(cls, state: State, n_tokens: int) -> StateSize:
+        """Return the size of a state of one row that has read so many tokens."""
+        # whatever grows is a tensor of a layer, whatever does not is kept in its dicts
+        grown = sum(_bytes(vars(layer).values()) for layer in state.layers)
+        kept = [part for layer in state.layers for part in _of_dicts(layer)]
+        own = getattr(state, "tensors", None) or getattr(state, "linear_cache", [])
+        return cls(_bytes([*kept, *own]), -(-grown // n_tokens))
+
+    def after(self, n_tokens: int) -> int:
+        """Return the bytes of a row after so many tokens, sliding windows taken for full ones."""
+        return self.fixed + self.per_token * n_tokens
+
+
+def _bytes(parts: Iterable[Any]) -> int:
+    return sum(part.numel() * part.element_size() for part in parts if isinstance(part, Tensor))
+
+
+def _of_dicts(layer: Any) -> Iterator[Any]:
+    for held in vars(layer).values():
+        if isinstance(held, dict):
+            yield from held.values()
 
 
 @dataclass(frozen=True)
@@ -200,6 +250,10 @@ class StateForward:
         The layers whose scans go on with help.
     in_pieces : tuple of Module
         The layers whose scans take shorter pieces.
+    decaying : tuple of Module
+        The layers whose states are kept in float32.
+    size : StateSize
+        Of the state of one row.
 
     """
 
@@ -209,6 +263,8 @@ class StateForward:
     picks_columns: bool = True
     scanning: tuple[nn.Module, ...] = ()
     in_pieces: tuple[nn.Module, ...] = ()
+    decaying: tuple[nn.Module, ...] = ()
+    size: StateSize = StateSize()
 
     @classmethod
     def of(cls, model: nn.Module) -> StateForward:
@@ -232,6 +288,7 @@ class StateForward:
                 picks_columns="logits_to_keep" in parameters,
                 scanning=scanning,
                 in_pieces=in_pieces,
+                decaying=decaying_layers(model),
             )
             state = forward.empty()
             try:
@@ -242,7 +299,7 @@ class StateForward:
                 reason = first_line(error)
                 continue
             if _is_filled(state):
-                return forward
+                return replace(forward, size=StateSize.of(state, 3))
             reason = "the state that it is given stays empty"
         raise UnsupportedForwardError(f"its code does not take the engine's inputs ({reason})")
 
@@ -291,7 +348,11 @@ class StateForward:
         if mask is not None:
             settings["attention_mask"] = mask.to(device)
         inputs = torch.from_numpy(tokens).to(device)
-        with continued_scans(self.scanning), short_pieces(self.in_pieces):
+        with (
+            continued_scans(self.scanning),
+            short_pieces(self.in_pieces),
+            exact_decay(self.decaying),
+        ):
             output = self.model(input_ids=inputs, use_cache=True, **settings)
         logits: Tensor = output.logits
         if is_listed and state.tensors is None:

@@ -17,9 +17,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["continued_scans", "layers_in_pieces", "scanning_layers", "short_pieces"]
+__all__ = [
+    "continued_scans",
+    "decaying_layers",
+    "exact_decay",
+    "layers_in_pieces",
+    "scanning_layers",
+    "short_pieces",
+]
 
 _NAME = "mamba_selective_scan"
+_MASKING = "apply_mask_to_padding_states"
+"""What lightning attention applies to queries, keys and values before it uses them."""
 _PIECE = 32
 """Tokens; among 16 to 64 it makes little difference."""
 _CACHE_NAMES = ("cache", "cache_params", "past_key_values")
@@ -87,6 +96,46 @@ def short_pieces(layers: Sequence[nn.Module]) -> Iterator[None]:
             stack.callback(setattr, layer, "chunk_size", layer.chunk_size)
             layer.chunk_size = min(_PIECE, layer.chunk_size)
         yield
+
+
+def decaying_layers(model: nn.Module) -> tuple[nn.Module, ...]:
+    """Return the layers of lightning attention, MiniMax-01's, whose states would be rounded."""
+    return tuple(
+        module
+        for module in model.modules()
+        if hasattr(module, "slope_rate")
+        and hasattr(module, "out_proj")
+        and hasattr(sys.modules[type(module).__module__], _MASKING)
+    )
+
+
+@contextmanager
+def exact_decay(layers: Sequence[nn.Module]) -> Iterator[None]:
+    """Let lightning attention keep its state and its decay in float32 within the block.
+
+    In half precision, transformers rounds both at every token that goes on from a state, and at
+    every block of tokens otherwise.
+    """
+
+    def rounded(layer: Any, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        return (inputs[0].to(layer.weight.dtype),)
+
+    modules = {sys.modules[type(layer).__module__] for layer in layers}
+    with ExitStack() as stack:
+        for layer in cast(Sequence[Any], layers):
+            stack.callback(layer.out_proj.register_forward_pre_hook(rounded).remove)
+            stack.callback(setattr, layer, "slope_rate", layer.slope_rate)
+            layer.slope_rate = layer.slope_rate.float()
+        for module in modules:
+            mask = getattr(module, _MASKING)
+            stack.callback(setattr, module, _MASKING, mask)
+            setattr(module, _MASKING, _in_full_precision(mask))
+        yield
+
+
+def _in_full_precision(mask: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a function of queries, keys and values that hides padding and gives float32."""
+    return lambda states, *others: mask(states, *others).float()
 
 
 def _continued(scan: Callable[..., Any], before: deque[Tensor]) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 
 from ..scoring import Budget, ScoringStats, Target, TargetScores
 from ..tree import IntArray, TokenTree, build_tree
-from .forking import State, StateForward, cuts, fork
+from .forking import SHORTEST_PASS, State, StateForward, cuts, fork
 
 __all__ = ["score_by_states"]
 
@@ -54,7 +55,7 @@ def score_by_states(
     forward = StateForward.of(model)
     with torch.no_grad():
         run = _Run(forward, tree, scores, budget, autocast, stats, on_progress)
-        run.branches(_children(tree, 0, len(tree)), None, 0)
+        run.branches(_children(tree, 0, len(tree)), None)
     return scores.totals(), stats
 
 
@@ -73,8 +74,9 @@ class _Run:
     ) -> None:
         self.forward, self.tree, self.scores, self.budget = forward, tree, scores, budget
         self.autocast, self.stats, self.on_progress = autocast, stats, on_progress
+        self.held: list[int] = []  # bytes of each state above the branches that are read
 
-    def branches(self, starts: list[int], state: State | None, held: int) -> None:
+    def branches(self, starts: list[int], state: State | None) -> None:
         """Read all that follows a state: the branches that begin at these entries of the tree."""
         tree = self.tree
         texts: list[IntArray] = []
@@ -87,16 +89,24 @@ class _Run:
             children = _children(tree, stop, int(tree.end[stop - 1]))
             if not children:
                 texts.append(stretch)
-            elif held < _MOST_STATES and _is_worth_a_state(len(stretch), len(children)):
+            elif self._has_room(stop) and _is_worth_a_state(len(stretch), len(children)):
                 inner.append(stretch)
             else:  # too short or too deep: read again for each of its branches
                 open_branches.extend((stretch, child) for child in reversed(children))
         self._read_texts(texts, state)
         for stretch in inner:
-            own = self._copy(state, 1)
-            self._read_alone(stretch, own)
+            own = self._read_alone(stretch, state)
             last = int(stretch[-1])
-            self.branches(_children(tree, last + 1, int(tree.end[last])), own, held + 1)
+            self.held.append(self.forward.size.after(int(tree.depth[last]) + 1))
+            self.branches(_children(tree, last + 1, int(tree.end[last])), own)
+            self.held.pop()
+
+    def _has_room(self, stop: int) -> bool:
+        """Return whether one more state may be held: that behind the entry before ``stop``."""
+        size = self.forward.size.after(int(self.tree.depth[stop - 1]) + 1)
+        # the other half is left to the copies of a pass
+        fits = 2 * (sum(self.held) + size) <= self.budget.state_bytes
+        return not self.held or (fits and len(self.held) < _MOST_STATES)
 
     def _copy(self, state: State | None, rows: int) -> State:
         return self.forward.empty() if state is None else fork(state, rows)
@@ -108,25 +118,49 @@ class _Run:
             longest = len(waiting[-1])
             n_needed = int(self.scores.is_needed(waiting[-1]).sum())
             if longest > self.budget.tokens or n_needed > self.budget.rows:
-                self._read_alone(waiting.pop(), self._copy(state, 1))
+                self._read_alone(waiting.pop(), state)
                 continue
             depth = int(self.tree.depth[waiting[-1][-1]]) + 1
+            row_bytes = max(1, self.forward.size.after(depth))
             rows = min(
+                len(waiting),
                 self.budget.tokens // longest,
                 self.budget.rows // max(n_needed, 1),
                 max(1, _MOST_CONTEXT // depth),
+                max(1, (self.budget.state_bytes - sum(self.held)) // row_bytes),
             )
-            part, waiting = waiting[-rows:], waiting[:-rows]
-            self._read(part, self._copy(state, len(part)))
+            try:
+                self._read(waiting[-rows:], self._copy(state, rows))
+            except torch.OutOfMemoryError:
+                if rows == 1 and longest <= SHORTEST_PASS:
+                    raise
+                self.budget = Budget(  # a single text is then read in pieces
+                    max(1, rows * longest // 2),
+                    max(1, rows * n_needed // 2),
+                    sum(self.held) + rows * row_bytes // 2,
+                )
+                continue
+            waiting = waiting[:-rows]
 
-    def _read_alone(self, entries: IntArray, state: State) -> None:
-        """Read one stretch, in pieces where it is long, and leave the state behind it."""
-        most = self.budget.tokens
-        if self.scores.is_needed(entries).sum() > self.budget.rows:
-            most = min(most, self.budget.rows)
+    def _read_alone(self, entries: IntArray, state: State | None) -> State:
+        """Read one stretch, in pieces where it is long, and return the state behind it."""
         first = int(self.tree.depth[entries[0]])
-        for piece in np.split(entries, cuts(first, len(entries), most)):
-            self._read([piece], state)
+        while True:
+            most = self.budget.tokens
+            if self.scores.is_needed(entries).sum() > self.budget.rows:
+                most = min(most, self.budget.rows)
+            own = None
+            try:
+                own = self._copy(state, 1)
+                for piece in np.split(entries, cuts(first, len(entries), most)):
+                    self._read([piece], own)
+            except torch.OutOfMemoryError:
+                most = min(most, len(entries))
+                if most <= SHORTEST_PASS:
+                    raise
+                self.budget = replace(self.budget, tokens=most // 2)
+                continue
+            return own
 
     def _read(self, texts: list[IntArray], state: State) -> None:
         """Read stretches of the tree, each in a row, padded on the right.

@@ -29,6 +29,7 @@ def generate_by_states(
     is_finished: Callable[[list[int]], bool],
     rows: int,
     prefill_tokens: int,
+    state_bytes: int = 2**28,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     on_finished: Callable[[int], Any] | None = None,
 ) -> tuple[list[list[int]], DecodingStats]:
@@ -38,9 +39,15 @@ def generate_by_states(
     are read without padding, which a recurrent state would take in, and in passes of two tokens
     or more, as transformers reads a prompt; new tokens are read one at a time, as it does too.
 
-    Parameters and result are those of :func:`~capspace.collect.engine.generation.decode.generate`.
+    Parameters and result are those of :func:`~capspace.collect.engine.generation.decode.generate`,
+    but for ``state_bytes``: the bytes that the recurrent states of all rows may take, and those
+    held behind shared prompts with their keys and values. ``rows`` allows for the keys and values
+    of the rows.
     """
-    run = _Run(StateForward.of(model), share_prompts(prompts, min_tail=2), pick, autocast)
+    forward = StateForward.of(model)
+    rows = max(1, min(rows, state_bytes // max(1, forward.size.fixed)))
+    shared = share_prompts(prompts, min_tail=2)
+    run = _Run(forward, shared, pick, state_bytes, autocast)
     with torch.no_grad():
         return run_batch(
             run,
@@ -61,9 +68,11 @@ class _Run:
         forward: StateForward,
         prompts: list[Prompt],
         pick: Picker,
+        state_bytes: int,
         autocast: Callable[[], AbstractContextManager[Any]],
     ) -> None:
         self.forward, self.pick, self.autocast = forward, pick, autocast
+        self.state_bytes = state_bytes
         self.waiting = deque(prompts)
         self.active: list[int] = []
         self.new: dict[int, list[int]] = {}
@@ -100,7 +109,7 @@ class _Run:
         for segment in first.chain:
             self.users[segment] -= len(group)
             if not self.users[segment]:
-                del self.states[segment]
+                self.states.pop(segment, None)
         self.rows.add(state, len(group), first.tail_start + size)
         self._take(logits, [prompt.index for prompt in group])
         self.active.extend(prompt.index for prompt in group)
@@ -123,14 +132,22 @@ class _Run:
 
     def _state_behind(self, chain: Sequence[Segment], most_tokens: int) -> State:
         """Return the state behind shared segments; those not read yet are read now."""
-        state = self.forward.empty()
-        for segment in chain:
-            if segment not in self.states:
-                own = fork(state, 1)
-                self._read(segment.tokens[None], segment.start, own, most_tokens)
-                self.states[segment] = own
-            state = self.states[segment]
+        n_held = next((n for n in range(len(chain), 0, -1) if chain[n - 1] in self.states), 0)
+        state = self.states[chain[n_held - 1]] if n_held else self.forward.empty()
+        for segment in chain[n_held:]:
+            own = fork(state, 1)
+            self._read(segment.tokens[None], segment.start, own, most_tokens)
+            self.states[segment] = state = own
+            self._make_room(segment)
         return state
+
+    def _make_room(self, newest: Segment) -> None:
+        """Forget states held for other prompts, the oldest first, while they take too much."""
+        size = self.forward.size
+        taken = {held: size.after(held.start + len(held.tokens)) for held in self.states}
+        for segment in [held for held in self.states if held is not newest]:
+            if sum(taken.values()) > self.state_bytes:  # read again for whoever needs it
+                del self.states[segment], taken[segment]
 
     def _read(self, tokens: IntArray, start: int, state: State, most_tokens: int) -> Tensor:
         """Read rows of prompts, in pieces where they are long; return the last token's logits."""

@@ -10,7 +10,12 @@ import torch
 import transformers
 from transformers import CONFIG_MAPPING
 
-from capspace.collect.engine.budget import free_memory, generation_rows, scoring_budget
+from capspace.collect.engine.budget import (
+    free_memory,
+    generation_rows,
+    scoring_budget,
+    state_budget,
+)
 
 GIB = 2**30
 EIGHT_BILLION = transformers.LlamaConfig(
@@ -106,3 +111,9 @@ def test_every_served_type_has_a_budget() -> None:
             if rows < 1 or not 1 <= budget.rows <= budget.tokens:
                 faults[name] = f"{budget}, {rows} rows"
     assert faults == {}
+
+
+def test_states_get_a_fifth_of_what_is_free() -> None:
+    assert state_budget(None) == 2**28
+    assert state_budget(60 * GIB) == 12 * GIB
+    assert state_budget(1) == 1

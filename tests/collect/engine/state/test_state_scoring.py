@@ -21,7 +21,7 @@ from capspace.collect.engine.state.scoring import score_by_states
 pytestmark = needs_states
 
 
-def pairs() -> list[tuple[str, str]]:
+def pairs(n_shared: int = 90) -> list[tuple[str, str]]:
     """Questions under shots, with answers of one token and of many, and texts of their own."""
     rng = np.random.default_rng(0)
 
@@ -30,7 +30,7 @@ def pairs() -> list[tuple[str, str]]:
 
     texts = []
     for _ in range(2):
-        shots = draw(90)
+        shots = draw(n_shared)
         for _ in range(2):
             question = shots + draw(int(rng.integers(5, 40)))
             texts += [(question, answer) for answer in ("x", " yes", "no, it is not")]
@@ -49,8 +49,8 @@ def assert_same(ours: Any, theirs: Any) -> None:
     assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
 
 
-def scores_of(lm: Any) -> Any:
-    return np.array([score for score, _ in lm.loglikelihood(SCORED, disable_tqdm=True)])
+def scores_of(lm: Any, requests: Any) -> Any:
+    return np.array([score for score, _ in lm.loglikelihood(requests, disable_tqdm=True)])
 
 
 @pytest.mark.slow
@@ -71,14 +71,19 @@ def test_scores_are_those_of_hf(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", each(HYBRIDS))
 def test_bfloat16(name: str) -> None:
-    """The error against fp32 is what hf's own is, though states are cut in other places."""
+    """The error against fp32 is what hf's own is, though states are cut in other places.
+
+    Shared texts are long, for a state that is rounded to go wrong behind them.
+    """
     model = build_named(name)
-    exact = scores_of(HFLM(model, batch_size=1, **SHARED))
+    requests = [Instance("loglikelihood", {}, pair, 0) for pair in pairs(400)[:12]]
+    shared = {**SHARED, "max_length": 512}
+    exact = scores_of(HFLM(model, batch_size=1, **shared), requests)
     model = model.to(torch.bfloat16)
-    shared = {**SHARED, "softmax_dtype": "float32"}
+    shared = {**shared, "softmax_dtype": "float32"}
     engine, hf = CapspaceLM(model, **shared), HFLM(model, batch_size=1, **shared)
     assert engine.unsupported_reason is None
-    error, usual = (np.abs(scores_of(lm) - exact).mean() for lm in (engine, hf))
+    error, usual = (np.abs(scores_of(lm, requests) - exact).mean() for lm in (engine, hf))
     assert 0 < error <= 1.5 * usual
 
 
@@ -97,6 +102,101 @@ def test_the_budget_moves_no_score(budget: Budget) -> None:
     assert done[-1] == len(targets)
     assert stats.fed_tokens == stats.unique_tokens
     assert score_by_states(model, [], budget)[0] == []
+
+
+def short_texts() -> list[Target]:
+    """Twenty texts that share nothing, and eight that share a long beginning."""
+    rng = np.random.default_rng(4)
+    shared = rng.integers(3, 300, 100).tolist()
+    texts = [rng.integers(3, 300, 4).tolist() for _ in range(20)]
+    texts += [shared + rng.integers(3, 300, 4).tolist() for _ in range(8)]
+    return [Target(text[:-1], text[-1:]) for text in texts]
+
+
+def rows_read(model: Any) -> list[int]:
+    """Return a list that grows by the rows of each pass."""
+    rows: list[int] = []
+    model.register_forward_pre_hook(
+        lambda _, args, settings: rows.append(len(settings["input_ids"])), with_kwargs=True
+    )
+    return rows
+
+
+@pytest.mark.parametrize("name", ["qwen3_5", "lfm2", "deepseek_v3", "rwkv", "minimax_01"])
+def test_the_size_of_a_state_is_that_of_its_tensors(name: str) -> None:
+    model = build_named(name)
+    forward = StateForward.of(model)
+    state = forward.empty()
+    with torch.no_grad():
+        forward(np.arange(3, 12)[None], np.arange(9)[None], np.array([8]), state)
+    held = getattr(state, "tensors", None) or getattr(state, "linear_cache", [])
+    parts = [*held, *(part for layer in state.layers for part in vars(layer).values())]
+    dicts = [value for part in parts if isinstance(part, dict) for value in part.values()]
+    tensors = [part for part in [*parts, *dicts] if isinstance(part, torch.Tensor)]
+    assert forward.size.after(9) == sum(part.nbytes for part in tensors) > 0
+
+
+@pytest.mark.parametrize("name", ["qwen3_5", "deepseek_v3"])
+def test_the_states_of_a_pass_stay_within_their_bytes(name: str) -> None:
+    """Where not one fits, a row is read at a time; states that are held count, too."""
+    model = build_named(name)
+    size, rows = StateForward.of(model).size, rows_read(model)
+    usual, least = score_by_states(model, short_texts(), Budget(384, 128))
+    assert max(rows) == 20
+    for most in (size.after(3) * 5, 1):
+        rows.clear()
+        budget = Budget(384, 128, state_bytes=most)
+        scores, stats = score_by_states(model, short_texts(), budget)
+        assert_same(scores, usual)
+        assert max(rows) == max(1, most // size.after(3))
+        assert stats.fed_tokens == least.fed_tokens
+    rows.clear()
+    held = size.after(100)
+    budget = Budget(384, 128, state_bytes=held + size.after(104) * 3)
+    assert_same(score_by_states(model, short_texts()[20:], budget)[0], usual[20:])
+    assert max(rows) == 3
+
+
+@pytest.mark.slow
+def test_no_state_is_held_beyond_half_of_the_bytes() -> None:
+    """But for the first, without which all would be read again for each text."""
+    model = build_named("qwen3_5")
+    rng = np.random.default_rng(5)
+    shots, questions = rng.integers(3, 300, 60), rng.integers(3, 300, (3, 20))
+    texts = [[*shots.tolist(), *q.tolist(), answer, 5] for q in questions for answer in (7, 8)]
+    targets = [Target(text[:-1], text[-1:]) for text in texts]
+    usual, least = score_by_states(model, targets, Budget(384, 128))
+    assert least.fed_tokens == least.unique_tokens
+    scores, stats = score_by_states(model, targets, Budget(384, 128, state_bytes=1))
+    assert_same(scores, usual)
+    assert stats.fed_tokens == stats.unique_tokens + 3 * 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [130, 64])
+def test_out_of_memory_halves_the_rows(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """A pass fails after its states are changed: many rows, or a long text of one."""
+    model = build_named("qwen3_5")
+    rng = np.random.default_rng(6)
+    long = rng.integers(3, 300, (2, 150)).tolist()
+    targets = [*short_texts(), *(Target([*long[0], n], [5]) for n in (3, 4)), Target(long[1], [5])]
+    usual, _ = score_by_states(model, targets, Budget(384, 128))
+    own, failed = type(model).forward, []
+
+    def of_little_memory(self: Any, *args: Any, **settings: Any) -> Any:
+        output = own(self, *args, **settings)
+        rows, length = settings["input_ids"].shape
+        if rows * length > most or rows > 6:
+            failed.append((rows, length))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return output
+
+    monkeypatch.setattr(type(model), "forward", of_little_memory)
+    assert_same(score_by_states(model, targets, Budget(384, 128))[0], usual)
+    assert {rows > 1 for rows, _ in failed} == {True, False}
+    most = 3  # what is tried at first fits, and no piece of a text
+    with pytest.raises(torch.OutOfMemoryError):
+        score_by_states(model, targets, Budget(384, 128))
 
 
 def test_deep_trees_hold_few_states(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from state_models import ATTENDING, CHOOSING, HYBRIDS, build, build_named, each,
 
 from capspace.collect.engine.generation.sampling import Choice
 from capspace.collect.engine.lm import CapspaceLM
+from capspace.collect.engine.state.forking import StateForward
 from capspace.collect.engine.state.texts import generate_by_states
 
 pytestmark = needs_states
@@ -140,6 +141,24 @@ def test_rows_leave_and_enter(name: str) -> None:
         assert sorted(finished) == list(range(len(prompts)))
         assert stats.new_tokens == sum(lengths)
         assert stats.fed_prompt_tokens < stats.prompt_tokens / 2
+
+
+@pytest.mark.slow
+def test_states_of_texts_stay_within_their_bytes() -> None:
+    """Fewer texts run at once, and states behind prompts are read again."""
+    model = build_named("qwen3_5")
+    prompts, size = prompts_of(0), StateForward.of(model).size
+    rows: list[int] = []
+    usual, least = generated(model, prompts, 32)
+    model.register_forward_pre_hook(
+        lambda _, args, settings: rows.append(len(settings["input_ids"])), with_kwargs=True
+    )
+    for most in (3 * size.fixed, 1):
+        rows.clear()
+        texts, stats = generated(model, prompts, 32, state_bytes=most)
+        assert texts == usual
+        assert max(rows) == max(1, most // size.fixed)
+    assert stats.fed_prompt_tokens >= least.fed_prompt_tokens
 
 
 @pytest.mark.slow
