@@ -212,9 +212,9 @@ class StateSize:
         """Return the size of a state of one row that has read so many tokens."""
         # whatever grows is a tensor of a layer, whatever does not is kept in its dicts
         grown = sum(_bytes(vars(layer).values()) for layer in state.layers)
-        kept = [part for layer in state.layers for part in _of_dicts(layer)]
+        lasting = [part for layer in state.layers for part in _of_dicts(layer)]
         own = getattr(state, "tensors", None) or getattr(state, "linear_cache", [])
-        return cls(_bytes([*kept, *own]), -(-grown // n_tokens))
+        return cls(_bytes([*lasting, *own]), -(-grown // n_tokens))
 
     def after(self, n_tokens: int) -> int:
         """Return the bytes of a row after so many tokens, sliding windows taken for full ones."""
