@@ -174,6 +174,11 @@ def place(
         o.console().print(reason, style="dim", markup=False)
     placements = [placed.placement, *placed.others]
     print_placements(placements, subtitle=subtitle(collection), following=placed.following)
+    if not commands:
+        paths = [each.path for each in placed.following if not isinstance(each, str)]
+        following = [path[0].measurement.benchmark for path in paths[:1] if path]
+        print_commands(advised(following), before=THIS_MEASURES_IT, after="then place it again")
+        print_notes([] if settings.allow_code_execution else code_execution_notes(following))
     if placed.lifts:
         print_lifts(placed.lifts)
         print_notes(outside_notes(placed.lifts))

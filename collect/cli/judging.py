@@ -159,32 +159,29 @@ def judge_of(
         Returns in lines how benchmarks that are to be measured first are measured.
 
     """
-    if cost is None:
-        if question != (None, None):
-            raise FitError("--threshold and --tolerance are about a run: give its --cost too")
-        if price or prices is not None or parameters is not None:
-            raise FitError(
-                "--price, --prices and --parameters are for a verdict on a run: give its --cost too"
-            )
-        return lambda placements: None
-    from dataclasses import replace
-
-    from capspace.fit.decide import judge_run, parse_cost
     from capspace.fit.decide.cost import parse_prices
-    from capspace.fit.errors import RefusedTargetError, TableError, UnknownNameError
-    from capspace.fit.table.doubtful import leave_out_doubtful
 
     from ..run._prices import benchmark_prices, parse_parameters
 
-    if target is None or len(target) != 1:
-        raise FitError("--target: name the evaluation that would be run, one at a time")
-    run, asked = parse_cost(cost), question_of(*question)
-    (name,) = target
     if parameters is not None:
         parse_parameters(parameters)
     parse_prices(price, [text.rpartition("=")[0].strip() for text in price])
     if prices is not None and not prices.is_file():
         raise FitError(f"--prices: {prices} is no file")
+    if cost is None:
+        if question != (None, None):
+            raise FitError("--threshold and --tolerance are about a run: give its --cost too")
+        return lambda placements: None
+    from dataclasses import replace
+
+    from capspace.fit.decide import judge_run, parse_cost
+    from capspace.fit.errors import RefusedTargetError, TableError, UnknownNameError
+    from capspace.fit.table.doubtful import leave_out_doubtful
+
+    if target is None or len(target) != 1:
+        raise FitError("--target: name the evaluation that would be run, one at a time")
+    run, asked = parse_cost(cost), question_of(*question)
+    (name,) = target
 
     def judge(placements: Sequence[Placement]) -> Verdict | str | None:
         reasons: list[str] = []
