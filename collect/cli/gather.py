@@ -180,6 +180,7 @@ def place(
         print_commands(advised(following), before=THIS_MEASURES_IT, after="then place it again")
         print_notes([] if settings.allow_code_execution else code_execution_notes(following))
     if placed.lifts:
+        o.console().print()
         print_lifts(placed.lifts)
         print_notes(outside_notes(placed.lifts))
     if placed.report is not None:

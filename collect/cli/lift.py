@@ -256,10 +256,9 @@ def print_lifts(lifts: Sequence[Lift]) -> None:
             numbers=("Base", "Treated", "Gain", "Tokens per point", "Mean error", "By mean gain"),
         )
         bases = dict.fromkeys(
-            (each.intervention.base_label, f"{each.base:.3f}")
+            each.intervention.base_label
             for each in own
             if each.intervention.base_label != each.intervention.base
         )
         if bases:
-            listed = "; ".join(f"{label} {base}" for label, base in bases)
-            o.console().print(f"base: {listed}", markup=False)
+            o.console().print(f"base: {'; '.join(bases)}", markup=False)

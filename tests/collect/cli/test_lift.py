@@ -155,4 +155,4 @@ def test_the_card_says_that_the_study_answers_without_chains(
     (line,) = (row for row in shown.splitlines() if row.startswith("base: "))
     assert "GSM8K, direct answers" in line
     for lift in lifts:
-        assert f"{lift['intervention']['base_label']} {lift['base']:.3f}" in line
+        assert lift["intervention"]["base_label"] in line
