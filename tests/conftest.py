@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
 from bytecode import FOLDER, own_bytecode
 from checkout import ROOT, SHARED, TESTS
@@ -96,7 +97,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Fork xdist's workers of one process that has imported what they need."""
+    """Time no example, and fork xdist's workers of one process that has imported what they need."""
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("untimed")
     if not hasattr(config, "workerinput"):
         cache = getattr(config, "cache", None)  # not there with ``-p no:cacheprovider``
         if cache is not None:

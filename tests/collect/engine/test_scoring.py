@@ -22,7 +22,7 @@ from engine_parts import (
     by_levels,
     with_cache_called,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
@@ -189,7 +189,7 @@ def drawn_model(request: pytest.FixtureRequest) -> transformers.PreTrainedModel:
     backend=st.sampled_from(BACKENDS),
     data=st.data(),
 )
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 def test_random_trees(
     drawn_model: transformers.PreTrainedModel,
     rows: list[list[int]],

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from capspace.collect.engine.attention.varlen import levels
@@ -75,7 +75,6 @@ def times_seen(chunk: Chunk, blocks: list[Block]) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("group_tokens", [1, 6, 256])
 @given(rows=sequences, data=st.data())
-@settings(deadline=None)
 def test_cascade_sees_each_ancestor_once(
     rows: list[list[int]], data: st.DataObject, group_tokens: int
 ) -> None:
@@ -99,7 +98,6 @@ def test_cascade_sees_each_ancestor_once(
 
 @pytest.mark.slow
 @given(rows=sequences, data=st.data())
-@settings(deadline=None)
 def test_levels_see_each_ancestor_once(rows: list[list[int]], data: st.DataObject) -> None:
     tree, _ = build_tree(rows, [0] * len(rows))
     start = data.draw(st.integers(0, len(tree) - 1))

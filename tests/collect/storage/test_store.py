@@ -63,7 +63,7 @@ def test_a_score_of_other_examples_than_its_key_says_is_not_taken(
         assert store.results() == [changed]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(score=st.floats(0, 1), stderr=st.floats(0, 1) | st.just(math.nan))
 def test_scores_survive_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, score: float, stderr: float

@@ -29,7 +29,7 @@ def by_pandas(content: bytes) -> dict[str, list[str]] | str:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(["model,b\n", "Model;b,c;d\n", "a\tmodel\n", "\ufeffmodel,b\r\n", "x,y\n"]),
     st.lists(st.sampled_from(PIECES), max_size=12),

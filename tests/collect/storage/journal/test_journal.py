@@ -738,7 +738,7 @@ def test_what_a_reader_left_of_a_shard_that_was_sealed_meanwhile_is_removed(tmp_
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=6))
 def test_journal_equals_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, identities: list[str]
