@@ -107,11 +107,13 @@ def test_parquet_without_its_library_says_what_to_install(
 ) -> None:
     path = tmp_path / "x.parquet"
     path.write_bytes(b"PAR1")
+    table = ScoreTable.from_wide(pd.DataFrame({"A": [0.5]}, ["m"]))
+    table.to_frame()  # pandas imports the parts of pyarrow that its own texts need
     for name in ("pyarrow", "fastparquet"):
         monkeypatch.setitem(sys.modules, name, None)
     message = r"Parquet needs pip install 'capspace\[parquet\]'"
     with pytest.raises(TableError, match=f"reading {message}"):
         read_cells(path)
     with pytest.raises(TableError, match=f"writing {message}"):
-        write_table(ScoreTable.from_wide(pd.DataFrame({"A": [0.5]}, ["m"])), path)
+        write_table(table, path)
     assert path.read_bytes() == b"PAR1"

@@ -30,9 +30,7 @@ rows = st.dictionaries(
     min_size=1,
     max_size=8,
 )
-quickly = settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quickly = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.slow
