@@ -21,6 +21,7 @@ from capspace.collect.storage.store import Store
 # --- commands -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_version_and_help(capspace: Command) -> None:
     assert capspace("--version").out == f"capspace {version('capspace')}\n"
     for command in ("place", "collect", "predict", "scores", "panels", "targets", "models"):

@@ -27,6 +27,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_two_models_are_compared_on_a_target(capspace: Command, table: Path) -> None:
     shown = capspace("compare", table, "mine", "older", "--target", "agentbench")
     assert shown.code == 0

@@ -406,6 +406,7 @@ def test_scores_that_are_not_comparable_are_named_as_predict_names_them(
     assert notes("lift", path) == line
 
 
+@pytest.mark.slow
 def test_a_refusal_names_the_option_that_decides_all_the_same(
     capspace: Command, table: Path, tmp_path: Path
 ) -> None:

@@ -131,6 +131,7 @@ def test_a_model_outside_the_support_is_advised_nothing(
     assert " advised; outside: PC-" in shown
 
 
+@pytest.mark.slow
 def test_scores_on_few_items_widen_the_card(capspace: Command, own: tuple[Path, Path]) -> None:
     mine, others = own
     command = ("lift", mine, "--data", others, "--base", "direct", "--treated", "vote@5", "--json")

@@ -43,6 +43,7 @@ def test_tails_are_located(rows: list[list[int]], data: st.DataObject) -> None:
             assert len(ancestors(tree, int(entries[-1]))) == len(row)
 
 
+@pytest.mark.slow
 @given(sequences, st.data())
 def test_path_after_any_cut(rows: list[list[int]], data: st.DataObject) -> None:
     tree, _ = build_tree(rows, [0] * len(rows))

@@ -152,6 +152,7 @@ def score(benchmark: Benchmark, text: str) -> list[float]:
     return [float(s[benchmark.metric]) for s in samples]
 
 
+@pytest.mark.slow
 def test_a_boxed_answer_in_prose_is_found_where_lm_evals_grader_does_not() -> None:
     pytest.importorskip("math_verify", reason="math-verify, of lm-eval[math], is not installed")
     ours = load_panel("modern")["MATH-500"]

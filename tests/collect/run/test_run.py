@@ -529,6 +529,7 @@ def test_a_checkpoint_that_lacks_weights_is_an_error_before_measuring(
         assert store.results() == []
 
 
+@pytest.mark.slow
 def test_among_others_it_is_told_once_and_has_no_scores(
     lacking: Path, tiny_checkpoint: Path, two: Panel, tmp_path: Path
 ) -> None:

@@ -184,6 +184,7 @@ def test_models_released_after_the_cut_change_nothing(kind):
     pd.testing.assert_frame_equal(tables[0], tables[2])
 
 
+@pytest.mark.slow
 def test_a_model_is_not_nearest_to_itself():
     scores, facts = world(n=40)
     table = fit(scores, facts).predict(scores.iloc[:5], facts)

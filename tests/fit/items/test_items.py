@@ -150,6 +150,7 @@ def test_a_short_form_states_the_error_that_it_has() -> None:
     assert short.items == tuple(responses.items[i] for i in short.positions)
 
 
+@pytest.mark.slow
 def test_random_items_stay_where_choosing_others_gains_nothing() -> None:
     """All items are alike, so that any selection is a random one."""
     rng = np.random.default_rng(0)

@@ -165,6 +165,7 @@ def test_a_missing_benchmark_widens_the_place_and_is_proposed() -> None:
     assert [n.benchmark for n in tried.next_benchmarks][-1] == first
 
 
+@pytest.mark.slow
 def test_the_page_says_what_next_evaluations_says(tmp_path: Path, small_figures: None) -> None:
     placement = placed("m", missing=("HumanEval", "ARC-C"))
     prices = {"HumanEval": Cost(0.5, "device-hours"), "ARC-C": Cost(0.5, "device-hours")}
@@ -189,6 +190,7 @@ def test_the_page_says_what_next_evaluations_says(tmp_path: Path, small_figures:
     assert result["next_evaluations"]["path"][0]["benchmark"] == names[0]
 
 
+@pytest.mark.slow
 def test_without_a_cost_the_page_shows_the_effect_on_the_place_and_says_why(
     tmp_path: Path, small_figures: None
 ) -> None:

@@ -67,6 +67,7 @@ def test_hidden_cells_of_a_planted_space_come_back(estimator, limit):
     assert np.sqrt(np.mean((back - x)[hidden] ** 2)) < limit
 
 
+@pytest.mark.slow
 def test_the_default_estimator_recovers_hidden_scores_better_than_the_study_one():
     errors = {"factor": [], "pca": []}
     for seed in range(5):

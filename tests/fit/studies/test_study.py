@@ -411,6 +411,7 @@ def with_analyses(study, *labels, **changes):
     return type(study)(plan, study.features, study.facts, study.targets)
 
 
+@pytest.mark.slow
 @needs_tables
 def test_other_cutoffs_and_spaces_of_an_analysis_are_compared(study, expected):
     small = with_analyses(study, "3-digit subtraction")
