@@ -22,8 +22,8 @@ def next_section(
 ) -> dict[str, Any]:
     """Return what the template shows of the benchmarks to measure next; the figure is written.
 
-    Where no target's width or no cost is known, that is said, for the table of what each benchmark
-    does for the place, which then stands there.
+    Without a predicted target or a known cost there are no rows. The reason is returned instead,
+    and the page shows what each benchmark would do for the place.
     """
     if advice is None or isinstance(advice, str):
         return {"rows": [], "why_none": advice or ""}

@@ -79,7 +79,7 @@ def test_the_widest_layer_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "state"),  # numbers of a layer that are kept, at most in fp32
+    ("config", "state"),  # a layer's state in numbers, of up to four bytes each
     [
         (transformers.MambaConfig(), 2 * 768 * (16 + 4)),
         (transformers.Mamba2Config(), 2 * 4096 * 128 + (2 * 4096 + 2 * 8 * 128) * 4),
