@@ -18,7 +18,12 @@ _SEED = 0
 
 
 def complete(training: Training, x: Array, errors: Array) -> tuple[Array, Array | None]:
-    """Infer missing cells of x (m, p), and draw what they and the noise leave open (m, s, p)."""
+    """Infer missing and noisy cells of x (m, p), and draw what is left open of them (m, s, p).
+
+    A cell with noise of variance e is drawn towards what the factor model makes of the others, by
+    e / (ψ + e), where ψ is what its benchmark has of its own; a missing one wholly, one without
+    noise not at all.
+    """
     missing = np.isnan(x)
     if not missing.any() and not errors.any():
         return x, None
@@ -26,17 +31,20 @@ def complete(training: Training, x: Array, errors: Array) -> tuple[Array, Array 
     n_factors = 2 if len(table) >= _TWO_FACTORS_FROM else 1
     model = fit_factor_model(table, np.zeros_like(table), n_factors)
     factor, covariance = model.posterior(x, errors**2)
+    trust = np.where(missing, 0.0, model.noise_variance / (model.noise_variance + errors**2))
+    own = trust * np.nan_to_num(x - model.mean)
     low, high = training.clip
-    filled = np.where(missing, np.clip(model.mean + factor @ model.loadings.T, low, high), x)
+    mean = model.mean + (1 - trust) * (factor @ model.loadings.T) + own
+    filled = np.where(missing | (errors > 0), np.clip(mean, low, high), x)
 
     rng = np.random.default_rng(_SEED)
     m, p = x.shape
     root = np.linalg.cholesky(covariance)
     draws = rng.normal(size=(m, _N_COMPLETIONS, n_factors)) @ root.swapaxes(1, 2)
-    own = rng.normal(size=(m, _N_COMPLETIONS, p)) * np.sqrt(model.noise_variance)
-    inferred = model.mean + (factor[:, None] + draws) @ model.loadings.T + own
-    measured = filled[:, None] + rng.normal(size=(m, _N_COMPLETIONS, p)) * errors[:, None]
-    return filled, np.clip(np.where(missing[:, None], inferred, measured), low, high)
+    rest = np.sqrt((1 - trust) * model.noise_variance)
+    drawn = (1 - trust)[:, None] * (draws @ model.loadings.T)
+    drawn += rng.normal(size=(m, _N_COMPLETIONS, p)) * rest[:, None]
+    return filled, np.clip(mean[:, None] + drawn, low, high)
 
 
 def completions_of_noise(

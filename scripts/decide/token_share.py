@@ -39,6 +39,7 @@ from capspace.fit.decide._noise_effect import NoiseEffect, PredictedWidths
 from capspace.fit.decide._stopping import FIRST_ITEMS, MeasuredItems, plan_items
 from capspace.fit.decide._tolerance import Tolerance
 from capspace.fit.errors import FitError
+from capspace.fit.law._views import angle
 from capspace.fit.reference import Reference
 
 from .early_stop import without_family
@@ -231,6 +232,7 @@ def compare(
                 "tokens": tokens_of(panel) / tokens_of(whole),
                 "expected": float(expected[i_target] / expected_full[i_target]) - 1,
                 "width": upper - lower, "full_width": full_upper - full_lower,
+                "angle": angle(upper) - angle(lower), "full_angle": angle(full_upper) - angle(full_lower),
                 "mean": mean, "full_mean": full_mean, "truth": truth,
                 "covered": lower <= truth <= upper,
                 "full_covered": full_lower <= truth <= full_upper,

@@ -128,13 +128,15 @@ def test_missing_benchmarks_and_noise_widen_the_interval(reference):
     full = fit.scores_.loc[["meta-llama/Llama-2-13b-hf"]].rename(index=lambda m: "new") + 0.002
     part = full[["MMLU", "HellaSwag"]]
     noisy = full * 0 + 0.05
-    wide, missing, unsure = (
-        fit.predict(s, stderr=e)[0] for s, e in ((full, None), (part, None), (full, noisy))
+    wide, missing, unsure, sure = (
+        fit.predict(s, stderr=e)[0]
+        for s, e in ((full, None), (part, None), (full, noisy), (full, noisy / 1e4))
     )
     assert set(missing.missing) == set(full.columns) - {"MMLU", "HellaSwag"}
     assert missing.upper - missing.lower > wide.upper - wide.lower
     assert unsure.upper - unsure.lower > wide.upper - wide.lower
-    assert unsure.mean == pytest.approx(wide.mean)
+    assert sure.mean == pytest.approx(wide.mean, abs=1e-5)
+    assert unsure.mean != pytest.approx(wide.mean, abs=1e-3)  # each is drawn towards the others
 
 
 @pytest.mark.slow
