@@ -191,7 +191,8 @@ class TargetLaw(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         level : float, default 0.9
             Nominal coverage of the intervals.
         stderr : DataFrame like ``scores``, optional
-            Standard errors; where given, they widen the interval.
+            Standard errors. Where given, they widen the interval, and the noisier a score is, the
+            more it is drawn towards what the model's other scores say of it.
         keep : bool, default False
             Predict from scores far below chance, too, which otherwise count as not measured.
         release_dates : mapping of model to str, optional
