@@ -66,8 +66,9 @@ class Step(SingleRow):
     widths : tuple of t float
         Expected widths of the targets' intervals after it.
     saved : float
-        Share of the width, over all targets, that this measurement saves of what was before it;
-        negative where the interval is expected to grow, as a law may trust a benchmark too much.
+        Share of the width before this measurement that it saves. Of several targets the width is
+        the root mean square of ``widths``, each in units of its target's width now. Negative where
+        it is expected to grow, as a law may trust a benchmark too much.
     total : Cost or None
         Of this measurement and those before it.
     bounds : Bounds

@@ -253,7 +253,17 @@ def test_the_next_benchmark_saves_most_width_for_its_cost(
     words = capspace(*args, "--out", tmp_path / "figures").out
     assert "HumanEval" in words
     assert "GPU-minutes" in words
-    assert "of them narrow the width to " in words
+    assert "of them narrow the intervals to " in words
+    assert "width of the 2 intervals together" in words
+    assert "Expected width" not in words  # one definition for several targets: the share saved
+    first = shown["single"][0]
+    ratios = [first["expected_width"][t] / shown["width"][t] for t in shown["targets"]]
+    saved = 1 - (sum(r**2 for r in ratios) / 2) ** 0.5
+    assert first["saved"] == pytest.approx(saved)
+    assert f"{saved:.1%}" in next(line for line in words.splitlines() if "HumanEval" in line)
+    single = capspace("next", table, "--target", "bbh").out
+    assert "Expected width" in single
+    assert "HumanEval narrows the width to " in single
     places = [line.split()[-1] for line in words.splitlines() if line.endswith(tuple("123456789–"))]
     assert places[:2] == ["1", "2"]
     assert " -" not in "".join(line for line in words.splitlines() if "%" in line)
