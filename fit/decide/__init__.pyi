@@ -7,6 +7,8 @@ from ._lift import lift_card as lift_card
 from ._lift import predict_lift as predict_lift
 from ._next import NextEvaluations as NextEvaluations
 from ._next import next_evaluations as next_evaluations
+from ._outlook import Bounds as Bounds
+from ._paired import Drift as Drift
 from ._path import Measurement as Measurement
 from ._path import Step as Step
 from ._track_record import TrackRecord as TrackRecord
