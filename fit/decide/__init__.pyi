@@ -1,7 +1,7 @@
 from ._alarms import ScoreAlarm as ScoreAlarm
+from ._intervention import INTERVENTIONS as INTERVENTIONS
+from ._intervention import Intervention as Intervention
 from ._judge import judge_run as judge_run
-from ._lift import INTERVENTIONS as INTERVENTIONS
-from ._lift import Intervention as Intervention
 from ._lift import Lift as Lift
 from ._lift import lift_card as lift_card
 from ._lift import predict_lift as predict_lift

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from math import isfinite
@@ -25,7 +25,7 @@ from ._verdict import Question, Verdict
 from ._verdict_words import caution_of, reason_of, why_unweighed
 from .cost import Cost, unit_words
 
-__all__ = ["judge_run"]
+__all__ = ["judge_run", "worth_measuring"]
 
 Array = NDArray[np.float64]
 
@@ -121,16 +121,7 @@ def judge_run(
     if not answered:
         steps, more, unweighed = _steps(outlook, now, reference, prices or {}, cost)
         notes += more
-    chances = tuple(
-        float(question.is_answered(s.bounds.lower[:, 0], s.bounds.upper[:, 0]).mean())
-        for s in steps
-    )
-    savings = [
-        p * cost.amount - s.total.amount
-        for p, s in zip(chances, steps, strict=True)
-        if s.total is not None
-    ]
-    n_steps = int(np.argmax(savings)) + 1 if savings and max(savings) > 0 else 0
+    n_steps, chances, saving = worth_measuring(steps, question, cost)
     left_out = left_out_of(reference) if level == LEVEL else None
     verdict = Verdict(
         model=name,
@@ -148,8 +139,8 @@ def judge_run(
         cost=cost,
         steps=tuple(steps),
         n_steps=n_steps,
-        chances=chances,
-        saving=cost.amount if answered else savings[n_steps - 1] if n_steps else 0.0,
+        chances=tuple(chances),
+        saving=cost.amount if answered else saving,
         record=None
         if left_out is None
         else track_record(
@@ -162,6 +153,25 @@ def judge_run(
         caution=caution_of(reference, chosen.name),
     )
     return replace(verdict, reason=reason_of(verdict, unweighed))
+
+
+def worth_measuring(
+    steps: Sequence[Step], question: Question, cost: Cost
+) -> tuple[int, list[float], float]:
+    """Return how many steps to measure, the chance after each of an answer, and what they save."""
+    chances = [
+        float(question.is_answered(s.bounds.lower[:, 0], s.bounds.upper[:, 0]).mean())
+        for s in steps
+    ]
+    savings = [
+        p * cost.amount - s.total.amount
+        for p, s in zip(chances, steps, strict=True)
+        if s.total is not None
+    ]
+    if not savings or max(savings) <= 0:
+        return 0, chances, 0.0
+    best = int(np.argmax(savings))
+    return best + 1, chances, savings[best]
 
 
 def _require_number(
