@@ -17,7 +17,7 @@ from ..prediction._extrapolation import extrapolation, score_ranges
 from ..reference import Reference
 from ..reference.left_out import LEVEL, left_out_of, stale_note
 from ..table._table import ScoreTable
-from ._options import few_items_notes, make_outlook, options_of
+from ._options import few_items_notes, make_outlook, options_of, require_items
 from ._outlook import Bounds, Outlook, only_model
 from ._path import Step, first_steps, walk
 from ._track_record import track_record
@@ -74,7 +74,7 @@ def judge_run(
     UnknownNameError
         The model or the target is unknown, or the model has no score to start from.
     RefusedTargetError
-        No number is given for the target.
+        No number is given for the target, or all scores rest on fewer than ten items.
 
     See Also
     --------
@@ -100,7 +100,7 @@ def judge_run(
     >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
     >>> judge_run(ScoreTable.from_wide(scores), load_reference(), target="bbh",
     ...           cost=Cost(120, "device-hours"), question=Question(threshold=0.7))
-    Verdict(skip: bbh of mine, 0.44 [0.37, 0.51] at 90%)
+    Verdict(skip: bbh of mine, 0.44 [0.36, 0.52] at 90%)
 
     """
     check_level(level)
@@ -110,6 +110,8 @@ def judge_run(
         table, name, reference, [chosen],
         level=level, force=force, today=today, needs_number=True,
     )  # fmt: skip
+    if not force:
+        require_items(outlook, reference)
     now = outlook.now()
     mean, lower, upper = (float(part[0]) for part in (now.mean, now.lower, now.upper))
     _require_number(reference, chosen.name, (mean, lower, upper), force=force)

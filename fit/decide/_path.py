@@ -138,10 +138,9 @@ def walk(outlook: Outlook, now: Bounds, first: Sequence[Step]) -> list[Step]:
     steps = [step for step in first if step.measurement.cost is not None]
     done: dict[int, float] = {}
     path: list[Step] = []
-    while steps:
-        best = max(steps, key=_rate)
-        if best.saved < _LEAST_SAVED:
-            break
+    # What saves next to nothing may do so at the best rate, and would end the path before it began.
+    while worth := [step for step in steps if step.saved >= _LEAST_SAVED]:
+        best = max(worth, key=_rate)
         path.append(best)
         done |= _numbered(outlook, best.measurement)
         remaining = [s.measurement for s in steps if s is not best]

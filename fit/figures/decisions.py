@@ -118,5 +118,7 @@ def _draw(
 def _unit(totals: Sequence[Cost]) -> tuple[float, str]:
     unit = totals[-1].unit
     if unit == "device-hours":
-        return (1.0, "GPU-hours") if totals[-1].amount >= 1 else (60.0, "GPU-minutes")
+        if totals[-1].amount >= 1:
+            return 1.0, "GPU-hours"
+        return (60.0, "GPU-minutes") if totals[-1].amount >= 1 / 60 else (3600.0, "GPU-seconds")
     return (1e-6, "million tokens") if unit == "tokens" else (1.0, unit.upper())
