@@ -1,4 +1,6 @@
 from .checkpoints.checkpoint import Checkpoint as Checkpoint
+from .comparison.twin_items import PairedItems as PairedItems
+from .comparison.twin_score import TwinScore as TwinScore
 from .errors import BackendError as BackendError
 from .errors import CheckpointError as CheckpointError
 from .errors import CollectError as CollectError

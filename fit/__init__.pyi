@@ -52,7 +52,9 @@ from .completion import evaluate_targets as evaluate_targets
 from .completion import score_to_z as score_to_z
 from .completion import z_to_score as z_to_score
 from .decide import INTERVENTIONS as INTERVENTIONS
+from .decide import Bounds as Bounds
 from .decide import Cost as Cost
+from .decide import Drift as Drift
 from .decide import Intervention as Intervention
 from .decide import Lift as Lift
 from .decide import Measurement as Measurement

@@ -1,5 +1,6 @@
 """Every public name imports, and is what it is called: never the module of the same name."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -59,6 +60,19 @@ def test_no_module_has_the_name_of_something_public_beside_it(package: str) -> N
     for module in beside - set(PACKAGES):
         public |= {n for n in getattr(import_module(module), "__all__", ())}
     assert sorted(public & {m.rpartition(".")[2] for m in beside}) == []
+
+
+@pytest.mark.parametrize("name", ["PlacedModel", "TwinScore"])
+def test_what_a_public_result_holds_is_public(name: str) -> None:
+    import capspace.collect as collect
+    import capspace.fit as fit
+
+    held = {
+        word
+        for annotation in getattr(collect, name).__annotations__.values()
+        for word in re.findall(r"[A-Z]\w+", annotation)
+    }
+    assert held - {"Path", "None", "Mapping"} <= {*collect.__all__, *fit.__all__}
 
 
 def test_former_name_of_an_error_is_deprecated() -> None:

@@ -73,29 +73,31 @@ def print_verdict(result: Verdict) -> None:
 
 def print_next(result: NextEvaluations) -> None:
     """Print what each benchmark would narrow, and the order in which to measure several."""
-    from capspace.fit.report._next_section import path_words
+    from capspace.fit.report._next_section import path_words, saved_note, saved_words
     from capspace.fit.report.words import score
 
     places = {step.measurement.benchmark: i + 1 for i, step in enumerate(result.path)}
     title = ", ".join(result.targets[:3]) + (", ..." if len(result.targets) > 3 else "")
-    widths = "Expected width" if len(result.targets) == 1 else "Mean expected width"
-    now = sum(result.widths) / len(result.widths)
+    is_one = len(result.targets) == 1
+    now = f"; width now {score(result.widths[0])}" if is_one else ""
+    widths = ("Expected width",) if is_one else ()
     print_table(
-        f"{result.model}: what each benchmark would narrow ({title}; width now {score(now)})",
-        ("Benchmark", "Items", "Cost", widths, "Saved", "Order"),
+        f"{result.model}: what each benchmark would narrow ({title}{now})",
+        ("Benchmark", "Items", "Cost", *widths, "Saved", "Order"),
         [
             (
                 step.measurement.benchmark,
                 _items(step),
                 "–" if step.measurement.cost is None else str(step.measurement.cost),
-                score(sum(step.widths) / len(step.widths)),
-                f"{max(step.saved, 0.0):.1%}",
+                *([score(step.widths[0])] if is_one else []),
+                saved_words(step),
                 str(places.get(step.measurement.benchmark, "–")),
             )
             for step in result.in_order
         ],
-        numbers=("Items", "Cost", widths, "Saved", "Order"),
+        numbers=("Items", "Cost", *widths, "Saved", "Order"),
     )
+    console().print(saved_note(result), style="dim", markup=False)
     console().print(path_words(result), markup=False)
 
 

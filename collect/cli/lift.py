@@ -236,7 +236,7 @@ def print_lifts(lifts: Sequence[Lift]) -> None:
                     "Gain",
                     f"{own[0].level:.0%} interval",
                 ),
-                *("Tokens per point", "Mean error", "By mean gain", "Support", ""),
+                *("Tokens/point", ""),
             ),
             [
                 (
@@ -246,14 +246,25 @@ def print_lifts(lifts: Sequence[Lift]) -> None:
                     f"{each.mean:+.3f}",
                     f"{each.lower:+.3f} – {each.upper:+.3f}",
                     "–" if math.isnan(each.tokens_per_point) else f"{each.tokens_per_point:,.0f}",
-                    f"{each.error:.3f}",
-                    f"{each.baseline_error:.3f}",
-                    "inside" if each.support.inside else "outside",
-                    "advised" if each.advised else "",
+                    "advised" if each.advised else "" if each.support.inside else "outside",
                 )
                 for each in own
             ],
-            numbers=("Base", "Treated", "Gain", "Tokens per point", "Mean error", "By mean gain"),
+            numbers=("Base", "Treated", "Gain", f"{own[0].level:.0%} interval", "Tokens/point"),
+        )
+        o.print_table(
+            f"{model}: errors of such gains on models left out",
+            ("Intervention", "Gain", "Mean error", "By mean gain"),
+            [
+                (
+                    each.intervention.name,
+                    f"{each.mean:+.3f}",
+                    f"{each.error:.3f}",
+                    f"{each.baseline_error:.3f}",
+                )
+                for each in own
+            ],
+            numbers=("Gain", "Mean error", "By mean gain"),
         )
         bases = dict.fromkeys(
             each.intervention.base_label

@@ -130,6 +130,8 @@ def _settings(result: Result, notes: list[str]) -> dict[str, Any]:
     from ..storage.protocol import Protocol
 
     settings = dict(result.provenance.get("settings") or {})
+    if "device" in settings:  # which of its GPUs was free then says nothing of now, or of here
+        settings["device"] = str(settings["device"]).partition(":")[0]
     protocol = Protocol.parse(result.protocol)
     if "settings" not in result.provenance and protocol is not None and protocol.data:
         is_embedded = protocol.data == embedded_data_root().label

@@ -170,20 +170,19 @@ def _print_prediction_rows(title: str, rows: Sequence[Prediction]) -> None:
     print_table(
         title,
         (
-            *("Name", "Target", "Prediction", f"{level} interval", "Best tenth"),
+            *("Name", "Prediction", f"{level} interval", "Best tenth"),
             *(("Status",) if has_status else ()),
             *("Support", "Fitted on"),
         ),
         [
             (
                 p.target,
-                p.label,
                 score(p.mean),
                 f"{score(p.lower)} – {score(p.upper)}",
                 score(p.attainable),
                 *((p.status or "not back-tested",) if has_status else ()),
                 "inside" if p.support.inside else f"outside {outside(p)}",
-                f"{p.n_models} models, {len(p.families)} families",
+                f"{p.n_models} models",
             )
             for p in rows
         ],

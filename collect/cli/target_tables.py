@@ -22,6 +22,7 @@ _TITLES = {
     "not evaluated": "not back-tested",
 }
 
+_GAP = 3
 _FORCED = "shown by --force"
 _REFUSED = "refused by their back-tests (see `capspace targets`)"
 
@@ -31,7 +32,8 @@ def print_target_predictions(
 ) -> None:
     """Print predictions by model and status, beside the baselines; below, reasons against them.
 
-    What speaks against a target is printed once, not for each model. Targets that were refused are
+    The baselines have a table of their own where a terminal is too narrow for all columns. What
+    speaks against a target is printed once, not for each model. Targets that were refused are
     named, not listed, unless ``all_shown``.
     """
     models = list(dict.fromkeys(p.model for p in predictions))
@@ -45,32 +47,31 @@ def print_target_predictions(
 
 
 def _print_rows(title: str, predictions: Sequence[TargetPrediction]) -> None:
-    interval = f"{predictions[0].level:.0%} interval"
-    numbers = (
-        "Prediction",
-        interval,
-        "Best tenth",
-        "Mean error",
-        "Mean",
-        "Trend",
-        "Nearest",
-        "Single",
-    )
+    own = ("Prediction", f"{predictions[0].level:.0%} interval", "Best tenth", "Mean error")
+    others = ("Mean", "Trend", "Nearest", "Single")
+    rows = [
+        (
+            p.target,
+            _score(p.mean),
+            f"{_score(p.lower)} – {_score(p.upper)}",
+            _score(p.attainable),
+            _score(None if p.evaluation is None else p.evaluation.mae),
+            *(_score(value) for value in p.baselines.values()),
+        )
+        for p in predictions
+    ]
+    columns = ("Name", *own, *others)
+    widths = (max(map(len, column)) for column in zip(columns, *rows, strict=True))
+    if sum(widths) + _GAP * (len(columns) - 1) <= console().width:
+        print_table(title, columns, rows, numbers=columns[1:])
+        return
+    n = 1 + len(own)
+    print_table(title, columns[:n], [row[:n] for row in rows], numbers=own)
     print_table(
-        title,
-        ("Name", *numbers),
-        [
-            (
-                p.target,
-                _score(p.mean),
-                f"{_score(p.lower)} – {_score(p.upper)}",
-                _score(p.attainable),
-                _score(None if p.evaluation is None else p.evaluation.mae),
-                *(_score(value) for value in p.baselines.values()),
-            )
-            for p in predictions
-        ],
-        numbers=numbers,
+        f"{title.partition(',')[0]}, beside the baselines",
+        ("Name", "Prediction", *others),
+        [(*row[:2], *row[n:]) for row in rows],
+        numbers=("Prediction", *others),
     )
 
 

@@ -95,8 +95,8 @@ def twin(
                     each.benchmark,
                     f"{each.drift.own:.3f}",
                     f"{each.drift.other:.3f}",
-                    f"{each.drift.difference:+.3f}",
-                    f"{each.drift.lower:+.3f} – {each.drift.upper:+.3f}",
+                    _signed(each.drift.difference),
+                    f"{_signed(each.drift.lower)} – {_signed(each.drift.upper)}",
                     f"{each.drift.p_value:.2g}",
                     "-" if each.drift.n_items is None else str(each.drift.n_items),
                     each.drifting or "none",
@@ -109,3 +109,8 @@ def twin(
             o.console().print(each.line, style="yellow", markup=False)
     if drifting:
         raise typer.Exit(1)
+
+
+def _signed(value: float) -> str:
+    """Return a difference with its sign; one that rounds to 0 is not below it."""
+    return f"{round(value, 3) + 0.0:+.3f}"

@@ -29,6 +29,10 @@ class PairedItems:
     generated : bool
         Whether the responses are texts.
 
+    See Also
+    --------
+    TwinScore : Has them as ``items``, where both paths have items.
+
     """
 
     own: tuple[float, ...]

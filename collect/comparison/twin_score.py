@@ -22,7 +22,7 @@ _FEW_TEXTS = 0.2
 
 @dataclass(frozen=True)
 class TwinScore:
-    """One score under two paths.
+    """One score of a model under two paths: here, and published, imported or measured again.
 
     Attributes
     ----------
@@ -35,6 +35,20 @@ class TwinScore:
         None where only scores are known.
     fields : mapping of field to (own, other)
         What the two protocols state differently, the likeliest cause first.
+
+    See Also
+    --------
+    place : Returns those that drift as ``drifts``.
+    capspace.fit.Drift : How far the two scores lie apart.
+
+    Examples
+    --------
+    >>> from capspace.collect import TwinScore
+    >>> from capspace.fit import Drift
+    >>> drift = Drift(0.61, 0.55, -0.06, -0.09, -0.03, 0.001, "two scores")
+    >>> twin = TwinScore("mine", "MMLU", "published", drift, None, {"shots": ("5", "0")})
+    >>> twin.drifting, twin.causes[0]
+    ('score', 'shots: 5, there 0')
 
     """
 

@@ -11,7 +11,8 @@ from ..errors import HarnessError
 __all__ = ["clear_load_errors"]
 
 _INSTALLED_BY = {
-    "if_verifiable": "the checkers of IFBench come with pip install 'capspace[ifbench]'"
+    "if_verifiable": "the checkers of IFBench come with pip install 'capspace[ifbench]'",
+    "tinyBenchmarks": "pip install git+https://github.com/felipemaiapolo/tinyBenchmarks",
 }
 _OF_LM_EVAL = "those of IFEval and MATH come with pip install 'lm-eval[ifeval,math]'"
 
@@ -59,7 +60,7 @@ def clear_load_errors(benchmark: str) -> Iterator[None]:
             "needs 'hf auth login'), or name a folder that holds it with --data-root"
         ) from None
     except ModuleNotFoundError as error:
-        package = (error.name or str(error).splitlines()[0]).partition(".")[0]
+        package = _package(error)
         raise HarnessError(
             f"{benchmark}: it needs a package that is not installed ({package}); "
             f"{_INSTALLED_BY.get(package, _OF_LM_EVAL)}"
@@ -68,3 +69,10 @@ def clear_load_errors(benchmark: str) -> Iterator[None]:
         if type(error) is not LookupError:  # a task's own code has a wrong key or index
             raise
         raise HarnessError(f"{benchmark}: {' '.join(str(error).split()):.400}") from None
+
+
+def _package(error: ModuleNotFoundError) -> str:
+    """Return the package that is missing; a task's own error names it in its text alone."""
+    if error.name is None and (quoted := re.search(r"`([A-Za-z]\w*)`", str(error))):
+        return quoted[1]
+    return (error.name or str(error).splitlines()[0]).partition(".")[0]

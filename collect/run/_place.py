@@ -71,9 +71,9 @@ class PlacedModel:
     alarms: tuple[ScoreAlarm, ...] = ()
     """Scores that the model's other scores contradict."""
     lifts: tuple[Lift, ...] = ()
-    """What interventions would gain, as the report shows it; none where none is written."""
+    """What interventions would gain, where a score of theirs is among the targets."""
     following: tuple[NextEvaluations | str, ...] = ()
-    """What to measure next by each reference, as the report shows it, or why that is not known."""
+    """What to measure next by each reference, or why that is not known."""
 
     verdict: Verdict | None = None
     """On a costly run, where one was asked for."""
@@ -252,15 +252,13 @@ def place_collection(
     )
     judge = deciding.get("judge")
     verdict = None if judge is None else judge([placement, *others])
+    lifts = _lifts(placement, wanted=targets)
+    prices = deciding.get("prices", estimated_prices)
+    following = [next_of(each, prices, level=level, keep=keep) for each in (placement, *others)]
     report = None
-    lifts: list[Lift] = []
-    following: list[NextEvaluations | str] = []
     if out is not None:
         from capspace.fit.report import write_report
 
-        lifts = _lifts(placement, wanted=targets)
-        prices = deciding.get("prices", estimated_prices)
-        following = [next_of(each, prices, level=level, keep=keep) for each in (placement, *others)]
         report = write_report(
             placement,
             out,

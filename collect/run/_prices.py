@@ -74,9 +74,12 @@ def benchmark_prices(
         amount = work.tokens if wanted == TOKENS else device_hours(work, size or 0.0)
         prices[name] = Cost(amount, wanted)
     if guessed and wanted == HOURS:
+        from capspace.fit.report.words import size as size_words
+
         notes.append(
-            f"times without a price are estimates for {size:.3g} parameters in {mode} mode on "
-            "one GPU, right within a factor of five; state your own with --price NAME=COST"
+            f"times without a price are estimates for {size_words(size or 0.0)} parameters in "
+            f"{mode} mode on one GPU, right within a factor of five; state your own with "
+            "--price NAME=COST"
         )
     elif guessed:
         notes.append(

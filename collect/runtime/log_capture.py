@@ -25,12 +25,20 @@ _LOGGERS = (
 
 
 @contextmanager
-def logged_to(path: Path) -> Iterator[None]:
+def logged_to(path: Path, *, beside: Path | None = None) -> Iterator[None]:
     """Send the loggers of lm-eval and its libraries, and warnings, to a file while inside.
 
     The file holds no secrets. Handlers, levels and progress bars are as before afterwards.
+
+    Parameters
+    ----------
+    path : Path
+        The file, made with its folder at the first record.
+    beside : Path, optional
+        Write only once this is there; a command that is refused before leaves nothing behind.
+
     """
-    handler = _FileAtFirstRecord(path, encoding="utf-8", delay=True)
+    handler = _FileAtFirstRecord(path, beside)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     with ExitStack() as stack:
         stack.callback(handler.close)
@@ -49,6 +57,28 @@ def logged_to(path: Path) -> Iterator[None]:
 
 class _FileAtFirstRecord(logging.FileHandler):
     """The file and its folder are made when the first record is written."""
+
+    def __init__(self, path: Path, beside: Path | None) -> None:
+        super().__init__(path, encoding="utf-8", delay=True)
+        self._beside = beside
+        self._held: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._beside is None or self._beside.exists():
+            self._write_held()
+            super().emit(record)
+        else:
+            self._held.append(record)
+
+    def close(self) -> None:
+        if self._beside is not None and self._beside.exists():
+            self._write_held()
+        super().close()
+
+    def _write_held(self) -> None:
+        held, self._held = self._held, []
+        for record in held:
+            super().emit(record)
 
     def _open(self) -> TextIOWrapper:
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)

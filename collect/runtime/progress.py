@@ -223,6 +223,8 @@ def _line(text: str) -> str:
 
 
 def _plan(n_missing: int, n_known: int) -> str:
+    if not n_missing and not n_known:
+        return "nothing can be measured"
     if not n_missing:
         return f"nothing to measure, all {n_known} scores are in the store"
     known = f", {n_known} are in the store" if n_known else ""

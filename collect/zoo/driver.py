@@ -13,8 +13,16 @@ from .config.config import ZooFile
 from .planning.plan import Plan
 from .planning.planner import zoo_panels
 from .work.folder import ZooFolder
+from .work.records import WorkUnit
 
-__all__ = ["ImportedOutcomes", "forget_failures", "import_outcomes", "open_zoo", "prepare"]
+__all__ = [
+    "ImportedOutcomes",
+    "forget_failures",
+    "import_outcomes",
+    "open_zoo",
+    "planned_units",
+    "prepare",
+]
 
 _BATCH = 500
 
@@ -50,6 +58,13 @@ def prepare(zoo: ZooFile, plan: Plan, folder: ZooFolder) -> int:
     """Write the work units of a plan and return how many units they are."""
     failed = {f.key for f in folder.failures()}
     return folder.write_work(plan, zoo_panels(zoo), zoo.config.limits.timeout, failed=failed)
+
+
+def planned_units(plan: Plan, folder: ZooFolder) -> list[WorkUnit]:
+    """Return the units of a plan that are not recorded as failed."""
+    failed = {f.key for f in folder.failures()}
+    units = map(WorkUnit.of, plan.units)
+    return [unit for unit in units if not set(unit.cells.values()) <= failed]
 
 
 def import_outcomes(folder: ZooFolder, store: Store) -> ImportedOutcomes:

@@ -1,12 +1,14 @@
 from ._alarms import ScoreAlarm as ScoreAlarm
+from ._intervention import INTERVENTIONS as INTERVENTIONS
+from ._intervention import Intervention as Intervention
 from ._judge import judge_run as judge_run
-from ._lift import INTERVENTIONS as INTERVENTIONS
-from ._lift import Intervention as Intervention
 from ._lift import Lift as Lift
 from ._lift import lift_card as lift_card
 from ._lift import predict_lift as predict_lift
 from ._next import NextEvaluations as NextEvaluations
 from ._next import next_evaluations as next_evaluations
+from ._outlook import Bounds as Bounds
+from ._paired import Drift as Drift
 from ._path import Measurement as Measurement
 from ._path import Step as Step
 from ._track_record import TrackRecord as TrackRecord

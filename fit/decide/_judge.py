@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from math import isfinite
@@ -17,7 +17,7 @@ from ..prediction._extrapolation import extrapolation, score_ranges
 from ..reference import Reference
 from ..reference.left_out import LEVEL, left_out_of, stale_note
 from ..table._table import ScoreTable
-from ._options import few_items_notes, make_outlook, options_of
+from ._options import few_items_notes, make_outlook, options_of, require_items
 from ._outlook import Bounds, Outlook, only_model
 from ._path import Step, first_steps, walk
 from ._track_record import track_record
@@ -25,7 +25,7 @@ from ._verdict import Question, Verdict
 from ._verdict_words import caution_of, reason_of, why_unweighed
 from .cost import Cost, unit_words
 
-__all__ = ["judge_run"]
+__all__ = ["judge_run", "worth_measuring"]
 
 Array = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ def judge_run(
     UnknownNameError
         The model or the target is unknown, or the model has no score to start from.
     RefusedTargetError
-        No number is given for the target.
+        No number is given for the target, or all scores rest on fewer than ten items.
 
     See Also
     --------
@@ -100,7 +100,7 @@ def judge_run(
     >>> scores = pd.DataFrame({"MMLU": 0.62, "HellaSwag": 0.81, "GSM8K": 0.4}, index=["mine"])
     >>> judge_run(ScoreTable.from_wide(scores), load_reference(), target="bbh",
     ...           cost=Cost(120, "device-hours"), question=Question(threshold=0.7))
-    Verdict(skip: bbh of mine, 0.44 [0.37, 0.51] at 90%)
+    Verdict(skip: bbh of mine, 0.44 [0.36, 0.52] at 90%)
 
     """
     check_level(level)
@@ -110,6 +110,8 @@ def judge_run(
         table, name, reference, [chosen],
         level=level, force=force, today=today, needs_number=True,
     )  # fmt: skip
+    if not force:
+        require_items(outlook, reference)
     now = outlook.now()
     mean, lower, upper = (float(part[0]) for part in (now.mean, now.lower, now.upper))
     _require_number(reference, chosen.name, (mean, lower, upper), force=force)
@@ -121,16 +123,7 @@ def judge_run(
     if not answered:
         steps, more, unweighed = _steps(outlook, now, reference, prices or {}, cost)
         notes += more
-    chances = tuple(
-        float(question.is_answered(s.bounds.lower[:, 0], s.bounds.upper[:, 0]).mean())
-        for s in steps
-    )
-    savings = [
-        p * cost.amount - s.total.amount
-        for p, s in zip(chances, steps, strict=True)
-        if s.total is not None
-    ]
-    n_steps = int(np.argmax(savings)) + 1 if savings and max(savings) > 0 else 0
+    n_steps, chances, saving = worth_measuring(steps, question, cost)
     left_out = left_out_of(reference) if level == LEVEL else None
     verdict = Verdict(
         model=name,
@@ -148,8 +141,8 @@ def judge_run(
         cost=cost,
         steps=tuple(steps),
         n_steps=n_steps,
-        chances=chances,
-        saving=cost.amount if answered else savings[n_steps - 1] if n_steps else 0.0,
+        chances=tuple(chances),
+        saving=cost.amount if answered else saving,
         record=None
         if left_out is None
         else track_record(
@@ -162,6 +155,25 @@ def judge_run(
         caution=caution_of(reference, chosen.name),
     )
     return replace(verdict, reason=reason_of(verdict, unweighed))
+
+
+def worth_measuring(
+    steps: Sequence[Step], question: Question, cost: Cost
+) -> tuple[int, list[float], float]:
+    """Return how many steps to measure, the chance after each of an answer, and what they save."""
+    chances = [
+        float(question.is_answered(s.bounds.lower[:, 0], s.bounds.upper[:, 0]).mean())
+        for s in steps
+    ]
+    savings = [
+        p * cost.amount - s.total.amount
+        for p, s in zip(chances, steps, strict=True)
+        if s.total is not None
+    ]
+    if not savings or max(savings) <= 0:
+        return 0, chances, 0.0
+    best = int(np.argmax(savings))
+    return best + 1, chances, savings[best]
 
 
 def _require_number(

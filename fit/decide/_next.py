@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .._display import counted, frame_html
@@ -16,7 +17,7 @@ from ..reference import Reference, Target
 from ..table._table import ScoreTable
 from ._options import few_items_notes, make_outlook, options_of, require_prices
 from ._outlook import only_model
-from ._path import Step, first_steps, walk
+from ._path import Step, criterion, first_steps, walk
 from .cost import Cost
 
 __all__ = ["NextEvaluations", "next_evaluations"]
@@ -71,6 +72,19 @@ class NextEvaluations:
         last = len(places)
         # The rest of them stay by what each saves for its cost.
         return tuple(sorted(self.single, key=lambda s: places.get(s.measurement.benchmark, last)))
+
+    def width_left(self, step: Step) -> float:
+        """Return the share of the width now that is left after a step and those before it.
+
+        Of several targets it is the root mean square of the intervals' shares, as of ``saved``.
+
+        Parameters
+        ----------
+        step : Step
+            One of ``single`` or of ``path``.
+
+        """
+        return float(criterion(np.array(step.widths), np.array(self.widths)))
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per benchmark, each as the only one to be measured.
@@ -177,7 +191,8 @@ def next_evaluations(
     p(y | x) is the law's own: for stored laws that of the factor model, for fitted laws that of the
     model which infers missing scores. It includes the noise of measuring n items. The integral is
     the mean over 64 seeded draws, the same for all benchmarks. Several targets count as the root
-    mean square of their widths, each in units of what it is now.
+    mean square of their widths, each in units of what it is now; every ``saved`` is a share of
+    this one number, so that it may differ from what the plain mean of the widths saves.
 
     References
     ----------

@@ -8,14 +8,20 @@ from datetime import date
 import numpy as np
 
 from .._display import counted
-from ..errors import FitError, NothingToMeasureError, TooFewItemsError, UnknownCostError
+from ..errors import (
+    FitError,
+    NothingToMeasureError,
+    RefusedTargetError,
+    TooFewItemsError,
+    UnknownCostError,
+)
 from ..reference import Reference, Target
 from ..table._table import ScoreTable
 from ._outlook import Outlook
 from ._path import Measurement
 from .cost import Cost
 
-__all__ = ["few_items_notes", "make_outlook", "options_of"]
+__all__ = ["few_items_notes", "make_outlook", "options_of", "require_items"]
 
 _FEWEST_ITEMS = 10
 
@@ -114,8 +120,38 @@ def options_of(
     return options
 
 
+def require_items(outlook: Outlook, reference: Reference) -> None:
+    """Raise RefusedTargetError where no score that predicts rests on enough items for a verdict.
+
+    On models left out, intervals from scores of ten items or more cover what they state; from
+    scores of three or five they cover clearly less (scripts/bench_decide --only few).
+    """
+    named = _on_few_items(outlook, reference)
+    used = {b for target in outlook.targets for b in reference.space_benchmarks(target)}
+    measured = outlook.measured
+    known = [b for b, s in zip(measured.benchmarks, measured.cells, strict=True) if not np.isnan(s)]
+    if named and len(named) == len(used.intersection(known)):
+        names = ", ".join(target.name for target in outlook.targets)
+        raise RefusedTargetError(
+            f"{names}: no verdict from so few items: {', '.join(named)}; measure "
+            f"{_FEWEST_ITEMS} or more of one (`capspace next` says which)",
+            can_force=True,
+        )
+
+
 def few_items_notes(outlook: Outlook, reference: Reference) -> list[str]:
     """Return in a line which scores rest on too few items to say much of the targets."""
+    named = _on_few_items(outlook, reference)
+    if not named:
+        return []
+    return [
+        f"measured on too few items to say much: {', '.join(named)}; "
+        f"measure {_FEWEST_ITEMS} or more"
+    ]
+
+
+def _on_few_items(outlook: Outlook, reference: Reference) -> list[str]:
+    """Return the scores that rest on fewer items than a verdict can, with their numbers."""
     measured, named = outlook.measured, []
     used = {b for target in outlook.targets for b in reference.space_benchmarks(target)}
     for j in np.flatnonzero(measured.n_items < _FEWEST_ITEMS):
@@ -123,12 +159,7 @@ def few_items_notes(outlook: Outlook, reference: Reference) -> list[str]:
         if name in used:
             # A score of 0 or 1 has no number of items that its standard error implies.
             named.append(f"{name} ({counted(round(n), 'item') if n >= 1 else 'by its stderr'})")
-    if not named:
-        return []
-    return [
-        f"measured on too few items to say much: {', '.join(named)}; "
-        f"measure {_FEWEST_ITEMS} or more"
-    ]
+    return named
 
 
 def require_prices(options: Sequence[Measurement]) -> None:

@@ -36,6 +36,10 @@ class Bounds:
     mean, lower, upper : (..., t)
         Fractions.
 
+    See Also
+    --------
+    next_evaluations : Its steps have them as ``bounds``.
+
     """
 
     mean: Array

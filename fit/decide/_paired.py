@@ -36,6 +36,16 @@ class Drift:
     n_items : int or None
         Paired items.
 
+    See Also
+    --------
+    ScoreAlarm : A score that the model's other scores contradict.
+
+    Examples
+    --------
+    >>> from capspace.fit import Drift
+    >>> Drift(0.61, 0.55, -0.06, -0.09, -0.03, 0.001, "McNemar", 200).difference
+    -0.06
+
     """
 
     own: float

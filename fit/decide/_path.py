@@ -66,8 +66,9 @@ class Step(SingleRow):
     widths : tuple of t float
         Expected widths of the targets' intervals after it.
     saved : float
-        Share of the width, over all targets, that this measurement saves of what was before it;
-        negative where the interval is expected to grow, as a law may trust a benchmark too much.
+        Share of the width before this measurement that it saves. Of several targets the width is
+        the root mean square of ``widths``, each in units of its target's width now. Negative where
+        it is expected to grow, as a law may trust a benchmark too much.
     total : Cost or None
         Of this measurement and those before it.
     bounds : Bounds
@@ -137,10 +138,9 @@ def walk(outlook: Outlook, now: Bounds, first: Sequence[Step]) -> list[Step]:
     steps = [step for step in first if step.measurement.cost is not None]
     done: dict[int, float] = {}
     path: list[Step] = []
-    while steps:
-        best = max(steps, key=_rate)
-        if best.saved < _LEAST_SAVED:
-            break
+    # What saves next to nothing may do so at the best rate, and would end the path before it began.
+    while worth := [step for step in steps if step.saved >= _LEAST_SAVED]:
+        best = max(worth, key=_rate)
         path.append(best)
         done |= _numbered(outlook, best.measurement)
         remaining = [s.measurement for s in steps if s is not best]

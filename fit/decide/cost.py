@@ -14,7 +14,12 @@ __all__ = ["Cost", "parse_cost", "parse_prices", "read_prices", "unit_words"]
 
 HOURS, TOKENS = "device-hours", "tokens"
 
-_TIME = {"s": 1 / 3600, "m": 1 / 60, "min": 1 / 60, "h": 1.0, "hour": 1.0, "d": 24.0, "day": 24.0}
+_TIME = {
+    **dict.fromkeys(("s", "sec", "second"), 1 / 3600),
+    **dict.fromkeys(("m", "min", "minute"), 1 / 60),
+    **dict.fromkeys(("h", "hour"), 1.0),
+    **dict.fromkeys(("d", "day"), 24.0),
+}
 _MONEY = {"$": "usd", "usd": "usd", "dollar": "usd", "€": "eur", "eur": "eur", "euro": "eur"}
 _NUMBER = r"(?P<number>[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(?P<factor>[kmbKMB](?=\s*tok))?"
 _FACTORS = {"k": 1e3, "m": 1e6, "b": 1e9}
@@ -51,8 +56,10 @@ class Cost:
     def __str__(self) -> str:
         amount, unit = self.amount, self.unit
         if unit == HOURS:
-            hours = amount >= 1 or amount == 0
-            amount, unit = (amount, HOURS) if hours else (60 * amount, "GPU-minutes")
+            if 0 < amount < 1 / 60:
+                amount, unit = 3600 * amount, "GPU-seconds"
+            elif 0 < amount < 1:
+                amount, unit = 60 * amount, "GPU-minutes"
         elif unit == TOKENS and amount >= 1e6:
             amount, unit = amount / 1e6, "million tokens"
         digits = f"{amount:,.0f}" if amount >= 100 else f"{amount:.3g}"

@@ -19,7 +19,8 @@ def draw_cost_and_width(result: NextEvaluations | Verdict) -> Figure:
     Parameters
     ----------
     result : NextEvaluations or Verdict
-        Of several targets the mean width is drawn. Each step of the line is a benchmark.
+        Each step of the line is a benchmark. Of several targets the share of the width now that
+        is left is drawn, as ``NextEvaluations.width_left`` returns it.
 
     Raises
     ------
@@ -42,30 +43,39 @@ def draw_cost_and_width(result: NextEvaluations | Verdict) -> Figure:
     1
 
     """
+    about, label = [result.model], "Expected width of the interval"
     if isinstance(result, Verdict):
         steps, now = result.steps, result.upper - result.lower
         wanted = None if result.question.tolerance is None else 2 * result.question.tolerance
         title = f"{result.label}: width after measuring first"
+        widths = [step.widths[0] for step in steps]
     else:
-        steps, now, wanted = result.path, float(np.mean(result.widths)), None
+        steps, now, wanted = result.path, result.widths[0], None
         title = "Width after the next benchmarks"
+        about.append(", ".join(result.targets[:2]) + (", ..." if len(result.targets) > 2 else ""))
+        widths = [step.widths[0] for step in steps]
+        if len(result.targets) > 1:
+            now, widths = 1.0, [result.width_left(step) for step in steps]
+            label = "Expected width of the intervals, now = 1"
     if not steps:
         raise ValueError("no benchmark with a price is left that narrows the interval")
-    about = [result.model]
-    if not isinstance(result, Verdict):
-        names = ", ".join(result.targets[:2]) + (", ..." if len(result.targets) > 2 else "")
-        about.append(f"mean over {names}" if len(result.targets) > 1 else names)
-    return _draw(steps, now, wanted, title=title, subtitle="; ".join(about))
+    return _draw(steps, [now, *widths], wanted, title=title, subtitle="; ".join(about), label=label)
 
 
 @styled
 def _draw(
-    steps: Sequence[Step], now: float, wanted: float | None, *, title: str, subtitle: str
+    steps: Sequence[Step],
+    widths: Sequence[float],
+    wanted: float | None,
+    *,
+    title: str,
+    subtitle: str,
+    label: str,
 ) -> Figure:
     totals = [step.total for step in steps if step.total is not None]
     scale, unit = _unit(totals)
     at = np.array([0.0, *(total.amount for total in totals)]) * scale
-    width = np.array([now, *(float(np.mean(step.widths)) for step in steps)])
+    width = np.array(widths)
     figure, axes = panel(7.2, 4.3)
     axes.step(at, width, where="post", color=BLUE, lw=1.8)
     axes.plot(at[1:], width[1:], "o", color=BLUE, ms=6, mec="white")
@@ -98,9 +108,9 @@ def _draw(
             ha="right",
             color=GREEN,
         )
-    axes.set_ylim(0, 1.12 * max(now, wanted or 0.0))
+    axes.set_ylim(0, 1.12 * max(widths[0], wanted or 0.0))
     axes.set_xlabel(f"Cost of measuring, {unit}")
-    axes.set_ylabel("Expected width of the interval")
+    axes.set_ylabel(label)
     headline(axes, title, subtitle)
     return figure
 
@@ -108,5 +118,7 @@ def _draw(
 def _unit(totals: Sequence[Cost]) -> tuple[float, str]:
     unit = totals[-1].unit
     if unit == "device-hours":
-        return (1.0, "GPU-hours") if totals[-1].amount >= 1 else (60.0, "GPU-minutes")
+        if totals[-1].amount >= 1:
+            return 1.0, "GPU-hours"
+        return (60.0, "GPU-minutes") if totals[-1].amount >= 1 / 60 else (3600.0, "GPU-seconds")
     return (1e-6, "million tokens") if unit == "tokens" else (1.0, unit.upper())

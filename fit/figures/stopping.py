@@ -62,8 +62,13 @@ def draw_stopping(plan: StoppingPlan) -> Figure:
 def _label(axes: Axes, plan: StoppingPlan) -> None:
     """Write beside the point what was measured, and at the line what was wanted."""
     at = (plan.token_share, max(plan.widening, _LEAST))
-    above = _GAP
-    axes.set_ylim(top=max(axes.get_ylim()[1], 8 * at[1]))  # room for the label
+    # The curve falls to the right: above and right of the point, or below and left, it is clear.
+    is_right = plan.token_share > _RIGHT
+    low, high = axes.get_ylim()
+    axes.set_ylim(
+        min(low, at[1] / 8) if is_right else low, high if is_right else max(high, 8 * at[1])
+    )
+    gap = _GAP
     if plan.tolerance.relative:
         wanted = plan.tolerance.value
         axes.axhline(wanted, color=GREEN, lw=1.3, ls=(0, (4, 3)))
@@ -74,12 +79,12 @@ def _label(axes: Axes, plan: StoppingPlan) -> None:
         )  # fmt: skip
         axes.set_ylim(top=max(axes.get_ylim()[1], 4 * wanted))
         low, high = axes.transData.transform([at, (at[0], wanted)])[:, 1]
-        apart = (high - low) * 72 / axes.figure.dpi
-        if 0 <= apart < _CLEAR:  # the label would lie on the line: it goes above it
-            above = apart + _GAP
-    is_right = plan.token_share > _RIGHT
+        apart = (low - high if is_right else high - low) * 72 / axes.figure.dpi
+        if 0 <= apart < _CLEAR:  # the label would lie on the line: it goes beyond it
+            gap = apart + _GAP
     axes.annotate(
         f"measured: {plan.token_share:.1%} of the tokens,\n{plan.widening:.1%} wider",
-        at, (-10 if is_right else 10, above), textcoords="offset points",
-        ha="right" if is_right else "left", va="bottom", color=ACCENT, fontsize=10,
+        at, (-10, -gap) if is_right else (10, gap), textcoords="offset points",
+        ha="right" if is_right else "left", va="top" if is_right else "bottom", color=ACCENT,
+        fontsize=10,
     )  # fmt: skip

@@ -30,6 +30,8 @@ __all__ = ["Conformal", "Joint", "conformal_scale", "joint_prediction", "relativ
 
 Array = NDArray[np.float64]
 
+_Z_90 = float(ndtri(0.95))
+
 
 class Conformal(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     r"""The interval whose scale is learned from errors on the training models.
@@ -63,6 +65,10 @@ class Conformal(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     the compute of most is unknown, capability takes its place. Nothing is learned from the models
     that are predicted.
 
+    The scale is of the law's own errors. What missing and noisy scores of a new model leave open,
+    with variance u² of the prediction, is known beside them: the half-width at 90% is then
+    √(k² s² + z_0.9² u²).
+
     A target is refused where nothing could hold: models of fewer than two families score clearly
     above chance, or the law errs no less on families left out than the mean of the others does.
 
@@ -95,12 +101,12 @@ class Conformal(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
         """Predict the target of new models (m, p); see ``IntervalMethod``."""
         self._check(level)
         refits = _checked_refits(fitted, new, forward=self.scale is None)
-        variance = refits.covariance()[refits.n :, 0, 0]
+        scale = _own_scale(refits) if self.scale is None else self.scale
+        half = scale * np.sqrt(refits.covariance()[refits.n :, 0, 0])
         mean = predict_with(fitted, new)
         if spread is not None:
-            variance = variance + _input_variance(fitted, mean, spread)
-        scale = _own_scale(refits) if self.scale is None else self.scale
-        return _interval(mean, refits.centre()[refits.n :, 0], scale * np.sqrt(variance), level)
+            half = np.hypot(half, _Z_90 * np.sqrt(_input_variance(fitted, mean, spread)))
+        return _interval(mean, refits.centre()[refits.n :, 0], half, level)
 
     def leave_family_out(self, fitted: Fitted, *, level: float = 0.9) -> Interval:
         """Predict every training model from the others, its whole family left out.
@@ -222,12 +228,12 @@ def joint_prediction(
 
     """
     refits = _checked_refits(fitted, new, forward=scale is None)
-    covariance = refits.joint_covariance(families)
+    learned = _own_scale(refits) if scale is None else scale
+    covariance = refits.joint_covariance(families) * (learned / _Z_90) ** 2
     mean = predict_with(fitted, new)
     if spread is not None:
         covariance = covariance + np.diag(_input_variance(fitted, mean, spread))
-    learned = _own_scale(refits) if scale is None else scale
-    return Joint(mean, refits.centre()[refits.n :, 0], covariance * (learned / ndtri(0.95)) ** 2)
+    return Joint(mean, refits.centre()[refits.n :, 0], covariance)
 
 
 def relative_errors(fitted: Fitted) -> tuple[Array, Array]:
@@ -271,6 +277,6 @@ def _relative(errors: Errors) -> Array:
 
 
 def _interval(mean: Array, centre: Array, half_at_90: Array, level: float) -> Interval:
-    half = half_at_90 * ndtri(0.5 + level / 2) / ndtri(0.95)
+    half = half_at_90 * ndtri(0.5 + level / 2) / _Z_90
     lower, upper = from_angle(centre - half), from_angle(centre + half)
     return Interval(mean, np.minimum(lower, mean), np.maximum(upper, mean), level)

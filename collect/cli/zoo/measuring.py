@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -145,16 +147,18 @@ def run(
         )  # fmt: skip
         require_slurm()
     with opened_zoo(file, store) as (opened, folder):
-        planned = _plan(file, opened, seconds, options)
+        check = partial(_require_room, folder, options, bound)
+        planned = _plan(file, opened, seconds, options, check)
         for line in unmeasurable(planned.unmeasurable):
             o.console(stderr=True).print(line, markup=False)
+        is_new = not folder.has_work()
         opened.make()
         n_units = prepare(file, planned, folder)
         jobs: list[dict[str, str]] = []
         if n_units and options is None:
-            _run_local(file, planned, folder, opened, workers, bound)
+            _run_local(file, folder, opened, workers, bound)
         elif n_units and options is not None:
-            jobs = _run_slurm(file, folder, opened, options, detach)
+            jobs = _run_slurm(file, folder, opened, options, detach, is_new=is_new)
         import_outcomes(folder, opened)
         state = zoo_status(file.name, folder, opened, jobs=jobs)
     if as_json:
@@ -173,31 +177,51 @@ def _seconds(budget: str | None) -> float | None:
     return parse_budget(budget)
 
 
+def _require_room(
+    folder: ZooFolder, options: SlurmOptions | None, max_disk: int | None, planned: Plan
+) -> None:
+    """Refuse a plan that disk or job time cannot hold, before anything is written."""
+    if options is None:
+        from ...zoo.work.downloads import check_disk, spare_bytes
+
+        check_disk(planned, max_bytes=max_disk, spare_bytes=spare_bytes(folder, planned))
+    else:
+        from ...zoo.driver import planned_units
+        from ...zoo.executors.slurm import check_time
+
+        check_time(planned_units(planned, folder), options)
+
+
 def _plan(
-    file: ZooFile, opened: Store, budget: float | None, options: SlurmOptions | None = None
+    file: ZooFile,
+    opened: Store,
+    budget: float | None,
+    options: SlurmOptions | None = None,
+    check: Callable[[Plan], None] = lambda planned: None,
 ) -> Plan:
     from ...runtime.optional import require_collect_extra
 
     require_collect_extra()
+    from ...zoo.planning.budget import within_budget
     from ...zoo.planning.planner import make_plan
 
-    planned = make_plan(
+    def accept(planned: Plan) -> Plan:
+        within = planned if budget is None else within_budget(planned, budget)
+        check(within)
+        return within
+
+    return make_plan(
         file,
         opened,
         device=None if options is None else options.device,
         unit_seconds=None if options is None else options.unit_seconds,
         tell=lambda line: o.console(stderr=True).print(line),
+        accept=accept,
     )
-    if budget is None:
-        return planned
-    from ...zoo.planning.budget import within_budget
-
-    return within_budget(planned, budget)
 
 
 def _run_local(
     file: ZooFile,
-    planned: Plan,
     folder: ZooFolder,
     opened: Store,
     workers: int | None,
@@ -208,7 +232,7 @@ def _run_local(
     from ...zoo.driver import import_outcomes
     from ...zoo.executors.local import run_local
     from ...zoo.status import zoo_status
-    from ...zoo.work.downloads import Downloads, check_disk
+    from ...zoo.work.downloads import Downloads
     from ...zoo.work.worker import stopped_by_signals
     from .live import Watcher
 
@@ -218,7 +242,6 @@ def _run_local(
         stopped_by_signals() as stop,
     ):
         downloads = Downloads(folder, max_bytes=max_disk, tell=watcher.note)
-        check_disk(planned, max_bytes=max_disk, spare_bytes=downloads.spare_bytes())
 
         def tick() -> None:
             watcher.note_new(folder.notices())
@@ -237,16 +260,30 @@ def _run_local(
 
 
 def _run_slurm(
-    file: ZooFile, folder: ZooFolder, opened: Store, options: SlurmOptions, detach: bool
+    file: ZooFile,
+    folder: ZooFolder,
+    opened: Store,
+    options: SlurmOptions,
+    detach: bool,
+    *,
+    is_new: bool,
 ) -> list[dict[str, str]]:
-    """Submit jobs, watch them unless ``detach``, and return those still queued or running."""
+    """Submit jobs, watch them unless ``detach``, and return those still queued or running.
+
+    Where Slurm refuses the first jobs of a zoo that ``is_new``, its folder is removed.
+    """
     from ...zoo.driver import import_outcomes
     from ...zoo.executors.slurm import SlurmZoo
     from ...zoo.status import zoo_status
     from .live import watch
 
     cluster = SlurmZoo(folder, options)
-    cluster.submit()
+    try:
+        cluster.submit()
+    except ZooError:
+        if is_new:
+            folder.discard()
+        raise
 
     def look() -> ZooStatus:
         import_outcomes(folder, opened)

@@ -26,10 +26,11 @@ from typing import Any
 from ...errors import MissingExtraError, ZooError
 from ...storage.files import write_atomically
 from ..work.folder import ZooFolder
+from ..work.records import WorkUnit
 from .slurm_job import WorkerJob
 from .slurm_options import FILLED, WARNING_SECONDS, SlurmOptions
 
-__all__ = ["SlurmZoo", "cancel_jobs", "require_slurm", "submitted_jobs"]
+__all__ = ["SlurmZoo", "cancel_jobs", "check_time", "require_slurm", "submitted_jobs"]
 
 _COMMANDS = ("sbatch", "squeue", "scancel", "scontrol")
 _TIMEOUTS = 1000  # how often a job may be requeued when its time is over
@@ -82,14 +83,8 @@ class SlurmZoo:
         _remove_pickles(self._path, {j["job"] for j in jobs})
         if not units:
             return []
-        longest = max(units, key=lambda o: o.seconds)
+        check_time(units, self._options)
         available = self._options.seconds - WARNING_SECONDS
-        if longest.seconds > available:
-            raise ZooError(
-                f"{longest.model} on {', '.join(longest.cells)} takes about "
-                f"{longest.seconds / 60:.0f} min, and --time leaves {max(available, 0) / 60:.0f} "
-                "min of work: raise --time"
-            )
         by_time = math.ceil(sum(o.seconds for o in units) / (FILLED * available))
         wanted = min(len(units), max(self._options.array_parallelism, by_time))
         if wanted <= len(jobs):
@@ -163,6 +158,25 @@ class SlurmZoo:
         except (FailedJobError, subprocess.CalledProcessError) as error:
             raise ZooError(f"Slurm refuses the jobs: {_slurm_words(str(error))}") from None
         return [j.job_id for j in submitted]
+
+
+def check_time(units: Sequence[WorkUnit], options: SlurmOptions) -> None:
+    """Return if a job has the time for each unit.
+
+    Raises
+    ------
+    ZooError
+        The longest takes more than a job's time.
+
+    """
+    available = options.seconds - WARNING_SECONDS
+    longest = max(units, key=lambda unit: unit.seconds, default=None)
+    if longest is not None and longest.seconds > available:
+        raise ZooError(
+            f"{longest.model} on {', '.join(longest.cells)} takes about "
+            f"{longest.seconds / 60:.0f} min, and --time leaves {max(available, 0) / 60:.0f} "
+            "min of work: raise --time"
+        )
 
 
 def submitted_jobs(folder: ZooFolder) -> list[dict[str, str]]:

@@ -45,6 +45,8 @@ from .plan import Cell, Model, Plan, Unit, cut_into_units, longest_first
 __all__ = ["make_plan", "zoo_panels"]
 
 Tell = Callable[[str], None]
+_Keys = dict[str, list[tuple[Panel, Benchmark, Measurement]]]
+_Works = dict[tuple[str, str, Mode], Workload]
 
 
 def zoo_panels(zoo: ZooFile) -> list[Panel]:
@@ -63,6 +65,7 @@ def make_plan(
     device: DeviceKind | None = None,
     unit_seconds: float | None = None,
     tell: Tell = lambda text: None,
+    accept: Callable[[Plan], Plan] = lambda plan: plan,
 ) -> Plan:
     """Return what is done, what is missing, and what the missing costs; nothing is measured.
 
@@ -78,6 +81,8 @@ def make_plan(
         Longest unit to cut, where a job's time asks for shorter ones than the zoo's limits.
     tell : callable
         Takes a line for a person now and then.
+    accept : callable
+        Takes the plan and returns that to keep. Where it raises, nothing was written.
 
     Raises
     ------
@@ -101,9 +106,31 @@ def make_plan(
         make_model(f, aliases, table, device, name=name)
         for (f, aliases), name in zip(merged, row_names([f for f, _ in merged]), strict=True)
     ]
-    with logged_to(store.logs_path / "zoo-plan.log"):
+    with logged_to(store.logs_path / "zoo-plan.log", beside=store.path):
         cells, missing_cells, benchmarks = _keys(panels, harness, merged)
-        works = _workloads(zoo, benchmarks, harness, store, tell)
+        works, every_count = _workloads(zoo, benchmarks, harness, store, tell)
+        plan = accept(
+            _plan(zoo, store, panels, models, cells, works, [*missing, *missing_cells],
+                  notices, device=device, unit_seconds=unit_seconds)
+        )  # fmt: skip
+        _remember(every_count, store)
+    return plan
+
+
+def _plan(
+    zoo: ZooFile,
+    store: Store,
+    panels: Sequence[Panel],
+    models: Sequence[Model],
+    cells: _Keys,
+    works: _Works,
+    missing: list[Missing],
+    notices: Sequence[str],
+    *,
+    device: DeviceKind,
+    unit_seconds: float | None,
+) -> Plan:
+    """Return the plan of resolved models; see ``make_plan``."""
     speed = fit_throughput(
         _observations(store, models, cells, works, device), Throughput.guess(device.kind)
     )
@@ -145,15 +172,9 @@ def make_plan(
         models=tuple(models),
         cells=planned,
         units=longest_first(units),
-        unmeasurable=(*missing, *missing_cells),
+        unmeasurable=tuple(missing),
         notices=(*notices, _speed_notice(speed, device)),
     )
-
-
-_Keys = dict[str, list[tuple[Panel, Benchmark, Measurement]]]
-
-
-_Works = dict[tuple[str, str, Mode], Workload]
 
 
 def _keys(
@@ -190,14 +211,13 @@ def _workloads(
     harness: Harness,
     store: Store,
     tell: Tell,
-) -> _Works:
-    """Return what each benchmark requests in a mode; counted once, and kept beside the store."""
-    path = store.path / "workloads.json"
+) -> tuple[_Works, dict[str, dict[str, int]]]:
+    """Return what each benchmark requests in a mode, and all that was ever counted."""
+    path = _counted_path(store)
     counted: dict[str, dict[str, int]] = {}
     if path.is_file():
         counted = json.loads(path.read_text(encoding="utf-8"))
     works: _Works = {}
-    n_before = len(counted)
     for panel, benchmark, mode in benchmarks:
         changes = TaskChanges.of_mode(mode)
         tasks = [asdict(task) for task in harness.tasks(benchmark, changes)]
@@ -208,10 +228,19 @@ def _workloads(
                 harness.workload(benchmark, limit=zoo.config.limit, changes=changes)
             )
         works[panel.name, benchmark.name, mode] = Workload(**counted[key])
-    if len(counted) > n_before:
+    return works, counted
+
+
+def _remember(counted: dict[str, dict[str, int]], store: Store) -> None:
+    """Keep beside the store what benchmarks request, so that it is counted once."""
+    path, text = _counted_path(store), json.dumps(counted)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
         store.make()
-        write_atomically(path, json.dumps(counted))
-    return works
+        write_atomically(path, text)
+
+
+def _counted_path(store: Store) -> Path:
+    return store.path / "workloads.json"
 
 
 def _observations(

@@ -21,7 +21,7 @@ from ..planning.plan import Plan
 from .folder import ZooFolder
 from .records import WorkUnit
 
-__all__ = ["Downloads", "check_disk", "evict", "fetch"]
+__all__ = ["Downloads", "check_disk", "evict", "fetch", "spare_bytes"]
 
 _WAKE_SECONDS = 0.5
 # A download that wrote nothing for so long is nobody's any more.
@@ -55,7 +55,7 @@ class Downloads:
         self._folder = folder
         self._tell = tell
         self._lock = threading.Lock()
-        self._record = folder.path / f"downloads-{socket.gethostname()}.json"
+        self._record = _record(folder)
         # Bytes by checkpoint, those fetched first in front.
         self._held = {ref: n for ref, n in _read(self._record).items() if _present(ref)}
         for ref in self._held:
@@ -113,11 +113,6 @@ class Downloads:
             unit = next((o for o in left if self._is_ours(o) and o.ref not in begun), None)
             if unit is not None and self._hold(unit):
                 self._begin(unit)
-
-    def spare_bytes(self) -> int:
-        """Return the bytes of checkpoints that can be evicted now."""
-        with self._lock:
-            return sum(self._held[ref] for ref in self._spare())
 
     def _is_ours(self, unit: WorkUnit) -> bool:
         """Return whether the zoo fetches this checkpoint, or did so before."""
@@ -219,6 +214,12 @@ def evict(refs: Iterable[str]) -> int:
     return int(strategy.expected_freed_size)
 
 
+def spare_bytes(folder: ZooFolder, plan: Plan) -> int:
+    """Return the bytes of checkpoints that earlier runs fetched and no unit of a plan needs."""
+    needed = {unit.model.ref for unit in plan.units}
+    return sum(map(_present, _read(_record(folder)).keys() - needed))
+
+
 def check_disk(plan: Plan, *, max_bytes: int | None, spare_bytes: int = 0) -> None:
     """Return if what must be downloaded fits.
 
@@ -264,6 +265,10 @@ def check_disk(plan: Plan, *, max_bytes: int | None, spare_bytes: int = 0) -> No
             f"free; bound it with --max-disk {0.8 * free / 1e9:.0f}GB, so that finished "
             "checkpoints make way"
         )
+
+
+def _record(folder: ZooFolder) -> Path:
+    return folder.path / f"downloads-{socket.gethostname()}.json"
 
 
 def _repository(ref: str) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import InitVar, asdict, dataclass, field, replace
 from pathlib import Path
@@ -146,6 +147,14 @@ class ZooFolder:
         )
         _write_json(self.path / "orders.json", work_list_json(work))
         return len(ordered)
+
+    def discard(self) -> None:
+        """Remove the folder of a plan that nobody has begun to measure."""
+        begun = ("units", "cells", "claims", "workers")
+        if any(path.is_file() for name in begun for path in (self.path / name).rglob("*")):
+            return
+        shutil.rmtree(self.path)
+        self._work = None
 
     def has_work(self) -> bool:
         """Return whether a plan was ever written here."""

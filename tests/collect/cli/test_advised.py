@@ -64,7 +64,7 @@ def test_a_placement_says_how_what_it_advises_is_measured(
     place = (
         "place", tiny_checkpoint, "--panel", "smoke", "--store", tmp_path / "store",
         "--benchmark", "ARC-C", "--benchmark", "Winogrande",
-        "--data-root", "embedded", "--device", "cpu", "--limit", "6", "--out", tmp_path / "out",
+        "--data-root", "embedded", "--device", "cpu", "--limit", "12", "--out", tmp_path / "out",
         "--target", "bbh", "--cost", "120h", "--threshold", "0.319",
         "--price", "HumanEval=1s", "--price", "ARC-C=2h",
         *(word for name in dear for word in ("--price", f"{name}=300h")),

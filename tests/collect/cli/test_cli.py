@@ -48,7 +48,7 @@ def test_predict_reports_every_target_with_interval_support_and_what_it_was_fitt
     csv = tmp_path / "predictions.csv"
     table = capspace("predict", mine, "--target", "agentbench")
     assert table.code == 0
-    assert "AgentBench" in table.out
+    assert "agentbench" in table.out
     assert "90% interval" in table.out
 
     predictions = json.loads(capspace("predict", mine, "--csv", csv, "--json").out)["predictions"]

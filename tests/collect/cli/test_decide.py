@@ -61,7 +61,7 @@ def test_what_is_advised_comes_with_the_command_that_measures_it(
     capspace: Command, table: Path
 ) -> None:
     verdict, question = ("verdict", table, *BBH), ("--threshold", "0.5")
-    words = "--panel classic-8 --benchmark HumanEval --allow-code-execution"
+    words = "--panel classic-8 --benchmark HumanEval --benchmark XWinograd --allow-code-execution"
     command = f"capspace collect PATH-OF-mine {words}"
     shown = json.loads(capspace(*verdict, *question, "--json").out)
     assert shown["commands"] == [command]
@@ -104,6 +104,22 @@ def test_scores_on_too_few_items_are_named(
         notes = json.loads(capspace(words[0], table, *words[1:], "--json").out)["notes"]
         few = [note for note in notes if "too few items" in note]
         assert few == ([] if named is None else [line])
+
+
+def test_a_verdict_from_so_few_items_alone_is_refused(capspace: Command, tmp_path: Path) -> None:
+    table = tmp_path / "few.csv"
+    rows = "model,benchmark,score,n_items\nmine,MMLU,1.0,3\nmine,HellaSwag,0.667,3\n"
+    table.write_text(rows)
+    words = ("verdict", table, *BBH, "--threshold", "0.9")
+    assert (
+        "bbh: no verdict from so few items: MMLU (3 items), HellaSwag (3 items); measure 10 or "
+        "more of one (`capspace next` says which); --force decides all the same"
+    ) in capspace.refused(*words)
+    forced = json.loads(capspace(*words, "--force", "--json").out)
+    assert any(note.startswith("measured on too few items") for note in forced["notes"])
+    assert capspace("next", table, "--target", "bbh").code == 0
+    table.write_text(rows.replace("0.667,3", "0.7,10"))
+    assert capspace(*words).code == 0
 
 
 def test_the_command_takes_the_mode_of_the_model(capspace: Command, tmp_path: Path) -> None:
@@ -253,7 +269,17 @@ def test_the_next_benchmark_saves_most_width_for_its_cost(
     words = capspace(*args, "--out", tmp_path / "figures").out
     assert "HumanEval" in words
     assert "GPU-minutes" in words
-    assert "of them narrow the width to " in words
+    assert "of them narrow the intervals to " in words
+    assert "width of the 2 intervals together" in words
+    assert "Expected width" not in words  # one definition for several targets: the share saved
+    first = shown["single"][0]
+    ratios = [first["expected_width"][t] / shown["width"][t] for t in shown["targets"]]
+    saved = 1 - (sum(r**2 for r in ratios) / 2) ** 0.5
+    assert first["saved"] == pytest.approx(saved)
+    assert f"{saved:.1%}" in next(line for line in words.splitlines() if "HumanEval" in line)
+    single = capspace("next", table, "--target", "bbh").out
+    assert "Expected width" in single
+    assert "2 of them narrow the width to " in single
     places = [line.split()[-1] for line in words.splitlines() if line.endswith(tuple("123456789–"))]
     assert places[:2] == ["1", "2"]
     assert " -" not in "".join(line for line in words.splitlines() if "%" in line)

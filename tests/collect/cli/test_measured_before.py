@@ -42,6 +42,14 @@ def test_the_folder_panel_and_settings_are_those_of_the_scores(tmp_path: Path) -
     assert known.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("device", "named"), [("cuda:1", "cuda"), ("cuda", "cuda"), ("mps:0", "mps"), ("cpu", "cpu")]
+)
+def test_a_device_is_named_by_its_kind(tmp_path: Path, device: str, named: str) -> None:
+    known = before(tmp_path, provenance(tmp_path, settings={"device": device}))
+    assert known.options == ("--device", named)
+
+
 def test_what_is_gone_is_a_placeholder_and_a_line(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     settings = {"data_root": str(gone)}

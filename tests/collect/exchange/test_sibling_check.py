@@ -1,5 +1,6 @@
 """Imported scores ring where the other scores of their model contradict them."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,9 @@ def test_an_import_shows_the_alarm_of_its_model(capspace: Command, tmp_path: Pat
     with Store(tmp_path / "store") as store:
         store.put_all(replace(r, key=r.key.ljust(64)) for r in results())
     (tmp_path / "scores.csv").write_text("model,Other\norg/m,0.5\n")
-    shown = capspace("import", tmp_path / "scores.csv", "--store", tmp_path / "store")
+    words = ("import", tmp_path / "scores.csv", "--store", tmp_path / "store")
+    shown = capspace(*words)
     assert shown.code == 0, shown.err
     assert "org/m: GSM8K is 0.000" in shown.out
+    (alarm,) = json.loads(capspace(*words, "--json").out)["alarms"]
+    assert (alarm["model"], alarm["benchmarks"]) == ("org/m", ["GSM8K"])

@@ -47,6 +47,15 @@ def test_place_and_next_say_the_same(capspace: Command, tmp_path: Path) -> None:
     assert {name: own[name] for name in ("targets", "width", "single", "path")} == {
         name: expected[name] for name in ("targets", "width", "single", "path")
     }
+    assert [lift.intervention.name for lift in placed.lifts] == [
+        "GSM8K: chain of thought", "BBH: chain of thought",
+    ]  # fmt: skip
+    bare = place_collection(collection, targets=targets)
+    assert bare.report is None
+    assert bare.lifts == placed.lifts
+    assert [each.to_dict() for each in bare.following if not isinstance(each, str)] == [
+        following.to_dict()
+    ]
     page = (tmp_path / "report" / "report.html").read_text()
     assert "reduces the uncertainty of the place" not in page
     assert (tmp_path / "report" / "next.png").is_file()

@@ -25,6 +25,7 @@ def play(progress: ProgressDisplay) -> None:
     progress.benchmark("GSM8K", 2, 2)
     progress.missing("GSM8K", "KeyError: [no] such key")
     progress.model("two", 0, 8)
+    progress.model("three", 0, 0)
     progress.note("a [note]")
     progress.close()
 
@@ -39,8 +40,9 @@ def test_plain_lines_tell_everything() -> None:
     assert lines[3].endswith(" s left")
     assert "items/s" in lines[3]
     assert lines[8].startswith("[1/2] MMLU: 0.4375 ± 0.0123, 100 items, ")
-    assert lines[-3] == "GSM8K: no score: KeyError: [no] such key"
-    assert lines[-2] == "two: nothing to measure, all 8 scores are in the store"
+    assert lines[-4] == "GSM8K: no score: KeyError: [no] such key"
+    assert lines[-3] == "two: nothing to measure, all 8 scores are in the store"
+    assert lines[-2] == "three: nothing can be measured"
     assert lines[-1] == "a [note]"
 
 

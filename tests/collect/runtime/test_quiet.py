@@ -49,3 +49,19 @@ def test_all_is_as_before_also_after_an_error(tmp_path: Path) -> None:
     assert state() == before
     with pytest.raises(RuntimeWarning, match="odd value"):  # an error again, as all in the tests
         warnings.warn("odd value", RuntimeWarning, stacklevel=1)
+
+
+def test_records_are_held_until_the_folder_beside_which_they_belong_is_there(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "store"
+    with logged_to(store / "logs" / "log", beside=store):
+        logging.getLogger("lm_eval").info("first")
+    assert not store.exists()
+    with logged_to(store / "logs" / "log", beside=store):
+        logging.getLogger("lm_eval").info("second")
+        store.mkdir()
+    with logged_to(store / "logs" / "log", beside=store):
+        logging.getLogger("lm_eval").info("third")
+    lines = (store / "logs" / "log").read_text().splitlines()
+    assert [line.rpartition(": ")[2] for line in lines] == ["second", "third"]

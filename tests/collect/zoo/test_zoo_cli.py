@@ -196,6 +196,20 @@ def test_a_machine_without_slurm_is_named_before_anything_is_planned(
     assert not where.exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_plan_that_is_refused_leaves_nothing_behind(
+    zoo: Path, capspace: Run, tmp_path: Path, command: str
+) -> None:
+    where = tmp_path / "other"
+    words = ("zoo", command, zoo, "--store", where)
+    code, _, err = capspace(*words, "--compute-budget", "0.000001s")
+    assert (code, "the cheapest checkpoint takes about" in " ".join(err.split())) == (2, True)
+    assert not where.exists()
+    assert capspace("zoo", "plan", zoo, "--store", where)[0] == 0
+    assert (where / "workloads.json").is_file()
+
+
 def test_every_command_is_in_the_help(capspace: Run) -> None:
     code, out, _ = capspace("zoo", "--help")
     assert code == 0

@@ -24,6 +24,7 @@ from capspace.fit.law._calibration import Refits, jackknife, scale_of, typical_s
 from capspace.fit.law._multistart import fit_many
 from capspace.fit.law._refit import fit_once, predict_with
 from capspace.fit.law._views import softened
+from capspace.fit.law.conformal import joint_prediction
 
 P = 7
 
@@ -104,6 +105,31 @@ def test_the_interval_is_its_formula():
     np.testing.assert_allclose(got.lower, np.sin(np.clip(centre - half, 0, 2)) ** 2, atol=1e-3)
     up = np.clip(centre + half, 0, np.pi / 2)
     np.testing.assert_allclose(got.upper, np.sin(up) ** 2, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.15, 2.0])
+def test_what_the_scores_leave_open_is_not_scaled_as_errors_of_the_law_are(scale):
+    """A known variance of the inputs has the normal quantile, whatever the law's errors teach."""
+    data = planted(1, n_families=5)
+    fitted, new = fit_once(data), data.scores[:4] * 0.95
+    rng = np.random.default_rng(0)
+    spread = np.clip(new[:, None] + 0.08 * rng.normal(size=(4, 64, P)), 0, 1)
+
+    def g(p):
+        return np.arcsin(np.sqrt(np.clip(p, 0, 1)))
+
+    mean = predict_with(fitted, new)
+    completed = predict_with(fitted, spread.reshape(-1, P)).reshape(4, 64)
+    inputs = np.mean((g(completed) - g(mean)[:, None]) ** 2, axis=1)
+    at = {"scale": scale, "spread": spread}
+    names = np.array(["own a", "own b", "own c", "own d"])
+    known = joint_prediction(fitted, new, names, scale=scale).deviation_covariance
+    noisy = joint_prediction(fitted, new, names, **at)
+    np.testing.assert_allclose(np.diag(noisy.deviation_covariance - known), inputs)
+    half = 1.6448536270 * np.sqrt(np.diag(known) + inputs)
+    got = Conformal(scale=scale).predict(fitted, new, spread=spread)
+    lower = np.sin(np.clip(noisy.centre - half, 0, 2)) ** 2
+    np.testing.assert_allclose(got.lower, np.minimum(lower, mean), atol=1e-6)
 
 
 def soft(scores):

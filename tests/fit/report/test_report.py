@@ -26,6 +26,7 @@ from capspace.fit import (
 from capspace.fit.errors import FitError
 from capspace.fit.prediction import Placement
 from capspace.fit.report._figures import draw_placement
+from capspace.fit.report._next_section import saved_words
 from capspace.fit.report.words import score
 
 HOSTILE = "org/<img src=x onerror=\"document.title='owned'\">\"';--</title><script>1</script>"
@@ -179,7 +180,7 @@ def test_the_page_says_what_next_evaluations_says(tmp_path: Path, small_figures:
     assert [name for row in rows for name in names if f">{name}<" in row] == names
     for row, step in zip(rows, advice.in_order, strict=True):
         assert f">{score(step.widths[0])}<" in row
-        assert f">{max(step.saved, 0.0):.1%}<" in row
+        assert f">{saved_words(step)}<" in row
         # Scores with a stderr of 0.01 rest on some items, and have no price here.
         is_missing = step.measurement.benchmark in prices
         assert (">30 GPU-minutes<" in row) is is_missing

@@ -21,6 +21,7 @@ from checkout import ROOT
 from documentation import documentation_module
 from zoo_parts import small_panel, untrained, with_code
 
+from capspace.collect.cli import main
 from capspace.collect.errors import MissingExtraError, ZooError
 from capspace.collect.run.collect import collect_scores
 from capspace.collect.storage.journal import Journal
@@ -344,6 +345,29 @@ def test_an_unknown_partition_is_slurm_s_own_word(zoo: Zoo, cluster: Callable[[s
     with pytest.raises(ZooError, match=r"Slurm refuses the jobs: .*[Ii]nvalid partition") as caught:
         zoo.cluster_zoo(partition="nowhere").submit()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "message", "is_planned"),
+    [
+        (("--partition", "nowhere"), "nvalid partition", True),
+        (("--time", "60s"), "leaves 0 min of work: raise --time", False),
+    ],
+)
+def test_a_zoo_whose_first_jobs_are_refused_has_no_folder(
+    zoo: Zoo, cluster: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...], message: str, is_planned: bool,
+) -> None:  # fmt: skip
+    run = ["zoo", "run", str(tmp_path / "zoo.yaml"), "--executor", "slurm", *words]
+    for at, was_there in ((tmp_path / "new", False), (tmp_path / "store", True)):
+        with pytest.raises(SystemExit) as ended:
+            main([*run, "--store", str(at)])
+        assert ended.value.code == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+        assert (at / "zoo" / "zoo" / "orders.json").is_file() is was_there
+        assert (at / "zoo" / "zoo").exists() is was_there
+    assert (tmp_path / "new").exists() is is_planned  # with what its benchmarks request
 
 
 @pytest.mark.slow

@@ -276,6 +276,7 @@ def test_a_pattern_without_a_match_and_a_checkpoint_larger_than_the_bound_are_on
             assert len(lines) == 1
             assert message in lines[0]
             assert "Traceback" not in done.stderr
+            assert not (tmp_path / "store").exists()
         assert not server.fetched(WEIGHTS)
     hub.write_zoo(["org/ladder@v*"])  # and now nothing answers at all
     done = hub.zoo("plan")
