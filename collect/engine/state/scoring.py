@@ -22,8 +22,6 @@ _MIN_SAVED = 32
 
 On a CPU, each pass takes as long as some 40 tokens of a larger one; on a GPU it is more.
 """
-_MOST_PADDING = 40
-"""Tokens of padding in a pass, for the same reason: more of it costs more than a second pass."""
 _MOST_STATES = 8
 """States held at once, of branching points above each other."""
 _MOST_CONTEXT = 16384
@@ -129,9 +127,8 @@ class _Run:
                 continue
             depth = int(self.tree.depth[waiting[-1][-1]]) + 1
             row_bytes = max(1, self.forward.size.after(depth))
-            padding = np.cumsum([longest - len(text) for text in reversed(waiting)])
             rows = min(
-                int(np.searchsorted(padding, _MOST_PADDING, "right")),
+                len(waiting),
                 self.budget.tokens // longest,
                 self.budget.rows // max(n_needed, 1),
                 max(1, _MOST_CONTEXT // depth),

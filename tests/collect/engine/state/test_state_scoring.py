@@ -215,7 +215,7 @@ def test_deep_trees_hold_few_states(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_saves_less_than_a_pass_costs_is_read_again() -> None:
-    """Few shared tokens behind others, and texts whose padding would cost more than a pass."""
+    """Few shared tokens behind others; a pass of one row costs as much as some tens of them."""
     model = build_named("lfm2")
     rng = np.random.default_rng(7)
 
@@ -231,15 +231,6 @@ def test_what_saves_less_than_a_pass_costs_is_read_again() -> None:
         assert stats.fed_tokens == stats.unique_tokens + (0 if is_held else n_shared)
         apart = [score_by_states(model, [target], Budget(384, 128))[0][0] for target in targets]
         assert_same(scores, apart)
-    sizes: list[tuple[int, int]] = []
-    model.register_forward_pre_hook(
-        lambda _, args, settings: sizes.append(tuple(settings["input_ids"].shape)),
-        with_kwargs=True,
-    )
-    lengths = [60, 58, 50, 20, 19, 2]
-    targets = [Target(draw(length), [5]) for length in lengths]
-    score_by_states(model, targets, Budget(384, 128), forward=StateForward.of(model))
-    assert sizes[1:] == [(3, 60), (3, 20)]
 
 
 @pytest.mark.parametrize("name", ["granite_4", "falcon_h1", "nemotron_h", "bamba", "mamba_2"])
