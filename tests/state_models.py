@@ -64,7 +64,10 @@ MINIMAX = {
     **{"layer_types": ["linear_attention", "full_attention", "linear_attention"], "head_dim": 8},
     **{"num_local_experts": 4, "num_experts_per_tok": 2, "block_size": 16},
 }
-ZAYA = {"head_dim": 8, "moe_intermediate_size": 16, "num_experts": 4, "router_hidden_size": 16}
+ZAYA = {
+    **{"head_dim": 8, "moe_intermediate_size": 16, "num_experts": 4, "router_hidden_size": 16},
+    **{"layer_types": ["hybrid", "hybrid_sliding", "hybrid"], "sliding_window": 24},
+}
 HYBRIDS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_5": ("Qwen3_5TextConfig", GATED),
     "qwen3_5_moe": ("Qwen3_5MoeTextConfig", GATED | EXPERTS),

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ from .generation.texts import Generate, generate_texts
 from .length import LengthLimit, length_limit
 from .scoring import Budget, ScoringStats, Target, score_targets
 from .served import engine_lines, known_reasons
+from .state.forking import StateForward
 from .state.scoring import score_by_states
 from .state.texts import generate_by_states
 from .support import find_support
@@ -300,7 +301,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self, targets: list[Target], on_progress: Callable[[int], Any]
     ) -> list[tuple[float, bool]]:
         score = (
-            score_by_states
+            partial(score_by_states, forward=self._state_forward)
             if self._support.scores_by_states
             else partial(score_targets, attention_backend=self._support.attention_backend)
         )
@@ -314,6 +315,11 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         )
         self.stats += stats
         return scores
+
+    @cached_property
+    def _state_forward(self) -> StateForward:
+        """How a model that goes on from states is called: the same for all calls."""
+        return StateForward.of(self.model)
 
     @property
     def budget(self) -> Budget:

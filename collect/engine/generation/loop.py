@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
+import torch
 from torch import Tensor
 
-__all__ = ["Batch", "DecodingStats", "Picker", "run_batch"]
+__all__ = ["Batch", "DecodingStats", "Picker", "TextsOutOfMemoryError", "run_batch"]
 
 Picker = Callable[[Tensor, list[int]], list[int]]
 """From logits (n_rows, vocabulary) and the prompt of each row to the next token of each."""
@@ -40,6 +41,23 @@ class DecodingStats:
         for entry in fields(self):
             setattr(self, entry.name, getattr(self, entry.name) + getattr(other, entry.name))
         return self
+
+
+class TextsOutOfMemoryError(torch.OutOfMemoryError):
+    """Memory did not hold the texts that ran.
+
+    Attributes
+    ----------
+    finished : dict of int to list of int
+        New tokens by index of the prompt, for the texts that were complete before.
+    stats : DecodingStats
+        What was done until then; prompts and new tokens are those of the finished texts.
+
+    """
+
+    def __init__(self, reason: str, finished: dict[int, list[int]], stats: DecodingStats) -> None:
+        super().__init__(reason)
+        self.finished, self.stats = finished, stats
 
 
 class Batch(Protocol):
@@ -84,22 +102,29 @@ def run_batch(
 
     Parameters and result are those of :func:`~capspace.collect.engine.generation.decode.generate`.
     Prompts are read while there is room for an eighth of the rows, tokens are added otherwise.
+    Where memory ends, `TextsOutOfMemoryError` has the texts that were complete.
     """
-    continuations: list[list[int]] = [[] for _ in prompts]
+    finished: dict[int, list[int]] = {}
 
     def is_complete(new: list[int]) -> bool:
         return len(new) == max_new_tokens or is_finished(new)
 
-    while batch.waiting or batch.active:
-        free = rows - len(batch.active)
-        if batch.waiting and (free >= max(1, rows // 8) or not batch.active):
-            batch.prefill(free, prefill_tokens)
-        else:
-            batch.step()
-        for index, new in batch.retire(is_complete):
-            continuations[index] = new
-            if on_finished is not None:
-                on_finished(index)
-    batch.stats.prompt_tokens = sum(map(len, prompts))
-    batch.stats.new_tokens = sum(map(len, continuations))
-    return continuations, batch.stats
+    def stats() -> DecodingStats:
+        batch.stats.prompt_tokens = sum(len(prompts[index]) for index in finished)
+        batch.stats.new_tokens = sum(map(len, finished.values()))
+        return batch.stats
+
+    try:
+        while batch.waiting or batch.active:
+            free = rows - len(batch.active)
+            if batch.waiting and (free >= max(1, rows // 8) or not batch.active):
+                batch.prefill(free, prefill_tokens)
+            else:
+                batch.step()
+            for index, new in batch.retire(is_complete):
+                finished[index] = new
+                if on_finished is not None:
+                    on_finished(index)
+    except torch.OutOfMemoryError as error:
+        raise TextsOutOfMemoryError(str(error), finished, stats()) from error
+    return [finished[index] for index in range(len(prompts))], stats()

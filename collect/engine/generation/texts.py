@@ -17,6 +17,7 @@ from ..forward import base_model
 from ..length import LengthLimit
 from ..tokens import encode_unique
 from .loop import DecodingStats
+from .recovery import generate_in_memory
 from .sampling import Choice, StopCheck
 from .settings import UnservedSettingError, read_settings
 from .shared_prompts import longest_tail
@@ -107,17 +108,24 @@ def generate_texts(
         free_memory(lm.device),
         own=longest_tail(prompts) + longest if stores_shared_once else None,
     )
-    continuations, stats = generate(
-        lm.model,
-        prompts,
-        max_new_tokens=longest,
-        pick=Choice.of(chosen_by, prompts, seeds),
-        is_finished=StopCheck(lm.tokenizer, stops, chosen_by.end_tokens),
-        rows=rows,
-        prefill_tokens=prefill_tokens,
-        autocast=autocast,
-        on_finished=on_finished,
-    )
+
+    def attempt(
+        part: list[int], rows: int, prefill_tokens: int
+    ) -> tuple[list[list[int]], DecodingStats]:
+        own = [prompts[i] for i in part]
+        return generate(
+            lm.model,
+            own,
+            max_new_tokens=longest,
+            pick=Choice.of(chosen_by, own, [seeds[i] for i in part]),
+            is_finished=StopCheck(lm.tokenizer, stops, chosen_by.end_tokens),
+            rows=rows,
+            prefill_tokens=prefill_tokens,
+            autocast=autocast,
+            on_finished=lambda place: on_finished(part[place]),
+        )
+
+    continuations, stats = generate_in_memory(attempt, len(prompts), rows, prefill_tokens)
     return [_finish(lm, tokens, stops) for tokens in continuations], stats
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from .scan import (
     scanning_layers,
     short_pieces,
 )
+from .size import StateSize
 
 __all__ = [
     "ATTENTION",
@@ -33,7 +33,6 @@ __all__ = [
     "SHORTEST_PASS",
     "State",
     "StateForward",
-    "StateSize",
     "copied_layers",
     "cuts",
     "fork",
@@ -88,7 +87,7 @@ ATTENTION = frozenset({"attention", "full_attention", "sliding_attention"})
 _LAYERS = (
     *("LinearAttentionLayer", "LinearAttentionAndFullAttentionLayer"),
     *("DynamicLayer", "DynamicSlidingWindowLayer", "DynamicIndexedLayer", "DummyLayer"),
-    "MiniMaxM3VLSparseCacheLayer",
+    *("LinearAttentionAndSlidingWindowAttentionLayer", "MiniMaxM3VLSparseCacheLayer"),
 )
 
 SHORTEST_PASS = 64
@@ -192,46 +191,6 @@ def cuts(start: int, length: int, most: int) -> IntArray:
 
 
 @dataclass(frozen=True)
-class StateSize:
-    """What the state of one row takes.
-
-    Attributes
-    ----------
-    fixed : int
-        Bytes of recurrent and convolutional states.
-    per_token : int
-        Bytes of keys and values, for each token read.
-
-    """
-
-    fixed: int = 0
-    per_token: int = 0
-
-    @classmethod
-    def of(cls, state: State, n_tokens: int) -> StateSize:
-        """Return the size of a state of one row that has read so many tokens."""
-        # whatever grows is a tensor of a layer, whatever does not is kept in its dicts
-        grown = sum(_bytes(vars(layer).values()) for layer in state.layers)
-        fixed = [part for layer in state.layers for part in _of_dicts(layer)]
-        own = getattr(state, "tensors", None) or getattr(state, "linear_cache", [])
-        return cls(_bytes([*fixed, *own]), -(-grown // n_tokens))
-
-    def after(self, n_tokens: int) -> int:
-        """Return the bytes of a row after so many tokens, sliding windows taken for full ones."""
-        return self.fixed + self.per_token * n_tokens
-
-
-def _bytes(parts: Iterable[Any]) -> int:
-    return sum(part.numel() * part.element_size() for part in parts if isinstance(part, Tensor))
-
-
-def _of_dicts(layer: Any) -> Iterator[Any]:
-    for held in vars(layer).values():
-        if isinstance(held, dict):
-            yield from held.values()
-
-
-@dataclass(frozen=True)
 class StateForward:
     """How a model with states is called.
 
@@ -264,7 +223,7 @@ class StateForward:
     scanning: tuple[nn.Module, ...] = ()
     in_pieces: tuple[nn.Module, ...] = ()
     decaying: tuple[nn.Module, ...] = ()
-    size: StateSize = StateSize()
+    size: StateSize = field(default_factory=StateSize)
 
     @classmethod
     def of(cls, model: nn.Module) -> StateForward:
@@ -295,6 +254,8 @@ class StateForward:
                 with warnings.catch_warnings(), torch.no_grad():
                     warnings.simplefilter("ignore")  # of names that go out of use
                     forward(np.array([[1, 2, 1]]), np.arange(3)[None], np.array([2]), state)
+            except torch.OutOfMemoryError:
+                raise
             except Exception as error:  # a stranger's code may raise anything
                 reason = first_line(error)
                 continue

@@ -17,8 +17,11 @@ from .forking import SHORTEST_PASS, State, StateForward, cuts, fork
 
 __all__ = ["score_by_states"]
 
-_MIN_SAVED = 8
-"""A shared stretch that saves fewer tokens is read again for each branch."""
+_MIN_SAVED = 32
+"""A shared stretch that saves fewer tokens is read again for each branch.
+
+On a CPU, each pass takes as long as some 40 tokens of a larger one; on a GPU it is more.
+"""
 _MOST_STATES = 8
 """States held at once, of branching points above each other."""
 _MOST_CONTEXT = 16384
@@ -33,6 +36,7 @@ def score_by_states(
     softmax_dtype: torch.dtype | None = None,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     on_progress: Callable[[int], Any] | None = None,
+    forward: StateForward | None = None,
 ) -> tuple[list[tuple[float, bool]], ScoringStats]:
     """Score every continuation, going on from the state at the point where texts branch.
 
@@ -42,6 +46,7 @@ def score_by_states(
 
     Parameters and result are those of :func:`~capspace.collect.engine.scoring.score_targets`, for a
     model that :func:`~capspace.collect.engine.state.forking.goes_on_from_states` lets through.
+    ``forward`` is how it is called, found by a pass over three tokens if None.
     """
     tree, located = build_tree(
         [target.inputs for target in targets], [len(target.continuation) for target in targets]
@@ -52,7 +57,7 @@ def score_by_states(
     if not targets:
         return [], stats
     scores = TargetScores(targets, located, softmax_dtype)
-    forward = StateForward.of(model)
+    forward = forward or StateForward.of(model)
     with torch.no_grad():
         run = _Run(forward, tree, scores, budget, autocast, stats, on_progress)
         run.branches(_children(tree, 0, len(tree)), None)
@@ -134,10 +139,15 @@ class _Run:
             except torch.OutOfMemoryError:
                 if rows == 1 and longest <= SHORTEST_PASS:
                     raise
-                self.budget = Budget(  # a single text is then read in pieces
-                    max(1, rows * longest // 2),
-                    max(1, rows * n_needed // 2),
-                    sum(self.held) + rows * row_bytes // 2,
+                tokens = max(1, rows * longest // 2)
+                self.budget = (
+                    Budget(
+                        tokens,
+                        max(1, rows * n_needed // 2),
+                        sum(self.held) + rows * row_bytes // 2,
+                    )
+                    if rows > 1
+                    else replace(self.budget, tokens=tokens)  # a single text, now read in pieces
                 )
                 continue
             waiting = waiting[:-rows]

@@ -64,6 +64,50 @@ def test_the_list_gives_a_reason_for_each_that_is_not_served() -> None:
     assert n_served > len(LISTED) / 2
 
 
+def small_configs() -> dict[str, Any]:
+    """Return the configurations that the sweep builds, as deep as it does."""
+    built = sorted(
+        name
+        for name in set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) & set(LISTED)
+        if LISTED[name]["outcome"] != "not built"
+    )
+    return {name: SWEEP.small_config(name, 2 if is_plain(name) else 4) for name in built}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of transformers, about sizes that no release has
+def test_every_class_is_built_with_what_makes_it_special() -> None:
+    """Its kinds of layers, as its defaults or its code have them, and windows that cut a text."""
+    configs = small_configs()
+    lost = {name: SWEEP.lost_kinds(config) for name, config in configs.items()}
+    assert not {name: kinds for name, kinds in lost.items() if kinds}
+    windows = {name: SWEEP.long_windows(config) for name, config in configs.items()}
+    assert not {name: settings for name, settings in windows.items() if settings}
+    shared = "num_kv_shared_layers"
+    texts = [config.get_text_config(decoder=True) for config in configs.values()]
+    assert all(getattr(text, shared) for text in texts if hasattr(text, shared))
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("lfm2", ["full_attention", "conv"]),
+        ("minimax_m3_vl_text", ["full_attention", "minimax_m3_sparse", "sparse", "dense"]),
+        ("gemma3n_text", ["sliding_attention", "full_attention"]),
+    ],
+)
+def test_kinds_of_layers_that_a_default_lacks_are_known(name: str, kinds: list[str]) -> None:
+    if name not in transformers.CONFIG_MAPPING:
+        pytest.skip(f"transformers {transformers.__version__} has no {name}")
+    kind = transformers.CONFIG_MAPPING[name]
+    config = kind(num_hidden_layers=2)
+    known = [each for part in SWEEP.known_kinds(kind).values() for each in part]
+    stated = [each for part in SWEEP.layer_kinds(config).values() for each in part]
+    assert known == kinds
+    assert SWEEP.lost_kinds(config) == [each for each in kinds if each not in stated] != []
+    assert SWEEP.lost_kinds(SWEEP.small_config(name)) == []
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of transformers, about sizes that no release has
 @pytest.mark.parametrize("share", range(SHARES))

@@ -162,14 +162,14 @@ def test_no_state_is_held_beyond_half_of_the_bytes() -> None:
     """But for the first, without which all would be read again for each text."""
     model = build_named("qwen3_5")
     rng = np.random.default_rng(5)
-    shots, questions = rng.integers(3, 300, 60), rng.integers(3, 300, (3, 20))
+    shots, questions = rng.integers(3, 300, 60), rng.integers(3, 300, (3, 40))
     texts = [[*shots.tolist(), *q.tolist(), answer, 5] for q in questions for answer in (7, 8)]
     targets = [Target(text[:-1], text[-1:]) for text in texts]
     usual, least = score_by_states(model, targets, Budget(384, 128))
     assert least.fed_tokens == least.unique_tokens
     scores, stats = score_by_states(model, targets, Budget(384, 128, state_bytes=1))
     assert_same(scores, usual)
-    assert stats.fed_tokens == stats.unique_tokens + 3 * 20
+    assert stats.fed_tokens == stats.unique_tokens + 3 * 40
 
 
 @pytest.mark.slow
@@ -203,14 +203,34 @@ def test_deep_trees_hold_few_states(monkeypatch: pytest.MonkeyPatch) -> None:
     """Below the last state that is held, what texts share is read for each of them."""
     model = build_named("lfm2")
     rng = np.random.default_rng(2)
-    path = rng.integers(3, 300, 120).tolist()
-    texts = [[*path[:n], int(rng.integers(3, 300)), 5] for n in range(10, 121, 10)]
+    path = rng.integers(3, 300, 200).tolist()
+    texts = [[*path[:n], int(rng.integers(3, 300)), 5] for n in range(40, 201, 40)]
     targets = [Target(text[:-1], text[-2:]) for text in texts]
     usual, least = score_by_states(model, targets, Budget(384, 128))
+    assert least.fed_tokens == least.unique_tokens
     monkeypatch.setattr("capspace.collect.engine.state.scoring._MOST_STATES", 2)
     scores, stats = score_by_states(model, targets, Budget(384, 128))
     assert_same(scores, usual)
     assert stats.fed_tokens > least.fed_tokens
+
+
+def test_what_saves_less_than_a_pass_costs_is_read_again() -> None:
+    """Few shared tokens behind others; a pass of one row costs as much as some tens of them."""
+    model = build_named("lfm2")
+    rng = np.random.default_rng(7)
+
+    def draw(length: int) -> list[int]:
+        return rng.integers(3, 300, length).tolist()
+
+    shots = draw(60)
+    for n_shared, is_held in ((10, False), (40, True)):
+        question = shots + draw(n_shared)
+        texts = [question + draw(5), question + draw(5), shots + draw(9)]
+        targets = [Target(text[:-1], text[-1:]) for text in texts]
+        scores, stats = score_by_states(model, targets, Budget(384, 128))
+        assert stats.fed_tokens == stats.unique_tokens + (0 if is_held else n_shared)
+        apart = [score_by_states(model, [target], Budget(384, 128))[0][0] for target in targets]
+        assert_same(scores, apart)
 
 
 @pytest.mark.parametrize("name", ["granite_4", "falcon_h1", "nemotron_h", "bamba", "mamba_2"])
