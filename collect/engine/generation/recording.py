@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from ..forward import first_line
 
 __all__ = [
     "CudaGraphs",
@@ -28,8 +29,6 @@ Work = Callable[[], None]
 Recorder = Callable[[Work], Work]
 """From work to its recording, which does the same when called: launched with today's contents of
 the tensors, but with every number, shape and branch of Python's as they were at the recording."""
-
-_WARM_UPS = 2
 
 
 class UnrecordableStepError(ValueError):
@@ -95,13 +94,15 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leave
         kwargs = kwargs or {}
         if _reads_values(func, args):
             raise UnrecordableStepError(f"a step of it depends on values that {func.name()} reads")
-        given = tree_map(self._named, args), tree_map(self._named, kwargs)
+        given = self._named(args), {name: self._named(value) for name, value in kwargs.items()}
         output = func(*args, **kwargs)
-        results = [self._slot(leaf) for leaf in tree_leaves(output)]
+        results = [self._slot(value) for value in _several(output)]
         self.calls.append(_Call(func, *given, results, []))
         return output
 
     def _named(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return type(value)(self._named(entry) for entry in value)
         if isinstance(value, Tensor) and value in self._slots:
             return _Made(self._slots[value])
         return value
@@ -119,12 +120,33 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leave
         """Return the operations, each with the slots that nothing after it reads."""
         read: set[int] = set()
         for call in reversed(self.calls):
-            leaves = tree_leaves((call.args, call.kwargs))
-            slots = {leaf.slot for leaf in leaves if isinstance(leaf, _Made)}
+            slots = {*_slots_in(call.args), *_slots_in([*call.kwargs.values()])}
             slots |= {slot for slot in call.results if slot is not None}
             call.last_uses = sorted(slots - read)
             read |= slots
         return self.calls
+
+
+def _several(output: Any) -> Any:
+    """Return what an operation returns, as several results."""
+    return output if isinstance(output, list | tuple) else [output]
+
+
+def _slots_in(value: Any) -> Iterator[int]:
+    if isinstance(value, list | tuple):
+        for entry in value:
+            yield from _slots_in(entry)
+    elif isinstance(value, _Made):
+        yield value.slot
+
+
+def _filled(value: Any, made: dict[int, Tensor]) -> Any:
+    """Return an argument with the tensors of this replay."""
+    if isinstance(value, _Made):
+        return made[value.slot]
+    if isinstance(value, list | tuple):
+        return type(value)(_filled(entry, made) for entry in value)
+    return value
 
 
 def traced(work: Work) -> Work:
@@ -146,16 +168,12 @@ def traced(work: Work) -> Work:
 
     def replay() -> None:
         made: dict[int, Tensor] = {}
-
-        def given(value: Any) -> Any:
-            return made[value.slot] if isinstance(value, _Made) else value
-
         for call in calls:
-            args, kwargs = tree_map(given, (call.args, call.kwargs))
-            output = call.operation(*args, **kwargs)
-            for slot, leaf in zip(call.results, tree_leaves(output), strict=True):
+            kwargs = {name: _filled(value, made) for name, value in call.kwargs.items()}
+            output = call.operation(*_filled(call.args, made), **kwargs)
+            for slot, result in zip(call.results, _several(output), strict=True):
                 if slot is not None:
-                    made[slot] = leaf
+                    made[slot] = result
             for slot in call.last_uses:
                 del made[slot]
 
@@ -188,21 +206,29 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._stream: Any = None
         self._pool: Any = None
 
     def __call__(self, work: Work) -> Work:
-        """Return the replay of work, captured after warming up on a stream of its own."""
+        """Return the replay of work, captured after two runs on the stream of the capture.
+
+        Raises
+        ------
+        UnrecordableStepError
+            The work waits for the device, which a capture must not.
+
+        """
         with torch.cuda.device(self._device):
             if self._pool is None:
                 self._pool = torch.cuda.graph_pool_handle()
-            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                for _ in range(_WARM_UPS):
-                    work()
-            torch.cuda.current_stream().wait_stream(aside)
+                self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                work()  # libraries set themselves up
+                _without_waiting(work)
+            torch.cuda.current_stream().wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool):
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                 work()
 
         def replay() -> None:
@@ -210,3 +236,16 @@ class CudaGraphs:
                 graph.replay()
 
         return replay
+
+
+def _without_waiting(work: Work) -> None:
+    """Run work that must not wait for the device: an error in a capture is harder to undo."""
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        work()
+    except RuntimeError as error:
+        reason = f"a step of it waits for the device ({first_line(error)})"
+        raise UnrecordableStepError(reason) from error
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
