@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -208,6 +209,7 @@ class CudaGraphs:
         self._device = device
         self._stream: Any = None
         self._pool: Any = None
+        self._held: WeakSet[Work] = WeakSet()
 
     def __call__(self, work: Work) -> Work:
         """Return the replay of work, captured after two runs on the stream of the capture.
@@ -219,9 +221,10 @@ class CudaGraphs:
 
         """
         with torch.cuda.device(self._device):
-            if self._pool is None:
-                self._pool = torch.cuda.graph_pool_handle()
+            if self._stream is None:
                 self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            if not self._held:  # a pool goes with the last of its graphs
+                self._pool = torch.cuda.graph_pool_handle()
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
                 work()  # libraries set themselves up
@@ -235,6 +238,7 @@ class CudaGraphs:
             with torch.cuda.device(self._device):
                 graph.replay()
 
+        self._held.add(replay)
         return replay
 
 
