@@ -52,20 +52,13 @@ class _Shape(NamedTuple):
     def of(cls, inputs: StepInputs, rank: dict[Segment, int]) -> _Shape:
         n_rows = len(inputs.tokens)
         rows, length = room(n_rows, max(inputs.lengths) + 1)
-        counts = {segment: len(users) for segment, users in inputs.sharing.items()}
-        return cls(
-            rows,
-            length,
-            tuple(
-                (
-                    segment,
-                    0
-                    if counts[segment] == n_rows
-                    else min(_round_up(counts[segment], _ROWS), rows),
-                )
-                for segment in sorted(counts, key=rank.__getitem__)
-            ),
-        )
+
+        def rounded(users: list[int]) -> int:
+            return 0 if len(users) == n_rows else min(_round_up(len(users), _ROWS), rows)
+
+        order = sorted(inputs.sharing, key=rank.__getitem__)
+        sharing = tuple((segment, rounded(inputs.sharing[segment])) for segment in order)
+        return cls(rows, length, sharing)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -164,6 +165,13 @@ def test_in_half_precision_the_difference_is_rounding(name: str) -> None:
     assert stats.replayed_steps > 0
     assert (replayed - own).abs().mean() <= (own - exact).abs().mean()
     assert (replayed - exact).abs().mean() <= 1.1 * (own - exact).abs().mean()
+
+
+def test_casts_of_autocast_are_recorded() -> None:
+    model = build(*MODELS["llama"])
+    recording = Recording(traced, at_use=2)
+    half = partial(torch.autocast, "cpu", torch.bfloat16)
+    assert recording_probe(model, recording, autocast=half) is None
 
 
 # ---- what is recorded ----------------------------------------------------------------------------
