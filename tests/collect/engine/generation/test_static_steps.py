@@ -167,6 +167,7 @@ def test_in_half_precision_the_difference_is_rounding(name: str) -> None:
     assert (replayed - exact).abs().mean() <= 1.1 * (own - exact).abs().mean()
 
 
+@pytest.mark.slow
 def test_casts_of_autocast_are_recorded() -> None:
     model = build(*MODELS["llama"])
     recording = Recording(traced, at_use=2)
