@@ -6,6 +6,7 @@ import inspect
 from types import SimpleNamespace
 from typing import Any
 
+import device
 import numpy as np
 import torch
 import transformers
@@ -134,6 +135,8 @@ def assert_scores_as_hf_does(model: Any, tokenizer: Any) -> None:
     ]
     ours = engine.loglikelihood(requests, disable_tqdm=True)
     theirs = HFLM(model, **shared).loglikelihood(requests, disable_tqdm=True)
-    np.testing.assert_allclose([s for s, _ in ours], [s for s, _ in theirs], atol=1e-4)
+    np.testing.assert_allclose(
+        [s for s, _ in ours], [s for s, _ in theirs], atol=device.within(1e-4)
+    )
     assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
     assert engine.stats.fed_tokens == engine.stats.unique_tokens
