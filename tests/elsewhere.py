@@ -85,9 +85,12 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     changed = {id(_held(each)): each for each in given}  # what is computed in place is itself
 
     def wrapped(value: Any) -> Any:
-        if isinstance(value, torch.Tensor) and not isinstance(value, Elsewhere):
-            return changed[id(value)] if id(value) in changed else Elsewhere(value)
-        return value
+        if not isinstance(value, torch.Tensor) or isinstance(value, Elsewhere):
+            return value
+        if id(value) in changed:
+            return changed[id(value)]
+        with torch.inference_mode(value.is_inference()):  # as a view of a weight is none
+            return Elsewhere(value)
 
     return tree_map(wrapped, result)
 

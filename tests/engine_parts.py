@@ -1,15 +1,18 @@
-"""What the tests of the engine share: sizes of models, names of the cache, a GPU's kernel."""
+"""What the tests of the engine share: sizes of models, real items, a GPU's kernel."""
 
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import device
 import numpy as np
+import pytest
 import torch
 import transformers
+from checkout import SHARED
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from packaging.version import Version
@@ -73,6 +76,14 @@ def with_cache_called(name: str, model: Any) -> Any:
 
     model.forward = forward
     return model
+
+
+def real_items() -> Path:
+    """Return the folder of real benchmark items, or leave out the test that needs them."""
+    if not (SHARED / "hub").is_dir():
+        pytest.skip(f"real benchmark items are not there: {SHARED / 'hub'}")
+    pytest.importorskip("datasets", reason="data sets are read by a package that is not here")
+    return SHARED / "hub"
 
 
 def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:

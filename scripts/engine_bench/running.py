@@ -34,10 +34,12 @@ def working_parameters(model: Any) -> float:
 
 def count_work(
     model: Any, tokenizer: Any, requests: list[Any], tokens: int, rows: int
-) -> tuple[float, float]:
-    """Return the floating-point operations of hf, and the least possible.
+) -> tuple[float, float, float]:
+    """Return the floating-point operations of hf, the least possible, and those that are needed.
 
-    The least are those of distinct tokens, needed logits and the attention of those tokens.
+    The least are those of distinct tokens, needed logits and the attention of those tokens. Both
+    take all weights for used and all layers for attention. Those that are needed are the least with
+    the weights that a token is multiplied with, and the layers that attend.
     """
     from lm_eval.models.huggingface import HFLM
 
@@ -47,22 +49,29 @@ def count_work(
     pairs = encode_pairs(HFLM(model, tokenizer=tokenizer), [r.args for r in requests])
     inputs = {tuple((context + continuation)[:-1]) for context, continuation in pairs}
     tree, _ = build_tree(list(inputs), [0] * len(inputs))
-    config, body = model.config, working_parameters(model)
+    config = model.config
     width, vocabulary = config.hidden_size, config.vocab_size
+    body = sum(p.numel() for name, p in model.named_parameters() if "layers" in name)
     kinds = getattr(config, "layer_types", None) or ["attention"] * config.num_hidden_layers
-    layers = sum(kind.endswith("attention") and "linear" not in kind for kind in kinds)
+    attending = sum(kind.endswith("attention") and "linear" not in kind for kind in kinds)
 
-    def work(n_tokens: int, n_rows: int, pairs_seen: int) -> float:
-        return (
-            2 * body * n_tokens + 2 * width * vocabulary * n_rows + 4 * width * layers * pairs_seen
-        )
+    def work(
+        n_tokens: int,
+        n_rows: int,
+        pairs_seen: int,
+        weights: float = body,
+        layers: int = config.num_hidden_layers,
+    ) -> float:
+        inputs = 2 * weights * n_tokens + 4 * width * layers * pairs_seen
+        return inputs + 2 * width * vocabulary * n_rows
 
     # hf evaluates each distinct context + continuation[:-1] once, with logits at every position
     read = sum(map(len, inputs))
     by_hf = work(read, read, sum(len(row) * (len(row) + 1) // 2 for row in inputs))
     if len(tree) != tokens:
         raise SystemExit(f"the engine counts {tokens} distinct tokens, there are {len(tree)}")
-    return by_hf, work(tokens, rows, int((tree.depth + 1).sum()))
+    least = tokens, rows, int((tree.depth + 1).sum())
+    return by_hf, work(*least), work(*least, working_parameters(model), attending)
 
 
 def check_same(kind: str, ours: list[Any], theirs: list[Any], samples: int, *, half: bool) -> str:
@@ -159,13 +168,13 @@ def run_case(
         "tokens": f"{stats['fed_prompt_tokens']:,} / {stats['prompt_tokens']:,} prompt",
     }
     if case.kind == "loglikelihood":
-        by_hf, least = count_work(
+        by_hf, least, needed = count_work(
             model, tokenizer, requests, stats["unique_tokens"], stats["logit_rows"]
         )
         row["limit"] = by_hf / least
         if rate is not None:
             row["tokens_per_second"] = stats["fed_tokens"] / row["engine"]
-            row["share"] = least / row["engine"] / rate
+            row["share"] = needed / row["engine"] / rate
         row["tokens"] = f"{stats['fed_tokens']:,} / {stats['unique_tokens']:,}"
     else:
         prompts = [copy.copy(request) for request in requests]

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from checkout import SHARED
 from engine_parts import (
     EAGER,
     OTHER_NAME,
@@ -21,6 +20,7 @@ from engine_parts import (
     SIZES,
     UNSERVED,
     by_levels,
+    real_items,
     with_cache_called,
 )
 from hypothesis import given, settings
@@ -35,7 +35,6 @@ from capspace.collect.engine.scoring import Budget, Target, score_targets
 from capspace.collect.engine.support import unsupported_reason
 from capspace.collect.errors import ResponseError
 
-HUB = SHARED / "hub"
 VOCABULARY = 600
 EXPERTS = {"num_experts_per_tok": 2}
 WINDOW = 24
@@ -273,8 +272,7 @@ TEMPLATE = (
 @pytest.fixture(scope="module")
 def tasks() -> dict[str, Any]:
     """The tasks with their real items, few-shot examples drawn with a fixed seed."""
-    if not HUB.is_dir():
-        pytest.skip(f"real benchmark items are not there: {HUB}")
+    folder = real_items()
     import lm_eval.tasks
 
     builtin = Path(lm_eval.tasks.__file__).parent
@@ -284,7 +282,7 @@ def tasks() -> dict[str, Any]:
     ]
     manager = lm_eval.tasks.TaskManager(include_path=folders, include_defaults=False)
     before = Path.cwd()
-    os.chdir(HUB)  # datasets finds a data set of this name in the working directory
+    os.chdir(folder)  # datasets finds a data set of this name in the working directory
     try:
         loaded = manager.load(list(TASKS))["tasks"]
     finally:

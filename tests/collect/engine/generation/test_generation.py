@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from checkout import SHARED
-from engine_parts import EAGER, OWN_NAME, SIZES, with_cache_called
+from engine_parts import EAGER, OWN_NAME, SIZES, real_items, with_cache_called
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
@@ -33,7 +32,6 @@ from capspace.collect.engine.probes import generation_probe
 from capspace.collect.recorder.recorder import Recorder
 from capspace.collect.storage.journal import Journal
 
-HUB = SHARED / "hub"
 VOCABULARY = 400
 WINDOW = 20
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -238,8 +236,7 @@ def test_a_sample_depends_on_its_prompt_and_seed_alone() -> None:
 @pytest.fixture(scope="module")
 def requests() -> dict[str, list[Instance]]:
     """GSM8K prompts: shots drawn per question, and the fixed chain-of-thought shots."""
-    if not HUB.is_dir():
-        pytest.skip(f"real benchmark items are not there: {HUB}")
+    folder = real_items()
     import lm_eval.tasks
 
     builtin = Path(lm_eval.tasks.__file__).parent
@@ -247,7 +244,7 @@ def requests() -> dict[str, list[Instance]]:
     manager = lm_eval.tasks.TaskManager(include_path=folders, include_defaults=False)
     names = ["gsm8k", "gsm8k_cot"]
     before = Path.cwd()
-    os.chdir(HUB)  # datasets finds a data set of this name in the working directory
+    os.chdir(folder)  # datasets finds a data set of this name in the working directory
     try:
         tasks = manager.load(names)["tasks"]
     finally:
