@@ -85,10 +85,10 @@ class Forward:
         # given no position at all a model may return all of them, so it is given at least one
         needed = rows if len(rows) else np.zeros(1, dtype=np.int64)
         device = next(model.parameters()).device
-        given, places, kept = (torch.from_numpy(a).to(device) for a in (tokens, positions, needed))
-        logits = self.logits(model, given, places, kept, cache)
+        given, places, wanted = (torch.from_numpy(a).to(device) for a in (tokens, positions, needed))
+        logits = self.logits(model, given, places, wanted, cache)
         if not self.picks_rows:
-            logits = logits.index_select(0, kept.to(logits.device))
+            logits = logits.index_select(0, wanted.to(logits.device))
         return logits[: len(rows)]
 
     def logits(

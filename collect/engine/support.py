@@ -91,14 +91,14 @@ def find_support(
     with what its ``generate`` chooses by.
 
     """
-    support = _found(model, backend, autocast)
+    support = _support_of(model, backend, autocast)
     if recording is None or support.unsupported_texts is not None:
         return support
     fault = _by_recording(model, support, recording, autocast)
     return replace(support, recording=recording if fault is None else None, unrecorded_reason=fault)
 
 
-def _found(model: nn.Module, backend: str, autocast: Autocast) -> Support:
+def _support_of(model: nn.Module, backend: str, autocast: Autocast) -> Support:
     first, *others = suitable_backends(model)
     outside = _outside(model, backend)
     if outside is not None:
