@@ -31,9 +31,9 @@ __all__ = [
 CACHE_NAMES = ("cache", "past_key_values")
 """What transformers has called the cache, newest first."""
 
-_TOKENS = np.array([1, 2, 1])
+_TOKENS = [1, 2, 1]
 _N_TOKENS = len(_TOKENS)
-_ROWS = np.array([0, 2])
+_ROWS = [0, 2]
 
 
 class UnsupportedForwardError(ValueError):
@@ -84,27 +84,32 @@ class Forward:
         """
         # given no position at all a model may return all of them, so it is given at least one
         needed = rows if len(rows) else np.zeros(1, dtype=np.int64)
-        logits = self.logits(model, tokens, positions, needed, cache)
+        device = next(model.parameters()).device
+        given, places, wanted = (torch.from_numpy(a).to(device) for a in (tokens, positions, needed))
+        logits = self.logits(model, given, places, wanted, cache)
         if not self.picks_rows:
-            logits = logits.index_select(0, torch.from_numpy(needed).to(logits.device))
+            logits = logits.index_select(0, wanted.to(logits.device))
         return logits[: len(rows)]
 
     def logits(
         self,
         model: nn.Module,
-        tokens: IntArray,
-        positions: IntArray,
-        rows: IntArray,
+        tokens: Tensor,
+        positions: Tensor,
+        rows: Tensor,
         cache: DynamicCache,
     ) -> Tensor:
-        """Return the logits as the model gives them: of ``rows``, or of all tokens."""
-        device = next(model.parameters()).device
+        """Return the logits as the model gives them: of ``rows``, or of all tokens.
+
+        Parameters are those of a call, as tensors on the model's device; no value is read on the
+        host.
+        """
         settings: dict[str, Any] = {self.cache_name: cache}
         if self.picks_rows:
-            settings["logits_to_keep"] = torch.from_numpy(rows).to(device)
+            settings["logits_to_keep"] = rows
         logits: Tensor = model(
-            input_ids=torch.from_numpy(tokens).to(device).unsqueeze(0),
-            position_ids=torch.from_numpy(positions).to(device).unsqueeze(0),
+            input_ids=tokens.unsqueeze(0),
+            position_ids=positions.unsqueeze(0),
             use_cache=True,
             **settings,
         ).logits
@@ -156,9 +161,12 @@ def _find(model: nn.Module) -> Forward:
 def _try(model: nn.Module, forward: Forward) -> tuple[int, int]:
     """Return how many rows of logits a small pass gives, and how many tokens its cache then has."""
     cache = DynamicCache()
+    device = next(model.parameters()).device
+    tokens, rows = (torch.tensor(numbers, device=device) for numbers in (_TOKENS, _ROWS))
+    positions = torch.arange(_N_TOKENS, device=device)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of names that go out of use, while one is looked for
-        logits = forward.logits(model, _TOKENS, np.arange(_N_TOKENS), _ROWS, cache)
+        logits = forward.logits(model, tokens, positions, rows, cache)
     lengths = [int(cache.get_seq_length(layer)) for layer in range(len(cache.layers))]
     return len(logits), max(lengths, default=0)
 

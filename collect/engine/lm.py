@@ -19,9 +19,10 @@ from .arithmetic import MODEL_NAME
 from .budget import free_memory, scoring_budget, state_budget
 from .division import with_progress
 from .forward import base_model, forward_of
-from .generation.decode import generate
+from .generation.decode import Computation, generate
 from .generation.groups import Prompt, generate_groups
 from .generation.loop import DecodingStats
+from .generation.recording import CudaGraphs, Recording
 from .generation.settings import UnservedSettingError, read_settings
 from .generation.texts import Generate, generate_texts
 from .length import LengthLimit, length_limit
@@ -48,6 +49,10 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         As for lm-eval's ``hf``.
     token_budget : int, optional
         Tokens per forward pass; found from the free memory if None. Scores do not depend on it.
+    cuda_graphs : bool
+        Replay steps of generated texts as CUDA graphs, on a CUDA device, where the model's texts
+        are proved the same at start-up. Off by default, because no card has run it: only what a
+        graph freezes has been tested, on CPUs.
     **kwargs
         Every argument of lm-eval's ``hf``.
 
@@ -59,6 +64,8 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         Why texts are generated on lm-eval's own path, None if the engine generates them.
     slower_reason : str or None
         Why the fastest attention for this device is not used, None if it is.
+    unrecorded_reason : str or None
+        Why steps of texts are not replayed as CUDA graphs, None if they are or were not to be.
     unserved : Counter
         How many requests took lm-eval's own path so far, by reason.
     stats : ScoringStats
@@ -69,28 +76,51 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     """
 
     def __init__(
-        self, pretrained: Any, token_budget: int | str | None = None, **kwargs: Any
+        self,
+        pretrained: Any,
+        token_budget: int | str | None = None,
+        cuda_graphs: bool | str = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(pretrained, **kwargs)
         self._token_budget = None if token_budget in (None, "auto") else int(token_budget)
         if self._token_budget is not None and self._token_budget < 1:
             raise ValueError(f"token_budget={token_budget}: give at least 1, or leave it out")
+        recording = self._recording(cuda_graphs)
         self.stats = ScoringStats()
         self.decoding_stats = DecodingStats()
         self.unserved: Counter[str] = Counter()
         self.unsupported_reason: str | None = "tensor parallelism has not been checked against it"
         self.unsupported_generation: str | None = None
         self.slower_reason: str | None = None
+        self.unrecorded_reason: str | None = None
         if kwargs.get("tp_plan") is None:
-            self._support = find_support(self.model, backend=self.backend, autocast=self.autocast)
+            self._support = find_support(
+                self.model, backend=self.backend, autocast=self.autocast, recording=recording
+            )
             self.unsupported_reason = self._support.unsupported_reason
             self.slower_reason = self._support.slower_reason
+            self.unrecorded_reason = self._support.unrecorded_reason
         self._limit: LengthLimit | None = None
         if self.unsupported_reason is None:
             self._limit = length_limit(self.model)
             self.unsupported_generation = self._support.unsupported_texts or self._own_setting()
         for line in engine_lines(self) if self.rank == 0 else ():
             _log.warning("capspace: %s", line)
+
+    def _recording(self, cuda_graphs: bool | str) -> Recording | None:
+        """Return how steps of texts are recorded, None if they are not."""
+        wanted = str(cuda_graphs).lower()
+        if wanted not in ("true", "false"):
+            raise ValueError(f"cuda_graphs={cuda_graphs}: give true or false")
+        if wanted == "false":
+            return None
+        if self.device.type != "cuda":
+            raise ValueError(
+                f"cuda_graphs={cuda_graphs}: the device is {self.device.type}, and CUDA graphs "
+                "are for cuda alone; leave it out"
+            )
+        return Recording(CudaGraphs(self.device))
 
     def _own_setting(self) -> str | None:
         """Return the model's own setting that keeps greedy texts from the engine, if it has one.
@@ -294,7 +324,10 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         if self._support.texts_by_states:
             state_bytes = state_budget(free_memory(self.device))
             return partial(generate_by_states, state_bytes=state_bytes)
-        return partial(generate, attention_backend=self._support.attention_backend)
+        support = self._support
+        return partial(
+            generate, computation=Computation(support.attention_backend, support.recording)
+        )
 
     def _score(
         self, targets: list[Target], on_progress: Callable[[int], Any]

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from .attention.backends import AttentionBackend
 from .attention.blocks import UnsupportedAttentionError
 from .forward import UnsupportedForwardError, base_model, first_line
-from .generation.decode import generate
+from .generation.decode import Computation, generate
+from .generation.recording import Recording, UnrecordableStepError
 from .generation.shared_prompts import MIN_SHARED
 from .own_texts import Autocast, generated_logprobs
 from .scoring import HALF, Budget, Target, score_targets
@@ -22,7 +23,26 @@ from .state.scoring import score_by_states
 from .state.texts import generate_by_states
 from .tree import IntArray
 
-__all__ = ["generation_probe", "probe", "state_probe", "state_texts_probe"]
+__all__ = ["generation_probe", "probe", "recording_probe", "state_probe", "state_texts_probe"]
+
+
+class _GivenTokens:
+    """Chooses the tokens given for each text, and keeps their log-probabilities."""
+
+    def __init__(self, tokens: list[list[int]]) -> None:
+        self._tokens = tokens
+        self._logprobs: list[list[float]] = [[] for _ in tokens]
+
+    def __call__(self, logits: Tensor, texts: list[int]) -> list[int]:
+        chosen = [self._tokens[i][len(self._logprobs[i])] for i in texts]
+        for row, i, token in zip(logits.float().log_softmax(-1), texts, chosen, strict=True):
+            self._logprobs[i].append(float(row[token]))
+        return chosen
+
+    @property
+    def logprobs(self) -> list[float]:
+        """Those of all tokens so far, one text after the other."""
+        return [logprob for row in self._logprobs for logprob in row]
 
 
 def probe(
@@ -118,32 +138,26 @@ def generation_probe(
     n_new = 3
     shared, own = _draw(model, (MIN_SHARED + 1,), seed=3), _draw(model, (2, 3 + n_new), seed=4)
     sequences = [[*shared.tolist(), *tail.tolist()] for tail in own]
-    first = len(sequences[0]) - n_new
-    logprobs: list[list[float]] = [[] for _ in sequences]
-
-    def give_next(logits: Tensor, prompts: list[int]) -> list[int]:
-        tokens = [sequences[i][first + len(logprobs[i])] for i in prompts]
-        for row, i, token in zip(logits.float().log_softmax(-1), prompts, tokens, strict=True):
-            logprobs[i].append(float(row[token]))
-        return tokens
+    prompts = [sequence[:-n_new] for sequence in sequences]
+    given = [sequence[-n_new:] for sequence in sequences]
+    pick = _GivenTokens(given)
 
     def generated() -> list[float]:
         generate(
             model,
-            [sequence[:first] for sequence in sequences],
+            prompts,
             max_new_tokens=n_new,
-            pick=give_next,
+            pick=pick,
             is_finished=lambda new: False,
             rows=len(sequences),
             prefill_tokens=len(sequences[0]),
-            attention_backend=attention_backend,
+            computation=Computation(attention_backend),
             autocast=autocast,
         )
-        return [logprob for row in logprobs for logprob in row]
+        return pick.logprobs
 
     def reference() -> tuple[NDArray[np.float64], bool]:
-        prompts, given = zip(*((row[:first], row[first:]) for row in sequences), strict=True)
-        own_logprobs = generated_logprobs(model, list(prompts), list(given), autocast)
+        own_logprobs = generated_logprobs(model, prompts, given, autocast)
         return own_logprobs, _is_half(model, autocast)
 
     return _compare(model, generated, reference, what="a short text")
@@ -168,26 +182,20 @@ def state_texts_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str
     prompts = [[*shared.tolist(), *own[0, :3].tolist()], [*shared.tolist(), *own[1, :5].tolist()]]
     prompts.append(own[2, :5].tolist())
     given = own[:, -n_new:].tolist()
-    logprobs: list[list[float]] = [[] for _ in prompts]
-
-    def give_next(logits: Tensor, rows: list[int]) -> list[int]:
-        tokens = [given[i][len(logprobs[i])] for i in rows]
-        for row, i, token in zip(logits.float().log_softmax(-1), rows, tokens, strict=True):
-            logprobs[i].append(float(row[token]))
-        return tokens
+    pick = _GivenTokens(given)
 
     def generated() -> list[float]:
         generate_by_states(
             model,
             prompts,
             max_new_tokens=n_new,
-            pick=give_next,
+            pick=pick,
             is_finished=lambda new: False,
             rows=len(prompts),
             prefill_tokens=128,
             autocast=autocast,
         )
-        return [logprob for row in logprobs for logprob in row]
+        return pick.logprobs
 
     def reference() -> tuple[NDArray[np.float64], bool]:
         parts = [
@@ -197,6 +205,53 @@ def state_texts_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str
         return np.concatenate(parts), _is_half(model, autocast)
 
     return _compare(model, generated, reference, what="texts that are generated from a state")
+
+
+def recording_probe(
+    model: nn.Module,
+    recording: Recording,
+    attention_backend: AttentionBackend | None = None,
+    autocast: Autocast = nullcontext,
+) -> str | None:
+    """Compare texts whose steps are replayed with the same texts, each step computed as it is.
+
+    Texts of different lengths are given token by token, two of them behind a shared beginning;
+    they leave and enter a batch of three, so that a recording is replayed with other contents. It
+    must not depend on a number that Python read once, nor read one in the middle.
+
+    Returns
+    -------
+    str or None
+        As for `probe`: None if their log-probabilities agree.
+
+    """
+    shared, own = _draw(model, (MIN_SHARED + 1,), seed=9), _draw(model, (5, 16), seed=10)
+    starts = 3, 7, 2, 5, 4
+    prompts = [tail[:start].tolist() for tail, start in zip(own, starts, strict=True)]
+    prompts[:2] = ([*shared.tolist(), *prompt] for prompt in prompts[:2])
+    given = [tail[-n_new:].tolist() for tail, n_new in zip(own, (9, 4, 9, 6, 7), strict=True)]
+
+    def generated(recording: Recording | None) -> list[float]:
+        pick = _GivenTokens(given)
+        generate(
+            model,
+            prompts,
+            max_new_tokens=max(map(len, given)),
+            pick=pick,
+            is_finished=given.__contains__,
+            rows=3,
+            prefill_tokens=128,
+            computation=Computation(attention_backend, recording),
+            autocast=autocast,
+        )
+        return pick.logprobs
+
+    def step_by_step() -> tuple[NDArray[np.float64], bool]:
+        return np.array(generated(None)), _is_half(model, autocast)
+
+    return _compare(
+        model, partial(generated, recording), step_by_step, what="texts of replayed steps"
+    )
 
 
 def _draw(model: nn.Module, shape: tuple[int, ...], *, seed: int) -> IntArray:
@@ -219,7 +274,7 @@ def _compare(
     try:
         reference, is_half = own()
         gap = np.abs(np.asarray(engine()) - reference)
-    except (UnsupportedForwardError, UnsupportedAttentionError) as error:
+    except (UnsupportedForwardError, UnsupportedAttentionError, UnrecordableStepError) as error:
         return str(error)  # a clause already
     except Exception as error:  # a stranger's code may raise anything
         return f"its code does not take the engine's inputs ({first_line(error)})"

@@ -89,6 +89,11 @@ def engine_lines(lm: Any) -> list[str]:
             "the engine uses its masked attention, which is slower: the fastest one does not suit "
             f"this model ({reason})"
         )
+    if (reason := getattr(lm, "unrecorded_reason", None)) is not None:
+        lines.append(
+            "the engine computes each step of this model's texts as it is, which is slower: it "
+            f"cannot be replayed as a CUDA graph ({reason})"
+        )
     newer = newer_than_checked() if lines else ""
     return [f"{line}; {newer}" if newer else line for line in lines]
 

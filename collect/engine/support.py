@@ -13,9 +13,10 @@ from transformers.configuration_utils import PretrainedConfig
 
 from .attention.backends import AttentionBackend, suitable_backends
 from .forward import base_model
+from .generation.recording import Recording, traced
 from .length import CHUNKED, length_limit
 from .own_texts import Autocast, window_fault
-from .probes import generation_probe, probe, state_probe, state_texts_probe
+from .probes import generation_probe, probe, recording_probe, state_probe, state_texts_probe
 from .quantised import rounding_fault
 from .state.forking import ATTENTION, goes_on_from_states, has_recurrent_state, state_line
 
@@ -46,6 +47,10 @@ class Support:
         Why texts take it, None if the engine generates them.
     slower_reason : str or None
         Why the fastest attention for the device is not used, None if it is.
+    recording : Recording or None
+        How steps of texts are recorded and replayed, None if each is computed as it is.
+    unrecorded_reason : str or None
+        Why they are not, where that was wanted and the engine generates texts.
 
     """
 
@@ -55,10 +60,16 @@ class Support:
     unsupported_reason: str | None = None
     unsupported_texts: str | None = None
     slower_reason: str | None = None
+    recording: Recording | None = None
+    unrecorded_reason: str | None = None
 
 
 def find_support(
-    model: nn.Module, *, backend: str = "causal", autocast: Autocast = nullcontext
+    model: nn.Module,
+    *,
+    backend: str = "causal",
+    autocast: Autocast = nullcontext,
+    recording: Recording | None = None,
 ) -> Support:
     """Return how the engine serves a model, in the fastest way that is exact.
 
@@ -70,6 +81,8 @@ def find_support(
         lm-eval's word for the kind of model: ``"causal"`` or ``"seq2seq"``.
     autocast : callable
         Makes the context of each forward pass, as calls will use it.
+    recording : Recording, optional
+        How steps of texts are to be recorded, where that is exact.
 
     Notes
     -----
@@ -78,6 +91,14 @@ def find_support(
     with what its ``generate`` chooses by.
 
     """
+    support = _support_of(model, backend, autocast)
+    if recording is None or support.unsupported_texts is not None:
+        return support
+    fault = _by_recording(model, support, recording, autocast)
+    return replace(support, recording=recording if fault is None else None, unrecorded_reason=fault)
+
+
+def _support_of(model: nn.Module, backend: str, autocast: Autocast) -> Support:
     first, *others = suitable_backends(model)
     outside = _outside(model, backend)
     if outside is not None:
@@ -154,6 +175,23 @@ def _by_tree(model: nn.Module, backends: Sequence[AttentionBackend], autocast: A
             )
         reasons.append(reason)
     return Support(backends[-1], unsupported_reason=reasons[-1], unsupported_texts=reasons[-1])
+
+
+def _by_recording(
+    model: nn.Module, support: Support, recording: Recording, autocast: Autocast
+) -> str | None:
+    """Return why a model's steps cannot be recorded, None if they can."""
+    if support.texts_by_states:
+        return "its texts go on from states"
+    if len({parameter.device for parameter in model.parameters()}) > 1:
+        return "its layers are on several devices"
+    # a trace says why where a CUDA graph only fails
+    for record in dict.fromkeys((traced, recording.record)):
+        tried = replace(recording, record=record, at_use=2)
+        fault = recording_probe(model, tried, support.attention_backend, autocast)
+        if fault is not None:
+            return fault
+    return None
 
 
 def _by_class(base: Any) -> str | None:

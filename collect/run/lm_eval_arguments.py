@@ -81,6 +81,7 @@ SETTINGS = {
 WITHOUT_EFFECT = {
     "batch_size",
     "chunked_prefill_size",
+    "cuda_graphs",
     "data_parallel_size",
     "device",
     "dp_size",

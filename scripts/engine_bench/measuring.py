@@ -19,12 +19,15 @@ class Measurement:
     wall: float
     peak_mib: float
     answers: list[Any]
-    stats: dict[str, int]
+    stats: dict[str, Any]
 
 
-def read_stats(lm: Any) -> dict[str, int]:
-    """Return what the engine counted; nothing for hf."""
-    return {**vars(lm.stats), **vars(lm.decoding_stats)} if hasattr(lm, "stats") else {}
+def read_stats(lm: Any) -> dict[str, Any]:
+    """Return what the engine counted, and why it replays no graphs; nothing for hf."""
+    if not hasattr(lm, "stats"):
+        return {}
+    reason = {"unrecorded_reason": lm.unrecorded_reason}
+    return {**vars(lm.stats), **vars(lm.decoding_stats), **reason}
 
 
 def measure_on_gpu(make: Callable[[], Any], kind: str, requests: list[Any]) -> Measurement | None:

@@ -191,6 +191,35 @@ def run_case(
     return row
 
 
+def run_graphs(name: str, requests: list[Any], model: Any, tokenizer: Any) -> dict[str, Any]:
+    """Measure texts on a GPU with CUDA graphs beside those without."""
+    from capspace.collect.engine.lm import CapspaceLM
+
+    runs = [
+        measure_on_gpu(
+            lambda graphs=graphs: CapspaceLM(model, tokenizer=tokenizer, cuda_graphs=graphs),
+            CASES[name].kind,
+            requests,
+        )
+        for graphs in (False, True)
+    ]
+    plain, replayed = runs
+    if plain is None or replayed is None:
+        raise NotMeasuredError(f"{name}: out of memory")
+    stats = replayed.stats
+    return {
+        "case": name,
+        "requests": len(requests),
+        "engine": plain.seconds,
+        "with_graphs": replayed.seconds,
+        "ratio": plain.seconds / replayed.seconds,
+        "differ": sum(a != b for a, b in zip(plain.answers, replayed.answers, strict=True)),
+        "peak": (replayed.peak_mib, plain.peak_mib),
+        **{key: stats[key] for key in ("steps", "replayed_steps", "recordings")},
+        "unrecorded_reason": stats["unrecorded_reason"],
+    }
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the rows, and the mean over classic-8's log-likelihood part, as Markdown."""
     lines = [

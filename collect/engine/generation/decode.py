@@ -10,17 +10,41 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..attention.backends import AttentionBackend, suitable_backends
-from ..attention.blocks import Slot, attention_over_tree
-from ..forward import Forward, forward_of
+from ..attention.blocks import attention_over_tree
+from ..forward import forward_of
 from ..plan import Chunk
-from .kv_cache import DecodeAttention, Decoding, Prefilling, RowStore
+from .kv_cache import Prefilling, RowStore
 from .loop import DecodingStats, Picker, run_batch
+from .recording import Recording
 from .shared_prompts import Prompt, Segment, share_prompts
+from .static_steps import StaticSteps, room
+from .steps import DecodeStep, StepInputs, StepTensors
 
-__all__ = ["generate"]
+__all__ = ["Computation", "generate"]
+
+
+@dataclass(frozen=True)
+class Computation:
+    """How forward passes are computed.
+
+    Attributes
+    ----------
+    attention_backend : callable, optional
+        How attention over prompts is computed, as for
+        :func:`~capspace.collect.engine.scoring.score_targets`.
+    recording : Recording, optional
+        How steps are recorded to be replayed; None runs each as it is.
+
+    """
+
+    attention_backend: AttentionBackend | None = None
+    recording: Recording | None = None
+
+
+_PLAIN = Computation()
 
 
 @dataclass(eq=False)
@@ -50,7 +74,7 @@ def generate(
     is_finished: Callable[[list[int]], bool],
     rows: int,
     prefill_tokens: int,
-    attention_backend: AttentionBackend | None = None,
+    computation: Computation = _PLAIN,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     on_finished: Callable[[int], Any] | None = None,
 ) -> tuple[list[list[int]], DecodingStats]:
@@ -73,9 +97,8 @@ def generate(
         Generations that run at once.
     prefill_tokens : int
         Prompt tokens per forward pass; a longer prompt goes alone.
-    attention_backend : callable, optional
-        How attention over prompts is computed, as for
-        :func:`~capspace.collect.engine.scoring.score_targets`.
+    computation : Computation
+        How forward passes are computed.
     autocast : callable
         Makes the context of each forward pass.
     on_finished : callable, optional
@@ -93,9 +116,10 @@ def generate(
     with attention_over_tree(model) as slot, torch.no_grad():
         shared = share_prompts(prompts)
         longest = max((len(prompt.tail) for prompt in shared), default=0) + max_new_tokens
-        store = RowStore(min(rows, len(shared)), longest)
-        attention_backend = attention_backend or suitable_backends(model)[0]
-        run = _Run(model, forward, slot, pick, attention_backend, autocast, shared, store)
+        size = min(rows, len(shared)), longest
+        store = RowStore(*(size if computation.recording is None else room(*size)))
+        step = DecodeStep(model, forward, slot, store, autocast)
+        run = _Run(step, pick, computation, shared)
         return run_batch(
             run,
             prompts,
@@ -111,25 +135,18 @@ class _Run:
     """The state of one call of :func:`generate`."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        forward: Forward,
-        slot: Slot,
-        pick: Picker,
-        attention_backend: AttentionBackend,
-        autocast: Callable[[], AbstractContextManager[Any]],
-        prompts: list[Prompt],
-        store: RowStore,
+        self, step: DecodeStep, pick: Picker, computation: Computation, prompts: list[Prompt]
     ) -> None:
-        self.model, self.forward, self.slot = model, forward, slot
-        self.pick, self.attention_backend = pick, attention_backend
-        self.autocast = autocast
+        self.decode_step, self.store, self.pick = step, step.store, pick
+        self.attention_backend = computation.attention_backend or suitable_backends(step.model)[0]
         self.waiting = deque(prompts)
         self.active: list[_Row] = []
-        self.store = store
         self.stored: set[Segment] = set()
         self.users = Counter(segment for prompt in prompts for segment in prompt.chain)
         self.stats = DecodingStats()
+        self.static: StaticSteps | None = None
+        if computation.recording is not None:
+            self.static = StaticSteps(step, computation.recording, [*self.users], self.stats)
 
     def retire(self, is_complete: Callable[[list[int]], bool]) -> list[tuple[int, list[int]]]:
         """Take out the rows whose tokens are complete."""
@@ -149,6 +166,8 @@ class _Run:
             self.users[segment] -= 1
             if not self.users[segment]:
                 self.store.drop(segment)
+                if self.static is not None:
+                    self.static.drop(segment)
 
     def prefill(self, most_rows: int, most_tokens: int) -> None:
         """Read the next prompts, as many as fit, and pick their first tokens."""
@@ -194,40 +213,41 @@ class _Run:
             [(owner, span) for owner, span in where if isinstance(owner, Segment)],
             [(owner, span) for owner, span in where if isinstance(owner, int)],
         )
-        self.slot.attention = self.attention_backend(chunk)
+        self.decode_step.slot.attention = self.attention_backend(chunk)
         last = [span.stop - 1 for owner, span in where if isinstance(owner, int)]
         self.active.extend(new)
         self.stats.fed_prompt_tokens += size
-        self._forward(np.concatenate(tokens), chunk.depth[n_past:], last, new)
+        step = self.decode_step
+        with step.autocast():
+            logits = step.forward(
+                step.model,
+                np.concatenate(tokens),
+                chunk.depth[n_past:],
+                np.array(last),
+                self.store.cache,
+            )
+        self._pick(logits, new)
 
     def step(self) -> None:
         """Read the newest token of every row and pick the next."""
-        positions = torch.tensor([row.position for row in self.active])
-        lengths = torch.tensor([row.stored for row in self.active])
         sharing: dict[Segment, list[int]] = {}
         for i, row in enumerate(self.active):
             for segment in row.prompt.chain:
                 sharing.setdefault(segment, []).append(i)
-        self.store.step.work = Decoding(lengths)
-        self.slot.attention = DecodeAttention(
-            self.store,
-            positions,
-            lengths + 1,
-            [(segment, torch.tensor(rows)) for segment, rows in sharing.items()],
+        inputs = StepInputs(
+            [row.new[-1] for row in self.active],
+            [row.position for row in self.active],
+            [row.stored for row in self.active],
+            sharing,
         )
-        newest = np.array([row.new[-1] for row in self.active])
         self.stats.steps += 1
-        self._forward(newest, positions.numpy(), list(range(len(self.active))), self.active)
+        if self.static is not None:
+            logits = self.static(inputs)
+        else:
+            logits = self.decode_step(StepTensors.of(inputs, self.decode_step.device))
+        self._pick(logits, self.active)
 
-    def _forward(
-        self,
-        tokens: np.ndarray[Any, Any],
-        depth: np.ndarray[Any, Any],
-        last: list[int],
-        rows: list[_Row],
-    ) -> None:
-        with self.autocast():
-            logits = self.forward(self.model, tokens, depth, np.array(last), self.store.cache)
+    def _pick(self, logits: Tensor, rows: list[_Row]) -> None:
         picked = self.pick(logits, [row.prompt.index for row in rows])
         for row, token in zip(rows, picked, strict=True):
             row.new.append(token)

@@ -13,7 +13,7 @@ from ..attention.blocks import Layer, UnsupportedAttentionError
 from ..attention.kernels import add_part, apply_sinks, partial_attention
 from .shared_prompts import Segment
 
-__all__ = ["DecodeAttention", "Decoding", "Prefilling", "RowStore"]
+__all__ = ["DecodeAttention", "Decoding", "Prefilling", "RowStore", "SharedSegment"]
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,27 @@ class RowStore:
             layer.segments.pop(segment, None)
 
 
+@dataclass(frozen=True)
+class SharedSegment:
+    """A segment and the rows that attend to it.
+
+    Attributes
+    ----------
+    segment : Segment
+        Stored by every layer.
+    rows : tensor of shape (n,), optional
+        Rows of the pass; one may repeat. None is all of them.
+    distance : int, optional
+        Least distance, in positions, of their new tokens from the segment's last token. None where
+        it is not known: a recorded pass serves other rows later.
+
+    """
+
+    segment: Segment
+    rows: Tensor | None
+    distance: int | None = None
+
+
 @dataclass
 class DecodeAttention:
     """Attention of one new token per row to its segments and to its row of the buffer.
@@ -170,15 +191,22 @@ class DecodeAttention:
         Position of each row's new token.
     own : tensor of shape (n_rows,)
         Tokens in each row of the buffer, the new one included.
-    segments : list of (Segment, tensor)
-        Shared segments, each with the rows that share it.
+    length : int
+        Tokens that are read of each row, those beyond its own hidden.
+    segments : list of SharedSegment
+        In the order of their merging.
+
+    Notes
+    -----
+    No value of a tensor is read on the host, so that what a call computes can be recorded.
 
     """
 
     store: RowStore
     positions: Tensor
     own: Tensor
-    segments: list[tuple[Segment, Tensor]]
+    length: int
+    segments: list[SharedSegment]
     _masks: dict[tuple[int | None, torch.device], tuple[Tensor, Tensor]] = field(
         default_factory=dict
     )
@@ -191,8 +219,7 @@ class DecodeAttention:
         if key is not given[0] or value is not given[1]:
             raise UnsupportedAttentionError("its attention changes the keys and values it keeps")
         mask, bias = self._mask(layer.window, query)
-        n_rows, length = mask.shape[0], mask.shape[-1]
-        keys, values = (buffer[:n_rows, :, :length] for buffer in held.rows)
+        keys, values = (buffer[: len(mask), :, : self.length] for buffer in held.rows)
         alone = not self.segments and layer.sinks is None
         output, total = partial_attention(
             query[0].transpose(0, 1).unsqueeze(2),
@@ -208,8 +235,8 @@ class DecodeAttention:
             inner = torch.float32 if query.dtype in (torch.float16, torch.bfloat16) else query.dtype
             output = output.to(inner, copy=True)
             total = total.squeeze(2).transpose(0, 1).unsqueeze(0).to(inner, copy=True)
-        for segment, rows in self.segments:
-            self._add_segment(output, total, query, held.segments[segment], segment, rows, layer)
+        for shared in self.segments:
+            self._add_segment(output, total, query, held.segments[shared.segment], shared, layer)
         if layer.sinks is not None:
             apply_sinks(output, total, layer.sinks)
         return output.transpose(1, 2).to(query.dtype)
@@ -220,39 +247,47 @@ class DecodeAttention:
         total: Tensor,
         query: Tensor,
         held: tuple[Tensor, Tensor],
-        segment: Segment,
-        rows: Tensor,
+        shared: SharedSegment,
         layer: Layer,
     ) -> None:
+        window, segment = layer.window, shared.segment
+        if window is not None and shared.distance is not None and shared.distance >= window:
+            return
+        rows = None if shared.rows is None else shared.rows.to(query.device)
         mask = None
-        if layer.window is not None:
-            place = torch.arange(segment.start, segment.start + len(segment.tokens))
-            mask = self.positions[rows][:, None] - place[None] < layer.window
-            if not mask.any():
-                return
-            mask = mask.to(query.device)[None, None]
-        rows = rows.to(query.device)
+        if window is not None:
+            positions = _select(self.positions.to(query.device), 0, rows)
+            stop = segment.start + len(segment.tokens)
+            place = torch.arange(segment.start, stop, device=query.device)
+            mask = (positions[:, None] - place[None] < window)[None, None]
         part, weight = partial_attention(
-            query.index_select(2, rows),
+            _select(query, 2, rows),
             *held,
             layer.scores,
             mask=mask,
             has_blind_queries=mask is not None,
         )
-        some, sums = output.index_select(2, rows), total.index_select(2, rows)
+        some, sums = _select(output, 2, rows), _select(total, 2, rows)
         add_part(some, sums, part, weight)
-        output.index_copy_(2, rows, some)
-        total.index_copy_(2, rows, sums)
+        if rows is not None:
+            output.index_copy_(2, rows, some)
+            total.index_copy_(2, rows, sums)
 
     def _mask(self, window: int | None, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which tokens of its own each row sees, (n_rows, 1, 1, longest), and the bias."""
+        """Return which tokens of its own each row sees, (n_rows, 1, 1, length), and the bias."""
         name = (window, query.device)
         if name not in self._masks:
-            place = torch.arange(int(self.own.max()))[None]
-            mask = place < self.own[:, None]
+            own = self.own.to(query.device)[:, None]
+            place = torch.arange(self.length, device=query.device)[None]
+            mask = place < own
             if window is not None:
-                mask &= self.own[:, None] - 1 - place < window
-            mask = mask[:, None, None].to(query.device)
+                mask &= own - 1 - place < window
+            mask = mask[:, None, None]
             bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
             self._masks[name] = (mask, bias)
         return self._masks[name]
+
+
+def _select(states: Tensor, dim: int, rows: Tensor | None) -> Tensor:
+    """Return some rows of ``states``, or ``states`` itself for all of them."""
+    return states if rows is None else states.index_select(dim, rows)

@@ -28,6 +28,10 @@ class DecodingStats:
         Tokens generated.
     steps : int
         Forward passes that read one token per row.
+    replayed_steps : int
+        Those of them that were replayed from a recording.
+    recordings : int
+        Kinds of step that were recorded.
 
     """
 
@@ -35,6 +39,8 @@ class DecodingStats:
     fed_prompt_tokens: int = 0
     new_tokens: int = 0
     steps: int = 0
+    replayed_steps: int = 0
+    recordings: int = 0
 
     def __iadd__(self, other: DecodingStats) -> Self:
         for entry in fields(self):

@@ -180,7 +180,7 @@ def test_attention_outside_the_generation_loop_is_refused() -> None:
     with pytest.raises(UnsupportedAttentionError, match="runs outside the generation loop"):
         model(device.tensor([[1, 2]]), **{OWN_NAME: store.cache})
     lengths = device.tensor([1])
-    attention = DecodeAttention(store, lengths, lengths, [])
+    attention = DecodeAttention(store, lengths, lengths, 1, [])
     states = device.tensor(torch.randn(1, 2, 1, 8))
     with pytest.raises(UnsupportedAttentionError, match="its layers keep no keys and values"):
         attention(states, states, states, Layer(Scores(0.3)))
