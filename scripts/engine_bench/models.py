@@ -82,7 +82,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
             **{"linear_num_key_heads": 12, "linear_num_value_heads": 24},
         },
     ),
-    "3B_experts": (
+    "2B_experts": (
         "Qwen3MoeConfig",
         _dense(1024, 3072, 24, 16, 4, 151936)
         | {"num_experts": 32, "num_experts_per_tok": 4, "moe_intermediate_size": 768},

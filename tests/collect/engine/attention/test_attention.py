@@ -37,7 +37,7 @@ from capspace.collect.engine.attention.varlen import (
     PlacedLevel,
     levels,
 )
-from capspace.collect.engine.generation.decode import generate
+from capspace.collect.engine.generation.decode import Computation, generate
 from capspace.collect.engine.generation.sampling import Choice
 from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.scoring import Budget, Target, score_targets
@@ -110,8 +110,8 @@ def test_prompts_are_read_by_levels_too() -> None:
         "rows": 8,
         "prefill_tokens": 64,
     }
-    expected, _ = generate(model, prompts, **settings, attention_backend=masked)
-    texts, _ = generate(model, prompts, **settings, attention_backend=by_levels)
+    expected, _ = generate(model, prompts, **settings, computation=Computation(masked))
+    texts, _ = generate(model, prompts, **settings, computation=Computation(by_levels))
     assert texts == expected
 
 
