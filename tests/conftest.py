@@ -45,6 +45,8 @@ LONGEST = (
     "collect/engine/architectures",
     "collect/engine/state/state_texts",
     "collect/engine/generation/generation",
+    "device",
+    "collect/engine/as_hf",
     "fit/studies/study",
     "collect/run/run",
     "collect/cli/json_output",

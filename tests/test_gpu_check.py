@@ -121,6 +121,24 @@ def test_tests_that_leave_no_report_are_wrong(script: Any, tmp_path: Path) -> No
     assert check.n_wrong == 1
 
 
+def test_tests_that_have_no_time_are_no_fault(script: Any, tmp_path: Path) -> None:
+    check = script.Check("cpu", 60.0, tmp_path, {})
+    script.write_tests(check, "folder/own", -9, 2.5, True)
+    assert json.loads(check.file.read_text())["stopped"] == "no time is left"
+    assert check.n_wrong == 0
+
+
+@pytest.mark.parametrize(("code", "n_wrong"), [(5, 0), (3, 1), (-11, 1)])
+def test_a_fault_of_pytest_itself_is_wrong(
+    script: Any, code: int, n_wrong: int, tmp_path: Path
+) -> None:
+    check = script.Check("cpu", 60.0, tmp_path, {})
+    (tmp_path / "own.log").write_text("INTERNALERROR> out of files\n")
+    (tmp_path / "own.xml").write_text("<testsuites><testsuite/></testsuites>")
+    script.write_tests(check, "folder/own", code, 2.5, False)
+    assert check.n_wrong == n_wrong
+
+
 def test_without_requests_the_benchmark_is_left_out(script: Any, tmp_path: Path) -> None:
     check = script.Check("cpu", 60.0, tmp_path, {})
     script.run_benches(check, tmp_path / "requests.jsonl.gz", True)

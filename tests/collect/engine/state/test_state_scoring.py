@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import device
@@ -43,6 +44,9 @@ SCORED = [Instance("loglikelihood", {}, pair, 0) for pair in PAIRS]
 SHARED = {"tokenizer": byte_tokenizer(), "max_length": 256}
 
 
+Record = Callable[[str, object], None]
+
+
 def assert_same(ours: Any, theirs: Any) -> None:
     np.testing.assert_allclose(
         [score for score, _ in ours],
@@ -59,13 +63,14 @@ def scores_of(lm: Any, requests: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", each(HYBRIDS))
-def test_scores_are_those_of_hf(name: str) -> None:
+def test_scores_are_those_of_hf(name: str, record_property: Record) -> None:
     model = build_named(name)
     engine, hf = CapspaceLM(model, **SHARED), HFLM(model, batch_size=1, **SHARED)
     assert engine.unsupported_reason is None
     assert engine.unsupported_generation is None
-    theirs = hf.loglikelihood(SCORED, disable_tqdm=True)
-    assert_same(engine.loglikelihood(SCORED, disable_tqdm=True), theirs)
+    ours, theirs = (lm.loglikelihood(SCORED, disable_tqdm=True) for lm in (engine, hf))
+    record_property("nats", max(abs(a - b) for (a, _), (b, _) in zip(ours, theirs, strict=True)))
+    assert_same(ours, theirs)
     assert engine.stats.unique_tokens <= engine.stats.fed_tokens < engine.stats.requested_tokens / 2
     texts = [Instance("loglikelihood_rolling", {}, (a + b,), 0) for a, b in PAIRS[-3:]]
     ours, own = (lm.loglikelihood_rolling(texts, disable_tqdm=True) for lm in (engine, hf))
@@ -74,7 +79,7 @@ def test_scores_are_those_of_hf(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", each(HYBRIDS))
-def test_bfloat16(name: str) -> None:
+def test_bfloat16(name: str, record_property: Record) -> None:
     """The error against fp32 is what hf's own is, though states are cut in other places.
 
     Shared texts are long, for a state that is rounded to go wrong behind them.
@@ -88,6 +93,8 @@ def test_bfloat16(name: str) -> None:
     engine, hf = CapspaceLM(model, **shared), HFLM(model, batch_size=1, **shared)
     assert engine.unsupported_reason is None
     error, usual = (np.abs(scores_of(lm, requests) - exact).mean() for lm in (engine, hf))
+    record_property("nats from fp32", error)
+    record_property("nats of hf from fp32", usual)
     assert 0 < error <= device.usual(1.5) * usual
 
 
