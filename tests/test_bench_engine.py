@@ -135,3 +135,49 @@ def test_it_measures_from_the_file_alone(file: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert json.loads(rows.read_text().splitlines()[-1])["left_out"] == "no time is left"
+
+
+@pytest.fixture
+def as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is asked of a card have an answer, and models stay on the CPU."""
+    import torch
+
+    for name in ("empty_cache", "reset_peak_memory_stats", "synchronize"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 2**20)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("as_on_a_card")
+@pytest.mark.parametrize("name", ["mmlu", "gsm8k"])
+def test_a_row_of_a_card_has_its_figures(bench: Any, file: Path, name: str) -> None:
+    tokenizer, requests = bench("request_file").read_requests(file)
+    model = bench("models").make_model("tiny", "cpu")
+    row = bench("running").run_case(name, requests[name], model, tokenizer, 1, rate=1e12)
+    assert row["batch"] in (3, 4, 12)  # beyond the requests a batch is one of them all
+    assert row["peak"] == (1.0, 1.0)
+    assert row["tokens_per_second"] > 0
+    assert 0 < row["share"] < 1
+    assert " tokens/s, " in bench("running").table([row])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("as_on_a_card")
+def test_texts_are_timed_with_graphs_and_without(
+    bench: Any, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from capspace.collect.engine.generation.recording import Recording, traced
+    from capspace.collect.engine.lm import CapspaceLM
+
+    monkeypatch.setattr(
+        CapspaceLM, "_recording", lambda self, wanted: Recording(traced) if wanted else None
+    )
+    tokenizer, requests = bench("request_file").read_requests(file)
+    for request in requests["gsm8k"]:
+        request.args[1]["max_gen_toks"] = 20
+    model = bench("models").make_model("tiny", "cpu")
+    row = bench("running").run_graphs("gsm8k", requests["gsm8k"], model, tokenizer)
+    assert row["differ"] == 0
+    assert 0 < row["replayed_steps"] < row["steps"]
+    assert row["unrecorded_reason"] is None
+    assert row["ratio"] == row["engine"] / row["with_graphs"]

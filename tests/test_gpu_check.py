@@ -95,7 +95,7 @@ def test_what_tests_did_and_recorded_is_written(script: Any, tmp_path: Path) -> 
     (tmp_path / "test_own.py").write_text(OUTCOMES)
     check = script.Check("cpu", 60.0, tmp_path / "out", {})
     command = [sys.executable, "-m", "pytest", str(tmp_path), "-c", "/dev/null"]
-    report = tmp_path / "out" / "own.xml"
+    report = tmp_path / "out" / "folder-own.xml"
     subprocess.run([*command, "--junitxml", str(report), "-o", "junit_family=xunit1"], check=False)
     script.write_tests(check, "folder/own", 1, 2.5, False)
     (line,) = (json.loads(text) for text in check.file.read_text().splitlines())
@@ -114,7 +114,7 @@ def test_what_tests_did_and_recorded_is_written(script: Any, tmp_path: Path) -> 
 
 def test_tests_that_leave_no_report_are_wrong(script: Any, tmp_path: Path) -> None:
     check = script.Check("cpu", 60.0, tmp_path, {})
-    (tmp_path / "own.log").write_text("Importing\nSegmentation fault\n")
+    (tmp_path / "folder-own.log").write_text("Importing\nSegmentation fault\n")
     script.write_tests(check, "folder/own", -11, 2.5, False)
     (line,) = (json.loads(text) for text in check.file.read_text().splitlines())
     assert line["failed"] == "exit code -11: Segmentation fault"
@@ -133,8 +133,8 @@ def test_a_fault_of_pytest_itself_is_wrong(
     script: Any, code: int, n_wrong: int, tmp_path: Path
 ) -> None:
     check = script.Check("cpu", 60.0, tmp_path, {})
-    (tmp_path / "own.log").write_text("INTERNALERROR> out of files\n")
-    (tmp_path / "own.xml").write_text("<testsuites><testsuite/></testsuites>")
+    (tmp_path / "folder-own.log").write_text("INTERNALERROR> out of files\n")
+    (tmp_path / "folder-own.xml").write_text("<testsuites><testsuite/></testsuites>")
     script.write_tests(check, "folder/own", code, 2.5, False)
     assert check.n_wrong == n_wrong
 
