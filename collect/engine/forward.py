@@ -85,7 +85,8 @@ class Forward:
         # given no position at all a model may return all of them, so it is given at least one
         needed = rows if len(rows) else np.zeros(1, dtype=np.int64)
         device = next(model.parameters()).device
-        given, places, wanted = (torch.from_numpy(a).to(device) for a in (tokens, positions, needed))
+        arrays = tokens, positions, needed
+        given, places, wanted = (torch.from_numpy(array).to(device) for array in arrays)
         logits = self.logits(model, given, places, wanted, cache)
         if not self.picks_rows:
             logits = logits.index_select(0, wanted.to(logits.device))

@@ -19,10 +19,11 @@ from .arithmetic import MODEL_NAME
 from .budget import free_memory, scoring_budget, state_budget
 from .division import with_progress
 from .forward import base_model, forward_of
+from .generation.cuda_graphs import CudaGraphs
 from .generation.decode import Computation, generate
 from .generation.groups import Prompt, generate_groups
 from .generation.loop import DecodingStats
-from .generation.recording import CudaGraphs, Recording
+from .generation.recording import Recording
 from .generation.settings import UnservedSettingError, read_settings
 from .generation.texts import Generate, generate_texts
 from .length import LengthLimit, length_limit

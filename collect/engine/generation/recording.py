@@ -11,10 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ..forward import first_line
-
 __all__ = [
-    "CudaGraphs",
     "Recorder",
     "Recording",
     "UnrecordableStepError",
@@ -42,7 +39,8 @@ class Recording:
     Attributes
     ----------
     record : Recorder
-        `eager`, `traced` or a `CudaGraphs`.
+        `eager`, `traced` or a
+        :class:`~capspace.collect.engine.generation.cuda_graphs.CudaGraphs`.
     at_use : int
         Which use of a step is recorded, at least the second: most kinds of step are used too
         seldom to pay for it.
@@ -187,65 +185,3 @@ def _reads_values(operation: Any, args: Any) -> bool:
         return any(index.dtype in (torch.bool, torch.uint8) for index in indices)
     value_dependent = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
     return not value_dependent.isdisjoint(operation.tags)
-
-
-class CudaGraphs:
-    """Record work as CUDA graphs, which share one pool of memory.
-
-    Parameters
-    ----------
-    device : torch.device
-        The CUDA device of all tensors.
-
-    Notes
-    -----
-    Graphs that share a pool may overwrite what others leave there: results belong into tensors
-    made outside the recording. No card has run this yet.
-
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._stream: Any = None
-        self._pool: Any = None
-
-    def __call__(self, work: Work) -> Work:
-        """Return the replay of work, captured after two runs on the stream of the capture.
-
-        Raises
-        ------
-        UnrecordableStepError
-            The work waits for the device, which a capture must not.
-
-        """
-        with torch.cuda.device(self._device):
-            if self._pool is None:
-                self._pool = torch.cuda.graph_pool_handle()
-                self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):
-                work()  # libraries set themselves up
-                _without_waiting(work)
-            torch.cuda.current_stream().wait_stream(self._stream)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-                work()
-
-        def replay() -> None:
-            with torch.cuda.device(self._device):
-                graph.replay()
-
-        return replay
-
-
-def _without_waiting(work: Work) -> None:
-    """Run work that must not wait for the device: an error in a capture is harder to undo."""
-    before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        work()
-    except RuntimeError as error:
-        reason = f"a step of it waits for the device ({first_line(error)})"
-        raise UnrecordableStepError(reason) from error
-    finally:
-        torch.cuda.set_sync_debug_mode(before)

@@ -52,20 +52,20 @@ class _Shape(NamedTuple):
     def of(cls, inputs: StepInputs, rank: dict[Segment, int]) -> _Shape:
         n_rows = len(inputs.tokens)
         rows, length = room(n_rows, max(inputs.lengths) + 1)
-        counts = {segment: len(users) for segment, users in inputs.sharing.items()}
-        return cls(
-            rows,
-            length,
-            tuple(
-                (
-                    segment,
-                    0
-                    if counts[segment] == n_rows
-                    else min(_round_up(counts[segment], _ROWS), rows),
-                )
-                for segment in sorted(counts, key=rank.__getitem__)
-            ),
-        )
+
+        def rounded(users: list[int]) -> int:
+            return 0 if len(users) == n_rows else min(_round_up(len(users), _ROWS), rows)
+
+        order = sorted(inputs.sharing, key=rank.__getitem__)
+        sharing = tuple((segment, rounded(inputs.sharing[segment])) for segment in order)
+        return cls(rows, length, sharing)
+
+
+@dataclass
+class _Output:
+    """The logits of the step that ran last, of its rows and others; None before the first."""
+
+    logits: Tensor | None = None
 
 
 @dataclass
@@ -110,7 +110,7 @@ class StaticSteps:
         self._step, self._recording, self._stats = step, recording, stats
         self._rank = {segment: place for place, segment in enumerate(segments)}
         self._held: OrderedDict[_Shape, _Held] = OrderedDict()
-        self._logits: Tensor | None = None
+        self._output = _Output()
 
     def __call__(self, inputs: StepInputs) -> Tensor:
         """Return the logits of the next token of every row, (n_rows, vocabulary).
@@ -130,8 +130,8 @@ class StaticSteps:
             self._stats.recordings += 1
         self._stats.replayed_steps += held.is_recorded
         held.run()
-        assert self._logits is not None  # noqa: S101  # every run sets it
-        return self._logits[: len(inputs.tokens)]
+        assert self._output.logits is not None  # noqa: S101  # every run sets it
+        return self._output.logits[: len(inputs.tokens)]
 
     def drop(self, segment: Segment) -> None:
         """Give up what reads a segment that is stored no longer."""
@@ -147,14 +147,19 @@ class StaticSteps:
             for (segment, count), users in zip(shape.sharing, rows, strict=True)
         ]
         inputs = StepTensors(tokens, positions, lengths, shape.length, segments)
+        return _Held(flat, _work(self._step, inputs, self._output))
 
-        def run() -> None:
-            logits = self._step(inputs)
-            if self._logits is None:
-                self._logits = logits.new_empty(self._step.store.rows, logits.shape[1])
-            self._logits[: shape.rows].copy_(logits)
 
-        return _Held(flat, run)
+def _work(step: DecodeStep, inputs: StepTensors, output: _Output) -> Work:
+    """Return a step from buffers to buffers; it refers to nothing that refers to it."""
+
+    def run() -> None:
+        logits = step(inputs)
+        if output.logits is None:
+            output.logits = logits.new_empty(step.store.rows, logits.shape[1])
+        output.logits[: len(logits)].copy_(logits)
+
+    return run
 
 
 def _flat(shape: _Shape, inputs: StepInputs) -> Tensor:
