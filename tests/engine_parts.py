@@ -43,6 +43,10 @@ UNSERVED = {"opt", "qwen2_moe"} if Version(transformers.__version__) < Version("
 """Architectures that transformers 4 computes in a way that the engine leaves to lm-eval's path."""
 
 
+needs_autocast = pytest.mark.skipif(
+    device.name() == "elsewhere", reason="the device that stands for others has no autocast"
+)
+
 OWN_NAME = next(
     name
     for name in CACHE_NAMES

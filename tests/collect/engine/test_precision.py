@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import SIZES, byte_tokenizer
+from engine_parts import SIZES, byte_tokenizer, needs_autocast
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
@@ -36,11 +36,6 @@ def wide(kind: str) -> Any:
 
 def scores(lm: Any) -> Any:
     return np.array([score for score, _ in lm.loglikelihood(SCORED, disable_tqdm=True)])
-
-
-needs_autocast = pytest.mark.skipif(
-    device.name() == "elsewhere", reason="the device that stands for others has no autocast"
-)
 
 
 @needs_autocast

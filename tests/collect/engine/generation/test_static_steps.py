@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import EAGER, SIZES, byte_tokenizer
+from engine_parts import EAGER, SIZES, byte_tokenizer, needs_autocast
 from lm_eval.api.instance import Instance
 from packaging.version import Version
 from torch import Tensor
@@ -174,6 +174,7 @@ def test_in_half_precision_the_difference_is_rounding(name: str) -> None:
         assert (replayed - exact).abs().mean() <= device.usual(1.1) * usual
 
 
+@needs_autocast
 @pytest.mark.slow
 def test_casts_of_autocast_are_recorded() -> None:
     model = build(*MODELS["llama"])
