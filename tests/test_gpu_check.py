@@ -141,6 +141,6 @@ def test_a_fault_of_pytest_itself_is_wrong(
 
 def test_without_requests_the_benchmark_is_left_out(script: Any, tmp_path: Path) -> None:
     check = script.Check("cpu", 60.0, tmp_path, {})
-    script.run_benches(check, tmp_path / "requests.jsonl.gz", True)
+    script.run_benches(check, tmp_path / "requests.jsonl.gz", tiny=True)
     assert "scripts/gpu_wheels --data-root" in check.file.read_text()
     assert check.n_wrong == 0
