@@ -61,7 +61,10 @@ class _Everywhere(TorchDispatchMode):
 
 
 def _held(value: Any) -> Any:
-    return value.held if isinstance(value, Elsewhere) else value
+    if not isinstance(value, Elsewhere):
+        return value
+    assert value.dtype == value.held.dtype, "the tensor was changed around the one that it holds"
+    return value.held
 
 
 def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -117,4 +120,5 @@ def install() -> None:
 
     setup(NAME, Module())
     torch._C._set_only_lift_cpu_tensors(True)
+    torch.__future__.set_swap_module_params_on_conversion(True)  # setting data changes no `held`
     _Everywhere().__enter__()

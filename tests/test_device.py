@@ -53,8 +53,11 @@ with torch.inference_mode():
     logits = model(there[None]).logits
     with pytest.raises(RuntimeError, match="of tensors on elsewhere and on cpu"):
         model(here[None])
-own = model.to("cpu")(torch.tensor([[0, 2]])).logits
-torch.testing.assert_close(logits.cpu(), own)
+with torch.inference_mode():
+    own = model.to("cpu")(torch.tensor([[0, 2]])).logits
+    torch.testing.assert_close(logits.cpu(), own)
+    half = device.placed(model).to(torch.bfloat16)(there[None]).logits
+assert half.dtype == half.held.dtype == torch.bfloat16
 """
 
 
