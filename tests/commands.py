@@ -8,31 +8,14 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import typer
-from typer.models import CommandInfo
 
 from capspace.collect.cli import main
-from capspace.collect.cli._main import PANELS, registered
 from capspace.collect.runtime.progress import SilentProgress
 
 BENCHMARKS = "MMLU,ARC-C,HellaSwag,Winogrande,TruthfulQA,GSM8K,XWinograd,HumanEval"
 MINE = f"Model,{BENCHMARKS}\nmine,0.62,0.58,0.81,0.77,0.45,0.40,0.80,0.30\n"
-
-
-def _all_commands(group: typer.Typer, *path: str) -> Iterator[tuple[tuple[str, ...], CommandInfo]]:
-    """Yield the words of each command below a group, and what was registered."""
-    for command in group.registered_commands:
-        assert command.callback is not None
-        yield (*path, command.name or command.callback.__name__.strip("_")), command
-    for inner in group.registered_groups:
-        assert inner.typer_instance is not None
-        yield from _all_commands(inner.typer_instance, *path, str(inner.name))
-
-
-ALL = registered(module for modules in PANELS.values() for module in modules.values())
-COMMANDS = dict(_all_commands(ALL))
 
 
 @dataclass(frozen=True)
@@ -112,6 +95,8 @@ def mine(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wide table, in the study's layout, of 40 models of 8 families and a target."""
+    import pandas as pd  # here, as the engine's tests run where it is not
+
     rng = np.random.default_rng(7)
     rows = []
     for family in range(8):

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import device
 import hypothesis
 import pytest
 from bytecode import FOLDER, own_bytecode
@@ -44,6 +45,8 @@ LONGEST = (
     "collect/engine/architectures",
     "collect/engine/state/state_texts",
     "collect/engine/generation/generation",
+    "device",
+    "collect/engine/as_hf",
     "fit/studies/study",
     "collect/run/run",
     "collect/cli/json_output",
@@ -91,6 +94,16 @@ def _named_after(path: Path) -> Path:
     return path.with_name(path.stem.removeprefix("test_"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the engine's tests run elsewhere than on a CPU."""
+    parser.addoption(
+        "--device",
+        default="cpu",
+        help=f"where the engine's tests put their models: {', '.join(device.NAMES)} (default: cpu)",
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Have one more than there are cores for the slow tests, as some wait, for Slurm, say."""
     return len(os.sched_getaffinity(0)) + (config.getoption("markexpr") != "not slow")
@@ -98,6 +111,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Time no example, and fork xdist's workers of one process that has imported what they need."""
+    device.choose(config.getoption("device"))
     slow = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=slow)
     hypothesis.settings.load_profile("untimed")
@@ -131,6 +145,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     gc.freeze()
     gc.enable()
     gc.set_threshold(*GARBAGE)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what is about the CPU where models are on another device."""
+    mark = item.get_closest_marker("cpu_only")
+    if mark is not None and device.name() != "cpu":
+        pytest.skip(mark.args[0])
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,18 @@
-"""What the tests of the engine share: sizes of models, names of the cache, a GPU's kernel."""
+"""What the tests of the engine share: sizes of models, real items, a GPU's kernel."""
 
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import device
 import numpy as np
+import pytest
 import torch
 import transformers
+from checkout import SHARED
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from packaging.version import Version
@@ -38,6 +42,10 @@ EAGER = {"attn_implementation": "eager"}
 UNSERVED = {"opt", "qwen2_moe"} if Version(transformers.__version__) < Version("5") else set()
 """Architectures that transformers 4 computes in a way that the engine leaves to lm-eval's path."""
 
+
+needs_autocast = pytest.mark.skipif(
+    device.name() == "elsewhere", reason="the device that stands for others has no autocast"
+)
 
 OWN_NAME = next(
     name
@@ -72,6 +80,14 @@ def with_cache_called(name: str, model: Any) -> Any:
 
     model.forward = forward
     return model
+
+
+def real_items() -> Path:
+    """Return the folder of real benchmark items, or leave out the test that needs them."""
+    if not (SHARED / "hub").is_dir():
+        pytest.skip(f"real benchmark items are not there: {SHARED / 'hub'}")
+    pytest.importorskip("datasets", reason="data sets are read by a package that is not here")
+    return SHARED / "hub"
 
 
 def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:
@@ -134,6 +150,8 @@ def assert_scores_as_hf_does(model: Any, tokenizer: Any) -> None:
     ]
     ours = engine.loglikelihood(requests, disable_tqdm=True)
     theirs = HFLM(model, **shared).loglikelihood(requests, disable_tqdm=True)
-    np.testing.assert_allclose([s for s, _ in ours], [s for s, _ in theirs], atol=1e-4)
+    np.testing.assert_allclose(
+        [s for s, _ in ours], [s for s, _ in theirs], atol=device.within(1e-4)
+    )
     assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
     assert engine.stats.fed_tokens == engine.stats.unique_tokens

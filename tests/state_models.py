@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import device
 import pytest
 import torch
 import transformers
@@ -191,9 +192,5 @@ def build(kind: str, settings: dict[str, Any]) -> Any:
     sizes = {**SIZES, "vocab_size": 300, "num_hidden_layers": 3}
     torch.manual_seed(0)
     config = getattr(transformers, kind)(**{**sizes, **settings})
-    model = transformers.AutoModelForCausalLM.from_config(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.15)
-    return model
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    return device.widened(model)

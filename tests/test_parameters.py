@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import typer
+from all_commands import ALL
 from checkout import ROOT, nodes
-from commands import ALL
 
 MOST = 10
 

@@ -14,6 +14,7 @@ first round of 50 items per benchmark says which items the rest of the share is 
 - ``other items``: all items, but others: as many drawn anew by the model's scores. How much an
   interval differs from this is what no choice among the items can avoid.
 
+``angle`` is the width on the law's own scale, where it does not depend on the place;
 ``expected`` is the widening that the law's own covariance, at the score by all items, expects of
 these numbers of items; what an actual widening has beyond it comes of the model's moving elsewhere.
 Families are dealt to two halves in turn. A choice among the kinds is made on the first.
@@ -232,7 +233,8 @@ def compare(
                 "tokens": tokens_of(panel) / tokens_of(whole),
                 "expected": float(expected[i_target] / expected_full[i_target]) - 1,
                 "width": upper - lower, "full_width": full_upper - full_lower,
-                "angle": angle(upper) - angle(lower), "full_angle": angle(full_upper) - angle(full_lower),
+                "angle": angle(upper) - angle(lower),
+                "full_angle": angle(full_upper) - angle(full_lower),
                 "mean": mean, "full_mean": full_mean, "truth": truth,
                 "covered": lower <= truth <= upper,
                 "full_covered": full_lower <= truth <= full_upper,

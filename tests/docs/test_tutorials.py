@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from all_commands import COMMANDS
 from checkout import ROOT
-from commands import COMMANDS
 from documentation import documentation_module
 
 import capspace.fit

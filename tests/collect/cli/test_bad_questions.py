@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from commands import COMMANDS, Command
+from all_commands import COMMANDS
+from commands import Command
 from typer.models import CommandInfo
 from typer.utils import get_params_from_function
 

@@ -6,7 +6,8 @@ import inspect
 import re
 
 import pytest
-from commands import ALL, COMMANDS, Command
+from all_commands import ALL, COMMANDS
+from commands import Command
 from typer.main import get_command_from_info
 from typer.models import CommandInfo, ParameterInfo, TyperInfo
 from typer.utils import get_params_from_function

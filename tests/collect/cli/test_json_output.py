@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from commands import COMMANDS, MINE, Command
+from all_commands import COMMANDS
+from commands import MINE, Command
 from typer.utils import get_params_from_function
 from zoo_parts import untrained
 

@@ -35,11 +35,14 @@ LISTED: dict[str, dict[str, Any]] = SWEEP.read_list(transformers.__version__)
 """A type that the installed version lacks is passed over: a version has a list of its own."""
 SERVED = ("served", "scores alone")
 
-pytestmark = pytest.mark.skipif(
-    not LISTED,
-    reason=f"there is no list for transformers {transformers.__version__}: "
-    "scripts/sweep_architectures --update writes one",
-)
+pytestmark = [
+    pytest.mark.cpu_only("scripts/sweep_architectures makes its models on the CPU"),
+    pytest.mark.skipif(
+        not LISTED,
+        reason=f"there is no list for transformers {transformers.__version__}: "
+        "scripts/sweep_architectures --update writes one",
+    ),
+]
 
 
 def is_plain(name: str) -> bool:

@@ -111,6 +111,7 @@ print(json.dumps({"rank": rank, "mine": mine, "alone": alone, "rolled": alone_mi
 
 
 @pytest.mark.slow
+@pytest.mark.cpu_only("the two processes would need a GPU each")
 def test_two_processes_answer_as_one() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

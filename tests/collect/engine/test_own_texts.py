@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import device
 import pytest
 import torch
 import transformers
@@ -39,7 +40,7 @@ class _OwnScores(transformers.LlamaForCausalLM):
 
         class Even(transformers.LogitsProcessor):
             def __call__(self, input_ids: Any, scores: Any) -> Any:
-                return scores + even
+                return scores + even.to(scores.device)
 
         processors.insert(0, Even())
         return processors
@@ -54,8 +55,8 @@ class _OwnInputs(transformers.LlamaForCausalLM):
         inputs = super().prepare_inputs_for_generation(
             input_ids, attention_mask=attention_mask, **settings
         )
-        positions = torch.arange(inputs["input_ids"].shape[1]).flip(0)
-        return inputs | {"position_ids": positions.expand_as(inputs["input_ids"])}
+        positions = torch.arange(inputs["input_ids"].shape[1], device=input_ids.device)
+        return inputs | {"position_ids": positions.flip(0).expand_as(inputs["input_ids"])}
 
 
 class _OwnFault(transformers.LlamaForCausalLM):
@@ -71,12 +72,7 @@ def small(kind: str, **settings: Any) -> Any:
 
 def widened(kind: Any, config: Any) -> Any:
     torch.manual_seed(0)
-    model = kind(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.15)
-    return model
+    return device.widened(kind(config))
 
 
 class _OwnBeams(transformers.LlamaForCausalLM):

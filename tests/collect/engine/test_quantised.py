@@ -18,6 +18,8 @@ from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
 from capspace.collect.engine.support import unsupported_reason
 
+pytestmark = pytest.mark.cpu_only("quantised weights are loaded for a CPU, by its kernels")
+
 TOKENIZER = byte_tokenizer()
 INT8 = {"num_bits": 8, "type": "int", "dynamic": True}
 INT4 = {"num_bits": 4, "type": "int", "group_size": 32}

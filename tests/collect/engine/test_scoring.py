@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import device
 import numpy as np
 import pytest
 import torch
 import transformers
-from checkout import SHARED
 from engine_parts import (
     EAGER,
     OTHER_NAME,
@@ -20,6 +20,7 @@ from engine_parts import (
     SIZES,
     UNSERVED,
     by_levels,
+    real_items,
     with_cache_called,
 )
 from hypothesis import given, settings
@@ -34,7 +35,6 @@ from capspace.collect.engine.scoring import Budget, Target, score_targets
 from capspace.collect.engine.support import unsupported_reason
 from capspace.collect.errors import ResponseError
 
-HUB = SHARED / "hub"
 VOCABULARY = 600
 EXPERTS = {"num_experts_per_tok": 2}
 WINDOW = 24
@@ -78,7 +78,7 @@ FEW_FAST = [
     name if name in ("llama", "gemma2") else pytest.param(name, marks=pytest.mark.slow)
     for name in SERVED
 ]
-ABSOLUTE = 1e-4
+ABSOLUTE = device.within(1e-4)
 """Promised agreement in nats, fp32."""
 FP32_SUM = 2e-7
 """lm-eval adds up the tokens of a continuation in fp32: one unit in the last place of the sum."""
@@ -88,14 +88,14 @@ def build_model(name: str) -> transformers.PreTrainedModel:
     kind, settings = CONFIGS[name]
     config = getattr(transformers, kind)(**{**SIZES, "vocab_size": VOCABULARY, **settings})
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    model = transformers.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
             # wide weights: attention that is wrong anywhere moves every log-probability
             parameter.normal_(std=0.15) if parameter.ndim > 1 else parameter.add_(
                 torch.randn_like(parameter) * 0.1
             )
-    return model
+    return device.placed(model)
 
 
 BACKENDS = [masked, cascade, by_levels]
@@ -103,8 +103,8 @@ BACKENDS = [masked, cascade, by_levels]
 
 def own_score(model: torch.nn.Module, target: Target) -> tuple[float, bool]:
     with torch.inference_mode():
-        logits = model(torch.tensor([target.inputs])).logits[0, -len(target.continuation) :]
-    wanted = torch.tensor(target.continuation)
+        logits = model(device.tensor([target.inputs])).logits[0, -len(target.continuation) :]
+    wanted = device.tensor(target.continuation)
     chosen = logits.double().log_softmax(-1).gather(1, wanted[:, None])
     return float(chosen.sum()), bool((logits.argmax(-1) == wanted).all())
 
@@ -128,7 +128,7 @@ def with_greedy(model: torch.nn.Module, targets: list[Target]) -> list[Target]:
     extended = list(targets)
     for target in targets[::4]:
         with torch.inference_mode():
-            best = int(model(torch.tensor([target.inputs])).logits[0, -1].argmax())
+            best = int(model(device.tensor([target.inputs])).logits[0, -1].argmax())
         extended.append(Target(target.inputs, [best]))
     return extended
 
@@ -214,6 +214,7 @@ def test_nothing_to_score() -> None:
     assert stats.chunks == 0
 
 
+@pytest.mark.cpu_only("an index out of range ends every use of a GPU in the process")
 def test_the_model_is_left_as_it_was() -> None:
     model = build_model("gemma2")
     before = model.config._attn_implementation
@@ -238,7 +239,7 @@ class _SmallMemory(transformers.LlamaForCausalLM):
 
 def test_out_of_memory_halves_the_budget() -> None:
     model = build_model("llama")
-    small = _SmallMemory(model.config).eval()
+    small = device.placed(_SmallMemory(model.config))
     small.load_state_dict(model.state_dict())
     targets = random_targets(2)
     scores, stats = score_targets(small, targets, Budget(64, 64))
@@ -271,8 +272,7 @@ TEMPLATE = (
 @pytest.fixture(scope="module")
 def tasks() -> dict[str, Any]:
     """The tasks with their real items, few-shot examples drawn with a fixed seed."""
-    if not HUB.is_dir():
-        pytest.skip(f"real benchmark items are not there: {HUB}")
+    folder = real_items()
     import lm_eval.tasks
 
     builtin = Path(lm_eval.tasks.__file__).parent
@@ -282,7 +282,7 @@ def tasks() -> dict[str, Any]:
     ]
     manager = lm_eval.tasks.TaskManager(include_path=folders, include_defaults=False)
     before = Path.cwd()
-    os.chdir(HUB)  # datasets finds a data set of this name in the working directory
+    os.chdir(folder)  # datasets finds a data set of this name in the working directory
     try:
         loaded = manager.load(list(TASKS))["tasks"]
     finally:
@@ -519,7 +519,7 @@ def test_bfloat16(name: str, more_requests: list[Instance], tokenizer: Any) -> N
         runs.append(lm.loglikelihood(requests, disable_tqdm=True))
     exact, theirs, ours = (np.array([score for score, _ in run]) for run in runs)
     usual, error = np.abs(theirs - exact), np.abs(ours - exact)
-    assert 0 < error.mean() <= 1.5 * usual.mean()  # 1.3 at most was seen, by the examples drawn
+    assert 0 < error.mean() <= device.usual(1.5) * usual.mean()  # 1.3 on a CPU, by the examples
     items: dict[tuple[Any, ...], list[int]] = {}
     for i, request in enumerate(requests):
         items.setdefault((request.task_name, request.doc_id), []).append(i)
@@ -527,4 +527,5 @@ def test_bfloat16(name: str, more_requests: list[Instance], tokenizer: Any) -> N
         chosen, best = choices[ours[choices].argmax()], choices[theirs[choices].argmax()]
         # a choice as good as tied in fp32 may go either way, with hf too
         assert abs(exact[chosen] - exact[best]) <= 2 * usual.max()
-    assert [greedy for _, greedy in runs[2]] == [greedy for _, greedy in runs[1]]
+    flags = sum(a[1] != b[1] for a, b in zip(runs[2], runs[1], strict=True))
+    assert flags <= device.near_ties(len(requests))

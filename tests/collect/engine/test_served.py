@@ -15,6 +15,7 @@ import pytest
 from checkout import ROOT
 
 pytest.importorskip("torch", reason="the engine needs the collect extra")
+pytest.importorskip("datasets", reason="a whole run reads data sets, whose package is not here")
 
 from commands import Command, Notes
 from fault_driver import PANEL
@@ -38,6 +39,7 @@ from capspace.collect.zoo.work.records import WorkUnit
 from capspace.tasks.panel import load_panel
 
 pytestmark = [
+    pytest.mark.cpu_only("its checkpoints are measured by whole runs, which choose the device"),
     pytest.mark.usefixtures("libraries_as_checked", "lm_eval_looks_up_once"),
     pytest.mark.filterwarnings("ignore"),  # of lm-eval and its libraries
 ]

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import device
 import numpy as np
 import pytest
 import torch
@@ -67,7 +68,7 @@ def build(kind: str, settings: dict[str, Any]) -> transformers.PreTrainedModel:
     own = EAGER if kind == "Gemma2Config" else {}
     config = getattr(transformers, kind)(**{**SMALL, **own, **settings})
     torch.manual_seed(0)
-    return transformers.AutoModelForCausalLM.from_config(config).eval()
+    return device.placed(transformers.AutoModelForCausalLM.from_config(config))
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_encoder_decoder() -> None:
     config = transformers.T5Config(
         vocab_size=64, d_model=16, d_ff=32, num_layers=1, num_heads=2, d_kv=8
     )
-    model = transformers.T5ForConditionalGeneration(config).eval()
+    model = device.placed(transformers.T5ForConditionalGeneration(config))
     assert unsupported_reason(model, backend="seq2seq") == "it is an encoder-decoder"
 
 
@@ -124,7 +125,7 @@ class _BackwardPositions(transformers.LlamaForCausalLM):
     """Stands for code of the model's own: it numbers its input itself, whatever it is given."""
 
     def forward(self, input_ids: Any, position_ids: Any = None, **settings: Any) -> Any:  # type: ignore[override]  # only what the engine and the probe pass
-        backward = torch.arange(input_ids.shape[1]).flip(0)[None]
+        backward = torch.arange(input_ids.shape[1], device=input_ids.device).flip(0)[None]
         return super().forward(input_ids=input_ids, position_ids=backward, **settings)
 
 
@@ -193,12 +194,7 @@ class _AllLogitsWhateverIsAsked(_AllLogits):
 def build_own(kind: Any, dtype: torch.dtype = torch.float32) -> Any:
     """Return a model of this class whose log-probabilities all move where it is wrong anywhere."""
     torch.manual_seed(0)
-    model = kind(transformers.LlamaConfig(**SMALL)).eval().to(dtype)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.15)
-    return model
+    return device.widened(kind(transformers.LlamaConfig(**SMALL)).to(dtype))
 
 
 @pytest.mark.parametrize(
@@ -319,11 +315,7 @@ def test_inputs_below_the_length_of_a_moving_rope_are_served(
     kind: str, settings: dict[str, Any], tokenizer: Any
 ) -> None:
     """In turn with longer ones, which take the path of hf and leave a grown embedding behind."""
-    model = build(kind, settings)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.15)
+    model = wide(kind, settings)
     shared = {"tokenizer": tokenizer, "max_length": 200}
     engine, hf = CapspaceLM(model, **shared), HFLM(model, batch_size=1, **shared)
     assert (engine.unsupported_reason, engine.unsupported_generation) == (None, None)
@@ -333,7 +325,9 @@ def test_inputs_below_the_length_of_a_moving_rope_are_served(
         engine.unserved.clear()
         ours = engine.loglikelihood(some, disable_tqdm=True)
         theirs = hf.loglikelihood(some, disable_tqdm=True)
-        np.testing.assert_allclose([s for s, _ in ours], [s for s, _ in theirs], atol=2e-4)
+        np.testing.assert_allclose(
+            [s for s, _ in ours], [s for s, _ in theirs], atol=device.within(2e-4)
+        )
         assert engine.unserved.total() == n_long
     text = [Instance("loglikelihood_rolling", {}, ("a text to roll over " * 15,), 0)]
     ours, theirs = (lm.loglikelihood_rolling(text, disable_tqdm=True) for lm in (engine, hf))
@@ -401,14 +395,9 @@ def test_adapters() -> None:
     assert unsupported_reason(with_prompts) == "its adapter prepends virtual tokens"
 
 
-def wide(kind: str) -> transformers.PreTrainedModel:
+def wide(kind: str, settings: dict[str, Any] | None = None) -> Any:
     """Return a model whose log-probabilities all move where its attention is wrong anywhere."""
-    model = build(kind, {})
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.15)
-    return model
+    return device.widened(build(kind, settings or {}))
 
 
 @pytest.mark.parametrize("kind", ["LlamaConfig", "Gemma2Config"])
@@ -416,10 +405,11 @@ def test_layers_behind_the_hooks_of_a_device_map(kind: str, tokenizer: Any) -> N
     from accelerate import dispatch_model
 
     model = wide(kind)
-    places = {name: "cpu" for name, _ in model.model.named_children() if name != "layers"}
-    places = {f"model.{name}": place for name, place in places.items()} | {"lm_head": "cpu"}
-    places |= {f"model.layers.{i}": "cpu" for i in range(len(model.model.layers))}
-    model = dispatch_model(model, device_map=places, main_device="cpu", force_hooks=True)
+    here = str(model.device)
+    places = {name: here for name, _ in model.model.named_children() if name != "layers"}
+    places = {f"model.{name}": place for name, place in places.items()} | {"lm_head": here}
+    places |= {f"model.layers.{i}": here for i in range(len(model.model.layers))}
+    model = dispatch_model(model, device_map=places, main_device=here, force_hooks=True)
     assert hasattr(model.model.layers[1], "_hf_hook")
     assert_scores_as_hf_does(model, tokenizer)
 
@@ -444,7 +434,7 @@ def test_the_recorder_asks_for_neighbours_together(tokenizer: Any, tmp_path: Pat
         recorder = Recorder(engine, journal=journal, identity="a" * 64, label="model, task")
         answers = recorder.loglikelihood(asked)
     np.testing.assert_allclose(
-        [score for score, _ in answers], [score for score, _ in expected], atol=1e-4
+        [score for score, _ in answers], [score for score, _ in expected], atol=device.within(1e-4)
     )
     assert engine.stats.chunks > 1
     assert engine.stats.fed_tokens <= 1.25 * distinct

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import device
 import pytest
 import transformers
 from engine_parts import SIZES, byte_tokenizer
@@ -25,7 +26,7 @@ UNSCORABLE = {1: "is empty", 2: "no token for this tokenizer", 3: "longer than t
 @pytest.fixture(scope="module")
 def model() -> Any:
     config = transformers.LlamaConfig(**{**SIZES, "vocab_size": 300})
-    return transformers.LlamaForCausalLM(config).eval()
+    return device.placed(transformers.LlamaForCausalLM(config))
 
 
 def requests(pairs: list[tuple[str, str]]) -> list[Instance]:
@@ -44,7 +45,7 @@ def test_the_others_get_their_scores(model: Any) -> None:
         assert reason in it.value.reasons[i]
     alone = hf.loglikelihood([requests(PAIRS)[i] for i in (0, 4)], disable_tqdm=True)
     for i, (score, greedy) in zip((0, 4), alone, strict=True):
-        assert it.value.responses[i] == (pytest.approx(score, abs=1e-5), greedy)
+        assert it.value.responses[i] == (pytest.approx(score, abs=device.within(1e-5)), greedy)
     assert [it.value.responses[i] for i in UNSCORABLE] == [None] * 3
 
 

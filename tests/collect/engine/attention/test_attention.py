@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import device
 import numpy as np
 import pytest
 import torch
@@ -48,12 +49,12 @@ TREE = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 7, 8], [1, 2, 3, 7, 9, 10], [1, 11, 12]]
 
 def build_model() -> transformers.PreTrainedModel:
     torch.manual_seed(0)
-    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES, vocab_size=300)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.2)
-    return model
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES, vocab_size=300))
+    return device.widened(model, 0.2)
+
+
+def random(*shape: int) -> torch.Tensor:
+    return device.tensor(torch.randn(shape))
 
 
 def chunk_of(rows: list[list[int]]) -> Chunk:
@@ -79,7 +80,7 @@ class Counting(BlockByBlock):
     ("kernel", "layer", "by_kernel"),
     [
         (Counting(), Layer(Scores(0.3)), True),
-        (Counting(), Layer(Scores(0.3), sinks=torch.tensor([0.5, -1.0, 2.0, 0.0])), True),
+        (Counting(), Layer(Scores(0.3), sinks=device.tensor([0.5, -1.0, 2.0, 0.0])), True),
         (Counting(), Layer(Scores(0.3), window=6), True),  # as long as the longest sequence
         (Counting(), Layer(Scores(0.3), window=3), False),
         (Counting(), Layer(Scores(0.3, softcap=5.0)), False),
@@ -91,7 +92,7 @@ def test_one_call_per_level_or_one_masked_rectangle(
 ) -> None:
     chunk = chunk_of(TREE)
     torch.manual_seed(1)
-    query, key, value = (torch.randn(1, heads, chunk.n_tokens, 8) for heads in (4, 2, 2))
+    query, key, value = (random(1, heads, chunk.n_tokens, 8) for heads in (4, 2, 2))
     output = LevelAttention(chunk, kernel)(query, key, value, layer)
     torch.testing.assert_close(output, masked(chunk)(query, key, value, layer))
     assert kernel.calls == (len(levels(chunk)) if by_kernel else 0)
@@ -149,7 +150,7 @@ def test_a_kernel_that_groups_no_heads_gets_each(
     if not kernels._KERNEL_GROUPS_HEADS:
         pytest.skip("this torch's kernel groups no heads, as all other tests here show")
     torch.manual_seed(1)
-    states = [torch.randn(1, heads, 5, 8) for heads in (4, 2, 2)]
+    states = [random(1, heads, 5, 8) for heads in (4, 2, 2)]
     parts = []
     for groups in (True, False):
         monkeypatch.setattr(kernels, "_KERNEL_GROUPS_HEADS", groups)
@@ -159,7 +160,7 @@ def test_a_kernel_that_groups_no_heads_gets_each(
 
 def test_what_the_scoring_loop_cannot_compute_is_refused() -> None:
     model = build_model()
-    query, key = torch.randn(1, 4, 3, 8), torch.randn(1, 2, 3, 8)
+    query, key = random(1, 4, 3, 8), random(1, 2, 3, 8)
     with attention_over_tree(model):
         attend = ALL_ATTENTION_FUNCTIONS["capspace_tree"]
         window_of = ALL_MASK_ATTENTION_FUNCTIONS["capspace_tree"]
@@ -190,6 +191,7 @@ def test_half_precision_on_cuda_reads_by_levels(monkeypatch: pytest.MonkeyPatch)
     assert suitable_backends(layers[torch.bfloat16]) == [masked]
 
 
+@pytest.mark.cpu_only("it is about the attention of a CPU")
 def test_attention_backends_by_device() -> None:
     model = build_model()
     assert suitable_backends(model) == [cascade]

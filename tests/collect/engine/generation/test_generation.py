@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import device
 import numpy as np
 import pytest
 import torch
 import transformers
-from checkout import SHARED
-from engine_parts import EAGER, OWN_NAME, SIZES, with_cache_called
+from engine_parts import EAGER, OWN_NAME, SIZES, real_items, with_cache_called
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
@@ -32,7 +32,6 @@ from capspace.collect.engine.probes import generation_probe
 from capspace.collect.recorder.recorder import Recorder
 from capspace.collect.storage.journal import Journal
 
-HUB = SHARED / "hub"
 VOCABULARY = 400
 WINDOW = 20
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -56,12 +55,8 @@ def build_model(name: str) -> transformers.PreTrainedModel:
     kind, settings = CONFIGS[name]
     config = getattr(transformers, kind)(**{**SIZES, "vocab_size": VOCABULARY, **settings})
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.2)
-    return model
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    return device.widened(model, 0.2)
 
 
 def own_continuation(model: Any, prompt: list[int], length: int) -> list[int]:
@@ -69,7 +64,7 @@ def own_continuation(model: Any, prompt: list[int], length: int) -> list[int]:
     new: list[int] = []
     while len(new) < length:
         with torch.inference_mode():
-            new.append(int(model(torch.tensor([prompt + new])).logits[0, -1].argmax()))
+            new.append(int(model(device.tensor([prompt + new])).logits[0, -1].argmax()))
     return new
 
 
@@ -79,7 +74,7 @@ def own_choices(model: Any, prompt: list[int], new: list[int]) -> list[int]:
     They are the continuation where it is the greedy one, and only there.
     """
     with torch.inference_mode():
-        logits = model(torch.tensor([prompt + new[:-1]])).logits[0, len(prompt) - 1 :]
+        logits = model(device.tensor([prompt + new[:-1]])).logits[0, len(prompt) - 1 :]
     return logits.argmax(-1).tolist()
 
 
@@ -183,10 +178,10 @@ def test_attention_outside_the_generation_loop_is_refused() -> None:
     model = build_model("llama")
     store = RowStore(rows=2, length=8)
     with pytest.raises(UnsupportedAttentionError, match="runs outside the generation loop"):
-        model(torch.tensor([[1, 2]]), **{OWN_NAME: store.cache})
-    lengths = torch.ones(1, dtype=torch.long)
+        model(device.tensor([[1, 2]]), **{OWN_NAME: store.cache})
+    lengths = device.tensor([1])
     attention = DecodeAttention(store, lengths, lengths, 1, [])
-    states = torch.randn(1, 2, 1, 8)
+    states = device.tensor(torch.randn(1, 2, 1, 8))
     with pytest.raises(UnsupportedAttentionError, match="its layers keep no keys and values"):
         attention(states, states, states, Layer(Scores(0.3)))
 
@@ -206,7 +201,7 @@ def test_attention_outside_the_generation_loop_is_refused() -> None:
 )
 def test_samples_follow_their_distribution(choice: Choice, allowed: list[float]) -> None:
     n = 8000
-    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(n, 4)
+    logits = device.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(n, 4)
     drawn = np.bincount(choice(logits, list(range(n))), minlength=4) / n
     expected = np.array(allowed) / sum(allowed)
     stderr = np.sqrt(expected * (1 - expected) / n)
@@ -241,8 +236,7 @@ def test_a_sample_depends_on_its_prompt_and_seed_alone() -> None:
 @pytest.fixture(scope="module")
 def requests() -> dict[str, list[Instance]]:
     """GSM8K prompts: shots drawn per question, and the fixed chain-of-thought shots."""
-    if not HUB.is_dir():
-        pytest.skip(f"real benchmark items are not there: {HUB}")
+    folder = real_items()
     import lm_eval.tasks
 
     builtin = Path(lm_eval.tasks.__file__).parent
@@ -250,7 +244,7 @@ def requests() -> dict[str, list[Instance]]:
     manager = lm_eval.tasks.TaskManager(include_path=folders, include_defaults=False)
     names = ["gsm8k", "gsm8k_cot"]
     before = Path.cwd()
-    os.chdir(HUB)  # datasets finds a data set of this name in the working directory
+    os.chdir(folder)  # datasets finds a data set of this name in the working directory
     try:
         tasks = manager.load(names)["tasks"]
     finally:
@@ -407,7 +401,7 @@ class _WritesAfresh(transformers.LlamaForCausalLM):
 
 def test_texts_that_come_out_wrong_are_found_before_any_request(tokenizer: Any) -> None:
     model = build_model("llama")
-    wrong = _WritesAfresh(model.config).eval()
+    wrong = device.placed(_WritesAfresh(model.config))
     wrong.load_state_dict(model.state_dict())
     engine = CapspaceLM(wrong, tokenizer=tokenizer, max_length=400)
     assert engine.unsupported_reason is None
@@ -507,7 +501,7 @@ def test_attention_that_changes_its_values_is_left_to_the_model(
     torch.manual_seed(0)
     config_class = getattr(transformers, f"{kind}Config")
     config = config_class(**{**SIZES, "vocab_size": VOCABULARY, **settings})
-    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    model = device.placed(getattr(transformers, f"{kind}ForCausalLM")(config))
     # transformers 4 keeps keys and values of every head, as attention reads them
     changed = "its attention changes the keys and values it keeps"
     assert generation_probe(model) == (None if _TRANSFORMERS_4 else changed)

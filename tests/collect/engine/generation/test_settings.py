@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import device
 import pytest
 import transformers
 from engine_parts import SIZES, byte_tokenizer
@@ -30,12 +31,7 @@ def model() -> Any:
 
     torch.manual_seed(1)
     config = transformers.LlamaConfig(**{**SIZES, "vocab_size": 259})
-    model = transformers.LlamaForCausalLM(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.2)
-    return model
+    return device.widened(transformers.LlamaForCausalLM(config), 0.2)
 
 
 Texts = Callable[..., tuple[list[str], list[str], CapspaceLM]]

@@ -9,19 +9,22 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import device
 import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import EAGER, SIZES, byte_tokenizer
+from engine_parts import EAGER, SIZES, byte_tokenizer, needs_autocast
 from lm_eval.api.instance import Instance
 from packaging.version import Version
 from torch import Tensor
 
+from capspace.collect.engine.generation.cuda_graphs import CudaGraphs
 from capspace.collect.engine.generation.decode import Computation, generate
 from capspace.collect.engine.generation.kv_cache import DecodeAttention
 from capspace.collect.engine.generation.loop import DecodingStats
 from capspace.collect.engine.generation.recording import (
+    Recorder,
     Recording,
     UnrecordableStepError,
     Work,
@@ -58,12 +61,13 @@ RECORDED = [name for name in MODELS if not (_TRANSFORMERS_4 and name in ("gpt_os
 def build(kind: str, settings: dict[str, Any], dtype: torch.dtype = torch.float32) -> Any:
     config = getattr(transformers, kind)(**{**SIZES, "vocab_size": VOCABULARY, **settings})
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_config(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.2)
-    return model.to(dtype)
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    return device.widened(model, 0.2).to(dtype)
+
+
+def recorders() -> list[Recorder]:
+    """Return what records on this device: a trace, and graphs where there is a card."""
+    return [traced, *([CudaGraphs(torch.device("cuda"))] if device.name() == "cuda" else [])]
 
 
 class Given:
@@ -125,9 +129,9 @@ def test_replayed_steps_give_what_steps_give(name: str) -> None:
     rows = 11 if name == "mistral" else 6
     own, stats = given_texts(model, None, rows)
     assert (stats.replayed_steps, stats.recordings) == (0, 0)
-    for record in (eager, traced):
+    for record in (eager, *recorders()):
         replayed, stats = given_texts(model, Recording(record), rows)
-        torch.testing.assert_close(replayed, own, atol=2e-5, rtol=0)
+        torch.testing.assert_close(replayed, own, atol=device.within(2e-5), rtol=0)
         assert stats.replayed_steps > stats.steps / 2
         assert 1 < stats.recordings < stats.replayed_steps / 4
 
@@ -150,7 +154,8 @@ def test_greedy_texts(name: str) -> None:
         )[0]
 
     own = greedy(None)
-    assert greedy(Recording(traced)) == own
+    for record in recorders():
+        assert greedy(Recording(record)) == own
     assert len({len(new) for new in own}) > 5
 
 
@@ -160,18 +165,21 @@ def test_in_half_precision_the_difference_is_rounding(name: str) -> None:
     """Replayed steps are no farther from the usual ones than these are from those of fp32."""
     half = build(*MODELS[name], torch.bfloat16)
     own, _ = given_texts(half, None)
-    replayed, stats = given_texts(half, Recording(traced))
+    runs = [given_texts(half, Recording(record)) for record in recorders()]
     exact, _ = given_texts(half.float(), None)
-    assert stats.replayed_steps > 0
-    assert (replayed - own).abs().mean() <= (own - exact).abs().mean()
-    assert (replayed - exact).abs().mean() <= 1.1 * (own - exact).abs().mean()
+    usual = (own - exact).abs().mean()
+    for replayed, stats in runs:
+        assert stats.replayed_steps > 0
+        assert (replayed - own).abs().mean() <= device.usual(1.0) * usual
+        assert (replayed - exact).abs().mean() <= device.usual(1.1) * usual
 
 
+@needs_autocast
 @pytest.mark.slow
 def test_casts_of_autocast_are_recorded() -> None:
     model = build(*MODELS["llama"])
     recording = Recording(traced, at_use=2)
-    half = partial(torch.autocast, "cpu", torch.bfloat16)
+    half = partial(torch.autocast, device.name(), torch.bfloat16)
     assert recording_probe(model, recording, autocast=half) is None
 
 
@@ -274,7 +282,7 @@ def frozen_mask(read: Callable[[Tensor], list[int]]) -> Any:
     def mask(self: DecodeAttention, window: int | None, query: Tensor) -> tuple[Tensor, Tensor]:
         assert window is None
         visible = np.arange(self.length)[None] < np.array(read(self.own))[:, None]
-        hidden = torch.from_numpy(~visible)[:, None, None]
+        hidden = torch.from_numpy(~visible).to(query.device)[:, None, None]
         bias = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, -torch.inf)
         return ~hidden, bias
 
@@ -282,6 +290,7 @@ def frozen_mask(read: Callable[[Tensor], list[int]]) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.cpu_only("elsewhere no number is read without an operation that a trace sees")
 def test_a_number_that_is_frozen_by_mistake_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lengths of the recorded step, read without a word, stay when it is replayed."""
     model = build(*MODELS["llama"])
@@ -304,7 +313,7 @@ def test_a_number_that_is_read_in_the_middle_is_refused(monkeypatch: pytest.Monk
 
 
 def test_what_depends_on_values_is_refused() -> None:
-    rows, given = torch.arange(4), torch.tensor([True, False, True, False])
+    rows, given = device.tensor([0, 1, 2, 3]), device.tensor([True, False, True, False])
 
     def by_value(choose: Callable[[], Any]) -> None:
         def work() -> None:
@@ -318,7 +327,7 @@ def test_what_depends_on_values_is_refused() -> None:
     by_value(lambda: torch.equal(rows, rows))
     by_value(lambda: 1 if (rows > 2).any() else 2)
     by_value(lambda: rows.repeat_interleave(rows))
-    out = torch.zeros(4, dtype=torch.long)
+    out = device.tensor([0, 0, 0, 0])
 
     def work() -> None:
         out.copy_(rows[rows.flip(0) % 4].masked_fill(given, -1))
@@ -375,6 +384,7 @@ def test_a_reason_is_a_line_for_the_user() -> None:
 # ---- lm-eval's model class -----------------------------------------------------------------------
 
 
+@pytest.mark.cpu_only("it is about a device that is none of CUDA")
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
@@ -388,15 +398,32 @@ def test_graphs_are_refused_without_a_card(wanted: Any, message: str) -> None:
         CapspaceLM(build(*MODELS["llama"]), tokenizer=byte_tokenizer(), cuda_graphs=wanted)
 
 
-@pytest.mark.slow
-def test_texts_of_lm_eval() -> None:
-    model = build(*MODELS["llama"])
+def requests() -> list[Instance]:
     shots = "a question and its answer " * 4
     settings = {"until": ["zq"], "max_gen_toks": 40}
-    asked = [
+    return [
         Instance("generate_until", {}, (shots + question, settings), i)
         for i, question in enumerate(("who?", "who was it?", "how many were there?", "why?"))
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(device.name() != "cuda", reason="only a card records CUDA graphs")
+@pytest.mark.parametrize("name", RECORDED)
+def test_texts_of_lm_eval_by_graphs(name: str, record_property: Any) -> None:
+    model, shared = build(*MODELS[name]), {"tokenizer": byte_tokenizer(), "max_length": 256}
+    own = CapspaceLM(model, **shared).generate_until(requests(), disable_tqdm=True)
+    lm = CapspaceLM(model, **shared, cuda_graphs=True)
+    record_property("unrecorded", str(lm.unrecorded_reason))
+    assert lm.unrecorded_reason is None
+    assert lm.generate_until(requests(), disable_tqdm=True) == own
+    record_property("replayed", f"{lm.decoding_stats.replayed_steps}/{lm.decoding_stats.steps}")
+    assert lm.decoding_stats.replayed_steps > lm.decoding_stats.steps / 3
+
+
+@pytest.mark.slow
+def test_texts_of_lm_eval() -> None:
+    model, asked = build(*MODELS["llama"]), requests()
     lm = CapspaceLM(model, tokenizer=byte_tokenizer(), max_length=256, cuda_graphs="false")
     own = lm.generate_until(asked, disable_tqdm=True)
     assert lm.decoding_stats.replayed_steps == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import device
 import pytest
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ def scan(
         step = step + settings["delta_bias"][:, None]
     if settings.get("delta_softplus"):
         step = softplus(step)
-    state = torch.zeros(inputs.shape[0], *decay.shape, dtype=inputs.dtype)
+    state = torch.zeros(inputs.shape[0], *decay.shape, dtype=inputs.dtype, device=inputs.device)
     outputs = []
     for t in range(inputs.shape[-1]):
         now = step[..., t, None]
@@ -35,14 +36,18 @@ def scan(
     return (result, state) if settings.get("return_last_state") else result
 
 
+def random(*shape: int) -> Tensor:
+    return device.tensor(torch.randn(shape))
+
+
 @pytest.mark.parametrize("returns_state", [True, False])
 @pytest.mark.parametrize("plain", [True, False])
 def test_two_chunks_are_scanned_as_one(returns_state: bool, plain: bool) -> None:
     torch.manual_seed(0)
     channels, states = 3, 5
-    inputs, step, gate = (torch.randn(2, channels, N_TOKENS) for _ in range(3))
-    write, read = (torch.randn(2, states, N_TOKENS) for _ in range(2))
-    decay, bias = -torch.rand(channels, states), torch.randn(channels)
+    inputs, step, gate = (random(2, channels, N_TOKENS) for _ in range(3))
+    write, read = (random(2, states, N_TOKENS) for _ in range(2))
+    decay, bias = -random(channels, states).abs(), random(channels)
 
     def scanned(by: Any, tokens: slice, **more: Any) -> Any:
         if not plain:

@@ -13,11 +13,14 @@ import transformers
 from state_models import GATED, SIZES, needs_states
 from transformers import AutoConfig, AutoModelForCausalLM
 
+pytest.importorskip("datasets", reason="a whole run reads data sets, whose package is not here")
+
 from capspace.collect.run._place import place_collection
 from capspace.collect.run.collect import collect_scores
 from capspace.tasks.panel import load_panel
 
 pytestmark = [
+    pytest.mark.cpu_only("its checkpoint is measured by whole runs, on the CPU"),
     pytest.mark.slow,
     needs_states,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

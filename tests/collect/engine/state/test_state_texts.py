@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import device
 import numpy as np
 import pytest
 import torch
@@ -41,7 +42,7 @@ def own_texts(model: Any, prompts: list[list[int]], length: int) -> list[list[in
     """Greedy tokens of transformers, a prompt at a time."""
     texts = []
     for prompt in prompts:
-        rows = torch.tensor([prompt])
+        rows = device.tensor([prompt])
         new = model.generate(
             rows,
             attention_mask=torch.ones_like(rows),
@@ -81,7 +82,9 @@ def test_texts_are_those_of_hf(name: str) -> None:
     pairs = [(request.args[0], " yes") for request in REQUESTS]
     scored = [Instance("loglikelihood", {}, pair, 0) for pair in pairs]
     scores, own = (lm.loglikelihood(scored, disable_tqdm=True) for lm in (engine, hf))
-    np.testing.assert_allclose([s for s, _ in scores], [s for s, _ in own], atol=2e-4)
+    np.testing.assert_allclose(
+        [s for s, _ in scores], [s for s, _ in own], atol=device.within(2e-4)
+    )
     assert not engine.unserved
 
 
@@ -105,7 +108,7 @@ def test_what_is_longer_than_the_probe_can_tell_takes_the_path_of_hf(
     pairs = [("a" * n, "bc") for n in (30, 117, 118, 119, 160)]
     scored = [Instance("loglikelihood", {}, pair, 0) for pair in pairs]
     ours, own = (lm.loglikelihood(scored, disable_tqdm=True) for lm in (engine, hf))
-    np.testing.assert_allclose([s for s, _ in ours], [s for s, _ in own], atol=2e-4)
+    np.testing.assert_allclose([s for s, _ in ours], [s for s, _ in own], atol=device.within(2e-4))
     assert engine.unserved == {reason: 2}
     asked = [Instance("generate_until", {}, ("b" * n, {"max_gen_toks": 6}), 0) for n in (90, 130)]
     for request, is_served in zip(asked, (True, False), strict=True):
@@ -169,7 +172,7 @@ def test_rows_of_a_listed_state_do_not_mix() -> None:
     prompts = prompts_of(0)
     own = own_texts(model, prompts, 10)
     assert generated(model, prompts, 32)[0] == own
-    pair = torch.tensor([prompts[0][:20], prompts[1][20:40]])
+    pair = device.tensor([prompts[0][:20], prompts[1][20:40]])
     in_a_batch = own_texts(model, pair.tolist(), 10)
     settings = {"max_new_tokens": 10, "min_new_tokens": 10, "do_sample": False}
     both = model.generate(pair, attention_mask=torch.ones_like(pair), **settings)
