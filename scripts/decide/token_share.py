@@ -279,6 +279,7 @@ def summary(rows: pd.DataFrame) -> pd.Series:
         "tokens %": 100 * rows["tokens"].median(),
         "wider %, median": wider.median(),
         "p90": wider.quantile(0.9),
+        "on the law's scale, p90": 100 * (rows["angle"] / rows["full_angle"] - 1).quantile(0.9),
         "expected %": 100 * rows["expected"].mean(),
         "points, p90": 100 * (rows["width"] - rows["full_width"]).quantile(0.9),
         "covered %": 100 * known["covered"].astype(float).mean(),
