@@ -56,7 +56,7 @@ def zoo(folder: Path, settings: Settings, most: int) -> Outcomes:
     facts = pd.read_csv(folder / "facts.csv", index_col="model")
     family = facts["family"] + "-" + facts["parameters"].astype(str)
     items = {}
-    with Store(folder / "store") as store:
+    with Store(folder / "store", create=False) as store:
         for benchmark in panel.benchmarks:
             answers = stored_responses(store, benchmark, dict(family)).responses
             names = [name.split("@")[0] for name in answers.models]
