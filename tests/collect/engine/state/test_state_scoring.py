@@ -69,7 +69,8 @@ def test_scores_are_those_of_hf(name: str, record_property: Record) -> None:
     assert engine.unsupported_reason is None
     assert engine.unsupported_generation is None
     ours, theirs = (lm.loglikelihood(SCORED, disable_tqdm=True) for lm in (engine, hf))
-    record_property("nats", max(abs(a - b) for (a, _), (b, _) in zip(ours, theirs, strict=True)))
+    gaps = [abs(a - b) for (a, _), (b, _) in zip(ours, theirs, strict=True)]
+    record_property("nats", float(max(gaps)))
     assert_same(ours, theirs)
     assert engine.stats.unique_tokens <= engine.stats.fed_tokens < engine.stats.requested_tokens / 2
     texts = [Instance("loglikelihood_rolling", {}, (a + b,), 0) for a, b in PAIRS[-3:]]
@@ -93,8 +94,8 @@ def test_bfloat16(name: str, record_property: Record) -> None:
     engine, hf = CapspaceLM(model, **shared), HFLM(model, batch_size=1, **shared)
     assert engine.unsupported_reason is None
     error, usual = (np.abs(scores_of(lm, requests) - exact).mean() for lm in (engine, hf))
-    record_property("nats from fp32", error)
-    record_property("nats of hf from fp32", usual)
+    record_property("nats from fp32", float(error))
+    record_property("nats of hf from fp32", float(usual))
     assert 0 < error <= device.usual(1.5) * usual
 
 
