@@ -79,6 +79,7 @@ def test_the_first_items_are_those_of_each_task(
         (gzip.compress(b""), "holds no requests"),
         (gzip.compress(b'{"format": "of before"}\n'), "of this version: write them again"),
     ],
+    ids=["no gzip", "no JSON", "empty", "of before"],  # gzip writes the time into its bytes
 )
 def test_a_file_of_something_else_is_refused(
     bench: Any, content: bytes, reason: str, tmp_path: Path
