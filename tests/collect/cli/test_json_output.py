@@ -211,7 +211,10 @@ def test_what_a_library_prints_is_on_standard_error(
 def test_place_shows_the_verdict_on_a_costly_run_or_refuses_it(
     capspace: Command, desk: Path
 ) -> None:
-    words = ("place", "models/a", *SMALL, "--cost", "120h", "--out", "out", "--target")
+    few = ("place", "models/a", *SMALL, "--cost", "120h", "--out", "out", "--target")
+    no_verdict = document(capspace(*few, "bbh", "--json").out)["no_verdict"]
+    assert "no verdict from so few items" in no_verdict
+    words = (*few[:-1], "--limit", "12", "--target")
     made = document(capspace(*words, "bbh", "--json").out)
     verdict = made["verdict"]
     assert "no_verdict" not in made
