@@ -14,7 +14,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
-from ..errors import UnscorableRequestsError
+from ..errors import SettingsError, UnscorableRequestsError
 from .arithmetic import MODEL_NAME
 from .budget import free_memory, scoring_budget, state_budget
 from .division import with_progress
@@ -84,11 +84,10 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         cuda_graphs: bool | str = False,
         **kwargs: Any,
     ) -> None:
+        self._token_budget = _read_token_budget(token_budget)
+        wants_graphs = _read_flag("cuda_graphs", cuda_graphs)
         super().__init__(pretrained, **kwargs)
-        self._token_budget = None if token_budget in (None, "auto") else int(token_budget)
-        if self._token_budget is not None and self._token_budget < 1:
-            raise ValueError(f"token_budget={token_budget}: give at least 1, or leave it out")
-        recording = self._recording(cuda_graphs)
+        recording = self._recording() if wants_graphs else None
         self.stats = ScoringStats()
         self.decoding_stats = DecodingStats()
         self.unserved: Counter[str] = Counter()
@@ -110,17 +109,12 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         for line in engine_lines(self) if self.rank == 0 else ():
             _log.warning("capspace: %s", line)
 
-    def _recording(self, cuda_graphs: bool | str) -> Recording | None:
-        """Return how steps of texts are recorded, None if they are not."""
-        wanted = str(cuda_graphs).lower()
-        if wanted not in ("true", "false"):
-            raise ValueError(f"cuda_graphs={cuda_graphs}: give true or false")
-        if wanted == "false":
-            return None
+    def _recording(self) -> Recording:
+        """Return how steps of texts are recorded."""
         if self.device.type != "cuda":
-            raise ValueError(
-                f"cuda_graphs={cuda_graphs}: the device is {self.device.type}, and CUDA graphs "
-                "are for cuda alone; leave it out"
+            raise SettingsError(
+                f"cuda_graphs=true: the device is {self.device.type}, and CUDA graphs are for cuda "
+                "alone; leave it out"
             )
         return Recording(CudaGraphs(self.device))
 
@@ -378,3 +372,22 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             dtype=self.mixed_precision_dtype,
             enabled=self.mixed_precision_dtype is not None,
         )
+
+
+def _read_token_budget(given: int | str | None) -> int | None:
+    if given in (None, "auto"):
+        return None
+    try:
+        budget = int(given or 0)
+    except ValueError:
+        budget = 0
+    if budget < 1:
+        raise SettingsError(f"token_budget={given}: give a whole number from 1 on, or leave it out")
+    return budget
+
+
+def _read_flag(name: str, given: bool | str) -> bool:
+    wanted = str(given).lower()
+    if wanted not in ("true", "false"):
+        raise SettingsError(f"{name}={given}: give true or false")
+    return wanted == "true"

@@ -36,6 +36,7 @@ from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.probes import recording_probe
 from capspace.collect.engine.served import engine_lines
 from capspace.collect.engine.support import find_support
+from capspace.collect.errors import SettingsError
 
 _TRANSFORMERS_4 = Version(transformers.__version__) < Version("5")
 VOCABULARY = 400
@@ -386,16 +387,21 @@ def test_a_reason_is_a_line_for_the_user() -> None:
 
 @pytest.mark.cpu_only("it is about a device that is none of CUDA")
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    ("given", "message"),
     [
-        (True, "cuda_graphs=True: the device is cpu, and CUDA graphs are for cuda alone"),
-        ("true", "cuda_graphs=true: the device is cpu"),
-        ("often", "cuda_graphs=often: give true or false"),
+        ({"cuda_graphs": True}, "cuda_graphs=true: the device is cpu, and CUDA graphs are for"),
+        ({"cuda_graphs": "true"}, "cuda_graphs=true: the device is cpu"),
+        ({"cuda_graphs": "often"}, "cuda_graphs=often: give true or false"),
+        ({"token_budget": 0}, "token_budget=0: give a whole number from 1 on, or leave it out"),
+        ({"token_budget": "much"}, "token_budget=much: give a whole number from 1 on"),
     ],
+    ids=str,
 )
-def test_graphs_are_refused_without_a_card(wanted: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        CapspaceLM(build(*MODELS["llama"]), tokenizer=byte_tokenizer(), cuda_graphs=wanted)
+def test_arguments_that_cannot_be_are_refused_in_a_line(
+    given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        CapspaceLM(build(*MODELS["llama"]), tokenizer=byte_tokenizer(), **given)
 
 
 def requests() -> list[Instance]:
