@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from capspace.fit._display import SingleRow
 from capspace.fit._json import json_dict
 from capspace.fit.decide._paired import Drift
 
@@ -20,8 +21,8 @@ _FEW_RESPONSES = 0.02
 _FEW_TEXTS = 0.2
 
 
-@dataclass(frozen=True)
-class TwinScore:
+@dataclass(frozen=True, repr=False)
+class TwinScore(SingleRow):
     """One score of a model under two paths: here, and published, imported or measured again.
 
     Attributes
@@ -58,6 +59,9 @@ class TwinScore:
     drift: Drift
     items: PairedItems | None
     fields: Mapping[str, tuple[str, str]]
+
+    def __repr__(self) -> str:
+        return f"TwinScore({self.line})"
 
     @property
     def drifting(self) -> str:

@@ -22,7 +22,7 @@ __all__ = ["Measurement", "Step", "criterion", "first_steps", "walk"]
 
 Array = NDArray[np.float64]
 
-_LEAST_SAVED = 1e-3
+_LEAST_SAVED = 5e-3
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def first_steps(outlook: Outlook, now: Bounds, options: Sequence[Measurement]) -
 
 
 def walk(outlook: Outlook, now: Bounds, first: Sequence[Step]) -> list[Step]:
-    """Return the priced of the first steps one after another, as long as one saves a thousandth."""
+    """Return the priced of the first steps one after another, as long as one saves half a percent."""
     steps = [step for step in first if step.measurement.cost is not None]
     done: dict[int, float] = {}
     path: list[Step] = []

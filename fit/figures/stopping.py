@@ -74,8 +74,9 @@ def _label(axes: Axes, plan: StoppingPlan) -> None:
         axes.axhline(wanted, color=GREEN, lw=1.3, ls=(0, (4, 3)))
         axes.annotate(
             f"wanted: at most {100 * wanted:g}% wider",
-            (1, wanted), (-4, -4), xycoords=("axes fraction", "data"),
-            textcoords="offset points", ha="right", va="top", color=GREEN, fontsize=10,
+            (0 if is_right else 1, wanted), (4 if is_right else -4, -4),
+            xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="left" if is_right else "right", va="top", color=GREEN, fontsize=10,
         )  # fmt: skip
         axes.set_ylim(top=max(axes.get_ylim()[1], 4 * wanted))
         low, high = axes.transData.transform([at, (at[0], wanted)])[:, 1]

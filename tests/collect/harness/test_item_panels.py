@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -107,7 +107,7 @@ def test_metabench_is_the_mean_of_its_items_with_its_own_examples(
 
 
 @pytest.fixture
-def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def package(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """A module that estimates as the package's ``evaluate`` does: from the items of a benchmark."""
     module = ModuleType("tinyBenchmarks")
 
@@ -118,7 +118,10 @@ def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
     module.evaluate = evaluate  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tinyBenchmarks", module)
-    return module
+    yield module
+    for name, user in list(sys.modules.items()):  # lm-eval's, which it reads once
+        if getattr(user, "tb", None) is module:
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize(

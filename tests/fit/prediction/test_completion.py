@@ -67,13 +67,13 @@ def test_scores_given_noisy_ones_are_those_of_the_joint_normal_distribution(miss
 
 def test_a_score_without_noise_stays_and_one_with_much_is_as_if_it_were_missing() -> None:
     planted = Planted()
-    one = np.zeros((1, P))
-    one[0, 3] = 50.0
+    single = np.zeros((1, P))
+    single[0, 3] = 50.0
     blank = planted.new.copy()
     blank[0, 3] = np.nan
     by_noise, by_blank = (
-        complete(planted.training, planted.new, one),
-        complete(planted.training, blank, 0 * one),
+        complete(planted.training, planted.new, single),
+        complete(planted.training, blank, 0 * single),
     )
     np.testing.assert_allclose(by_noise[0], by_blank[0], atol=1e-6)
     np.testing.assert_allclose(by_noise[1], by_blank[1], atol=1e-4)
