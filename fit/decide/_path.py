@@ -134,7 +134,7 @@ def first_steps(outlook: Outlook, now: Bounds, options: Sequence[Measurement]) -
 
 
 def walk(outlook: Outlook, now: Bounds, first: Sequence[Step]) -> list[Step]:
-    """Return the priced of the first steps one after another, as long as one saves half a percent."""
+    """Return the priced of the first steps in turn, as long as one saves half a percent."""
     steps = [step for step in first if step.measurement.cost is not None]
     done: dict[int, float] = {}
     path: list[Step] = []
