@@ -130,6 +130,7 @@ ATTENDING: dict[str, tuple[str, dict[str, Any]]] = {
             "attention_types": [[["global", "local"], 1]],
         },
     ),
+    "gpt_j": ("GPTJConfig", {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 8}),
     "stablelm": ("StableLmConfig", {}),
     "xglm": ("XGLMConfig", {"d_model": 32, "ffn_dim": 48, "num_layers": 2, "attention_heads": 4}),
 }
@@ -159,7 +160,8 @@ CHOOSING: dict[str, tuple[str, dict[str, Any]]] = {
         {
             **{**GATED, **EXPERTS, "hc_count": 2, "hc_lowrank": 8, "ngram_vocab_size_base": 64},
             **{"make_ngram_vocab_size_divisible_by": 8, "split_ngram_parts": 1},
-            **{"ple_layer_ids": [], "indexer_n_heads": 2, "indexer_kv_heads": 1},
+            **{"ple_layer_ids": [1], "ple_embed_dim": 32, "heads_per_ngram": 2},
+            **{"indexer_n_heads": 2, "indexer_kv_heads": 1},
             **{"indexer_head_dim": 8, "indexer_budget": 512, "indexer_compress_ratio": 4},
         },
     ),

@@ -170,9 +170,7 @@ def test_texts_are_timed_with_graphs_and_without(
     from capspace.collect.engine.generation.recording import Recording, traced
     from capspace.collect.engine.lm import CapspaceLM
 
-    monkeypatch.setattr(
-        CapspaceLM, "_recording", lambda self, wanted: Recording(traced) if wanted else None
-    )
+    monkeypatch.setattr(CapspaceLM, "_recording", lambda self: Recording(traced))
     tokenizer, requests = bench("request_file").read_requests(file)
     for request in requests["gsm8k"]:
         request.args[1]["max_gen_toks"] = 20

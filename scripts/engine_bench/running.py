@@ -69,13 +69,19 @@ def count_work(
     read = sum(map(len, inputs))
     by_hf = work(read, read, sum(len(row) * (len(row) + 1) // 2 for row in inputs))
     if len(tree) != tokens:
-        raise SystemExit(f"the engine counts {tokens} distinct tokens, there are {len(tree)}")
+        raise WrongAnswersError(
+            f"the engine counts {tokens} distinct tokens, there are {len(tree)}"
+        )
     least = tokens, rows, int((tree.depth + 1).sum())
     return by_hf, work(*least), work(*least, working_parameters(model), attending)
 
 
+class WrongAnswersError(RuntimeError):
+    """Answers in fp32 are not those of hf, or the engine counts other tokens than there are."""
+
+
 def check_same(kind: str, ours: list[Any], theirs: list[Any], samples: int, *, half: bool) -> str:
-    """Return how far apart the answers are; in fp32 end the run if they are not the same."""
+    """Return how far apart the answers are; in fp32 raise an error if they are not the same."""
     if kind == "loglikelihood":
         gaps = [abs(a[0] - b[0]) for a, b in zip(ours, theirs, strict=True)]
         flags = sum(a[1] != b[1] for a, b in zip(ours, theirs, strict=True))
@@ -83,7 +89,7 @@ def check_same(kind: str, ours: list[Any], theirs: list[Any], samples: int, *, h
             return f"{statistics.mean(gaps):.1e} nats on average, {flags}/{len(gaps)} flags"
         gap = max(gaps)
         if gap > 1e-3 or flags:
-            raise SystemExit(f"scores differ by {gap}, {flags} greedy flags differ")
+            raise WrongAnswersError(f"scores differ by {gap}, {flags} greedy flags differ")
         return f"{gap:.1e} nats"
     if samples > 1:
         return "samples"
@@ -91,7 +97,7 @@ def check_same(kind: str, ours: list[Any], theirs: list[Any], samples: int, *, h
     if (
         not half and differ > len(ours) // 20
     ):  # a tie that rounding decides may turn one text of many
-        raise SystemExit(f"{differ} of {len(ours)} greedy texts differ")
+        raise WrongAnswersError(f"{differ} of {len(ours)} greedy texts differ")
     return f"{differ}/{len(ours)} texts"
 
 

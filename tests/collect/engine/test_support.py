@@ -373,12 +373,6 @@ def test_yarn_is_served() -> None:
     assert unsupported_reason(build("LlamaConfig", {"rope_parameters": yarn})) is None
 
 
-@pytest.mark.parametrize("budget", [0, -3])
-def test_a_budget_below_one_is_refused(budget: int, tokenizer: Any) -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        CapspaceLM(build("LlamaConfig", {}), tokenizer=tokenizer, token_budget=budget)
-
-
 @pytest.mark.filterwarnings(
     "ignore:.*is_gradient_checkpointing:FutureWarning"
 )  # peft asks transformers

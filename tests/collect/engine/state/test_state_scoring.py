@@ -62,7 +62,7 @@ def scores_of(lm: Any, requests: Any) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", each(HYBRIDS))
+@pytest.mark.parametrize("name", each([*HYBRIDS, "qwen4_exp"]))
 def test_scores_are_those_of_hf(name: str, record_property: Record) -> None:
     model = build_named(name)
     engine, hf = CapspaceLM(model, **SHARED), HFLM(model, batch_size=1, **SHARED)
