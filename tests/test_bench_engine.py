@@ -167,10 +167,10 @@ def test_a_row_of_a_card_has_its_figures(bench: Any, file: Path, name: str) -> N
 def test_texts_are_timed_with_graphs_and_without(
     bench: Any, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from capspace.collect.engine import lm
     from capspace.collect.engine.generation.recording import Recording, traced
-    from capspace.collect.engine.lm import CapspaceLM
 
-    monkeypatch.setattr(CapspaceLM, "_recording", lambda self: Recording(traced))
+    monkeypatch.setattr(lm, "graphs_on", lambda device: Recording(traced))
     tokenizer, requests = bench("request_file").read_requests(file)
     for request in requests["gsm8k"]:
         request.args[1]["max_gen_toks"] = 20

@@ -14,16 +14,15 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
-from ..errors import SettingsError, UnscorableRequestsError
+from ..errors import UnscorableRequestsError
+from .arguments import graphs_on, read_flag, read_token_budget
 from .arithmetic import MODEL_NAME
 from .budget import free_memory, scoring_budget, state_budget
 from .division import with_progress
 from .forward import base_model, forward_of
-from .generation.cuda_graphs import CudaGraphs
 from .generation.decode import Computation, generate
 from .generation.groups import Prompt, generate_groups
 from .generation.loop import DecodingStats
-from .generation.recording import Recording
 from .generation.settings import UnservedSettingError, read_settings
 from .generation.texts import Generate, generate_texts
 from .length import LengthLimit, length_limit
@@ -84,10 +83,10 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         cuda_graphs: bool | str = False,
         **kwargs: Any,
     ) -> None:
-        self._token_budget = _read_token_budget(token_budget)
-        wants_graphs = _read_flag("cuda_graphs", cuda_graphs)
+        self._token_budget = read_token_budget(token_budget)
+        wants_graphs = read_flag("cuda_graphs", cuda_graphs)
         super().__init__(pretrained, **kwargs)
-        recording = self._recording() if wants_graphs else None
+        recording = graphs_on(self.device) if wants_graphs else None
         self.stats = ScoringStats()
         self.decoding_stats = DecodingStats()
         self.unserved: Counter[str] = Counter()
@@ -108,15 +107,6 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             self.unsupported_generation = self._support.unsupported_texts or self._own_setting()
         for line in engine_lines(self) if self.rank == 0 else ():
             _log.warning("capspace: %s", line)
-
-    def _recording(self) -> Recording:
-        """Return how steps of texts are recorded."""
-        if self.device.type != "cuda":
-            raise SettingsError(
-                f"cuda_graphs=true: the device is {self.device.type}, and CUDA graphs are for cuda "
-                "alone; leave it out"
-            )
-        return Recording(CudaGraphs(self.device))
 
     def _own_setting(self) -> str | None:
         """Return the model's own setting that keeps greedy texts from the engine, if it has one.
@@ -372,22 +362,3 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             dtype=self.mixed_precision_dtype,
             enabled=self.mixed_precision_dtype is not None,
         )
-
-
-def _read_token_budget(given: int | str | None) -> int | None:
-    if given in (None, "auto"):
-        return None
-    try:
-        budget = int(given or 0)
-    except ValueError:
-        budget = 0
-    if budget < 1:
-        raise SettingsError(f"token_budget={given}: give a whole number from 1 on, or leave it out")
-    return budget
-
-
-def _read_flag(name: str, given: bool | str) -> bool:
-    wanted = str(given).lower()
-    if wanted not in ("true", "false"):
-        raise SettingsError(f"{name}={given}: give true or false")
-    return wanted == "true"

@@ -17,7 +17,13 @@ from capspace.fit.errors import FitError, NothingToMeasureError
 from capspace.fit.reference import Reference, load_reference
 from capspace.tasks.workload import typical_workloads
 
-from .next_benchmarks import FEWEST_KNOWN, TARGETS, _knowing, _models, _outlook
+from .next_benchmarks import (
+    FEWEST_KNOWN,
+    TARGETS,
+    models_with_scores,
+    outlook_knowing,
+    outlook_without,
+)
 
 RANKS = (0.25, 0.5, 0.75)
 TOLERANCE = 0.05
@@ -107,7 +113,7 @@ def _asked(reference: Reference, n_models: int) -> Iterator[tuple[str, Asked]]:
     ]
     work = typical_workloads("plain" if reference.laws is None else "thinking")
     rng = np.random.default_rng(1)  # other models than the table of orders draws first
-    pairs = [(t, m) for t in map(reference.target, names) for m in _models(reference, t)]
+    pairs = [(t, m) for t in map(reference.target, names) for m in models_with_scores(reference, t)]
     n_done = 0
     for target, model in [pairs[i] for i in rng.permutation(len(pairs))]:
         if n_done == n_models:
@@ -116,7 +122,7 @@ def _asked(reference: Reference, n_models: int) -> Iterator[tuple[str, Asked]]:
         score = float(truth[list(reference.table.facts["model"]).index(model)])
         ranks = np.nanquantile(truth, RANKS)
         try:
-            outlook = _outlook(reference, target, model)
+            outlook = outlook_without(reference, target, model)
             space = set(reference.space_benchmarks(target))
             known = [
                 j
@@ -167,7 +173,7 @@ class _Case:
 
     def _advised(self, question: Question, order: list[int], run: Cost) -> tuple[list[int], float]:
         """Return what a verdict advises after some benchmarks, and the chance that it settles."""
-        outlook = _knowing(self.outlook, order)
+        outlook = outlook_knowing(self.outlook, order)
         now = outlook.now()
         if self._settled(question, now):
             return [], 0.0
@@ -188,7 +194,7 @@ class _Case:
         return bool(question.is_answered(now.lower, now.upper)[0])
 
     def _end(self, question: Question, order: Sequence[int]) -> Settled:
-        now = _knowing(self.outlook, list(order)).now()
+        now = outlook_knowing(self.outlook, list(order)).now()
         mean = float(now.mean[0])
         if question.threshold is None:
             is_right = abs(mean - self.score) <= (question.tolerance or 0.0)

@@ -92,7 +92,7 @@ def _advised(case: Case, start: int, goal: float) -> list[int]:
     truth = case.outlook.measured
     prices = {truth.benchmarks[j]: Cost(case.price[j], "tokens") for j in case.known}
     while case.width[frozenset(order)] > goal:
-        outlook = _knowing(case.outlook, order)
+        outlook = outlook_knowing(case.outlook, order)
         try:
             options = options_of(outlook, _REFERENCES[id(case.outlook)], prices)
         except NothingToMeasureError:
@@ -116,12 +116,12 @@ def _cases(reference: Reference, n_models: int) -> list[Case]:
     work = typical_workloads("plain" if reference.laws is None else "thinking")
     rng = np.random.default_rng(0)
     cases: list[Case] = []
-    pairs = [(t, m) for t in map(reference.target, names) for m in _models(reference, t)]
+    pairs = [(t, m) for t in map(reference.target, names) for m in models_with_scores(reference, t)]
     for target, model in [pairs[i] for i in rng.permutation(len(pairs))]:
         if len(cases) == n_models:
             break
         try:
-            outlook = _outlook(reference, target, model)
+            outlook = outlook_without(reference, target, model)
             space = set(reference.space_benchmarks(target))
             measured = outlook.measured
             known = tuple(
@@ -138,7 +138,8 @@ def _cases(reference: Reference, n_models: int) -> list[Case]:
     return cases
 
 
-def _models(reference: Reference, target: Target) -> list[str]:
+def models_with_scores(reference: Reference, target: Target) -> list[str]:
+    """Return the models that have a target's score and enough of its benchmarks to hide some."""
     facts = reference.table.facts
     space = [b for b in reference.space_benchmarks(target) if b in reference.table.benchmarks]
     known = (~np.isnan(reference.table.array(space))).sum(axis=1)
@@ -149,7 +150,8 @@ def _models(reference: Reference, target: Target) -> list[str]:
     return [str(m) for m in facts["model"][use]]
 
 
-def _outlook(reference: Reference, target: Target, model: str) -> Outlook:
+def outlook_without(reference: Reference, target: Target, model: str) -> Outlook:
+    """Return the outlook of a model by laws without its family or provider."""
     facts = reference.table.facts
     place = list(facts["model"]).index(model)
     table = reference.table.select(models=[model], benchmarks=list(reference.benchmarks))
@@ -163,7 +165,8 @@ def _outlook(reference: Reference, target: Target, model: str) -> Outlook:
     return stored_outlook(table, model, reference, [target], exclude=provider, today=day)
 
 
-def _knowing(outlook: Outlook, known: Sequence[int]) -> Outlook:
+def outlook_knowing(outlook: Outlook, known: Sequence[int]) -> Outlook:
+    """Return an outlook of which only some benchmarks are known."""
     measured = outlook.measured
     hidden = ~np.isin(np.arange(len(measured.cells)), list(known))
     cells = np.where(hidden, np.nan, measured.cells)
