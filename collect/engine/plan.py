@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .tree import IntArray
 
-__all__ = ["Block", "BlockPlanner", "Chunk", "cascade_blocks", "tree_blocks"]
+__all__ = ["Block", "BlockPlanner", "Chunk", "branch_blocks", "cascade_blocks", "tree_blocks"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -104,6 +104,31 @@ def tree_blocks(chunk: Chunk, window: int | None = None) -> tuple[list[Block], l
     return [Block(0, chunk.n_tokens, slice(0, n_keys), mask=mask)], []
 
 
+def branch_blocks(chunk: Chunk, window: int | None = None) -> tuple[list[Block], list[Block]]:
+    """Return a block for each branch, with all keys from the root to its leaf, and no others.
+
+    The tokens of a block and its keys are those of one text in the order of the text, so that a
+    kernel adds them up as it does for that text alone. Tokens that several texts share are in the
+    block of the first of them.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        The tokens.
+    window : int, optional
+        Sliding window: a query sees keys less than this many positions back.
+
+    """
+    everything = np.arange(len(chunk.depth))
+    blocks: list[Block] = []
+    for start, stop in _branches(chunk):
+        keys = np.flatnonzero(chunk.visible(np.array([stop - 1]), everything, None)[0])
+        is_whole = len(keys) == stop - start and chunk.reached_by(window) is None
+        mask = None if is_whole else chunk.visible(np.arange(start, stop), keys, window)
+        blocks.append(Block(start, stop, keys, causal=is_whole, mask=mask))
+    return blocks, []
+
+
 def cascade_blocks(
     chunk: Chunk, window: int | None = None, group_tokens: int = GROUP_TOKENS
 ) -> tuple[list[Block], list[Block]]:
@@ -174,14 +199,19 @@ def _is_small(piece: _Piece, now: int) -> bool:
     return piece.since == now and piece.stop - piece.start < SMALL_PIECE
 
 
-def _groups(chunk: Chunk, group_tokens: int) -> list[tuple[int, int, int]]:
-    """Return (start, stop, depth of the highest attachment) of consecutive groups of branches."""
-    depth, end = chunk.depth[chunk.n_past :], chunk.end[chunk.n_past :]
+def _branches(chunk: Chunk) -> list[tuple[int, int]]:
+    """Return (start, stop) of each run of tokens that ends with a leaf."""
+    end = chunk.end[chunk.n_past :]
     leaves = np.arange(1, chunk.n_tokens) >= end[:-1]
     starts = [0, *(np.flatnonzero(leaves) + 1).tolist()]
-    stops = [*starts[1:], chunk.n_tokens]
+    return list(zip(starts, [*starts[1:], chunk.n_tokens], strict=True))
+
+
+def _groups(chunk: Chunk, group_tokens: int) -> list[tuple[int, int, int]]:
+    """Return (start, stop, depth of the highest attachment) of consecutive groups of branches."""
+    depth = chunk.depth[chunk.n_past :]
     groups: list[tuple[int, int, int]] = []
-    for start, stop in zip(starts, stops, strict=True):
+    for start, stop in _branches(chunk):
         attach = int(depth[start])
         if groups:
             first, _, highest = groups[-1]

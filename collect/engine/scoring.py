@@ -16,15 +16,12 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from .attention.backends import AttentionBackend, suitable_backends
 from .attention.blocks import attention_over_tree
+from .attention.kernels import HALF
 from .forward import forward_of
 from .plan import Chunk
 from .tree import IntArray, build_tree
 
-__all__ = ["HALF", "Budget", "ScoringStats", "Target", "TargetScores", "score_targets"]
-
-HALF = (torch.float16, torch.bfloat16)
-"""Types in which a log-probability of some nats is rounded by a hundredth."""
-
+__all__ = ["Budget", "ScoringStats", "Target", "TargetScores", "score_targets"]
 
 _NORMALISED = 16
 """Rows of logits that are normalised at once, as each takes copies of them."""

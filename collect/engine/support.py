@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import nn
 from transformers.configuration_utils import PretrainedConfig
 
@@ -99,7 +100,7 @@ def find_support(
 
 
 def _support_of(model: nn.Module, backend: str, autocast: Autocast) -> Support:
-    first, *others = suitable_backends(model)
+    first, *others = suitable_backends(model, _autocast_dtype(model, autocast))
     outside = _outside(model, backend)
     if outside is not None:
         return Support(first, unsupported_reason=outside, unsupported_texts=outside)
@@ -127,6 +128,14 @@ def _support_of(model: nn.Module, backend: str, autocast: Autocast) -> Support:
         unsupported_reason=None,
         unsupported_texts=fault,
     )
+
+
+def _autocast_dtype(model: nn.Module, autocast: Autocast) -> torch.dtype | None:
+    """Return the type that a forward pass computes in where autocast is on, or None."""
+    device = next(model.parameters()).device.type
+    with autocast():
+        on = torch.is_autocast_enabled(device)
+        return torch.get_autocast_dtype(device) if on else None
 
 
 def unsupported_reason(

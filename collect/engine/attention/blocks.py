@@ -14,7 +14,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ..plan import Block, BlockPlanner, Chunk
-from .kernels import Scores, add_part, apply_sinks, partial_attention
+from .kernels import HALF, Scores, add_part, apply_sinks, partial_attention
 
 __all__ = [
     "Attention",
@@ -72,7 +72,8 @@ class ChunkAttention:
     chunk : Chunk
         The tokens and their ancestors.
     planner : callable
-        Cuts the chunk into blocks: :func:`~capspace.collect.engine.plan.cascade_blocks` or
+        Cuts the chunk into blocks: :func:`~capspace.collect.engine.plan.branch_blocks`,
+        :func:`~capspace.collect.engine.plan.cascade_blocks` or
         :func:`~capspace.collect.engine.plan.tree_blocks`.
 
     """
@@ -105,7 +106,7 @@ class ChunkAttention:
         _, n_heads, n_tokens, _ = query.shape
         squares, rectangles = self._blocks(layer.window)
         alone = not rectangles and layer.sinks is None
-        inner = torch.float32 if query.dtype in (torch.float16, torch.bfloat16) else query.dtype
+        inner = torch.float32 if query.dtype in HALF else query.dtype
         output = value.new_empty(1, n_tokens, n_heads, value.shape[-1], dtype=inner).transpose(1, 2)
         total = query.new_empty(1, n_heads, n_tokens, dtype=inner)
         for block in squares:

@@ -8,8 +8,10 @@ import torch
 from packaging.version import Version
 from torch import Tensor, nn
 
-__all__ = ["Scores", "add_part", "apply_sinks", "partial_attention"]
+__all__ = ["HALF", "Scores", "add_part", "apply_sinks", "partial_attention"]
 
+HALF = (torch.float16, torch.bfloat16)
+"""Types in which a log-probability of some nats is rounded by a hundredth."""
 
 # Before torch 2.9 the flash kernel for CPUs needs as many heads of keys as of queries: given fewer,
 # it does not complain but reads past their end.
@@ -108,6 +110,8 @@ def partial_attention(
     products = products.float() if products.dtype != torch.float64 else products
     if mask is not None:
         products = products.masked_fill_(~mask, -torch.inf)
+    if alone and not has_blind_queries:  # rounded where the models' own code rounds
+        return products.softmax(-1).to(value.dtype) @ value, products.new_empty(0)
     weight = products.logsumexp(-1)
     # -inf of a query that sees no key must not become NaN
     finite = weight.clamp_min(torch.finfo(weight.dtype).min)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..plan import Block, Chunk, cascade_blocks, tree_blocks
 from ..tree import IntArray
 from .blocks import ChunkAttention, Layer, check_keys
-from .kernels import Scores, add_part, apply_sinks
+from .kernels import HALF, Scores, add_part, apply_sinks
 
 __all__ = ["FlashVarlen", "Level", "LevelAttention", "PlacedLevel", "VarlenKernel", "levels"]
 
@@ -167,7 +167,7 @@ class FlashVarlen:
     def takes(self, query: Tensor, value: Tensor) -> bool:
         """Return whether flash attention computes these types and head sizes."""
         size = query.shape[-1]
-        half = query.dtype == value.dtype and query.dtype in (torch.float16, torch.bfloat16)
+        half = query.dtype == value.dtype and query.dtype in HALF
         return query.is_cuda and half and size == value.shape[-1] and size % 8 == 0 and size <= 256
 
     def __call__(
@@ -235,7 +235,7 @@ class LevelAttention:
         past = self.chunk.n_past
         output, total = self.kernel(rows, keys[past:], values[past:], first, layer.scores)
         if further or layer.sinks is not None:
-            inner = torch.float32 if query.dtype in (torch.float16, torch.bfloat16) else query.dtype
+            inner = torch.float32 if query.dtype in HALF else query.dtype
             output, total = output.to(inner, copy=True), total.to(inner, copy=True)
         for level in further:
             part, weight = self.kernel(

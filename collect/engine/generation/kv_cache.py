@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from ..attention.blocks import Layer, UnsupportedAttentionError
-from ..attention.kernels import add_part, apply_sinks, partial_attention
+from ..attention.kernels import HALF, add_part, apply_sinks, partial_attention
 from .shared_prompts import Segment
 
 __all__ = ["DecodeAttention", "Decoding", "Prefilling", "RowStore", "SharedSegment"]
@@ -232,7 +232,7 @@ class DecodeAttention:
         )
         output = output.squeeze(2).transpose(0, 1).unsqueeze(0)
         if not alone:
-            inner = torch.float32 if query.dtype in (torch.float16, torch.bfloat16) else query.dtype
+            inner = torch.float32 if query.dtype in HALF else query.dtype
             output = output.to(inner, copy=True)
             total = total.squeeze(2).transpose(0, 1).unsqueeze(0).to(inner, copy=True)
         for shared in self.segments:

@@ -13,8 +13,10 @@ from engine_parts import SIZES, byte_tokenizer, needs_autocast
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from capspace.collect.engine.attention.backends import branches, cascade
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.probes import generation_probe, probe
+from capspace.collect.engine.scoring import Target, score_targets
 
 SHARED = {"tokenizer": byte_tokenizer(), "max_length": 256}
 OTHERS = ("Qwen3", "Gemma2")
@@ -94,6 +96,42 @@ def test_the_probes_run_as_the_calls_will() -> None:
     assert "not two rows" in str(generation_probe(model, autocast=autocast))
     engine = CapspaceLM(model, **SHARED, mixed_precision_dtype="bfloat16")
     assert "not two rows" in str(engine.unsupported_generation)
+
+
+@pytest.mark.cpu_only("on a GPU there are other kernels for other numbers of rows")
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("kind", ["Llama", *OTHERS])
+@pytest.mark.parametrize("beginning", ["It is shared by all. ", "It is longer than a block. " * 5])
+def test_on_a_cpu_half_precision_moves_scores_no_further_than_batches_of_hf(
+    kind: str, dtype: str, beginning: str
+) -> None:
+    model = wide(kind).to(getattr(torch, dtype))
+    shared = {**SHARED, "softmax_dtype": "float32"}
+    contexts = (*(f"{beginning}{i}: " for i in "abc"), "Other: ")
+    pairs = [(a, b) for a in contexts for b in (" yes", " no, never", " it depends")]
+    requests = [Instance("loglikelihood", {}, pair, 0) for pair in pairs]
+
+    def answers(lm: Any) -> Any:
+        return np.array([score for score, _ in lm.loglikelihood(requests, disable_tqdm=True)])
+
+    hf, engine = HFLM(model, batch_size=1, **shared), CapspaceLM(model, **shared)
+    alone = answers(hf)
+    spread = np.abs(answers(HFLM(model, batch_size=8, **shared)) - alone).mean()
+    encoded = [hf._encode_pair(*pair) for pair in pairs]
+    targets = [Target((before + after)[:-1], after) for before, after in encoded]
+    in_parts, _ = score_targets(model, targets, engine.budget, attention_backend=cascade)
+    rounding = np.abs(np.array([score for score, _ in in_parts]) - alone).mean()
+    assert np.abs(answers(engine) - alone).mean() <= max(2 * spread, rounding / 5, 1e-4)
+
+
+@needs_autocast
+@pytest.mark.cpu_only("it is about the attention of a CPU")
+def test_under_autocast_attention_is_that_of_half_precision() -> None:
+    model = wide("Llama")
+    assert CapspaceLM(model, **SHARED)._support.attention_backend is cascade
+    mixed = CapspaceLM(model, **SHARED, mixed_precision_dtype="bfloat16")
+    assert mixed._support.attention_backend is branches
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])

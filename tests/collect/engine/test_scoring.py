@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from capspace.collect.engine.attention.backends import AttentionBackend, cascade, masked
+from capspace.collect.engine.attention.backends import AttentionBackend, branches, cascade, masked
 from capspace.collect.engine.forward import CACHE_NAMES
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import Budget, Target, score_targets
@@ -98,7 +98,7 @@ def build_model(name: str) -> transformers.PreTrainedModel:
     return device.placed(model)
 
 
-BACKENDS = [masked, cascade, by_levels]
+BACKENDS = [masked, cascade, branches, by_levels]
 
 
 def own_score(model: torch.nn.Module, target: Target) -> tuple[float, bool]:

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capspace.collect.engine.attention.varlen import levels
-from capspace.collect.engine.plan import Block, BlockPlanner, Chunk, cascade_blocks, tree_blocks
+from capspace.collect.engine.plan import (
+    Block,
+    BlockPlanner,
+    Chunk,
+    branch_blocks,
+    cascade_blocks,
+    tree_blocks,
+)
 from capspace.collect.engine.tree import TokenTree, build_tree
 
 token = st.integers(0, 2)  # few values, so that random sequences share prefixes
@@ -124,7 +131,7 @@ def test_levels_see_each_ancestor_once(rows: list[list[int]], data: st.DataObjec
     assert len(further) + 1 == parts.max()
 
 
-@pytest.mark.parametrize("planner", [tree_blocks, cascade_blocks])
+@pytest.mark.parametrize("planner", [tree_blocks, cascade_blocks, branch_blocks])
 def test_a_long_window_changes_nothing(planner: BlockPlanner) -> None:
     tree, _ = build_tree([[1, 2, 3, 4], [1, 2, 5], [1, 6]], [0, 0, 0])
     chunk = chunk_of(tree, 0, len(tree))
@@ -134,7 +141,7 @@ def test_a_long_window_changes_nothing(planner: BlockPlanner) -> None:
     )
 
 
-@pytest.mark.parametrize("planner", [tree_blocks, cascade_blocks])
+@pytest.mark.parametrize("planner", [tree_blocks, cascade_blocks, branch_blocks])
 @pytest.mark.parametrize("window", [1, 2, 3])
 def test_a_short_window_sees_its_keys_once_and_no_others(
     planner: BlockPlanner, window: int
@@ -145,6 +152,17 @@ def test_a_short_window_sees_its_keys_once_and_no_others(
         shared, others = planner(chunk, window)
         visible = chunk.visible(np.arange(chunk.n_tokens), np.arange(len(chunk.depth)), window)
         np.testing.assert_array_equal(times_seen(chunk, [*shared, *others]), visible)
+
+
+def test_a_branch_has_the_keys_of_its_text_in_their_order() -> None:
+    tree, _ = build_tree([[1, 2, 3, 4], [1, 2, 5], [1, 6], [7]], [0, 0, 0, 0])
+    blocks, further = branch_blocks(chunk_of(tree, 0, len(tree)))
+    assert not further
+    assert [(b.start, b.stop, b.causal) for b in blocks] == [
+        *((0, 4, True), (4, 5, False), (5, 6, False), (6, 7, True))
+    ]
+    keys = [np.asarray(block.keys).tolist() for block in blocks]
+    assert keys == [[0, 1, 2, 3], [0, 1, 4], [0, 5], [6]]
 
 
 def test_a_shared_prefix_costs_one_rectangle() -> None:

@@ -19,6 +19,7 @@ from capspace.collect.engine import lm as engine
 from capspace.collect.engine import support
 from capspace.collect.engine.attention import kernels, varlen
 from capspace.collect.engine.attention.backends import (
+    branches,
     cascade,
     flash_levels,
     masked,
@@ -195,6 +196,8 @@ def test_half_precision_on_cuda_reads_by_levels(monkeypatch: pytest.MonkeyPatch)
 def test_attention_backends_by_device() -> None:
     model = build_model()
     assert suitable_backends(model) == [cascade]
+    assert suitable_backends(model, torch.bfloat16) == [branches]
+    assert suitable_backends(model.to(torch.float16)) == [branches]
     assert suitable_backends(model.to("meta")) == [masked]
 
 
@@ -211,7 +214,7 @@ def test_an_attention_backend_that_is_not_exact_gives_place_to_the_next(
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=_letters(), **{"eos_token": "</s>", "pad_token": "</s>"}
     )
-    monkeypatch.setattr(support, "suitable_backends", lambda model: [wrong, masked])
+    monkeypatch.setattr(support, "suitable_backends", lambda model, dtype: [wrong, masked])
     with caplog.at_level(logging.WARNING, "capspace"):
         lm = engine.CapspaceLM(model, tokenizer=tokenizer)
     assert lm.unsupported_reason is None
@@ -225,7 +228,7 @@ def test_an_attention_backend_that_is_not_exact_gives_place_to_the_next(
         "slower_reason": lm.slower_reason,
         "newer": None,
     }
-    monkeypatch.setattr(support, "suitable_backends", lambda model: [wrong])
+    monkeypatch.setattr(support, "suitable_backends", lambda model, dtype: [wrong])
     alone = support.find_support(model)
     if alone.scores_by_states:  # by the model's own attention, where transformers copies caches
         assert (alone.unsupported_reason, alone.unsupported_texts) == (None, None)
