@@ -14,23 +14,27 @@ _TEXTS = ("texts", "2")
 """Texts of a checkpoint whose own settings govern them: they were not followed before."""
 
 _SOFTMAX = ("softmax", "2")
-"""Scores by a log-softmax in half precision: it was rounded otherwise than lm-eval's before."""
+"""Scores by a log-softmax in half precision: it was in single before, or rounded otherwise."""
+
+_HALF = ("bfloat16", "float16", "half")
 
 
 def engine_settings(
-    *, governs_texts: bool = False, softmax_dtype: str | None = None
+    dtype: str, *, governs_texts: bool = False, softmax_dtype: str | None = None
 ) -> tuple[tuple[str, str], ...]:
     """Return what of the engine itself can move a score, for the identity of a measurement.
 
     Parameters
     ----------
+    dtype : str
+        In which the model computes.
     governs_texts : bool
         Whether texts are measured whose checkpoint governs them by settings of its own.
     softmax_dtype : str, optional
-        lm-eval's argument.
+        lm-eval's argument; the log-softmax is in ``dtype`` if None.
 
     """
-    is_half = str(softmax_dtype).removeprefix("torch.") in ("bfloat16", "float16", "half")
+    is_half = str(softmax_dtype or dtype).removeprefix("torch.") in _HALF
     return (
         ("arithmetic", ARITHMETIC),
         *([_SOFTMAX] if is_half else []),

@@ -32,12 +32,16 @@ class Chunk:
         Position of every key in its sequences.
     end : array of shape (n_past + n_tokens,)
         First token of the chunk, counted from its start, that no longer sees this key.
+    in_remainder : bool array of shape (n_past + n_tokens,), optional
+        Which keys stand in the remainder of their texts, see
+        :func:`~capspace.collect.engine.tree.build_tree`; where it matters.
 
     """
 
     n_past: int
     depth: IntArray
     end: IntArray
+    in_remainder: BoolArray | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -104,7 +108,9 @@ def tree_blocks(chunk: Chunk, window: int | None = None) -> tuple[list[Block], l
     return [Block(0, chunk.n_tokens, slice(0, n_keys), mask=mask)], []
 
 
-def branch_blocks(chunk: Chunk, window: int | None = None) -> tuple[list[Block], list[Block]]:
+def branch_blocks(
+    chunk: Chunk, window: int | None = None, vector: int = 1
+) -> tuple[list[Block], list[Block]]:
     """Return a block for each branch, with all keys from the root to its leaf, and no others.
 
     The tokens of a block and its keys are those of one text in the order of the text, so that a
@@ -117,15 +123,22 @@ def branch_blocks(chunk: Chunk, window: int | None = None) -> tuple[list[Block],
         The tokens.
     window : int, optional
         Sliding window: a query sees keys less than this many positions back.
+    vector : int
+        How many keys a kernel takes at once, where it computes a remainder in another way: a block
+        whose tokens stand in no remainder gets keys that none of them sees up to a multiple of it.
 
     """
-    everything = np.arange(len(chunk.depth))
     blocks: list[Block] = []
     for start, stop in _branches(chunk):
-        keys = np.flatnonzero(chunk.visible(np.array([stop - 1]), everything, None)[0])
-        is_whole = len(keys) == stop - start and chunk.reached_by(window) is None
-        mask = None if is_whole else chunk.visible(np.arange(start, stop), keys, window)
-        blocks.append(Block(start, stop, keys, causal=is_whole, mask=mask))
+        last = chunk.n_past + stop - 1
+        keys = np.flatnonzero(chunk.end[: last + 1] >= stop)
+        in_full = chunk.in_remainder is not None and not chunk.in_remainder[last]
+        missing = -len(keys) % vector if in_full else 0
+        if len(keys) + missing == stop - start and chunk.reached_by(window) is None:
+            blocks.append(Block(start, stop, slice(int(keys[0]), last + 1), causal=True))
+            continue
+        mask = np.pad(chunk.visible(np.arange(start, stop), keys, window), ((0, 0), (0, missing)))
+        blocks.append(Block(start, stop, np.pad(keys, (0, missing), mode="edge"), mask=mask))
     return blocks, []
 
 

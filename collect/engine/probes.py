@@ -80,6 +80,7 @@ def probe(
             targets,
             Budget(tokens=17, rows=17),
             attention_backend=attention_backend,
+            softmax_dtype=torch.float32,
             autocast=autocast,
         )
         return [score for score, _ in scores]
@@ -110,7 +111,10 @@ def state_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str | Non
             for sequence in [*long, *short]
             for length in range(1, len(sequence))
         ]
-        scores, _ = score_by_states(model, targets, Budget(tokens=128, rows=128), autocast=autocast)
+        budget = Budget(tokens=128, rows=128)
+        scores, _ = score_by_states(
+            model, targets, budget, softmax_dtype=torch.float32, autocast=autocast
+        )
         return [score for score, _ in scores]
 
     def own() -> tuple[NDArray[np.float64], bool]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from .attention.backends import AttentionBackend, suitable_backends
+from .attention.backends import AttentionBackend, branches, suitable_backends
 from .attention.blocks import attention_over_tree
-from .attention.kernels import HALF
+from .attention.kernels import HALF, VECTOR
 from .forward import forward_of
 from .plan import Chunk
 from .tree import IntArray, build_tree
@@ -149,6 +149,7 @@ class TargetScores:
         row_of = np.repeat(np.arange(len(entries)), n_targets)
         offset = np.arange(len(row_of)) - np.repeat(np.cumsum(n_targets) - n_targets, n_targets)
         wanted = self._order[begin[row_of] + offset]
+        self._dtype = self._dtype or logits.dtype
         chosen = _choose(logits, row_of, self._token[wanted], self._dtype)
         self._logprob[wanted], self._greedy[wanted] = chosen[0], chosen[1] != 0
         self._is_done[np.searchsorted(self.needed, entries)] = True
@@ -165,23 +166,23 @@ class TargetScores:
 
 
 def _choose(
-    logits: Tensor, row_of: IntArray, token: IntArray, dtype: torch.dtype | None
+    logits: Tensor, row_of: IntArray, token: IntArray, dtype: torch.dtype
 ) -> NDArray[np.float64]:
     """Return (log-probability, is most probable) of ``token[i]`` at ``logits[row_of[i]]``."""
     if not len(token):
         return np.empty((2, 0))
     rows = torch.from_numpy(row_of).to(logits.device)
     tokens = torch.from_numpy(token).to(logits.device)
-    if dtype is None:
-        best = logits.argmax(-1)[rows] == tokens
-        logits = logits.float()
-        blocks = torch.split(logits, _NORMALISED)
-        normalisers = torch.cat([block.logsumexp(-1) for block in blocks])
-        logprob = logits[rows, tokens] - normalisers[rows]
-    else:
+    if dtype in HALF:  # rounded, so that the most probable may be several, of which the first is it
         logits = logits.log_softmax(-1, dtype=dtype)
         best = logits.argmax(-1)[rows] == tokens
         logprob = logits[rows, tokens]
+    else:
+        best = logits.argmax(-1)[rows] == tokens
+        logits = logits.to(dtype)
+        blocks = torch.split(logits, _NORMALISED)
+        normalisers = torch.cat([block.logsumexp(-1) for block in blocks])
+        logprob = logits[rows, tokens] - normalisers[rows]
     chosen: NDArray[np.float64] = (
         torch.stack([logprob, best.to(logprob.dtype)]).cpu().double().numpy()
     )
@@ -236,8 +237,8 @@ def score_targets(
         How attention is computed; the first of
         :func:`~capspace.collect.engine.attention.backends.suitable_backends` if None.
     softmax_dtype : dtype, optional
-        Precision of the log-softmax, and of the sums if it is half, as in lm-eval; float32 if None,
-        where lm-eval takes that of the logits.
+        Precision of the log-softmax, and of the sums if it is half; that of the logits if None, as
+        in lm-eval.
     autocast : callable
         Makes the context of each forward pass.
     on_progress : callable, optional
@@ -252,8 +253,12 @@ def score_targets(
         Tokens requested and tokens read.
 
     """
+    device = next(model.parameters()).device
+    attention_backend = attention_backend or suitable_backends(model)[0]
     tree, located = build_tree(
-        [target.inputs for target in targets], [len(target.continuation) for target in targets]
+        [target.inputs for target in targets],
+        [len(target.continuation) for target in targets],
+        remainder_of=VECTOR if attention_backend is branches else 1,
     )
     stats = ScoringStats(
         requested_tokens=sum(len(target.inputs) for target in targets), unique_tokens=len(tree)
@@ -261,8 +266,6 @@ def score_targets(
     if not targets:
         return [], stats
     scores = TargetScores(targets, located, softmax_dtype)
-    device = next(model.parameters()).device
-    attention_backend = attention_backend or suitable_backends(model)[0]
     forward = forward_of(model)
 
     # no inference mode: weights that unpack themselves, as quantised ones do, fail under it
@@ -277,7 +280,7 @@ def score_targets(
             stop = _stop(start, len(tree), needed, budget)
             keys = np.concatenate([path, np.arange(start, stop)])
             slot.attention = attention_backend(
-                Chunk(len(path), tree.depth[keys], tree.end[keys] - start)
+                Chunk(len(path), tree.depth[keys], tree.end[keys] - start, tree.in_remainder[keys])
             )
             next_path = tree.path_after(path, start, stop)
             shared_path.index = torch.from_numpy(np.searchsorted(keys, next_path)).to(device)

@@ -100,7 +100,7 @@ def find_support(
 
 
 def _support_of(model: nn.Module, backend: str, autocast: Autocast) -> Support:
-    first, *others = suitable_backends(model, _autocast_dtype(model, autocast))
+    first, *others = suitable_backends(model, _autocast_dtype(autocast))
     outside = _outside(model, backend)
     if outside is not None:
         return Support(first, unsupported_reason=outside, unsupported_texts=outside)
@@ -130,12 +130,10 @@ def _support_of(model: nn.Module, backend: str, autocast: Autocast) -> Support:
     )
 
 
-def _autocast_dtype(model: nn.Module, autocast: Autocast) -> torch.dtype | None:
-    """Return the type that a forward pass computes in where autocast is on, or None."""
-    device = next(model.parameters()).device.type
+def _autocast_dtype(autocast: Autocast) -> torch.dtype | None:
+    """Return the type that a forward pass on a CPU computes in where autocast is on, or None."""
     with autocast():
-        on = torch.is_autocast_enabled(device)
-        return torch.get_autocast_dtype(device) if on else None
+        return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
 
 
 def unsupported_reason(

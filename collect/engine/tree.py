@@ -12,6 +12,8 @@ __all__ = ["IntArray", "TokenTree", "build_tree", "shared_prefix_length", "sort_
 
 IntArray = NDArray[np.int64]
 
+_MARK = 1 << 31  # beyond every token id
+
 
 @dataclass(frozen=True)
 class TokenTree:
@@ -25,6 +27,8 @@ class TokenTree:
         Position of each token in the sequences that hold it, from 0.
     end : array of shape (n,)
         Entries ``i + 1 .. end[i] - 1`` are the descendants of entry ``i``.
+    in_remainder : bool array of shape (n,)
+        Whether an entry stands in the remainder of its sequences, see `build_tree`.
 
     Notes
     -----
@@ -37,6 +41,7 @@ class TokenTree:
     tokens: IntArray
     depth: IntArray
     end: IntArray
+    in_remainder: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -62,7 +67,7 @@ class TokenTree:
         return open_there
 
 
-def sort_key(sequence: Sequence[int]) -> bytes:
+def sort_key(sequence: Sequence[int] | IntArray) -> bytes:
     """Return bytes that order as the token ids do, so that shared prefixes become neighbours."""
     return np.asarray(sequence, dtype=">u4").tobytes()
 
@@ -76,7 +81,7 @@ def shared_prefix_length(left: IntArray, right: IntArray) -> int:
 
 
 def build_tree(
-    sequences: Sequence[Sequence[int]], tails: Sequence[int]
+    sequences: Sequence[Sequence[int]], tails: Sequence[int], remainder_of: int = 1
 ) -> tuple[TokenTree, list[IntArray]]:
     """Build the prefix tree of ``sequences`` and say where each of them ends in it.
 
@@ -86,6 +91,9 @@ def build_tree(
         May repeat, and may be prefixes of each other.
     tails : sequence of int
         For each sequence, how many of its last tokens to locate.
+    remainder_of : int
+        The last tokens of a sequence that make its length no multiple of this are its remainder.
+        Tokens in a remainder share no entry with those that are in none.
 
     Returns
     -------
@@ -96,7 +104,7 @@ def build_tree(
         ``tails[i]`` tokens.
 
     """
-    keys = [sort_key(sequence) for sequence in sequences]
+    keys = [sort_key(_marked(sequence, remainder_of)) for sequence in sequences]
     tail_of: dict[bytes, int] = {}
     for key, tail in zip(keys, tails, strict=True):
         tail_of[key] = max(tail, tail_of.get(key, 0))
@@ -121,7 +129,15 @@ def build_tree(
     end = np.full(size, size, dtype=np.int64)
     for entries, stop in closed:
         end[entries] = stop
-    tree = TokenTree(tokens=np.concatenate(tokens), depth=np.concatenate(depth), end=end)
+    marked = np.concatenate(tokens)
+    tree = TokenTree(marked & ~_MARK, np.concatenate(depth), end, (marked & _MARK).astype(bool))
     return tree, [
         located[key][len(located[key]) - tail :] for key, tail in zip(keys, tails, strict=True)
     ]
+
+
+def _marked(sequence: Sequence[int], remainder_of: int) -> IntArray:
+    """Return the tokens of a sequence, those of its remainder with a mark."""
+    row = np.array(sequence, dtype=np.int64)
+    row[len(row) - len(row) % remainder_of :] |= _MARK
+    return row

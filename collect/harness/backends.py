@@ -34,6 +34,7 @@ _BATCH_WITHOUT_CUDA = 8
 
 def identity_settings(
     backend: str,
+    dtype: str,
     *,
     governs_texts: bool = False,
     softmax_dtype: str | None = None,
@@ -45,7 +46,7 @@ def identity_settings(
     ----------
     backend : str
         Its name.
-    governs_texts, softmax_dtype
+    dtype, governs_texts, softmax_dtype
         As of `capspace.collect.engine.arithmetic.engine_settings`.
     ends_texts : bool
         Whether each text is ended at its own end token, where lm-eval's class would go on for as
@@ -54,7 +55,7 @@ def identity_settings(
     """
     if backend != MODEL_NAME:
         return (("ends", '"each"'),) if ends_texts else ()
-    return engine_settings(governs_texts=governs_texts, softmax_dtype=softmax_dtype)
+    return engine_settings(dtype, governs_texts=governs_texts, softmax_dtype=softmax_dtype)
 
 
 def loaded_dtype(dtype: str, checkpoint: Checkpoint) -> str:

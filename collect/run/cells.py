@@ -114,6 +114,7 @@ def measurement(
         generates = harness.generates(benchmark)
         own = identity_settings(
             backend,
+            loaded_dtype(settings.dtype, checkpoint),
             governs_texts=checkpoint.governs_texts and generates,
             # Thoughts are cut from such texts alone, so that their mode says it.
             ends_texts=settings.applies_template and not mode.cuts_thoughts and generates,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
 from ..plan import Chunk, branch_blocks, cascade_blocks, tree_blocks
 from .blocks import Attention, ChunkAttention
-from .kernels import HALF
+from .kernels import HALF, VECTOR
 from .varlen import FlashVarlen, LevelAttention
 
 __all__ = [
@@ -41,7 +42,7 @@ def branches(chunk: Chunk) -> Attention:
     Parts that are computed by themselves are each rounded, which in half precision moves a score
     further than the model's own batches do.
     """
-    return ChunkAttention(chunk, branch_blocks)
+    return ChunkAttention(chunk, partial(branch_blocks, vector=VECTOR))
 
 
 def flash_levels(chunk: Chunk) -> Attention:
@@ -60,7 +61,7 @@ def suitable_backends(model: nn.Module, dtype: torch.dtype | None = None) -> lis
     model : Module
         The model.
     dtype : dtype, optional
-        In which it computes, where that is not the type of its weights.
+        In which it computes on a CPU, where that is not the type of its weights.
 
     """
     parameter = next(model.parameters())

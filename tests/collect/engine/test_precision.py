@@ -134,6 +134,14 @@ def test_under_autocast_attention_is_that_of_half_precision() -> None:
     assert mixed._support.attention_backend is branches
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_log_softmax_has_the_precision_of_the_logits(dtype: str) -> None:
+    model = wide("Llama").to(getattr(torch, dtype))
+    ours, theirs = CapspaceLM(model, **SHARED), HFLM(model, batch_size=1, **SHARED)
+    assert (np.mod(scores(ours), 2.0 * torch.finfo(getattr(torch, dtype)).eps) == 0).all()
+    assert np.mean(scores(ours) == scores(theirs)) > device.usual(0.9)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_the_log_softmax_has_the_precision_that_was_given(dtype: str) -> None:
     model = wide("Llama")

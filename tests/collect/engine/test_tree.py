@@ -156,13 +156,36 @@ def test_a_short_window_sees_its_keys_once_and_no_others(
 
 def test_a_branch_has_the_keys_of_its_text_in_their_order() -> None:
     tree, _ = build_tree([[1, 2, 3, 4], [1, 2, 5], [1, 6], [7]], [0, 0, 0, 0])
-    blocks, further = branch_blocks(chunk_of(tree, 0, len(tree)))
+    chunk = chunk_of(tree, 0, len(tree))
+    blocks, further = branch_blocks(chunk)
     assert not further
     assert [(b.start, b.stop, b.causal) for b in blocks] == [
         *((0, 4, True), (4, 5, False), (5, 6, False), (6, 7, True))
     ]
-    keys = [np.asarray(block.keys).tolist() for block in blocks]
+    keys = [np.arange(len(chunk.depth))[block.keys].tolist() for block in blocks]
     assert keys == [[0, 1, 2, 3], [0, 1, 4], [0, 5], [6]]
+
+
+def test_a_remainder_is_shared_with_no_token_outside_of_one() -> None:
+    rows = [[1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
+    tree, located = build_tree(rows, [5, 6, 9], remainder_of=4)
+    assert [tree.tokens[entries].tolist() for entries in located] == rows
+    assert [tree.in_remainder[entries].sum() for entries in located] == [1, 2, 1]
+    assert len(tree) == 9 + 2  # 5 and 6 stand in a remainder, where the longest text has them not
+    assert not build_tree(rows, [0, 0, 0])[0].in_remainder.any()
+
+
+def test_a_branch_that_is_cut_gets_keys_up_to_a_multiple_that_no_query_sees() -> None:
+    tree, _ = build_tree([[1, 2, 3, 4, 5, 6, 7]], [0], remainder_of=4)
+    keys = np.arange(7)
+    chunk = Chunk(0, tree.depth[:3], tree.end[:3], tree.in_remainder[:3])
+    (block,), _ = branch_blocks(chunk, vector=4)
+    assert np.asarray(block.keys).tolist() == [0, 1, 2, 2]
+    assert block.mask is not None
+    assert block.mask.tolist() == np.tri(3, 4, dtype=bool).tolist()
+    chunk = Chunk(3, tree.depth[keys], tree.end[keys] - 3, tree.in_remainder[keys])
+    (block,), _ = branch_blocks(chunk, vector=4)
+    assert np.asarray(block.keys).tolist() == keys.tolist()
 
 
 def test_a_shared_prefix_costs_one_rectangle() -> None:

@@ -47,7 +47,7 @@ def identity(checkpoint: Path, model: str = "hf", **arguments: Any) -> ModelIden
 @pytest.mark.parametrize(("model", "backend"), [("hf", "hf"), ("capspace", "capspace")])
 def test_identity_is_the_one_of_collect(tiny_checkpoint: Path, model: str, backend: str) -> None:
     checkpoint = resolve(str(tiny_checkpoint))
-    settings = identity_settings(backend)
+    settings = identity_settings(backend, "bfloat16")
     assert identity(tiny_checkpoint, model, dtype="bfloat16", revision="main") == ModelIdentity(
         checkpoint=checkpoint.identity,
         dtype="bfloat16",
@@ -71,7 +71,11 @@ def test_scores_that_were_wrong_before_have_an_identity_of_their_own(
     assert identity(folder, "hf").backend_settings == ()
     half = identity(tiny_checkpoint, "capspace", softmax_dtype="bfloat16")
     assert half.backend_settings == (*plain, ("softmax", "2"), ("softmax_dtype", '"bfloat16"'))
-    single = identity(tiny_checkpoint, "capspace", softmax_dtype="float32")
+    as_weights = identity(tiny_checkpoint, "capspace", dtype="float16")
+    assert as_weights.backend_settings == (*plain, ("softmax", "2"))
+    mixed = identity(tiny_checkpoint, "capspace", mixed_precision_dtype="bfloat16")
+    assert ("softmax", "2") in mixed.backend_settings
+    single = identity(tiny_checkpoint, "capspace", dtype="float16", softmax_dtype="float32")
     assert single.backend_settings == (*plain, ("softmax_dtype", '"float32"'))
 
     panel = load_panel("classic-8").select(["ARC-C", "GSM8K"])
