@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +13,7 @@ from .items import build_tasks, make_tokenizer
 from .measuring import Measurement, measure
 from .models import make_model
 
-ALONE = {"half": "accuracies in bf16", "load": "loading", "lookup": "drafts from the context"}
+ALONE = {"load": "loading", "lookup": "drafts from the context"}
 
 
 def continuous_batching(model: Any, tokenizer: Any, requests: list[Any]) -> str:
@@ -47,49 +45,6 @@ def continuous_batching(model: Any, tokenizer: Any, requests: list[Any]) -> str:
         f"8 prompts of up to 300 tokens, {length} new tokens each: engine {engine:.1f} CPU s, "
         f"transformers' continuous batching {theirs:.1f} ({differ} continuations differ)"
     )
-
-
-def half_precision(tokenizer: Any, data_root: Path) -> str:
-    """Return accuracies in bf16 on a CPU: hf's at four batch sizes, the engine's, and in fp32."""
-    import torch
-    from lm_eval.models.huggingface import HFLM
-
-    from capspace.collect.engine.lm import CapspaceLM
-
-    exact = make_model("17M", "cpu")
-    half = copy.deepcopy(exact).to(torch.bfloat16)
-    lines = [
-        "| items | fp32 | hf in bf16, batch 1, 4, 16, 32 | their spread | engine in bf16 "
-        "| outside hf's by |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, limit in (("arc_challenge", 100), ("winogrande", 200), ("xwinograd_en", 200)):
-        (task,) = build_tasks(Case((name,), 0, limit, None), data_root, limit)
-
-        def accuracy(lm: Any, task: Any = task) -> float:
-            answers: dict[int, list[Any]] = {}
-            scores = lm.loglikelihood(task.instances, disable_tqdm=True)
-            for request, score in zip(task.instances, scores, strict=True):
-                answers.setdefault(request.doc_id, []).append(score)
-            docs = {request.doc_id: request.doc for request in task.instances}
-            results = [task.process_results(docs[i], part)["acc"] for i, part in answers.items()]
-            return statistics.mean(results)
-
-        by_hf = [
-            accuracy(HFLM(half, tokenizer=tokenizer, batch_size=batch)) for batch in (1, 4, 16, 32)
-        ]
-        ours = accuracy(CapspaceLM(half, tokenizer=tokenizer))
-        in_full = accuracy(CapspaceLM(exact, tokenizer=tokenizer))
-        low, high = min(by_hf), max(by_hf)
-        outside = max(low - ours, ours - high, 0.0)
-        shown = ", ".join(f"{value:.3f}" for value in by_hf)
-        n_docs = len({request.doc_id for request in task.instances})
-        lines.append(
-            f"| {n_docs} of {name} | {in_full:.3f} | {shown} | {high - low:.3f} | {ours:.3f} "
-            f"| {outside:.3f} |"
-        )
-        print(lines[-1], file=sys.stderr, flush=True)
-    return "\n".join(lines)
 
 
 def load_time(tokenizer: Any) -> str:
