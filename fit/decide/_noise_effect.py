@@ -26,7 +26,6 @@ Array = NDArray[np.float64]
 
 _STDERR = 0.05  # of about 80 items
 _MODES = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
-_N_SEEDS = 4  # of random completions, over which squared widths are averaged
 
 
 @dataclass(frozen=True)
@@ -168,14 +167,11 @@ class PredictedWidths:
             law.fitted_.training,
             own.reindex(columns=law.feature_names_in_).to_numpy(dtype=float)[0],
             errors.reindex(columns=law.feature_names_in_).fillna(0.0).to_numpy(),
-            n_seeds=_N_SEEDS,
         )
-        rows = spread.reshape(-1, *spread.shape[2:])
-        whole = np.repeat(filled[None], len(rows), axis=0)
         method = default_method(self.reference)
-        made = method.predict(law.fitted_, whole, level=self.level, spread=rows)
-        squares = (made.upper - made.lower).reshape(_N_SEEDS, -1) ** 2
-        return np.asarray(np.sqrt(squares.mean(axis=0)))
+        whole = np.repeat(filled[None], len(spread), axis=0)
+        made = method.predict(law.fitted_, whole, level=self.level, spread=spread)
+        return np.asarray(made.upper - made.lower)
 
     def law(self, target: str, same: frozenset[str] = frozenset()) -> TargetLaw:
         """Return the law of a target, fitted without some models; each is fitted once."""

@@ -48,7 +48,6 @@ from .study_items import AGENTIC, POOLS, TOKENS, study_models
 
 SHARES = {"1/20": 1 / 20, "1/50": 1 / 50}
 _BINDS_NEVER = Tolerance(1e-3, relative=True)  # so that the share of tokens ends measuring
-_COPIES = 2  # of each row, whose random completions are averaged
 
 Counts = dict[str, int]
 
@@ -213,7 +212,7 @@ def compare(
     for target in dict.fromkeys(t for *_, targets, _ in made for t in targets):
         mine = [(i, share, kind, panel) for i, share, kind, targets, panel in made
                 if target in targets]  # fmt: skip
-        panels = [panel for panel in (whole, *(m[3] for m in mine)) for _ in range(_COPIES)]
+        panels = [whole, *(m[3] for m in mine)]
         names = [f"row {i}" for i in range(len(panels))]
         scores = pd.DataFrame([{b: d.score for b, d in p.items()} for p in panels], names)
         errors = pd.DataFrame([{b: d.stderr for b, d in p.items()} for p in panels], names)
@@ -223,7 +222,7 @@ def compare(
             print(f"  {model}, {target}: {error}", file=sys.stderr)
             continue
         bounds = np.array([[p.lower, p.mean, p.upper] for p in predictions])
-        (full_lower, full_mean, full_upper), *parts = bounds.reshape(-1, _COPIES, 3).mean(axis=1)
+        (full_lower, full_mean, full_upper), *parts = bounds
         truth = float(truths.get(target, np.nan))
         i_target, expected_full = oracle.targets.index(target), oracle.widths(true_variance(whole))
         for (i, share, kind, panel), (lower, mean, upper) in zip(mine, parts, strict=True):
