@@ -288,13 +288,11 @@ def score_targets(
             before = _contents(cache)
             try:
                 with autocast():
-                    scores.add(
-                        rows,
-                        forward(
-                            *(model, tree.tokens[start:stop], tree.depth[start:stop]),
-                            *(rows - start, cache),
-                        ),
+                    logits = forward(
+                        *(model, tree.tokens[start:stop], tree.depth[start:stop]),
+                        *(rows - start, cache),
                     )
+                scores.add(rows, logits)
             except torch.OutOfMemoryError:
                 if stop - start == 1:
                     raise

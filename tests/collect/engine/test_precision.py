@@ -153,3 +153,11 @@ def test_the_log_softmax_has_the_precision_that_was_given(dtype: str) -> None:
     if precision != torch.float32:
         assert (np.mod(ours, step) == 0).all()  # sums, too, are of this type
         assert np.mean(ours == theirs) > 0.7
+
+
+@needs_autocast
+def test_the_log_softmax_is_outside_of_mixed_precision() -> None:
+    given = {**SHARED, "mixed_precision_dtype": "bfloat16", "softmax_dtype": "float16"}
+    model = wide("Llama")
+    ours, theirs = scores(CapspaceLM(model, **given)), scores(HFLM(model, batch_size=1, **given))
+    assert np.mean(ours == theirs) > device.usual(0.9)
