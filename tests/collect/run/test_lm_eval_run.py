@@ -82,8 +82,8 @@ def test_scores_that_were_wrong_before_have_an_identity_of_their_own(
     unstated = tmp_path / "unstated"
     copytree(tiny_checkpoint, unstated)
     config = json.loads((unstated / "config.json").read_text())
-    kept = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
-    (unstated / "config.json").write_text(json.dumps(kept))
+    without = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
+    (unstated / "config.json").write_text(json.dumps(without))
     by_weights = identity(unstated, "capspace")
     assert (by_weights.dtype, by_weights.backend_settings) == ("auto", (*plain, ("softmax", "2")))
     single = identity(tiny_checkpoint, "capspace", dtype="float16", softmax_dtype="float32")
