@@ -16,25 +16,33 @@ _TEXTS = ("texts", "2")
 _SOFTMAX = ("softmax", "2")
 """Scores by a log-softmax in half precision: it was in single before, or rounded otherwise."""
 
-_HALF = ("bfloat16", "float16", "half")
+_HALF = ("bfloat16", "float16", "half", "auto")
+"""Names of types that are half precision, or that may be: "auto" is left to the weights."""
 
 
 def engine_settings(
-    dtype: str, *, governs_texts: bool = False, softmax_dtype: str | None = None
+    dtype: str,
+    *,
+    governs_texts: bool = False,
+    softmax_dtype: str | None = None,
+    mixed_precision_dtype: str | None = None,
 ) -> tuple[tuple[str, str], ...]:
     """Return what of the engine itself can move a score, for the identity of a measurement.
 
     Parameters
     ----------
     dtype : str
-        In which the model computes.
+        Of the weights; "auto" where the configuration does not say it.
     governs_texts : bool
         Whether texts are measured whose checkpoint governs them by settings of its own.
-    softmax_dtype : str, optional
-        lm-eval's argument; the log-softmax is in ``dtype`` if None.
+    softmax_dtype, mixed_precision_dtype : str, optional
+        lm-eval's arguments. If no dtype is given for the log-softmax, it has that of the logits,
+        which is either of the other two.
 
     """
-    is_half = str(softmax_dtype or dtype).removeprefix("torch.") in _HALF
+    of_logits = (dtype, mixed_precision_dtype)
+    possible = (softmax_dtype,) if softmax_dtype else of_logits
+    is_half = any(str(name).removeprefix("torch.") in _HALF for name in possible)
     return (
         ("arithmetic", ARITHMETIC),
         *([_SOFTMAX] if is_half else []),

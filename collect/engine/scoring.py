@@ -74,7 +74,9 @@ class ScoringStats:
     requested_tokens : int
         Tokens a scorer without sharing would read, padding not counted.
     unique_tokens : int
-        Distinct prefixes among them, the least any scorer can read.
+        Distinct prefixes among them, the least any scorer can read. In half precision on a CPU,
+        a prefix counts twice where it is in the remainder of some texts alone, see
+        :func:`~capspace.collect.engine.tree.build_tree`.
     fed_tokens : int
         Tokens read.
     logit_rows : int
@@ -288,13 +290,11 @@ def score_targets(
             before = _contents(cache)
             try:
                 with autocast():
-                    scores.add(
-                        rows,
-                        forward(
-                            *(model, tree.tokens[start:stop], tree.depth[start:stop]),
-                            *(rows - start, cache),
-                        ),
+                    logits = forward(
+                        *(model, tree.tokens[start:stop], tree.depth[start:stop]),
+                        *(rows - start, cache),
                     )
+                scores.add(rows, logits)
             except torch.OutOfMemoryError:
                 if stop - start == 1:
                     raise

@@ -38,6 +38,7 @@ def identity_settings(
     *,
     governs_texts: bool = False,
     softmax_dtype: str | None = None,
+    mixed_precision_dtype: str | None = None,
     ends_texts: bool = False,
 ) -> tuple[tuple[str, str], ...]:
     """Return what of a backend itself can move a score, for the identity of a measurement.
@@ -46,7 +47,7 @@ def identity_settings(
     ----------
     backend : str
         Its name.
-    dtype, governs_texts, softmax_dtype
+    dtype, governs_texts, softmax_dtype, mixed_precision_dtype
         As of `capspace.collect.engine.arithmetic.engine_settings`.
     ends_texts : bool
         Whether each text is ended at its own end token, where lm-eval's class would go on for as
@@ -55,7 +56,12 @@ def identity_settings(
     """
     if backend != MODEL_NAME:
         return (("ends", '"each"'),) if ends_texts else ()
-    return engine_settings(dtype, governs_texts=governs_texts, softmax_dtype=softmax_dtype)
+    return engine_settings(
+        dtype,
+        governs_texts=governs_texts,
+        softmax_dtype=softmax_dtype,
+        mixed_precision_dtype=mixed_precision_dtype,
+    )
 
 
 def loaded_dtype(dtype: str, checkpoint: Checkpoint) -> str:

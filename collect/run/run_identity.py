@@ -110,9 +110,10 @@ def identify(
             raise BackendError(str(error)) from None
         own = identity_settings(
             backend,
-            str(given.get("mixed_precision_dtype") or dtype),
+            dtype,
             governs_texts=checkpoint.governs_texts,
             softmax_dtype=given.get("softmax_dtype"),
+            mixed_precision_dtype=given.get("mixed_precision_dtype"),
             ends_texts=bool(chat_template) and not (mode or _ORDINARY).cuts_thoughts,
         )
         settings |= dict(own + checkpoint.identity_settings)

@@ -14,7 +14,14 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ..plan import Block, BlockPlanner, Chunk
-from .kernels import HALF, Scores, add_part, apply_sinks, partial_attention
+from .kernels import (
+    HALF,
+    Scores,
+    add_part,
+    apply_sinks,
+    attention_with_sinks,
+    partial_attention,
+)
 
 __all__ = [
     "Attention",
@@ -105,20 +112,20 @@ class ChunkAttention:
         check_keys(self.chunk, key)
         _, n_heads, n_tokens, _ = query.shape
         squares, rectangles = self._blocks(layer.window)
-        alone = not rectangles and layer.sinks is None
+        alone = not rectangles and (layer.sinks is None or _as_own_code(query, layer))
         inner = torch.float32 if query.dtype in HALF else query.dtype
         output = value.new_empty(1, n_tokens, n_heads, value.shape[-1], dtype=inner).transpose(1, 2)
         total = query.new_empty(1, n_heads, n_tokens, dtype=inner)
         for block in squares:
-            part, weight = self._attend(block, query, key, value, layer.scores, alone)
+            part, weight = self._attend(block, query, key, value, layer, alone)
             output[:, :, block.start : block.stop] = part
             if not alone:
                 total[:, :, block.start : block.stop] = weight
         for block in rectangles:
-            part, weight = self._attend(block, query, key, value, layer.scores, alone)
+            part, weight = self._attend(block, query, key, value, layer, alone)
             rows = slice(block.start, block.stop)
             add_part(output[:, :, rows], total[:, :, rows], part, weight)
-        if layer.sinks is not None:
+        if layer.sinks is not None and not alone:
             apply_sinks(output, total, layer.sinks)
         return output.transpose(1, 2).to(query.dtype)
 
@@ -129,7 +136,7 @@ class ChunkAttention:
         return self._plans[window]
 
     def _attend(
-        self, block: Block, query: Tensor, key: Tensor, value: Tensor, scores: Scores, alone: bool
+        self, block: Block, query: Tensor, key: Tensor, value: Tensor, layer: Layer, alone: bool
     ) -> tuple[Tensor, Tensor]:
         query = query[:, :, block.start : block.stop]
         if isinstance(block.keys, slice):
@@ -140,12 +147,16 @@ class ChunkAttention:
         mask = bias = None
         if block.mask is not None:
             mask = self._tensor(block.mask, query.device, None)
+        if alone and layer.sinks is not None:
+            part = attention_with_sinks(query, key, value, layer.scores, layer.sinks, mask)
+            return part, part.new_empty(0)
+        if block.mask is not None:
             bias = self._tensor(block.mask, query.device, query.dtype)
         return partial_attention(
             query,
             key,
             value,
-            scores,
+            layer.scores,
             mask=mask,
             bias=bias,
             causal=block.causal,
@@ -162,6 +173,12 @@ class ChunkAttention:
                 tensor = torch.zeros_like(tensor, dtype=dtype).masked_fill_(~tensor, -torch.inf)
             self._tensors[name] = tensor
         return self._tensors[name]
+
+
+def _as_own_code(query: Tensor, layer: Layer) -> bool:
+    """Return whether sinks are among the keys, where a score by itself is rounded too far."""
+    mixed = torch.is_autocast_enabled(query.device.type)
+    return query.dtype in HALF and not mixed and layer.scores.softcap is None
 
 
 @dataclass

@@ -8,7 +8,15 @@ import torch
 from packaging.version import Version
 from torch import Tensor, nn
 
-__all__ = ["HALF", "VECTOR", "Scores", "add_part", "apply_sinks", "partial_attention"]
+__all__ = [
+    "HALF",
+    "VECTOR",
+    "Scores",
+    "add_part",
+    "apply_sinks",
+    "attention_with_sinks",
+    "partial_attention",
+]
 
 HALF = (torch.float16, torch.bfloat16)
 """Types in which a log-probability of some nats is rounded by a hundredth."""
@@ -125,6 +133,36 @@ def partial_attention(
     # -inf of a query that sees no key must not become NaN
     finite = weight.clamp_min(torch.finfo(weight.dtype).min)
     return products.sub_(finite.unsqueeze(-1)).exp_().to(value.dtype) @ value, weight
+
+
+def attention_with_sinks(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scores: Scores,
+    sinks: Tensor,
+    mask: Tensor | None,
+) -> Tensor:
+    """Attend to all of a query's keys and a sink, rounded where the models' own code rounds.
+
+    Parameters
+    ----------
+    query, key, value, scores
+        As for `partial_attention`.
+    sinks : tensor of shape (n_heads,)
+        As for `apply_sinks`.
+    mask : bool tensor of shape (q, k), optional
+        Which keys are seen; query ``i`` sees the first ``i + 1`` if None.
+
+    """
+    key, value = _repeated_heads(query, key, value)
+    if mask is None:
+        mask = query.new_ones(query.shape[2], key.shape[2], dtype=torch.bool).tril_()
+    products = (query @ key.transpose(-1, -2)).mul_(scores.scale).masked_fill_(~mask, -torch.inf)
+    column = sinks.view(1, -1, 1, 1).expand(*products.shape[:-1], 1)
+    products = torch.cat([products, column], -1)
+    products -= products.amax(-1, keepdim=True)
+    return products.softmax(-1)[..., :-1].to(value.dtype) @ value
 
 
 def _missing_rows(n_rows: int) -> int:

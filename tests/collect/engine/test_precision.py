@@ -153,3 +153,29 @@ def test_the_log_softmax_has_the_precision_that_was_given(dtype: str) -> None:
     if precision != torch.float32:
         assert (np.mod(ours, step) == 0).all()  # sums, too, are of this type
         assert np.mean(ours == theirs) > 0.7
+
+
+@needs_autocast
+def test_the_log_softmax_is_outside_of_mixed_precision() -> None:
+    given = {**SHARED, "mixed_precision_dtype": "bfloat16", "softmax_dtype": "float16"}
+    model = wide("Llama")
+    ours, theirs = scores(CapspaceLM(model, **given)), scores(HFLM(model, batch_size=1, **given))
+    assert np.mean(ours == theirs) > device.usual(0.9)
+
+
+@pytest.mark.cpu_only("on a GPU there are other kernels for other numbers of rows")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_sinks_are_rounded_as_in_hf(dtype: str) -> None:
+    config = transformers.GptOssConfig(
+        **{**SIZES, "vocab_size": 300},
+        **{"head_dim": 16, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 24},
+    )
+    torch.manual_seed(0)
+    model = device.widened(transformers.AutoModelForCausalLM.from_config(config))
+    model = model.to(getattr(torch, dtype))
+    # softmax in single, so that rounding of the logits shows
+    given = {**SHARED, "softmax_dtype": "float32"}
+    hf = scores(HFLM(model, batch_size=1, **given))
+    for budget in (None, 17):
+        ours = scores(CapspaceLM(model, token_budget=budget, **given))
+        assert np.mean(np.isclose(ours, hf, rtol=1e-6, atol=0)) >= 0.75

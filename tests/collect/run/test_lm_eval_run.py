@@ -75,6 +75,17 @@ def test_scores_that_were_wrong_before_have_an_identity_of_their_own(
     assert as_weights.backend_settings == (*plain, ("softmax", "2"))
     mixed = identity(tiny_checkpoint, "capspace", mixed_precision_dtype="bfloat16")
     assert ("softmax", "2") in mixed.backend_settings
+    as_before = identity(
+        tiny_checkpoint, "capspace", dtype="float16", mixed_precision_dtype="float32"
+    )
+    assert ("softmax", "2") in as_before.backend_settings  # autocast to single is none
+    unstated = tmp_path / "unstated"
+    copytree(tiny_checkpoint, unstated)
+    config = json.loads((unstated / "config.json").read_text())
+    without = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
+    (unstated / "config.json").write_text(json.dumps(without))
+    by_weights = identity(unstated, "capspace")
+    assert (by_weights.dtype, by_weights.backend_settings) == ("auto", (*plain, ("softmax", "2")))
     single = identity(tiny_checkpoint, "capspace", dtype="float16", softmax_dtype="float32")
     assert single.backend_settings == (*plain, ("softmax_dtype", '"float32"'))
 
