@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -151,5 +152,11 @@ def named_checkpoint(given: Mapping[str, Any]) -> str | None:
 
 
 def given_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that are not None, which stands for not given."""
-    return {name: value for name, value in arguments.items() if value is not None}
+    """Return the arguments that are not None, which stands for not given; types by their names."""
+    return {name: _plain(value) for name, value in arguments.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    torch = sys.modules.get("torch")  # without it, there is no value of its types
+    is_type = torch is not None and isinstance(value, torch.dtype)
+    return str(value).removeprefix("torch.") if is_type else value

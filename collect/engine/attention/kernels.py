@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 HALF = (torch.float16, torch.bfloat16)
-"""Types in which a log-probability of some nats is rounded by a hundredth."""
+"""Types of 16 bits, in which each rounding shows in a score."""
 VECTOR = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 """Keys whose weights the flash kernel for CPUs computes at once. Where the last of them are fewer,
 these get theirs by another exponential, which in half precision rounds some otherwise."""

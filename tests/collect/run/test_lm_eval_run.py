@@ -12,6 +12,7 @@ from shutil import copytree
 from typing import Any
 
 import pytest
+import torch
 
 pytest.importorskip("lm_eval", reason="lm-eval's command line needs the collect extra")
 
@@ -97,6 +98,13 @@ def test_scores_that_were_wrong_before_have_an_identity_of_their_own(
     )
     assert choice.backend_settings == plain
     assert text == identity(folder, "capspace")
+
+
+@pytest.mark.parametrize("argument", ["dtype", "softmax_dtype", "mixed_precision_dtype"])
+def test_a_type_of_torch_is_the_one_of_its_name(tiny_checkpoint: Path, argument: str) -> None:
+    by_name = identity(tiny_checkpoint, "capspace", **{argument: "bfloat16"})
+    assert identity(tiny_checkpoint, "capspace", **{argument: torch.bfloat16}) == by_name
+    assert by_name != identity(tiny_checkpoint, "capspace")
 
 
 def test_what_can_move_an_answer_is_told_apart_and_nothing_else(tiny_checkpoint: Path) -> None:
