@@ -175,7 +175,7 @@ def _choose(
         return np.empty((2, 0))
     rows = torch.from_numpy(row_of).to(logits.device)
     tokens = torch.from_numpy(token).to(logits.device)
-    if dtype in HALF:  # rounded, so that the most probable may be several, of which the first is it
+    if dtype in HALF:  # after rounding several may be the most probable: the first, as in lm-eval
         logits = logits.log_softmax(-1, dtype=dtype)
         best = logits.argmax(-1)[rows] == tokens
         logprob = logits[rows, tokens]

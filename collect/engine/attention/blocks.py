@@ -176,7 +176,7 @@ class ChunkAttention:
 
 
 def _as_own_code(query: Tensor, layer: Layer) -> bool:
-    """Return whether sinks are among the keys, where a score by itself is rounded too far."""
+    """Return whether a sink is one of the keys, as in the models' own code in half precision."""
     mixed = torch.is_autocast_enabled(query.device.type)
     return query.dtype in HALF and not mixed and layer.scores.softcap is None
 
