@@ -109,7 +109,7 @@ def tree_blocks(chunk: Chunk, window: int | None = None) -> tuple[list[Block], l
 
 
 def branch_blocks(
-    chunk: Chunk, window: int | None = None, vector: int = 1
+    chunk: Chunk, window: int | None = None, n_keys_if_cut: Callable[[int], int] = int
 ) -> tuple[list[Block], list[Block]]:
     """Return a block for each branch, with all keys from the root to its leaf, and no others.
 
@@ -123,17 +123,18 @@ def branch_blocks(
         The tokens.
     window : int, optional
         Sliding window: a query sees keys less than this many positions back.
-    vector : int
-        How many keys a kernel takes at once, where it computes a remainder in another way: a block
-        whose tokens stand in no remainder gets keys that none of them sees up to a multiple of it.
+    n_keys_if_cut : callable
+        To how many keys those of a block are extended, by keys that no query sees, where the chunk
+        ends before the remainder of its text: those that the kernel takes of the whole text.
 
     """
     blocks: list[Block] = []
     for start, stop in _branches(chunk):
         last = chunk.n_past + stop - 1
         keys = np.flatnonzero(chunk.end[: last + 1] >= stop)
-        in_full = chunk.in_remainder is not None and not chunk.in_remainder[last]
-        missing = -len(keys) % vector if in_full else 0
+        marks = chunk.in_remainder
+        is_cut = marks is not None and chunk.end[last] > stop and not marks[last]
+        missing = n_keys_if_cut(len(keys)) - len(keys) if is_cut else 0
         if len(keys) + missing == stop - start and chunk.reached_by(window) is None:
             blocks.append(Block(start, stop, slice(int(keys[0]), last + 1), causal=True))
             continue

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..plan import Chunk, branch_blocks, cascade_blocks, tree_blocks
 from .blocks import Attention, ChunkAttention
-from .kernels import HALF, VECTOR
+from .kernels import HALF, n_keys_if_cut
 from .varlen import FlashVarlen, LevelAttention
 
 __all__ = [
@@ -42,7 +42,7 @@ def branches(chunk: Chunk) -> Attention:
     Parts that are computed by themselves are each rounded, which in half precision moves a score
     further than the model's own batches do.
     """
-    return ChunkAttention(chunk, partial(branch_blocks, vector=VECTOR))
+    return ChunkAttention(chunk, partial(branch_blocks, n_keys_if_cut=n_keys_if_cut))
 
 
 def flash_levels(chunk: Chunk) -> Attention:

@@ -15,6 +15,7 @@ __all__ = [
     "add_part",
     "apply_sinks",
     "attention_with_sinks",
+    "n_keys_if_cut",
     "partial_attention",
 ]
 
@@ -23,6 +24,7 @@ HALF = (torch.float16, torch.bfloat16)
 VECTOR = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 """Keys whose weights the flash kernel for CPUs computes at once. Where the last of them are fewer,
 these get theirs by another exponential, which in half precision rounds some otherwise."""
+_KEYS, _SHORT = 512, 192
 
 # Before torch 2.9 the flash kernel for CPUs needs as many heads of keys as of queries: given fewer,
 # it does not complain but reads past their end.
@@ -163,6 +165,15 @@ def attention_with_sinks(
     products = torch.cat([products, column], -1)
     products -= products.amax(-1, keepdim=True)
     return products.softmax(-1)[..., :-1].to(value.dtype) @ value
+
+
+def n_keys_if_cut(n_keys: int) -> int:
+    """Return with how many keys the flash kernel for CPUs computes tokens of a longer text.
+
+    It takes up to 512 keys at once, whose products it adds up by how many there are. How long the
+    text is need not be known: one that is cut behind 192 tokens is taken for one of 512 or more.
+    """
+    return _KEYS if _SHORT < n_keys < _KEYS else -(-n_keys // VECTOR) * VECTOR
 
 
 def _missing_rows(n_rows: int) -> int:

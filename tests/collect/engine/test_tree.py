@@ -175,17 +175,20 @@ def test_a_remainder_is_shared_with_no_token_outside_of_one() -> None:
     assert not build_tree(rows, [0, 0, 0])[0].in_remainder.any()
 
 
-def test_a_branch_that_is_cut_gets_keys_up_to_a_multiple_that_no_query_sees() -> None:
+def test_a_branch_that_is_cut_gets_more_keys_that_no_query_sees() -> None:
     tree, _ = build_tree([[1, 2, 3, 4, 5, 6, 7]], [0], remainder_of=4)
     keys = np.arange(7)
     chunk = Chunk(0, tree.depth[:3], tree.end[:3], tree.in_remainder[:3])
-    (block,), _ = branch_blocks(chunk, vector=4)
+    (block,), _ = branch_blocks(chunk, n_keys_if_cut=lambda n_keys: 4)
     assert np.asarray(block.keys).tolist() == [0, 1, 2, 2]
     assert block.mask is not None
     assert block.mask.tolist() == np.tri(3, 4, dtype=bool).tolist()
-    chunk = Chunk(3, tree.depth[keys], tree.end[keys] - 3, tree.in_remainder[keys])
-    (block,), _ = branch_blocks(chunk, vector=4)
-    assert np.asarray(block.keys).tolist() == keys.tolist()
+    whole = Chunk(3, tree.depth[keys], tree.end[keys] - 3, tree.in_remainder[keys])
+    even, _ = build_tree([[1, 2, 3, 4]], [0], remainder_of=4)
+    for chunk in (whole, Chunk(0, even.depth, even.end, even.in_remainder)):
+        (block,), _ = branch_blocks(chunk, n_keys_if_cut=lambda n_keys: 8)
+        there = np.arange(len(chunk.depth))
+        assert there[block.keys].tolist() == there.tolist()
 
 
 def test_a_shared_prefix_costs_one_rectangle() -> None:
