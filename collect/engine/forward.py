@@ -8,6 +8,8 @@ So the signature does not count: a pass over three tokens shows which name fills
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,6 +23,7 @@ from .tree import IntArray
 
 __all__ = [
     "CACHE_NAMES",
+    "Autocast",
     "Forward",
     "UnsupportedForwardError",
     "base_model",
@@ -30,6 +33,9 @@ __all__ = [
 
 CACHE_NAMES = ("cache", "past_key_values")
 """What transformers has called the cache, newest first."""
+
+Autocast = Callable[[], AbstractContextManager[Any]]
+"""Makes the context of a forward pass, as lm-eval's mixed precision does."""
 
 _TOKENS = [1, 2, 1]
 _N_TOKENS = len(_TOKENS)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -14,11 +13,9 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-from .forward import UnsupportedForwardError, base_model, first_line
+from .forward import Autocast, UnsupportedForwardError, base_model, first_line
 
-__all__ = ["Autocast", "generated_logprobs", "window_fault"]
-
-Autocast = Callable[[], AbstractContextManager[Any]]
+__all__ = ["generated_logprobs", "window_fault"]
 """Makes the context of each forward pass."""
 
 _OTHER_CHOICES = "its generate does not choose each token by the scores of the one before"

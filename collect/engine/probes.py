@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from .attention.backends import AttentionBackend
 from .attention.blocks import UnsupportedAttentionError
 from .attention.kernels import HALF
-from .forward import UnsupportedForwardError, base_model, first_line
+from .forward import Autocast, UnsupportedForwardError, base_model, first_line
 from .generation.decode import Computation, generate
 from .generation.recording import Recording, UnrecordableStepError
 from .generation.shared_prompts import MIN_SHARED
-from .own_texts import Autocast, generated_logprobs
+from .own_texts import generated_logprobs
 from .scoring import Budget, Target, score_targets
 from .state.scoring import score_by_states
 from .state.texts import generate_by_states

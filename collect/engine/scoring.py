@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Self
@@ -17,7 +17,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from .attention.backends import AttentionBackend, branches, suitable_backends
 from .attention.blocks import attention_over_tree
 from .attention.kernels import HALF, VECTOR
-from .forward import forward_of
+from .forward import Autocast, forward_of
 from .plan import Chunk
 from .tree import IntArray, build_tree
 
@@ -221,7 +221,7 @@ def score_targets(
     *,
     attention_backend: AttentionBackend | None = None,
     softmax_dtype: torch.dtype | None = None,
-    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    autocast: Autocast = nullcontext,
     on_progress: Callable[[int], Any] | None = None,
 ) -> tuple[list[tuple[float, bool]], ScoringStats]:
     """Score every continuation, reading each distinct prefix of all inputs once.
@@ -256,7 +256,7 @@ def score_targets(
 
     """
     device = next(model.parameters()).device
-    attention_backend = attention_backend or suitable_backends(model)[0]
+    attention_backend = attention_backend or suitable_backends(model, autocast)[0]
     tree, located = build_tree(
         [target.inputs for target in targets],
         [len(target.continuation) for target in targets],

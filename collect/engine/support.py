@@ -8,15 +8,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import nn
 from transformers.configuration_utils import PretrainedConfig
 
 from .attention.backends import AttentionBackend, suitable_backends
-from .forward import base_model
+from .forward import Autocast, base_model
 from .generation.recording import Recording, traced
 from .length import CHUNKED, length_limit
-from .own_texts import Autocast, window_fault
+from .own_texts import window_fault
 from .probes import generation_probe, probe, recording_probe, state_probe, state_texts_probe
 from .quantised import rounding_fault
 from .state.forking import ATTENTION, goes_on_from_states, has_recurrent_state, state_line
@@ -100,7 +99,7 @@ def find_support(
 
 
 def _support_of(model: nn.Module, backend: str, autocast: Autocast) -> Support:
-    first, *others = suitable_backends(model, _autocast_dtype(autocast))
+    first, *others = suitable_backends(model, autocast)
     outside = _outside(model, backend)
     if outside is not None:
         return Support(first, unsupported_reason=outside, unsupported_texts=outside)
@@ -128,12 +127,6 @@ def _support_of(model: nn.Module, backend: str, autocast: Autocast) -> Support:
         unsupported_reason=None,
         unsupported_texts=fault,
     )
-
-
-def _autocast_dtype(autocast: Autocast) -> torch.dtype | None:
-    """Return the type that a forward pass on a CPU computes in where autocast is on, or None."""
-    with autocast():
-        return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
 
 
 def unsupported_reason(

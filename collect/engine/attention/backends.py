@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import torch
 from torch import nn
 
+from ..forward import Autocast
 from ..plan import Chunk, branch_blocks, cascade_blocks, tree_blocks
 from .blocks import Attention, ChunkAttention
 from .kernels import HALF, n_keys_if_cut
@@ -50,7 +52,7 @@ def flash_levels(chunk: Chunk) -> Attention:
     return LevelAttention(chunk, FlashVarlen())
 
 
-def suitable_backends(model: nn.Module, dtype: torch.dtype | None = None) -> list[AttentionBackend]:
+def suitable_backends(model: nn.Module, autocast: Autocast = nullcontext) -> list[AttentionBackend]:
     """Return the backends that may serve a model on the device it is on, fastest first.
 
     The first that reproduces the model's own log-probabilities is the one to use, see
@@ -60,13 +62,16 @@ def suitable_backends(model: nn.Module, dtype: torch.dtype | None = None) -> lis
     ----------
     model : Module
         The model.
-    dtype : dtype, optional
-        In which it computes on a CPU, where that is not the type of its weights.
+    autocast : callable
+        Makes the context of each forward pass.
 
     """
     parameter = next(model.parameters())
     if parameter.device.type == "cpu":
-        return [branches if (dtype or parameter.dtype) in HALF else cascade]
+        with autocast():
+            mixed = torch.is_autocast_enabled("cpu")
+            dtype = torch.get_autocast_dtype("cpu") if mixed else parameter.dtype
+        return [branches if dtype in HALF else cascade]
     if parameter.is_cuda and parameter.dtype in HALF and FlashVarlen.is_there():
         return [flash_levels, masked]
     return [masked]

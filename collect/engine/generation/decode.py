@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..attention.backends import AttentionBackend, suitable_backends
 from ..attention.blocks import attention_over_tree
-from ..forward import forward_of
+from ..forward import Autocast, forward_of
 from ..plan import Chunk
 from .kv_cache import Prefilling, RowStore
 from .loop import DecodingStats, Picker, run_batch
@@ -75,7 +75,7 @@ def generate(
     rows: int,
     prefill_tokens: int,
     computation: Computation = _PLAIN,
-    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    autocast: Autocast = nullcontext,
     on_finished: Callable[[int], Any] | None = None,
 ) -> tuple[list[list[int]], DecodingStats]:
     """Continue every prompt until it is finished.
@@ -138,7 +138,8 @@ class _Run:
         self, step: DecodeStep, pick: Picker, computation: Computation, prompts: list[Prompt]
     ) -> None:
         self.decode_step, self.store, self.pick = step, step.store, pick
-        self.attention_backend = computation.attention_backend or suitable_backends(step.model)[0]
+        backend = computation.attention_backend
+        self.attention_backend = backend or suitable_backends(step.model, step.autocast)[0]
         self.waiting = deque(prompts)
         self.active: list[_Row] = []
         self.stored: set[Segment] = set()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..attention.blocks import Slot
-from ..forward import Forward
+from ..forward import Autocast, Forward
 from .kv_cache import DecodeAttention, Decoding, RowStore, SharedSegment
 from .shared_prompts import Segment
 
@@ -108,7 +105,7 @@ class DecodeStep:
     forward: Forward
     slot: Slot
     store: RowStore
-    autocast: Callable[[], AbstractContextManager[Any]]
+    autocast: Autocast
 
     @property
     def device(self) -> torch.device:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.models.utils import (
@@ -13,7 +12,7 @@ from lm_eval.models.utils import (
 )
 
 from ..budget import free_memory, generation_rows
-from ..forward import base_model
+from ..forward import Autocast, base_model
 from ..length import LengthLimit
 from ..tokens import encode_unique
 from .loop import DecodingStats
@@ -39,7 +38,7 @@ def generate_texts(
     seeds: Sequence[int],
     generate: Generate,
     prefill_tokens: int,
-    autocast: Callable[[], AbstractContextManager[Any]],
+    autocast: Autocast,
     on_finished: Callable[[int], Any],
     limit: LengthLimit | None,
     stores_shared_once: bool,

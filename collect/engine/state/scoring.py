@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..forward import Autocast
 from ..scoring import Budget, ScoringStats, Target, TargetScores
 from ..tree import IntArray, TokenTree, build_tree
 from .forking import SHORTEST_PASS, State, StateForward, cuts, fork
@@ -34,7 +35,7 @@ def score_by_states(
     budget: Budget,
     *,
     softmax_dtype: torch.dtype | None = None,
-    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    autocast: Autocast = nullcontext,
     on_progress: Callable[[int], Any] | None = None,
     forward: StateForward | None = None,
 ) -> tuple[list[tuple[float, bool]], ScoringStats]:
@@ -73,7 +74,7 @@ class _Run:
         tree: TokenTree,
         scores: TargetScores,
         budget: Budget,
-        autocast: Callable[[], AbstractContextManager[Any]],
+        autocast: Autocast,
         stats: ScoringStats,
         on_progress: Callable[[int], Any] | None,
     ) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..forward import Autocast
 from ..generation.loop import DecodingStats, Picker, run_batch
 from ..generation.shared_prompts import Prompt, Segment, share_prompts
 from ..tree import IntArray
@@ -30,7 +31,7 @@ def generate_by_states(
     rows: int,
     prefill_tokens: int,
     state_bytes: int = 2**28,
-    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    autocast: Autocast = nullcontext,
     on_finished: Callable[[int], Any] | None = None,
 ) -> tuple[list[list[int]], DecodingStats]:
     """Continue every prompt until it is finished.
@@ -69,7 +70,7 @@ class _Run:
         prompts: list[Prompt],
         pick: Picker,
         state_bytes: int,
-        autocast: Callable[[], AbstractContextManager[Any]],
+        autocast: Autocast,
     ) -> None:
         self.forward, self.pick, self.autocast = forward, pick, autocast
         self.state_bytes = state_bytes

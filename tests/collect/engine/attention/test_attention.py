@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 import device
@@ -196,7 +197,8 @@ def test_half_precision_on_cuda_reads_by_levels(monkeypatch: pytest.MonkeyPatch)
 def test_attention_backends_by_device() -> None:
     model = build_model()
     assert suitable_backends(model) == [cascade]
-    assert suitable_backends(model, torch.bfloat16) == [branches]
+    mixed = partial(torch.autocast, "cpu", torch.bfloat16)
+    assert suitable_backends(model, mixed) == [branches]
     assert suitable_backends(model.to(torch.float16)) == [branches]
     assert suitable_backends(model.to("meta")) == [masked]
 
