@@ -115,18 +115,6 @@ def test_weights_of_quanto(weights: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert_scores_as_hf_does(model, TOKENIZER)
 
 
-class Linear8bitLt(torch.nn.Linear):
-    """Has the name of bitsandbytes' layer; the package is none of this project's."""
-
-
-def test_int8_of_bitsandbytes_is_refused_by_name() -> None:
-    """The columns it computes in full are chosen over a whole call: 0.05 nats and more apart."""
-    model = wide()
-    own = model.model.layers[0].mlp.up_proj
-    model.model.layers[0].mlp.up_proj = Linear8bitLt(own.in_features, own.out_features)
-    assert unsupported_reason(model) == "bitsandbytes' int8 chooses columns by all rows of a call"
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch.ao
 def test_activations_rounded_by_their_batch() -> None:
     # activations rounded by what else is in the batch have no score of their own to reproduce
@@ -170,7 +158,7 @@ def test_fp8_is_brought_back_on_a_cpu(method: str, block: list[int], tmp_path: P
 
 
 def quantised(folder: Path, package: str, settings: Any) -> Any:
-    """Return a model that a package of its own quantises; none of them is among the tests'."""
+    """Return a model that a package of its own quantises."""
     pytest.importorskip(package, reason=f"{package} is not installed: only its name is tested")
     wide(hidden_size=64, intermediate_size=64).save_pretrained(folder)
     return AutoModelForCausalLM.from_pretrained(
@@ -178,6 +166,7 @@ def quantised(folder: Path, package: str, settings: Any) -> Any:
     ).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of packages that are newer than their callers
 def test_nf4_of_bitsandbytes(tmp_path: Path) -> None:
     def settings() -> Any:
@@ -186,6 +175,19 @@ def test_nf4_of_bitsandbytes(tmp_path: Path) -> None:
         )
 
     assert_scores_as_hf_does(quantised(tmp_path, "bitsandbytes", settings), TOKENIZER)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of packages that are newer than their callers
+def test_int8_of_bitsandbytes_is_refused_by_name(tmp_path: Path) -> None:
+    """The columns it computes in full are chosen over a whole call: 0.05 nats and more apart."""
+
+    def settings() -> Any:
+        return transformers.BitsAndBytesConfig(load_in_8bit=True)
+
+    model = quantised(tmp_path, "bitsandbytes", settings)
+    del model.config.quantization_config  # which is refused as well
+    assert unsupported_reason(model) == "bitsandbytes' int8 chooses columns by all rows of a call"
 
 
 @pytest.mark.filterwarnings("ignore")  # of packages that are newer than their callers
