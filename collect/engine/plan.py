@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .tree import IntArray
 
-__all__ = ["Block", "BlockPlanner", "Chunk", "branch_blocks", "cascade_blocks", "tree_blocks"]
+__all__ = ["Block", "BlockPlanner", "Chunk", "cascade_blocks", "runs_to_leaves", "tree_blocks"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -32,16 +32,15 @@ class Chunk:
         Position of every key in its sequences.
     end : array of shape (n_past + n_tokens,)
         First token of the chunk, counted from its start, that no longer sees this key.
-    in_remainder : bool array of shape (n_past + n_tokens,), optional
-        Which keys stand in the remainder of their texts, see
-        :func:`~capspace.collect.engine.tree.build_tree`; where it matters.
+    mark : array of shape (n_past + n_tokens,), optional
+        The mark of each key in its texts, see :func:`~capspace.collect.engine.tree.build_tree`.
 
     """
 
     n_past: int
     depth: IntArray
     end: IntArray
-    in_remainder: BoolArray | None = None
+    mark: IntArray | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -74,8 +73,9 @@ class Block:
         The keys, counted from the first ancestor.
     causal : bool
         Query ``i`` sees the first ``i + 1`` keys, and ``mask`` is None.
-    mask : array of shape (stop - start, n_keys), optional
-        Which keys each query sees; None, unless ``causal``, is all of them.
+    mask : array of shape (n_queries, n_keys), optional
+        Which keys each query sees; None, unless ``causal``, is all of them. For more queries than
+        there are, a kernel gets the last one as often again.
     has_blind_queries : bool
         Some rows of ``mask`` are all False.
 
@@ -106,41 +106,6 @@ def tree_blocks(chunk: Chunk, window: int | None = None) -> tuple[list[Block], l
     n_keys = len(chunk.depth)
     mask = chunk.visible(np.arange(chunk.n_tokens), np.arange(n_keys), window)
     return [Block(0, chunk.n_tokens, slice(0, n_keys), mask=mask)], []
-
-
-def branch_blocks(
-    chunk: Chunk, window: int | None = None, n_keys_if_cut: Callable[[int], int] = int
-) -> tuple[list[Block], list[Block]]:
-    """Return a block for each branch, with all keys from the root to its leaf, and no others.
-
-    The tokens of a block and its keys are those of one text in the order of the text, so that a
-    kernel adds them up as it does for that text alone. Tokens that several texts share are in the
-    block of the first of them.
-
-    Parameters
-    ----------
-    chunk : Chunk
-        The tokens.
-    window : int, optional
-        Sliding window: a query sees keys less than this many positions back.
-    n_keys_if_cut : callable
-        To how many keys those of a block are extended, by keys that no query sees, where the chunk
-        ends before the remainder of its text: those that the kernel takes of the whole text.
-
-    """
-    blocks: list[Block] = []
-    for start, stop in _branches(chunk):
-        last = chunk.n_past + stop - 1
-        keys = np.flatnonzero(chunk.end[: last + 1] >= stop)
-        marks = chunk.in_remainder
-        is_cut = marks is not None and chunk.end[last] > stop and not marks[last]
-        missing = n_keys_if_cut(len(keys)) - len(keys) if is_cut else 0
-        if len(keys) + missing == stop - start and chunk.reached_by(window) is None:
-            blocks.append(Block(start, stop, slice(int(keys[0]), last + 1), causal=True))
-            continue
-        mask = np.pad(chunk.visible(np.arange(start, stop), keys, window), ((0, 0), (0, missing)))
-        blocks.append(Block(start, stop, np.pad(keys, (0, missing), mode="edge"), mask=mask))
-    return blocks, []
 
 
 def cascade_blocks(
@@ -213,7 +178,7 @@ def _is_small(piece: _Piece, now: int) -> bool:
     return piece.since == now and piece.stop - piece.start < SMALL_PIECE
 
 
-def _branches(chunk: Chunk) -> list[tuple[int, int]]:
+def runs_to_leaves(chunk: Chunk) -> list[tuple[int, int]]:
     """Return (start, stop) of each run of tokens that ends with a leaf."""
     end = chunk.end[chunk.n_past :]
     leaves = np.arange(1, chunk.n_tokens) >= end[:-1]
@@ -225,7 +190,7 @@ def _groups(chunk: Chunk, group_tokens: int) -> list[tuple[int, int, int]]:
     """Return (start, stop, depth of the highest attachment) of consecutive groups of branches."""
     depth = chunk.depth[chunk.n_past :]
     groups: list[tuple[int, int, int]] = []
-    for start, stop in _branches(chunk):
+    for start, stop in runs_to_leaves(chunk):
         attach = int(depth[start])
         if groups:
             first, _, highest = groups[-1]

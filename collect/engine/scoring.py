@@ -16,7 +16,8 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from .attention.backends import AttentionBackend, branches, suitable_backends
 from .attention.blocks import attention_over_tree
-from .attention.kernels import HALF, VECTOR
+from .attention.branches import marks_of_text
+from .attention.kernels import HALF
 from .forward import Autocast, forward_of
 from .plan import Chunk
 from .tree import IntArray, build_tree
@@ -260,7 +261,7 @@ def score_targets(
     tree, located = build_tree(
         [target.inputs for target in targets],
         [len(target.continuation) for target in targets],
-        remainder_of=VECTOR if attention_backend is branches else 1,
+        marks_of_text if attention_backend is branches else None,
     )
     stats = ScoringStats(
         requested_tokens=sum(len(target.inputs) for target in targets), unique_tokens=len(tree)
@@ -282,7 +283,7 @@ def score_targets(
             stop = _stop(start, len(tree), needed, budget)
             keys = np.concatenate([path, np.arange(start, stop)])
             slot.attention = attention_backend(
-                Chunk(len(path), tree.depth[keys], tree.end[keys] - start, tree.in_remainder[keys])
+                Chunk(len(path), tree.depth[keys], tree.end[keys] - start, tree.mark[keys])
             )
             next_path = tree.path_after(path, start, stop)
             shared_path.index = torch.from_numpy(np.searchsorted(keys, next_path)).to(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ __all__ = ["IntArray", "TokenTree", "build_tree", "shared_prefix_length", "sort_
 
 IntArray = NDArray[np.int64]
 
-_MARK = 1 << 31  # beyond every token id
+_TOKEN_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class TokenTree:
         Position of each token in the sequences that hold it, from 0.
     end : array of shape (n,)
         Entries ``i + 1 .. end[i] - 1`` are the descendants of entry ``i``.
-    in_remainder : bool array of shape (n,)
-        Whether an entry stands in the remainder of its sequences, see `build_tree`.
+    mark : array of shape (n,)
+        The mark of each token in the sequences that hold it, see `build_tree`.
 
     Notes
     -----
@@ -41,7 +41,7 @@ class TokenTree:
     tokens: IntArray
     depth: IntArray
     end: IntArray
-    in_remainder: NDArray[np.bool_]
+    mark: IntArray
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -81,7 +81,9 @@ def shared_prefix_length(left: IntArray, right: IntArray) -> int:
 
 
 def build_tree(
-    sequences: Sequence[Sequence[int]], tails: Sequence[int], remainder_of: int = 1
+    sequences: Sequence[Sequence[int]],
+    tails: Sequence[int],
+    marks_of: Callable[[int], IntArray] | None = None,
 ) -> tuple[TokenTree, list[IntArray]]:
     """Build the prefix tree of ``sequences`` and say where each of them ends in it.
 
@@ -91,9 +93,9 @@ def build_tree(
         May repeat, and may be prefixes of each other.
     tails : sequence of int
         For each sequence, how many of its last tokens to locate.
-    remainder_of : int
-        The last tokens of a sequence that make its length no multiple of this are its remainder.
-        Tokens in a remainder share no entry with those that are in none.
+    marks_of : callable, optional
+        Given the length of a sequence, returns a mark of each of its tokens, at least 0. Sequences
+        share an entry only where their tokens have the same mark. No token has one if None.
 
     Returns
     -------
@@ -104,11 +106,12 @@ def build_tree(
         ``tails[i]`` tokens.
 
     """
-    keys = [sort_key(_marked(sequence, remainder_of)) for sequence in sequences]
+    keys = [_sort_key_of(sequence, marks_of) for sequence in sequences]
+    width = 4 if marks_of is None else 8
     tail_of: dict[bytes, int] = {}
     for key, tail in zip(keys, tails, strict=True):
         tail_of[key] = max(tail, tail_of.get(key, 0))
-    longest = max((len(key) // 4 for key in tail_of), default=0)
+    longest = max((len(key) // width for key in tail_of), default=0)
     path = np.empty(longest, dtype=np.int64)
     previous = np.empty(0, dtype=np.int64)
     tokens: list[IntArray] = [previous]
@@ -117,7 +120,7 @@ def build_tree(
     located: dict[bytes, IntArray] = {}
     size = 0
     for key in sorted(tail_of):
-        row = np.frombuffer(key, dtype=">u4").astype(np.int64)
+        row = np.frombuffer(key, dtype=f">u{width}").astype(np.int64)
         shared = shared_prefix_length(previous, row)
         closed.append((path[shared : len(previous)].copy(), size))
         path[shared : len(row)] = np.arange(size, size + len(row) - shared)
@@ -130,14 +133,16 @@ def build_tree(
     for entries, stop in closed:
         end[entries] = stop
     marked = np.concatenate(tokens)
-    tree = TokenTree(marked & ~_MARK, np.concatenate(depth), end, (marked & _MARK).astype(bool))
+    mark = marked >> _TOKEN_BITS
+    tree = TokenTree(marked - (mark << _TOKEN_BITS), np.concatenate(depth), end, mark)
     return tree, [
         located[key][len(located[key]) - tail :] for key, tail in zip(keys, tails, strict=True)
     ]
 
 
-def _marked(sequence: Sequence[int], remainder_of: int) -> IntArray:
-    """Return the tokens of a sequence, those of its remainder with a mark."""
-    row = np.array(sequence, dtype=np.int64)
-    row[len(row) - len(row) % remainder_of :] |= _MARK
-    return row
+def _sort_key_of(sequence: Sequence[int], marks_of: Callable[[int], IntArray] | None) -> bytes:
+    """Return bytes that are equal as far as two sequences share entries."""
+    if marks_of is None:
+        return sort_key(sequence)
+    tokens = np.asarray(sequence, dtype=np.int64)
+    return (tokens + (marks_of(len(tokens)) << _TOKEN_BITS)).astype(">u8").tobytes()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 
 import torch
 from torch import nn
 
 from ..forward import Autocast
-from ..plan import Chunk, branch_blocks, cascade_blocks, tree_blocks
+from ..plan import Chunk, cascade_blocks, tree_blocks
 from .blocks import Attention, ChunkAttention
-from .kernels import HALF, n_keys_if_cut
+from .branches import branch_blocks
+from .kernels import HALF
 from .varlen import FlashVarlen, LevelAttention
 
 __all__ = [
@@ -44,7 +44,7 @@ def branches(chunk: Chunk) -> Attention:
     Parts that are computed by themselves are each rounded, which in half precision moves a score
     further than the model's own batches do.
     """
-    return ChunkAttention(chunk, partial(branch_blocks, n_keys_if_cut=n_keys_if_cut))
+    return ChunkAttention(chunk, branch_blocks)
 
 
 def flash_levels(chunk: Chunk) -> Attention:

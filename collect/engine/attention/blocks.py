@@ -79,9 +79,9 @@ class ChunkAttention:
     chunk : Chunk
         The tokens and their ancestors.
     planner : callable
-        Cuts the chunk into blocks: :func:`~capspace.collect.engine.plan.branch_blocks`,
-        :func:`~capspace.collect.engine.plan.cascade_blocks` or
-        :func:`~capspace.collect.engine.plan.tree_blocks`.
+        Cuts the chunk into blocks: :func:`~capspace.collect.engine.plan.cascade_blocks`,
+        :func:`~capspace.collect.engine.plan.tree_blocks` or
+        :func:`~capspace.collect.engine.attention.branches.branch_blocks`.
 
     """
 
@@ -138,7 +138,7 @@ class ChunkAttention:
     def _attend(
         self, block: Block, query: Tensor, key: Tensor, value: Tensor, layer: Layer, alone: bool
     ) -> tuple[Tensor, Tensor]:
-        query = query[:, :, block.start : block.stop]
+        query, n_queries = query[:, :, block.start : block.stop], block.stop - block.start
         if isinstance(block.keys, slice):
             key, value = key[:, :, block.keys], value[:, :, block.keys]
         else:
@@ -147,12 +147,13 @@ class ChunkAttention:
         mask = bias = None
         if block.mask is not None:
             mask = self._tensor(block.mask, query.device, None)
+            query = _repeating_last(query, len(block.mask))
         if alone and layer.sinks is not None:
             part = attention_with_sinks(query, key, value, layer.scores, layer.sinks, mask)
-            return part, part.new_empty(0)
+            return part[:, :, :n_queries], part.new_empty(0)
         if block.mask is not None:
             bias = self._tensor(block.mask, query.device, query.dtype)
-        return partial_attention(
+        part, weight = partial_attention(
             query,
             key,
             value,
@@ -163,6 +164,7 @@ class ChunkAttention:
             has_blind_queries=block.has_blind_queries,
             alone=alone,
         )
+        return part[:, :, :n_queries], weight if alone else weight[:, :, :n_queries]
 
     def _tensor(self, array: Any, device: torch.device, dtype: torch.dtype | None) -> Tensor:
         """Return ``array`` on ``device``: as it is or, given a dtype, as an additive mask."""
@@ -173,6 +175,13 @@ class ChunkAttention:
                 tensor = torch.zeros_like(tensor, dtype=dtype).masked_fill_(~tensor, -torch.inf)
             self._tensors[name] = tensor
         return self._tensors[name]
+
+
+def _repeating_last(query: Tensor, n_queries: int) -> Tensor:
+    """Return so many queries, the last one as often as there are too few."""
+    missing = n_queries - query.shape[2]
+    last = query[:, :, -1:].expand(-1, -1, missing, -1)
+    return torch.cat([query, last], 2) if missing > 0 else query
 
 
 def _as_own_code(query: Tensor, layer: Layer) -> bool:

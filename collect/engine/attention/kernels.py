@@ -10,21 +10,15 @@ from torch import Tensor, nn
 
 __all__ = [
     "HALF",
-    "VECTOR",
     "Scores",
     "add_part",
     "apply_sinks",
     "attention_with_sinks",
-    "n_keys_if_cut",
     "partial_attention",
 ]
 
 HALF = (torch.float16, torch.bfloat16)
 """Types of 16 bits, in which each rounding shows in a score."""
-VECTOR = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
-"""Keys whose weights the flash kernel for CPUs computes at once. Where the last of them are fewer,
-these get theirs by another exponential, which in half precision rounds some otherwise."""
-_KEYS, _SHORT = 512, 192
 
 # Before torch 2.9 the flash kernel for CPUs needs as many heads of keys as of queries: given fewer,
 # it does not complain but reads past their end.
@@ -99,15 +93,9 @@ def partial_attention(
             bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
         if not _KERNEL_GROUPS_HEADS:
             key, value = _repeated_heads(query, key, value)
-        n_rows = query.shape[2]
-        missing = 0 if causal or query.dtype not in HALF else _missing_rows(n_rows)
-        if missing:
-            query = _with_last_row(query, missing)
-            bias = None if bias is None else _with_last_row(bias, missing)
         output, weight = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=bias, scale=scores.scale
         )
-        output, weight = output[:, :, :n_rows], weight[:, :, :n_rows]
         if has_blind_queries and mask is not None:
             # the kernel reports a log-sum-exp of 0.0, not -inf, for a query that sees no key
             blind = ~mask.any(-1)
@@ -165,30 +153,6 @@ def attention_with_sinks(
     products = torch.cat([products, column], -1)
     products -= products.amax(-1, keepdim=True)
     return products.softmax(-1)[..., :-1].to(value.dtype) @ value
-
-
-def n_keys_if_cut(n_keys: int) -> int:
-    """Return with how many keys the flash kernel for CPUs computes tokens of a longer text.
-
-    It takes up to 512 keys at once, whose products it adds up by how many there are. How long the
-    text is need not be known: one that is cut behind 192 tokens is taken for one of 512 or more.
-    """
-    return _KEYS if _SHORT < n_keys < _KEYS else -(-n_keys // VECTOR) * VECTOR
-
-
-def _missing_rows(n_rows: int) -> int:
-    """Return how many queries are missing for the flash kernel for CPUs to compute all alike.
-
-    It takes blocks of queries, and multiplies fewer than four by other code than more of them,
-    which in half precision rounds some otherwise.
-    """
-    block = 256 if n_rows >= 768 else 64 if n_rows >= 192 else 32
-    return max(0, 4 - (n_rows % block or block))
-
-
-def _with_last_row(rows: Tensor, times: int) -> Tensor:
-    """Return a tensor (..., n, k) with its last row as often again."""
-    return torch.cat([rows, rows[..., -1:, :].expand(*rows.shape[:-2], times, -1)], -2)
 
 
 def _repeated_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

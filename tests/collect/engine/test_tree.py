@@ -9,16 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capspace.collect.engine.attention.branches import branch_blocks
 from capspace.collect.engine.attention.varlen import levels
-from capspace.collect.engine.plan import (
-    Block,
-    BlockPlanner,
-    Chunk,
-    branch_blocks,
-    cascade_blocks,
-    tree_blocks,
-)
-from capspace.collect.engine.tree import TokenTree, build_tree
+from capspace.collect.engine.plan import Block, BlockPlanner, Chunk, cascade_blocks, tree_blocks
+from capspace.collect.engine.tree import IntArray, TokenTree, build_tree
 
 token = st.integers(0, 2)  # few values, so that random sequences share prefixes
 sequences = st.lists(st.lists(token, min_size=1, max_size=30), min_size=1, max_size=25)
@@ -166,29 +160,18 @@ def test_a_branch_has_the_keys_of_its_text_in_their_order() -> None:
     assert keys == [[0, 1, 2, 3], [0, 1, 4], [0, 5], [6]]
 
 
-def test_a_remainder_is_shared_with_no_token_outside_of_one() -> None:
-    rows = [[1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
-    tree, located = build_tree(rows, [5, 6, 9], remainder_of=4)
+def test_tokens_of_different_marks_are_not_shared() -> None:
+    def marks_of(n_tokens: int) -> IntArray:
+        return np.array([n_tokens % 4 * (place >= n_tokens // 4 * 4) for place in range(n_tokens)])
+
+    rows = [[1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7, 8]]
+    tree, located = build_tree(rows, [5, 6, 8], marks_of)
     assert [tree.tokens[entries].tolist() for entries in located] == rows
-    assert [tree.in_remainder[entries].sum() for entries in located] == [1, 2, 1]
-    assert len(tree) == 9 + 2  # 5 and 6 stand in a remainder, where the longest text has them not
-    assert not build_tree(rows, [0, 0, 0])[0].in_remainder.any()
-
-
-def test_a_branch_that_is_cut_gets_more_keys_that_no_query_sees() -> None:
-    tree, _ = build_tree([[1, 2, 3, 4, 5, 6, 7]], [0], remainder_of=4)
-    keys = np.arange(7)
-    chunk = Chunk(0, tree.depth[:3], tree.end[:3], tree.in_remainder[:3])
-    (block,), _ = branch_blocks(chunk, n_keys_if_cut=lambda n_keys: 4)
-    assert np.asarray(block.keys).tolist() == [0, 1, 2, 2]
-    assert block.mask is not None
-    assert block.mask.tolist() == np.tri(3, 4, dtype=bool).tolist()
-    whole = Chunk(3, tree.depth[keys], tree.end[keys] - 3, tree.in_remainder[keys])
-    even, _ = build_tree([[1, 2, 3, 4]], [0], remainder_of=4)
-    for chunk in (whole, Chunk(0, even.depth, even.end, even.in_remainder)):
-        (block,), _ = branch_blocks(chunk, n_keys_if_cut=lambda n_keys: 8)
-        there = np.arange(len(chunk.depth))
-        assert there[block.keys].tolist() == there.tolist()
+    assert [tree.mark[entries].tolist() for entries in located] == [
+        *([0, 0, 0, 0, 1], [0, 0, 0, 0, 2, 2], [0] * 8)
+    ]
+    assert len(tree) == 4 + 1 + 2 + 4
+    assert not build_tree(rows, [0, 0, 0])[0].mark.any()
 
 
 def test_a_shared_prefix_costs_one_rectangle() -> None:
