@@ -123,7 +123,9 @@ def _n_keys_if_cut(n_keys: int, mark: int) -> int:
 
     """
     n_last = (n_keys - 1) % _KEYS + 1
-    before, half = n_keys - n_last, mark >> 3
+    before, half, n_few = n_keys - n_last, mark >> 3, mark >> 1 & 3
+    if n_few:
+        return (n_keys - 1) // 32 * 32 + n_few
     if half:
         return before + 2 * half
     if mark & 1:

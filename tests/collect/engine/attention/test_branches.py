@@ -40,6 +40,27 @@ def test_marks_say_which_tokens_depend_on_the_length(n_tokens: int) -> None:
     assert (marks >> 3).tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("n_tokens", "stop", "n_keys"),
+    [
+        *((99, 90, 96), (99, 98, 99), (319, 106, 112), (319, 200, 318), (390, 388, 388)),
+        *((600, 300, 512), (600, 586, 592), (837, 602, 608), (837, 700, 836)),
+    ],
+)
+def test_what_is_cut_has_as_many_keys_as_its_text_needs(
+    n_tokens: int, stop: int, n_keys: int
+) -> None:
+    chunk = Chunk(0, np.arange(stop), np.full(stop, n_tokens), marks_of_text(n_tokens)[:stop])
+    blocks, further = branch_blocks(chunk)
+    assert not further
+    assert blocks[-1].stop == stop
+    for block in blocks:
+        assert block.mask is not None
+        seen = np.tri(stop, n_keys, dtype=bool)[block.start : block.stop]
+        assert (block.mask[: block.stop - block.start] == seen).all()
+        assert np.asarray(block.keys)[:stop].tolist() == [*range(stop)]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     torch.backends.cpu.get_cpu_capability() != "AVX512", reason="other CPUs have other kernels"
