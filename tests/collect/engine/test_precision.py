@@ -136,7 +136,7 @@ def test_under_autocast_attention_is_that_of_half_precision() -> None:
     mixed = CapspaceLM(model, **SHARED, mixed_precision_dtype="bfloat16")
     assert mixed._support.attention_backend is branches
     autocast = partial(torch.autocast, "cpu", torch.bfloat16)
-    targets = [Target([*range(1, 200), n], [n]) for n in range(20)]
+    targets = [Target([*range(1, 200), *range(1, 200), n], [n]) for n in range(20)]
     given = {"autocast": autocast, "softmax_dtype": torch.float32}
     by_default, whole, in_parts = (
         score_targets(model, targets, mixed.budget, attention_backend=backend, **given)[0]
