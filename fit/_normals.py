@@ -26,8 +26,8 @@ def exact_normals(n: int, d: int) -> NDArray[np.float64]:
 
     Notes
     -----
-    Random draws Z = QR (m/2, d) give way to √(m/2) Q, whose columns are orthogonal, and each is
-    followed by its mirror image: :math:`\sum_i z_i = 0` and :math:`\sum_i z_i z_i^\top = m I`.
+    Random draws Z (m/2, d) are factored, Z = QR, and replaced by √(m/2) Q; behind these rows come
+    their mirror images: :math:`\sum_i z_i = 0` and :math:`\sum_i z_i z_i^\top = m I`.
 
     References
     ----------

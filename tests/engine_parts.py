@@ -47,6 +47,17 @@ needs_autocast = pytest.mark.skipif(
     device.name() == "elsewhere", reason="the device that stands for others has no autocast"
 )
 
+_CPUINFO = Path("/proc/cpuinfo")
+_IS_MEASURED = (
+    device.name() == "cpu"
+    and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    and _CPUINFO.is_file()
+    and "AuthenticAMD" in _CPUINFO.read_text()
+)
+of_measured_cpus = pytest.mark.skipif(
+    not _IS_MEASURED, reason="how kernels round was measured on AMD's CPUs with AVX-512 alone"
+)
+
 OWN_NAME = next(
     name
     for name in CACHE_NAMES

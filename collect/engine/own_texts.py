@@ -16,7 +16,6 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from .forward import Autocast, UnsupportedForwardError, base_model, first_line
 
 __all__ = ["generated_logprobs", "window_fault"]
-"""Makes the context of each forward pass."""
 
 _OTHER_CHOICES = "its generate does not choose each token by the scores of the one before"
 

@@ -73,11 +73,12 @@ class Block:
         The keys, counted from the first ancestor.
     causal : bool
         Query ``i`` sees the first ``i + 1`` keys, and ``mask`` is None.
-    mask : array of shape (n_queries, n_keys), optional
-        Which keys each query sees; None, unless ``causal``, is all of them. For more queries than
-        there are, a kernel gets the last one as often again.
+    mask : array of shape (stop - start, n_keys), optional
+        Which keys each query sees; None, unless ``causal``, is all of them.
     has_blind_queries : bool
         Some rows of ``mask`` are all False.
+    least_queries : int
+        With how many queries a kernel is to compute the block at least.
 
     """
 
@@ -87,6 +88,7 @@ class Block:
     causal: bool = False
     mask: BoolArray | None = None
     has_blind_queries: bool = False
+    least_queries: int = 1
 
 
 BlockPlanner = Callable[[Chunk, int | None], tuple[list[Block], list[Block]]]

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from .attention.backends import AttentionBackend, branches, suitable_backends
+from .attention.backends import AttentionBackend, marks_for, suitable_backends
 from .attention.blocks import attention_over_tree
-from .attention.branches import marks_of_text
 from .attention.kernels import HALF
 from .forward import Autocast, forward_of
 from .plan import Chunk
@@ -76,8 +75,8 @@ class ScoringStats:
         Tokens a scorer without sharing would read, padding not counted.
     unique_tokens : int
         Distinct prefixes among them, the least any scorer can read. In half precision on a CPU,
-        a prefix counts twice where it is in the remainder of some texts alone, see
-        :func:`~capspace.collect.engine.tree.build_tree`.
+        a prefix counts once for each mark it has, see
+        :func:`~capspace.collect.engine.attention.branches.marks_of_text`.
     fed_tokens : int
         Tokens read.
     logit_rows : int
@@ -258,10 +257,11 @@ def score_targets(
     """
     device = next(model.parameters()).device
     attention_backend = attention_backend or suitable_backends(model, autocast)[0]
+    marks_of = marks_for(attention_backend)
     tree, located = build_tree(
         [target.inputs for target in targets],
         [len(target.continuation) for target in targets],
-        marks_of_text if attention_backend is branches else None,
+        marks_of,
     )
     stats = ScoringStats(
         requested_tokens=sum(len(target.inputs) for target in targets), unique_tokens=len(tree)
@@ -282,20 +282,24 @@ def score_targets(
         while start < len(tree):
             stop = _stop(start, len(tree), needed, budget)
             keys = np.concatenate([path, np.arange(start, stop)])
+            mark = None if marks_of is None else tree.mark[keys]
             slot.attention = attention_backend(
-                Chunk(len(path), tree.depth[keys], tree.end[keys] - start, tree.mark[keys])
+                Chunk(len(path), tree.depth[keys], tree.end[keys] - start, mark)
             )
             next_path = tree.path_after(path, start, stop)
             shared_path.index = torch.from_numpy(np.searchsorted(keys, next_path)).to(device)
             rows = needed[slice(*np.searchsorted(needed, [start, stop]))]
+            places = rows - start
+            if len(rows) == 1:  # twice, as no token is left alone
+                places = places.repeat(2)
             before = _contents(cache)
             try:
                 with autocast():
                     logits = forward(
                         *(model, tree.tokens[start:stop], tree.depth[start:stop]),
-                        *(rows - start, cache),
+                        *(places, cache),
                     )
-                scores.add(rows, logits)
+                scores.add(rows, logits[: len(rows)])
             except torch.OutOfMemoryError:
                 if stop - start == 1:
                     raise
@@ -312,13 +316,18 @@ def score_targets(
 
 
 def _stop(start: int, size: int, needed: IntArray, budget: Budget) -> int:
-    """Return where a chunk from ``start`` ends: what is left is cut evenly, within the budget."""
+    """Return where a chunk from ``start`` ends: what is left is cut evenly, within the budget.
+
+    No token is left alone: matrices of one row are multiplied by other code, which in half
+    precision shows.
+    """
     left = size - start
     stop = start + -(-left // -(-left // budget.tokens))
     first = int(np.searchsorted(needed, start))
     if first + budget.rows < len(needed):
         stop = min(stop, int(needed[first + budget.rows]))
-    return stop
+    leaves_one = size - stop == 1 and stop - start > 2
+    return stop - 1 if leaves_one else stop
 
 
 def _contents(cache: DynamicCache) -> list[tuple[_PathLayer, Tensor | None, Tensor | None]]:

@@ -12,7 +12,7 @@ __all__ = ["IntArray", "TokenTree", "build_tree", "shared_prefix_length", "sort_
 
 IntArray = NDArray[np.int64]
 
-_TOKEN_BITS = 32
+_TOKEN_BITS = 20  # of 32, the others are those of a mark
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def build_tree(
     tails : sequence of int
         For each sequence, how many of its last tokens to locate.
     marks_of : callable, optional
-        Given the length of a sequence, returns a mark of each of its tokens, at least 0. Sequences
-        share an entry only where their tokens have the same mark. No token has one if None.
+        Given the length of a sequence, returns a mark of each of its tokens, from 0 to 4095.
+        Sequences share an entry only where their tokens have the same mark. All have 0 if None.
 
     Returns
     -------
@@ -106,12 +106,11 @@ def build_tree(
         ``tails[i]`` tokens.
 
     """
-    keys = [_sort_key_of(sequence, marks_of) for sequence in sequences]
-    width = 4 if marks_of is None else 8
+    keys = [sort_key(_marked(sequence, marks_of)) for sequence in sequences]
     tail_of: dict[bytes, int] = {}
     for key, tail in zip(keys, tails, strict=True):
         tail_of[key] = max(tail, tail_of.get(key, 0))
-    longest = max((len(key) // width for key in tail_of), default=0)
+    longest = max((len(key) // 4 for key in tail_of), default=0)
     path = np.empty(longest, dtype=np.int64)
     previous = np.empty(0, dtype=np.int64)
     tokens: list[IntArray] = [previous]
@@ -120,7 +119,7 @@ def build_tree(
     located: dict[bytes, IntArray] = {}
     size = 0
     for key in sorted(tail_of):
-        row = np.frombuffer(key, dtype=f">u{width}").astype(np.int64)
+        row = np.frombuffer(key, dtype=">u4").astype(np.int64)
         shared = shared_prefix_length(previous, row)
         closed.append((path[shared : len(previous)].copy(), size))
         path[shared : len(row)] = np.arange(size, size + len(row) - shared)
@@ -133,16 +132,21 @@ def build_tree(
     for entries, stop in closed:
         end[entries] = stop
     marked = np.concatenate(tokens)
-    mark = marked >> _TOKEN_BITS
+    mark = marked >> _TOKEN_BITS if marks_of is not None else np.zeros_like(marked)
     tree = TokenTree(marked - (mark << _TOKEN_BITS), np.concatenate(depth), end, mark)
     return tree, [
         located[key][len(located[key]) - tail :] for key, tail in zip(keys, tails, strict=True)
     ]
 
 
-def _sort_key_of(sequence: Sequence[int], marks_of: Callable[[int], IntArray] | None) -> bytes:
-    """Return bytes that are equal as far as two sequences share entries."""
+def _marked(
+    sequence: Sequence[int], marks_of: Callable[[int], IntArray] | None
+) -> Sequence[int] | IntArray:
+    """Return numbers that are equal where both a token and its mark are."""
     if marks_of is None:
-        return sort_key(sequence)
+        return sequence
     tokens = np.asarray(sequence, dtype=np.int64)
-    return (tokens + (marks_of(len(tokens)) << _TOKEN_BITS)).astype(">u8").tobytes()
+    if len(tokens) and int(tokens.max()) >> _TOKEN_BITS:
+        raise ValueError(f"token {tokens.max()} has more than {_TOKEN_BITS} bits")
+    marked: IntArray = tokens | marks_of(len(tokens)) << _TOKEN_BITS
+    return marked

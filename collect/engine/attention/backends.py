@@ -10,8 +10,9 @@ from torch import nn
 
 from ..forward import Autocast
 from ..plan import Chunk, cascade_blocks, tree_blocks
+from ..tree import IntArray
 from .blocks import Attention, ChunkAttention
-from .branches import branch_blocks
+from .branches import branch_blocks, marks_of_text
 from .kernels import HALF
 from .varlen import FlashVarlen, LevelAttention
 
@@ -20,6 +21,7 @@ __all__ = [
     "branches",
     "cascade",
     "flash_levels",
+    "marks_for",
     "masked",
     "suitable_backends",
 ]
@@ -39,12 +41,21 @@ def cascade(chunk: Chunk) -> Attention:
 
 
 def branches(chunk: Chunk) -> Attention:
-    """Compute each branch with all of its keys at once, as the model does: on CPUs, in half.
+    """Compute each branch with all of its keys at once: on CPUs, in half precision.
 
-    Parts that are computed by themselves are each rounded, which in half precision moves a score
-    further than the model's own batches do.
+    Parts that are computed by themselves are each rounded, which in half precision shows in scores.
+    Where the chunk has marks, see `marks_for`, a text gets the bits that it has alone.
     """
     return ChunkAttention(chunk, branch_blocks)
+
+
+def marks_for(backend: AttentionBackend) -> Callable[[int], IntArray] | None:
+    """Return how a backend wants the tokens of a text marked, given its length; None is not at all.
+
+    Texts share a token only where it has the same mark, see
+    :func:`~capspace.collect.engine.tree.build_tree`.
+    """
+    return marks_of_text if backend is branches else None
 
 
 def flash_levels(chunk: Chunk) -> Attention:

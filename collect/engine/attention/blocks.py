@@ -138,7 +138,7 @@ class ChunkAttention:
     def _attend(
         self, block: Block, query: Tensor, key: Tensor, value: Tensor, layer: Layer, alone: bool
     ) -> tuple[Tensor, Tensor]:
-        query, n_queries = query[:, :, block.start : block.stop], block.stop - block.start
+        query = query[:, :, block.start : block.stop]
         if isinstance(block.keys, slice):
             key, value = key[:, :, block.keys], value[:, :, block.keys]
         else:
@@ -147,13 +147,12 @@ class ChunkAttention:
         mask = bias = None
         if block.mask is not None:
             mask = self._tensor(block.mask, query.device, None)
-            query = _repeating_last(query, len(block.mask))
         if alone and layer.sinks is not None:
             part = attention_with_sinks(query, key, value, layer.scores, layer.sinks, mask)
-            return part[:, :, :n_queries], part.new_empty(0)
+            return part, part.new_empty(0)
         if block.mask is not None:
             bias = self._tensor(block.mask, query.device, query.dtype)
-        part, weight = partial_attention(
+        return partial_attention(
             query,
             key,
             value,
@@ -163,8 +162,8 @@ class ChunkAttention:
             causal=block.causal,
             has_blind_queries=block.has_blind_queries,
             alone=alone,
+            least_queries=block.least_queries,
         )
-        return part[:, :, :n_queries], weight if alone else weight[:, :, :n_queries]
 
     def _tensor(self, array: Any, device: torch.device, dtype: torch.dtype | None) -> Tensor:
         """Return ``array`` on ``device``: as it is or, given a dtype, as an additive mask."""
@@ -175,13 +174,6 @@ class ChunkAttention:
                 tensor = torch.zeros_like(tensor, dtype=dtype).masked_fill_(~tensor, -torch.inf)
             self._tensors[name] = tensor
         return self._tensors[name]
-
-
-def _repeating_last(query: Tensor, n_queries: int) -> Tensor:
-    """Return so many queries, the last one as often as there are too few."""
-    missing = n_queries - query.shape[2]
-    last = query[:, :, -1:].expand(-1, -1, missing, -1)
-    return torch.cat([query, last], 2) if missing > 0 else query
 
 
 def _as_own_code(query: Tensor, layer: Layer) -> bool:

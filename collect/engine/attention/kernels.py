@@ -9,6 +9,7 @@ from packaging.version import Version
 from torch import Tensor, nn
 
 __all__ = [
+    "FEW",
     "HALF",
     "Scores",
     "add_part",
@@ -19,6 +20,8 @@ __all__ = [
 
 HALF = (torch.float16, torch.bfloat16)
 """Types of 16 bits, in which each rounding shows in a score."""
+FEW = 4
+"""The flash kernel for CPUs computes fewer queries than this by other code than more of them."""
 
 # Before torch 2.9 the flash kernel for CPUs needs as many heads of keys as of queries: given fewer,
 # it does not complain but reads past their end.
@@ -53,6 +56,7 @@ def partial_attention(
     causal: bool = False,
     has_blind_queries: bool = False,
     alone: bool = False,
+    least_queries: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """Attend to some of a query's keys.
 
@@ -74,6 +78,9 @@ def partial_attention(
         ``mask`` leaves some query without a key. Its output is 0, its log-sum-exp -inf.
     alone : bool
         No other part follows, and the log-sum-exp may be left empty.
+    least_queries : int
+        How many queries the flash kernel for CPUs is given at least: the last one again where
+        there are fewer.
 
     Returns
     -------
@@ -93,9 +100,14 @@ def partial_attention(
             bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
         if not _KERNEL_GROUPS_HEADS:
             key, value = _repeated_heads(query, key, value)
+        n_queries = query.shape[2]
+        if n_queries < least_queries:
+            query = _repeating_last(query, least_queries)
+            bias = None if bias is None else _repeating_last(bias, least_queries)
         output, weight = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=bias, scale=scores.scale
         )
+        output, weight = output[:, :, :n_queries], weight[:, :, :n_queries]
         if has_blind_queries and mask is not None:
             # the kernel reports a log-sum-exp of 0.0, not -inf, for a query that sees no key
             blind = ~mask.any(-1)
@@ -153,6 +165,12 @@ def attention_with_sinks(
     products = torch.cat([products, column], -1)
     products -= products.amax(-1, keepdim=True)
     return products.softmax(-1)[..., :-1].to(value.dtype) @ value
+
+
+def _repeating_last(rows: Tensor, n_rows: int) -> Tensor:
+    """Return a tensor (..., n_rows, k) that has the last row of (..., n, k) as often as needed."""
+    last = rows[..., -1:, :].expand(*rows.shape[:-2], n_rows - rows.shape[-2], -1)
+    return torch.cat([rows, last], -2)
 
 
 def _repeated_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..attention.backends import AttentionBackend, suitable_backends
+from ..attention.backends import AttentionBackend, marks_for, suitable_backends
 from ..attention.blocks import attention_over_tree
 from ..forward import Autocast, forward_of
 from ..plan import Chunk
@@ -177,6 +177,8 @@ class _Run:
         pieces: list[tuple[Segment | int, int, int]] = []
         ends: dict[Segment, int] = {}
         tokens: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+        marks_of = marks_for(self.attention_backend)
+        marks: list[np.ndarray[Any, np.dtype[np.int64]]] = []
         size = 0
         new: list[_Row] = []
         while self.waiting and len(new) < most_rows:
@@ -186,6 +188,8 @@ class _Run:
             if new and size + more > most_tokens:
                 break
             self.waiting.popleft()
+            if marks_of is not None:  # what is shared has those of its first prompt
+                marks.append(marks_of(prompt.tail_start + len(prompt.tail))[-more:])
             for segment in fresh:
                 pieces.append((segment, segment.start, size))
                 tokens.append(segment.tokens)
@@ -204,7 +208,10 @@ class _Run:
             depth.append(np.arange(start, start + len(piece)))
             stop = ends[owner] if isinstance(owner, Segment) else place + len(piece)
             end.append(np.full(len(piece), stop))
-        chunk = Chunk(n_past, np.concatenate(depth), np.concatenate(end).astype(np.int64))
+        mark = None
+        if marks:
+            mark = np.concatenate([np.zeros(n_past, dtype=np.int64), *marks])
+        chunk = Chunk(n_past, np.concatenate(depth), np.concatenate(end).astype(np.int64), mark)
         where = [
             (owner, slice(place, place + len(piece)))
             for (owner, _, place), piece in zip(pieces, tokens, strict=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from ..attention.blocks import Layer, UnsupportedAttentionError
-from ..attention.kernels import HALF, add_part, apply_sinks, partial_attention
+from ..attention.kernels import FEW, HALF, add_part, apply_sinks, partial_attention
 from .shared_prompts import Segment
 
 __all__ = ["DecodeAttention", "Decoding", "Prefilling", "RowStore", "SharedSegment"]
@@ -266,6 +266,7 @@ class DecodeAttention:
             layer.scores,
             mask=mask,
             has_blind_queries=mask is not None,
+            least_queries=FEW if query.dtype in HALF else 1,  # the same for few rows and for many
         )
         some, sums = _select(output, 2, rows), _select(total, 2, rows)
         add_part(some, sums, part, weight)

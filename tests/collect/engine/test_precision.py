@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from engine_parts import SIZES, byte_tokenizer, needs_autocast
+from engine_parts import SIZES, byte_tokenizer, needs_autocast, of_measured_cpus
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from capspace.collect.engine.attention.backends import branches, cascade
+from capspace.collect.engine.generation.decode import generate
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.probes import generation_probe, probe
 from capspace.collect.engine.scoring import Target, score_targets
@@ -30,8 +31,8 @@ TEXTS = [
 ]
 
 
-def wide(kind: str) -> Any:
-    config = getattr(transformers, f"{kind}Config")(**{**SIZES, "vocab_size": 300})
+def wide(kind: str, **settings: Any) -> Any:
+    config = getattr(transformers, f"{kind}Config")(**{**SIZES, "vocab_size": 300, **settings})
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config)
     return device.widened(model)
@@ -101,9 +102,34 @@ def test_the_probes_run_as_the_calls_will() -> None:
 
 @pytest.mark.cpu_only("on a GPU there are other kernels for other numbers of rows")
 @pytest.mark.skipif(transformers.__version__ < "5", reason="transformers 4 rounds elsewhere")
-@pytest.mark.skipif(
-    torch.backends.cpu.get_cpu_capability() != "AVX512", reason="other CPUs have other kernels"
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("kind", ["Llama", *OTHERS])
+@pytest.mark.parametrize("beginning", ["It is shared by all. ", "It is longer than a block. " * 5])
+def test_on_a_cpu_half_precision_moves_scores_no_further_than_batches_of_hf(
+    kind: str, dtype: str, beginning: str
+) -> None:
+    model = wide(kind).to(getattr(torch, dtype))
+    shared = {**SHARED, "softmax_dtype": "float32"}
+    contexts = (*(f"{beginning}{i}: " for i in "abc"), "Other: ")
+    pairs = [(a, b) for a in contexts for b in (" yes", " no, never", " it depends")]
+    requests = [Instance("loglikelihood", {}, pair, 0) for pair in pairs]
+
+    def answers(lm: Any) -> Any:
+        return np.array([score for score, _ in lm.loglikelihood(requests, disable_tqdm=True)])
+
+    hf, engine = HFLM(model, batch_size=1, **shared), CapspaceLM(model, **shared)
+    alone = answers(hf)
+    spread = np.abs(answers(HFLM(model, batch_size=8, **shared)) - alone).mean()
+    encoded = [hf._encode_pair(*pair) for pair in pairs]
+    targets = [Target((before + after)[:-1], after) for before, after in encoded]
+    in_parts, _ = score_targets(model, targets, engine.budget, attention_backend=cascade)
+    rounding = np.abs(np.array([score for score, _ in in_parts]) - alone).mean()
+    assert np.abs(answers(engine) - alone).mean() <= max(2 * spread, rounding / 5, 1e-4)
+
+
+@of_measured_cpus
+@pytest.mark.skipif(transformers.__version__ < "5", reason="transformers 4 rounds elsewhere")
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("kind", ["Llama", *OTHERS])
@@ -191,3 +217,30 @@ def test_sinks_are_rounded_as_in_hf(dtype: str) -> None:
     for budget in (None, 17):
         ours = scores(CapspaceLM(model, token_budget=budget, **given))
         assert np.mean(np.isclose(ours, hf, rtol=1e-6, atol=0)) >= 0.75
+
+
+@of_measured_cpus
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_prompts_are_read_as_each_alone(dtype: str) -> None:
+    model = wide("Llama", head_dim=16).to(getattr(torch, dtype))
+    stem = [1 + n % 97 for n in range(112)]  # before the last keys, which depend on the length
+    prompts = [[*stem, 100 + n // 2, *range(120, 120 + 3 * (n // 2))] for n in range(12)]
+    given: dict[int, torch.Tensor] = {}
+
+    def pick(logits: torch.Tensor, indices: list[int]) -> list[int]:
+        given.update(zip(indices, logits.clone(), strict=True))
+        return [7] * len(indices)
+
+    generate(
+        model,
+        prompts,
+        max_new_tokens=1,
+        pick=pick,
+        is_finished=lambda tokens: False,
+        rows=16,
+        prefill_tokens=2048,
+    )
+    with torch.no_grad():
+        own = [model(torch.tensor([prompt])).logits[0, -1] for prompt in prompts]
+    assert [torch.equal(given[row], own[row]) for row in range(12)] == [True] * 12
