@@ -76,7 +76,7 @@ class ScoringStats:
     unique_tokens : int
         Distinct prefixes among them, the least any scorer can read. In half precision on a CPU,
         a prefix counts once for each mark it has, see
-        :func:`~capspace.collect.engine.attention.branches.marks_of_text`.
+        :func:`~capspace.collect.engine.attention.flash_cpu.marks_of_text`.
     fed_tokens : int
         Tokens read.
     logit_rows : int

@@ -12,7 +12,7 @@ from ..forward import Autocast
 from ..plan import Chunk, cascade_blocks, tree_blocks
 from ..tree import IntArray
 from .blocks import Attention, ChunkAttention
-from .branches import branch_blocks, marks_of_text
+from .flash_cpu import branch_blocks, marks_of_text
 from .kernels import HALF
 from .varlen import FlashVarlen, LevelAttention
 

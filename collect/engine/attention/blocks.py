@@ -81,7 +81,7 @@ class ChunkAttention:
     planner : callable
         Cuts the chunk into blocks: :func:`~capspace.collect.engine.plan.cascade_blocks`,
         :func:`~capspace.collect.engine.plan.tree_blocks` or
-        :func:`~capspace.collect.engine.attention.branches.branch_blocks`.
+        :func:`~capspace.collect.engine.attention.flash_cpu.branch_blocks`.
 
     """
 

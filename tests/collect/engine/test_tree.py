@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capspace.collect.engine.attention.branches import branch_blocks
+from capspace.collect.engine.attention.flash_cpu import branch_blocks
 from capspace.collect.engine.attention.varlen import levels
 from capspace.collect.engine.plan import Block, BlockPlanner, Chunk, cascade_blocks, tree_blocks
 from capspace.collect.engine.tree import IntArray, TokenTree, build_tree

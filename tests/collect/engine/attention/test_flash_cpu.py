@@ -10,7 +10,7 @@ import torch
 from engine_parts import of_measured_cpus
 
 from capspace.collect.engine.attention.blocks import ChunkAttention, Layer
-from capspace.collect.engine.attention.branches import branch_blocks, marks_of_text
+from capspace.collect.engine.attention.flash_cpu import branch_blocks, marks_of_text
 from capspace.collect.engine.attention.kernels import FEW, Scores, partial_attention
 from capspace.collect.engine.plan import Chunk
 from capspace.collect.engine.tree import build_tree
