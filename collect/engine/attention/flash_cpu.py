@@ -9,7 +9,7 @@ How the kernel rounds depends on how many queries and keys there are, which show
 - It computes the weights of 16 keys at once (8 without AVX-512), and those of the last ones, beyond
   a multiple of 16, by another exponential.
 
-The sizes of the blocks are those of ``FlashAttentionKernel.cpp`` in torch 2.6 to 2.13; how it adds
+The sizes of the blocks are those of ``FlashAttentionKernel.cpp`` in torch 2.6 to 2.15; how it adds
 up, and the four queries, were found by trial, on an AMD EPYC with AVX-512.
 """
 
