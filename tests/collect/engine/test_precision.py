@@ -20,6 +20,10 @@ from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.probes import generation_probe, probe
 from capspace.collect.engine.scoring import Target, score_targets
 
+of_transformers_5 = pytest.mark.skipif(
+    transformers.__version__ < "5", reason="transformers 4 rounds elsewhere"
+)
+
 SHARED = {"tokenizer": byte_tokenizer(), "max_length": 256}
 OTHERS = ("Qwen3", "Gemma2")
 CONTEXTS = ["The question is long enough to share: ", "What is it? "]
@@ -101,7 +105,7 @@ def test_the_probes_run_as_the_calls_will() -> None:
 
 
 @pytest.mark.cpu_only("on a GPU there are other kernels for other numbers of rows")
-@pytest.mark.skipif(transformers.__version__ < "5", reason="transformers 4 rounds elsewhere")
+@of_transformers_5
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("kind", ["Llama", *OTHERS])
@@ -129,7 +133,7 @@ def test_on_a_cpu_half_precision_moves_scores_no_further_than_batches_of_hf(
 
 
 @of_measured_cpus
-@pytest.mark.skipif(transformers.__version__ < "5", reason="transformers 4 rounds elsewhere")
+@of_transformers_5
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("kind", ["Llama", *OTHERS])
@@ -220,6 +224,7 @@ def test_sinks_are_rounded_as_in_hf(dtype: str) -> None:
 
 
 @of_measured_cpus
+@of_transformers_5
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_prompts_are_read_as_each_alone(dtype: str) -> None:
