@@ -257,11 +257,10 @@ def score_targets(
     """
     device = next(model.parameters()).device
     attention_backend = attention_backend or suitable_backends(model, autocast)[0]
-    marks_of = marks_for(attention_backend)
     tree, located = build_tree(
         [target.inputs for target in targets],
         [len(target.continuation) for target in targets],
-        marks_of,
+        marks_for(attention_backend),
     )
     stats = ScoringStats(
         requested_tokens=sum(len(target.inputs) for target in targets), unique_tokens=len(tree)
@@ -282,7 +281,7 @@ def score_targets(
         while start < len(tree):
             stop = _stop(start, len(tree), needed, budget)
             keys = np.concatenate([path, np.arange(start, stop)])
-            mark = None if marks_of is None else tree.mark[keys]
+            mark = None if tree.mark is None else tree.mark[keys]
             slot.attention = attention_backend(
                 Chunk(len(path), tree.depth[keys], tree.end[keys] - start, mark)
             )
@@ -290,7 +289,7 @@ def score_targets(
             shared_path.index = torch.from_numpy(np.searchsorted(keys, next_path)).to(device)
             rows = needed[slice(*np.searchsorted(needed, [start, stop]))]
             places = rows - start
-            if len(rows) == 1:  # twice, as no token is left alone
+            if len(rows) == 1:  # twice, for the same reason as no token is left alone in `_stop`
                 places = places.repeat(2)
             before = _contents(cache)
             try:
@@ -318,8 +317,8 @@ def score_targets(
 def _stop(start: int, size: int, needed: IntArray, budget: Budget) -> int:
     """Return where a chunk from ``start`` ends: what is left is cut evenly, within the budget.
 
-    No token is left alone: matrices of one row are multiplied by other code, which in half
-    precision shows.
+    Unless the budget is that small, the last token is not left alone: matrices of one row are
+    multiplied by other code, which in half precision shows.
     """
     left = size - start
     stop = start + -(-left // -(-left // budget.tokens))

@@ -27,8 +27,8 @@ class TokenTree:
         Position of each token in the sequences that hold it, from 0.
     end : array of shape (n,)
         Entries ``i + 1 .. end[i] - 1`` are the descendants of entry ``i``.
-    mark : array of shape (n,)
-        The mark of each token in the sequences that hold it, see `build_tree`.
+    mark : array of shape (n,), optional
+        The mark of each token in the sequences that hold it, see `build_tree`; None if none has.
 
     Notes
     -----
@@ -41,7 +41,7 @@ class TokenTree:
     tokens: IntArray
     depth: IntArray
     end: IntArray
-    mark: IntArray
+    mark: IntArray | None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -95,7 +95,8 @@ def build_tree(
         For each sequence, how many of its last tokens to locate.
     marks_of : callable, optional
         Given the length of a sequence, returns a mark of each of its tokens, from 0 to 4095.
-        Sequences share an entry only where their tokens have the same mark. All have 0 if None.
+        Sequences share an entry only where their tokens have the same mark. No token has one if
+        None.
 
     Returns
     -------
@@ -104,6 +105,11 @@ def build_tree(
     located : list of arrays
         For each sequence, in the order given, the entries of ``tree`` that hold its last
         ``tails[i]`` tokens.
+
+    Raises
+    ------
+    ValueError
+        If tokens that have marks are not below 2^20.
 
     """
     keys = [sort_key(_marked(sequence, marks_of)) for sequence in sequences]
@@ -132,8 +138,11 @@ def build_tree(
     for entries, stop in closed:
         end[entries] = stop
     marked = np.concatenate(tokens)
-    mark = marked >> _TOKEN_BITS if marks_of is not None else np.zeros_like(marked)
-    tree = TokenTree(marked - (mark << _TOKEN_BITS), np.concatenate(depth), end, mark)
+    if marks_of is None:
+        tree = TokenTree(marked, np.concatenate(depth), end, None)
+    else:
+        own = marked & (1 << _TOKEN_BITS) - 1
+        tree = TokenTree(own, np.concatenate(depth), end, marked >> _TOKEN_BITS)
     return tree, [
         located[key][len(located[key]) - tail :] for key, tail in zip(keys, tails, strict=True)
     ]

@@ -42,6 +42,11 @@ def wide(kind: str, **settings: Any) -> Any:
     return device.widened(model)
 
 
+def answers_behind(beginning: str) -> list[tuple[str, str]]:
+    contexts = (*(f"{beginning}{i}: " for i in "abc"), "Other: ")
+    return [(a, b) for a in contexts for b in (" yes", " no, never", " it depends")]
+
+
 def scores(lm: Any) -> Any:
     return np.array([score for score, _ in lm.loglikelihood(SCORED, disable_tqdm=True)])
 
@@ -115,8 +120,7 @@ def test_on_a_cpu_half_precision_moves_scores_no_further_than_batches_of_hf(
 ) -> None:
     model = wide(kind).to(getattr(torch, dtype))
     shared = {**SHARED, "softmax_dtype": "float32"}
-    contexts = (*(f"{beginning}{i}: " for i in "abc"), "Other: ")
-    pairs = [(a, b) for a in contexts for b in (" yes", " no, never", " it depends")]
+    pairs = answers_behind(beginning)
     requests = [Instance("loglikelihood", {}, pair, 0) for pair in pairs]
 
     def answers(lm: Any) -> Any:
@@ -145,9 +149,7 @@ def test_on_a_cpu_half_precision_has_the_scores_of_hf(
     model = wide(kind).to(getattr(torch, dtype))
     # softmax in single, so that all rounding of the logits shows
     shared = {**SHARED, "softmax_dtype": "float32"}
-    contexts = (*(f"{beginning}{i}: " for i in "abc"), "Other: ")
-    pairs = [(a, b) for a in contexts for b in (" yes", " no, never", " it depends")]
-    requests = [Instance("loglikelihood", {}, pair, 0) for pair in pairs]
+    requests = [Instance("loglikelihood", {}, pair, 0) for pair in answers_behind(beginning)]
     ours, theirs = (
         [score for score, _ in lm.loglikelihood(requests, disable_tqdm=True)]
         for lm in (

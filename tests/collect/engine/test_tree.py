@@ -171,7 +171,9 @@ def test_tokens_of_different_marks_are_not_shared() -> None:
         *([0, 0, 0, 0, 1], [0, 0, 0, 0, 2, 2], [0] * 8)
     ]
     assert len(tree) == 4 + 1 + 2 + 4
-    assert not build_tree(rows, [0, 0, 0])[0].mark.any()
+    assert build_tree(rows, [0, 0, 0])[0].mark is None
+    with pytest.raises(ValueError, match="token 1048576 has more than 20 bits"):
+        build_tree([[1 << 20]], [0], marks_of)
 
 
 def test_a_shared_prefix_costs_one_rectangle() -> None:
