@@ -59,7 +59,10 @@ class Prompt:
 
 
 def share_prompts(
-    prompts: Sequence[Sequence[int]], min_shared: int = MIN_SHARED, min_tail: int = 1
+    prompts: Sequence[Sequence[int]],
+    min_shared: int = MIN_SHARED,
+    min_tail: int = 1,
+    multiple: int = 1,
 ) -> list[Prompt]:
     """Find what prompts share, among all of them and within groups that share more.
 
@@ -71,6 +74,8 @@ def share_prompts(
         Shortest segment.
     min_tail : int
         Shortest rest of a prompt that shares a segment.
+    multiple : int
+        Segments end at multiples of as many tokens.
 
     Returns
     -------
@@ -93,6 +98,7 @@ def share_prompts(
             continue
         common = int(shared[low + 1 : high].min()) if high - low > 1 else len(rows[low])
         last = min(common, min(len(row) for row in rows[low:high]) - min_tail)
+        last -= last % multiple
         alone = high - low == 1 and len(users[keys[low]]) == 1
         if not alone and last - depth >= min_shared:
             chain = (*chain, Segment(rows[low][depth:last], depth))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,17 +17,15 @@ import transformers.cache_utils as cache_utils
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
+from ..attention.backends import branches
+from ..attention.blocks import attention_over_tree
+from ..attention.kernels import HALF
+from ..attention.rows import RowsAttention, row_chunk
 from ..forward import CACHE_NAMES, UnsupportedForwardError, base_model, first_line
 from ..tree import IntArray
+from .lightning import by_blocks, lightning_layers
 from .own_caches import ListedState, own_cache, select_linear
-from .scan import (
-    continued_scans,
-    decaying_layers,
-    exact_decay,
-    layers_in_pieces,
-    scanning_layers,
-    short_pieces,
-)
+from .scan import continued_scans, delta_piece, layers_in_pieces, scanning_layers, short_pieces
 from .size import StateSize
 
 __all__ = [
@@ -165,7 +166,7 @@ def copied_layers(state: State) -> list[Any]:
     return layers
 
 
-def cuts(start: int, length: int, most: int) -> IntArray:
+def cuts(start: int, length: int, most: int, shortest: int = SHORTEST_PASS) -> IntArray:
     """Return where a stretch of tokens is cut into passes of about ``most`` tokens.
 
     Parameters
@@ -176,6 +177,8 @@ def cuts(start: int, length: int, most: int) -> IntArray:
         Tokens of the stretch.
     most : int
         Tokens per pass.
+    shortest : int
+        Tokens of the shortest pass, of which every cut is a multiple.
 
     Returns
     -------
@@ -184,7 +187,7 @@ def cuts(start: int, length: int, most: int) -> IntArray:
         computed step by step, which some models do not do exactly so.
 
     """
-    most = max(SHORTEST_PASS, most // SHORTEST_PASS * SHORTEST_PASS)
+    most = max(shortest, most // shortest * shortest)
     places = np.arange(start // most * most + most, start + length, most) - start
     usable: IntArray = places[(places != 1) & (places != length - 1)]
     return usable
@@ -209,8 +212,10 @@ class StateForward:
         The layers whose scans go on with help.
     in_pieces : tuple of Module
         The layers whose scans take shorter pieces.
-    decaying : tuple of Module
-        The layers whose states are kept in float32.
+    lightning : tuple of Module
+        The layers that go on from a state by blocks.
+    delta_piece : int
+        Tokens that delta rules take at once; 1 without any.
     size : StateSize
         Of the state of one row.
 
@@ -222,7 +227,8 @@ class StateForward:
     picks_columns: bool = True
     scanning: tuple[nn.Module, ...] = ()
     in_pieces: tuple[nn.Module, ...] = ()
-    decaying: tuple[nn.Module, ...] = ()
+    lightning: tuple[nn.Module, ...] = ()
+    delta_piece: int = 1
     size: StateSize = field(default_factory=StateSize)
 
     @classmethod
@@ -247,7 +253,8 @@ class StateForward:
                 picks_columns="logits_to_keep" in parameters,
                 scanning=scanning,
                 in_pieces=in_pieces,
-                decaying=decaying_layers(model),
+                lightning=lightning_layers(model),
+                delta_piece=delta_piece(model),
             )
             state = forward.empty()
             try:
@@ -263,6 +270,53 @@ class StateForward:
                 return replace(forward, size=StateSize.of(state, 3))
             reason = "the state that it is given stays empty"
         raise UnsupportedForwardError(f"its code does not take the engine's inputs ({reason})")
+
+    @property
+    def block(self) -> int:
+        """A state is taken behind a multiple of as many tokens of its text.
+
+        Layers that take several tokens at once round the same in each text that is cut between
+        two such blocks, which shows in half precision.
+        """
+        if next(self.model.parameters()).dtype not in HALF:
+            return 1
+        sizes = (layer.block_size for layer in cast(Sequence[Any], self.lightning))
+        return math.lcm(self.delta_piece, *sizes)
+
+    @property
+    def shortest_pass(self) -> int:
+        """Tokens of the shortest pass into which a long stretch is cut."""
+        return math.lcm(SHORTEST_PASS, self.block)
+
+    @cached_property
+    def takes_tree_attention(self) -> bool:
+        """Whether the engine's attention in place of the model's own gives the same logits."""
+        tokens, columns = np.array([[1, 2, 1, 3]]), np.arange(2)
+        positions = np.arange(4)[None]
+
+        def logits(attend: Callable[[int], Any]) -> Tensor:
+            state, parts = self.empty(), []
+            for n_past in (0, 2):
+                part = slice(n_past, n_past + 2)
+                attend(n_past)
+                parts.append(self(tokens[:, part], positions[:, part], columns, state))
+            return torch.cat(parts, dim=1).float()
+
+        with torch.no_grad():
+            usual = logits(lambda n_past: None)
+            try:
+                with attention_over_tree(self.model) as slot:
+
+                    def attend(n_past: int) -> None:
+                        chunk = row_chunk(n_past, np.zeros(2, dtype=np.int64), goes_on=False)
+                        slot.attention = RowsAttention([chunk], branches)
+
+                    own = logits(attend)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception:
+                return False
+        return bool((own - usual).norm() <= 0.02 * usual.norm())
 
     def empty(self) -> State:
         """Return the state before any token."""
@@ -312,7 +366,7 @@ class StateForward:
         with (
             continued_scans(self.scanning),
             short_pieces(self.in_pieces),
-            exact_decay(self.decaying),
+            by_blocks(self.lightning),
         ):
             output = self.model(input_ids=inputs, use_cache=True, **settings)
         logits: Tensor = output.logits

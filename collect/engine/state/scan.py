@@ -1,13 +1,17 @@
 """Scans of recurrent layers go on from their states, and take short pieces on a CPU.
 
 A selective scan that begins at zero in every chunk goes on from the state of its layer instead.
-The scan of Mamba-1 is linear in the state that it begins with: what an earlier state adds to its
-outputs and to the state behind the chunk is computed apart. Mamba, Falcon Mamba, Jamba and Zamba
-of transformers leave it out, without a warning, while their convolutions do go on.
+Mamba, Falcon Mamba, Jamba and Zamba of transformers leave the state out, without a warning, while
+their convolutions do go on. The loop over the tokens is repeated from the state here, with the same
+roundings. Where a kernel takes its place, what the state adds is computed apart: a scan is linear
+in the state that it begins with.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +23,15 @@ from torch import Tensor, nn
 
 __all__ = [
     "continued_scans",
-    "decaying_layers",
-    "exact_decay",
+    "delta_piece",
     "layers_in_pieces",
     "scanning_layers",
     "short_pieces",
 ]
 
 _NAME = "mamba_selective_scan"
-_MASKING = "apply_mask_to_padding_states"
-"""What lightning attention applies to queries, keys and values before it uses them."""
+_HAS_KERNEL = importlib.util.find_spec("mamba_ssm") is not None
+"""Whether transformers scans by a kernel on CUDA."""
 _PIECE = 32
 """Tokens; among 16 to 64 it makes little difference."""
 _CACHE_NAMES = ("cache", "cache_params", "past_key_values")
@@ -69,6 +72,23 @@ def continued_scans(layers: Sequence[nn.Module]) -> Iterator[None]:
         yield
 
 
+def delta_piece(model: nn.Module) -> int:
+    """Return how many tokens the delta rules of a model take at once, 1 if it has none."""
+    modules = {sys.modules[type(module).__module__] for module in model.modules()}
+    signatures = (
+        inspect.signature(function).parameters
+        for module in modules
+        for function in vars(module).values()
+        if inspect.isfunction(function)
+    )
+    pieces = (
+        parameters["chunk_size"].default
+        for parameters in signatures
+        if {"chunk_size", "initial_state"} <= set(parameters)
+    )
+    return math.lcm(*(piece for piece in pieces if isinstance(piece, int)))
+
+
 def layers_in_pieces(model: nn.Module) -> tuple[nn.Module, ...]:
     """Return the layers of a model whose scans pad texts to pieces of `chunk_size`, as Mamba-2's.
 
@@ -98,66 +118,72 @@ def short_pieces(layers: Sequence[nn.Module]) -> Iterator[None]:
         yield
 
 
-def decaying_layers(model: nn.Module) -> tuple[nn.Module, ...]:
-    """Return the layers of lightning attention, MiniMax-01's, whose states would be rounded."""
-    return tuple(
-        module
-        for module in model.modules()
-        if hasattr(module, "slope_rate")
-        and hasattr(module, "out_proj")
-        and hasattr(sys.modules[type(module).__module__], _MASKING)
-    )
-
-
-@contextmanager
-def exact_decay(layers: Sequence[nn.Module]) -> Iterator[None]:
-    """Let lightning attention keep its state and its decay in float32 within the block.
-
-    In half precision, transformers rounds both at every token that goes on from a state, and at
-    every block of tokens otherwise.
-    """
-
-    def rounded(layer: Any, inputs: tuple[Tensor]) -> tuple[Tensor]:
-        return (inputs[0].to(layer.weight.dtype),)
-
-    modules = {sys.modules[type(layer).__module__] for layer in layers}
-    with ExitStack() as stack:
-        for layer in cast(Sequence[Any], layers):
-            stack.callback(layer.out_proj.register_forward_pre_hook(rounded).remove)
-            stack.callback(setattr, layer, "slope_rate", layer.slope_rate)
-            layer.slope_rate = layer.slope_rate.float()
-        for module in modules:
-            mask = getattr(module, _MASKING)
-            stack.callback(setattr, module, _MASKING, mask)
-            setattr(module, _MASKING, _in_full_precision(mask))
-        yield
-
-
-def _in_full_precision(mask: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return a function of queries, keys and values that hides padding and gives float32."""
-    return lambda states, *others: mask(states, *others).float()
-
-
 def _continued(scan: Callable[..., Any], before: deque[Tensor]) -> Callable[..., Any]:
-    def go_on(inputs: Tensor, step: Tensor, decay: Tensor, *others: Tensor, **settings: Any) -> Any:
-        result = scan(inputs, step, decay, *others, **settings)
+    def go_on(*inputs: Tensor, **settings: Any) -> Any:
         if not before:
-            return result
-        state, read = before.popleft().float(), others[1].float()
-        step = step.float()
-        if settings.get("delta_bias") is not None:
-            step = step + settings["delta_bias"].float()[..., None]
-        if settings.get("delta_softplus"):
-            step = nn.functional.softplus(step)
-        # (rows, channels, tokens, states): how much of the earlier state is left at each token
-        left = torch.exp(decay.float()[None, :, None] * step.cumsum(-1)[..., None])
-        left = left * state[:, :, None]
-        added = torch.einsum("bdln,bnl->bdl", left, read)
-        if settings.get("z") is not None:
-            added = added * nn.functional.silu(settings["z"].float())
-        if not settings.get("return_last_state"):
-            return (result + added).to(result.dtype)
-        outputs, last = result
-        return (outputs + added).to(outputs.dtype), (last + left[:, :, -1]).to(last.dtype)
+            return scan(*inputs, **settings)
+        state = before.popleft()
+        if _HAS_KERNEL and state.is_cuda:
+            return _added_to(scan(*inputs, **settings), state, *inputs, **settings)
+        outputs, last = _scanned_from(state, *inputs, **settings)
+        return (outputs, last) if settings.get("return_last_state") else outputs
 
     return go_on
+
+
+def _scanned_from(
+    state: Tensor,
+    inputs: Tensor,
+    step: Tensor,
+    decay: Tensor,
+    write: Tensor,
+    read: Tensor,
+    **settings: Any,
+) -> tuple[Tensor, Tensor]:
+    """Scan token by token from a state, with the roundings of transformers' own loop."""
+    if settings.get("delta_bias") is not None:
+        step = step + settings["delta_bias"].to(step.dtype)[..., None]
+    if settings.get("delta_softplus"):
+        step = nn.functional.softplus(step)
+    outputs = []
+    for one, now, b, c in zip(
+        *(each.unbind(-1) for each in (inputs, step, write, read)), strict=True
+    ):
+        # (rows, channels, states)
+        left = torch.exp(decay * now[..., None])
+        state = left * state + now[..., None] * b[:, None].float() * one[..., None].float()
+        outputs.append((state.to(inputs.dtype) @ c[..., None])[..., 0])
+    result = torch.stack(outputs, dim=-1)
+    if settings.get("D") is not None:
+        result = result + inputs * settings["D"][:, None]
+    if settings.get("z") is not None:
+        result = result * nn.functional.silu(settings["z"])
+    return result, state
+
+
+def _added_to(
+    result: Any,
+    state: Tensor,
+    inputs: Tensor,
+    step: Tensor,
+    decay: Tensor,
+    write: Tensor,
+    read: Tensor,
+    **settings: Any,
+) -> Any:
+    """Add to the results of a scan from zero, by a kernel, what an earlier state adds to them."""
+    state, step = state.float(), step.float()
+    if settings.get("delta_bias") is not None:
+        step = step + settings["delta_bias"].float()[..., None]
+    if settings.get("delta_softplus"):
+        step = nn.functional.softplus(step)
+    # (rows, channels, tokens, states): how much of the earlier state is left at each token
+    left = torch.exp(decay.float()[None, :, None] * step.cumsum(-1)[..., None])
+    left = left * state[:, :, None]
+    added = torch.einsum("bdln,bnl->bdl", left, read.float())
+    if settings.get("z") is not None:
+        added = added * nn.functional.silu(settings["z"].float())
+    if not settings.get("return_last_state"):
+        return (result + added).to(result.dtype)
+    outputs, last = result
+    return (outputs + added).to(outputs.dtype), (last + left[:, :, -1]).to(last.dtype)

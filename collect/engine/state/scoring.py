@@ -11,10 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..attention.backends import branches, marks_for, suitable_backends
+from ..attention.blocks import Slot, attention_over_tree
+from ..attention.rows import RowsAttention, row_chunk
 from ..forward import Autocast
+from ..plan import Chunk
 from ..scoring import Budget, ScoringStats, Target, TargetScores
 from ..tree import IntArray, TokenTree, build_tree
-from .forking import SHORTEST_PASS, State, StateForward, cuts, fork
+from .forking import State, StateForward, cuts, fork
 
 __all__ = ["score_by_states"]
 
@@ -27,6 +31,7 @@ _MOST_STATES = 8
 """States held at once, of branching points above each other."""
 _MOST_CONTEXT = 16384
 """Tokens of context that the rows of one pass may hold together."""
+_NO_ENTRIES: IntArray = np.empty(0, dtype=np.int64)
 
 
 def score_by_states(
@@ -49,8 +54,12 @@ def score_by_states(
     model that :func:`~capspace.collect.engine.state.forking.goes_on_from_states` lets through.
     ``forward`` is how it is called, found by a pass over three tokens if None.
     """
+    forward = forward or StateForward.of(model)
+    is_marked = suitable_backends(model, autocast)[0] is branches and forward.takes_tree_attention
     tree, located = build_tree(
-        [target.inputs for target in targets], [len(target.continuation) for target in targets]
+        [target.inputs for target in targets],
+        [len(target.continuation) for target in targets],
+        marks_for(branches) if is_marked else None,
     )
     stats = ScoringStats(
         requested_tokens=sum(len(target.inputs) for target in targets), unique_tokens=len(tree)
@@ -58,9 +67,9 @@ def score_by_states(
     if not targets:
         return [], stats
     scores = TargetScores(targets, located, softmax_dtype)
-    forward = forward or StateForward.of(model)
-    with torch.no_grad():
-        run = _Run(forward, tree, scores, budget, autocast, stats, on_progress)
+    own_or_tree = attention_over_tree(model) if is_marked else nullcontext(Slot())
+    with torch.no_grad(), own_or_tree as slot:
+        run = _Run(forward, tree, scores, budget, autocast, stats, on_progress, slot)
         run.branches(_children(tree, 0, len(tree)), None)
     return scores.totals(), stats
 
@@ -77,41 +86,49 @@ class _Run:
         autocast: Autocast,
         stats: ScoringStats,
         on_progress: Callable[[int], Any] | None,
+        slot: Slot,
     ) -> None:
         self.forward, self.tree, self.scores, self.budget = forward, tree, scores, budget
         self.autocast, self.stats, self.on_progress = autocast, stats, on_progress
+        self.slot = slot
         self.held: list[int] = []  # bytes of each state above the branches that are read
 
-    def branches(self, starts: list[int], state: State | None) -> None:
-        """Read all that follows a state: the branches that begin at these entries of the tree."""
-        tree = self.tree
+    def branches(
+        self, starts: list[int], state: State | None, rest: IntArray = _NO_ENTRIES
+    ) -> None:
+        """Read all that follows a state: the branches that begin at these entries of the tree.
+
+        Each begins with the ``rest`` of what they share, of which there is no state.
+        """
+        tree, block = self.tree, self.forward.block
         texts: list[IntArray] = []
-        inner: list[IntArray] = []
-        open_branches = [(np.empty(0, dtype=np.int64), start) for start in reversed(starts)]
+        inner: list[tuple[IntArray, IntArray, list[int]]] = []
+        open_branches = [(rest, start) for start in reversed(starts)]
         while open_branches:
             before, start = open_branches.pop()
             stop = _run_end(tree, start)
             stretch = np.concatenate([before, np.arange(start, stop)])
             children = _children(tree, stop, int(tree.end[stop - 1]))
+            n_tokens = int(tree.depth[stop - 1]) + 1
+            n_shared = len(stretch) - n_tokens % block
             if not children:
                 texts.append(stretch)
-            elif self._has_room(stop) and _is_worth_a_state(len(stretch), len(children)):
-                inner.append(stretch)
+            elif self._has_room(n_tokens) and _is_worth_a_state(n_shared, len(children)):
+                inner.append((stretch[:n_shared], stretch[n_shared:], children))
             else:  # too short or too deep: read again for each of its branches
                 open_branches.extend((stretch, child) for child in reversed(children))
         self._read_texts(texts, state)
-        for stretch in inner:
-            own = self._read_alone(stretch, state)
-            last = int(stretch[-1])
-            self.held.append(self.forward.size.after(int(tree.depth[last]) + 1))
-            self.branches(_children(tree, last + 1, int(tree.end[last])), own)
+        for shared, rest, children in inner:
+            own = self._read_alone(shared, state)
+            self.held.append(self.forward.size.after(int(tree.depth[shared[-1]]) + 1))
+            self.branches(children, own, rest)
             self.held.pop()
 
-    def _has_room(self, stop: int) -> bool:
-        """Return whether one more state may be held: that behind the entry before ``stop``."""
-        size = self.forward.size.after(int(self.tree.depth[stop - 1]) + 1)
+    def _has_room(self, n_tokens: int) -> bool:
+        """Return whether one more state may be held, that behind so many tokens."""
         # the other half is left to the copies of a pass
-        fits = 2 * (sum(self.held) + size) <= self.budget.state_bytes
+        taken = sum(self.held) + self.forward.size.after(n_tokens)
+        fits = 2 * taken <= self.budget.state_bytes
         return not self.held or (fits and len(self.held) < _MOST_STATES)
 
     def _copy(self, state: State | None, rows: int) -> State:
@@ -138,7 +155,7 @@ class _Run:
             try:
                 self._read(waiting[-rows:], self._copy(state, rows))
             except torch.OutOfMemoryError:
-                if rows == 1 and longest <= SHORTEST_PASS:
+                if rows == 1 and longest <= self.forward.shortest_pass:
                     raise
                 tokens = max(1, rows * longest // 2)
                 self.budget = (
@@ -163,11 +180,12 @@ class _Run:
             own = None
             try:
                 own = self._copy(state, 1)
-                for piece in np.split(entries, cuts(first, len(entries), most)):
+                places = cuts(first, len(entries), most, self.forward.shortest_pass)
+                for piece in np.split(entries, places):
                     self._read([piece], own)
             except torch.OutOfMemoryError:
                 most = min(most, len(entries))
-                if most <= SHORTEST_PASS:
+                if most <= self.forward.shortest_pass:
                     raise
                 self.budget = replace(self.budget, tokens=most // 2)
                 continue
@@ -188,6 +206,9 @@ class _Run:
             is_needed[row, : len(entries)] = self.scores.is_needed(entries)
         # asked for no logits at all, a model may return all of them
         columns = np.flatnonzero(is_needed.any(0)) if is_needed.any() else np.zeros(1, np.int64)
+        if self.tree.mark is not None:
+            chunks = [_row_chunk(self.tree, self.tree.mark, entries) for entries in texts]
+            self.slot.attention = RowsAttention(chunks, branches)
         with self.autocast():
             logits = self.forward(
                 self.tree.tokens[entry_of], first[:, None] + np.arange(longest), columns, state
@@ -203,6 +224,12 @@ class _Run:
             )
         if self.on_progress is not None:
             self.on_progress(self.scores.n_done)
+
+
+def _row_chunk(tree: TokenTree, mark: IntArray, entries: IntArray) -> Chunk:
+    first, last = int(entries[0]), int(entries[-1])
+    goes_on = bool(tree.end[last] > last + 1)
+    return row_chunk(int(tree.depth[first]), mark[entries], goes_on=goes_on)
 
 
 def _is_worth_a_state(n_tokens: int, n_branches: int) -> bool:

@@ -47,7 +47,7 @@ def generate_by_states(
     """
     forward = StateForward.of(model)
     rows = max(1, min(rows, state_bytes // max(1, forward.size.fixed)))
-    shared = share_prompts(prompts, min_tail=2)
+    shared = share_prompts(prompts, min_tail=2, multiple=forward.block)
     run = _Run(forward, shared, pick, state_bytes, autocast)
     with torch.no_grad():
         return run_batch(
@@ -154,7 +154,8 @@ class _Run:
         """Read rows of prompts, in pieces where they are long; return the last token's logits."""
         length = tokens.shape[1]
         places = np.arange(start, start + length)
-        for piece in np.split(np.arange(length), cuts(start, length, most_tokens)):
+        cut_at = cuts(start, length, most_tokens, self.forward.shortest_pass)
+        for piece in np.split(np.arange(length), cut_at):
             positions = np.broadcast_to(places[piece], (len(tokens), len(piece)))
             with self.autocast():
                 logits = self.forward(

@@ -148,10 +148,14 @@ token = st.integers(0, 2)
 
 
 @given(
-    st.lists(st.lists(token, min_size=1, max_size=25), min_size=1, max_size=20), st.integers(1, 6)
+    st.lists(st.lists(token, min_size=1, max_size=25), min_size=1, max_size=20),
+    st.integers(1, 6),
+    st.integers(1, 4),
 )
-def test_segments_spell_the_prompts(prompts: list[list[int]], min_shared: int) -> None:
-    shared = share_prompts(prompts, min_shared)
+def test_segments_spell_the_prompts(
+    prompts: list[list[int]], min_shared: int, multiple: int
+) -> None:
+    shared = share_prompts(prompts, min_shared, multiple=multiple)
     assert sorted(prompt.index for prompt in shared) == list(range(len(prompts)))
     members: dict[Any, list[int]] = {}
     for place, prompt in enumerate(shared):
@@ -163,6 +167,7 @@ def test_segments_spell_the_prompts(prompts: list[list[int]], min_shared: int) -
             assert segment.start == start
             assert len(segment.tokens) >= min_shared
             start += len(segment.tokens)
+            assert start % multiple == 0
             members.setdefault(segment, []).append(place)
         assert prompt.tail_start == start
     for places in members.values():

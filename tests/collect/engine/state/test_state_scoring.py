@@ -9,7 +9,7 @@ import device
 import numpy as np
 import pytest
 import torch
-from engine_parts import byte_tokenizer
+from engine_parts import byte_tokenizer, of_measured_cpus
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from state_models import HYBRIDS, build_named, each, needs_states
@@ -97,6 +97,37 @@ def test_bfloat16(name: str, record_property: Record) -> None:
     record_property("nats from fp32", float(error))
     record_property("nats of hf from fp32", float(usual))
     assert 0 < error <= device.usual(1.5) * usual
+
+
+def assert_bfloat16_is_that_of_hf(name: str, token_budget: int | None = None) -> None:
+    model = build_named(name).to(torch.bfloat16)
+    requests = [Instance("loglikelihood", {}, pair, 0) for pair in [*pairs(150), *pairs(410)[:12]]]
+    # softmax in single, so that all rounding of the logits shows
+    shared = {**SHARED, "max_length": 512, "softmax_dtype": "float32"}
+    engine = CapspaceLM(model, token_budget=token_budget, **shared)
+    ours, theirs = (scores_of(lm, requests) for lm in (engine, HFLM(model, batch_size=1, **shared)))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=3e-5)
+    assert engine.stats.fed_tokens < 0.8 * engine.stats.requested_tokens
+
+
+@of_measured_cpus
+@pytest.mark.slow
+@pytest.mark.parametrize("name", each(HYBRIDS))
+def test_on_a_cpu_bfloat16_has_the_scores_of_hf(name: str) -> None:
+    """States stand where no layer rounds otherwise, and attention is that of the whole text."""
+    assert_bfloat16_is_that_of_hf(name)
+
+
+@of_measured_cpus
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["qwen3_5", "minimax_01", "zaya"])
+def test_on_a_cpu_bfloat16_has_the_scores_of_hf_at_any_cut(name: str) -> None:
+    assert_bfloat16_is_that_of_hf(name, token_budget=100)
+
+
+@pytest.mark.parametrize("name", ["qwen3_5", "bloom"])
+def test_attention_is_replaced_where_a_model_lets_it_be(name: str) -> None:
+    assert StateForward.of(build_named(name)).takes_tree_attention is (name == "qwen3_5")
 
 
 @pytest.mark.parametrize("budget", [Budget(1, 1), Budget(20, 3), Budget(4096, 4096)])
