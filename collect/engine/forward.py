@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -27,6 +27,7 @@ __all__ = [
     "Forward",
     "UnsupportedForwardError",
     "base_model",
+    "computing_dtype",
     "first_line",
     "forward_of",
 ]
@@ -130,6 +131,15 @@ def base_model(model: nn.Module) -> Any:
     """Return the model inside a PEFT adapter, or ``model`` itself."""
     inner = getattr(model, "get_base_model", None)
     return inner() if callable(inner) else model
+
+
+def computing_dtype(model: nn.Module, autocast: Autocast = nullcontext) -> torch.dtype:
+    """Return the type that a model's matrices are multiplied in: its own, or mixed precision's."""
+    parameter = next(model.parameters())
+    device = parameter.device.type
+    with autocast():
+        mixed = torch.is_autocast_enabled(device)
+        return torch.get_autocast_dtype(device) if mixed else parameter.dtype
 
 
 def forward_of(model: nn.Module) -> Forward:

@@ -337,7 +337,7 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     @cached_property
     def _state_forward(self) -> StateForward:
         """How a model that goes on from states is called: the same for all calls."""
-        return StateForward.of(self.model)
+        return StateForward.of(self.model, self.autocast)
 
     @property
     def budget(self) -> Budget:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .attention.backends import AttentionBackend
 from .attention.blocks import UnsupportedAttentionError
 from .attention.kernels import HALF
-from .forward import Autocast, UnsupportedForwardError, base_model, first_line
+from .forward import Autocast, UnsupportedForwardError, base_model, computing_dtype, first_line
 from .generation.decode import Computation, generate
 from .generation.recording import Recording, UnrecordableStepError
 from .generation.shared_prompts import MIN_SHARED
@@ -163,7 +163,7 @@ def generation_probe(
 
     def reference() -> tuple[NDArray[np.float64], bool]:
         own_logprobs = generated_logprobs(model, prompts, given, autocast)
-        return own_logprobs, _is_half(model, autocast)
+        return own_logprobs, computing_dtype(model, autocast) in HALF
 
     return _compare(model, generated, reference, what="a short text")
 
@@ -207,7 +207,7 @@ def state_texts_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str
             generated_logprobs(model, [prompt], [tokens], autocast)
             for prompt, tokens in zip(prompts, given, strict=True)
         ]
-        return np.concatenate(parts), _is_half(model, autocast)
+        return np.concatenate(parts), computing_dtype(model, autocast) in HALF
 
     return _compare(model, generated, reference, what="texts that are generated from a state")
 
@@ -252,7 +252,7 @@ def recording_probe(
         return pick.logprobs
 
     def step_by_step() -> tuple[NDArray[np.float64], bool]:
-        return np.array(generated(None)), _is_half(model, autocast)
+        return np.array(generated(None)), computing_dtype(model, autocast) in HALF
 
     return _compare(
         model, partial(generated, recording), step_by_step, what="texts of replayed steps"
@@ -298,10 +298,4 @@ def _own_logprobs(
         logits: Tensor = model(rows).logits
     logprobs = logits[:, :-1].float().log_softmax(-1)
     chosen = logprobs.gather(2, rows[:, 1:, None]).double().cpu().numpy().ravel()
-    return chosen, _is_half(model, autocast)
-
-
-def _is_half(model: nn.Module, autocast: Autocast) -> bool:
-    parameter = next(model.parameters())
-    with autocast():
-        return parameter.dtype in HALF or torch.is_autocast_enabled(parameter.device.type)
+    return chosen, computing_dtype(model, autocast) in HALF

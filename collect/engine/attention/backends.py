@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 
-import torch
 from torch import nn
 
-from ..forward import Autocast
+from ..forward import Autocast, computing_dtype
 from ..plan import Chunk, cascade_blocks, tree_blocks
 from ..tree import IntArray
 from .blocks import Attention, ChunkAttention
@@ -79,10 +78,7 @@ def suitable_backends(model: nn.Module, autocast: Autocast = nullcontext) -> lis
     """
     parameter = next(model.parameters())
     if parameter.device.type == "cpu":
-        with autocast():
-            mixed = torch.is_autocast_enabled("cpu")
-            dtype = torch.get_autocast_dtype("cpu") if mixed else parameter.dtype
-        return [branches if dtype in HALF else cascade]
+        return [branches if computing_dtype(model, autocast) in HALF else cascade]
     if parameter.is_cuda and parameter.dtype in HALF and FlashVarlen.is_there():
         return [flash_levels, masked]
     return [masked]

@@ -73,7 +73,9 @@ class RowsAttention:
         output = query.new_zeros(n_rows, n_tokens, n_heads, value.shape[-1])
         missing = self.chunks[0].n_past + n_tokens - key.shape[2]
         if missing < 0:
-            raise UnsupportedAttentionError("its attention reads other keys than those of the cache")
+            raise UnsupportedAttentionError(
+                "its attention reads other keys than those of the cache"
+            )
         if missing:
             key, value = (pad(each, (0, 0, missing, 0)) for each in (key, value))
         for row, (chunk, attend) in enumerate(zip(self.chunks, self.attentions, strict=True)):

@@ -7,6 +7,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
@@ -21,7 +22,14 @@ from ..attention.backends import branches
 from ..attention.blocks import attention_over_tree
 from ..attention.kernels import HALF
 from ..attention.rows import RowsAttention, row_chunk
-from ..forward import CACHE_NAMES, UnsupportedForwardError, base_model, first_line
+from ..forward import (
+    CACHE_NAMES,
+    Autocast,
+    UnsupportedForwardError,
+    base_model,
+    computing_dtype,
+    first_line,
+)
 from ..tree import IntArray
 from .lightning import by_blocks, lightning_layers
 from .own_caches import ListedState, own_cache, select_linear
@@ -218,6 +226,8 @@ class StateForward:
         Tokens that delta rules take at once; 1 without any.
     size : StateSize
         Of the state of one row.
+    autocast : callable
+        Makes the context of each pass.
 
     """
 
@@ -230,10 +240,11 @@ class StateForward:
     lightning: tuple[nn.Module, ...] = ()
     delta_piece: int = 1
     size: StateSize = field(default_factory=StateSize)
+    autocast: Autocast = nullcontext
 
     @classmethod
-    def of(cls, model: nn.Module) -> StateForward:
-        """Return how ``model`` is called, found by trying.
+    def of(cls, model: nn.Module, autocast: Autocast = nullcontext) -> StateForward:
+        """Return how ``model`` is called in this mixed precision, found by trying.
 
         Raises
         ------
@@ -255,6 +266,7 @@ class StateForward:
                 in_pieces=in_pieces,
                 lightning=lightning_layers(model),
                 delta_piece=delta_piece(model),
+                autocast=autocast,
             )
             state = forward.empty()
             try:
@@ -278,7 +290,7 @@ class StateForward:
         Layers that take several tokens at once round the same in each text that is cut between
         two such blocks, which shows in half precision.
         """
-        if next(self.model.parameters()).dtype not in HALF:
+        if computing_dtype(self.model, self.autocast) not in HALF:
             return 1
         sizes = (layer.block_size for layer in cast(Sequence[Any], self.lightning))
         return math.lcm(self.delta_piece, *sizes)
@@ -367,6 +379,7 @@ class StateForward:
             continued_scans(self.scanning),
             short_pieces(self.in_pieces),
             by_blocks(self.lightning),
+            self.autocast(),
         ):
             output = self.model(input_ids=inputs, use_cache=True, **settings)
         logits: Tensor = output.logits

@@ -52,10 +52,12 @@ def score_by_states(
 
     Parameters and result are those of :func:`~capspace.collect.engine.scoring.score_targets`, for a
     model that :func:`~capspace.collect.engine.state.forking.goes_on_from_states` lets through.
-    ``forward`` is how it is called, found by a pass over three tokens if None.
+    ``forward`` is how it is called, with its own ``autocast``; found by a pass over three tokens
+    if None.
     """
-    forward = forward or StateForward.of(model)
-    is_marked = suitable_backends(model, autocast)[0] is branches and forward.takes_tree_attention
+    forward = forward or StateForward.of(model, autocast)
+    backend, *_ = suitable_backends(model, forward.autocast)
+    is_marked = backend is branches and forward.takes_tree_attention
     tree, located = build_tree(
         [target.inputs for target in targets],
         [len(target.continuation) for target in targets],
@@ -69,7 +71,7 @@ def score_by_states(
     scores = TargetScores(targets, located, softmax_dtype)
     own_or_tree = attention_over_tree(model) if is_marked else nullcontext(Slot())
     with torch.no_grad(), own_or_tree as slot:
-        run = _Run(forward, tree, scores, budget, autocast, stats, on_progress, slot)
+        run = _Run(forward, tree, scores, budget, stats, on_progress, slot)
         run.branches(_children(tree, 0, len(tree)), None)
     return scores.totals(), stats
 
@@ -83,13 +85,12 @@ class _Run:
         tree: TokenTree,
         scores: TargetScores,
         budget: Budget,
-        autocast: Autocast,
         stats: ScoringStats,
         on_progress: Callable[[int], Any] | None,
         slot: Slot,
     ) -> None:
         self.forward, self.tree, self.scores, self.budget = forward, tree, scores, budget
-        self.autocast, self.stats, self.on_progress = autocast, stats, on_progress
+        self.stats, self.on_progress = stats, on_progress
         self.slot = slot
         self.held: list[int] = []  # bytes of each state above the branches that are read
 
@@ -209,10 +210,9 @@ class _Run:
         if self.tree.mark is not None:
             chunks = [_row_chunk(self.tree, self.tree.mark, entries) for entries in texts]
             self.slot.attention = RowsAttention(chunks, branches)
-        with self.autocast():
-            logits = self.forward(
-                self.tree.tokens[entry_of], first[:, None] + np.arange(longest), columns, state
-            )
+        logits = self.forward(
+            self.tree.tokens[entry_of], first[:, None] + np.arange(longest), columns, state
+        )
         self.stats.fed_tokens += sum(map(len, texts))
         self.stats.chunks += 1
         self.stats.logit_rows += int(is_needed.sum())

@@ -45,10 +45,10 @@ def generate_by_states(
     held behind shared prompts with their keys and values. ``rows`` allows for the keys and values
     of the rows.
     """
-    forward = StateForward.of(model)
+    forward = StateForward.of(model, autocast)
     rows = max(1, min(rows, state_bytes // max(1, forward.size.fixed)))
     shared = share_prompts(prompts, min_tail=2, multiple=forward.block)
-    run = _Run(forward, shared, pick, state_bytes, autocast)
+    run = _Run(forward, shared, pick, state_bytes)
     with torch.no_grad():
         return run_batch(
             run,
@@ -70,9 +70,8 @@ class _Run:
         prompts: list[Prompt],
         pick: Picker,
         state_bytes: int,
-        autocast: Autocast,
     ) -> None:
-        self.forward, self.pick, self.autocast = forward, pick, autocast
+        self.forward, self.pick = forward, pick
         self.state_bytes = state_bytes
         self.waiting = deque(prompts)
         self.active: list[int] = []
@@ -119,10 +118,9 @@ class _Run:
         """Read the newest token of every row and pick the next."""
         newest = np.array([[self.new[prompt][-1]] for prompt in self.active])
         positions = np.array(self.rows.lengths)[:, None]
-        with self.autocast():
-            logits = self.forward(
-                newest, positions, np.zeros(1, np.int64), self.rows.state, self.rows.mask()
-            )
+        logits = self.forward(
+            newest, positions, np.zeros(1, np.int64), self.rows.state, self.rows.mask()
+        )
         self.rows.advance()
         self.stats.steps += 1
         self._take(logits, self.active)
@@ -157,9 +155,7 @@ class _Run:
         cut_at = cuts(start, length, most_tokens, self.forward.shortest_pass)
         for piece in np.split(np.arange(length), cut_at):
             positions = np.broadcast_to(places[piece], (len(tokens), len(piece)))
-            with self.autocast():
-                logits = self.forward(
-                    tokens[:, piece], positions.copy(), np.array([len(piece) - 1]), state
-                )
+            last = np.array([len(piece) - 1])
+            logits = self.forward(tokens[:, piece], positions.copy(), last, state)
         self.stats.fed_prompt_tokens += tokens.size
         return logits
