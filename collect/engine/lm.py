@@ -28,7 +28,7 @@ from .generation.texts import Generate, generate_texts
 from .length import LengthLimit, length_limit
 from .scoring import Budget, ScoringStats, Target, score_targets
 from .served import engine_lines, known_reasons
-from .state.forking import StateForward
+from .state.passes import StateForward
 from .state.scoring import score_by_states
 from .state.texts import generate_by_states
 from .support import find_support
@@ -321,14 +321,17 @@ class CapspaceLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         score = (
             partial(score_by_states, forward=self._state_forward)
             if self._support.scores_by_states
-            else partial(score_targets, attention_backend=self._support.attention_backend)
+            else partial(
+                score_targets,
+                attention_backend=self._support.attention_backend,
+                autocast=self.autocast,
+            )
         )
         scores, stats = score(
             self.model,
             targets,
             self.budget,
             softmax_dtype=self.softmax_dtype,
-            autocast=self.autocast,
             on_progress=on_progress,
         )
         self.stats += stats

@@ -20,6 +20,7 @@ from .generation.recording import Recording, UnrecordableStepError
 from .generation.shared_prompts import MIN_SHARED
 from .own_texts import generated_logprobs
 from .scoring import Budget, Target, score_targets
+from .state.passes import StateForward
 from .state.scoring import score_by_states
 from .state.texts import generate_by_states
 from .tree import IntArray
@@ -93,7 +94,7 @@ def state_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str | Non
     """Compare scores that go on from states with the model's own forward pass.
 
     Two texts go on with several tokens after a long common beginning, which is longer than what
-    the scan of a recurrent layer takes at once, and two others with a single token.
+    a recurrent layer takes at once, and two others with a single token.
 
     Returns
     -------
@@ -101,7 +102,12 @@ def state_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str | Non
         As for `probe`: None if their log-probabilities agree.
 
     """
-    shared, tails = _draw(model, (2, 70), seed=5), _draw(model, (4, 12), seed=6)
+    try:
+        forward = StateForward.of(model, autocast)
+    except UnsupportedForwardError as error:
+        return str(error)
+    n_shared = max(70, forward.block + 6)
+    shared, tails = _draw(model, (2, n_shared), seed=5), _draw(model, (4, 12), seed=6)
     long = [[*shared[0].tolist(), *tail.tolist()] for tail in tails[:2]]
     short = [[*shared[1].tolist(), *tail[:2].tolist()] for tail in tails[2:]]
 
@@ -113,7 +119,7 @@ def state_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str | Non
         ]
         budget = Budget(tokens=128, rows=128)
         scores, _ = score_by_states(
-            model, targets, budget, softmax_dtype=torch.float32, autocast=autocast
+            model, targets, budget, softmax_dtype=torch.float32, forward=forward
         )
         return [score for score, _ in scores]
 
@@ -183,7 +189,8 @@ def state_texts_probe(model: nn.Module, autocast: Autocast = nullcontext) -> str
 
     """
     n_new = 4
-    shared, own = _draw(model, (MIN_SHARED + 1,), seed=7), _draw(model, (3, 9), seed=8)
+    n_shared = max(MIN_SHARED, StateForward.of(model, autocast).block) + 1
+    shared, own = _draw(model, (n_shared,), seed=7), _draw(model, (3, 9), seed=8)
     prompts = [[*shared.tolist(), *own[0, :3].tolist()], [*shared.tolist(), *own[1, :5].tolist()]]
     prompts.append(own[2, :5].tolist())
     given = own[:, -n_new:].tolist()

@@ -24,6 +24,7 @@ from .kernels import (
 )
 
 __all__ = [
+    "OTHER_KEYS",
     "Attention",
     "ChunkAttention",
     "Layer",
@@ -33,6 +34,8 @@ __all__ = [
     "check_keys",
 ]
 
+OTHER_KEYS = "its attention reads other keys than those of the cache"
+"""Why keys are refused."""
 _NAME = "capspace_tree"
 
 
@@ -67,7 +70,7 @@ Attention = Callable[[Tensor, Tensor, Tensor, Layer], Tensor]
 def check_keys(chunk: Chunk, key: Tensor) -> None:
     """Raise unless a layer brings the keys of a chunk's ancestors and tokens, and no others."""
     if key.shape[2] != len(chunk.depth):
-        raise UnsupportedAttentionError("its attention reads other keys than those of the cache")
+        raise UnsupportedAttentionError(OTHER_KEYS)
 
 
 @dataclass

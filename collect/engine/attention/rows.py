@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from ..plan import Chunk
 from ..tree import IntArray
 from .backends import AttentionBackend
-from .blocks import Layer, UnsupportedAttentionError
+from .blocks import OTHER_KEYS, Layer, UnsupportedAttentionError
 
 __all__ = ["RowsAttention", "row_chunk"]
 
@@ -40,14 +40,20 @@ class RowsAttention:
     Parameters
     ----------
     chunks : sequence of Chunk
-        The tokens of each row, without padding.
+        The tokens of each row, without padding; as many stand before them in every row.
     backend : callable
         Computes a chunk.
+
+    Attributes
+    ----------
+    n_calls : int
+        How many layers it has served.
 
     """
 
     def __init__(self, chunks: Sequence[Chunk], backend: AttentionBackend) -> None:
         self.chunks = chunks
+        self.n_calls = 0
         self.attentions = [backend(chunk) for chunk in chunks]
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, layer: Layer) -> Tensor:
@@ -68,19 +74,26 @@ class RowsAttention:
         tensor of shape (n_rows, n_tokens, n_heads, d)
             Zero for padding.
 
+        Raises
+        ------
+        UnsupportedAttentionError
+            There are other keys.
+
         """
+        self.n_calls += 1
         n_rows, n_heads, n_tokens, _ = query.shape
         output = query.new_zeros(n_rows, n_tokens, n_heads, value.shape[-1])
-        missing = self.chunks[0].n_past + n_tokens - key.shape[2]
-        if missing < 0:
-            raise UnsupportedAttentionError(
-                "its attention reads other keys than those of the cache"
-            )
+        n_past, n_held = self.chunks[0].n_past, key.shape[2] - n_tokens
+        seen = n_past if layer.window is None else min(n_past, layer.window - 1)
+        if not seen <= n_held <= n_past:
+            raise UnsupportedAttentionError(OTHER_KEYS)
+        missing = n_past - n_held  # hidden by the window
         if missing:
             key, value = (pad(each, (0, 0, missing, 0)) for each in (key, value))
         for row, (chunk, attend) in enumerate(zip(self.chunks, self.attentions, strict=True)):
             n, n_keys = chunk.n_tokens, len(chunk.depth)
-            one = slice(row, row + 1)
-            parts = query[one, :, :n], key[one, :, :n_keys], value[one, :, :n_keys]
-            output[one, :n] = attend(*parts, layer)
+            # a batch of the row alone
+            rows = slice(row, row + 1)
+            parts = query[rows, :, :n], key[rows, :, :n_keys], value[rows, :, :n_keys]
+            output[rows, :n] = attend(*parts, layer)
         return output

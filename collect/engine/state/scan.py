@@ -31,7 +31,7 @@ __all__ = [
 
 _NAME = "mamba_selective_scan"
 _HAS_KERNEL = importlib.util.find_spec("mamba_ssm") is not None
-"""Whether transformers scans by a kernel on CUDA."""
+"""Whether transformers scans by this package's kernel on CUDA."""
 _PIECE = 32
 """Tokens; among 16 to 64 it makes little difference."""
 _CACHE_NAMES = ("cache", "cache_params", "past_key_values")
@@ -74,7 +74,8 @@ def continued_scans(layers: Sequence[nn.Module]) -> Iterator[None]:
 
 def delta_piece(model: nn.Module) -> int:
     """Return how many tokens the delta rules of a model take at once, 1 if it has none."""
-    modules = {sys.modules[type(module).__module__] for module in model.modules()}
+    names = {type(module).__module__ for module in model.modules()}
+    modules = [sys.modules[name] for name in names if name in sys.modules]
     signatures = (
         inspect.signature(function).parameters
         for module in modules
@@ -146,12 +147,11 @@ def _scanned_from(
     if settings.get("delta_softplus"):
         step = nn.functional.softplus(step)
     outputs = []
-    for one, now, b, c in zip(
-        *(each.unbind(-1) for each in (inputs, step, write, read)), strict=True
-    ):
+    tokens = (each.unbind(-1) for each in (inputs, step, write, read))
+    for x, dt, b, c in zip(*tokens, strict=True):
         # (rows, channels, states)
-        left = torch.exp(decay * now[..., None])
-        state = left * state + now[..., None] * b[:, None].float() * one[..., None].float()
+        left = torch.exp(decay * dt[..., None])
+        state = left * state + dt[..., None] * b[:, None].float() * x[..., None].float()
         outputs.append((state.to(inputs.dtype) @ c[..., None])[..., 0])
     result = torch.stack(outputs, dim=-1)
     if settings.get("D") is not None:

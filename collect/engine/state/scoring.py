@@ -14,11 +14,11 @@ from torch import nn
 from ..attention.backends import branches, marks_for, suitable_backends
 from ..attention.blocks import Slot, attention_over_tree
 from ..attention.rows import RowsAttention, row_chunk
-from ..forward import Autocast
 from ..plan import Chunk
 from ..scoring import Budget, ScoringStats, Target, TargetScores
 from ..tree import IntArray, TokenTree, build_tree
-from .forking import State, StateForward, cuts, fork
+from .forking import State, fork
+from .passes import StateForward, cuts
 
 __all__ = ["score_by_states"]
 
@@ -40,7 +40,6 @@ def score_by_states(
     budget: Budget,
     *,
     softmax_dtype: torch.dtype | None = None,
-    autocast: Autocast = nullcontext,
     on_progress: Callable[[int], Any] | None = None,
     forward: StateForward | None = None,
 ) -> tuple[list[tuple[float, bool]], ScoringStats]:
@@ -52,10 +51,10 @@ def score_by_states(
 
     Parameters and result are those of :func:`~capspace.collect.engine.scoring.score_targets`, for a
     model that :func:`~capspace.collect.engine.state.forking.goes_on_from_states` lets through.
-    ``forward`` is how it is called, with its own ``autocast``; found by a pass over three tokens
-    if None.
+    ``forward`` is how it is called, in mixed precision or not; found by a pass over three tokens,
+    and without, if None.
     """
-    forward = forward or StateForward.of(model, autocast)
+    forward = forward or StateForward.of(model)
     backend, *_ = suitable_backends(model, forward.autocast)
     is_marked = backend is branches and forward.takes_tree_attention
     tree, located = build_tree(
@@ -69,8 +68,8 @@ def score_by_states(
     if not targets:
         return [], stats
     scores = TargetScores(targets, located, softmax_dtype)
-    own_or_tree = attention_over_tree(model) if is_marked else nullcontext(Slot())
-    with torch.no_grad(), own_or_tree as slot:
+    attention = attention_over_tree(model) if is_marked else nullcontext(Slot())
+    with torch.no_grad(), attention as slot:
         run = _Run(forward, tree, scores, budget, stats, on_progress, slot)
         run.branches(_children(tree, 0, len(tree)), None)
     return scores.totals(), stats
@@ -114,7 +113,9 @@ class _Run:
             n_shared = len(stretch) - n_tokens % block
             if not children:
                 texts.append(stretch)
-            elif self._has_room(n_tokens) and _is_worth_a_state(n_shared, len(children)):
+            elif self._has_room(n_tokens // block * block) and _is_worth_a_state(
+                n_shared, len(children)
+            ):
                 inner.append((stretch[:n_shared], stretch[n_shared:], children))
             else:  # too short or too deep: read again for each of its branches
                 open_branches.extend((stretch, child) for child in reversed(children))

@@ -15,7 +15,8 @@ from ..forward import Autocast
 from ..generation.loop import DecodingStats, Picker, run_batch
 from ..generation.shared_prompts import Prompt, Segment, share_prompts
 from ..tree import IntArray
-from .forking import State, StateForward, cuts, fork
+from .forking import State, fork
+from .passes import StateForward, cuts
 from .rows import StateRows
 
 __all__ = ["generate_by_states"]

@@ -17,7 +17,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from capspace.collect.engine.forward import UnsupportedForwardError
 from capspace.collect.engine.own_texts import window_fault
 from capspace.collect.engine.state import forking
-from capspace.collect.engine.state.forking import StateForward, goes_on_from_states
+from capspace.collect.engine.state.forking import goes_on_from_states
+from capspace.collect.engine.state.passes import StateForward
 from capspace.collect.engine.support import find_support
 
 _TRANSFORMERS_4 = Version(transformers.__version__) < Version("5")

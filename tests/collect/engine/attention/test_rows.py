@@ -55,7 +55,8 @@ def test_each_row_attends_to_all_before_it(window: int | None) -> None:
         torch.testing.assert_close(few, outputs)
 
 
-def test_further_keys_are_refused() -> None:
-    key = random(3, 2, N_PAST + max(LENGTHS) + 1, 8)
+@pytest.mark.parametrize(("n_more", "window"), [(1, None), (-1, None), (10 - N_PAST, 12)])
+def test_other_keys_are_refused(n_more: int, window: int | None) -> None:
+    key = random(3, 2, N_PAST + max(LENGTHS) + n_more, 8)
     with pytest.raises(UnsupportedAttentionError, match="other keys"):
-        attended(rows_of(LENGTHS), key, key, Layer(Scores(0.3)))
+        attended(rows_of(LENGTHS), key, key, Layer(Scores(0.3), window))

@@ -16,8 +16,8 @@ from state_models import MINIMAX, build, build_named, needs_states
 from torch import Tensor
 
 from capspace.collect.engine.lm import CapspaceLM
-from capspace.collect.engine.state.forking import StateForward
-from capspace.collect.engine.state.lightning import by_blocks, lightning_layers
+from capspace.collect.engine.state.lightning import lightning_layers
+from capspace.collect.engine.state.passes import StateForward
 
 pytestmark = needs_states
 
@@ -58,8 +58,6 @@ def test_no_token_is_read_by_itself() -> None:
         logits(model, [32, 89])
     assert own == [3, 32, 1]  # of a first try, where the text begins, and of the last token
     assert layer.forward.__func__ is forward  # put back
-    with by_blocks([]):
-        assert layer.forward.__func__ is forward
 
 
 @pytest.mark.slow

@@ -80,9 +80,15 @@ def test_half_precision_is_rounded_as_in_one_scan(dtype: torch.dtype) -> None:
     decay, bias, skipped = -random(16, 8).abs(), random(16), random(16)
 
     def scanned(by: Any, tokens: slice) -> Any:
-        one = (inputs[..., tokens], step[..., tokens], decay, write[..., tokens], read[..., tokens])
+        part = (
+            inputs[..., tokens],
+            step[..., tokens],
+            decay,
+            write[..., tokens],
+            read[..., tokens],
+        )
         more = {"D": skipped, "z": gate[..., tokens], "delta_bias": bias, "delta_softplus": True}
-        return by(*one, **more, return_last_state=True)
+        return by(*part, **more, return_last_state=True)
 
     whole, last = scanned(own, slice(None))
     _, middle = scanned(own, slice(25))

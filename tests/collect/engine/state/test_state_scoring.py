@@ -16,7 +16,8 @@ from state_models import HYBRIDS, build_named, each, needs_states
 
 from capspace.collect.engine.lm import CapspaceLM
 from capspace.collect.engine.scoring import Budget, Target
-from capspace.collect.engine.state.forking import StateForward, fork
+from capspace.collect.engine.state.forking import fork
+from capspace.collect.engine.state.passes import StateForward
 from capspace.collect.engine.state.scan import layers_in_pieces
 from capspace.collect.engine.state.scoring import score_by_states
 
@@ -125,9 +126,11 @@ def test_on_a_cpu_bfloat16_has_the_scores_of_hf_at_any_cut(name: str) -> None:
     assert_bfloat16_is_that_of_hf(name, token_budget=100)
 
 
-@pytest.mark.parametrize("name", ["qwen3_5", "bloom"])
-def test_attention_is_replaced_where_a_model_lets_it_be(name: str) -> None:
-    assert StateForward.of(build_named(name)).takes_tree_attention is (name == "qwen3_5")
+@pytest.mark.parametrize(
+    ("name", "is_taken"), [("qwen3_5", True), ("bloom", False), ("mamba", False), ("rwkv", False)]
+)
+def test_attention_is_replaced_where_a_model_lets_it_be(name: str, is_taken: bool) -> None:
+    assert StateForward.of(build_named(name)).takes_tree_attention is is_taken
 
 
 @pytest.mark.parametrize("budget", [Budget(1, 1), Budget(20, 3), Budget(4096, 4096)])

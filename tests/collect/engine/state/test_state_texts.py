@@ -15,7 +15,7 @@ from state_models import ATTENDING, CHOOSING, HYBRIDS, build, build_named, each,
 
 from capspace.collect.engine.generation.sampling import Choice
 from capspace.collect.engine.lm import CapspaceLM
-from capspace.collect.engine.state.forking import StateForward
+from capspace.collect.engine.state.passes import StateForward
 from capspace.collect.engine.state.texts import generate_by_states
 
 pytestmark = needs_states
