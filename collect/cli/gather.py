@@ -177,7 +177,8 @@ def place(
     if not commands:
         paths = [each.path for each in placed.following if not isinstance(each, str)]
         following = [path[0].measurement.benchmark for path in paths[:1] if path]
-        print_commands(advised(following), before=THIS_MEASURES_IT, after="then place it again")
+        again = "then place it again" + (" without --limit" if settings.limit is not None else "")
+        print_commands(advised(following), before=THIS_MEASURES_IT, after=again)
         print_notes([] if settings.allow_code_execution else code_execution_notes(following))
     if placed.lifts:
         o.console().print()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -50,6 +50,7 @@ def measurable_cells(
     *,
     permission: str = "--allow-code-execution",
     runs_here: bool = True,
+    is_stored: Callable[[str], bool] = lambda key: False,
 ) -> tuple[list[Cell], list[Missing]]:
     """Return the cells that can be measured, and the others with the reason; loads no model.
 
@@ -67,22 +68,27 @@ def measurable_cells(
         What a user writes to let benchmarks run code that the model wrote.
     runs_here : bool
         Whether the measuring is done on this machine, which then needs a sandbox for such code.
+    is_stored : callable
+        Whether there is a score under a key, for which no code is run.
 
     """
     cells: list[Cell] = []
     missing: list[Missing] = []
     for benchmark in benchmarks:
         gap = partial(Missing, checkpoint.name, benchmark.name, revision=checkpoint.revision)
-        if benchmark.executes_code and not settings.allow_code_execution:
-            reason = f"skipped: it runs code that the model writes ({permission})"
-            missing.append(gap(reason, skipped=True))
-            continue
+        is_refused = benchmark.executes_code and not settings.allow_code_execution
+        skipped = gap(f"skipped: it runs code that the model writes ({permission})", skipped=True)
         try:
-            if benchmark.executes_code and runs_here:
-                check_sandbox()
-            cells.append(Cell(benchmark, measurement(checkpoint, benchmark, harness, settings)))
+            cell = Cell(benchmark, measurement(checkpoint, benchmark, harness, settings))
+            if benchmark.executes_code and not is_stored(cell.key):
+                if is_refused:
+                    missing.append(skipped)
+                    continue
+                if runs_here:
+                    check_sandbox()
+            cells.append(cell)
         except CollectError as error:
-            missing.append(gap(str(error)))
+            missing.append(skipped if is_refused else gap(str(error)))
     return cells, missing
 
 

@@ -81,9 +81,13 @@ class PanelRun(CellRun):
             missing += [self._noted(Missing(name, b.name, why)) for b in self.panel.benchmarks]
         for checkpoint in checkpoints:
             cells, gaps = measurable_cells(
-                checkpoint, self.benchmarks_of(checkpoint), self.harness, self.settings
+                checkpoint,
+                self.benchmarks_of(checkpoint),
+                self.harness,
+                self.settings,
+                is_stored=self.is_stored,
             )
-            todo = [cell for cell in cells if self.store.get(cell.key) is None]
+            todo = [cell for cell in cells if not self.is_stored(cell.key)]
             self.progress.model(checkpoint.name, len(todo), len(cells) - len(todo))
             missing += [self._noted(g) for g in sorted(gaps, key=lambda gap: not gap.skipped)]
             try:
@@ -131,6 +135,10 @@ class PanelRun(CellRun):
         del lm
         free_memory()
         return cells, n_measured, failed
+
+    def is_stored(self, key: str) -> bool:
+        """Return whether there is a score under a key."""
+        return self.store.get(key) is not None
 
     def key_of(self, checkpoint: Checkpoint, benchmark: Benchmark) -> str:
         """Return the key of a checkpoint's score on a benchmark."""
@@ -230,7 +238,7 @@ class PanelRun(CellRun):
         yield from in_turn(
             cells,
             key=lambda cell: cell.key,
-            is_done=lambda cell: self.store.get(cell.key) is not None,
+            is_done=lambda cell: self.is_stored(cell.key),
             journal=self.journal,
         )
 

@@ -71,7 +71,7 @@ class StoppingRun(PanelRun):
             return benchmark
         first = drawn(benchmark, max(self.first_items, benchmark.n_tasks))
         try:
-            if self.store.get(self.key_of(checkpoint, benchmark)) is not None:
+            if self.is_stored(self.key_of(checkpoint, benchmark)):
                 return benchmark
             draws = stored_draws(benchmark, stored, partial(self.key_of, checkpoint))
             return next(draws, first)
@@ -103,10 +103,10 @@ class StoppingRun(PanelRun):
                     failed += quiet.measure_with(lm, checkpoint, same)[1]
                 seconds += time.perf_counter() - began
                 n_measured += n
-                cells = [c for c in cells if self.store.get(c.key) is not None]
+                cells = [c for c in cells if self.is_stored(c.key)]
             following = self._following(checkpoint, cells, seconds) if cells else cells
             tried |= {cell.key for cell in following}
-            todo = [cell for cell in following if self.store.get(cell.key) is None]
+            todo = [cell for cell in following if not self.is_stored(cell.key)]
             cells = following
             if not todo:
                 break
@@ -137,11 +137,14 @@ class StoppingRun(PanelRun):
         for cell in cells:
             name = cell.benchmark.name
             n, benchmark = plan.n_items[name], self.panel[name]
-            if cell.benchmark.items is None or not benchmark.is_whole:
+            is_refused = benchmark.executes_code and not self.settings.allow_code_execution
+            if cell.benchmark.items is None or not benchmark.is_whole or is_refused:
                 wanted.append(cell.benchmark)
             else:
                 wanted.append(benchmark if n == whole[name] else drawn(benchmark, n))
-        following, _ = measurable_cells(checkpoint, wanted, self.harness, self.settings)
+        following, _ = measurable_cells(
+            checkpoint, wanted, self.harness, self.settings, is_stored=self.is_stored
+        )
         return following
 
     def _complete(self, checkpoint: Checkpoint) -> set[str]:

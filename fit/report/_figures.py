@@ -126,9 +126,13 @@ def draw_lifts(lifts: Sequence[Lift]) -> tuple[Figure, str]:
         for each in lifts
         if not each.support.inside
     )
+    filled = (
+        "The filled marker is the cheapest whose interval lies above 0. "
+        if any(each.advised for each in lifts)
+        else ""
+    )
     return draw_lift(lifts), (
-        "Predicted gains of other ways of answering. The filled marker is the cheapest whose "
-        f"interval lies above 0. {''.join(beyond)}Mean errors with families left out: {errors}. "
-        "Costs are additional tokens per item, for the answer lengths that the table of "
-        "interventions assumes."
+        f"Predicted gains of other ways of answering. {filled}{''.join(beyond)}"
+        f"Mean errors with families left out: {errors}. Costs are additional tokens per item, for "
+        "the answer lengths that the table of interventions assumes."
     )

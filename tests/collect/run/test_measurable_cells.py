@@ -40,6 +40,22 @@ def test_each_benchmark_is_a_cell_or_missing_for_a_reason(tmp_path: Path) -> Non
     assert {gap.revision for gap in gaps} == {checkpoint.revision}
 
 
+@pytest.mark.slow
+def test_a_stored_score_needs_no_permission_to_run_code(tmp_path: Path) -> None:
+    checkpoint = resolve(str(store_v010.write_inputs(tmp_path)))
+    panel = Panel.model_validate(store_v010.PANEL)
+    code = panel["Answer"].model_copy(update={"name": "Code", "executes_code": True})
+    root = chosen_data_root(tmp_path / "data")
+    harness = Harness([code], data_root=root, include_path=tmp_path / "tasks")
+    allowed = RunSettings(allow_code_execution=True)
+    (cell,), _ = measurable_cells(checkpoint, [code], harness, allowed, runs_here=False)
+    for stored, n in (({cell.key}, 1), (set(), 0)):
+        cells, gaps = measurable_cells(
+            checkpoint, [code], harness, RunSettings(), is_stored=stored.__contains__
+        )
+        assert (len(cells), len(gaps)) == (n, 1 - n)
+
+
 def test_a_data_root_is_the_one_named_or_the_default_or_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

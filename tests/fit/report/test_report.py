@@ -16,6 +16,8 @@ from matplotlib.image import imread
 from capspace.collect.cli.show import print_placements
 from capspace.fit import (
     Cost,
+    Intervention,
+    Lift,
     ScoreTable,
     load_reference,
     next_evaluations,
@@ -24,8 +26,8 @@ from capspace.fit import (
     write_report,
 )
 from capspace.fit.errors import FitError
-from capspace.fit.prediction import Placement
-from capspace.fit.report._figures import draw_placement
+from capspace.fit.prediction import Placement, Support
+from capspace.fit.report._figures import draw_lifts, draw_placement
 from capspace.fit.report._next_section import saved_words
 from capspace.fit.report.words import score
 
@@ -399,3 +401,12 @@ def test_the_page_never_scrolls_sideways_and_no_card_stands_alone(
     wide, n_last, last, first = map(float, title[1].split(","))
     assert wide == width
     assert n_last > 1 or last >= first  # one that is alone fills its row
+
+
+@pytest.mark.parametrize("is_advised", [True, False])
+def test_the_caption_names_a_filled_marker_where_there_is_one(is_advised: bool) -> None:
+    support = Support(True, 0.0, "inside")
+    how = Intervention("cot", "bbh", "bbh-cot")
+    lift = Lift("a", how, 0.4, 0.5, 0.1, 0.05, 0.15, 0.9, 40, 1, 2, support, advised=is_advised)
+    _, caption = draw_lifts([lift])
+    assert ("The filled marker" in caption) is is_advised
