@@ -170,14 +170,23 @@ class Panel(_Frozen):
         Raises
         ------
         PanelError
-            No benchmark has it; near matches are named, or else all benchmarks.
+            No benchmark has it; packaged panels that do are named, or near matches, or else all
+            benchmarks.
 
         """
         for benchmark in self.benchmarks:
             if benchmark.name == name:
                 return benchmark
         known = [b.name for b in self.benchmarks]
-        near = near_names(name, known) or f"; it has {', '.join(known)}"
+        others = [
+            panel
+            for panel in panel_names()
+            if any(b.name == name for b in _packaged(panel).benchmarks)
+        ]
+        if others:
+            near = f"; panel {' and panel '.join(others)} {'have' if len(others) > 1 else 'has'} it"
+        else:
+            near = near_names(name, known) or f"; it has {', '.join(known)}"
         raise PanelError(f"panel {self.name} has no benchmark {name!r}{near}")
 
     @property

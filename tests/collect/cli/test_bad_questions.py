@@ -62,6 +62,7 @@ MEASURING = [
         for name, near in (
             ("MMUL", "did you mean 'MMLU'?"),
             ("gsm8k", "did you mean 'GSM8K'?"),
+            ("IFEval", "panel modern has it"),
             ("Q", "it has MMLU, ARC-C, HellaSwag, "),
         )
     ),
