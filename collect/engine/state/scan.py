@@ -142,10 +142,7 @@ def _scanned_from(
     **settings: Any,
 ) -> tuple[Tensor, Tensor]:
     """Scan token by token from a state, with the roundings of transformers' own loop."""
-    if settings.get("delta_bias") is not None:
-        step = step + settings["delta_bias"].to(step.dtype)[..., None]
-    if settings.get("delta_softplus"):
-        step = nn.functional.softplus(step)
+    step = _time_step(step, settings)
     outputs = []
     tokens = (each.unbind(-1) for each in (inputs, step, write, read))
     for x, dt, b, c in zip(*tokens, strict=True):
@@ -161,6 +158,13 @@ def _scanned_from(
     return result, state
 
 
+def _time_step(step: Tensor, settings: dict[str, Any]) -> Tensor:
+    """Return the step that a scan takes at each token, in the type given."""
+    if settings.get("delta_bias") is not None:
+        step = step + settings["delta_bias"].to(step.dtype)[..., None]
+    return nn.functional.softplus(step) if settings.get("delta_softplus") else step
+
+
 def _added_to(
     result: Any,
     state: Tensor,
@@ -172,11 +176,7 @@ def _added_to(
     **settings: Any,
 ) -> Any:
     """Add to the results of a scan from zero, by a kernel, what an earlier state adds to them."""
-    state, step = state.float(), step.float()
-    if settings.get("delta_bias") is not None:
-        step = step + settings["delta_bias"].float()[..., None]
-    if settings.get("delta_softplus"):
-        step = nn.functional.softplus(step)
+    state, step = state.float(), _time_step(step.float(), settings)
     # (rows, channels, tokens, states): how much of the earlier state is left at each token
     left = torch.exp(decay.float()[None, :, None] * step.cumsum(-1)[..., None])
     left = left * state[:, :, None]

@@ -7,24 +7,29 @@ from pathlib import Path
 import pytest
 import store_v010
 
-from capspace.collect.checkpoints.checkpoint import resolve
+from capspace.collect.checkpoints.checkpoint import Checkpoint, resolve
 from capspace.collect.harness.data_root import chosen_data_root
 from capspace.collect.harness.harness import Harness
 from capspace.collect.run.cells import measurable_cells
 from capspace.collect.settings import RunSettings
 from capspace.tasks.panel import Panel
 
+PANEL = Panel.model_validate(store_v010.PANEL)
+CODE = PANEL["Answer"].model_copy(update={"name": "Code", "executes_code": True})
+
+
+def inputs(folder: Path) -> tuple[Checkpoint, Harness]:
+    checkpoint = resolve(str(store_v010.write_inputs(folder)))
+    root = chosen_data_root(folder / "data")
+    return checkpoint, Harness(PANEL.benchmarks, data_root=root, include_path=folder / "tasks")
+
 
 @pytest.mark.slow
 def test_each_benchmark_is_a_cell_or_missing_for_a_reason(tmp_path: Path) -> None:
-    checkpoint = resolve(str(store_v010.write_inputs(tmp_path)))
-    panel = Panel.model_validate(store_v010.PANEL)
-    code = panel["Answer"].model_copy(update={"name": "Code", "executes_code": True})
-    root = chosen_data_root(tmp_path / "data")
-    harness = Harness(panel.benchmarks, data_root=root, include_path=tmp_path / "tasks")
+    checkpoint, harness = inputs(tmp_path)
     cells, gaps = measurable_cells(
         checkpoint,
-        [*panel.benchmarks, code],
+        [*PANEL.benchmarks, CODE],
         harness,
         RunSettings(),
         permission="say so",
@@ -42,16 +47,12 @@ def test_each_benchmark_is_a_cell_or_missing_for_a_reason(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_stored_score_needs_no_permission_to_run_code(tmp_path: Path) -> None:
-    checkpoint = resolve(str(store_v010.write_inputs(tmp_path)))
-    panel = Panel.model_validate(store_v010.PANEL)
-    code = panel["Answer"].model_copy(update={"name": "Code", "executes_code": True})
-    root = chosen_data_root(tmp_path / "data")
-    harness = Harness([code], data_root=root, include_path=tmp_path / "tasks")
+    checkpoint, harness = inputs(tmp_path)
     allowed = RunSettings(allow_code_execution=True)
-    (cell,), _ = measurable_cells(checkpoint, [code], harness, allowed, runs_here=False)
+    (cell,), _ = measurable_cells(checkpoint, [CODE], harness, allowed, runs_here=False)
     for stored, n in (({cell.key}, 1), (set(), 0)):
         cells, gaps = measurable_cells(
-            checkpoint, [code], harness, RunSettings(), is_stored=stored.__contains__
+            checkpoint, [CODE], harness, RunSettings(), is_stored=stored.__contains__
         )
         assert (len(cells), len(gaps)) == (n, 1 - n)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import device
@@ -89,8 +88,11 @@ def texts(lm: Any, prompts: list[str]) -> list[str]:
 )
 def test_texts_are_those_of_hf(dtype: torch.dtype) -> None:
     model = build_named("minimax_01").to(dtype)
-    draw: Callable[[int], str] = lambda n: "".join(rng.choice(list("abcdefg hi"), n))  # noqa: E731
     rng = np.random.default_rng(0)
+
+    def draw(length: int) -> str:
+        return "".join(rng.choice(list("abcdefg hi"), length))
+
     beginning = draw(200)
     prompts = [beginning + draw(int(n)) for n in rng.integers(10, 70, 6)] + [draw(33)]
     shared = {"tokenizer": byte_tokenizer(), "max_length": 512}
