@@ -49,7 +49,7 @@ class StoppingRun(PanelRun):
     widths: PredictedWidths
     first_items: int = FIRST_ITEMS
     _plans: dict[str, StoppingPlan] = field(default_factory=dict)
-    _last_note: dict[str, str] = field(default_factory=dict)
+    _last_note: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def plans(self) -> Mapping[str, StoppingPlan]:
@@ -120,7 +120,8 @@ class StoppingRun(PanelRun):
         """Return the cells of the next round: the same where all items that matter are measured."""
         results = {c.benchmark.name: self.store.get(c.key) for c in cells}
         known = {b: replace(r, model=checkpoint.name) for b, r in results.items() if r is not None}
-        measured = [_measured(result) for result in known.values()]
+        growing = {cell.benchmark.name for cell in cells if self._may_grow(cell)}
+        measured = [_measured(result, may_grow=name in growing) for name, result in known.items()]
         effect = self.widths.effect(to_table(known.values()))
         left = None
         if self.settings.budget is not None:
@@ -137,15 +138,20 @@ class StoppingRun(PanelRun):
         for cell in cells:
             name = cell.benchmark.name
             n, benchmark = plan.n_items[name], self.panel[name]
-            is_refused = benchmark.executes_code and not self.settings.allow_code_execution
-            if cell.benchmark.items is None or not benchmark.is_whole or is_refused:
-                wanted.append(cell.benchmark)
-            else:
+            if name in growing:
                 wanted.append(benchmark if n == whole[name] else drawn(benchmark, n))
+            else:
+                wanted.append(cell.benchmark)
         following, _ = measurable_cells(
             checkpoint, wanted, self.harness, self.settings, is_stored=self.is_stored
         )
         return following
+
+    def _may_grow(self, cell: Cell) -> bool:
+        """Return whether more items of a benchmark can be measured."""
+        benchmark = self.panel[cell.benchmark.name]
+        is_refused = benchmark.executes_code and not self.settings.allow_code_execution
+        return cell.benchmark.items is not None and benchmark.is_whole and not is_refused
 
     def _complete(self, checkpoint: Checkpoint) -> set[str]:
         """Return the benchmarks of which a first round has measured every item."""
@@ -167,8 +173,8 @@ class StoppingRun(PanelRun):
         line = f"until {plan.tolerance}: {now}, and {wider}{what}"
         if plan.is_whole:
             line = f"until {plan.tolerance}: all items are measured"
-        if line != self._last_note.get(model):
-            self._last_note[model] = line
+        if (now, what) != self._last_note.get(model):
+            self._last_note[model] = now, what
             self.progress.note(line)
 
 
@@ -189,8 +195,8 @@ class _SameItems(SilentProgress):
             self._shown.note(text)
 
 
-def _measured(result: Result) -> MeasuredItems:
-    """Return what a stored score says of its items."""
+def _measured(result: Result, *, may_grow: bool) -> MeasuredItems:
+    """Return what a stored score says of its items, and whether more can be measured."""
     parts = result.tasks
     n = result.n_items or 1
     identity_weighted = '"aggregate":"weighted"' in result.identity
@@ -208,4 +214,5 @@ def _measured(result: Result) -> MeasuredItems:
         variance=variance,
         tokens=result.provenance.get("tokens", 0) / n,
         seconds=result.provenance["seconds"] / asked if asked else float("nan"),
+        may_grow=may_grow,
     )

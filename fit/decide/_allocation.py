@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._item_pool import ItemPool
+from ._shared_noise import NoiseVariance
 
 __all__ = ["allocate_items", "variance_of_scores"]
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-_N_ROUNDS = 60
-_MOST_IDLE = 3
+_N_ROUNDS = 100
+_MOST_IDLE = 8
 _NEGLIGIBLE = 1e-3
 _STEPS = 22
 _LARGEST_LOG = 40.0
@@ -28,7 +29,7 @@ def variance_of_scores(pools: Sequence[ItemPool], variance: Array, n_items: Coun
 
 
 def allocate_items(
-    effect: Array,
+    noise: NoiseVariance,
     allowed: Array,
     *,
     variance: Array,
@@ -40,8 +41,8 @@ def allocate_items(
 
     Parameters
     ----------
-    effect : (T, p) array
-        What a unit of variance of a score adds to the variance of each target's prediction.
+    noise : NoiseVariance
+        What noise in p scores adds to the variances of T targets' predictions.
     allowed : (T,) array
         What may be added to each beyond what measuring all items adds, in the same unit.
     variance : (p,) array
@@ -55,13 +56,15 @@ def allocate_items(
 
     Notes
     -----
-    Minimises Σ cₙ nₙ where for each target t
+    Minimises Σ c_b n_b where for each target t
 
-    .. math:: \sum_b e_{tb} v_b \left(F_b(n_b) - F_b(N_b)\right) \le a_t
+    .. math:: V_t(v F(n)) - V_t(v F(N)) \le a_t
 
-    with F(n) about 1/n. At the minimum n_b² = Σ_t λ_t e_tb v_b / c_b, as of Neyman's allocation;
-    the multipliers λ of targets that bind are found by raising those of targets that are not sure
-    enough. A benchmark that is already measured far enough keeps the items it has.
+    with V the noise's part of its variance and F(n) about 1/n. At the minimum
+    n_b² = Σ_t λ_t e_tb v_b / c_b, as of Neyman's allocation, with e_tb the slope of V_t there,
+    which is taken at the items of the round before. The multipliers λ of targets that bind are
+    found by raising those of targets that are not sure enough. A benchmark that is already measured
+    far enough keeps the items it has.
 
     References
     ----------
@@ -70,51 +73,52 @@ def allocate_items(
     Examples
     --------
     >>> pools = [ItemPool((100_000,)), ItemPool((100_000,))]
+    >>> alone = NoiseVariance(np.array([[1.0, 2.0]]), np.zeros((1, 2, 2)))
     >>> allocate_items(
-    ...     np.array([[1.0, 4.0]]), np.array([0.01]), variance=np.array([0.2, 0.2]),
-    ...     cost=np.array([1.0, 1.0]), pools=pools, start=np.array([10, 10]),
+    ...     alone, np.array([0.01]), variance=np.array([0.2, 0.2]), cost=np.array([1.0, 1.0]),
+    ...     pools=pools, start=np.array([10, 10]),
     ... ).tolist()
     [60, 120]
 
     """
     whole = np.array([pool.n_items for pool in pools])
-    rest = variance_of_scores(pools, variance, whole)
-    share = effect / allowed[:, None]
-    per_cost = share * variance / np.where(start == whole, 1.0, cost)
+    rest = noise.added(variance_of_scores(pools, variance, whole))
+    per_cost = variance / np.where(start == whole, 1.0, cost)
 
-    def items(multipliers: Array) -> Counts:
-        wanted = np.ceil(np.sqrt(multipliers @ per_cost))
+    def items(weight: Array) -> Counts:
+        wanted = np.ceil(np.sqrt(weight * per_cost))
         return np.asarray(np.clip(wanted, start, whole), dtype=np.int64)
 
     def used(n: Counts) -> Array:
         """Return which part of what is allowed the noise takes, by target."""
-        return np.asarray(share @ (variance_of_scores(pools, variance, n) - rest))
+        return np.asarray((noise.added(variance_of_scores(pools, variance, n)) - rest) / allowed)
 
     if (used(start) <= 1).all():
         return np.asarray(start)
     multipliers = np.ones(len(allowed))
-    best = whole
+    best = n = whole
     n_idle = 0
     for _ in range(_N_ROUNDS):
-        n = items(multipliers * _scale(multipliers, items, used))
+        slopes = noise.slopes(variance_of_scores(pools, variance, n))
+        weight = (multipliers / allowed) @ slopes
+        n = items(weight * _scale(weight, items, used))
         n_idle = 0 if n @ cost < (1 - _NEGLIGIBLE) * (best @ cost) else n_idle + 1
         if n @ cost < best @ cost:
             best = n
-        taken = used(n)
-        if n_idle > _MOST_IDLE or len(allowed) == 1:
+        if n_idle > _MOST_IDLE:
             break
-        multipliers = multipliers * np.clip(taken, 0.1, None)
+        multipliers = multipliers * np.clip(used(n), 0.1, None)
         multipliers /= multipliers.max()
     return best
 
 
 def _scale(
-    multipliers: Array, items: Callable[[Array], Counts], used: Callable[[Counts], Array]
+    weight: Array, items: Callable[[Array], Counts], used: Callable[[Counts], Array]
 ) -> float:
-    """Return the least factor of the multipliers at which all targets are sure enough."""
+    """Return the least factor of the weights at which all targets are sure enough."""
 
     def is_enough(log_factor: float) -> bool:
-        return bool((used(items(multipliers * np.exp(log_factor))) <= 1).all())
+        return bool((used(items(weight * np.exp(log_factor))) <= 1).all())
 
     low, high = -_LARGEST_LOG, _LARGEST_LOG
     for _ in range(_STEPS):

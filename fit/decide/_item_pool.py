@@ -70,6 +70,10 @@ class ItemPool:
         """Return how many items of each task are among the first n."""
         return np.bincount(self.tasks_in_order[:n], minlength=len(self.sizes))
 
+    def first(self, n: int) -> ItemPool:
+        """Return the pool of the first n items, at least one of each task."""
+        return ItemPool(tuple(self.counts(n).tolist()), weighted=self.weighted)
+
     def turns(self, n: int) -> Iterator[tuple[int, int]]:
         """Yield task and number within the task of the first n items."""
         used = [0] * len(self.sizes)

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._normals import exact_normals
 from ..completion._training import decimal_years
 from ..errors import DegenerateError, NotConvergedError, RefusedTargetError, TooFewModelsError
+from ..law._refit import predict_with
+from ..law._views import angle
 from ..prediction import TargetLaw
-from ..prediction._completion import completions_of_noise
+from ..prediction._completion import complete, completions_of_noise, precision_among_models
 from ..prediction._reference_laws import laws_without, stored_laws
 from ..prediction._release import release_of
 from ..prediction._target_law import default_method
 from ..reference import Reference
+from ..reference._sampling_noise import sampling_noise
 from ..reference.overlap import Overlap, find_overlap
 from ..table._table import ScoreTable
+from ._shared_noise import NoiseVariance
 
 __all__ = ["NoiseEffect", "PredictedWidths"]
 
 Array = NDArray[np.float64]
 
 _STDERR = 0.05  # of about 80 items
+_N_PLACES = 16
 _MODES = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
 
 
@@ -32,35 +38,51 @@ _MODES = {"thinking": 1.0, "chat": -1.0, "plain": -1.0}
 class NoiseEffect:
     """How noise in each benchmark's score widens the interval of each target.
 
+    Means over the places where the model may be, as far as its scores are noisy now: where few
+    items put it beyond a floor, noise adds nothing, though it may be above.
+
     Attributes
     ----------
     targets : tuple of T str
     benchmarks : tuple of p str
     width : (T,) array
         Widths of the intervals if the scores were without noise, fractions.
-    effect : (T, p) array
-        What a unit of variance of a score adds to the squared width, as a share of it.
+    noise : NoiseVariance
+        What noise adds to the squared widths, as a share of them.
     unpredicted : mapping of target to reason
         Targets of which there is no number.
 
     Notes
     -----
-    width(s)² = width² (1 + Σ effect · s²) with s the standard errors: the noise's part of a
-    prediction's variance is additive, and about linear in each score's variance. Where benchmarks
-    are missing, what noise does to those that are inferred from noisy ones is included, as if they
-    were trusted in full: exact for little noise, and more than what is true of much.
+    width(s)² = width² (1 + noise(s)) with s the standard errors. Where benchmarks are missing, what
+    noise does to those that are inferred from noisy ones is included.
 
     """
 
     targets: tuple[str, ...]
     benchmarks: tuple[str, ...]
     width: Array
-    effect: Array
+    noise: NoiseVariance
     unpredicted: Mapping[str, str]
 
     def widths(self, variance: Array) -> Array:
-        """Return the widths (..., T) where the scores have these variances (..., p)."""
-        return np.asarray(self.width * np.sqrt(1 + variance @ self.effect.T))
+        """Return the widths (T,) where the scores have these variances (p,)."""
+        return np.asarray(self.width * np.sqrt(1 + self.noise.added(variance)))
+
+    def of(self, targets: Sequence[str]) -> NoiseEffect:
+        """Return that on some targets; those without a number are left out."""
+        rows = [self.targets.index(target) for target in targets if target in self.targets]
+        return replace(
+            self,
+            targets=tuple(self.targets[row] for row in rows),
+            width=self.width[rows],
+            noise=self.noise.rows(rows),
+        )
+
+    def noise_of(self, benchmarks: Sequence[str]) -> NoiseVariance:
+        """Return what noise in these scores adds; others have none."""
+        column = {name: i for i, name in enumerate(self.benchmarks)}
+        return self.noise.columns([column.get(name) for name in benchmarks])
 
 
 class PredictedWidths:
@@ -128,26 +150,34 @@ class PredictedWidths:
         benchmarks = [b for b in known if b in table.benchmarks]
         self.check(benchmarks)
         own = table.wide(benchmarks)
-        same = find_overlap(str(own.index[0]), own.iloc[0], self.reference.scores())
+        model = str(own.index[0])
+        same = find_overlap(model, own.iloc[0], self.reference.scores())
+        off = sampling_noise(table, model, self.reference, benchmarks)
         if self.reference.laws is None:
-            widths, refused = self._by_fitted_laws(own, frozenset(same.reasons))
+            widths, about, refused = self._by_fitted_laws(own, off, frozenset(same.reasons))
         else:
-            widths, refused = self._by_stored_laws(table, own, same)
+            widths, refused = self._by_stored_laws(table, own, off, same)
+            about = {}
         refused = {**self._refused, **refused}
         if not widths:
             first = next((f"{name}: {why}" for name, why in refused.items()), "there is none")
             raise RefusedTargetError(f"no target can be predicted: {first}")
-        clean = np.array([row[0] for row in widths.values()])
-        noisy = np.array([row[1:] for row in widths.values()])
-        effect = ((noisy / clean[:, None]) ** 2 - 1) / _STDERR**2
-        return NoiseEffect(
-            tuple(widths), tuple(benchmarks), clean, np.clip(effect, 0.0, None), refused
+        squared = np.array([np.mean(rows**2, axis=0) for rows in widths.values()])
+        clean = np.sqrt(squared[:, 0])
+        effect = (squared[:, 1:] / squared[:, :1] - 1) / _STDERR**2
+        p = len(benchmarks)
+        taken_as_is = np.ones(p), np.zeros((p, p))
+        sign, precision = zip(*(about.get(t, taken_as_is) for t in widths), strict=True)
+        noise = NoiseVariance(
+            np.array(sign) * np.sqrt(np.clip(effect, 0.0, None)), np.array(precision)
         )
+        return NoiseEffect(tuple(widths), tuple(benchmarks), clean, noise, refused)
 
     def _by_fitted_laws(
-        self, own: pd.DataFrame, same: frozenset[str]
-    ) -> tuple[dict[str, Array], dict[str, str]]:
+        self, own: pd.DataFrame, off: Array, same: frozenset[str]
+    ) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]], dict[str, str]]:
         widths: dict[str, Array] = {}
+        about: dict[str, tuple[Array, Array]] = {}
         refused: dict[str, str] = {}
         for target in self._targets:
             try:
@@ -155,23 +185,32 @@ class PredictedWidths:
                 if not set(law.feature_names_in_) & set(own.columns):
                     refused[target] = "no benchmark of its space is measured"
                     continue
-                widths[target] = self._widths(law, own)
+                widths[target] = self._widths(law, own, off)
+                about[target] = _signs(law, own), _precision(law, own)
             except (DegenerateError, NotConvergedError, TooFewModelsError) as error:
                 refused[target] = str(error)
-        return widths, refused
+        return widths, about, refused
 
-    def _widths(self, law: TargetLaw, own: pd.DataFrame) -> Array:
-        """Return the widths (1 + p,) of a law's intervals: as it is, and with noise in each."""
-        errors = pd.DataFrame(_noisy_rows(own.shape[1]), columns=own.columns)
-        filled, spread = completions_of_noise(
-            law.fitted_.training,
-            own.reindex(columns=law.feature_names_in_).to_numpy(dtype=float)[0],
-            errors.reindex(columns=law.feature_names_in_).fillna(0.0).to_numpy(),
-        )
+    def _widths(self, law: TargetLaw, own: pd.DataFrame, off: Array) -> Array:
+        """Return widths (k, 1 + p) of a law's intervals: as they are, and with noise in each score.
+
+        At k places where the model may be, by scores that are off by ``off``.
+        """
+        training, columns = law.fitted_.training, law.feature_names_in_
+        rows = pd.DataFrame(_noisy_rows(own.shape[1]), columns=own.columns)
+        noise = rows.reindex(columns=columns).fillna(0.0).to_numpy()
+        x = own.reindex(columns=columns).to_numpy(dtype=float)
+        errors = pd.DataFrame([off], columns=own.columns).reindex(columns=columns).fillna(0.0)
+        places = x
+        if off.any():
+            drawn = complete(training, x, errors.to_numpy(dtype=float))[1]
+            places = x if drawn is None else np.where(np.isnan(x), np.nan, drawn[0, :_N_PLACES])
+        each = [completions_of_noise(training, place, noise) for place in places]
+        filled = np.repeat([f for f, _ in each], len(noise), axis=0)
+        spread = np.concatenate([s for _, s in each])
         method = default_method(self.reference)
-        whole = np.repeat(filled[None], len(spread), axis=0)
-        made = method.predict(law.fitted_, whole, level=self.level, spread=spread)
-        return np.asarray(made.upper - made.lower)
+        made = method.predict(law.fitted_, filled, level=self.level, spread=spread)
+        return np.asarray(made.upper - made.lower).reshape(len(places), -1)
 
     def law(self, target: str, same: frozenset[str] = frozenset()) -> TargetLaw:
         """Return the law of a target, fitted without some models; each is fitted once."""
@@ -181,7 +220,7 @@ class PredictedWidths:
         return self._laws[key]
 
     def _by_stored_laws(
-        self, table: ScoreTable, own: pd.DataFrame, same: Overlap
+        self, table: ScoreTable, own: pd.DataFrame, off: Array, same: Overlap
     ) -> tuple[dict[str, Array], dict[str, str]]:
         model = str(own.index[0])
         laws = stored_laws(self.reference)
@@ -192,15 +231,20 @@ class PredictedWidths:
         about = np.array([[*decimal_years([(model, day)]), mode]])
         errors = pd.DataFrame(_noisy_rows(len(own.columns)), columns=own.columns)
         cheap = list(laws.cheap)
-        cells = own.reindex(columns=cheap).to_numpy(dtype=float)
+        noise = errors.reindex(columns=cheap).fillna(0.0).to_numpy()
+        places = own.to_numpy(dtype=float) + off * exact_normals(_N_PLACES, len(off))
+        if not off.any():
+            places = places[:1]
+        cells = pd.DataFrame(np.clip(places, 0.0, 1.0), columns=own.columns)
+        n = len(places) * len(noise)
         rows = laws.predict_rows(
-            [model] * len(errors),
-            np.repeat(cells, len(errors), axis=0),
-            np.repeat(about, len(errors), axis=0),
+            [model] * n,
+            np.repeat(cells.reindex(columns=cheap).to_numpy(), len(noise), axis=0),
+            np.repeat(about, n, axis=0),
             targets=self._targets,
             level=self.level,
             force=True,
-            spread=errors.reindex(columns=cheap).fillna(0.0).to_numpy(),
+            spread=np.tile(noise, (len(places), 1)),
         )
         widths: dict[str, list[float]] = {}
         refused: dict[str, str] = {}
@@ -208,7 +252,28 @@ class PredictedWidths:
             if row["reason"]:
                 refused[row["target"]] = row["reason"]
             widths.setdefault(row["target"], []).append(row["upper"] - row["lower"])
-        return {t: np.array(w) for t, w in widths.items() if t not in refused}, refused
+        shape = len(places), len(noise)
+        return {t: np.reshape(w, shape) for t, w in widths.items() if t not in refused}, refused
+
+
+def _signs(law: TargetLaw, own: pd.DataFrame) -> Array:
+    """Return -1 or 1 (p,): whether a law's prediction falls or rises with each score."""
+    p = len(own.columns)
+    rows = own.to_numpy(dtype=float)[0] + np.vstack([np.eye(p), -np.eye(p)]) * _STDERR
+    cells = pd.DataFrame(rows, columns=own.columns).reindex(columns=law.feature_names_in_)
+    x = cells.to_numpy(dtype=float)
+    filled, _ = complete(law.fitted_.training, x, np.zeros_like(x))
+    high, low = np.split(angle(predict_with(law.fitted_, filled)), 2)
+    return np.where(high < low, -1.0, 1.0)
+
+
+def _precision(law: TargetLaw, own: pd.DataFrame) -> Array:
+    """Return the inverse covariance (p, p) of the scores among the models of a law."""
+    names = list(law.feature_names_in_)
+    measured = np.array([name in own.columns for name in names])
+    inner = precision_among_models(law.fitted_.training, measured)
+    whole = pd.DataFrame(inner, index=names, columns=names)
+    return whole.reindex(index=own.columns, columns=own.columns).fillna(0.0).to_numpy()
 
 
 def _noisy_rows(n_benchmarks: int) -> Array:

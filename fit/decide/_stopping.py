@@ -25,6 +25,7 @@ FIRST_ITEMS = 50
 
 _LADDER = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
 _STEPS = 12
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class MeasuredItems:
         Of a single item: prompt, options and response; not used where all items are measured.
     seconds : float
         What measuring a single item takes; NaN where unknown.
+    may_grow : bool
+        Whether others can be measured: a benchmark may fix its items, or need leave to run code.
 
     """
 
@@ -53,6 +56,12 @@ class MeasuredItems:
     variance: float
     tokens: float
     seconds: float = float("nan")
+    may_grow: bool = True
+
+    @property
+    def most_items(self) -> ItemPool:
+        """The most items that can be measured."""
+        return self.pool if self.may_grow else self.pool.first(self.n_items)
 
 
 @dataclass(frozen=True)
@@ -162,39 +171,41 @@ def plan_items(
         The tokens of an item are unknown, or its seconds where a budget is given.
 
     """
-    pools = [m.pool for m in measured]
+    pools = [m.most_items for m in measured]
     start = np.array([m.n_items for m in measured])
     variance = np.array([m.variance for m in measured])
     tokens = np.array([m.tokens for m in measured])
     cost = tokens if seconds is None else np.array([m.seconds for m in measured])
-    is_whole = np.array([m.n_items == m.pool.n_items for m in measured])
+    is_whole = np.array([m.n_items == m.most_items.n_items for m in measured])
     cost = np.where(is_whole, 0.0, cost)
     if not (cost > 0)[~is_whole].all():
         unknown = measured[int((~is_whole & ~(cost > 0)).argmax())].benchmark
         what = "tokens" if seconds is None else "time"
         raise UnknownCostError(f"the {what} of an item of {unknown} is unknown")
-    column = {name: i for i, name in enumerate(effect.benchmarks)}
-    used = [column.get(m.benchmark, -1) for m in measured]
-    padded = np.hstack([effect.effect, np.zeros((len(effect.targets), 1))])[:, used]
-    full = 1 + padded @ variance_of_scores(pools, variance, np.array([p.n_items for p in pools]))
-    width_full = effect.width * np.sqrt(full)
+    noise = effect.noise_of([m.benchmark for m in measured])
+
+    def squared(n: NDArray[np.int64]) -> Array:
+        return 1 + noise.added(variance_of_scores(pools, variance, n))
 
     def widths(n: NDArray[np.int64]) -> Array:
-        return np.asarray(
-            effect.width * np.sqrt(1 + padded @ variance_of_scores(pools, variance, n))
-        )
+        return np.asarray(effect.width * np.sqrt(squared(n)))
+
+    whole = np.array([p.n_items for p in pools])
+    full, width_full = squared(whole), widths(whole)
 
     def enough(wider: Array, at_least: NDArray[np.int64], price: Array) -> NDArray[np.int64]:
         allowed = ((1 + wider) ** 2 - 1) * full
         return allocate_items(
-            padded, allowed, variance=variance, cost=price, pools=pools, start=at_least
+            noise, allowed, variance=variance, cost=price, pools=pools, start=at_least
         )
 
     wider = np.array([tolerance.of_width(width) for width in width_full])
     planned = enough(wider, start, cost)
     within = seconds is None or float((planned - start) @ cost) <= seconds
     if not within and seconds is not None:
-        low, high = 0.0, 8.0  # natural logarithms of a factor of the tolerance
+        # natural logarithms of a factor of the tolerance; by the last, what is measured is enough
+        needed = (widths(start) / width_full - 1) / wider
+        low, high = 0.0, float(np.log(needed.max())) + _ROUNDING
         for _ in range(_STEPS):
             middle = (low + high) / 2
             tried = enough(wider * np.exp(middle), start, cost)

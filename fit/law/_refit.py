@@ -68,7 +68,7 @@ class LawSettings:
         check_positive(self.delta, "delta")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Training:
     """What a law is fitted on.
 

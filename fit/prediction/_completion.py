@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .._normals import exact_normals
 from ..law._refit import Training
-from ..space._factor import fit_factor_model
+from ..space._factor import FactorModel, fit_factor_model
 
-__all__ = ["complete", "completions_of_noise"]
+__all__ = ["complete", "completions_of_noise", "precision_among_models", "scores_model"]
 
 Array = NDArray[np.float64]
 
 _N_COMPLETIONS = 64
 _TWO_FACTORS_FROM = 20
+
+
+@lru_cache(maxsize=64)
+def scores_model(training: Training) -> FactorModel:
+    """Return the factor model of a law's training scores, by which others are inferred."""
+    table = training.scores
+    n_factors = 2 if len(table) >= _TWO_FACTORS_FROM else 1
+    return fit_factor_model(table, np.zeros_like(table), n_factors)
+
+
+def precision_among_models(training: Training, measured: NDArray[np.bool_]) -> Array:
+    """Return the inverse covariance (p, p) among models of the benchmarks that are measured (p,).
+
+    Those that are not have zeros: what they would tell is unknown.
+    """
+    model = scores_model(training)
+    own = model.loadings[measured]
+    covariance = own @ own.T + np.diag(model.noise_variance[measured])
+    precision = np.zeros((len(measured), len(measured)))
+    precision[np.ix_(measured, measured)] = np.linalg.inv(covariance)
+    return precision
 
 
 def complete(training: Training, x: Array, errors: Array) -> tuple[Array, Array | None]:
@@ -27,9 +50,8 @@ def complete(training: Training, x: Array, errors: Array) -> tuple[Array, Array 
     missing = np.isnan(x)
     if not missing.any() and not errors.any():
         return x, None
-    table = training.scores
-    n_factors = 2 if len(table) >= _TWO_FACTORS_FROM else 1
-    model = fit_factor_model(table, np.zeros_like(table), n_factors)
+    model = scores_model(training)
+    n_factors = model.loadings.shape[1]
     factor, covariance = model.posterior(x, errors**2)
     trust = np.where(missing, 0.0, model.noise_variance / (model.noise_variance + errors**2))
     own = trust * np.nan_to_num(x - model.mean)
@@ -55,7 +77,8 @@ def completions_of_noise(training: Training, x: Array, errors: Array) -> tuple[A
     Returns the scores without noise (p,) and the completions (m, s, p).
     """
     missing = np.isnan(x)
-    n_factors = 2 if len(training.scores) >= _TWO_FACTORS_FROM else 1
+    model = scores_model(training)
+    n_factors = model.loadings.shape[1]
     m, p = errors.shape
     normals = exact_normals(_N_COMPLETIONS, 2 * p + n_factors)
     noise, own, about = np.split(normals, [p, 2 * p], axis=1)
@@ -63,8 +86,6 @@ def completions_of_noise(training: Training, x: Array, errors: Array) -> tuple[A
     measured = x + noise * errors[:, None]
     if not missing.any():
         return x, np.clip(measured, low, high)
-    table = training.scores
-    model = fit_factor_model(table, np.zeros_like(table), n_factors)
     cells = np.vstack([x, measured.reshape(-1, p)])
     factor, covariance = model.posterior(cells, np.zeros_like(cells))
     away = about @ np.linalg.cholesky(covariance[0]).T

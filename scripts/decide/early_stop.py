@@ -103,12 +103,15 @@ def stopped(
     """Return how many items are measured where measuring stops early, and their share of tokens."""
     n = {b: min(max(FIRST_ITEMS, a.pool.n_tasks), a.pool.n_items) for b, a in answers.items()}
     while True:
-        scores = pd.DataFrame({b: answers[b].score(k) for b, k in n.items()}, index=[model])
-        effect = laws.effect(ScoreTable.from_wide(scores))
         measured = [
             MeasuredItems(b, a.pool, n[b], item_variance(a.first(n[b])), tokens[b])
             for b, a in answers.items()
         ]
+        rows = [
+            {"model": model, "benchmark": b, "score": answers[b].score(k), "n_items": k}
+            for b, k in n.items()
+        ]
+        effect = laws.effect(ScoreTable.from_records(rows))
         plan = plan_items(effect, measured, tolerance)
         if plan.is_done:
             return n, plan.token_share

@@ -99,7 +99,10 @@ def real_items(
     own = {f"{name} by the others": name for name in items}
     reference = Reference(
         table=ScoreTable.from_wide(scores.join(truths), models=family.to_frame("family")),
-        benchmarks={n: Benchmark(name=n, chance=chance[n]) for n in items},
+        benchmarks={
+            n: Benchmark(name=n, chance=chance[n], n_items=table.shape[1])
+            for n, table in items.items()
+        },
         targets={
             name: Target(
                 name=name, label=name, description=name, population="all",

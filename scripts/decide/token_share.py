@@ -47,7 +47,7 @@ from .early_stop import without_family
 from .study_items import AGENTIC, POOLS, TOKENS, study_models
 
 SHARES = {"1/20": 1 / 20, "1/50": 1 / 50}
-_BINDS_NEVER = Tolerance(1e-3, relative=True)  # so that the share of tokens ends measuring
+_BINDS_NEVER = Tolerance(1e-9, relative=True)  # so that the share of tokens ends measuring
 
 Counts = dict[str, int]
 
@@ -127,13 +127,6 @@ def allocated(panel: Panel, effect: NoiseEffect, tokens: float) -> Counts:
     return dict(plan_items(effect, measured, _BINDS_NEVER, seconds=left).n_items)
 
 
-def of_targets(effect: NoiseEffect, targets: Sequence[str]) -> NoiseEffect:
-    """Return the part of some targets."""
-    rows = [effect.targets.index(target) for target in targets if target in effect.targets]
-    names = tuple(effect.targets[row] for row in rows)
-    return replace(effect, targets=names, width=effect.width[rows], effect=effect.effect[rows])
-
-
 def true_variance(panel: Panel) -> NDArray[np.float64]:
     """Return the variances of the scores by the items drawn, given the answers to all of them."""
     return np.array([
@@ -151,7 +144,8 @@ class Study:
     def effect(self, panel: Panel) -> NoiseEffect:
         """Return what noise does at the scores by the items drawn."""
         scores = pd.DataFrame([{b: d.score for b, d in panel.items()}], ["row"])
-        return self.laws.effect(ScoreTable.from_wide(scores))
+        errors = pd.DataFrame([{b: d.stderr for b, d in panel.items()}], ["row"])
+        return self.laws.effect(ScoreTable.from_wide(scores, stderr=errors))
 
 
 def choices(
@@ -175,13 +169,13 @@ def choices(
         groups += [(" alone", [target]) for target in every if alone]
         groups += [(" agentic", agentic)] if agentic and name == "1/50" else []
         for (title, targets), (kind, effect) in product(groups, effects.items()):
-            n = allocated(first, of_targets(effect, targets), tokens)
+            n = allocated(first, effect.of(targets), tokens)
             yield name, kind + title, targets, drawn(first, n, rng)
             if kind == "once":
                 half = (tokens_of(first) + tokens) / 2
-                n = allocated(first, of_targets(effect, targets), half)
+                n = allocated(first, effect.of(targets), half)
                 panel = drawn(first, n, rng)
-                anew = of_targets(study.effect(panel), targets)
+                anew = study.effect(panel).of(targets)
                 n = allocated(panel, anew, tokens)
                 yield name, "in rounds" + title, targets, drawn(panel, n, rng)
         same = {b: max(d.pool.n_tasks, round(share * d.pool.n_items)) for b, d in whole.items()}

@@ -269,6 +269,44 @@ def test_a_budget_does_not_count_items_of_unknown_cost(
     assert plan.n_items["Winogrande"] == (following.benchmark.items or 200)
 
 
+@pytest.mark.parametrize("executes_code", [False, True])
+def test_items_that_may_not_be_measured_are_not_planned(
+    stopping_run: Any, tiny_checkpoint: Path, executes_code: bool
+) -> None:
+    """A stored score of a benchmark that runs code is used, but no more items are asked for."""
+    notes = Notes()
+    changed = {"executes_code": executes_code}
+    own = stopping_run.panel["Winogrande"].model_copy(update=changed)
+    panel = stopping_run.panel.model_copy(update={"benchmarks": (own,)})
+    settings = RunSettings.of(until="0.01%")
+    run = replace(stopping_run, panel=panel, progress=notes, settings=settings)
+    checkpoint = resolve(str(tiny_checkpoint))
+    some = drawn(own, FIRST)
+    known = replace(
+        RESULT,
+        key=run.key_of(checkpoint, some),
+        benchmark="Winogrande",
+        score=0.6,
+        stderr=0.17,
+        n_items=FIRST,
+        tasks=({"task": "winogrande", "n_items": FIRST, "of": 200},),
+        provenance={"tokens": 400, "seconds": 1, "requests": {"n_asked": 8, "n_requests": 8}},
+    )
+    run.store.put(known)
+    cells, _ = measurable_cells(
+        checkpoint, [some], run.harness, run.settings, is_stored=run.is_stored
+    )
+    (following,) = run._following(checkpoint, cells, 0.0)
+    (line,) = notes.lines
+    plan = run.plans[checkpoint.name]
+    assert plan.is_done == executes_code
+    assert not plan.is_whole
+    assert plan.token_share == FIRST / 200
+    assert ("that is enough" in line) == executes_code
+    assert ("next, items in all: Winogrande" in line) == (not executes_code)
+    assert (following == cells[0]) == executes_code
+
+
 def test_what_is_noticed_as_a_cell_is_measured_is_shown(
     stopping_run: Any, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -433,7 +471,10 @@ def test_from_a_fresh_checkpoint_to_a_verdict_that_is_asked_again(
     run(*words[1:])
     after = json.loads(run(*question, "--json").out)
     assert "3 of 3 benchmarks" in after["reference"]["reason"]
-    assert advised not in after["measure_first"]  # more of its items may yet be a step
+    earlier, later = (
+        {step["benchmark"]: step["answered"] for step in made["steps"]} for made in (before, after)
+    )
+    assert later.get(advised, 0.0) < earlier[advised] / 2  # more of its items may yet be a step
     assert 0 < after["lower"] < after["mean"] < after["upper"] < 1
     narrower = after["upper"] - after["lower"] < before["upper"] - before["lower"]
     assert narrower or after["decision"] != before["decision"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from capspace.fit import ScoreTable, TargetLaw, load_reference, predict_targets
 from capspace.fit.decide._allocation import allocate_items
 from capspace.fit.decide._item_pool import ItemPool, item_variance
 from capspace.fit.decide._noise_effect import NoiseEffect, PredictedWidths
+from capspace.fit.decide._shared_noise import NoiseVariance
 from capspace.fit.decide._stopping import MeasuredItems, plan_items
 from capspace.fit.decide._tolerance import Tolerance, read_seconds
 from capspace.fit.errors import (
@@ -22,6 +24,8 @@ from capspace.fit.errors import (
     TooFewItemsError,
     UnknownCostError,
 )
+from capspace.fit.prediction._completion import complete, precision_among_models
+from capspace.fit.reference._sampling_noise import noise_beyond
 
 ENDLESS = ItemPool((1_000_000,))
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=6)
@@ -57,26 +61,41 @@ def test_a_pool_has_items_and_none_more_than_it_has() -> None:
 def test_one_target_has_the_items_of_neymans_allocation() -> None:
     effect, cost = np.array([[3.0, 1.0, 0.5]]), np.array([1.0, 4.0, 0.1])
     variance, allowed = np.array([0.25, 0.2, 0.1]), np.array([0.004])
+    noise = NoiseVariance(np.sqrt(effect), np.zeros((1, 3, 3)))
     n = allocate_items(
-        effect, allowed, variance=variance, cost=cost, pools=[ENDLESS] * 3, start=np.ones(3, int)
+        noise, allowed, variance=variance, cost=cost, pools=[ENDLESS] * 3, start=np.ones(3, int)
     )
     own = effect[0] * variance
     exact = np.sqrt(own / cost) * np.sqrt(own * cost).sum() / allowed
     np.testing.assert_allclose(n, exact, rtol=0.01)
 
 
+def among_models(seed: int, n_targets: int, p: int) -> np.ndarray:
+    """Inverse covariances of scores that one factor explains, apart from 0.01 to 0.04 of each."""
+    rng = np.random.default_rng(seed)
+    return np.array([
+        np.linalg.inv(np.outer(w, w) + np.diag(rng.uniform(0.01, 0.04, p) ** 2))
+        for w in rng.uniform(0.05, 0.2, (n_targets, p))
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("tells", [False, True], ids=["alone", "with what others tell"])
 @pytest.mark.parametrize("seed", range(4))
-def test_several_targets_are_sure_enough_at_the_lowest_cost(seed: int) -> None:
+def test_several_targets_are_sure_enough_at_the_lowest_cost(seed: int, tells: bool) -> None:
     rng = np.random.default_rng(seed)
     effect = rng.exponential(size=(3, 4)) * rng.integers(0, 2, size=(3, 4)) + 0.01
+    noise = NoiseVariance(
+        np.sqrt(effect) * rng.choice([-1, 1], size=(3, 4)), tells * among_models(seed, 3, 4)
+    )
     variance, cost = rng.uniform(0.1, 0.25, 4), rng.exponential(size=4) + 0.05
     allowed = rng.uniform(0.0005, 0.002, 3)
     pools = [ItemPool((size,)) for size in (150, 1000, 10_000, 10_000)]
     start, whole = np.full(4, 20), np.array([p.n_items for p in pools])
-    n = allocate_items(effect, allowed, variance=variance, cost=cost, pools=pools, start=start)
+    n = allocate_items(noise, allowed, variance=variance, cost=cost, pools=pools, start=start)
 
     def slack(x: np.ndarray) -> np.ndarray:
-        return 1 - (effect @ (variance * (np.exp(-x) - 1 / whole))) / allowed
+        more = noise.added(variance * np.exp(-x)) - noise.added(variance / whole)
+        return np.asarray(1 - more / allowed)
 
     assert (slack(np.log(n)) >= -1e-9).all()
     assert (start <= n).all()
@@ -99,8 +118,65 @@ def planted(n: tuple[int, int] = (50, 50), **more: float) -> list[MeasuredItems]
 
 
 EFFECT = NoiseEffect(
-    ("t", "u"), ("a", "b"), np.array([0.1, 0.3]), np.array([[20.0, 5.0], [1.0, 30.0]]), {}
+    ("t", "u"),
+    ("a", "b"),
+    np.array([0.1, 0.3]),
+    NoiseVariance(np.sqrt([[20.0, 5.0], [1.0, 30.0]]), np.zeros((2, 2, 2))),
+    {},
 )
+
+
+def test_noise_leaves_the_covariance_that_completions_have(scores: ScoreTable) -> None:
+    """A prediction that is linear in the scores has the variance of its completions."""
+    law = TargetLaw("bbh").fit(load_reference(), exclude=list(scores.models.index))
+    training, own = law.fitted_.training, scores.wide(law.feature_names_in_)
+    x = np.repeat(own.to_numpy(), 2, axis=0)
+    x[1, [0, 4]] = np.nan
+    errors = np.where(np.isnan(x), 0.0, [0.01, 0.02, 0.03, 0.02, 0.01, 0.02, 0.03, 0.02])
+    spread = complete(training, x, errors)[1]
+    assert spread is not None
+    weight = np.array([1.0, -2.0, 0.5, 3.0, 1.0, -1.0, 2.0, 1.0])
+    for cells, off, draws in zip(x, errors, spread, strict=True):
+        there = ~np.isnan(cells)
+        precision = precision_among_models(training, there)
+        noise = NoiseVariance(np.where(there, weight, 0.0)[None], precision[None])
+        variance = np.var(draws[:, there] @ weight[there])
+        assert noise.added(off**2) == pytest.approx([variance], rel=1e-6)
+        step = 1e-6 * np.eye(8)
+        slopes = (noise.added(off**2 + row) - noise.added(off**2) for row in step)
+        assert noise.slopes(off**2)[0] == pytest.approx(np.ravel(list(slopes)) / 1e-6, rel=1e-2)
+    assert (np.linalg.eigvalsh(precision) > -1e-9).all()
+
+
+def test_cheap_items_of_another_benchmark_save_dear_ones() -> None:
+    """The prediction is the first score, which follows from the second but for 0.01."""
+    covariance = np.array([[0.0201, 0.02], [0.02, 0.02]])
+    cost = np.array([1.0, 0.02])
+    alone, shared = (
+        allocate_items(
+            NoiseVariance(np.array([[1.0, 0.0]]), precision[None]),
+            np.array([5e-5]),
+            variance=np.full(2, 0.2),
+            cost=cost,
+            pools=[ENDLESS] * 2,
+            start=np.full(2, 10),
+        )
+        for precision in (np.zeros((2, 2)), np.linalg.inv(covariance))
+    )
+    assert alone == pytest.approx([0.2 / (5e-5 + 2e-7), 10], abs=1)
+    # of the first's variance given the second, 1e-4, half is to be left
+    assert 0.2 * (1 / 5e-5 - 1 / 1e-4) < shared[0] < 0.75 * alone[0]
+    assert shared[1] > 1000
+    assert shared @ cost < 0.75 * (alone @ cost)
+
+
+def test_noise_of_scores_that_no_target_has_adds_nothing() -> None:
+    noise = EFFECT.noise_of(["b", "else", "a"])
+    assert noise.gain.tolist() == np.sqrt([[5.0, 0.0, 20.0], [30.0, 0.0, 1.0]]).tolist()
+    assert noise.added(np.array([0.1, 9.0, 0.2])) == pytest.approx([4.5, 3.2])
+    own = EFFECT.of(["u", "w"])
+    assert own.targets == ("u",)
+    assert own.widths(np.array([0.1, 0.1])) == pytest.approx([0.3 * np.sqrt(4.1)])
 
 
 def test_the_plan_ends_where_all_other_items_would_narrow_by_the_tolerance() -> None:
@@ -134,6 +210,9 @@ def test_a_budget_bounds_the_seconds_and_narrows_as_far_as_it_goes() -> None:
     assert many.within_budget
     spent = 0.1 * (few.n_items["a"] + few.n_items["b"] - 100)
     assert 15 < spent <= 20
+    tight = plan_items(EFFECT, planted(seconds=0.1), Tolerance.read("1e-9%"), seconds=20.0)
+    assert not tight.within_budget
+    assert 15 < 0.1 * (tight.n_items["a"] + tight.n_items["b"] - 100) <= 20
     none = plan_items(EFFECT, planted(seconds=0.1), Tolerance.read("1%"), seconds=0.0)
     assert none.is_done
     with pytest.raises(UnknownCostError, match="the time of an item of a is unknown"):
@@ -174,19 +253,47 @@ def test_noise_counts_for_more_where_other_benchmarks_follow_from_the_noisy_one(
     few = widths.effect(scores.select(benchmarks=["ARC-C", "Winogrande", "XWinograd"]))
     whole = widths.effect(scores)
     columns = [whole.benchmarks.index(b) for b in few.benchmarks]
-    assert (few.effect > 2 * whole.effect[:, columns]).all()
+    assert (few.noise.gain**2 > 2 * whole.noise.gain[:, columns] ** 2).all()
+
+
+@pytest.mark.slow
+def test_few_items_may_have_put_a_model_beyond_a_floor() -> None:
+    """Widths and noise are means over where the model may be, not those of the floor."""
+    reference, target = load_reference(), "arithmetic-2da"
+    low = reference.scores().loc[["EleutherAI/gpt-neo-2.7B"]] - 0.02
+    widths = PredictedWidths(reference, targets=[target])
+    sure = widths.effect(ScoreTable.from_wide(low))
+    items = [
+        {"model": "mine", "benchmark": name, "score": score, "n_items": 57}
+        for name, score in low.iloc[0].items()
+    ]
+    few = widths.effect(ScoreTable.from_records(items))
+    assert few.width > 1.5 * sure.width
+
+    law = widths.law(target)
+    cells = low[list(law.feature_names_in_)]
+    full = [reference.benchmarks[name].n_items for name in cells.columns]
+    off = noise_beyond(cells.to_numpy(), 57, full)
+    places = complete(law.fitted_.training, cells.to_numpy(), off)[1]
+    assert places is not None
+    drawn = pd.DataFrame(places[0, :16], columns=cells.columns)
+    made = law.predict(drawn, keep=True)
+    squares = [(p.upper - p.lower) ** 2 for p in made]
+    assert few.width == pytest.approx([np.sqrt(np.mean(squares))], rel=1e-6)
 
 
 def test_stored_laws_are_widened_too() -> None:
     reference = load_reference("frontier-2026")
-    import pandas as pd
-
     own = pd.DataFrame({"GPQA-diamond": 0.6, "MMLU-Pro": 0.75}, index=["mine"])
     facts = pd.DataFrame({"release_date": "2025-06"}, index=["mine"])
-    table = ScoreTable.from_wide(own, models=facts)
-    effect = PredictedWidths(reference, targets=["hle/no-tools"]).effect(table)
-    assert effect.benchmarks == ("GPQA-diamond", "MMLU-Pro")
-    assert (effect.effect > 0).any()
+    widths = PredictedWidths(reference, targets=["hle/no-tools"])
+    sure = widths.effect(ScoreTable.from_wide(own, models=facts))
+    assert sure.benchmarks == ("GPQA-diamond", "MMLU-Pro")
+    assert (sure.noise.gain > 0).any()
+    assert not sure.noise.precision.any()
+    few = widths.effect(ScoreTable.from_wide(own, models=facts, stderr=own * 0 + 0.06))
+    assert few.width != pytest.approx(sure.width, rel=1e-3)
+    assert few.width == pytest.approx(sure.width, rel=0.2)
 
 
 @pytest.mark.slow
@@ -200,8 +307,6 @@ def test_stored_laws_leave_out_the_model_whose_widths_they_give() -> None:
 
 
 def test_a_target_that_stored_laws_give_no_number_of_says_why() -> None:
-    import pandas as pd
-
     facts = pd.DataFrame({"release_date": "2025-06"}, index=["mine"])
     own = ScoreTable.from_wide(pd.DataFrame({"IFEval": 0.8}, index=["mine"]), models=facts)
     widths = PredictedWidths(load_reference("frontier-2026"), targets=["mmmlu/vendor"])
