@@ -141,11 +141,15 @@ class Study:
 
     laws: PredictedWidths
 
-    def effect(self, panel: Panel) -> NoiseEffect:
-        """Return what noise does at the scores by the items drawn."""
+    def effect(self, panel: Panel, targets: Sequence[str] | None = None) -> NoiseEffect:
+        """Return what noise does to some targets at the scores by the items drawn."""
+        laws = self.laws
+        if targets is not None:
+            laws = PredictedWidths(laws.reference, targets=targets)
+            laws._laws = self.laws._laws
         scores = pd.DataFrame([{b: d.score for b, d in panel.items()}], ["row"])
         errors = pd.DataFrame([{b: d.stderr for b, d in panel.items()}], ["row"])
-        return self.laws.effect(ScoreTable.from_wide(scores, stderr=errors))
+        return laws.effect(ScoreTable.from_wide(scores, stderr=errors))
 
 
 def choices(
@@ -175,7 +179,7 @@ def choices(
                 half = (tokens_of(first) + tokens) / 2
                 n = allocated(first, effect.of(targets), half)
                 panel = drawn(first, n, rng)
-                anew = study.effect(panel).of(targets)
+                anew = study.effect(panel, targets)
                 n = allocated(panel, anew, tokens)
                 yield name, "in rounds" + title, targets, drawn(panel, n, rng)
         same = {b: max(d.pool.n_tasks, round(share * d.pool.n_items)) for b, d in whole.items()}
