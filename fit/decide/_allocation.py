@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._item_pool import ItemPool
-from ._shared_noise import NoiseVariance
+from ._noise_variance import NoiseVariance
 
 __all__ = ["allocate_items", "variance_of_scores"]
 

@@ -23,7 +23,7 @@ from ..reference import Reference
 from ..reference._sampling_noise import sampling_noise
 from ..reference.overlap import Overlap, find_overlap
 from ..table._table import ScoreTable
-from ._shared_noise import NoiseVariance
+from ._noise_variance import NoiseVariance
 
 __all__ = ["NoiseEffect", "PredictedWidths"]
 
@@ -83,6 +83,26 @@ class NoiseEffect:
         """Return what noise in these scores adds; others have none."""
         column = {name: i for i, name in enumerate(self.benchmarks)}
         return self.noise.columns([column.get(name) for name in benchmarks])
+
+
+@dataclass(frozen=True)
+class _LawWidths:
+    """What a law says of p scores of a model.
+
+    Attributes
+    ----------
+    widths : (k, 1 + p) array
+        Of its intervals at k places, without noise and with noise in each score.
+    sign : (p,) array
+        Whether its prediction falls (-1) or rises (1) with each score.
+    precision : (p, p) array
+        Inverse covariance of the scores among its models; zeros where it does not use that.
+
+    """
+
+    widths: Array
+    sign: Array
+    precision: Array
 
 
 class PredictedWidths:
@@ -152,32 +172,30 @@ class PredictedWidths:
         own = table.wide(benchmarks)
         model = str(own.index[0])
         same = find_overlap(model, own.iloc[0], self.reference.scores())
-        off = sampling_noise(table, model, self.reference, benchmarks)
+        stderr = sampling_noise(table, model, self.reference, benchmarks)
         if self.reference.laws is None:
-            widths, about, refused = self._by_fitted_laws(own, off, frozenset(same.reasons))
+            made, refused = self._by_fitted_laws(own, stderr, frozenset(same.reasons))
         else:
-            widths, refused = self._by_stored_laws(table, own, off, same)
-            about = {}
+            made, refused = self._by_stored_laws(table, own, stderr, same)
         refused = {**self._refused, **refused}
-        if not widths:
+        if not made:
             first = next((f"{name}: {why}" for name, why in refused.items()), "there is none")
             raise RefusedTargetError(f"no target can be predicted: {first}")
-        each = np.array(list(widths.values()))
-        clean = each[:, :, 0].mean(axis=1)
-        effect = np.mean((each[:, :, 1:] / each[:, :, :1]) ** 2 - 1, axis=1) / _STDERR**2
-        p = len(benchmarks)
-        taken_as_is = np.ones(p), np.zeros((p, p))
-        sign, precision = zip(*(about.get(t, taken_as_is) for t in widths), strict=True)
+        widths = np.array([each.widths for each in made.values()])
+        noisy, clean = widths[:, :, 1:], widths[:, :, :1]
+        effect = np.mean((noisy / clean) ** 2 - 1, axis=1) / _STDERR**2
+        sign = np.array([each.sign for each in made.values()])
         noise = NoiseVariance(
-            np.array(sign) * np.sqrt(np.clip(effect, 0.0, None)), np.array(precision)
+            sign * np.sqrt(np.clip(effect, 0.0, None)),
+            np.array([each.precision for each in made.values()]),
         )
-        return NoiseEffect(tuple(widths), tuple(benchmarks), clean, noise, refused)
+        width = clean.mean(axis=(1, 2))
+        return NoiseEffect(tuple(made), tuple(benchmarks), width, noise, refused)
 
     def _by_fitted_laws(
-        self, own: pd.DataFrame, off: Array, same: frozenset[str]
-    ) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]], dict[str, str]]:
-        widths: dict[str, Array] = {}
-        about: dict[str, tuple[Array, Array]] = {}
+        self, own: pd.DataFrame, stderr: Array, same: frozenset[str]
+    ) -> tuple[dict[str, _LawWidths], dict[str, str]]:
+        made: dict[str, _LawWidths] = {}
         refused: dict[str, str] = {}
         for target in self._targets:
             try:
@@ -185,24 +203,25 @@ class PredictedWidths:
                 if not set(law.feature_names_in_) & set(own.columns):
                     refused[target] = "no benchmark of its space is measured"
                     continue
-                widths[target] = self._widths(law, own, off)
-                about[target] = _signs(law, own), _precision(law, own)
+                made[target] = _LawWidths(
+                    self._widths(law, own, stderr), _signs(law, own), _precision(law, own)
+                )
             except (DegenerateError, NotConvergedError, TooFewModelsError) as error:
                 refused[target] = str(error)
-        return widths, about, refused
+        return made, refused
 
-    def _widths(self, law: TargetLaw, own: pd.DataFrame, off: Array) -> Array:
+    def _widths(self, law: TargetLaw, own: pd.DataFrame, stderr: Array) -> Array:
         """Return widths (k, 1 + p) of a law's intervals: as they are, and with noise in each score.
 
-        At k places where the model may be, by scores that are off by ``off``.
+        At k places where the model may be, by scores with these standard errors (p,).
         """
         training, columns = law.fitted_.training, law.feature_names_in_
         rows = pd.DataFrame(_noisy_rows(own.shape[1]), columns=own.columns)
         noise = rows.reindex(columns=columns).fillna(0.0).to_numpy()
         x = own.reindex(columns=columns).to_numpy(dtype=float)
-        errors = pd.DataFrame([off], columns=own.columns).reindex(columns=columns).fillna(0.0)
+        errors = pd.DataFrame([stderr], columns=own.columns).reindex(columns=columns).fillna(0.0)
         places = x
-        if off.any():
+        if stderr.any():
             drawn = complete(training, x, errors.to_numpy(dtype=float))[1]
             places = x if drawn is None else np.where(np.isnan(x), np.nan, drawn[0, :_N_PLACES])
         each = [completions_of_noise(training, place, noise) for place in places]
@@ -220,8 +239,8 @@ class PredictedWidths:
         return self._laws[key]
 
     def _by_stored_laws(
-        self, table: ScoreTable, own: pd.DataFrame, off: Array, same: Overlap
-    ) -> tuple[dict[str, Array], dict[str, str]]:
+        self, table: ScoreTable, own: pd.DataFrame, stderr: Array, same: Overlap
+    ) -> tuple[dict[str, _LawWidths], dict[str, str]]:
         model = str(own.index[0])
         laws = stored_laws(self.reference)
         if same.reasons:
@@ -232,9 +251,9 @@ class PredictedWidths:
         errors = pd.DataFrame(_noisy_rows(len(own.columns)), columns=own.columns)
         cheap = list(laws.cheap)
         noise = errors.reindex(columns=cheap).fillna(0.0).to_numpy()
-        places = own.to_numpy(dtype=float) + off * exact_normals(_N_PLACES, len(off))
-        if not off.any():
-            places = places[:1]
+        places = own.to_numpy(dtype=float)
+        if stderr.any():
+            places = places + stderr * exact_normals(_N_PLACES, len(stderr))
         cells = pd.DataFrame(np.clip(places, 0.0, 1.0), columns=own.columns)
         n = len(places) * len(noise)
         rows = laws.predict_rows(
@@ -252,8 +271,13 @@ class PredictedWidths:
             if row["reason"]:
                 refused[row["target"]] = row["reason"]
             widths.setdefault(row["target"], []).append(row["upper"] - row["lower"])
-        shape = len(places), len(noise)
-        return {t: np.reshape(w, shape) for t, w in widths.items() if t not in refused}, refused
+        p = own.shape[1]
+        made = {
+            target: _LawWidths(np.reshape(each, (len(places), 1 + p)), np.ones(p), np.zeros((p, p)))
+            for target, each in widths.items()
+            if target not in refused
+        }
+        return made, refused
 
 
 def _signs(law: TargetLaw, own: pd.DataFrame) -> Array:

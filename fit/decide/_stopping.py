@@ -59,8 +59,8 @@ class MeasuredItems:
     may_grow: bool = True
 
     @property
-    def most_items(self) -> ItemPool:
-        """The most items that can be measured."""
+    def measurable(self) -> ItemPool:
+        """The items that are measured or can be."""
         return self.pool if self.may_grow else self.pool.first(self.n_items)
 
 
@@ -78,7 +78,8 @@ class StoppingPlan:
     within_budget : bool
         Whether the budget suffices for them; where it does not, they are fewer than are enough.
     width_now, width_then, width_full : (T,) arrays
-        Widths of the targets' intervals by the items measured, by those planned, and by all.
+        Widths of the targets' intervals by the items measured, by those planned, and by all that
+        can be measured.
     curve : tuple of (float, float)
         Share of all tokens, and by how much the widest interval is wider than by all items, for
         the best allocations from the coarsest to the finest.
@@ -171,12 +172,12 @@ def plan_items(
         The tokens of an item are unknown, or its seconds where a budget is given.
 
     """
-    pools = [m.most_items for m in measured]
+    pools = [m.measurable for m in measured]
     start = np.array([m.n_items for m in measured])
     variance = np.array([m.variance for m in measured])
     tokens = np.array([m.tokens for m in measured])
     cost = tokens if seconds is None else np.array([m.seconds for m in measured])
-    is_whole = np.array([m.n_items == m.most_items.n_items for m in measured])
+    is_whole = np.array([m.n_items == m.measurable.n_items for m in measured])
     cost = np.where(is_whole, 0.0, cost)
     if not (cost > 0)[~is_whole].all():
         unknown = measured[int((~is_whole & ~(cost > 0)).argmax())].benchmark

@@ -50,6 +50,7 @@ def draw_stopping(plan: StoppingPlan) -> Figure:
     between = FuncFormatter(lambda value, _: f"{100 * value:g}%" if f"{value:e}"[0] in "25" else "")
     axes.xaxis.set_major_formatter(percent)
     axes.xaxis.set_minor_formatter(between)
+    axes.tick_params(axis="x", which="both", length=3, pad=4)  # all labels in one line
     axes.yaxis.set_major_formatter(percent)
     axes.set_xlabel("Tokens, as a share of all items' tokens")
     axes.set_ylabel("Excess width over all items")

@@ -15,7 +15,7 @@ from capspace.fit import ScoreTable, TargetLaw, load_reference, predict_targets
 from capspace.fit.decide._allocation import allocate_items
 from capspace.fit.decide._item_pool import ItemPool, item_variance
 from capspace.fit.decide._noise_effect import NoiseEffect, PredictedWidths
-from capspace.fit.decide._shared_noise import NoiseVariance
+from capspace.fit.decide._noise_variance import NoiseVariance
 from capspace.fit.decide._stopping import MeasuredItems, plan_items
 from capspace.fit.decide._tolerance import Tolerance, read_seconds
 from capspace.fit.errors import (

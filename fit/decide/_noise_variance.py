@@ -55,11 +55,11 @@ class NoiseVariance:
 
     def added(self, variance: Array) -> Array:
         """Return what noise of these variances (p,) adds to each prediction's variance (T,)."""
-        return np.asarray((self.gain * self._left(variance)) @ variance)
+        return np.asarray((self.gain * self._remaining_gain(variance)) @ variance)
 
     def slopes(self, variance: Array) -> Array:
         """Return by how much that grows (T, p) with the variance (p,) of each score."""
-        return np.asarray(self._left(variance) ** 2)
+        return np.asarray(self._remaining_gain(variance) ** 2)
 
     def rows(self, which: Sequence[int]) -> NoiseVariance:
         """Return that of some of the predictions."""
@@ -78,7 +78,7 @@ class NoiseVariance:
         precision[np.ix_(range(len(gain)), at, at)] = self.precision[:, own][:, :, own]
         return NoiseVariance(gain, precision)
 
-    def _left(self, variance: Array) -> Array:
+    def _remaining_gain(self, variance: Array) -> Array:
         """Return the gain (T, p) that noise has beside what other scores tell."""
         if not self.precision.any():
             return self.gain
