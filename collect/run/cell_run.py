@@ -28,7 +28,7 @@ from ..storage.mode import Mode
 from ..storage.result import Result
 from ..storage.result_store import ResultStore
 from .cells import Cell, cell_protocol
-from .token_counts import n_tokens
+from .token_counts import count_tokens
 
 if TYPE_CHECKING:
     from ..checkpoints.checked_model import CheckedModel
@@ -195,7 +195,7 @@ class CellRun:
                 "engine": engine,
                 **_size(lm),
                 **({} if lm.thoughts is None else {"unfinished": unfinished}),
-                **self._tokens(lm, evaluation),
+                **self._tokens(lm, evaluation, engine),
                 **({} if lm.thoughts is None else lm.thoughts.shares),
                 **({} if evaluation.normalised is None else {"normalised": evaluation.normalised}),
                 **_versions(),
@@ -203,11 +203,15 @@ class CellRun:
             },
         )
 
-    def _tokens(self, lm: Recorder, evaluation: Evaluation) -> dict[str, int]:
+    def _tokens(
+        self, lm: Recorder, evaluation: Evaluation, engine: EngineRecord | None
+    ) -> dict[str, int]:
         """Return how many tokens the items took, which decides how many more are worth it."""
         if self.settings.until is None:
             return {}
-        return {"tokens": n_tokens(evaluation.samples, lm.tok_encode)}
+        served = engine is not None and engine["served"]
+        count = count_tokens(evaluation.samples, lm.tok_encode, shares=served)
+        return {"tokens": count.tokens, "shared_tokens": count.shared}
 
 
 def _stated(settings: RunSettings, root: DataRoot | None) -> dict[str, Any]:

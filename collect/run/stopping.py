@@ -14,7 +14,13 @@ from functools import partial
 
 from capspace.fit.decide._item_pool import ItemPool
 from capspace.fit.decide._noise_effect import PredictedWidths
-from capspace.fit.decide._stopping import FIRST_ITEMS, MeasuredItems, StoppingPlan, plan_items
+from capspace.fit.decide._stopping import (
+    FIRST_ITEMS,
+    FIRST_OF_TASK,
+    MeasuredItems,
+    StoppingPlan,
+    plan_items,
+)
 from capspace.fit.decide._tolerance import Tolerance, read_seconds
 from capspace.fit.errors import UnknownCostError
 from capspace.tasks.panel import Benchmark
@@ -42,7 +48,7 @@ class StoppingRun(PanelRun):
     widths : PredictedWidths
         How wide the intervals of the targets are that matter.
     first_items : int
-        Items of each benchmark in the first round, at least one of each of its tasks.
+        Items of each benchmark in the first round, and no fewer than two of each of its tasks.
 
     """
 
@@ -69,7 +75,7 @@ class StoppingRun(PanelRun):
     ) -> Benchmark:
         if not benchmark.is_whole:
             return benchmark
-        first = drawn(benchmark, max(self.first_items, benchmark.n_tasks))
+        first = drawn(benchmark, max(self.first_items, FIRST_OF_TASK * benchmark.n_tasks))
         try:
             if self.is_stored(self.key_of(checkpoint, benchmark)):
                 return benchmark
@@ -207,12 +213,18 @@ def _measured(result: Result, *, may_grow: bool) -> MeasuredItems:
     variance = error / pool.variance_factor(n) if error > 0 else result.score * (1 - result.score)
     counts = result.provenance.get("requests") or {}
     asked = n * counts.get("n_asked", 0) / max(1, counts.get("n_requests", 0))
+    shared = result.provenance.get("shared_tokens", 0)
+    tokens = (result.provenance.get("tokens", 0) - shared) / n
+    seconds = result.provenance["seconds"] / asked if asked else float("nan")
+    part = shared / (shared + asked * tokens) if shared else 0.0  # of what was read the last time
     return MeasuredItems(
         benchmark=result.benchmark,
         pool=pool,
         n_items=n,
         variance=variance,
-        tokens=result.provenance.get("tokens", 0) / n,
-        seconds=result.provenance["seconds"] / asked if asked else float("nan"),
+        tokens=tokens,
+        seconds=seconds * (1 - part),
+        shared_tokens=shared,
+        shared_seconds=seconds * asked * part if asked else 0.0,
         may_grow=may_grow,
     )

@@ -1,15 +1,44 @@
-"""The tokens of measured items are counted, each prompt once; servers count their own."""
+"""The tokens of measured items are counted as what measures them reads them.
+
+The engine reads once what texts begin with alike. Other backends read a prompt anew with each of
+its options, and servers count their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from os.path import commonprefix
 from typing import Any
 
-__all__ = ["n_tokens"]
+__all__ = ["TokenCount", "count_tokens"]
+
+Encode = Callable[[str], Sequence[object]]
 
 
-def n_tokens(samples: Iterable[Mapping[str, Any]], encode: Callable[[str], Sized]) -> int:
-    """Return how many tokens items take: distinct prompts, options, and generated texts.
+@dataclass(frozen=True)
+class TokenCount:
+    """The tokens that items took.
+
+    Attributes
+    ----------
+    tokens : int
+        Of all items: prompts, options, and generated texts.
+    shared : int
+        Those of them with which every prompt of a task begins, such as few-shot examples; 0 where
+        they are read anew for each item.
+
+    """
+
+    tokens: int
+    shared: int = 0
+
+
+def count_tokens(
+    samples: Iterable[Mapping[str, Any]], encode: Encode, *, shares: bool = False
+) -> TokenCount:
+    """Return how many tokens items take.
 
     Parameters
     ----------
@@ -18,26 +47,68 @@ def n_tokens(samples: Iterable[Mapping[str, Any]], encode: Callable[[str], Sized
         answered stands there as ``answers``.
     encode : callable
         Returns the tokens of a text.
+    shares : bool
+        Whether what texts of a task begin with alike is read once. Else each prompt counts with
+        each of its options, but once with those that differ in their last token alone, of which
+        lm-eval, too, reads the probabilities at once.
+
+    Notes
+    -----
+    Prompts are cut where their characters differ, and each option counts by itself, so that up to
+    a token per prompt is counted too many. A task of which one item was measured shows nothing that
+    is shared.
 
     """
-    counted: set[tuple[str, int]] = set()
-    total = 0
+    items: dict[str, dict[int, Mapping[str, Any]]] = {}
     for sample in samples:
-        item = str(sample["task"]), int(sample["doc_id"])
-        if item in counted:
-            continue
-        counted.add(item)
-        usage = [
-            a.get(name) for a in sample.get("answers", ()) for name in ("n_prompt", "n_tokens")
-        ]
-        if usage and None not in usage:
-            total += sum(usage)
-            continue
-        requests = [tuple(request) for request in sample["arguments"]]
-        texts = {str(request[0]) for request in requests}
-        options = [r[1] for r in requests if len(r) > 1 and isinstance(r[1], str)]
-        responses = [
-            text for answers in sample["resps"] for text in answers if isinstance(text, str)
-        ]
-        total += sum(len(encode(text)) for text in (*texts, *options, *responses) if text)
-    return total
+        items.setdefault(str(sample["task"]), {}).setdefault(int(sample["doc_id"]), sample)
+    tokens = shared = 0
+    for task in items.values():
+        prompts: list[str] = []
+        for sample in task.values():
+            if (usage := _usage(sample)) is not None:
+                tokens += usage
+                continue
+            options = [_prompt_and_option(request) for request in sample["arguments"]]
+            prompts += {prompt for prompt, _ in options}
+            tokens += _n_tokens([option for _, option in options] + _responses(sample), encode)
+            if not shares:
+                read = {(prompt, tuple(encode(option)[:-1])) for prompt, option in options}
+                tokens += _n_tokens([prompt for prompt, _ in read], encode)
+        if shares:
+            tokens += _n_tokens(_unshared(prompts), encode)
+            shared += _n_tokens([_beginning(prompts)] if len(task) > 1 else [], encode)
+    return TokenCount(tokens, shared)
+
+
+def _usage(sample: Mapping[str, Any]) -> int | None:
+    """Return the tokens that a server counted; None where it did not count all of them."""
+    counts = [a.get(name) for a in sample.get("answers", ()) for name in ("n_prompt", "n_tokens")]
+    return sum(counts) if counts and None not in counts else None
+
+
+def _prompt_and_option(request: Sequence[Any]) -> tuple[str, str]:
+    """Return a request's texts; the option is empty where a text is generated."""
+    option = request[1] if len(request) > 1 and isinstance(request[1], str) else ""
+    return str(request[0]), option
+
+
+def _responses(sample: Mapping[str, Any]) -> list[str]:
+    return [text for answers in sample["resps"] for text in answers if isinstance(text, str)]
+
+
+def _unshared(texts: Collection[str]) -> list[str]:
+    """Return what each text has beyond its longest beginning that another has before it."""
+    ordered = sorted(texts)
+    return ordered[:1] + [
+        text[len(_beginning([before, text])) :] for before, text in pairwise(ordered)
+    ]
+
+
+def _beginning(texts: Sequence[str]) -> str:
+    """Return with what all texts begin, character by character."""
+    return commonprefix(texts)  # noqa: RUF071 # these are no paths
+
+
+def _n_tokens(texts: Iterable[str], encode: Encode) -> int:
+    return sum(len(encode(text)) for text in texts if text)

@@ -18,7 +18,7 @@ Counts = NDArray[np.int64]
 _N_ROUNDS = 100
 _MOST_IDLE = 8
 _NEGLIGIBLE = 1e-3
-_STEPS = 22
+_STEPS = 18
 _LARGEST_LOG = 40.0
 
 
@@ -36,6 +36,7 @@ def allocate_items(
     cost: Array,
     pools: Sequence[ItemPool],
     start: Counts,
+    once: Array | None = None,
 ) -> Counts:
     r"""Return the number of items (p,) of each benchmark that costs least and is sure enough.
 
@@ -53,6 +54,8 @@ def allocate_items(
         The items there are.
     start : (p,) array
         Items that are measured already, which cost nothing.
+    once : (p,) array, optional
+        What a benchmark costs beside its items if more of them are measured; zeros by default.
 
     Notes
     -----
@@ -64,7 +67,8 @@ def allocate_items(
     n_b² = Σ_t λ_t e_tb v_b / c_b, as of Neyman's allocation, with e_tb the slope of V_t there,
     which is taken at the items of the round before. The multipliers λ of targets that bind are
     found by raising those of targets that are not sure enough. A benchmark that is already measured
-    far enough keeps the items it has.
+    far enough keeps the items it has. So does one that costs something ``once``, if the others then
+    cost less in all; these are tried one after the other, the fewest further items first.
 
     References
     ----------
@@ -83,24 +87,54 @@ def allocate_items(
     """
     whole = np.array([pool.n_items for pool in pools])
     rest = noise.added(variance_of_scores(pools, variance, whole))
-    per_cost = variance / np.where(start == whole, 1.0, cost)
-
-    def items(weight: Array) -> Counts:
-        wanted = np.ceil(np.sqrt(weight * per_cost))
-        return np.asarray(np.clip(wanted, start, whole), dtype=np.int64)
 
     def used(n: Counts) -> Array:
         """Return which part of what is allowed the noise takes, by target."""
         return np.asarray((noise.added(variance_of_scores(pools, variance, n)) - rest) / allowed)
 
+    def slopes(n: Counts) -> Array:
+        return noise.slopes(variance_of_scores(pools, variance, n)) / allowed[:, None]
+
     if (used(start) <= 1).all():
         return np.asarray(start)
-    multipliers = np.ones(len(allowed))
-    best = n = whole
+    per_cost = variance / np.where(start == whole, 1.0, cost)
+    best = _cheapest(used, slopes, per_cost, cost, start, whole)
+    if once is None:
+        return best
+
+    def total(n: Counts) -> float:
+        return float((n - start) @ cost + (n > start) @ once)
+
+    for i in sorted(np.flatnonzero((best > start) & (once > 0)), key=lambda i: best[i] - start[i]):
+        most = whole.copy()
+        most[(best == start) & (once > 0)] = start[(best == start) & (once > 0)]
+        most[i] = start[i]
+        if (used(most) > 1).any():
+            continue
+        others = _cheapest(used, slopes, per_cost, cost, start, most)
+        best = others if total(others) < total(best) else best
+    return best
+
+
+def _cheapest(
+    used: Callable[[Counts], Array],
+    slopes: Callable[[Counts], Array],
+    per_cost: Array,
+    cost: Array,
+    start: Counts,
+    most: Counts,
+) -> Counts:
+    """Return the items from ``start`` to ``most`` that cost least; by ``most``, all are enough."""
+
+    def items(weight: Array) -> Counts:
+        wanted = np.ceil(np.sqrt(weight * per_cost))
+        return np.asarray(np.clip(wanted, start, most), dtype=np.int64)
+
+    best = n = most
+    multipliers = np.ones(len(used(most)))
     n_idle = 0
     for _ in range(_N_ROUNDS):
-        slopes = noise.slopes(variance_of_scores(pools, variance, n))
-        weight = (multipliers / allowed) @ slopes
+        weight = multipliers @ slopes(n)
         n = items(weight * _scale(weight, items, used))
         n_idle = 0 if n @ cost < (1 - _NEGLIGIBLE) * (best @ cost) else n_idle + 1
         if n @ cost < best @ cost:

@@ -16,12 +16,15 @@ from ._item_pool import ItemPool
 from ._noise_effect import NoiseEffect
 from ._tolerance import Tolerance
 
-__all__ = ["FIRST_ITEMS", "MeasuredItems", "StoppingPlan", "plan_items"]
+__all__ = ["FIRST_ITEMS", "FIRST_OF_TASK", "MeasuredItems", "StoppingPlan", "plan_items"]
 
 Array = NDArray[np.float64]
 
-FIRST_ITEMS = 50
-"""Items of each benchmark in the first round; at least one of each of its tasks."""
+FIRST_ITEMS = 20
+"""Items of each benchmark in the first round, and no fewer than `FIRST_OF_TASK` of each task."""
+
+FIRST_OF_TASK = 2
+"""Items of each task in the first round: what they begin with alike, all others do."""
 
 _LADDER = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
 _STEPS = 12
@@ -45,6 +48,11 @@ class MeasuredItems:
         Of a single item: prompt, options and response; not used where all items are measured.
     seconds : float
         What measuring a single item takes; NaN where unknown.
+    shared_tokens : float
+        Read once for all items, and not among ``tokens``: few-shot examples, where they are the
+        same for every item and what measures reads them once.
+    shared_seconds : float
+        What these take.
     may_grow : bool
         Whether others can be measured: a benchmark may fix its items, or need leave to run code.
 
@@ -56,7 +64,13 @@ class MeasuredItems:
     variance: float
     tokens: float
     seconds: float = float("nan")
+    shared_tokens: float = 0.0
+    shared_seconds: float = 0.0
     may_grow: bool = True
+
+    def tokens_of(self, n_items: int) -> float:
+        """Return the tokens of so many items."""
+        return self.shared_tokens + self.tokens * n_items
 
     @property
     def measurable(self) -> ItemPool:
@@ -114,8 +128,7 @@ class StoppingPlan:
     @property
     def token_share(self) -> float:
         """Tokens of the items measured, as a share of those of all items."""
-        whole = sum(m.tokens * m.pool.n_items for m in self.measured)
-        return sum(m.tokens * m.n_items for m in self.measured) / whole if whole else 1.0
+        return _token_share(self.measured, [m.n_items for m in self.measured])
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-safe mapping; what is unknown is null."""
@@ -131,6 +144,7 @@ class StoppingPlan:
                         "n_items": m.n_items,
                         "of": m.pool.n_items,
                         "tokens_per_item": m.tokens,
+                        "shared_tokens": m.shared_tokens,
                     }
                     for m in self.measured
                 ],
@@ -164,7 +178,8 @@ def plan_items(
     tolerance : Tolerance
         By how much all remaining items together may still narrow an interval.
     seconds : float, optional
-        What may still be spent; then items are allocated by their time, else by their tokens.
+        What may still be spent; then items are allocated by their time, else by their tokens. What
+        items share is spent anew for each benchmark of which more are measured.
 
     Raises
     ------
@@ -194,26 +209,32 @@ def plan_items(
     whole = np.array([p.n_items for p in pools])
     full, width_full = squared(whole), widths(whole)
 
-    def enough(wider: Array, at_least: NDArray[np.int64], price: Array) -> NDArray[np.int64]:
+    def enough(
+        wider: Array, at_least: NDArray[np.int64], price: Array, once: Array | None = None
+    ) -> NDArray[np.int64]:
         allowed = ((1 + wider) ** 2 - 1) * full
         return allocate_items(
-            noise, allowed, variance=variance, cost=price, pools=pools, start=at_least
+            noise, allowed, variance=variance, cost=price, pools=pools, start=at_least, once=once
         )
 
     wider = np.array([tolerance.of_width(width) for width in width_full])
-    planned = enough(wider, start, cost)
-    within = seconds is None or float((planned - start) @ cost) <= seconds
+    once = np.array([m.shared_tokens if seconds is None else m.shared_seconds for m in measured])
+
+    def takes(n: NDArray[np.int64]) -> float:
+        return float((n - start) @ cost + (n > start) @ once)
+
+    planned = enough(wider, start, cost, once)
+    within = seconds is None or takes(planned) <= seconds
     if not within and seconds is not None:
         # natural logarithms of a factor of the tolerance; by the last, what is measured is enough
         needed = (widths(start) / width_full - 1) / wider
         low, high = 0.0, float(np.log(needed.max())) + _ROUNDING
         for _ in range(_STEPS):
             middle = (low + high) / 2
-            tried = enough(wider * np.exp(middle), start, cost)
-            low, high = (low, middle) if (tried - start) @ cost <= seconds else (middle, high)
-        planned = enough(wider * np.exp(high), start, cost)
+            tried = enough(wider * np.exp(middle), start, cost, once)
+            low, high = (low, middle) if takes(tried) <= seconds else (middle, high)
+        planned = enough(wider * np.exp(high), start, cost, once)
     fewest = np.where(is_whole, start, np.array([p.n_tasks for p in pools]))
-    all_tokens = sum(m.tokens * m.pool.n_items for m in measured) or 1.0
     ladder = [enough(np.full(len(full), step), fewest, tokens) for step in _LADDER]
     return StoppingPlan(
         tolerance=tolerance,
@@ -225,7 +246,14 @@ def plan_items(
         width_then=widths(planned),
         width_full=width_full,
         curve=tuple(
-            (float(n @ tokens / all_tokens), float(np.max(widths(n) / width_full) - 1))
+            (_token_share(measured, n.tolist()), float(np.max(widths(n) / width_full) - 1))
             for n in ladder
         ),
     )
+
+
+def _token_share(measured: Sequence[MeasuredItems], n_items: Sequence[int]) -> float:
+    """Return the tokens of some items as a share of those of all."""
+    whole = sum(m.tokens_of(m.pool.n_items) for m in measured)
+    some = sum(m.tokens_of(n) for m, n in zip(measured, n_items, strict=True))
+    return some / whole if whole else 1.0

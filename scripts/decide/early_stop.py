@@ -1,7 +1,7 @@
 """Measuring a model's items until the intervals are narrow enough, and what this does to them.
 
 The model predicted is left out of every law with its family. Nothing here is chosen: the first
-round and its 50 items per benchmark are those of ``capspace place --until``.
+round and its 20 items per benchmark are those of ``capspace place --until``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from capspace.fit import ScoreTable, TargetLaw
 from capspace.fit.decide._item_pool import ItemPool, item_variance
 from capspace.fit.decide._noise_effect import PredictedWidths
-from capspace.fit.decide._stopping import FIRST_ITEMS, MeasuredItems, plan_items
+from capspace.fit.decide._stopping import FIRST_ITEMS, FIRST_OF_TASK, MeasuredItems, plan_items
 from capspace.fit.decide._tolerance import Tolerance
 from capspace.fit.errors import FitError
 from capspace.fit.reference import Reference
@@ -27,6 +27,14 @@ Settings = Sequence[tuple[str, Sequence[str] | None]]
 """What ``--until`` is, and the targets that it is for; None stands for all."""
 Outcomes = dict[tuple[str, str], "Outcome"]
 """By "agentic" or "all" targets, and what ``--until`` is."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Of a single item, and what all items of a benchmark share, which is read once."""
+
+    each: float
+    shared: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,17 +104,23 @@ def _summary(name: str, rows: pd.DataFrame) -> dict[str, object]:
 def stopped(
     model: str,
     answers: Mapping[str, Answers],
-    tokens: Mapping[str, float],
+    tokens: Mapping[str, Tokens],
     laws: PredictedWidths,
     tolerance: Tolerance,
 ) -> tuple[dict[str, int], float]:
     """Return how many items are measured where measuring stops early, and their share of tokens."""
-    n = {b: min(max(FIRST_ITEMS, a.pool.n_tasks), a.pool.n_items) for b, a in answers.items()}
+    n = {
+        b: min(max(FIRST_ITEMS, FIRST_OF_TASK * a.pool.n_tasks), a.pool.n_items)
+        for b, a in answers.items()
+    }
     while True:
         measured = [
-            MeasuredItems(b, a.pool, n[b], item_variance(a.first(n[b])), tokens[b])
+            MeasuredItems(
+                b, a.pool, n[b], item_variance(a.first(n[b])), tokens[b].each,
+                shared_tokens=tokens[b].shared,
+            )
             for b, a in answers.items()
-        ]
+        ]  # fmt: skip
         rows = [
             {"model": model, "benchmark": b, "score": answers[b].score(k), "n_items": k}
             for b, k in n.items()
@@ -121,7 +135,7 @@ def stopped(
 def compare(
     model: str,
     answers: Mapping[str, Answers],
-    tokens: Mapping[str, float],
+    tokens: Mapping[str, Tokens],
     reference: Reference,
     truths: Mapping[str, float],
     settings: Settings,

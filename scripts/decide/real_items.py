@@ -15,7 +15,7 @@ from capspace.fit import ScoreTable, TargetLaw
 from capspace.fit.decide._item_pool import ItemPool
 from capspace.fit.reference import Benchmark, Reference, Target
 
-from .early_stop import Answers, Outcome, Outcomes, Settings, compare, without_family
+from .early_stop import Answers, Outcome, Outcomes, Settings, Tokens, compare, without_family
 
 PER_ITEM = Path(__file__).resolve().parents[2] / "../shared/data/results/per_item"
 HELM = {"commonsense": 0.25, "gsm": 0.0, "math": 0.0, "med_qa": 0.2, "mmlu": 0.25}
@@ -121,7 +121,7 @@ def real_items(
             drawn = rng.permutation(table.loc[model].to_numpy(dtype=float))
             answers[name] = Answers((drawn,), ItemPool((len(drawn),)))
         compare(
-            model, answers, dict.fromkeys(items, 1.0), without_family(reference, model),
+            model, answers, dict.fromkeys(items, Tokens(1)), without_family(reference, model),
             truths.loc[model].to_dict(), settings, outcomes,
             laws.setdefault(str(family[model]), {}),
         )  # fmt: skip

@@ -13,15 +13,18 @@ import numpy as np
 from capspace.fit import load_reference
 from capspace.fit.decide._item_pool import ItemPool
 
-from .early_stop import Answers, Outcome, Outcomes, Settings, compare, without_family
+from .early_stop import Answers, Outcome, Outcomes, Settings, Tokens, compare, without_family
 from .real_items import item_results
 
 AGENTIC = ("agentbench", "agentboard")
 
 # Items of each test set, by task; and tokens of an item by Qwen's tokenizer (151,643 entries, as in
-# dashscope 2.0.2): its prompt as lm-eval 0.4.13 makes it by classic-8, once, and its options; means
-# of all items but MMLU's (25 of each subject), HellaSwag's (1,000) and XWinograd's in Chinese (16),
-# each task counted once. Of generated texts 150 tokens (GSM8K) and 200 (HumanEval) are assumed.
+# dashscope 2.0.2), of its prompt as lm-eval 0.4.13 makes it by classic-8 and of its options. They
+# are counted as `capspace place --until` does with the engine: what prompts begin with alike is
+# read once, for all items of a task (the examples of MMLU's subjects and of TruthfulQA) or of one.
+# They are means of all items but MMLU's (25 of each subject), HellaSwag's (1,000) and XWinograd's
+# in Chinese (16), each task counted once. Of generated texts 150 tokens (GSM8K) and 200 (HumanEval)
+# are assumed.
 MMLU = (
     100, 135, 152, 100, 265, 144, 100, 100, 100, 173, 102, 100, 235, 114, 145, 378, 126, 100, 310,
     203, 100, 165, 198, 193, 390, 270, 238, 151, 545, 216, 204, 237, 223, 131, 121, 108, 163, 112,
@@ -38,9 +41,15 @@ POOLS = {
     "HumanEval": (164,),
 }
 TOKENS = {
-    "MMLU": 609, "ARC-C": 960, "HellaSwag": 931, "Winogrande": 260, "TruthfulQA": 244,
-    "GSM8K": 1143, "XWinograd": 56, "HumanEval": 334,
-}  # fmt: skip
+    "MMLU": Tokens(91, shared=57 * 516),
+    "ARC-C": Tokens(944),
+    "HellaSwag": Tokens(908),
+    "Winogrande": Tokens(136),
+    "TruthfulQA": Tokens(88, shared=155),
+    "GSM8K": Tokens(1125),
+    "XWinograd": Tokens(29),
+    "HumanEval": Tokens(334),
+}
 
 
 def study(models: Sequence[str], settings: Settings, *, real_arc: bool) -> Outcomes:

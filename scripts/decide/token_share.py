@@ -2,12 +2,13 @@
 
 Models of study-2024, which are left out of every law with their families; their published scores
 are taken for those of all items, from which items are drawn at random, several times per model. A
-first round of 50 items per benchmark says which items the rest of the share is spent on, as
+first round of 20 items per benchmark says which items the rest of the share is spent on, as
 ``capspace place --until`` does. Of each share:
 
 - ``once``: allocated for all targets at once, after the first round.
 - ``in rounds``: half of what is left is spent so, then what noise does is asked anew.
-- ``alone``: each target has the whole share for itself (``--alone``).
+- ``alone``: each target has the whole twentieth for itself (``--alone``).
+- ``agentic``: AgentBench and AgentBoard have the whole fiftieth.
 - ``oracle``: allocated by what noise does at the score by all items, which nobody knows before: the
   best that any allocation of this kind can do.
 - ``same share``: the baseline, the same share of the items of each benchmark, HumanEval whole.
@@ -37,7 +38,7 @@ from capspace.fit import ScoreTable, load_reference
 from capspace.fit.decide import _stopping
 from capspace.fit.decide._item_pool import ItemPool
 from capspace.fit.decide._noise_effect import NoiseEffect, PredictedWidths
-from capspace.fit.decide._stopping import FIRST_ITEMS, MeasuredItems, plan_items
+from capspace.fit.decide._stopping import FIRST_ITEMS, FIRST_OF_TASK, MeasuredItems, plan_items
 from capspace.fit.decide._tolerance import Tolerance
 from capspace.fit.errors import FitError
 from capspace.fit.law._views import angle
@@ -60,6 +61,7 @@ class Drawn:
     right: NDArray[np.int64]
     n: NDArray[np.int64]
     hits: NDArray[np.int64]
+    rounds: int = 0
 
     @classmethod
     def none_of(cls, score: float, pool: ItemPool) -> Drawn:
@@ -72,7 +74,7 @@ class Drawn:
         """Return as many other items as the benchmark has, all answered by the same model."""
         sizes = np.array(pool.sizes)
         hits = rng.binomial(sizes, score)
-        return cls(pool, hits, sizes, hits)
+        return cls(pool, hits, sizes, hits, rounds=1)
 
     def up_to(self, n: int, rng: np.random.Generator) -> Drawn:
         """Return the first n items, of which these are some."""
@@ -80,7 +82,8 @@ class Drawn:
         more, left = counts - self.n, np.array(self.pool.sizes) - self.n
         good = self.right - self.hits
         hits = rng.hypergeometric(good, left - good, more)
-        return replace(self, n=counts, hits=self.hits + hits)
+        rounds = self.rounds + bool(more.any())
+        return replace(self, n=counts, hits=self.hits + hits, rounds=rounds)
 
     @property
     def n_items(self) -> int:
@@ -108,8 +111,8 @@ Panel = Mapping[str, Drawn]
 
 
 def tokens_of(panel: Panel) -> float:
-    """Return the tokens of the items drawn."""
-    return sum(TOKENS[b] * d.n_items for b, d in panel.items())
+    """Return the tokens of the items drawn, and of what these share, which each round reads."""
+    return sum(TOKENS[b].each * d.n_items + TOKENS[b].shared * d.rounds for b, d in panel.items())
 
 
 def drawn(panel: Panel, n: Mapping[str, int], rng: np.random.Generator) -> Panel:
@@ -120,8 +123,11 @@ def drawn(panel: Panel, n: Mapping[str, int], rng: np.random.Generator) -> Panel
 def allocated(panel: Panel, effect: NoiseEffect, tokens: float) -> Counts:
     """Return how many items of each benchmark some tokens in all are best spent on."""
     measured = [
-        MeasuredItems(b, d.pool, d.n_items, d.variance, TOKENS[b], TOKENS[b])
+        MeasuredItems(
+            b, d.pool, d.n_items, d.variance, tokens.each, tokens.each, tokens.shared, tokens.shared
+        )
         for b, d in panel.items()
+        for tokens in [TOKENS[b]]
     ]
     left = max(0.0, tokens - tokens_of(panel))
     return dict(plan_items(effect, measured, _BINDS_NEVER, seconds=left).n_items)
@@ -170,7 +176,7 @@ def choices(
     for name, share in SHARES.items():
         tokens = share * tokens_of(whole)
         groups = [("", every)]
-        groups += [(" alone", [target]) for target in every if alone]
+        groups += [(" alone", [target]) for target in every if alone and name == "1/20"]
         groups += [(" agentic", agentic)] if agentic and name == "1/50" else []
         for (title, targets), (kind, effect) in product(groups, effects.items()):
             n = allocated(first, effect.of(targets), tokens)
@@ -199,7 +205,10 @@ def compare(
         for b, score in reference.scores().loc[model].dropna().items()
     }
     whole = drawn(nothing, {b: d.pool.n_items for b, d in nothing.items()}, rng)
-    fewest = {b: min(max(FIRST_ITEMS, d.pool.n_tasks), d.pool.n_items) for b, d in whole.items()}
+    fewest = {
+        b: min(max(FIRST_ITEMS, FIRST_OF_TASK * d.pool.n_tasks), d.pool.n_items)
+        for b, d in whole.items()
+    }
     oracle = study.effect(whole)
     made = [
         (i, *choice)

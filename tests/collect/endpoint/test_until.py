@@ -11,7 +11,7 @@ from endpoint_parts import ANSWERS, measured
 from scripted_server import Answered, completion, scripted_server
 
 from capspace.collect.endpoint.length import ContextLength
-from capspace.collect.run.token_counts import n_tokens
+from capspace.collect.run.token_counts import TokenCount, count_tokens
 from capspace.collect.runtime.log_capture import logged_to
 from capspace.fit import load_reference
 from capspace.fit.decide._noise_effect import PredictedWidths
@@ -52,9 +52,11 @@ def test_until_and_budget_ask_a_server_for_some_items_alone(
 def test_where_a_server_counts_no_tokens_the_length_of_the_texts_does() -> None:
     sample = {"task": "t", "doc_id": 0, "arguments": [("x" * 40, {})], "resps": [["y" * 9]]}
     encode = ContextLength(None, None, {}).tokens
-    assert n_tokens([sample], encode) == 10 + 3
+    assert count_tokens([sample], encode) == TokenCount(10 + 3)
     counted = {**sample, "answers": [{"n_prompt": 5, "n_tokens": 20}] * 2}
-    assert n_tokens([counted], encode) == 50
-    assert n_tokens([{**sample, "answers": [{"n_prompt": 5, "n_tokens": None}]}], encode) == 13
+    assert count_tokens([counted], encode) == TokenCount(50)
+    half = {**sample, "answers": [{"n_prompt": 5, "n_tokens": None}]}
+    assert count_tokens([half], encode) == TokenCount(13)
     other_filter = {**sample, "filter": "other"}
-    assert n_tokens([sample, other_filter, {**sample, "doc_id": 1}], encode) == 2 * 13
+    twice = [sample, other_filter, {**sample, "doc_id": 1}]
+    assert count_tokens(twice, encode) == TokenCount(2 * 13)

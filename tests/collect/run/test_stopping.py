@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from bos_checkpoint import BOS, with_bos
 from commands import Command, Notes, Ran, files_no_longer_than
 from journal_parts import fill, shard_of, spoil
@@ -116,6 +117,35 @@ def test_measuring_ends_early_resumes_and_is_reused(
 
     full = collect(tiny_checkpoint, three, tmp_path, **until)
     assert full.results == whole.results
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "shares"), [("capspace", True), ("hf", False)])
+def test_tokens_count_as_they_are_read(
+    tiny_checkpoint: Path,
+    agents: PredictedWidths,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+    shares: bool,
+) -> None:
+    n_read = 0
+    plain = torch.nn.functional.embedding
+
+    def counted(tokens: torch.Tensor, *more: Any, **settings: Any) -> torch.Tensor:
+        nonlocal n_read
+        n_read += tokens.numel() if tokens.shape[-1] > 100 else 0  # not those that probe the model
+        return plain(tokens, *more, **settings)
+
+    monkeypatch.setattr(torch.nn.functional, "embedding", counted)
+    smoke = load_panel("smoke").select(["MMLU"])
+    settings = {"until": "900%", "widths": agents, "backend": backend}
+    done = collect(tiny_checkpoint, smoke, tmp_path, **settings)
+    (plan,), (result,) = done.stopping.values(), done.results
+    (measured,) = plan.measured
+    assert measured.n_items == result.n_items == FIRST
+    assert (measured.shared_tokens > 0) == shares
+    assert measured.tokens_of(FIRST) == pytest.approx(n_read, rel=0.1)
 
 
 class Shown(Notes):
@@ -224,7 +254,7 @@ def test_a_first_round_keeps_fixed_items_and_leaves_what_fails_to_its_reason(
 ) -> None:
     checkpoint = resolve(str(tiny_checkpoint))
     fixed, wrong, whole = stopping_run.benchmarks_of(checkpoint)
-    assert [b.items for b in (fixed, wrong, whole)] == [3, FIRST, FIRST]
+    assert [b.items for b in (fixed, wrong, whole)] == [3, 2 * wrong.n_tasks, FIRST]
     assert (fixed.draw, whole.draw) == ("spread", "random")
     cells, gaps = measurable_cells(
         checkpoint, [fixed, wrong, whole], stopping_run.harness, stopping_run.settings

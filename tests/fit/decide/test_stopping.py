@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -170,6 +172,40 @@ def test_cheap_items_of_another_benchmark_save_dear_ones() -> None:
     assert shared @ cost < 0.75 * (alone @ cost)
 
 
+def _total(n: np.ndarray, start: np.ndarray, cost: np.ndarray, once: np.ndarray) -> float:
+    return float((n - start) @ cost + (n > start) @ once)
+
+
+def test_what_costs_something_once_grows_only_where_that_is_cheapest() -> None:
+    saves = []
+    sizes, start = np.array([150, 1000, 10_000]), np.full(3, 20)
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        effect = rng.exponential(size=(2, 3)) * [1, 1, 0.1]
+        noise = NoiseVariance(np.sqrt(effect), np.zeros((2, 3, 3)))
+        variance, cost = rng.uniform(0.1, 0.25, 3), rng.exponential(size=3) + 0.05
+        allowed = rng.uniform(0.001, 0.004, 2)
+        once = rng.exponential(size=3) * [0, 30, 300]
+        allocated = partial(
+            allocate_items, noise, variance=variance, cost=cost, start=start
+        )  # fmt: skip
+        total = partial(_total, start=start, cost=cost, once=once)
+        tried = []
+        for grows in product([True, False], repeat=3):
+            most = np.where(grows, sizes, start)
+            left = allowed - noise.added(variance / most) + noise.added(variance / sizes)
+            if (left > 0).all():
+                pools = [ItemPool((int(size),)) for size in most]
+                tried.append(total(allocated(left, pools=pools)))
+        pools = [ItemPool((int(size),)) for size in sizes]
+        chosen = allocated(allowed, pools=pools, once=once)
+        more = noise.added(variance / chosen) - noise.added(variance / sizes)
+        assert (more <= allowed * (1 + 1e-9)).all()
+        assert total(chosen) == pytest.approx(min(tried), rel=0.01)
+        saves.append(total(chosen) < 0.99 * total(allocated(allowed, pools=pools)))
+    assert 0 < sum(saves) < len(saves)
+
+
 def test_noise_of_scores_that_no_target_has_adds_nothing() -> None:
     noise = EFFECT.noise_of(["b", "else", "a"])
     assert noise.gain.tolist() == np.sqrt([[5.0, 0.0, 20.0], [30.0, 0.0, 1.0]]).tolist()
@@ -217,6 +253,21 @@ def test_a_budget_bounds_the_seconds_and_narrows_as_far_as_it_goes() -> None:
     assert none.is_done
     with pytest.raises(UnknownCostError, match="the time of an item of a is unknown"):
         plan_items(EFFECT, planted(), Tolerance.read("1%"), seconds=20.0)
+
+
+def test_what_items_share_is_spent_once_for_each_benchmark_that_grows() -> None:
+    """And is no reason to measure fewer of them, where it is affordable."""
+    until = Tolerance.read("1%")
+    plain = plan_items(EFFECT, planted(seconds=0.1), until, seconds=1000.0)
+    shared = planted(seconds=0.1, shared_seconds=5.0, shared_tokens=20_000.0)
+    assert plan_items(EFFECT, shared, until, seconds=1000.0).n_items == plain.n_items
+    few = plan_items(EFFECT, shared, until, seconds=20.0)
+    assert 5 < 0.1 * (few.n_items["a"] + few.n_items["b"] - 100) <= 20 - 2 * 5
+    assert plan_items(EFFECT, shared, until, seconds=4.0).is_done
+    tokens = (20_000 + 50 * 1000) + (20_000 + 50 * 100)
+    whole = (20_000 + 10_000 * 1000) + (20_000 + 1000 * 100)
+    assert few.token_share == tokens / whole
+    assert few.curve[-1][0] > 40_000 / whole
 
 
 def test_few_equal_answers_are_not_sure() -> None:
