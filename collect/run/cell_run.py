@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,7 +211,8 @@ class CellRun:
         if self.settings.until is None:
             return {}
         served = engine is not None and engine["served"]
-        count = count_tokens(evaluation.samples, lm.tok_encode, shares=served)
+        encode = partial(lm.tok_encode, add_special_tokens=False)
+        count = count_tokens(evaluation.samples, encode, shares=served)
         return {"tokens": count.tokens, "shared_tokens": count.shared}
 
 

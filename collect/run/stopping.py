@@ -16,9 +16,9 @@ from capspace.fit.decide._item_pool import ItemPool
 from capspace.fit.decide._noise_effect import PredictedWidths
 from capspace.fit.decide._stopping import (
     FIRST_ITEMS,
-    FIRST_OF_TASK,
     MeasuredItems,
     StoppingPlan,
+    first_round,
     plan_items,
 )
 from capspace.fit.decide._tolerance import Tolerance, read_seconds
@@ -48,7 +48,7 @@ class StoppingRun(PanelRun):
     widths : PredictedWidths
         How wide the intervals of the targets are that matter.
     first_items : int
-        Items of each benchmark in the first round, and no fewer than two of each of its tasks.
+        Items of each benchmark in the first round, or two for each of its tasks.
 
     """
 
@@ -75,7 +75,7 @@ class StoppingRun(PanelRun):
     ) -> Benchmark:
         if not benchmark.is_whole:
             return benchmark
-        first = drawn(benchmark, max(self.first_items, FIRST_OF_TASK * benchmark.n_tasks))
+        first = drawn(benchmark, first_round(benchmark.n_tasks, self.first_items))
         try:
             if self.is_stored(self.key_of(checkpoint, benchmark)):
                 return benchmark
@@ -216,7 +216,9 @@ def _measured(result: Result, *, may_grow: bool) -> MeasuredItems:
     shared = result.provenance.get("shared_tokens", 0)
     tokens = (result.provenance.get("tokens", 0) - shared) / n
     seconds = result.provenance["seconds"] / asked if asked else float("nan")
-    part = shared / (shared + asked * tokens) if shared else 0.0  # of what was read the last time
+    # Of a few items more, only some tasks' beginnings were read.
+    read = shared * min(1.0, asked / pool.n_tasks)
+    part = read / (read + asked * tokens) if read else 0.0
     return MeasuredItems(
         benchmark=result.benchmark,
         pool=pool,
@@ -225,6 +227,6 @@ def _measured(result: Result, *, may_grow: bool) -> MeasuredItems:
         tokens=tokens,
         seconds=seconds * (1 - part),
         shared_tokens=shared,
-        shared_seconds=seconds * asked * part if asked else 0.0,
+        shared_seconds=seconds * asked * part * shared / read if read else 0.0,
         may_grow=may_grow,
     )

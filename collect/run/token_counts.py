@@ -6,6 +6,7 @@ its options, and servers count their own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -49,14 +50,14 @@ def count_tokens(
         Returns the tokens of a text.
     shares : bool
         Whether what texts of a task begin with alike is read once. Else each prompt counts with
-        each of its options, but once with those that differ in their last token alone, of which
-        lm-eval, too, reads the probabilities at once.
+        each of its options, but once with those that differ in their last token alone, as for
+        lm-eval's ``hf``.
 
     Notes
     -----
-    Prompts are cut where their characters differ, and each option counts by itself, so that up to
-    a token per prompt is counted too many. A task of which one item was measured shows nothing that
-    is shared.
+    The last token of an option is not read. Prompts are cut where their characters differ, so that
+    up to a token per prompt is counted too many, and what options begin with alike counts with each
+    of them. A task of which one item was measured shows nothing that is shared.
 
     """
     items: dict[str, dict[int, Mapping[str, Any]]] = {}
@@ -69,12 +70,14 @@ def count_tokens(
             if (usage := _usage(sample)) is not None:
                 tokens += usage
                 continue
-            options = [_prompt_and_option(request) for request in sample["arguments"]]
-            prompts += {prompt for prompt, _ in options}
-            tokens += _n_tokens([option for _, option in options] + _responses(sample), encode)
-            if not shares:
-                read = {(prompt, tuple(encode(option)[:-1])) for prompt, option in options}
-                tokens += _n_tokens([prompt for prompt, _ in read], encode)
+            read = [(p, tuple(encode(o)[:-1])) for p, o in map(_texts, sample["arguments"])]
+            own = {prompt for prompt, _ in read}
+            tokens += sum(len(option) for _, option in read) + _n_tokens(_responses(sample), encode)
+            if shares:
+                prompts += own
+            else:
+                n_readings = Counter(prompt for prompt, _ in {*read})
+                tokens += sum(n * len(encode(prompt)) for prompt, n in n_readings.items())
         if shares:
             tokens += _n_tokens(_unshared(prompts), encode)
             shared += _n_tokens([_beginning(prompts)] if len(task) > 1 else [], encode)
@@ -87,8 +90,8 @@ def _usage(sample: Mapping[str, Any]) -> int | None:
     return sum(counts) if counts and None not in counts else None
 
 
-def _prompt_and_option(request: Sequence[Any]) -> tuple[str, str]:
-    """Return a request's texts; the option is empty where a text is generated."""
+def _texts(request: Sequence[Any]) -> tuple[str, str]:
+    """Return a request's prompt and its option, which is empty where a text is generated."""
     option = request[1] if len(request) > 1 and isinstance(request[1], str) else ""
     return str(request[0]), option
 

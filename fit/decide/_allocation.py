@@ -68,7 +68,8 @@ def allocate_items(
     which is taken at the items of the round before. The multipliers λ of targets that bind are
     found by raising those of targets that are not sure enough. A benchmark that is already measured
     far enough keeps the items it has. So does one that costs something ``once``, if the others then
-    cost less in all; these are tried one after the other, the fewest further items first.
+    cost less in all. These are tried one after the other, first those whose further items cost
+    least beside that, and are not tried again, so that this is cheap but need not be the cheapest.
 
     References
     ----------
@@ -99,20 +100,18 @@ def allocate_items(
         return np.asarray(start)
     per_cost = variance / np.where(start == whole, 1.0, cost)
     best = _cheapest(used, slopes, per_cost, cost, start, whole)
-    if once is None:
-        return best
+    once = np.zeros(len(cost)) if once is None else once
 
     def total(n: Counts) -> float:
         return float((n - start) @ cost + (n > start) @ once)
 
-    for i in sorted(np.flatnonzero((best > start) & (once > 0)), key=lambda i: best[i] - start[i]):
-        most = whole.copy()
-        most[(best == start) & (once > 0)] = start[(best == start) & (once > 0)]
+    growing = np.flatnonzero((best > start) & (once > 0))
+    for i in sorted(growing, key=((best - start) * cost / np.where(once > 0, once, 1)).__getitem__):
+        most = np.where((best == start) & (once > 0), start, whole)
         most[i] = start[i]
-        if (used(most) > 1).any():
-            continue
-        others = _cheapest(used, slopes, per_cost, cost, start, most)
-        best = others if total(others) < total(best) else best
+        if (used(most) <= 1).all():
+            others = _cheapest(used, slopes, per_cost, cost, start, most)
+            best = others if total(others) < total(best) else best
     return best
 
 

@@ -16,19 +16,24 @@ from ._item_pool import ItemPool
 from ._noise_effect import NoiseEffect
 from ._tolerance import Tolerance
 
-__all__ = ["FIRST_ITEMS", "FIRST_OF_TASK", "MeasuredItems", "StoppingPlan", "plan_items"]
+__all__ = ["FIRST_ITEMS", "MeasuredItems", "StoppingPlan", "first_round", "plan_items"]
 
 Array = NDArray[np.float64]
 
 FIRST_ITEMS = 20
-"""Items of each benchmark in the first round, and no fewer than `FIRST_OF_TASK` of each task."""
+"""Items of each benchmark in the first round, or `FIRST_OF_TASK` for each of its tasks."""
 
 FIRST_OF_TASK = 2
-"""Items of each task in the first round: what they begin with alike, all others do."""
+"""With what these begin alike, all items of the task are taken to begin."""
 
 _LADDER = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
 _STEPS = 12
 _ROUNDING = 1e-9
+
+
+def first_round(n_tasks: int, least: int = FIRST_ITEMS) -> int:
+    """Return how many items the first round has of a benchmark with so many tasks, if it has so."""
+    return max(least, FIRST_OF_TASK * n_tasks)
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,10 @@ class StoppingPlan:
 
     @property
     def token_share(self) -> float:
-        """Tokens of the items measured, as a share of those of all items."""
+        """Tokens of the items measured, as a share of those of all items.
+
+        What items share counts once in both, in however many rounds it was read.
+        """
         return _token_share(self.measured, [m.n_items for m in self.measured])
 
     def to_dict(self) -> dict[str, Any]:

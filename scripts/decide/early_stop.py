@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from capspace.fit import ScoreTable, TargetLaw
 from capspace.fit.decide._item_pool import ItemPool, item_variance
 from capspace.fit.decide._noise_effect import PredictedWidths
-from capspace.fit.decide._stopping import FIRST_ITEMS, FIRST_OF_TASK, MeasuredItems, plan_items
+from capspace.fit.decide._stopping import MeasuredItems, first_round, plan_items
 from capspace.fit.decide._tolerance import Tolerance
 from capspace.fit.errors import FitError
 from capspace.fit.reference import Reference
@@ -109,10 +109,7 @@ def stopped(
     tolerance: Tolerance,
 ) -> tuple[dict[str, int], float]:
     """Return how many items are measured where measuring stops early, and their share of tokens."""
-    n = {
-        b: min(max(FIRST_ITEMS, FIRST_OF_TASK * a.pool.n_tasks), a.pool.n_items)
-        for b, a in answers.items()
-    }
+    n = {b: min(first_round(a.pool.n_tasks), a.pool.n_items) for b, a in answers.items()}
     while True:
         measured = [
             MeasuredItems(

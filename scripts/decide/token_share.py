@@ -38,7 +38,7 @@ from capspace.fit import ScoreTable, load_reference
 from capspace.fit.decide import _stopping
 from capspace.fit.decide._item_pool import ItemPool
 from capspace.fit.decide._noise_effect import NoiseEffect, PredictedWidths
-from capspace.fit.decide._stopping import FIRST_ITEMS, FIRST_OF_TASK, MeasuredItems, plan_items
+from capspace.fit.decide._stopping import MeasuredItems, first_round, plan_items
 from capspace.fit.decide._tolerance import Tolerance
 from capspace.fit.errors import FitError
 from capspace.fit.law._views import angle
@@ -124,10 +124,10 @@ def allocated(panel: Panel, effect: NoiseEffect, tokens: float) -> Counts:
     """Return how many items of each benchmark some tokens in all are best spent on."""
     measured = [
         MeasuredItems(
-            b, d.pool, d.n_items, d.variance, tokens.each, tokens.each, tokens.shared, tokens.shared
+            b, d.pool, d.n_items, d.variance, cost.each, cost.each, cost.shared, cost.shared
         )
         for b, d in panel.items()
-        for tokens in [TOKENS[b]]
+        for cost in [TOKENS[b]]
     ]
     left = max(0.0, tokens - tokens_of(panel))
     return dict(plan_items(effect, measured, _BINDS_NEVER, seconds=left).n_items)
@@ -205,10 +205,7 @@ def compare(
         for b, score in reference.scores().loc[model].dropna().items()
     }
     whole = drawn(nothing, {b: d.pool.n_items for b, d in nothing.items()}, rng)
-    fewest = {
-        b: min(max(FIRST_ITEMS, FIRST_OF_TASK * d.pool.n_tasks), d.pool.n_items)
-        for b, d in whole.items()
-    }
+    fewest = {b: min(first_round(d.pool.n_tasks), d.pool.n_items) for b, d in whole.items()}
     oracle = study.effect(whole)
     made = [
         (i, *choice)

@@ -299,6 +299,28 @@ def test_a_budget_does_not_count_items_of_unknown_cost(
     assert plan.n_items["Winogrande"] == (following.benchmark.items or 200)
 
 
+@pytest.mark.parametrize(("n_asked", "read"), [(114, 29_000), (57, 29_000), (6, 29_000 * 6 / 57)])
+def test_the_time_of_shared_examples_is_told_from_that_of_items(n_asked: int, read: float) -> None:
+    """A round of few items reads the examples of some tasks alone."""
+    each, n_items = 90, 400
+    result = replace(
+        RESULT,
+        benchmark="MMLU",
+        n_items=n_items,
+        tasks=tuple({"task": f"t{i}", "n_items": n_items // 57, "of": 100} for i in range(57)),
+        provenance={
+            "tokens": 29_000 + n_items * each,
+            "shared_tokens": 29_000,
+            "seconds": (read + n_asked * each) / 1000,
+            "requests": {"n_asked": 4 * n_asked, "n_requests": 4 * n_items},
+        },
+    )
+    measured = stopping._measured(result, may_grow=True)
+    assert (measured.tokens, measured.shared_tokens) == (each, 29_000)
+    assert measured.seconds == pytest.approx(each / 1000)
+    assert measured.shared_seconds == pytest.approx(29.0)
+
+
 @pytest.mark.parametrize("executes_code", [False, True])
 def test_items_that_may_not_be_measured_are_not_planned(
     stopping_run: Any, tiny_checkpoint: Path, executes_code: bool

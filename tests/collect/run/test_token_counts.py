@@ -18,15 +18,15 @@ def sample(task: str, doc_id: int, *prompts: str, options: tuple[str, ...] = ())
 
 def test_what_the_prompts_of_a_task_begin_with_is_read_once() -> None:
     items = [sample("a", i, SHOTS + word, options=("x", "y z")) for i, word in enumerate("pqr")]
-    assert count_tokens(items, str.split, shares=True) == TokenCount(3 + 3 * (1 + 3), shared=3)
+    assert count_tokens(items, str.split, shares=True) == TokenCount(3 + 3 * (1 + 1), shared=3)
 
 
 def test_without_an_engine_options_that_differ_in_their_last_token_are_read_at_once() -> None:
     letters = sample("a", 0, SHOTS, options=("A", "B"))
-    assert count_tokens([letters], str.split) == TokenCount(3 + 2)
-    assert count_tokens([letters, {**letters, "doc_id": 1}], str.split) == TokenCount(2 * (3 + 2))
+    assert count_tokens([letters], str.split) == TokenCount(3)
+    assert count_tokens([letters, {**letters, "doc_id": 1}], str.split) == TokenCount(2 * 3)
     sentences = sample("a", 0, SHOTS, options=("w x", "w y", "z x"))
-    assert count_tokens([sentences], str.split) == TokenCount(2 * 3 + 3 * 2)
+    assert count_tokens([sentences], str.split) == TokenCount(2 * 3 + 3 * 1)
 
 
 def test_examples_that_are_drawn_for_each_item_are_read_with_it() -> None:

@@ -206,6 +206,17 @@ def test_what_costs_something_once_grows_only_where_that_is_cheapest() -> None:
     assert 0 < sum(saves) < len(saves)
 
 
+def test_the_dearest_beside_few_items_is_left_first() -> None:
+    """Not the one that grows by the fewest items, after which the dearest would have to grow."""
+    noise = NoiseVariance(np.array([[1.0, 1.0, 2.0]]), np.zeros((1, 3, 3)))
+    start, once = np.array([120, 100, 400]), np.array([200.0, 1000.0, 0.0])
+    n = allocate_items(
+        noise, np.array([0.0038]), variance=np.full(3, 0.2), cost=np.ones(3),
+        pools=[ENDLESS] * 3, start=start, once=once,
+    )  # fmt: skip
+    assert n[1] == start[1]
+
+
 def test_noise_of_scores_that_no_target_has_adds_nothing() -> None:
     noise = EFFECT.noise_of(["b", "else", "a"])
     assert noise.gain.tolist() == np.sqrt([[5.0, 0.0, 20.0], [30.0, 0.0, 1.0]]).tolist()
@@ -267,7 +278,7 @@ def test_what_items_share_is_spent_once_for_each_benchmark_that_grows() -> None:
     tokens = (20_000 + 50 * 1000) + (20_000 + 50 * 100)
     whole = (20_000 + 10_000 * 1000) + (20_000 + 1000 * 100)
     assert few.token_share == tokens / whole
-    assert few.curve[-1][0] > 40_000 / whole
+    assert few.curve[0][0] > 40_000 / whole
 
 
 def test_few_equal_answers_are_not_sure() -> None:
