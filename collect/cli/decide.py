@@ -228,7 +228,8 @@ class _Case:
             return [], []
         before = how_measured(self.file, self.own, self.model)
         commands = commands_to_measure(
-            benchmarks, before.checkpoint, store=self.file if self.file.is_dir() else None,
+            benchmarks, before.checkpoint,
+            store=self.file.absolute() if self.file.is_dir() else None,
             options=before.options, panels=before.panels, max_items=max_items,
         )  # fmt: skip
         return commands, list(before.notes) if commands else []

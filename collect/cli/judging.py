@@ -117,8 +117,8 @@ def code_execution_notes(benchmarks: Collection[str]) -> list[str]:
         return []
     run = "runs" if len(named) == 1 else "run"
     return [
-        f"{', '.join(named)} {run} code that the model writes: it is measured with "
-        "--allow-code-execution alone"
+        f"{', '.join(named)} {run} code that the model writes: it is measured only with "
+        "--allow-code-execution"
     ]
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 
 from capspace.fit.decide import ScoreAlarm
+from capspace.fit.decide._stopping import StoppingPlan
 from capspace.fit.table.comparable import not_comparable_note
 
 from ..endpoint.address import NOTHING_TELLS, served_name
@@ -54,15 +55,25 @@ def measurement_notes(collection: Collection) -> list[str]:
             f"Only the first items of each task were measured ({', '.join(limits)}). The standard "
             "errors state the resulting uncertainty."
         )
-    for plan in collection.stopping.values():
-        if plan.is_whole:
-            notes.append(f"All items were measured to reach the tolerance {plan.tolerance}.")
-            continue
-        notes.append(
-            f"Measuring stopped early, with {plan.token_share:.1%} of the tokens: no target's "
-            f"interval is more than {plan.widening:.1%} wider than it would be with all items."
+    return notes + [_stopping_note(plan) for plan in collection.stopping.values()]
+
+
+def _stopping_note(plan: StoppingPlan) -> str:
+    """Return with how much of the items measuring ended, and what that costs."""
+    if plan.is_whole:
+        return (
+            f"All items are measured, so that none is left out by the tolerance {plan.tolerance}."
         )
-    return notes
+    expected = f"expected to be more than {plan.widening:.1%} wider than it would be with all items"
+    if not plan.within_budget:
+        return (
+            f"The budget ended measuring, with {plan.token_share:.1%} of the tokens: no target's "
+            f"interval is {expected}, where {plan.tolerance} was wanted."
+        )
+    return (
+        f"Measuring stopped early, with {plan.token_share:.1%} of the tokens: no target's interval "
+        f"is {expected}."
+    )
 
 
 def unfinished_shares(results: Iterable[Result]) -> dict[str, float]:

@@ -167,7 +167,7 @@ class StoppingRun(PanelRun):
 
     def _note_plan(self, model: str, plan: StoppingPlan) -> None:
         now = f"{plan.token_share:.1%} of the tokens are measured"
-        wider = f"the widest interval is {plan.widening:.1%} wider than by all"
+        wider = f"the widest interval is {plan.widening:.1%} wider than by all items"
         more = [
             f"{m.benchmark} {plan.n_items[m.benchmark]:,}"
             for m in plan.measured

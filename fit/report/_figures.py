@@ -62,7 +62,8 @@ def draw_placement(
     if stopping is not None:
         drawn["stopping"] = (
             draw_stopping(stopping),
-            "How much the remaining items would narrow the intervals, if chosen optimally.",
+            "How much the remaining items would narrow the intervals, had all of them been chosen "
+            "optimally from the start.",
         )
     if not placement.predictions:
         return drawn

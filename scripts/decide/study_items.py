@@ -19,12 +19,11 @@ from .real_items import item_results
 AGENTIC = ("agentbench", "agentboard")
 
 # Items of each test set, by task; and tokens of an item by Qwen's tokenizer (151,643 entries, as in
-# dashscope 2.0.2), of its prompt as lm-eval 0.4.13 makes it by classic-8 and of its options. They
-# are counted as `capspace place --until` does with the engine: what prompts begin with alike is
-# read once, for all items of a task (the examples of MMLU's subjects and of TruthfulQA) or of one.
-# They are means of all items but MMLU's (25 of each subject), HellaSwag's (1,000) and XWinograd's
-# in Chinese (16), each task counted once. Of generated texts 150 tokens (GSM8K) and 200 (HumanEval)
-# are assumed.
+# dashscope 2.0.2), of its prompt as lm-eval 0.4.13 makes it by classic-8 and of its whole options.
+# What prompts begin with alike counts once, as the engine reads it, for all items of a task (the
+# examples of MMLU's subjects and of TruthfulQA) or for those of one item. They are means of all
+# items but MMLU's (25 of each subject), HellaSwag's (1,000) and XWinograd's in Chinese (16), each
+# task counted once. Of generated texts 150 tokens (GSM8K) and 200 (HumanEval) are assumed.
 MMLU = (
     100, 135, 152, 100, 265, 144, 100, 100, 100, 173, 102, 100, 235, 114, 145, 378, 126, 100, 310,
     203, 100, 165, 198, 193, 390, 270, 238, 151, 545, 216, 204, 237, 223, 131, 121, 108, 163, 112,

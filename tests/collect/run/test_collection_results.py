@@ -103,11 +103,25 @@ def test_a_server_and_items_that_were_all_measured_are_noted(collection: Collect
     plan = StoppingPlan(
         Tolerance.read("5%"), (measured,), (), {"ARC-C": 9}, True, none, none, none, ()
     )
-    notes = measurement_notes(
-        replace(collection, checkpoints=(behind,), stopping={checkpoint.name: plan})
-    )
+
+    def noted(plan: StoppingPlan) -> list[str]:
+        stopping = {checkpoint.name: plan}
+        return measurement_notes(replace(collection, checkpoints=(behind,), stopping=stopping))
+
+    notes = noted(plan)
     assert notes[0].startswith("Measured as served behind http://host/v1: ")
-    assert notes[-1] == "All items were measured to reach the tolerance 5%."
+    assert notes[-1] == "All items are measured, so that none is left out by the tolerance 5%."
+    some = replace(
+        plan, measured=(replace(measured, n_items=3),), width_now=np.array([0.22]),
+        width_full=np.array([0.2]),
+    )  # fmt: skip
+    assert noted(some)[-1] == (
+        "Measuring stopped early, with 33.3% of the tokens: no target's interval is expected to be "
+        "more than 10.0% wider than it would be with all items."
+    )
+    (ended,) = noted(replace(some, within_budget=False))[-1:]
+    assert ended.startswith("The budget ended measuring, with 33.3% of the tokens: ")
+    assert ended.endswith(" wider than it would be with all items, where 5% was wanted.")
 
 
 @pytest.mark.slow
