@@ -212,7 +212,8 @@ class CellRun:
             return {}
         served = engine is not None and engine["served"]
         encode = partial(lm.tok_encode, add_special_tokens=False)
-        count = count_tokens(evaluation.samples, encode, shares=served)
+        window = getattr(lm, "max_length", None)
+        count = count_tokens(evaluation.samples, encode, shares=served, window=window)
         return {"tokens": count.tokens, "shared_tokens": count.shared}
 
 

@@ -90,6 +90,8 @@ class StoppingRun(PanelRun):
         """Measure items of all benchmarks, round by round, until they are enough."""
         lm, n_measured, seconds = None, 0, 0.0
         failed: list[Missing] = []
+        before: list[Cell] = []
+        failing: set[str] = set()
         tried = {cell.key for cell in cells}
         while True:
             if todo:
@@ -110,24 +112,48 @@ class StoppingRun(PanelRun):
                 seconds += time.perf_counter() - began
                 n_measured += n
                 cells = [c for c in cells if self.is_stored(c.key)]
-            following = self._following(checkpoint, cells, seconds) if cells else cells
+            # one that failed this time keeps the score of the round before
+            names = {c.benchmark.name for c in cells}
+            cells += [c for c in before if c.benchmark.name not in names]
+            failing |= {c.benchmark.name for c in before} - names
+            following = self._following(checkpoint, cells, seconds, failing) if cells else cells
             tried |= {cell.key for cell in following}
             todo = [cell for cell in following if not self.is_stored(cell.key)]
-            cells = following
+            before, cells = cells, following
             if not todo:
                 break
         del lm
         free_memory()
-        if isinstance(self.store, Store):  # what has fewer of the same items
-            self.store.remove(tried - {cell.key for cell in cells})
-        return cells, n_measured, failed
+        if isinstance(self.store, Store):
+            fewer = tried.union(*(self._fewer_items(checkpoint, cell) for cell in cells))
+            self.store.remove(fewer - {cell.key for cell in cells})
+        scored = {cell.benchmark.name for cell in cells if self.is_stored(cell.key)}
+        return cells, n_measured, [gap for gap in failed if gap.benchmark not in scored]
 
-    def _following(self, checkpoint: Checkpoint, cells: list[Cell], seconds: float) -> list[Cell]:
+    def _fewer_items(self, checkpoint: Checkpoint, cell: Cell) -> set[str]:
+        """Return the keys of stored scores on fewer of the same items, of runs that were killed."""
+        benchmark = self.panel[cell.benchmark.name]
+        if not benchmark.is_whole:
+            return set()
+        stored = [r for r in self.store.results() if r.revision == checkpoint.revision]
+        draws = stored_draws(benchmark, stored, partial(self.key_of, checkpoint))
+        n = cell.benchmark.items
+        return {self.key_of(checkpoint, d) for d in draws if n is None or (d.items or 0) < n}
+
+    def _following(
+        self,
+        checkpoint: Checkpoint,
+        cells: list[Cell],
+        seconds: float,
+        failing: Collection[str] = (),
+    ) -> list[Cell]:
         """Return the cells of the next round: the same where all items that matter are measured."""
         results = {c.benchmark.name: self.store.get(c.key) for c in cells}
         known = {b: replace(r, model=checkpoint.name) for b, r in results.items() if r is not None}
-        growing = {cell.benchmark.name for cell in cells if self._may_grow(cell)}
-        measured = [_measured(result, may_grow=name in growing) for name, result in known.items()]
+        growing = {cell.benchmark.name for cell in cells if self._may_grow(cell)} - {*failing}
+        measured = _counted(
+            [_measured(result, may_grow=name in growing) for name, result in known.items()]
+        )
         effect = self.widths.effect(to_table(known.values()))
         left = None
         if self.settings.budget is not None:
@@ -199,6 +225,13 @@ class _SameItems(SilentProgress):
         """Show what is not about one of the benchmarks."""
         if not text.startswith(self._about):
             self._shown.note(text)
+
+
+def _counted(measured: Sequence[MeasuredItems]) -> list[MeasuredItems]:
+    """Give an item whose tokens were not counted, as without ``--until``, those of a usual one."""
+    known = [m.tokens for m in measured if m.tokens > 0]
+    usual = sum(known) / len(known) if known else 1.0
+    return [m if m.tokens > 0 else replace(m, tokens=usual) for m in measured]
 
 
 def _measured(result: Result, *, may_grow: bool) -> MeasuredItems:

@@ -6,6 +6,7 @@ its options, and servers count their own.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,11 @@ class TokenCount:
 
 
 def count_tokens(
-    samples: Iterable[Mapping[str, Any]], encode: Encode, *, shares: bool = False
+    samples: Iterable[Mapping[str, Any]],
+    encode: Encode,
+    *,
+    shares: bool = False,
+    window: int | None = None,
 ) -> TokenCount:
     """Return how many tokens items take.
 
@@ -52,6 +57,9 @@ def count_tokens(
         Whether what texts of a task begin with alike is read once. Else each prompt counts with
         each of its options, but once with those that differ in their last token alone, as for
         lm-eval's ``hf``.
+    window : int, optional
+        The most tokens that the model reads. Longer prompts are cut at their beginning, so that
+        tasks with such a prompt share nothing.
 
     Notes
     -----
@@ -60,27 +68,26 @@ def count_tokens(
     of them. A task of which one item was measured shows nothing that is shared.
 
     """
+    most = math.inf if window is None else window
     items: dict[str, dict[int, Mapping[str, Any]]] = {}
     for sample in samples:
         items.setdefault(str(sample["task"]), {}).setdefault(int(sample["doc_id"]), sample)
     tokens = shared = 0
     for task in items.values():
-        prompts: list[str] = []
+        n_readings: Counter[str] = Counter()
         for sample in task.values():
             if (usage := _usage(sample)) is not None:
                 tokens += usage
                 continue
             read = [(p, tuple(encode(o)[:-1])) for p, o in map(_texts, sample["arguments"])]
-            own = {prompt for prompt, _ in read}
             tokens += sum(len(option) for _, option in read) + _n_tokens(_responses(sample), encode)
-            if shares:
-                prompts += own
-            else:
-                n_readings = Counter(prompt for prompt, _ in {*read})
-                tokens += sum(n * len(encode(prompt)) for prompt, n in n_readings.items())
-        if shares:
-            tokens += _n_tokens(_unshared(prompts), encode)
-            shared += _n_tokens([_beginning(prompts)] if len(task) > 1 else [], encode)
+            n_readings.update(prompt for prompt, _ in {*read})
+        is_cut = any(len(p.encode()) > most and len(encode(p)) > most for p in n_readings)
+        if shares and not is_cut:
+            tokens += _n_tokens(_unshared(n_readings), encode)
+            shared += _n_tokens([_beginning([*n_readings])] if len(task) > 1 else [], encode)
+        else:
+            tokens += sum(int(n * min(len(encode(p)), most)) for p, n in n_readings.items())
     return TokenCount(tokens, shared)
 
 

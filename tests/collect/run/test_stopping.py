@@ -21,7 +21,7 @@ from store_parts import RESULT
 
 from capspace.collect.checkpoints.checkpoint import resolve
 from capspace.collect.engine.served import engine_record
-from capspace.collect.errors import NoRoomError, SettingsError
+from capspace.collect.errors import HarnessError, NoRoomError, SettingsError
 from capspace.collect.harness.backends import load_model
 from capspace.collect.harness.data_root import embedded_data_root
 from capspace.collect.harness.harness import Harness
@@ -120,6 +120,54 @@ def test_measuring_ends_early_resumes_and_is_reused(
 
 
 @pytest.mark.slow
+def test_scores_on_fewer_of_the_same_items_are_gone_on_with_and_removed(
+    tiny_checkpoint: Path, three: Panel, agents: PredictedWidths, tmp_path: Path
+) -> None:
+    """Those of another panel, whose tokens were not counted, and those of a run that was killed."""
+    few = three.model_copy(
+        update={"benchmarks": tuple(drawn(b, FIRST) for b in three.benchmarks)}
+    )  # fmt: skip
+    collect(tiny_checkpoint, few, tmp_path)
+    done = collect(tiny_checkpoint, three, tmp_path, until="0.01%", widths=agents)
+    assert {r.n_items for r in done.results} > {FIRST}
+    (plan,) = done.stopping.values()
+    assert all(m.tokens > 1 for m in plan.measured)
+    left = collect(tiny_checkpoint, few, tmp_path)
+    again = collect(tiny_checkpoint, three, tmp_path, until="0.01%", widths=agents)
+    assert again.n_measured == 0
+    assert again.results == done.results
+    assert {r.key for r in left.results} != {r.key for r in done.results}
+    with Store(tmp_path) as store:
+        assert {r.key for r in store.results()} == {r.key for r in done.results}
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_fails_later_keeps_its_score_of_the_first_round(
+    tiny_checkpoint: Path,
+    three: Panel,
+    agents: PredictedWidths,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluate = Harness.evaluate
+
+    def failing(self: Harness, lm: Any, benchmark: Any, **settings: Any) -> Any:
+        if benchmark.name == "Winogrande" and benchmark.items != FIRST:
+            raise HarnessError("planted")
+        return evaluate(self, lm, benchmark, **settings)
+
+    monkeypatch.setattr(Harness, "evaluate", failing)
+    shown = Shown()
+    until = {"until": "0.01%", "widths": agents, "progress": shown}
+    done = collect(tiny_checkpoint, three, tmp_path, **until)
+    n_items = {r.benchmark: r.n_items for r in done.results}
+    assert len(n_items) == 3
+    assert n_items["Winogrande"] == FIRST < n_items["ARC-C"]
+    assert not done.missing
+    assert [name for name, reason in shown.gaps if "planted" in reason] == ["Winogrande"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "shares"), [("capspace", True), ("hf", False)])
 def test_tokens_count_as_they_are_read(
     tiny_checkpoint: Path,
@@ -149,18 +197,22 @@ def test_tokens_count_as_they_are_read(
 
 
 class Shown(Notes):
-    """Remembers the benchmarks that a run shows as begun and as scored, too."""
+    """Remembers the benchmarks that a run shows as begun, as scored, and without a score, too."""
 
     def __init__(self) -> None:
         super().__init__()
         self.begun: list[str] = []
         self.scored_ones: list[tuple[str, int]] = []
+        self.gaps: list[tuple[str, str]] = []
 
     def benchmark(self, name: str, index: int, total: int) -> None:
         self.begun.append(name)
 
     def scored(self, name: str, score: float, stderr: float, n_items: int) -> None:
         self.scored_ones.append((name, n_items))
+
+    def missing(self, name: str, reason: str) -> None:
+        self.gaps.append((name, reason))
 
 
 @pytest.mark.slow

@@ -46,6 +46,14 @@ def test_tasks_share_nothing_with_each_other() -> None:
     assert count_tokens(items, str.split, shares=True) == TokenCount(2 * (3 + 2), shared=6)
 
 
+def test_prompts_that_do_not_fit_are_read_as_far_as_they_do_and_share_nothing() -> None:
+    items = [sample("a", i, SHOTS + word, options=("x", "y z")) for i, word in enumerate("pqr")]
+    items += [sample("b", i, f"one {word}") for i, word in enumerate("pq")]
+    count = count_tokens(items, str.split, shares=True, window=3)
+    assert count == TokenCount(3 * (2 * 3 + 1) + 1 + 2, shared=1)
+    assert count_tokens(items, str.split, shares=True, window=4).shared == 3 + 1
+
+
 @pytest.mark.parametrize("shares", [False, True])
 def test_each_response_counts(shares: bool) -> None:
     item = {**sample("a", 0, SHOTS), "resps": [["p q", "p q"]]}
