@@ -101,7 +101,7 @@ def _refuse_twice(rows: Columns, cells: Sequence[tuple[str, str]]) -> None:
     )
     raise TableError(
         f"{first[0]} has {len(both)} scores of {first[1]}: {kinds}; "
-        "select one protocol before making it a wide table"
+        "keep one of these rows, of a store in the table that `capspace scores --csv` writes"
     )
 
 
