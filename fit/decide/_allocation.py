@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from ._item_pool import ItemPool
 from ._noise_variance import NoiseVariance
 
-__all__ = ["allocate_items", "variance_of_scores"]
+__all__ = ["allocate_items", "further_cost", "variance_of_scores"]
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -26,6 +27,11 @@ def variance_of_scores(pools: Sequence[ItemPool], variance: Array, n_items: Coun
     """Return the variances (p,) of scores by so many items, of which each has ``variance``."""
     factors = [pool.variance_factor(int(n)) for pool, n in zip(pools, n_items, strict=True)]
     return np.asarray(variance * np.array(factors))
+
+
+def further_cost(n_items: Counts, start: Counts, cost: Array, once: Array) -> float:
+    """Return what it costs to go on from the items measured; all (p,), as of `allocate_items`."""
+    return float((n_items - start) @ cost + (n_items > start) @ once)
 
 
 def allocate_items(
@@ -101,10 +107,7 @@ def allocate_items(
     per_cost = variance / np.where(start == whole, 1.0, cost)
     best = _cheapest(used, slopes, per_cost, cost, start, whole)
     once = np.zeros(len(cost)) if once is None else once
-
-    def total(n: Counts) -> float:
-        return float((n - start) @ cost + (n > start) @ once)
-
+    total = partial(further_cost, start=start, cost=cost, once=once)
     growing = np.flatnonzero((best > start) & (once > 0))
     for i in sorted(growing, key=((best - start) * cost / np.where(once > 0, once, 1)).__getitem__):
         most = np.where((best == start) & (once > 0), start, whole)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._json import json_safe
 from ..errors import UnknownCostError
-from ._allocation import allocate_items, variance_of_scores
+from ._allocation import allocate_items, further_cost, variance_of_scores
 from ._item_pool import ItemPool
 from ._noise_effect import NoiseEffect
 from ._tolerance import Tolerance
@@ -24,7 +24,7 @@ FIRST_ITEMS = 20
 """Items of each benchmark in the first round, or `FIRST_OF_TASK` for each of its tasks."""
 
 FIRST_OF_TASK = 2
-"""With what these begin alike, all items of the task are taken to begin."""
+"""At least two, as what both begin with is taken for what all items of the task begin with."""
 
 _LADDER = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
 _STEPS = 12
@@ -32,7 +32,7 @@ _ROUNDING = 1e-9
 
 
 def first_round(n_tasks: int, least: int = FIRST_ITEMS) -> int:
-    """Return how many items the first round has of a benchmark with so many tasks, if it has so."""
+    """Return the most items that the first round measures of a benchmark with so many tasks."""
     return max(least, FIRST_OF_TASK * n_tasks)
 
 
@@ -228,11 +228,8 @@ def plan_items(
     wider = np.array([tolerance.of_width(width) for width in width_full])
     once = np.array([m.shared_tokens if seconds is None else m.shared_seconds for m in measured])
 
-    def takes(n: NDArray[np.int64]) -> float:
-        return float((n - start) @ cost + (n > start) @ once)
-
     planned = enough(wider, start, cost, once)
-    within = seconds is None or takes(planned) <= seconds
+    within = seconds is None or further_cost(planned, start, cost, once) <= seconds
     if not within and seconds is not None:
         # natural logarithms of a factor of the tolerance; by the last, what is measured is enough
         needed = (widths(start) / width_full - 1) / wider
@@ -240,7 +237,8 @@ def plan_items(
         for _ in range(_STEPS):
             middle = (low + high) / 2
             tried = enough(wider * np.exp(middle), start, cost, once)
-            low, high = (low, middle) if takes(tried) <= seconds else (middle, high)
+            affordable = further_cost(tried, start, cost, once) <= seconds
+            low, high = (low, middle) if affordable else (middle, high)
         planned = enough(wider * np.exp(high), start, cost, once)
     fewest = np.where(is_whole, start, np.array([p.n_tasks for p in pools]))
     ladder = [enough(np.full(len(full), step), fewest, tokens) for step in _LADDER]

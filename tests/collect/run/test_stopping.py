@@ -124,9 +124,7 @@ def test_scores_on_fewer_of_the_same_items_are_gone_on_with_and_removed(
     tiny_checkpoint: Path, three: Panel, agents: PredictedWidths, tmp_path: Path
 ) -> None:
     """Those of another panel, whose tokens were not counted, and those of a run that was killed."""
-    few = three.model_copy(
-        update={"benchmarks": tuple(drawn(b, FIRST) for b in three.benchmarks)}
-    )  # fmt: skip
+    few = three.model_copy(update={"benchmarks": tuple(drawn(b, FIRST) for b in three.benchmarks)})
     collect(tiny_checkpoint, few, tmp_path)
     done = collect(tiny_checkpoint, three, tmp_path, until="0.01%", widths=agents)
     assert {r.n_items for r in done.results} > {FIRST}
