@@ -18,6 +18,8 @@ __all__ = ["readable_table"]
 def readable_table(file: Path, *, model: str | None = None) -> Iterator[Path]:
     """Yield the path of a table: the file itself, or a copy of a store's scores.
 
+    Of several scores of a benchmark, see ``single_scores``; a note names these.
+
     Parameters
     ----------
     file : Path
@@ -39,11 +41,13 @@ def readable_table(file: Path, *, model: str | None = None) -> Iterator[Path]:
         raise TableError(f"{file}: a folder without a store; give a table, or a store's folder")
     from capspace.fit.reference.choice import packaged_columns
 
-    from ..storage.score_table import to_table
-    from .tables import panel_benchmarks
+    from ..storage.score_table import single_scores, to_table
+    from .tables import panel_benchmarks, print_notes
 
     with o.open_store(file, must_write=False) as store:
-        table = to_table(store.results(model=model), states_sizes=True)
+        results, notes = single_scores(store.results(model=model))
+    table = to_table(results, states_sizes=True)
+    print_notes(notes)
     known = {*packaged_columns(), *(benchmark.name for benchmark in panel_benchmarks())}
     usable = [name for name in table.benchmarks if name in known]
     if not usable:

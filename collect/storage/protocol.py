@@ -135,6 +135,15 @@ class Protocol:
         """The protocol of the score by all items, where this one is estimated from some."""
         return replace(self, mode=replace(self.mode, n_drawn=None, n_estimating=None))
 
+    @property
+    def of_any_run(self) -> Protocol:
+        """The protocol without what moves a score by chance or rounding at most.
+
+        That is which of its items are measured, by what backend, and by which release of lm-eval as
+        long as the tasks' versions are the same.
+        """
+        return replace(self.by_all_items, harness=None, backend="", limit=None)
+
     def __str__(self) -> str:
         task = self.task if self.harness is None else f"{self.harness} {self.task}"
         setup = " ".join(filter(None, (self.backend, self.dtype)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -14,7 +15,7 @@ from .mode import Mode
 from .protocol import Protocol
 from .result import Result
 
-__all__ = ["mode_suffixes", "named_rows", "to_table"]
+__all__ = ["mode_suffixes", "named_rows", "single_scores", "to_table"]
 
 
 def to_table(
@@ -96,6 +97,41 @@ def named_rows(
     return list(zip(names, rows, strict=True))
 
 
+def single_scores(results: Iterable[Result]) -> tuple[list[Result], tuple[str, ...]]:
+    """Return results without those that others of the same protocol stand for, and notes on them.
+
+    Where a model was measured several times on a benchmark, and the runs differ in nothing but
+    their items, the backend or the release of lm-eval, the score by most items stays, and of
+    several the newest. Scores that were imported all stay, and so do those whose protocols differ.
+    """
+    rows = list(results)
+    chosen: dict[tuple[object, ...], Result] = {}
+    several: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if (cell := _cell_of_any_run(row)) is None:
+            continue
+        other = chosen.setdefault(cell, row)
+        if other is not row:
+            several.setdefault(row.model, {})[row.benchmark] = None
+            chosen[cell] = max(other, row, key=lambda r: (r.n_items or 0, r.measured_at))
+    keys = {row.key for row in chosen.values()}
+    left = [row for row in rows if _cell_of_any_run(row) is None or row.key in keys]
+    notes = tuple(
+        f"{model} was measured several times on {', '.join(names)}: the scores by most items are "
+        "used, and of several the newest (capspace scores lists all)"
+        for model, names in several.items()
+    )
+    return left, notes
+
+
+def _cell_of_any_run(row: Result) -> tuple[object, ...] | None:
+    """Return what scores share that stand for each other; None of one that was imported."""
+    protocol = Protocol.parse(row.protocol)
+    if protocol is None or not isinstance(_identity(row).get("model"), dict):
+        return None
+    return _cell(row, str(protocol.of_any_run))
+
+
 def _sizes(names: Sequence[str], rows: Sequence[Result]) -> dict[str, float]:
     """Return the parameters of the models that were counted when they were measured."""
     counts = (row.provenance.get("parameters") for row in rows)
@@ -146,9 +182,13 @@ def _cell(row: Result, protocol: str) -> tuple[object, ...]:
 
 
 def _mode(result: Result) -> str:
-    identity = json.loads(result.identity) if result.identity else {}
-    model = identity.get("model")
+    model = _identity(result).get("model")
     return Mode.label_of(model) if isinstance(model, dict) else "plain"
+
+
+def _identity(result: Result) -> dict[str, Any]:
+    identity: dict[str, Any] = json.loads(result.identity) if result.identity else {}
+    return identity
 
 
 def _short(revision: str, n: int) -> str:

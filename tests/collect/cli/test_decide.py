@@ -364,6 +364,31 @@ def test_a_store_stands_for_its_scores(capspace: Command, table: Path, tmp_path:
     assert priced[0]["cost"] == pytest.approx(priced[1]["cost"])
 
 
+@pytest.mark.slow
+def test_a_second_run_of_a_store_needs_no_choice(capspace: Command, tmp_path: Path) -> None:
+    """By another backend or on more items: a note says which of the scores are used."""
+    first = [
+        replace(RESULT, key=b.ljust(64), benchmark=b, score=s, identity='{"model": {}}')
+        for b, s in (("MMLU", 0.62), ("HellaSwag", 0.81), ("GSM8K", 0.4))
+    ]
+    tried = [
+        replace(r, key=f"{r.benchmark} tried".ljust(64), score=0.1, n_items=20,
+                protocol=r.protocol.replace("hf", "capspace") + "; limit 20")
+        for r in first
+    ]  # fmt: skip
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    for folder, results in ((alone, first), (both, [*first, *tried])):
+        with Store(folder) as store:
+            store.put_all(results)
+    for words in (("predict",), ("verdict", "--target", "bbh", "--cost", "120h")):
+        command, *options = words
+        documents = [capspace(command, folder, *options, "--json") for folder in (alone, both)]
+        for document in documents:
+            assert json.loads(document.out) == json.loads(documents[0].out)
+        note = "note: org/model was measured several times on GSM8K, HellaSwag, MMLU: the scores by"
+        assert [note in " ".join(d.err.split()) for d in documents] == [False, True]
+
+
 def test_an_empty_store_is_one_line(capspace: Command, tmp_path: Path) -> None:
     with Store(tmp_path / "store"):
         pass

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkout import TESTS
@@ -25,6 +26,7 @@ from capspace.collect.storage.maintenance import check_store
 from capspace.collect.storage.result import Missing
 from capspace.collect.storage.run_dates import date_of_epoch, date_of_text
 from capspace.collect.storage.schema import _leave_wal, connect, transaction
+from capspace.collect.storage.score_table import single_scores
 from capspace.collect.storage.store import Store, default_store_path
 from capspace.fit.errors import TableError
 
@@ -174,6 +176,45 @@ def test_a_score_by_all_items_stands_before_a_newer_one_by_some(tmp_path: Path, 
         table = store.to_table()
     assert table.wide()["ARC-C"].to_dict() == {"org/model": RESULT.score, "org/other": 0.5}
     assert sorted(table.scores["protocol"]) == [RESULT.protocol, words]
+
+
+MEASURED = replace(RESULT, identity='{"model": {}}', n_items=100, score=0.2, measured_at="2026-01")
+OF_ANOTHER_RUN = {
+    "a few of its items": f"{RESULT.protocol}; limit 10",
+    "some drawn": f"{RESULT.protocol}; 10 items drawn at random",
+    "another backend": RESULT.protocol.replace("hf", "capspace"),
+    "another release": RESULT.protocol.replace("0.4.13", "0.4.12"),
+}
+
+
+@pytest.mark.parametrize("protocol", OF_ANOTHER_RUN.values(), ids=OF_ANOTHER_RUN)
+def test_of_several_runs_most_items_and_then_the_newest_stand(protocol: str) -> None:
+    fewer = replace(MEASURED, key="b" * 64, protocol=protocol, n_items=10, measured_at="2026-02")
+    newer = replace(fewer, key="c" * 64, n_items=100)
+    elsewhere = replace(fewer, key="d" * 64, benchmark="MMLU")
+    for chosen, other in ((MEASURED, fewer), (newer, MEASURED)):
+        for results in ([chosen, other, elsewhere], [elsewhere, other, chosen]):
+            left, (note,) = single_scores(results)
+            assert {r.key for r in left} == {chosen.key, elsewhere.key}
+            assert note.startswith("org/model was measured several times on ARC-C: ")
+    assert single_scores([MEASURED, elsewhere]) == ([MEASURED, elsewhere], ())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_shot": 0},
+        {"revision": "another"},
+        {"protocol": f"{RESULT.protocol}; chat template"},
+        {"protocol": RESULT.protocol.replace("bfloat16", "float32")},
+        {"protocol": RESULT.protocol.replace("v1.0", "v2.0")},
+        {"identity": ""},  # it was imported
+        {"protocol": "of a leaderboard"},
+    ],
+)
+def test_scores_that_differ_otherwise_all_stay(change: dict[str, Any]) -> None:
+    both = [MEASURED, replace(MEASURED, key="b" * 64, n_items=10, **change)]
+    assert single_scores(both) == (both, ())
 
 
 def test_samples_with_half_a_character_come_back(tmp_path: Path) -> None:
