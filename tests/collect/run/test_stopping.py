@@ -529,6 +529,7 @@ def test_place_stops_early_and_its_report_shows_the_curve(
     )  # fmt: skip
     assert run.code == 0, run.err
     result = json.loads((tmp_path / "report" / "result.json").read_text())
+    assert json.loads(run.out)["stopping"] == result["stopping"]
     assert result["stopping"]["until"] == "5%"
     assert result["stopping"]["widening"] <= 0.05
     assert (tmp_path / "report" / "stopping.svg").exists()
