@@ -19,13 +19,13 @@ import pandas as pd
 
 from .early_stop import Settings
 from .real_items import helm, item_results, zoo
-from .study_items import AGENTIC, study, study_models
+from .study_items import AGENTIC, TOKENS, study, study_models
 
 PARTS = ("reference", "arc", "helm", "zoo")
 
 
 def tables(
-    parts: Sequence[str], most: int, trained: Path | None
+    parts: Sequence[str], most: int, trained: Path | None, backend: str
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield titles and tables."""
     settings: Settings = [("10%", None), ("5%", None), ("3%", AGENTIC)]
@@ -41,7 +41,7 @@ def tables(
         else:
             arc = part == "arc"
             models = study_models(most, item_results("arc_challenge").index if arc else None)
-            made = study(models, settings, real_arc=arc)
+            made = study(models, settings, TOKENS[backend], real_arc=arc)
         for (group, until), outcome in made.items():
             title = f"{part}, {group} targets, until {until}"
             yield f"{title} ({process_time() - began:.0f} CPU s so far)", outcome.table()
@@ -49,5 +49,6 @@ def tables(
 
 def print_table(arguments: Namespace) -> None:
     """Print the tables; ``--models`` bounds the models of each."""
-    for title, table in tables(arguments.part or PARTS, arguments.models, arguments.zoo):
+    parts, backend = arguments.part or PARTS, arguments.backend
+    for title, table in tables(parts, arguments.models, arguments.zoo, backend):
         print(f"\n{title}\n{table.round(1).to_string()}", flush=True)

@@ -6,7 +6,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -20,10 +20,11 @@ AGENTIC = ("agentbench", "agentboard")
 
 # Items of each test set, by task; and tokens of an item by Qwen's tokenizer (151,643 entries, as in
 # dashscope 2.0.2), of its prompt as lm-eval 0.4.13 makes it by classic-8 and of its whole options.
-# What prompts begin with alike counts once, as the engine reads it, for all items of a task (the
-# examples of MMLU's subjects and of TruthfulQA) or for those of one item. They are means of all
-# items but MMLU's (25 of each subject), HellaSwag's (1,000) and XWinograd's in Chinese (16), each
-# task counted once. Of generated texts 150 tokens (GSM8K) and 200 (HumanEval) are assumed.
+# The engine reads once what prompts begin with alike, for all items of a task (the examples of
+# MMLU's subjects and of TruthfulQA) or for those of one item; lm-eval's hf reads a prompt with each
+# of its options, but once with those that are single tokens. They are means of all items but MMLU's
+# (25 of each subject), HellaSwag's (1,000) and XWinograd's in Chinese (16), each task counted once.
+# Of generated texts 150 tokens (GSM8K) and 200 (HumanEval) are assumed.
 MMLU = (
     100, 135, 152, 100, 265, 144, 100, 100, 100, 173, 102, 100, 235, 114, 145, 378, 126, 100, 310,
     203, 100, 165, 198, 193, 390, 270, 238, 151, 545, 216, 204, 237, 223, 131, 121, 108, 163, 112,
@@ -40,18 +41,32 @@ POOLS = {
     "HumanEval": (164,),
 }
 TOKENS = {
-    "MMLU": Tokens(91, shared=57 * 516),
-    "ARC-C": Tokens(944),
-    "HellaSwag": Tokens(908),
-    "Winogrande": Tokens(136),
-    "TruthfulQA": Tokens(88, shared=155),
-    "GSM8K": Tokens(1125),
-    "XWinograd": Tokens(29),
-    "HumanEval": Tokens(334),
+    "engine": {
+        "MMLU": Tokens(91, shared=57 * 516),
+        "ARC-C": Tokens(944),
+        "HellaSwag": Tokens(908),
+        "Winogrande": Tokens(136),
+        "TruthfulQA": Tokens(88, shared=155),
+        "GSM8K": Tokens(1125),
+        "XWinograd": Tokens(29),
+        "HumanEval": Tokens(334),
+    },
+    "hf": {
+        "MMLU": Tokens(605),
+        "ARC-C": Tokens(3468),
+        "HellaSwag": Tokens(3360),
+        "Winogrande": Tokens(258),
+        "TruthfulQA": Tokens(1285),
+        "GSM8K": Tokens(1143),
+        "XWinograd": Tokens(54),
+        "HumanEval": Tokens(334),
+    },
 }
 
 
-def study(models: Sequence[str], settings: Settings, *, real_arc: bool) -> Outcomes:
+def study(
+    models: Sequence[str], settings: Settings, costs: Mapping[str, Tokens], *, real_arc: bool
+) -> Outcomes:
     """Stop early on models of the study."""
     reference = load_reference("study-2024")
     outcomes = {("agentic" if t else "all", until): Outcome() for until, t in settings}
@@ -69,7 +84,7 @@ def study(models: Sequence[str], settings: Settings, *, real_arc: bool) -> Outco
                 answers["ARC-C"] = Answers((items,), pool)
         others = without_family(reference, model)
         truths = wide.loc[model].to_dict()
-        compare(model, answers, TOKENS, others, truths, settings, outcomes)
+        compare(model, answers, costs, others, truths, settings, outcomes)
     return outcomes
 
 

@@ -18,14 +18,16 @@ first round of 20 items per benchmark says which items the rest of the share is 
 ``angle`` is the width on the law's own scale, where it does not depend on the place;
 ``expected`` is the widening that the law's own covariance, at the score by all items, expects of
 these numbers of items; what an actual widening has beyond it comes of the model's moving elsewhere.
-Families are dealt to two halves in turn. A choice among the kinds is made on the first.
+Of several draws per model, "of models' means" are percentiles of what a model's draws widen an
+interval by in the mean. Families are dealt to two halves in turn. A choice among the kinds is made
+on the first.
 """
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from time import process_time
@@ -44,7 +46,7 @@ from capspace.fit.errors import FitError
 from capspace.fit.law._views import angle
 from capspace.fit.reference import Reference
 
-from .early_stop import without_family
+from .early_stop import Tokens, without_family
 from .study_items import AGENTIC, POOLS, TOKENS, study_models
 
 SHARES = {"1/20": 1 / 20, "1/50": 1 / 50}
@@ -58,23 +60,23 @@ class Drawn:
     """How many items of each task of a benchmark were drawn, and how many of these are right."""
 
     pool: ItemPool
+    cost: Tokens
     right: NDArray[np.int64]
     n: NDArray[np.int64]
     hits: NDArray[np.int64]
     rounds: int = 0
 
     @classmethod
-    def none_of(cls, score: float, pool: ItemPool) -> Drawn:
+    def none_of(cls, score: float, pool: ItemPool, cost: Tokens) -> Drawn:
         """Return none of the items that a model with this score on all of them answers."""
         right = np.round(score * np.array(pool.sizes)).astype(np.int64)
-        return cls(pool, right, np.zeros_like(right), np.zeros_like(right))
+        return cls(pool, cost, right, np.zeros_like(right), np.zeros_like(right))
 
-    @classmethod
-    def anew(cls, score: float, pool: ItemPool, rng: np.random.Generator) -> Drawn:
+    def anew(self, rng: np.random.Generator) -> Drawn:
         """Return as many other items as the benchmark has, all answered by the same model."""
-        sizes = np.array(pool.sizes)
-        hits = rng.binomial(sizes, score)
-        return cls(pool, hits, sizes, hits, rounds=1)
+        sizes = np.array(self.pool.sizes)
+        hits = rng.binomial(sizes, self.score)
+        return replace(self, right=hits, n=sizes, hits=hits, rounds=1)
 
     def up_to(self, n: int, rng: np.random.Generator) -> Drawn:
         """Return the first n items, of which these are some."""
@@ -112,7 +114,7 @@ Panel = Mapping[str, Drawn]
 
 def tokens_of(panel: Panel) -> float:
     """Return the tokens of the items drawn, and of what these share, which each round reads."""
-    return sum(TOKENS[b].each * d.n_items + TOKENS[b].shared * d.rounds for b, d in panel.items())
+    return sum(d.cost.each * d.n_items + d.cost.shared * d.rounds for d in panel.values())
 
 
 def drawn(panel: Panel, n: Mapping[str, int], rng: np.random.Generator) -> Panel:
@@ -124,11 +126,11 @@ def allocated(panel: Panel, effect: NoiseEffect, tokens: float) -> Counts:
     """Return how many items of each benchmark some tokens in all are best spent on."""
     measured = [
         MeasuredItems(
-            b, d.pool, d.n_items, d.variance, cost.each, cost.each, cost.shared, cost.shared
+            b, d.pool, d.n_items, d.variance,
+            d.cost.each, d.cost.each, d.cost.shared, d.cost.shared,
         )
         for b, d in panel.items()
-        for cost in [TOKENS[b]]
-    ]
+    ]  # fmt: skip
     left = max(0.0, tokens - tokens_of(panel))
     return dict(plan_items(effect, measured, _BINDS_NEVER, seconds=left).n_items)
 
@@ -166,22 +168,28 @@ def choices(
     rng: np.random.Generator,
     *,
     alone: bool,
+    kinds: Collection[str],
 ) -> Iterator[tuple[str, str, list[str], Panel]]:
     """Yield share, kind, the targets that it serves, and what is drawn."""
+
+    def is_wanted(kind: str) -> bool:
+        return not kinds or kind in kinds
+
     effects = {"once": study.effect(first), "oracle": oracle}
     every = [t for t in oracle.targets if all(t in e.targets for e in effects.values())]
     agentic = [t for t in every if t in AGENTIC]
-    others = {b: Drawn.anew(d.score, d.pool, rng) for b, d in whole.items()}
-    yield "all", "other items", every, others
+    if is_wanted("other items"):
+        yield "all", "other items", every, {b: d.anew(rng) for b, d in whole.items()}
     for name, share in SHARES.items():
         tokens = share * tokens_of(whole)
         groups = [("", every)]
         groups += [(" alone", [target]) for target in every if alone and name == "1/20"]
         groups += [(" agentic", agentic)] if agentic and name == "1/50" else []
         for (title, targets), (kind, effect) in product(groups, effects.items()):
-            n = allocated(first, effect.of(targets), tokens)
-            yield name, kind + title, targets, drawn(first, n, rng)
-            if kind == "once":
+            if is_wanted(kind + title):
+                n = allocated(first, effect.of(targets), tokens)
+                yield name, kind + title, targets, drawn(first, n, rng)
+            if kind == "once" and is_wanted("in rounds" + title):
                 half = (tokens_of(first) + tokens) / 2
                 n = allocated(first, effect.of(targets), half)
                 panel = drawn(first, n, rng)
@@ -190,18 +198,20 @@ def choices(
                 yield name, "in rounds" + title, targets, drawn(panel, n, rng)
         same = {b: max(d.pool.n_tasks, round(share * d.pool.n_items)) for b, d in whole.items()}
         same |= {b: d.pool.n_items for b, d in whole.items() if b == "HumanEval"}
-        nothing = {b: Drawn(d.pool, d.right, 0 * d.n, 0 * d.n) for b, d in whole.items()}
-        yield name, "same share", every, drawn(nothing, same, rng)
+        nothing = {b: replace(d, n=0 * d.n, hits=0 * d.n, rounds=0) for b, d in whole.items()}
+        if is_wanted("same share"):
+            yield name, "same share", every, drawn(nothing, same, rng)
 
 
 def compare(
-    model: str, study: Study, reference: Reference, n_draws: int, seed: int, *, alone: bool
+    model: str, study: Study, reference: Reference, seed: int, arguments: Namespace
 ) -> list[dict[str, object]]:
     """Predict one model from all items, and from each share of them; a row per prediction."""
     truths = reference.table.wide().loc[model]
     rng = np.random.default_rng([3, seed])
+    costs, alone, kinds = TOKENS[arguments.backend], arguments.alone, arguments.kind
     nothing = {
-        str(b): Drawn.none_of(float(score), ItemPool(POOLS[str(b)]))
+        str(b): Drawn.none_of(float(score), ItemPool(POOLS[str(b)]), costs[str(b)])
         for b, score in reference.scores().loc[model].dropna().items()
     }
     whole = drawn(nothing, {b: d.pool.n_items for b, d in nothing.items()}, rng)
@@ -209,8 +219,9 @@ def compare(
     oracle = study.effect(whole)
     made = [
         (i, *choice)
-        for i in range(n_draws)
-        for choice in choices(study, whole, drawn(nothing, fewest, rng), oracle, rng, alone=alone)
+        for i in range(arguments.draws)
+        for first in [drawn(nothing, fewest, rng)]
+        for choice in choices(study, whole, first, oracle, rng, alone=alone, kinds=kinds)
     ]
     rows: list[dict[str, object]] = []
     for target in dict.fromkeys(t for *_, targets, _ in made for t in targets):
@@ -233,6 +244,7 @@ def compare(
             expected = oracle.widths(true_variance(panel))
             rows.append({
                 "model": model, "draw": i, "share": share, "kind": kind, "target": target,
+                "case": f"{model}: {target}",
                 "tokens": tokens_of(panel) / tokens_of(whole),
                 "expected": float(expected[i_target] / expected_full[i_target]) - 1,
                 "width": upper - lower, "full_width": full_upper - full_lower,
@@ -254,21 +266,19 @@ def models_to_predict(n_models: int, others_than: Sequence[int]) -> list[str]:
     return study_models(n_models, [m for m in base if m not in known])
 
 
-def simulate(
-    models: Sequence[str], n_draws: int, *, first_seed: int, alone: bool
-) -> Iterator[pd.DataFrame]:
+def simulate(models: Sequence[str], arguments: Namespace) -> Iterator[pd.DataFrame]:
     """Yield the rows of one family after another; ``half`` is which half it is dealt to."""
     reference = load_reference("study-2024")
     facts = reference.table.models["family"].reindex(models)
     family = {m: str(f) if f else m for m, f in facts.items()}
     _stopping._LADDER = ()  # the curve of a plan, which nobody looks at here
-    seed = first_seed
+    seed = arguments.first_seed
     for number, name in enumerate(dict.fromkeys(family[m] for m in models)):
         own = [m for m in models if family[m] == name]
         study = Study(PredictedWidths(without_family(reference, own[0])))
         rows = []
         for model in own:
-            rows += compare(model, study, reference, n_draws, seed, alone=alone)
+            rows += compare(model, study, reference, seed, arguments)
             seed += 1
         yield pd.DataFrame(rows).assign(family=name, half=number % 2)
 
@@ -276,12 +286,14 @@ def simulate(
 def summary(rows: pd.DataFrame) -> pd.Series:
     """Return how much wider intervals are, and how many contain the truth."""
     wider = 100 * (rows["width"] / rows["full_width"] - 1)
+    by_model = wider.groupby(rows["case"]).mean()
     known = rows[rows["truth"].notna()]
     return pd.Series({
         "models": rows["model"].nunique(),
         "tokens %": 100 * rows["tokens"].median(),
         "wider %, median": wider.median(),
         "p90": wider.quantile(0.9),
+        "of models' means, p90": by_model.quantile(0.9),
         "on the law's scale, p90": 100 * (rows["angle"] / rows["full_angle"] - 1).quantile(0.9),
         "expected %": 100 * rows["expected"].mean(),
         "points, p90": 100 * (rows["width"] - rows["full_width"]).quantile(0.9),
@@ -295,8 +307,7 @@ def print_table(arguments: Namespace) -> None:
     """Print a line per family as it is done, then a table per share and kind, for each half."""
     parts: list[pd.DataFrame] = []
     models = models_to_predict(arguments.models, arguments.others_than)
-    seed, alone = arguments.first_seed, arguments.alone
-    for part in simulate(models, arguments.draws, first_seed=seed, alone=alone):
+    for part in simulate(models, arguments):
         parts.append(part)
         names = ", ".join(part["model"].unique())
         print(f"  {part['family'].iloc[0]}: {names} ({process_time():.0f} CPU s)", flush=True)
