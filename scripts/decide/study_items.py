@@ -22,7 +22,7 @@ AGENTIC = ("agentbench", "agentboard")
 # dashscope 2.0.2), of its prompt as lm-eval 0.4.13 makes it by classic-8 and of its whole options.
 # The engine reads once what prompts begin with alike, for all items of a task (the examples of
 # MMLU's subjects and of TruthfulQA) or for those of one item; lm-eval's hf reads a prompt with each
-# of its options, but once with those that are single tokens. They are means of all items but MMLU's
+# of its options, but once with those that are single tokens. Means of all items but MMLU's
 # (25 of each subject), HellaSwag's (1,000) and XWinograd's in Chinese (16), each task counted once.
 # Of generated texts 150 tokens (GSM8K) and 200 (HumanEval) are assumed.
 MMLU = (

@@ -7,8 +7,9 @@ first round of 20 items per benchmark says which items the rest of the share is 
 
 - ``once``: allocated for all targets at once, after the first round.
 - ``in rounds``: half of what is left is spent so, then what noise does is asked anew.
-- ``alone``: each target has the whole twentieth for itself (``--alone``).
-- ``agentic``: AgentBench and AgentBoard have the whole fiftieth.
+- ``once alone``, ``in rounds alone``: each target has the whole twentieth for itself
+  (``--alone``).
+- ``once agentic``, ``in rounds agentic``: AgentBench and AgentBoard have the whole fiftieth.
 - ``oracle``: allocated by what noise does at the score by all items, which nobody knows before: the
   best that any allocation of this kind can do.
 - ``same share``: the baseline, the same share of the items of each benchmark, HumanEval whole.
@@ -18,9 +19,8 @@ first round of 20 items per benchmark says which items the rest of the share is 
 ``angle`` is the width on the law's own scale, where it does not depend on the place;
 ``expected`` is the widening that the law's own covariance, at the score by all items, expects of
 these numbers of items; what an actual widening has beyond it comes of the model's moving elsewhere.
-Of several draws per model, "of models' means" are percentiles of what a model's draws widen an
-interval by in the mean. Families are dealt to two halves in turn. A choice among the kinds is made
-on the first.
+"Of models' means" is the percentile of what a model's draws widen an interval by in the mean.
+Families are dealt to two halves in turn, so that a choice among the kinds can be made on the first.
 """
 
 from __future__ import annotations
@@ -209,7 +209,8 @@ def compare(
     """Predict one model from all items, and from each share of them; a row per prediction."""
     truths = reference.table.wide().loc[model]
     rng = np.random.default_rng([3, seed])
-    costs, alone, kinds = TOKENS[arguments.backend], arguments.alone, arguments.kind
+    costs, kinds = TOKENS[arguments.backend], arguments.kind
+    alone = arguments.alone or any(kind.endswith("alone") for kind in kinds)
     nothing = {
         str(b): Drawn.none_of(float(score), ItemPool(POOLS[str(b)]), costs[str(b)])
         for b, score in reference.scores().loc[model].dropna().items()
