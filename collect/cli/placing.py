@@ -160,6 +160,6 @@ def placement_document(placed: PlacedModel, reasons: Sequence[str]) -> dict[str,
         entry["next_evaluations"] = next_dict(advice)
     first["lifts"] = [lift.to_dict() for lift in placed.lifts]
     first["alarms"] = [alarm.to_dict() for alarm in placed.alarms]
-    for plan in placed.collection.stopping.values():
-        first["stopping"] = plan.to_dict()
+    if plans := list(placed.collection.stopping.values()):
+        first["stopping"] = plans[0].to_dict()
     return {**first, "others": others} if others else first

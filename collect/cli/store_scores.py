@@ -26,7 +26,7 @@ def readable_table(file: Path, *, model: str | None = None) -> Iterator[Path]:
         A table, or the folder of a store, of which the benchmarks that a packaged panel or
         reference knows are read.
     model : str, optional
-        Of a store, only this one's.
+        Of a store, only this one's, in all revisions and modes.
 
     Raises
     ------
@@ -41,21 +41,24 @@ def readable_table(file: Path, *, model: str | None = None) -> Iterator[Path]:
         raise TableError(f"{file}: a folder without a store; give a table, or a store's folder")
     from capspace.fit.reference.choice import packaged_columns
 
-    from ..storage.score_table import single_scores, to_table
+    from ..storage.score_table import named_rows, single_scores, to_table
     from .tables import panel_benchmarks, print_notes
 
-    with o.open_store(file, must_write=False) as store:
-        results, notes = single_scores(store.results(model=model))
-    table = to_table(results, states_sizes=True)
-    print_notes(notes)
     known = {*packaged_columns(), *(benchmark.name for benchmark in panel_benchmarks())}
-    usable = [name for name in table.benchmarks if name in known]
+    with o.open_store(file, must_write=False) as store:
+        results = store.results()
+    if model is not None:  # as the store names it, or as its table does
+        meant = {row.model for name, row in named_rows(results) if model in (name, row.model)}
+        results = [row for row in results if row.model in meant]
+    usable = [row for row in results if row.benchmark in known]
     if not usable:
         of = "" if model is None else f" of {model!r}"
         raise TableError(
             f"{file}: the store has no score{of} to predict from; capspace collect measures some"
         )
-    chosen = table.select(benchmarks=usable)
+    single, notes = single_scores(usable)
+    print_notes(notes)
+    chosen = to_table(single, states_sizes=True)
     facts = chosen.models[["mode", "parameters"]].reindex(chosen.scores["model"])
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "store.csv")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection as Names
 from collections.abc import Iterable
 from typing import Any
 
 from ..storage.mode import Mode
 from ..storage.result import Result
+from ..storage.score_table import identity_of, measured_model
 from .collection import Collection
 
 __all__ = ["further_results"]
@@ -31,9 +31,9 @@ def further_results(
     Returns
     -------
     list of Result
-        The newest of each benchmark, by name: of the same revision, mode and limit, or imported,
-        and then of the same revision where it states one. Of a model that thinks none is imported:
-        nobody knows in which mode such a score was measured.
+        One of each benchmark, by name: that by most items, of several the newest. It is of the same
+        revision, mode and limit, or imported, and then of the same revision where it states one. Of
+        a model that thinks none is imported: nobody knows in which mode such a score was measured.
 
     """
     (checkpoint,) = collection.checkpoints
@@ -43,12 +43,13 @@ def further_results(
     newest: dict[str, Result] = {}
     for result in stored:
         is_same = result.revision == checkpoint.revision and _conditions(result) in conditions
-        is_unknown = _model(result) is None and result.revision in ("", checkpoint.revision)
+        is_unknown = measured_model(result) is None and result.revision in ("", checkpoint.revision)
         is_wanted = result.benchmark in benchmarks and result.benchmark not in measured
         if (
             result.model == checkpoint.name
             and is_wanted
             and (is_same or (is_unknown and not thinks))
+            and not _is_by_fewer(result, newest.get(result.benchmark))
         ):
             newest[result.benchmark] = result
     return [newest[name] for name in sorted(newest)]
@@ -56,16 +57,11 @@ def further_results(
 
 def _conditions(result: Result) -> tuple[str, Any]:
     """Return the mode and the limit of a score that was measured here."""
-    model = _model(result)
-    return "" if model is None else Mode.label_of(model), _identity(result).get("limit")
+    model = measured_model(result)
+    return "" if model is None else Mode.label_of(model), identity_of(result).get("limit")
 
 
-def _model(result: Result) -> dict[str, Any] | None:
-    """Return what identifies the model; None for a score that was imported."""
-    model = _identity(result).get("model")
-    return model if isinstance(model, dict) else None
-
-
-def _identity(result: Result) -> dict[str, Any]:
-    identity: dict[str, Any] = json.loads(result.identity) if result.identity else {}
-    return identity
+def _is_by_fewer(result: Result, other: Result | None) -> bool:
+    if other is None or result.n_items is None or other.n_items is None:
+        return False
+    return result.n_items < other.n_items

@@ -137,12 +137,13 @@ class Protocol:
 
     @property
     def of_any_run(self) -> Protocol:
-        """The protocol without what moves a score by chance or rounding at most.
+        """The protocol without what runs of one benchmark may differ in and yet measure the same.
 
         That is which of its items are measured, by what backend, and by which release of lm-eval as
         long as the tasks' versions are the same.
         """
-        return replace(self.by_all_items, harness=None, backend="", limit=None)
+        mode = replace(self.by_all_items.mode, n_items=None)
+        return replace(self, mode=mode, harness=None, backend="", limit=None)
 
     def __str__(self) -> str:
         task = self.task if self.harness is None else f"{self.harness} {self.task}"

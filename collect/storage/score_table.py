@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,11 +12,22 @@ import pandas as pd
 
 from capspace.fit.table import ScoreTable
 
+from .digests import canonical_json
 from .mode import Mode
 from .protocol import Protocol
 from .result import Result
 
-__all__ = ["mode_suffixes", "named_rows", "single_scores", "to_table"]
+__all__ = [
+    "identity_of",
+    "measured_model",
+    "mode_suffixes",
+    "named_rows",
+    "single_scores",
+    "to_table",
+]
+
+# Of a backend's settings, those that say how capspace itself computes and ends texts.
+_OWN_SETTINGS = ("arithmetic", "ends", "softmax", "texts")
 
 
 def to_table(
@@ -102,34 +114,58 @@ def single_scores(results: Iterable[Result]) -> tuple[list[Result], tuple[str, .
 
     Where a model was measured several times on a benchmark, and the runs differ in nothing but
     their items, the backend or the release of lm-eval, the score by most items stays, and of
-    several the newest. Scores that were imported all stay, and so do those whose protocols differ.
+    several the newest. Scores that were imported all stay, and so do those whose protocols, or
+    settings of a backend, differ.
     """
-    rows = list(results)
+    cells = [(_cell_of_any_run(row), row) for row in results]
     chosen: dict[tuple[object, ...], Result] = {}
-    several: dict[str, dict[str, None]] = {}
-    for row in rows:
-        if (cell := _cell_of_any_run(row)) is None:
+    several: dict[str, None] = {}
+    benchmarks: dict[str, None] = {}
+    for cell, row in cells:
+        if cell is None:
             continue
         other = chosen.setdefault(cell, row)
         if other is not row:
-            several.setdefault(row.model, {})[row.benchmark] = None
-            chosen[cell] = max(other, row, key=lambda r: (r.n_items or 0, r.measured_at))
-    keys = {row.key for row in chosen.values()}
-    left = [row for row in rows if _cell_of_any_run(row) is None or row.key in keys]
-    notes = tuple(
-        f"{model} was measured several times on {', '.join(names)}: the scores by most items are "
-        "used, and of several the newest (capspace scores lists all)"
-        for model, names in several.items()
+            several[row.model] = benchmarks[row.benchmark] = None
+            chosen[cell] = max(other, row, key=lambda r: (_n_items(r), r.measured_at))
+    left = [row for cell, row in cells if cell is None or chosen[cell] is row]
+    if not several:
+        return left, ()
+    first, *others = several
+    models = f"{first} and {len(others)} more models were" if others else f"{first} was"
+    note = (
+        f"{models} measured several times on {', '.join(sorted(benchmarks))}: the scores by most "
+        "items are used, and of several the newest (capspace scores lists all)"
     )
-    return left, notes
+    return left, (note,)
 
 
 def _cell_of_any_run(row: Result) -> tuple[object, ...] | None:
     """Return what scores share that stand for each other; None of one that was imported."""
-    protocol = Protocol.parse(row.protocol)
-    if protocol is None or not isinstance(_identity(row).get("model"), dict):
+    protocol, model = Protocol.parse(row.protocol), measured_model(row)
+    if protocol is None or model is None:
         return None
-    return _cell(row, str(protocol.of_any_run))
+    pairs = model.get("backend_settings") or ()
+    settings = [pair for pair in pairs if pair[0] not in _OWN_SETTINGS]
+    alike = canonical_json({**model, "backend": None, "backend_settings": settings})
+    return _cell(row, str(protocol.of_any_run)), alike
+
+
+def _n_items(row: Result) -> float:
+    """Return the items of a score, all of them where it does not say."""
+    return math.inf if row.n_items is None else row.n_items
+
+
+def identity_of(result: Result) -> dict[str, Any]:
+    """Return the identity of a measurement; empty where there is none."""
+    identity: dict[str, Any] = json.loads(result.identity) if result.identity else {}
+    return identity
+
+
+def measured_model(result: Result) -> dict[str, Any] | None:
+    """Return what identifies the model; None for a score that was imported."""
+    model = identity_of(result).get("model")
+    return model if isinstance(model, dict) else None
 
 
 def _sizes(names: Sequence[str], rows: Sequence[Result]) -> dict[str, float]:
@@ -182,13 +218,8 @@ def _cell(row: Result, protocol: str) -> tuple[object, ...]:
 
 
 def _mode(result: Result) -> str:
-    model = _identity(result).get("model")
-    return Mode.label_of(model) if isinstance(model, dict) else "plain"
-
-
-def _identity(result: Result) -> dict[str, Any]:
-    identity: dict[str, Any] = json.loads(result.identity) if result.identity else {}
-    return identity
+    model = measured_model(result)
+    return "plain" if model is None else Mode.label_of(model)
 
 
 def _short(revision: str, n: int) -> str:

@@ -389,6 +389,28 @@ def test_a_second_run_of_a_store_needs_no_choice(capspace: Command, tmp_path: Pa
         assert [note in " ".join(d.err.split()) for d in documents] == [False, True]
 
 
+@pytest.mark.slow
+def test_a_revision_is_named_as_the_table_of_a_store_names_it(
+    capspace: Command, tmp_path: Path
+) -> None:
+    measured = replace(RESULT, benchmark="MMLU", identity='{"model": {}}')
+    with Store(tmp_path) as store:
+        store.put_all([
+            replace(measured, score=0.62),
+            replace(measured, key="b" * 64, score=0.3, revision="fedcba9876543210" * 4),
+            replace(measured, key="c" * 64, model="org/other"),
+        ])  # fmt: skip
+    question = ("--target", "bbh", "--cost", "120h", "--json")
+    means = [
+        json.loads(capspace("verdict", tmp_path, f"org/model@{short}", *question).out)["mean"]
+        for short in ("01234567", "fedcba98")
+    ]
+    assert means[0] > means[1]
+    line = capspace.refused("verdict", tmp_path, "org/model", *question)
+    assert "org/model@01234567" in line
+    assert "no score of 'org/none'" in capspace.refused("verdict", tmp_path, "org/none", *question)
+
+
 def test_an_empty_store_is_one_line(capspace: Command, tmp_path: Path) -> None:
     with Store(tmp_path / "store"):
         pass

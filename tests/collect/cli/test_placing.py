@@ -106,6 +106,7 @@ def test_only_scores_of_the_same_checkpoint_mode_and_limit_are_used(collection: 
         measured(name, 0.4, identity='{"imported": "x"}', revision="v2"),
         measured("MMLU", 0.4),
         measured("unknown", 0.4),
+        replace(right[0], score=0.4, n_items=5),  # newer, by fewer items
     ]
     (chosen,) = further_results([*right, *wrong], collection, {name, "MMLU"})
     assert chosen.score == 0.31  # the newest

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_parts import RESULT, SAMPLES
 
+from capspace.collect.engine.arithmetic import engine_settings
 from capspace.collect.errors import StoreError
 from capspace.collect.storage.maintenance import check_store
 from capspace.collect.storage.result import Missing
@@ -182,6 +183,7 @@ MEASURED = replace(RESULT, identity='{"model": {}}', n_items=100, score=0.2, mea
 OF_ANOTHER_RUN = {
     "a few of its items": f"{RESULT.protocol}; limit 10",
     "some drawn": f"{RESULT.protocol}; 10 items drawn at random",
+    "some of each task": f"{RESULT.protocol}; 10 items in all",
     "another backend": RESULT.protocol.replace("hf", "capspace"),
     "another release": RESULT.protocol.replace("0.4.13", "0.4.12"),
 }
@@ -198,6 +200,25 @@ def test_of_several_runs_most_items_and_then_the_newest_stand(protocol: str) -> 
             assert {r.key for r in left} == {chosen.key, elsewhere.key}
             assert note.startswith("org/model was measured several times on ARC-C: ")
     assert single_scores([MEASURED, elsewhere]) == ([MEASURED, elsewhere], ())
+
+
+def test_the_engine_and_hf_measure_the_same_and_a_quantised_run_does_not() -> None:
+    own = dict(engine_settings("bfloat16", governs_texts=True)) | {"ends": '"each"'}
+    engine, quantised = (
+        replace(MEASURED, key=key, identity=json.dumps({"model": {"backend_settings": pairs}}))
+        for key, pairs in (("b" * 64, [*own.items()]), ("c" * 64, [("quantization", '"fp8"')]))
+    )
+    left, _ = single_scores([MEASURED, engine, quantised])
+    assert [row.key for row in left] == [MEASURED.key, quantised.key]
+
+
+def test_one_note_names_what_several_models_were_measured_on_twice() -> None:
+    rows = [
+        replace(MEASURED, key=f"{model}{benchmark}{n}".ljust(64), model=model, benchmark=benchmark)
+        for model in ("one", "two", "three") for benchmark in ("B", "A") for n in range(2)
+    ]  # fmt: skip
+    _, (note,) = single_scores(rows)
+    assert note.startswith("one and 2 more models were measured several times on A, B: the scores")
 
 
 @pytest.mark.parametrize(
