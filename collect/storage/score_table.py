@@ -132,7 +132,7 @@ def single_scores(results: Iterable[Result]) -> tuple[list[Result], tuple[str, .
     if not several:
         return left, ()
     first, *others = several
-    models = f"{first} and {len(others)} more models were" if others else f"{first} was"
+    models = f"{first} and {len(others)} more were" if others else f"{first} was"
     note = (
         f"{models} measured several times on {', '.join(sorted(benchmarks))}: the scores by most "
         "items are used, and of several the newest (capspace scores lists all)"

@@ -218,7 +218,7 @@ def test_one_note_names_what_several_models_were_measured_on_twice() -> None:
         for model in ("one", "two", "three") for benchmark in ("B", "A") for n in range(2)
     ]  # fmt: skip
     _, (note,) = single_scores(rows)
-    assert note.startswith("one and 2 more models were measured several times on A, B: the scores")
+    assert note.startswith("one and 2 more were measured several times on A, B: the scores")
 
 
 @pytest.mark.parametrize(
