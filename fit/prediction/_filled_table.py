@@ -85,9 +85,9 @@ def complete_table(
     laws = stored_laws(reference)
     names = [b for b in laws.columns if b in table.benchmarks]
     if not names:
+        given = ", ".join(table.benchmarks) or "the columns"
         raise UnknownNameError(
-            f"{reference.name} knows none of {', '.join(table.benchmarks)}; it has "
-            f"{', '.join(laws.columns)}"
+            f"{reference.name} knows none of {given}; it has {', '.join(laws.columns)}"
         )
     wide = table.wide(names).dropna(how="all")
     published = reference.scores()

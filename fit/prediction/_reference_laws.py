@@ -212,7 +212,7 @@ def stored_laws(reference: Reference) -> FittedPredictor:
     if reference.laws is None:
         raise FitError(
             f"{reference.name or 'the reference'} has no stored laws (laws.npz, laws.json); "
-            "TargetLaw fits its targets"
+            "capspace predict, and TargetLaw in Python, fit its targets"
         )
     path = Path(reference.laws)
     return FittedPredictor.load(path, tables=tables_digest(path.parent, reference))

@@ -92,7 +92,10 @@ def test_a_reference_without_stored_laws_cannot_fill(capspace: Command, tmp_path
     path = tmp_path / "scores.csv"
     path.write_text("Model,MMLU,GSM8K\nmine,0.5,0.4\n")
     line = capspace.refused("complete", path, "--reference", "study-2024")
-    assert "study-2024 has no stored laws" in line
+    assert "study-2024 has no stored laws (laws.npz, laws.json); capspace predict, and" in line
+    path.write_text("Model,IFEval,BBH\nmine,0.5,0.4\n")
+    line = capspace.refused("complete", path, "--reference", "openllm-v2")
+    assert "openllm-v2 knows none of the columns; it has leaderboard_ifeval, " in line
 
 
 def test_a_model_that_is_too_new_or_states_no_date_has_no_number_and_says_so(
