@@ -40,7 +40,6 @@ LONGEST = (
     "collect/zoo/executors/slurm",
     "packaging",
     "collect/cli/cli",
-    "readme",
     "collect/engine/scoring",
     "collect/engine/architectures",
     "collect/engine/state/state_texts",

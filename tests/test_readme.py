@@ -1,9 +1,8 @@
-"""What the README says runs, runs: each command and each block of Python."""
+"""What the README shows is so; its commands are run by ``scripts/docs``."""
 
 import json
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +18,6 @@ from commands import MINE, Command
 
 from capspace.collect.zoo.config.config import read_zoo
 
-pytestmark = pytest.mark.usefixtures("lm_eval_looks_up_once", "laws_fitted_once")
-
 README = (ROOT / "README.md").read_text()
 
 
@@ -28,45 +25,14 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}(?: [^\n]*)?\n(.*?)```", README, flags=re.DOTALL)
 
 
-COMMANDS = [
-    line.split("#")[0].strip()
-    for block in blocks("bash")
-    for line in block.splitlines()
-    if line.startswith("capspace ")
-]
-
-
 @pytest.fixture
-def desk(tmp_path: Path, zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the files the README names."""
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the table that its Python reads."""
     monkeypatch.chdir(tmp_path)
     scores = pd.read_csv(StringIO(MINE)).assign(**{"GPQA-diamond": 0.58, "MMLU-Pro": 0.74})
     other = scores.assign(Model="other", MMLU=0.7, GSM8K=0.6)
     pd.concat([scores, other]).assign(release_date="2025-09").to_csv("scores.csv", index=False)
-    pd.read_csv(zoo).rename(columns={"Agents, treated": "Treated"}).to_csv("base.csv", index=False)
     return tmp_path
-
-
-def test_the_readme_has_commands_and_python() -> None:
-    assert len(COMMANDS) >= 5
-    assert blocks("python")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", COMMANDS)
-def test_command_runs(
-    capspace: Command, desk: Path, tiny_checkpoint: Path, command: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setenv("CAPSPACE_DATA_ROOT", "embedded")
-    shutil.copytree(tiny_checkpoint, "other")
-    words = shlex.split(command)[1:]
-    if words[0] in ("place", "collect"):
-        words = [w for w in words if w not in ("--panel", "classic-8")]
-        words += ["--panel", "smoke", "--limit", "1"]
-    names = {"org/model": str(tiny_checkpoint), "org/other": "other"}
-    run = capspace(*(names.get(word, word) for word in words))
-    assert run.code == 0, run.err
 
 
 @pytest.mark.parametrize(("code", "printed"), [*zip(blocks("python"), ("mine: 0.",), strict=True)])
